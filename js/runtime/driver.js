@@ -1,0 +1,173 @@
+// The engine's own code inside the isolate: it turns what a transformation returned into text, and what it threw into
+// words. It keeps its own copies of the intrinsics it uses, taken before any code of the author ran, and never looks up
+// a property that the author could have changed.
+//
+// Answers of `finish`: `undefined`, nothing goes out; a string, one output; an array of strings, several; a number, the
+// transformation returned something that is not an event (see `badReturn` in the engine).
+((host) => {
+  const { stringify, parse, rawJSON } = JSON;
+  const { isArray } = Array;
+  const { isError } = Error;
+  const asText = String;
+  const uncurry = (method) => Function.prototype.call.bind(method);
+  const tagOf = uncurry(Object.prototype.toString);
+  const bigintText = uncurry(BigInt.prototype.toString);
+  const slice = uncurry(String.prototype.slice);
+  const mapGet = uncurry(Map.prototype.get);
+  const mapSet = uncurry(Map.prototype.set);
+  const NewMap = Map;
+  const NewTypeError = TypeError;
+  const { isFinite } = Number;
+
+  const NOT_AN_EVENT = 1;
+  const BAD_ELEMENT = 2;
+  const NOT_AN_ARRAY = 3;
+
+  /** At most this much of an error's text is kept. */
+  const MOST_ERROR_TEXT = 32768;
+
+  const isEvent = (value) => typeof value === 'object' && value !== null && tagOf(value) === '[object Object]';
+
+  const exactBigInts = (_key, value) => (typeof value === 'bigint' ? rawJSON(bigintText(value)) : value);
+
+  // Numbers beyond the range of doubles: marked, so that the engine can put back the input's own digits.
+  const exactNumbers = (_key, value) => {
+    if (typeof value === 'bigint') return rawJSON(bigintText(value));
+    if (typeof value === 'number' && !isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
+    return value;
+  };
+
+  let exact = false;
+
+  /** The JSON text of one event, or undefined if it has none that is an object's. */
+  const textOf = (value) => {
+    let text;
+    try {
+      text = exact ? stringify(value, exactNumbers) : stringify(value);
+    } catch (error) {
+      // A BigInt is the one thing that plain `stringify` refuses and we do not; whatever else is wrong throws again.
+      text = stringify(value, exactBigInts);
+    }
+    return text !== undefined && text[0] === '{' ? text : undefined;
+  };
+
+  const finish = (result) => {
+    if (result === undefined || result === null) return undefined;
+    if (!isArray(result)) {
+      return isEvent(result) ? (textOf(result) ?? NOT_AN_EVENT) : NOT_AN_EVENT;
+    }
+    const { length } = result;
+    if (length === 0) return undefined;
+    const texts = [];
+    let count = 0;
+    for (let i = 0; i < length; i++) {
+      const element = result[i];
+      if (element === undefined && !(i in result)) continue; // a hole is nothing, not a bad element
+      const text = isEvent(element) ? textOf(element) : undefined;
+      if (text === undefined) return BAD_ELEMENT;
+      texts[count++] = text;
+    }
+    return count === 0 ? undefined : texts;
+  };
+
+  /** `finish` for an event that holds numbers which JSON.parse turned into Infinity. */
+  const finishExact = (result) => {
+    exact = true;
+    try {
+      return finish(result);
+    } finally {
+      exact = false;
+    }
+  };
+
+  /** The text that an unchanged event would have: what JSON.parse and JSON.stringify make of the line. */
+  const canonical = (line) => textOf(parse(line));
+
+  // --- transformBatch -------------------------------------------------------------------------------------------
+
+  let batch;
+
+  /** Parses the lines of a batch; `ids` are remembered before the author can change them. */
+  const openBatch = (lines) => {
+    const events = [];
+    batch = { indexOf: new NewMap(), indexOfId: new NewMap() };
+    for (let i = 0; i < lines.length; i++) {
+      const event = parse(lines[i]);
+      events[i] = event;
+      mapSet(batch.indexOf, event, i);
+      const id = event.messageId;
+      if (id !== undefined && mapGet(batch.indexOfId, id) === undefined) mapSet(batch.indexOfId, id, i);
+    }
+    return events;
+  };
+
+  /** The input that an output belongs to: the same object, else the same messageId, else that of the one before. */
+  const inputOf = (output, before) =>
+    mapGet(batch.indexOf, output) ?? mapGet(batch.indexOfId, output.messageId) ?? before;
+
+  /** Per input: undefined, or an array of texts, or a number if one of its outputs is bad. */
+  const finishBatch = (results, count) => {
+    if (!isArray(results)) return NOT_AN_ARRAY;
+    const byInput = [];
+    for (let i = 0; i < count; i++) byInput[i] = undefined;
+    let at = 0;
+    const { length } = results;
+    for (let i = 0; i < length; i++) {
+      const element = results[i];
+      if (element === undefined && !(i in results)) continue;
+      if (!isEvent(element)) {
+        byInput[at] = BAD_ELEMENT;
+        if (at < count - 1) at++;
+        continue;
+      }
+      at = inputOf(element, at);
+      const text = textOf(element);
+      if (text === undefined) byInput[at] = BAD_ELEMENT;
+      else if (byInput[at] === undefined) byInput[at] = [text];
+      else if (byInput[at] !== BAD_ELEMENT) byInput[at][byInput[at].length] = text;
+    }
+    return byInput;
+  };
+
+  const batchIndex = (event) =>
+    batch === undefined ? 0 : (mapGet(batch.indexOf, event) ?? mapGet(batch.indexOfId, event?.messageId) ?? -1);
+
+  const closeBatch = () => {
+    batch = undefined;
+  };
+
+  // --- errors ---------------------------------------------------------------------------------------------------
+
+  const cut = (text) =>
+    text.length > MOST_ERROR_TEXT ? `${slice(text, 0, MOST_ERROR_TEXT)}… (${text.length - MOST_ERROR_TEXT} more)` : text;
+
+  const read = (object, key) => {
+    try {
+      const value = object[key];
+      return typeof value === 'string' ? cut(value) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+
+  /** `[name, message, stack]` of whatever was thrown; runs getters, so only inside the event's window. */
+  const describe = (thrown) => {
+    let error = false;
+    try {
+      error = isError(thrown) || thrown instanceof NewError;
+    } catch {
+      // A Proxy that will not say what it is.
+    }
+    if (error) return [read(thrown, 'name') ?? 'Error', read(thrown, 'message') ?? '', read(thrown, 'stack')];
+    let text;
+    try {
+      text = cut(asText(thrown));
+    } catch {
+      text = 'a value was thrown that cannot be turned into a string';
+    }
+    return [undefined, text, undefined];
+  };
+  const NewError = Error;
+
+  return { finish, finishExact, canonical, openBatch, finishBatch, batchIndex, closeBatch, describe, NewTypeError };
+})

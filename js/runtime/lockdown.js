@@ -1,0 +1,84 @@
+// What the author's code finds around it, and what it may change there.
+//
+// Before the code is loaded, everything that is not on the list disappears from the global object: an allowlist, so
+// that what a new V8 brings is absent until somebody has looked at it. While modules load, they may extend the
+// prototypes (polyfills do). Once they have loaded, `freeze` ends that: no event can change what a later one meets.
+// `Object.prototype`, `Function.prototype` and the errors' prototypes are only closed to new properties, since a frozen
+// prototype would forbid `this.name = …` in an error class and `result.constructor = …` on a plain object.
+(() => {
+  const allowed = new Set([
+    'AggregateError', 'Array', 'ArrayBuffer', 'AsyncDisposableStack', 'BigInt', 'BigInt64Array', 'BigUint64Array',
+    'Boolean', 'DataView', 'Date', 'DisposableStack', 'Error', 'EvalError', 'Float16Array', 'Float32Array',
+    'Float64Array', 'Function', 'Infinity', 'Int16Array', 'Int32Array', 'Int8Array', 'Intl', 'Iterator', 'JSON', 'Map',
+    'Math', 'NaN', 'Number', 'Object', 'Promise', 'Proxy', 'RangeError', 'ReferenceError', 'Reflect', 'RegExp', 'Set',
+    'String', 'SuppressedError', 'Symbol', 'SyntaxError', 'Temporal', 'TypeError', 'URIError', 'Uint16Array',
+    'Uint32Array', 'Uint8Array', 'Uint8ClampedArray', 'WeakMap', 'WeakSet', 'decodeURI', 'decodeURIComponent',
+    'encodeURI', 'encodeURIComponent', 'escape', 'globalThis', 'isFinite', 'isNaN', 'parseFloat', 'parseInt',
+    'undefined', 'unescape',
+  ]);
+  const { ownKeys, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, preventExtensions } = Reflect;
+  const { freeze, isFrozen } = Object;
+
+  for (const key of ownKeys(globalThis)) {
+    if (typeof key === 'string' && !allowed.has(key) && !delete globalThis[key]) {
+      throw new Error(`the global ${key} cannot be removed`);
+    }
+  }
+  // These let memory grow past the allocator that counts it.
+  delete ArrayBuffer.prototype.resize;
+  // V8 would call it with objects that tell about the engine's own frames.
+  defineProperty(Error, 'prepareStackTrace', { value: undefined, writable: false, configurable: false });
+  Error.stackTraceLimit = 50;
+
+  // Intrinsics that no global names.
+  const hidden = [
+    function* () {}, async function* () {}, async function () {}, [][Symbol.iterator](), new Map().entries(),
+    new Set().entries(), ''[Symbol.iterator](), ''.matchAll(/x/g), Iterator.from({ next() {} }),
+    [].values().map((x) => x), Int8Array,
+  ];
+  const closedOnly = new Set([Object.prototype, Function.prototype]);
+  for (const name of allowed) {
+    const value = globalThis[name];
+    if (typeof value === 'function' && (value === Error || getPrototypeOf(value) === Error)) {
+      closedOnly.add(value.prototype);
+    }
+  }
+
+  const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
+
+  /** Everything that can be reached from the intrinsics through properties and prototypes. */
+  const reachable = (roots) => {
+    const seen = new Set();
+    const queue = roots.filter(isObject);
+    while (queue.length > 0) {
+      const object = queue.pop();
+      if (seen.has(object)) continue;
+      seen.add(object);
+      const next = [getPrototypeOf(object)];
+      for (const key of ownKeys(object)) {
+        const { value, get, set } = getOwnPropertyDescriptor(object, key);
+        next.push(value, get, set);
+      }
+      for (const value of next) if (isObject(value) && !seen.has(value)) queue.push(value);
+    }
+    return seen;
+  };
+  // Taken now, so that what the author adds to an intrinsic later is not frozen with it.
+  const names = ownKeys(globalThis).filter((key) => key !== 'globalThis');
+  const intrinsics = reachable([...names.map((key) => globalThis[key]), ...hidden.map(getPrototypeOf), ...hidden]);
+  intrinsics.delete(globalThis);
+
+  return () => {
+    if (Error.stackTraceLimit > 50) Error.stackTraceLimit = 50;
+    for (const object of intrinsics) {
+      if (closedOnly.has(object)) preventExtensions(object);
+      else if (!isFrozen(object)) freeze(object);
+    }
+    for (const key of names) {
+      const descriptor = getOwnPropertyDescriptor(globalThis, key);
+      if (descriptor?.configurable) {
+        defineProperty(globalThis, key, { value: descriptor.value, writable: false, configurable: false });
+      }
+    }
+  };
+})

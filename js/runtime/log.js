@@ -1,0 +1,57 @@
+// `log(...)` and `console`: the same channel, with a level. Never throws, whatever it is given, and costs nothing when
+// nobody listens.
+((host) => {
+  const { stringify } = JSON;
+  const asText = String;
+  const isError = Error.isError;
+
+  const text = (value) => {
+    switch (typeof value) {
+      case 'string':
+        return value;
+      case 'function':
+        return `[Function: ${value.name || 'anonymous'}]`;
+      case 'object': {
+        if (value === null) return 'null';
+        if (isError(value)) return asText(value.stack ?? value);
+        return stringify(value, (_key, inner) => (typeof inner === 'bigint' ? asText(inner) : inner)) ?? asText(value);
+      }
+      default:
+        return asText(value);
+    }
+  };
+
+  const safely = (value) => {
+    try {
+      return text(value);
+    } catch {
+      // A cycle, or a getter that throws.
+      try {
+        const seen = [];
+        return stringify(value, function (_key, inner) {
+          if (typeof inner !== 'object' || inner === null) return typeof inner === 'bigint' ? asText(inner) : inner;
+          while (seen.length > 0 && seen[seen.length - 1] !== this) seen.length--;
+          for (let i = 0; i < seen.length; i++) if (seen[i] === inner) return '[Circular]';
+          seen[seen.length] = inner;
+          return inner;
+        });
+      } catch {
+        return '[unprintable]';
+      }
+    }
+  };
+
+  const writer = (level) => {
+    if (!host.logs) return () => {};
+    const { write } = host;
+    return (...values) => {
+      let line = '';
+      for (let i = 0; i < values.length; i++) line += i === 0 ? safely(values[i]) : ` ${safely(values[i])}`;
+      write(level, line);
+    };
+  };
+
+  const log = writer('log');
+  const console = { log, debug: writer('debug'), info: writer('info'), warn: writer('warn'), error: writer('error') };
+  return { log, console };
+})

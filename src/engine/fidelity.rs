@@ -1,0 +1,446 @@
+//! What `JSON.parse` and `JSON.stringify` lose, and how it is put back.
+//!
+//! V8 reads every number as a double and prints the shortest text for it: `9007199254740993` would leave as
+//! `…992`, `1.0` as `1`, `1e400` as `null`. Nor does it keep white space or escapes. The contract promises that numbers
+//! which the code did not touch leave as they came, and that an unchanged event leaves as the same bytes. So:
+//!
+//! - [`scan`] says in one pass whether a line holds anything that V8 would print differently. For most lines it does
+//!   not, and V8's text is the answer.
+//! - Otherwise [`restore`] walks input and output side by side. If they mean the same, the input's bytes are the
+//!   answer. If not, each number of the output that stands at the same path as in the input, with the same value,
+//!   keeps the input's digits; one with more digits than a double holds keeps them wherever the code moved it.
+//!
+//! Both texts are known to be valid JSON here: V8 has read the one and written the other. Nothing recurses, so depth
+//! costs memory and not the stack.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+
+use super::sink::Sink;
+
+/// What V8 would print differently from how it stands in a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// White space between tokens, or escapes that V8 writes otherwise.
+    pub(super) form: bool,
+    /// Numbers whose text is not the one V8 prints.
+    pub(super) numbers: bool,
+    /// Numbers beyond the range of doubles, which V8 reads as infinite and prints as `null`.
+    pub(super) infinite: bool,
+    /// Keys that look like array indices, which JavaScript puts before all others.
+    pub(super) index_keys: bool,
+}
+
+impl Losses {
+    /// Whether V8's text may differ from the line although nothing was changed.
+    pub(super) fn any(self) -> bool {
+        self.form || self.numbers || self.index_keys
+    }
+}
+
+/// Looks through a line once.
+pub(super) fn scan(line: &[u8]) -> Losses {
+    let mut losses = Losses::default();
+    let mut at = 0;
+    while at < line.len() {
+        match line[at] {
+            b'"' => {
+                let start = at + 1;
+                let (end, plain) = string_end(line, start);
+                losses.form |= !plain;
+                at = end + 1;
+                if line.get(start).is_some_and(u8::is_ascii_digit) && line.get(at) == Some(&b':') {
+                    losses.index_keys = true;
+                }
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = number_end(line, at);
+                let text = &line[at..end];
+                if !is_canonical(text) {
+                    losses.numbers = true;
+                    losses.infinite |= value_of(text).is_infinite();
+                }
+                at = end;
+            }
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                losses.form = true;
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+    losses
+}
+
+/// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
+fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
+    let mut plain = true;
+    while at < text.len() {
+        match text[at] {
+            b'"' => break,
+            b'\\' => {
+                plain &= !matches!(text.get(at + 1), Some(b'u' | b'/'));
+                at += 2;
+            }
+            _ => at += 1,
+        }
+    }
+    (at.min(text.len()), plain)
+}
+
+fn number_end(text: &[u8], start: usize) -> usize {
+    let rest = &text[start..];
+    start + rest.iter().position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).unwrap_or(rest.len())
+}
+
+fn value_of(text: &[u8]) -> f64 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// Whether V8 certainly prints this number as it stands. Saying no too often only costs time.
+fn is_canonical(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let (whole, fraction) = match digits.iter().position(|b| *b == b'.') {
+        Some(dot) => (&digits[..dot], Some(&digits[dot + 1..])),
+        None => (digits, None),
+    };
+    if !whole.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    match fraction {
+        None if whole == b"0" => digits.len() == text.len(),
+        None if whole.len() <= 15 => true,
+        // 2^53 has 16 digits.
+        None => whole.len() == 16 && whole < b"9007199254740992".as_slice(),
+        Some(fraction) => {
+            let zeros = fraction.iter().take_while(|b| **b == b'0').count();
+            fraction.iter().all(u8::is_ascii_digit)
+                && fraction.last().is_some_and(|last| *last != b'0')
+                && whole.len() + fraction.len() <= 15
+                && (whole != b"0" || zeros < 6)
+        }
+    }
+}
+
+/// Whether the text holds more digits than every double keeps.
+fn is_long(text: &[u8]) -> bool {
+    let mantissa = text.split(|b| matches!(b, b'e' | b'E')).next().unwrap_or(text);
+    let digits = mantissa.iter().filter(|b| b.is_ascii_digit());
+    digits.skip_while(|b| **b == b'0').count() > 15
+}
+
+/// How an output relates to the line it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// They mean the same.
+    Same,
+    /// They do not.
+    Different,
+    /// They would have to be compared in V8's own order of keys.
+    Unsure,
+}
+
+/// Compares a line with V8's text for what became of it.
+pub(super) fn compare(line: &[u8], losses: Losses, output: &[u8]) -> Likeness {
+    let (mut left, mut right) = (Tokens::new(line), Tokens::new(output));
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return Likeness::Same,
+            (Some(a), Some(b)) if same_token(a, b) => {}
+            _ if losses.index_keys => return Likeness::Unsure,
+            // A key that occurs twice is printed once, so the text is shorter.
+            _ if output.len() < line.len() && has_duplicate_keys(line) => return Likeness::Unsure,
+            _ => return Likeness::Different,
+        }
+    }
+}
+
+fn same_token(a: Token<'_>, b: Token<'_>) -> bool {
+    match (a, b) {
+        (Token::Key(a), Token::Key(b)) | (Token::String(a), Token::String(b)) => a == b || unescape(a) == unescape(b),
+        (Token::Number(a), Token::Number(b)) => a == b || value_of(a) == value_of(b),
+        (a, b) => a == b,
+    }
+}
+
+/// Whether an object anywhere in `text` has the same key twice.
+pub(super) fn has_duplicate_keys(text: &[u8]) -> bool {
+    let mut open: Vec<Vec<u64>> = Vec::new();
+    for token in Tokens::new(text) {
+        match token {
+            Token::Open(_) => open.push(Vec::new()),
+            Token::Close(_) => {
+                if let Some(mut keys) = open.pop() {
+                    keys.sort_unstable();
+                    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+                        return true;
+                    }
+                }
+            }
+            Token::Key(key) => {
+                if let Some(keys) = open.last_mut() {
+                    keys.push(key_hash(key));
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Appends `output` to `sink`, with the digits of `line` for the numbers that the code did not touch.
+pub(super) fn restore(line: &[u8], output: &[u8], sink: &mut dyn Sink) {
+    let mut by_path = HashMap::new();
+    let mut long: HashMap<u64, Option<&[u8]>> = HashMap::new();
+    let mut path = Path::default();
+    for token in Tokens::new(line) {
+        let place = path.step(token);
+        if let Token::Number(text) = token {
+            if is_canonical(text) {
+                // Where a key occurs twice, the last one wins.
+                by_path.remove(&place);
+            } else {
+                by_path.insert(place, text);
+                if is_long(text) {
+                    // Two texts for one double: then nobody can say which of them moved.
+                    let known = long.entry(value_of(text).to_bits()).or_insert(Some(text));
+                    if *known != Some(text) {
+                        *known = None;
+                    }
+                }
+            }
+        }
+    }
+    let mut path = Path::default();
+    let mut copied = 0;
+    let mut tokens = Tokens::new(output);
+    while let Some(token) = tokens.next() {
+        let place = path.step(token);
+        let Token::Number(text) = token else { continue };
+        let value = value_of(text);
+        let here = by_path.get(&place).copied().filter(|original| value_of(original) == value);
+        let original = here.or_else(|| long.get(&value.to_bits()).copied().flatten());
+        // The driver marks infinite numbers with a text that V8 never prints.
+        let original = original.or((value.is_infinite()).then_some(b"null"));
+        if let Some(original) = original {
+            let start = tokens.at - text.len();
+            sink.push(&output[copied..start]);
+            sink.push(original);
+            copied = tokens.at;
+        }
+    }
+    sink.push(&output[copied..]);
+}
+
+/// A piece of JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    Open(u8),
+    Close(u8),
+    /// Without its quotes, escapes as they stand.
+    Key(&'a [u8]),
+    String(&'a [u8]),
+    Number(&'a [u8]),
+    Literal(&'a [u8]),
+}
+
+/// The tokens of a text that is known to be valid JSON.
+struct Tokens<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let text = self.text;
+        loop {
+            let start = self.at;
+            let first = *text.get(start)?;
+            self.at += 1;
+            match first {
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {}
+                b'{' | b'[' => return Some(Token::Open(first)),
+                b'}' | b']' => return Some(Token::Close(first)),
+                b'"' => {
+                    let (end, _) = string_end(text, self.at);
+                    let inside = &text[self.at..end];
+                    self.at = (end + 1).min(text.len());
+                    let next = text[self.at..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
+                    return Some(if next == Some(&b':') { Token::Key(inside) } else { Token::String(inside) });
+                }
+                b'-' | b'0'..=b'9' => {
+                    self.at = number_end(text, start);
+                    return Some(Token::Number(&text[start..self.at]));
+                }
+                _ => {
+                    let rest = &text[start..];
+                    let length = rest.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(rest.len()).max(1);
+                    self.at = start + length;
+                    return Some(Token::Literal(&text[start..self.at]));
+                }
+            }
+        }
+    }
+}
+
+/// Where in a document a token stands, as a hash of the keys and indices on the way there.
+#[derive(Default)]
+struct Path {
+    open: Vec<(u64, Option<u64>)>,
+    key: u64,
+}
+
+impl Path {
+    /// Takes one token; gives the hash of its place.
+    fn step(&mut self, token: Token<'_>) -> u64 {
+        match token {
+            Token::Key(key) => {
+                self.key = key_hash(key);
+                0
+            }
+            Token::Close(_) => {
+                self.open.pop();
+                0
+            }
+            Token::Open(bracket) => {
+                let here = self.here();
+                self.open.push((here, (bracket == b'[').then_some(0)));
+                here
+            }
+            _ => self.here(),
+        }
+    }
+
+    fn here(&mut self) -> u64 {
+        let Some((parent, index)) = self.open.last_mut() else { return 1 };
+        let step = match index {
+            Some(index) => {
+                *index += 1;
+                *index
+            }
+            None => self.key,
+        };
+        (parent.rotate_left(23) ^ step).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+fn key_hash(key: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    if key.contains(&b'\\') { unescape(key).hash(&mut hasher) } else { plain(key).hash(&mut hasher) }
+    hasher.finish()
+}
+
+fn plain(text: &[u8]) -> Vec<u16> {
+    String::from_utf8_lossy(text).encode_utf16().collect()
+}
+
+/// The UTF-16 code units that a JSON string stands for; lone surrogates stay what they are.
+fn unescape(text: &[u8]) -> Vec<u16> {
+    let mut units = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(backslash) = memchr::memchr(b'\\', rest) {
+        units.extend(String::from_utf8_lossy(&rest[..backslash]).encode_utf16());
+        let escape = rest.get(backslash + 1).copied().unwrap_or(b'\\');
+        let mut length = 2;
+        units.push(match escape {
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => 10,
+            b'r' => 13,
+            b't' => 9,
+            b'u' => {
+                length = 6;
+                let hex = rest.get(backslash + 2..backslash + 6).and_then(|hex| std::str::from_utf8(hex).ok());
+                hex.and_then(|hex| u16::from_str_radix(hex, 16).ok()).unwrap_or(0xFFFD)
+            }
+            other => u16::from(other),
+        });
+        rest = rest.get(backslash + length..).unwrap_or_default();
+    }
+    units.extend(String::from_utf8_lossy(rest).encode_utf16());
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restored(line: &str, output: &str) -> String {
+        let mut sink = Vec::new();
+        restore(line.as_bytes(), output.as_bytes(), &mut sink);
+        String::from_utf8(sink).unwrap()
+    }
+
+    #[test]
+    fn a_canonical_line_loses_nothing() {
+        let line = br#"{"a":1,"b":[-1.5,0.000001,"x\n\"\\",true,null],"c":{"d":9007199254740991}}"#;
+        assert_eq!(scan(line), Losses::default());
+    }
+
+    #[test]
+    fn every_loss_is_seen() {
+        let numbers = ["9007199254740993", "1.0", "-0", "1e5", "0.10", "12345678901234567890", "0.0000001"];
+        for number in numbers {
+            assert!(scan(format!(r#"{{"a":{number}}}"#).as_bytes()).numbers, "{number}");
+        }
+        assert!(scan(br#"{"a":1e400}"#).infinite);
+        assert!(!scan(br#"{"a":1e300}"#).infinite);
+        assert!(scan(br#"{"a": 1}"#).form);
+        assert!(scan(br#"{"a":"\u0041"}"#).form);
+        assert!(scan(br#"{"a":"\/"}"#).form);
+        assert!(scan(br#"{"1":2}"#).index_keys);
+        assert!(!scan(br#"{"a":"1"}"#).index_keys);
+    }
+
+    #[test]
+    fn meaning_is_compared_not_text() {
+        let line = br#"{ "a" : "\u00e9", "b": [1.0, 1e400, -0] }"#;
+        let losses = scan(line);
+        assert_eq!(compare(line, losses, r#"{"a":"é","b":[1,1e999,0]}"#.as_bytes()), Likeness::Same);
+        assert_eq!(compare(line, losses, r#"{"a":"e","b":[1,1e999,0]}"#.as_bytes()), Likeness::Different);
+        assert_eq!(compare(line, losses, r#"{"a":"é","b":[1,1e999]}"#.as_bytes()), Likeness::Different);
+    }
+
+    #[test]
+    fn an_order_of_keys_that_only_v8_knows_is_not_decided_here() {
+        for (line, output) in [(r#"{"b":1,"1":2}"#, r#"{"1":2,"b":1}"#), (r#"{"a":1,"a":2}"#, r#"{"a":2}"#)] {
+            assert_eq!(compare(line.as_bytes(), scan(line.as_bytes()), output.as_bytes()), Likeness::Unsure);
+        }
+    }
+
+    #[test]
+    fn untouched_numbers_keep_their_digits() {
+        let line = r#"{"id":9007199254740993,"f":1.0,"deep":{"list":[1,2.50,1e400]},"gone":-0}"#;
+        assert_eq!(
+            restored(line, r#"{"id":9007199254740992,"f":1,"deep":{"list":[1,2.5,1e999]},"new":1}"#),
+            r#"{"id":9007199254740993,"f":1.0,"deep":{"list":[1,2.50,1e400]},"new":1}"#
+        );
+    }
+
+    #[test]
+    fn a_changed_number_is_not_restored() {
+        assert_eq!(restored(r#"{"a":1.0,"b":1e400}"#, r#"{"a":2,"b":-1e999}"#), r#"{"a":2,"b":null}"#);
+    }
+
+    #[test]
+    fn long_digits_survive_a_move_and_short_ones_are_only_numbers() {
+        let line = r#"{"id":9007199254740993,"price":1.0}"#;
+        assert_eq!(restored(line, r#"{"user":{"id":9007199254740992},"p":1}"#), r#"{"user":{"id":9007199254740993},"p":1}"#);
+        let twins = r#"{"a":9007199254740993,"b":9007199254740992}"#;
+        assert_eq!(restored(twins, r#"{"c":9007199254740992}"#), r#"{"c":9007199254740992}"#);
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = format!("{}1.0{}", "[".repeat(200_000), "]".repeat(200_000));
+        assert_eq!(restored(&deep, &deep.replace("1.0", "1")), deep);
+    }
+}

@@ -1,0 +1,138 @@
+//! The few things of the host that the scripts in the isolate can reach: where log lines go, and the metadata of the
+//! event in hand. Nothing else exists.
+
+use std::ops::Range;
+
+use deno_core::v8;
+use serde::{Deserialize, Serialize};
+
+use super::handover;
+
+/// One line that the author's code logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// `log`, `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// The arguments, joined with spaces.
+    pub message: String,
+}
+
+/// What the callbacks share with the engine; lives in a slot of the isolate.
+pub(super) struct State {
+    /// What the event in hand has logged.
+    pub(super) logs: Vec<LogLine>,
+    logged: usize,
+    limit: usize,
+    /// The metadata of the events in hand, as JSON text end to end, and where each one lies. One event, or a batch.
+    metadata: Vec<u8>,
+    spans: Vec<Option<Range<usize>>>,
+}
+
+impl State {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { logs: Vec::new(), logged: 0, limit, metadata: Vec::new(), spans: Vec::new() }
+    }
+
+    /// Makes ready for the next event.
+    pub(super) fn clear(&mut self) {
+        if self.logged > 0 {
+            self.logs.clear();
+            self.logged = 0;
+        }
+    }
+
+    /// The metadata of the one event in hand.
+    pub(super) fn set_metadata(&mut self, metadata: Option<&[u8]>) {
+        if metadata.is_none() && self.spans.is_empty() {
+            return;
+        }
+        self.metadata.clear();
+        self.spans.clear();
+        if metadata.is_some() {
+            self.add_metadata(metadata);
+        }
+    }
+
+    /// The metadata of the next event of a batch.
+    pub(super) fn add_metadata(&mut self, metadata: Option<&[u8]>) {
+        let start = self.metadata.len();
+        self.spans.push(metadata.map(|text| {
+            self.metadata.extend_from_slice(text);
+            start..self.metadata.len()
+        }));
+    }
+
+    fn metadata(&self, index: usize) -> Option<&[u8]> {
+        self.spans.get(index)?.clone().map(|span| &self.metadata[span])
+    }
+
+    fn log(&mut self, level: String, mut message: String) {
+        if self.logged > self.limit {
+            return;
+        }
+        let room = self.limit - self.logged;
+        // An empty line costs something too, or an endless loop of them would not.
+        self.logged += message.len().max(1);
+        if message.len() > room {
+            message.truncate(message.floor_char_boundary(room));
+            message.push_str("… (the log limit of this event is reached)");
+            self.logged = self.limit + 1;
+        }
+        self.logs.push(LogLine { level, message });
+    }
+}
+
+/// The `host` object that the scripts of `js/runtime` are given.
+pub(super) fn object<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    default_metadata: Option<&str>,
+    logs: bool,
+) -> Option<v8::Local<'s, v8::Object>> {
+    let host = v8::Object::new(scope);
+    let write = v8::Function::new(scope, write_log)?;
+    let metadata = v8::Function::new(scope, metadata_text)?;
+    let logs = v8::Boolean::new(scope, logs);
+    let defaults: v8::Local<v8::Value> = match default_metadata {
+        Some(text) => v8::String::new(scope, text)?.into(),
+        None => v8::undefined(scope).into(),
+    };
+    for (name, value) in [
+        ("write", write.into()),
+        ("metadataText", metadata.into()),
+        ("logs", logs.into()),
+        ("defaultMetadata", defaults),
+    ] {
+        let key = v8::String::new(scope, name)?;
+        host.set(scope, key.into(), value)?;
+    }
+    Some(host)
+}
+
+/// `write(level, message)`.
+fn write_log(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArguments, _: v8::ReturnValue<v8::Value>) {
+    let text = |scope: &mut v8::PinScope<'_, '_>, index| {
+        v8::Local::<v8::String>::try_from(args.get(index)).map(|text| handover::to_string(scope, text))
+    };
+    if let (Ok(level), Ok(message)) = (text(scope, 0), text(scope, 1))
+        && let Some(state) = scope.get_slot_mut::<State>()
+    {
+        state.log(level, message);
+    }
+}
+
+/// `metadataText(index)`: the JSON text of an event's own metadata, or undefined.
+fn metadata_text(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let index = args.get(0).int32_value(scope).unwrap_or(-1);
+    let text = usize::try_from(index).ok().and_then(|index| {
+        scope.get_slot::<State>()?.metadata(index).map(<[u8]>::to_vec)
+    });
+    if let Some(text) = text
+        && let Some(text) = v8::String::new_from_utf8(scope, &text, v8::NewStringType::Normal)
+    {
+        answer.set(text.into());
+    }
+}

@@ -1,0 +1,266 @@
+//! One isolate: source in, verdicts out.
+//!
+//! An [`Engine`] holds a [`Program`] in a V8 isolate of its own and runs it over events, one at a time. It promises that
+//! every event gets exactly one [`Verdict`], that no event costs more than its [`Limits`], and that whatever one event
+//! does, the next one meets a working isolate: after a time or memory limit was hit the isolate is replaced, and an
+//! event is blamed for memory only when it failed alone in a fresh one.
+//!
+//! It never touches files, flags, the environment, processes or standard output. What it cannot survive is V8 aborting
+//! the process (an allocation beyond all limits, a bug in V8): that wall is the worker process, see [`crate::pool`].
+//!
+//! ```
+//! use sluicegate::engine::{Engine, Options, Program};
+//! use sluicegate::verdict::Verdict;
+//!
+//! let program = Program::new("greet.js", "export function transformEvent(event) { event.seen = true; return event; }");
+//! let mut engine = Engine::new(program, Options::default()).unwrap();
+//! let mut out = Vec::new();
+//! let verdict = engine.transform(br#"{"id":9007199254740993}"#, &mut out);
+//! assert_eq!(verdict, Verdict::Ok { outputs: 1 });
+//! assert_eq!(out, b"{\"id\":9007199254740993,\"seen\":true}\n");
+//! ```
+
+mod batch;
+mod diagnostic;
+mod fault;
+mod fidelity;
+mod handover;
+mod heap;
+mod host;
+mod limits;
+mod modules;
+mod platform;
+mod program;
+mod realm;
+mod sink;
+mod transform;
+mod watchdog;
+
+use std::marker::PhantomData;
+
+pub use diagnostic::{LoadError, LoadErrorKind};
+pub use host::LogLine;
+pub use limits::Limits;
+pub use platform::{Protection, initialize};
+pub use program::{Program, SHIPPED_LIBRARIES, handle_of, nearest};
+use realm::Realm;
+use serde::{Deserialize, Serialize};
+pub use sink::Sink;
+pub use watchdog::ticks;
+use watchdog::Watch;
+
+use crate::verdict::{Failure, FailureKind, Verdict};
+
+/// Which of the two functions a transformation exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Export {
+    /// `transformEvent(event, metadata)`.
+    Event,
+    /// `transformBatch(events, metadata)`.
+    Batch,
+}
+
+impl Export {
+    /// The function's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Export::Event => "transformEvent",
+            Export::Batch => "transformBatch",
+        }
+    }
+}
+
+/// How an engine runs a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// What one event may cost.
+    pub limits: Limits,
+    /// Whether `log` and `console` are kept; if not, they cost next to nothing.
+    pub logs: bool,
+}
+
+/// One event, ready to be transformed.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// The event, one JSON object.
+    pub json: &'a [u8],
+    /// What `metadata(event)` answers, as the text of a JSON object; it wins over the program's own metadata.
+    pub metadata: Option<&'a [u8]>,
+}
+
+/// What is written around an event's outputs.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendering<'a> {
+    /// Before the first output.
+    pub open: &'a [u8],
+    /// Before and after each output.
+    pub around: (&'a [u8], &'a [u8]),
+    /// Between two outputs.
+    pub between: &'a [u8],
+    /// After the last output.
+    pub close: &'a [u8],
+}
+
+impl Rendering<'static> {
+    /// One output per line.
+    pub const LINES: Self = Self { open: b"", around: (b"", b""), between: b"\n", close: b"\n" };
+}
+
+/// A program in an isolate of its own. Bound to the thread that made it.
+pub struct Engine {
+    program: Program,
+    options: Options,
+    realm: Option<Realm>,
+    watch: Watch,
+    scratch: handover::Scratch,
+    text: Vec<u8>,
+    logs: Vec<LogLine>,
+    replaced: u64,
+    masks: Vec<String>,
+    /// V8's isolates belong to a thread.
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Engine {
+    /// Loads a program. Sets V8 up for embedding (see [`initialize`]) if nobody has.
+    ///
+    /// # Errors
+    /// When the program cannot be loaded; the error says what, where, and what to do.
+    pub fn new(program: Program, options: Options) -> Result<Self, LoadError> {
+        initialize(Protection::None);
+        let watch = Watch::new(&options.limits);
+        let realm = Realm::new(&program, &options.limits, options.logs, &watch)?;
+        // Shorter ones would mask half of every text without being secrets.
+        let masks = program.credentials.values().filter(|secret| secret.len() >= 4).cloned().collect();
+        Ok(Self {
+            program,
+            options,
+            realm: Some(realm),
+            watch,
+            scratch: handover::Scratch::default(),
+            text: Vec::new(),
+            logs: Vec::new(),
+            replaced: 0,
+            masks,
+            _not_send: PhantomData,
+        })
+    }
+
+    /// Which function the program exports.
+    pub fn export(&self) -> Export {
+        self.realm.as_ref().map_or(Export::Event, |realm| realm.export)
+    }
+
+    /// Transforms one event and appends its outputs to `out`, a line each.
+    pub fn transform(&mut self, event: &[u8], out: &mut dyn Sink) -> Verdict {
+        self.transform_event(Event { json: event, metadata: None }, &Rendering::LINES, out)
+    }
+
+    /// Transforms one event and appends its outputs to `out`, rendered as asked. What is appended belongs to the verdict
+    /// `ok`; for any other nothing is.
+    pub fn transform_event(&mut self, event: Event<'_>, rendering: &Rendering<'_>, out: &mut dyn Sink) -> Verdict {
+        if self.export() == Export::Batch {
+            let mut verdict = None;
+            self.transform_batch(&[event], &mut |_| *rendering, out, &mut |_, one, _, _| verdict = Some(one));
+            return verdict.expect("a batch gives one verdict per event");
+        }
+        self.retrying(|engine| engine.attempt(event, rendering, out))
+    }
+
+    /// Runs an attempt; if it hit the heap limit in an isolate that had seen other events, once more in a fresh one.
+    fn retrying<T: From<Failure>>(&mut self, mut attempt: impl FnMut(&mut Self) -> Attempt<T>) -> T {
+        loop {
+            let fresh = match self.realm.as_mut() {
+                Some(realm) => {
+                    realm.events += 1;
+                    realm.events == 1
+                }
+                None => match self.replace() {
+                    Ok(()) => continue,
+                    Err(error) => return Failure::new(FailureKind::Exception, error.to_string()).into(),
+                },
+            };
+            let ended = attempt(self);
+            let limits = &self.options.limits;
+            match ended {
+                Attempt::Done(done) => return done,
+                Attempt::OutOfTime => {
+                    let limit = humantime::format_duration(limits.cpu);
+                    let message = format!("the event took more than {limit} of CPU time");
+                    self.realm = None;
+                    return Failure::new(FailureKind::Timeout, message).into();
+                }
+                Attempt::OutOfMemory if fresh => {
+                    let message = format!("the event needed more than {} MiB of heap", limits.heap >> 20);
+                    self.realm = None;
+                    return Failure::new(FailureKind::Memory, message).into();
+                }
+                Attempt::OutOfMemory => self.realm = None,
+            }
+        }
+    }
+
+    fn replace(&mut self) -> Result<(), LoadError> {
+        self.replaced += 1;
+        self.realm = Some(Realm::new(&self.program, &self.options.limits, self.options.logs, &self.watch)?);
+        Ok(())
+    }
+
+    /// What the last event (or batch) logged. Credentials are masked.
+    pub fn logs(&self) -> &[LogLine] {
+        &self.logs
+    }
+
+    /// How many times the isolate was replaced because a limit was hit.
+    pub fn replacements(&self) -> u64 {
+        self.replaced
+    }
+
+    /// The limits that hold.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    /// V8's heap in use, in bytes. Walks the heap's spaces: not for every event.
+    pub fn heap_used(&mut self) -> usize {
+        match self.realm.as_mut() {
+            Some(realm) => realm.enter().isolate.get_heap_statistics().used_heap_size(),
+            None => 0,
+        }
+    }
+
+    /// To be called now and then between events: lets V8 do what it has put off.
+    pub fn idle(&mut self) {
+        if let Some(realm) = self.realm.as_mut() {
+            platform::pump(realm.enter().isolate);
+        }
+    }
+
+    /// What to do when an event can be stopped by no means inside the process. Called on another thread.
+    pub fn on_stuck(&self, act: fn()) {
+        self.watch.on_stuck(act);
+    }
+
+    /// Replaces every credential's value in `text`.
+    fn mask(&self, text: &mut String) {
+        for secret in &self.masks {
+            if text.contains(secret.as_str()) {
+                *text = text.replace(secret.as_str(), "***");
+            }
+        }
+    }
+
+    fn mask_failure(&self, failure: &mut Failure) {
+        self.mask(&mut failure.message);
+        if let Some(stack) = failure.stack.as_mut() {
+            self.mask(stack);
+        }
+    }
+}
+
+/// How one attempt at an event ended.
+enum Attempt<T> {
+    Done(T),
+    OutOfTime,
+    OutOfMemory,
+}

@@ -1,0 +1,411 @@
+//! One isolate with the author's code in it, from birth to the function that is called per event.
+//!
+//! The order is the security: create, take the driver's copies of the intrinsics, empty the global, hand the author the
+//! few functions of the contract, evaluate the modules under the time limit, freeze. A realm that hit a limit is thrown
+//! away whole.
+
+use deno_core::{serde_v8, v8};
+
+use super::diagnostic::{LoadError, LoadErrorKind};
+use super::fault::{self, OWN_SCRIPT};
+use super::heap::{HeapGuard, limited_allocator};
+use super::limits::Limits;
+use super::modules;
+use super::program::Program;
+use super::watchdog::Watch;
+use super::{Export, host};
+use crate::verdict::{FailureKind, Position};
+
+/// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
+/// `docs/benchmarks.md`.
+const SEMI_SPACE: usize = 16 << 20;
+
+/// An isolate that is ready for events. Fields are dropped in this order: handles, isolate, what its callbacks use.
+pub(super) struct Realm {
+    pub(super) context: v8::Global<v8::Context>,
+    pub(super) transform: v8::Global<v8::Function>,
+    pub(super) driver: Driver,
+    pub(super) export: Export,
+    /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
+    pub(super) events: u64,
+    isolate: Option<v8::OwnedIsolate>,
+    heap: Box<HeapGuard>,
+}
+
+/// The driver's functions, see `js/runtime/driver.js`.
+pub(super) struct Driver {
+    pub(super) finish: v8::Global<v8::Function>,
+    pub(super) finish_exact: v8::Global<v8::Function>,
+    pub(super) canonical: v8::Global<v8::Function>,
+    pub(super) describe: v8::Global<v8::Function>,
+    pub(super) open_batch: v8::Global<v8::Function>,
+    pub(super) finish_batch: v8::Global<v8::Function>,
+    pub(super) close_batch: v8::Global<v8::Function>,
+    pub(super) metadata: v8::Global<v8::Function>,
+}
+
+/// What the scripts of `js/runtime` leave behind for the realm.
+struct Installed<'s> {
+    driver: v8::Local<'s, v8::Object>,
+    metadata: v8::Local<'s, v8::Function>,
+    freeze: v8::Local<'s, v8::Function>,
+}
+
+impl Realm {
+    /// Makes an isolate and loads `program` into it.
+    pub(super) fn new(program: &Program, limits: &Limits, logs: bool, watch: &Watch) -> Result<Self, LoadError> {
+        let params = v8::CreateParams::default()
+            .heap_limits(0, limits.heap)
+            .set_max_old_generation_size_in_bytes(limits.heap)
+            .set_max_young_generation_size_in_bytes(3 * SEMI_SPACE)
+            .set_initial_young_generation_size_in_bytes(3 * SEMI_SPACE)
+            .array_buffer_allocator(limited_allocator(limits.heap))
+            .allow_atomics_wait(false);
+        let mut isolate = v8::Isolate::new(params);
+        isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
+        isolate.set_host_import_module_dynamically_callback(refuse_import);
+        isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
+        isolate.set_slot(host::State::new(limits.log));
+        let heap = HeapGuard::install(&mut isolate);
+        watch.guard(isolate.thread_safe_handle());
+
+        watch.begin();
+        let loaded = Self::load(&mut isolate, program, logs);
+        let in_time = watch.end();
+        // SAFETY: the isolate was entered when it was made; every later use enters it again (see `Entered`).
+        unsafe { isolate.exit() };
+        // Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
+        if !in_time {
+            discard(isolate);
+            let limit = humantime::format_duration(limits.cpu);
+            return Err(LoadError::new(
+                LoadErrorKind::Limit,
+                format!("{} did not finish loading within {limit}", program.name),
+            )
+            .help("move the work from the top level of the module into the function, or raise --cpu-limit"));
+        }
+        match loaded {
+            Ok(loaded) => {
+                let realm = Self {
+                    context: loaded.context,
+                    transform: loaded.transform,
+                    driver: loaded.driver,
+                    export: loaded.export,
+                    events: 0,
+                    isolate: Some(isolate),
+                    heap,
+                };
+                if realm.heap.was_hit() {
+                    return Err(heap_while_loading(program, limits));
+                }
+                Ok(realm)
+            }
+            Err(error) => {
+                let hit = heap.was_hit();
+                discard(isolate);
+                Err(if hit { heap_while_loading(program, limits) } else { error })
+            }
+        }
+    }
+
+    fn load(isolate: &mut v8::OwnedIsolate, program: &Program, logs: bool) -> Result<Loaded, LoadError> {
+        v8::scope!(let scope, isolate);
+        let context = v8::Context::new(scope, v8::ContextOptions::default());
+        context.set_allow_generation_from_strings(false);
+        let scope = &mut v8::ContextScope::new(scope, context);
+        let installed = install(scope, program, logs)
+            .ok_or_else(|| LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load"))?;
+        let module = modules::link(scope, program)?;
+        evaluate(scope, module, installed.driver, program)?;
+        let (export, transform) = exported(scope, module, program)?;
+        let undefined = v8::undefined(scope).into();
+        installed.freeze.call(scope, undefined, &[]);
+
+        let mut function = |name: &str| {
+            let function = get(scope, installed.driver, name).and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
+            let function = function.expect("the driver exports this");
+            v8::Global::new(scope, function)
+        };
+        let driver = Driver {
+            finish: function("finish"),
+            finish_exact: function("finishExact"),
+            canonical: function("canonical"),
+            describe: function("describe"),
+            open_batch: function("openBatch"),
+            finish_batch: function("finishBatch"),
+            close_batch: function("closeBatch"),
+            metadata: v8::Global::new(scope, installed.metadata),
+        };
+        Ok(Loaded {
+            context: v8::Global::new(scope, context),
+            transform: v8::Global::new(scope, transform),
+            driver,
+            export,
+        })
+    }
+
+    /// The isolate, entered on this thread for as long as the guard lives.
+    pub(super) fn enter(&mut self) -> Entered<'_> {
+        let isolate = self.isolate.as_mut().expect("only taken on drop");
+        // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
+        unsafe { isolate.enter() };
+        Entered { isolate, realm: (&self.context, &self.transform, &self.driver) }
+    }
+
+    /// Whether the heap limit was hit.
+    pub(super) fn heap_was_hit(&self) -> bool {
+        self.heap.was_hit()
+    }
+}
+
+struct Loaded {
+    context: v8::Global<v8::Context>,
+    transform: v8::Global<v8::Function>,
+    driver: Driver,
+    export: Export,
+}
+
+/// An isolate while it is entered.
+pub(super) struct Entered<'a> {
+    pub(super) isolate: &'a mut v8::OwnedIsolate,
+    pub(super) realm: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        // SAFETY: entered by `Realm::enter`, and scopes inside it are gone.
+        unsafe { self.isolate.exit() };
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        if let Some(isolate) = self.isolate.take() {
+            discard(isolate);
+        }
+    }
+}
+
+/// An isolate is dropped while it is the entered one, whatever other isolates the thread has.
+fn discard(isolate: v8::OwnedIsolate) {
+    // SAFETY: dropping exits it; this is the thread that made it.
+    unsafe { isolate.enter() };
+    drop(isolate);
+}
+
+fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
+    let limit = limits.heap >> 20;
+    LoadError::new(LoadErrorKind::Limit, format!("{} needs more than {limit} MiB of heap to load", program.name))
+        .help("keep less at the top level of the module, or raise --heap-limit")
+}
+
+/// Runs the engine's own scripts: the driver takes its copies, the lockdown empties the global, the author's functions
+/// are put there.
+fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) -> Option<Installed<'s>> {
+    const SCRIPTS: &str = concat!(
+        "'use strict';(host, credentials) => { const driver = (",
+        include_str!("../../js/runtime/driver.js"),
+        ")(host); const { log, console } = (",
+        include_str!("../../js/runtime/log.js"),
+        ")(host); host.batchIndex = driver.batchIndex; const metadata = (",
+        include_str!("../../js/runtime/metadata.js"),
+        ")(host); const getCredential = (",
+        include_str!("../../js/runtime/credential.js"),
+        ")(credentials); const freeze = (",
+        include_str!("../../js/runtime/lockdown.js"),
+        ")(); for (const [name, value] of Object.entries({ log, console, getCredential })) {",
+        " Object.defineProperty(globalThis, name, { value, writable: true, configurable: true }); }",
+        " return { driver, metadata, freeze }; }",
+    );
+    let code = v8::String::new(scope, SCRIPTS)?;
+    let name = v8::String::new(scope, OWN_SCRIPT)?;
+    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
+    let script = v8::Script::compile(scope, code, Some(&origin))?;
+    let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
+    let host = host::object(scope, program.metadata.as_deref(), logs)?;
+    let credentials = serde_v8::to_v8(scope, &program.credentials).ok()?;
+    let undefined = v8::undefined(scope).into();
+    let installed: v8::Local<v8::Object> = function.call(scope, undefined, &[host.into(), credentials])?.try_into().ok()?;
+    Some(Installed {
+        driver: get(scope, installed, "driver")?.try_into().ok()?,
+        metadata: get(scope, installed, "metadata")?.try_into().ok()?,
+        freeze: get(scope, installed, "freeze")?.try_into().ok()?,
+    })
+}
+
+fn get<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    object: v8::Local<'s, v8::Object>,
+    name: &str,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let key = v8::String::new(scope, name)?;
+    object.get(scope, key.into())
+}
+
+fn evaluate<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    module: v8::Local<'s, v8::Module>,
+    driver: v8::Local<'s, v8::Object>,
+    program: &Program,
+) -> Result<(), LoadError> {
+    v8::tc_scope!(let scope, scope);
+    let promise = module.evaluate(scope).and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok());
+    scope.perform_microtask_checkpoint();
+    let Some(promise) = promise else {
+        return Err(modules::from_message(scope, LoadErrorKind::Threw));
+    };
+    match promise.state() {
+        v8::PromiseState::Fulfilled => Ok(()),
+        v8::PromiseState::Rejected => {
+            promise.mark_as_handled();
+            let thrown = promise.result(scope);
+            Err(threw(scope, driver, thrown, program))
+        }
+        v8::PromiseState::Pending => {
+            let mut error = LoadError::new(LoadErrorKind::TopLevelAwait, "a top-level await can never settle");
+            let stalled = module.get_stalled_top_level_await_message(scope);
+            if let Some((_, message)) = stalled.first() {
+                error.position = message.get_line_number(scope).map(|line| Position {
+                    file: message
+                        .get_script_resource_name(scope)
+                        .map(|name| name.to_rust_string_lossy(scope))
+                        .unwrap_or_default(),
+                    line: line as u32,
+                    column: message.get_start_column() as u32 + 1,
+                });
+                error.end_column = message.get_end_column() as u32 + 1;
+                error.source_line = message.get_source_line(scope).map(|line| line.to_rust_string_lossy(scope));
+            }
+            Err(error.help("nothing outside the module can settle a promise while it loads; await inside the function"))
+        }
+    }
+}
+
+/// Code of the author's threw while it was loaded.
+fn threw<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    driver: v8::Local<'s, v8::Object>,
+    thrown: v8::Local<'s, v8::Value>,
+    program: &Program,
+) -> LoadError {
+    let describe = get(scope, driver, "describe").and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
+    let describe = describe.expect("the driver exports this");
+    let is_source = |file: &str| is_source(program, file);
+    let failure = fault::describe(scope, describe, thrown, FailureKind::Exception, &is_source);
+    let message = match &failure.name {
+        Some(name) => format!("{name}: {}", failure.message),
+        None => failure.message,
+    };
+    let source_line = failure.position.as_ref().and_then(|at| source_line(program, at));
+    LoadError {
+        end_column: failure.position.as_ref().map_or(0, |at| at.column + 1),
+        position: failure.position,
+        source_line,
+        stack: failure.stack,
+        ..LoadError::new(LoadErrorKind::Threw, format!("{message}, thrown while loading"))
+    }
+}
+
+/// Whether `file` is how a stack trace calls one of the author's modules.
+pub(super) fn is_source(program: &Program, file: &str) -> bool {
+    file == program.name || file.strip_prefix("library ").is_some_and(|handle| program.library(handle).is_some())
+}
+
+fn source_line(program: &Program, at: &Position) -> Option<String> {
+    let code = match at.file.strip_prefix("library ") {
+        Some(handle) if at.file != program.name => program.library(handle)?,
+        _ => &program.code,
+    };
+    code.lines().nth(at.line as usize - 1).map(str::to_owned)
+}
+
+/// The one function that the contract asks for.
+fn exported<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    module: v8::Local<'s, v8::Module>,
+    program: &Program,
+) -> Result<(Export, v8::Local<'s, v8::Function>), LoadError> {
+    const ENTRIES: [(&str, Export); 2] = [("transformEvent", Export::Event), ("transformBatch", Export::Batch)];
+    let namespace: v8::Local<v8::Object> = module.get_module_namespace().cast();
+    let names = namespace.get_own_property_names(scope, v8::GetPropertyNamesArgs::default());
+    let mut all = Vec::new();
+    if let Some(names) = names {
+        for index in 0..names.length() {
+            if let Some(name) = names.get_index(scope, index) {
+                all.push(name.to_rust_string_lossy(scope));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (name, export) in ENTRIES {
+        if all.iter().any(|exported| exported == name) {
+            let value = get(scope, namespace, name);
+            match value.and_then(|value| v8::Local::<v8::Function>::try_from(value).ok()) {
+                Some(function) => found.push((export, function)),
+                None => {
+                    return Err(LoadError::new(
+                        LoadErrorKind::Exports,
+                        format!("{}: the export {name} is not a function", program.name),
+                    ));
+                }
+            }
+        }
+    }
+    if let [(export, function)] = found[..] {
+        return Ok((export, function));
+    }
+    let list = all.join(",");
+    let error = LoadError::new(
+        LoadErrorKind::Exports,
+        format!("Expected one of transformEvent,transformBatch. Found {list}").trim_end().to_owned(),
+    );
+    Err(match unexported(&program.code) {
+        _ if found.len() > 1 => error.help("export only one of the two; the other can stay as a plain function"),
+        Some((line, column, name)) => LoadError {
+            end_column: column + name.len() as u32,
+            source_line: program.code.lines().nth(line as usize - 1).map(str::to_owned),
+            position: Some(Position { file: program.name.clone(), line, column }),
+            ..error.help(format!("add `export` before the declaration of {name}"))
+        },
+        None => error.help("add `export function transformEvent(event, metadata) { return event; }`"),
+    })
+}
+
+/// Where the source declares one of the two functions without exporting it: for a hint, so a look at the text will do.
+fn unexported(code: &str) -> Option<(u32, u32, &'static str)> {
+    for (number, line) in code.lines().enumerate() {
+        for name in ["transformEvent", "transformBatch"] {
+            let declares = ["function ", "const ", "let ", "var "].iter().any(|word| {
+                let text = line.trim_start();
+                let text = text.strip_prefix("async ").unwrap_or(text);
+                text.strip_prefix(word).is_some_and(|rest| rest.trim_start().starts_with(name))
+            });
+            if declares {
+                let column = line.find(name)?;
+                return Some((number as u32 + 1, line[..column].encode_utf16().count() as u32 + 1, name));
+            }
+        }
+    }
+    None
+}
+
+fn refuse_import<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _options: v8::Local<'s, v8::Data>,
+    _resource: v8::Local<'s, v8::Value>,
+    specifier: v8::Local<'s, v8::String>,
+    _attributes: v8::Local<'s, v8::FixedArray>,
+) -> Option<v8::Local<'s, v8::Promise>> {
+    let resolver = v8::PromiseResolver::new(scope)?;
+    let specifier = specifier.to_rust_string_lossy(scope);
+    let text = format!("import('{specifier}') failed. Dynamic import is not available; use an import declaration.");
+    let text = v8::String::new(scope, &text)?;
+    let error = v8::Exception::type_error(scope, text);
+    resolver.reject(scope, error);
+    Some(resolver.get_promise(scope))
+}
+
+unsafe extern "C" fn refuse_wasm(_context: v8::Local<v8::Context>, _source: v8::Local<v8::String>) -> bool {
+    false
+}
+

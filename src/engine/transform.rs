@@ -1,0 +1,383 @@
+//! One event through the isolate: the hot path.
+//!
+//! Parse, call, let microtasks run, print; each a single call into V8. No future, no system call, no allocation of ours
+//! per event. Everything that can run code of the author's (getters, `toJSON`, the error's own `message`) lies between
+//! the watch's `begin` and `end`.
+
+use deno_core::v8;
+
+use super::fidelity::{self, Likeness, Losses};
+use super::realm::Driver;
+use super::sink::Sink;
+use super::{Attempt, Engine, Event, Rendering, fault, handover, host, realm};
+use crate::verdict::{Failure, FailureKind, Verdict};
+
+/// The driver's numbers for a return value that is not an event.
+pub(super) fn bad_return(code: f64, function: &str) -> Failure {
+    let message = match code as u32 {
+        1 => format!("returned event from {function}(event) is not an object"),
+        3 => format!("returned events from {function}(event) is not an array"),
+        _ => {
+            let argument = if function == "transformBatch" { "events" } else { "event" };
+            format!("returned event in events array from {function}({argument}) is not an object")
+        }
+    };
+    Failure::new(FailureKind::BadReturn, message)
+}
+
+/// What the code answered, while its handles live.
+enum Answer<'s> {
+    Finished(v8::Local<'s, v8::Value>),
+    Failed(Failure),
+    Terminated,
+}
+
+impl Engine {
+    pub(super) fn attempt(
+        &mut self,
+        event: Event<'_>,
+        rendering: &Rendering<'_>,
+        out: &mut dyn Sink,
+    ) -> Attempt<Verdict> {
+        let Some(realm) = self.realm.as_mut() else { return Attempt::OutOfMemory };
+        let start = out.len();
+        let entered = realm.enter();
+        let (context, transform, driver) = entered.realm;
+        self.logs.clear();
+        let is_source = |file: &str| realm::is_source(&self.program, file);
+        let mut in_time = true;
+        let mut verdict = {
+            v8::scope_with_context!(scope, &mut *entered.isolate, context);
+            v8::tc_scope!(let scope, scope);
+            match parse(scope, event.json, &mut self.scratch) {
+                Err(failure) => Some(failure.into()),
+                Ok(value) => {
+                    if let Some(state) = scope.get_slot_mut::<host::State>() {
+                        state.clear();
+                        state.set_metadata(event.metadata);
+                    }
+                    // JSON.parse reads numbers beyond the doubles as infinite; a look that only such numbers pay for.
+                    let infinite = memchr::memchr2(b'e', b'E', event.json).is_some()
+                        && may_hold_infinite(event.json);
+                    self.watch.begin();
+                    let answer = call(scope, transform, driver, value, infinite, &is_source);
+                    in_time = self.watch.end();
+                    match answer {
+                        _ if !in_time => None,
+                        Answer::Terminated => None,
+                        Answer::Failed(failure) => Some(failure.into()),
+                        Answer::Finished(texts) => {
+                            let mut print = Print {
+                                line: event.json,
+                                losses: None,
+                                rendering,
+                                limit: self.options.limits.output,
+                                used: 0,
+                                text: &mut self.text,
+                                canonical: Canonical::Unknown,
+                            };
+                            Some(print.all(scope, driver, texts, "transformEvent", out))
+                        }
+                    }
+                }
+            }
+        };
+        if self.options.logs
+            && let Some(state) = entered.isolate.get_slot_mut::<host::State>()
+        {
+            std::mem::swap(&mut self.logs, &mut state.logs);
+        }
+        drop(entered);
+        let out_of_memory = realm.heap_was_hit();
+        if !in_time || out_of_memory || verdict.is_none() {
+            out.truncate(start);
+            self.logs.clear();
+            return if !in_time { Attempt::OutOfTime } else { Attempt::OutOfMemory };
+        }
+        if !self.masks.is_empty() {
+            self.mask_everything(verdict.as_mut());
+        }
+        match verdict {
+            Some(verdict) => {
+                if !matches!(verdict, Verdict::Ok { .. }) {
+                    out.truncate(start);
+                }
+                Attempt::Done(verdict)
+            }
+            None => Attempt::OutOfMemory,
+        }
+    }
+
+    pub(super) fn mask_everything(&mut self, verdict: Option<&mut Verdict>) {
+        if let Some(Verdict::Failed(failure)) = verdict {
+            self.mask_failure(failure);
+        }
+        let mut logs = std::mem::take(&mut self.logs);
+        logs.iter_mut().for_each(|line| self.mask(&mut line.message));
+        self.logs = logs;
+    }
+}
+
+/// Whether a line with an exponent in it holds a number that is infinite as a double.
+pub(super) fn may_hold_infinite(line: &[u8]) -> bool {
+    fidelity::scan(line).infinite
+}
+
+/// The event as V8 sees it, or why there is none.
+pub(super) fn parse<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    json: &[u8],
+    scratch: &mut handover::Scratch,
+) -> Result<v8::Local<'s, v8::Value>, Failure> {
+    let text = to_text(scope, json, scratch)?;
+    match v8::json::parse(scope, text) {
+        Some(value) if value.is_object() && !value.is_array() => Ok(value),
+        Some(value) => Err(not_an_object(scope, value)),
+        None => Err(invalid_json(scope)),
+    }
+}
+
+pub(super) fn to_text<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    json: &[u8],
+    scratch: &mut handover::Scratch,
+) -> Result<v8::Local<'s, v8::String>, Failure> {
+    handover::to_v8(scope, json, scratch).ok_or_else(|| {
+        let message = match std::str::from_utf8(json) {
+            Err(error) => format!("the line is not UTF-8: byte {} starts no character", error.valid_up_to() + 1),
+            Ok(_) => "the line is longer than V8 can hold".to_owned(),
+        };
+        Failure::new(FailureKind::InvalidJson, message)
+    })
+}
+
+fn not_an_object(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> Failure {
+    let found = if value.is_array() {
+        "an array".to_owned()
+    } else if value.is_null() {
+        "null".to_owned()
+    } else {
+        format!("a {}", value.type_of(scope).to_rust_string_lossy(scope))
+    };
+    Failure::new(FailureKind::NotAnObject, format!("the line is {found}, not a JSON object"))
+}
+
+/// V8's own words for what is wrong with the text.
+fn invalid_json(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> Failure {
+    let text = scope.exception().map(|error| error.to_rust_string_lossy(scope)).unwrap_or_default();
+    scope.reset();
+    let message = text.strip_prefix("SyntaxError: ").unwrap_or(&text).to_owned();
+    Failure::new(FailureKind::InvalidJson, message)
+}
+
+/// Everything that runs the author's code.
+fn call<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    transform: &v8::Global<v8::Function>,
+    driver: &Driver,
+    event: v8::Local<'s, v8::Value>,
+    infinite: bool,
+    is_source: &dyn Fn(&str) -> bool,
+) -> Answer<'s> {
+    let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+    let function = v8::Local::new(scope, transform);
+    let metadata = v8::Local::new(scope, &driver.metadata);
+    let mut result = function.call(scope, undefined, &[event, metadata.into()]);
+    if result.is_some() {
+        scope.perform_microtask_checkpoint();
+    }
+    if let Some(promise) = result.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
+        match settled(scope, promise) {
+            Settled::Fulfilled(value) => result = Some(value),
+            Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
+            Settled::Never => return Answer::Failed(never_settles("transformEvent")),
+        }
+    }
+    let answer = result.and_then(|result| {
+        let finish = v8::Local::new(scope, if infinite { &driver.finish_exact } else { &driver.finish });
+        finish.call(scope, undefined, &[result])
+    });
+    match answer {
+        Some(texts) => Answer::Finished(texts),
+        None => caught(scope, driver, is_source),
+    }
+}
+
+pub(super) enum Settled<'s> {
+    Fulfilled(v8::Local<'s, v8::Value>),
+    Rejected(v8::Local<'s, v8::Value>),
+    Never,
+}
+
+/// What became of a promise after all microtasks have run.
+pub(super) fn settled<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'s, v8::Promise>) -> Settled<'s> {
+    match promise.state() {
+        v8::PromiseState::Fulfilled => Settled::Fulfilled(promise.result(scope)),
+        v8::PromiseState::Rejected => {
+            promise.mark_as_handled();
+            Settled::Rejected(promise.result(scope))
+        }
+        v8::PromiseState::Pending => Settled::Never,
+    }
+}
+
+pub(super) fn never_settles(function: &str) -> Failure {
+    let message = format!("{function} returned a promise that can never settle: nothing is left that could resolve it");
+    Failure::new(FailureKind::NeverSettles, message)
+}
+
+/// The exception in hand, if it is one and not a termination.
+fn caught<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    is_source: &dyn Fn(&str) -> bool,
+) -> Answer<'s> {
+    if scope.has_terminated() {
+        return Answer::Terminated;
+    }
+    let Some(thrown) = scope.exception() else { return Answer::Terminated };
+    scope.reset();
+    describe(scope, driver, thrown, is_source)
+}
+
+fn describe<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    thrown: v8::Local<'s, v8::Value>,
+    is_source: &dyn Fn(&str) -> bool,
+) -> Answer<'s> {
+    let function = v8::Local::new(scope, &driver.describe);
+    let failure = fault::describe(scope, function, thrown, FailureKind::Exception, is_source);
+    // Code that threw may have left microtasks behind; they end with their event.
+    scope.perform_microtask_checkpoint();
+    if scope.has_terminated() { Answer::Terminated } else { Answer::Failed(failure) }
+}
+
+/// The text that V8 makes of a line when nothing is changed, worked out at most once per event.
+pub(super) enum Canonical {
+    Unknown,
+    Known(Vec<u8>),
+}
+
+/// Writes what the driver's `finish` gave.
+pub(super) struct Print<'a> {
+    pub(super) line: &'a [u8],
+    pub(super) losses: Option<Losses>,
+    pub(super) rendering: &'a Rendering<'a>,
+    pub(super) limit: usize,
+    pub(super) used: usize,
+    pub(super) text: &'a mut Vec<u8>,
+    pub(super) canonical: Canonical,
+}
+
+impl Print<'_> {
+    /// One text, several, none, or the number of a bad return.
+    pub(super) fn all<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        texts: v8::Local<'s, v8::Value>,
+        function: &str,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        if let Ok(text) = v8::Local::<v8::String>::try_from(texts) {
+            out.push(self.rendering.open);
+            if let Err(failure) = self.one(scope, driver, text, out) {
+                return failure.into();
+            }
+            out.push(self.rendering.close);
+            return Verdict::Ok { outputs: 1 };
+        }
+        if texts.is_undefined() {
+            return Verdict::Dropped;
+        }
+        let Ok(texts) = v8::Local::<v8::Array>::try_from(texts) else {
+            return bad_return(texts.number_value(scope).unwrap_or_default(), function).into();
+        };
+        out.push(self.rendering.open);
+        for index in 0..texts.length() {
+            let text = texts.get_index(scope, index).and_then(|text| v8::Local::<v8::String>::try_from(text).ok());
+            let Some(text) = text else { return bad_return(2.0, function).into() };
+            if index > 0 {
+                out.push(self.rendering.between);
+            }
+            if let Err(failure) = self.one(scope, driver, text, out) {
+                return failure.into();
+            }
+        }
+        out.push(self.rendering.close);
+        Verdict::Ok { outputs: texts.length() }
+    }
+
+    fn one<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        text: v8::Local<'s, v8::String>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Failure> {
+        out.push(self.rendering.around.0);
+        let start = out.len();
+        let room = self.limit - self.used;
+        let losses = *self.losses.get_or_insert_with(|| fidelity::scan(self.line));
+        let written = if losses.any() || text.length() < self.line.len() {
+            self.text.clear();
+            let written = handover::write(scope, text, room, self.text);
+            if written.is_ok() {
+                self.faithfully(scope, driver, losses, out);
+            }
+            written
+        } else {
+            handover::write(scope, text, room, out)
+        };
+        if let Err(too_large) = written {
+            let size = too_large.size + self.used;
+            let message = format!("the event's output of {size} bytes is over the limit of {} bytes", self.limit);
+            return Err(Failure::new(FailureKind::OutputTooLarge, message));
+        }
+        self.used += out.len() - start;
+        out.push(self.rendering.around.1);
+        Ok(())
+    }
+
+    /// Appends `self.text` with what V8 has lost put back.
+    fn faithfully<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        losses: Losses,
+        out: &mut dyn Sink,
+    ) {
+        let same = match fidelity::compare(self.line, losses, self.text) {
+            Likeness::Same => true,
+            Likeness::Different => false,
+            Likeness::Unsure => {
+                if let Canonical::Unknown = self.canonical {
+                    self.canonical = Canonical::Known(canonical(scope, driver, self.line).unwrap_or_default());
+                }
+                matches!(&self.canonical, Canonical::Known(text) if text == self.text)
+            }
+        };
+        if same {
+            out.push(self.line);
+        } else if losses.numbers {
+            fidelity::restore(self.line, self.text, out);
+        } else {
+            out.push(self.text);
+        }
+    }
+}
+
+fn canonical<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    line: &[u8],
+) -> Option<Vec<u8>> {
+    let text = handover::to_v8(scope, line, &mut handover::Scratch::default())?;
+    let function = v8::Local::new(scope, &driver.canonical);
+    let undefined = v8::undefined(scope).into();
+    let text = function.call(scope, undefined, &[text.into()])?;
+    let mut bytes = Vec::new();
+    handover::write(scope, text.try_into().ok()?, usize::MAX, &mut bytes).ok()?;
+    Some(bytes)
+}

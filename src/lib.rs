@@ -1,0 +1,4 @@
+//! sluicegate.
+pub mod engine;
+pub mod verdict;
+pub use engine::Engine;
