@@ -5,13 +5,12 @@
 
 use deno_core::v8;
 
-use super::sink::Sink;
 use super::transform::{self, Canonical, Print, Settled, bad_return, settled};
 use super::{Attempt, Engine, Event, LogLine, Rendering, fault, host, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
-/// What becomes of each event of a batch, in order: index, verdict, outputs rendered, and what was logged.
-pub type OnVerdict<'a> = dyn FnMut(usize, Verdict, &[u8], &[LogLine]) + 'a;
+/// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged.
+pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 
 /// A batch's verdicts, each with its rendered outputs.
 enum Batched {
@@ -26,31 +25,30 @@ impl From<Failure> for Batched {
 }
 
 impl Engine {
-    /// Transforms `events` in one call and tells `on_verdict` of each, in order; outputs are appended to `out`, in order.
+    /// Transforms `events` in one call and tells `on_verdict` of each, in order.
     pub fn transform_batch<'a>(
         &mut self,
         events: &[Event<'a>],
         rendering: &mut dyn FnMut(usize) -> Rendering<'a>,
-        out: &mut dyn Sink,
         on_verdict: &mut OnVerdict<'_>,
     ) {
+        if events.is_empty() {
+            return;
+        }
         match self.retrying(|engine| engine.attempt_batch(events, rendering)) {
             Batched::Verdicts(verdicts) => {
                 let logs = std::mem::take(&mut self.logs);
                 for (index, (verdict, text)) in verdicts.into_iter().enumerate() {
-                    out.push(&text);
-                    on_verdict(index, verdict, &text, if index == 0 { &logs } else { &[] });
+                    on_verdict(verdict, text, if index == 0 { &logs } else { &[] });
                 }
                 self.logs = logs;
             }
             Batched::Failed(failure) if events.len() == 1 => {
-                on_verdict(0, failure.into(), &[], &self.logs);
+                on_verdict(failure.into(), Vec::new(), &self.logs);
             }
             Batched::Failed(_) => {
                 for (index, event) in events.iter().enumerate() {
-                    self.transform_batch(&[*event], &mut |_| rendering(index), out, &mut |_, verdict, text, logs| {
-                        on_verdict(index, verdict, text, logs);
-                    });
+                    self.transform_batch(&[*event], &mut |_| rendering(index), on_verdict);
                 }
             }
         }

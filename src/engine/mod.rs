@@ -161,7 +161,10 @@ impl Engine {
     pub fn transform_event(&mut self, event: Event<'_>, rendering: &Rendering<'_>, out: &mut dyn Sink) -> Verdict {
         if self.export() == Export::Batch {
             let mut verdict = None;
-            self.transform_batch(&[event], &mut |_| *rendering, out, &mut |_, one, _, _| verdict = Some(one));
+            self.transform_batch(&[event], &mut |_| *rendering, &mut |one, text, _| {
+                out.push(&text);
+                verdict = Some(one);
+            });
             return verdict.expect("a batch gives one verdict per event");
         }
         self.retrying(|engine| engine.attempt(event, rendering, out))

@@ -67,7 +67,7 @@ impl Realm {
         isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
         isolate.set_slot(host::State::new(limits.log));
         let heap = HeapGuard::install(&mut isolate);
-        watch.guard(isolate.thread_safe_handle());
+        watch.guard(&mut isolate);
 
         watch.begin();
         let loaded = Self::load(&mut isolate, program, logs);

@@ -316,9 +316,13 @@ impl Print<'_> {
         text: v8::Local<'s, v8::String>,
         out: &mut dyn Sink,
     ) -> Result<(), Failure> {
-        out.push(self.rendering.around.0);
+        let (before, after) = self.rendering.around;
+        let frame = before.len() + after.len() + self.rendering.between.len();
         let start = out.len();
-        let room = self.limit - self.used;
+        out.push(before);
+        let Some(room) = (self.limit - self.used).checked_sub(frame) else {
+            return Err(self.too_large(self.used + frame + text.length()));
+        };
         let losses = *self.losses.get_or_insert_with(|| fidelity::scan(self.line));
         let written = if losses.any() || text.length() < self.line.len() {
             self.text.clear();
@@ -331,13 +335,17 @@ impl Print<'_> {
             handover::write(scope, text, room, out)
         };
         if let Err(too_large) = written {
-            let size = too_large.size + self.used;
-            let message = format!("the event's output of {size} bytes is over the limit of {} bytes", self.limit);
-            return Err(Failure::new(FailureKind::OutputTooLarge, message));
+            return Err(self.too_large(self.used + frame + too_large.size));
         }
-        self.used += out.len() - start;
-        out.push(self.rendering.around.1);
+        out.push(after);
+        // The digits that were put back may have made it a little larger than V8's text.
+        self.used = (self.used + out.len() - start + self.rendering.between.len()).min(self.limit);
         Ok(())
+    }
+
+    fn too_large(&self, size: usize) -> Failure {
+        let message = format!("the event's output of {size} bytes is over the limit of {} bytes", self.limit);
+        Failure::new(FailureKind::OutputTooLarge, message)
     }
 
     /// Appends `self.text` with what V8 has lost put back.

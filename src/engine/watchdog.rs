@@ -10,13 +10,18 @@
 //! the engine ends an event by `RUN → IDLE`, the watchdog claims it by `RUN → KILL`, and only one of them succeeds.
 //! Only after it has claimed the event does the watchdog terminate, then it says `KILLED`, for which the engine waits.
 //! An isolate that was terminated is never used again, so a repeated termination can do no harm.
+//!
+//! **Time or memory?** Code that eats memory without end hits a short time limit first, while V8 is still busy making
+//! room, and would be blamed for the wrong thing. So an event whose heap has grown to an eighth of its limit gets up to
+//! [`GRACE`] more, in which it either hits the heap limit or is stopped for its time after all.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use deno_core::v8::IsolateHandle;
+use deno_core::v8::{GCCallbackFlags, GCType, Isolate, IsolateHandle, UnsafeRawIsolatePtr};
 
 use super::limits::Limits;
 
@@ -29,7 +34,10 @@ const NEXT: u64 = 4;
 
 /// How long an event may ignore its termination before [`Watch::on_stuck`] is called: long enough for every construct
 /// that V8 can interrupt, short enough that the process wall stops the others in time.
-const STUCK_AFTER: Duration = Duration::from_millis(100);
+const STUCK_AFTER: Duration = Duration::from_millis(150);
+
+/// How much longer an event with a large heap may run, or as much as the CPU limit if that is more.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// One engine's side: the word that it shares with the watchdog.
 pub(super) struct Watch {
@@ -47,6 +55,19 @@ struct Shared {
     clock: libc::clockid_t,
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
+    /// From this size in bytes on, the heap counts as large.
+    large_heap: usize,
+    /// Bytes of heap in use after the last garbage collection.
+    heap: AtomicUsize,
+}
+
+/// After each garbage collection: how much is left.
+unsafe extern "C" fn gc_ends(isolate: UnsafeRawIsolatePtr, _: GCType, _: GCCallbackFlags, data: *mut c_void) {
+    // SAFETY: `guard` put it there, and it outlives the isolate.
+    let shared = unsafe { &*(data as *const Shared) };
+    // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it collected.
+    let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
+    shared.heap.store(isolate.get_heap_statistics().used_heap_size(), Ordering::Relaxed);
 }
 
 impl Watch {
@@ -59,14 +80,21 @@ impl Watch {
             clock: own_cpu_clock(),
             isolate: Mutex::new(None),
             on_stuck: OnceLock::new(),
+            large_heap: limits.heap / 8,
+            heap: AtomicUsize::new(0),
         });
         Watchdog::get().register(&shared);
         Self { shared }
     }
 
-    /// Names the isolate that is to be terminated from now on.
-    pub(super) fn guard(&self, isolate: IsolateHandle) {
-        *self.shared.isolate.lock().expect("never poisoned: no code panics while it holds this") = Some(isolate);
+    /// Names the isolate that is to be terminated from now on, and looks at its heap. The isolate must be dropped
+    /// before the watch.
+    pub(super) fn guard(&self, isolate: &mut Isolate) {
+        let data = Arc::as_ptr(&self.shared) as *mut c_void;
+        isolate.add_gc_epilogue_callback(gc_ends, data, GCType::kGCTypeAll);
+        self.shared.heap.store(0, Ordering::Relaxed);
+        let handle = isolate.thread_safe_handle();
+        *self.shared.isolate.lock().expect("never poisoned: no code panics while it holds this") = Some(handle);
     }
 
     /// What to do with an event that not even termination can stop. Called on the watchdog's thread.
@@ -237,7 +265,9 @@ impl Sighting {
         match word & PHASE {
             RUN => {
                 let cpu = cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
-                if cpu >= engine.cpu || self.wall >= engine.wall {
+                let large = engine.heap.load(Ordering::Relaxed) >= engine.large_heap;
+                let limit = if large { engine.cpu + engine.cpu.max(GRACE) } else { engine.cpu };
+                if cpu >= limit || self.wall >= engine.wall {
                     self.kill(engine, word);
                 }
             }

@@ -1,0 +1,148 @@
+//! One worker process, as the supervisor sees it: started with nothing but three file descriptors, an empty environment
+//! and no standard streams; killed when dropped.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::{MemfdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+
+use crate::config::Emit;
+use crate::engine::{Export, LoadError, Options, Program};
+use crate::wire::frame::{self, Kind};
+use crate::wire::shared::{self, Layout, Mapping};
+
+/// The worker's file descriptors.
+pub(super) mod fd {
+    /// The socket for frames.
+    pub const SOCKET: i32 = 3;
+    /// The input region, sealed.
+    pub const INPUT: i32 = 4;
+    /// The worker's output region.
+    pub const OUTPUT: i32 = 5;
+}
+
+/// The first frame to a worker: what to run and how.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Start {
+    pub(super) program: Program,
+    pub(super) options: Options,
+    pub(super) emit: Emit,
+    pub(super) envelope: bool,
+    /// Whether failed lines go out as they came in.
+    pub(super) pass: bool,
+    /// Whether the run ends at the first failure.
+    pub(super) stop: bool,
+    pub(super) line_buffered: bool,
+    pub(super) batch_size: usize,
+    pub(super) layout: Layout,
+}
+
+/// The first frame from a worker.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Ready {
+    Loaded(Export),
+    Failed(LoadError),
+}
+
+/// A running worker.
+pub(super) struct Process {
+    child: Child,
+    socket: OwnedWriteHalf,
+    /// The worker's output region.
+    pub(super) output: Arc<Mapping>,
+    stderr: File,
+}
+
+impl Process {
+    /// Starts a worker and sends it `start`, a whole frame. Gives the end of the socket to read its frames from.
+    pub(super) async fn spawn(start: &[u8], layout: &Layout, input: &OwnedFd) -> io::Result<(Self, OwnedReadHalf)> {
+        let (ours, theirs) = StdStream::pair()?;
+        let (output_fd, output) = shared::create("sluicegate-output", layout.output_len(), false)?;
+        // V8's last words, read only if it dies.
+        let stderr = File::from(memfd_create("sluicegate-stderr", MemfdFlags::CLOEXEC)?);
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command
+            .arg("worker")
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr.try_clone()?)
+            .fd_mappings(vec![
+                FdMapping { parent_fd: theirs.into(), child_fd: fd::SOCKET },
+                FdMapping { parent_fd: input.as_fd().try_clone_to_owned()?, child_fd: fd::INPUT },
+                FdMapping { parent_fd: output_fd, child_fd: fd::OUTPUT },
+            ])
+            .map_err(io::Error::other)?;
+        let child = Command::from(command).kill_on_drop(true).spawn()?;
+        ours.set_nonblocking(true)?;
+        let (reader, socket) = UnixStream::from_std(ours)?.into_split();
+        let mut process = Self { child, socket, output: Arc::new(output), stderr };
+        process.send(start).await;
+        Ok((process, reader))
+    }
+
+    /// Sends a frame. A worker that is dead is noticed where its frames are read, not here.
+    pub(super) async fn send(&mut self, frame: &[u8]) {
+        let _ = self.socket.write_all(frame).await;
+    }
+
+    /// Kills it, whatever it is doing.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.start_kill();
+    }
+
+    /// Waits for its end and says how it came.
+    pub(super) async fn end(&mut self) -> String {
+        self.kill();
+        let status = self.child.wait().await;
+        let how = status.map_or_else(|error| error.to_string(), describe);
+        match self.last_words() {
+            Some(words) => format!("{how}: {words}"),
+            None => how,
+        }
+    }
+
+    /// The line in which V8 says why it gave up, if there is one.
+    fn last_words(&self) -> Option<String> {
+        let len = self.stderr.metadata().ok()?.len().min(64 << 10);
+        let mut text = vec![0; len as usize];
+        let n = self.stderr.read_at(&mut text, 0).ok()?;
+        let text = String::from_utf8_lossy(&text[..n]).into_owned();
+        let line = text.lines().map(|line| line.trim_matches(['#', ' '])).find(|line| !line.is_empty())?;
+        Some(line.chars().take(300).collect())
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => {
+            let name = rustix::process::Signal::from_named_raw(signal).map(|signal| format!("{signal:?}"));
+            format!("killed by signal {signal}{}", name.map(|name| format!(" ({name})")).unwrap_or_default())
+        }
+        (_, Some(code)) => format!("ended with code {code}"),
+        _ => "ended".to_owned(),
+    }
+}
+
+/// Reads one frame from a worker; `None` when the worker is gone or talks nonsense.
+pub(super) async fn read_frame(from: &mut OwnedReadHalf) -> Option<(Kind, Vec<u8>)> {
+    let mut head = [0; frame::HEADER];
+    from.read_exact(&mut head).await.ok()?;
+    let (kind, len) = frame::header(head)?;
+    let mut payload = Vec::new();
+    // The buffer grows with what arrives, not with what the header claims.
+    let n = from.take(len as u64).read_to_end(&mut payload).await.ok()?;
+    (n == len).then_some((kind, payload))
+}

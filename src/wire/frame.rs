@@ -1,0 +1,260 @@
+//! The frames that supervisor and worker exchange over a socket. Bulk data does not travel here but in shared memory
+//! (see [`super::shared`]); a frame says where it lies.
+//!
+//! A frame is a kind, a length and that many bytes, little-endian. The supervisor believes nothing that it reads: every
+//! field is checked, and a frame that breaks a rule costs the worker its life.
+
+use std::io::{self, Read};
+
+/// Bytes of a frame's header: kind and length.
+pub const HEADER: usize = 8;
+
+/// The largest payload that is accepted from a worker, in bytes: failures and logs of one part, flushed at a mebibyte.
+pub const MOST_PAYLOAD: usize = 256 << 20;
+
+/// What kind of frame it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// To the worker, once: the program and how to run it, as JSON.
+    Start = 1,
+    /// From the worker, once: the export it found, or why it could not load, as JSON.
+    Ready = 2,
+    /// To the worker: a [`Work`].
+    Work = 3,
+    /// From the worker: a [`Part`].
+    Part = 4,
+    /// To the worker: the output slot with this number is free again.
+    Free = 5,
+}
+
+impl Kind {
+    fn from_u32(kind: u32) -> Option<Self> {
+        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free].into_iter().find(|k| *k as u32 == kind)
+    }
+}
+
+/// Lines to be transformed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// The unit's number, unique in a run.
+    pub unit: u64,
+    /// Where its bytes start in the input region.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+    /// The number of its first line in its file, from 1.
+    pub first_line: u64,
+}
+
+/// What became of the next lines of a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The unit.
+    pub unit: u64,
+    /// How many lines this is about.
+    pub lines: u32,
+    /// How many of them went out.
+    pub ok: u32,
+    /// How many were dropped, blank ones included.
+    pub dropped: u32,
+    /// How many were blank.
+    pub blank: u32,
+    /// Output events.
+    pub events_out: u64,
+    /// The output slot that holds the output, if there is any.
+    pub slot: u32,
+    /// Bytes of output in the slot.
+    pub bytes: u64,
+    /// The lines that failed, in order.
+    pub failures: Vec<Failed>,
+    /// Log lines, rendered.
+    pub logs: Vec<u8>,
+}
+
+/// A line that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// Which line of the unit, from 0, counting from the unit's start.
+    pub line: u32,
+    /// Bytes of output in the slot before this line's.
+    pub output_at: u64,
+    /// The failure, as JSON.
+    pub failure: Vec<u8>,
+}
+
+/// Appends a frame to `out`.
+pub fn put(out: &mut Vec<u8>, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&(kind as u32).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    payload(out);
+    let len = u32::try_from(out.len() - start - HEADER).expect("a frame is far smaller than 4 GiB");
+    out[start + 4..start + HEADER].copy_from_slice(&len.to_le_bytes());
+}
+
+impl Work {
+    /// Appends it as a frame.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put(out, Kind::Work, |out| {
+            for field in [self.unit, self.offset, self.len, self.first_line] {
+                out.extend_from_slice(&field.to_le_bytes());
+            }
+        });
+    }
+
+    /// Reads it back.
+    pub fn get(payload: &[u8]) -> Option<Self> {
+        let mut fields = Fields(payload);
+        let work =
+            Self { unit: fields.u64()?, offset: fields.u64()?, len: fields.u64()?, first_line: fields.u64()? };
+        fields.0.is_empty().then_some(work)
+    }
+}
+
+impl Part {
+    /// Appends it as a frame.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put(out, Kind::Part, |out| {
+            for field in [self.unit, self.events_out, self.bytes] {
+                out.extend_from_slice(&field.to_le_bytes());
+            }
+            let (failures, logs) = (self.failures.len() as u32, self.logs.len() as u32);
+            for field in [self.lines, self.ok, self.dropped, self.blank, self.slot, failures, logs] {
+                out.extend_from_slice(&field.to_le_bytes());
+            }
+            for failed in &self.failures {
+                out.extend_from_slice(&failed.line.to_le_bytes());
+                out.extend_from_slice(&failed.output_at.to_le_bytes());
+                out.extend_from_slice(&(failed.failure.len() as u32).to_le_bytes());
+                out.extend_from_slice(&failed.failure);
+            }
+            out.extend_from_slice(&self.logs);
+        });
+    }
+
+    /// Reads it back; `None` if it is not one, or contradicts itself.
+    pub fn get(payload: &[u8]) -> Option<Self> {
+        let mut fields = Fields(payload);
+        let (unit, events_out, bytes) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (lines, ok, dropped, blank) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
+        let (slot, failures, logs) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        let mut part = Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, ..Part::default() };
+        let sum = u64::from(ok) + u64::from(dropped) + u64::from(failures);
+        if sum != u64::from(lines) || blank > dropped {
+            return None;
+        }
+        let mut output_at = 0;
+        for _ in 0..failures {
+            let failed =
+                Failed { line: fields.u32()?, output_at: fields.u64()?, failure: { let n = fields.u32()?; fields.bytes(n)? } };
+            let in_order = part.failures.last().is_none_or(|before| before.line < failed.line);
+            if !in_order || failed.output_at < output_at || failed.output_at > bytes {
+                return None;
+            }
+            output_at = failed.output_at;
+            part.failures.push(failed);
+        }
+        part.logs = fields.bytes(logs)?;
+        fields.0.is_empty().then_some(part)
+    }
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn u32(&mut self) -> Option<u32> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*field))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*field))
+    }
+
+    fn bytes(&mut self, len: u32) -> Option<Vec<u8>> {
+        let (field, rest) = self.0.split_at_checked(len as usize)?;
+        self.0 = rest;
+        Some(field.to_vec())
+    }
+}
+
+/// Reads a frame's header: its kind and the length of its payload.
+pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
+    let kind = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
+    Some((Kind::from_u32(kind)?, len)).filter(|(_, len)| *len <= MOST_PAYLOAD)
+}
+
+/// Reads one frame; `None` at the end of the stream. The payload is left in `payload`.
+pub fn read(from: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<Option<Kind>> {
+    let mut head = [0; HEADER];
+    match from.read_exact(&mut head) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let broken = || io::Error::new(io::ErrorKind::InvalidData, "not a frame");
+    let (kind, len) = header(head).ok_or_else(broken)?;
+    payload.clear();
+    // The buffer grows with what arrives, not with what a header claims.
+    if from.take(len as u64).read_to_end(payload)? == len { Ok(Some(kind)) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_contradicts_itself_is_refused() {
+        let good = Part { lines: 2, ok: 1, failures: vec![Failed { line: 1, ..Failed::default() }], ..Part::default() };
+        let bytes = |part: &Part| {
+            let mut out = Vec::new();
+            part.put(&mut out);
+            out.split_off(HEADER)
+        };
+        assert_eq!(Part::get(&bytes(&good)), Some(good.clone()));
+        assert_eq!(Part::get(&bytes(&Part { lines: 3, ..good.clone() })), None);
+        assert_eq!(Part::get(&bytes(&Part { blank: 1, ..good.clone() })), None);
+        let mut twice = good.clone();
+        twice.failures.push(Failed { line: 1, ..Failed::default() });
+        twice.lines = 3;
+        assert_eq!(Part::get(&bytes(&twice)), None);
+        let outside = Part { failures: vec![Failed { output_at: 9, ..Failed::default() }], lines: 2, ..good };
+        assert_eq!(Part::get(&bytes(&outside)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn work_survives_the_journey(unit: u64, offset: u64, len: u64, first_line: u64) {
+            let work = Work { unit, offset, len, first_line };
+            let mut out = Vec::new();
+            work.put(&mut out);
+            let mut payload = Vec::new();
+            prop_assert_eq!(read(&mut out.as_slice(), &mut payload).unwrap(), Some(Kind::Work));
+            prop_assert_eq!(Work::get(&payload), Some(work));
+        }
+
+        #[test]
+        fn no_bytes_break_the_reader(bytes: Vec<u8>) {
+            let mut payload = Vec::new();
+            let _ = read(&mut bytes.as_slice(), &mut payload);
+            let _ = Part::get(&bytes);
+            let _ = Work::get(&bytes);
+        }
+
+        #[test]
+        fn parts_survive_the_journey(ok in 0u32..1000, dropped in 0u32..1000, lines in prop::collection::btree_set(0u32..5000, 0..20), logs: Vec<u8>) {
+            let failures: Vec<Failed> = lines.iter().map(|line| Failed { line: *line, output_at: 0, failure: logs.clone() }).collect();
+            let part = Part { lines: ok + dropped + failures.len() as u32, ok, dropped, failures, logs, ..Part::default() };
+            let mut out = Vec::new();
+            part.put(&mut out);
+            prop_assert_eq!(Part::get(&out[HEADER..]), Some(part));
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! The bounded line reader: bytes from files and pipes into shared memory, cut into batches of whole lines.
+//!
+//! It reads straight into a slot of the shared input region, knows each batch's line numbers and byte offsets, and
+//! counts lines by itself, so that the books of a run rest on its count and not on what workers say. A batch leaves as
+//! soon as the input would block, so a pipe that is fed slowly is answered promptly. When all slots are in use it waits:
+//! that is the back-pressure. A line that does not fit into a slot is never held in memory; it is told as a range of its
+//! file or, if it came through a pipe, of a temporary file.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::shared::{Mapping, PAGE, pages};
+
+/// How many bytes a slot is filled to, as long as the input has them ready.
+pub const FILL: usize = 256 << 10;
+
+/// The most lines in a batch: small lines with slow code still spread over all workers.
+const MOST_LINES: usize = 1024;
+
+/// A slot of the input region; free again when the last batch in it is dropped.
+pub struct Slot {
+    memory: Arc<Mapping>,
+    start: usize,
+    len: usize,
+    index: usize,
+    free: Sender<usize>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // A long line leaves a slot large; steady memory is worth the page faults of the next long one.
+        let keep = pages(2 * FILL);
+        if self.len > keep {
+            self.memory.release(self.start + keep, self.len - keep);
+        }
+        // The reader may be gone.
+        let _ = self.free.send(self.index);
+    }
+}
+
+/// Whole lines, the last one perhaps without a line end.
+#[derive(Clone)]
+pub struct Lines {
+    slot: Arc<Slot>,
+    /// Where they start in the input region.
+    pub start: usize,
+    /// How many bytes.
+    pub len: usize,
+    /// How many lines.
+    pub count: u64,
+    /// The number of the first one in its file, from 1.
+    pub first_line: u64,
+    /// The offset of the first byte in its file.
+    pub offset: u64,
+    /// Which input, from 0.
+    pub input: usize,
+}
+
+impl Lines {
+    /// The bytes. Only this process can write to them, and it does not while a batch holds the slot.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the region is sealed against other writers, the reader fills a slot only while it alone holds it, and
+        // the slot lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.slot.memory.at(self.start, self.len), self.len) }
+    }
+
+    /// The lines from number `from` (counted from 0) on, `count` of them.
+    pub fn part(&self, from: u64, count: u64) -> Lines {
+        let bytes = self.bytes();
+        let nth = |n: u64| match n {
+            0 => 0,
+            n => memchr::memchr_iter(b'\n', bytes).nth(n as usize - 1).map_or(bytes.len(), |end| end + 1),
+        };
+        let (start, end) = (nth(from), nth(from + count));
+        Lines {
+            slot: self.slot.clone(),
+            start: self.start + start,
+            len: end - start,
+            count,
+            first_line: self.first_line + from,
+            offset: self.offset + start as u64,
+            input: self.input,
+        }
+    }
+}
+
+/// A line that is too long to be held in memory.
+#[derive(Clone)]
+pub struct Long {
+    /// What it can be read from.
+    pub source: Arc<File>,
+    /// Where it starts there.
+    pub start: u64,
+    /// How many bytes, without the line end.
+    pub len: u64,
+    /// Its number in its file, from 1.
+    pub line: u64,
+    /// Its offset in its file.
+    pub offset: u64,
+    /// Which input, from 0.
+    pub input: usize,
+}
+
+impl Long {
+    /// The line's bytes, from the start.
+    pub fn reader(&self) -> impl io::Read + '_ {
+        LongReader { long: self, at: 0 }
+    }
+}
+
+struct LongReader<'a> {
+    long: &'a Long,
+    at: u64,
+}
+
+impl io::Read for LongReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min((self.long.len - self.at) as usize);
+        let n = self.long.source.read_at(&mut buffer[..most], self.long.start + self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+/// What the reader finds.
+pub enum Piece {
+    /// Lines in shared memory.
+    Lines(Lines),
+    /// One line that is longer than a slot.
+    Long(Long),
+}
+
+/// An input that is open.
+pub struct Open {
+    /// How it is called in messages.
+    pub name: String,
+    /// What to read from.
+    pub file: File,
+}
+
+/// Why reading ended before the end of the input.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {name}: {error}")]
+pub struct ReadError {
+    /// The input.
+    pub name: String,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+/// The reader; runs on a thread of its own.
+pub struct Reader {
+    memory: Arc<Mapping>,
+    slot_len: usize,
+    free: Receiver<usize>,
+    give_back: Sender<usize>,
+    stop: OwnedFd,
+    carry: Vec<u8>,
+}
+
+impl Reader {
+    /// A reader into `memory`, which has `slots` slots of `slot_len` bytes. It ends early once `stop` is readable.
+    pub fn new(memory: Arc<Mapping>, slot_len: usize, slots: usize, stop: OwnedFd) -> Self {
+        let (give_back, free) = channel();
+        for index in 0..slots {
+            give_back.send(index).expect("the receiver is right here");
+        }
+        Self { memory, slot_len, free, give_back, stop, carry: Vec::new() }
+    }
+
+    /// Reads the inputs one after the other and hands every piece to `send`, which says whether to go on.
+    ///
+    /// # Errors
+    /// When an input cannot be read, or a long line cannot be kept. All lines before that have been sent.
+    pub fn run(mut self, inputs: Vec<Open>, send: &mut dyn FnMut(Piece) -> bool) -> Result<(), ReadError> {
+        for (index, input) in inputs.into_iter().enumerate() {
+            match self.one(index, &input, send) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => return Err(ReadError { name: input.name, error }),
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, input: usize, open: &Open, send: &mut dyn FnMut(Piece) -> bool) -> io::Result<bool> {
+        let fd = open.file.as_fd();
+        // A larger pipe means fewer turns between the processes on both ends. Not every kernel or user may.
+        let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
+        let seekable = open.file.metadata().is_ok_and(|meta| meta.is_file());
+        let mut at = if seekable { (&open.file).stream_position().unwrap_or(0) } else { 0 };
+        let mut place = Place { input, line: 1, offset: at };
+        let mut first = true;
+        self.carry.clear();
+        loop {
+            let Some(mut slot) = self.slot() else { return Ok(false) };
+            let mut filled = self.carry.len();
+            // SAFETY: the slot is ours alone until it is sent, and `carry` is shorter than a slot.
+            unsafe { std::ptr::copy_nonoverlapping(self.carry.as_ptr(), self.memory.at(slot.start, filled), filled) };
+            let mut searched = filled;
+            let mut last_end = None;
+            let mut eof = false;
+            while !eof {
+                match self.wait(fd)? {
+                    Ready::Stop => return Ok(false),
+                    Ready::Input => {}
+                }
+                let room = if filled < FILL { FILL - filled } else { self.slot_len - filled }.min(1 << 20);
+                // SAFETY: as above; the range lies inside the slot.
+                let buffer =
+                    unsafe { std::slice::from_raw_parts_mut(self.memory.at(slot.start + filled, room), room) };
+                let n = match rustix::io::read(fd, buffer) {
+                    Ok(n) => n,
+                    Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                eof = n == 0;
+                at += n as u64;
+                filled += n;
+                let bytes = self.bytes(&slot, 0, filled);
+                last_end = memchr::memrchr(b'\n', &bytes[searched..]).map(|i| searched + i + 1).or(last_end);
+                searched = filled;
+                if filled == self.slot_len || (last_end.is_some() && (filled >= FILL || !self.more_now(fd)?)) {
+                    break;
+                }
+            }
+            let bytes = self.bytes(&slot, 0, filled);
+            let mut start = 0;
+            if first && bytes.starts_with(b"\xEF\xBB\xBF") {
+                // A byte order mark belongs to the file, not to its first event.
+                start = 3;
+                place.offset += 3;
+            }
+            first = false;
+            let end = if eof { filled } else { last_end.unwrap_or(0).max(start) };
+            if end == start && filled == self.slot_len {
+                let head = self.bytes(&slot, start, filled).to_vec();
+                drop(slot);
+                let done = self.long(open, seekable, &mut at, head, &mut place, send)?;
+                if !done {
+                    return Ok(false);
+                }
+                continue;
+            }
+            self.carry = bytes[end.min(filled)..].to_vec();
+            slot.len = filled;
+            let slot = Arc::new(slot);
+            if !self.send(slot, start, end, &mut place, send) {
+                return Ok(false);
+            }
+            if eof {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Sends what lies between `start` and `end` of a slot, in batches.
+    fn send(
+        &self,
+        slot: Arc<Slot>,
+        start: usize,
+        end: usize,
+        place: &mut Place,
+        send: &mut dyn FnMut(Piece) -> bool,
+    ) -> bool {
+        let mut at = start;
+        while at < end {
+            let bytes = self.bytes(&slot, at, end);
+            let mut count = 0;
+            let mut len = bytes.len();
+            for newline in memchr::memchr_iter(b'\n', bytes) {
+                count += 1;
+                if count == MOST_LINES {
+                    len = newline + 1;
+                    break;
+                }
+            }
+            // The last line of a file may have no line end.
+            if bytes[len - 1] != b'\n' {
+                count += 1;
+            }
+            let lines = Lines {
+                slot: slot.clone(),
+                start: slot.start + at,
+                len,
+                count: count as u64,
+                first_line: place.line,
+                offset: place.offset,
+                input: place.input,
+            };
+            place.line += count as u64;
+            place.offset += len as u64;
+            at += len;
+            if !send(Piece::Lines(lines)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Finds the end of a line that has filled a slot without ending.
+    fn long(
+        &mut self,
+        open: &Open,
+        seekable: bool,
+        at: &mut u64,
+        head: Vec<u8>,
+        place: &mut Place,
+        send: &mut dyn FnMut(Piece) -> bool,
+    ) -> io::Result<bool> {
+        let fd = open.file.as_fd();
+        let mut spool = if seekable { None } else { Some(tempfile::tempfile()?) };
+        let mut len = head.len() as u64;
+        if let Some(spool) = spool.as_mut() {
+            spool.write_all(&head)?;
+        }
+        drop(head);
+        let mut buffer = vec![0; FILL];
+        let rest = loop {
+            if let Ready::Stop = self.wait(fd)? {
+                return Ok(false);
+            }
+            let n = match rustix::io::read(fd, &mut buffer) {
+                Ok(n) => n,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            *at += n as u64;
+            let end = memchr::memchr(b'\n', &buffer[..n]);
+            let part = &buffer[..end.unwrap_or(n)];
+            len += part.len() as u64;
+            if let Some(spool) = spool.as_mut() {
+                spool.write_all(part)?;
+            }
+            match end {
+                Some(end) => break buffer[end + 1..n].to_vec(),
+                None if n == 0 => break Vec::new(),
+                None => {}
+            }
+        };
+        let (source, start) = match spool {
+            Some(spool) => (spool, 0),
+            None => (open.file.try_clone()?, place.offset),
+        };
+        let long =
+            Long { source: Arc::new(source), start, len, line: place.line, offset: place.offset, input: place.input };
+        place.line += 1;
+        place.offset += len + 1;
+        self.carry = rest;
+        Ok(send(Piece::Long(long)))
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        // The other end of the channel is our own `give_back`, so this only waits, and `stop` frees slots too.
+        let index = self.free.recv().ok()?;
+        let start = index * self.slot_len;
+        Some(Slot { memory: self.memory.clone(), start, len: 0, index, free: self.give_back.clone() })
+    }
+
+    fn bytes<'a>(&self, slot: &Slot, from: usize, to: usize) -> &'a [u8] {
+        // SAFETY: these bytes were read from the input before, and nobody writes to them until the slot is free again,
+        // which is after the last use of the slice: callers do not keep it longer than their slot.
+        unsafe { std::slice::from_raw_parts(self.memory.at(slot.start + from, to - from), to - from) }
+    }
+
+    fn wait(&self, fd: BorrowedFd<'_>) -> io::Result<Ready> {
+        loop {
+            let mut fds = [PollFd::new(&fd, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Ok(_) if fds[1].revents().contains(PollFlags::IN) => return Ok(Ready::Stop),
+                Ok(_) => return Ok(Ready::Input),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn more_now(&self, fd: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+        match poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(n) => Ok(n > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+enum Ready {
+    Input,
+    Stop,
+}
+
+/// Where in the input the next line is.
+struct Place {
+    input: usize,
+    line: u64,
+    offset: u64,
+}
+
+/// Bytes of an input slot for lines of at most `line` bytes.
+pub fn slot_len(line: usize) -> usize {
+    pages(line + 2 * FILL).max(PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+
+    use proptest::prelude::*;
+    use rustix::event::{EventfdFlags, eventfd};
+
+    use super::super::shared;
+    use super::*;
+
+    /// Reads `chunks` through a pipe and gives back what was found: bytes, line number, offset.
+    fn pieces(chunks: Vec<Vec<u8>>, line: usize) -> Vec<(Vec<u8>, u64, u64, bool)> {
+        let slot = slot_len(line);
+        let (_fd, memory) = shared::create("test", slot * 2, true).unwrap();
+        let stop = eventfd(0, EventfdFlags::empty()).unwrap();
+        let reader = Reader::new(Arc::new(memory), slot, 2, stop);
+        let (out, mut into) = std::io::pipe().unwrap();
+        let feed = std::thread::spawn(move || chunks.iter().for_each(|chunk| into.write_all(chunk).unwrap()));
+        let mut found = Vec::new();
+        let input = Open { name: "test".into(), file: File::from(OwnedFd::from(out)) };
+        reader
+            .run(vec![input], &mut |piece| {
+                match piece {
+                    Piece::Lines(lines) => {
+                        let each = lines.bytes().split_inclusive(|b| *b == b'\n');
+                        let mut offset = lines.offset;
+                        let mut count = 0;
+                        for (index, line) in each.enumerate() {
+                            found.push((line.to_vec(), lines.first_line + index as u64, offset, false));
+                            assert_eq!(lines.part(index as u64, 1).bytes(), line);
+                            offset += line.len() as u64;
+                            count += 1;
+                        }
+                        assert_eq!(count, lines.count);
+                    }
+                    Piece::Long(long) => {
+                        let mut bytes = Vec::new();
+                        long.reader().read_to_end(&mut bytes).unwrap();
+                        found.push((bytes, long.line, long.offset, true));
+                    }
+                }
+                true
+            })
+            .unwrap();
+        feed.join().unwrap();
+        found
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_only_skipped_at_the_start() {
+        let found = pieces(vec![b"\xEF\xBB\xBF{}\n\xEF\xBB\xBF{}\n".to_vec()], 100);
+        assert_eq!(found[0], (b"{}\n".to_vec(), 1, 3, false));
+        assert_eq!(found[1].0, b"\xEF\xBB\xBF{}\n");
+    }
+
+    #[test]
+    fn a_line_longer_than_a_slot_is_told_as_a_range_and_the_next_line_is_whole() {
+        let long = vec![b'x'; slot_len(100) + 5_000_000];
+        let mut input = b"{\"a\":1}\n".to_vec();
+        input.extend_from_slice(&long);
+        input.extend_from_slice(b"\n{\"b\":2}");
+        let found = pieces(vec![input], 100);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0].0, b"{\"a\":1}\n");
+        assert!(found[1].3 && found[1].0 == long);
+        assert_eq!((found[1].1, found[1].2), (2, 8));
+        assert_eq!(found[2], (b"{\"b\":2}".to_vec(), 3, 8 + long.len() as u64 + 1, false));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_byte_comes_out_once_and_in_order(
+            lines in prop::collection::vec(prop::collection::vec(any::<u8>().prop_filter("line end", |b| *b != b'\n'), 0..200), 0..100),
+            cuts in prop::collection::vec(1usize..500, 0..20),
+            finished: bool,
+        ) {
+            let mut input = lines.join(&b'\n');
+            if finished && !input.is_empty() { input.push(b'\n'); }
+            let bom = if input.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+            let mut rest = input.as_slice();
+            let mut chunks = Vec::new();
+            for cut in cuts {
+                let (chunk, tail) = rest.split_at(cut.min(rest.len()));
+                chunks.push(chunk.to_vec());
+                rest = tail;
+            }
+            chunks.push(rest.to_vec());
+            let found = pieces(chunks, 100);
+            let joined: Vec<u8> = found.iter().flat_map(|(bytes, ..)| bytes.clone()).collect();
+            prop_assert_eq!(&joined, &input[bom..]);
+            let mut offset = bom as u64;
+            for (index, (bytes, line, at, _)) in found.iter().enumerate() {
+                prop_assert_eq!((*line, *at), (index as u64 + 1, offset));
+                offset += bytes.len() as u64;
+            }
+        }
+    }
+}

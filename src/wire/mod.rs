@@ -1,0 +1,8 @@
+//! Bytes to events and back: the bounded line reader with offsets, the frames between supervisor and worker, the memory
+//! they share, dead letters and verdict lines. Nothing here knows V8.
+
+pub mod dead_letter;
+pub mod frame;
+pub mod lines;
+pub mod shared;
+pub mod verdict_line;

@@ -1,0 +1,167 @@
+//! Memory that two processes share, so that an event is read once from the pipe and written once to it, and copied
+//! nowhere in between.
+//!
+//! The input region is written by the supervisor and sealed against every other writer: a worker that has gone wrong
+//! cannot change what another one will read, nor what a dead letter will say. The output region belongs to one worker;
+//! the supervisor reads from it only what a frame has named, with every length checked. Neither can be resized, so
+//! nobody can make the other fault. Regions are sparse: a slot is as large as the largest line allowed, and costs only
+//! the pages that were used.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+
+/// A page; every region and slot is a multiple of it.
+pub const PAGE: usize = 4096;
+
+/// Rounds up to whole pages.
+pub fn pages(bytes: usize) -> usize {
+    bytes.div_ceil(PAGE) * PAGE
+}
+
+/// A mapping of shared memory. Access is through raw pointers, because another process may write to it at any time.
+pub struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is an address range; who may touch which part of it when is the protocol's business, see the module.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes of `fd`.
+    pub fn new(fd: impl AsFd, len: usize, writable: bool) -> io::Result<Self> {
+        let prot = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing of ours.
+        let start = unsafe { mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, fd, 0)? };
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start, len })
+    }
+
+    /// The address of the byte at `offset`, for `len` bytes from there.
+    ///
+    /// # Panics
+    /// If they do not lie inside the mapping.
+    pub fn at(&self, offset: usize, len: usize) -> *mut u8 {
+        assert!(offset.checked_add(len).is_some_and(|end| end <= self.len), "outside of the shared memory");
+        // SAFETY: just checked.
+        unsafe { self.start.as_ptr().add(offset) }
+    }
+
+    /// Gives the pages of a range back to the kernel; they read as zeros afterwards.
+    pub fn release(&self, offset: usize, len: usize) {
+        if len > 0 {
+            // SAFETY: the range is inside the mapping and page-aligned by the callers; losing its content is the point.
+            // A kernel that refuses keeps the pages, which only costs memory.
+            let _ = unsafe { madvise(self.at(offset, len).cast(), len, Advice::LinuxRemove) };
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length, and unmapped once.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Makes shared memory of `len` bytes and maps it. `readable_only` seals it: after that nobody else can map it writable.
+pub fn create(name: &str, len: usize, mine: bool) -> io::Result<(OwnedFd, Mapping)> {
+    let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    ftruncate(&fd, len as u64)?;
+    let mapping = Mapping::new(&fd, len, mine)?;
+    let mut seals = SealFlags::SHRINK | SealFlags::GROW;
+    if mine {
+        seals |= SealFlags::FUTURE_WRITE;
+    }
+    fcntl_add_seals(&fd, seals | SealFlags::SEAL)?;
+    Ok((fd, mapping))
+}
+
+/// The first page of a worker's output region: what the supervisor can learn from a worker that no longer answers.
+/// Hints only; nothing is believed that a fresh worker does not confirm.
+#[repr(C)]
+pub struct Progress {
+    /// Goes up with every event that is begun.
+    pub events: AtomicU64,
+    /// The unit in hand, see `frame::Work`.
+    pub unit: AtomicU64,
+    /// The line in hand, from 0, within the unit.
+    pub line: AtomicU32,
+    /// One of `note`.
+    pub note: AtomicU32,
+}
+
+/// What a worker notes before it dies.
+pub mod note {
+    /// Nothing.
+    pub const NONE: u32 = 0;
+    /// The event in hand ran over its time limit and cannot be stopped from within.
+    pub const STUCK: u32 = 1;
+}
+
+/// How both regions are laid out; the supervisor decides, the worker is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Layout {
+    /// Bytes of one input slot.
+    pub input_slot: usize,
+    /// How many input slots there are.
+    pub input_slots: usize,
+    /// Bytes of one output slot; the largest output of one event fits, with a full batch's before it.
+    pub output_slot: usize,
+    /// How many output slots each worker has.
+    pub output_slots: usize,
+}
+
+impl Layout {
+    /// Bytes of the input region.
+    pub fn input_len(&self) -> usize {
+        self.input_slot * self.input_slots
+    }
+
+    /// Bytes of an output region, its [`Progress`] page included.
+    pub fn output_len(&self) -> usize {
+        PAGE + self.output_slot * self.output_slots
+    }
+
+    /// Where an output slot starts.
+    pub fn output_start(&self, slot: usize) -> usize {
+        PAGE + self.output_slot * slot
+    }
+}
+
+/// The progress page of an output region.
+pub fn progress(output: &Mapping) -> &Progress {
+    // SAFETY: the page is as long as the mapping lives, aligned, zeroed at first, and only ever accessed as atomics.
+    unsafe { &*output.at(0, PAGE).cast::<Progress>() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_region_cannot_be_mapped_writable_or_resized() {
+        let (fd, mine) = create("test", PAGE, true).unwrap();
+        // SAFETY: one byte inside the mapping.
+        unsafe { *mine.at(10, 1) = 7 };
+        assert!(Mapping::new(&fd, PAGE, true).is_err());
+        assert!(ftruncate(&fd, 0).is_err());
+        let theirs = Mapping::new(&fd, PAGE, false).unwrap();
+        // SAFETY: as above.
+        assert_eq!(unsafe { *theirs.at(10, 1) }, 7);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside")]
+    fn a_range_beyond_the_end_is_refused() {
+        let (_fd, mapping) = create("test", PAGE, true).unwrap();
+        mapping.at(PAGE, 1);
+    }
+}
