@@ -1,50 +1,127 @@
-//! What a run is asked to do, as plain data: no flags, no files, no V8. The command line resolves what was typed into
-//! these types; the pool and the wire only know these.
+//! What a run is told to do, as plain data: the words that the command line resolves and that the rooms below it act
+//! on. No files are opened here and no flags are known, so that `wire` and `pool` can use it without looking up.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-/// What stands on standard output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Emit {
-    /// Output events, one per line.
-    #[default]
-    Events,
-    /// One verdict per input line.
-    Verdicts,
+/// A setting whose values are a few fixed words.
+pub trait Choice: Copy + Send + Sync + 'static {
+    /// The words, in the order in which a help text lists them.
+    const WORDS: &'static [&'static str];
+    /// The value that a word stands for.
+    fn from_word(word: &str) -> Option<Self>;
 }
 
-/// What happens to an event that failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnError {
-    /// It becomes a dead letter.
-    #[default]
-    DeadLetter,
-    /// Its line goes out as it came in.
-    Pass,
-    /// It becomes a dead letter, and the run ends there.
-    Stop,
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl Choice for $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+
+            fn from_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::from_word(text).ok_or_else(|| format!("expected one of {}", Self::WORDS.join(", ")))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    )+};
 }
 
-/// Where events come from.
+choices! {
+    /// What standard output carries.
+    Emit {
+        /// The events that come out, a line each.
+        #[default]
+        Events = "events",
+        /// One verdict line for each input line, with the events inside.
+        Verdicts = "verdicts",
+    }
+
+    /// What becomes of a line whose event failed.
+    OnError {
+        /// It goes to the dead letters; the run goes on.
+        #[default]
+        DeadLetter = "dead-letter",
+        /// It goes out unchanged, in its place; the run goes on.
+        Pass = "pass",
+        /// It goes to the dead letters, and the run ends after what is in flight.
+        Stop = "stop",
+    }
+
+    /// Whether something is shown: when it makes sense, in any case, or not at all.
+    When {
+        /// When the stream is a terminal.
+        #[default]
+        Auto = "auto",
+        /// Also when it is a file or a pipe.
+        Always = "always",
+        /// Not even on a terminal.
+        Never = "never",
+    }
+
+    /// How the numbers at the end of a run are written.
+    Stats {
+        /// One line for people.
+        #[default]
+        Line = "line",
+        /// One JSON object on one line.
+        Json = "json",
+    }
+
+    /// How this program's own messages are written.
+    LogFormat {
+        /// For people.
+        #[default]
+        Text = "text",
+        /// One JSON object per message.
+        Json = "json",
+    }
+}
+
+/// Where lines are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Standard input.
+    /// Standard input, `-`.
     Stdin,
     /// A file.
     File(PathBuf),
 }
 
-/// Where a side stream (dead letters, logs) goes. Never standard output: that carries data only.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Stdin => f.write_str("standard input"),
+            Input::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Where something that is not data goes: dead letters, and what the author's code logs. Never standard output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Nowhere.
+    /// It is not written.
     Nowhere,
-    /// Standard error.
+    /// Standard error, `-`.
     Stderr,
-    /// A file, created or emptied.
+    /// A file.
     File(PathBuf),
 }

@@ -60,6 +60,15 @@ pub enum Export {
     Batch,
 }
 
+/// What is known of a program that has been loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// The function that it exports.
+    pub export: Export,
+    /// The handles of the libraries that it imports, directly or through others, sorted.
+    pub libraries: Vec<String>,
+}
+
 impl Export {
     /// The function's name.
     pub fn name(self) -> &'static str {
@@ -149,6 +158,12 @@ impl Engine {
     /// Which function the program exports.
     pub fn export(&self) -> Export {
         self.realm.as_ref().map_or(Export::Event, |realm| realm.export)
+    }
+
+    /// What is known of the program.
+    pub fn loaded(&self) -> Loaded {
+        let libraries = self.realm.as_ref().map(|realm| realm.libraries.clone()).unwrap_or_default();
+        Loaded { export: self.export(), libraries }
     }
 
     /// Transforms one event and appends its outputs to `out`, a line each.

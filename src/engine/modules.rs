@@ -20,11 +20,12 @@ pub(super) fn display_name(handle: &str) -> String {
     format!("library {handle}")
 }
 
-/// Compiles and links the transformation with all that it imports. Nothing is evaluated yet.
+/// Compiles and links the transformation with all that it imports, and says which libraries these are. Nothing is
+/// evaluated yet.
 pub(super) fn link<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     program: &Program,
-) -> Result<v8::Local<'s, v8::Module>, LoadError> {
+) -> Result<(v8::Local<'s, v8::Module>, Vec<String>), LoadError> {
     scope.set_slot(Linked::default());
     let linked = compile(scope, program, &program.name, &program.code).and_then(|module| {
         v8::tc_scope!(let scope, scope);
@@ -33,8 +34,10 @@ pub(super) fn link<'s>(
             _ => Err(missing_export(scope, program)),
         }
     });
-    scope.remove_slot::<Linked>();
-    linked
+    let compiled = scope.remove_slot::<Linked>().unwrap_or_default();
+    let mut libraries: Vec<String> = compiled.0.into_keys().collect();
+    libraries.sort_unstable();
+    linked.map(|module| (module, libraries))
 }
 
 /// Compiles one module and, depth first, those that it imports.

@@ -26,6 +26,8 @@ pub(super) struct Realm {
     pub(super) transform: v8::Global<v8::Function>,
     pub(super) driver: Driver,
     pub(super) export: Export,
+    /// The handles of the libraries that are loaded.
+    pub(super) libraries: Vec<String>,
     /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
     pub(super) events: u64,
     isolate: Option<v8::OwnedIsolate>,
@@ -91,6 +93,7 @@ impl Realm {
                     transform: loaded.transform,
                     driver: loaded.driver,
                     export: loaded.export,
+                    libraries: loaded.libraries,
                     events: 0,
                     isolate: Some(isolate),
                     heap,
@@ -115,7 +118,7 @@ impl Realm {
         let scope = &mut v8::ContextScope::new(scope, context);
         let installed = install(scope, program, logs)
             .ok_or_else(|| LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load"))?;
-        let module = modules::link(scope, program)?;
+        let (module, libraries) = modules::link(scope, program)?;
         evaluate(scope, module, installed.driver, program)?;
         let (export, transform) = exported(scope, module, program)?;
         let undefined = v8::undefined(scope).into();
@@ -141,6 +144,7 @@ impl Realm {
             transform: v8::Global::new(scope, transform),
             driver,
             export,
+            libraries,
         })
     }
 
@@ -163,6 +167,7 @@ struct Loaded {
     transform: v8::Global<v8::Function>,
     driver: Driver,
     export: Export,
+    libraries: Vec<String>,
 }
 
 /// An isolate while it is entered.

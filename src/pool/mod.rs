@@ -24,7 +24,7 @@ pub use supervisor::run;
 pub use worker::main as worker_main;
 
 use crate::config::{Emit, OnError, Target};
-use crate::engine::{Export, LoadError, Options, Program};
+use crate::engine::{LoadError, Loaded, Options, Program};
 use crate::verdict::Tally;
 use crate::wire::lines::{Open, ReadError};
 
@@ -119,7 +119,7 @@ pub type OnTick<'a> = dyn FnMut(&Tally) + 'a;
 ///
 /// # Errors
 /// When it cannot be loaded, or no worker can be started.
-pub fn check(program: &Program, options: &Options) -> Result<Export, RunError> {
+pub fn check(program: &Program, options: &Options) -> Result<Loaded, RunError> {
     let job = Job {
         program: program.clone(),
         options: options.clone(),

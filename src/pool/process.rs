@@ -19,7 +19,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 
 use crate::config::Emit;
-use crate::engine::{Export, LoadError, Options, Program};
+use crate::engine::{LoadError, Loaded, Options, Program};
 use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 
@@ -52,7 +52,7 @@ pub(super) struct Start {
 /// The first frame from a worker.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ready {
-    Loaded(Export),
+    Loaded(Loaded),
     Failed(LoadError),
 }
 

@@ -21,7 +21,7 @@ use super::units::{Chunk, Key, Units};
 use super::worker::line_too_long;
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
-use crate::engine::Export;
+use crate::engine::Loaded;
 use crate::verdict::{Failure, FailureKind};
 use crate::wire::frame::{self, Kind, Part, Work};
 use crate::wire::lines::{FILL, Open, Piece, ReadError, Reader, slot_len};
@@ -96,7 +96,7 @@ pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, R
     }
 }
 
-pub(super) fn check(job: Job) -> Result<Export, RunError> {
+pub(super) fn check(job: Job) -> Result<Loaded, RunError> {
     runtime()?.block_on(async {
         let (supervisor, ..) = Supervisor::new(job)?;
         let (mut process, mut reader) = Process::spawn(&supervisor.start, &supervisor.layout, &supervisor.input_fd)
@@ -104,7 +104,7 @@ pub(super) fn check(job: Job) -> Result<Export, RunError> {
             .map_err(|error| RunError::Start(error.to_string()))?;
         match read_frame(&mut reader).await {
             Some((Kind::Ready, payload)) => match serde_json::from_slice(&payload) {
-                Ok(Ready::Loaded(export)) => Ok(export),
+                Ok(Ready::Loaded(loaded)) => Ok(loaded),
                 Ok(Ready::Failed(error)) => Err(error.into()),
                 Err(error) => Err(RunError::Start(error.to_string())),
             },

@@ -80,7 +80,7 @@ fn serve() -> io::Result<()> {
         // SAFETY: ends the process, whatever it is doing.
         unsafe { libc::_exit(3) }
     });
-    answer(&Ready::Loaded(engine.export()))?;
+    answer(&Ready::Loaded(engine.loaded()))?;
     let mut worker = Worker {
         engine,
         reader,

@@ -1,0 +1,223 @@
+//! Arguments as typed. What they resolve to, together with the environment and the config file, is
+//! [`crate::cli::config`]; nothing outside `cli` sees these types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::settings::{
+    DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, Settings,
+};
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  sluicegate run orders.js events.jsonl > out.jsonl
+  zcat events.gz | sluicegate run orders.js -L lib --errors dead.jsonl > out.jsonl
+  sluicegate run orders.js --cpu-limit 50ms --heap-limit 64MiB --fail-on 1% < events.jsonl
+  sluicegate run orders.js --emit verdicts --line-buffered --quiet     (one answer per line, for a host that waits)
+
+Exit codes:
+  0  the run is complete, dropped events included
+  1  complete, but events failed (see --fail-on)
+  2  could not run: flags, config, a transformation that does not load, files
+  130, 143  ended by SIGINT or SIGTERM; what was in flight is finished
+
+Every flag can also be set in the environment (SLUICEGATE_CPU_LIMIT=200ms for --cpu-limit 200ms) and in
+sluicegate.toml; a flag wins over the environment, the environment over the file.
+";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  sluicegate check orders.js
+  sluicegate check orders.js -L lib --json
+
+Exit codes: 0 it loads, 2 it does not.
+";
+
+const EXAMPLES: &str = "\
+Examples:
+  sluicegate check orders.js                       does it load, and what does it export?
+  sluicegate run orders.js events.jsonl            the events that come out, on standard output
+  sluicegate completions bash > sluicegate.bash
+";
+
+/// Runs a user's JavaScript over every event of a stream.
+///
+/// Each event (a JSON object on a line) goes through `transformEvent`, passes, passes changed, or is stopped. The code
+/// runs in a sandbox with limits on time and memory for every single event; a failed event never takes others with it,
+/// and none is lost.
+#[derive(Debug, Parser)]
+#[command(name = "sluicegate", version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Those that the environment and the file know too.
+    #[command(flatten)]
+    pub settings: GlobalFlags,
+    /// The config file [default: sluicegate.toml in the current folder, else beside the transformation].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a transformation over every event of a stream.
+    ///
+    /// Reads lines from the files, or from standard input, gives each event to the transformation, and writes what
+    /// comes out to standard output, in the order of the input. A line whose event failed becomes a dead letter.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// Load a transformation, and say what it exports or why it does not load.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Box<CheckArgs>),
+    /// Write completions for a shell to standard output.
+    ///
+    /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man page to standard output, with all commands in it.
+    ///
+    /// To read it at once: sluicegate man | man -l -
+    Man,
+    /// A worker process, started by the others. It speaks a protocol of its own over its standard streams.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// `run`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct RunArgs {
+    /// The transformation, a JavaScript module that exports transformEvent or transformBatch.
+    pub transformation: PathBuf,
+    /// Files of events, one JSON object a line, read one after the other; `-` is standard input
+    /// [default: standard input].
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    pub events: EventFlags,
+    #[command(flatten)]
+    pub failures: FailureFlags,
+    #[command(flatten)]
+    pub messages: MessageFlags,
+}
+
+impl RunArgs {
+    /// What the flags say.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            events: self.events.clone(),
+            failures: self.failures.clone(),
+            messages: self.messages.clone(),
+            global: global.settings.clone(),
+        }
+    }
+}
+
+/// `check`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct CheckArgs {
+    /// The transformation, a JavaScript module that exports transformEvent or transformBatch.
+    pub transformation: PathBuf,
+    /// Say the same as one JSON object on standard output [default: for people].
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+impl CheckArgs {
+    /// What the flags say.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_a_command_says_its_default() {
+        let cli = Cli::command();
+        for name in ["run", "check"] {
+            let command = cli.find_subcommand(name).unwrap();
+            for arg in command.get_arguments().filter(|arg| arg.get_id() != "transformation" && arg.get_id() != "help")
+            {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("[default: "), "{name} {}: {help}", arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_states_the_defaults_that_hold() {
+        let limits = crate::engine::Limits::default();
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").unwrap();
+        for (flag, value) in [
+            ("cpu_limit", humantime::format_duration(limits.cpu).to_string()),
+            ("wall_limit", humantime::format_duration(limits.wall).to_string()),
+            ("heap_limit", format!("{}MiB", limits.heap >> 20)),
+            ("output_limit", format!("{}MiB", limits.output >> 20)),
+            ("line_limit", format!("{}MiB", limits.line >> 20)),
+            ("log_limit", format!("{}KiB", limits.log >> 10)),
+            ("batch_size", crate::cli::config::BATCH_SIZE.to_string()),
+        ] {
+            let arg = run.get_arguments().find(|arg| arg.get_id() == flag).unwrap();
+            let help = arg.get_help().unwrap().to_string();
+            assert!(help.contains(&format!("[default: {value}")), "{flag}: {help}");
+        }
+    }
+
+    #[test]
+    fn a_switch_takes_no_argument_but_can_be_turned_off() {
+        let parse = |args: &[&str]| match Cli::try_parse_from([&["sluicegate", "run"], args].concat()).unwrap().command
+        {
+            Command::Run(run) => (run.events.unordered, run.transformation),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(parse(&["--unordered", "t.js"]), (Some(true), "t.js".into()));
+        assert_eq!(parse(&["--unordered=false", "t.js"]), (Some(false), "t.js".into()));
+        assert_eq!(parse(&["t.js"]), (None, "t.js".into()));
+    }
+}

@@ -1,0 +1,269 @@
+//! `sluicegate.toml`, read into [`Settings`].
+//!
+//! ```toml
+//! [run]
+//! workers = 4
+//! errors = "dead.jsonl"
+//!
+//! [limits]
+//! cpu = "200ms"
+//! heap = "64MiB"
+//!
+//! [libraries]
+//! dirs = ["lib"]
+//! jsLib1 = "shared/js-lib-1.js"
+//! ```
+//!
+//! A key that nobody knows is an error, not a key that does nothing: with limits, a typing mistake that goes unnoticed
+//! is one that is found in production. Paths are relative to the file that names them.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::Diagnostic;
+use super::settings::{Setting, Settings};
+use super::values::{Kind, Library};
+use crate::engine::nearest;
+
+/// The name under which the file is looked for.
+pub const NAME: &str = "sluicegate.toml";
+
+/// What the file at `path` says; `text` is what is in it.
+///
+/// # Errors
+/// When it is not TOML, has a key that nobody knows, or a value that its key does not take.
+pub fn parse(text: &str, path: &Path) -> Result<Settings, Diagnostic> {
+    let file = File { text, path, base: path.parent().unwrap_or(Path::new("")) };
+    let document = DeTable::parse(text).map_err(|error| {
+        let message = error.message().trim_end().replace('\n', ", ");
+        file.error(format!("this is not TOML: {message}"), error.span().unwrap_or(0..0))
+    })?;
+    let mut settings = Settings::default();
+    for (table, span, value) in in_order(document.get_ref()) {
+        match (table, value.get_ref()) {
+            ("libraries", DeValue::Table(entries)) => file.libraries(entries, &mut settings)?,
+            ("run" | "limits", DeValue::Table(entries)) => file.table(table, entries, &mut settings)?,
+            ("run" | "limits" | "libraries", other) => {
+                let message = format!("{table} is a table, not {}", type_name(other));
+                return Err(file.error(message, value.span()).help(format!("write [{table}] on a line of its own")));
+            }
+            _ => return Err(file.unknown_table(table, span)),
+        }
+    }
+    Ok(settings)
+}
+
+struct File<'a> {
+    text: &'a str,
+    path: &'a Path,
+    base: &'a Path,
+}
+
+/// The entries in the order in which they stand in the file, so that the first mistake is reported first.
+fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t str, Range<usize>, &'t Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
+    entries.sort_by_key(|(_, span, _)| span.start);
+    entries
+}
+
+impl File<'_> {
+    fn error(&self, message: String, span: Range<usize>) -> Diagnostic {
+        Diagnostic::new(message).at(self.path.display().to_string(), self.text, span)
+    }
+
+    fn table(&self, table: &str, entries: &DeTable<'_>, settings: &mut Settings) -> Result<(), Diagnostic> {
+        for (key, span, value) in in_order(entries) {
+            let Some(setting) = Settings::table().find(|setting| setting.table == table && setting.key == key) else {
+                return Err(self.unknown_key(table, key, span));
+            };
+            let text = self.text_of(setting, value)?;
+            settings
+                .set(setting.flag, &text)
+                .map_err(|reason| self.error(format!("{table}.{key} has an invalid value: {reason}"), value.span()))?;
+        }
+        Ok(())
+    }
+
+    /// The value as text, if it has the right type. Paths are made relative to the file's folder.
+    fn text_of(&self, setting: &Setting, value: &Spanned<DeValue<'_>>) -> Result<String, Diagnostic> {
+        let text = match (setting.kind, value.get_ref()) {
+            (Kind::Size | Kind::Count, DeValue::Integer(number)) if number.radix() == 10 => {
+                Some(number.as_str().replace('_', ""))
+            }
+            (Kind::Switch, DeValue::Boolean(switch)) => Some(switch.to_string()),
+            (Kind::Size | Kind::Duration | Kind::Word(_) | Kind::Text(_), DeValue::String(text)) => {
+                Some(text.to_string())
+            }
+            (Kind::Target, DeValue::String(text)) if text == "-" => Some(text.to_string()),
+            (Kind::Path | Kind::Target, DeValue::String(text)) if !text.is_empty() => {
+                Some(self.resolve(text).display().to_string())
+            }
+            (Kind::Path | Kind::Target, DeValue::String(_)) => Some(String::new()),
+            _ => None,
+        };
+        text.ok_or_else(|| {
+            let (expects, found) = (setting.kind.expects(), type_name(value.get_ref()));
+            let message =
+                format!("{}.{} has a wrong type: expected {expects}, found {found}", setting.table, setting.key);
+            self.error(message, value.span())
+        })
+    }
+
+    fn resolve(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    fn libraries(&self, entries: &DeTable<'_>, settings: &mut Settings) -> Result<(), Diagnostic> {
+        for (key, _, value) in in_order(entries) {
+            match (key, value.get_ref()) {
+                ("dirs", DeValue::Array(items)) => {
+                    let mut dirs = Vec::new();
+                    for item in items.iter() {
+                        let Some(dir) = item.get_ref().as_str().filter(|dir| !dir.is_empty()) else {
+                            let found = type_name(item.get_ref());
+                            let message = format!("libraries.dirs has a wrong type: expected paths, found {found}");
+                            return Err(self.error(message, item.span()));
+                        };
+                        dirs.push(self.resolve(dir));
+                    }
+                    settings.libraries.library_dir = Some(dirs);
+                }
+                ("dirs", other) => {
+                    let found = type_name(other);
+                    let message = format!("libraries.dirs has a wrong type: expected a list of paths, found {found}");
+                    return Err(self.error(message, value.span()).help("write dirs = [\"lib\"]"));
+                }
+                (handle, DeValue::String(path)) if !path.is_empty() => {
+                    settings.libraries.library.push(Library { handle: handle.to_owned(), path: self.resolve(path) });
+                }
+                (handle, other) => {
+                    let found = type_name(other);
+                    let message = format!("libraries.{handle} has a wrong type: expected a path, found {found}");
+                    let help = format!("write {handle} = \"lib/{handle}.js\"; folders of libraries are named by dirs");
+                    return Err(self.error(message, value.span()).help(help));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_table(&self, name: &str, span: Range<usize>) -> Diagnostic {
+        let error = self.error(format!("unknown table or key {name}"), span);
+        if let Some(setting) = Settings::table().find(|setting| setting.key == name || setting.flag == name) {
+            return error.help(format!("{} belongs into the table [{}]", setting.key, setting.table));
+        }
+        match nearest(name, ["run", "limits", "libraries"]) {
+            Some(near) => error.help(format!("did you mean [{near}]?")),
+            None => error.help("the tables are [run], [limits] and [libraries]"),
+        }
+    }
+
+    fn unknown_key(&self, table: &str, key: &str, span: Range<usize>) -> Diagnostic {
+        let error = self.error(format!("unknown key {key} in [{table}]"), span);
+        let named = |setting: &&Setting| setting.key == key || setting.flag == key;
+        if let Some(setting) = Settings::table().find(named) {
+            return error.help(match setting.table == table {
+                true => format!("in the file it is called {}", setting.key),
+                false => format!("{} belongs into the table [{}]", setting.key, setting.table),
+            });
+        }
+        let keys = || Settings::table().filter(|setting| setting.table == table).map(|setting| setting.key);
+        match nearest(key, keys()) {
+            Some(near) => error.help(format!("did you mean {near}?")),
+            None => error.help(format!("the keys of [{table}] are {}", keys().collect::<Vec<_>>().join(", "))),
+        }
+    }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(text) if text.is_empty() => "an empty text",
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cli::golden;
+    use crate::config::{Emit, Target};
+
+    #[test]
+    fn every_setting_can_be_written() {
+        let mut text = String::new();
+        for table in ["run", "limits"] {
+            text.push_str(&format!("[{table}]\n"));
+            for setting in Settings::table().filter(|setting| setting.table == table) {
+                let value = match setting.kind {
+                    Kind::Size => "\"9MiB\"".to_owned(),
+                    Kind::Duration => "\"20ms\"".to_owned(),
+                    Kind::Count => "3".to_owned(),
+                    Kind::Switch => "true".to_owned(),
+                    Kind::Word(words) => format!("\"{}\"", words[0]),
+                    Kind::Text(_) => "\"never\"".to_owned(),
+                    Kind::Path | Kind::Target => "\"some/file\"".to_owned(),
+                };
+                text.push_str(&format!("{} = {value}\n", setting.key));
+            }
+        }
+        let settings = parse(&text, Path::new("sluicegate.toml")).unwrap();
+        assert_eq!(settings.limits.cpu_limit, Some(Duration::from_millis(20)));
+        assert_eq!(settings.limits.heap_limit, Some(9 << 20));
+        assert_eq!(settings.events.emit, Some(Emit::Events));
+        assert!(!format!("{settings:?}").replace("library_dir: None", "").contains("None"), "{settings:?}");
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_a_dash_is_no_path() {
+        let text = "[run]\nerrors = \"dead.jsonl\"\nlogs = \"-\"\ncredentials = \"/etc/c.json\"\n\
+                    [libraries]\ndirs = [\"lib\"]\njsLib1 = \"one.js\"\n\"@rs/hash/v1\" = \"h.js\"\n";
+        let settings = parse(text, Path::new("project/sluicegate.toml")).unwrap();
+        assert_eq!(settings.failures.errors, Some(Target::File("project/dead.jsonl".into())));
+        assert_eq!(settings.messages.logs, Some(Target::Stderr));
+        assert_eq!(settings.data.credentials, Some("/etc/c.json".into()));
+        assert_eq!(settings.libraries.library_dir, Some(vec!["project/lib".into()]));
+        let library = |handle: &str, path: &str| Library { handle: handle.into(), path: path.into() };
+        assert_eq!(
+            settings.libraries.library,
+            [library("jsLib1", "project/one.js"), library("@rs/hash/v1", "project/h.js")]
+        );
+    }
+
+    #[test]
+    fn sizes_may_be_numbers() {
+        let settings = parse("[limits]\nheap = 16_777_216\n", Path::new(NAME)).unwrap();
+        assert_eq!(settings.limits.heap_limit, Some(16 << 20));
+    }
+
+    /// Each `tests/golden/config/*.toml` is wrong; the `.txt` beside it is what the user is told.
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        golden::each("tests/golden/config", "toml", |path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            match parse(&text, Path::new(NAME)) {
+                Ok(settings) => format!("no error: {settings:?}\n"),
+                Err(error) => error.render(false),
+            }
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}|(\\[?(run|limits|libraries)\\]?\n?( ?[a-z-]{1,8} ?= ?(\"[^\"]*\"|[0-9]+|\\[.*\\])\n)*){0,4}") {
+            let _ = parse(&text, Path::new(NAME)).map_err(|error| error.render(true));
+        }
+    }
+}

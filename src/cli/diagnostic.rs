@@ -1,0 +1,319 @@
+//! Errors as people read them: what, where, the line of source with a caret under it, and what to do.
+//!
+//! ```text
+//! error: import from jsLib failed. Module not found.
+//!  --> orders.js:1:20
+//!   |
+//! 1 | import { a } from "jsLib";
+//!   |                   ^^^^^^^
+//! help: did you mean `jsLib1`?
+//! ```
+//!
+//! A [`Diagnostic`] is the data; an error of the engine and one in the config file are rendered alike. The source is
+//! not trusted: control characters cannot reach the terminal, and a line of a minified library is cut to what is
+//! around the caret.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::engine::LoadError;
+
+/// How wide the shown part of a source line may be, and how much of it may come before the caret.
+const WIDTH: usize = 110;
+const BEFORE: usize = 60;
+/// What a tab is shown as.
+const TAB: &str = "    ";
+
+/// An error with a place and a way out, where they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub place: Option<Place>,
+    /// V8's frames, a line each, for code that threw.
+    pub frames: Vec<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the user would open it.
+    pub file: String,
+    /// How stack traces call it, if that is something else.
+    pub alias: Option<String>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Columns in UTF-16 code units, from 1, the end exclusive.
+    pub columns: Range<u32>,
+    /// The text of the line.
+    pub source: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error that has no place.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// Says what to do about it.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// An error at a byte range of a text.
+    pub fn at(mut self, file: impl Into<String>, text: &str, range: Range<usize>) -> Self {
+        let start = text.floor_char_boundary(range.start.min(text.len()));
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let end = text.floor_char_boundary(range.end.clamp(start, line_end));
+        let utf16 = |text: &str| text.encode_utf16().count() as u32;
+        let column = utf16(&text[line_start..start]) + 1;
+        self.place = Some(Place {
+            file: file.into(),
+            alias: None,
+            line: text[..start].matches('\n').count() as u32 + 1,
+            columns: column..column + utf16(&text[start..end]).max(1),
+            source: Some(text[line_start..line_end].trim_end_matches('\r').to_owned()),
+        });
+        self
+    }
+
+    /// What the engine says of a program that does not load. `paths` are the files of the libraries, by handle.
+    pub fn from_load_error(error: &LoadError, paths: &BTreeMap<String, PathBuf>) -> Self {
+        let place = error.position.as_ref().map(|at| {
+            let path = at.file.strip_prefix("library ").and_then(|handle| paths.get(handle));
+            Place {
+                file: path.map_or_else(|| at.file.clone(), |path| path.display().to_string()),
+                alias: path.map(|_| at.file.clone()),
+                line: at.line,
+                columns: at.column..error.end_column.max(at.column + 1),
+                source: error.source_line.clone(),
+            }
+        });
+        let frames = error.stack.iter().flat_map(|stack| stack.lines()).skip_while(|line| !is_frame(line));
+        Self {
+            message: error.message.clone(),
+            place,
+            frames: frames.map(|frame| frame.trim_start().to_owned()).collect(),
+            help: error.help.clone(),
+        }
+    }
+
+    /// The whole text, with a line end.
+    pub fn render(&self, color: bool) -> String {
+        let paint = Paint(color);
+        let mut out = format!("{}: {}\n", paint.error("error"), visible(&self.message));
+        if let Some(place) = &self.place {
+            place.render(&paint, &mut out);
+        }
+        for frame in &self.frames {
+            out.push_str(&format!("    {}\n", visible(frame)));
+        }
+        if let Some(help) = &self.help {
+            out.push_str(&format!("{}: {}\n", paint.help("help"), visible(help)));
+        }
+        out
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{}:{}:{}: ", place.file, place.line, place.columns.start)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+fn is_frame(line: &str) -> bool {
+    line.starts_with("    at ")
+}
+
+impl Place {
+    fn render(&self, paint: &Paint, out: &mut String) {
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        let alias = self.alias.as_ref().map(|alias| format!(" ({alias})")).unwrap_or_default();
+        let place = format!("{}:{}:{}{alias}", self.file, self.line, self.columns.start);
+        out.push_str(&format!("{margin}{} {}\n", paint.gutter("-->"), visible(&place)));
+        let Some(source) = &self.source else { return };
+        let (text, offset, length) = excerpt(source, &self.columns);
+        let bar = paint.gutter("|");
+        out.push_str(&format!("{margin} {bar}\n"));
+        out.push_str(format!("{} {bar} {text}", paint.gutter(&number)).trim_end());
+        let carets = paint.error(&"^".repeat(length));
+        out.push_str(&format!("\n{margin} {bar} {}{carets}\n", " ".repeat(offset)));
+    }
+}
+
+/// The part of a line that is shown, and where the carets go below it, in columns of the terminal.
+fn excerpt(source: &str, columns: &Range<u32>) -> (String, usize, usize) {
+    let start = byte_of(source, columns.start);
+    let end = byte_of(source, columns.end).max(start);
+    let (before, marked, after) = (visible(&source[..start]), visible(&source[start..end]), visible(&source[end..]));
+    let (before, cut) = last_columns(&before, BEFORE);
+    let offset = before.width() + if cut { 1 } else { 0 };
+    let marked = first_columns(&marked, WIDTH - BEFORE);
+    let length = marked.width().max(1);
+    let after_room = WIDTH.saturating_sub(offset + length);
+    let tail = first_columns(&after, after_room);
+    let more = tail.len() < after.len();
+    let text = format!("{}{before}{marked}{tail}{}", if cut { "…" } else { "" }, if more { "…" } else { "" });
+    (text, offset, length)
+}
+
+/// The byte at which a column begins; columns beyond the end are the end.
+fn byte_of(source: &str, column: u32) -> usize {
+    let mut units = 1;
+    for (byte, char) in source.char_indices() {
+        if units >= column {
+            return byte;
+        }
+        units += char.len_utf16() as u32;
+    }
+    source.len()
+}
+
+/// The end of a text, as much of it as fits, and whether something was cut.
+fn last_columns(text: &str, most: usize) -> (&str, bool) {
+    let mut from = text.len();
+    for (byte, _) in text.char_indices().rev() {
+        if text[byte..].width() > most {
+            return (&text[from..], true);
+        }
+        from = byte;
+    }
+    (text, false)
+}
+
+/// The beginning of a text, as much of it as fits.
+fn first_columns(text: &str, most: usize) -> &str {
+    let mut fits = 0;
+    for (byte, char) in text.char_indices() {
+        let end = byte + char.len_utf8();
+        if text[..end].width() > most {
+            break;
+        }
+        fits = end;
+    }
+    &text[..fits]
+}
+
+/// A text that does nothing to a terminal: tabs are spaces, control characters are their pictures, and characters that
+/// reorder text are replaced.
+fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|char| char.is_control() || is_reordering(char)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' => out.push('\n'),
+            '\t' => out.push_str(TAB),
+            '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + char as u32)),
+            '\x7f' => out.push('\u{2421}'),
+            _ if char.is_control() || is_reordering(char) => out.push('\u{fffd}'),
+            _ => out.push(char),
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_reordering(char: char) -> bool {
+    matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Colours, or none.
+struct Paint(bool);
+
+impl Paint {
+    fn wrap(&self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn error(&self, text: &str) -> String {
+        self.wrap("1;31", text)
+    }
+
+    fn gutter(&self, text: &str) -> String {
+        self.wrap("1;34", text)
+    }
+
+    fn help(&self, text: &str) -> String {
+        self.wrap("1;36", text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carets(source: &str, columns: Range<u32>) -> String {
+        let place = Place { file: "t.js".into(), alias: None, line: 7, columns, source: Some(source.into()) };
+        let text = Diagnostic { message: "m".into(), place: Some(place), ..Diagnostic::default() }.render(false);
+        text.lines().skip(3).map(|line| line.get(4..).unwrap_or_default().to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn carets_stand_below_wide_characters_and_tabs() {
+        assert_eq!(carets("let x = };", 9..10), "let x = };\n        ^\n");
+        assert_eq!(carets("\tlet x = };", 10..11), "    let x = };\n            ^\n");
+        // Two columns each on the terminal, one code unit each for V8.
+        assert_eq!(carets("'注文' };", 6..7), "'注文' };\n       ^\n");
+        // One character, two code units, two columns.
+        assert_eq!(carets("'🎉' };", 6..7), "'🎉' };\n     ^\n");
+        assert_eq!(carets("'注文' };", 1..5), "'注文' };\n^^^^^^\n");
+        // An accent that combines takes no column.
+        assert_eq!(carets("'e\u{301}' };", 6..7), "'e\u{301}' };\n    ^\n");
+    }
+
+    #[test]
+    fn a_place_beyond_the_line_is_its_end() {
+        assert_eq!(carets("let x = ", 9..12), "let x =\n        ^\n");
+        assert_eq!(carets("", 1..2), "\n^\n");
+        assert_eq!(carets("ab", 90..99), "ab\n  ^\n");
+    }
+
+    #[test]
+    fn a_minified_line_is_cut_around_the_caret() {
+        let source = format!("{}HERE{}", "a;".repeat(50_000), "b;".repeat(50_000));
+        let shown = carets(&source, 100_001..100_005);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[0].width() <= WIDTH + 2, "{shown}");
+        assert!(lines[0].starts_with('…') && lines[0].ends_with('…') && lines[0].contains("a;HEREb;"), "{shown}");
+        assert_eq!(lines[1].find('^'), Some(BEFORE + 1));
+        assert!(lines[1].ends_with("^^^^") && lines[1].matches('^').count() == 4);
+    }
+
+    #[test]
+    fn source_cannot_write_to_the_terminal() {
+        assert_eq!(carets("'\x1b[2J' };", 8..9), "'␛[2J' };\n       ^\n");
+        assert_eq!(carets("a\u{202e}b", 3..4), "a\u{fffd}b\n  ^\n");
+        let message = Diagnostic::new("Error: \x1b]0;owned\x07\u{9b}31m").render(false);
+        assert_eq!(message, "error: Error: ␛]0;owned␇\u{fffd}31m\n");
+    }
+
+    #[test]
+    fn colours_are_asked_for() {
+        let place = Place { file: "t.js".into(), alias: None, line: 1, columns: 1..2, source: Some("x".into()) };
+        let error = Diagnostic { place: Some(place), ..Diagnostic::new("m").help("h") };
+        assert_eq!(
+            error.render(true),
+            "\x1b[1;31merror\x1b[0m: m\n \x1b[1;34m-->\x1b[0m t.js:1:1\n  \x1b[1;34m|\x1b[0m\n\
+             \x1b[1;34m1\x1b[0m \x1b[1;34m|\x1b[0m x\n  \x1b[1;34m|\x1b[0m \x1b[1;31m^\x1b[0m\n\
+             \x1b[1;36mhelp\x1b[0m: h\n"
+        );
+        assert!(!error.render(false).contains('\x1b'));
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line: from what was typed to an exit code.
+//!
+//! [`args`] is what can be typed, [`settings`] the table behind it, [`config`] what it resolves to together with the
+//! environment and `sluicegate.toml`; then one file per command. There is no logic here that another front end would
+//! need: events, workers and verdicts are the business of the rooms below.
+//!
+//! Standard output carries data only, and what the user asked to be printed (`check`, `completions`, `man`). Errors go
+//! to standard error, in one place, [`report`]. Nothing here panics because of what somebody typed.
+
+pub mod args;
+pub mod check;
+pub mod config;
+pub mod config_file;
+pub mod diagnostic;
+#[cfg(test)]
+mod golden;
+pub mod pages;
+pub mod program;
+pub mod report;
+pub mod run;
+pub mod settings;
+pub mod values;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use self::args::{Cli, Command};
+use self::config::Surroundings;
+use self::report::Voice;
+use self::settings::Settings;
+use crate::verdict::exit;
+
+/// The whole program: `main` is this.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also `--help` and `--version`. If nobody reads it, nobody misses it.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
+        }
+    };
+    let mut voice = config::early_voice(&flags(&cli), Surroundings::here());
+    let code = dispatch(cli, &mut voice).unwrap_or_else(|error| {
+        voice.error(&error);
+        exit::COULD_NOT_RUN
+    });
+    ExitCode::from(code)
+}
+
+/// The flags that were typed.
+fn flags(cli: &Cli) -> Settings {
+    match &cli.command {
+        Command::Run(args) => args.settings(&cli.global),
+        Command::Check(args) => args.settings(&cli.global),
+        _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
+    }
+}
+
+fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
+    match cli.command {
+        Command::Run(args) => {
+            let config = config::run(&args, &cli.global, Surroundings::here())?;
+            *voice = config.voice;
+            run::run(config)
+        }
+        Command::Check(args) => {
+            let config = config::check(&args, &cli.global, Surroundings::here())?;
+            let outcome = check::check(&config, args.json)?;
+            print(outcome.text.as_bytes())?;
+            if let Some(error) = outcome.error {
+                voice.error(&error.into());
+            }
+            Ok(outcome.code)
+        }
+        Command::Completions { shell } => print(&pages::completions(shell)),
+        Command::Man => print(&pages::man()?),
+        Command::Worker => run::worker(),
+    }
+}
+
+/// Writes what the user asked for to standard output. A reader that has seen enough is no error.
+fn print(bytes: &[u8]) -> anyhow::Result<u8> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(exit::COMPLETE),
+    }
+}

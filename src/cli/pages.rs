@@ -1,0 +1,48 @@
+//! The man page and the completions, from the same table as `--help`.
+
+use std::io;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::args::Cli;
+
+/// The completions for a shell.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sluicegate", &mut out);
+    out
+}
+
+/// The man page: the program, then each command.
+///
+/// # Errors
+/// Never in fact: it is written to memory.
+pub fn man() -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut command = Cli::command().disable_help_flag(true);
+    command.build();
+    Man::new(command.clone()).render(&mut out)?;
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+        let page = Man::new(sub.clone());
+        for part in [Man::render_synopsis_section, Man::render_description_section, Man::render_options_section] {
+            part(&page, &mut out)?;
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_know_the_flags_and_not_the_hidden_command() {
+        let bash = String::from_utf8(completions(Shell::Bash)).unwrap();
+        assert!(bash.contains("--heap-limit") && bash.contains("dead-letter"));
+        let man = String::from_utf8(man().unwrap()).unwrap();
+        assert!(man.contains("heap\\-limit") && man.contains("sluicegate check"), "{man}");
+        assert!(!man.contains("worker process, started by the others"), "{man}");
+    }
+}

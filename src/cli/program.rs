@@ -1,0 +1,382 @@
+//! The author's files, read: the transformation, its libraries by handle, credentials and metadata.
+//!
+//! A folder of libraries offers each file by its handle and by its name as it stands. That can make two files answer
+//! to one name; it is an error that names both, because whichever were taken silently, someone would edit the other
+//! one and wonder. A library named with `--library` is different: it says which one is meant.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::diagnostic::Diagnostic;
+use super::values::Library;
+use crate::engine::{Program, handle_of};
+
+/// Which files make up a program.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The transformation.
+    pub transformation: PathBuf,
+    /// Folders of libraries.
+    pub library_dirs: Vec<PathBuf>,
+    /// Libraries by name.
+    pub libraries: Vec<Library>,
+    /// What `getCredential` answers.
+    pub credentials: Option<PathBuf>,
+    /// Metadata for every event.
+    pub metadata: Option<PathBuf>,
+}
+
+/// A program, and where its libraries come from.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// What the engine is given.
+    pub program: Program,
+    /// The files of the libraries, by handle.
+    pub paths: BTreeMap<String, PathBuf>,
+}
+
+type Result<T> = std::result::Result<T, Diagnostic>;
+
+/// Reads all of it.
+///
+/// # Errors
+/// When a file is not there, not readable or not what it should be; the error names it and says what to do.
+pub fn read(sources: &Sources) -> Result<Loaded> {
+    let code = read_module(&sources.transformation, "the transformation")?;
+    let mut paths = BTreeMap::new();
+    for dir in &sources.library_dirs {
+        for (handle, path) in list(dir, &sources.transformation)? {
+            offer(&mut paths, handle, path)?;
+        }
+    }
+    let mut named = BTreeMap::new();
+    for library in &sources.libraries {
+        offer(&mut named, library.handle.clone(), library.path.clone())?;
+    }
+    paths.extend(named);
+    let mut texts: BTreeMap<&Path, String> = BTreeMap::new();
+    let mut libraries = BTreeMap::new();
+    for (handle, path) in &paths {
+        let text = match texts.get(path.as_path()) {
+            Some(text) => text.clone(),
+            None => read_module(path, &format!("the library {handle}"))?,
+        };
+        texts.insert(path, text.clone());
+        libraries.insert(handle.clone(), text);
+    }
+    let program = Program {
+        name: sources.transformation.display().to_string(),
+        code,
+        libraries,
+        credentials: sources.credentials.as_deref().map(read_credentials).transpose()?.unwrap_or_default(),
+        metadata: sources.metadata.as_deref().map(read_metadata).transpose()?,
+    };
+    Ok(Loaded { program, paths })
+}
+
+fn offer(paths: &mut BTreeMap<String, PathBuf>, handle: String, path: PathBuf) -> Result<()> {
+    match paths.get(&handle) {
+        Some(other) if !same_file(other, &path) => Err(Diagnostic::new(format!(
+            "two libraries have the handle {handle}: {} and {}",
+            other.display(),
+            path.display()
+        ))
+        .help(format!("rename one of them, or say which one is meant with --library {handle}={}", path.display()))),
+        _ => {
+            paths.insert(handle, path);
+            Ok(())
+        }
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The libraries of a folder, by handle, sorted by path. The transformation itself may lie in it and is none.
+fn list(dir: &Path, transformation: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for path in entries(dir, "the library folder")? {
+        let Some(stem) = module_stem(&path) else { continue };
+        if path.is_dir() || same_file(&path, transformation) {
+            continue;
+        }
+        let handle = handle_of(&stem);
+        if handle != stem {
+            found.push((stem, path.clone()));
+        }
+        found.push((handle, path));
+    }
+    let shared = dir.join("@rs");
+    if shared.is_dir() {
+        for library in entries(&shared, "the library folder")?.iter().filter(|path| path.is_dir()) {
+            let Some(name) = library.file_name().and_then(|name| name.to_str()) else { continue };
+            for path in entries(library, "the library folder")? {
+                if let Some(version) = module_stem(&path).filter(|stem| is_version(stem)) {
+                    found.push((format!("@rs/{name}/{version}"), path));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_version(stem: &str) -> bool {
+    stem.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The name of a JavaScript file without its extension; `None` for anything else, hidden files included.
+fn module_stem(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let stem = name.strip_suffix(".js").or_else(|| name.strip_suffix(".mjs"))?;
+    if stem.is_empty() || stem.starts_with('.') { None } else { Some(stem.to_owned()) }
+}
+
+fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
+    let cannot = |error: std::io::Error| {
+        let (reason, help) = match error.kind() {
+            ErrorKind::NotFound => {
+                ("there is no such folder".to_owned(), "a relative path starts in the current folder")
+            }
+            ErrorKind::NotADirectory => {
+                ("it is a file".to_owned(), "name its folder, or give the file a handle with --library HANDLE=PATH")
+            }
+            _ => (plain(&error), "see that the folder can be read"),
+        };
+        Diagnostic::new(format!("cannot read {what} {}: {reason}", dir.display())).help(help)
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(cannot)? {
+        paths.push(entry.map_err(cannot)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_module(path: &Path, what: &str) -> Result<String> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if matches!(extension, "ts" | "mts" | "cts" | "tsx") {
+        return Err(Diagnostic::new(format!("cannot use {what} {}: TypeScript is not supported yet", path.display()))
+            .help("compile it to JavaScript first, e.g. with tsc or esbuild, and name the .js file"));
+    }
+    read_text(path, what)
+}
+
+/// A text file, without a byte order mark.
+fn read_text(path: &Path, what: &str) -> Result<String> {
+    let bytes = fs::read(path).map_err(|error| {
+        let (reason, help) = match error.kind() {
+            ErrorKind::NotFound => ("there is no such file".to_owned(), "a relative path starts in the current folder"),
+            ErrorKind::IsADirectory => ("it is a folder".to_owned(), "name the file in it"),
+            _ => (plain(&error), "see that the file can be read"),
+        };
+        Diagnostic::new(format!("cannot read {what} {}: {reason}", path.display())).help(help)
+    })?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+        Diagnostic::new(format!("cannot read {what} {}: it is not UTF-8 (line {line})", path.display()))
+            .help("save the file in the encoding UTF-8")
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+/// An I/O error without `(os error N)`.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+#[derive(Deserialize)]
+struct Credential {
+    key: String,
+    value: String,
+}
+
+/// A JSON object of strings, or a list of keys and values. No error here quotes the file: it holds secrets.
+fn read_credentials(path: &Path) -> Result<BTreeMap<String, String>> {
+    const FORMS: &str = "write a JSON object of strings, {\"apiKey\": \"…\"}, or a list, \
+                         [{\"key\": \"apiKey\", \"value\": \"…\"}]";
+    let text = read_text(path, "the credentials")?;
+    let invalid = |reason: String| {
+        Diagnostic::new(format!("cannot use the credentials {}: {reason}", path.display())).help(FORMS)
+    };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| invalid(not_json(&error)))?;
+    match value {
+        serde_json::Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| match value {
+                serde_json::Value::String(text) => Ok((key, text)),
+                _ => Err(invalid(format!("the value of {key} is not a string"))),
+            })
+            .collect(),
+        serde_json::Value::Array(list) => list
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| {
+                serde_json::from_value::<Credential>(item)
+                    .map(|credential| (credential.key, credential.value))
+                    .map_err(|_| invalid(format!("item {} has no key and value that are strings", index + 1)))
+            })
+            .collect(),
+        _ => Err(invalid("it is neither an object nor a list".to_owned())),
+    }
+}
+
+/// One JSON object, as the text that it is: numbers must reach the code as they were written.
+fn read_metadata(path: &Path) -> Result<String> {
+    let text = read_text(path, "the metadata")?;
+    let invalid = |reason: String| {
+        Diagnostic::new(format!("cannot use the metadata {}: {reason}", path.display()))
+            .help("write one JSON object, {\"sourceId\": \"…\", \"destinationName\": \"…\"}")
+    };
+    serde_json::from_str::<IgnoredAny>(&text).map_err(|error| invalid(not_json(&error)))?;
+    if !text.trim_start().starts_with('{') {
+        return Err(invalid("it is not an object".to_owned()));
+    }
+    Ok(text)
+}
+
+/// Says where, and nothing of what is there.
+fn not_json(error: &serde_json::Error) -> String {
+    format!("it is not JSON (line {}, column {})", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::cli::golden;
+
+    /// A folder with these files in it.
+    fn folder(files: &[(&str, &[u8])]) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        dir
+    }
+
+    fn library(handle: &str, path: PathBuf) -> Library {
+        Library { handle: handle.to_owned(), path }
+    }
+
+    #[test]
+    fn a_folder_offers_each_file_by_its_handle_and_its_name() {
+        let dir = folder(&[
+            ("t.js", b"\xef\xbb\xbfexport {}"),
+            ("js-lib-1.js", b"1"),
+            ("URL Parser 2.mjs", b"2"),
+            ("@rs/hash/v1.js", b"3"),
+            ("@rs/hash/notes.js", b"no"),
+            ("types.d.ts", b"no"),
+            ("README.md", b"no"),
+            (".hidden.js", b"no"),
+            ("sub/other.js", b"no"),
+        ]);
+        let root = dir.path().to_owned();
+        let sources =
+            Sources { transformation: root.join("t.js"), library_dirs: vec![root.clone()], ..Sources::default() };
+        let loaded = read(&sources).unwrap();
+        let handles: Vec<&str> = loaded.program.libraries.keys().map(String::as_str).collect();
+        assert_eq!(handles, ["@rs/hash/v1", "URL Parser 2", "js-lib-1", "jsLib1", "urlParser2"]);
+        assert_eq!(loaded.program.code, "export {}", "the byte order mark is not part of the code");
+        assert_eq!(loaded.program.name, root.join("t.js").display().to_string());
+        assert_eq!(loaded.paths["jsLib1"], root.join("js-lib-1.js"));
+    }
+
+    #[test]
+    fn a_named_library_wins_over_a_folder() {
+        let dir = folder(&[("t.js", b""), ("lib/a.js", b"1"), ("mock.js", b"2")]);
+        let sources = Sources {
+            transformation: dir.path().join("t.js"),
+            library_dirs: vec![dir.path().join("lib"), dir.path().join("lib/../lib")],
+            libraries: vec![library("a", dir.path().join("mock.js"))],
+            ..Sources::default()
+        };
+        assert_eq!(read(&sources).unwrap().program.libraries["a"], "2");
+    }
+
+    #[test]
+    fn credentials_are_an_object_or_the_peers_list() {
+        let dir = folder(&[
+            ("t.js", b""),
+            ("object.json", br#"{"a": "1", "b": "2"}"#),
+            ("list.json", br#"[{"key": "a", "value": "1", "isSecret": true}, {"key": "b", "value": "2"}]"#),
+        ]);
+        for name in ["object.json", "list.json"] {
+            let credentials = read_credentials(&dir.path().join(name)).unwrap();
+            assert_eq!(credentials, BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())]));
+        }
+    }
+
+    #[test]
+    fn metadata_reaches_the_code_as_it_was_written() {
+        let text = b" {\"a\": 9007199254740993, \"b\": 1e400}\n";
+        let dir = folder(&[("m.json", text)]);
+        assert_eq!(read_metadata(&dir.path().join("m.json")).unwrap().as_bytes(), text);
+    }
+
+    /// `tests/golden/program.txt`: what the user is told about files that are not what they should be.
+    #[test]
+    fn each_mistake_says_what_to_do() {
+        let dir = folder(&[
+            ("t.js", b"export function transformEvent(e) { return e; }"),
+            ("t.ts", b""),
+            ("latin1.js", b"// one\n// caf\xe9\n"),
+            ("both/js-lib.js", b"1"),
+            ("both/jsLib.js", b"2"),
+            ("mjs/a.js", b"1"),
+            ("mjs/a.mjs", b"2"),
+            ("bad.json", b"{\"token\": secret}"),
+            ("number.json", b"{\"token\": 12345}"),
+            ("text.json", b"\"secret\""),
+            ("items.json", b"[{\"key\": \"a\", \"value\": \"1\"}, {\"name\": \"b\", \"value\": \"secret\"}]"),
+        ]);
+        let at = |name: &str| dir.path().join(name);
+        let ok = || Sources { transformation: at("t.js"), ..Sources::default() };
+        let with = |name: &str| Sources { transformation: at(name), ..Sources::default() };
+        let cases: Vec<(&str, Sources)> = vec![
+            ("no such transformation", with("missing.js")),
+            ("a folder as transformation", with("both")),
+            ("a file as folder", with("t.js/x.js")),
+            ("TypeScript", with("t.ts")),
+            ("not UTF-8", with("latin1.js")),
+            ("no such library folder", Sources { library_dirs: vec![at("nowhere")], ..ok() }),
+            ("a file as library folder", Sources { library_dirs: vec![at("t.js")], ..ok() }),
+            ("two files with one handle", Sources { library_dirs: vec![at("both")], ..ok() }),
+            ("two extensions", Sources { library_dirs: vec![at("mjs")], ..ok() }),
+            ("no such library", Sources { libraries: vec![library("a", at("missing.js"))], ..ok() }),
+            (
+                "a handle given twice",
+                Sources { libraries: vec![library("a", at("t.js")), library("a", at("both/jsLib.js"))], ..ok() },
+            ),
+            ("credentials that are not JSON", Sources { credentials: Some(at("bad.json")), ..ok() }),
+            ("a credential that is a number", Sources { credentials: Some(at("number.json")), ..ok() }),
+            ("credentials that are a text", Sources { credentials: Some(at("text.json")), ..ok() }),
+            ("a credential without a key", Sources { credentials: Some(at("items.json")), ..ok() }),
+            ("no such metadata", Sources { metadata: Some(at("missing.json")), ..ok() }),
+            ("metadata that is not JSON", Sources { metadata: Some(at("bad.json")), ..ok() }),
+            ("metadata that is a list", Sources { metadata: Some(at("items.json")), ..ok() }),
+        ];
+        let mut text = String::new();
+        for (name, sources) in cases {
+            let error = read(&sources).expect_err(name).render(false);
+            assert!(!error.contains("secret") && !error.contains("12345"), "{error}");
+            text.push_str(&format!("# {name}\n{error}\n"));
+        }
+        let text = text.replace(&dir.path().display().to_string(), "DIR");
+        golden::check(Path::new("tests/golden/program.txt"), &text).unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+}

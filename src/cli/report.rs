@@ -1,0 +1,101 @@
+//! How the program speaks on standard error: in colour or not, for people or as JSON. The one place that prints errors.
+
+use std::io::{IsTerminal, Write};
+
+use serde_json::json;
+
+use super::diagnostic::Diagnostic;
+use crate::config::{LogFormat, When};
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Voice {
+    /// Whether and when they are coloured.
+    pub color: When,
+    /// For people, or as JSON.
+    pub format: LogFormat,
+}
+
+impl Voice {
+    /// Whether standard error is written in colour: as asked, else on a terminal that knows colours, unless `NO_COLOR`
+    /// is set to anything (<https://no-color.org>).
+    pub fn colored(self) -> bool {
+        match self.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => {
+                let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                !set("NO_COLOR") && !dumb && std::io::stderr().is_terminal()
+            }
+        }
+    }
+
+    /// The text of an error, with a line end.
+    pub fn render(self, error: &anyhow::Error) -> String {
+        let diagnostic = error.downcast_ref::<Diagnostic>();
+        if self.format == LogFormat::Json {
+            let mut object = json!({ "level": "error" });
+            match diagnostic {
+                Some(diagnostic) => {
+                    object["message"] = json!(diagnostic.message);
+                    if let Some(place) = &diagnostic.place {
+                        object["file"] = json!(place.file);
+                        object["line"] = json!(place.line);
+                        object["column"] = json!(place.columns.start);
+                    }
+                    if !diagnostic.frames.is_empty() {
+                        object["frames"] = json!(diagnostic.frames);
+                    }
+                    if let Some(help) = &diagnostic.help {
+                        object["help"] = json!(help);
+                    }
+                }
+                None => {
+                    object["message"] = json!(error.to_string());
+                    let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+                    if !causes.is_empty() {
+                        object["causes"] = json!(causes);
+                    }
+                }
+            }
+            return format!("{object}\n");
+        }
+        match diagnostic {
+            Some(diagnostic) => diagnostic.render(self.colored()),
+            None => {
+                let mut text = Diagnostic::new(error.to_string()).render(self.colored());
+                for cause in error.chain().skip(1) {
+                    text.push_str(&format!("  because: {}\n", Diagnostic::new(cause.to_string())));
+                }
+                text
+            }
+        }
+    }
+
+    /// Writes an error to standard error. If even that is closed, there is nobody left to tell.
+    pub fn error(self, error: &anyhow::Error) {
+        let _ = std::io::stderr().lock().write_all(self.render(error).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_its_causes() {
+        let error = Err::<(), _>(std::io::Error::other("the disk is full")).context("cannot write out.jsonl");
+        let error = error.unwrap_err();
+        let voice = Voice { color: When::Never, format: LogFormat::Text };
+        assert_eq!(voice.render(&error), "error: cannot write out.jsonl\n  because: the disk is full\n");
+        let voice = Voice { format: LogFormat::Json, ..voice };
+        let value: serde_json::Value = serde_json::from_str(&voice.render(&error)).unwrap();
+        assert_eq!(
+            value,
+            json!({ "level": "error", "message": "cannot write out.jsonl", "causes": ["the disk is full"] })
+        );
+    }
+}

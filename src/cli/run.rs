@@ -1,0 +1,162 @@
+//! `sluicegate run`: hands the job to the pool, shows progress, and says at the end what became of every line.
+
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use super::config::RunConfig;
+use super::diagnostic::Diagnostic;
+use super::values::thousands;
+use crate::config::When;
+use crate::pool::{self, Ended, Job, RunError, Summary};
+use crate::verdict::{FailureKind, exit};
+
+/// Runs the transformation over all events; the answer is the exit code.
+///
+/// # Errors
+/// When the run could not start, or could not go on. What was answered by then has been written, and the summary says
+/// how far it came.
+pub fn run(config: RunConfig) -> anyhow::Result<u8> {
+    let inputs = pool::open(&config.inputs)?;
+    let job = Job {
+        program: config.program.clone(),
+        options: config.options.clone(),
+        workers: config.workers,
+        emit: config.emit,
+        envelope: config.envelope,
+        on_error: config.on_error,
+        errors: config.errors.clone(),
+        logs: config.logs.clone(),
+        unordered: config.unordered,
+        line_buffered: config.line_buffered,
+        batch_size: config.batch_size,
+    };
+    let bar = progress_bar(&config);
+    let started = Instant::now();
+    let (summary, result) = pool::run(job, inputs, &mut |tally| {
+        let rate = tally.lines_in as f64 / started.elapsed().as_secs_f64();
+        bar.set_message(format!("{tally} · {} events/s", thousands(rate as u64)));
+        bar.tick();
+    });
+    bar.finish_and_clear();
+    // Before the first line was read there is nothing to sum up, only an error to tell.
+    let nothing = summary.tally.lines_in == 0 && result.is_err();
+    if !nothing && (config.stats_json || !config.quiet) {
+        let text = if config.stats_json { stats(&summary) } else { line(&summary) };
+        // A summary that nobody can read any more is no reason to fail.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+    match result {
+        Ok(()) => Ok(exit_code(&config, &summary)),
+        Err(RunError::Load(error)) => Err(Diagnostic::from_load_error(&error, &config.library_paths).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn exit_code(config: &RunConfig, summary: &Summary) -> u8 {
+    let code = summary.tally.exit_code(config.fail_on);
+    match summary.ended {
+        Ended::Signal(libc::SIGINT) => exit::INTERRUPTED,
+        Ended::Signal(_) => exit::TERMINATED,
+        // A reader that has seen enough: what is still under way has no verdict, and that is no error.
+        Ended::Closed => exit::COMPLETE,
+        Ended::Stopped => exit::EVENTS_FAILED,
+        Ended::Complete => code,
+    }
+}
+
+/// The line that proves that nothing was lost.
+fn line(summary: &Summary) -> String {
+    let seconds = summary.elapsed.as_secs_f64().max(1e-9);
+    let rate = thousands((summary.tally.lines_in as f64 / seconds) as u64);
+    let mut text = format!("{} · {rate} events/s", summary.tally);
+    if summary.deaths > 0 {
+        text.push_str(&format!(" · {} workers replaced", summary.deaths));
+    }
+    match summary.ended {
+        Ended::Complete => {}
+        Ended::Stopped => text.push_str(" · stopped at the first failure (--on-error stop)"),
+        Ended::Closed => text.push_str(" · the reader of the output went away"),
+        Ended::Signal(libc::SIGINT) => text.push_str(" · interrupted"),
+        Ended::Signal(_) => text.push_str(" · terminated"),
+    }
+    text
+}
+
+/// The same for machines.
+fn stats(summary: &Summary) -> String {
+    let tally = &summary.tally;
+    let kinds: serde_json::Map<String, serde_json::Value> = FailureKind::ALL
+        .iter()
+        .filter(|kind| tally.failed[**kind as usize] > 0)
+        .map(|kind| (kind.to_string(), json!(tally.failed[*kind as usize])))
+        .collect();
+    let seconds = summary.elapsed.as_secs_f64();
+    json!({
+        "in": tally.lines_in,
+        "ok": tally.ok,
+        "dropped": tally.dropped,
+        "blank": tally.blank,
+        "failed": tally.failures(),
+        "failed_by_kind": kinds,
+        "conserved": tally.is_conserved(),
+        "events_out": tally.events_out,
+        "bytes_in": summary.bytes_in,
+        "bytes_out": summary.bytes_out,
+        "seconds": seconds,
+        "events_per_second": tally.lines_in as f64 / seconds.max(1e-9),
+        "workers_replaced": summary.deaths,
+        "workers_hung": summary.hangs,
+        "ended": match summary.ended {
+            Ended::Complete => "complete",
+            Ended::Stopped => "stopped",
+            Ended::Closed => "closed",
+            Ended::Signal(_) => "signal",
+        },
+    })
+    .to_string()
+}
+
+fn progress_bar(config: &RunConfig) -> ProgressBar {
+    let wanted = match config.progress {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => !config.quiet && std::io::stderr().is_terminal(),
+    };
+    if !wanted {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is fixed"));
+    bar
+}
+
+/// `sluicegate worker`: what a supervisor starts.
+///
+/// # Errors
+/// When this is not a process that a supervisor started.
+pub fn worker() -> anyhow::Result<u8> {
+    Ok(pool::worker_main())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::verdict::Tally;
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let tally = Tally { lines_in: 41_200, ok: 41_000, dropped: 200, events_out: 41_000, ..Tally::default() };
+        let summary = Summary { tally, elapsed: Duration::from_secs(1), ..Summary::default() };
+        assert_eq!(
+            line(&summary),
+            "41200 in = 41000 ok + 200 dropped + 0 failed · 41000 events out · 41 200 events/s"
+        );
+        let stats: serde_json::Value = serde_json::from_str(&stats(&summary)).unwrap();
+        assert_eq!((&stats["in"], &stats["conserved"]), (&json!(41_200), &json!(true)));
+    }
+}

@@ -1,0 +1,306 @@
+//! Every setting of a run, once: its flag, its help, its place in `sluicegate.toml` and how its text is read stand
+//! together in one table, and `--help`, the man page, the completions, the environment variables and the config file
+//! all come from it.
+//!
+//! A [`Settings`] holds what one source said; a field that it did not mention is `None`. Flags, environment and file
+//! each make one, [`Settings::or`] lays them over each other, and the defaults come last, in
+//! [`crate::cli::config`].
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
+
+use super::values::{self, Kind, Library};
+use crate::config::{Choice, Emit, LogFormat, OnError, Stats, Target, When};
+use crate::verdict::FailOn;
+
+/// One row of the table, without its help.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The long flag, without dashes.
+    pub flag: &'static str,
+    /// The table in `sluicegate.toml`.
+    pub table: &'static str,
+    /// The key in that table.
+    pub key: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+}
+
+impl Setting {
+    /// The environment variable, e.g. `SLUICEGATE_CPU_LIMIT`.
+    pub fn variable(&self) -> String {
+        format!("SLUICEGATE_{}", self.flag.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+macro_rules! settings {
+    ($($(#[$group_attr:meta])* $group:ident {
+        $($(#[$attr:meta])* $field:ident: $type:ty = $flag:literal, $table:literal, $key:literal, $kind:expr, $read:expr;)+
+    })+) => {$(
+        #[derive(Args, Clone, Debug, Default, PartialEq)]
+        $(#[$group_attr])*
+        pub struct $group {
+            $($(#[$attr])* #[arg(long = $flag)] pub $field: Option<$type>,)+
+        }
+
+        impl $group {
+            const TABLE: &'static [Setting] =
+                &[$(Setting { flag: $flag, table: $table, key: $key, kind: $kind },)+];
+
+            /// Reads the text of one setting; `None` if it is not one of this group.
+            fn set(&mut self, flag: &str, text: &str) -> Option<Result<(), String>> {
+                match flag {
+                    $($flag => Some($read(text).map(|value| self.$field = Some(value))),)+
+                    _ => None,
+                }
+            }
+
+            fn or(self, lower: Self) -> Self {
+                Self { $($field: self.$field.or(lower.$field),)+ }
+            }
+        }
+    )+};
+}
+
+/// A parser for clap that knows the words, for `--help` and the completions.
+fn words<T: Choice>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(T::WORDS).try_map(|word| values::word::<T>(&word))
+}
+
+fn target() -> impl TypedValueParser<Value = Target> {
+    PathBufValueParser::new().map(values::target_at)
+}
+
+settings! {
+    /// What the code may use beside the event.
+    #[command(next_help_heading = "Libraries and data")]
+    DataFlags {
+        /// Metadata for every event: what `metadata(event)` answers [default: none].
+        ///
+        /// FILE holds one JSON object, e.g. {"sourceId": "2bX…", "destinationName": "Salesforce"}. With --envelope a
+        /// line's own metadata wins, key by key.
+        #[arg(value_name = "FILE")]
+        metadata: PathBuf = "metadata", "run", "metadata", Kind::Path, values::path;
+
+        /// What `getCredential(key)` answers [default: none].
+        ///
+        /// FILE holds a JSON object of strings, {"apiKey": "…"}, or a list, [{"key": "apiKey", "value": "…"}]. The
+        /// values are masked in logs and errors.
+        #[arg(value_name = "FILE")]
+        credentials: PathBuf = "credentials", "run", "credentials", Kind::Path, values::path;
+    }
+
+    /// What one event may cost.
+    #[command(next_help_heading = "Limits, each per event")]
+    LimitFlags {
+        /// CPU time of the code, from the moment it is entered, e.g. 200ms [default: 1s].
+        #[arg(value_name = "TIME", visible_alias = "timeout", value_parser = values::limit)]
+        cpu_limit: Duration = "cpu-limit", "limits", "cpu", Kind::Duration, values::limit;
+
+        /// Wall time, for code that waits [default: 5s, or the CPU limit where that is longer].
+        #[arg(value_name = "TIME", value_parser = values::limit)]
+        wall_limit: Duration = "wall-limit", "limits", "wall", Kind::Duration, values::limit;
+
+        /// V8's heap, and as much again for ArrayBuffers; at least 8MiB [default: 128MiB].
+        ///
+        /// An event that hits it is tried once more, alone, in a fresh isolate, before it is failed.
+        #[arg(value_name = "SIZE", value_parser = values::heap)]
+        heap_limit: usize = "heap-limit", "limits", "heap", Kind::Size, values::heap;
+
+        /// All output of one event together [default: 16MiB].
+        #[arg(value_name = "SIZE", value_parser = values::text_size)]
+        output_limit: usize = "output-limit", "limits", "output", Kind::Size, values::text_size;
+
+        /// One input line, without its line end [default: 16MiB].
+        ///
+        /// A longer line fails as line_too_long without being read into memory.
+        #[arg(value_name = "SIZE", value_parser = values::text_size)]
+        line_limit: usize = "line-limit", "limits", "line", Kind::Size, values::text_size;
+
+        /// Log text of one event; what is beyond is cut, with a note [default: 64KiB].
+        #[arg(value_name = "SIZE", value_parser = values::log_size)]
+        log_limit: usize = "log-limit", "limits", "log", Kind::Size, values::log_size;
+    }
+
+    /// How events flow.
+    #[command(next_help_heading = "Events")]
+    EventFlags {
+        /// How many worker processes, 0 for one per core [default: 0].
+        #[arg(short = 'j', value_name = "N", value_parser = values::workers)]
+        workers: usize = "workers", "run", "workers", Kind::Count, values::workers;
+
+        /// What standard output carries [default: events].
+        ///
+        /// `events`: the events that come out, a line each. `verdicts`: exactly one line for each input line,
+        /// {"verdict":"ok","events":[…]}, {"verdict":"dropped"} or {"verdict":"failed",…}, for hosts that
+        /// count lines (Redpanda Connect, ClickHouse).
+        #[arg(value_name = "WHAT", value_parser = words::<Emit>())]
+        emit: Emit = "emit", "run", "emit", Kind::Word(Emit::WORDS), values::word;
+
+        /// Lines are {"message": EVENT, "metadata": {…}}, and so is the output [default: lines are events].
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        envelope: bool = "envelope", "run", "envelope", Kind::Switch, values::switch;
+
+        /// Write results as they come, not in the order of the input [default: in order].
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        unordered: bool = "unordered", "run", "unordered", Kind::Switch, values::switch;
+
+        /// Write out after every line, for a host that waits for the answer before it sends the next one
+        /// [default: whenever the input pauses].
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        line_buffered: bool = "line-buffered", "run", "line-buffered", Kind::Switch, values::switch;
+
+        /// The most events that one call of transformBatch is given [default: 200].
+        #[arg(value_name = "N", value_parser = values::batch_size)]
+        batch_size: usize = "batch-size", "run", "batch-size", Kind::Count, values::batch_size;
+    }
+
+    /// What becomes of events that fail.
+    #[command(next_help_heading = "Failures")]
+    FailureFlags {
+        /// What becomes of a line whose event failed [default: dead-letter].
+        ///
+        /// `dead-letter`: it is written to --errors, and the run goes on. `pass`: it goes out unchanged, in its
+        /// place. `stop`: it is written to --errors, and the run ends once what is in flight is done.
+        #[arg(value_name = "WHAT", value_parser = words::<OnError>())]
+        on_error: OnError = "on-error", "run", "on-error", Kind::Word(OnError::WORDS), values::word;
+
+        /// Where the dead letters go, `-` for standard error [default: -, or nowhere with --on-error pass or
+        /// --emit verdicts].
+        ///
+        /// A dead letter is one JSON object on one line: the line's number and byte offset, its bytes, and why it
+        /// failed. `sluicegate run T FILE --errors dead.jsonl` keeps them for another try.
+        #[arg(value_name = "FILE", value_parser = target())]
+        errors: Target = "errors", "run", "errors", Kind::Target, values::target;
+
+        /// From when on failed events make the exit code 1: never, error (any), or a percentage such as 0.5%
+        /// [default: error].
+        #[arg(value_name = "WHEN", value_parser = values::fail_on)]
+        fail_on: FailOn = "fail-on", "run", "fail-on",
+            Kind::Text("\"never\", \"error\" or a percentage such as \"1%\""), values::fail_on;
+    }
+
+    /// What is said on standard error.
+    #[command(next_help_heading = "Messages")]
+    MessageFlags {
+        /// Where the lines go that the code logs, `-` for standard error [default: they are not kept].
+        #[arg(value_name = "FILE", value_parser = target())]
+        logs: Target = "logs", "run", "logs", Kind::Target, values::target;
+
+        /// Whether to show progress on standard error [default: auto, on a terminal].
+        #[arg(value_name = "WHEN", value_parser = words::<When>())]
+        progress: When = "progress", "run", "progress", Kind::Word(When::WORDS), values::word;
+
+        /// How the numbers at the end are written to standard error [default: line].
+        #[arg(value_name = "FORM", value_parser = words::<Stats>())]
+        stats: Stats = "stats", "run", "stats", Kind::Word(Stats::WORDS), values::word;
+
+        /// No progress and no summary line; errors and dead letters are still written [default: both are shown].
+        #[arg(short = 'q', num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        quiet: bool = "quiet", "run", "quiet", Kind::Switch, values::switch;
+
+        /// How sluicegate's own messages are written [default: text].
+        #[arg(value_name = "FORM", value_parser = words::<LogFormat>())]
+        log_format: LogFormat = "log-format", "run", "log-format", Kind::Word(LogFormat::WORDS), values::word;
+    }
+
+    /// What every command takes.
+    #[command(next_help_heading = "Global options")]
+    GlobalFlags {
+        /// Whether messages are coloured [default: auto, on a terminal and without NO_COLOR].
+        #[arg(global = true, value_name = "WHEN", value_parser = words::<When>())]
+        color: When = "color", "run", "color", Kind::Word(When::WORDS), values::word;
+    }
+}
+
+/// Where libraries come from. Not a row of the table: these repeat, and the file has a table of its own for them.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Libraries and data")]
+pub struct LibraryFlags {
+    /// A folder of libraries; may be repeated [default: none].
+    ///
+    /// Every *.js and *.mjs in it can be imported by its handle, the camelCase of its name, or by its name as it
+    /// stands: `import { f } from "jsLib1"` finds js-lib-1.js as well as jsLib1.js. @rs/NAME/vN.js below it is
+    /// imported as "@rs/NAME/vN". Folders given here replace those of the config file.
+    #[arg(short = 'L', long = "library-dir", value_name = "DIR")]
+    pub library_dir: Option<Vec<PathBuf>>,
+    /// A library by its handle, e.g. --library jsLib1=lib/one.js; may be repeated [default: none].
+    ///
+    /// It wins over one of the same handle from a folder or from the config file.
+    #[arg(long = "library", value_name = "HANDLE=PATH", value_parser = values::library)]
+    pub library: Vec<Library>,
+}
+
+impl LibraryFlags {
+    /// Folders are replaced as a whole, libraries handle by handle.
+    fn or(mut self, lower: Self) -> Self {
+        let named: BTreeSet<String> = self.library.iter().map(|library| library.handle.clone()).collect();
+        self.library.extend(lower.library.into_iter().filter(|library| !named.contains(&library.handle)));
+        Self { library_dir: self.library_dir.or(lower.library_dir), library: self.library }
+    }
+}
+
+/// What one source said about a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the groups say what they are")]
+pub struct Settings {
+    pub libraries: LibraryFlags,
+    pub data: DataFlags,
+    pub limits: LimitFlags,
+    pub events: EventFlags,
+    pub failures: FailureFlags,
+    pub messages: MessageFlags,
+    pub global: GlobalFlags,
+}
+
+impl Settings {
+    /// The whole table.
+    pub fn table() -> impl Iterator<Item = &'static Setting> {
+        [
+            DataFlags::TABLE,
+            LimitFlags::TABLE,
+            EventFlags::TABLE,
+            FailureFlags::TABLE,
+            MessageFlags::TABLE,
+            GlobalFlags::TABLE,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Reads the text of one setting.
+    ///
+    /// # Errors
+    /// When the text does not say what the setting takes.
+    pub fn set(&mut self, flag: &str, text: &str) -> Result<(), String> {
+        self.data
+            .set(flag, text)
+            .or_else(|| self.limits.set(flag, text))
+            .or_else(|| self.events.set(flag, text))
+            .or_else(|| self.failures.set(flag, text))
+            .or_else(|| self.messages.set(flag, text))
+            .or_else(|| self.global.set(flag, text))
+            .unwrap_or_else(|| Err("no such setting".to_owned()))
+    }
+
+    /// What this source said, and where it said nothing, what the lower one did.
+    pub fn or(self, lower: Self) -> Self {
+        Self {
+            libraries: self.libraries.or(lower.libraries),
+            data: self.data.or(lower.data),
+            limits: self.limits.or(lower.limits),
+            events: self.events.or(lower.events),
+            failures: self.failures.or(lower.failures),
+            messages: self.messages.or(lower.messages),
+            global: self.global.or(lower.global),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+const seen = new Set();
+
+async function transformEvent(event) {
+  return event;
+}

@@ -1,0 +1,1 @@
+export const transformEvent = { pass: true };

@@ -1,0 +1,2 @@
+import { add, subtract } from "sums";
+export function transformEvent(event) { return subtract(add(event)); }

@@ -1,0 +1,1 @@
+export function transform(event) { return event; }

@@ -1,0 +1,1 @@
+export const transformBatch = async (events) => events;

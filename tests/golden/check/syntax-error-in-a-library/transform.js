@@ -1,0 +1,2 @@
+import { add } from "sums";
+export function transformEvent(event) { return add(event); }

@@ -1,0 +1,4 @@
+function build(rows) {
+  return rows.map((row) => row.id.toUpperCase());
+}
+export const table = build([{ id: "a" }, {}]);

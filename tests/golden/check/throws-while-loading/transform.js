@@ -1,0 +1,2 @@
+import { table } from "tables";
+export function transformEvent(event) { return table[event.type]; }

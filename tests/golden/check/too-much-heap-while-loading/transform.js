@@ -1,0 +1,3 @@
+const rows = [];
+for (;;) rows.push(new Array(1000).fill(rows.length));
+export function transformEvent(event) { return event; }

@@ -1,0 +1,2 @@
+import lodash from 'lodash';
+export function transformEvent(event) { return lodash.omit(event, "secret"); }

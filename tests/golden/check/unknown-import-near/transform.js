@@ -1,0 +1,2 @@
+import { add } from "jsLib";
+export function transformEvent(event) { return add(event); }
