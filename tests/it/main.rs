@@ -1,0 +1,4 @@
+//! Drives the built binary over real pipes. One test program, so that it is linked once.
+
+mod contract;
+mod support;
