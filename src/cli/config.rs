@@ -511,7 +511,6 @@ mod tests {
             &["--config", "DIR/missing.toml"],
             &["--config", "DIR"],
             &["--config", "DIR/broken.toml"],
-            &["DIR/events.jsonl", "--errors", "DIR/../events.jsonl", "--errors", "DIR/events.jsonl"],
             &["DIR/events.jsonl", "--errors", "DIR/events.jsonl"],
             &["--logs", "DIR/t.js"],
             &["--logs", "DIR"],
