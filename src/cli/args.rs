@@ -47,7 +47,14 @@ Examples:
 /// runs in a sandbox with limits on time and memory for every single event; a failed event never takes others with it,
 /// and none is lost.
 #[derive(Debug, Parser)]
-#[command(name = "sluicegate", version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(
+    name = "sluicegate",
+    version,
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    disable_help_subcommand = true,
+    args_override_self = true
+)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -207,6 +214,15 @@ mod tests {
             let help = arg.get_help().unwrap().to_string();
             assert!(help.contains(&format!("[default: {value}")), "{flag}: {help}");
         }
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_flag_counts_and_libraries_add_up() {
+        let words = "sluicegate run t.js -j1 -j2 -L a -L b --library a=1 --library b=2";
+        let Command::Run(run) = Cli::try_parse_from(words.split(' ')).unwrap().command else { panic!("not run") };
+        assert_eq!(run.events.workers, Some(2));
+        assert_eq!(run.libraries.library_dir.unwrap().len(), 2);
+        assert_eq!(run.libraries.library.len(), 2);
     }
 
     #[test]

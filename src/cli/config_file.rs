@@ -99,7 +99,11 @@ impl File<'_> {
             }
             (Kind::Target, DeValue::String(text)) if text == "-" => Some(text.to_string()),
             (Kind::Path | Kind::Target, DeValue::String(text)) if !text.is_empty() => {
-                Some(self.resolve(text).display().to_string())
+                let path = self.resolve(text).into_os_string().into_string();
+                Some(path.map_err(|_| {
+                    self.error("this path lies in a folder whose name is not UTF-8".to_owned(), value.span())
+                        .help("name the file with a flag instead")
+                })?)
             }
             (Kind::Path | Kind::Target, DeValue::String(_)) => Some(String::new()),
             _ => None,

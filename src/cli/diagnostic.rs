@@ -212,7 +212,7 @@ fn first_columns(text: &str, most: usize) -> &str {
 
 /// A text that does nothing to a terminal: tabs are spaces, control characters are their pictures, and characters that
 /// reorder text are replaced.
-fn visible(text: &str) -> Cow<'_, str> {
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|char| char.is_control() || is_reordering(char)) {
         return Cow::Borrowed(text);
     }

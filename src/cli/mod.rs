@@ -14,6 +14,7 @@ pub mod config_file;
 pub mod diagnostic;
 #[cfg(test)]
 mod golden;
+pub mod layers;
 pub mod pages;
 pub mod program;
 pub mod report;
@@ -29,7 +30,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use self::args::{Cli, Command};
-use self::config::Surroundings;
+use self::layers::Surroundings;
 use self::report::Voice;
 use self::settings::Settings;
 use crate::verdict::exit;

@@ -5,6 +5,7 @@ use std::io;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
+use clap_mangen::roff::Roff;
 
 use super::args::Cli;
 
@@ -23,10 +24,26 @@ pub fn man() -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut command = Cli::command().disable_help_flag(true);
     command.build();
-    Man::new(command.clone()).render(&mut out)?;
+    let page = Man::new(command.clone());
+    for part in [
+        Man::render_title,
+        Man::render_name_section,
+        Man::render_synopsis_section,
+        Man::render_description_section,
+        Man::render_options_section,
+        Man::render_extra_section,
+    ] {
+        part(&page, &mut out)?;
+    }
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+        Roff::new().control("SH", [format!("sluicegate {}", sub.get_name()).as_str()]).to_writer(&mut out)?;
         let page = Man::new(sub.clone());
-        for part in [Man::render_synopsis_section, Man::render_description_section, Man::render_options_section] {
+        for part in [
+            Man::render_synopsis_section,
+            Man::render_description_section,
+            Man::render_options_section,
+            Man::render_extra_section,
+        ] {
             part(&page, &mut out)?;
         }
     }
@@ -42,7 +59,7 @@ mod tests {
         let bash = String::from_utf8(completions(Shell::Bash)).unwrap();
         assert!(bash.contains("--heap-limit") && bash.contains("dead-letter"));
         let man = String::from_utf8(man().unwrap()).unwrap();
-        assert!(man.contains("heap\\-limit") && man.contains("sluicegate check"), "{man}");
+        assert!(man.contains("heap\\-limit") && man.contains(".SH \"sluicegate check\""), "{man}");
         assert!(!man.contains("worker process, started by the others"), "{man}");
     }
 }

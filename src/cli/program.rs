@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -39,6 +39,9 @@ pub struct Loaded {
     /// The files of the libraries, by handle.
     pub paths: BTreeMap<String, PathBuf>,
 }
+
+/// The largest file that is read here. Nobody writes that much by hand.
+const LARGEST: u64 = 64 << 20;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -103,7 +106,7 @@ fn list(dir: &Path, transformation: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for path in entries(dir, "the library folder")? {
         let Some(stem) = module_stem(&path) else { continue };
-        if path.is_dir() || same_file(&path, transformation) {
+        if !path.is_file() || same_file(&path, transformation) {
             continue;
         }
         let handle = handle_of(&stem);
@@ -117,7 +120,7 @@ fn list(dir: &Path, transformation: &Path) -> Result<Vec<(String, PathBuf)>> {
         for library in entries(&shared, "the library folder")?.iter().filter(|path| path.is_dir()) {
             let Some(name) = library.file_name().and_then(|name| name.to_str()) else { continue };
             for path in entries(library, "the library folder")? {
-                if let Some(version) = module_stem(&path).filter(|stem| is_version(stem)) {
+                if let Some(version) = module_stem(&path).filter(|stem| is_version(stem) && path.is_file()) {
                     found.push((format!("@rs/{name}/{version}"), path));
                 }
             }
@@ -169,14 +172,26 @@ fn read_module(path: &Path, what: &str) -> Result<String> {
 
 /// A text file, without a byte order mark.
 fn read_text(path: &Path, what: &str) -> Result<String> {
-    let bytes = fs::read(path).map_err(|error| {
+    let cannot = |error: std::io::Error| {
         let (reason, help) = match error.kind() {
             ErrorKind::NotFound => ("there is no such file".to_owned(), "a relative path starts in the current folder"),
             ErrorKind::IsADirectory => ("it is a folder".to_owned(), "name the file in it"),
+            ErrorKind::NotADirectory => (
+                "a part of the path is a file, not a folder".to_owned(),
+                "a relative path starts in the current folder",
+            ),
             _ => (plain(&error), "see that the file can be read"),
         };
         Diagnostic::new(format!("cannot read {what} {}: {reason}", path.display())).help(help)
-    })?;
+    };
+    let mut bytes = Vec::new();
+    // Not only large files: a device such as /dev/zero never ends.
+    fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(cannot)?;
+    if bytes.len() as u64 > LARGEST {
+        let limit = LARGEST >> 20;
+        return Err(Diagnostic::new(format!("cannot read {what} {}: it is larger than {limit} MiB", path.display()))
+            .help("is this the file that you mean?"));
+    }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -351,6 +366,7 @@ mod tests {
             ("no such transformation", with("missing.js")),
             ("a folder as transformation", with("both")),
             ("a file as folder", with("t.js/x.js")),
+            ("a file without end", Sources { transformation: "/dev/zero".into(), ..Sources::default() }),
             ("TypeScript", with("t.ts")),
             ("not UTF-8", with("latin1.js")),
             ("no such library folder", Sources { library_dirs: vec![at("nowhere")], ..ok() }),

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::json;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, visible};
 use crate::config::{LogFormat, When};
 
 /// How messages are written.
@@ -66,7 +66,7 @@ impl Voice {
             None => {
                 let mut text = Diagnostic::new(error.to_string()).render(self.colored());
                 for cause in error.chain().skip(1) {
-                    text.push_str(&format!("  because: {}\n", Diagnostic::new(cause.to_string())));
+                    text.push_str(&format!("  because: {}\n", visible(&cause.to_string())));
                 }
                 text
             }

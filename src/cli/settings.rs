@@ -130,7 +130,7 @@ settings! {
     #[command(next_help_heading = "Events")]
     EventFlags {
         /// How many worker processes, 0 for one per core [default: 0].
-        #[arg(short = 'j', value_name = "N", value_parser = values::workers)]
+        #[arg(short = 'j', value_name = "N", allow_negative_numbers = true, value_parser = values::workers)]
         workers: usize = "workers", "run", "workers", Kind::Count, values::workers;
 
         /// What standard output carries [default: events].
@@ -158,7 +158,7 @@ settings! {
         line_buffered: bool = "line-buffered", "run", "line-buffered", Kind::Switch, values::switch;
 
         /// The most events that one call of transformBatch is given [default: 200].
-        #[arg(value_name = "N", value_parser = values::batch_size)]
+        #[arg(value_name = "N", allow_negative_numbers = true, value_parser = values::batch_size)]
         batch_size: usize = "batch-size", "run", "batch-size", Kind::Count, values::batch_size;
     }
 
@@ -202,7 +202,8 @@ settings! {
         #[arg(value_name = "FORM", value_parser = words::<Stats>())]
         stats: Stats = "stats", "run", "stats", Kind::Word(Stats::WORDS), values::word;
 
-        /// No progress and no summary line; errors and dead letters are still written [default: both are shown].
+        /// No progress and no summary line, whatever --progress says; errors and dead letters are still written
+        /// [default: both are shown].
         #[arg(short = 'q', num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         quiet: bool = "quiet", "run", "quiet", Kind::Switch, values::switch;
