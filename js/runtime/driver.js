@@ -3,7 +3,8 @@
 // a property that the author could have changed.
 //
 // Answers of `finish`: `undefined`, nothing goes out; a string, one output; an array of strings, several; a number, the
-// transformation returned something that is not an event (see `badReturn` in the engine).
+// transformation returned something that is not an event (see `bad_return` in the engine); a promise, the result was a
+// thenable, and has to settle first.
 ((host) => {
   const { stringify, parse, rawJSON } = JSON;
   const { isArray } = Array;
@@ -16,8 +17,8 @@
   const mapGet = uncurry(Map.prototype.get);
   const mapSet = uncurry(Map.prototype.set);
   const NewMap = Map;
-  const NewTypeError = TypeError;
   const { isFinite } = Number;
+  const resolve = Promise.resolve.bind(Promise);
 
   const NOT_AN_EVENT = 1;
   const BAD_ELEMENT = 2;
@@ -54,7 +55,9 @@
   const finish = (result) => {
     if (result === undefined || result === null) return undefined;
     if (!isArray(result)) {
-      return isEvent(result) ? (textOf(result) ?? NOT_AN_EVENT) : NOT_AN_EVENT;
+      if (!isEvent(result)) return NOT_AN_EVENT;
+      if (typeof result.then === 'function') return resolve(result);
+      return textOf(result) ?? NOT_AN_EVENT;
     }
     const { length } = result;
     if (length === 0) return undefined;
@@ -105,26 +108,37 @@
   const inputOf = (output, before) =>
     mapGet(batch.indexOf, output) ?? mapGet(batch.indexOfId, output.messageId) ?? before;
 
-  /** Per input: undefined, or an array of texts, or a number if one of its outputs is bad. */
+  /** Per input: undefined, an array of texts, a number if one of its outputs is no event, or what was thrown. */
   const finishBatch = (results, count) => {
     if (!isArray(results)) return NOT_AN_ARRAY;
     const byInput = [];
     for (let i = 0; i < count; i++) byInput[i] = undefined;
+    const bad = [];
     let at = 0;
     const { length } = results;
     for (let i = 0; i < length; i++) {
       const element = results[i];
       if (element === undefined && !(i in results)) continue;
       if (!isEvent(element)) {
-        byInput[at] = BAD_ELEMENT;
-        if (at < count - 1) at++;
+        bad[bad.length] = i;
         continue;
       }
       at = inputOf(element, at);
-      const text = textOf(element);
-      if (text === undefined) byInput[at] = BAD_ELEMENT;
+      let text;
+      try {
+        text = textOf(element) ?? BAD_ELEMENT;
+      } catch (error) {
+        text = { thrown: describe(error) };
+      }
+      if (typeof text !== 'string') byInput[at] = text;
       else if (byInput[at] === undefined) byInput[at] = [text];
-      else if (byInput[at] !== BAD_ELEMENT) byInput[at][byInput[at].length] = text;
+      else if (isArray(byInput[at])) byInput[at][byInput[at].length] = text;
+    }
+    // What is no event has no id: it fails the line at its place, or the next one that nothing else came of.
+    for (let i = 0; i < bad.length; i++) {
+      let place = bad[i] < count ? bad[i] : count - 1;
+      for (let n = 0; n < count && byInput[place] !== undefined; n++) place = (place + 1) % count;
+      byInput[place] = BAD_ELEMENT;
     }
     return byInput;
   };
@@ -141,10 +155,13 @@
   const cut = (text) =>
     text.length > MOST_ERROR_TEXT ? `${slice(text, 0, MOST_ERROR_TEXT)}… (${text.length - MOST_ERROR_TEXT} more)` : text;
 
-  const read = (object, key) => {
+  // The frames stand at the end of a stack.
+  const tail = (text) => (text.length > MOST_ERROR_TEXT ? slice(text, text.length - MOST_ERROR_TEXT) : text);
+
+  const read = (object, key, shorten) => {
     try {
       const value = object[key];
-      return typeof value === 'string' ? cut(value) : undefined;
+      return typeof value === 'string' ? shorten(value) : undefined;
     } catch {
       return undefined;
     }
@@ -158,7 +175,7 @@
     } catch {
       // A Proxy that will not say what it is.
     }
-    if (error) return [read(thrown, 'name') ?? 'Error', read(thrown, 'message') ?? '', read(thrown, 'stack')];
+    if (error) return [read(thrown, 'name', cut) ?? 'Error', read(thrown, 'message', cut) ?? '', read(thrown, 'stack', tail)];
     let text;
     try {
       text = cut(asText(thrown));
@@ -169,5 +186,5 @@
   };
   const NewError = Error;
 
-  return { finish, finishExact, canonical, openBatch, finishBatch, batchIndex, closeBatch, describe, NewTypeError };
+  return { finish, finishExact, canonical, openBatch, finishBatch, batchIndex, closeBatch, describe };
 })

@@ -1,7 +1,7 @@
 // `log(...)` and `console`: the same channel, with a level. Never throws, whatever it is given, and costs nothing when
 // nobody listens.
 ((host) => {
-  const { stringify } = JSON;
+  const { stringify, rawJSON } = JSON;
   const asText = String;
   const isError = Error.isError;
 
@@ -14,7 +14,7 @@
       case 'object': {
         if (value === null) return 'null';
         if (isError(value)) return asText(value.stack ?? value);
-        return stringify(value, (_key, inner) => (typeof inner === 'bigint' ? asText(inner) : inner)) ?? asText(value);
+        return stringify(value, (_key, inner) => (typeof inner === 'bigint' ? rawJSON(asText(inner)) : inner)) ?? asText(value);
       }
       default:
         return asText(value);
@@ -29,7 +29,7 @@
       try {
         const seen = [];
         return stringify(value, function (_key, inner) {
-          if (typeof inner !== 'object' || inner === null) return typeof inner === 'bigint' ? asText(inner) : inner;
+          if (typeof inner !== 'object' || inner === null) return typeof inner === 'bigint' ? rawJSON(asText(inner)) : inner;
           while (seen.length > 0 && seen[seen.length - 1] !== this) seen.length--;
           for (let i = 0; i < seen.length; i++) if (seen[i] === inner) return '[Circular]';
           seen[seen.length] = inner;

@@ -160,6 +160,10 @@ impl Engine {
                     canonical: Canonical::Unknown,
                 };
                 let (verdict, out) = &mut verdicts[*index];
+                if texts.is_object() && !texts.is_array() {
+                    *verdict = fault::thrown(scope, texts, &is_source).into();
+                    continue;
+                }
                 *verdict = print.all(scope, driver, texts, "transformBatch", out);
                 if !matches!(verdict, Verdict::Ok { .. }) {
                     out.clear();

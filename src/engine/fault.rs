@@ -17,8 +17,28 @@ pub(super) fn describe<'s>(
     sources: &dyn Fn(&str) -> bool,
 ) -> Failure {
     let undefined = v8::undefined(scope).into();
-    let parts = describe.call(scope, undefined, &[thrown]).and_then(|parts| v8::Local::<v8::Array>::try_from(parts).ok());
-    let Some(parts) = parts else {
+    let parts = describe.call(scope, undefined, &[thrown]);
+    from_parts(scope, parts, kind, sources)
+}
+
+/// What `finishBatch` caught for one input: an object with what `describe` said as `thrown`.
+pub(super) fn thrown<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    caught: v8::Local<'s, v8::Value>,
+    sources: &dyn Fn(&str) -> bool,
+) -> Failure {
+    let key = v8::String::new(scope, "thrown").expect("short");
+    let parts = caught.to_object(scope).and_then(|caught| caught.get(scope, key.into()));
+    from_parts(scope, parts, FailureKind::Exception, sources)
+}
+
+fn from_parts<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    parts: Option<v8::Local<'s, v8::Value>>,
+    kind: FailureKind,
+    sources: &dyn Fn(&str) -> bool,
+) -> Failure {
+    let Some(parts) = parts.and_then(|parts| v8::Local::<v8::Array>::try_from(parts).ok()) else {
         return Failure::new(kind, "the error itself could not be read");
     };
     let part = |scope: &mut v8::PinScope<'s, '_>, index: u32| {
@@ -45,49 +65,56 @@ fn failure(
         Some(name) => format!("{name}: {message}"),
         None => message.clone(),
     };
-    let stack = match stack {
-        Some(stack) if !stack.is_empty() => cut(&stack).to_owned(),
-        _ => headline,
+    let stack = match &stack {
+        Some(stack) if frames(stack).is_some() || stack.is_empty() => format!("{headline}{}", cut(stack)),
+        // The author's own words instead of a stack.
+        Some(stack) => stack.clone(),
+        None => headline,
     };
     let position = stack.lines().filter_map(frame_position).find(|at| sources(&at.file));
     Failure { kind, name, message, stack: Some(stack), position }
 }
 
-/// The stack down to the last frame inside `transformEvent` or `transformBatch`; where there is none (the exported
-/// function has another name), down to the engine's own frames.
-fn cut(stack: &str) -> &str {
-    let mut end = 0;
-    let mut last_entry = None;
-    for line in stack.split_inclusive('\n') {
-        if is_frame(line) && line.contains(OWN_SCRIPT) {
-            break;
-        }
-        end += line.len();
-        if is_entry_frame(line) {
-            last_entry = Some(end);
-        }
-    }
-    let mut cut = stack[..last_entry.unwrap_or(end)].trim_end_matches('\n');
-    // The engine called `JSON.stringify`, which called the author's `toJSON`.
-    if let Some(rest) = cut.strip_suffix("\n    at JSON.stringify (<anonymous>)") {
-        cut = rest;
-    }
-    cut
+/// Where the frames of a stack start, after its headline.
+fn frames(stack: &str) -> Option<usize> {
+    if stack.starts_with(FRAME) { Some(0) } else { stack.find("\n    at ").map(|end| end + 1) }
 }
 
-fn is_frame(line: &str) -> bool {
-    line.starts_with("    at ")
+/// The frames of a stack down to the last one inside `transformEvent` or `transformBatch`; where there is none (the
+/// exported function has another name), down to the engine's own frames. Each on a line of its own, after a line end.
+fn cut(stack: &str) -> String {
+    let mut shown: Vec<&str> = Vec::new();
+    let mut last_entry = None;
+    for line in stack[frames(stack).unwrap_or(stack.len())..].lines() {
+        if line.contains(OWN_SCRIPT) {
+            // On top: a function of ours that the author called. Below: what called the author.
+            if shown.is_empty() { continue } else { break }
+        }
+        shown.push(line);
+        if is_entry_frame(line) {
+            last_entry = Some(shown.len());
+        }
+    }
+    shown.truncate(last_entry.unwrap_or(shown.len()));
+    // The engine called `JSON.stringify`, which called the author's `toJSON`.
+    if shown.last().is_some_and(|line| line.ends_with("stringify (<anonymous>)")) {
+        shown.pop();
+    }
+    shown.iter().flat_map(|line| ["\n", line]).collect()
 }
+
+/// How V8 starts a frame.
+const FRAME: &str = "    at ";
 
 fn is_entry_frame(line: &str) -> bool {
-    let Some(call) = line.strip_prefix("    at ") else { return false };
+    let Some(call) = line.strip_prefix(FRAME) else { return false };
     let call = call.strip_prefix("async ").unwrap_or(call);
     ["transformEvent (", "transformBatch ("].iter().any(|entry| call.starts_with(entry))
 }
 
 /// `    at name (file:line:column)` or `    at file:line:column`.
 fn frame_position(line: &str) -> Option<Position> {
-    let place = line.strip_prefix("    at ")?;
+    let place = line.strip_prefix(FRAME)?;
     let place = match place.strip_suffix(')') {
         Some(inner) => &inner[inner.find(" (")? + 2..],
         None => place.strip_prefix("async ").unwrap_or(place),
@@ -110,8 +137,9 @@ mod tests {
     #[test]
     fn frames_end_with_the_last_one_inside_the_entry_function() {
         assert!(cut(DEEP).ends_with("orders.js:9:1)"));
-        assert_eq!(cut("Error: x\n    at f (a.js:1:1)\n    at finish (sluicegate:runtime:3:4)"), "Error: x\n    at f (a.js:1:1)");
-        assert_eq!(cut("Error: no frames"), "Error: no frames");
+        assert_eq!(cut("Error: x\n    at f (a.js:1:1)\n    at finish (sluicegate:runtime:3:4)"), "\n    at f (a.js:1:1)");
+        assert_eq!(cut("Error: x\n    at get (sluicegate:runtime:3:4)\n    at f (a.js:1:1)"), "\n    at f (a.js:1:1)");
+        assert_eq!(cut("Error: no frames"), "");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn link<'s>(
     program: &Program,
 ) -> Result<(v8::Local<'s, v8::Module>, Vec<String>), LoadError> {
     scope.set_slot(Linked::default());
-    let linked = compile(scope, program, &program.name, &program.code).and_then(|module| {
+    let linked = compile(scope, program, None, &program.code).and_then(|module| {
         v8::tc_scope!(let scope, scope);
         match module.instantiate_module(scope, resolve) {
             Some(true) => Ok(module),
@@ -40,13 +40,14 @@ pub(super) fn link<'s>(
     linked.map(|module| (module, libraries))
 }
 
-/// Compiles one module and, depth first, those that it imports.
+/// Compiles one module, the library with this handle or the transformation, and, depth first, those that it imports.
 fn compile<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     program: &Program,
-    name: &str,
+    handle: Option<&str>,
     code: &str,
 ) -> Result<v8::Local<'s, v8::Module>, LoadError> {
+    let name = &handle.map_or_else(|| program.name.clone(), display_name);
     let too_large = || LoadError::new(LoadErrorKind::Syntax, format!("{name} is larger than V8 can hold"));
     let source = v8::String::new(scope, code).ok_or_else(too_large)?;
     let resource = v8::String::new(scope, name).ok_or_else(too_large)?;
@@ -60,6 +61,13 @@ fn compile<'s>(
             None => return Err(from_message(scope, LoadErrorKind::Syntax)),
         }
     };
+    // Before its imports are followed: libraries may import each other in a circle.
+    if let Some(handle) = handle {
+        let global = v8::Global::new(scope, module);
+        if let Some(linked) = scope.get_slot_mut::<Linked>() {
+            linked.0.insert(handle.to_owned(), global);
+        }
+    }
     let requests = module.get_module_requests();
     for index in 0..requests.length() {
         let request = requests.get(scope, index).expect("an index below the length");
@@ -75,11 +83,7 @@ fn compile<'s>(
             return Err(module_not_found(program, name, code, &specifier, line, column));
         };
         let library = library.to_owned();
-        let compiled = compile(scope, program, &display_name(&specifier), &library)?;
-        let global = v8::Global::new(scope, compiled);
-        if let Some(linked) = scope.get_slot_mut::<Linked>() {
-            linked.0.insert(specifier, global);
-        }
+        compile(scope, program, Some(&specifier), &library)?;
     }
     Ok(module)
 }

@@ -216,9 +216,12 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) 
         include_str!("../../js/runtime/metadata.js"),
         ")(host); const getCredential = (",
         include_str!("../../js/runtime/credential.js"),
-        ")(credentials); const freeze = (",
+        ")(credentials); const network = (",
+        include_str!("../../js/runtime/network.js"),
+        ")(); const freeze = (",
         include_str!("../../js/runtime/lockdown.js"),
-        ")(); for (const [name, value] of Object.entries({ log, console, getCredential })) {",
+        ")(); const global = globalThis;",
+        " for (const [name, value] of Object.entries({ log, console, getCredential, ...network, global })) {",
         " Object.defineProperty(globalThis, name, { value, writable: true, configurable: true }); }",
         " return { driver, metadata, freeze }; }",
     );
@@ -348,10 +351,11 @@ fn exported<'s>(
             match value.and_then(|value| v8::Local::<v8::Function>::try_from(value).ok()) {
                 Some(function) => found.push((export, function)),
                 None => {
-                    return Err(LoadError::new(
-                        LoadErrorKind::Exports,
-                        format!("{}: the export {name} is not a function", program.name),
-                    ));
+                    let message = format!(
+                        "Expected one of transformEvent,transformBatch. Found {name}, which is not a function"
+                    );
+                    return Err(LoadError::new(LoadErrorKind::Exports, message)
+                        .help(format!("export a function under this name: `export function {name}(…) {{ … }}`")));
                 }
             }
         }
@@ -359,7 +363,10 @@ fn exported<'s>(
     if let [(export, function)] = found[..] {
         return Ok((export, function));
     }
-    let list = all.join(",");
+    let list = match found[..] {
+        [] => all.join(","),
+        _ => ENTRIES.map(|(name, _)| name).join(","),
+    };
     let error = LoadError::new(
         LoadErrorKind::Exports,
         format!("Expected one of transformEvent,transformBatch. Found {list}").trim_end().to_owned(),

@@ -193,13 +193,20 @@ fn call<'s>(
             Settled::Never => return Answer::Failed(never_settles("transformEvent")),
         }
     }
-    let answer = result.and_then(|result| {
-        let finish = v8::Local::new(scope, if infinite { &driver.finish_exact } else { &driver.finish });
-        finish.call(scope, undefined, &[result])
-    });
-    match answer {
-        Some(texts) => Answer::Finished(texts),
-        None => caught(scope, driver, is_source),
+    loop {
+        let answer = result.and_then(|result| {
+            let finish = v8::Local::new(scope, if infinite { &driver.finish_exact } else { &driver.finish });
+            finish.call(scope, undefined, &[result])
+        });
+        let Some(texts) = answer else { return caught(scope, driver, is_source) };
+        // A thenable: it settles like a promise, and then it is none any more.
+        let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else { return Answer::Finished(texts) };
+        scope.perform_microtask_checkpoint();
+        match settled(scope, promise) {
+            Settled::Fulfilled(value) => result = Some(value),
+            Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
+            Settled::Never => return Answer::Failed(never_settles("transformEvent")),
+        }
     }
 }
 
