@@ -47,3 +47,8 @@ pub mod verdict;
 pub mod wire;
 
 pub use engine::Engine;
+
+/// The README's Rust code is tested with the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -21,7 +21,8 @@ use std::path::PathBuf;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::LoadError;
+use crate::engine::{LoadError, Program};
+use crate::verdict::{Failure, Position};
 
 /// How wide the shown part of a source line may be, and how much of it may come before the caret.
 const WIDTH: usize = 110;
@@ -90,21 +91,27 @@ impl Diagnostic {
     /// What the engine says of a program that does not load. `paths` are the files of the libraries, by handle.
     pub fn from_load_error(error: &LoadError, paths: &BTreeMap<String, PathBuf>) -> Self {
         let place = error.position.as_ref().map(|at| {
-            let path = at.file.strip_prefix("library ").and_then(|handle| paths.get(handle));
-            Place {
-                file: path.map_or_else(|| at.file.clone(), |path| path.display().to_string()),
-                alias: path.map(|_| at.file.clone()),
-                line: at.line,
-                columns: at.column..error.end_column.max(at.column + 1),
-                source: error.source_line.clone(),
-            }
+            let columns = at.column..error.end_column.max(at.column + 1);
+            Place::of(at, columns, error.source_line.clone(), paths)
         });
-        let frames = error.stack.iter().flat_map(|stack| stack.lines()).skip_while(|line| !is_frame(line));
         Self {
             message: error.message.clone(),
             place,
-            frames: frames.map(|frame| frame.trim_start().to_owned()).collect(),
+            frames: error.stack.iter().flat_map(|stack| frames(stack)).collect(),
             help: error.help.clone(),
+        }
+    }
+
+    /// What became of an event that failed, with the line of source, as far as it is known.
+    pub fn from_failure(failure: &Failure, program: &Program, paths: &BTreeMap<String, PathBuf>) -> Self {
+        let place =
+            failure.position.as_ref().map(|at| Place::of(at, at.column..at.column + 1, program.source_line(at), paths));
+        let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        Self {
+            message: format!("{name}{} ({})", failure.message, failure.kind),
+            place,
+            frames: failure.stack.iter().flat_map(|stack| frames(stack)).collect(),
+            help: None,
         }
     }
 
@@ -136,11 +143,27 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
+/// The frames of a stack.
+fn frames(stack: &str) -> impl Iterator<Item = String> + '_ {
+    stack.lines().skip_while(|line| !is_frame(line)).map(|frame| frame.trim_start().to_owned())
+}
+
 fn is_frame(line: &str) -> bool {
     line.starts_with("    at ")
 }
 
 impl Place {
+    fn of(at: &Position, columns: Range<u32>, source: Option<String>, paths: &BTreeMap<String, PathBuf>) -> Self {
+        let path = at.file.strip_prefix("library ").and_then(|handle| paths.get(handle));
+        Self {
+            file: path.map_or_else(|| at.file.clone(), |path| path.display().to_string()),
+            alias: path.map(|_| at.file.clone()),
+            line: at.line,
+            columns,
+            source,
+        }
+    }
+
     fn render(&self, paint: &Paint, out: &mut String) {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::config::RunConfig;
 use super::diagnostic::Diagnostic;
 use super::values::thousands;
-use crate::config::When;
+use crate::config::{Target, When};
 use crate::pool::{self, Ended, Job, RunError, Summary};
 use crate::verdict::{FailureKind, exit};
 
@@ -41,6 +41,16 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
         bar.tick();
     });
     bar.finish_and_clear();
+    if let (Target::File(path), Some(failure), false) = (&config.errors, &summary.first_failure, config.quiet) {
+        let all = summary.tally.failures();
+        let more = match all {
+            1 => format!("the event is in {}", path.display()),
+            _ => format!("this is the first of {all} failed events; all of them are in {}", path.display()),
+        };
+        config
+            .voice
+            .error(&Diagnostic::from_failure(failure, &config.program, &config.library_paths).help(more).into());
+    }
     // Before the first line was read there is nothing to sum up, only an error to tell.
     let nothing = summary.tally.lines_in == 0 && result.is_err();
     if !nothing && (config.stats_json || !config.quiet) {
@@ -152,10 +162,7 @@ mod tests {
     fn the_summary_is_one_line() {
         let tally = Tally { lines_in: 41_200, ok: 41_000, dropped: 200, events_out: 41_000, ..Tally::default() };
         let summary = Summary { tally, elapsed: Duration::from_secs(1), ..Summary::default() };
-        assert_eq!(
-            line(&summary),
-            "41200 in = 41000 ok + 200 dropped + 0 failed · 41000 events out · 41 200 events/s"
-        );
+        assert_eq!(line(&summary), "41200 in = 41000 ok + 200 dropped + 0 failed · 41000 events out · 41 200 events/s");
         let stats: serde_json::Value = serde_json::from_str(&stats(&summary)).unwrap();
         assert_eq!((&stats["in"], &stats["conserved"]), (&json!(41_200), &json!(true)));
     }

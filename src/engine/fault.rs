@@ -137,14 +137,18 @@ mod tests {
     #[test]
     fn frames_end_with_the_last_one_inside_the_entry_function() {
         assert!(cut(DEEP).ends_with("orders.js:9:1)"));
-        assert_eq!(cut("Error: x\n    at f (a.js:1:1)\n    at finish (sluicegate:runtime:3:4)"), "\n    at f (a.js:1:1)");
+        assert_eq!(
+            cut("Error: x\n    at f (a.js:1:1)\n    at finish (sluicegate:runtime:3:4)"),
+            "\n    at f (a.js:1:1)"
+        );
         assert_eq!(cut("Error: x\n    at get (sluicegate:runtime:3:4)\n    at f (a.js:1:1)"), "\n    at f (a.js:1:1)");
         assert_eq!(cut("Error: no frames"), "");
     }
 
     #[test]
     fn the_position_is_that_of_the_first_frame_in_the_authors_code() {
-        let failure = failure(FailureKind::Exception, None, String::new(), Some(DEEP.into()), &|file| file == "orders.js");
+        let failure =
+            failure(FailureKind::Exception, None, String::new(), Some(DEEP.into()), &|file| file == "orders.js");
         assert_eq!(failure.position.unwrap(), Position { file: "orders.js".into(), line: 3, column: 20 });
         assert_eq!(frame_position("    at my file (1).js:3:4").unwrap().file, "my file (1).js");
         assert_eq!(frame_position("    at async transformEvent (a.js:3:4)").unwrap().line, 3);

@@ -334,7 +334,11 @@ impl Path {
 
 fn key_hash(key: &[u8]) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    if key.contains(&b'\\') { unescape(key).hash(&mut hasher) } else { plain(key).hash(&mut hasher) }
+    if key.contains(&b'\\') {
+        unescape(key).hash(&mut hasher)
+    } else {
+        plain(key).hash(&mut hasher)
+    }
     hasher.finish()
 }
 
@@ -433,7 +437,10 @@ mod tests {
     #[test]
     fn long_digits_survive_a_move_and_short_ones_are_only_numbers() {
         let line = r#"{"id":9007199254740993,"price":1.0}"#;
-        assert_eq!(restored(line, r#"{"user":{"id":9007199254740992},"p":1}"#), r#"{"user":{"id":9007199254740993},"p":1}"#);
+        assert_eq!(
+            restored(line, r#"{"user":{"id":9007199254740992},"p":1}"#),
+            r#"{"user":{"id":9007199254740993},"p":1}"#
+        );
         let twins = r#"{"a":9007199254740993,"b":9007199254740992}"#;
         assert_eq!(restored(twins, r#"{"c":9007199254740992}"#), r#"{"c":9007199254740992}"#);
     }

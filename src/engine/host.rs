@@ -127,9 +127,8 @@ fn metadata_text(
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
     let index = args.get(0).int32_value(scope).unwrap_or(-1);
-    let text = usize::try_from(index).ok().and_then(|index| {
-        scope.get_slot::<State>()?.metadata(index).map(<[u8]>::to_vec)
-    });
+    let text =
+        usize::try_from(index).ok().and_then(|index| scope.get_slot::<State>()?.metadata(index).map(<[u8]>::to_vec));
     if let Some(text) = text
         && let Some(text) = v8::String::new_from_utf8(scope, &text, v8::NewStringType::Normal)
     {

@@ -46,8 +46,8 @@ pub use program::{Program, SHIPPED_LIBRARIES, handle_of, nearest};
 use realm::Realm;
 use serde::{Deserialize, Serialize};
 pub use sink::Sink;
-pub use watchdog::ticks;
 use watchdog::Watch;
+pub use watchdog::ticks;
 
 use crate::verdict::{Failure, FailureKind, Verdict};
 

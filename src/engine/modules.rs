@@ -51,8 +51,7 @@ fn compile<'s>(
     let too_large = || LoadError::new(LoadErrorKind::Syntax, format!("{name} is larger than V8 can hold"));
     let source = v8::String::new(scope, code).ok_or_else(too_large)?;
     let resource = v8::String::new(scope, name).ok_or_else(too_large)?;
-    let origin =
-        v8::ScriptOrigin::new(scope, resource.into(), 0, 0, false, 0, None, false, false, true, None);
+    let origin = v8::ScriptOrigin::new(scope, resource.into(), 0, 0, false, 0, None, false, false, true, None);
     let module = {
         v8::tc_scope!(let scope, scope);
         let mut source = v8::script_compiler::Source::new(source, Some(&origin));
@@ -126,8 +125,7 @@ fn module_not_found(
         end_column: column + specifier.encode_utf16().count() as u32 + 2,
         position: Some(Position { file: importer.to_owned(), line, column }),
         source_line: Some(source_line),
-        ..LoadError::new(LoadErrorKind::Import, format!("import from {specifier} failed. Module not found."))
-            .help(help)
+        ..LoadError::new(LoadErrorKind::Import, format!("import from {specifier} failed. Module not found.")).help(help)
     }
 }
 
@@ -152,10 +150,7 @@ pub(super) fn from_message(
     let text = message.get(scope).to_rust_string_lossy(scope);
     let text = text.strip_prefix("Uncaught ").unwrap_or(&text).to_owned();
     let position = message.get_line_number(scope).map(|line| Position {
-        file: message
-            .get_script_resource_name(scope)
-            .map(|name| name.to_rust_string_lossy(scope))
-            .unwrap_or_default(),
+        file: message.get_script_resource_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default(),
         line: line as u32,
         column: message.get_start_column() as u32 + 1,
     });

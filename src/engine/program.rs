@@ -7,6 +7,8 @@ use heck::ToLowerCamelCase;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::verdict::Position;
+
 /// A transformation with everything that decides what it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
@@ -40,9 +42,19 @@ impl Program {
 
     /// The source of the library with this handle, the author's own or a shipped one.
     pub fn library(&self, handle: &str) -> Option<&str> {
-        self.libraries.get(handle).map(String::as_str).or_else(|| {
-            SHIPPED_LIBRARIES.iter().find(|(shipped, _)| *shipped == handle).map(|(_, code)| *code)
-        })
+        self.libraries
+            .get(handle)
+            .map(String::as_str)
+            .or_else(|| SHIPPED_LIBRARIES.iter().find(|(shipped, _)| *shipped == handle).map(|(_, code)| *code))
+    }
+
+    /// The line of source that a position names.
+    pub fn source_line(&self, at: &Position) -> Option<String> {
+        let code = match at.file.strip_prefix("library ") {
+            Some(handle) if at.file != self.name => self.library(handle)?,
+            _ => &self.code,
+        };
+        code.lines().nth((at.line as usize).checked_sub(1)?).map(str::to_owned)
     }
 
     /// Every handle that an import may name, sorted.

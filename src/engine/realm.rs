@@ -233,7 +233,8 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) 
     let host = host::object(scope, program.metadata.as_deref(), logs)?;
     let credentials = serde_v8::to_v8(scope, &program.credentials).ok()?;
     let undefined = v8::undefined(scope).into();
-    let installed: v8::Local<v8::Object> = function.call(scope, undefined, &[host.into(), credentials])?.try_into().ok()?;
+    let installed: v8::Local<v8::Object> =
+        function.call(scope, undefined, &[host.into(), credentials])?.try_into().ok()?;
     Some(Installed {
         driver: get(scope, installed, "driver")?.try_into().ok()?,
         metadata: get(scope, installed, "metadata")?.try_into().ok()?,
@@ -304,7 +305,7 @@ fn threw<'s>(
         Some(name) => format!("{name}: {}", failure.message),
         None => failure.message,
     };
-    let source_line = failure.position.as_ref().and_then(|at| source_line(program, at));
+    let source_line = failure.position.as_ref().and_then(|at| program.source_line(at));
     LoadError {
         end_column: failure.position.as_ref().map_or(0, |at| at.column + 1),
         position: failure.position,
@@ -314,17 +315,10 @@ fn threw<'s>(
     }
 }
 
-/// Whether `file` is how a stack trace calls one of the author's modules.
+/// Whether `file` is how a stack trace calls one of the author's modules. The shipped libraries are not the author's: an
+/// error in one of them is shown where the author called it.
 pub(super) fn is_source(program: &Program, file: &str) -> bool {
-    file == program.name || file.strip_prefix("library ").is_some_and(|handle| program.library(handle).is_some())
-}
-
-fn source_line(program: &Program, at: &Position) -> Option<String> {
-    let code = match at.file.strip_prefix("library ") {
-        Some(handle) if at.file != program.name => program.library(handle)?,
-        _ => &program.code,
-    };
-    code.lines().nth(at.line as usize - 1).map(str::to_owned)
+    file == program.name || file.strip_prefix("library ").is_some_and(|handle| program.libraries.contains_key(handle))
 }
 
 /// The one function that the contract asks for.
@@ -351,9 +345,8 @@ fn exported<'s>(
             match value.and_then(|value| v8::Local::<v8::Function>::try_from(value).ok()) {
                 Some(function) => found.push((export, function)),
                 None => {
-                    let message = format!(
-                        "Expected one of transformEvent,transformBatch. Found {name}, which is not a function"
-                    );
+                    let message =
+                        format!("Expected one of transformEvent,transformBatch. Found {name}, which is not a function");
                     return Err(LoadError::new(LoadErrorKind::Exports, message)
                         .help(format!("export a function under this name: `export function {name}(…) {{ … }}`")));
                 }
@@ -420,4 +413,3 @@ fn refuse_import<'s>(
 unsafe extern "C" fn refuse_wasm(_context: v8::Local<v8::Context>, _source: v8::Local<v8::String>) -> bool {
     false
 }
-

@@ -57,8 +57,7 @@ impl Engine {
                         state.set_metadata(event.metadata);
                     }
                     // JSON.parse reads numbers beyond the doubles as infinite; a look that only such numbers pay for.
-                    let infinite = memchr::memchr2(b'e', b'E', event.json).is_some()
-                        && may_hold_infinite(event.json);
+                    let infinite = memchr::memchr2(b'e', b'E', event.json).is_some() && may_hold_infinite(event.json);
                     self.watch.begin();
                     let answer = call(scope, transform, driver, value, infinite, &is_source);
                     in_time = self.watch.end();

@@ -147,8 +147,7 @@ fn own_cpu_clock() -> libc::clockid_t {
 fn cpu_time(clock: libc::clockid_t) -> Option<Duration> {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a valid place for the answer; an unknown clock is an error, not undefined behaviour.
-    (unsafe { libc::clock_gettime(clock, &mut now) } == 0)
-        .then(|| Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
+    (unsafe { libc::clock_gettime(clock, &mut now) } == 0).then(|| Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
 }
 
 struct Watchdog {

@@ -25,7 +25,7 @@ pub use worker::main as worker_main;
 
 use crate::config::{Emit, OnError, Target};
 use crate::engine::{LoadError, Loaded, Options, Program};
-use crate::verdict::Tally;
+use crate::verdict::{Failure, Tally};
 use crate::wire::lines::{Open, ReadError};
 
 /// A stream to be transformed.
@@ -71,6 +71,8 @@ pub struct Summary {
     pub hangs: u64,
     /// Why the stream ended before its end, if it did.
     pub ended: Ended,
+    /// The first failure in the order in which verdicts left, for people to look at.
+    pub first_failure: Option<Failure>,
 }
 
 /// How a stream ended.

@@ -418,6 +418,9 @@ impl Supervisor {
                     struct OnlyKind {
                         kind: FailureKind,
                     }
+                    if self.summary.first_failure.is_none() {
+                        self.summary.first_failure = serde_json::from_slice(&failed.failure).ok();
+                    }
                     let kind = serde_json::from_slice::<OnlyKind>(&failed.failure);
                     tally.fail(kind.map_or(FailureKind::Crashed, |failure| failure.kind));
                 }
@@ -428,6 +431,7 @@ impl Supervisor {
             }
             Chunk::Blamed { failure, .. } => {
                 tally.fail(failure.kind);
+                self.summary.first_failure.get_or_insert_with(|| failure.clone());
                 if stop {
                     self.end_at_failure();
                 }
@@ -487,12 +491,8 @@ impl Supervisor {
     async fn give(&mut self, index: usize, key: Key) {
         let Some(unit) = self.units.take(key) else { return };
         let Some(lines) = &unit.lines else { return };
-        let work = Work {
-            unit: unit.id,
-            offset: lines.start as u64,
-            len: lines.len as u64,
-            first_line: lines.first_line,
-        };
+        let work =
+            Work { unit: unit.id, offset: lines.start as u64, len: lines.len as u64, first_line: lines.first_line };
         let mut out = std::mem::take(&mut self.frame);
         out.clear();
         work.put(&mut out);
@@ -600,7 +600,10 @@ impl Supervisor {
                 )),
                 () if out_of_memory => Some(Failure::new(
                     FailureKind::Memory,
-                    format!("the event needed far more than {} MiB of heap: its worker process died", limits.heap >> 20),
+                    format!(
+                        "the event needed far more than {} MiB of heap: its worker process died",
+                        limits.heap >> 20
+                    ),
                 )),
                 () => Some(Failure::new(
                     FailureKind::Crashed,

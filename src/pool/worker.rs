@@ -48,11 +48,7 @@ pub fn main() -> u8 {
 fn serve() -> io::Result<()> {
     // SAFETY: the supervisor starts workers with exactly these descriptors open; nothing else in this process knows them.
     let (socket, input, output) = unsafe {
-        (
-            UnixStream::from_raw_fd(fd::SOCKET),
-            OwnedFd::from_raw_fd(fd::INPUT),
-            OwnedFd::from_raw_fd(fd::OUTPUT),
-        )
+        (UnixStream::from_raw_fd(fd::SOCKET), OwnedFd::from_raw_fd(fd::INPUT), OwnedFd::from_raw_fd(fd::OUTPUT))
     };
     let mut payload = Vec::new();
     let mut reader = io::BufReader::new(socket.try_clone()?);
@@ -60,9 +56,8 @@ fn serve() -> io::Result<()> {
     let start: Start = serde_json::from_slice(&payload)?;
     let layout = start.layout;
     let input = Mapping::new(&input, layout.input_len(), false)?;
-    let output = OUTPUT.get_or_init(|| {
-        Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large")
-    });
+    let output = OUTPUT
+        .get_or_init(|| Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large"));
     let answer = |ready: &Ready| -> io::Result<()> {
         let mut out = Vec::new();
         frame::put(&mut out, Kind::Ready, |out| serde_json::to_writer(out, ready).expect("plain data"));
@@ -238,8 +233,7 @@ impl Worker<'_> {
                 Some(slot) => {
                     let start = self.layout.output_start(slot as usize);
                     let capacity = self.layout.output_slot;
-                    self.sink =
-                        ShmSink { start: self.output.at(start, capacity), capacity, len: 0, slot: Some(slot) };
+                    self.sink = ShmSink { start: self.output.at(start, capacity), capacity, len: 0, slot: Some(slot) };
                 }
                 None => {
                     if !self.receive()? {
@@ -296,9 +290,13 @@ impl Worker<'_> {
         }
         let emit = self.emit;
         let mut answers: VecDeque<(Verdict, Vec<u8>, Vec<LogLine>)> = VecDeque::new();
-        self.engine.transform_batch(&events, &mut |index| rendering(emit, around[index]), &mut |verdict, text, logs| {
-            answers.push_back((verdict, text, logs.to_vec()));
-        });
+        self.engine.transform_batch(
+            &events,
+            &mut |index| rendering(emit, around[index]),
+            &mut |verdict, text, logs| {
+                answers.push_back((verdict, text, logs.to_vec()));
+            },
+        );
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;
             if index > 0 {

@@ -106,8 +106,7 @@ impl Work {
     /// Reads it back.
     pub fn get(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
-        let work =
-            Self { unit: fields.u64()?, offset: fields.u64()?, len: fields.u64()?, first_line: fields.u64()? };
+        let work = Self { unit: fields.u64()?, offset: fields.u64()?, len: fields.u64()?, first_line: fields.u64()? };
         fields.0.is_empty().then_some(work)
     }
 }
@@ -146,8 +145,14 @@ impl Part {
         }
         let mut output_at = 0;
         for _ in 0..failures {
-            let failed =
-                Failed { line: fields.u32()?, output_at: fields.u64()?, failure: { let n = fields.u32()?; fields.bytes(n)? } };
+            let failed = Failed {
+                line: fields.u32()?,
+                output_at: fields.u64()?,
+                failure: {
+                    let n = fields.u32()?;
+                    fields.bytes(n)?
+                },
+            };
             let in_order = part.failures.last().is_none_or(|before| before.line < failed.line);
             if !in_order || failed.output_at < output_at || failed.output_at > bytes {
                 return None;

@@ -72,7 +72,8 @@ fn problems(case: &Case) -> String {
         }
         return wrong;
     }
-    let expected: Vec<&str> = case.expect.as_deref().unwrap_or_default().lines().filter(|line| !line.is_empty()).collect();
+    let expected: Vec<&str> =
+        case.expect.as_deref().unwrap_or_default().lines().filter(|line| !line.is_empty()).collect();
     let lines: Vec<String> = String::from_utf8_lossy(&done.out).lines().map(str::to_owned).collect();
     if expected.len() != lines.len() {
         let _ = writeln!(wrong, "wanted {} lines, got {}\n{}", expected.len(), lines.len(), done.err);
@@ -86,7 +87,9 @@ fn problems(case: &Case) -> String {
     if let Some(logs) = &case.logs {
         let written = std::fs::read_to_string(dir.path().join("logs.jsonl")).unwrap_or_default();
         let written: Vec<&str> = written.lines().collect();
-        if written.len() != logs.len() || !logs.iter().zip(&written).all(|(want, got)| covers(&parse(want), &parse(got), true)) {
+        if written.len() != logs.len()
+            || !logs.iter().zip(&written).all(|(want, got)| covers(&parse(want), &parse(got), true))
+        {
             let _ = writeln!(wrong, "wanted logs {logs:#?}\n   got {written:#?}");
         }
     }

@@ -1,0 +1,22 @@
+# The two commands of the README, and what CI adds to them. Each sets up what it needs: `scripts/v8` brings V8's library
+# to a machine where cargo cannot fetch it, and says nothing where it can.
+
+.PHONY: demo test build lint bench
+
+demo: build
+	@scripts/demo
+
+build:
+	@scripts/v8
+	cargo build --release
+
+# One profile for everything, so that V8's bindings are compiled once.
+test:
+	@scripts/v8
+	cargo test --release
+
+lint:
+	@scripts/v8
+	cargo fmt --check
+	cargo clippy --release --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --no-deps
