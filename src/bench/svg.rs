@@ -57,7 +57,7 @@ pub fn draw(report: &Report) -> String {
 fn histogram(report: &Report, out: &mut String) {
     let (left, right) = HISTOGRAM;
     let latency = &report.latency;
-    put!(out, r#"<text x="{left}" y="50">events by the time they take</text>"#);
+    put!(out, r#"<text x="{left}" y="46">events by the time they take</text>"#);
     axes(left, right, out);
     let counts = &latency.histogram;
     let all: u64 = counts.iter().sum();
@@ -90,23 +90,19 @@ fn histogram(report: &Report, out: &mut String) {
         let x = left + width * index as f64;
         put!(out, r#"<text class="faint" x="{x:.1}" y="306">{}</text>"#, time(bucket_start(first + index)));
     }
-    for (row, (name, value)) in [("p50", latency.p50), ("p99", latency.p99)].into_iter().enumerate() {
+    // Above the bars, one to the left and one to the right, so that nothing lies on anything.
+    for (name, value, anchor, shift) in [("p50", latency.p50, "end", -3.0), ("p99", latency.p99, "start", 3.0)] {
         let place = (value.max(1) as f64 / bucket_start(first)).log2() * 4.0;
         let x = left + width * place.clamp(0.0, shown.len() as f64);
-        put!(out, r#"<path class="mark" d="M{x:.1} {TOP}V{BOTTOM}"/>"#);
-        put!(
-            out,
-            r#"<text x="{:.1}" y="{}">{name} {}</text>"#,
-            x + 4.0,
-            TOP + 12.0 + 16.0 * row as f64,
-            time(value as f64)
-        );
+        put!(out, r#"<path class="mark" d="M{x:.1} {}V{BOTTOM}"/>"#, TOP - 8.0);
+        let label = time(value as f64);
+        put!(out, r#"<text x="{:.1}" y="{}" text-anchor="{anchor}">{name} {label}</text>"#, x + shift, TOP - 4.0);
     }
 }
 
 fn scaling(report: &Report, out: &mut String) {
     let (left, right) = SCALING;
-    put!(out, r#"<text x="{left}" y="50">events per second by workers</text>"#);
+    put!(out, r#"<text x="{left}" y="46">events per second by workers</text>"#);
     axes(left, right, out);
     let points = &report.throughput;
     let Some(most) = points.iter().map(|point| point.events_per_second.most).max_by(f64::total_cmp) else { return };
