@@ -138,7 +138,7 @@ class Installer:
         def command(_transformation, workload):
             if workload not in SAYABLE:
                 return None
-            return [vrl, '--quiet', '--print-object', '--program', HERE / 'programs' / f'{workload}.vrl']
+            return [vrl, '--print-object', '--program', HERE / 'programs' / f'{workload}.vrl']
 
         return [Program('vrl', version([vrl, '--version']), command)]
 
