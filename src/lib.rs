@@ -18,9 +18,10 @@
 //! - [`engine`]: one isolate; source in, verdicts out. The crate's public face for a program that embeds it.
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
 //! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
+//! - [`bench`]: what a transformation costs, measured with the rooms above.
 //! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
 //!
-//! Arrows go down only: cli → pool → engine and wire → verdict. `js/runtime` is what lives inside the isolate, `js/lib`
+//! Arrows go down only: cli → bench → pool → engine and wire → verdict. `js/runtime` is what lives inside the isolate, `js/lib`
 //! what is shipped to authors.
 //!
 //! # One event's way
@@ -39,6 +40,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::bench::BenchFlags;
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, Settings,
 };
@@ -32,6 +33,16 @@ Examples:
   sluicegate check orders.js -L lib --json
 
 Exit codes: 0 it loads, 2 it does not.
+";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  sluicegate bench orders.js                       made-up events, as many workers as there are cores
+  sluicegate bench orders.js events.jsonl --svg bench.svg
+  sluicegate bench orders.js --generate wide --json > before.json
+  sluicegate bench orders.js --generate wide --baseline before.json --max-regress 5%
+
+Exit codes: 0 measured, 1 worse than the baseline allows, 2 could not measure.
 ";
 
 const EXAMPLES: &str = "\
@@ -88,6 +99,12 @@ pub enum Command {
     /// Load a transformation, and say what it exports or why it does not load.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Box<CheckArgs>),
+    /// Measure a transformation: events per second, time per event, where it goes, memory.
+    ///
+    /// Takes the events of a file, as often as it needs them, or made-up ones. Everything is measured several times in
+    /// turns, with the warm-up left out.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(Box<BenchArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -102,6 +119,9 @@ pub enum Command {
     /// A worker process, started by the others. It speaks a protocol of its own over its standard streams.
     #[command(hide = true)]
     Worker,
+    /// One measurement of `bench`, in a process of its own.
+    #[command(hide = true)]
+    BenchStep,
 }
 
 /// `run`.
@@ -172,6 +192,37 @@ impl CheckArgs {
     }
 }
 
+/// `bench`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct BenchArgs {
+    /// The transformation, a JavaScript module that exports transformEvent or transformBatch.
+    pub transformation: PathBuf,
+    /// A file of events, one JSON object a line [default: made-up events, see --generate].
+    pub events: Option<PathBuf>,
+    #[command(flatten)]
+    pub bench: BenchFlags,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+impl BenchArgs {
+    /// What the flags say, as far as the other sources know them too.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -186,7 +237,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check"] {
+        for name in ["run", "check", "bench"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| arg.get_id() != "transformation" && arg.get_id() != "help")
             {

@@ -6,12 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::args::{CheckArgs, Global, RunArgs};
+use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
 use super::diagnostic::Diagnostic;
 use super::layers::{Surroundings, from_environment, layered};
 use super::program::{self, Loaded, Sources, plain};
 use super::report::Voice;
 use super::settings::Settings;
+use crate::bench::Plan;
+use crate::bench::source::Source;
 use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
 use crate::engine::{Limits, Options, Program};
 use crate::verdict::FailOn;
@@ -69,6 +71,25 @@ pub struct CheckConfig {
     pub library_paths: BTreeMap<String, PathBuf>,
     /// How the engine loads it.
     pub options: Options,
+}
+
+/// A bench.
+#[derive(Clone, Debug)]
+pub struct BenchConfig {
+    /// What is measured.
+    pub plan: Plan,
+    /// The files of the libraries, by handle, for diagnostics.
+    pub library_paths: BTreeMap<String, PathBuf>,
+    /// Whether the results are JSON.
+    pub json: bool,
+    /// Where a picture goes.
+    pub svg: Option<PathBuf>,
+    /// What to compare with.
+    pub baseline: Option<PathBuf>,
+    /// By how many percent it may be worse.
+    pub max_regress: f64,
+    /// Whether progress is shown.
+    pub progress: When,
 }
 
 type Result<T> = std::result::Result<T, Diagnostic>;
@@ -143,6 +164,56 @@ pub fn check(args: &CheckArgs, global: &Global, around: Surroundings<'_>) -> Res
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     let options = Options { limits: limits(&settings), logs: false };
     Ok(CheckConfig { program, library_paths: paths, options })
+}
+
+/// Resolves `bench`.
+///
+/// # Errors
+/// As for [`run`].
+pub fn bench(args: &BenchArgs, global: &Global, around: Surroundings<'_>) -> Result<BenchConfig> {
+    let settings = layered(args.settings(global), global, &args.transformation, around)?;
+    let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
+    let flags = &args.bench;
+    let source = match args.events.as_slice() {
+        [] => Source::Generated { workload: flags.generate.unwrap_or_default(), seed: flags.seed.unwrap_or(1) },
+        [path] if path.as_os_str() == "-" => {
+            return Err(Diagnostic::new("a bench cannot read standard input")
+                .help("it reads its events more than once; write them to a file"));
+        }
+        files => match inputs(files)?.swap_remove(0) {
+            Input::File(path) => Source::File(path),
+            Input::Stdin => unreachable!("refused above"),
+        },
+    };
+    let plan = Plan {
+        program,
+        options: Options { limits: limits(&settings), logs: false },
+        batch_size: flags.batch_size.unwrap_or(BATCH_SIZE),
+        source,
+        events: flags.count,
+        warm_up: flags.warm_up,
+        runs: flags.runs.unwrap_or(5).into(),
+        workers: match &flags.workers[..] {
+            [] => scale(thread::available_parallelism().map_or(1, usize::from)),
+            some => some.iter().copied().map(usize::from).collect(),
+        },
+    };
+    Ok(BenchConfig {
+        plan,
+        library_paths: paths,
+        json: flags.json,
+        svg: flags.svg.clone(),
+        baseline: flags.baseline.clone(),
+        max_regress: flags.max_regress.unwrap_or(5.0),
+        progress: flags.progress.unwrap_or_default(),
+    })
+}
+
+/// 1, 2, 4 … and the number of cores.
+fn scale(cores: usize) -> Vec<usize> {
+    let mut workers: Vec<usize> = std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n < cores).collect();
+    workers.push(cores);
+    workers
 }
 
 fn sources(transformation: &Path, settings: &Settings) -> Sources {

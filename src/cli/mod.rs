@@ -8,6 +8,7 @@
 //! to standard error, in one place, [`report`]. Nothing here panics because of what somebody typed.
 
 pub mod args;
+pub mod bench;
 pub mod check;
 pub mod config;
 pub mod config_file;
@@ -58,6 +59,7 @@ fn flags(cli: &Cli) -> Settings {
     match &cli.command {
         Command::Run(args) => args.settings(&cli.global),
         Command::Check(args) => args.settings(&cli.global),
+        Command::Bench(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -78,9 +80,19 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             }
             Ok(outcome.code)
         }
+        Command::Bench(args) => {
+            let config = config::bench(&args, &cli.global, Surroundings::here())?;
+            let outcome = bench::bench(&config)?;
+            print(outcome.text.as_bytes())?;
+            if let Some(error) = outcome.error {
+                voice.error(&error.into());
+            }
+            Ok(outcome.code)
+        }
         Command::Completions { shell } => print(&pages::completions(shell)),
         Command::Man => print(&pages::man()?),
         Command::Worker => run::worker(),
+        Command::BenchStep => Ok(crate::bench::step::main()),
     }
 }
 

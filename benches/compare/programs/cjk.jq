@@ -1,0 +1,5 @@
+.traits |= (
+  .name = .familyName + " " + .givenName
+  | .age |= tostring
+  | del(.note)
+)

@@ -1,0 +1,2 @@
+select(.context.traits.plan == "enterprise")
+| .context.traits |= (.name = .firstName + " " + .lastName)

@@ -1,0 +1,3 @@
+.traits.name = .traits.firstName + " " + .traits.lastName
+| .traits.age |= tonumber
+| del(.context.ip)

@@ -1,0 +1,5 @@
+.context.traits |= (
+  .name = .firstName + " " + .lastName
+  | .loyaltyPoints |= tonumber
+  | del(.phone)
+)

@@ -1,0 +1,60 @@
+//! One event through the isolate, by kind of event and by what is done to it.
+
+use criterion::{Criterion, Throughput};
+use sluicegate::bench::generate::{Events, Workload};
+use sluicegate::engine::{Engine, Options, Program};
+
+const IDENTITY: &str = "export function transformEvent(event) { return event; }";
+const DROP: &str = "export function transformEvent(event) { return null; }";
+const TOUCH: &str = "export function transformEvent(event) {
+  const traits = event.traits ?? event.context.traits;
+  traits.name = (traits.firstName ?? traits.familyName) + ' ' + (traits.lastName ?? traits.givenName);
+  traits.age = Number(traits.age ?? traits.loyaltyPoints);
+  delete traits.plan;
+  return event;
+}";
+const THROW: &str = "export function transformEvent(event) { throw new TypeError('no'); }";
+const ASYNC: &str = "export async function transformEvent(event) { await null; return event; }";
+const TRUTHS: &str = include_str!("../../examples/warehouse-actions/transform.js");
+
+/// Different events, so that the processor cannot learn one by heart.
+const DIFFERENT: usize = 256;
+
+pub fn benches(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one event");
+    for (name, workload, code) in [
+        ("small, identity", Workload::Small, IDENTITY),
+        ("small, touched", Workload::Small, TOUCH),
+        ("small, dropped", Workload::Small, DROP),
+        ("small, async", Workload::Small, ASYNC),
+        ("small, throws", Workload::Small, THROW),
+        ("truths, warehouse actions", Workload::Truths, TRUTHS),
+        ("wide, identity", Workload::Wide, IDENTITY),
+        ("wide, touched", Workload::Wide, TOUCH),
+        ("wide, dropped", Workload::Wide, DROP),
+        ("cjk, identity", Workload::Cjk, IDENTITY),
+        ("cjk, touched", Workload::Cjk, TOUCH),
+    ] {
+        let mut events = Events::new(workload, 1);
+        let lines: Vec<String> = (0..DIFFERENT)
+            .map(|_| {
+                let mut line = String::new();
+                events.next_into(&mut line);
+                line.truncate(line.trim_end().len());
+                line
+            })
+            .collect();
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        let mut out = Vec::new();
+        let mut next = lines.iter().cycle();
+        let bytes: usize = lines.iter().map(String::len).sum();
+        group.throughput(Throughput::Bytes((bytes / DIFFERENT) as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                engine.transform(next.next().expect("it cycles").as_bytes(), &mut out)
+            });
+        });
+    }
+    group.finish();
+}

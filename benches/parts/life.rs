@@ -1,0 +1,78 @@
+//! Birth and death: how long an isolate and a worker take to be there, and what follows a kill.
+
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use sluicegate::engine::{Engine, Limits, Options, Program};
+use sluicegate::pool;
+use sluicegate::verdict::{FailureKind, Verdict};
+
+const CODE: &str = "export function transformEvent(event) {
+  if (event.loop) for (;;);
+  if (event.grow) for (const all = []; ; ) all.push(new Array(1000).fill(event));
+  return event;
+}";
+const LIMIT: Duration = Duration::from_millis(100);
+
+pub fn benches(criterion: &mut Criterion) {
+    // Starts have the default limits: on a busy machine loading may take more CPU time than a short one allows.
+    let options = Options::default();
+    let program = Program::new("t.js", CODE);
+    let mut group = criterion.benchmark_group("life");
+    group.sample_size(10);
+
+    group.bench_function("isolate start", |bencher| {
+        bencher.iter_with_large_drop(|| Engine::new(program.clone(), options.clone()).unwrap());
+    });
+
+    // A process, its isolate, the answer that it is ready, and its end.
+    group.bench_function("worker start", |bencher| {
+        bencher.iter(|| pool::check(&program, &options).unwrap());
+    });
+
+    let limits = Limits { cpu: LIMIT, ..Limits::default() };
+    let mut engine = Engine::new(program.clone(), Options { limits, logs: false }).unwrap();
+    let mut out = Vec::new();
+    group.bench_function("kill: how long beyond the limit of 100 ms", |bencher| {
+        bencher.iter_custom(|times| {
+            (0..times)
+                .map(|_| {
+                    engine.transform(b"{}", &mut out);
+                    let started = Instant::now();
+                    expect(&engine.transform(br#"{"loop":true}"#, &mut out), FailureKind::Timeout);
+                    started.elapsed().saturating_sub(LIMIT)
+                })
+                .sum()
+        });
+    });
+
+    group.bench_function("recovery: the event after a kill", |bencher| {
+        bencher.iter_custom(|times| {
+            (0..times)
+                .map(|_| {
+                    expect(&engine.transform(br#"{"loop":true}"#, &mut out), FailureKind::Timeout);
+                    let started = Instant::now();
+                    assert_eq!(engine.transform(b"{}", &mut out), Verdict::Ok { outputs: 1 });
+                    out.clear();
+                    started.elapsed()
+                })
+                .sum()
+        });
+    });
+
+    // Filling the heap twice, as memory is blamed only in a fresh isolate, and the isolate in between.
+    let limits = Limits { heap: 32 << 20, ..Limits::default() };
+    let mut engine = Engine::new(program, Options { limits, logs: false }).unwrap();
+    group.bench_function("an event that fills a heap of 32 MiB, and the next one", |bencher| {
+        bencher.iter(|| {
+            expect(&engine.transform(br#"{"grow":true}"#, &mut out), FailureKind::Memory);
+            engine.transform(b"{}", &mut out);
+            out.clear();
+        });
+    });
+    group.finish();
+}
+
+fn expect(verdict: &Verdict, kind: FailureKind) {
+    assert!(matches!(verdict, Verdict::Failed(failure) if failure.kind == kind), "{verdict:?}");
+}

@@ -1,0 +1,269 @@
+//! One measurement, in a process of its own: what was measured before must not have warmed anything up, and peaks of
+//! memory are a process's for good.
+//!
+//! The bench starts this same program as `sluicegate bench-step`, gives it a [`Step`] on standard input, and reads a
+//! [`Measured`] from the last line of its standard error. Standard output is what a run writes to, so it is `/dev/null`.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, eventfd};
+use serde::{Deserialize, Serialize};
+
+use super::BenchError;
+use super::stats::Latency;
+use super::usage::{Usage, peak_rss, thread_cpu};
+use crate::config::{Emit, OnError, Target};
+use crate::engine::{Engine, Event, Export, Options, Program, Rendering};
+use crate::pool::{self, Job, Summary};
+use crate::verdict::Verdict;
+use crate::wire::lines::{FILL, Open, Reader, slot_len};
+use crate::wire::shared;
+
+/// What to measure, on what.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Step {
+    /// The code.
+    pub program: Program,
+    /// How it is run.
+    pub options: Options,
+    /// The most events per call of `transformBatch`.
+    pub batch_size: usize,
+    /// A file of events that come first and are not counted.
+    pub warm_up: PathBuf,
+    /// The file of events that are measured.
+    pub events: PathBuf,
+    /// What to measure.
+    pub part: Part,
+}
+
+/// The parts that are measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// The line reader on the file.
+    Read,
+    /// Writing this many bytes to a pipe.
+    Write {
+        /// How many.
+        bytes: u64,
+    },
+    /// The engine in this process, event after event.
+    Engine,
+    /// Everything: supervisor and this many workers.
+    Pipeline {
+        /// How many.
+        workers: usize,
+    },
+}
+
+/// What came of a step. Times in seconds, sizes in bytes; what a part does not measure stays zero.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// On the clock.
+    pub wall: f64,
+    /// Of all processors.
+    pub cpu: f64,
+    /// Of the outputs.
+    pub bytes_out: u64,
+    /// Events that went out, were dropped, failed.
+    pub verdicts: [u64; 3],
+    /// Of single events.
+    pub latency: Latency,
+    /// The most of V8's heap that was in use.
+    pub heap: u64,
+    /// The largest worker.
+    pub worker_rss: u64,
+    /// The supervisor.
+    pub supervisor_rss: u64,
+}
+
+/// The process's side. Returns its exit code.
+pub fn main() -> u8 {
+    let mut text = String::new();
+    let step: Result<Step, _> =
+        std::io::stdin().read_to_string(&mut text).map_err(|error| error.to_string()).and_then(|_| {
+            serde_json::from_str(&text).map_err(|error| format!("this is started by `sluicegate bench` only: {error}"))
+        });
+    let (line, code) = match step.and_then(|step| measure(&step).map_err(|error| error.to_string())) {
+        Ok(measured) => (serde_json::to_string(&measured).unwrap_or_default(), 0),
+        Err(message) => (message, 2),
+    };
+    let _ = writeln!(std::io::stderr(), "{line}");
+    code
+}
+
+impl Step {
+    /// Runs the step in a new process.
+    ///
+    /// # Errors
+    /// When the process could not be started, or did not get through.
+    pub fn run(&self) -> Result<Measured, BenchError> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg("bench-step")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let text = serde_json::to_vec(self).expect("plain data");
+        child.stdin.take().expect("it is piped").write_all(&text)?;
+        let output = child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().last().unwrap_or("it said nothing");
+        serde_json::from_str(last).map_err(|_| BenchError::Step(last.to_owned()))
+    }
+}
+
+fn measure(step: &Step) -> Result<Measured, BenchError> {
+    match step.part {
+        Part::Read => read(step),
+        Part::Write { bytes } => write(bytes),
+        Part::Engine => engine(step),
+        Part::Pipeline { workers } => pipeline(step, workers),
+    }
+}
+
+fn open(path: &Path) -> Result<Open, BenchError> {
+    Ok(Open { name: path.display().to_string(), file: File::open(path)? })
+}
+
+fn read(step: &Step) -> Result<Measured, BenchError> {
+    const SLOTS: usize = 6;
+    let slot = slot_len(step.options.limits.line);
+    let (_fd, memory) = shared::create("sluicegate-bench", slot * SLOTS, true)?;
+    let memory = Arc::new(memory);
+    let pass = |path: &Path| -> Result<(), BenchError> {
+        let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
+        let reader = Reader::new(memory.clone(), slot, SLOTS, stop);
+        reader.run(vec![open(path)?], &mut |_| true).map_err(|error| BenchError::Step(error.to_string()))
+    };
+    pass(&step.warm_up)?;
+    let (cpu, wall) = (thread_cpu(), Instant::now());
+    pass(&step.events)?;
+    Ok(Measured { wall: wall.elapsed().as_secs_f64(), cpu: (thread_cpu() - cpu).as_secs_f64(), ..Measured::default() })
+}
+
+/// Only this thread's time counts: the reader of the pipe is somebody else's program.
+fn write(bytes: u64) -> Result<Measured, BenchError> {
+    let (mut from, mut to) = std::io::pipe()?;
+    let _ = rustix::pipe::fcntl_setpipe_size(&to, 1 << 20);
+    let drain = std::thread::spawn(move || {
+        let mut buffer = vec![0; FILL];
+        while from.read(&mut buffer).is_ok_and(|n| n > 0) {}
+    });
+    let chunk = vec![b' '; FILL];
+    let (cpu, wall) = (thread_cpu(), Instant::now());
+    let mut left = bytes;
+    while left > 0 {
+        let n = left.min(FILL as u64);
+        to.write_all(&chunk[..n as usize])?;
+        left -= n;
+    }
+    let measured =
+        Measured { wall: wall.elapsed().as_secs_f64(), cpu: (thread_cpu() - cpu).as_secs_f64(), ..Measured::default() };
+    drop(to);
+    let _ = drain.join();
+    Ok(measured)
+}
+
+/// How many events pass between two looks at the heap, and two turns of V8's own tasks.
+const LOOK_EVERY: usize = 500;
+
+fn engine(step: &Step) -> Result<Measured, BenchError> {
+    let mut engine = Engine::new(step.program.clone(), step.options.clone()).map_err(Box::new)?;
+    let batch = if engine.export() == Export::Batch { step.batch_size.max(1) } else { 1 };
+    let (warm_up, events) = (std::fs::read(&step.warm_up)?, std::fs::read(&step.events)?);
+    let mut unused = Measured::default();
+    pass(&mut engine, &warm_up, batch, &mut unused);
+    let mut measured = Measured::default();
+    let (cpu, wall) = (Usage::now().cpu, Instant::now());
+    let each = pass(&mut engine, &events, batch, &mut measured);
+    measured.wall = wall.elapsed().as_secs_f64();
+    measured.cpu = (Usage::now().cpu - cpu).as_secs_f64();
+    measured.latency = Latency::of(each);
+    Ok(measured)
+}
+
+/// Gives every line to the engine; the answer is how long each took, in nanoseconds.
+fn pass(engine: &mut Engine, bytes: &[u8], batch: usize, measured: &mut Measured) -> Vec<u64> {
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    let mut each = Vec::with_capacity(lines.len());
+    let mut out = Vec::with_capacity(FILL);
+    let verdicts = &mut measured.verdicts;
+    for some in lines.chunks(LOOK_EVERY) {
+        let mut before = Instant::now();
+        for chunk in some.chunks(batch) {
+            out.clear();
+            if let ([event], 1) = (chunk, batch) {
+                count(verdicts, &engine.transform(event, &mut out));
+            } else {
+                let events: Vec<Event<'_>> = chunk.iter().map(|json| Event { json, metadata: None }).collect();
+                engine.transform_batch(&events, &mut |_| Rendering::LINES, &mut |verdict, text, _| {
+                    count(verdicts, &verdict);
+                    out.extend_from_slice(&text);
+                });
+            }
+            let after = Instant::now();
+            let share = (after - before).as_nanos() as u64 / chunk.len() as u64;
+            each.extend(std::iter::repeat_n(share, chunk.len()));
+            before = after;
+            measured.bytes_out += out.len() as u64;
+        }
+        measured.heap = measured.heap.max(engine.heap_used() as u64);
+        engine.idle();
+    }
+    each
+}
+
+fn count(verdicts: &mut [u64; 3], verdict: &Verdict) {
+    let index = match verdict {
+        Verdict::Ok { .. } => 0,
+        Verdict::Dropped => 1,
+        Verdict::Failed(_) => 2,
+    };
+    verdicts[index] += 1;
+}
+
+/// The warm-up alone, then the warm-up with the events: the difference is what the events took, with everything warm.
+fn pipeline(step: &Step, workers: usize) -> Result<Measured, BenchError> {
+    let run = |inputs: &[&PathBuf]| -> Result<(Summary, f64), BenchError> {
+        let job = Job {
+            program: step.program.clone(),
+            options: step.options.clone(),
+            workers,
+            emit: Emit::Events,
+            envelope: false,
+            on_error: OnError::DeadLetter,
+            errors: Target::Nowhere,
+            logs: None,
+            unordered: false,
+            line_buffered: false,
+            batch_size: step.batch_size,
+        };
+        let inputs = inputs.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
+        let before = Usage::now().cpu;
+        let (summary, result) = pool::run(job, inputs, &mut |_| {});
+        result.map_err(|error| BenchError::Step(error.to_string()))?;
+        Ok((summary, (Usage::now().cpu - before).as_secs_f64()))
+    };
+    let (warm, warm_cpu) = run(&[&step.warm_up])?;
+    let (all, cpu) = run(&[&step.warm_up, &step.events])?;
+    let difference = |field: fn(&Summary) -> u64| field(&all).saturating_sub(field(&warm));
+    Ok(Measured {
+        // Not below a microsecond: a rate is made of it.
+        wall: (all.elapsed.as_secs_f64() - warm.elapsed.as_secs_f64()).max(1e-6),
+        cpu: (cpu - warm_cpu).max(1e-6),
+        bytes_out: difference(|summary| summary.bytes_out),
+        verdicts: [
+            difference(|summary| summary.tally.ok),
+            difference(|summary| summary.tally.dropped),
+            difference(|summary| summary.tally.failures()),
+        ],
+        worker_rss: Usage::now().child_rss,
+        supervisor_rss: peak_rss(),
+        ..Measured::default()
+    })
+}

@@ -1,0 +1,65 @@
+//! What a process and its children have used: CPU time and memory, as the kernel counts them.
+
+use std::time::Duration;
+
+/// CPU time of this process and of the children that it has waited for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// User and system time together.
+    pub cpu: Duration,
+    /// The most memory that any child had, in bytes.
+    pub child_rss: u64,
+}
+
+impl Usage {
+    /// Up to now.
+    pub fn now() -> Self {
+        let own = rusage(libc::RUSAGE_SELF);
+        let children = rusage(libc::RUSAGE_CHILDREN);
+        Self { cpu: cpu(&own) + cpu(&children), child_rss: children.ru_maxrss as u64 * 1024 }
+    }
+}
+
+fn rusage(who: libc::c_int) -> libc::rusage {
+    // SAFETY: zeros are a valid `rusage`, and the call writes to nothing else; it cannot fail for these two.
+    unsafe {
+        let mut usage = std::mem::zeroed();
+        libc::getrusage(who, &mut usage);
+        usage
+    }
+}
+
+fn cpu(usage: &libc::rusage) -> Duration {
+    let time = |t: libc::timeval| Duration::from_micros(t.tv_sec as u64 * 1_000_000 + t.tv_usec as u64);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// CPU time of the calling thread.
+pub fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The most memory that this process has had, in bytes. Not `ru_maxrss`, which a process inherits from the one that
+/// started it.
+pub fn peak_rss() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kib.unwrap_or(0u64) * 1024
+}
+
+/// The machine in one line.
+pub fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
+    let memory = read("/proc/meminfo");
+    let kib: u64 = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+        .unwrap_or(0);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let gib = (kib as f64 / f64::from(1 << 20)).round();
+    format!("{cores} × {}, {gib} GiB, Linux {}", model.unwrap_or("unknown processor"), kernel.trim())
+}
