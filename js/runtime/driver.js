@@ -86,33 +86,6 @@
   /** The text that an unchanged event would have: what JSON.parse and JSON.stringify make of the line. */
   const canonical = (line) => textOf(parse(line));
 
-  // --- lazy events, see the engine's lazy.rs ------------------------------------------------------------------------
-
-  const { keys: keysOf } = Object;
-  const { probe } = host;
-
-  /** Copies the values that were parsed to an event whose large ones are lazy. */
-  const fill = (event, parsed, eager) => {
-    for (let i = 0; i < eager.length; i++) event[eager[i]] = parsed[eager[i]];
-  };
-
-  /** The text of an event with markers for what is still lazy, or undefined if it has to be printed in the plain way. */
-  const finishLazy = (event, lazy) => {
-    if (typeof event.toJSON === 'function' || typeof event.then === 'function') return undefined;
-    const names = keysOf(event);
-    const plain = {};
-    for (let i = 0; i < names.length; i++) {
-      const name = names[i];
-      if (name === '__proto__') return undefined;
-      let number = 0;
-      for (let n = 0; n < lazy.length; n++) if (lazy[n] === name) number = n + 1;
-      probe[0] = number;
-      plain[name] = event[name];
-      probe[0] = 0;
-    }
-    return textOf(plain);
-  };
-
   // --- transformBatch -------------------------------------------------------------------------------------------
 
   let batch;
@@ -213,6 +186,5 @@
   };
   const NewError = Error;
 
-  return {
-    fill, finishLazy, finish, finishExact, canonical, openBatch, finishBatch, batchIndex, closeBatch, describe };
+  return { finish, finishExact, canonical, openBatch, finishBatch, batchIndex, closeBatch, describe };
 })

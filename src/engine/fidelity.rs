@@ -72,6 +72,15 @@ pub(super) fn scan(line: &[u8]) -> Losses {
     losses
 }
 
+/// Whether a line holds a number that is infinite as a double. Nearly every line is done with the first look: such a
+/// number has an exponent, or more than three hundred digits.
+pub(super) fn may_hold_infinite(line: &[u8]) -> bool {
+    let digit = |at: usize| line.get(at).is_some_and(u8::is_ascii_digit);
+    let exponent = memchr::memchr2_iter(b'e', b'E', line).any(|at| at > 0 && digit(at - 1));
+    (exponent || (0..line.len()).step_by(300).any(|at| digit(at) && (digit(at + 150) || digit(at.wrapping_sub(150)))))
+        && scan(line).infinite
+}
+
 /// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
 fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
     let mut plain = true;
@@ -402,6 +411,17 @@ mod tests {
         assert!(scan(br#"{"a":"\/"}"#).form);
         assert!(scan(br#"{"1":2}"#).index_keys);
         assert!(!scan(br#"{"a":"1"}"#).index_keys);
+    }
+
+    #[test]
+    fn infinite_numbers_are_found_with_or_without_an_exponent() {
+        let many = format!(r#"{{"a":"e","b":{}}}"#, "9".repeat(400));
+        for line in [r#"{"a":1e400}"#, r#"{"a":-1E400}"#, many.as_str()] {
+            assert!(may_hold_infinite(line.as_bytes()), "{line}");
+        }
+        for line in [r#"{"a":1e300}"#, r#"{"event":"seen"}"#, r#"{"a":"1e400"}"#] {
+            assert!(!may_hold_infinite(line.as_bytes()), "{line}");
+        }
     }
 
     #[test]

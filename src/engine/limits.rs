@@ -24,6 +24,13 @@ pub struct Limits {
     pub log: usize,
 }
 
+impl Limits {
+    /// CPU time for loading a program: compiling and starting it takes longer than an event may.
+    pub fn loading(&self) -> Duration {
+        self.cpu.max(Duration::from_secs(1))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -18,7 +18,7 @@ use crate::verdict::{FailureKind, Position};
 
 /// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
 /// `docs/benchmarks.md`.
-const SEMI_SPACE: usize = 16 << 20;
+const SEMI_SPACE: usize = 8 << 20;
 
 /// An isolate that is ready for events. Fields are dropped in this order: handles, isolate, what its callbacks use.
 pub(super) struct Realm {
@@ -71,7 +71,7 @@ impl Realm {
         let heap = HeapGuard::install(&mut isolate);
         watch.guard(&mut isolate);
 
-        watch.begin();
+        watch.begin_loading();
         let loaded = Self::load(&mut isolate, program, logs);
         let in_time = watch.end();
         // SAFETY: the isolate was entered when it was made; every later use enters it again (see `Entered`).
@@ -79,7 +79,7 @@ impl Realm {
         // Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
         if !in_time {
             discard(isolate);
-            let limit = humantime::format_duration(limits.cpu);
+            let limit = humantime::format_duration(limits.loading());
             return Err(LoadError::new(
                 LoadErrorKind::Limit,
                 format!("{} did not finish loading within {limit}", program.name),

@@ -56,8 +56,7 @@ impl Engine {
                         state.clear();
                         state.set_metadata(event.metadata);
                     }
-                    // JSON.parse reads numbers beyond the doubles as infinite; a look that only such numbers pay for.
-                    let infinite = memchr::memchr2(b'e', b'E', event.json).is_some() && may_hold_infinite(event.json);
+                    let infinite = fidelity::may_hold_infinite(event.json);
                     self.watch.begin();
                     let answer = call(scope, transform, driver, value, infinite, &is_source);
                     in_time = self.watch.end();
@@ -115,11 +114,6 @@ impl Engine {
         logs.iter_mut().for_each(|line| self.mask(&mut line.message));
         self.logs = logs;
     }
-}
-
-/// Whether a line with an exponent in it holds a number that is infinite as a double.
-pub(super) fn may_hold_infinite(line: &[u8]) -> bool {
-    fidelity::scan(line).infinite
 }
 
 /// The event as V8 sees it, or why there is none.

@@ -52,6 +52,9 @@ struct Shared {
     word: Word,
     cpu: Duration,
     wall: Duration,
+    /// CPU time while the program is loaded.
+    load_cpu: Duration,
+    loading: AtomicBool,
     clock: libc::clockid_t,
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
@@ -77,6 +80,8 @@ impl Watch {
             word: Word(AtomicU64::new(IDLE)),
             cpu: limits.cpu,
             wall: limits.wall,
+            load_cpu: limits.loading(),
+            loading: AtomicBool::new(false),
             clock: own_cpu_clock(),
             isolate: Mutex::new(None),
             on_stuck: OnceLock::new(),
@@ -102,6 +107,12 @@ impl Watch {
         let _ = self.shared.on_stuck.set(act);
     }
 
+    /// From here on the limits of loading count, until [`Watch::end`].
+    pub(super) fn begin_loading(&self) {
+        self.shared.loading.store(true, Ordering::Relaxed);
+        self.begin();
+    }
+
     /// From here on the limits count.
     pub(super) fn begin(&self) {
         let word = &self.shared.word.0;
@@ -115,6 +126,14 @@ impl Watch {
 
     /// The event is over. Says whether it was over in time; if not, its isolate must be thrown away.
     pub(super) fn end(&self) -> bool {
+        let in_time = self.end_of_word();
+        if self.shared.loading.load(Ordering::Relaxed) {
+            self.shared.loading.store(false, Ordering::Relaxed);
+        }
+        in_time
+    }
+
+    fn end_of_word(&self) -> bool {
         let word = &self.shared.word.0;
         let now = word.load(Ordering::Relaxed);
         let number = now & !PHASE;
@@ -265,8 +284,11 @@ impl Sighting {
             RUN => {
                 let cpu = cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
                 let large = engine.heap.load(Ordering::Relaxed) >= engine.large_heap;
-                let limit = if large { engine.cpu + engine.cpu.max(GRACE) } else { engine.cpu };
-                if cpu >= limit || self.wall >= engine.wall {
+                let loading = engine.loading.load(Ordering::Relaxed);
+                let own = if loading { engine.load_cpu } else { engine.cpu };
+                let limit = if large { own + own.max(GRACE) } else { own };
+                let wall = if loading { engine.wall.max(5 * engine.load_cpu) } else { engine.wall };
+                if cpu >= limit || self.wall >= wall {
                     self.kill(engine, word);
                 }
             }

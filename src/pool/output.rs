@@ -151,9 +151,14 @@ impl Writer {
                 if !part.failures.is_empty() && self.errors.wanted() {
                     self.scratch.clear();
                     let mut records = std::mem::take(&mut self.scratch);
+                    let mut rest = lines.part(0, lines.count);
+                    let mut passed = 0;
                     for failed in &part.failures {
                         let failure = serde_json::from_slice(&failed.failure).unwrap_or_else(|_| unreadable());
-                        self.record(&lines.part(u64::from(failed.line), 1), failure, &mut records);
+                        // Onwards from the failure before, not from the start again.
+                        rest = rest.part(u64::from(failed.line) - passed, rest.count + passed - u64::from(failed.line));
+                        passed = u64::from(failed.line);
+                        self.record(&rest.part(0, 1), failure, &mut records);
                     }
                     self.errors.write(&records, &mut self.report);
                     self.scratch = records;
