@@ -467,6 +467,9 @@ impl Supervisor {
                         && worker.reserved.is_none()
                         && worker.units.len() < UNITS_PER_WORKER
                         && !alone(worker, &self.units)
+                        // What a dead worker left behind never queues behind a later unit: that one may be waiting for
+                        // room in its output, which only comes once the earlier one has left.
+                        && worker.units.back().is_none_or(|id| self.units.is_before(*id, key))
                 })
                 .min_by_key(|index| self.workers[*index].units.len());
             match free {

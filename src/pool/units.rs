@@ -98,6 +98,11 @@ impl Units {
         self.by_key.get(self.by_id.get(&id)?)
     }
 
+    /// Whether the unit with this number leaves before the one at `key`.
+    pub(super) fn is_before(&self, id: u64, key: Key) -> bool {
+        self.by_id.get(&id).is_none_or(|own| *own < key)
+    }
+
     /// Books a worker's answer. `false` if it does not fit the unit: then the worker cannot be trusted.
     pub(super) fn answer(&mut self, part: Part, output: &Arc<Mapping>, worker: usize, generation: u64) -> bool {
         let Some(unit) = self.by_id.get(&part.unit).and_then(|key| self.by_key.get_mut(key)) else { return false };
