@@ -16,8 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::output::{Config, Report, Writer, Written};
-use super::process::{Process, Ready, Start, read_frame};
+use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::units::{Chunk, Key, Units};
+use super::wall::Walls;
 use super::worker::line_too_long;
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
@@ -96,7 +97,7 @@ pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, R
     }
 }
 
-pub(super) fn check(job: Job) -> Result<Loaded, RunError> {
+pub(super) fn check(job: Job) -> Result<(Loaded, Walls), RunError> {
     runtime()?.block_on(async {
         let (supervisor, ..) = Supervisor::new(job)?;
         let (mut process, mut reader) = Process::spawn(&supervisor.start, &supervisor.layout, &supervisor.input_fd)
@@ -104,7 +105,10 @@ pub(super) fn check(job: Job) -> Result<Loaded, RunError> {
             .map_err(|error| RunError::Start(error.to_string()))?;
         match read_frame(&mut reader).await {
             Some((Kind::Ready, payload)) => match serde_json::from_slice(&payload) {
-                Ok(Ready::Loaded(loaded)) => Ok(loaded),
+                Ok(Ready::Loaded(loaded, walls)) => {
+                    supervisor.job.sandbox.judge(&walls)?;
+                    Ok((loaded, walls))
+                }
                 Ok(Ready::Failed(error)) => Err(error.into()),
                 Err(error) => Err(RunError::Start(error.to_string())),
             },
@@ -138,9 +142,10 @@ impl Supervisor {
             stop: job.on_error == OnError::Stop,
             line_buffered: job.line_buffered,
             batch_size: job.batch_size.max(1),
-            layout,
         };
+        let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless };
         let mut start = Vec::new();
+        frame::put(&mut start, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
         frame::put(&mut start, Kind::Start, |out| serde_json::to_writer(out, &hello).expect("plain data"));
         let stop_reader = eventfd(0, EventfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
         let (sender, receiver) = unbounded_channel();
@@ -346,7 +351,10 @@ impl Supervisor {
     async fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<(), RunError> {
         match kind {
             Kind::Ready => match serde_json::from_slice(payload) {
-                Ok(Ready::Loaded(_)) => {
+                Ok(Ready::Loaded(_, walls)) => {
+                    if self.generations == 1 {
+                        self.job.sandbox.judge(&walls)?;
+                    }
                     self.failed_starts = 0;
                     self.workers[index].ready = true;
                     self.workers[index].moved = Instant::now();
