@@ -271,6 +271,9 @@ impl Engine {
 
     fn mask_failure(&self, failure: &mut Failure) {
         self.mask(&mut failure.message);
+        if let Some(name) = failure.name.as_mut() {
+            self.mask(name);
+        }
         if let Some(stack) = failure.stack.as_mut() {
             self.mask(stack);
         }
