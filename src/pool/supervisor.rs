@@ -323,9 +323,13 @@ impl Supervisor {
                     let mut out = std::mem::take(&mut self.frame);
                     out.clear();
                     frame::put(&mut out, Kind::Free, |out| out.extend_from_slice(&slot.to_le_bytes()));
+                    let was_full = self.workers[worker].slots_out == self.layout.output_slots;
                     self.workers[worker].slots_out -= 1;
                     self.workers[worker].process.send(&out).await;
                     self.frame = out;
+                    if was_full {
+                        self.dispatch().await?;
+                    }
                 }
             }
             Happening::Written(Written::Closed) => {
@@ -475,8 +479,10 @@ impl Supervisor {
                         && worker.reserved.is_none()
                         && worker.units.len() < UNITS_PER_WORKER
                         && !alone(worker, &self.units)
-                        // What a dead worker left behind never queues behind a later unit: that one may be waiting for
-                        // room in its output, which only comes once the earlier one has left.
+                        // All its output waits for its turn to leave. What a dead worker left behind may have to leave
+                        // first, and would wait here for room that only comes then.
+                        && worker.slots_out < self.layout.output_slots
+                        // For the same reason it never queues behind a later unit.
                         && worker.units.back().is_none_or(|id| self.units.is_before(*id, key))
                 })
                 .min_by_key(|index| self.workers[*index].units.len());
