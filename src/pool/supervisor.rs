@@ -34,8 +34,14 @@ const UNITS_PER_WORKER: usize = 2;
 /// How often to look after the workers.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How many workers may be killed from outside with an event alone in hand before it is blamed.
+const PATIENCE_WITH_KILLS: u32 = 4;
+
 /// Workers that may die in a row before they are ready.
 const MOST_FAILED_STARTS: u32 = 3;
+
+/// The same, where somebody else killed them.
+const MOST_KILLED_STARTS: u32 = 30;
 
 enum Happening {
     Piece(Piece),
@@ -504,12 +510,8 @@ impl Supervisor {
     async fn give(&mut self, index: usize, key: Key) {
         let Some(unit) = self.units.take(key) else { return };
         let Some(lines) = &unit.lines else { return };
-        let work = Work {
-            unit: unit.id,
-            offset: lines.start as u64,
-            len: lines.len as u64,
-            first_line: lines.first_line,
-        };
+        let work =
+            Work { unit: unit.id, offset: lines.start as u64, len: lines.len as u64, first_line: lines.first_line };
         let mut out = std::mem::take(&mut self.frame);
         out.clear();
         work.put(&mut out);
@@ -581,7 +583,8 @@ impl Supervisor {
         let worker = &mut self.workers[index];
         if !worker.ready {
             self.failed_starts += 1;
-            if self.failed_starts >= MOST_FAILED_STARTS {
+            let most = if how.starts_with("killed by signal 9 ") { MOST_KILLED_STARTS } else { MOST_FAILED_STARTS };
+            if self.failed_starts >= most {
                 return Err(RunError::Start(format!("it died while loading the code ({how})")));
             }
         }
@@ -598,6 +601,10 @@ impl Supervisor {
         for (place, id) in std::mem::take(&mut worker.units).into_iter().enumerate() {
             let Some(entry) = self.units.get(id) else { continue };
             let (answered, solo) = (entry.answered, entry.solo);
+            // No event can send this signal, or stop the whole process: most likely somebody else did. Only one that
+            // meets it time and again is blamed (the kernel may be short of memory because of it).
+            let from_outside = !out_of_memory && (hung || how.starts_with("killed by signal 9 "));
+            let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
             // Only the unit in hand can have killed it.
             let hint = if unit == id { Some(line.max(answered)) } else { Some(answered) }.filter(|_| place == 0);
             let limits = &self.job.options.limits;
@@ -610,14 +617,17 @@ impl Supervisor {
                         humantime::format_duration(limits.cpu)
                     ),
                 )),
-                () if !(solo && fresh) => None,
+                () if !(solo && fresh) || innocent => None,
                 () if hung => Some(Failure::new(
                     FailureKind::Timeout,
-                    "the event hung its worker process, twice, and could only be stopped with it",
+                    "the event hung its worker process, every time, and could only be stopped with it",
                 )),
                 () if out_of_memory => Some(Failure::new(
                     FailureKind::Memory,
-                    format!("the event needed far more than {} MiB of heap: its worker process died", limits.heap >> 20),
+                    format!(
+                        "the event needed far more than {} MiB of heap: its worker process died",
+                        limits.heap >> 20
+                    ),
                 )),
                 () => Some(Failure::new(
                     FailureKind::Crashed,
