@@ -71,17 +71,25 @@
   const names = ownKeys(globalThis).filter((key) => key !== 'globalThis');
   const intrinsics = reachable([...names.map((key) => globalThis[key]), ...hidden.map(getPrototypeOf), ...hidden]);
   intrinsics.delete(globalThis);
+  const toClose = [...closedOnly];
+  const toFreeze = [...intrinsics].filter((object) => !closedOnly.has(object));
+  const NewError = Error;
 
+  // The author's code has run when this is called, and may have replaced every method and iterator: nothing here but the
+  // copies above, and arrays by index.
   return () => {
-    if (Error.stackTraceLimit > 50) Error.stackTraceLimit = 50;
-    for (const object of intrinsics) {
-      if (closedOnly.has(object)) preventExtensions(object);
-      else if (!isFrozen(object)) freeze(object);
-    }
-    for (const key of names) {
-      const descriptor = getOwnPropertyDescriptor(globalThis, key);
+    if (NewError.stackTraceLimit > 50) NewError.stackTraceLimit = 50;
+    for (let i = 0; i < toClose.length; i++) preventExtensions(toClose[i]);
+    for (let i = 0; i < toFreeze.length; i++) if (!isFrozen(toFreeze[i])) freeze(toFreeze[i]);
+    for (let i = 0; i < names.length; i++) {
+      const descriptor = getOwnPropertyDescriptor(globalThis, names[i]);
       if (descriptor?.configurable) {
-        defineProperty(globalThis, key, { value: descriptor.value, writable: false, configurable: false });
+        defineProperty(globalThis, names[i], {
+          __proto__: null,
+          value: descriptor.value,
+          writable: false,
+          configurable: false,
+        });
       }
     }
   };

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::bench::BenchFlags;
 use super::settings::{
-    DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, Settings,
+    DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, SandboxFlags, Settings,
 };
 
 const RUN_EXAMPLES: &str = "\
@@ -116,6 +116,14 @@ pub enum Command {
     ///
     /// To read it at once: sluicegate man | man -l -
     Man,
+    /// Say which walls around the code hold on this machine.
+    ///
+    /// Starts a worker and asks it. Exit codes: 0 all of them hold, 2 one does not, or no worker can be started.
+    Doctor {
+        /// Say the same as one JSON object [default: for people].
+        #[arg(long)]
+        json: bool,
+    },
     /// A worker process, started by the others. It speaks a protocol of its own over its standard streams.
     #[command(hide = true)]
     Worker,
@@ -140,6 +148,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub limits: LimitFlags,
     #[command(flatten)]
+    pub sandbox: SandboxFlags,
+    #[command(flatten)]
     pub events: EventFlags,
     #[command(flatten)]
     pub failures: FailureFlags,
@@ -154,6 +164,7 @@ impl RunArgs {
             libraries: self.libraries.clone(),
             data: self.data.clone(),
             limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
             events: self.events.clone(),
             failures: self.failures.clone(),
             messages: self.messages.clone(),
@@ -177,6 +188,8 @@ pub struct CheckArgs {
     pub data: DataFlags,
     #[command(flatten)]
     pub limits: LimitFlags,
+    #[command(flatten)]
+    pub sandbox: SandboxFlags,
 }
 
 impl CheckArgs {
@@ -186,6 +199,7 @@ impl CheckArgs {
             libraries: self.libraries.clone(),
             data: self.data.clone(),
             limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
             global: global.settings.clone(),
             ..Settings::default()
         }

@@ -43,8 +43,8 @@ pub struct Outcome {
 /// # Errors
 /// When no worker could be started.
 pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<Outcome> {
-    match pool::check(&config.program, &config.options) {
-        Ok(loaded) => Ok(say(config, Ok(loaded.into()), as_json)),
+    match pool::check(&config.program, &config.options, config.sandbox) {
+        Ok((loaded, _)) => Ok(say(config, Ok(loaded.into()), as_json)),
         Err(RunError::Load(error)) => Ok(say(config, Err(error), as_json)),
         Err(error) => Err(error.into()),
     }

@@ -10,12 +10,13 @@ use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
 use super::diagnostic::Diagnostic;
 use super::layers::{Surroundings, from_environment, layered};
 use super::program::{self, Loaded, Sources, plain};
-use super::report::Voice;
+use super::report::{self, Voice};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
 use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
 use crate::engine::{Limits, Options, Program};
+use crate::pool::Sandbox;
 use crate::verdict::FailOn;
 
 /// The most events that one call of `transformBatch` is given, unless told otherwise.
@@ -30,6 +31,8 @@ pub struct RunConfig {
     pub library_paths: BTreeMap<String, PathBuf>,
     /// How the engine runs it.
     pub options: Options,
+    /// What is asked of the walls around the workers.
+    pub sandbox: Sandbox,
     /// Where events come from; at least one.
     pub inputs: Vec<Input>,
     /// How many worker processes; at least one.
@@ -71,6 +74,8 @@ pub struct CheckConfig {
     pub library_paths: BTreeMap<String, PathBuf>,
     /// How the engine loads it.
     pub options: Options,
+    /// What is asked of the walls around the worker.
+    pub sandbox: Sandbox,
 }
 
 /// A bench.
@@ -137,6 +142,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Surroundings<'_>) -> Result<
         program,
         library_paths: paths,
         options: Options { limits: limits(&settings), logs: logs.is_some() },
+        sandbox: sandbox(&settings),
         inputs,
         workers,
         emit,
@@ -163,7 +169,18 @@ pub fn check(args: &CheckArgs, global: &Global, around: Surroundings<'_>) -> Res
     let settings = layered(args.settings(global), global, &args.transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     let options = Options { limits: limits(&settings), logs: false };
-    Ok(CheckConfig { program, library_paths: paths, options })
+    Ok(CheckConfig { program, library_paths: paths, options, sandbox: sandbox(&settings) })
+}
+
+fn sandbox(settings: &Settings) -> Sandbox {
+    Sandbox {
+        jitless: settings.sandbox.jitless.unwrap_or(false),
+        require: settings.sandbox.require_sandbox.unwrap_or(false),
+        warn: match voice(settings).format {
+            LogFormat::Text => report::warn_in_words,
+            LogFormat::Json => report::warn_in_json,
+        },
+    }
 }
 
 /// Resolves `bench`.

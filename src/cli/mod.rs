@@ -13,6 +13,7 @@ pub mod check;
 pub mod config;
 pub mod config_file;
 pub mod diagnostic;
+pub mod doctor;
 #[cfg(test)]
 mod golden;
 pub mod layers;
@@ -90,6 +91,11 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(outcome.code)
         }
         Command::Completions { shell } => print(&pages::completions(shell)),
+        Command::Doctor { json } => {
+            let (text, code) = doctor::doctor(json)?;
+            print(text.as_bytes())?;
+            Ok(code)
+        }
         Command::Man => print(&pages::man()?),
         Command::Worker => run::worker(),
         Command::BenchStep => Ok(crate::bench::step::main()),

@@ -79,6 +79,19 @@ impl Voice {
     }
 }
 
+const LACKING: &str = "this machine lacks a part of the sandbox around the code";
+
+/// Warns of walls that do not stand.
+pub fn warn_in_words(lacking: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "warning: {LACKING}: {lacking}; see `sluicegate doctor`");
+}
+
+/// The same for machines.
+pub fn warn_in_json(lacking: &str) {
+    let object = json!({ "level": "warning", "message": format!("{LACKING}: {lacking}") });
+    let _ = writeln!(std::io::stderr().lock(), "{object}");
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context;

@@ -32,6 +32,7 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
         unordered: config.unordered,
         line_buffered: config.line_buffered,
         batch_size: config.batch_size,
+        sandbox: config.sandbox,
     };
     let bar = progress_bar(&config);
     let started = Instant::now();

@@ -126,6 +126,25 @@ settings! {
         log_limit: usize = "log-limit", "limits", "log", Kind::Size, values::log_size;
     }
 
+    /// The walls around the code, beside the limits.
+    #[command(next_help_heading = "Sandbox")]
+    SandboxFlags {
+        /// Do not run unless every wall around the workers stands [default: warn if one does not].
+        ///
+        /// `sluicegate doctor` says which hold on this machine.
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        require_sandbox: bool = "require-sandbox", "run", "require-sandbox", Kind::Switch, values::switch;
+
+        /// Make no machine code, only interpret [default: make it].
+        ///
+        /// For the careful: most ways out of V8 that were ever found lead through its compilers. Code that computes much
+        /// is several times slower.
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        jitless: bool = "jitless", "run", "jitless", Kind::Switch, values::switch;
+    }
+
     /// How events flow.
     #[command(next_help_heading = "Events")]
     EventFlags {
@@ -256,6 +275,7 @@ pub struct Settings {
     pub libraries: LibraryFlags,
     pub data: DataFlags,
     pub limits: LimitFlags,
+    pub sandbox: SandboxFlags,
     pub events: EventFlags,
     pub failures: FailureFlags,
     pub messages: MessageFlags,
@@ -268,6 +288,7 @@ impl Settings {
         [
             DataFlags::TABLE,
             LimitFlags::TABLE,
+            SandboxFlags::TABLE,
             EventFlags::TABLE,
             FailureFlags::TABLE,
             MessageFlags::TABLE,
@@ -285,6 +306,7 @@ impl Settings {
         self.data
             .set(flag, text)
             .or_else(|| self.limits.set(flag, text))
+            .or_else(|| self.sandbox.set(flag, text))
             .or_else(|| self.events.set(flag, text))
             .or_else(|| self.failures.set(flag, text))
             .or_else(|| self.messages.set(flag, text))
@@ -298,6 +320,7 @@ impl Settings {
             libraries: self.libraries.or(lower.libraries),
             data: self.data.or(lower.data),
             limits: self.limits.or(lower.limits),
+            sandbox: self.sandbox.or(lower.sandbox),
             events: self.events.or(lower.events),
             failures: self.failures.or(lower.failures),
             messages: self.messages.or(lower.messages),

@@ -45,7 +45,7 @@ pub enum LoadErrorKind {
 }
 
 impl LoadError {
-    pub(super) fn new(kind: LoadErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: LoadErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),

@@ -16,6 +16,12 @@ use deno_core::v8;
 /// What is granted beyond the limit so that a terminated event can end in order: over one object of a gibibyte.
 const HEADROOM: usize = (1 << 30) + (256 << 20);
 
+/// What a process with one engine may need at most, in bytes: the heap and the `ArrayBuffer`s, the room beyond the limit,
+/// the young generation, and what else there is in a process.
+pub fn most_memory(heap: usize) -> usize {
+    2 * heap + HEADROOM + (512 << 20)
+}
+
 /// Shared between the engine and V8's callbacks; boxed, because V8 keeps its address.
 pub(super) struct HeapGuard {
     hit: AtomicBool,

@@ -41,7 +41,8 @@ use std::marker::PhantomData;
 pub use diagnostic::{LoadError, LoadErrorKind};
 pub use host::LogLine;
 pub use limits::Limits;
-pub use platform::{Protection, initialize};
+pub use heap::most_memory;
+pub use platform::{Protection, initialize, initialize_with, version as v8_version};
 pub use program::{Program, SHIPPED_LIBRARIES, handle_of, nearest};
 use realm::Realm;
 use serde::{Deserialize, Serialize};
@@ -270,6 +271,9 @@ impl Engine {
 
     fn mask_failure(&self, failure: &mut Failure) {
         self.mask(&mut failure.message);
+        if let Some(name) = failure.name.as_mut() {
+            self.mask(name);
+        }
         if let Some(stack) = failure.stack.as_mut() {
             self.mask(stack);
         }

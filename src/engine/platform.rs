@@ -35,13 +35,22 @@ static PLATFORM: OnceLock<v8::SharedRef<v8::Platform>> = OnceLock::new();
 
 /// Sets V8 up, if nobody has yet. The first caller's choice holds.
 pub fn initialize(protection: Protection) {
+    initialize_with(protection, false);
+}
+
+/// Sets V8 up, if nobody has yet; with `jitless`, so that it makes no machine code: slower, and without the part of V8
+/// in which most ways out of it were found.
+pub fn initialize_with(protection: Protection, jitless: bool) {
     PLATFORM.get_or_init(|| {
         let mut flags = vec!["sluicegate".to_owned()];
         flags.extend(FLAGS.iter().map(|flag| (*flag).to_owned()));
+        flags.extend(jitless.then(|| "--jitless".to_owned()));
         let unknown = deno_core::v8_set_flags(flags);
         assert_eq!(unknown.len(), 1, "V8 does not know these flags: {:?}", &unknown[1..]);
         // Without an environment ICU falls back to the POSIX locale, in which `toLocaleString` groups no digits.
         v8::icu::set_default_locale("en-US");
+        // V8 would open a file for it, which a worker cannot.
+        v8::V8::set_entropy_source(|buffer| rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).is_ok());
         let platform = match protection {
             Protection::Keys => v8::new_default_platform(1, false),
             Protection::None => v8::new_unprotected_default_platform(1, false),
@@ -58,4 +67,9 @@ pub(super) fn pump(isolate: &v8::Isolate) {
     if let Some(platform) = PLATFORM.get() {
         while v8::Platform::pump_message_loop(platform, isolate, false) {}
     }
+}
+
+/// V8's version. Needs no V8 to be set up.
+pub fn version() -> &'static str {
+    v8::V8::get_version()
 }

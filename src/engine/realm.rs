@@ -71,9 +71,7 @@ impl Realm {
         let heap = HeapGuard::install(&mut isolate);
         watch.guard(&mut isolate);
 
-        watch.begin_loading();
-        let loaded = Self::load(&mut isolate, program, logs);
-        let in_time = watch.end();
+        let (loaded, in_time) = Self::load(&mut isolate, program, logs, watch);
         // SAFETY: the isolate was entered when it was made; every later use enters it again (see `Entered`).
         unsafe { isolate.exit() };
         // Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
@@ -111,13 +109,32 @@ impl Realm {
         }
     }
 
-    fn load(isolate: &mut v8::OwnedIsolate, program: &Program, logs: bool) -> Result<Loaded, LoadError> {
+    /// What was loaded, and whether it was in time. The time of our own scripts is not the author's.
+    fn load(
+        isolate: &mut v8::OwnedIsolate,
+        program: &Program,
+        logs: bool,
+        watch: &Watch,
+    ) -> (Result<Loaded, LoadError>, bool) {
         v8::scope!(let scope, isolate);
         let context = v8::Context::new(scope, v8::ContextOptions::default());
         context.set_allow_generation_from_strings(false);
         let scope = &mut v8::ContextScope::new(scope, context);
-        let installed = install(scope, program, logs)
-            .ok_or_else(|| LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load"))?;
+        let Some(installed) = install(scope, program, logs) else {
+            return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);
+        };
+        watch.begin_loading();
+        let loaded = Self::load_program(scope, context, &installed, program);
+        (loaded, watch.end())
+    }
+
+    /// Compiles and runs the author's modules, then closes the door behind them.
+    fn load_program<'s>(
+        scope: &mut v8::PinScope<'s, '_>,
+        context: v8::Local<'s, v8::Context>,
+        installed: &Installed<'s>,
+        program: &Program,
+    ) -> Result<Loaded, LoadError> {
         let (module, libraries) = modules::link(scope, program)?;
         evaluate(scope, module, installed.driver, program)?;
         let (export, transform) = exported(scope, module, program)?;

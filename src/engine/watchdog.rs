@@ -299,10 +299,15 @@ impl Sighting {
                 if engine.word.0.load(Ordering::Acquire) == word {
                     isolate.as_ref().map(IsolateHandle::terminate_execution);
                     drop(isolate);
+                    // Back to KILL, in which the engine waits should it get out just now: what `act` says is about this
+                    // event, and not about the next one.
+                    let claim = |from, to| engine.word.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
                     if self.killed_for >= STUCK_AFTER
                         && let Some(act) = engine.on_stuck.get()
+                        && claim(word, word & !PHASE | KILL).is_ok()
                     {
                         act();
+                        engine.word.0.store(word, Ordering::Release);
                     }
                 }
             }

@@ -16,12 +16,14 @@ mod output;
 mod process;
 mod supervisor;
 mod units;
+mod wall;
 mod worker;
 
 use std::time::Duration;
 
 pub use supervisor::run;
-pub use worker::main as worker_main;
+pub use wall::{Wall, Walls};
+pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
 
 use crate::config::{Emit, OnError, Target};
 use crate::engine::{LoadError, Loaded, Options, Program};
@@ -52,6 +54,38 @@ pub struct Job {
     pub line_buffered: bool,
     /// The most events per call of `transformBatch`.
     pub batch_size: usize,
+    /// What is asked of the walls around the workers.
+    pub sandbox: Sandbox,
+}
+
+/// What is asked of the walls around the workers.
+#[derive(Clone, Copy, Debug)]
+pub struct Sandbox {
+    /// No machine code.
+    pub jitless: bool,
+    /// Do not run without all of them.
+    pub require: bool,
+    /// Is told, once, what the kernel lacks, if it is not required.
+    pub warn: fn(&str),
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self { jitless: false, require: false, warn: |_| {} }
+    }
+}
+
+impl Sandbox {
+    fn judge(&self, walls: &Walls) -> Result<(), RunError> {
+        match walls.lacking() {
+            Some(lacking) if self.require => Err(RunError::Sandbox(lacking)),
+            Some(lacking) => {
+                (self.warn)(&lacking);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a stream came to.
@@ -106,6 +140,9 @@ pub enum RunError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A wall around the workers is required, and the kernel lacks it.
+    #[error("this kernel lacks a part of the sandbox, and --require-sandbox asks for all of it: {0}")]
+    Sandbox(String),
     /// Workers cannot be started.
     #[error("cannot start a worker process: {0}")]
     Start(String),
@@ -121,7 +158,7 @@ pub type OnTick<'a> = dyn FnMut(&Tally) + 'a;
 ///
 /// # Errors
 /// When it cannot be loaded, or no worker can be started.
-pub fn check(program: &Program, options: &Options) -> Result<Loaded, RunError> {
+pub fn check(program: &Program, options: &Options, sandbox: Sandbox) -> Result<(Loaded, Walls), RunError> {
     let job = Job {
         program: program.clone(),
         options: options.clone(),
@@ -134,6 +171,7 @@ pub fn check(program: &Program, options: &Options) -> Result<Loaded, RunError> {
         unordered: false,
         line_buffered: false,
         batch_size: 1,
+        sandbox,
     };
     supervisor::check(job)
 }

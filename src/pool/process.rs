@@ -23,6 +23,8 @@ use crate::engine::{LoadError, Loaded, Options, Program};
 use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 
+use super::wall::Walls;
+
 /// The worker's file descriptors.
 pub(super) mod fd {
     /// The socket for frames.
@@ -33,7 +35,17 @@ pub(super) mod fd {
     pub const OUTPUT: i32 = 5;
 }
 
-/// The first frame to a worker: what to run and how.
+/// The first frame to a worker: what it must know before it builds its walls (see `wall`).
+#[derive(Serialize, Deserialize)]
+pub(super) struct Setup {
+    pub(super) layout: Layout,
+    /// V8's heap limit, in bytes.
+    pub(super) heap: usize,
+    /// Whether V8 makes no machine code.
+    pub(super) jitless: bool,
+}
+
+/// The second frame to a worker: what to run and how.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Start {
     pub(super) program: Program,
@@ -46,13 +58,12 @@ pub(super) struct Start {
     pub(super) stop: bool,
     pub(super) line_buffered: bool,
     pub(super) batch_size: usize,
-    pub(super) layout: Layout,
 }
 
 /// The first frame from a worker.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ready {
-    Loaded(Loaded),
+    Loaded(Loaded, Walls),
     Failed(LoadError),
 }
 
@@ -66,7 +77,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a worker and sends it `start`, a whole frame. Gives the end of the socket to read its frames from.
+    /// Starts a worker and sends it `start`, whole frames. Gives the end of the socket to read its frames from.
     pub(super) async fn spawn(start: &[u8], layout: &Layout, input: &OwnedFd) -> io::Result<(Self, OwnedReadHalf)> {
         let (ours, theirs) = StdStream::pair()?;
         let (output_fd, output) = shared::create("sluicegate-output", layout.output_len(), false)?;

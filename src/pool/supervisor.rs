@@ -16,8 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::output::{Config, Report, Writer, Written};
-use super::process::{Process, Ready, Start, read_frame};
+use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::units::{Chunk, Key, Units};
+use super::wall::Walls;
 use super::worker::line_too_long;
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
@@ -33,8 +34,14 @@ const UNITS_PER_WORKER: usize = 2;
 /// How often to look after the workers.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How many workers may be killed from outside with an event alone in hand before it is blamed.
+const PATIENCE_WITH_KILLS: u32 = 4;
+
 /// Workers that may die in a row before they are ready.
 const MOST_FAILED_STARTS: u32 = 3;
+
+/// The same, where somebody else killed them.
+const MOST_KILLED_STARTS: u32 = 30;
 
 enum Happening {
     Piece(Piece),
@@ -96,7 +103,7 @@ pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, R
     }
 }
 
-pub(super) fn check(job: Job) -> Result<Loaded, RunError> {
+pub(super) fn check(job: Job) -> Result<(Loaded, Walls), RunError> {
     runtime()?.block_on(async {
         let (supervisor, ..) = Supervisor::new(job)?;
         let (mut process, mut reader) = Process::spawn(&supervisor.start, &supervisor.layout, &supervisor.input_fd)
@@ -104,7 +111,10 @@ pub(super) fn check(job: Job) -> Result<Loaded, RunError> {
             .map_err(|error| RunError::Start(error.to_string()))?;
         match read_frame(&mut reader).await {
             Some((Kind::Ready, payload)) => match serde_json::from_slice(&payload) {
-                Ok(Ready::Loaded(loaded)) => Ok(loaded),
+                Ok(Ready::Loaded(loaded, walls)) => {
+                    supervisor.job.sandbox.judge(&walls)?;
+                    Ok((loaded, walls))
+                }
                 Ok(Ready::Failed(error)) => Err(error.into()),
                 Err(error) => Err(RunError::Start(error.to_string())),
             },
@@ -138,9 +148,10 @@ impl Supervisor {
             stop: job.on_error == OnError::Stop,
             line_buffered: job.line_buffered,
             batch_size: job.batch_size.max(1),
-            layout,
         };
+        let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless };
         let mut start = Vec::new();
+        frame::put(&mut start, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
         frame::put(&mut start, Kind::Start, |out| serde_json::to_writer(out, &hello).expect("plain data"));
         let stop_reader = eventfd(0, EventfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
         let (sender, receiver) = unbounded_channel();
@@ -318,9 +329,13 @@ impl Supervisor {
                     let mut out = std::mem::take(&mut self.frame);
                     out.clear();
                     frame::put(&mut out, Kind::Free, |out| out.extend_from_slice(&slot.to_le_bytes()));
+                    let was_full = self.workers[worker].slots_out == self.layout.output_slots;
                     self.workers[worker].slots_out -= 1;
                     self.workers[worker].process.send(&out).await;
                     self.frame = out;
+                    if was_full {
+                        self.dispatch().await?;
+                    }
                 }
             }
             Happening::Written(Written::Closed) => {
@@ -346,7 +361,10 @@ impl Supervisor {
     async fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<(), RunError> {
         match kind {
             Kind::Ready => match serde_json::from_slice(payload) {
-                Ok(Ready::Loaded(_)) => {
+                Ok(Ready::Loaded(_, walls)) => {
+                    if self.generations == 1 {
+                        self.job.sandbox.judge(&walls)?;
+                    }
                     self.failed_starts = 0;
                     self.workers[index].ready = true;
                     self.workers[index].moved = Instant::now();
@@ -471,6 +489,11 @@ impl Supervisor {
                         && worker.reserved.is_none()
                         && worker.units.len() < UNITS_PER_WORKER
                         && !alone(worker, &self.units)
+                        // All its output waits for its turn to leave. What a dead worker left behind may have to leave
+                        // first, and would wait here for room that only comes then.
+                        && worker.slots_out < self.layout.output_slots
+                        // For the same reason it never queues behind a later unit.
+                        && worker.units.back().is_none_or(|id| self.units.is_before(*id, key))
                 })
                 .min_by_key(|index| self.workers[*index].units.len());
             match free {
@@ -564,7 +587,8 @@ impl Supervisor {
         let worker = &mut self.workers[index];
         if !worker.ready {
             self.failed_starts += 1;
-            if self.failed_starts >= MOST_FAILED_STARTS {
+            let most = if how.starts_with("killed by signal 9 ") { MOST_KILLED_STARTS } else { MOST_FAILED_STARTS };
+            if self.failed_starts >= most {
                 return Err(RunError::Start(format!("it died while loading the code ({how})")));
             }
         }
@@ -581,6 +605,10 @@ impl Supervisor {
         for (place, id) in std::mem::take(&mut worker.units).into_iter().enumerate() {
             let Some(entry) = self.units.get(id) else { continue };
             let (answered, solo) = (entry.answered, entry.solo);
+            // No event can send this signal, or stop the whole process: most likely somebody else did. Only one that
+            // meets it time and again is blamed (the kernel may be short of memory because of it).
+            let from_outside = !out_of_memory && (hung || how.starts_with("killed by signal 9 "));
+            let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
             // Only the unit in hand can have killed it.
             let hint = if unit == id { Some(line.max(answered)) } else { Some(answered) }.filter(|_| place == 0);
             let limits = &self.job.options.limits;
@@ -593,10 +621,10 @@ impl Supervisor {
                         humantime::format_duration(limits.cpu)
                     ),
                 )),
-                () if !(solo && fresh) => None,
+                () if !(solo && fresh) || innocent => None,
                 () if hung => Some(Failure::new(
                     FailureKind::Timeout,
-                    "the event hung its worker process, twice, and could only be stopped with it",
+                    "the event hung its worker process, every time, and could only be stopped with it",
                 )),
                 () if out_of_memory => Some(Failure::new(
                     FailureKind::Memory,

@@ -39,6 +39,8 @@ pub(super) struct Unit {
     pub(super) answered: u64,
     /// Whether it is one line that is to be tried alone in a fresh worker, and why: what became of the worker before.
     pub(super) solo: bool,
+    /// How many workers have died with it in hand since it is alone.
+    pub(super) deaths: u32,
     chunks: VecDeque<Chunk>,
     done: bool,
 }
@@ -71,13 +73,14 @@ impl Units {
         let key = (self.next_batch, 0);
         self.next_batch += 1;
         let chunks = VecDeque::from([Chunk::Blamed { line: Line::Long(long), failure }]);
-        self.by_key.insert(key, Unit { id: u64::MAX, lines: None, answered: 1, solo: false, chunks, done: true });
+        self.by_key
+            .insert(key, Unit { id: u64::MAX, lines: None, answered: 1, solo: false, deaths: 0, chunks, done: true });
     }
 
     fn insert(&mut self, key: Key, lines: Lines, solo: bool) {
         let id = self.next_id;
         self.next_id += 1;
-        let unit = Unit { id, lines: Some(lines), answered: 0, solo, chunks: VecDeque::new(), done: false };
+        let unit = Unit { id, lines: Some(lines), answered: 0, solo, deaths: 0, chunks: VecDeque::new(), done: false };
         self.by_id.insert(id, key);
         self.by_key.insert(key, unit);
         self.todo.insert(key);
@@ -96,6 +99,11 @@ impl Units {
     /// The unit with this number.
     pub(super) fn get(&self, id: u64) -> Option<&Unit> {
         self.by_key.get(self.by_id.get(&id)?)
+    }
+
+    /// Whether the unit with this number leaves before the one at `key`.
+    pub(super) fn is_before(&self, id: u64, key: Key) -> bool {
+        self.by_id.get(&id).is_none_or(|own| *own < key)
     }
 
     /// Books a worker's answer. `false` if it does not fit the unit: then the worker cannot be trusted.
@@ -125,6 +133,7 @@ impl Units {
         let unit = self.by_key.get_mut(&key)?;
         let lines = unit.lines.clone()?;
         let (answered, count) = (unit.answered, lines.count);
+        let deaths = if unit.solo { unit.deaths + 1 } else { 0 };
         if answered == count {
             return None;
         }
@@ -150,6 +159,9 @@ impl Units {
         };
         put(self, answered, suspect, false);
         let alone = put(self, suspect, suspect + 1, true);
+        if let Some(unit) = self.by_key.get_mut(&alone) {
+            unit.deaths = deaths;
+        }
         put(self, suspect + 1, count, false);
         match blame {
             Some(failure) => {

@@ -15,9 +15,10 @@ use std::sync::atomic::Ordering;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::process::{Ready, Start, fd};
+use super::process::{Ready, Setup, Start, fd};
+use super::wall;
 use crate::config::Emit;
-use crate::engine::{self, Engine, Event, Export, LogLine, Rendering, Sink};
+use crate::engine::{self, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, Program, Rendering, Sink};
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::wire::frame::{self, Failed, Kind, Part, Work};
 use crate::wire::lines::FILL;
@@ -30,13 +31,17 @@ const MOST_PENDING: usize = 1 << 20;
 /// The output region, for the watchdog's last note; a worker has one.
 static OUTPUT: OnceLock<Mapping> = OnceLock::new();
 
+/// Something that runs in a worker between its walls and the author's code; see [`main_with`].
+pub type Hook = fn(&Program) -> Result<(), String>;
+
 /// The worker's whole life. Returns its exit code.
 pub fn main() -> u8 {
-    // V8's memory protection keys want the process's first thread, before there is another.
-    engine::initialize(engine::Protection::Keys);
-    // A supervisor that is killed takes its workers with it.
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    match serve() {
+    main_with(|_| Ok(()))
+}
+
+/// The same, with a hook for tests that try the walls from within. What it says is told as an error of loading.
+pub fn main_with(hook: Hook) -> u8 {
+    match serve(hook) {
         Ok(()) => 0,
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
@@ -45,24 +50,36 @@ pub fn main() -> u8 {
     }
 }
 
-fn serve() -> io::Result<()> {
+fn serve(hook: Hook) -> io::Result<()> {
+    let mut walls = wall::first();
     // SAFETY: the supervisor starts workers with exactly these descriptors open; nothing else in this process knows them.
     let (socket, input, output) = unsafe {
         (UnixStream::from_raw_fd(fd::SOCKET), OwnedFd::from_raw_fd(fd::INPUT), OwnedFd::from_raw_fd(fd::OUTPUT))
     };
     let mut payload = Vec::new();
-    let mut reader = io::BufReader::new(socket.try_clone()?);
-    let Some(Kind::Start) = frame::read(&mut reader, &mut payload)? else { return Ok(()) };
-    let start: Start = serde_json::from_slice(&payload)?;
-    let layout = start.layout;
+    // Read without a buffer, so that nothing of the code is here before the walls are.
+    let Some(Kind::Setup) = frame::read(&mut &socket, &mut payload)? else { return Ok(()) };
+    let Setup { layout, heap, jitless } = serde_json::from_slice(&payload)?;
+    // V8's memory protection keys want the process's first thread, before there is another.
+    engine::initialize_with(engine::Protection::Keys, jitless);
+    // Starts the watchdog, if it is not there yet.
+    engine::ticks();
     let input = Mapping::new(&input, layout.input_len(), false)?;
     let output = OUTPUT
         .get_or_init(|| Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large"));
+    wall::last(&mut walls, engine::most_memory(heap), jitless);
+
+    let mut reader = io::BufReader::new(&socket);
+    let Some(Kind::Start) = frame::read(&mut reader, &mut payload)? else { return Ok(()) };
+    let start: Start = serde_json::from_slice(&payload)?;
     let answer = |ready: &Ready| -> io::Result<()> {
         let mut out = Vec::new();
         frame::put(&mut out, Kind::Ready, |out| serde_json::to_writer(out, ready).expect("plain data"));
         (&socket).write_all(&out)
     };
+    if let Err(message) = hook(&start.program) {
+        return answer(&Ready::Failed(LoadError::new(LoadErrorKind::Threw, message)));
+    }
     let engine = match Engine::new(start.program, start.options) {
         Ok(engine) => engine,
         Err(error) => return answer(&Ready::Failed(error)),
@@ -75,7 +92,7 @@ fn serve() -> io::Result<()> {
         // SAFETY: ends the process, whatever it is doing.
         unsafe { libc::_exit(3) }
     });
-    answer(&Ready::Loaded(engine.loaded()))?;
+    answer(&Ready::Loaded(engine.loaded(), walls))?;
     let mut worker = Worker {
         engine,
         reader,
@@ -135,7 +152,7 @@ impl Sink for ShmSink {
 
 struct Worker<'a> {
     engine: Engine,
-    reader: io::BufReader<UnixStream>,
+    reader: io::BufReader<&'a UnixStream>,
     socket: &'a UnixStream,
     input: Mapping,
     output: &'static Mapping,

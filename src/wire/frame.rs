@@ -26,11 +26,13 @@ pub enum Kind {
     Part = 4,
     /// To the worker: the output slot with this number is free again.
     Free = 5,
+    /// To the worker, once and first: how to set itself up, as JSON. No code is in it.
+    Setup = 6,
 }
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free].into_iter().find(|k| *k as u32 == kind)
+        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free, Kind::Setup].into_iter().find(|k| *k as u32 == kind)
     }
 }
 

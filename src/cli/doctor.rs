@@ -1,0 +1,76 @@
+//! `sluicegate doctor`: what holds on this machine. It does not look up what the kernel should be able to do: it starts a
+//! worker, as a run would, and tells what that worker says of its walls.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use crate::engine::{Limits, Options, Program};
+use crate::pool::{self, Sandbox, Wall};
+use crate::verdict::exit;
+
+/// The table, and the exit code: 0 if every wall stands.
+///
+/// # Errors
+/// When no worker can be started.
+pub fn doctor(as_json: bool) -> anyhow::Result<(String, u8)> {
+    let program = Program::new("doctor.js", "export const transformEvent = (event) => event;");
+    let options = Options::default();
+    let (_, walls) = pool::check(&program, &options, Sandbox::default())?;
+    let code = if walls.lacking().is_none() { exit::COMPLETE } else { exit::COULD_NOT_RUN };
+    let facts = facts(&options.limits);
+    let text = if as_json {
+        let facts: serde_json::Map<_, _> =
+            facts.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        format!("{}\n", json!({ "ok": code == exit::COMPLETE, "walls": walls.0, "machine": facts }))
+    } else {
+        table(&walls.0, &facts)
+    };
+    Ok((text, code))
+}
+
+fn table(walls: &[Wall], facts: &[(&str, String)]) -> String {
+    let mut text = String::from("Walls around a worker\n");
+    for wall in walls {
+        let holds = if wall.holds { "holds" } else { "LACKS" };
+        let _ = writeln!(text, "  {:<18} {holds}  {}", wall.name, wall.detail);
+    }
+    text.push_str("\nThis machine\n");
+    for (name, value) in facts {
+        let _ = writeln!(text, "  {name:<18} {value}");
+    }
+    text
+}
+
+fn facts(limits: &Limits) -> Vec<(&'static str, String)> {
+    let uname = rustix::system::uname();
+    let cores = std::thread::available_parallelism().map_or_else(|error| error.to_string(), |cores| cores.to_string());
+    let memory = rustix::system::sysinfo();
+    let memory = memory.totalram as u64 * u64::from(memory.mem_unit);
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    vec![
+        ("sluicegate", env!("CARGO_PKG_VERSION").to_owned()),
+        ("V8", crate::engine::v8_version().to_owned()),
+        (
+            "kernel",
+            format!(
+                "{} {} {}",
+                uname.sysname().to_string_lossy(),
+                uname.release().to_string_lossy(),
+                uname.machine().to_string_lossy()
+            ),
+        ),
+        ("cores", cores),
+        ("memory", format!("{} MiB", memory >> 20)),
+        ("open files", files.map_or("unlimited".to_owned(), |files| files.to_string())),
+        (
+            "default limits",
+            format!(
+                "{} CPU, {} wall, {} MiB heap",
+                humantime::format_duration(limits.cpu),
+                humantime::format_duration(limits.wall),
+                limits.heap >> 20
+            ),
+        ),
+    ]
+}

@@ -1,0 +1,6 @@
+// tries: FinalizationRegistry; verdict: failed exception
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  new FinalizationRegistry(() => { throw new Error('late'); }).register({});
+  return event;
+}

@@ -1,0 +1,6 @@
+// tries: a rejection that nobody handles, hoping that it hits the next event; verdict: ok
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  Promise.reject(new Error('late'));
+  return event;
+}

@@ -1,0 +1,2 @@
+// tries: throwing something whose toString never returns; verdict: load_error
+throw { toString() { for (;;) {} } };

@@ -1,0 +1,7 @@
+// tries: an endless chain that nobody waits for; verdict: failed timeout
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  const go = () => Promise.resolve().then(go);
+  go();
+  return event;
+}

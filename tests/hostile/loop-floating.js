@@ -1,0 +1,6 @@
+// tries: an endless loop in a promise that nobody waits for; verdict: failed timeout
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  Promise.resolve().then(() => { for (;;) {} });
+  return event;
+}

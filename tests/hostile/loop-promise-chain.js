@@ -1,0 +1,6 @@
+// tries: a promise chain that grows for ever; verdict: failed timeout
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  const go = () => Promise.resolve().then(go);
+  return go();
+}

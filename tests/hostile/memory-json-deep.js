@@ -1,0 +1,7 @@
+// tries: nesting a million deep; verdict: failed exception|memory|timeout
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  let o = {};
+  for (let i = 0; i < 1e6; i++) o = { o };
+  return o;
+}

@@ -1,0 +1,5 @@
+// tries: reverse on an object of 2^53 elements; verdict: failed timeout
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  Array.prototype.reverse.call({ length: 2 ** 53 - 1 });
+}

@@ -1,0 +1,7 @@
+// tries: a revoked Proxy as the result; verdict: failed exception|bad_return
+export function transformEvent(event, metadata) {
+  if (!event.hostile) return event;
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}

@@ -1,0 +1,210 @@
+//! Code that has full control of a worker process, and what it cannot do with it.
+//!
+//! This program is both sides: as a supervisor it starts itself as a worker, just as the binary does, and in that worker
+//! a payload of native code runs where the author's code would be read next, behind all walls. The binary itself has no
+//! way to run a payload. Each test is one payload; it answers what the kernel answered.
+
+use std::ffi::CString;
+use std::io;
+use std::process::ExitCode;
+
+use sluicegate::engine::{Options, Program};
+use sluicegate::pool::{self, RunError, Sandbox};
+
+type Payload = fn() -> Result<String, String>;
+
+/// A payload's name, itself, and whether it must work (to see that the others fail for the right reason).
+const TESTS: &[(&str, Payload, bool)] = &[
+    ("memory can be had and the clock be read", ordinary, true),
+    ("a file cannot be opened", open_file, false),
+    ("not even /proc/self can be opened", open_proc, false),
+    ("a file cannot be made in /tmp", make_file, false),
+    (
+        "a socket cannot be made",
+        || call("socket", libc::SYS_socket, &[libc::AF_INET as i64, libc::SOCK_STREAM as i64, 0]),
+        false,
+    ),
+    (
+        "not even a unix socket",
+        || call("socket", libc::SYS_socket, &[libc::AF_UNIX as i64, libc::SOCK_STREAM as i64, 0]),
+        false,
+    ),
+    ("not even a pair of them", socket_pair, false),
+    ("a program cannot be started", start_program, false),
+    ("a process cannot be forked", fork, false),
+    (
+        "a thread cannot be started",
+        || std::thread::Builder::new().spawn(|| ()).map(|_| "started".into()).map_err(errno),
+        false,
+    ),
+    ("the supervisor cannot be signalled", || signal(std::os::unix::process::parent_id() as i32), false),
+    ("no process can be signalled", || signal(-1), false),
+    ("a thread of another process cannot be signalled", signal_thread, false),
+    (
+        "another process cannot be traced",
+        || call("ptrace", libc::SYS_ptrace, &[16, i64::from(std::os::unix::process::parent_id()), 0, 0]),
+        false,
+    ),
+    ("another process's memory cannot be read", read_memory, false),
+    ("there is no environment", environment, false),
+    ("a limit cannot be raised", raise_limit, false),
+    ("the shared memory's file cannot be reached", || call("dup", libc::SYS_dup, &[4]), false),
+    ("what is shared for reading cannot be made writable", reopen_memory, false),
+    ("a user namespace cannot be made", || call("unshare", libc::SYS_unshare, &[libc::CLONE_NEWUSER as i64]), false),
+    ("io_uring cannot be set up", || call("io_uring_setup", libc::SYS_io_uring_setup, &[4, 0]), false),
+    ("the filter cannot be taken back", || call("seccomp", libc::SYS_seccomp, &[0, 0, 0]), false),
+    ("more memory than the limit cannot be had", too_much_memory, false),
+    ("descriptors cannot be sent to the supervisor", send_descriptor, false),
+];
+
+fn errno(error: io::Error) -> String {
+    error.to_string()
+}
+
+fn call(name: &str, number: i64, args: &[i64]) -> Result<String, String> {
+    let arg = |index: usize| args.get(index).copied().unwrap_or(0);
+    // SAFETY: the calls in the table take numbers, or null where they take pointers.
+    let answer = unsafe { libc::syscall(number, arg(0), arg(1), arg(2), arg(3), arg(4), arg(5)) };
+    if answer >= 0 { Ok(format!("{name} gave {answer}")) } else { Err(errno(io::Error::last_os_error())) }
+}
+
+fn ordinary() -> Result<String, String> {
+    let memory = vec![1u8; 100 << 20];
+    let elapsed = std::time::Instant::now().elapsed();
+    Ok(format!("{} bytes, {elapsed:?}", memory.iter().map(|byte| u64::from(*byte)).sum::<u64>()))
+}
+
+fn open_file() -> Result<String, String> {
+    std::fs::read_to_string("/etc/passwd").map_err(errno)
+}
+
+fn open_proc() -> Result<String, String> {
+    std::fs::read_to_string("/proc/self/status").map_err(errno)
+}
+
+fn make_file() -> Result<String, String> {
+    std::fs::write("/tmp/sluicegate-was-here", "x").map(|()| "made".into()).map_err(errno)
+}
+
+fn socket_pair() -> Result<String, String> {
+    std::os::unix::net::UnixStream::pair().map(|_| "made".into()).map_err(errno)
+}
+
+fn start_program() -> Result<String, String> {
+    let path = CString::new("/bin/true").expect("no zero");
+    let argv = [path.as_ptr(), std::ptr::null()];
+    let env = [std::ptr::null()];
+    // SAFETY: a path and two lists that end with null. If it worked, this process would be another program.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    Err(errno(io::Error::last_os_error()))
+}
+
+fn fork() -> Result<String, String> {
+    // SAFETY: a child that came to be ends at once.
+    match unsafe { libc::fork() } {
+        0 => unsafe { libc::_exit(0) },
+        -1 => Err(errno(io::Error::last_os_error())),
+        child => Ok(format!("child {child}")),
+    }
+}
+
+fn signal(process: i32) -> Result<String, String> {
+    // Signal 0: only asks whether it could be sent.
+    call("kill", libc::SYS_kill, &[i64::from(process), 0])
+}
+
+fn signal_thread() -> Result<String, String> {
+    let parent = i64::from(std::os::unix::process::parent_id());
+    call("tgkill", libc::SYS_tgkill, &[parent, parent, 0])
+}
+
+fn read_memory() -> Result<String, String> {
+    call(
+        "process_vm_readv",
+        libc::SYS_process_vm_readv,
+        &[i64::from(std::os::unix::process::parent_id()), 0, 0, 0, 0, 0],
+    )
+}
+
+fn environment() -> Result<String, String> {
+    let all: Vec<_> = std::env::vars_os().collect();
+    if all.is_empty() { Err("the environment is empty".into()) } else { Ok(format!("{all:?}")) }
+}
+
+fn raise_limit() -> Result<String, String> {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a valid limit.
+    match unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) } {
+        0 => Ok("raised".into()),
+        _ => Err(errno(io::Error::last_os_error())),
+    }
+}
+
+fn reopen_memory() -> Result<String, String> {
+    std::fs::OpenOptions::new().write(true).open("/proc/self/fd/4").map(|_| "opened".into()).map_err(errno)
+}
+
+fn too_much_memory() -> Result<String, String> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..64 {
+        let mut one = Vec::new();
+        if let Err(error) = one.try_reserve_exact(256 << 20) {
+            return Err(error.to_string());
+        }
+        all.push(one);
+    }
+    Ok(format!("{} GiB", all.len() / 4))
+}
+
+fn send_descriptor() -> Result<String, String> {
+    // SAFETY: an empty message; what matters is that the call is refused before it is read.
+    let message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    match unsafe { libc::sendmsg(3, &message, 0) } {
+        -1 => Err(errno(io::Error::last_os_error())),
+        sent => Ok(format!("sent {sent}")),
+    }
+}
+
+/// In the worker: runs the payload that the program is named after, and tells what it said.
+fn hook(program: &Program) -> Result<(), String> {
+    let Some((_, payload, _)) = TESTS.iter().find(|(name, ..)| *name == program.name) else { return Ok(()) };
+    Err(match payload() {
+        Ok(done) => format!("DONE {done}"),
+        Err(refused) => format!("REFUSED {refused}"),
+    })
+}
+
+fn main() -> ExitCode {
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if filter.as_deref() == Some("worker") {
+        return ExitCode::from(pool::worker_main_with(hook));
+    }
+    let mut failed = 0;
+    for jitless in [false, true] {
+        for (name, _, works) in TESTS {
+            let title = format!("{name}{}", if jitless { " (jitless)" } else { "" });
+            if filter.as_deref().is_some_and(|filter| !title.contains(filter)) {
+                continue;
+            }
+            let program = Program::new(*name, "export const transformEvent = (event) => event;");
+            let sandbox = Sandbox { jitless, require: true, ..Sandbox::default() };
+            let answer = match pool::check(&program, &Options::default(), sandbox) {
+                Err(RunError::Load(error)) => error.message,
+                Err(error) => error.to_string(),
+                Ok(_) => "the payload did not run".to_owned(),
+            };
+            let good = answer.starts_with(if *works { "DONE" } else { "REFUSED" });
+            failed += u32::from(!good);
+            println!("test {title} ... {} ({answer})", if good { "ok" } else { "FAILED" });
+        }
+    }
+    // And a worker without a payload works behind the same walls.
+    let program = Program::new("none", "export const transformEvent = (event) => event;");
+    let plain = pool::check(&program, &Options::default(), Sandbox { require: true, ..Sandbox::default() });
+    if let Err(error) = plain {
+        println!("test a worker without a payload ... FAILED ({error})");
+        failed += 1;
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
