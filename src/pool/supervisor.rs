@@ -21,7 +21,7 @@ use super::units::{Chunk, Key, Units};
 use super::worker::line_too_long;
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
-use crate::engine::Loaded;
+use crate::engine::{Limits, LoadError, Loaded};
 use crate::verdict::{Failure, FailureKind};
 use crate::wire::frame::{self, Kind, Part, Work};
 use crate::wire::lines::{FILL, Open, Piece, ReadError, Reader, slot_len};
@@ -102,7 +102,11 @@ pub(super) fn check(job: Job) -> Result<Loaded, RunError> {
         let (mut process, mut reader) = Process::spawn(&supervisor.start, &supervisor.layout, &supervisor.input_fd)
             .await
             .map_err(|error| RunError::Start(error.to_string()))?;
-        match read_frame(&mut reader).await {
+        let patience = patience(&supervisor.job.options.limits);
+        let Ok(answer) = tokio::time::timeout(patience, read_frame(&mut reader)).await else {
+            return Err(supervisor.too_slow_to_load());
+        };
+        match answer {
             Some((Kind::Ready, payload)) => match serde_json::from_slice(&payload) {
                 Ok(Ready::Loaded(loaded)) => Ok(loaded),
                 Ok(Ready::Failed(error)) => Err(error.into()),
@@ -111,6 +115,11 @@ pub(super) fn check(job: Job) -> Result<Loaded, RunError> {
             _ => Err(RunError::Start(format!("it died while loading the code ({})", process.end().await))),
         }
     })
+}
+
+/// How long a worker may not move. It keeps the limits itself; this is for one that no longer can.
+fn patience(limits: &Limits) -> Duration {
+    limits.cpu.max(limits.wall) + Duration::from_secs(1)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -243,9 +252,12 @@ impl Supervisor {
     ) -> Result<(), RunError> {
         self.spawn(None).await?;
         // The code is loaded before the first byte is read: a transformation that does not compile consumes nothing.
+        let deadline = tokio::time::Instant::now() + patience(&self.job.options.limits);
         while !self.workers.iter().any(|worker| worker.ready) {
-            if let Some(happening) = happenings.recv().await {
-                self.take(happening).await?;
+            match tokio::time::timeout_at(deadline, happenings.recv()).await {
+                Ok(Some(happening)) => self.take(happening).await?,
+                Ok(None) => {}
+                Err(_) => return Err(self.too_slow_to_load()),
             }
         }
         let stop = self.stop_reader.try_clone()?;
@@ -282,6 +294,11 @@ impl Supervisor {
         }
         self.summary.ended = Ended::Signal(signal);
         self.stop_reading();
+    }
+
+    /// The code is in the middle of something that V8 cannot interrupt.
+    fn too_slow_to_load(&self) -> RunError {
+        LoadError::too_slow(&self.job.program.name, &self.job.options.limits).into()
     }
 
     fn stop_reading(&self) {
@@ -542,9 +559,7 @@ impl Supervisor {
 
     /// Kills workers that do not move although they have work and room for its output.
     fn look_after_workers(&mut self) {
-        let limits = &self.job.options.limits;
-        // The worker keeps the limits itself; this is for one that no longer can.
-        let patience = limits.cpu.max(limits.wall) + Duration::from_secs(1);
+        let patience = patience(&self.job.options.limits);
         for worker in &mut self.workers {
             let events = progress(&worker.process.output).events.load(Ordering::Acquire);
             let waits = worker.units.is_empty() && worker.ready || worker.slots_out == self.layout.output_slots;
