@@ -341,6 +341,7 @@ impl Supervisor {
                 }
             }
             Happening::Written(Written::Closed) => {
+                self.forget_what_has_no_verdict();
                 self.summary.ended = Ended::Closed;
                 self.stopping = true;
                 self.stop_reading();
@@ -454,12 +455,16 @@ impl Supervisor {
     }
 
     fn end_at_failure(&mut self) {
-        let tally = &mut self.summary.tally;
-        // What was read beyond the failure has no verdict, and counts as not read.
-        tally.lines_in = tally.ok + tally.dropped + tally.failures();
+        self.forget_what_has_no_verdict();
         self.summary.ended = Ended::Stopped;
         self.stopping = true;
         self.stop_reading();
+    }
+
+    /// Where a run ends early on purpose: what was read beyond that place counts as not read.
+    fn forget_what_has_no_verdict(&mut self) {
+        let tally = &mut self.summary.tally;
+        tally.lines_in = tally.ok + tally.dropped + tally.failures();
     }
 
     /// Gives units to workers that have room, starting more workers as long as there is work for them.
