@@ -74,7 +74,6 @@ struct Supervisor {
     frame: Vec<u8>,
     read_done: bool,
     read_error: Option<ReadError>,
-    write_error: Option<std::io::Error>,
     generations: u64,
     failed_starts: u32,
     stopping: bool,
@@ -166,7 +165,6 @@ impl Supervisor {
             frame: Vec::new(),
             read_done: false,
             read_error: None,
-            write_error: None,
             generations: 0,
             failed_starts: 0,
             stopping: false,
@@ -234,7 +232,7 @@ impl Supervisor {
         if let Some(error) = self.read_error.take() {
             return Err(error.into());
         }
-        if let Some(error) = self.write_error.take() {
+        if let Some(error) = report.out {
             return Err(RunError::Write { what: "standard output".into(), error });
         }
         match report.failed.pop() {
@@ -346,8 +344,7 @@ impl Supervisor {
                 self.stopping = true;
                 self.stop_reading();
             }
-            Happening::Written(Written::Failed(error)) => {
-                self.write_error = Some(error);
+            Happening::Written(Written::Failed) => {
                 self.stopping = true;
                 self.stop_reading();
             }
