@@ -235,7 +235,8 @@ impl Writer {
         };
         if let Some(file) = self.errors.to.as_mut() {
             let mut buffered = io::BufWriter::with_capacity(256 << 10, file);
-            let written = dead_letter::write_long(&mut buffered, &record, line.reader()).and_then(|()| buffered.flush());
+            let written =
+                dead_letter::write_long(&mut buffered, &record, line.reader()).and_then(|()| buffered.flush());
             let _ = buffered.into_parts();
             match written {
                 Ok(()) => return,

@@ -124,7 +124,8 @@ impl Process {
         let text = String::from_utf8_lossy(&text[..n]).into_owned();
         let lines = || text.lines().map(|line| line.trim_matches(['#', ' '])).filter(|line| !line.is_empty());
         // V8 says many things before it says what it was.
-        let says_why = |line: &&str| ["Fatal JavaScript", "Check failed", "out of memory"].iter().any(|it| line.contains(it));
+        let says_why =
+            |line: &&str| ["Fatal JavaScript", "Check failed", "out of memory"].iter().any(|it| line.contains(it));
         let line = lines().find(says_why).or_else(|| lines().next())?;
         Some(line.chars().take(300).collect())
     }

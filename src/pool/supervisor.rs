@@ -336,6 +336,7 @@ impl Supervisor {
                     self.workers[worker].slots_out -= 1;
                     self.workers[worker].process.send(&out).await;
                     self.frame = out;
+                    self.dispatch().await?;
                 }
             }
             Happening::Written(Written::Closed) => {
@@ -479,6 +480,12 @@ impl Supervisor {
             let alone = |worker: &Worker, units: &Units| {
                 worker.units.front().and_then(|id| units.get(*id)).is_some_and(|unit| unit.solo)
             };
+            // What a dead worker leaves behind stands before what the others have. Output slots are free again when it
+            // is their turn to leave, so a unit must not wait behind a later one, nor for slots that later ones hold.
+            let in_turn = |worker: &Worker| match worker.units.back() {
+                Some(last) => self.units.place(*last).is_none_or(|last| last < key),
+                None => worker.slots_out < self.layout.output_slots,
+            };
             let free = (0..self.workers.len())
                 .filter(|index| {
                     let worker = &self.workers[*index];
@@ -486,6 +493,7 @@ impl Supervisor {
                         && worker.reserved.is_none()
                         && worker.units.len() < UNITS_PER_WORKER
                         && !alone(worker, &self.units)
+                        && in_turn(worker)
                 })
                 .min_by_key(|index| self.workers[*index].units.len());
             match free {
@@ -506,12 +514,8 @@ impl Supervisor {
     async fn give(&mut self, index: usize, key: Key) {
         let Some(unit) = self.units.take(key) else { return };
         let Some(lines) = &unit.lines else { return };
-        let work = Work {
-            unit: unit.id,
-            offset: lines.start as u64,
-            len: lines.len as u64,
-            first_line: lines.first_line,
-        };
+        let work =
+            Work { unit: unit.id, offset: lines.start as u64, len: lines.len as u64, first_line: lines.first_line };
         let mut out = std::mem::take(&mut self.frame);
         out.clear();
         work.put(&mut out);
@@ -617,7 +621,10 @@ impl Supervisor {
                 )),
                 () if out_of_memory => Some(Failure::new(
                     FailureKind::Memory,
-                    format!("the event needed far more than {} MiB of heap: its worker process died", limits.heap >> 20),
+                    format!(
+                        "the event needed far more than {} MiB of heap: its worker process died",
+                        limits.heap >> 20
+                    ),
                 )),
                 () => Some(Failure::new(
                     FailureKind::Crashed,

@@ -98,6 +98,11 @@ impl Units {
         self.by_key.get(self.by_id.get(&id)?)
     }
 
+    /// The place of the unit with this number.
+    pub(super) fn place(&self, id: u64) -> Option<Key> {
+        self.by_id.get(&id).copied()
+    }
+
     /// Books a worker's answer. `false` if it does not fit the unit: then the worker cannot be trusted.
     pub(super) fn answer(&mut self, part: Part, output: &Arc<Mapping>, worker: usize, generation: u64) -> bool {
         let Some(unit) = self.by_id.get(&part.unit).and_then(|key| self.by_key.get_mut(key)) else { return false };

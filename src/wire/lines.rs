@@ -222,8 +222,7 @@ impl Reader {
                 }
                 let room = if filled < FILL { FILL - filled } else { self.slot_len - filled }.min(1 << 20);
                 // SAFETY: as above; the range lies inside the slot.
-                let buffer =
-                    unsafe { std::slice::from_raw_parts_mut(self.memory.at(slot.start + filled, room), room) };
+                let buffer = unsafe { std::slice::from_raw_parts_mut(self.memory.at(slot.start + filled, room), room) };
                 let n = match rustix::io::read(fd, buffer) {
                     Ok(n) => n,
                     Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
