@@ -29,7 +29,7 @@ use self::source::Source;
 use self::stats::{Latency, Spread};
 use self::step::{Measured, Part, Step};
 use crate::engine::{Export, LoadError, Options, Program};
-use crate::pool::{self, RunError};
+use crate::pool::{self, RunError, Sandbox};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -83,8 +83,8 @@ const MEASURED: &str = "sluicegate-bench";
 /// # Errors
 /// When the program does not load, there are no events, or a measurement did not get through.
 pub fn run(plan: &Plan, on_step: &mut OnStep<'_>) -> Result<Report, BenchError> {
-    let export = match pool::check(&plan.program, &plan.options) {
-        Ok(loaded) => loaded.export,
+    let export = match pool::check(&plan.program, &plan.options, Sandbox::default()) {
+        Ok((loaded, _)) => loaded.export,
         Err(RunError::Load(error)) => return Err(Box::new(error).into()),
         Err(error) => return Err(BenchError::Step(error.to_string())),
     };

@@ -19,7 +19,7 @@ use super::stats::Latency;
 use super::usage::{Usage, peak_rss, thread_cpu};
 use crate::config::{Emit, OnError, Target};
 use crate::engine::{Engine, Event, Export, Options, Program, Rendering};
-use crate::pool::{self, Job, Summary};
+use crate::pool::{self, Job, Sandbox, Summary};
 use crate::verdict::Verdict;
 use crate::wire::lines::{FILL, Open, Reader, slot_len};
 use crate::wire::shared;
@@ -231,6 +231,7 @@ fn count(verdicts: &mut [u64; 3], verdict: &Verdict) {
 fn pipeline(step: &Step, workers: usize) -> Result<Measured, BenchError> {
     let run = |inputs: &[&PathBuf]| -> Result<(Summary, f64), BenchError> {
         let job = Job {
+            sandbox: Sandbox::default(),
             program: step.program.clone(),
             options: step.options.clone(),
             workers,

@@ -54,7 +54,9 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
     }
     // Before the first line was read there is nothing to sum up, only an error to tell.
     let nothing = summary.tally.lines_in == 0 && result.is_err();
-    if !nothing && (config.stats_json || !config.quiet) {
+    // A reader that has seen enough wants to hear no more.
+    let quiet = config.quiet || summary.ended == Ended::Closed;
+    if !nothing && (config.stats_json || !quiet) {
         let text = if config.stats_json { stats(&summary) } else { line(&summary) };
         // A summary that nobody can read any more is no reason to fail.
         let _ = writeln!(std::io::stderr().lock(), "{text}");

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::Limits;
 use crate::verdict::Position;
 
 /// A program that could not be loaded.
@@ -55,6 +56,13 @@ impl LoadError {
             stack: None,
             help: None,
         }
+    }
+
+    /// Code that was stopped while it was loading.
+    pub(crate) fn too_slow(program: &str, limits: &Limits) -> Self {
+        let limit = humantime::format_duration(limits.loading());
+        Self::new(LoadErrorKind::Limit, format!("{program} did not finish loading within {limit}"))
+            .help("move the work from the top level of the module into the function, or raise --cpu-limit")
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {

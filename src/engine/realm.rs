@@ -77,12 +77,7 @@ impl Realm {
         // Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
         if !in_time {
             discard(isolate);
-            let limit = humantime::format_duration(limits.loading());
-            return Err(LoadError::new(
-                LoadErrorKind::Limit,
-                format!("{} did not finish loading within {limit}", program.name),
-            )
-            .help("move the work from the top level of the module into the function, or raise --cpu-limit"));
+            return Err(LoadError::too_slow(&program.name, limits));
         }
         match loaded {
             Ok(loaded) => {

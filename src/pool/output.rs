@@ -18,8 +18,8 @@ pub(super) enum Written {
     Free { worker: usize, generation: u64, slot: u32 },
     /// Whoever reads standard output went away.
     Closed,
-    /// Standard output cannot be written.
-    Failed(io::Error),
+    /// Standard output cannot be written; the report says why.
+    Failed,
 }
 
 /// How to write.
@@ -37,6 +37,8 @@ pub(super) struct Config {
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) bytes_out: u64,
+    /// Why standard output could not be written to its end, unless its reader went away.
+    pub(super) out: Option<io::Error>,
     /// Side streams that could not be written, once each.
     pub(super) failed: Vec<(String, io::Error)>,
 }
@@ -130,8 +132,12 @@ impl Writer {
                 && !self.closed
             {
                 self.closed = true;
-                let gone = error.kind() == io::ErrorKind::BrokenPipe;
-                tell(if gone { Written::Closed } else { Written::Failed(error) });
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    tell(Written::Closed);
+                } else {
+                    self.report.out = Some(error);
+                    tell(Written::Failed);
+                }
             }
             drop(chunk);
             if let Some(free) = slot {

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream as StdStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -87,6 +87,8 @@ impl Process {
         command
             .arg("worker")
             .env_clear()
+            // Ctrl-C in a terminal is for the supervisor, which lets its workers finish what they have.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr.try_clone()?)
@@ -131,7 +133,11 @@ impl Process {
         let mut text = vec![0; len as usize];
         let n = self.stderr.read_at(&mut text, 0).ok()?;
         let text = String::from_utf8_lossy(&text[..n]).into_owned();
-        let line = text.lines().map(|line| line.trim_matches(['#', ' '])).find(|line| !line.is_empty())?;
+        let lines = || text.lines().map(|line| line.trim_matches(['#', ' '])).filter(|line| !line.is_empty());
+        // V8 says many things before it says what it was.
+        let says_why =
+            |line: &&str| ["Fatal JavaScript", "Check failed", "out of memory"].iter().any(|it| line.contains(it));
+        let line = lines().find(says_why).or_else(|| lines().next())?;
         Some(line.chars().take(300).collect())
     }
 }
@@ -140,7 +146,8 @@ fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => {
             let name = rustix::process::Signal::from_named_raw(signal).map(|signal| format!("{signal:?}"));
-            format!("killed by signal {signal}{}", name.map(|name| format!(" ({name})")).unwrap_or_default())
+            let name = name.map(|name| format!(" ({})", name.trim_matches('"').replace("Signal::", "SIG")));
+            format!("killed by signal {signal}{}", name.unwrap_or_default())
         }
         (_, Some(code)) => format!("ended with code {code}"),
         _ => "ended".to_owned(),

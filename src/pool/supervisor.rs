@@ -22,7 +22,7 @@ use super::wall::Walls;
 use super::worker::line_too_long;
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
-use crate::engine::Loaded;
+use crate::engine::{Limits, LoadError, Loaded};
 use crate::verdict::{Failure, FailureKind};
 use crate::wire::frame::{self, Kind, Part, Work};
 use crate::wire::lines::{FILL, Open, Piece, ReadError, Reader, slot_len};
@@ -81,7 +81,6 @@ struct Supervisor {
     frame: Vec<u8>,
     read_done: bool,
     read_error: Option<ReadError>,
-    write_error: Option<std::io::Error>,
     generations: u64,
     failed_starts: u32,
     stopping: bool,
@@ -109,7 +108,11 @@ pub(super) fn check(job: Job) -> Result<(Loaded, Walls), RunError> {
         let (mut process, mut reader) = Process::spawn(&supervisor.start, &supervisor.layout, &supervisor.input_fd)
             .await
             .map_err(|error| RunError::Start(error.to_string()))?;
-        match read_frame(&mut reader).await {
+        let patience = patience(&supervisor.job.options.limits);
+        let Ok(answer) = tokio::time::timeout(patience, read_frame(&mut reader)).await else {
+            return Err(supervisor.too_slow_to_load());
+        };
+        match answer {
             Some((Kind::Ready, payload)) => match serde_json::from_slice(&payload) {
                 Ok(Ready::Loaded(loaded, walls)) => {
                     supervisor.job.sandbox.judge(&walls)?;
@@ -121,6 +124,11 @@ pub(super) fn check(job: Job) -> Result<(Loaded, Walls), RunError> {
             _ => Err(RunError::Start(format!("it died while loading the code ({})", process.end().await))),
         }
     })
+}
+
+/// How long a worker may not move. It keeps the limits itself; this is for one that no longer can.
+fn patience(limits: &Limits) -> Duration {
+    limits.cpu.max(limits.wall) + Duration::from_secs(1)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -168,7 +176,6 @@ impl Supervisor {
             frame: Vec::new(),
             read_done: false,
             read_error: None,
-            write_error: None,
             generations: 0,
             failed_starts: 0,
             stopping: false,
@@ -236,7 +243,7 @@ impl Supervisor {
         if let Some(error) = self.read_error.take() {
             return Err(error.into());
         }
-        if let Some(error) = self.write_error.take() {
+        if let Some(error) = report.out {
             return Err(RunError::Write { what: "standard output".into(), error });
         }
         match report.failed.pop() {
@@ -254,9 +261,12 @@ impl Supervisor {
     ) -> Result<(), RunError> {
         self.spawn(None).await?;
         // The code is loaded before the first byte is read: a transformation that does not compile consumes nothing.
+        let deadline = tokio::time::Instant::now() + patience(&self.job.options.limits);
         while !self.workers.iter().any(|worker| worker.ready) {
-            if let Some(happening) = happenings.recv().await {
-                self.take(happening).await?;
+            match tokio::time::timeout_at(deadline, happenings.recv()).await {
+                Ok(Some(happening)) => self.take(happening).await?,
+                Ok(None) => {}
+                Err(_) => return Err(self.too_slow_to_load()),
             }
         }
         let stop = self.stop_reader.try_clone()?;
@@ -295,6 +305,11 @@ impl Supervisor {
         self.stop_reading();
     }
 
+    /// The code is in the middle of something that V8 cannot interrupt.
+    fn too_slow_to_load(&self) -> RunError {
+        LoadError::too_slow(&self.job.program.name, &self.job.options.limits).into()
+    }
+
     fn stop_reading(&self) {
         let _ = rustix::io::write(&self.stop_reader, &1u64.to_ne_bytes());
     }
@@ -329,22 +344,19 @@ impl Supervisor {
                     let mut out = std::mem::take(&mut self.frame);
                     out.clear();
                     frame::put(&mut out, Kind::Free, |out| out.extend_from_slice(&slot.to_le_bytes()));
-                    let was_full = self.workers[worker].slots_out == self.layout.output_slots;
                     self.workers[worker].slots_out -= 1;
                     self.workers[worker].process.send(&out).await;
                     self.frame = out;
-                    if was_full {
-                        self.dispatch().await?;
-                    }
+                    self.dispatch().await?;
                 }
             }
             Happening::Written(Written::Closed) => {
+                self.forget_what_has_no_verdict();
                 self.summary.ended = Ended::Closed;
                 self.stopping = true;
                 self.stop_reading();
             }
-            Happening::Written(Written::Failed(error)) => {
-                self.write_error = Some(error);
+            Happening::Written(Written::Failed) => {
                 self.stopping = true;
                 self.stop_reading();
             }
@@ -459,12 +471,16 @@ impl Supervisor {
     }
 
     fn end_at_failure(&mut self) {
-        let tally = &mut self.summary.tally;
-        // What was read beyond the failure has no verdict, and counts as not read.
-        tally.lines_in = tally.ok + tally.dropped + tally.failures();
+        self.forget_what_has_no_verdict();
         self.summary.ended = Ended::Stopped;
         self.stopping = true;
         self.stop_reading();
+    }
+
+    /// Where a run ends early on purpose: what was read beyond that place counts as not read.
+    fn forget_what_has_no_verdict(&mut self) {
+        let tally = &mut self.summary.tally;
+        tally.lines_in = tally.ok + tally.dropped + tally.failures();
     }
 
     /// Gives units to workers that have room, starting more workers as long as there is work for them.
@@ -482,6 +498,12 @@ impl Supervisor {
             let alone = |worker: &Worker, units: &Units| {
                 worker.units.front().and_then(|id| units.get(*id)).is_some_and(|unit| unit.solo)
             };
+            // What a dead worker leaves behind stands before what the others have. Output slots are free again when it
+            // is their turn to leave, so a unit must not wait behind a later one, nor for slots that later ones hold.
+            let in_turn = |worker: &Worker| {
+                let last = worker.units.back().and_then(|id| self.units.place(*id));
+                worker.slots_out < self.layout.output_slots && last.is_none_or(|last| last < key)
+            };
             let free = (0..self.workers.len())
                 .filter(|index| {
                     let worker = &self.workers[*index];
@@ -489,11 +511,7 @@ impl Supervisor {
                         && worker.reserved.is_none()
                         && worker.units.len() < UNITS_PER_WORKER
                         && !alone(worker, &self.units)
-                        // All its output waits for its turn to leave. What a dead worker left behind may have to leave
-                        // first, and would wait here for room that only comes then.
-                        && worker.slots_out < self.layout.output_slots
-                        // For the same reason it never queues behind a later unit.
-                        && worker.units.back().is_none_or(|id| self.units.is_before(*id, key))
+                        && in_turn(worker)
                 })
                 .min_by_key(|index| self.workers[*index].units.len());
             match free {
@@ -565,9 +583,7 @@ impl Supervisor {
 
     /// Kills workers that do not move although they have work and room for its output.
     fn look_after_workers(&mut self) {
-        let limits = &self.job.options.limits;
-        // The worker keeps the limits itself; this is for one that no longer can.
-        let patience = limits.cpu.max(limits.wall) + Duration::from_secs(1);
+        let patience = patience(&self.job.options.limits);
         for worker in &mut self.workers {
             let events = progress(&worker.process.output).events.load(Ordering::Acquire);
             let waits = worker.units.is_empty() && worker.ready || worker.slots_out == self.layout.output_slots;

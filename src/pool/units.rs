@@ -101,9 +101,9 @@ impl Units {
         self.by_key.get(self.by_id.get(&id)?)
     }
 
-    /// Whether the unit with this number leaves before the one at `key`.
-    pub(super) fn is_before(&self, id: u64, key: Key) -> bool {
-        self.by_id.get(&id).is_none_or(|own| *own < key)
+    /// The place of the unit with this number.
+    pub(super) fn place(&self, id: u64) -> Option<Key> {
+        self.by_id.get(&id).copied()
     }
 
     /// Books a worker's answer. `false` if it does not fit the unit: then the worker cannot be trusted.

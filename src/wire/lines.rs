@@ -105,6 +105,8 @@ pub struct Long {
     pub offset: u64,
     /// Which input, from 0.
     pub input: usize,
+    /// Each holds a file open, and perhaps a temporary one on the disk: no more of them may be under way than slots.
+    _permit: Arc<Slot>,
 }
 
 impl Long {
@@ -204,12 +206,19 @@ impl Reader {
             // SAFETY: the slot is ours alone until it is sent, and `carry` is shorter than a slot.
             unsafe { std::ptr::copy_nonoverlapping(self.carry.as_ptr(), self.memory.at(slot.start, filled), filled) };
             let mut searched = filled;
-            let mut last_end = None;
+            // What was read together with the end of a long line may hold whole lines already.
+            let mut last_end = memchr::memrchr(b'\n', &self.carry).map(|i| i + 1);
             let mut eof = false;
-            while !eof {
-                match self.wait(fd)? {
-                    Ready::Stop => return Ok(false),
-                    Ready::Input => {}
+            let mut stopped = false;
+            let may_leave = |filled, last_end: Option<usize>| last_end.is_some() && filled >= FILL;
+            while !eof
+                && filled < self.slot_len
+                && !may_leave(filled, last_end)
+                && (last_end.is_none() || self.more_now(fd)?)
+            {
+                if let Ready::Stop = self.wait(fd)? {
+                    stopped = true;
+                    break;
                 }
                 let room = if filled < FILL { FILL - filled } else { self.slot_len - filled }.min(1 << 20);
                 // SAFETY: as above; the range lies inside the slot.
@@ -225,9 +234,6 @@ impl Reader {
                 let bytes = self.bytes(&slot, 0, filled);
                 last_end = memchr::memrchr(b'\n', &bytes[searched..]).map(|i| searched + i + 1).or(last_end);
                 searched = filled;
-                if filled == self.slot_len || (last_end.is_some() && (filled >= FILL || !self.more_now(fd)?)) {
-                    break;
-                }
             }
             let bytes = self.bytes(&slot, 0, filled);
             let mut start = 0;
@@ -239,9 +245,7 @@ impl Reader {
             first = false;
             let end = if eof { filled } else { last_end.unwrap_or(0).max(start) };
             if end == start && filled == self.slot_len {
-                let head = self.bytes(&slot, start, filled).to_vec();
-                drop(slot);
-                let done = self.long(open, seekable, &mut at, head, &mut place, send)?;
+                let done = self.long(open, seekable, &mut at, (slot, start), &mut place, send)?;
                 if !done {
                     return Ok(false);
                 }
@@ -253,8 +257,8 @@ impl Reader {
             if !self.send(slot, start, end, &mut place, send) {
                 return Ok(false);
             }
-            if eof {
-                return Ok(true);
+            if eof || stopped {
+                return Ok(eof);
             }
         }
     }
@@ -309,17 +313,19 @@ impl Reader {
         open: &Open,
         seekable: bool,
         at: &mut u64,
-        head: Vec<u8>,
+        (slot, from): (Slot, usize),
         place: &mut Place,
         send: &mut dyn FnMut(Piece) -> bool,
     ) -> io::Result<bool> {
         let fd = open.file.as_fd();
         let mut spool = if seekable { None } else { Some(tempfile::tempfile()?) };
+        let head = self.bytes(&slot, from, self.slot_len);
         let mut len = head.len() as u64;
         if let Some(spool) = spool.as_mut() {
-            spool.write_all(&head)?;
+            spool.write_all(head)?;
         }
-        drop(head);
+        // From here on the slot holds nothing; it is kept as this line's permit to be under way.
+        self.memory.release(slot.start, self.slot_len);
         let mut buffer = vec![0; FILL];
         let rest = loop {
             if let Ready::Stop = self.wait(fd)? {
@@ -347,8 +353,15 @@ impl Reader {
             Some(spool) => (spool, 0),
             None => (open.file.try_clone()?, place.offset),
         };
-        let long =
-            Long { source: Arc::new(source), start, len, line: place.line, offset: place.offset, input: place.input };
+        let long = Long {
+            source: Arc::new(source),
+            start,
+            len,
+            line: place.line,
+            offset: place.offset,
+            input: place.input,
+            _permit: Arc::new(slot),
+        };
         place.line += 1;
         place.offset += len + 1;
         self.carry = rest;
@@ -461,6 +474,38 @@ mod tests {
         let found = pieces(vec![b"\xEF\xBB\xBF{}\n\xEF\xBB\xBF{}\n".to_vec()], 100);
         assert_eq!(found[0], (b"{}\n".to_vec(), 1, 3, false));
         assert_eq!(found[1].0, b"\xEF\xBB\xBF{}\n");
+    }
+
+    #[test]
+    fn a_short_line_between_two_long_ones_is_a_line_of_its_own() {
+        let long = vec![b'x'; slot_len(100) + 1000];
+        let input = [long.as_slice(), b"\n{}\n", &long, b"\n"].concat();
+        let found = pieces(vec![input], 100);
+        let lens: Vec<_> = found.iter().map(|(bytes, line, ..)| (*line, bytes.len())).collect();
+        assert_eq!(lens, [(1, long.len()), (2, 3), (3, long.len())]);
+    }
+
+    #[test]
+    fn whole_lines_that_were_read_before_the_stop_are_sent() {
+        let slot = slot_len(100);
+        let (_fd, memory) = shared::create("test", slot * 2, true).unwrap();
+        let stop = eventfd(0, EventfdFlags::empty()).unwrap();
+        let reader = Reader::new(Arc::new(memory), slot, 2, stop.try_clone().unwrap());
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![b'x'; slot + 1000]).unwrap();
+        file.write_all(b"\n{}\n{\"torn").unwrap();
+        file.rewind().unwrap();
+        let mut lines = Vec::new();
+        // The long line comes first; the next one is read together with its end, and then comes the stop.
+        let send = &mut |piece| {
+            match piece {
+                Piece::Long(_) => drop(rustix::io::write(&stop, &1u64.to_ne_bytes()).unwrap()),
+                Piece::Lines(found) => lines.push(found.bytes().to_vec()),
+            }
+            true
+        };
+        reader.run(vec![Open { name: "test".into(), file }], send).unwrap();
+        assert_eq!(lines, [b"{}\n"]);
     }
 
     #[test]
