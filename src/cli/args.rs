@@ -99,6 +99,10 @@ pub enum Command {
     ///
     /// To read it at once: sluicegate man | man -l -
     Man,
+    /// Write the TypeScript declarations of everything that a transformation and its tests can call.
+    ///
+    /// sluicegate types > sluicegate.d.ts makes them known to every editor that finds the file in the project.
+    Types,
     /// A worker process, started by the others. It speaks a protocol of its own over its standard streams.
     #[command(hide = true)]
     Worker,
@@ -108,7 +112,7 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
 pub struct RunArgs {
-    /// The transformation, a JavaScript module that exports transformEvent or transformBatch.
+    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
     pub transformation: PathBuf,
     /// Files of events, one JSON object a line, read one after the other; `-` is standard input
     /// [default: standard input].
@@ -146,7 +150,7 @@ impl RunArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
 pub struct CheckArgs {
-    /// The transformation, a JavaScript module that exports transformEvent or transformBatch.
+    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
     pub transformation: PathBuf,
     /// Say the same as one JSON object on standard output [default: for people].
     #[arg(long)]

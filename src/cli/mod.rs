@@ -80,6 +80,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         }
         Command::Completions { shell } => print(&pages::completions(shell)),
         Command::Man => print(&pages::man()?),
+        Command::Types => print(crate::engine::DECLARATIONS.as_bytes()),
         Command::Worker => run::worker(),
     }
 }

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 
 use super::diagnostic::Diagnostic;
 use super::values::Library;
-use crate::engine::{Program, handle_of};
+use crate::engine::{Program, handle_of, is_typescript, strip_types};
 
 /// Which files make up a program.
 #[derive(Clone, Debug, Default)]
@@ -133,11 +133,13 @@ fn is_version(stem: &str) -> bool {
     stem.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The name of a JavaScript file without its extension; `None` for anything else, hidden files included.
-fn module_stem(path: &Path) -> Option<String> {
+/// The name of a module's file without its extension; `None` for anything else: hidden files, declarations and tests
+/// included.
+pub(crate) fn module_stem(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    let stem = name.strip_suffix(".js").or_else(|| name.strip_suffix(".mjs"))?;
-    if stem.is_empty() || stem.starts_with('.') { None } else { Some(stem.to_owned()) }
+    let stem = [".js", ".mjs", ".ts", ".mts"].iter().find_map(|extension| name.strip_suffix(extension))?;
+    let is_module = !stem.is_empty() && !stem.starts_with('.') && !stem.ends_with(".test") && !stem.ends_with(".d");
+    is_module.then(|| stem.to_owned())
 }
 
 fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
@@ -161,13 +163,24 @@ fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read_module(path: &Path, what: &str) -> Result<String> {
+/// A module as V8 is to see it: TypeScript without its types.
+pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if matches!(extension, "ts" | "mts" | "cts" | "tsx") {
-        return Err(Diagnostic::new(format!("cannot use {what} {}: TypeScript is not supported yet", path.display()))
-            .help("compile it to JavaScript first, e.g. with tsc or esbuild, and name the .js file"));
+    if matches!(extension, "cts" | "tsx" | "cjs" | "jsx") {
+        return Err(Diagnostic::new(format!("cannot use {what} {}: .{extension} is not supported", path.display()))
+            .help("name an ES module: .js, .mjs, .ts or .mts"));
     }
-    read_text(path, what)
+    let text = read_text(path, what)?;
+    if !is_typescript(path) {
+        return Ok(text);
+    }
+    strip_types(&text).map_err(|error| {
+        let diagnostic = Diagnostic::new(error.message).at(path.display().to_string(), &text, error.range);
+        match error.help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    })
 }
 
 /// A text file, without a byte order mark.
@@ -348,7 +361,9 @@ mod tests {
     fn each_mistake_says_what_to_do() {
         let dir = folder(&[
             ("t.js", b"export function transformEvent(e) { return e; }"),
-            ("t.ts", b""),
+            ("t.cts", b""),
+            ("enum.ts", b"type A = string;\nexport enum Color { Red }\n"),
+            ("syntax.ts", b"let a: string = ;\n"),
             ("latin1.js", b"// one\n// caf\xe9\n"),
             ("both/js-lib.js", b"1"),
             ("both/jsLib.js", b"2"),
@@ -367,7 +382,9 @@ mod tests {
             ("a folder as transformation", with("both")),
             ("a file as folder", with("t.js/x.js")),
             ("a file without end", Sources { transformation: "/dev/zero".into(), ..Sources::default() }),
-            ("TypeScript", with("t.ts")),
+            ("CommonJS in TypeScript", with("t.cts")),
+            ("an enum", with("enum.ts")),
+            ("a syntax error in TypeScript", with("syntax.ts")),
             ("not UTF-8", with("latin1.js")),
             ("no such library folder", Sources { library_dirs: vec![at("nowhere")], ..ok() }),
             ("a file as library folder", Sources { library_dirs: vec![at("t.js")], ..ok() }),

@@ -34,6 +34,7 @@ mod program;
 mod realm;
 mod sink;
 mod transform;
+mod typescript;
 mod watchdog;
 
 use std::marker::PhantomData;
@@ -46,6 +47,7 @@ pub use program::{Program, SHIPPED_LIBRARIES, handle_of, nearest};
 use realm::Realm;
 use serde::{Deserialize, Serialize};
 pub use sink::Sink;
+pub use typescript::{DECLARATIONS, TypeScriptError, is_typescript, strip as strip_types};
 pub use watchdog::ticks;
 use watchdog::Watch;
 
