@@ -18,9 +18,10 @@
 //! - [`engine`]: one isolate; source in, verdicts out. The crate's public face for a program that embeds it.
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
 //! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
+//! - [`suite`]: unit tests of transformations: found, run in workers of their own, reported.
 //! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
 //!
-//! Arrows go down only: cli → pool → engine and wire → verdict. `js/runtime` is what lives inside the isolate, `js/lib`
+//! Arrows go down only: cli → suite → engine, cli → pool → engine and wire → verdict. `js/runtime` is what lives inside the isolate, `js/lib`
 //! what is shipped to authors.
 //!
 //! # One event's way
@@ -43,6 +44,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod pool;
+pub mod suite;
 pub mod verdict;
 pub mod wire;
 

@@ -2,12 +2,15 @@
 //! [`crate::cli::config`]; nothing outside `cli` sees these types.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::settings::{
-    DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, Settings,
+    DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, Settings, words,
 };
+use super::values;
+use crate::config::Reporter;
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -32,6 +35,19 @@ Examples:
   sluicegate check orders.js -L lib --json
 
 Exit codes: 0 it loads, 2 it does not.
+";
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  sluicegate test                                  every test below the current folder
+  sluicegate test orders.test.js --filter refund
+  sluicegate test -L lib --reporter junit > junit.xml
+  sluicegate test --update                         writes snapshots anew
+
+Exit codes:
+  0  every test holds
+  1  a test failed
+  2  no test was found, or a test file could not be loaded, or could not run at all
 ";
 
 const EXAMPLES: &str = "\
@@ -88,6 +104,13 @@ pub enum Command {
     /// Load a transformation, and say what it exports or why it does not load.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Box<CheckArgs>),
+    /// Run the tests of transformations and libraries, in the engine that runs them in production.
+    ///
+    /// Tests are files called *.test.js or *.test.ts beside the code, cases called *.case.json, and RudderStack's YAML
+    /// and meta.json as they stand. orders.test.js is about orders.js; its transform(event) runs the transformation with
+    /// the sandbox and the limits of `run`.
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(Box<TestArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -106,6 +129,9 @@ pub enum Command {
     /// A worker process, started by the others. It speaks a protocol of its own over its standard streams.
     #[command(hide = true)]
     Worker,
+    /// A worker process of `test`.
+    #[command(hide = true)]
+    SuiteWorker,
 }
 
 /// `run`.
@@ -176,6 +202,57 @@ impl CheckArgs {
     }
 }
 
+/// `test`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct TestArgs {
+    /// Test files, or folders to look for them in [default: the current folder].
+    pub paths: Vec<PathBuf>,
+    /// Only tests whose name matches this regular expression [default: all].
+    #[arg(short = 't', long, value_name = "PATTERN")]
+    pub filter: Option<String>,
+    /// Write snapshots that differ anew; refused where CI is set [default: a difference is a failure].
+    #[arg(short = 'u', long)]
+    pub update: bool,
+    /// End at the first failure [default: all tests are run].
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// List the tests, without running them [default: they are run].
+    #[arg(long)]
+    pub list: bool,
+    /// How results are written to standard output [default: pretty].
+    #[arg(long, value_name = "FORM", value_parser = words::<Reporter>())]
+    pub reporter: Option<Reporter>,
+    /// The seed of Math.random() in transformations whose test gives none [default: none].
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u32>,
+    /// What one test may take [default: 5s].
+    #[arg(long, value_name = "TIME", value_parser = values::limit)]
+    pub test_timeout: Option<Duration>,
+    /// How many worker processes, 0 for one per core [default: 0].
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<usize>,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+impl TestArgs {
+    /// What the flags say.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -190,7 +267,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check"] {
+        for name in ["run", "check", "test"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| arg.get_id() != "transformation" && arg.get_id() != "help")
             {

@@ -20,6 +20,8 @@ pub mod program;
 pub mod report;
 pub mod run;
 pub mod settings;
+pub mod test;
+mod test_report;
 pub mod values;
 
 use std::ffi::OsString;
@@ -58,6 +60,7 @@ fn flags(cli: &Cli) -> Settings {
     match &cli.command {
         Command::Run(args) => args.settings(&cli.global),
         Command::Check(args) => args.settings(&cli.global),
+        Command::Test(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -78,6 +81,8 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             }
             Ok(outcome.code)
         }
+        Command::Test(args) => test::test(&args, &cli.global, *voice),
+        Command::SuiteWorker => Ok(crate::suite::worker_main()),
         Command::Completions { shell } => print(&pages::completions(shell)),
         Command::Man => print(&pages::man()?),
         Command::Types => print(crate::engine::DECLARATIONS.as_bytes()),

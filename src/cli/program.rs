@@ -51,6 +51,26 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// When a file is not there, not readable or not what it should be; the error names it and says what to do.
 pub fn read(sources: &Sources) -> Result<Loaded> {
     let code = read_module(&sources.transformation, "the transformation")?;
+    let (libraries, paths) = read_libraries(sources)?;
+    let program = Program {
+        name: sources.transformation.display().to_string(),
+        code,
+        libraries,
+        credentials: sources.credentials.as_deref().map(read_credentials).transpose()?.unwrap_or_default(),
+        metadata: sources.metadata.as_deref().map(read_metadata).transpose()?,
+        ..Program::default()
+    };
+    Ok(Loaded { program, paths })
+}
+
+/// Libraries by handle: their texts, and their files.
+type Libraries = (BTreeMap<String, String>, BTreeMap<String, PathBuf>);
+
+/// Reads the libraries alone.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_libraries(sources: &Sources) -> Result<Libraries> {
     let mut paths = BTreeMap::new();
     for dir in &sources.library_dirs {
         for (handle, path) in list(dir, &sources.transformation)? {
@@ -72,14 +92,7 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
         texts.insert(path, text.clone());
         libraries.insert(handle.clone(), text);
     }
-    let program = Program {
-        name: sources.transformation.display().to_string(),
-        code,
-        libraries,
-        credentials: sources.credentials.as_deref().map(read_credentials).transpose()?.unwrap_or_default(),
-        metadata: sources.metadata.as_deref().map(read_metadata).transpose()?,
-    };
-    Ok(Loaded { program, paths })
+    Ok((libraries, paths))
 }
 
 fn offer(paths: &mut BTreeMap<String, PathBuf>, handle: String, path: PathBuf) -> Result<()> {

@@ -67,7 +67,7 @@ macro_rules! settings {
 }
 
 /// A parser for clap that knows the words, for `--help` and the completions.
-fn words<T: Choice>() -> impl TypedValueParser<Value = T> {
+pub(super) fn words<T: Choice>() -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(T::WORDS).try_map(|word| values::word::<T>(&word))
 }
 
