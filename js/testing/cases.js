@@ -24,7 +24,7 @@
       if (!matches) found.push({ path: 'message', expected: JSON.stringify(message), actual: JSON.stringify(failure.message) });
       if (found.length > 0) refuse(`the event failed otherwise: ${verdictText(failure)}`, found, failure);
     } else {
-      if (failure !== undefined) refuse(`the event did not pass: ${verdictText(failure)}`, [], failure);
+      if (failure !== undefined) refuse(verdictText(failure).replace('it', 'the event'), [], failure);
       const out = verdicts.flatMap((verdict) => verdict.events);
       if (expect.events !== undefined) {
         const found = equality.differences(expect.events, out, 'equal', ['events']);

@@ -43,7 +43,7 @@ impl Pretty {
             return String::new();
         }
         let (sign, code) = if totals.good() { ("✓", "32") } else { ("✗", "31") };
-        let millis: f64 = file.tests.iter().map(|test| test.millis).sum();
+        let millis = file.tests.iter().fold(0.0, |sum, test| sum + test.millis);
         let mut out = format!("{} {} ({}", self.paint(code, sign), visible(&file.file), count(&totals));
         out.push_str(&format!(", {millis:.0} ms)\n"));
         if let Some(error) = &file.load_error {
