@@ -217,6 +217,12 @@ pub struct TestArgs {
     /// End at the first failure [default: all tests are run].
     #[arg(long)]
     pub fail_fast: bool,
+    /// Write a first test for a transformation, from sample events, and run nothing [default: tests are run].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "watch", "list"])]
+    pub init: Option<PathBuf>,
+    /// Stay, and run again what a change of a file touches [default: run once].
+    #[arg(short = 'w', long, conflicts_with = "list")]
+    pub watch: bool,
     /// List the tests, without running them [default: they are run].
     #[arg(long)]
     pub list: bool,
@@ -226,7 +232,7 @@ pub struct TestArgs {
     /// The seed of Math.random() in transformations whose test gives none [default: none].
     #[arg(long, value_name = "N")]
     pub seed: Option<u32>,
-    /// What one test may take [default: 5s].
+    /// What one test may take, of CPU time, its transformation included [default: 5s].
     #[arg(long, value_name = "TIME", value_parser = values::limit)]
     pub test_timeout: Option<Duration>,
     /// How many worker processes, 0 for one per core [default: 0].

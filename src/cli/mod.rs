@@ -21,8 +21,10 @@ pub mod report;
 pub mod run;
 pub mod settings;
 pub mod test;
+mod test_init;
 mod test_report;
 pub mod values;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

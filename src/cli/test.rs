@@ -13,7 +13,9 @@ use super::layers::Surroundings;
 use super::program::{self, Loaded, Sources as Files, plain};
 use super::report::Voice;
 use super::settings::Settings;
+use super::test_init::init;
 use super::test_report::Pretty;
+use super::watch::Watched;
 use crate::config::Reporter;
 use crate::engine::harness::Module;
 use crate::engine::{LoadError, LoadErrorKind, Options, Program};
@@ -28,16 +30,38 @@ use crate::verdict::{Position, exit};
 /// # Errors
 /// When they could not be run.
 pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8> {
+    if let Some(transformation) = &args.init {
+        return super::print(init(transformation)?.as_bytes());
+    }
     let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     if args.update && ci {
         return Err(Diagnostic::new("--update is refused where CI is set: snapshots are looked at before they change")
             .help("run `sluicegate test --update` on your own machine, read the difference, and commit it")
             .into());
     }
+    let paths = if args.paths.is_empty() { vec![PathBuf::from(".")] } else { args.paths.clone() };
+    if !args.watch {
+        return once(args, global, voice, &paths, ci);
+    }
+    let mut watched = Watched::new(&paths);
+    let mut next = paths.clone();
+    loop {
+        if let Err(error) = once(args, global, voice, &next, ci) {
+            voice.error(&error);
+        }
+        watched.forget();
+        let changed = watched.changed();
+        // A change of tests touches these tests; one of anything else can touch them all.
+        let only_tests = changed.iter().all(|path| path.is_file() && discover::is_test(path));
+        next = if only_tests { changed } else { paths.clone() };
+    }
+}
+
+/// Runs the tests of some paths once.
+fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: bool) -> anyhow::Result<u8> {
     let started = Instant::now();
     let project = Project { flags: args.settings(global), global: global.clone(), roots: roots(&args.paths)? };
-    let paths = if args.paths.is_empty() { vec![PathBuf::from(".")] } else { args.paths.clone() };
-    let (units, broken) = project.units(&paths)?;
+    let (units, broken) = project.units(paths)?;
     let mut totals = Totals::default();
     let mut teller = Teller::new(args, voice, &project);
     for file in broken {
@@ -75,10 +99,11 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
     teller.end(&totals, started.elapsed())?;
     if totals.passed + totals.failed + totals.skipped + totals.broken == 0 {
         return Err(match (&args.filter, totals.filtered) {
-            (Some(filter), 1..) => {
-                Diagnostic::new(format!("no test was run: none of {} has a name that matches {filter}", totals.filtered))
-                    .help("`sluicegate test --list` shows the names")
-            }
+            (Some(filter), 1..) => Diagnostic::new(format!(
+                "no test was run: none of {} has a name that matches {filter}",
+                totals.filtered
+            ))
+            .help("`sluicegate test --list` shows the names"),
             _ => Diagnostic::new("no test was found")
                 .help("write one into a file called like the transformation: orders.test.js for orders.js"),
         }
@@ -153,9 +178,11 @@ impl Project {
         for ((dir, about), cases) in cases {
             let subject = match &about {
                 Some(path) => self.read(path),
-                None => Err("no transformation was found for these cases: name it with \"transformation\": \"./orders.js\" \
+                None => Err(
+                    "no transformation was found for these cases: name it with \"transformation\": \"./orders.js\" \
                              in the case, or call the case orders.NAME.case.json"
-                    .to_owned()),
+                        .to_owned(),
+                ),
             };
             units.push(Unit { name: dir.join("*.case.json").display().to_string(), tests: as_cases(&cases), subject });
         }
@@ -207,10 +234,8 @@ impl Project {
             .map_err(|error| error.to_string())?;
         let program = match code {
             None => program::read(&files).map(|Loaded { program, .. }| program),
-            Some(code) => program::read_libraries(&files).map(|(libraries, _)| Program {
-                libraries,
-                ..Program::new(path.display().to_string(), code)
-            }),
+            Some(code) => program::read_libraries(&files)
+                .map(|(libraries, _)| Program { libraries, ..Program::new(path.display().to_string(), code) }),
         };
         let program = program.map_err(|error| error.to_string())?;
         Ok(Subject { program, options: Options { limits, logs: true } })

@@ -2,7 +2,7 @@
 //! a caret, what differs, what was logged, and the author's own frames.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, Place, visible};
@@ -54,20 +54,21 @@ impl Pretty {
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
             let paths = paths.get_or_insert_with(|| libraries(Path::new(&file.file)));
             out.push('\n');
-            out.push_str(&self.failure(test, paths));
+            out.push_str(&self.failure(file, test, paths));
         }
         out
     }
 
-    fn failure(&self, test: &TestResult, libraries: &BTreeMap<String, PathBuf>) -> String {
+    fn failure(&self, file: &FileResult, test: &TestResult, libraries: &BTreeMap<String, PathBuf>) -> String {
         let mut out = format!("  {} {}\n", self.paint("1;31", "✗"), self.paint("1", &visible(&test.name)));
         let Some(error) = &test.error else { return out };
         let title = headline(error);
         let (first, rest) = title.split_once('\n').unwrap_or((&title, ""));
         let place = test.position.as_ref().map(|at| {
             let handle = at.file.strip_prefix("library ");
-            let path = handle.and_then(|handle| libraries.get(handle)).map_or_else(|| PathBuf::from(&at.file), Clone::clone);
-            let source = std::fs::read_to_string(&path).ok();
+            let path =
+                handle.and_then(|handle| libraries.get(handle)).map_or_else(|| PathBuf::from(&at.file), Clone::clone);
+            let source = is_shown(&path, file, libraries).then(|| std::fs::read_to_string(&path).ok()).flatten();
             let line = source.as_ref().and_then(|text| text.lines().nth(at.line as usize - 1)).map(str::to_owned);
             let length = line.as_deref().map_or(1, |line| word_length(line, at.column));
             Place {
@@ -150,6 +151,13 @@ impl Pretty {
     }
 }
 
+/// Whether a line of this file may be shown. Its name comes out of a stack, in which a test can write what it likes.
+fn is_shown(path: &Path, file: &FileResult, libraries: &BTreeMap<String, PathBuf>) -> bool {
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    let beside = Path::new(&file.file).parent().is_some_and(|dir| path.starts_with(dir));
+    libraries.values().any(|library| library == path) || (!climbs && (path.is_relative() || beside))
+}
+
 fn count(totals: &Totals) -> String {
     let mut parts = Vec::new();
     for (number, word) in [
@@ -169,7 +177,9 @@ fn count(totals: &Totals) -> String {
 /// How long the word is that begins at a column, in UTF-16 units.
 fn word_length(line: &str, column: u32) -> u32 {
     let units: Vec<u16> = line.encode_utf16().skip(column as usize - 1).collect();
-    let is_word = |unit: &u16| char::from_u32(u32::from(*unit)).is_some_and(|char| char.is_alphanumeric() || char == '_' || char == '$');
+    let is_word = |unit: &u16| {
+        char::from_u32(u32::from(*unit)).is_some_and(|char| char.is_alphanumeric() || char == '_' || char == '$')
+    };
     (units.iter().take_while(|unit| is_word(unit)).count() as u32).max(1)
 }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use swc_common::errors::{DiagnosticBuilder, Emitter, Handler, HANDLER};
+use swc_common::errors::{DiagnosticBuilder, Emitter, HANDLER, Handler};
 use swc_common::sync::Lrc;
 use swc_common::{BytePos, GLOBALS, Globals, SourceMap};
 use swc_ts_fast_strip::{Mode, Options, TsError, operate};
@@ -46,8 +46,8 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     let found = Found::default();
     let handler = Handler::with_emitter(true, false, Box::new(found.clone()));
     let options = Options { module: Some(true), mode: Mode::StripOnly, ..Options::default() };
-    let stripped = GLOBALS
-        .set(&Globals::new(), || HANDLER.set(&handler, || operate(&map, &handler, source.to_owned(), options)));
+    let stripped =
+        GLOBALS.set(&Globals::new(), || HANDLER.set(&handler, || operate(&map, &handler, source.to_owned(), options)));
     stripped.map(|output| output.code).map_err(|error| found.error(error, source.len()))
 }
 

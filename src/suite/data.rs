@@ -175,7 +175,8 @@ fn budget(file: &Path, budget: &Budget) -> Result<Value> {
     let size = |key: &str, text: &Option<String>| -> Result<Value> {
         let Some(text) = text else { return Ok(Value::Null) };
         let size = text.parse::<ByteSize>();
-        size.map(|size| size.as_u64().into()).map_err(|_| wrong(file, format!("`budget.{key}` is a size such as \"256KiB\"")))
+        size.map(|size| size.as_u64().into())
+            .map_err(|_| wrong(file, format!("`budget.{key}` is a size such as \"256KiB\"")))
     };
     let mut made = serde_json::Map::new();
     let cpu = match &budget.cpu {
@@ -186,7 +187,9 @@ fn budget(file: &Path, budget: &Budget) -> Result<Value> {
             (time.as_nanos() as u64).into()
         }
     };
-    for (key, value) in [("cpu", cpu), ("heap", size("heap", &budget.heap)?), ("output", size("output", &budget.output)?)] {
+    for (key, value) in
+        [("cpu", cpu), ("heap", size("heap", &budget.heap)?), ("output", size("output", &budget.output)?)]
+    {
         if !value.is_null() {
             made.insert(key.to_owned(), value);
         }
@@ -238,8 +241,11 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
         }
         let resource: Resource = serde_saphyr::from_str(&text)
             .map_err(|error| wrong(file, error.to_string().lines().next().unwrap_or_default().to_owned()))?;
-        let (Some(version), Some(kind), Some(spec)) = (resource.version, resource.kind, resource.spec) else { continue };
-        if !version.starts_with("rudder/") || spec.language.as_deref().is_some_and(|language| language != "javascript") {
+        let (Some(version), Some(kind), Some(spec)) = (resource.version, resource.kind, resource.spec) else {
+            continue;
+        };
+        if !version.starts_with("rudder/") || spec.language.as_deref().is_some_and(|language| language != "javascript")
+        {
             continue;
         }
         let label = spec.name.clone().or(spec.id.clone()).unwrap_or_else(|| file.display().to_string());
@@ -344,8 +350,11 @@ pub fn meta(file: &Path) -> Result<Vec<DataUnit>> {
     let text = read(file)?;
     let Ok(meta) = serde_json::from_str::<Meta>(&text) else { return Ok(Vec::new()) };
     let Some(transformations) = meta.transformations else { return Ok(Vec::new()) };
-    let libraries: BTreeMap<String, Code> =
-        meta.libraries.iter().map(|library| (handle_of(&library.name), Code::File(near(file, &library.file)))).collect();
+    let libraries: BTreeMap<String, Code> = meta
+        .libraries
+        .iter()
+        .map(|library| (handle_of(&library.name), Code::File(near(file, &library.file))))
+        .collect();
     let mut units = Vec::new();
     for one in transformations {
         let Some(input) = &one.input else { continue };

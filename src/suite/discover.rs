@@ -82,6 +82,11 @@ fn kind(path: &Path) -> Option<Kind> {
     }
 }
 
+/// Whether a file is a test in code, or one case.
+pub fn is_test(path: &Path) -> bool {
+    matches!(kind(path), Some(Kind::Code | Kind::Case))
+}
+
 /// The transformation that a test is about, by its name.
 pub fn subject_of(test: &Path) -> Option<PathBuf> {
     let name = test.file_name()?.to_str()?;

@@ -16,6 +16,7 @@ pub mod discover;
 mod protocol;
 pub mod report;
 pub mod run;
+mod snapshots;
 mod worker;
 
 pub use protocol::{Difference, Subject, TestError};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::protocol::{Ended, Finished, FromWorker, Inline, Job, Subject, TestError, Tests, ToWorker};
+use super::protocol::{Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
+use super::snapshots;
 use crate::engine::harness::{Module, TESTING_SCRIPT};
 use crate::engine::{LoadError, LogLine};
 use crate::verdict::Position;
@@ -247,12 +248,12 @@ fn run_unit(
     stop: &AtomicBool,
 ) -> std::io::Result<FileResult> {
     let path = Path::new(&unit.name);
-    let snapshot_path = snapshot_path(path);
-    let snapshots = match &unit.tests {
+    let snapshot_path = snapshots::path(path);
+    let known = match &unit.tests {
         UnitTests::Code(_) => std::fs::read_to_string(&snapshot_path).ok(),
         UnitTests::Cases(_) => None,
     };
-    let host = json!({ "filter": plan.filter, "snapshots": snapshots, "update": plan.update, "ci": plan.ci });
+    let host = json!({ "filter": plan.filter, "snapshots": known, "update": plan.update, "ci": plan.ci });
     let mut job = Job {
         tests: match &unit.tests {
             UnitTests::Code(code) => Tests::Module(Module { name: unit.name.clone(), code: code.clone() }),
@@ -321,7 +322,7 @@ fn run_unit(
                     }
                 }
                 Some(FromWorker::Finished(finished)) => {
-                    result.written = write_snapshots(&finished, &snapshot_path)?;
+                    result.written = snapshots::write(&finished, &snapshot_path, &unit.name)?;
                     return Ok(result);
                 }
                 None => break,
@@ -368,11 +369,13 @@ fn without_nulls(mut value: serde_json::Value) -> String {
 
 /// The frames of a stack that are the author's.
 pub fn author_frames(stack: &str) -> impl Iterator<Item = &str> {
-    stack.lines().filter(|line| line.starts_with("    at ") && !line.contains(TESTING_SCRIPT) && !line.contains("<anonymous>"))
+    stack
+        .lines()
+        .filter(|line| line.starts_with("    at ") && !line.contains(TESTING_SCRIPT) && !line.contains("<anonymous>"))
 }
 
 /// The place of the first frame of the author's.
-fn first_place(stack: &str) -> Option<Position> {
+pub(super) fn first_place(stack: &str) -> Option<Position> {
     author_frames(stack).find_map(|line| {
         let call = line.strip_prefix("    at ")?;
         let place = match call.strip_suffix(')') {
@@ -385,71 +388,6 @@ fn first_place(stack: &str) -> Option<Position> {
     })
 }
 
-fn snapshot_path(test: &Path) -> PathBuf {
-    let name = test.file_name().unwrap_or_default().to_string_lossy();
-    test.parent().unwrap_or(Path::new("")).join("__snapshots__").join(format!("{name}.snap"))
-}
-
-fn write_snapshots(finished: &Finished, path: &Path) -> std::io::Result<usize> {
-    if let Some(text) = &finished.file {
-        std::fs::create_dir_all(path.parent().expect("a folder was just joined"))?;
-        std::fs::write(path, text)?;
-    }
-    let mut by_file: BTreeMap<String, Vec<(Position, &Inline)>> = BTreeMap::new();
-    for inline in &finished.inline {
-        if let Some(at) = first_place(&inline.stack) {
-            by_file.entry(at.file.clone()).or_default().push((at, inline));
-        }
-    }
-    for (file, mut edits) in by_file {
-        let mut text = std::fs::read_to_string(&file)?;
-        // From the end, so that what is before keeps its place.
-        edits.sort_by_key(|(at, _)| std::cmp::Reverse((at.line, at.column)));
-        edits.dedup_by_key(|(at, _)| (at.line, at.column));
-        for (at, inline) in edits {
-            write_inline(&mut text, &at, &inline.text);
-        }
-        std::fs::write(&file, text)?;
-    }
-    Ok(usize::from(finished.file.is_some()) + finished.inline.len())
-}
-
-/// Puts a snapshot between the parentheses of the call at `at`.
-fn write_inline(text: &mut String, at: &Position, snapshot: &str) -> Option<()> {
-    let line_start = text.split_inclusive('\n').take(at.line as usize - 1).map(str::len).sum::<usize>();
-    let line = text[line_start..].lines().next()?;
-    let mut units = 1;
-    let column = line.char_indices().find(|(_, char)| {
-        let here = units;
-        units += char.len_utf16() as u32;
-        here >= at.column
-    })?;
-    let start = line_start + column.0;
-    let open = start + text[start..].find('(')? + 1;
-    let inner = text[open..].trim_start();
-    let close = if let Some(template) = inner.strip_prefix('`') {
-        let begin = text.len() - template.len();
-        let mut escaped = false;
-        let end = text[begin..].char_indices().find(|(_, char)| {
-            let ends = *char == '`' && !escaped;
-            escaped = *char == '\\' && !escaped;
-            ends
-        })?;
-        begin + end.0 + 1 + text[begin + end.0 + 1..].find(')')?
-    } else {
-        open + text[open..].find(')')?
-    };
-    let indent: String = line.chars().take_while(|char| char.is_whitespace()).collect();
-    let written = if snapshot.contains('\n') {
-        let body: String = snapshot.lines().map(|line| format!("{indent}  {line}\n")).collect();
-        format!("`\n{body}{indent}`")
-    } else {
-        format!("`{snapshot}`")
-    };
-    text.replace_range(open..close, &written);
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -459,15 +397,5 @@ mod tests {
         let stack = "AssertionError: no\n    at fail (sluicegate:testing:1:2)\n    at Array.map (<anonymous>)\n    at a.test.js:3:4";
         assert_eq!(first_place(stack), Some(Position { file: "a.test.js".into(), line: 3, column: 4 }));
         assert_eq!(first_place("Error: x"), None);
-    }
-
-    #[test]
-    fn inline_snapshots_are_written_into_the_call() {
-        let at = |line, column| Position { file: String::new(), line, column };
-        let mut text = "a\n  expect('é').toMatchInlineSnapshot();\nb(c)\n".to_owned();
-        write_inline(&mut text, &at(2, 15), "{\n  a: 1,\n}").unwrap();
-        assert_eq!(text, "a\n  expect('é').toMatchInlineSnapshot(`\n    {\n      a: 1,\n    }\n  `);\nb(c)\n");
-        write_inline(&mut text, &at(2, 15), "1").unwrap();
-        assert_eq!(text, "a\n  expect('é').toMatchInlineSnapshot(`1`);\nb(c)\n");
     }
 }

@@ -70,7 +70,13 @@ impl Pipe {
 
 fn run(job: Job, pipe: Pipe) -> io::Result<()> {
     let options = HarnessOptions { time: job.time, heap: job.heap, host: job.host.clone() };
-    let engines = Rc::new(RefCell::new(Engines { subject: job.subject, seed: job.seed, others: BTreeMap::new(), made: Vec::new(), pipe }));
+    let engines = Rc::new(RefCell::new(Engines {
+        subject: job.subject,
+        seed: job.seed,
+        others: BTreeMap::new(),
+        made: Vec::new(),
+        pipe,
+    }));
     let load = || {
         let tests = match &job.tests {
             Tests::Module(module) => Loaded::Module(module),
@@ -104,7 +110,10 @@ fn run(job: Job, pipe: Pipe) -> io::Result<()> {
         let ran = harness.run(index);
         let millis = started.elapsed().as_secs_f64() * 1e3;
         let result = match &ran {
-            Ok(text) => serde_json::from_str(text).unwrap_or_default(),
+            Ok(text) => serde_json::from_str(text).unwrap_or_else(|error| {
+                let message = format!("the test's result cannot be read: {error}");
+                Ended { error: Some(TestError { message, ..TestError::default() }), logs: Vec::new() }
+            }),
             Err(stopped) => Ended { error: Some(stopped_error(*stopped, &options)), logs: Vec::new() },
         };
         pipe.write(&FromWorker::Ended { index, millis, result })?;
@@ -223,7 +232,8 @@ impl Engines {
             for event in &events {
                 let mut text = Vec::new();
                 let verdict = if event.json.len() > longest {
-                    let message = format!("the line of {} bytes is over the limit of {longest} bytes", event.json.len());
+                    let message =
+                        format!("the line of {} bytes is over the limit of {longest} bytes", event.json.len());
                     Failure::new(FailureKind::LineTooLong, message).into()
                 } else {
                     engine.transform_event(*event, &ARRAY, &mut text)

@@ -50,7 +50,9 @@ fn without_times(text: &str) -> String {
     let mut out = String::new();
     for part in text.split_inclusive(" ms") {
         match part.strip_suffix(" ms") {
-            Some(before) => out.push_str(&format!("{}N ms", before.trim_end_matches(|char: char| char.is_ascii_digit()))),
+            Some(before) => {
+                out.push_str(&format!("{}N ms", before.trim_end_matches(|char: char| char.is_ascii_digit())))
+            }
             None => out.push_str(part),
         }
     }
@@ -79,7 +81,10 @@ fn exit_codes_say_what_became_of_the_tests() {
 #[test]
 fn update_is_refused_under_ci() {
     let dir = Dir::new();
-    dir.file("t.test.js", "test('one', () => { expect({ a: 1 }).toMatchSnapshot(); expect([1]).toMatchInlineSnapshot(); });");
+    dir.file(
+        "t.test.js",
+        "test('one', () => { expect({ a: 1 }).toMatchSnapshot(); expect([1]).toMatchInlineSnapshot(); });",
+    );
     let ci: Done = dir.command(&["test", "--update"]).env("CI", "true").output().unwrap().into();
     assert_eq!(ci.code, 2);
     assert!(ci.err.contains("--update is refused"), "{}", ci.err);
@@ -98,15 +103,23 @@ fn update_is_refused_under_ci() {
 #[test]
 fn machines_are_told_the_same() {
     let dir = Dir::with(CODE);
-    dir.file("t.test.js", "test('one', () => { log('x'); }); test('two', () => { expect(1).toBe(2); }); test.skip('three');");
+    dir.file(
+        "t.test.js",
+        "test('one', () => { log('x'); }); test('two', () => { expect(1).toBe(2); }); test.skip('three');",
+    );
     let done = dir.run(&["test", "--reporter", "json"], "");
     let value: Value = serde_json::from_str(done.text()).unwrap();
-    assert_eq!((value["passed"].as_u64(), value["failed"].as_u64(), value["skipped"].as_u64()), (Some(1), Some(1), Some(1)));
+    assert_eq!(
+        (value["passed"].as_u64(), value["failed"].as_u64(), value["skipped"].as_u64()),
+        (Some(1), Some(1), Some(1))
+    );
     let failed = &value["files"][0]["tests"][1];
     assert_eq!(failed["position"]["line"], 1);
     assert_eq!(failed["error"]["differences"][0]["actual"], "1");
     let tap = dir.run(&["test", "--reporter", "tap"], "");
-    assert!(tap.text().starts_with("TAP version 14\nok 1 - t.test.js › one\nnot ok 2") && tap.text().ends_with("1..3\n"));
+    assert!(
+        tap.text().starts_with("TAP version 14\nok 1 - t.test.js › one\nnot ok 2") && tap.text().ends_with("1..3\n")
+    );
     let junit = dir.run(&["test", "--reporter", "junit"], "");
     assert!(junit.text().contains("<testsuites name=\"sluicegate\" tests=\"3\" failures=\"1\""));
     let list = dir.run(&["test", "--list"], "");
