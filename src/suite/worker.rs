@@ -219,6 +219,7 @@ impl Engines {
         let metadata = request.metadata.as_deref().map(str::as_bytes);
         let events: Vec<Event<'_>> =
             request.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
+        let heap = engine.heap_used();
         let before = clock_gettime(ClockId::ThreadCPUTime);
         let mut verdicts = Vec::new();
         let mut output = 0;
@@ -244,7 +245,7 @@ impl Engines {
         }
         let after = clock_gettime(ClockId::ThreadCPUTime);
         let cpu = (after.tv_sec - before.tv_sec) * 1_000_000_000 + (after.tv_nsec - before.tv_nsec);
-        let cost = json!({ "cpu": cpu, "heap": engine.heap_used(), "output": output });
+        let cost = json!({ "cpu": cpu, "heap": engine.heap_used().saturating_sub(heap), "output": output });
         Ok(format!("{{\"verdicts\":[{}],\"cost\":{cost}}}", verdicts.join(",")))
     }
 
