@@ -87,6 +87,19 @@ choices! {
         Json = "json",
     }
 
+    /// How the results of tests are written.
+    Reporter {
+        /// For people.
+        #[default]
+        Pretty = "pretty",
+        /// One JSON object.
+        Json = "json",
+        /// JUnit's XML.
+        Junit = "junit",
+        /// TAP version 14.
+        Tap = "tap",
+    }
+
     /// How this program's own messages are written.
     LogFormat {
         /// For people.

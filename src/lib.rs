@@ -19,10 +19,11 @@
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
 //! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
 //! - [`bench`]: what a transformation costs, measured with the rooms above.
+//! - [`suite`]: unit tests of transformations: found, run in workers of their own, reported.
 //! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
 //!
-//! Arrows go down only: cli → bench → pool → engine and wire → verdict. `js/runtime` is what lives inside the isolate, `js/lib`
-//! what is shipped to authors.
+//! Arrows go down only: cli → suite, bench → pool → engine and wire → verdict. `js/runtime` is what lives inside the
+//! isolate, `js/testing` what tests can call, `js/lib` what is shipped to authors.
 //!
 //! # One event's way
 //!
@@ -45,6 +46,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod pool;
+pub mod suite;
 pub mod verdict;
 pub mod wire;
 

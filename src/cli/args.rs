@@ -2,13 +2,17 @@
 //! [`crate::cli::config`]; nothing outside `cli` sees these types.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::BenchFlags;
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, SandboxFlags, Settings,
+    words,
 };
+use super::values;
+use crate::config::Reporter;
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -43,6 +47,19 @@ Examples:
   sluicegate bench orders.js --generate wide --baseline before.json --max-regress 5%
 
 Exit codes: 0 measured, 1 worse than the baseline allows, 2 could not measure.
+";
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  sluicegate test                                  every test below the current folder
+  sluicegate test orders.test.js --filter refund
+  sluicegate test -L lib --reporter junit > junit.xml
+  sluicegate test --update                         writes snapshots anew
+
+Exit codes:
+  0  every test holds
+  1  a test failed
+  2  no test was found, or a test file could not be loaded, or could not run at all
 ";
 
 const EXAMPLES: &str = "\
@@ -105,6 +122,13 @@ pub enum Command {
     /// turns, with the warm-up left out.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
+    /// Run the tests of transformations and libraries, in the engine that runs them in production.
+    ///
+    /// Tests are files called *.test.js or *.test.ts beside the code, cases called *.case.json, and RudderStack's YAML
+    /// and meta.json as they stand. orders.test.js is about orders.js; its transform(event) runs the transformation with
+    /// the sandbox and the limits of `run`.
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(Box<TestArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -130,13 +154,20 @@ pub enum Command {
     /// One measurement of `bench`, in a process of its own.
     #[command(hide = true)]
     BenchStep,
+    /// Write the TypeScript declarations of everything that a transformation and its tests can call.
+    ///
+    /// sluicegate types > sluicegate.d.ts makes them known to every editor that finds the file in the project.
+    Types,
+    /// A worker process of `test`.
+    #[command(hide = true)]
+    SuiteWorker,
 }
 
 /// `run`.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
 pub struct RunArgs {
-    /// The transformation, a JavaScript module that exports transformEvent or transformBatch.
+    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
     pub transformation: PathBuf,
     /// Files of events, one JSON object a line, read one after the other; `-` is standard input
     /// [default: standard input].
@@ -177,7 +208,7 @@ impl RunArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
 pub struct CheckArgs {
-    /// The transformation, a JavaScript module that exports transformEvent or transformBatch.
+    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
     pub transformation: PathBuf,
     /// Say the same as one JSON object on standard output [default: for people].
     #[arg(long)]
@@ -237,6 +268,63 @@ impl BenchArgs {
     }
 }
 
+/// `test`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct TestArgs {
+    /// Test files, or folders to look for them in [default: the current folder].
+    pub paths: Vec<PathBuf>,
+    /// Only tests whose name matches this regular expression [default: all].
+    #[arg(short = 't', long, value_name = "PATTERN")]
+    pub filter: Option<String>,
+    /// Write snapshots that differ anew; refused where CI is set [default: a difference is a failure].
+    #[arg(short = 'u', long)]
+    pub update: bool,
+    /// End at the first failure [default: all tests are run].
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Write a first test for a transformation, from sample events, and run nothing [default: tests are run].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "watch", "list"])]
+    pub init: Option<PathBuf>,
+    /// Stay, and run again what a change of a file touches [default: run once].
+    #[arg(short = 'w', long, conflicts_with = "list")]
+    pub watch: bool,
+    /// List the tests, without running them [default: they are run].
+    #[arg(long)]
+    pub list: bool,
+    /// How results are written to standard output [default: pretty].
+    #[arg(long, value_name = "FORM", value_parser = words::<Reporter>())]
+    pub reporter: Option<Reporter>,
+    /// The seed of Math.random() in transformations whose test gives none [default: none].
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u32>,
+    /// What one test may take, of CPU time, its transformation included [default: 5s].
+    #[arg(long, value_name = "TIME", value_parser = values::limit)]
+    pub test_timeout: Option<Duration>,
+    /// How many worker processes, 0 for one per core [default: 0].
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<usize>,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+impl TestArgs {
+    /// What the flags say.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -251,7 +339,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench"] {
+        for name in ["run", "check", "bench", "test"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| arg.get_id() != "transformation" && arg.get_id() != "help")
             {

@@ -233,6 +233,20 @@ fn scale(cores: usize) -> Vec<usize> {
     workers
 }
 
+/// The settings that hold for a transformation, as [`run`] would have them: where its sources are, and its limits.
+///
+/// # Errors
+/// As for [`run`].
+pub(super) fn for_transformation(
+    flags: Settings,
+    global: &Global,
+    transformation: &Path,
+    around: Surroundings<'_>,
+) -> Result<(Sources, Limits)> {
+    let settings = layered(flags, global, transformation, around)?;
+    Ok((sources(transformation, &settings), limits(&settings)))
+}
+
 fn sources(transformation: &Path, settings: &Settings) -> Sources {
     Sources {
         transformation: transformation.to_owned(),

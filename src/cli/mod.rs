@@ -22,7 +22,11 @@ pub mod program;
 pub mod report;
 pub mod run;
 pub mod settings;
+pub mod test;
+mod test_init;
+mod test_report;
 pub mod values;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -61,6 +65,7 @@ fn flags(cli: &Cli) -> Settings {
         Command::Run(args) => args.settings(&cli.global),
         Command::Check(args) => args.settings(&cli.global),
         Command::Bench(args) => args.settings(&cli.global),
+        Command::Test(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -90,6 +95,8 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             }
             Ok(outcome.code)
         }
+        Command::Test(args) => test::test(&args, &cli.global, *voice),
+        Command::SuiteWorker => Ok(crate::suite::worker_main()),
         Command::Completions { shell } => print(&pages::completions(shell)),
         Command::Doctor { json } => {
             let (text, code) = doctor::doctor(json)?;
@@ -97,6 +104,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(code)
         }
         Command::Man => print(&pages::man()?),
+        Command::Types => print(crate::engine::DECLARATIONS.as_bytes()),
         Command::Worker => run::worker(),
         Command::BenchStep => Ok(crate::bench::step::main()),
     }

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 
 use super::diagnostic::Diagnostic;
 use super::values::Library;
-use crate::engine::{Program, handle_of};
+use crate::engine::{Program, handle_of, is_typescript, strip_types};
 
 /// Which files make up a program.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,26 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// When a file is not there, not readable or not what it should be; the error names it and says what to do.
 pub fn read(sources: &Sources) -> Result<Loaded> {
     let code = read_module(&sources.transformation, "the transformation")?;
+    let (libraries, paths) = read_libraries(sources)?;
+    let program = Program {
+        name: sources.transformation.display().to_string(),
+        code,
+        libraries,
+        credentials: sources.credentials.as_deref().map(read_credentials).transpose()?.unwrap_or_default(),
+        metadata: sources.metadata.as_deref().map(read_metadata).transpose()?,
+        ..Program::default()
+    };
+    Ok(Loaded { program, paths })
+}
+
+/// Libraries by handle: their texts, and their files.
+type Libraries = (BTreeMap<String, String>, BTreeMap<String, PathBuf>);
+
+/// Reads the libraries alone.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_libraries(sources: &Sources) -> Result<Libraries> {
     let mut paths = BTreeMap::new();
     for dir in &sources.library_dirs {
         for (handle, path) in list(dir, &sources.transformation)? {
@@ -72,14 +92,7 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
         texts.insert(path, text.clone());
         libraries.insert(handle.clone(), text);
     }
-    let program = Program {
-        name: sources.transformation.display().to_string(),
-        code,
-        libraries,
-        credentials: sources.credentials.as_deref().map(read_credentials).transpose()?.unwrap_or_default(),
-        metadata: sources.metadata.as_deref().map(read_metadata).transpose()?,
-    };
-    Ok(Loaded { program, paths })
+    Ok((libraries, paths))
 }
 
 fn offer(paths: &mut BTreeMap<String, PathBuf>, handle: String, path: PathBuf) -> Result<()> {
@@ -133,11 +146,13 @@ fn is_version(stem: &str) -> bool {
     stem.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The name of a JavaScript file without its extension; `None` for anything else, hidden files included.
-fn module_stem(path: &Path) -> Option<String> {
+/// The name of a module's file without its extension; `None` for anything else: hidden files, declarations and tests
+/// included.
+pub(crate) fn module_stem(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    let stem = name.strip_suffix(".js").or_else(|| name.strip_suffix(".mjs"))?;
-    if stem.is_empty() || stem.starts_with('.') { None } else { Some(stem.to_owned()) }
+    let stem = [".js", ".mjs", ".ts", ".mts"].iter().find_map(|extension| name.strip_suffix(extension))?;
+    let is_module = !stem.is_empty() && !stem.starts_with('.') && !stem.ends_with(".test") && !stem.ends_with(".d");
+    is_module.then(|| stem.to_owned())
 }
 
 fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
@@ -161,13 +176,24 @@ fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read_module(path: &Path, what: &str) -> Result<String> {
+/// A module as V8 is to see it: TypeScript without its types.
+pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if matches!(extension, "ts" | "mts" | "cts" | "tsx") {
-        return Err(Diagnostic::new(format!("cannot use {what} {}: TypeScript is not supported yet", path.display()))
-            .help("compile it to JavaScript first, e.g. with tsc or esbuild, and name the .js file"));
+    if matches!(extension, "cts" | "tsx" | "cjs" | "jsx") {
+        return Err(Diagnostic::new(format!("cannot use {what} {}: .{extension} is not supported", path.display()))
+            .help("name an ES module: .js, .mjs, .ts or .mts"));
     }
-    read_text(path, what)
+    let text = read_text(path, what)?;
+    if !is_typescript(path) {
+        return Ok(text);
+    }
+    strip_types(&text).map_err(|error| {
+        let diagnostic = Diagnostic::new(error.message).at(path.display().to_string(), &text, error.range);
+        match error.help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    })
 }
 
 /// A text file, without a byte order mark.
@@ -348,7 +374,9 @@ mod tests {
     fn each_mistake_says_what_to_do() {
         let dir = folder(&[
             ("t.js", b"export function transformEvent(e) { return e; }"),
-            ("t.ts", b""),
+            ("t.cts", b""),
+            ("enum.ts", b"type A = string;\nexport enum Color { Red }\n"),
+            ("syntax.ts", b"let a: string = ;\n"),
             ("latin1.js", b"// one\n// caf\xe9\n"),
             ("both/js-lib.js", b"1"),
             ("both/jsLib.js", b"2"),
@@ -367,7 +395,9 @@ mod tests {
             ("a folder as transformation", with("both")),
             ("a file as folder", with("t.js/x.js")),
             ("a file without end", Sources { transformation: "/dev/zero".into(), ..Sources::default() }),
-            ("TypeScript", with("t.ts")),
+            ("CommonJS in TypeScript", with("t.cts")),
+            ("an enum", with("enum.ts")),
+            ("a syntax error in TypeScript", with("syntax.ts")),
             ("not UTF-8", with("latin1.js")),
             ("no such library folder", Sources { library_dirs: vec![at("nowhere")], ..ok() }),
             ("a file as library folder", Sources { library_dirs: vec![at("t.js")], ..ok() }),

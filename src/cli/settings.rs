@@ -247,9 +247,10 @@ settings! {
 pub struct LibraryFlags {
     /// A folder of libraries; may be repeated [default: none].
     ///
-    /// Every *.js and *.mjs in it can be imported by its handle, the camelCase of its name, or by its name as it
-    /// stands: `import { f } from "jsLib1"` finds js-lib-1.js as well as jsLib1.js. @rs/NAME/vN.js below it is
-    /// imported as "@rs/NAME/vN". Folders given here replace those of the config file.
+    /// Every *.js, *.mjs, *.ts and *.mts in it (tests and declarations apart) can be imported by its handle, the
+    /// camelCase of its name, or by its name as it stands: `import { f } from "jsLib1"` finds js-lib-1.js as well as
+    /// jsLib1.js. @rs/NAME/vN.js below it is imported as "@rs/NAME/vN". Folders given here replace those of the config
+    /// file.
     #[arg(short = 'L', long = "library-dir", value_name = "DIR")]
     pub library_dir: Option<Vec<PathBuf>>,
     /// A library by its handle, e.g. --library jsLib1=lib/one.js; may be repeated [default: none].

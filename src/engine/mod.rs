@@ -25,6 +25,7 @@ mod diagnostic;
 mod fault;
 mod fidelity;
 mod handover;
+pub mod harness;
 mod heap;
 mod host;
 mod limits;
@@ -34,6 +35,7 @@ mod program;
 mod realm;
 mod sink;
 mod transform;
+mod typescript;
 mod watchdog;
 
 use std::marker::PhantomData;
@@ -43,10 +45,11 @@ pub use host::LogLine;
 pub use limits::Limits;
 pub use heap::most_memory;
 pub use platform::{Protection, initialize, initialize_with, version as v8_version};
-pub use program::{Program, SHIPPED_LIBRARIES, handle_of, nearest};
+pub use program::{Program, SHIPPED_LIBRARIES, Scene, handle_of, nearest};
 use realm::Realm;
 use serde::{Deserialize, Serialize};
 pub use sink::Sink;
+pub use typescript::{DECLARATIONS, TypeScriptError, is_typescript, strip as strip_types};
 use watchdog::Watch;
 pub use watchdog::ticks;
 

@@ -22,7 +22,21 @@ pub struct Program {
     pub credentials: BTreeMap<String, String>,
     /// Metadata that every event has unless it brings its own, as the text of a JSON object.
     pub metadata: Option<String>,
+    /// A fixed clock and fixed chance, for tests.
+    #[serde(default)]
+    pub scene: Scene,
 }
+
+/// What a test may fix that is otherwise different every time. A run leaves both open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// The time at which the code believes to run, in milliseconds since 1970.
+    pub now: Option<f64>,
+    /// The seed of `Math.random()`.
+    pub seed: Option<u32>,
+}
+
+impl Eq for Scene {}
 
 /// Libraries that every transformation may import, by handle. One of the author's own with the same handle wins.
 pub const SHIPPED_LIBRARIES: &[(&str, &str)] =

@@ -220,7 +220,9 @@ fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
 /// are put there.
 fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) -> Option<Installed<'s>> {
     const SCRIPTS: &str = concat!(
-        "'use strict';(host, credentials) => { const driver = (",
+        "'use strict';(host, credentials) => { (",
+        include_str!("../../js/runtime/scene.js"),
+        ")(host); const driver = (",
         include_str!("../../js/runtime/driver.js"),
         ")(host); const { log, console } = (",
         include_str!("../../js/runtime/log.js"),
@@ -243,6 +245,12 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) 
     let script = v8::Script::compile(scope, code, Some(&origin))?;
     let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
     let host = host::object(scope, program.metadata.as_deref(), logs)?;
+    for (name, value) in [("now", program.scene.now), ("seed", program.scene.seed.map(f64::from))] {
+        if let Some(value) = value {
+            let (key, value) = (v8::String::new(scope, name)?, v8::Number::new(scope, value));
+            host.set(scope, key.into(), value.into())?;
+        }
+    }
     let credentials = serde_v8::to_v8(scope, &program.credentials).ok()?;
     let undefined = v8::undefined(scope).into();
     let installed: v8::Local<v8::Object> =

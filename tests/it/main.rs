@@ -2,6 +2,7 @@
 
 mod chaos;
 mod contract;
-mod readme;
 mod hostile;
+mod readme;
+mod suite;
 mod support;

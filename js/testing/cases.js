@@ -1,0 +1,48 @@
+// Tests as data: each case is events, what surrounds them, and what must become of them. They are run by the same
+// runner and judged by the same matchers as tests that are written in JavaScript.
+((running, transforming, expecting, equality) => {
+  const { AssertionError, verdictText } = expecting;
+
+  const refuse = (message, differences = [], verdict = undefined) => {
+    const error = new AssertionError(message);
+    error.differences = differences;
+    error.failure = verdict?.stack;
+    throw error;
+  };
+
+  const check = (one) => {
+    const { verdicts, cost } = transforming.run(one.of, one.events, one.options);
+    const { expect } = one;
+    const failure = verdicts.find((verdict) => verdict.verdict === 'failed');
+    if (expect.failure !== undefined) {
+      if (failure === undefined) refuse('expected a failure, but the event did not fail');
+      const { message, ...rest } = expect.failure;
+      const found = equality.differences(rest, failure, 'match');
+      const wanted = message?.startsWith('/') && message.endsWith('/') ? new RegExp(message.slice(1, -1)) : message;
+      const matches = wanted === undefined
+        || (wanted instanceof RegExp ? wanted.test(failure.message) : failure.message.includes(wanted));
+      if (!matches) found.push({ path: 'message', expected: JSON.stringify(message), actual: JSON.stringify(failure.message) });
+      if (found.length > 0) refuse(`the event failed otherwise: ${verdictText(failure)}`, found, failure);
+    } else {
+      if (failure !== undefined) refuse(verdictText(failure).replace('it', 'the event'), [], failure);
+      const out = verdicts.flatMap((verdict) => verdict.events);
+      if (expect.events !== undefined) {
+        const found = equality.differences(expect.events, out, 'equal', ['events']);
+        if (found.length > 0) {
+          refuse(expect.events.length === 0 ? 'expected a drop, but events went out' : out.length === 0
+            ? 'nothing went out: the event was dropped' : 'the events differ', found);
+        }
+      }
+    }
+    for (const [what, limit, unit] of [['cpu', one.budget?.cpu, 'ns'], ['heap', one.budget?.heap, 'bytes'], ['output', one.budget?.output, 'bytes']]) {
+      if (limit !== undefined && cost[what] > limit) {
+        refuse(`over its budget: ${what} of ${cost[what]} ${unit}, allowed are ${limit}`,
+          [{ path: `budget.${what}`, expected: `at most ${limit} ${unit}`, actual: `${cost[what]} ${unit}` }]);
+      }
+    }
+  };
+
+  return (cases) => {
+    for (const one of cases) running.add(one.name, () => check(one), one.skip ? 'skip' : undefined);
+  };
+})

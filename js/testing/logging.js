@@ -1,0 +1,10 @@
+// What the test in hand has logged, its own lines and the transformation's; shown only if it fails.
+(() => {
+  const MOST = 1000;
+  let lines = [];
+  return {
+    begin: () => { lines = []; },
+    add: (line) => { if (lines.length < MOST) lines.push(line); },
+    take: () => lines,
+  };
+})

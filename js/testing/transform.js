@@ -1,0 +1,44 @@
+// `transform(event, options)`: one event through the transformation, in an engine of its own with the driver, lockdown
+// and limits of production; the answer is its verdict.
+((host, logging) => {
+  const json = (event) => {
+    if (typeof event === 'string') return event;
+    const text = JSON.stringify(event);
+    if (text === undefined) throw new TypeError('transform(event) wants an event, an object');
+    return text;
+  };
+
+  const time = (now) => {
+    if (now === undefined) return undefined;
+    const at = new Date(now).getTime();
+    if (Number.isNaN(at)) throw new TypeError(`transform: now is not a time: ${String(now)}`);
+    return at;
+  };
+
+  const OPTIONS = ['metadata', 'credentials', 'now', 'seed'];
+
+  const run = (of, events, options = {}) => {
+    for (const key of Object.keys(options)) {
+      if (!OPTIONS.includes(key)) throw new TypeError(`transform: there is no option ${key}; there are ${OPTIONS.join(', ')}`);
+    }
+    const request = {
+      of,
+      events: events.map(json),
+      metadata: options.metadata === undefined ? undefined : JSON.stringify(options.metadata),
+      credentials: options.credentials,
+      now: time(options.now),
+      seed: options.seed,
+    };
+    const { error, verdicts, cost } = JSON.parse(host.transform(JSON.stringify(request)));
+    if (error !== undefined) throw Object.assign(new Error(error), { name: 'TransformationError' });
+    for (const verdict of verdicts) {
+      for (const line of verdict.logs) logging.add(line);
+    }
+    return { verdicts, cost };
+  };
+
+  const bound = (of) => (event, options) => run(of, [event], options).verdicts[0];
+  const transform = bound(undefined);
+  transform.of = (path) => bound(String(path));
+  return { transform, run };
+})

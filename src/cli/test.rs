@@ -1,0 +1,375 @@
+//! `sluicegate test`: finds the tests, gives each the transformation that it is about as `run` would have it, and tells
+//! what became of them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::args::{Global, TestArgs};
+use super::config::for_transformation;
+use super::diagnostic::Diagnostic;
+use super::layers::Surroundings;
+use super::program::{self, Loaded, Sources as Files, plain};
+use super::report::Voice;
+use super::settings::Settings;
+use super::test_init::init;
+use super::test_report::Pretty;
+use super::watch::Watched;
+use crate::config::Reporter;
+use crate::engine::harness::Module;
+use crate::engine::{LoadError, LoadErrorKind, Options, Program};
+use crate::suite::data::{self, About, Code, DataError, DataUnit};
+use crate::suite::discover::{self, Kind, subject_of};
+use crate::suite::report::{self, Tap};
+use crate::suite::{self, FileResult, Plan, Sources, Subject, Totals, Unit, UnitTests};
+use crate::verdict::{Position, exit};
+
+/// Runs the tests; the answer is the exit code.
+///
+/// # Errors
+/// When they could not be run.
+pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8> {
+    if let Some(transformation) = &args.init {
+        return super::print(init(transformation)?.as_bytes());
+    }
+    let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    if args.update && ci {
+        return Err(Diagnostic::new("--update is refused where CI is set: snapshots are looked at before they change")
+            .help("run `sluicegate test --update` on your own machine, read the difference, and commit it")
+            .into());
+    }
+    let paths = if args.paths.is_empty() { vec![PathBuf::from(".")] } else { args.paths.clone() };
+    if !args.watch {
+        return once(args, global, voice, &paths, ci);
+    }
+    let mut watched = Watched::new(&paths);
+    let mut next = paths.clone();
+    loop {
+        if let Err(error) = once(args, global, voice, &next, ci) {
+            voice.error(&error);
+        }
+        watched.forget();
+        let changed = watched.changed();
+        // A change of tests touches these tests; one of anything else can touch them all.
+        let only_tests = changed.iter().all(|path| path.is_file() && discover::is_test(path));
+        next = if only_tests { changed } else { paths.clone() };
+    }
+}
+
+/// Runs the tests of some paths once.
+fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: bool) -> anyhow::Result<u8> {
+    let started = Instant::now();
+    let project = Project { flags: args.settings(global), global: global.clone(), roots: roots(&args.paths)? };
+    let (units, broken) = project.units(paths)?;
+    let mut totals = Totals::default();
+    let mut teller = Teller::new(args, voice, &project);
+    for file in broken {
+        totals.add(&file);
+        teller.tell(file)?;
+    }
+    let plan = Plan {
+        units,
+        filter: args.filter.clone(),
+        update: args.update,
+        ci,
+        fail_fast: args.fail_fast,
+        list_only: args.list,
+        seed: args.seed,
+        time: args.test_timeout.unwrap_or(Duration::from_secs(5)),
+        workers: match args.workers.unwrap_or(0) {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        },
+    };
+    let mut failed = None;
+    let ran = suite::run(&plan, &project, &mut |file| {
+        if let Err(error) = teller.tell(file) {
+            failed.get_or_insert(error);
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    totals.passed = ran.passed;
+    totals.failed = ran.failed;
+    totals.skipped = ran.skipped;
+    totals.broken += ran.broken;
+    totals.filtered = ran.filtered;
+    teller.end(&totals, started.elapsed())?;
+    if totals.passed + totals.failed + totals.skipped + totals.broken == 0 {
+        return Err(match (&args.filter, totals.filtered) {
+            (Some(filter), 1..) => Diagnostic::new(format!(
+                "no test was run: none of {} has a name that matches {filter}",
+                totals.filtered
+            ))
+            .help("`sluicegate test --list` shows the names"),
+            _ => Diagnostic::new("no test was found")
+                .help("write one into a file called like the transformation: orders.test.js for orders.js"),
+        }
+        .into());
+    }
+    Ok(match totals {
+        Totals { broken: 1.., .. } => exit::COULD_NOT_RUN,
+        Totals { failed: 1.., .. } => exit::EVENTS_FAILED,
+        _ => exit::COMPLETE,
+    })
+}
+
+/// Below these, and nowhere else, tests may import files.
+fn roots(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut roots = vec![std::env::current_dir()?.canonicalize()?];
+    for path in paths {
+        if let Ok(path) = path.canonicalize() {
+            let dir = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
+            roots.extend(dir.map(Path::to_owned));
+        }
+    }
+    Ok(roots)
+}
+
+/// Where everything comes from.
+struct Project {
+    flags: Settings,
+    global: Global,
+    roots: Vec<PathBuf>,
+}
+
+impl Project {
+    /// What is to be run, and the files that cannot be.
+    fn units(&self, paths: &[PathBuf]) -> anyhow::Result<(Vec<Unit>, Vec<FileResult>)> {
+        let found = discover::find(paths).map_err(|(path, error)| {
+            Diagnostic::new(format!("cannot look for tests in {}: {}", path.display(), plain(&error)))
+                .help("name a folder, or a test file such as orders.test.js")
+        })?;
+        let mut units = Vec::new();
+        let mut broken = Vec::new();
+        let mut break_off = |file: &Path, error: LoadError| {
+            let file = file.display().to_string();
+            broken.push(FileResult { file, load_error: Some(error), ..FileResult::default() });
+        };
+        let mut cases: BTreeMap<(PathBuf, Option<PathBuf>), Vec<serde_json::Value>> = BTreeMap::new();
+        let mut yaml = Vec::new();
+        for (path, kind) in found {
+            match kind {
+                Kind::Code => match program::read_module(&path, "the test") {
+                    Ok(code) => units.push(Unit {
+                        name: path.display().to_string(),
+                        tests: UnitTests::Code(code),
+                        subject: self.named_after(&path),
+                    }),
+                    Err(error) => break_off(&path, load_error(error)),
+                },
+                Kind::Case => match data::case(&path) {
+                    Ok((transformation, case)) => {
+                        let about = transformation.or_else(|| subject_of(&path));
+                        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+                        cases.entry((dir, about)).or_default().push(case);
+                    }
+                    Err(error) => break_off(&error.file.clone(), data_error(&error)),
+                },
+                Kind::Yaml => yaml.push(path),
+                Kind::Meta => match data::meta(&path) {
+                    Ok(found) => units.extend(found.into_iter().map(|unit| self.data_unit(unit))),
+                    Err(error) => break_off(&error.file.clone(), data_error(&error)),
+                },
+            }
+        }
+        for ((dir, about), cases) in cases {
+            let subject = match &about {
+                Some(path) => self.read(path),
+                None => Err(
+                    "no transformation was found for these cases: name it with \"transformation\": \"./orders.js\" \
+                             in the case, or call the case orders.NAME.case.json"
+                        .to_owned(),
+                ),
+            };
+            units.push(Unit { name: dir.join("*.case.json").display().to_string(), tests: as_cases(&cases), subject });
+        }
+        match data::rudder(&yaml) {
+            Ok(found) => units.extend(found.into_iter().map(|unit| self.data_unit(unit))),
+            Err(error) => break_off(&error.file.clone(), data_error(&error)),
+        }
+        Ok((units, broken))
+    }
+
+    fn data_unit(&self, unit: DataUnit) -> Unit {
+        let subject = match &unit.about {
+            About::Code(Code::File(path)) => self.read(path),
+            About::Code(Code::Text(name, code)) => self.with_settings(Path::new(name), Some(code)),
+            About::Nothing(why) => Err(why.clone()),
+        };
+        let subject = subject.and_then(|mut subject| {
+            for (handle, code) in &unit.libraries {
+                let code = match code {
+                    Code::File(path) => program::read_module(path, "the library").map_err(|error| error.to_string())?,
+                    Code::Text(_, code) => code.clone(),
+                };
+                subject.program.libraries.entry(handle.clone()).or_insert(code);
+            }
+            Ok(subject)
+        });
+        Unit { name: unit.name, tests: as_cases(&unit.cases), subject }
+    }
+
+    /// The transformation that a test file is named after.
+    fn named_after(&self, test: &Path) -> Result<Subject, String> {
+        match subject_of(test) {
+            Some(path) => self.read(&path),
+            None => self.with_settings(test, Some("")).and(Err(format!(
+                "{} is named after no transformation, so transform(event) does not know which one is meant: call the \
+                 file like it (orders.test.js for orders.js), or use transform.of('./orders.js')",
+                test.display()
+            ))),
+        }
+    }
+
+    fn read(&self, path: &Path) -> Result<Subject, String> {
+        self.with_settings(path, None)
+    }
+
+    /// A transformation as `run` would have it: its config file, libraries, limits.
+    fn with_settings(&self, path: &Path, code: Option<&str>) -> Result<Subject, String> {
+        let (files, limits) = for_transformation(self.flags.clone(), &self.global, path, Surroundings::here())
+            .map_err(|error| error.to_string())?;
+        let program = match code {
+            None => program::read(&files).map(|Loaded { program, .. }| program),
+            Some(code) => program::read_libraries(&files)
+                .map(|(libraries, _)| Program { libraries, ..Program::new(path.display().to_string(), code) }),
+        };
+        let program = program.map_err(|error| error.to_string())?;
+        Ok(Subject { program, options: Options { limits, logs: true } })
+    }
+
+    /// The files of the libraries of a test, by handle.
+    fn library_paths(&self, test: &Path) -> BTreeMap<String, PathBuf> {
+        let about = subject_of(test).unwrap_or_else(|| test.to_owned());
+        let found = for_transformation(self.flags.clone(), &self.global, &about, Surroundings::here());
+        found.ok().and_then(|(files, _): (Files, _)| program::read_libraries(&files).ok()).unwrap_or_default().1
+    }
+}
+
+fn as_cases(cases: &[serde_json::Value]) -> UnitTests {
+    UnitTests::Cases(serde_json::Value::from(cases.to_vec()).to_string())
+}
+
+impl Sources for Project {
+    fn module(&self, specifier: &str, importer: &Path) -> Result<Module, String> {
+        if !specifier.starts_with("./") && !specifier.starts_with("../") {
+            if let Ok(subject) = self.with_settings(importer, Some(""))
+                && let Some(code) = subject.program.library(specifier)
+            {
+                return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
+            }
+            return Err(format!(
+                "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"
+            ));
+        }
+        let path = tidy(&importer.parent().unwrap_or(Path::new("")).join(specifier));
+        let path = [path.clone(), path.with_extension("ts")].into_iter().find(|path| path.is_file());
+        let Some(path) = path else { return Err(format!("import from {specifier} failed. There is no such file.")) };
+        let real = path.canonicalize().map_err(|error| error.to_string())?;
+        if !self.roots.iter().any(|root| real.starts_with(root)) || program::module_stem(&real).is_none() {
+            return Err(format!("import from {specifier} failed. Tests import modules of their own project only."));
+        }
+        let code = program::read_module(&path, "the module").map_err(|error| error.to_string())?;
+        Ok(Module { name: path.display().to_string(), code })
+    }
+
+    fn subject(&self, path: &str, from: &Path) -> Result<Subject, String> {
+        self.read(&tidy(&from.parent().unwrap_or(Path::new("")).join(path)))
+    }
+}
+
+/// A path without `.` and, where that is possible, `..`.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(tidy.components().next_back(), Some(Component::Normal(_))) => {
+                tidy.pop();
+            }
+            part => tidy.push(part),
+        }
+    }
+    tidy
+}
+
+fn load_error(error: Diagnostic) -> LoadError {
+    let place = error.place;
+    LoadError {
+        kind: LoadErrorKind::Syntax,
+        message: error.message,
+        end_column: place.as_ref().map_or(0, |place| place.columns.end),
+        source_line: place.as_ref().and_then(|place| place.source.clone()),
+        position: place.map(|place| Position { file: place.file, line: place.line, column: place.columns.start }),
+        stack: None,
+        help: error.help,
+    }
+}
+
+fn data_error(error: &DataError) -> LoadError {
+    let file = error.file.display().to_string();
+    let (line, column) = error.at.unwrap_or((0, 0));
+    let source = std::fs::read_to_string(&error.file).unwrap_or_default();
+    let position = error.at.map(|_| Position { file: file.clone(), line: line as u32, column: column as u32 });
+    LoadError {
+        kind: LoadErrorKind::Syntax,
+        message: format!("{file} is not a case: {}", error.message),
+        end_column: column as u32 + 1,
+        source_line: error.at.and_then(|_| source.lines().nth(line.saturating_sub(1)).map(str::to_owned)),
+        position,
+        stack: None,
+        help: None,
+    }
+}
+
+/// Tells results in the form that was asked for.
+struct Teller<'a> {
+    reporter: Reporter,
+    list: bool,
+    pretty: Pretty,
+    tap: Tap,
+    all: Vec<FileResult>,
+    project: &'a Project,
+}
+
+impl<'a> Teller<'a> {
+    fn new(args: &TestArgs, voice: Voice, project: &'a Project) -> Self {
+        let reporter = args.reporter.unwrap_or_default();
+        if reporter == Reporter::Tap && !args.list {
+            let _ = std::io::stdout().lock().write_all(Tap::HEAD.as_bytes());
+        }
+        Self { reporter, list: args.list, pretty: Pretty::new(voice), tap: Tap::default(), all: Vec::new(), project }
+    }
+
+    fn tell(&mut self, file: FileResult) -> anyhow::Result<()> {
+        let text = match self.reporter {
+            _ if self.list => {
+                let names = file.tests.iter().map(|test| format!("{} › {}\n", file.file, test.name));
+                let error = file.load_error.as_ref().map(|error| format!("{}: {error}\n", file.file));
+                names.chain(error).collect()
+            }
+            Reporter::Pretty => self.pretty.file(&file, &|test| self.project.library_paths(test)),
+            Reporter::Tap => self.tap.file(&file),
+            Reporter::Json | Reporter::Junit => String::new(),
+        };
+        self.all.push(file);
+        super::print(text.as_bytes())?;
+        Ok(())
+    }
+
+    fn end(&mut self, totals: &Totals, elapsed: Duration) -> anyhow::Result<()> {
+        let seconds = elapsed.as_secs_f64();
+        let text = match self.reporter {
+            _ if self.list => String::new(),
+            Reporter::Pretty => self.pretty.end(&self.all, totals, elapsed),
+            Reporter::Json => report::json(&self.all, totals, seconds),
+            Reporter::Junit => report::junit(&self.all, totals, seconds),
+            Reporter::Tap => self.tap.plan(),
+        };
+        super::print(text.as_bytes())?;
+        Ok(())
+    }
+}

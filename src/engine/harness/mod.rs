@@ -1,0 +1,315 @@
+//! The isolate in which a test file runs: the author's tests, what they import, and `js/testing` around them.
+//!
+//! It has the lockdown of production, so that a library called directly meets the globals that it will meet there. The
+//! transformation under test does not live here: `transform(event)` leaves the isolate through [`World::transform`], and
+//! whoever implements that runs an [`super::Engine`] like any other. Each test has a time limit of its own; a harness
+//! that hit a limit is of no more use, see [`Harness::run`].
+
+mod link;
+
+use std::time::Duration;
+
+use deno_core::v8;
+
+use super::diagnostic::{LoadError, LoadErrorKind};
+use super::heap::{HeapGuard, limited_allocator};
+use super::limits::Limits;
+use super::modules::from_message;
+use super::watchdog::Watch;
+use super::{Protection, handover, initialize};
+
+/// Frames of `js/testing` carry this name and are not shown.
+pub const TESTING_SCRIPT: &str = "sluicegate:testing";
+/// A module that a test imports.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Module {
+    /// How stack traces call it; the same module always has the same name.
+    pub name: String,
+    /// Its source.
+    pub code: String,
+}
+
+/// What a test file can reach outside its isolate.
+pub trait World {
+    /// The module that `importer` means by `specifier`.
+    ///
+    /// # Errors
+    /// When there is none; the text says why.
+    fn module(&mut self, specifier: &str, importer: &str) -> Result<Module, String>;
+    /// Runs the transformation under test; both texts are JSON, see `js/testing/transform.js`.
+    fn transform(&mut self, request: &str) -> String;
+}
+
+/// What the harness is told, beside the tests themselves.
+#[derive(Clone, Debug)]
+pub struct HarnessOptions {
+    /// What one test may take, of CPU time; and ten times as much by the clock on the wall.
+    pub time: Duration,
+    /// The heap, in bytes.
+    pub heap: usize,
+    /// Values for `host` in `js/testing`, as the text of a JSON object: filter, snapshots, update, ci.
+    pub host: String,
+}
+
+/// Why a test has no result of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It took more than its time.
+    Time,
+    /// It took more than its heap.
+    Heap,
+    /// It waits for a promise that nothing can settle.
+    NeverSettles,
+}
+
+/// An isolate with a loaded test file. Fields are dropped in this order.
+pub struct Harness {
+    context: v8::Global<v8::Context>,
+    list: v8::Global<v8::Function>,
+    run: v8::Global<v8::Function>,
+    finish: v8::Global<v8::Function>,
+    isolate: Option<v8::OwnedIsolate>,
+    heap: Box<HeapGuard>,
+    watch: Watch,
+}
+
+type Outside = Option<Box<dyn World>>;
+
+/// What a test file consists of.
+pub enum Tests<'a> {
+    /// A module that calls `test`.
+    Module(&'a Module),
+    /// Cases as data, the text of a JSON array, see `js/testing/cases.js`.
+    Cases(&'a str),
+}
+
+const SCRIPTS: &str = concat!(
+    "'use strict';(host) => (",
+    include_str!("../../../js/testing/main.js"),
+    ")(host, { print: (",
+    include_str!("../../../js/testing/print.js"),
+    "), logging: (",
+    include_str!("../../../js/testing/logging.js"),
+    "), equal: (",
+    include_str!("../../../js/testing/equal.js"),
+    "), snapshot: (",
+    include_str!("../../../js/testing/snapshot.js"),
+    "), expect: (",
+    include_str!("../../../js/testing/expect.js"),
+    "), runner: (",
+    include_str!("../../../js/testing/runner.js"),
+    "), transform: (",
+    include_str!("../../../js/testing/transform.js"),
+    "), cases: (",
+    include_str!("../../../js/testing/cases.js"),
+    "), log: (",
+    include_str!("../../../js/runtime/log.js"),
+    "), lockdown: (",
+    include_str!("../../../js/runtime/lockdown.js"),
+    ") })",
+);
+
+impl Harness {
+    /// Makes an isolate and loads the tests into it.
+    ///
+    /// # Errors
+    /// When they cannot be loaded.
+    pub fn load(tests: &Tests<'_>, options: &HarnessOptions, world: Box<dyn World>) -> Result<Self, LoadError> {
+        initialize(Protection::None);
+        // A test computes, and waits for nobody but its transformation; a busy machine is not the test's fault.
+        let limits = Limits { cpu: options.time, wall: 10 * options.time, heap: options.heap, ..Limits::default() };
+        let watch = Watch::new(&limits);
+        let params = v8::CreateParams::default()
+            .heap_limits(0, limits.heap)
+            .array_buffer_allocator(limited_allocator(limits.heap))
+            .allow_atomics_wait(false);
+        let mut isolate = v8::Isolate::new(params);
+        isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
+        isolate.set_slot::<Outside>(Some(world));
+        let heap = HeapGuard::install(&mut isolate);
+        watch.guard(&mut isolate);
+        watch.begin();
+        let loaded = prepare(&mut isolate, tests, &options.host);
+        let in_time = watch.end();
+        // SAFETY: it was entered when it was made; every later use enters it again.
+        unsafe { isolate.exit() };
+        let failed = |message: String| LoadError::new(LoadErrorKind::Limit, message);
+        let error = match loaded {
+            _ if !in_time => {
+                failed(format!("the tests did not finish loading within {}", humantime::format_duration(options.time)))
+            }
+            _ if heap.was_hit() => failed("the tests need too much heap to load".to_owned()),
+            Err(error) => error,
+            Ok([list, run, finish, context]) => {
+                let (Some(list), Some(run), Some(finish)) = (function(list), function(run), function(finish)) else {
+                    unreachable!("prepare gives three functions")
+                };
+                let Handle::Context(context) = context else { unreachable!("and a context") };
+                return Ok(Self { context, list, run, finish, isolate: Some(isolate), heap, watch });
+            }
+        };
+        discard(isolate);
+        Err(error)
+    }
+
+    /// The tests of the file, as `js/testing/runner.js` lists them, in JSON.
+    pub fn list(&mut self) -> Option<String> {
+        self.call(Which::List, None).ok()
+    }
+
+    /// Runs the test at `index` of the list. After [`Stopped::Time`] and [`Stopped::Heap`] the harness must be dropped.
+    ///
+    /// # Errors
+    /// When the test did not end by itself.
+    pub fn run(&mut self, index: usize) -> Result<String, Stopped> {
+        self.call(Which::Run, Some(index))
+    }
+
+    /// What has to be written when all tests have run, as `js/testing/snapshot.js` says it, in JSON.
+    pub fn finish(&mut self) -> Option<String> {
+        self.call(Which::Finish, None).ok()
+    }
+
+    /// What to do when a test can be stopped by no means inside the process.
+    pub fn on_stuck(&self, act: fn()) {
+        self.watch.on_stuck(act);
+    }
+
+    fn call(&mut self, which: Which, index: Option<usize>) -> Result<String, Stopped> {
+        let isolate = self.isolate.as_mut().expect("only taken on drop");
+        // SAFETY: exited below; a harness is not `Send`, so this is the isolate's thread.
+        unsafe { isolate.enter() };
+        self.watch.begin();
+        let answer = {
+            v8::scope_with_context!(scope, &mut *isolate, &self.context);
+            v8::tc_scope!(let scope, scope);
+            let function = v8::Local::new(
+                scope,
+                match which {
+                    Which::List => &self.list,
+                    Which::Run => &self.run,
+                    Which::Finish => &self.finish,
+                },
+            );
+            let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+            let index: v8::Local<v8::Value> = v8::Number::new(scope, index.unwrap_or(0) as f64).into();
+            let mut result = function.call(scope, undefined, &[index]);
+            let mut pending = false;
+            if let Some(promise) = result.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
+                scope.perform_microtask_checkpoint();
+                pending = promise.state() == v8::PromiseState::Pending;
+                result = (!pending).then(|| promise.result(scope));
+            }
+            match result.and_then(|value| v8::Local::<v8::String>::try_from(value).ok()) {
+                Some(text) => Ok(handover::to_string(scope, text)),
+                None if pending => Err(Stopped::NeverSettles),
+                None => Err(Stopped::Heap),
+            }
+        };
+        let in_time = self.watch.end();
+        // SAFETY: entered above, and the scopes are gone.
+        unsafe { isolate.exit() };
+        match answer {
+            _ if !in_time => Err(Stopped::Time),
+            _ if self.heap.was_hit() => Err(Stopped::Heap),
+            answer => answer,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    List,
+    Run,
+    Finish,
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        if let Some(isolate) = self.isolate.take() {
+            discard(isolate);
+        }
+    }
+}
+
+fn discard(isolate: v8::OwnedIsolate) {
+    // SAFETY: dropping exits it; this is the thread that made it.
+    unsafe { isolate.enter() };
+    drop(isolate);
+}
+
+enum Handle {
+    Function(v8::Global<v8::Function>),
+    Context(v8::Global<v8::Context>),
+}
+
+fn function(handle: Handle) -> Option<v8::Global<v8::Function>> {
+    match handle {
+        Handle::Function(function) => Some(function),
+        Handle::Context(_) => None,
+    }
+}
+
+fn prepare(isolate: &mut v8::OwnedIsolate, tests: &Tests<'_>, host: &str) -> Result<[Handle; 4], LoadError> {
+    v8::scope!(let scope, isolate);
+    let context = v8::Context::new(scope, v8::ContextOptions::default());
+    context.set_allow_generation_from_strings(false);
+    let scope = &mut v8::ContextScope::new(scope, context);
+    v8::tc_scope!(let scope, scope);
+    let Some(api) = install(scope, host) else { return Err(from_message(scope, LoadErrorKind::Limit)) };
+    let get = |name: &str| -> v8::Local<'_, v8::Function> {
+        let key = v8::String::new(scope, name).expect("short");
+        let value = api.get(scope, key.into()).and_then(|value| v8::Local::<v8::Function>::try_from(value).ok());
+        value.expect("js/testing/main.js exports it")
+    };
+    let (add, list, run, finish, describe) = (get("addCases"), get("list"), get("run"), get("finish"), get("describe"));
+    match tests {
+        Tests::Cases(text) => {
+            let text = v8::String::new(scope, text).expect("a file's worth of cases");
+            let undefined = v8::undefined(scope).into();
+            if add.call(scope, undefined, &[text.into()]).is_none() {
+                return Err(from_message(scope, LoadErrorKind::Threw));
+            }
+        }
+        Tests::Module(module) => link::evaluate(scope, module, describe)?,
+    }
+    Ok([
+        Handle::Function(v8::Global::new(scope, list)),
+        Handle::Function(v8::Global::new(scope, run)),
+        Handle::Function(v8::Global::new(scope, finish)),
+        Handle::Context(v8::Global::new(scope, context)),
+    ])
+}
+
+fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local<'s, v8::Object>> {
+    let code = v8::String::new(scope, SCRIPTS)?;
+    let name = v8::String::new(scope, TESTING_SCRIPT)?;
+    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
+    let script = v8::Script::compile(scope, code, Some(&origin))?;
+    let main: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
+    let host = v8::String::new(scope, host)?;
+    let host: v8::Local<v8::Object> = v8::json::parse(scope, host)?.try_into().ok()?;
+    let transform = v8::Function::new(scope, transform)?;
+    let key = v8::String::new(scope, "transform")?;
+    host.set(scope, key.into(), transform.into())?;
+    let undefined = v8::undefined(scope).into();
+    main.call(scope, undefined, &[host.into()])?.try_into().ok()
+}
+
+/// `host.transform(request)`: out of this isolate, into another, and back.
+fn transform(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let request = args.get(0).to_rust_string_lossy(scope);
+    // Taken out for the call: what is inside makes isolates of its own, and must not reach for this one.
+    let Some(mut world) = scope.get_slot_mut::<Outside>().and_then(Option::take) else { return };
+    let text = world.transform(&request);
+    if let Some(slot) = scope.get_slot_mut::<Outside>() {
+        *slot = Some(world);
+    }
+    if let Some(text) = v8::String::new(scope, &text) {
+        answer.set(text.into());
+    }
+}

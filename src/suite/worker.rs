@@ -1,0 +1,294 @@
+//! The worker's side: loads a unit into a fresh isolate, runs its tests one by one, and runs the transformation under
+//! test whenever one of them asks.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::protocol::{Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
+use crate::engine::harness::{Harness, HarnessOptions, Module, Stopped, Tests as Loaded, World};
+use crate::engine::{self, Engine, Event, Export, LogLine, Rendering, Scene};
+use crate::verdict::{Failure, FailureKind, Verdict};
+
+/// Outputs as the elements of a JSON array.
+const ARRAY: Rendering<'static> = Rendering { open: b"[", around: (b"", b""), between: b",", close: b"]" };
+
+/// Engines that are kept for the next event of the same unit.
+const MOST_ENGINES: usize = 8;
+
+/// The worker's whole life. Returns its exit code.
+pub fn main() -> u8 {
+    engine::initialize(engine::Protection::Keys);
+    // A supervisor that is killed takes its workers with it.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let pipe = Pipe;
+    while let Some(ToWorker::Job(job)) = pipe.read() {
+        if run(*job, pipe).is_err() {
+            return 2;
+        }
+    }
+    0
+}
+
+/// Whether a transformation runs on behalf of the test.
+static INSIDE: AtomicBool = AtomicBool::new(false);
+
+/// Ends the process, whatever it is doing; the supervisor knows which test it was.
+fn end() {
+    // Not `exit`: the main thread is in the middle of something, and destructors are not for it.
+    // SAFETY: this takes nothing and gives nothing back.
+    unsafe { libc::_exit(3) }
+}
+
+/// The standard streams.
+#[derive(Clone, Copy)]
+struct Pipe;
+
+impl Pipe {
+    fn read(self) -> Option<ToWorker> {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    fn write(self, message: &FromWorker) -> io::Result<()> {
+        let mut text = serde_json::to_vec(message)?;
+        text.push(b'\n');
+        let mut out = io::stdout().lock();
+        out.write_all(&text)?;
+        out.flush()
+    }
+}
+
+fn run(job: Job, pipe: Pipe) -> io::Result<()> {
+    let options = HarnessOptions { time: job.time, heap: job.heap, host: job.host.clone() };
+    let engines = Rc::new(RefCell::new(Engines {
+        subject: job.subject,
+        seed: job.seed,
+        others: BTreeMap::new(),
+        made: Vec::new(),
+        pipe,
+    }));
+    let load = || {
+        let tests = match &job.tests {
+            Tests::Module(module) => Loaded::Module(module),
+            Tests::Cases(text) => Loaded::Cases(text),
+        };
+        let harness = Harness::load(&tests, &options, Box::new(Outside(engines.clone())))?;
+        harness.on_stuck(|| {
+            // A test that waits for its transformation is not stuck: that has limits of its own.
+            if !INSIDE.load(Ordering::SeqCst) {
+                end();
+            }
+        });
+        Ok(harness)
+    };
+    let mut harness = match load() {
+        Ok(harness) => harness,
+        Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+    };
+    let listed: Vec<super::protocol::Listed> =
+        harness.list().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    pipe.write(&FromWorker::Listed(listed.clone()))?;
+    if job.list_only {
+        return pipe.write(&FromWorker::Finished(super::protocol::Finished::default()));
+    }
+    for (index, test) in listed.iter().enumerate().skip(job.from) {
+        if test.skipped || test.filtered {
+            continue;
+        }
+        pipe.write(&FromWorker::Started(index))?;
+        let started = Instant::now();
+        let ran = harness.run(index);
+        let millis = started.elapsed().as_secs_f64() * 1e3;
+        let result = match &ran {
+            Ok(text) => serde_json::from_str(text).unwrap_or_else(|error| {
+                let message = format!("the test's result cannot be read: {error}");
+                Ended { error: Some(TestError { message, ..TestError::default() }), logs: Vec::new() }
+            }),
+            Err(stopped) => Ended { error: Some(stopped_error(*stopped, &options)), logs: Vec::new() },
+        };
+        pipe.write(&FromWorker::Ended { index, millis, result })?;
+        if matches!(ran, Err(Stopped::Time | Stopped::Heap)) {
+            drop(harness);
+            harness = match load() {
+                Ok(harness) => harness,
+                Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+            };
+            harness.list();
+        }
+    }
+    let finished = harness.finish().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    pipe.write(&FromWorker::Finished(finished))
+}
+
+fn stopped_error(stopped: Stopped, options: &HarnessOptions) -> TestError {
+    let message = match stopped {
+        Stopped::Time => {
+            let limit = humantime::format_duration(options.time);
+            format!("the test did not end within {limit} and was stopped (see --test-timeout)")
+        }
+        Stopped::Heap => format!("the test needs more than {} MiB of heap", options.heap >> 20),
+        Stopped::NeverSettles => "the test waits for a promise that nothing can settle".to_owned(),
+    };
+    TestError { message, ..TestError::default() }
+}
+
+/// What the tests reach: modules of the supervisor's, and engines for the transformation.
+struct Outside(Rc<RefCell<Engines>>);
+
+struct Engines {
+    subject: Result<Subject, String>,
+    seed: Option<u32>,
+    others: BTreeMap<String, Result<Subject, String>>,
+    /// By what makes them different.
+    made: Vec<(Key, Engine)>,
+    pipe: Pipe,
+}
+
+#[derive(Clone, PartialEq)]
+struct Key {
+    of: Option<String>,
+    credentials: Option<BTreeMap<String, String>>,
+    scene: Scene,
+}
+
+/// What `js/testing/transform.js` asks for.
+#[derive(Deserialize)]
+struct Request {
+    of: Option<String>,
+    events: Vec<String>,
+    metadata: Option<String>,
+    credentials: Option<BTreeMap<String, String>>,
+    now: Option<f64>,
+    seed: Option<u32>,
+}
+
+impl World for Outside {
+    fn module(&mut self, specifier: &str, importer: &str) -> Result<Module, String> {
+        let engines = self.0.borrow();
+        if let Ok(subject) = &engines.subject
+            && let Some(code) = subject.program.library(specifier)
+        {
+            return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
+        }
+        let ask = FromWorker::NeedModule { specifier: specifier.to_owned(), importer: importer.to_owned() };
+        match engines.pipe.write(&ask).ok().and_then(|()| engines.pipe.read()) {
+            Some(ToWorker::Module(module)) => module,
+            _ => Err("the supervisor is gone".to_owned()),
+        }
+    }
+
+    fn transform(&mut self, request: &str) -> String {
+        INSIDE.store(true, Ordering::SeqCst);
+        let answer = serde_json::from_str::<Request>(request)
+            .map_err(|error| format!("transform: {error}"))
+            .and_then(|request| self.0.borrow_mut().transform(&request));
+        INSIDE.store(false, Ordering::SeqCst);
+        answer.unwrap_or_else(|error| json!({ "error": error }).to_string())
+    }
+}
+
+impl Engines {
+    fn transform(&mut self, request: &Request) -> Result<String, String> {
+        let key = Key {
+            of: request.of.clone(),
+            credentials: request.credentials.clone(),
+            scene: Scene { now: request.now, seed: request.seed.or(self.seed) },
+        };
+        let at = match self.made.iter().position(|(made, _)| *made == key) {
+            Some(at) => at,
+            None => {
+                let engine = self.make(&key)?;
+                if self.made.len() == MOST_ENGINES {
+                    self.made.remove(0);
+                }
+                self.made.push((key, engine));
+                self.made.len() - 1
+            }
+        };
+        let engine = &mut self.made[at].1;
+        let metadata = request.metadata.as_deref().map(str::as_bytes);
+        let events: Vec<Event<'_>> =
+            request.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
+        let heap = engine.heap_used();
+        let before = clock_gettime(ClockId::ThreadCPUTime);
+        let mut verdicts = Vec::new();
+        let mut output = 0;
+        let longest = engine.limits().line;
+        if engine.export() == Export::Batch && events.iter().all(|event| event.json.len() <= longest) {
+            engine.transform_batch(&events, &mut |_| ARRAY, &mut |verdict, text, logs| {
+                output += text.len();
+                verdicts.push(verdict_json(&verdict, &text, logs));
+            });
+        } else {
+            for event in &events {
+                let mut text = Vec::new();
+                let verdict = if event.json.len() > longest {
+                    let message =
+                        format!("the line of {} bytes is over the limit of {longest} bytes", event.json.len());
+                    Failure::new(FailureKind::LineTooLong, message).into()
+                } else {
+                    engine.transform_event(*event, &ARRAY, &mut text)
+                };
+                output += text.len();
+                verdicts.push(verdict_json(&verdict, &text, engine.logs()));
+            }
+        }
+        let after = clock_gettime(ClockId::ThreadCPUTime);
+        let cpu = (after.tv_sec - before.tv_sec) * 1_000_000_000 + (after.tv_nsec - before.tv_nsec);
+        let cost = json!({ "cpu": cpu, "heap": engine.heap_used().saturating_sub(heap), "output": output });
+        Ok(format!("{{\"verdicts\":[{}],\"cost\":{cost}}}", verdicts.join(",")))
+    }
+
+    fn make(&mut self, key: &Key) -> Result<Engine, String> {
+        let mut subject = match &key.of {
+            None => self.subject.clone()?,
+            Some(path) => match self.others.get(path) {
+                Some(known) => known.clone()?,
+                None => {
+                    let ask = FromWorker::NeedSubject { path: path.clone() };
+                    let found = match self.pipe.write(&ask).ok().and_then(|()| self.pipe.read()) {
+                        Some(ToWorker::Subject(subject)) => subject.map(|subject| *subject),
+                        _ => Err("the supervisor is gone".to_owned()),
+                    };
+                    self.others.insert(path.clone(), found.clone());
+                    found?
+                }
+            },
+        };
+        subject.program.scene = key.scene;
+        if let Some(credentials) = &key.credentials {
+            subject.program.credentials.clone_from(credentials);
+        }
+        subject.options.logs = true;
+        let engine = Engine::new(subject.program, subject.options)
+            .map_err(|error| format!("the transformation does not load: {error}"))?;
+        engine.on_stuck(end);
+        Ok(engine)
+    }
+}
+
+fn verdict_json(verdict: &Verdict, text: &[u8], logs: &[LogLine]) -> String {
+    let (word, mut value) = match verdict {
+        Verdict::Ok { .. } => ("ok", json!({})),
+        Verdict::Dropped => ("dropped", json!({})),
+        Verdict::Failed(failure) => ("failed", serde_json::to_value(failure).unwrap_or(Value::Null)),
+    };
+    value["verdict"] = json!(word);
+    value["logs"] = json!(logs);
+    // The events as the text that they are: no number passes through this program.
+    let events = std::str::from_utf8(text).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+    let mut out = value.to_string();
+    out.pop();
+    out.push_str(&format!(",\"events\":{}}}", events.map_or("[]", RawValue::get)));
+    out
+}
