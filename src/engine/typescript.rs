@@ -141,7 +141,7 @@ mod tests {
         for (source, word, marked) in [
             ("export enum Color { Red }", "enum", "enum"),
             ("const a = 1;\nnamespace N { export const b = 2; }", "namespace", "namespace"),
-            ("class A { constructor(private b: string) {} }", "parameter property", "private b"),
+            ("class A { constructor(private b: string) {} }", "parameter property", "b: string"),
             ("let a = <string>b;", "angle", "<string>"),
         ] {
             let error = strip(source).unwrap_err();
