@@ -108,7 +108,7 @@ fn a_config_that_may_not_be_read_is_an_error() {
     use std::os::unix::fs::PermissionsExt;
     let dir = Dir::with(GOOD);
     let config = dir.file("sluicegate.toml", "");
-    std::fs::set_permissions(&config, PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&config, PermissionsExt::from_mode(0o000)).unwrap();
     if File::open(&config).is_ok() {
         // Nothing is forbidden to root.
         return;

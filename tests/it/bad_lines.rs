@@ -1,5 +1,7 @@
 //! Lines that are no events: each has a verdict, a dead letter with its very bytes, and harms no other line.
 
+use std::process::{Command, Stdio};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -121,13 +123,9 @@ fn many_long_lines_need_few_files() {
     dir.file("events.jsonl", &input);
     let binary = env!("CARGO_BIN_EXE_sluicegate");
     let line = "ulimit -n 64 && exec \"$0\" run t.js events.jsonl --line-limit 1KiB --errors dead.jsonl --cpu-limit 300ms -j 2";
-    let mut command = dir.command(&[]);
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", line, binary]).current_dir(dir.path());
-    for stream in [std::process::Command::stdin, std::process::Command::stdout, std::process::Command::stderr] {
-        stream(&mut shell, std::process::Stdio::piped());
-    }
-    std::mem::swap(&mut command, &mut shell);
+    let mut command = Command::new("sh");
+    command.args(["-c", line, binary]).current_dir(dir.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let done = super::support::finish(command.spawn().unwrap(), Vec::new());
     assert_eq!(done.summary(), "101 in = 0 ok + 0 dropped + 101 failed (100 line_too_long, 1 timeout) · 0 events out");
     assert_eq!(dir.read("dead.jsonl").lines().count(), 101);
