@@ -153,7 +153,12 @@ mod tests {
         };
         let Files { program, paths } = program::read(&sources).unwrap();
         let limits = Limits { cpu: Duration::from_millis(200), heap: 32 << 20, ..Limits::default() };
-        CheckConfig { program, library_paths: paths, options: Options { limits, logs: false } }
+        CheckConfig {
+            program,
+            library_paths: paths,
+            options: Options { limits, ..Options::default() },
+            sandbox: pool::Sandbox::default(),
+        }
     }
 
     /// Each folder of `tests/golden/check` is a project, and its `expected.txt` what `check` says of it.

@@ -126,13 +126,15 @@ impl Engine {
                 let count = v8::Integer::new(scope, present.len() as i32);
                 grouped = finish.call(scope, undefined, &[result, count.into()]);
             }
-            if grouped.is_none() && failed.is_none() && !scope.has_terminated() {
-                if let Some(thrown) = scope.exception() {
-                    scope.reset();
-                    let describe = v8::Local::new(scope, &driver.describe);
-                    failed = Some(fault::describe(scope, describe, thrown, FailureKind::Exception, &is_source));
-                    scope.perform_microtask_checkpoint();
-                }
+            if grouped.is_none()
+                && failed.is_none()
+                && !scope.has_terminated()
+                && let Some(thrown) = scope.exception()
+            {
+                scope.reset();
+                let describe = v8::Local::new(scope, &driver.describe);
+                failed = Some(fault::describe(scope, describe, thrown, FailureKind::Exception, &is_source));
+                scope.perform_microtask_checkpoint();
             }
             in_time = self.watch.end();
             if !in_time || scope.has_terminated() {

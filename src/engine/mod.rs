@@ -41,9 +41,9 @@ mod watchdog;
 use std::marker::PhantomData;
 
 pub use diagnostic::{LoadError, LoadErrorKind};
+pub use heap::most_memory;
 pub use host::LogLine;
 pub use limits::Limits;
-pub use heap::most_memory;
 pub use platform::{Protection, initialize, initialize_with, version as v8_version};
 pub use program::{Program, SHIPPED_LIBRARIES, Scene, handle_of, nearest};
 use realm::Realm;

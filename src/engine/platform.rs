@@ -50,7 +50,9 @@ pub fn initialize_with(protection: Protection, jitless: bool) {
         // Without an environment ICU falls back to the POSIX locale, in which `toLocaleString` groups no digits.
         v8::icu::set_default_locale("en-US");
         // V8 would open a file for it, which a worker cannot.
-        v8::V8::set_entropy_source(|buffer| rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).is_ok());
+        v8::V8::set_entropy_source(|buffer| {
+            rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).is_ok()
+        });
         let platform = match protection {
             Protection::Keys => v8::new_default_platform(1, false),
             Protection::None => v8::new_unprotected_default_platform(1, false),

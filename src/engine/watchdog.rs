@@ -301,7 +301,8 @@ impl Sighting {
                     drop(isolate);
                     // Back to KILL, in which the engine waits should it get out just now: what `act` says is about this
                     // event, and not about the next one.
-                    let claim = |from, to| engine.word.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+                    let claim =
+                        |from, to| engine.word.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
                     if self.killed_for >= STUCK_AFTER
                         && let Some(act) = engine.on_stuck.get()
                         && claim(word, word & !PHASE | KILL).is_ok()

@@ -32,7 +32,9 @@ pub enum Kind {
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free, Kind::Setup].into_iter().find(|k| *k as u32 == kind)
+        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free, Kind::Setup]
+            .into_iter()
+            .find(|k| *k as u32 == kind)
     }
 }
 

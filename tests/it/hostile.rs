@@ -71,7 +71,8 @@ fn problems(file: &Path, input: &str) -> String {
 
 #[test]
 fn hostile_code_gets_its_verdict_and_its_neighbours_stay_untouched() {
-    let mut files: Vec<PathBuf> = std::fs::read_dir("tests/hostile").unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir("tests/hostile").unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 200, "only {} files were found", files.len());
     let mut lines: Vec<String> = (0..ORDINARY).map(|n| format!("{{\"n\":{n},\"s\":\"ordinary\"}}")).collect();

@@ -1,8 +1,17 @@
 //! Drives the built binary over real pipes. One test program, so that it is linked once.
 
+mod bad_input;
+mod bad_lines;
 mod chaos;
+mod command_line;
 mod contract;
+mod endings;
+mod faults;
 mod hostile;
+mod laws;
+mod live;
+mod million;
 mod readme;
+mod stream;
 mod suite;
 mod support;
