@@ -27,7 +27,7 @@ pub fn benches(criterion: &mut Criterion) {
 
     // A process, its isolate, the answer that it is ready, and its end.
     group.bench_function("worker start", |bencher| {
-        bencher.iter(|| pool::check(&program, &options).unwrap());
+        bencher.iter(|| pool::check(&program, &options, pool::Sandbox::default()).unwrap());
     });
 
     let limits = Limits { cpu: LIMIT, ..Limits::default() };

@@ -42,7 +42,9 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
         bar.tick();
     });
     bar.finish_and_clear();
-    if let (Target::File(path), Some(failure), false) = (&config.errors, &summary.first_failure, config.quiet) {
+    // For people who wait for the end of a run; machines and quick readers get what they asked for and nothing else.
+    let told = !config.quiet && !config.stats_json && result.is_ok() && summary.ended != Ended::Closed;
+    if let (Target::File(path), Some(failure), true) = (&config.errors, &summary.first_failure, told) {
         let all = summary.tally.failures();
         let more = match all {
             1 => format!("the event is in {}", path.display()),

@@ -51,9 +51,12 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     stripped.map(|output| output.code).map_err(|error| found.error(error, source.len()))
 }
 
+/// What is wrong, and which bytes of the source it is about.
+type Finding = (String, Range<usize>);
+
 /// Collects what the library complains about: message and byte range, in the order in which it comes.
 #[derive(Clone, Default)]
-struct Found(Arc<Mutex<Vec<(String, Range<usize>)>>>);
+struct Found(Arc<Mutex<Vec<Finding>>>);
 
 impl Emitter for Found {
     fn emit(&mut self, diagnostic: &mut DiagnosticBuilder<'_>) {
