@@ -18,7 +18,7 @@
 //! - [`engine`]: one isolate; source in, verdicts out. The crate's public face for a program that embeds it.
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
 //! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
-//! - [`bench`]: what a transformation costs, measured with the rooms above.
+//! - [`mod@bench`]: what a transformation costs, measured with the rooms above.
 //! - [`suite`]: unit tests of transformations: found, run in workers of their own, reported.
 //! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
 //!

@@ -8,7 +8,7 @@
 //!
 //! - [`discover`]: which files of a project are tests, and of what.
 //! - [`data`]: cases that are data: `*.case.json`, RudderStack's YAML and its action's `meta.json`.
-//! - [`run`]: the supervisor's side; `worker`: the other; `protocol`: what they say to each other, a JSON text per line.
+//! - [`run()`]: the supervisor's side; `worker`: the other; `protocol`: what they say to each other, a JSON text per line.
 //! - [`report`]: results for machines: JSON, JUnit, TAP. For people, see `cli`.
 
 pub mod data;
