@@ -17,9 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::BenchError;
 use super::stats::Latency;
 use super::usage::{Usage, peak_rss, thread_cpu};
-use crate::config::{Emit, OnError, Target};
 use crate::engine::{Engine, Event, Export, Options, Program, Rendering};
-use crate::pool::{self, Job, Sandbox, Summary};
+use crate::pool::{self, Job, Summary};
 use crate::verdict::Verdict;
 use crate::wire::lines::{FILL, Open, Reader, slot_len};
 use crate::wire::shared;
@@ -230,20 +229,7 @@ fn count(verdicts: &mut [u64; 3], verdict: &Verdict) {
 /// The warm-up alone, then the warm-up with the events: the difference is what the events took, with everything warm.
 fn pipeline(step: &Step, workers: usize) -> Result<Measured, BenchError> {
     let run = |inputs: &[&PathBuf]| -> Result<(Summary, f64), BenchError> {
-        let job = Job {
-            sandbox: Sandbox::default(),
-            program: step.program.clone(),
-            options: step.options.clone(),
-            workers,
-            emit: Emit::Events,
-            envelope: false,
-            on_error: OnError::DeadLetter,
-            errors: Target::Nowhere,
-            logs: None,
-            unordered: false,
-            line_buffered: false,
-            batch_size: step.batch_size,
-        };
+        let job = Job { workers, batch_size: step.batch_size, ..Job::new(step.program.clone(), step.options.clone()) };
         let inputs = inputs.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
         let before = Usage::now().cpu;
         let (summary, result) = pool::run(job, inputs, &mut |_| {});

@@ -112,8 +112,8 @@ fn is_entry_frame(line: &str) -> bool {
     ["transformEvent (", "transformBatch ("].iter().any(|entry| call.starts_with(entry))
 }
 
-/// `    at name (file:line:column)` or `    at file:line:column`.
-fn frame_position(line: &str) -> Option<Position> {
+/// The place that one line of a V8 stack names: `    at name (file:line:column)` or `    at file:line:column`.
+pub fn frame_position(line: &str) -> Option<Position> {
     let place = line.strip_prefix(FRAME)?;
     let place = match place.strip_suffix(')') {
         Some(inner) => &inner[inner.find(" (")? + 2..],

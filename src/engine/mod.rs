@@ -41,6 +41,7 @@ mod watchdog;
 use std::marker::PhantomData;
 
 pub use diagnostic::{LoadError, LoadErrorKind};
+pub use fault::frame_position;
 pub use heap::most_memory;
 pub use host::LogLine;
 pub use limits::Limits;

@@ -204,7 +204,7 @@ impl Drop for Realm {
 }
 
 /// An isolate is dropped while it is the entered one, whatever other isolates the thread has.
-fn discard(isolate: v8::OwnedIsolate) {
+pub(super) fn discard(isolate: v8::OwnedIsolate) {
     // SAFETY: dropping exits it; this is the thread that made it.
     unsafe { isolate.enter() };
     drop(isolate);

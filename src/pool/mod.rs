@@ -58,6 +58,26 @@ pub struct Job {
     pub sandbox: Sandbox,
 }
 
+impl Job {
+    /// A job with nothing but a program: one worker, events out, in order, side streams nowhere.
+    pub fn new(program: Program, options: Options) -> Self {
+        Self {
+            program,
+            options,
+            workers: 1,
+            emit: Emit::Events,
+            envelope: false,
+            on_error: OnError::DeadLetter,
+            errors: Target::Nowhere,
+            logs: None,
+            unordered: false,
+            line_buffered: false,
+            batch_size: 1,
+            sandbox: Sandbox::default(),
+        }
+    }
+}
+
 /// What is asked of the walls around the workers.
 #[derive(Clone, Copy, Debug)]
 pub struct Sandbox {
@@ -159,20 +179,7 @@ pub type OnTick<'a> = dyn FnMut(&Tally) + 'a;
 /// # Errors
 /// When it cannot be loaded, or no worker can be started.
 pub fn check(program: &Program, options: &Options, sandbox: Sandbox) -> Result<(Loaded, Walls), RunError> {
-    let job = Job {
-        program: program.clone(),
-        options: options.clone(),
-        workers: 1,
-        emit: Emit::Events,
-        envelope: false,
-        on_error: OnError::DeadLetter,
-        errors: Target::Nowhere,
-        logs: None,
-        unordered: false,
-        line_buffered: false,
-        batch_size: 1,
-        sandbox,
-    };
+    let job = Job { sandbox, ..Job::new(program.clone(), options.clone()) };
     supervisor::check(job)
 }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::protocol::{Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
 use super::snapshots;
 use crate::engine::harness::{Module, TESTING_SCRIPT};
-use crate::engine::{LoadError, LogLine};
+use crate::engine::{LoadError, LogLine, frame_position};
 use crate::verdict::Position;
 
 /// A test file, or the cases of a folder.
@@ -376,16 +376,7 @@ pub fn author_frames(stack: &str) -> impl Iterator<Item = &str> {
 
 /// The place of the first frame of the author's.
 pub(super) fn first_place(stack: &str) -> Option<Position> {
-    author_frames(stack).find_map(|line| {
-        let call = line.strip_prefix("    at ")?;
-        let place = match call.strip_suffix(')') {
-            Some(inner) => &inner[inner.find(" (")? + 2..],
-            None => call.strip_prefix("async ").unwrap_or(call),
-        };
-        let (rest, column) = place.rsplit_once(':')?;
-        let (file, line) = rest.rsplit_once(':')?;
-        Some(Position { file: file.to_owned(), line: line.parse().ok()?, column: column.parse().ok()? })
-    })
+    author_frames(stack).find_map(frame_position)
 }
 
 #[cfg(test)]

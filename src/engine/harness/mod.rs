@@ -15,6 +15,7 @@ use super::diagnostic::{LoadError, LoadErrorKind};
 use super::heap::{HeapGuard, limited_allocator};
 use super::limits::Limits;
 use super::modules::from_message;
+use super::realm::discard;
 use super::watchdog::Watch;
 use super::{Protection, handover, initialize};
 
@@ -230,12 +231,6 @@ impl Drop for Harness {
             discard(isolate);
         }
     }
-}
-
-fn discard(isolate: v8::OwnedIsolate) {
-    // SAFETY: dropping exits it; this is the thread that made it.
-    unsafe { isolate.enter() };
-    drop(isolate);
 }
 
 enum Handle {
