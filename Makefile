@@ -18,5 +18,5 @@ test:
 lint:
 	@scripts/v8
 	cargo fmt --check
-	cargo clippy --release --all-targets -- -D warnings
+	cargo clippy --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --no-deps

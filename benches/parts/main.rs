@@ -1,4 +1,4 @@
-//! The parts, each alone: `cargo bench --bench parts [FILTER]`. One program for all, so that V8 is linked once.
+//! The parts, each alone: `cargo bench -p sluicegate-parts --bench parts [FILTER]`. One program for all, so that V8 is linked once.
 //!
 //! What a whole run costs is `sluicegate bench`'s business, and how it compares with others that of
 //! `benches/compare/run`; these are for finding out what a change did to one part.
