@@ -86,6 +86,35 @@
   /** The text that an unchanged event would have: what JSON.parse and JSON.stringify make of the line. */
   const canonical = (line) => textOf(parse(line));
 
+  // --- lazy events, see the engine's lazy.rs ------------------------------------------------------------------------
+
+  const { keys: keysOf } = Object;
+  const { probe } = host;
+
+  /**
+   * The text of an event with a marker for each value that is still lazy, or undefined if it has to be printed in the
+   * plain way. The markers are read from the event one by one, so that no code of the author's can meet them.
+   */
+  const finishLazy = (event, lazyNames) => {
+    if (!isEvent(event) || typeof event.toJSON === 'function' || typeof event.then === 'function') return undefined;
+    const names = keysOf(event);
+    const plain = {};
+    if (typeof plain.toJSON === 'function') return undefined;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      if (name === '__proto__') return undefined;
+      // Mostly nothing was added or deleted, so that they are in the same places.
+      if (lazyNames[i] === name) probe[0] = i + 1;
+      else for (let n = 0; n < lazyNames.length; n++) if (lazyNames[n] === name) probe[0] = n + 1;
+      try {
+        plain[name] = event[name];
+      } finally {
+        probe[0] = 0;
+      }
+    }
+    return textOf(plain);
+  };
+
   // --- transformBatch -------------------------------------------------------------------------------------------
 
   let batch;
@@ -186,5 +215,15 @@
   };
   const NewError = Error;
 
-  return { finish, finishExact, canonical, openBatch, finishBatch, batchIndex, closeBatch, describe };
+  return {
+    finishLazy,
+    finish,
+    finishExact,
+    canonical,
+    openBatch,
+    finishBatch,
+    batchIndex,
+    closeBatch,
+    describe,
+  };
 })

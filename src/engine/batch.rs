@@ -154,7 +154,8 @@ impl Engine {
                 let Some(texts) = groups.get_index(scope, group as u32) else { break 'batch None };
                 let mut print = Print {
                     line: events[*index].json,
-                    losses: None,
+                    survey: None,
+                    skeleton: &mut self.skeleton,
                     rendering: &rendering(*index),
                     limit: self.options.limits.output,
                     used: 0,

@@ -4,7 +4,7 @@
 //! `…992`, `1.0` as `1`, `1e400` as `null`. Nor does it keep white space or escapes. The contract promises that numbers
 //! which the code did not touch leave as they came, and that an unchanged event leaves as the same bytes. So:
 //!
-//! - [`scan`] says in one pass whether a line holds anything that V8 would print differently. For most lines it does
+//! - [`survey`] says in one pass whether a line holds anything that V8 would print differently. For most lines it does
 //!   not, and V8's text is the answer.
 //! - Otherwise [`restore`] walks input and output side by side. If they mean the same, the input's bytes are the
 //!   answer. If not, each number of the output that stands at the same path as in the input, with the same value,
@@ -14,9 +14,10 @@
 //! costs memory and not the stack.
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
+use std::io::Write;
 
 use super::sink::Sink;
+use super::skeleton::{self, Skeleton};
 
 /// What V8 would print differently from how it stands in a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,14 +33,40 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// Whether V8's text may differ from the line although nothing was changed.
-    pub(super) fn any(self) -> bool {
-        self.form || self.numbers || self.index_keys
+    /// Takes a number into account.
+    pub(super) fn number(&mut self, text: &[u8]) {
+        if !is_canonical(text) {
+            self.numbers = true;
+            self.infinite |= value_of(text).is_infinite();
+        }
     }
 }
 
-/// Looks through a line once.
-pub(super) fn scan(line: &[u8]) -> Losses {
+/// Looks through a line once, in whatever way it can be looked through; `duplicates` is true if a key may occur twice in
+/// one object.
+pub(super) fn survey(line: &[u8], skeleton: &mut Skeleton) -> Survey {
+    // What is too deep for the fast way goes the slow one.
+    skeleton.survey(line).unwrap_or_else(|| Survey { losses: scan(line), duplicates: true })
+}
+
+/// What is known of a line before it is compared with what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Survey {
+    pub(super) losses: Losses,
+    /// Whether an object may hold the same key twice.
+    pub(super) duplicates: bool,
+}
+
+impl Survey {
+    /// Whether V8's text may differ from the line although nothing was changed.
+    pub(super) fn any(self) -> bool {
+        let Losses { form, numbers, index_keys, infinite: _ } = self.losses;
+        form || numbers || index_keys || self.duplicates
+    }
+}
+
+/// Looks through a valid text of any depth.
+fn scan(line: &[u8]) -> Losses {
     let mut losses = Losses::default();
     let mut at = 0;
     while at < line.len() {
@@ -49,17 +76,11 @@ pub(super) fn scan(line: &[u8]) -> Losses {
                 let (end, plain) = string_end(line, start);
                 losses.form |= !plain;
                 at = end + 1;
-                if line.get(start).is_some_and(u8::is_ascii_digit) && line.get(at) == Some(&b':') {
-                    losses.index_keys = true;
-                }
+                losses.index_keys |= line.get(start).is_some_and(u8::is_ascii_digit);
             }
             b'-' | b'0'..=b'9' => {
                 let end = number_end(line, at);
-                let text = &line[at..end];
-                if !is_canonical(text) {
-                    losses.numbers = true;
-                    losses.infinite |= value_of(text).is_infinite();
-                }
+                losses.number(&line[at..end]);
                 at = end;
             }
             b' ' | b'\t' | b'\n' | b'\r' => {
@@ -84,17 +105,17 @@ pub(super) fn may_hold_infinite(line: &[u8]) -> bool {
 /// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
 fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
     let mut plain = true;
-    while at < text.len() {
-        match text[at] {
-            b'"' => break,
-            b'\\' => {
+    loop {
+        at = skeleton::next_stop(text, at);
+        match text.get(at) {
+            None | Some(b'"') => return (at.min(text.len()), plain),
+            Some(b'\\') => {
                 plain &= !matches!(text.get(at + 1), Some(b'u' | b'/'));
                 at += 2;
             }
-            _ => at += 1,
+            Some(_) => at += 1,
         }
     }
-    (at.min(text.len()), plain)
 }
 
 fn number_end(text: &[u8], start: usize) -> usize {
@@ -120,15 +141,28 @@ fn is_canonical(text: &[u8]) -> bool {
         None if whole == b"0" => digits.len() == text.len(),
         None if whole.len() <= 15 => true,
         // 2^53 has 16 digits.
-        None => whole.len() == 16 && whole < b"9007199254740992".as_slice(),
+        None => whole.len() == 16 && whole < b"9007199254740992".as_slice() || is_shortest(text),
         Some(fraction) => {
             let zeros = fraction.iter().take_while(|b| **b == b'0').count();
             fraction.iter().all(u8::is_ascii_digit)
                 && fraction.last().is_some_and(|last| *last != b'0')
-                && whole.len() + fraction.len() <= 15
                 && (whole != b"0" || zeros < 6)
+                && (whole.len() + fraction.len() <= 15 || is_shortest(text))
         }
     }
+}
+
+/// Whether a number without an exponent is the shortest text for its double. Rust prints the same digits as V8, and within
+/// these bounds V8 has no exponent either.
+fn is_shortest(text: &[u8]) -> bool {
+    let value = value_of(text);
+    let mut short = [0; 32];
+    let mut rest = &mut short[..];
+    (1e-6..1e21).contains(&value.abs())
+        && text.len() <= rest.len()
+        && write!(rest, "{value}").is_ok()
+        && short.starts_with(text)
+        && short.get(text.len()).is_none_or(|after| *after == 0)
 }
 
 /// Whether the text holds more digits than every double keeps.
@@ -150,15 +184,15 @@ pub(super) enum Likeness {
 }
 
 /// Compares a line with V8's text for what became of it.
-pub(super) fn compare(line: &[u8], losses: Losses, output: &[u8]) -> Likeness {
+pub(super) fn compare(line: &[u8], survey: Survey, output: &[u8]) -> Likeness {
     let (mut left, mut right) = (Tokens::new(line), Tokens::new(output));
     loop {
         match (left.next(), right.next()) {
             (None, None) => return Likeness::Same,
             (Some(a), Some(b)) if same_token(a, b) => {}
-            _ if losses.index_keys => return Likeness::Unsure,
+            _ if survey.losses.index_keys => return Likeness::Unsure,
             // A key that occurs twice is printed once, so the text is shorter.
-            _ if output.len() < line.len() && has_duplicate_keys(line) => return Likeness::Unsure,
+            _ if survey.duplicates && output.len() < line.len() && has_duplicate_keys(line) => return Likeness::Unsure,
             _ => return Likeness::Different,
         }
     }
@@ -173,7 +207,7 @@ fn same_token(a: Token<'_>, b: Token<'_>) -> bool {
 }
 
 /// Whether an object anywhere in `text` has the same key twice.
-pub(super) fn has_duplicate_keys(text: &[u8]) -> bool {
+fn has_duplicate_keys(text: &[u8]) -> bool {
     let mut open: Vec<Vec<u64>> = Vec::new();
     for token in Tokens::new(text) {
         match token {
@@ -341,18 +375,26 @@ impl Path {
     }
 }
 
+/// Equal keys have equal hashes, however they are written.
 fn key_hash(key: &[u8]) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
     if key.contains(&b'\\') {
-        unescape(key).hash(&mut hasher)
-    } else {
-        plain(key).hash(&mut hasher)
+        let units = unescape(key);
+        // Lone surrogates never meet a key that is written without escapes, so any bytes will do for them.
+        let text = String::from_utf16(&units).unwrap_or_else(|_| format!("{units:?}"));
+        return bytes_hash(text.as_bytes());
     }
-    hasher.finish()
+    bytes_hash(key)
 }
 
-fn plain(text: &[u8]) -> Vec<u16> {
-    String::from_utf8_lossy(text).encode_utf16().collect()
+fn bytes_hash(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut chunks = bytes.chunks_exact(8);
+    let hash = chunks
+        .by_ref()
+        .fold(bytes.len() as u64, |hash, eight| mix(hash, u64::from_le_bytes(eight.try_into().expect("eight bytes"))));
+    let rest = chunks.remainder().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    let hash = mix(hash, rest);
+    hash ^ hash >> 29
 }
 
 /// The UTF-16 code units that a JSON string stands for; lone surrogates stay what they are.
@@ -386,6 +428,13 @@ fn unescape(text: &[u8]) -> Vec<u16> {
 mod tests {
     use super::*;
 
+    /// Both ways of looking through a line, which must agree.
+    fn seen(line: &[u8]) -> Survey {
+        let survey = survey(line, &mut Skeleton::default());
+        assert_eq!(survey.losses, scan(line));
+        survey
+    }
+
     fn restored(line: &str, output: &str) -> String {
         let mut sink = Vec::new();
         restore(line.as_bytes(), output.as_bytes(), &mut sink);
@@ -395,22 +444,22 @@ mod tests {
     #[test]
     fn a_canonical_line_loses_nothing() {
         let line = br#"{"a":1,"b":[-1.5,0.000001,"x\n\"\\",true,null],"c":{"d":9007199254740991}}"#;
-        assert_eq!(scan(line), Losses::default());
+        assert_eq!(seen(line), Survey::default());
     }
 
     #[test]
     fn every_loss_is_seen() {
         let numbers = ["9007199254740993", "1.0", "-0", "1e5", "0.10", "12345678901234567890", "0.0000001"];
         for number in numbers {
-            assert!(scan(format!(r#"{{"a":{number}}}"#).as_bytes()).numbers, "{number}");
+            assert!(seen(format!(r#"{{"a":{number}}}"#).as_bytes()).losses.numbers, "{number}");
         }
-        assert!(scan(br#"{"a":1e400}"#).infinite);
-        assert!(!scan(br#"{"a":1e300}"#).infinite);
-        assert!(scan(br#"{"a": 1}"#).form);
-        assert!(scan(br#"{"a":"\u0041"}"#).form);
-        assert!(scan(br#"{"a":"\/"}"#).form);
-        assert!(scan(br#"{"1":2}"#).index_keys);
-        assert!(!scan(br#"{"a":"1"}"#).index_keys);
+        assert!(seen(br#"{"a":1e400}"#).losses.infinite);
+        assert!(!seen(br#"{"a":1e300}"#).losses.infinite);
+        assert!(seen(br#"{"a": 1}"#).losses.form);
+        assert!(seen(br#"{"a":"\u0041"}"#).losses.form);
+        assert!(seen(br#"{"a":"\/"}"#).losses.form);
+        assert!(seen(br#"{"1":2}"#).losses.index_keys);
+        assert!(seen(br#"{"a":1,"a":2}"#).duplicates);
     }
 
     #[test]
@@ -427,16 +476,16 @@ mod tests {
     #[test]
     fn meaning_is_compared_not_text() {
         let line = br#"{ "a" : "\u00e9", "b": [1.0, 1e400, -0] }"#;
-        let losses = scan(line);
-        assert_eq!(compare(line, losses, r#"{"a":"é","b":[1,1e999,0]}"#.as_bytes()), Likeness::Same);
-        assert_eq!(compare(line, losses, r#"{"a":"e","b":[1,1e999,0]}"#.as_bytes()), Likeness::Different);
-        assert_eq!(compare(line, losses, r#"{"a":"é","b":[1,1e999]}"#.as_bytes()), Likeness::Different);
+        let survey = seen(line);
+        assert_eq!(compare(line, survey, r#"{"a":"é","b":[1,1e999,0]}"#.as_bytes()), Likeness::Same);
+        assert_eq!(compare(line, survey, r#"{"a":"e","b":[1,1e999,0]}"#.as_bytes()), Likeness::Different);
+        assert_eq!(compare(line, survey, r#"{"a":"é","b":[1,1e999]}"#.as_bytes()), Likeness::Different);
     }
 
     #[test]
     fn an_order_of_keys_that_only_v8_knows_is_not_decided_here() {
         for (line, output) in [(r#"{"b":1,"1":2}"#, r#"{"1":2,"b":1}"#), (r#"{"a":1,"a":2}"#, r#"{"a":2}"#)] {
-            assert_eq!(compare(line.as_bytes(), scan(line.as_bytes()), output.as_bytes()), Likeness::Unsure);
+            assert_eq!(compare(line.as_bytes(), seen(line.as_bytes()), output.as_bytes()), Likeness::Unsure);
         }
     }
 

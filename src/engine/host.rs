@@ -6,7 +6,7 @@ use std::ops::Range;
 use deno_core::v8;
 use serde::{Deserialize, Serialize};
 
-use super::handover;
+use super::{handover, lazy};
 
 /// One line that the author's code logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,12 @@ pub(super) fn object<'s>(
     logs: bool,
 ) -> Option<v8::Local<'s, v8::Object>> {
     let host = v8::Object::new(scope);
+    // One number that the driver writes and the lazy values' getter reads, without a call in between.
+    let probe = v8::ArrayBuffer::new(scope, size_of::<u32>());
+    let memory = probe.get_backing_store().data()?.as_ptr().cast_const().cast::<u32>();
+    let probe = v8::Uint32Array::new(scope, probe, 0, 1)?;
+    let lazy = lazy::State::new(scope, memory)?;
+    scope.set_slot(lazy);
     let write = v8::Function::new(scope, write_log)?;
     let metadata = v8::Function::new(scope, metadata_text)?;
     let logs = v8::Boolean::new(scope, logs);
@@ -99,6 +105,7 @@ pub(super) fn object<'s>(
     for (name, value) in [
         ("write", write.into()),
         ("metadataText", metadata.into()),
+        ("probe", probe.into()),
         ("logs", logs.into()),
         ("defaultMetadata", defaults),
     ] {

@@ -28,12 +28,14 @@ mod handover;
 pub mod harness;
 mod heap;
 mod host;
+mod lazy;
 mod limits;
 mod modules;
 mod platform;
 mod program;
 mod realm;
 mod sink;
+mod skeleton;
 mod transform;
 mod typescript;
 mod watchdog;
@@ -44,6 +46,7 @@ pub use diagnostic::{LoadError, LoadErrorKind};
 pub use fault::frame_position;
 pub use heap::most_memory;
 pub use host::LogLine;
+pub use lazy::Laziness;
 pub use limits::Limits;
 pub use platform::{Protection, initialize, initialize_with, version as v8_version};
 pub use program::{Program, SHIPPED_LIBRARIES, Scene, handle_of, nearest};
@@ -127,10 +130,12 @@ pub struct Engine {
     realm: Option<Realm>,
     watch: Watch,
     scratch: handover::Scratch,
+    skeleton: skeleton::Skeleton,
     text: Vec<u8>,
     logs: Vec<LogLine>,
     replaced: u64,
     masks: Vec<String>,
+    laziness: Laziness,
     /// V8's isolates belong to a thread.
     _not_send: PhantomData<*mut ()>,
 }
@@ -152,10 +157,12 @@ impl Engine {
             realm: Some(realm),
             watch,
             scratch: handover::Scratch::default(),
+            skeleton: skeleton::Skeleton::default(),
             text: Vec::new(),
             logs: Vec::new(),
             replaced: 0,
             masks,
+            laziness: Laziness::default(),
             _not_send: PhantomData,
         })
     }
@@ -257,6 +264,11 @@ impl Engine {
         if let Some(realm) = self.realm.as_mut() {
             platform::pump(realm.enter().isolate);
         }
+    }
+
+    /// Which events are lazy; without this, those for which it pays.
+    pub fn set_laziness(&mut self, laziness: Laziness) {
+        self.laziness = laziness;
     }
 
     /// What to do when an event can be stopped by no means inside the process. Called on another thread.

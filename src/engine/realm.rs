@@ -9,6 +9,7 @@ use deno_core::{serde_v8, v8};
 use super::diagnostic::{LoadError, LoadErrorKind};
 use super::fault::{self, OWN_SCRIPT};
 use super::heap::{HeapGuard, limited_allocator};
+use super::lazy::{self, Shapes};
 use super::limits::Limits;
 use super::modules;
 use super::program::Program;
@@ -30,12 +31,14 @@ pub(super) struct Realm {
     pub(super) libraries: Vec<String>,
     /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
     pub(super) events: u64,
+    shapes: Shapes,
     isolate: Option<v8::OwnedIsolate>,
     heap: Box<HeapGuard>,
 }
 
 /// The driver's functions, see `js/runtime/driver.js`.
 pub(super) struct Driver {
+    pub(super) finish_lazy: v8::Global<v8::Function>,
     pub(super) finish: v8::Global<v8::Function>,
     pub(super) finish_exact: v8::Global<v8::Function>,
     pub(super) canonical: v8::Global<v8::Function>,
@@ -88,6 +91,7 @@ impl Realm {
                     export: loaded.export,
                     libraries: loaded.libraries,
                     events: 0,
+                    shapes: Shapes::default(),
                     isolate: Some(isolate),
                     heap,
                 };
@@ -142,6 +146,7 @@ impl Realm {
             v8::Global::new(scope, function)
         };
         let driver = Driver {
+            finish_lazy: function("finishLazy"),
             finish: function("finish"),
             finish_exact: function("finishExact"),
             canonical: function("canonical"),
@@ -165,7 +170,7 @@ impl Realm {
         let isolate = self.isolate.as_mut().expect("only taken on drop");
         // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
         unsafe { isolate.enter() };
-        Entered { isolate, realm: (&self.context, &self.transform, &self.driver) }
+        Entered { isolate, realm: (&self.context, &self.transform, &self.driver), shapes: &mut self.shapes }
     }
 
     /// Whether the heap limit was hit.
@@ -186,6 +191,7 @@ struct Loaded {
 pub(super) struct Entered<'a> {
     pub(super) isolate: &'a mut v8::OwnedIsolate,
     pub(super) realm: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
+    pub(super) shapes: &'a mut Shapes,
 }
 
 impl Drop for Entered<'_> {
@@ -255,6 +261,8 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) 
     let undefined = v8::undefined(scope).into();
     let installed: v8::Local<v8::Object> =
         function.call(scope, undefined, &[host.into(), credentials])?.try_into().ok()?;
+    let context = scope.get_current_context();
+    lazy::guard(scope, context)?;
     Some(Installed {
         driver: get(scope, installed, "driver")?.try_into().ok()?,
         metadata: get(scope, installed, "metadata")?.try_into().ok()?,

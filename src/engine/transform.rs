@@ -6,9 +6,11 @@
 
 use deno_core::v8;
 
-use super::fidelity::{self, Likeness, Losses};
+use super::fidelity::{self, Likeness, Survey};
+use super::lazy::{LazyEvent, Shapes};
 use super::realm::Driver;
 use super::sink::Sink;
+use super::skeleton::Skeleton;
 use super::{Attempt, Engine, Event, Rendering, fault, handover, host, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
@@ -28,6 +30,8 @@ pub(super) fn bad_return(code: f64, function: &str) -> Failure {
 /// What the code answered, while its handles live.
 enum Answer<'s> {
     Finished(v8::Local<'s, v8::Value>),
+    /// The text of the event in hand, with markers for what is still lazy.
+    Lazy(v8::Local<'s, v8::String>),
     Failed(Failure),
     Terminated,
 }
@@ -49,32 +53,46 @@ impl Engine {
         let mut verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
-            match parse(scope, event.json, &mut self.scratch) {
+            let shapes = &mut *entered.shapes;
+            let lazy = shapes.event(scope, event.json, self.laziness, &mut self.scratch);
+            let parsed = match &lazy {
+                Some(lazy) => Ok(lazy.object.into()),
+                None => parse(scope, event.json, &mut self.scratch),
+            };
+            match parsed {
                 Err(failure) => Some(failure.into()),
                 Ok(value) => {
                     if let Some(state) = scope.get_slot_mut::<host::State>() {
                         state.clear();
                         state.set_metadata(event.metadata);
                     }
-                    let infinite = fidelity::may_hold_infinite(event.json);
+                    let infinite = lazy.is_none() && fidelity::may_hold_infinite(event.json);
                     self.watch.begin();
-                    let answer = call(scope, transform, driver, value, infinite, &is_source);
+                    let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, &is_source);
                     in_time = self.watch.end();
+                    if let Some(lazy) = &lazy {
+                        shapes.over(scope, lazy, event.json);
+                    }
                     match answer {
                         _ if !in_time => None,
                         Answer::Terminated => None,
                         Answer::Failed(failure) => Some(failure.into()),
-                        Answer::Finished(texts) => {
+                        answer => {
                             let mut print = Print {
                                 line: event.json,
-                                losses: None,
+                                survey: None,
+                                skeleton: &mut self.skeleton,
                                 rendering,
                                 limit: self.options.limits.output,
                                 used: 0,
                                 text: &mut self.text,
                                 canonical: Canonical::Unknown,
                             };
-                            Some(print.all(scope, driver, texts, "transformEvent", out))
+                            match answer {
+                                Answer::Lazy(text) => Some(print.lazy(scope, driver, text, shapes, out)),
+                                Answer::Finished(texts) => Some(print.all(scope, driver, texts, "transformEvent", out)),
+                                _ => None,
+                            }
                         }
                     }
                 }
@@ -169,6 +187,7 @@ fn call<'s>(
     transform: &v8::Global<v8::Function>,
     driver: &Driver,
     event: v8::Local<'s, v8::Value>,
+    lazy: Option<&LazyEvent<'s>>,
     infinite: bool,
     is_source: &dyn Fn(&str) -> bool,
 ) -> Answer<'s> {
@@ -184,6 +203,16 @@ fn call<'s>(
             Settled::Fulfilled(value) => result = Some(value),
             Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
             Settled::Never => return Answer::Failed(never_settles("transformEvent")),
+        }
+    }
+    if let (Some(lazy), Some(result)) = (lazy, result)
+        && result == lazy.object
+    {
+        let finish = v8::Local::new(scope, &driver.finish_lazy);
+        match finish.call(scope, undefined, &[result, lazy.names.into()]) {
+            Some(text) if text.is_string() => return Answer::Lazy(text.cast()),
+            Some(_) => {}
+            None => return caught(scope, driver, is_source),
         }
     }
     loop {
@@ -262,7 +291,8 @@ pub(super) enum Canonical {
 /// Writes what the driver's `finish` gave.
 pub(super) struct Print<'a> {
     pub(super) line: &'a [u8],
-    pub(super) losses: Option<Losses>,
+    pub(super) survey: Option<Survey>,
+    pub(super) skeleton: &'a mut Skeleton,
     pub(super) rendering: &'a Rendering<'a>,
     pub(super) limit: usize,
     pub(super) used: usize,
@@ -309,6 +339,45 @@ impl Print<'_> {
         Verdict::Ok { outputs: texts.length() }
     }
 
+    /// The event in hand, printed with markers for what is still lazy.
+    fn lazy<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        text: v8::Local<'s, v8::String>,
+        shapes: &Shapes,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        let (before, after) = self.rendering.around;
+        let frame = before.len() + after.len();
+        let too_large = |print: &Self, size: usize| Verdict::from(print.too_large(frame + size));
+        self.text.clear();
+        if let Err(error) = handover::write(scope, text, self.limit, self.text) {
+            return too_large(self, error.size);
+        }
+        out.push(self.rendering.open);
+        out.push(before);
+        let start = out.len();
+        let expected = shapes.expected();
+        if *self.text == expected {
+            out.push(self.line);
+        } else {
+            let survey = fidelity::survey(expected, self.skeleton);
+            let mut faithful = Vec::new();
+            if survey.any() {
+                self.faithfully(scope, driver, expected, survey, &mut faithful);
+            }
+            let printed = if survey.any() { &faithful } else { &*self.text };
+            shapes.splice(scope, self.line, printed, out);
+        }
+        if frame + out.len() - start > self.limit {
+            return too_large(self, out.len() - start);
+        }
+        out.push(after);
+        out.push(self.rendering.close);
+        Verdict::Ok { outputs: 1 }
+    }
+
     fn one<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -323,19 +392,19 @@ impl Print<'_> {
         let Some(room) = (self.limit - self.used).checked_sub(frame) else {
             return Err(self.too_large(self.used + frame + text.length()));
         };
-        let losses = *self.losses.get_or_insert_with(|| fidelity::scan(self.line));
-        let written = if losses.any() || text.length() < self.line.len() {
-            self.text.clear();
-            let written = handover::write(scope, text, room, self.text);
-            if written.is_ok() {
-                self.faithfully(scope, driver, losses, out);
-            }
-            written
-        } else {
-            handover::write(scope, text, room, out)
-        };
-        if let Err(too_large) = written {
+        self.text.clear();
+        if let Err(too_large) = handover::write(scope, text, room, self.text) {
             return Err(self.too_large(self.used + frame + too_large.size));
+        }
+        if *self.text == self.line {
+            out.push(self.line);
+        } else {
+            let survey = *self.survey.get_or_insert_with(|| fidelity::survey(self.line, self.skeleton));
+            if survey.any() {
+                self.faithfully(scope, driver, self.line, survey, out);
+            } else {
+                out.push(self.text);
+            }
         }
         out.push(after);
         // The digits that were put back may have made it a little larger than V8's text.
@@ -348,28 +417,29 @@ impl Print<'_> {
         Failure::new(FailureKind::OutputTooLarge, message)
     }
 
-    /// Appends `self.text` with what V8 has lost put back.
+    /// Appends `self.text`, which became of `line`, with what V8 has lost put back.
     fn faithfully<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
-        losses: Losses,
+        line: &[u8],
+        survey: Survey,
         out: &mut dyn Sink,
     ) {
-        let same = match fidelity::compare(self.line, losses, self.text) {
+        let same = match fidelity::compare(line, survey, self.text) {
             Likeness::Same => true,
             Likeness::Different => false,
             Likeness::Unsure => {
                 if let Canonical::Unknown = self.canonical {
-                    self.canonical = Canonical::Known(canonical(scope, driver, self.line).unwrap_or_default());
+                    self.canonical = Canonical::Known(canonical(scope, driver, line).unwrap_or_default());
                 }
                 matches!(&self.canonical, Canonical::Known(text) if text == self.text)
             }
         };
         if same {
-            out.push(self.line);
-        } else if losses.numbers {
-            fidelity::restore(self.line, self.text, out);
+            out.push(line);
+        } else if survey.losses.numbers {
+            fidelity::restore(line, self.text, out);
         } else {
             out.push(self.text);
         }

@@ -1,0 +1,106 @@
+// Interprets a random program over an event and logs all that can be seen of it, see lazy_tests.rs.
+const kept = [];
+
+const text = (value) => {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch (error) {
+    return `${error}`;
+  }
+};
+
+const described = (value) =>
+  text(Object.entries(value ?? {}).map(([name, { value: held, ...rest }]) => [name, text(held), rest]));
+
+const OPERATIONS = [
+  // The first ones can end a program.
+  (e) => e,
+  (e) => e,
+  (e) => e,
+  (e) => ({ ...e }),
+  (e) => ({ wrapped: e }),
+  (e) => [e, e],
+  (e, { key }) => [e, { part: e[key] ?? null }],
+  () => null,
+  (e) => Object.assign(Object.create(e), e),
+  (e) => new Proxy(e, {}),
+  async (e) => e,
+  (e, { key }) => ({ before: 1, ...e, [key]: 'replaced' }),
+  (e, { key, other }) => ({ a: e[key], b: e[key], c: e[other] }),
+  (e) => {
+    throw new Error(Object.keys(e).join());
+  },
+  (e) => Object.freeze(e),
+  (e) => JSON.parse(JSON.stringify(e)),
+  (e, { key }) => {
+    const { [key]: gone, ...rest } = e;
+    return rest;
+  },
+  // The others cannot.
+  (e, { key }) => log(key, text(e[key])),
+  (e) => log(Object.keys(e).join(), Reflect.ownKeys(e).length),
+  (e) => log(text(e)),
+  (e, { key }) => log(key in e, Object.hasOwn(e, key), delete e[key]),
+  (e, { key, value }) => {
+    e[key] = JSON.parse(value);
+  },
+  (e, { key, other }) => {
+    e[key] = e[other];
+  },
+  (e, { key }) => {
+    const held = e[key];
+    if (Array.isArray(held)) held.push('more');
+    else if (typeof held === 'object' && held !== null) held.more = 'more' + key;
+    else e[key] = `${held} and more of it`;
+  },
+  (e) => log(described(Object.getOwnPropertyDescriptors(e))),
+  (e, { key }) => {
+    const { value, ...rest } = Object.getOwnPropertyDescriptor(e, key) ?? {};
+    log(text(value), text(rest));
+  },
+  (e, { key, other }) => {
+    Object.defineProperty(e, key, {
+      get() {
+        return [this === e, typeof e[other], typeof kept[0]?.[other]];
+      },
+      enumerable: true,
+      configurable: true,
+    });
+  },
+  (e, { key }) => Object.defineProperty(e, key, { enumerable: false }),
+  (e) => Object.seal(e),
+  (e) => Object.preventExtensions(e),
+  (e) => {
+    for (const key in e) log(key, typeof e[key]);
+  },
+  (e, { key, value }) => {
+    log(Object.isFrozen(e), Object.isSealed(e));
+    const child = Object.create(e);
+    child[key] = JSON.parse(value);
+    log(text(child), text(e[key]));
+  },
+  (e) => {
+    kept.unshift(e);
+    kept.length = Math.min(kept.length, 3);
+  },
+  (e, { key, value }) => {
+    for (const event of kept) {
+      log(text(event[key]), Object.keys(event).join());
+      if (!Object.isFrozen(event) && Object.hasOwn(event, key)) event[key] = JSON.parse(value);
+    }
+  },
+];
+
+export function transformEvent(event, metadata) {
+  let result = event;
+  for (const operation of JSON.parse(metadata(event).sourceName)) {
+    try {
+      const answer = OPERATIONS[operation.op](event, operation);
+      if (operation.last) result = answer;
+    } catch (error) {
+      if (operation.last) throw error;
+      log(`${error}`);
+    }
+  }
+  return result;
+}

@@ -1,0 +1,182 @@
+//! Lazy or not, nothing may differ: random programs over random events, run both ways.
+//!
+//! `SLUICEGATE_LAZY_PROGRAMS=1000000 cargo test --release --lib lazy` runs a million of them.
+
+use super::Laziness;
+use crate::engine::{Engine, Event, LogLine, Options, Program, Rendering};
+use crate::verdict::Verdict;
+
+/// Interprets a program, a list of operations on the event, which comes as metadata; logs what it sees.
+const INTERPRETER: &str = include_str!("lazy_tests.js");
+
+/// Keys of the events' top level; the programs use these and some others.
+const KEYS: [&str; 12] = [
+    "type",
+    "userId",
+    "context",
+    "traits",
+    "properties",
+    "messageId",
+    "products",
+    "note",
+    "n",
+    "list",
+    "integrations",
+    "sentAt",
+];
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+    }
+
+    fn below(&mut self, most: usize) -> usize {
+        (self.next() % most as u64) as usize
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    fn value(&mut self, depth: usize, odd: bool) -> String {
+        let numbers = ["0", "1", "-7", "3.25", "1000000", "9007199254740991"];
+        let odd_numbers = ["1.0", "-0", "1e2", "12345678901234567890", "0.10", "9007199254740993", "1e400"];
+        let strings = [r#""""#, r#""plain""#, r#""é""#, r#""日本語""#, r#""a\"b\\""#, r#""line\nbreak""#, r#""x""#];
+        let odd_strings = [r#""\u0041""#, r#""\/""#, r#""\ud800""#];
+        match self.below(if depth == 0 { 6 } else { 9 }) {
+            0 if odd => self.one(&odd_numbers).to_owned(),
+            0 | 1 => self.one(&numbers).to_owned(),
+            2 if odd => self.one(&odd_strings).to_owned(),
+            2 | 3 => self.one(&strings).to_owned(),
+            4 => self.one(&["true", "false", "null"]).to_owned(),
+            5 => format!("\"{}\"", "long text ".repeat(self.below(20))),
+            6 => {
+                let values: Vec<_> = (0..self.below(4)).map(|_| self.value(depth - 1, odd)).collect();
+                format!("[{}]", values.join(if odd && self.below(4) == 0 { ", " } else { "," }))
+            }
+            _ => {
+                let mut keys = vec!["a", "b", "name", "id", "é"];
+                if odd {
+                    keys.extend(["1", "__proto__", "toJSON", "a"]);
+                }
+                let mut pairs = Vec::new();
+                for _ in 0..self.below(5) {
+                    let key = keys.remove(self.below(keys.len()));
+                    let space = if odd && self.below(4) == 0 { " " } else { "" };
+                    pairs.push(format!("\"{key}\":{space}{}", self.value(depth - 1, odd)));
+                }
+                format!("{{{}}}", pairs.join(","))
+            }
+        }
+    }
+
+    /// One of twenty shapes, so that each is seen often.
+    fn event(&mut self, odd: bool) -> String {
+        let mut shape = Random(0x9E37_79B9 + self.below(20) as u64);
+        let mut keys = KEYS.to_vec();
+        let pairs: Vec<_> = (0..2 + shape.below(9))
+            .map(|_| {
+                let key = keys.remove(shape.below(keys.len()));
+                format!("\"{key}\":{}", self.value(3, odd))
+            })
+            .collect();
+        format!("{{{}}}", pairs.join(","))
+    }
+
+    fn program(&mut self) -> String {
+        let count = self.below(7);
+        let operations: Vec<_> = (0..=count)
+            .map(|at| {
+                let last = at == count;
+                let operation = self.below(if last { 17 } else { 34 });
+                let key =
+                    if self.below(8) == 0 { self.one(&["new", "5", "__proto__", "toJSON"]) } else { self.one(&KEYS) };
+                let value = self.value(1, false).replace('\\', "\\\\").replace('"', "\\\"");
+                format!(
+                    r#"{{"last":{last},"op":{operation},"key":"{key}","other":"{}","value":"{value}"}}"#,
+                    self.one(&KEYS)
+                )
+            })
+            .collect();
+        format!("[{}]", operations.join(","))
+    }
+}
+
+fn engine(laziness: Laziness) -> Engine {
+    let options = Options { logs: true, ..Options::default() };
+    let mut engine = Engine::new(Program::new("t.js", INTERPRETER), options).unwrap();
+    engine.set_laziness(laziness);
+    engine
+}
+
+fn run(engine: &mut Engine, event: &str, metadata: &str) -> (Verdict, Vec<u8>, Vec<LogLine>) {
+    let mut out = Vec::new();
+    let event = Event { json: event.as_bytes(), metadata: Some(metadata.as_bytes()) };
+    let verdict = engine.transform_event(event, &Rendering::LINES, &mut out);
+    (verdict, out, engine.logs().to_vec())
+}
+
+/// As JSON says what it means: the last of equal keys, no difference between two ways of writing a text or a number.
+fn meaning(text: &[u8]) -> Vec<serde_json::Value> {
+    let text = String::from_utf8_lossy(text).replace("\\ud800", "\u{FFFD}").replace("1e400", "null");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn lazy_or_not_nothing_differs() {
+    let programs = std::env::var("SLUICEGATE_LAZY_PROGRAMS").ok().map_or(4000, |programs| programs.parse().unwrap());
+    let mut random = Random(0x5117_ceba_7e00 + programs);
+    let (mut lazy, mut eager) = (engine(Laziness::Always), engine(Laziness::Never));
+    for _ in 0..programs {
+        let odd = random.below(3) == 0;
+        let (event, program) = (random.event(odd), random.program());
+        let metadata = serde_json::json!({ "sourceName": program }).to_string();
+        let ours = run(&mut lazy, &event, &metadata);
+        let theirs = run(&mut eager, &event, &metadata);
+        let context = format!("event {event}\nprogram {program}");
+        assert_eq!(ours.0, theirs.0, "{context}");
+        assert_eq!(ours.2, theirs.2, "{context}");
+        if odd {
+            assert_eq!(meaning(&ours.1), meaning(&theirs.1), "{context}");
+        } else {
+            let text = |(_, out, _): &(_, Vec<u8>, _)| String::from_utf8_lossy(out).into_owned();
+            assert_eq!(text(&ours), text(&theirs), "{context}");
+        }
+    }
+    assert_eq!(lazy.replacements(), 0);
+}
+
+#[test]
+fn what_was_kept_of_an_earlier_event_is_still_that_events() {
+    let code = "let kept; export function transformEvent(event) {
+        if (event.n === 1) { kept = event; return event; }
+        return { mine: event.text, its: kept.text, keys: Object.keys(kept) };
+    }";
+    for laziness in [Laziness::Always, Laziness::Never] {
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        engine.set_laziness(laziness);
+        let mut out = Vec::new();
+        engine.transform(br#"{"n":1,"text":"first"}"#, &mut out);
+        engine.transform(br#"{"n":2,"text":"second"}"#, &mut out);
+        let expected =
+            "{\"n\":1,\"text\":\"first\"}\n{\"mine\":\"second\",\"its\":\"first\",\"keys\":[\"n\",\"text\"]}\n";
+        assert_eq!(String::from_utf8_lossy(&out), expected, "{laziness:?}");
+    }
+}
+
+#[test]
+fn an_untouched_event_keeps_every_byte() {
+    let code = "export function transformEvent(event) { event.context.seen = true; return event; }";
+    let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+    engine.set_laziness(Laziness::Always);
+    let line = br#"{ "id" : 1.0, "text":"\u0041", "twice":{"a":1,"a":2}, "context":{"n":-0} }"#;
+    let mut out = Vec::new();
+    engine.transform(line, &mut out);
+    let expected = r#"{"id":1.0,"text":"\u0041","twice":{"a":1,"a":2},"context":{"n":-0,"seen":true}}"#;
+    assert_eq!(String::from_utf8_lossy(&out).trim_end(), expected);
+}

@@ -1,0 +1,440 @@
+//! One fast walk over a line: what its top level is made of, or what in it V8 would print differently.
+//!
+//! Both walks check that a line is a JSON object to the last byte. They are strict: whatever they accept, `JSON.parse`
+//! accepts too, so a value that is never parsed cannot hide an error. What they will not judge (a depth beyond
+//! [`MOST_DEPTH`]) they decline, and the slower ways are taken.
+
+use std::ops::Range;
+
+use super::fidelity::{Losses, Survey};
+
+/// Objects with more keys count as having duplicates, which has them looked at more closely.
+const MOST_KEYS: usize = 64;
+
+/// Deeper nesting is declined.
+const MOST_DEPTH: usize = 512;
+
+/// A property of the top level.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// Where the key lies, without its quotes.
+    pub(super) key: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+/// Walks lines; its memory is reused.
+#[derive(Default)]
+pub(super) struct Skeleton {
+    /// The top level's properties, in order.
+    pub(super) entries: Vec<Entry>,
+    open: Vec<Open>,
+    hashes: Vec<u32>,
+}
+
+/// An object or array that has not ended: for an object, where its keys' hashes start.
+#[derive(Clone, Copy)]
+enum Open {
+    Object(usize),
+    Array,
+}
+
+/// What a walk looks for on its way.
+trait Look {
+    fn space(&mut self) {}
+    /// An escape that `JSON.stringify` writes otherwise.
+    fn escape(&mut self) {}
+    fn number(&mut self, text: &[u8], plain: bool);
+    /// A key; `hashes` are those of all open objects, this one's from `first`.
+    fn key(&mut self, _key: &[u8], _escaped: bool, _hashes: &mut Vec<u32>, _first: usize) {}
+}
+
+/// Only whether a number may be beyond the doubles.
+#[derive(Default)]
+struct Extent {
+    infinite: bool,
+}
+
+impl Look for Extent {
+    #[inline]
+    fn number(&mut self, text: &[u8], plain: bool) {
+        // Without an exponent it takes more than three hundred digits.
+        self.infinite |= !plain && (text.len() > 300 || text.iter().any(|byte| matches!(byte, b'e' | b'E')));
+    }
+}
+
+impl Look for Survey {
+    fn space(&mut self) {
+        self.losses.form = true;
+    }
+
+    fn escape(&mut self) {
+        self.losses.form = true;
+    }
+
+    #[inline]
+    fn number(&mut self, text: &[u8], plain: bool) {
+        if !plain {
+            self.losses.number(text);
+        }
+    }
+
+    #[inline]
+    fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize) {
+        self.losses.index_keys |= key.first().is_some_and(u8::is_ascii_digit);
+        let hash = hash(key);
+        let known = &hashes[first..];
+        self.duplicates |= escaped || known.len() >= MOST_KEYS || known.contains(&hash);
+        if known.len() < MOST_KEYS {
+            hashes.push(hash);
+        }
+    }
+}
+
+impl Skeleton {
+    /// Finds the properties of the top level. `false` if the line is not a JSON object, or declined, or may hold a number
+    /// beyond the doubles.
+    pub(super) fn find(&mut self, text: &[u8]) -> bool {
+        self.entries.clear();
+        let mut extent = Extent::default();
+        self.walk(text, &mut extent).is_some() && !extent.infinite
+    }
+
+    /// What `JSON.stringify(JSON.parse(text))` would lose of a text, and whether a key may occur twice in one object.
+    /// Nothing, if the text is not a JSON object, or declined.
+    pub(super) fn survey(&mut self, text: &[u8]) -> Option<Survey> {
+        let mut survey = Survey { losses: Losses::default(), duplicates: false };
+        self.entries.clear();
+        self.walk(text, &mut survey)?;
+        Some(survey)
+    }
+
+    fn walk(&mut self, text: &[u8], look: &mut impl Look) -> Option<()> {
+        self.hashes.clear();
+        let mut at = space(text, 0, look);
+        if *text.get(at)? != b'{' {
+            return None;
+        }
+        at = space(text, at + 1, look);
+        if *text.get(at)? != b'}' {
+            loop {
+                let (key, value) = self.key(text, at, 0, look)?;
+                at = self.value(text, value, look)?;
+                self.entries.push(Entry { key, value: value..at });
+                at = space(text, at, look);
+                match *text.get(at)? {
+                    b',' => at = space(text, at + 1, look),
+                    b'}' => break,
+                    _ => return None,
+                }
+            }
+        }
+        let end = space(text, at + 1, look);
+        (end == text.len()).then_some(())
+    }
+
+    /// A key of the object whose hashes start at `first`, and its colon; gives where it lies and where the value starts.
+    #[inline]
+    fn key(&mut self, text: &[u8], at: usize, first: usize, look: &mut impl Look) -> Option<(Range<usize>, usize)> {
+        if *text.get(at)? != b'"' {
+            return None;
+        }
+        let (end, escaped) = string(text, at + 1, look)?;
+        let key = at + 1..end - 1;
+        look.key(&text[key.clone()], escaped, &mut self.hashes, first);
+        if text.get(end) == Some(&b':') {
+            return Some((key, space(text, end + 1, look)));
+        }
+        let at = space(text, end, look);
+        (*text.get(at)? == b':').then(|| (key, space(text, at + 1, look)))
+    }
+
+    /// The end of the value that starts at `at`.
+    fn value(&mut self, text: &[u8], mut at: usize, look: &mut impl Look) -> Option<usize> {
+        self.open.clear();
+        loop {
+            // A value starts here.
+            match *text.get(at)? {
+                b'"' => at = string(text, at + 1, look)?.0,
+                b'{' => {
+                    at = space(text, at + 1, look);
+                    if *text.get(at)? == b'}' {
+                        at += 1;
+                    } else {
+                        let first = self.hashes.len();
+                        self.open(Open::Object(first))?;
+                        at = self.key(text, at, first, look)?.1;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    at = space(text, at + 1, look);
+                    if *text.get(at)? == b']' {
+                        at += 1;
+                    } else {
+                        self.open(Open::Array)?;
+                        continue;
+                    }
+                }
+                b't' => at = literal(text, at, b"true")?,
+                b'f' => at = literal(text, at, b"false")?,
+                b'n' => at = literal(text, at, b"null")?,
+                _ => at = number(text, at, look)?,
+            }
+            // A value has ended here; so may brackets.
+            loop {
+                let Some(open) = self.open.last().copied() else { return Some(at) };
+                at = space(text, at, look);
+                match (*text.get(at)?, open) {
+                    (b',', Open::Array) => {
+                        at = space(text, at + 1, look);
+                        break;
+                    }
+                    (b',', Open::Object(first)) => {
+                        at = space(text, at + 1, look);
+                        at = self.key(text, at, first, look)?.1;
+                        break;
+                    }
+                    (b'}', Open::Object(first)) => {
+                        self.hashes.truncate(first);
+                        self.open.pop();
+                        at += 1;
+                    }
+                    (b']', Open::Array) => {
+                        self.open.pop();
+                        at += 1;
+                    }
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, open: Open) -> Option<()> {
+        self.open.push(open);
+        (self.open.len() < MOST_DEPTH).then_some(())
+    }
+}
+
+/// Equal keys have equal hashes; it need not be good, only fast.
+#[inline]
+fn hash(key: &[u8]) -> u32 {
+    let word = |at: usize| key.get(at..at + 8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
+    let mixed = match key.len() {
+        0..8 => key.iter().fold(0u64, |all, byte| all << 8 | u64::from(*byte)),
+        len => word(0).unwrap_or_default() ^ word(len - 8).unwrap_or_default().rotate_left(29),
+    };
+    ((mixed ^ (key.len() as u64) << 57).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+}
+
+#[inline]
+fn space(text: &[u8], mut at: usize, look: &mut impl Look) -> usize {
+    // All of them are at most a space, and nothing that may stand here instead is.
+    if text.get(at).is_none_or(|byte| *byte > b' ') {
+        return at;
+    }
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
+        look.space();
+        at += 1;
+    }
+    at
+}
+
+/// How many bytes are looked at together for the end of a string.
+const STEP: usize = 16;
+
+/// Where in `bytes` the first quote, backslash or control character is.
+#[inline]
+#[cfg(target_arch = "x86_64")]
+fn stop(bytes: &[u8; STEP]) -> Option<usize> {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    // SAFETY: every x86-64 has SSE2, and the load is of sixteen bytes that are there, aligned or not.
+    let found = unsafe {
+        let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control))
+    };
+    (found != 0).then(|| found.trailing_zeros() as usize)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn stop(bytes: &[u8; STEP]) -> Option<usize> {
+    bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+}
+
+/// Where from `at` on the first quote, backslash or control character is, or the text's end.
+#[inline]
+pub(super) fn next_stop(text: &[u8], mut at: usize) -> usize {
+    while let Some(bytes) = text.get(at..at + STEP) {
+        if let Some(found) = stop(bytes.try_into().expect("as long as asked for")) {
+            return at + found;
+        }
+        at += STEP;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+}
+
+/// The end of the string whose first character is at `at`, behind its closing quote, and whether it holds an escape.
+#[inline]
+fn string(text: &[u8], mut at: usize, look: &mut impl Look) -> Option<(usize, bool)> {
+    let mut escaped = false;
+    loop {
+        at = next_stop(text, at);
+        match *text.get(at)? {
+            b'"' => return Some((at + 1, escaped)),
+            b'\\' => {
+                escaped = true;
+                at += match *text.get(at + 1)? {
+                    b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
+                    b'/' => {
+                        look.escape();
+                        2
+                    }
+                    b'u' if text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => {
+                        look.escape();
+                        6
+                    }
+                    _ => return None,
+                };
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn literal(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    text.get(at..)?.starts_with(word).then_some(at + word.len())
+}
+
+/// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
+#[inline]
+fn number(text: &[u8], start: usize, look: &mut impl Look) -> Option<usize> {
+    let digits = |mut at: usize| {
+        let start = at;
+        while text.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        (at > start).then_some(at)
+    };
+    let mut at = start + usize::from(text.get(start) == Some(&b'-'));
+    at = if text.get(at) == Some(&b'0') { at + 1 } else { digits(at)? };
+    let mut whole = true;
+    if text.get(at) == Some(&b'.') {
+        whole = false;
+        at = digits(at + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        whole = false;
+        at += 1;
+        if let Some(b'+' | b'-') = text.get(at) {
+            at += 1;
+        }
+        at = digits(at)?;
+    }
+    // Most numbers are short and whole, which V8 prints as they stand.
+    look.number(&text[start..at], whole && at - start < 15 && text[start] != b'-');
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn accepts(text: &str) -> bool {
+        Skeleton::default().find(text.as_bytes())
+    }
+
+    #[test]
+    fn it_finds_the_top_level() {
+        let text = r#" { "a" : [1, {"x": "]}"}] ,"b":-1.5e+7, "c":"\u00e9\"" } "#;
+        let mut skeleton = Skeleton::default();
+        assert!(skeleton.find(text.as_bytes()));
+        let found: Vec<_> =
+            skeleton.entries.iter().map(|entry| (&text[entry.key.clone()], &text[entry.value.clone()])).collect();
+        assert_eq!(found, [("a", r#"[1, {"x": "]}"}]"#), ("b", "-1.5e+7"), ("c", r#""\u00e9\"""#)]);
+        assert!(accepts("{}"));
+    }
+
+    #[test]
+    fn it_accepts_nothing_that_is_not_json() {
+        for text in [
+            "",
+            "[]",
+            "1",
+            "{",
+            "}",
+            "{}x",
+            "{,}",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":[1,]}"#,
+            r#"{"a":{"b":1,}}"#,
+            r#"{"a":01}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":.5}"#,
+            r#"{"a":+1}"#,
+            r#"{"a":1e}"#,
+            r#"{"a":-}"#,
+            r#"{"a":tru}"#,
+            r#"{"a":"\x"}"#,
+            r#"{"a":"\u12g4"}"#,
+            "{\"a\":\"\n\"}",
+            "{\"a\":\"1234567\n\"}",
+            r#"{"a":"x}"#,
+            r#"{"a":[}}"#,
+            r#"{'a':1}"#,
+            r#"{"a" 1}"#,
+            r#"{"a":1 "b":2}"#,
+            r#"{"a":NaN}"#,
+            r#"{"a":[1 2]}"#,
+            r#"{"a":{"b"1}}"#,
+            r#"{"a":{1:2}}"#,
+            r#"{"a":nullx}"#,
+        ] {
+            assert!(!accepts(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_that_occur_twice_are_seen() {
+        for (text, twice) in [
+            (r#"{"a":1,"b":{"a":2},"c":{"a":3}}"#, false),
+            (r#"{"a":1,"b":{"a":2},"a":3}"#, true),
+            (r#"{"a":{"b":1,"c":[{"b":1}],"b":2}}"#, true),
+            (r#"{"a":1,"\u0061":2}"#, true),
+            (r#"{"longer than eight bytes":1,"longer then eight bytes":2}"#, false),
+        ] {
+            let survey = Skeleton::default().survey(text.as_bytes()).unwrap();
+            assert_eq!(survey.duplicates, twice, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_declined_not_followed() {
+        let text = format!(r#"{{"a":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(!accepts(&text));
+    }
+
+    proptest! {
+        #[test]
+        fn what_it_accepts_serde_json_accepts(text in r#"\{("[ab]":([\[\]{},:"\\eE0-9.+tfn -]|true|null|"x"){0,8},?){0,3}\}"#) {
+            if accepts(&text) {
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
+            }
+        }
+
+        #[test]
+        fn every_byte_that_ends_a_run_is_found(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..70), from in 0..70usize) {
+            let from = from.min(bytes.len());
+            let first = bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            prop_assert_eq!(next_stop(&bytes, from), first.map_or(bytes.len(), |first| from + first));
+        }
+    }
+}
