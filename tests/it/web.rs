@@ -1,7 +1,7 @@
 //! A web server of a few lines, for tests of the network functions: it answers as it is told and remembers what it was
 //! asked. It speaks HTTP/1.1 over whatever it accepts, keeps connections open, and reads no more than it must.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -64,10 +64,7 @@ impl Web {
         Self::start_at("127.0.0.1:0", answer).unwrap()
     }
 
-    pub fn start_at(
-        address: &str,
-        answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
-    ) -> std::io::Result<Self> {
+    pub fn start_at(address: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let seen: Arc<(Mutex<Seen>, Condvar)> = Arc::default();
@@ -129,8 +126,7 @@ fn read(reader: &mut impl BufRead) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
     let mut words = line.split_whitespace();
-    let mut asked =
-        Asked { method: words.next()?.to_owned(), path: words.next()?.to_owned(), ..Asked::default() };
+    let mut asked = Asked { method: words.next()?.to_owned(), path: words.next()?.to_owned(), ..Asked::default() };
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
