@@ -98,9 +98,10 @@ impl File<'_> {
                 let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
                 texts.map(|texts| texts.join(","))
             }
-            (Kind::Size | Kind::Duration | Kind::Word(_) | Kind::Text(_) | Kind::List(_), DeValue::String(text)) => {
-                Some(text.to_string())
-            }
+            (
+                Kind::Size | Kind::Duration | Kind::Word(_) | Kind::Text(_) | Kind::List(_) | Kind::Url,
+                DeValue::String(text),
+            ) => Some(text.to_string()),
             (Kind::Target, DeValue::String(text)) if text == "-" => Some(text.to_string()),
             (Kind::Path | Kind::Target, DeValue::String(text)) if !text.is_empty() => {
                 let path = self.resolve(text).into_os_string().into_string();
@@ -221,7 +222,7 @@ mod tests {
                     Kind::Count => "3".to_owned(),
                     Kind::Switch => "true".to_owned(),
                     Kind::Word(words) => format!("\"{}\"", words[0]),
-                    Kind::Text(_) if setting.key == "geolocation-url" => "\"http://geo.example\"".to_owned(),
+                    Kind::Url => "\"http://geo.example\"".to_owned(),
                     Kind::Text(_) => "\"never\"".to_owned(),
                     Kind::List(_) => "[\"localhost:80\", \"b.example\"]".to_owned(),
                     Kind::Path | Kind::Target => "\"some/file\"".to_owned(),

@@ -162,7 +162,7 @@ settings! {
         /// The service that geolocation(ip) asks, as URL/geoip/IP [default: none, it is not available].
         #[arg(value_name = "URL", value_parser = values::service)]
         geolocation_url: Url = "geolocation-url", "network", "geolocation-url",
-            Kind::Text("the URL of a service"), values::service;
+            Kind::Url, values::service;
 
         /// Let fetch throw an Error where it would answer 'ERROR' [default: it answers 'ERROR'].
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",

@@ -36,6 +36,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A text of another form, described here.
     Text(&'static str),
+    /// The URL of a service.
+    Url,
     /// Several texts: a list, or one text with commas. What they are.
     List(&'static str),
     /// A path, relative to the file that names it.
@@ -56,6 +58,7 @@ impl Kind {
                 format!("one of {}", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
             }
             Kind::Text(form) | Kind::List(form) => form.to_owned(),
+            Kind::Url => "a URL such as \"http://geo.internal:8000\"".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Target => "a path, or \"-\" for standard error".to_owned(),
         }
