@@ -229,3 +229,78 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let text = last.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A server that says `1`, and says so when it is connected to.
+    fn server() -> (SocketAddr, mpsc::Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = tell.send(());
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1");
+            }
+        });
+        (address, told)
+    }
+
+    /// What the client answers when every name leads to `address`.
+    fn ask(hosts: &str, url: &str, address: &'static str) -> String {
+        let policy = Policy { hosts: hosts.parse().unwrap(), timeout: Duration::from_secs(60), ..Policy::none() };
+        let lookup = move |_: &str| Ok(vec![address.parse().unwrap()]);
+        let client = Client::start_with(policy, Arc::new(lookup)).unwrap();
+        let (tell, told) = mpsc::channel();
+        let lane = client.lane(move |answer| {
+            let _ = tell.send(answer.text);
+        });
+        assert!(lane.ask(1, &serde_json::json!({ "url": url, "method": "GET" }).to_string()));
+        told.recv().unwrap()
+    }
+
+    /// Whoever owns an allowed name can let it lead anywhere. That is looked at when the connection is made.
+    #[test]
+    fn a_name_that_leads_to_a_private_address_is_refused() {
+        let (server, connected) = server();
+        let url = format!("http://rebind.example:{}/", server.port());
+        for (hosts, address) in [
+            ("rebind.example", "127.0.0.1"),
+            ("rebind.example", "::1"),
+            ("rebind.example", "::ffff:127.0.0.1"),
+            ("rebind.example", "0.0.0.0"),
+            ("rebind.example,localhost", "127.0.0.1"),
+            ("*", "127.0.0.1"),
+            ("*.example", "169.254.169.254"),
+            ("rebind.example,127.0.0.1:1", "127.0.0.1"),
+        ] {
+            let answer = ask(hosts, &url, address);
+            assert!(answer.contains("rebind.example has a private address"), "{hosts} {address}: {answer}");
+        }
+        assert!(connected.try_recv().is_err(), "nobody may have come here");
+        for (hosts, name) in [("rebind.example,127.0.0.0/8", "rebind.example"), ("localhost", "localhost")] {
+            let answer = ask(hosts, &url.replace("rebind.example", name), "127.0.0.1");
+            assert!(answer.contains("\"status\":200"), "{hosts}: {answer}");
+            connected.recv().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_worker_that_asks_for_far_too_much_is_told_so() {
+        let policy = Policy { at_once: 0, ..Policy::none() };
+        let client = Client::start(policy).unwrap();
+        let lane = client.lane(|_| {});
+        assert_eq!((0..2 * MOST_WAITING).filter(|id| lane.ask(*id as u64, "{}")).count(), MOST_WAITING);
+        let lane = client.lane(|_| {});
+        let large = "x".repeat(MOST_WAITING_BYTES / 2);
+        assert_eq!([1, 2, 3].map(|id| lane.ask(id, &large)), [true, true, false]);
+    }
+}

@@ -10,7 +10,7 @@ use reqwest::Url;
 use super::address::{is_public, plain};
 
 /// Hosts that may be asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<Rule>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +142,12 @@ impl Rule {
             }
             _ => false,
         }
+    }
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hosts({self})")
     }
 }
 
