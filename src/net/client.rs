@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) filtered: reqwest::Client,
     /// For the operator's own geolocation service.
     pub(super) trusted: reqwest::Client,
+    /// Why https cannot be asked on this machine, if it cannot.
+    pub(super) no_tls: Option<String>,
     all: Arc<Semaphore>,
 }
 
@@ -59,7 +61,7 @@ impl Client {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no thread left, or no certificates that TLS could trust.
+    /// When the system has no thread left.
     pub fn start(policy: Policy) -> Result<Self, StartError> {
         Self::start_with(policy, Arc::new(system_lookup))
     }
@@ -68,8 +70,11 @@ impl Client {
         let failed = |error: &dyn std::error::Error| StartError(innermost(error));
         // Somebody else may have installed one; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = |lookup: Filter| {
-            reqwest::Client::builder()
+        let client = |lookup: Filter, roots: bool| {
+            let builder = reqwest::Client::builder();
+            // Without the machine's certificates nobody is trusted.
+            let builder = if roots { builder } else { builder.tls_certs_only([]) };
+            builder
                 // Each hop is looked at, so each is followed by hand.
                 .redirect(reqwest::redirect::Policy::none())
                 // The environment is not the operator's word on who may be asked.
@@ -81,11 +86,20 @@ impl Client {
                 .dns_resolver(lookup)
                 .build()
         };
-        let filtered = client(Filter { lookup: lookup.clone(), hosts: Some(policy.hosts.clone()) });
-        let trusted = client(Filter { lookup, hosts: None });
+        let both = |roots| {
+            let hosts = Some(policy.hosts.clone());
+            let filtered = client(Filter { lookup: lookup.clone(), hosts }, roots)?;
+            Ok::<_, reqwest::Error>((filtered, client(Filter { lookup: lookup.clone(), hosts: None }, roots)?))
+        };
+        // A machine without certificates, such as a slim container, can still ask what is near.
+        let (no_tls, (filtered, trusted)) = match both(true) {
+            Ok(clients) => (None, clients),
+            Err(error) => (Some(innermost(&error)), both(false).map_err(|error| failed(&error))?),
+        };
         let shared = Arc::new(Shared {
-            filtered: filtered.map_err(|error| failed(&error))?,
-            trusted: trusted.map_err(|error| failed(&error))?,
+            filtered,
+            trusted,
+            no_tls,
             all: Arc::new(Semaphore::new(policy.at_once_in_all)),
             policy,
         });

@@ -79,6 +79,7 @@ async fn geolocation(shared: &Shared, ip: &str) -> Result<Fetched, String> {
         .map_err(|()| "its URL has no path".to_owned())?
         .pop_if_empty()
         .extend(["geoip", &ip.to_string()]);
+    trust(shared, &url)?;
     let request = shared.trusted.get(url.clone());
     let response = request.send().await.map_err(|error| innermost(&error))?;
     read(response, &url, shared.policy.most_body).await
@@ -102,6 +103,7 @@ async fn fetch(shared: &Shared, request: Request) -> Result<Fetched, String> {
     loop {
         // An operator who allows nobody has not given this flag at all.
         check(&shared.policy.hosts, &mut url).map_err(|why| at_hop(redirects, &url, why))?;
+        trust(shared, &url)?;
         let mut sent = shared.filtered.request(hop.method.clone(), url.clone()).headers(hop.headers.clone());
         if let Some(body) = &hop.body {
             sent = sent.body(body.clone());
@@ -169,6 +171,17 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
         }
     };
     if allowed { Ok(()) } else { Err(format!("{host}:{port} is not among the hosts that --allow-net allows")) }
+}
+
+/// Whether TLS can be spoken, if the URL wants it.
+fn trust(shared: &Shared, url: &Url) -> Result<(), String> {
+    match &shared.no_tls {
+        Some(why) if url.scheme() == "https" => {
+            let help = "install the package ca-certificates, or name a file of them in SSL_CERT_FILE";
+            Err(format!("sluicegate found no certificates to trust ({why}); {help}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes user and password out of a URL, as the header that says them.

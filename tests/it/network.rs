@@ -526,6 +526,46 @@ fn the_environment_names_no_proxy() {
     assert_eq!(canary.connections(), 0);
 }
 
+/// A server with TLS, trusted through `SSL_CERT_FILE`, that redirects to one without: only what is no secret may go there.
+#[test]
+fn what_was_sent_over_tls_does_not_go_on_without() {
+    let plain = Web::start(|_| Reply::json("\"plain\""));
+    let to = plain.url("/");
+    let web = Web::start_tls(move |asked| match asked.path.as_str() {
+        "/down" => Reply::redirect(307, &to),
+        _ => Reply::json("\"tls\""),
+    });
+    let url = |path: &str| format!("https://localhost:{}{path}", web.port());
+    let events = [
+        json!({"url": url("/")}),
+        json!({"url": url("/down")}),
+        json!({"url": url("/down"), "options": {"headers": {"Authorization": "Bearer x"}}}),
+        json!({"url": url("/down"), "options": {"headers": {"X-Key": "x"}}}),
+        json!({"url": url("/down"), "options": {"method": "POST", "body": "x"}}),
+        json!({"url": url("/down").replace("localhost", "me:pw@localhost")}),
+    ];
+    let input: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let dir = Dir::with(CODE);
+    let ask = |certificates: &str| {
+        let allowed = format!("localhost,{}", plain.address);
+        let mut command = dir.command(&["run", "t.js", "-j1", "--allow-net", &allowed]);
+        let certificates = std::fs::canonicalize("tests/fixtures").unwrap().join(certificates);
+        command.env("SSL_CERT_FILE", certificates).env("SSL_CERT_DIR", "/nonexistent");
+        let done = super::support::finish(command.spawn().unwrap(), input.clone().into_bytes());
+        done.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let out = ask("tls.crt");
+    assert_eq!((&out[0]["answer"]["body"], &out[1]["answer"]["body"]), (&json!("tls"), &json!("plain")), "{out:?}");
+    for one in &out[2..] {
+        assert!(one["refused"].as_str().unwrap().contains("it redirects from https to http://127.0.0.1"), "{one}");
+    }
+    assert_eq!(plain.asked().len(), 1);
+    // Nobody is trusted where there are no certificates; and it says so.
+    for one in ask("nothing") {
+        assert!(one["refused"].as_str().unwrap().contains("no certificates"), "{one}");
+    }
+}
+
 /// A credential may stand in a URL, as it is or encoded, and in what a server sends back. It is masked wherever people
 /// read: in the dead letter, in logs.
 #[test]

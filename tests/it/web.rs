@@ -1,9 +1,13 @@
 //! A web server of a few lines, for tests of the network functions: it answers as it is told and remembers what it was
 //! asked. It speaks HTTP/1.1 over whatever it accepts, keeps connections open, and reads no more than it must.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
@@ -64,19 +68,46 @@ impl Web {
         Self::start_at("127.0.0.1:0", answer).unwrap()
     }
 
+    /// The same with TLS, and with a certificate that nobody trusts but who is given `tests/fixtures/tls.crt`.
+    pub fn start_tls(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let (listener, web) = Self::listen("127.0.0.1:0").unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificate = CertificateDer::from_pem_file("tests/fixtures/tls.crt").unwrap();
+        let key = PrivateKeyDer::from_pem_file("tests/fixtures/tls.key").unwrap();
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+        let config = Arc::new(config);
+        web.accept(listener, answer, move |stream| {
+            StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream)
+        });
+        web
+    }
+
     pub fn start_at(address: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
+        let (listener, web) = Self::listen(address)?;
+        web.accept(listener, answer, |stream| stream);
+        Ok(web)
+    }
+
+    fn listen(address: &str) -> std::io::Result<(TcpListener, Self)> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let seen: Arc<(Mutex<Seen>, Condvar)> = Arc::default();
-        let (answer, noted) = (Arc::new(answer), seen.clone());
+        Ok((listener, Self { address, seen: Arc::default() }))
+    }
+
+    fn accept<S: Read + Write>(
+        &self,
+        listener: TcpListener,
+        answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+        wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
+    ) {
+        let (noted, shared) = (self.seen.clone(), Arc::new((answer, wrap)));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 noted.0.lock().unwrap().connections += 1;
-                let (answer, noted) = (answer.clone(), noted.clone());
-                std::thread::spawn(move || serve(stream, &*answer, &noted));
+                let (noted, shared) = (noted.clone(), shared.clone());
+                std::thread::spawn(move || serve(shared.1(stream), &shared.0, &noted));
             }
         });
-        Ok(Self { address, seen })
     }
 
     pub fn port(&self) -> u16 {
@@ -105,8 +136,8 @@ impl Web {
     }
 }
 
-fn serve(stream: TcpStream, answer: &dyn Fn(&Asked) -> Reply, noted: &(Mutex<Seen>, Condvar)) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+fn serve(stream: impl Read + Write, answer: &dyn Fn(&Asked) -> Reply, noted: &(Mutex<Seen>, Condvar)) {
+    let mut reader = BufReader::new(stream);
     while let Some(asked) = read(&mut reader) {
         noted.0.lock().unwrap().asked.push(asked.clone());
         noted.1.notify_all();
@@ -116,7 +147,8 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Asked) -> Reply, noted: &(Mutex<See
             out.extend_from_slice(&reply.body);
         }
         // Whoever has had enough closes the connection.
-        if (&stream).write_all(&out).is_err() {
+        let stream = reader.get_mut();
+        if stream.write_all(&out).and_then(|()| stream.flush()).is_err() {
             return;
         }
     }
