@@ -49,6 +49,9 @@ pub trait Network {
     /// Waits for the next answer to any request. `None` if none will come, or when `over` says that the time is up,
     /// which it is asked several times a second.
     fn wait(&mut self, over: &dyn Fn() -> bool) -> Option<(u64, String)>;
+
+    /// The event is over: nobody waits for what was asked so far, and it must not be in the way of what will be.
+    fn forget(&mut self);
 }
 
 /// A network that an engine shares with whoever feeds it.
@@ -73,6 +76,8 @@ struct Line {
 impl Requests {
     /// From here on requests can be sent.
     pub(super) fn connect(&mut self, network: SharedNetwork, time: Observer, heap: Arc<AtomicBool>) {
+        // What an isolate before this one has asked for, ended with it.
+        network.borrow_mut().forget();
         self.line = Some(Line { network, time, heap });
     }
 
@@ -80,7 +85,12 @@ impl Requests {
     pub(super) fn clear(&mut self) {
         if self.made > 0 {
             self.made = 0;
-            self.waiting.clear();
+            if !self.waiting.is_empty() {
+                self.waiting.clear();
+                if let Some(line) = &self.line {
+                    line.network.borrow_mut().forget();
+                }
+            }
         }
     }
 }

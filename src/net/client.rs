@@ -1,5 +1,6 @@
 //! The thread that makes requests, and who may put how many on it.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::{Hosts, Policy, fetch};
 
@@ -16,6 +17,9 @@ const MOST_WAITING_BYTES: usize = 64 << 20;
 
 /// Requests that a worker may have waiting, those of events that are over included.
 const MOST_WAITING: usize = 1024;
+
+/// Requests of a worker that nobody waits for, and that are made all the same.
+const MOST_LEFT_BEHIND: usize = 16;
 
 /// Makes requests as its [`Policy`] allows. Clones are the same client; its thread ends with the last of them.
 #[derive(Clone)]
@@ -126,17 +130,34 @@ impl Client {
     pub fn lane(&self, answer: impl Fn(Answer) + Send + Sync + 'static) -> Lane {
         let shared = self.0.shared.clone();
         let waiting = Arc::new(Waiting::default());
-        let (sender, mut asked) = unbounded_channel::<Asked>();
-        let own = Arc::new(Semaphore::new(shared.policy.at_once));
+        let (sender, mut said) = unbounded_channel::<Said>();
+        let share = move |shared: &Shared| Arc::new(Semaphore::new(shared.policy.at_once));
         let answer = Arc::new(answer);
         self.0.runtime.spawn(async move {
             let mut running = JoinSet::new();
+            let mut own = share(&shared);
+            // What the event in hand has asked for, and what events before it have left behind.
+            let (mut current, mut left) = (Vec::<AbortHandle>::new(), VecDeque::<AbortHandle>::new());
             loop {
                 tokio::select! {
-                    next = asked.recv() => {
-                        let Some(next) = next else { break };
-                        running.spawn(one(shared.clone(), own.clone(), answer.clone(), next));
-                    }
+                    next = said.recv() => match next {
+                        None => break,
+                        Some(Said::Ask(next)) => {
+                            if current.len() == current.capacity() {
+                                current.retain(|request| !request.is_finished());
+                            }
+                            current.push(running.spawn(one(shared.clone(), own.clone(), answer.clone(), next)));
+                        }
+                        Some(Said::Forget) => {
+                            // The next event gets a share of its own: it does not wait behind what this one left.
+                            own = share(&shared);
+                            left.extend(current.drain(..));
+                            left.retain(|request| !request.is_finished());
+                            while left.len() > MOST_LEFT_BEHIND {
+                                left.pop_front().iter().for_each(AbortHandle::abort);
+                            }
+                        }
+                    },
                     Some(_) = running.join_next(), if !running.is_empty() => {}
                 }
             }
@@ -148,7 +169,7 @@ impl Client {
 
 /// One worker's part of a [`Client`]. When it is dropped, what was asked through it is given up.
 pub struct Lane {
-    sender: UnboundedSender<Asked>,
+    sender: UnboundedSender<Said>,
     waiting: Arc<Waiting>,
     _client: Client,
 }
@@ -157,6 +178,12 @@ pub struct Lane {
 struct Waiting {
     requests: AtomicUsize,
     bytes: AtomicUsize,
+}
+
+/// What a worker says.
+enum Said {
+    Ask(Asked),
+    Forget,
 }
 
 struct Asked {
@@ -182,7 +209,13 @@ impl Lane {
         let bytes = self.waiting.bytes.fetch_add(request.len(), Ordering::Relaxed);
         let place = Place(self.waiting.clone(), request.len());
         let fits = requests < MOST_WAITING && bytes + request.len() <= MOST_WAITING_BYTES;
-        fits && self.sender.send(Asked { id, text: request.to_owned(), _place: place }).is_ok()
+        fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
+    }
+
+    /// Nobody waits for what was asked so far. A little of it may still be made; none of it is in the way of what is
+    /// asked from here on.
+    pub fn forget(&self) {
+        let _ = self.sender.send(Said::Forget);
     }
 }
 

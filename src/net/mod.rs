@@ -36,7 +36,7 @@ pub struct Policy {
     pub most_body: usize,
     /// The most redirects that are followed.
     pub most_redirects: u32,
-    /// The most requests of one worker that are under way at a time; others wait for their turn.
+    /// The most requests of one worker's event that are under way at a time; others wait for their turn.
     pub at_once: usize,
     /// The same, of all workers.
     pub at_once_in_all: usize,
@@ -52,7 +52,7 @@ impl Policy {
             most_body: 4 << 20,
             most_redirects: 10,
             at_once: 16,
-            at_once_in_all: 128,
+            at_once_in_all: 512,
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Inbox {
     /// Output slots that are free.
     pub(super) free: VecDeque<u32>,
     answers: VecDeque<(u64, String)>,
+    /// Whether anything was asked since the supervisor was told to forget.
+    asked: bool,
     out: Vec<u8>,
 }
 
@@ -59,6 +61,7 @@ impl Inbox {
             waiting: VecDeque::new(),
             free: VecDeque::new(),
             answers: VecDeque::new(),
+            asked: false,
             out: Vec::new(),
         }
     }
@@ -87,17 +90,13 @@ impl Inbox {
         }
         Ok(kind.is_some())
     }
-
-    /// Throws away what came for events that are over.
-    pub(super) fn forget_answers(&mut self) {
-        self.answers.clear();
-    }
 }
 
 impl Network for Inbox {
     fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
         self.out.clear();
         Message { id, text: request }.put(Kind::Ask, &mut self.out);
+        self.asked = true;
         let sent = (&mut &*self.socket).write_all(&self.out);
         self.out.shrink_to(64 << 10);
         sent.map_err(|_| "the supervisor is gone".to_owned())
@@ -128,6 +127,16 @@ impl Network for Inbox {
             if !self.receive().ok()? {
                 return None;
             }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.answers.clear();
+        if std::mem::take(&mut self.asked) {
+            self.out.clear();
+            frame::put(&mut self.out, Kind::Forget, |_| {});
+            // A supervisor that is gone is noticed where its frames are read.
+            let _ = (&mut &*self.socket).write_all(&self.out);
         }
     }
 }

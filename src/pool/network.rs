@@ -16,8 +16,18 @@ pub(super) fn lane(client: &Client, process: &Process) -> Lane {
     })
 }
 
-/// Passes a request on. `false` if the worker may not ask this, or not so much.
-pub(super) fn ask(lane: Option<&Lane>, payload: &[u8]) -> bool {
-    let message = Message::get(payload).filter(|message| message.text.len() <= MOST_REQUEST);
-    matches!((lane, message), (Some(lane), Some(message)) if lane.ask(message.id, message.text))
+/// Takes what a worker says to the network. `false` if the frame is about something else, or the worker may not ask this,
+/// or not so much.
+pub(super) fn take(lane: Option<&Lane>, kind: Kind, payload: &[u8]) -> bool {
+    let Some(lane) = lane else { return false };
+    match kind {
+        Kind::Ask => Message::get(payload)
+            .filter(|message| message.text.len() <= MOST_REQUEST)
+            .is_some_and(|message| lane.ask(message.id, message.text)),
+        Kind::Forget => {
+            lane.forget();
+            true
+        }
+        _ => false,
+    }
 }

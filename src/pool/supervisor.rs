@@ -557,7 +557,7 @@ impl Supervisor {
         let lane = self.job.network.as_ref().map(|client| network::lane(client, &process));
         tokio::spawn(async move {
             while let Some((kind, payload)) = read_frame(&mut reader).await {
-                if kind == Kind::Ask && network::ask(lane.as_ref(), &payload) {
+                if network::take(lane.as_ref(), kind, &payload) {
                     continue;
                 }
                 if sender.send(Happening::Frame { worker: index, generation, kind, payload }).is_err() {

@@ -195,7 +195,6 @@ impl Worker {
                 }
             };
             self.unit(work)?;
-            self.inbox.borrow_mut().forget_answers();
             self.engine.idle();
         }
     }

@@ -177,6 +177,10 @@ impl Network for Recorded {
     fn wait(&mut self, _over: &dyn Fn() -> bool) -> Option<(u64, String)> {
         self.answers.pop_front()
     }
+
+    fn forget(&mut self) {
+        self.answers.clear();
+    }
 }
 
 #[derive(Clone, PartialEq)]

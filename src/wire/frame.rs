@@ -32,12 +32,14 @@ pub enum Kind {
     Ask = 7,
     /// To the worker: the answer to one.
     Answer = 8,
+    /// From the worker: nobody waits any more for what it has asked so far.
+    Forget = 9,
 }
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        use Kind::{Answer, Ask, Free, Part, Ready, Setup, Start, Work};
-        [Start, Ready, Work, Part, Free, Setup, Ask, Answer].into_iter().find(|k| *k as u32 == kind)
+        use Kind::{Answer, Ask, Forget, Free, Part, Ready, Setup, Start, Work};
+        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget].into_iter().find(|k| *k as u32 == kind)
     }
 }
 

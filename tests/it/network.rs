@@ -268,6 +268,34 @@ fn what_nobody_waits_for_is_asked_all_the_same_and_touches_no_other_event() {
     assert_eq!(web.asked().iter().filter(|asked| asked.path == "/last").count(), 1);
 }
 
+/// Two hundred requests that are never answered, and that nobody waits for: the next event's own is answered at once.
+#[test]
+fn what_an_event_leaves_behind_is_not_in_the_way_of_the_next_one() {
+    let end = Arc::new((Mutex::new(false), Condvar::new()));
+    let never = end.clone();
+    let web = Web::start(move |asked| {
+        if asked.path == "/never" {
+            drop(never.1.wait_while(never.0.lock().unwrap(), |end| !*end).unwrap());
+        }
+        Reply::json("\"here\"")
+    });
+    let dir = Dir::with(&format!(
+        "export async function transformEvent(event) {{
+          if (event.leave) for (let i = 0; i < 200; i++) fetchV2('{0}never');
+          if (event.wait) await fetchV2('{0}never');
+          return {{ got: event.leave ? 0 : await fetch('{0}') }};
+        }}",
+        web.url("/")
+    ));
+    let input = "{\"leave\":1}\n{}\n{\"leave\":1}\n{\"leave\":1,\"wait\":1}\n{}\n";
+    let done = dir.run(&["run", "t.js", "-j1", "--wall-limit", "3s", "--allow-net", &allow(&web)], input);
+    let (left, got) = ("{\"got\":0}", "{\"got\":\"here\"}");
+    assert_eq!(done.lines(), [left, got, left, got], "{}", done.err);
+    assert_eq!(done.dead_letters().len(), 1);
+    *end.0.lock().unwrap() = true;
+    end.1.notify_all();
+}
+
 #[test]
 fn asking_without_end_has_an_end() {
     let web = Web::start(|_| Reply::json("1"));
