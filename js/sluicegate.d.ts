@@ -148,10 +148,14 @@ declare var console: {
 declare function getCredential(key: string): string | undefined;
 
 interface FetchOptions {
-  method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  headers?: { [name: string]: string };
+  method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
+  headers?: { [name: string]: string } | [string, string][];
   body?: string;
+  /** In milliseconds; never more than the event's wall limit. */
   timeout?: number;
+  redirect?: 'follow' | 'manual' | 'error';
+  /** How many redirects are followed, at most 10. */
+  follow?: number;
 }
 
 interface FetchResponse {
@@ -162,11 +166,14 @@ interface FetchResponse {
   body: any;
 }
 
-/** The body of the answer, parsed; or the string `'ERROR'`. Only where hosts are allowed. */
+/** The body of the answer, parsed; or the string `'ERROR'`. Only where hosts are allowed; with `--strict-fetch` it throws. */
 declare function fetch(url: string, options?: FetchOptions): Promise<any>;
 
 /** The whole answer. Rejects with an Error. Only where hosts are allowed. */
 declare function fetchV2(url: string, options?: FetchOptions): Promise<FetchResponse>;
+
+/** What the operator's service knows about an address. Rejects with an Error. */
+declare function geolocation(ip: string): Promise<any>;
 
 // --- libraries that are shipped -------------------------------------------------------------------------------------
 
@@ -206,7 +213,19 @@ interface TransformOptions {
   now?: string | number | Date;
   /** Makes `Math.random()` give the same numbers each time. */
   seed?: number;
+  /** Recorded answers: a table by URL (`'https://…'`, `'POST https://…'`, `'geolocation 8.8.8.8'`), or a function. */
+  fetch?: { [request: string]: RecordedAnswer | AnswerFunction } | AnswerFunction;
 }
+
+/** What a request is answered in a test; an Error is what it fails with. */
+type RecordedAnswer =
+  | { status?: number; headers?: { [name: string]: string }; body?: unknown; url?: string }
+  | { error: string | Error }
+  | Error;
+
+type AnswerFunction = (
+  url: string, request: { method?: string; headers: { [name: string]: string }; body?: string },
+) => RecordedAnswer | undefined;
 
 interface Transform {
   /** Runs the transformation over one event (or the JSON text of one), as `sluicegate run` would. */

@@ -17,12 +17,13 @@
 //! - [`config`]: what a run is asked to do, as plain data.
 //! - [`engine`]: one isolate; source in, verdicts out. The crate's public face for a program that embeds it.
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
+//! - [`net`]: requests to the network on behalf of the code, for the supervisor.
 //! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
 //! - [`mod@bench`]: what a transformation costs, measured with the rooms above.
 //! - [`suite`]: unit tests of transformations: found, run in workers of their own, reported.
 //! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
 //!
-//! Arrows go down only: cli → suite, bench → pool → engine and wire → verdict. `js/runtime` is what lives inside the
+//! Arrows go down only: cli → suite, bench → pool → engine, net and wire → verdict. `js/runtime` is what lives inside the
 //! isolate, `js/testing` what tests can call, `js/lib` what is shipped to authors.
 //!
 //! # One event's way
@@ -45,6 +46,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod net;
 pub mod pool;
 pub mod suite;
 pub mod verdict;

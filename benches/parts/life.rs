@@ -31,7 +31,7 @@ pub fn benches(criterion: &mut Criterion) {
     });
 
     let limits = Limits { cpu: LIMIT, ..Limits::default() };
-    let mut engine = Engine::new(program.clone(), Options { limits, logs: false }).unwrap();
+    let mut engine = Engine::new(program.clone(), Options { limits, ..Options::default() }).unwrap();
     let mut out = Vec::new();
     group.bench_function("kill: how long beyond the limit of 100 ms", |bencher| {
         bencher.iter_custom(|times| {
@@ -62,7 +62,7 @@ pub fn benches(criterion: &mut Criterion) {
 
     // Filling the heap twice, as memory is blamed only in a fresh isolate, and the isolate in between.
     let limits = Limits { heap: 32 << 20, ..Limits::default() };
-    let mut engine = Engine::new(program, Options { limits, logs: false }).unwrap();
+    let mut engine = Engine::new(program, Options { limits, ..Options::default() }).unwrap();
     group.bench_function("an event that fills a heap of 32 MiB, and the next one", |bencher| {
         bencher.iter(|| {
             expect(&engine.transform(br#"{"grow":true}"#, &mut out), FailureKind::Memory);

@@ -1,23 +1,148 @@
-// `fetch`, `fetchV2` and `geolocation` while the network is off. They exist, so that a transformation that asks whether
-// it may is answered in the way it knows, instead of failing on a missing name.
-(() => {
+// `fetch`, `fetchV2` and `geolocation`. A request leaves the isolate as JSON text and its answer comes back as one; what
+// lies in between is the engine's business, and so is whether there is anything: unless the operator allows it, every
+// request fails. The functions are always there, so that a transformation that asks whether it may is answered in the
+// way it knows.
+//
+// Out: `{url, method, headers: [[name, value]], body, timeout, redirect, follow}` or `{geolocation: ip}`.
+// In: `{url, status, headers, body}`, the body as text, or `{error}`.
+((host) => {
+  const { request, access } = host;
+  const { parse, stringify } = JSON;
+  const { isArray } = Array;
+  const { isError } = Error;
+  const { keys } = Object;
   const NewError = Error;
-  const test = Function.prototype.call.bind(RegExp.prototype.test);
+  const NewTypeError = TypeError;
+  const asText = String;
+  const uncurry = (method) => Function.prototype.call.bind(method);
+  const test = uncurry(RegExp.prototype.test);
+  const upper = uncurry(String.prototype.toUpperCase);
+  const trim = uncurry(String.prototype.trim);
+  const indexOf = uncurry(String.prototype.indexOf);
+  const lastIndexOf = uncurry(String.prototype.lastIndexOf);
+  const slice = uncurry(String.prototype.slice);
+  const call = uncurry(Function.prototype.call);
+  const { iterator } = Symbol;
   const OFF = 'network access is off';
   const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
   const IPV6 =
     /^(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?=(?:[\da-f]{0,4}:){2,7}[\da-f]{0,4}$)(?:[\da-f]{1,4}(?::[\da-f]{1,4})*)?::(?:[\da-f]{1,4}(?::[\da-f]{1,4})*)?)$/i;
 
-  const fetch = async (_url, _options) => 'ERROR';
+  /** A URL as it may stand in a message: without a password, and not endless. */
+  const shown = (url) => {
+    let text = url.length > 1000 ? `${slice(url, 0, 1000)}…` : url;
+    const start = indexOf(text, '//') + 2;
+    if (start > 1) {
+      let end = text.length;
+      for (let i = start; i < end; i++) if (text[i] === '/' || text[i] === '?' || text[i] === '#' || text[i] === '\\') end = i;
+      const at = lastIndexOf(slice(text, start, end), '@');
+      if (at >= 0) text = `${slice(text, 0, start)}***${slice(text, start + at)}`;
+    }
+    return text;
+  };
 
-  const fetchV2 = async (url, _options) => {
-    throw new NewError(`request to ${typeof url === 'string' ? url : 'the given URL'} failed: ${OFF}`);
+  const urlOf = (url) => {
+    if (typeof url === 'string') return trim(url);
+    if (typeof url === 'object' && url !== null) return trim(`${url}`);
+    throw new NewTypeError(`the URL is ${url === undefined || url === null ? 'missing' : `a ${typeof url}`}, not a text`);
+  };
+
+  /** An object of headers, or pairs (an array of them, a Map), as pairs. */
+  const headersOf = (headers) => {
+    const pairs = [];
+    if (headers === undefined || headers === null) return pairs;
+    if (typeof headers !== 'object') throw new NewTypeError('headers is an object such as {accept: "text/plain"}');
+    if (!isArray(headers) && typeof headers[iterator] !== 'function') {
+      const names = keys(headers);
+      for (let i = 0; i < names.length; i++) {
+        const value = headers[names[i]];
+        if (value !== undefined) pairs[pairs.length] = [names[i], isArray(value) ? `${value}` : asText(value)];
+      }
+      return pairs;
+    }
+    const each = call(headers[iterator], headers);
+    for (let next = each.next(); !next.done; next = each.next()) {
+      pairs[pairs.length] = [asText(next.value[0]), asText(next.value[1])];
+    }
+    return pairs;
+  };
+
+  const bodyOf = (body, method) => {
+    if (body === undefined || body === null) return undefined;
+    if (method === 'GET' || method === 'HEAD') throw new NewTypeError(`a ${method} request cannot have a body`);
+    if (typeof body === 'object') throw new NewTypeError('the body is an object, not a text; use JSON.stringify(body)');
+    return asText(body);
+  };
+
+  const messageOf = (url, options) => {
+    if (typeof options !== 'object' && options !== undefined) throw new NewTypeError('the options are no object');
+    const { method = 'GET', headers, body, timeout, redirect, follow } = options ?? {};
+    const name = upper(asText(method));
+    return stringify({
+      url,
+      method: name,
+      headers: headersOf(headers),
+      body: bodyOf(body, name),
+      timeout: typeof timeout === 'number' && timeout > 0 ? timeout : undefined,
+      redirect: redirect === undefined ? undefined : asText(redirect),
+      follow: typeof follow === 'number' && follow >= 0 ? follow : undefined,
+    });
+  };
+
+  /** The answer to a request, its body still a text; throws with a message that names the URL. */
+  const ask = async (url, options) => {
+    let name = 'the given URL';
+    let reason = OFF;
+    try {
+      const text = urlOf(url);
+      name = shown(text);
+      if (access.fetch) {
+        const answer = parse(await request(messageOf(text, options)));
+        if (answer.error === undefined) return answer;
+        reason = answer.error;
+      }
+    } catch (error) {
+      reason = isError(error) ? asText(error.message) : asText(error);
+    }
+    throw new NewError(`request to ${name} failed: ${reason}`);
+  };
+
+  const fetch = async (url, options) => {
+    try {
+      const answer = await ask(url, options);
+      try {
+        return parse(answer.body);
+      } catch {
+        throw new NewError(`request to ${shown(urlOf(url))} failed: the answer (status ${answer.status}) is not JSON`);
+      }
+    } catch (error) {
+      if (access.strict) throw error;
+      return 'ERROR';
+    }
+  };
+
+  const fetchV2 = async (url, options) => {
+    const answer = await ask(url, options);
+    try {
+      answer.body = parse(answer.body);
+    } catch {
+      // It stays the text that it is.
+    }
+    return answer;
   };
 
   const geolocation = async (ip) => {
     if (ip === undefined || ip === null || ip === '') throw new NewError('ip address is required');
     if (typeof ip !== 'string' || !(test(IPV4, ip) || test(IPV6, ip))) throw new NewError('invalid ip address');
-    throw new NewError('geolocation is not available right now');
+    if (!access.geolocation) throw new NewError('geolocation is not available right now');
+    const answer = parse(await request(stringify({ geolocation: ip })));
+    if (answer.error !== undefined) throw new NewError(`geolocation is not available right now: ${answer.error}`);
+    if (answer.status !== 200) throw new NewError(`request to fetch geolocation failed with status code: ${answer.status}`);
+    try {
+      return parse(answer.body);
+    } catch {
+      throw new NewError('the answer of the geolocation service is not JSON');
+    }
   };
 
   return { fetch, fetchV2, geolocation };

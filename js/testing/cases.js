@@ -10,8 +10,10 @@
     throw error;
   };
 
+  const inFile = (name) => `add it to the case: "fetch": {${JSON.stringify(name)}: {"status": 200, "body": {}}}`;
+
   const check = (one) => {
-    const { verdicts, cost } = transforming.run(one.of, one.events, one.options);
+    const { verdicts, cost } = transforming.run(one.of, one.events, one.options, inFile);
     const { expect } = one;
     const failure = verdicts.find((verdict) => verdict.verdict === 'failed');
     if (expect.failure !== undefined) {

@@ -6,7 +6,7 @@
   const snapshots = parts.snapshot(host, printing);
   const expecting = parts.expect(printing, equality, snapshots);
   const running = parts.runner(host, printing, logging, snapshots);
-  const transforming = parts.transform(host, logging);
+  const transforming = parts.transform(host, logging, parts.fetch());
   const addCases = parts.cases(running, transforming, expecting, equality);
 
   const written = { logs: true, write: (level, message) => logging.add({ level, message }) };

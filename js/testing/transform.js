@@ -1,6 +1,6 @@
 // `transform(event, options)`: one event through the transformation, in an engine of its own with the driver, lockdown
 // and limits of production; the answer is its verdict.
-((host, logging) => {
+((host, logging, recording) => {
   const json = (event) => {
     if (typeof event === 'string') return event;
     const text = JSON.stringify(event);
@@ -15,9 +15,12 @@
     return at;
   };
 
-  const OPTIONS = ['metadata', 'credentials', 'now', 'seed'];
+  const OPTIONS = ['metadata', 'credentials', 'now', 'seed', 'fetch'];
+  const inCode = (name) => `add it: transform(event, { fetch: { ${JSON.stringify(name)}: { status: 200, body: {} } } })`;
+  let running = false;
 
-  const run = (of, events, options = {}) => {
+  const run = (of, events, options = {}, add = inCode) => {
+    if (running) throw new TypeError('transform cannot be called by the function that answers its requests');
     for (const key of Object.keys(options)) {
       if (!OPTIONS.includes(key)) throw new TypeError(`transform: there is no option ${key}; there are ${OPTIONS.join(', ')}`);
     }
@@ -29,7 +32,16 @@
       now: time(options.now),
       seed: options.seed,
     };
-    const { error, verdicts, cost } = JSON.parse(host.transform(JSON.stringify(request)));
+    const { ask, settle } = recording(options.fetch, add);
+    let text;
+    running = true;
+    try {
+      text = host.transform(JSON.stringify(request), ask);
+    } finally {
+      running = false;
+    }
+    settle();
+    const { error, verdicts, cost } = JSON.parse(text);
     if (error !== undefined) throw Object.assign(new Error(error), { name: 'TransformationError' });
     for (const verdict of verdicts) {
       for (const line of verdict.logs) logging.add(line);

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::bench::BenchFlags;
 use super::settings::{
-    DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, SandboxFlags, Settings,
-    words,
+    DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
+    SandboxFlags, Settings, words,
 };
 use super::values;
 use crate::config::Reporter;
@@ -181,6 +181,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub sandbox: SandboxFlags,
     #[command(flatten)]
+    pub network: NetworkFlags,
+    #[command(flatten)]
     pub events: EventFlags,
     #[command(flatten)]
     pub failures: FailureFlags,
@@ -196,6 +198,7 @@ impl RunArgs {
             data: self.data.clone(),
             limits: self.limits.clone(),
             sandbox: self.sandbox.clone(),
+            network: self.network.clone(),
             events: self.events.clone(),
             failures: self.failures.clone(),
             messages: self.messages.clone(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
 use super::diagnostic::Diagnostic;
@@ -15,7 +16,8 @@ use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
 use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
-use crate::engine::{Limits, Options, Program};
+use crate::engine::{Access, Limits, Options, Program};
+use crate::net::Policy;
 use crate::pool::Sandbox;
 use crate::verdict::FailOn;
 
@@ -33,6 +35,8 @@ pub struct RunConfig {
     pub options: Options,
     /// What is asked of the walls around the workers.
     pub sandbox: Sandbox,
+    /// Whom the code may ask.
+    pub network: Policy,
     /// Where events come from; at least one.
     pub inputs: Vec<Input>,
     /// How many worker processes; at least one.
@@ -141,8 +145,9 @@ pub fn run(args: &RunArgs, global: &Global, around: Surroundings<'_>) -> Result<
     Ok(RunConfig {
         program,
         library_paths: paths,
-        options: Options { limits: limits(&settings), logs: logs.is_some() },
+        options: Options { logs: logs.is_some(), ..options(&settings) },
         sandbox: sandbox(&settings),
+        network: policy(&settings),
         inputs,
         workers,
         emit,
@@ -168,8 +173,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Surroundings<'_>) -> Result<
 pub fn check(args: &CheckArgs, global: &Global, around: Surroundings<'_>) -> Result<CheckConfig> {
     let settings = layered(args.settings(global), global, &args.transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
-    let options = Options { limits: limits(&settings), logs: false };
-    Ok(CheckConfig { program, library_paths: paths, options, sandbox: sandbox(&settings) })
+    Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
 }
 
 fn sandbox(settings: &Settings) -> Sandbox {
@@ -204,7 +208,8 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Surroundings<'_>) -> Res
     };
     let plan = Plan {
         program,
-        options: Options { limits: limits(&settings), logs: false },
+        // What is measured is the code, and not somebody else's server.
+        options: Options { network: Access::default(), ..options(&settings) },
         batch_size: flags.batch_size.unwrap_or(BATCH_SIZE),
         source,
         events: flags.count,
@@ -233,7 +238,7 @@ fn scale(cores: usize) -> Vec<usize> {
     workers
 }
 
-/// The settings that hold for a transformation, as [`run`] would have them: where its sources are, and its limits.
+/// The settings that hold for a transformation, as [`run`] would have them: where its sources are, and how it is run.
 ///
 /// # Errors
 /// As for [`run`].
@@ -242,9 +247,9 @@ pub(super) fn for_transformation(
     global: &Global,
     transformation: &Path,
     around: Surroundings<'_>,
-) -> Result<(Sources, Limits)> {
+) -> Result<(Sources, Options)> {
     let settings = layered(flags, global, transformation, around)?;
-    Ok((sources(transformation, &settings), limits(&settings)))
+    Ok((sources(transformation, &settings), options(&settings)))
 }
 
 fn sources(transformation: &Path, settings: &Settings) -> Sources {
@@ -254,6 +259,28 @@ fn sources(transformation: &Path, settings: &Settings) -> Sources {
         libraries: settings.libraries.library.clone(),
         credentials: settings.data.credentials.clone(),
         metadata: settings.data.metadata.clone(),
+    }
+}
+
+/// How the engine runs the code; logs are not kept.
+pub(super) fn options(settings: &Settings) -> Options {
+    let policy = policy(settings);
+    let network = Access {
+        fetch: !policy.hosts.is_empty(),
+        geolocation: policy.geolocation.is_some(),
+        strict: settings.network.strict_fetch.unwrap_or(false),
+    };
+    Options { limits: limits(settings), logs: false, network }
+}
+
+/// Whom the code may ask. An event that waits has no more than its wall limit. A request has a little more, so that it is
+/// always the event that runs out of time, and never by chance one or the other.
+pub(super) fn policy(settings: &Settings) -> Policy {
+    Policy {
+        hosts: settings.network.allow_net.clone().unwrap_or_default(),
+        geolocation: settings.network.geolocation_url.clone(),
+        timeout: limits(settings).wall + Duration::from_secs(1),
+        ..Policy::none()
     }
 }
 

@@ -45,8 +45,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, Diagnostic> {
     for (table, span, value) in in_order(document.get_ref()) {
         match (table, value.get_ref()) {
             ("libraries", DeValue::Table(entries)) => file.libraries(entries, &mut settings)?,
-            ("run" | "limits", DeValue::Table(entries)) => file.table(table, entries, &mut settings)?,
-            ("run" | "limits" | "libraries", other) => {
+            ("run" | "limits" | "network", DeValue::Table(entries)) => file.table(table, entries, &mut settings)?,
+            ("run" | "limits" | "network" | "libraries", other) => {
                 let message = format!("{table} is a table, not {}", type_name(other));
                 return Err(file.error(message, value.span()).help(format!("write [{table}] on a line of its own")));
             }
@@ -94,9 +94,14 @@ impl File<'_> {
                 Some(number.as_str().replace('_', ""))
             }
             (Kind::Switch, DeValue::Boolean(switch)) => Some(switch.to_string()),
-            (Kind::Size | Kind::Duration | Kind::Word(_) | Kind::Text(_), DeValue::String(text)) => {
-                Some(text.to_string())
+            (Kind::List(_), DeValue::Array(items)) => {
+                let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+                texts.map(|texts| texts.join(","))
             }
+            (
+                Kind::Size | Kind::Duration | Kind::Word(_) | Kind::Text(_) | Kind::List(_) | Kind::Url,
+                DeValue::String(text),
+            ) => Some(text.to_string()),
             (Kind::Target, DeValue::String(text)) if text == "-" => Some(text.to_string()),
             (Kind::Path | Kind::Target, DeValue::String(text)) if !text.is_empty() => {
                 let path = self.resolve(text).into_os_string().into_string();
@@ -159,9 +164,9 @@ impl File<'_> {
         if let Some(setting) = Settings::table().find(|setting| setting.key == name || setting.flag == name) {
             return error.help(format!("{} belongs into the table [{}]", setting.key, setting.table));
         }
-        match nearest(name, ["run", "limits", "libraries"]) {
+        match nearest(name, ["run", "limits", "network", "libraries"]) {
             Some(near) => error.help(format!("did you mean [{near}]?")),
-            None => error.help("the tables are [run], [limits] and [libraries]"),
+            None => error.help("the tables are [run], [limits], [network] and [libraries]"),
         }
     }
 
@@ -208,7 +213,7 @@ mod tests {
     #[test]
     fn every_setting_can_be_written() {
         let mut text = String::new();
-        for table in ["run", "limits"] {
+        for table in ["run", "limits", "network"] {
             text.push_str(&format!("[{table}]\n"));
             for setting in Settings::table().filter(|setting| setting.table == table) {
                 let value = match setting.kind {
@@ -217,7 +222,9 @@ mod tests {
                     Kind::Count => "3".to_owned(),
                     Kind::Switch => "true".to_owned(),
                     Kind::Word(words) => format!("\"{}\"", words[0]),
+                    Kind::Url => "\"http://geo.example\"".to_owned(),
                     Kind::Text(_) => "\"never\"".to_owned(),
+                    Kind::List(_) => "[\"localhost:80\", \"b.example\"]".to_owned(),
                     Kind::Path | Kind::Target => "\"some/file\"".to_owned(),
                 };
                 text.push_str(&format!("{} = {value}\n", setting.key));
@@ -227,7 +234,10 @@ mod tests {
         assert_eq!(settings.limits.cpu_limit, Some(Duration::from_millis(20)));
         assert_eq!(settings.limits.heap_limit, Some(9 << 20));
         assert_eq!(settings.events.emit, Some(Emit::Events));
-        assert!(!format!("{settings:?}").replace("library_dir: None", "").contains("None"), "{settings:?}");
+        assert_eq!(settings.network.allow_net, "localhost:80,b.example".parse().ok());
+        let url = format!("{:?}", settings.network.geolocation_url);
+        let text = format!("{settings:?}").replace("library_dir: None", "").replace(&url, "");
+        assert!(!text.contains("None"), "{text}");
     }
 
     #[test]

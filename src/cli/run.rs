@@ -10,6 +10,7 @@ use super::config::RunConfig;
 use super::diagnostic::Diagnostic;
 use super::values::thousands;
 use crate::config::{Target, When};
+use crate::net;
 use crate::pool::{self, Ended, Job, RunError, Summary};
 use crate::verdict::{FailureKind, exit};
 
@@ -33,6 +34,7 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
         line_buffered: config.line_buffered,
         batch_size: config.batch_size,
         sandbox: config.sandbox,
+        network: if config.network.is_off() { None } else { Some(net::Client::start(config.network.clone())?) },
     };
     let bar = progress_bar(&config);
     let started = Instant::now();

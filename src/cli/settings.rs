@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
+use reqwest::Url;
 
 use super::values::{self, Kind, Library};
 use crate::config::{Choice, Emit, LogFormat, OnError, Stats, Target, When};
+use crate::net::Hosts;
 use crate::verdict::FailOn;
 
 /// One row of the table, without its help.
@@ -143,6 +145,29 @@ settings! {
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         jitless: bool = "jitless", "run", "jitless", Kind::Switch, values::switch;
+    }
+
+    /// Whom the code may ask. Requests are made by this process; the workers have no network.
+    #[command(next_help_heading = "Network")]
+    NetworkFlags {
+        /// The hosts that fetch and fetchV2 may ask, with commas between [default: none, the network is off].
+        ///
+        /// api.example.com, api.example.com:8443, *.example.com, localhost:8080, 10.1.0.0/16, or * for everybody in public.
+        /// Private addresses are refused, whatever name leads to them, unless they are given by their number; so is a
+        /// redirect to a host that is not on the list.
+        #[arg(value_name = "HOST[,HOST…]", value_parser = values::hosts)]
+        allow_net: Hosts = "allow-net", "network", "allow",
+            Kind::List("hosts, such as [\"api.example.com\", \"localhost:8080\"]"), values::hosts;
+
+        /// The service that geolocation(ip) asks, as URL/geoip/IP [default: none, it is not available].
+        #[arg(value_name = "URL", value_parser = values::service)]
+        geolocation_url: Url = "geolocation-url", "network", "geolocation-url",
+            Kind::Url, values::service;
+
+        /// Let fetch throw an Error where it would answer 'ERROR' [default: it answers 'ERROR'].
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        strict_fetch: bool = "strict-fetch", "network", "strict-fetch", Kind::Switch, values::switch;
     }
 
     /// How events flow.
@@ -277,6 +302,7 @@ pub struct Settings {
     pub data: DataFlags,
     pub limits: LimitFlags,
     pub sandbox: SandboxFlags,
+    pub network: NetworkFlags,
     pub events: EventFlags,
     pub failures: FailureFlags,
     pub messages: MessageFlags,
@@ -290,6 +316,7 @@ impl Settings {
             DataFlags::TABLE,
             LimitFlags::TABLE,
             SandboxFlags::TABLE,
+            NetworkFlags::TABLE,
             EventFlags::TABLE,
             FailureFlags::TABLE,
             MessageFlags::TABLE,
@@ -308,6 +335,7 @@ impl Settings {
             .set(flag, text)
             .or_else(|| self.limits.set(flag, text))
             .or_else(|| self.sandbox.set(flag, text))
+            .or_else(|| self.network.set(flag, text))
             .or_else(|| self.events.set(flag, text))
             .or_else(|| self.failures.set(flag, text))
             .or_else(|| self.messages.set(flag, text))
@@ -322,6 +350,7 @@ impl Settings {
             data: self.data.or(lower.data),
             limits: self.limits.or(lower.limits),
             sandbox: self.sandbox.or(lower.sandbox),
+            network: self.network.or(lower.network),
             events: self.events.or(lower.events),
             failures: self.failures.or(lower.failures),
             messages: self.messages.or(lower.messages),

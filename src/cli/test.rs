@@ -230,7 +230,7 @@ impl Project {
 
     /// A transformation as `run` would have it: its config file, libraries, limits.
     fn with_settings(&self, path: &Path, code: Option<&str>) -> Result<Subject, String> {
-        let (files, limits) = for_transformation(self.flags.clone(), &self.global, path, Surroundings::here())
+        let (files, options) = for_transformation(self.flags.clone(), &self.global, path, Surroundings::here())
             .map_err(|error| error.to_string())?;
         let program = match code {
             None => program::read(&files).map(|Loaded { program, .. }| program),
@@ -238,7 +238,7 @@ impl Project {
                 .map(|(libraries, _)| Program { libraries, ..Program::new(path.display().to_string(), code) }),
         };
         let program = program.map_err(|error| error.to_string())?;
-        Ok(Subject { program, options: Options { limits, logs: true } })
+        Ok(Subject { program, options: Options { logs: true, ..options } })
     }
 
     /// The files of the libraries of a test, by handle.

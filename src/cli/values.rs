@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use reqwest::Url;
 
 use crate::config::{Choice, Target};
+use crate::net::{self, Hosts};
 use crate::verdict::FailOn;
 
 const KIB: u64 = 1 << 10;
@@ -34,6 +36,10 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A text of another form, described here.
     Text(&'static str),
+    /// The URL of a service.
+    Url,
+    /// Several texts: a list, or one text with commas. What they are.
+    List(&'static str),
     /// A path, relative to the file that names it.
     Path,
     /// A path, or `"-"` for standard error.
@@ -51,7 +57,8 @@ impl Kind {
             Kind::Word(words) => {
                 format!("one of {}", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
             }
-            Kind::Text(form) => form.to_owned(),
+            Kind::Text(form) | Kind::List(form) => form.to_owned(),
+            Kind::Url => "a URL such as \"http://geo.internal:8000\"".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Target => "a path, or \"-\" for standard error".to_owned(),
         }
@@ -143,6 +150,16 @@ pub fn word<T: Choice>(text: &str) -> Result<T, String> {
 /// `--fail-on`.
 pub fn fail_on(text: &str) -> Result<FailOn, String> {
     text.trim().parse()
+}
+
+/// `--allow-net`.
+pub fn hosts(text: &str) -> Result<Hosts, String> {
+    text.parse()
+}
+
+/// `--geolocation-url`.
+pub fn service(text: &str) -> Result<Url, String> {
+    net::base_url(text)
 }
 
 /// Any path.

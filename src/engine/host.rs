@@ -6,6 +6,7 @@ use std::ops::Range;
 use deno_core::v8;
 use serde::{Deserialize, Serialize};
 
+use super::network::{self, Access, Requests};
 use super::{handover, lazy};
 
 /// One line that the author's code logged.
@@ -26,11 +27,19 @@ pub(super) struct State {
     /// The metadata of the events in hand, as JSON text end to end, and where each one lies. One event, or a batch.
     metadata: Vec<u8>,
     spans: Vec<Option<Range<usize>>>,
+    pub(super) requests: Requests,
 }
 
 impl State {
     pub(super) fn new(limit: usize) -> Self {
-        Self { logs: Vec::new(), logged: 0, limit, metadata: Vec::new(), spans: Vec::new() }
+        Self {
+            logs: Vec::new(),
+            logged: 0,
+            limit,
+            metadata: Vec::new(),
+            spans: Vec::new(),
+            requests: Requests::default(),
+        }
     }
 
     /// Makes ready for the next event.
@@ -39,6 +48,7 @@ impl State {
             self.logs.clear();
             self.logged = 0;
         }
+        self.requests.clear();
     }
 
     /// The metadata of the one event in hand.
@@ -87,6 +97,7 @@ pub(super) fn object<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     default_metadata: Option<&str>,
     logs: bool,
+    access: Access,
 ) -> Option<v8::Local<'s, v8::Object>> {
     let host = v8::Object::new(scope);
     // One number that the driver writes and the lazy values' getter reads, without a call in between.
@@ -98,6 +109,8 @@ pub(super) fn object<'s>(
     let write = v8::Function::new(scope, write_log)?;
     let metadata = v8::Function::new(scope, metadata_text)?;
     let logs = v8::Boolean::new(scope, logs);
+    let request = v8::Function::new(scope, network::request)?;
+    let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
     let defaults: v8::Local<v8::Value> = match default_metadata {
         Some(text) => v8::String::new(scope, text)?.into(),
         None => v8::undefined(scope).into(),
@@ -107,6 +120,8 @@ pub(super) fn object<'s>(
         ("metadataText", metadata.into()),
         ("probe", probe.into()),
         ("logs", logs.into()),
+        ("request", request.into()),
+        ("access", access),
         ("defaultMetadata", defaults),
     ] {
         let key = v8::String::new(scope, name)?;

@@ -31,6 +31,7 @@ mod host;
 mod lazy;
 mod limits;
 mod modules;
+mod network;
 mod platform;
 mod program;
 mod realm;
@@ -48,14 +49,15 @@ pub use heap::most_memory;
 pub use host::LogLine;
 pub use lazy::Laziness;
 pub use limits::Limits;
+pub use network::{Access, MOST_REQUEST, Network, SharedNetwork};
 pub use platform::{Protection, initialize, initialize_with, version as v8_version};
 pub use program::{Program, SHIPPED_LIBRARIES, Scene, handle_of, nearest};
 use realm::Realm;
 use serde::{Deserialize, Serialize};
 pub use sink::Sink;
 pub use typescript::{DECLARATIONS, TypeScriptError, is_typescript, strip as strip_types};
-use watchdog::Watch;
 pub use watchdog::ticks;
+use watchdog::{Clock, Watch};
 
 use crate::verdict::{Failure, FailureKind, Verdict};
 
@@ -94,6 +96,9 @@ pub struct Options {
     pub limits: Limits,
     /// Whether `log` and `console` are kept; if not, they cost next to nothing.
     pub logs: bool,
+    /// Which of the network functions work; they need [`Engine::connect`] besides.
+    #[serde(default)]
+    pub network: Access,
 }
 
 /// One event, ready to be transformed.
@@ -136,6 +141,7 @@ pub struct Engine {
     replaced: u64,
     masks: Vec<String>,
     laziness: Laziness,
+    network: Option<SharedNetwork>,
     /// V8's isolates belong to a thread.
     _not_send: PhantomData<*mut ()>,
 }
@@ -148,9 +154,10 @@ impl Engine {
     pub fn new(program: Program, options: Options) -> Result<Self, LoadError> {
         initialize(Protection::None);
         let watch = Watch::new(&options.limits);
-        let realm = Realm::new(&program, &options.limits, options.logs, &watch)?;
+        let realm = Realm::new(&program, &options, &watch)?;
         // Shorter ones would mask half of every text without being secrets.
-        let masks = program.credentials.values().filter(|secret| secret.len() >= 4).cloned().collect();
+        let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
+        let masks = secrets.flat_map(|secret| [vec![secret.clone()], network::spellings(secret)].concat()).collect();
         Ok(Self {
             program,
             options,
@@ -163,6 +170,7 @@ impl Engine {
             replaced: 0,
             masks,
             laziness: Laziness::default(),
+            network: None,
             _not_send: PhantomData,
         })
     }
@@ -215,8 +223,14 @@ impl Engine {
             match ended {
                 Attempt::Done(done) => return done,
                 Attempt::OutOfTime => {
-                    let limit = humantime::format_duration(limits.cpu);
-                    let message = format!("the event took more than {limit} of CPU time");
+                    let message = match self.watch.ran_out_of() {
+                        Clock::Cpu => {
+                            format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu))
+                        }
+                        Clock::Wall => {
+                            format!("the event took more than {} by the clock", humantime::format_duration(limits.wall))
+                        }
+                    };
                     self.realm = None;
                     return Failure::new(FailureKind::Timeout, message).into();
                 }
@@ -232,8 +246,21 @@ impl Engine {
 
     fn replace(&mut self) -> Result<(), LoadError> {
         self.replaced += 1;
-        self.realm = Some(Realm::new(&self.program, &self.options.limits, self.options.logs, &self.watch)?);
+        self.realm = Some(Realm::new(&self.program, &self.options, &self.watch)?);
+        self.plug_in();
         Ok(())
+    }
+
+    /// Gives the network functions somebody to ask, as far as [`Options::network`] has them.
+    pub fn connect(&mut self, network: SharedNetwork) {
+        self.network = Some(network);
+        self.plug_in();
+    }
+
+    fn plug_in(&mut self) {
+        if let (Some(realm), Some(network)) = (self.realm.as_mut(), &self.network) {
+            realm.connect(network.clone(), self.watch.observer());
+        }
     }
 
     /// What the last event (or batch) logged. Credentials are masked.

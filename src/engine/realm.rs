@@ -12,9 +12,10 @@ use super::heap::{HeapGuard, limited_allocator};
 use super::lazy::{self, Shapes};
 use super::limits::Limits;
 use super::modules;
+use super::network::SharedNetwork;
 use super::program::Program;
-use super::watchdog::Watch;
-use super::{Export, host};
+use super::watchdog::{Observer, Watch};
+use super::{Export, Options, host};
 use crate::verdict::{FailureKind, Position};
 
 /// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
@@ -58,7 +59,8 @@ struct Installed<'s> {
 
 impl Realm {
     /// Makes an isolate and loads `program` into it.
-    pub(super) fn new(program: &Program, limits: &Limits, logs: bool, watch: &Watch) -> Result<Self, LoadError> {
+    pub(super) fn new(program: &Program, options: &Options, watch: &Watch) -> Result<Self, LoadError> {
+        let limits = &options.limits;
         let params = v8::CreateParams::default()
             .heap_limits(0, limits.heap)
             .set_max_old_generation_size_in_bytes(limits.heap)
@@ -74,7 +76,7 @@ impl Realm {
         let heap = HeapGuard::install(&mut isolate);
         watch.guard(&mut isolate);
 
-        let (loaded, in_time) = Self::load(&mut isolate, program, logs, watch);
+        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch);
         // SAFETY: the isolate was entered when it was made; every later use enters it again (see `Entered`).
         unsafe { isolate.exit() };
         // Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
@@ -112,14 +114,14 @@ impl Realm {
     fn load(
         isolate: &mut v8::OwnedIsolate,
         program: &Program,
-        logs: bool,
+        options: &Options,
         watch: &Watch,
     ) -> (Result<Loaded, LoadError>, bool) {
         v8::scope!(let scope, isolate);
         let context = v8::Context::new(scope, v8::ContextOptions::default());
         context.set_allow_generation_from_strings(false);
         let scope = &mut v8::ContextScope::new(scope, context);
-        let Some(installed) = install(scope, program, logs) else {
+        let Some(installed) = install(scope, program, options) else {
             return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);
         };
         watch.begin_loading();
@@ -173,6 +175,14 @@ impl Realm {
         Entered { isolate, realm: (&self.context, &self.transform, &self.driver), shapes: &mut self.shapes }
     }
 
+    /// Gives the network functions somebody to ask.
+    pub(super) fn connect(&mut self, network: SharedNetwork, time: Observer) {
+        let heap = self.heap.flag();
+        if let Some(state) = self.enter().isolate.get_slot_mut::<host::State>() {
+            state.requests.connect(network, time, heap);
+        }
+    }
+
     /// Whether the heap limit was hit.
     pub(super) fn heap_was_hit(&self) -> bool {
         self.heap.was_hit()
@@ -224,7 +234,7 @@ fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
 
 /// Runs the engine's own scripts: the driver takes its copies, the lockdown empties the global, the author's functions
 /// are put there.
-fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) -> Option<Installed<'s>> {
+fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Options) -> Option<Installed<'s>> {
     const SCRIPTS: &str = concat!(
         "'use strict';(host, credentials) => { (",
         include_str!("../../js/runtime/scene.js"),
@@ -238,7 +248,7 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) 
         include_str!("../../js/runtime/credential.js"),
         ")(credentials); const network = (",
         include_str!("../../js/runtime/network.js"),
-        ")(); const freeze = (",
+        ")(host); const freeze = (",
         include_str!("../../js/runtime/lockdown.js"),
         ")(); const global = globalThis;",
         " for (const [name, value] of Object.entries({ log, console, getCredential, ...network, global })) {",
@@ -250,7 +260,7 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, logs: bool) 
     let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
     let script = v8::Script::compile(scope, code, Some(&origin))?;
     let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
-    let host = host::object(scope, program.metadata.as_deref(), logs)?;
+    let host = host::object(scope, program.metadata.as_deref(), options.logs, options.network)?;
     for (name, value) in [("now", program.scene.now), ("seed", program.scene.seed.map(f64::from))] {
         if let Some(value) = value {
             let (key, value) = (v8::String::new(scope, name)?, v8::Number::new(scope, value));

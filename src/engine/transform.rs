@@ -11,7 +11,7 @@ use super::lazy::{LazyEvent, Shapes};
 use super::realm::Driver;
 use super::sink::Sink;
 use super::skeleton::Skeleton;
-use super::{Attempt, Engine, Event, Rendering, fault, handover, host, realm};
+use super::{Attempt, Engine, Event, Rendering, fault, handover, host, network, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
 /// The driver's numbers for a return value that is not an event.
@@ -246,6 +246,7 @@ pub(super) fn settled<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'
             promise.mark_as_handled();
             Settled::Rejected(promise.result(scope))
         }
+        v8::PromiseState::Pending if network::drive(scope, promise) => settled(scope, promise),
         v8::PromiseState::Pending => Settled::Never,
     }
 }

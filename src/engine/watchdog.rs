@@ -55,6 +55,8 @@ struct Shared {
     /// CPU time while the program is loaded.
     load_cpu: Duration,
     loading: AtomicBool,
+    /// Whether the last event that ran out of time ran out of wall time.
+    by_wall: AtomicBool,
     clock: libc::clockid_t,
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
@@ -82,6 +84,7 @@ impl Watch {
             wall: limits.wall,
             load_cpu: limits.loading(),
             loading: AtomicBool::new(false),
+            by_wall: AtomicBool::new(false),
             clock: own_cpu_clock(),
             isolate: Mutex::new(None),
             on_stuck: OnceLock::new(),
@@ -105,6 +108,16 @@ impl Watch {
     /// What to do with an event that not even termination can stop. Called on the watchdog's thread.
     pub(super) fn on_stuck(&self, act: fn()) {
         let _ = self.shared.on_stuck.set(act);
+    }
+
+    /// Which limit the event hit for which the last [`Watch::end`] said that it was late.
+    pub(super) fn ran_out_of(&self) -> Clock {
+        if self.shared.by_wall.load(Ordering::Relaxed) { Clock::Wall } else { Clock::Cpu }
+    }
+
+    /// Somebody who wants to know whether the event in hand still has time.
+    pub(super) fn observer(&self) -> Observer {
+        Observer(self.shared.clone())
     }
 
     /// From here on the limits of loading count, until [`Watch::end`].
@@ -145,6 +158,26 @@ impl Watch {
         }
         word.store(number | IDLE, Ordering::Release);
         false
+    }
+}
+
+/// The two clocks of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// CPU time.
+    Cpu,
+    /// The one on the wall.
+    Wall,
+}
+
+/// Sees when the event in hand is to be ended, for code of ours that waits on its behalf.
+#[derive(Clone)]
+pub(super) struct Observer(Arc<Shared>);
+
+impl Observer {
+    /// Whether the watchdog has claimed the event in hand.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.word.0.load(Ordering::Acquire) & PHASE != RUN
     }
 }
 
@@ -289,6 +322,7 @@ impl Sighting {
                 let limit = if large { own + own.max(GRACE) } else { own };
                 let wall = if loading { engine.wall.max(5 * engine.load_cpu) } else { engine.wall };
                 if cpu >= limit || self.wall >= wall {
+                    engine.by_wall.store(cpu < limit, Ordering::Relaxed);
                     self.kill(engine, word);
                 }
             }

@@ -12,6 +12,8 @@
 //! - [`worker_main`] is the worker's side.
 //! - [`check`] loads a program in a worker and says what came of it.
 
+mod inbox;
+mod network;
 mod output;
 mod process;
 mod supervisor;
@@ -56,6 +58,8 @@ pub struct Job {
     pub batch_size: usize,
     /// What is asked of the walls around the workers.
     pub sandbox: Sandbox,
+    /// Who asks the network for the code, if anybody does.
+    pub network: Option<crate::net::Client>,
 }
 
 impl Job {
@@ -74,6 +78,7 @@ impl Job {
             line_buffered: false,
             batch_size: 1,
             sandbox: Sandbox::default(),
+            network: None,
         }
     }
 }

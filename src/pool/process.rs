@@ -17,9 +17,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::config::Emit;
 use crate::engine::{LoadError, Loaded, Options, Program};
+use crate::net::Answer;
 use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 
@@ -43,6 +45,8 @@ pub(super) struct Setup {
     pub(super) heap: usize,
     /// Whether V8 makes no machine code.
     pub(super) jitless: bool,
+    /// Whether the code may use the network, through the supervisor.
+    pub(super) network: bool,
 }
 
 /// The second frame to a worker: what to run and how.
@@ -67,10 +71,40 @@ pub(super) enum Ready {
     Failed(LoadError),
 }
 
+/// Frames on their way to a worker, written by a task of their own: a worker that is busy and does not read must not
+/// hold up the supervisor. Few are ever waiting: units and free slots are counted, and so are answers of the network.
+#[derive(Clone)]
+pub(super) struct Outgoing(UnboundedSender<Frame>);
+
+/// Whole frames to be written, and what is to live until they are.
+pub(super) struct Frame {
+    pub(super) bytes: Vec<u8>,
+    pub(super) with: Option<Answer>,
+}
+
+impl Outgoing {
+    fn start(mut socket: OwnedWriteHalf) -> Self {
+        let (sender, mut frames) = unbounded_channel::<Frame>();
+        tokio::spawn(async move {
+            while let Some(frame) = frames.recv().await {
+                // A worker that is dead is noticed where its frames are read, not here.
+                let _ = socket.write_all(&frame.bytes).await;
+                drop(frame.with);
+            }
+        });
+        Self(sender)
+    }
+
+    /// Sends a frame. To one that is dead it does nothing.
+    pub(super) fn send(&self, frame: Frame) {
+        let _ = self.0.send(frame);
+    }
+}
+
 /// A running worker.
 pub(super) struct Process {
     child: Child,
-    socket: OwnedWriteHalf,
+    frames: Outgoing,
     /// The worker's output region.
     pub(super) output: Arc<Mapping>,
     stderr: File,
@@ -101,14 +135,19 @@ impl Process {
         let child = Command::from(command).kill_on_drop(true).spawn()?;
         ours.set_nonblocking(true)?;
         let (reader, socket) = UnixStream::from_std(ours)?.into_split();
-        let mut process = Self { child, socket, output: Arc::new(output), stderr };
-        process.send(start).await;
-        Ok((process, reader))
+        let frames = Outgoing::start(socket);
+        frames.send(Frame { bytes: start.to_vec(), with: None });
+        Ok((Self { child, frames, output: Arc::new(output), stderr }, reader))
     }
 
-    /// Sends a frame. A worker that is dead is noticed where its frames are read, not here.
-    pub(super) async fn send(&mut self, frame: &[u8]) {
-        let _ = self.socket.write_all(frame).await;
+    /// Sends a frame.
+    pub(super) fn send(&mut self, frame: &[u8]) {
+        self.frames.send(Frame { bytes: frame.to_vec(), with: None });
+    }
+
+    /// Where frames can be put by somebody else than the supervisor's loop.
+    pub(super) fn outgoing(&self) -> Outgoing {
+        self.frames.clone()
     }
 
     /// Kills it, whatever it is doing.

@@ -20,7 +20,7 @@ use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::units::{Chunk, Key, Units};
 use super::wall::Walls;
 use super::worker::line_too_long;
-use super::{Ended, Job, OnTick, RunError, Summary};
+use super::{Ended, Job, OnTick, RunError, Summary, network};
 use crate::config::OnError;
 use crate::engine::{Limits, LoadError, Loaded};
 use crate::verdict::{Failure, FailureKind};
@@ -157,7 +157,7 @@ impl Supervisor {
             line_buffered: job.line_buffered,
             batch_size: job.batch_size.max(1),
         };
-        let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless };
+        let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless, network: job.network.is_some() };
         let mut start = Vec::new();
         frame::put(&mut start, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
         frame::put(&mut start, Kind::Start, |out| serde_json::to_writer(out, &hello).expect("plain data"));
@@ -345,7 +345,7 @@ impl Supervisor {
                     out.clear();
                     frame::put(&mut out, Kind::Free, |out| out.extend_from_slice(&slot.to_le_bytes()));
                     self.workers[worker].slots_out -= 1;
-                    self.workers[worker].process.send(&out).await;
+                    self.workers[worker].process.send(&out);
                     self.frame = out;
                     self.dispatch().await?;
                 }
@@ -542,7 +542,7 @@ impl Supervisor {
             worker.moved = Instant::now();
         }
         worker.units.push_back(work.unit);
-        worker.process.send(&out).await;
+        worker.process.send(&out);
         self.frame = out;
     }
 
@@ -554,8 +554,12 @@ impl Supervisor {
         let generation = self.generations;
         let index = place.unwrap_or(self.workers.len());
         let sender = self.sender.clone();
+        let lane = self.job.network.as_ref().map(|client| network::lane(client, &process));
         tokio::spawn(async move {
             while let Some((kind, payload)) = read_frame(&mut reader).await {
+                if network::take(lane.as_ref(), kind, &payload) {
+                    continue;
+                }
                 if sender.send(Happening::Frame { worker: index, generation, kind, payload }).is_err() {
                     return;
                 }

@@ -5,16 +5,19 @@
 //! is full, when the lines are done, and every few milliseconds in between, so that slow code does not hold back what is
 //! finished. Before each event it notes which one it is about to touch; that note is all it leaves if it dies.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::inbox::{self, Inbox};
 use super::process::{Ready, Setup, Start, fd};
 use super::wall;
 use crate::config::Emit;
@@ -56,10 +59,15 @@ fn serve(hook: Hook) -> io::Result<()> {
     let (socket, input, output) = unsafe {
         (UnixStream::from_raw_fd(fd::SOCKET), OwnedFd::from_raw_fd(fd::INPUT), OwnedFd::from_raw_fd(fd::OUTPUT))
     };
+    // A worker has one, for as long as it lives.
+    let socket: &'static UnixStream = Box::leak(Box::new(socket));
     let mut payload = Vec::new();
     // Read without a buffer, so that nothing of the code is here before the walls are.
-    let Some(Kind::Setup) = frame::read(&mut &socket, &mut payload)? else { return Ok(()) };
-    let Setup { layout, heap, jitless } = serde_json::from_slice(&payload)?;
+    let Some(Kind::Setup) = frame::read(&mut &*socket, &mut payload)? else { return Ok(()) };
+    let Setup { layout, heap, jitless, network } = serde_json::from_slice(&payload)?;
+    if network {
+        inbox::glance_while_waiting(socket)?;
+    }
     // V8's memory protection keys want the process's first thread, before there is another.
     engine::initialize_with(engine::Protection::Keys, jitless);
     // Starts the watchdog, if it is not there yet.
@@ -69,18 +77,18 @@ fn serve(hook: Hook) -> io::Result<()> {
         .get_or_init(|| Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large"));
     wall::last(&mut walls, engine::most_memory(heap), jitless);
 
-    let mut reader = io::BufReader::new(&socket);
-    let Some(Kind::Start) = frame::read(&mut reader, &mut payload)? else { return Ok(()) };
+    let mut inbox = Inbox::new(socket);
+    let Some(Kind::Start) = inbox.read(&mut payload)? else { return Ok(()) };
     let start: Start = serde_json::from_slice(&payload)?;
     let answer = |ready: &Ready| -> io::Result<()> {
         let mut out = Vec::new();
         frame::put(&mut out, Kind::Ready, |out| serde_json::to_writer(out, ready).expect("plain data"));
-        (&socket).write_all(&out)
+        (&mut &*socket).write_all(&out)
     };
     if let Err(message) = hook(&start.program) {
         return answer(&Ready::Failed(LoadError::new(LoadErrorKind::Threw, message)));
     }
-    let engine = match Engine::new(start.program, start.options) {
+    let mut engine = match Engine::new(start.program, start.options) {
         Ok(engine) => engine,
         Err(error) => return answer(&Ready::Failed(error)),
     };
@@ -93,10 +101,15 @@ fn serve(hook: Hook) -> io::Result<()> {
         unsafe { libc::_exit(3) }
     });
     answer(&Ready::Loaded(engine.loaded(), walls))?;
+    inbox.free = (0..layout.output_slots as u32).collect();
+    let inbox = Rc::new(RefCell::new(inbox));
+    if network {
+        engine.connect(inbox.clone());
+    }
     let mut worker = Worker {
         engine,
-        reader,
-        socket: &socket,
+        inbox,
+        socket,
         input,
         output,
         layout,
@@ -106,8 +119,6 @@ fn serve(hook: Hook) -> io::Result<()> {
         stop: start.stop,
         line_buffered: start.line_buffered,
         batch_size: start.batch_size,
-        free: (0..layout.output_slots as u32).collect(),
-        waiting: VecDeque::new(),
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
         part: Part::default(),
         pending: 0,
@@ -150,10 +161,10 @@ impl Sink for ShmSink {
     }
 }
 
-struct Worker<'a> {
+struct Worker {
     engine: Engine,
-    reader: io::BufReader<&'a UnixStream>,
-    socket: &'a UnixStream,
+    inbox: Rc<RefCell<Inbox>>,
+    socket: &'static UnixStream,
     input: Mapping,
     output: &'static Mapping,
     layout: Layout,
@@ -163,8 +174,6 @@ struct Worker<'a> {
     stop: bool,
     line_buffered: bool,
     batch_size: usize,
-    free: VecDeque<u32>,
-    waiting: VecDeque<Work>,
     sink: ShmSink,
     part: Part,
     pending: usize,
@@ -172,13 +181,14 @@ struct Worker<'a> {
     frame: Vec<u8>,
 }
 
-impl Worker<'_> {
+impl Worker {
     fn run(&mut self) -> io::Result<()> {
         loop {
-            let work = match self.waiting.pop_front() {
+            let next = self.inbox.borrow_mut().waiting.pop_front();
+            let work = match next {
                 Some(work) => work,
                 None => {
-                    if !self.receive()? {
+                    if !self.inbox.borrow_mut().receive()? {
                         return Ok(());
                     }
                     continue;
@@ -187,23 +197,6 @@ impl Worker<'_> {
             self.unit(work)?;
             self.engine.idle();
         }
-    }
-
-    /// Takes one frame; `false` when the supervisor is gone.
-    fn receive(&mut self) -> io::Result<bool> {
-        let mut payload = std::mem::take(&mut self.frame);
-        let kind = frame::read(&mut self.reader, &mut payload)?;
-        match kind {
-            Some(Kind::Work) => self.waiting.extend(Work::get(&payload)),
-            Some(Kind::Free) => {
-                if let Some(slot) = payload.first_chunk() {
-                    self.free.push_back(u32::from_le_bytes(*slot));
-                }
-            }
-            _ => {}
-        }
-        self.frame = payload;
-        Ok(kind.is_some())
     }
 
     fn unit(&mut self, work: Work) -> io::Result<()> {
@@ -246,14 +239,15 @@ impl Worker<'_> {
             self.tell()?;
         }
         while self.sink.slot.is_none() {
-            match self.free.pop_front() {
+            let free = self.inbox.borrow_mut().free.pop_front();
+            match free {
                 Some(slot) => {
                     let start = self.layout.output_start(slot as usize);
                     let capacity = self.layout.output_slot;
                     self.sink = ShmSink { start: self.output.at(start, capacity), capacity, len: 0, slot: Some(slot) };
                 }
                 None => {
-                    if !self.receive()? {
+                    if !self.inbox.borrow_mut().receive()? {
                         return Err(io::ErrorKind::BrokenPipe.into());
                     }
                 }
@@ -416,7 +410,7 @@ impl Worker<'_> {
         let mut out = std::mem::take(&mut self.frame);
         out.clear();
         self.part.put(&mut out);
-        let written = self.socket.write_all(&out);
+        let written = (&mut &*self.socket).write_all(&out);
         self.frame = out;
         let unit = self.part.unit;
         self.part = Part { unit, ..Part::default() };

@@ -92,6 +92,8 @@ struct CaseFile<'a> {
     events: Vec<&'a RawValue>,
     metadata: Option<Value>,
     credentials: Option<Value>,
+    /// Recorded answers, see `js/testing/fetch.js`.
+    fetch: Option<serde_json::Map<String, Value>>,
     now: Option<Value>,
     seed: Option<u32>,
     #[serde(default)]
@@ -148,6 +150,7 @@ pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
     for (key, value) in [
         ("metadata", case.metadata),
         ("credentials", case.credentials),
+        ("fetch", case.fetch.map(Value::from)),
         ("now", case.now),
         ("seed", case.seed.map(Value::from)),
     ] {

@@ -28,13 +28,18 @@ pub enum Kind {
     Free = 5,
     /// To the worker, once and first: how to set itself up, as JSON. No code is in it.
     Setup = 6,
+    /// From the worker: a request to the network, see [`Message`].
+    Ask = 7,
+    /// To the worker: the answer to one.
+    Answer = 8,
+    /// From the worker: nobody waits any more for what it has asked so far.
+    Forget = 9,
 }
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free, Kind::Setup]
-            .into_iter()
-            .find(|k| *k as u32 == kind)
+        use Kind::{Answer, Ask, Forget, Free, Part, Ready, Setup, Start, Work};
+        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget].into_iter().find(|k| *k as u32 == kind)
     }
 }
 
@@ -49,6 +54,31 @@ pub struct Work {
     pub len: u64,
     /// The number of its first line in its file, from 1.
     pub first_line: u64,
+}
+
+/// A request to the network or the answer to one: the number that ties them together, and JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Chosen by the worker, and never used twice by it.
+    pub id: u64,
+    /// See `js/runtime/network.js`.
+    pub text: &'a str,
+}
+
+impl<'a> Message<'a> {
+    /// Appends it as a frame.
+    pub fn put(&self, kind: Kind, out: &mut Vec<u8>) {
+        put(out, kind, |out| {
+            out.extend_from_slice(&self.id.to_le_bytes());
+            out.extend_from_slice(self.text.as_bytes());
+        });
+    }
+
+    /// Reads it back; `None` if it is none.
+    pub fn get(payload: &'a [u8]) -> Option<Self> {
+        let (id, text) = payload.split_first_chunk()?;
+        Some(Self { id: u64::from_le_bytes(*id), text: std::str::from_utf8(text).ok()? })
+    }
 }
 
 /// What became of the next lines of a unit.
@@ -250,11 +280,22 @@ mod tests {
         }
 
         #[test]
+        fn messages_survive_the_journey(id: u64, text: String) {
+            let message = Message { id, text: &text };
+            let mut out = Vec::new();
+            message.put(Kind::Ask, &mut out);
+            let mut payload = Vec::new();
+            prop_assert_eq!(read(&mut out.as_slice(), &mut payload).unwrap(), Some(Kind::Ask));
+            prop_assert_eq!(Message::get(&payload), Some(message));
+        }
+
+        #[test]
         fn no_bytes_break_the_reader(bytes: Vec<u8>) {
             let mut payload = Vec::new();
             let _ = read(&mut bytes.as_slice(), &mut payload);
             let _ = Part::get(&bytes);
             let _ = Work::get(&bytes);
+            let _ = Message::get(&bytes);
         }
 
         #[test]

@@ -181,6 +181,9 @@ fn each_mistake_says_what_to_do() {
         &["--config", "DIR"],
         &["--config", "DIR/broken.toml"],
         &["DIR/events.jsonl", "--errors", "DIR/events.jsonl"],
+        &["--allow-net", "https://api.example.com"],
+        &["--allow-net", "a.example,b c"],
+        &["--geolocation-url", "geo.internal"],
         &["--logs", "DIR/t.js"],
         &["--logs", "DIR"],
         &["--logs", "DIR/new", "--errors", "DIR/new"],
@@ -209,6 +212,8 @@ fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
         values::Kind::Switch => "true",
         values::Kind::Word(words) => words[0],
         values::Kind::Text(_) => "never",
+        values::Kind::Url => "http://geo.example",
+        values::Kind::List(_) => "localhost:80,b.example",
         values::Kind::Path | values::Kind::Target => "some/file",
     };
     for setting in Settings::table() {

@@ -5,10 +5,12 @@
 //! whoever implements that runs an [`super::Engine`] like any other. Each test has a time limit of its own; a harness
 //! that hit a limit is of no more use, see [`Harness::run`].
 
+mod answers;
 mod link;
 
 use std::time::Duration;
 
+pub use answers::Answers;
 use deno_core::v8;
 
 use super::diagnostic::{LoadError, LoadErrorKind};
@@ -37,8 +39,9 @@ pub trait World {
     /// # Errors
     /// When there is none; the text says why.
     fn module(&mut self, specifier: &str, importer: &str) -> Result<Module, String>;
-    /// Runs the transformation under test; both texts are JSON, see `js/testing/transform.js`.
-    fn transform(&mut self, request: &str) -> String;
+    /// Runs the transformation under test; both texts are JSON, see `js/testing/transform.js`. What it asks the network,
+    /// `answers` knows.
+    fn transform(&mut self, request: &str, answers: Answers) -> String;
 }
 
 /// What the harness is told, beside the tests themselves.
@@ -99,6 +102,8 @@ const SCRIPTS: &str = concat!(
     include_str!("../../../js/testing/expect.js"),
     "), runner: (",
     include_str!("../../../js/testing/runner.js"),
+    "), fetch: (",
+    include_str!("../../../js/testing/fetch.js"),
     "), transform: (",
     include_str!("../../../js/testing/transform.js"),
     "), cases: (",
@@ -291,7 +296,7 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local
     main.call(scope, undefined, &[host.into()])?.try_into().ok()
 }
 
-/// `host.transform(request)`: out of this isolate, into another, and back.
+/// `host.transform(request, ask)`: out of this isolate, into another, and back.
 fn transform(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -300,7 +305,10 @@ fn transform(
     let request = args.get(0).to_rust_string_lossy(scope);
     // Taken out for the call: what is inside makes isolates of its own, and must not reach for this one.
     let Some(mut world) = scope.get_slot_mut::<Outside>().and_then(Option::take) else { return };
-    let text = world.transform(&request);
+    let text = match Answers::new(scope, args.get(1)) {
+        Some(answers) => world.transform(&request, answers),
+        None => String::new(),
+    };
     if let Some(slot) = scope.get_slot_mut::<Outside>() {
         *slot = Some(world);
     }

@@ -1,0 +1,353 @@
+//! The thread that makes requests, and who may put how many on it.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{Hosts, Policy, fetch};
+
+/// Bytes of requests that a worker may have waiting. An honest one stays below what one event may ask.
+const MOST_WAITING_BYTES: usize = 64 << 20;
+
+/// Requests that a worker may have waiting, those of events that are over included.
+const MOST_WAITING: usize = 1024;
+
+/// Requests of a worker that nobody waits for, and that are made all the same.
+const MOST_LEFT_BEHIND: usize = 16;
+
+/// Makes requests as its [`Policy`] allows. Clones are the same client; its thread ends with the last of them.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    runtime: tokio::runtime::Handle,
+    _end: oneshot::Sender<()>,
+}
+
+/// What every request uses.
+pub(super) struct Shared {
+    pub(super) policy: Policy,
+    /// For hosts on the list.
+    pub(super) filtered: reqwest::Client,
+    /// For the operator's own geolocation service.
+    pub(super) trusted: reqwest::Client,
+    /// Why https cannot be asked on this machine, if it cannot.
+    pub(super) no_tls: Option<String>,
+    all: Arc<Semaphore>,
+}
+
+/// Why there can be no client.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make requests to the network: {0}")]
+pub struct StartError(String);
+
+/// An answer, on its way to a worker. While it lives, it counts as under way: a worker that does not read what it has
+/// asked for gets no more.
+pub struct Answer {
+    /// The request's number.
+    pub id: u64,
+    /// See `js/runtime/network.js`.
+    pub text: String,
+    _share: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+/// How names become addresses; the system's way, but for tests.
+pub(super) type Lookup = Arc<dyn Fn(&str) -> std::io::Result<Vec<IpAddr>> + Send + Sync>;
+
+impl Client {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(policy: Policy) -> Result<Self, StartError> {
+        Self::start_with(policy, Arc::new(system_lookup))
+    }
+
+    pub(super) fn start_with(policy: Policy, lookup: Lookup) -> Result<Self, StartError> {
+        let failed = |error: &dyn std::error::Error| StartError(innermost(error));
+        // Somebody else may have installed one; either will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = |lookup: Filter, roots: bool| {
+            let builder = reqwest::Client::builder();
+            // Without the machine's certificates nobody is trusted.
+            let builder = if roots { builder } else { builder.tls_certs_only([]) };
+            builder
+                // Each hop is looked at, so each is followed by hand.
+                .redirect(reqwest::redirect::Policy::none())
+                // The environment is not the operator's word on who may be asked.
+                .no_proxy()
+                .referer(false)
+                .http1_only()
+                .http1_max_headers(128)
+                .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
+                .dns_resolver(lookup)
+                .build()
+        };
+        let both = |roots| {
+            let hosts = Some(policy.hosts.clone());
+            let filtered = client(Filter { lookup: lookup.clone(), hosts }, roots)?;
+            Ok::<_, reqwest::Error>((filtered, client(Filter { lookup: lookup.clone(), hosts: None }, roots)?))
+        };
+        // A machine without certificates, such as a slim container, can still ask what is near.
+        let (no_tls, (filtered, trusted)) = match both(true) {
+            Ok(clients) => (None, clients),
+            Err(error) => (Some(innermost(&error)), both(false).map_err(|error| failed(&error))?),
+        };
+        let shared = Arc::new(Shared {
+            filtered,
+            trusted,
+            no_tls,
+            all: Arc::new(Semaphore::new(policy.at_once_in_all)),
+            policy,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Looking up names blocks; a slow name server must not eat threads without end.
+            .max_blocking_threads(16)
+            .build()
+            .map_err(|error| failed(&error))?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("network".into())
+            .spawn(move || {
+                let _ = runtime.block_on(ended);
+                // A name that is being looked up may take its time; nobody waits for it.
+                runtime.shutdown_background();
+            })
+            .map_err(|error| failed(&error))?;
+        Ok(Self(Arc::new(Inner { shared, runtime: handle, _end: end })))
+    }
+
+    /// A lane for one worker. `answer` is told of every answer, in the order in which they come.
+    pub fn lane(&self, answer: impl Fn(Answer) + Send + Sync + 'static) -> Lane {
+        let shared = self.0.shared.clone();
+        let waiting = Arc::new(Waiting::default());
+        let (sender, mut said) = unbounded_channel::<Said>();
+        let share = move |shared: &Shared| Arc::new(Semaphore::new(shared.policy.at_once));
+        let answer = Arc::new(answer);
+        self.0.runtime.spawn(async move {
+            let mut running = JoinSet::new();
+            let mut own = share(&shared);
+            // What the event in hand has asked for, and what events before it have left behind.
+            let (mut current, mut left) = (Vec::<AbortHandle>::new(), VecDeque::<AbortHandle>::new());
+            loop {
+                tokio::select! {
+                    next = said.recv() => match next {
+                        None => break,
+                        Some(Said::Ask(next)) => {
+                            if current.len() == current.capacity() {
+                                current.retain(|request| !request.is_finished());
+                            }
+                            current.push(running.spawn(one(shared.clone(), own.clone(), answer.clone(), next)));
+                        }
+                        Some(Said::Forget) => {
+                            // The next event gets a share of its own: it does not wait behind what this one left.
+                            own = share(&shared);
+                            left.extend(current.drain(..));
+                            left.retain(|request| !request.is_finished());
+                            while left.len() > MOST_LEFT_BEHIND {
+                                left.pop_front().iter().for_each(AbortHandle::abort);
+                            }
+                        }
+                    },
+                    Some(_) = running.join_next(), if !running.is_empty() => {}
+                }
+            }
+            // The worker is gone, and with `running` all that it has asked for.
+        });
+        Lane { sender, waiting, _client: self.clone() }
+    }
+}
+
+/// One worker's part of a [`Client`]. When it is dropped, what was asked through it is given up.
+pub struct Lane {
+    sender: UnboundedSender<Said>,
+    waiting: Arc<Waiting>,
+    _client: Client,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// What a worker says.
+enum Said {
+    Ask(Asked),
+    Forget,
+}
+
+struct Asked {
+    id: u64,
+    text: String,
+    /// Counts it as waiting until it is dropped.
+    _place: Place,
+}
+
+struct Place(Arc<Waiting>, usize);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl Lane {
+    /// Makes a request. `false` if the worker asks for more than any honest one could.
+    pub fn ask(&self, id: u64, request: &str) -> bool {
+        let requests = self.waiting.requests.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.waiting.bytes.fetch_add(request.len(), Ordering::Relaxed);
+        let place = Place(self.waiting.clone(), request.len());
+        let fits = requests < MOST_WAITING && bytes + request.len() <= MOST_WAITING_BYTES;
+        fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
+    }
+
+    /// Nobody waits for what was asked so far. A little of it may still be made; none of it is in the way of what is
+    /// asked from here on.
+    pub fn forget(&self) {
+        let _ = self.sender.send(Said::Forget);
+    }
+}
+
+async fn one(
+    shared: Arc<Shared>,
+    own: Arc<Semaphore>,
+    answer: Arc<impl Fn(Answer) + Send + Sync + 'static>,
+    asked: Asked,
+) {
+    let (Ok(mine), Ok(of_all)) = (own.acquire_owned().await, shared.all.clone().acquire_owned().await) else { return };
+    let text = fetch::answer(&shared, &asked.text).await;
+    answer(Answer { id: asked.id, text, _share: (mine, of_all) });
+}
+
+/// Looks names up, and lets only those addresses through that may be connected to.
+struct Filter {
+    lookup: Lookup,
+    /// Whose addresses are looked at; if there is no list, all are good.
+    hosts: Option<Hosts>,
+}
+
+impl Resolve for Filter {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (lookup, hosts) = (self.lookup.clone(), self.hosts.clone());
+        Box::pin(async move {
+            let name = name.as_str().trim_end_matches('.').to_ascii_lowercase();
+            let asked = name.clone();
+            let mut found = tokio::task::spawn_blocking(move || lookup(&asked)).await??;
+            if let Some(hosts) = hosts {
+                found.retain(|address| hosts.found(&name, *address));
+                if found.is_empty() {
+                    return Err(Refused(name).into());
+                }
+            }
+            // Whatever the URL says about the port replaces it.
+            let addresses: Vec<_> = found.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Says nothing about the address: what a private name leads to is not for everybody.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has a private address, and those are refused unless --allow-net has them by their number")]
+struct Refused(String);
+
+fn system_lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
+    use std::net::ToSocketAddrs;
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+}
+
+/// What an error is about in the end; the layers above only say that something failed.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    let text = last.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A server that says `1`, and says so when it is connected to.
+    fn server() -> (SocketAddr, mpsc::Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = tell.send(());
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1");
+            }
+        });
+        (address, told)
+    }
+
+    /// What the client answers when every name leads to `address`.
+    fn ask(hosts: &str, url: &str, address: &'static str) -> String {
+        let policy = Policy { hosts: hosts.parse().unwrap(), timeout: Duration::from_secs(60), ..Policy::none() };
+        let lookup = move |_: &str| Ok(vec![address.parse().unwrap()]);
+        let client = Client::start_with(policy, Arc::new(lookup)).unwrap();
+        let (tell, told) = mpsc::channel();
+        let lane = client.lane(move |answer| {
+            let _ = tell.send(answer.text);
+        });
+        assert!(lane.ask(1, &serde_json::json!({ "url": url, "method": "GET" }).to_string()));
+        told.recv().unwrap()
+    }
+
+    /// Whoever owns an allowed name can let it lead anywhere. That is looked at when the connection is made.
+    #[test]
+    fn a_name_that_leads_to_a_private_address_is_refused() {
+        let (server, connected) = server();
+        let url = format!("http://rebind.example:{}/", server.port());
+        for (hosts, address) in [
+            ("rebind.example", "127.0.0.1"),
+            ("rebind.example", "::1"),
+            ("rebind.example", "::ffff:127.0.0.1"),
+            ("rebind.example", "0.0.0.0"),
+            ("rebind.example,localhost", "127.0.0.1"),
+            ("*", "127.0.0.1"),
+            ("*.example", "169.254.169.254"),
+            ("rebind.example,127.0.0.1:1", "127.0.0.1"),
+        ] {
+            let answer = ask(hosts, &url, address);
+            assert!(answer.contains("rebind.example has a private address"), "{hosts} {address}: {answer}");
+        }
+        assert!(connected.try_recv().is_err(), "nobody may have come here");
+        for (hosts, name) in [("rebind.example,127.0.0.0/8", "rebind.example"), ("localhost", "localhost")] {
+            let answer = ask(hosts, &url.replace("rebind.example", name), "127.0.0.1");
+            assert!(answer.contains("\"status\":200"), "{hosts}: {answer}");
+            connected.recv().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_worker_that_asks_for_far_too_much_is_told_so() {
+        let policy = Policy { at_once: 0, ..Policy::none() };
+        let client = Client::start(policy).unwrap();
+        let lane = client.lane(|_| {});
+        assert_eq!((0..2 * MOST_WAITING).filter(|id| lane.ask(*id as u64, "{}")).count(), MOST_WAITING);
+        let lane = client.lane(|_| {});
+        let large = "x".repeat(MOST_WAITING_BYTES / 2);
+        assert_eq!([1, 2, 3].map(|id| lane.ask(id, &large)), [true, true, false]);
+    }
+}

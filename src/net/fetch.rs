@@ -1,0 +1,329 @@
+//! One request, hop by hop: each URL is checked before it is asked, whatever led to it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response, Url};
+use serde::{Deserialize, Serialize};
+
+use super::Hosts;
+use super::client::{Shared, innermost};
+
+/// The longest URL that is asked, in bytes.
+const LONGEST_URL: usize = 16 << 10;
+
+/// The most bytes of headers, names and values, of a request or an answer.
+const MOST_HEADERS: usize = 64 << 10;
+
+/// What `js/runtime/network.js` sends.
+#[derive(Deserialize)]
+struct Request {
+    #[serde(default)]
+    url: String,
+    #[serde(default)]
+    method: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    /// In milliseconds.
+    timeout: Option<f64>,
+    redirect: Option<String>,
+    follow: Option<f64>,
+    geolocation: Option<String>,
+}
+
+/// What it is answered.
+#[derive(Serialize)]
+struct Fetched {
+    url: String,
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+/// Makes the request that `text` describes; the answer, or what went wrong, as text.
+pub(super) async fn answer(shared: &Shared, text: &str) -> String {
+    let result = match serde_json::from_str::<Request>(text) {
+        Err(_) => Err("it could not be understood".to_owned()),
+        Ok(request) => {
+            let asked = request.timeout.filter(|time| time.is_finite() && *time >= 0.0);
+            let asked = asked.map_or(Duration::MAX, |time| Duration::from_micros((time * 1e3) as u64));
+            let limit = shared.policy.timeout.min(asked);
+            let made = async {
+                match &request.geolocation {
+                    Some(ip) => geolocation(shared, ip).await,
+                    None => fetch(shared, request).await,
+                }
+            };
+            match tokio::time::timeout(limit, made).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("there was no answer within {}", humantime::format_duration(limit))),
+            }
+        }
+    };
+    let text = match &result {
+        Ok(fetched) => serde_json::to_string(fetched),
+        Err(error) => serde_json::to_string(&BTreeMap::from([("error", error)])),
+    };
+    text.expect("plain data")
+}
+
+/// Asks the operator's own service. What it answers is taken as it is, a redirect too.
+async fn geolocation(shared: &Shared, ip: &str) -> Result<Fetched, String> {
+    let Some(base) = &shared.policy.geolocation else { return Err("there is no service for it".to_owned()) };
+    let ip: IpAddr = ip.parse().map_err(|_| "invalid ip address".to_owned())?;
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| "its URL has no path".to_owned())?
+        .pop_if_empty()
+        .extend(["geoip", &ip.to_string()]);
+    trust(shared, &url)?;
+    let request = shared.trusted.get(url.clone());
+    let response = request.send().await.map_err(|error| innermost(&error))?;
+    read(response, &url, shared.policy.most_body).await
+}
+
+async fn fetch(shared: &Shared, request: Request) -> Result<Fetched, String> {
+    let method = method(&request.method)?;
+    let mut url = Url::parse(&request.url).map_err(|error| format!("it is not a valid URL ({error})"))?;
+    let mut hop = Hop { method, headers: headers(&request.headers)?, body: request.body };
+    if let Some(login) = take_login(&mut url) {
+        hop.headers.entry(header::AUTHORIZATION).or_insert(login);
+    }
+    if hop.body.is_some() {
+        let text = HeaderValue::from_static("text/plain;charset=UTF-8");
+        hop.headers.entry(header::CONTENT_TYPE).or_insert(text);
+    }
+    let most = request.follow.map_or(shared.policy.most_redirects, |follow| {
+        shared.policy.most_redirects.min(follow.min(f64::from(u32::MAX)) as u32)
+    });
+    let mut redirects = 0;
+    loop {
+        // An operator who allows nobody has not given this flag at all.
+        check(&shared.policy.hosts, &mut url).map_err(|why| at_hop(redirects, &url, why))?;
+        trust(shared, &url)?;
+        let mut sent = shared.filtered.request(hop.method.clone(), url.clone()).headers(hop.headers.clone());
+        if let Some(body) = &hop.body {
+            sent = sent.body(body.clone());
+        }
+        let response = sent.send().await.map_err(|error| at_hop(redirects, &url, innermost(&error)))?;
+        let next = match request.redirect.as_deref() {
+            Some("manual") => None,
+            _ => location(&response).filter(|_| is_redirect(&response)),
+        };
+        let Some(next) = next else {
+            return read(response, &url, shared.policy.most_body).await.map_err(|why| at_hop(redirects, &url, why));
+        };
+        if request.redirect.as_deref() == Some("error") {
+            return Err("it redirects, and `redirect` is \"error\"".to_owned());
+        }
+        if redirects == most {
+            return Err(format!("it redirects more than {most} times"));
+        }
+        redirects += 1;
+        let mut to = url.join(&next).map_err(|_| "it redirects to something that is not a URL".to_owned())?;
+        // A server cannot add a login.
+        let _ = take_login(&mut to);
+        hop.follow(response.status().as_u16(), &url, &to)?;
+        url = to;
+    }
+}
+
+/// Says at which hop it went wrong, if it is not the first: that URL the code has never seen.
+fn at_hop(redirects: u32, url: &Url, why: String) -> String {
+    if redirects == 0 { why } else { format!("it redirects to {}: {why}", shown(url)) }
+}
+
+/// A URL without what may be secret in it, for a message.
+fn shown(url: &Url) -> String {
+    let mut text = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    if let Some(port) = url.port() {
+        text.push_str(&format!(":{port}"));
+    }
+    text.push_str(url.path());
+    if text.len() > 200 {
+        text.truncate(text.floor_char_boundary(200));
+        text.push('…');
+    }
+    text
+}
+
+/// Whether a URL may be asked; takes the dot off the end of its name, which means nothing here.
+fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("its scheme is {}, and only http and https are there", url.scheme()));
+    }
+    if url.as_str().len() > LONGEST_URL {
+        return Err(format!("its URL is longer than {LONGEST_URL} bytes"));
+    }
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let allowed = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => hosts.literal(address, port),
+        Err(_) => {
+            let name = host.trim_end_matches('.');
+            if name.len() < host.len() && url.set_host(Some(name)).is_err() {
+                return Err("its host is not one".to_owned());
+            }
+            hosts.name(name, port)
+        }
+    };
+    if allowed { Ok(()) } else { Err(format!("{host}:{port} is not among the hosts that --allow-net allows")) }
+}
+
+/// Whether TLS can be spoken, if the URL wants it.
+fn trust(shared: &Shared, url: &Url) -> Result<(), String> {
+    match &shared.no_tls {
+        Some(why) if url.scheme() == "https" => {
+            let help = "install the package ca-certificates, or name a file of them in SSL_CERT_FILE";
+            Err(format!("sluicegate found no certificates to trust ({why}); {help}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes user and password out of a URL, as the header that says them.
+fn take_login(url: &mut Url) -> Option<HeaderValue> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let plain = [decoded(url.username()), b":".to_vec(), decoded(url.password().unwrap_or_default())].concat();
+    let _ = (url.set_username(""), url.set_password(None));
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(plain))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Without percent-encoding.
+fn decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let code =
+            text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(code.unwrap_or(bytes[at]));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
+/// What is sent to the next URL.
+struct Hop {
+    method: Method,
+    headers: HeaderMap,
+    body: Option<String>,
+}
+
+impl Hop {
+    /// Gets ready for the URL that an answer redirects to.
+    fn follow(&mut self, status: u16, from: &Url, to: &Url) -> Result<(), String> {
+        if status == 303 && self.method != Method::HEAD || matches!(status, 301 | 302) && self.method == Method::POST {
+            self.method = Method::GET;
+            self.body = None;
+            for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE] {
+                self.headers.remove(name);
+            }
+        }
+        if from.scheme() == "https" && to.scheme() == "http" && self.is_secret() {
+            return Err(format!("it redirects from https to {}, where all could read what is sent", shown(to)));
+        }
+        if from.origin() != to.origin() {
+            for name in [header::AUTHORIZATION, header::COOKIE, header::WWW_AUTHENTICATE, header::PROXY_AUTHORIZATION] {
+                self.headers.remove(name);
+            }
+            self.headers.remove("cookie2");
+        }
+        Ok(())
+    }
+
+    /// Whether it holds anything that not everybody may read: a body, or a header whose meaning is not known.
+    fn is_secret(&self) -> bool {
+        let harmless = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
+        self.body.is_some() || self.headers.keys().any(|name| !harmless.contains(name))
+    }
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| "its method is not one".to_owned())?;
+    match method {
+        Method::CONNECT | Method::TRACE => Err(format!("its method is {method}, which is not allowed")),
+        _ => Ok(method),
+    }
+}
+
+/// The author's headers, without those that are about the connection, which is not his.
+fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
+    let ours = [
+        "host",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "content-length",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+        "accept-encoding",
+    ];
+    let mut headers = HeaderMap::new();
+    let mut size = 0;
+    for (name, value) in pairs {
+        size += name.len() + value.len();
+        let bad = || format!("the header {name} cannot be sent: it has characters that no header has");
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        if ours.contains(&name.as_str()) {
+            continue;
+        }
+        headers.append(name, HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| bad())?);
+    }
+    if size > MOST_HEADERS {
+        return Err(format!("its headers are longer than {MOST_HEADERS} bytes"));
+    }
+    Ok(headers)
+}
+
+fn is_redirect(response: &Response) -> bool {
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn location(response: &Response) -> Option<String> {
+    let value = response.headers().get(header::LOCATION)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// Reads an answer, as much of it as is allowed.
+async fn read(mut response: Response, url: &Url, most: usize) -> Result<Fetched, String> {
+    let size: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > MOST_HEADERS {
+        return Err(format!("the headers of the answer are longer than {MOST_HEADERS} bytes"));
+    }
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in response.headers() {
+        // Bytes beyond ASCII are Latin-1, as in every browser.
+        let value: String = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+        headers
+            .entry(name.as_str().to_owned())
+            .and_modify(|all| {
+                all.push_str(", ");
+                all.push_str(&value);
+            })
+            .or_insert(value);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))? {
+        if body.len() + chunk.len() > most {
+            return Err(format!("the answer is larger than {} MiB", most >> 20));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
+    let body = String::from_utf8_lossy(text).into_owned();
+    Ok(Fetched { url: url.to_string(), status: response.status().as_u16(), headers, body })
+}

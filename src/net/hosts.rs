@@ -1,0 +1,241 @@
+//! The list of hosts that may be asked, as `--allow-net` takes it, and the two questions that are put to it: may this
+//! host be named, and may this address be connected to?
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use reqwest::Url;
+
+use super::address::{is_public, plain};
+
+/// Hosts that may be asked.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Hosts(Vec<Rule>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    host: Host,
+    /// Only this port; any, if there is none.
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    /// `*`.
+    Any,
+    /// In lower case, as in a URL.
+    Name(String),
+    /// `*.example.com`: what stands behind the star.
+    Below(String),
+    /// One address, or a network of them: so many bits count.
+    Addresses(IpAddr, u8),
+}
+
+const FORM: &str =
+    "write a host such as api.example.com, *.example.com, localhost:8080 or 10.1.0.0/16, several with commas between";
+
+impl FromStr for Hosts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rules =
+            text.split(',').map(str::trim).filter(|host| !host.is_empty()).map(rule).collect::<Result<_, _>>()?;
+        Ok(Self(rules))
+    }
+}
+
+fn rule(text: &str) -> Result<Rule, String> {
+    let wrong = || format!("`{text}` is not a host; {FORM}");
+    if text.contains("://") {
+        return Err(format!("`{text}` is a URL, not a host; {FORM}"));
+    }
+    if let Some((address, bits)) = text.split_once('/') {
+        let address: IpAddr = address.trim_matches(['[', ']']).parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
+        return Ok(Rule { host: Host::Addresses(address, bits), port: None });
+    }
+    let whole = |address: IpAddr| Host::Addresses(plain(address), if plain(address).is_ipv4() { 32 } else { 128 });
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(Rule { host: whole(address), port: None });
+    }
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)?)),
+        None => (text, None),
+    };
+    if name == "*" {
+        return Ok(Rule { host: Host::Any, port });
+    }
+    let (name, below) = match name.strip_prefix("*.") {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    // What a URL makes of it: lower case, Punycode, addresses in whatever notation.
+    let url = Url::parse(&format!("http://{name}/")).map_err(|_| wrong())?;
+    let clean =
+        url.path() == "/" && url.username().is_empty() && url.port().is_none() && !name.contains(['/', '?', '#']);
+    let host = url.host_str().filter(|host| clean && !host.contains('*')).ok_or_else(wrong)?;
+    let host = match (host.trim_matches(['[', ']']).parse::<IpAddr>(), below) {
+        (Ok(_), true) => return Err(wrong()),
+        (Ok(address), false) => whole(address),
+        (Err(_), below) => {
+            let host = host.trim_end_matches('.').to_owned();
+            if below { Host::Below(host) } else { Host::Name(host) }
+        }
+    };
+    Ok(Rule { host, port })
+}
+
+impl Hosts {
+    /// Whether nobody may be asked.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the list has this name, without a trailing dot, at this port.
+    pub(super) fn name(&self, name: &str, port: u16) -> bool {
+        self.0.iter().any(|rule| {
+            let host = match &rule.host {
+                Host::Any => true,
+                Host::Name(known) => known == name,
+                Host::Below(parent) => name.strip_suffix(parent.as_str()).is_some_and(|below| below.ends_with('.')),
+                Host::Addresses(..) => false,
+            };
+            host && rule.port.is_none_or(|only| only == port)
+        })
+    }
+
+    /// Whether a URL may name this address, at this port.
+    pub(super) fn literal(&self, address: IpAddr, port: u16) -> bool {
+        self.0.iter().any(|rule| {
+            let host = match &rule.host {
+                Host::Any => is_public(address),
+                Host::Addresses(..) => rule.holds(address),
+                Host::Name(_) | Host::Below(_) => false,
+            };
+            host && rule.port.is_none_or(|only| only == port)
+        })
+    }
+
+    /// Whether an address may be connected to that was found for a name which may be asked. Everything public may;
+    /// the machine itself as `localhost`, if that is on the list; anything else only if it is on the list by its number.
+    pub(super) fn found(&self, name: &str, address: IpAddr) -> bool {
+        is_public(address)
+            || self.0.iter().any(|rule| match &rule.host {
+                Host::Name(known) => known == "localhost" && name == "localhost" && plain(address).is_loopback(),
+                Host::Addresses(..) => rule.port.is_none() && rule.holds(address),
+                Host::Any | Host::Below(_) => false,
+            })
+    }
+}
+
+impl Rule {
+    fn holds(&self, address: IpAddr) -> bool {
+        let Host::Addresses(network, bits) = self.host else { return false };
+        match (network, plain(address)) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                (u32::from(network) ^ u32::from(address)).checked_shr(32 - u32::from(bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                (u128::from(network) ^ u128::from(address)).checked_shr(128 - u32::from(bits)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hosts({self})")
+    }
+}
+
+impl fmt::Display for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, rule) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            match &rule.host {
+                Host::Any => write!(f, "{comma}*")?,
+                Host::Name(name) => write!(f, "{comma}{name}")?,
+                Host::Below(name) => write!(f, "{comma}*.{name}")?,
+                Host::Addresses(address, bits) if rule.port.is_some() && address.is_ipv6() => {
+                    write!(f, "{comma}[{address}]")?
+                }
+                Host::Addresses(address, 32) if address.is_ipv4() => write!(f, "{comma}{address}")?,
+                Host::Addresses(address, 128) => write!(f, "{comma}{address}")?,
+                Host::Addresses(address, bits) => write!(f, "{comma}{address}/{bits}")?,
+            }
+            if let Some(port) = rule.port {
+                write!(f, ":{port}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(text: &str) -> Hosts {
+        text.parse().unwrap()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_are_compared_as_urls_have_them() {
+        let list = hosts("API.example.com:443, *.Example.org,bücher.example,");
+        assert_eq!(list.to_string(), "api.example.com:443,*.example.org,xn--bcher-kva.example");
+        assert!(list.name("api.example.com", 443) && !list.name("api.example.com", 80));
+        assert!(list.name("a.b.example.org", 1) && !list.name("example.org", 80) && !list.name("badexample.org", 80));
+        assert!(list.name("xn--bcher-kva.example", 80));
+    }
+
+    #[test]
+    fn addresses_are_allowed_by_number_only() {
+        let list = hosts("127.0.0.1:8080,10.1.0.0/16,[::1]:9,fd00::/8,0x7f.2");
+        assert_eq!(list.to_string(), "127.0.0.1:8080,10.1.0.0/16,[::1]:9,fd00::/8,127.0.0.2");
+        assert!(list.literal(ip("127.0.0.1"), 8080) && !list.literal(ip("127.0.0.1"), 80));
+        assert!(list.literal(ip("::ffff:127.0.0.1"), 8080));
+        assert!(list.literal(ip("10.1.255.1"), 1) && !list.literal(ip("10.2.0.1"), 1));
+        assert!(list.literal(ip("fd12::1"), 1) && !list.literal(ip("8.8.8.8"), 80));
+        assert!(list.found("internal.example", ip("10.1.0.7")) && !list.found("internal.example", ip("127.0.0.1")));
+    }
+
+    #[test]
+    fn a_star_is_everybody_in_public() {
+        let list = hosts("*");
+        assert!(list.name("anything.example", 80) && list.literal(ip("8.8.8.8"), 80));
+        assert!(!list.literal(ip("127.0.0.1"), 80) && !list.found("localhost", ip("127.0.0.1")));
+    }
+
+    #[test]
+    fn localhost_is_this_machine_and_nothing_else_is() {
+        let list = hosts("localhost,rebind.example");
+        assert!(list.found("localhost", ip("127.0.0.1")) && list.found("localhost", ip("::1")));
+        assert!(!list.found("localhost", ip("10.0.0.1")) && !list.found("rebind.example", ip("127.0.0.1")));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused_with_what_to_write() {
+        for text in [
+            "https://api.example.com",
+            "a/b",
+            "a:b",
+            "a:0",
+            "user@host",
+            "10.0.0.0/33",
+            "*.*",
+            "*.10.0.0.1",
+            "a b",
+            "fe80::1%eth0",
+        ] {
+            let error = text.parse::<Hosts>().unwrap_err();
+            assert!(error.contains("api.example.com"), "{text}: {error}");
+        }
+    }
+}

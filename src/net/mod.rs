@@ -1,0 +1,74 @@
+//! Requests to the network on behalf of transformations: who may be asked, and the asking.
+//!
+//! A worker has no socket, so its supervisor asks for it. What is asked for was written by somebody who is not trusted
+//! with the machine's network, so nothing leaves this room unless the operator has named its host, and a name is not
+//! enough: every address that a connection is about to be made to is looked at, at the moment when it is made and again
+//! for every hop of a redirect. Private addresses are refused unless the address itself is allowed.
+//!
+//! - [`Hosts`] is the list of the hosts that are allowed, [`Policy`] all that the operator decides.
+//! - [`Client`] makes requests, on a thread of its own that exists only if somebody asked for a client. A [`Lane`] is
+//!   what one worker gets of it: its share, and an end to all of its requests when it goes.
+//!
+//! Nothing here ever runs on a worker's side.
+
+mod address;
+mod client;
+mod fetch;
+mod hosts;
+
+use std::time::Duration;
+
+pub use address::is_public;
+pub use client::{Answer, Client, Lane, StartError};
+pub use hosts::Hosts;
+use reqwest::Url;
+
+/// What the operator allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whom `fetch` and `fetchV2` may ask; nobody, if it is empty.
+    pub hosts: Hosts,
+    /// The service behind `geolocation`. It is the operator's own choice, so it may have any address.
+    pub geolocation: Option<Url>,
+    /// The most that one request may take, redirects included.
+    pub timeout: Duration,
+    /// The largest body of an answer, in bytes, after it was unpacked.
+    pub most_body: usize,
+    /// The most redirects that are followed.
+    pub most_redirects: u32,
+    /// The most requests of one worker's event that are under way at a time; others wait for their turn.
+    pub at_once: usize,
+    /// The same, of all workers.
+    pub at_once_in_all: usize,
+}
+
+impl Policy {
+    /// Nobody may be asked; with the bounds that hold when somebody may.
+    pub fn none() -> Self {
+        Self {
+            hosts: Hosts::default(),
+            geolocation: None,
+            timeout: Duration::from_secs(5),
+            most_body: 4 << 20,
+            most_redirects: 10,
+            at_once: 16,
+            at_once_in_all: 512,
+        }
+    }
+
+    /// Whether anything at all can be asked.
+    pub fn is_off(&self) -> bool {
+        self.hosts.is_empty() && self.geolocation.is_none()
+    }
+}
+
+/// Reads the base URL of a geolocation service.
+///
+/// # Errors
+/// When it is not one; the text says what to write.
+pub fn base_url(text: &str) -> Result<Url, String> {
+    let expected = || format!("`{text}` is not the URL of a service, such as http://geo.internal:8000");
+    let url = Url::parse(text.trim()).map_err(|_| expected())?;
+    let good = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if good && url.query().is_none() && url.fragment().is_none() { Ok(url) } else { Err(expected()) }
+}

@@ -1,0 +1,173 @@
+//! A web server of a few lines, for tests of the network functions: it answers as it is told and remembers what it was
+//! asked. It speaks HTTP/1.1 over whatever it accepts, keeps connections open, and reads no more than it must.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// A request as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    pub method: String,
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What is sent back: whatever stands in `head` after the version, and a body.
+pub struct Reply {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn new(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
+        let mut head = format!("{status} Whatever\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let body = body.as_ref().to_vec();
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        Self { head, body }
+    }
+
+    pub fn json(text: &str) -> Self {
+        Self::new(200, &[("Content-Type", "application/json")], text)
+    }
+
+    pub fn redirect(status: u16, to: &str) -> Self {
+        Self::new(status, &[("Location", to)], "")
+    }
+}
+
+/// A server on a port of its own; it lives as long as the test program.
+pub struct Web {
+    pub address: SocketAddr,
+    seen: Arc<(Mutex<Seen>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Seen {
+    connections: usize,
+    asked: Vec<Asked>,
+}
+
+impl Web {
+    pub fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0", answer).unwrap()
+    }
+
+    /// The same with TLS, and with a certificate that nobody trusts but who is given `tests/fixtures/tls.crt`.
+    pub fn start_tls(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let (listener, web) = Self::listen("127.0.0.1:0").unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificate = CertificateDer::from_pem_file("tests/fixtures/tls.crt").unwrap();
+        let key = PrivateKeyDer::from_pem_file("tests/fixtures/tls.key").unwrap();
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+        let config = Arc::new(config);
+        web.accept(listener, answer, move |stream| {
+            StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream)
+        });
+        web
+    }
+
+    pub fn start_at(address: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
+        let (listener, web) = Self::listen(address)?;
+        web.accept(listener, answer, |stream| stream);
+        Ok(web)
+    }
+
+    fn listen(address: &str) -> std::io::Result<(TcpListener, Self)> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        Ok((listener, Self { address, seen: Arc::default() }))
+    }
+
+    fn accept<S: Read + Write>(
+        &self,
+        listener: TcpListener,
+        answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+        wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
+    ) {
+        let (noted, shared) = (self.seen.clone(), Arc::new((answer, wrap)));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                noted.0.lock().unwrap().connections += 1;
+                let (noted, shared) = (noted.clone(), shared.clone());
+                std::thread::spawn(move || serve(shared.1(stream), &shared.0, &noted));
+            }
+        });
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// `http://127.0.0.1:PORT` and a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What it was asked so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.seen.0.lock().unwrap().asked.clone()
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.seen.0.lock().unwrap().connections
+    }
+
+    /// Waits until it was asked so many times.
+    pub fn wait(&self, times: usize) {
+        let seen = self.seen.0.lock().unwrap();
+        drop(self.seen.1.wait_while(seen, |seen| seen.asked.len() < times).unwrap());
+    }
+}
+
+fn serve(stream: impl Read + Write, answer: &dyn Fn(&Asked) -> Reply, noted: &(Mutex<Seen>, Condvar)) {
+    let mut reader = BufReader::new(stream);
+    while let Some(asked) = read(&mut reader) {
+        noted.0.lock().unwrap().asked.push(asked.clone());
+        noted.1.notify_all();
+        let reply = answer(&asked);
+        let mut out = format!("HTTP/1.1 {}\r\n", reply.head).into_bytes();
+        if asked.method != "HEAD" {
+            out.extend_from_slice(&reply.body);
+        }
+        // Whoever has had enough closes the connection.
+        let stream = reader.get_mut();
+        if stream.write_all(&out).and_then(|()| stream.flush()).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut impl BufRead) -> Option<Asked> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    let mut words = line.split_whitespace();
+    let mut asked = Asked { method: words.next()?.to_owned(), path: words.next()?.to_owned(), ..Asked::default() };
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        asked.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let len = asked.header("content-length").and_then(|len| len.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; len];
+    reader.read_exact(&mut body).ok()?;
+    asked.body = String::from_utf8_lossy(&body).into_owned();
+    Some(asked)
+}
