@@ -205,7 +205,10 @@ fn an_event_that_waits_too_long_fails_alone_and_its_late_answers_reach_nobody() 
     let letters = done.dead_letters();
     assert_eq!(letters.len(), 1);
     assert_eq!((&letters[0]["kind"], &letters[0]["input_line"]), (&json!("timeout"), &json!(1)));
-    assert_eq!(letters[0]["message"], "the event took more than 300ms by the clock");
+    assert_eq!(
+        letters[0]["message"],
+        "the event took more than 300ms by the clock, with 2 requests to the network unanswered"
+    );
     assert_eq!(done.summary(), "3 in = 2 ok + 0 dropped + 1 failed (1 timeout) · 2 events out");
 }
 
