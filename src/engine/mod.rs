@@ -228,7 +228,13 @@ impl Engine {
                             format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu))
                         }
                         Clock::Wall => {
-                            format!("the event took more than {} by the clock", humantime::format_duration(limits.wall))
+                            let limit = humantime::format_duration(limits.wall);
+                            let waits = match self.realm.as_mut().map_or(0, Realm::unanswered) {
+                                0 => String::new(),
+                                1 => ", with a request to the network unanswered".to_owned(),
+                                some => format!(", with {some} requests to the network unanswered"),
+                            };
+                            format!("the event took more than {limit} by the clock{waits}")
                         }
                     };
                     self.realm = None;

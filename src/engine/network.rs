@@ -81,6 +81,11 @@ impl Requests {
         self.line = Some(Line { network, time, heap });
     }
 
+    /// How many have no answer.
+    pub(super) fn unanswered(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The event is over, and so is what it asked for.
     pub(super) fn clear(&mut self) {
         if self.made > 0 {

@@ -183,6 +183,11 @@ impl Realm {
         }
     }
 
+    /// How many requests of the event in hand have no answer.
+    pub(super) fn unanswered(&mut self) -> usize {
+        self.enter().isolate.get_slot::<host::State>().map_or(0, |state| state.requests.unanswered())
+    }
+
     /// Whether the heap limit was hit.
     pub(super) fn heap_was_hit(&self) -> bool {
         self.heap.was_hit()

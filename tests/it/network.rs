@@ -205,7 +205,10 @@ fn an_event_that_waits_too_long_fails_alone_and_its_late_answers_reach_nobody() 
     let letters = done.dead_letters();
     assert_eq!(letters.len(), 1);
     assert_eq!((&letters[0]["kind"], &letters[0]["input_line"]), (&json!("timeout"), &json!(1)));
-    assert_eq!(letters[0]["message"], "the event took more than 300ms by the clock");
+    assert_eq!(
+        letters[0]["message"],
+        "the event took more than 300ms by the clock, with 2 requests to the network unanswered"
+    );
     assert_eq!(done.summary(), "3 in = 2 ok + 0 dropped + 1 failed (1 timeout) · 2 events out");
 }
 
@@ -294,6 +297,40 @@ fn what_an_event_leaves_behind_is_not_in_the_way_of_the_next_one() {
     assert_eq!(done.dead_letters().len(), 1);
     *end.0.lock().unwrap() = true;
     end.1.notify_all();
+}
+
+/// Sixteen answers of 3 MiB are on their way to a worker that computes and does not read. The other worker's event must
+/// come out meanwhile: the supervisor writes to both, and must not wait for either.
+#[test]
+fn a_worker_that_does_not_read_its_answers_holds_nobody_up() {
+    let large = format!("\"{}\"", "x".repeat(3 << 20));
+    let web = Web::start(move |_| Reply::json(&large));
+    let dir = Dir::with(&format!(
+        "export async function transformEvent(event) {{
+          if (event.spin) {{
+            for (let i = 0; i < 16; i++) fetchV2('{}');
+            for (;;);
+          }}
+          return event;
+        }}",
+        web.url("/")
+    ));
+    let limits = ["--cpu-limit", "20s", "--wall-limit", "30s", "--unordered", "--line-buffered"];
+    let allowed = allow(&web);
+    let args = [&["run", "t.js", "-j2", "--allow-net", &allowed], &limits[..]].concat();
+    let mut live = Live::start(dir.command(&args));
+    live.write("{\"spin\":true}\n");
+    web.wait(16);
+    // This one waits behind the first; it has a second worker started for what comes after it.
+    live.write("{\"n\":1}\n");
+    while live.workers().len() < 2 {
+        std::thread::yield_now();
+    }
+    live.write("{\"n\":2}\n");
+    assert_eq!(live.line(), "{\"n\":2}");
+    // The first event goes on for long; nobody waits for its end.
+    live.signal(Signal::KILL);
+    live.end();
 }
 
 #[test]
