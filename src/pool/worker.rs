@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::process::{Ready, Setup, Start, fd};
-use super::wall;
+use super::{trial, wall};
 use crate::config::Emit;
 use crate::engine::{self, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, Program, Rendering, Sink};
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -70,7 +70,11 @@ fn serve(hook: Hook) -> io::Result<()> {
     wall::last(&mut walls, engine::most_memory(heap), jitless);
 
     let mut reader = io::BufReader::new(&socket);
-    let Some(Kind::Start) = frame::read(&mut reader, &mut payload)? else { return Ok(()) };
+    match frame::read(&mut reader, &mut payload)? {
+        Some(Kind::Start) => {}
+        Some(Kind::Try) => return trial::serve(&mut reader, &socket, payload, &walls),
+        _ => return Ok(()),
+    }
     let start: Start = serde_json::from_slice(&payload)?;
     let answer = |ready: &Ready| -> io::Result<()> {
         let mut out = Vec::new();

@@ -28,11 +28,15 @@ pub enum Kind {
     Free = 5,
     /// To the worker, once and first: how to set itself up, as JSON. No code is in it.
     Setup = 6,
+    /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
+    Try = 16,
+    /// From the worker: how far a trial has come, as JSON.
+    Tried = 17,
 }
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free, Kind::Setup]
+        [Kind::Start, Kind::Ready, Kind::Work, Kind::Part, Kind::Free, Kind::Setup, Kind::Try, Kind::Tried]
             .into_iter()
             .find(|k| *k as u32 == kind)
     }
