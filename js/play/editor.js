@@ -178,10 +178,17 @@ export class Editor {
   }
 }
 
+/** The column after a mark: where only its beginning is known, that of the word. */
+const end = (parts, { column, endColumn }) => {
+  if (endColumn > column + 1) return endColumn;
+  const rest = parts.map(([, text]) => text).join('').slice(column - 1);
+  return column + Math.max(/^[\p{ID_Continue}$]*/u.exec(rest)[0].length, 1);
+};
+
 /** The elements of a row: its coloured parts, the marked columns underlined, the message behind. */
 const draw = (parts, mark) => {
   const from = mark === undefined ? Infinity : mark.column - 1;
-  const to = mark === undefined ? Infinity : Math.max(mark.endColumn ?? 0, mark.column + 1) - 1;
+  const to = mark === undefined ? Infinity : end(parts, mark) - 1;
   const drawn = [];
   let at = 0;
   const span = (kind, text) => {

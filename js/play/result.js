@@ -75,12 +75,12 @@ const note = (...text) => make('p', { class: 'note' }, ...text);
 
 /** A stack whose places can be gone to; `go` gives nothing for places that are not in the project. */
 export const stackOf = (stack, go) => make('pre', { class: 'stack' }, ...stack.split('\n').flatMap((line, index) => {
-  const found = /^(.*?)((?:library )?[^()\s][^()]*?):(\d+):(\d+)(\)?)$/.exec(line.replace(/^(\s+at (?:async )?(?:.*\()?)/, ''));
-  const lead = /^(\s+at (?:async )?(?:.*\()?)/.exec(line)?.[1] ?? '';
-  const target = found === null || lead === '' ? undefined : go(found[1] + found[2], Number(found[3]), Number(found[4]));
-  const text = line.slice(lead.length);
-  return [index > 0 ? '\n' : '', lead, target === undefined ? text
-    : make('button', { type: 'button', class: 'link', click: target }, text)];
+  const found = /^(\s+at (?:.* \()?)(.+):(\d+):(\d+)(\)?)$/.exec(line);
+  const target = found === null ? undefined : go(found[2].replace(/^async /, ''), Number(found[3]), Number(found[4]));
+  const end = index > 0 ? '\n' : '';
+  if (target === undefined) return [end + line];
+  const [, lead, name, row, column, close] = found;
+  return [end + lead, make('button', { type: 'button', class: 'link', click: target }, `${name}:${row}:${column}`), close];
 }));
 
 const failed = (one, go) => {

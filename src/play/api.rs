@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn a_mistake_in_an_event_has_a_place() {
         let problem = events("{\n  \"ü\": \"ö\", oops\n}").unwrap_err();
-        assert_eq!((problem.line, problem.column), (Some(2), Some(14)));
+        assert_eq!((problem.line, problem.column), (Some(2), Some(13)));
         assert_eq!(problem.message, "this is not JSON: key must be a string");
         assert_eq!(problem.file.as_deref(), Some("event"));
         assert!(metadata("[]").unwrap_err().message.contains("object"));

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(expect(ok), r#"{"events":[{"id":9007199254740993}]}"#);
         assert_eq!(expect(r#"{"verdict":"dropped","events":[]}"#), r#""drop""#);
         let failed = r#"{"verdict":"failed","kind":"exception","name":"TypeError","message":"no"}"#;
-        assert_eq!(expect(failed), r#"{"failure":{"kind":"exception","message":"no","name":"TypeError"}}"#);
+        assert_eq!(expect(failed), r#"{"failure":{"kind":"exception","name":"TypeError","message":"no"}}"#);
         assert_eq!(
             expect(r#"{"verdict":"failed","kind":"timeout","message":"1s"}"#),
             r#"{"failure":{"kind":"timeout"}}"#

@@ -11,6 +11,7 @@ mod hostile;
 mod laws;
 mod live;
 mod million;
+mod playground;
 mod readme;
 mod stream;
 mod suite;
