@@ -152,13 +152,29 @@ const open = (file) => fileTabs.select(file.tab);
 
 async function save(file = project.shown) {
   try {
+    const isNew = file.base === undefined;
     await project.save(file);
     say(`${file.path} is saved.`);
+    if (isNew) await meet(file);
     return true;
   } catch (error) {
     sayError(error);
     return false;
   }
+}
+
+/** What a file that was just written is to the project. */
+async function meet(file) {
+  const { files } = await api.project();
+  const found = files.find(({ path }) => path === file.path);
+  if (found === undefined) return;
+  project.know(file, found);
+  const folder = file.path.slice(0, file.path.lastIndexOf('/'));
+  if (found.role === 'library') say(`${file.path} is saved: import { … } from '${found.handle}';`);
+  else if (found.role === 'module' && folder !== '') {
+    say(`${file.path} is saved. To import it, make ${folder} a folder of libraries, in sluicegate.toml: [libraries] dirs = ["${folder}"]`);
+  }
+  schedule();
 }
 
 async function newFile() {

@@ -27,10 +27,8 @@ export class Project {
 
   /** Adds a file. `base` is undefined for one that is not on disk yet. */
   add({ path, role, handle }, text, base) {
-    const title = { transformation: 'transformation', library: `library, imported as '${handle}'`, test: 'test', module: 'module' }[role];
     const tab = make('button', {
       type: 'button', role: 'tab', 'aria-selected': 'false', tabindex: '-1', 'aria-controls': 'code', 'data-path': path,
-      'data-role': role, title: `${path}: ${title}`,
     }, path);
     const file = { path, role, handle, base, saved: base === undefined ? undefined : text, tab };
     file.editor = new Editor(byId('code'), {
@@ -44,7 +42,15 @@ export class Project {
     this.#files.set(path, file);
     byId('files').append(tab);
     this.#note(file);
+    this.know(file, { role, handle });
     return file;
+  }
+
+  /** What a file is to the project. */
+  know(file, { role, handle }) {
+    Object.assign(file, { role, handle });
+    file.tab.dataset.role = role;
+    file.tab.title = `${file.path}: ${role === 'library' ? `library, imported as '${handle}'` : role}`;
   }
 
   show(file) {

@@ -39,14 +39,15 @@ fn bad(why: impl Into<String>) -> Refusal {
     refusal(StatusCode::BAD_REQUEST, why)
 }
 
-pub(super) fn routes(playground: &Shared) -> Router {
+pub(super) fn routes(playground: &Shared, below: &str) -> Router {
+    let path = |name: &str| format!("{below}/api/{name}");
     let api = Router::new()
-        .route("/api/project", get(project))
-        .route("/api/file", get(read).put(save))
-        .route("/api/try", post(try_draft))
-        .route("/api/case", post(add_case))
-        .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
-        .layer(middleware::from_fn_with_state(playground.clone(), knows_token));
+        .route(&path("project"), get(project))
+        .route(&path("file"), get(read).put(save))
+        .route(&path("try"), post(try_draft))
+        .route(&path("case"), post(add_case))
+        .route_layer(DefaultBodyLimit::max(LARGEST_REQUEST))
+        .route_layer(middleware::from_fn_with_state(playground.clone(), knows_token));
     api.with_state(playground.clone())
 }
 

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -34,11 +34,19 @@ assets! {
     "/samples.js" SCRIPT "samples.js",
 }
 
-/// The page and what it loads.
-pub(super) fn routes() -> Router {
-    ASSETS.iter().fold(Router::new(), |router, &(path, kind, text)| {
-        router.route(path, get(move || async move { ([(CONTENT_TYPE, kind)], text).into_response() }))
-    })
+/// The page and what it loads, below a path. Without its slash the page could not find what it loads.
+pub(super) fn routes(below: &str) -> Router {
+    let routes = ASSETS.iter().fold(Router::new(), |router, &(path, kind, text)| {
+        router.route(
+            &format!("{below}{path}"),
+            get(move || async move { ([(CONTENT_TYPE, kind)], text).into_response() }),
+        )
+    });
+    if below.is_empty() {
+        return routes;
+    }
+    let page = format!("{below}/");
+    routes.route(below, get(move || async move { Redirect::permanent(&page) }))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! cases below the project's folder are ever written ([`files`]).
 //!
 //! The page itself is in `js/play`, hand-written and embedded ([`assets`]); it asks for nothing outside. Addresses in it
-//! are relative, so that [`router`] can be mounted under any path that ends in a slash.
+//! are relative, so that [`router`] can be mounted under any path.
 //!
 //! How a project's settings and libraries are found is the caller's business, see [`Project`].
 
@@ -136,11 +136,13 @@ impl Playground {
     }
 }
 
-/// Everything that the playground answers, to be served at the root, or nested under a path. It refuses requests whose
-/// `Host` is not this machine's loopback, whatever address the listener has.
-pub fn router(playground: Playground) -> Router {
+/// Everything that the playground answers, below a path such as `/play` (empty for the root), to be merged into a
+/// server's other routes. Its page is at `PATH/#TOKEN`. It refuses requests whose `Host` is not this machine's loopback,
+/// whatever address the listener has.
+pub fn router(playground: Playground, path: &str) -> Router {
     let playground = Arc::new(playground);
-    assets::routes().merge(api::routes(&playground)).layer(axum::middleware::from_fn(guard::protect))
+    let routes = assets::routes(path).merge(api::routes(&playground, path));
+    routes.route_layer(axum::middleware::from_fn(guard::protect))
 }
 
 /// Serves the playground until `end` comes true.
@@ -153,7 +155,7 @@ pub async fn serve(
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     // A page that waits for a long trial must not hold back the end: what is in flight is dropped with the runtime.
-    let server = axum::serve(listener, router(playground));
+    let server = axum::serve(listener, router(playground, ""));
     tokio::select! {
         done = server.into_future() => done,
         () = end => Ok(()),

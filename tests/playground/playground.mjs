@@ -124,7 +124,16 @@ const parts = {
     await library.fill("export const loud = (text) => text.shout();");
     await verdict('failed: exception');
     assert.match(await page.locator('#code .editor:not([hidden]) .row.bad').innerText(), /text\.shout\(\);.*TypeError/);
+    // A new one can be imported as soon as it is written.
+    await page.getByRole('button', { name: '+ New' }).click();
+    await page.getByLabel('Path in the project').fill('lib/new words.js');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.keyboard.press('Control+s');
+    await page.getByText("import { … } from 'newWords';").waitFor();
     await page.locator('[data-path="shout.ts"]').click();
+    await page.getByLabel('Code of shout.ts').fill(
+      "import { slug } from 'newWords';\nexport const transformEvent = (event: object) => ({ slug: slug(' A b ') });");
+    await page.locator('.added', { hasText: '"slug": "a-b"' }).waitFor();
     await page.getByLabel('Code of shout.ts').fill('export enum No { A }\nexport const transformEvent = (e: object) => e;');
     await verdict('does not load');
     assert.match(await page.locator('#code .editor:not([hidden]) .row.bad').innerText(), /enum/);
