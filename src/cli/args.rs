@@ -62,10 +62,20 @@ Exit codes:
   2  no test was found, or a test file could not be loaded, or could not run at all
 ";
 
+const PLAY_EXAMPLES: &str = "\
+Examples:
+  sluicegate play                                  the current folder, on any free port
+  sluicegate play examples/warehouse-actions --port 4000
+  sluicegate play -L lib --cpu-limit 50ms
+
+It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
+";
+
 const EXAMPLES: &str = "\
 Examples:
   sluicegate check orders.js                       does it load, and what does it export?
   sluicegate run orders.js events.jsonl            the events that come out, on standard output
+  sluicegate play                                  write one, in the browser
   sluicegate completions bash > sluicegate.bash
 ";
 
@@ -129,6 +139,12 @@ pub enum Command {
     /// the sandbox and the limits of `run`.
     #[command(after_help = TEST_EXAMPLES)]
     Test(Box<TestArgs>),
+    /// Write and try a transformation in the browser: run on every keystroke, by the engine that runs it in production.
+    ///
+    /// Prints the address of a local page. It edits the code of a folder, shows what comes out of an event as a diff, the
+    /// logs, the verdict and what it cost, and writes what it shows as a test case. It needs no network.
+    #[command(after_help = PLAY_EXAMPLES)]
+    Play(Box<PlayArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -328,6 +344,39 @@ impl TestArgs {
     }
 }
 
+/// `play`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct PlayArgs {
+    /// The folder with the code; an empty one will do [default: the current folder].
+    pub dir: Option<PathBuf>,
+    /// The port on 127.0.0.1 [default: any that is free].
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    pub sandbox: SandboxFlags,
+}
+
+impl PlayArgs {
+    /// What the flags say, as far as the other sources know them too.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -342,7 +391,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench", "test"] {
+        for name in ["run", "check", "bench", "test", "play"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| arg.get_id() != "transformation" && arg.get_id() != "help")
             {

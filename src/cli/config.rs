@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
+use super::args::{BenchArgs, CheckArgs, Global, PlayArgs, RunArgs};
 use super::diagnostic::Diagnostic;
 use super::layers::{Surroundings, from_environment, layered};
 use super::program::{self, Loaded, Sources, plain};
@@ -174,6 +174,21 @@ pub fn check(args: &CheckArgs, global: &Global, around: Surroundings<'_>) -> Res
     let settings = layered(args.settings(global), global, &args.transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
+}
+
+/// What is asked of the walls around the playground's worker. Everything else is read anew for each trial, and only
+/// looked at here, so that a mistake in it is told at once.
+///
+/// # Errors
+/// As for [`run`].
+pub fn play(args: &PlayArgs, global: &Global, dir: &Path, around: Surroundings<'_>) -> Result<Sandbox> {
+    let global = super::play::with_config_of(dir, global);
+    let transformation = dir.join("transform.js");
+    let settings = layered(args.settings(&global), &global, &transformation, around)?;
+    if dir.is_dir() {
+        program::read_beside(&sources(&transformation, &settings))?;
+    }
+    Ok(sandbox(&settings))
 }
 
 fn sandbox(settings: &Settings) -> Sandbox {

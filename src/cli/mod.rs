@@ -18,6 +18,7 @@ pub mod doctor;
 mod golden;
 pub mod layers;
 pub mod pages;
+pub mod play;
 pub mod program;
 pub mod report;
 pub mod run;
@@ -66,6 +67,7 @@ fn flags(cli: &Cli) -> Settings {
         Command::Check(args) => args.settings(&cli.global),
         Command::Bench(args) => args.settings(&cli.global),
         Command::Test(args) => args.settings(&cli.global),
+        Command::Play(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -96,6 +98,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(outcome.code)
         }
         Command::Test(args) => test::test(&args, &cli.global, *voice),
+        Command::Play(args) => play::play(&args, &cli.global),
         Command::SuiteWorker => Ok(crate::suite::worker_main()),
         Command::Completions { shell } => print(&pages::completions(shell)),
         Command::Doctor { json } => {

@@ -51,10 +51,19 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// When a file is not there, not readable or not what it should be; the error names it and says what to do.
 pub fn read(sources: &Sources) -> Result<Loaded> {
     let code = read_module(&sources.transformation, "the transformation")?;
+    let mut loaded = read_beside(sources)?;
+    loaded.program.code = code;
+    Ok(loaded)
+}
+
+/// Reads everything but the transformation itself.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_beside(sources: &Sources) -> Result<Loaded> {
     let (libraries, paths) = read_libraries(sources)?;
     let program = Program {
         name: sources.transformation.display().to_string(),
-        code,
         libraries,
         credentials: sources.credentials.as_deref().map(read_credentials).transpose()?.unwrap_or_default(),
         metadata: sources.metadata.as_deref().map(read_metadata).transpose()?,

@@ -11,19 +11,24 @@
 //! - [`run`] is the supervisor's side of a stream: `supervisor`, with the bookkeeping of `units`.
 //! - [`worker_main`] is the worker's side.
 //! - [`check`] loads a program in a worker and says what came of it.
+//! - [`Trier`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
+mod answer;
 mod inbox;
 mod network;
 mod output;
 mod process;
 mod supervisor;
+mod trial;
 mod units;
 mod wall;
 mod worker;
 
 use std::time::Duration;
 
+pub use answer::answer;
 pub use supervisor::run;
+pub use trial::{Trial, Tried, Trier};
 pub use wall::{Wall, Walls};
 pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
 

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::inbox::{self, Inbox};
 use super::process::{Ready, Setup, Start, fd};
-use super::wall;
+use super::{trial, wall};
 use crate::config::Emit;
 use crate::engine::{self, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, Program, Rendering, Sink};
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -78,7 +78,11 @@ fn serve(hook: Hook) -> io::Result<()> {
     wall::last(&mut walls, engine::most_memory(heap), jitless);
 
     let mut inbox = Inbox::new(socket);
-    let Some(Kind::Start) = inbox.read(&mut payload)? else { return Ok(()) };
+    match inbox.read(&mut payload)? {
+        Some(Kind::Start) => {}
+        Some(Kind::Try) => return trial::serve(&mut inbox, socket, payload, &walls),
+        _ => return Ok(()),
+    }
     let start: Start = serde_json::from_slice(&payload)?;
     let answer = |ready: &Ready| -> io::Result<()> {
         let mut out = Vec::new();

@@ -8,18 +8,13 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::protocol::{Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
 use crate::engine::harness::{Answers, Harness, HarnessOptions, Module, Stopped, Tests as Loaded, World};
-use crate::engine::{self, Engine, Event, Export, LogLine, Network, Rendering, Scene};
-use crate::verdict::{Failure, FailureKind, Verdict};
-
-/// Outputs as the elements of a JSON array.
-const ARRAY: Rendering<'static> = Rendering { open: b"[", around: (b"", b""), between: b",", close: b"]" };
+use crate::engine::{self, Engine, Event, Network, Scene};
+use crate::pool::answer;
 
 /// Engines that are kept for the next event of the same unit.
 const MOST_ENGINES: usize = 8;
@@ -249,35 +244,9 @@ impl Engines {
         let metadata = request.metadata.as_deref().map(str::as_bytes);
         let events: Vec<Event<'_>> =
             request.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
-        let heap = engine.heap_used();
-        let before = clock_gettime(ClockId::ThreadCPUTime);
-        let mut verdicts = Vec::new();
-        let mut output = 0;
-        let longest = engine.limits().line;
-        if engine.export() == Export::Batch && events.iter().all(|event| event.json.len() <= longest) {
-            engine.transform_batch(&events, &mut |_| ARRAY, &mut |verdict, text, logs| {
-                output += text.len();
-                verdicts.push(verdict_json(&verdict, &text, logs));
-            });
-        } else {
-            for event in &events {
-                let mut text = Vec::new();
-                let verdict = if event.json.len() > longest {
-                    let message =
-                        format!("the line of {} bytes is over the limit of {longest} bytes", event.json.len());
-                    Failure::new(FailureKind::LineTooLong, message).into()
-                } else {
-                    engine.transform_event(*event, &ARRAY, &mut text)
-                };
-                output += text.len();
-                verdicts.push(verdict_json(&verdict, &text, engine.logs()));
-            }
-        }
+        let answer = answer(engine, &events);
         self.recorded.borrow_mut().source = None;
-        let after = clock_gettime(ClockId::ThreadCPUTime);
-        let cpu = (after.tv_sec - before.tv_sec) * 1_000_000_000 + (after.tv_nsec - before.tv_nsec);
-        let cost = json!({ "cpu": cpu, "heap": engine.heap_used().saturating_sub(heap), "output": output });
-        Ok(format!("{{\"verdicts\":[{}],\"cost\":{cost}}}", verdicts.join(",")))
+        Ok(answer)
     }
 
     fn make(&mut self, key: &Key) -> Result<Engine, String> {
@@ -315,20 +284,4 @@ impl Engines {
         });
         Ok(engine)
     }
-}
-
-fn verdict_json(verdict: &Verdict, text: &[u8], logs: &[LogLine]) -> String {
-    let (word, mut value) = match verdict {
-        Verdict::Ok { .. } => ("ok", json!({})),
-        Verdict::Dropped => ("dropped", json!({})),
-        Verdict::Failed(failure) => ("failed", serde_json::to_value(failure).unwrap_or(Value::Null)),
-    };
-    value["verdict"] = json!(word);
-    value["logs"] = json!(logs);
-    // The events as the text that they are: no number passes through this program.
-    let events = std::str::from_utf8(text).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
-    let mut out = value.to_string();
-    out.pop();
-    out.push_str(&format!(",\"events\":{}}}", events.map_or("[]", RawValue::get)));
-    out
 }

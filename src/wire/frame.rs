@@ -34,12 +34,16 @@ pub enum Kind {
     Answer = 8,
     /// From the worker: nobody waits any more for what it has asked so far.
     Forget = 9,
+    /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
+    Try = 16,
+    /// From the worker: how far a trial has come, as JSON.
+    Tried = 17,
 }
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        use Kind::{Answer, Ask, Forget, Free, Part, Ready, Setup, Start, Work};
-        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget].into_iter().find(|k| *k as u32 == kind)
+        use Kind::{Answer, Ask, Forget, Free, Part, Ready, Setup, Start, Tried, Try, Work};
+        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Try, Tried].into_iter().find(|k| *k as u32 == kind)
     }
 }
 

@@ -12,6 +12,7 @@ mod laws;
 mod live;
 mod million;
 mod network;
+mod playground;
 mod readme;
 mod stream;
 mod suite;

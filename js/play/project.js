@@ -1,0 +1,87 @@
+// The project's files as they are being edited: one editor each, so that each keeps its undo history.
+import * as api from './api.js';
+import { byId, make } from './dom.js';
+import { Editor } from './editor.js';
+
+const language = (path) => (/\.m?ts$/.test(path) ? 'typescript' : 'javascript');
+
+/** Path → { path, role, handle, base, saved, editor, tab }. */
+export class Project {
+  #files = new Map();
+  #changed;
+  /** The file in the editor, and the transformation that is run. */
+  shown;
+  entry;
+
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  get all() {
+    return [...this.#files.values()];
+  }
+
+  get(path) {
+    return this.#files.get(path);
+  }
+
+  /** Adds a file. `base` is undefined for one that is not on disk yet. */
+  add({ path, role, handle }, text, base) {
+    const tab = make('button', {
+      type: 'button', role: 'tab', 'aria-selected': 'false', tabindex: '-1', 'aria-controls': 'code', 'data-path': path,
+    }, path);
+    const file = { path, role, handle, base, saved: base === undefined ? undefined : text, tab };
+    file.editor = new Editor(byId('code'), {
+      label: `Code of ${path}`, language: language(path), value: text, problem: 'code-problem',
+      input: () => {
+        this.#note(file);
+        this.#changed();
+      },
+    });
+    file.editor.element.hidden = true;
+    this.#files.set(path, file);
+    byId('files').append(tab);
+    this.#note(file);
+    this.know(file, { role, handle });
+    return file;
+  }
+
+  /** What a file is to the project. */
+  know(file, { role, handle }) {
+    Object.assign(file, { role, handle });
+    file.tab.dataset.role = role;
+    file.tab.title = `${file.path}: ${role === 'library' ? `library, imported as '${handle}'` : role}`;
+  }
+
+  show(file) {
+    if (this.shown !== undefined) this.shown.editor.element.hidden = true;
+    file.editor.element.hidden = false;
+    this.shown = file;
+    if (file.role === 'transformation') this.entry = file;
+    for (const one of this.all) one.tab.toggleAttribute('data-entry', one === this.entry);
+  }
+
+  isDirty(file) {
+    return file.editor.value !== file.saved;
+  }
+
+  #note(file) {
+    const dirty = this.isDirty(file);
+    file.tab.toggleAttribute('data-dirty', dirty);
+    file.tab.setAttribute('aria-label', dirty ? `${file.path}, not saved` : file.path);
+  }
+
+  /** What differs from the disk, by path, and the transformation in any case. */
+  texts() {
+    const dirty = this.all.filter((file) => file === this.entry || this.isDirty(file));
+    return Object.fromEntries(dirty.map((file) => [file.path, file.editor.value]));
+  }
+
+  async save(file) {
+    const text = file.editor.value;
+    const { version } = await api.save(file.path, text, file.base);
+    file.base = version;
+    file.saved = text;
+    this.#note(file);
+  }
+}

@@ -1,0 +1,170 @@
+//! `sluicegate play`: serves the playground of a folder on loopback until a signal ends it.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::{Global, PlayArgs};
+use super::config::{self, for_transformation};
+use super::config_file;
+use super::diagnostic::Diagnostic;
+use super::layers::Surroundings;
+use super::program::{self, plain};
+use super::settings::Settings;
+use crate::engine::{Access, Options, is_typescript, strip_types};
+use crate::play::{self, Draft, Playground, Problem, Ready};
+use crate::verdict::exit;
+
+/// Serves the playground; the answer is the exit code.
+///
+/// # Errors
+/// When the folder or the port cannot be used.
+pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
+    let sandbox = config::play(args, global, &dir, Surroundings::here())?;
+    let playground = playground(&dir, args.settings(global), global, sandbox)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        // Code is nested as its author likes, and the parser of types recurses.
+        .thread_stack_size(16 << 20)
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(async {
+        let port = args.port.unwrap_or(0);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
+            let help = "name another one with --port, or leave it out for any that is free";
+            Diagnostic::new(format!("cannot listen on 127.0.0.1:{port}: {}", plain(&error))).help(help)
+        })?;
+        // Ready before the address is told: whoever reads it may send a signal at once.
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let address = listener.local_addr()?;
+        super::print(format!("http://{address}/#{}\n", playground.token().as_str()).as_bytes())?;
+        let end = async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        };
+        play::serve(listener, playground, end).await.map_err(anyhow::Error::from)
+    });
+    // A blocking task may still read a file; nobody waits for it.
+    runtime.shutdown_background();
+    served.map(|()| exit::COMPLETE)
+}
+
+/// The playground of a folder, for `play` and for a server that has one beside it.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn playground(
+    dir: &Path,
+    flags: Settings,
+    global: &Global,
+    sandbox: crate::pool::Sandbox,
+) -> anyhow::Result<Playground> {
+    let folder =
+        Folder { dir: dir.canonicalize().unwrap_or_default(), shown: dir.to_owned(), flags, global: global.clone() };
+    let made = Playground::new(dir, Box::new(folder), sandbox);
+    Ok(made.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Diagnostic::new(format!("there is no folder {}", dir.display()))
+            .help(format!("make it with `mkdir {}`, or leave it out for the current folder", dir.display())),
+        _ => Diagnostic::new(format!("cannot open a playground in {}: {}", dir.display(), plain(&error))),
+    })?)
+}
+
+/// The config file of a project that is not the current folder.
+pub(super) fn with_config_of(dir: &Path, global: &Global) -> Global {
+    let mut global = global.clone();
+    let own = dir.join(config_file::NAME);
+    if global.config.is_none() && own.is_file() {
+        global.config = Some(own);
+    }
+    global
+}
+
+/// A folder whose transformations run as `sluicegate run` would run them.
+struct Folder {
+    dir: PathBuf,
+    shown: PathBuf,
+    flags: Settings,
+    global: Global,
+}
+
+impl Folder {
+    fn sources(&self, file: &str) -> Result<(program::Sources, Options), Problem> {
+        let global = with_config_of(&self.shown, &self.global);
+        let path = self.shown.join(file);
+        let (sources, options) = for_transformation(self.flags.clone(), &global, &path, Surroundings::here())
+            .map_err(|error| self.problem(error))?;
+        // What is tried at every keystroke asks nobody.
+        Ok((sources, Options { logs: true, network: Access::default(), ..options }))
+    }
+
+    fn problem(&self, error: Diagnostic) -> Problem {
+        let place = error.place;
+        let file = place.as_ref().map(|place| {
+            let real = Path::new(&place.file).canonicalize().ok();
+            let inside = real.as_deref().and_then(|real| real.strip_prefix(&self.dir).ok()?.to_str());
+            inside.unwrap_or(&place.file).to_owned()
+        });
+        Problem {
+            message: error.message,
+            help: error.help,
+            stack: None,
+            file,
+            line: place.as_ref().map(|place| place.line),
+            column: place.as_ref().map(|place| place.columns.start),
+            end_column: place.as_ref().map(|place| place.columns.end),
+        }
+    }
+}
+
+impl play::Project for Folder {
+    fn ready(&self, draft: &Draft) -> Result<Ready, Problem> {
+        let (sources, options) = self.sources(&draft.file)?;
+        let mut loaded = program::read_beside(&sources).map_err(|error| self.problem(error))?;
+        let text = |path: &str| match draft.texts.get(path) {
+            Some(text) => javascript(path, text),
+            None => {
+                program::read_module(&self.shown.join(path), "the transformation").map_err(|error| self.problem(error))
+            }
+        };
+        loaded.program.code = text(&draft.file)?;
+        loaded.program.name.clone_from(&draft.file);
+        for (handle, path) in &loaded.paths {
+            let edited = path.canonicalize().ok().and_then(|real| {
+                let path = real.strip_prefix(&self.dir).ok()?.to_str()?;
+                Some((path.to_owned(), draft.texts.get(path)?))
+            });
+            if let Some((path, text)) = edited {
+                loaded.program.libraries.insert(handle.clone(), javascript(&path, text)?);
+            }
+        }
+        Ok(Ready { program: loaded.program, options, paths: loaded.paths })
+    }
+
+    fn libraries(&self, file: &str) -> Result<BTreeMap<String, PathBuf>, Problem> {
+        let (sources, _) = self.sources(file)?;
+        Ok(program::read_beside(&sources).map_err(|error| self.problem(error))?.paths)
+    }
+}
+
+/// A module as V8 is to see it.
+fn javascript(path: &str, text: &str) -> Result<String, Problem> {
+    if !is_typescript(Path::new(path)) {
+        return Ok(text.to_owned());
+    }
+    strip_types(text).map_err(|error| {
+        let place = Diagnostic::new("").at(path, text, error.range).place;
+        Problem {
+            help: error.help.map(str::to_owned),
+            file: Some(path.to_owned()),
+            line: place.as_ref().map(|place| place.line),
+            column: place.as_ref().map(|place| place.columns.start),
+            end_column: place.map(|place| place.columns.end),
+            ..Problem::new(error.message)
+        }
+    })
+}

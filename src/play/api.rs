@@ -1,0 +1,397 @@
+//! What the page can ask for. All of it is JSON, wants the token, and answers a mistake with `{"error": …}` and a 4xx.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::files::{self, NotWritten};
+use super::{Draft, LARGEST_REQUEST, Playground, Problem, Ready, case};
+use crate::engine::SHIPPED_LIBRARIES;
+use crate::pool::{RunError, Trial, Tried};
+
+/// The most events that are tried at once.
+const MOST_EVENTS: usize = 1000;
+
+type Shared = Arc<Playground>;
+type Refusal = (StatusCode, Json<Value>);
+type Answer<T> = Result<Json<T>, Refusal>;
+
+/// An error as the page gets it.
+pub(super) fn refusal(status: StatusCode, why: impl Into<String>) -> Refusal {
+    (status, Json(json!({ "error": why.into() })))
+}
+
+fn bad(why: impl Into<String>) -> Refusal {
+    refusal(StatusCode::BAD_REQUEST, why)
+}
+
+pub(super) fn routes(playground: &Shared, below: &str) -> Router {
+    let path = |name: &str| format!("{below}/api/{name}");
+    let api = Router::new()
+        .route(&path("project"), get(project))
+        .route(&path("file"), get(read).put(save))
+        .route(&path("try"), post(try_draft))
+        .route(&path("case"), post(add_case))
+        .route_layer(DefaultBodyLimit::max(LARGEST_REQUEST))
+        .route_layer(middleware::from_fn_with_state(playground.clone(), knows_token));
+    api.with_state(playground.clone())
+}
+
+async fn knows_token(State(playground): State<Shared>, request: Request, next: Next) -> Response {
+    if playground.token.is_in(request.headers()) {
+        return next.run(request).await;
+    }
+    let why = "this page does not know the playground's token: open the address that `sluicegate play` printed";
+    refusal(StatusCode::UNAUTHORIZED, why).into_response()
+}
+
+/// A body that says of itself that it is JSON, which no form of another page can.
+fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
+    if headers.get(CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is application/json"));
+    }
+    let body = body.map_err(|rejection| refusal(rejection.status(), rejection.body_text()))?;
+    serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))
+}
+
+// --- the project ----------------------------------------------------------------------------------------------------
+
+#[derive(Serialize)]
+struct ProjectAnswer {
+    name: String,
+    files: Vec<FileEntry>,
+    /// Handles that need no file.
+    shipped: Vec<&'static str>,
+    /// What is wrong with the project as a whole.
+    problem: Option<Problem>,
+}
+
+#[derive(Serialize)]
+struct FileEntry {
+    path: String,
+    role: Role,
+    /// For a library.
+    handle: Option<String>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    Transformation,
+    Library,
+    Test,
+    Module,
+    Events,
+}
+
+async fn project(State(playground): State<Shared>) -> Json<ProjectAnswer> {
+    let dir = &playground.dir;
+    let (libraries, problem) = match playground.project.libraries("transform.js") {
+        Ok(libraries) => (by_path(dir, &libraries), None),
+        Err(problem) => (BTreeMap::new(), Some(problem)),
+    };
+    let files = files::list(dir).into_iter().filter_map(|path| entry(dir, path, &libraries)).collect();
+    let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
+    let shipped = SHIPPED_LIBRARIES.iter().map(|(handle, _)| *handle).collect();
+    Json(ProjectAnswer { name, files, shipped, problem })
+}
+
+/// Handles by path, relative to the project; of several the one that authors write.
+fn by_path(dir: &Path, libraries: &BTreeMap<String, std::path::PathBuf>) -> BTreeMap<String, String> {
+    let mut handles: BTreeMap<String, String> = BTreeMap::new();
+    for (handle, path) in libraries {
+        let Some(path) = relative(dir, path) else { continue };
+        let is_canonical = crate::engine::handle_of(handle) == *handle;
+        if is_canonical || !handles.contains_key(&path) {
+            handles.insert(path, handle.clone());
+        }
+    }
+    handles
+}
+
+fn relative(dir: &Path, path: &Path) -> Option<String> {
+    let real = path.canonicalize().ok()?;
+    real.strip_prefix(dir).ok()?.to_str().map(str::to_owned)
+}
+
+fn entry(dir: &Path, path: String, libraries: &BTreeMap<String, String>) -> Option<FileEntry> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let handle = libraries.get(&path).cloned();
+    let role = if !files::is_module(&path) {
+        if name.ends_with(".case.json") || matches!(name, "package.json" | "package-lock.json" | "tsconfig.json") {
+            return None;
+        }
+        Role::Events
+    } else if name.contains(".test.") {
+        Role::Test
+    } else {
+        let text = files::read(dir, &path).ok()?.text;
+        let transforms = text.contains("transformEvent") || text.contains("transformBatch");
+        match handle {
+            Some(_) if !transforms => Role::Library,
+            _ if transforms => Role::Transformation,
+            _ => Role::Module,
+        }
+    };
+    Some(FileEntry { path, role, handle })
+}
+
+// --- files ----------------------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct Named {
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct Save {
+    text: String,
+    /// The version that the text was made from; none for a new file.
+    base: Option<String>,
+}
+
+async fn read(State(playground): State<Shared>, Query(Named { path }): Query<Named>) -> Answer<files::Text> {
+    files::read(&playground.dir, &path).map(Json).map_err(bad)
+}
+
+async fn save(
+    State(playground): State<Shared>,
+    Query(Named { path }): Query<Named>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Answer<Value> {
+    let Save { text, base } = body(&headers, bytes)?;
+    match files::save(&playground.dir, &path, &text, base.as_deref()) {
+        Ok(version) => Ok(Json(json!({ "version": version }))),
+        Err(NotWritten::Because(why)) => Err(bad(why)),
+        Err(NotWritten::Changed) => {
+            let why = match base {
+                Some(_) => format!("{path} has been changed or removed by another program since it was opened"),
+                None => format!("{path} is there already"),
+            };
+            Err(refusal(StatusCode::CONFLICT, why))
+        }
+    }
+}
+
+// --- trying ---------------------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct TryRequest {
+    #[serde(flatten)]
+    draft: Draft,
+    /// One event, several one after the other, or an array of them, as typed.
+    events: String,
+    /// An object, as typed; nothing for none.
+    #[serde(default)]
+    metadata: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TryAnswer {
+    problem: Option<Problem>,
+    export: Option<&'static str>,
+    /// Those that the code imports.
+    libraries: Vec<String>,
+    /// The files of libraries by the name that they have in stacks, relative to the project.
+    files: BTreeMap<String, String>,
+    /// The events as they were taken, one text each.
+    events: Vec<Box<RawValue>>,
+    /// Loading, in milliseconds.
+    load: f64,
+    /// Verdicts and cost.
+    answer: Option<Box<RawValue>>,
+}
+
+impl TryAnswer {
+    fn problem(problem: Problem) -> Self {
+        let (export, libraries, files, events) = (None, Vec::new(), BTreeMap::new(), Vec::new());
+        Self { problem: Some(problem), export, libraries, files, events, load: 0.0, answer: None }
+    }
+}
+
+/// What came of a request: the program's files, the trial, its end.
+struct Outcome {
+    ready: Ready,
+    trial: Trial,
+    tried: Result<Tried, Problem>,
+}
+
+/// Runs what was typed.
+async fn attempt(playground: &Shared, request: TryRequest) -> Result<Outcome, Problem> {
+    let events = events(&request.events)?;
+    let metadata = metadata(&request.metadata)?;
+    let (shared, draft) = (playground.clone(), request.draft);
+    // Reads files, and strips types.
+    let ready = tokio::task::spawn_blocking(move || shared.project.ready(&draft));
+    let ready = ready.await.unwrap_or_else(|_| Err(Problem::new("the code cannot be read: its parser gave up")))?;
+    let options = crate::engine::Options { logs: true, ..ready.options.clone() };
+    let trial = Trial { program: ready.program.clone(), options, events, metadata };
+    // In turn; a request that its page gave up is dropped here, with the worker if it has one.
+    let tried = playground.trier.lock().await.run(&trial).await.map_err(|error| match error {
+        RunError::Load(error) => Problem::from_load_error(error),
+        error => Problem::new(error.to_string()),
+    });
+    Ok(Outcome { ready, trial, tried })
+}
+
+async fn try_draft(
+    State(playground): State<Shared>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Answer<TryAnswer> {
+    let request: TryRequest = body(&headers, bytes)?;
+    let Outcome { ready, trial, tried } = match attempt(&playground, request).await {
+        Ok(outcome) => outcome,
+        Err(problem) => return Ok(Json(TryAnswer::problem(problem))),
+    };
+    let files: BTreeMap<String, String> = ready
+        .paths
+        .iter()
+        .filter_map(|(handle, path)| Some((format!("library {handle}"), relative(&playground.dir, path)?)))
+        .collect();
+    Ok(Json(match tried {
+        Ok(tried) => TryAnswer {
+            problem: None,
+            export: Some(tried.loaded.export.name()),
+            libraries: tried.loaded.libraries,
+            files,
+            events: trial.events.into_iter().filter_map(|event| RawValue::from_string(event).ok()).collect(),
+            load: tried.load.as_secs_f64() * 1e3,
+            answer: Some(tried.answer),
+        },
+        Err(mut problem) => {
+            if let Some(path) = problem.file.as_ref().and_then(|file| files.get(file)) {
+                problem.file = Some(path.clone());
+            }
+            TryAnswer::problem(problem)
+        }
+    }))
+}
+
+/// The events in what was typed, each on one line.
+fn events(text: &str) -> Result<Vec<String>, Problem> {
+    let wrong = |error: &serde_json::Error| at("event", text, error);
+    let found: Vec<&RawValue> = if text.trim_start().starts_with('[') {
+        serde_json::from_str(text).map_err(|error| wrong(&error))?
+    } else {
+        let stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+        stream.collect::<Result<_, _>>().map_err(|error| wrong(&error))?
+    };
+    match found.len() {
+        0 => Err(Problem { file: Some("event".to_owned()), ..Problem::new("there is no event yet") }),
+        1..=MOST_EVENTS => Ok(found.into_iter().map(|event| event.get().replace(['\n', '\r'], " ")).collect()),
+        many => {
+            let message = format!("{many} events are more than the {MOST_EVENTS} that are tried at once");
+            Err(Problem { file: Some("event".to_owned()), ..Problem::new(message) })
+        }
+    }
+}
+
+fn metadata(text: &str) -> Result<Option<String>, Problem> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let value: &RawValue = serde_json::from_str(text).map_err(|error| at("metadata", text, &error))?;
+    if !value.get().starts_with('{') {
+        let problem = Problem::new("metadata is a JSON object");
+        return Err(Problem { file: Some("metadata".to_owned()), line: Some(1), column: Some(1), ..problem });
+    }
+    Ok(Some(value.get().to_owned()))
+}
+
+/// An error of JSON that was typed, with its place.
+fn at(file: &str, text: &str, error: &serde_json::Error) -> Problem {
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    // Counted in bytes there, in UTF-16 code units here.
+    let before = line.floor_char_boundary(error.column().saturating_sub(1).min(line.len()));
+    let column = line[..before].encode_utf16().count() as u32 + 1;
+    Problem {
+        file: Some(file.to_owned()),
+        line: Some(error.line() as u32),
+        column: Some(column),
+        ..Problem::new(format!("this is not JSON: {message}"))
+    }
+}
+
+// --- cases ----------------------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct CaseRequest {
+    #[serde(flatten)]
+    trial: TryRequest,
+    name: String,
+}
+
+/// Runs it once more, and writes down what came of it.
+async fn add_case(
+    State(playground): State<Shared>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Answer<Value> {
+    let CaseRequest { trial, name } = body(&headers, bytes)?;
+    let file = trial.draft.file.clone();
+    let dir = &playground.dir;
+    let subject = files::place(dir, &file).map_err(bad)?;
+    if !subject.is_file() {
+        return Err(bad(format!("save {file} first: a test runs what is on disk")));
+    }
+    let unusable = |problem: Problem| refusal(StatusCode::UNPROCESSABLE_ENTITY, problem.message);
+    let Outcome { trial, tried, .. } = attempt(&playground, trial).await.map_err(unusable)?;
+    let tried = tried.map_err(unusable)?;
+    let answer: case::Answer<'_> = serde_json::from_str(tried.answer.get()).map_err(|error| bad(error.to_string()))?;
+    let name = match name.trim() {
+        "" => "case",
+        name => name,
+    };
+    let first = case::names(&file, name).next().unwrap_or_default();
+    let place = files::place(dir, &first).map_err(bad)?;
+    let text = case::text(name, (&subject, &place), &trial.events, trial.metadata.as_deref(), &answer);
+    let path = files::create(dir, case::names(&file, name), text.as_bytes()).map_err(bad)?;
+    Ok(Json(json!({ "path": path })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_taken_as_they_come() {
+        for (text, wanted) in [
+            ("{\"a\":\n 9007199254740993}", vec!["{\"a\":  9007199254740993}"]),
+            ("{}\n{}\n", vec!["{}", "{}"]),
+            ("[{}, 5]", vec!["{}", "5"]),
+        ] {
+            assert_eq!(events(text).unwrap(), wanted, "{text}");
+        }
+        assert_eq!(events(" \n").unwrap_err().message, "there is no event yet");
+        assert!(events(&"{}".repeat(MOST_EVENTS + 1)).unwrap_err().message.contains("1001 events"));
+    }
+
+    #[test]
+    fn a_mistake_in_an_event_has_a_place() {
+        let problem = events("{\n  \"ü\": \"ö\", oops\n}").unwrap_err();
+        assert_eq!((problem.line, problem.column), (Some(2), Some(13)));
+        assert_eq!(problem.message, "this is not JSON: key must be a string");
+        assert_eq!(problem.file.as_deref(), Some("event"));
+        assert!(metadata("[]").unwrap_err().message.contains("object"));
+        assert_eq!(metadata(" ").unwrap(), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! Who may ask: the page that this program served, in the browser of whoever started it, and nobody else.
+//!
+//! The playground writes files and runs code, and listens on loopback, where three others can reach it:
+//!
+//! - Another web page in the same browser. It can send requests here, but a browser says where they come from
+//!   (`Origin`, `Sec-Fetch-Site`), and without the token they are refused anyway. That is against CSRF.
+//! - A web page whose name was made to point to 127.0.0.1 (DNS rebinding). For the browser it is the same origin then,
+//!   but `Host` still bears its name; only loopback names are answered.
+//! - Another user of this machine. He can send whatever he likes, but does not know the token: it is random, new each
+//!   time, stands behind `#` in the printed address (which no browser sends or logs), and travels in a header.
+//!
+//! Every answer carries a policy under which the page can load nothing from elsewhere, run no inline script, make no
+//! HTML out of text, and not be framed.
+
+use std::io;
+
+use axum::extract::Request;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::api::refusal;
+
+/// The header that carries the token.
+pub(super) const TOKEN: HeaderName = HeaderName::from_static("x-sluicegate-token");
+
+/// What the page may do.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+);
+
+/// A secret that only the opened page knows.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// A new one, of 128 random bits.
+    pub(super) fn random() -> io::Result<Self> {
+        let mut bytes = [0; 16];
+        rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    /// As it stands in the address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the headers carry it. Takes the same time wherever the first difference is.
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+        let Some(given) = headers.get(TOKEN) else { return false };
+        let (given, wanted) = (given.as_bytes(), self.0.as_bytes());
+        given.len() == wanted.len() && given.iter().zip(wanted).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    }
+}
+
+/// Refuses what comes from elsewhere, and puts the policy on every answer.
+pub(super) async fn protect(request: Request, next: Next) -> Response {
+    let mut answer = match judge(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(why) => refusal(StatusCode::FORBIDDEN, why).into_response(),
+    };
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static("same-origin"));
+    }
+    answer
+}
+
+fn judge(headers: &HeaderMap) -> Result<(), &'static str> {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let Some(host) = text(&HOST).filter(|host| is_loopback(host)) else {
+        return Err("the playground answers under 127.0.0.1 and localhost only");
+    };
+    if text(&ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != Some(host)) {
+        return Err("the playground answers its own page only");
+    }
+    let site = headers.get("sec-fetch-site").map(|value| value.to_str().unwrap_or("?"));
+    match site {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) => Err("the playground answers its own page only; type or paste its address"),
+    }
+}
+
+/// Whether a `Host` names this machine and nothing that a name server could answer for.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "127.0.0.1" | "[::1]") || name.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(headers: &[(&'static str, &'static str)]) -> bool {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        judge(&headers).is_ok()
+    }
+
+    #[test]
+    fn only_loopback_and_the_own_page_are_answered() {
+        for host in ["127.0.0.1", "127.0.0.1:4000", "localhost:4000", "LOCALHOST", "[::1]:4000"] {
+            assert!(judged(&[("host", host)]), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:4000",
+            "evil.example:127.0.0.1",
+            "127.0.0.1:x",
+            "127.0.0.1:",
+            "0.0.0.0:4000",
+            "127.0.0.2",
+            "",
+        ] {
+            assert!(!judged(&[("host", host)]), "{host}");
+        }
+        assert!(!judged(&[]));
+        let host = ("host", "127.0.0.1:4000");
+        assert!(judged(&[host, ("origin", "http://127.0.0.1:4000"), ("sec-fetch-site", "same-origin")]));
+        for origin in ["http://evil.example", "http://127.0.0.1:4001", "https://127.0.0.1:4000", "null", ""] {
+            assert!(!judged(&[host, ("origin", origin)]), "{origin}");
+        }
+        for site in ["cross-site", "same-site"] {
+            assert!(!judged(&[host, ("sec-fetch-site", site)]), "{site}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_or_not() {
+        let token = Token::random().unwrap();
+        let with = |value: &str| HeaderMap::from_iter([(TOKEN, HeaderValue::from_str(value).unwrap())]);
+        assert_eq!(token.as_str().len(), 32);
+        assert!(token.is_in(&with(token.as_str())));
+        assert!(!token.is_in(&with(&token.as_str()[1..])));
+        assert!(!token.is_in(&with(Token::random().unwrap().as_str())));
+        assert!(!token.is_in(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,163 @@
+//! The playground: a local page to write a transformation and see at once what it does to an event.
+//!
+//! What it promises: the code that is being written runs where a run would run it, in a worker process behind its
+//! walls and limits ([`crate::pool::Trier`]), and never in this process; what is seen is what `sluicegate run` would
+//! do. Nobody but the page that was opened with the printed address can ask for anything ([`guard`]). Only modules and
+//! cases below the project's folder are ever written ([`files`]).
+//!
+//! The page itself is in `js/play`, hand-written and embedded ([`assets`]); it asks for nothing outside. Addresses in it
+//! are relative, so that [`router`] can be mounted under any path.
+//!
+//! How a project's settings and libraries are found is the caller's business, see [`Project`].
+
+mod api;
+mod assets;
+mod case;
+mod files;
+mod guard;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+
+use crate::engine::{LoadError, Options, Program};
+use crate::pool::{Sandbox, Trier};
+pub use guard::Token;
+
+/// How large a request may be, in bytes: files, and an event of the default size limit.
+const LARGEST_REQUEST: usize = 48 << 20;
+
+/// What is being tried: files as they are in the editor, saved or not.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Draft {
+    /// The transformation's file, relative to the project.
+    pub file: String,
+    /// Texts of files that differ from what is on disk, by path relative to the project.
+    #[serde(default)]
+    pub texts: BTreeMap<String, String>,
+}
+
+/// A draft, ready for the engine.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// The transformation, named after its file, with its libraries.
+    pub program: Program,
+    /// Limits.
+    pub options: Options,
+    /// The files of the libraries, by handle.
+    pub paths: BTreeMap<String, PathBuf>,
+}
+
+/// Why something does not work, and where, if that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// One sentence.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// V8's frames, for code that threw.
+    pub stack: Option<String>,
+    /// The file, relative to the project; `event` and `metadata` are what was typed there.
+    pub file: Option<String>,
+    /// Line, from 1.
+    pub line: Option<u32>,
+    /// Column in UTF-16 code units, from 1.
+    pub column: Option<u32>,
+    /// The column after the last one, if more is known than where it begins.
+    pub end_column: Option<u32>,
+}
+
+impl Problem {
+    /// One that has no place.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// A program that does not load, its places as the engine names them.
+    fn from_load_error(error: LoadError) -> Self {
+        let at = error.position;
+        Self {
+            message: error.message,
+            help: error.help,
+            stack: error.stack,
+            end_column: at.as_ref().map(|at| error.end_column.max(at.column + 1)),
+            line: at.as_ref().map(|at| at.line),
+            column: at.as_ref().map(|at| at.column),
+            file: at.map(|at| at.file),
+        }
+    }
+}
+
+/// How a project's transformations are run: settings, libraries, credentials. Read anew for each trial, because all of
+/// that can be edited meanwhile.
+pub trait Project: Send + Sync {
+    /// What the engine is given for a draft.
+    ///
+    /// # Errors
+    /// When a file is not what it should be.
+    fn ready(&self, draft: &Draft) -> Result<Ready, Problem>;
+
+    /// The files of the libraries that a transformation in this file can import, by handle.
+    ///
+    /// # Errors
+    /// As above.
+    fn libraries(&self, file: &str) -> Result<BTreeMap<String, PathBuf>, Problem>;
+}
+
+/// A playground for one folder.
+pub struct Playground {
+    /// The folder, canonical.
+    dir: PathBuf,
+    project: Box<dyn Project>,
+    token: Token,
+    trier: Mutex<Trier>,
+}
+
+impl Playground {
+    /// A playground for `dir`, which must exist. Makes a token that its page must know.
+    ///
+    /// # Errors
+    /// When the folder cannot be found, or the system refuses random numbers or memory.
+    pub fn new(dir: &std::path::Path, project: Box<dyn Project>, sandbox: Sandbox) -> io::Result<Self> {
+        Ok(Self { dir: dir.canonicalize()?, project, token: Token::random()?, trier: Mutex::new(Trier::new(sandbox)?) })
+    }
+
+    /// What stands behind `#` in the address of the page.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+}
+
+/// Everything that the playground answers, below a path such as `/play` (empty for the root), to be merged into a
+/// server's other routes. Its page is at `PATH/#TOKEN`. It refuses requests whose `Host` is not this machine's loopback,
+/// whatever address the listener has.
+pub fn router(playground: Playground, path: &str) -> Router {
+    let playground = Arc::new(playground);
+    let routes = assets::routes(path).merge(api::routes(&playground, path));
+    routes.route_layer(axum::middleware::from_fn(guard::protect))
+}
+
+/// Serves the playground until `end` comes true.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    playground: Playground,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    // A page that waits for a long trial must not hold back the end: what is in flight is dropped with the runtime.
+    let server = axum::serve(listener, router(playground, ""));
+    tokio::select! {
+        done = server.into_future() => done,
+        () = end => Ok(()),
+    }
+}
