@@ -2,6 +2,8 @@
 //!
 //! `SLUICEGATE_LAZY_PROGRAMS=1000000 cargo test --release --lib lazy` runs a million of them.
 
+use serde_json::Value;
+
 use super::Laziness;
 use crate::engine::{Engine, Event, LogLine, Options, Program, Rendering};
 use crate::verdict::Verdict;
@@ -121,10 +123,20 @@ fn run(engine: &mut Engine, event: &str, metadata: &str) -> (Verdict, Vec<u8>, V
     (verdict, out, engine.logs().to_vec())
 }
 
-/// As JSON says what it means: the last of equal keys, no difference between two ways of writing a text or a number.
-fn meaning(text: &[u8]) -> Vec<serde_json::Value> {
+/// What JSON says: the last of equal keys, and no difference between two ways of writing a text or a number.
+fn meaning(text: &[u8]) -> Vec<Value> {
     let text = String::from_utf8_lossy(text).replace("\\ud800", "\u{FFFD}").replace("1e400", "null");
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines().map(|line| as_doubles(serde_json::from_str(line).unwrap())).collect()
+}
+
+fn as_doubles(value: Value) -> Value {
+    match value {
+        // Adding nothing makes -0 a 0: an assigned 0 cannot be told from it where everything is printed anew.
+        Value::Number(number) => (number.as_f64().unwrap() + 0.0).into(),
+        Value::Array(values) => values.into_iter().map(as_doubles).collect(),
+        Value::Object(pairs) => pairs.into_iter().map(|(key, value)| (key, as_doubles(value))).collect(),
+        other => other,
+    }
 }
 
 #[test]
