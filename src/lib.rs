@@ -48,6 +48,7 @@ pub mod config;
 pub mod engine;
 pub mod net;
 pub mod pool;
+mod random;
 pub mod suite;
 pub mod verdict;
 pub mod wire;

@@ -18,13 +18,14 @@ mod output;
 mod process;
 mod supervisor;
 mod units;
-mod wall;
+pub(crate) mod wall;
 mod worker;
 
 use std::time::Duration;
 
 pub use supervisor::run;
 pub use wall::{Wall, Walls};
+pub(crate) use worker::line_too_long;
 pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
 
 use crate::config::{Emit, OnError, Target};
@@ -101,7 +102,8 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
-    fn judge(&self, walls: &Walls) -> Result<(), RunError> {
+    /// Whether these walls will do.
+    pub(crate) fn judge(&self, walls: &Walls) -> Result<(), RunError> {
         match walls.lacking() {
             Some(lacking) if self.require => Err(RunError::Sandbox(lacking)),
             Some(lacking) => {
