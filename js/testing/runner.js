@@ -49,7 +49,14 @@
       if (sign === '%%') return '%';
       if (sign === '%#') return String(index);
       const value = values.shift();
-      return sign === '%j' ? JSON.stringify(value) : typeof value === 'string' ? value : short(value);
+      if (sign === '%j') {
+        try {
+          return JSON.stringify(value);
+        } catch {
+          // A cycle: what it looks like is enough for a name.
+        }
+      }
+      return typeof value === 'string' ? value : short(value);
     });
     if (typeof row === 'object' && row !== null && !Array.isArray(row)) {
       text = text.replace(/\$([A-Za-z_$][\w$]*(?:\.\w+)*)/g, (whole, path) => {
@@ -150,7 +157,11 @@
     return JSON.stringify({ error, logs: logging.take() });
   };
 
+  /** The author's functions: what they can reach outlives a test. */
+  const functions = () => [...new Set(tests.flatMap((one) => [one.body, ...chain(one.group).flatMap(
+    (at) => [...at.beforeAll, ...at.beforeEach, ...at.afterEach, ...at.afterAll])]))];
+
   const hooks = {};
   for (const kind of ['beforeEach', 'afterEach', 'beforeAll', 'afterAll']) hooks[kind] = hook(kind);
-  return { api: { test, it: test, describe, ...hooks }, list, run, add };
+  return { api: { test, it: test, describe, ...hooks }, list, run, functions, add };
 })

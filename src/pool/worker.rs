@@ -424,7 +424,7 @@ impl Worker {
 }
 
 /// The verdict on a line over the limit.
-pub(super) fn line_too_long(len: u64, limit: usize) -> Failure {
+pub(crate) fn line_too_long(len: u64, limit: usize) -> Failure {
     let message = format!("the line of {len} bytes is over the limit of {limit} bytes; raise --line-limit");
     Failure::new(FailureKind::LineTooLong, message)
 }

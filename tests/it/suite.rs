@@ -20,6 +20,8 @@ fn every_kind_of_failure_is_told_as_it_should_be() {
         let dir = Dir::new();
         copy(&project, dir.path());
         let mut command = dir.command(&["test", "--test-timeout", "1s", "-j", "1"]);
+        // What the project wants beside that stands in a file of its own, an argument a line.
+        command.args(fs::read_to_string(project.join(".args")).unwrap_or_default().lines());
         let done: Done = command.env("CI", "1").output().unwrap().into();
         let text = format!("{}{}exit code {}\n", without_times(done.text()), done.err, done.code);
         let golden = project.with_extension("txt");
@@ -46,7 +48,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// `12 ms` is `N ms`.
-fn without_times(text: &str) -> String {
+pub fn without_times(text: &str) -> String {
     let mut out = String::new();
     for part in text.split_inclusive(" ms") {
         match part.strip_suffix(" ms") {
@@ -178,4 +180,28 @@ fn a_scene_fixes_clock_and_chance_and_nothing_else() {
       });");
     let done = dir.run(&["test"], "");
     assert_eq!(done.code, 0, "{}{}", done.text(), done.err);
+}
+
+/// A worker of tests has given up as much as one of `run`.
+#[test]
+fn tests_run_behind_the_walls_of_production() {
+    let dir = Dir::new();
+    dir.file("t.test.js", "test('never ends', () => { for (;;); });");
+    let mut child = dir.command(&["test", "--test-timeout", "1m"]).spawn().unwrap();
+    // Each thread has children of its own.
+    let threads = format!("/proc/{}/task", child.id());
+    let children =
+        || fs::read_dir(&threads).into_iter().flatten().flatten().map(|thread| thread.path().join("children"));
+    let status = loop {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its worker was seen");
+        let workers: String = children().filter_map(|path| fs::read_to_string(path).ok()).collect();
+        let status = fs::read_to_string(format!("/proc/{}/status", workers.trim())).unwrap_or_default();
+        if status.contains("Seccomp:\t2") {
+            break status;
+        }
+        std::thread::yield_now();
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
 }
