@@ -109,6 +109,7 @@ async fn fetch(shared: &Shared, request: Request) -> Result<Fetched, String> {
             sent = sent.body(body.clone());
         }
         let response = sent.send().await.map_err(|error| at_hop(redirects, &url, innermost(&error)))?;
+        check_peer(&shared.policy.hosts, &url, &response).map_err(|why| at_hop(redirects, &url, why))?;
         let next = match request.redirect.as_deref() {
             Some("manual") => None,
             _ => location(&response).filter(|_| is_redirect(&response)),
@@ -158,19 +159,36 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     if url.as_str().len() > LONGEST_URL {
         return Err(format!("its URL is longer than {LONGEST_URL} bytes"));
     }
-    let host = url.host_str().unwrap_or_default().to_owned();
+    let not_a_host = || "its host is not one".to_owned();
+    if let Some(name) = url.host_str().and_then(|host| host.strip_suffix('.')).map(str::to_owned) {
+        // This may make an address of what was a name: `127.0.0.1..`. So it is looked at only afterwards.
+        url.set_host(Some(&name)).map_err(|_| not_a_host())?;
+    }
+    let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
-    let allowed = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(address) => hosts.literal(address, port),
-        Err(_) => {
-            let name = host.trim_end_matches('.');
-            if name.len() < host.len() && url.set_host(Some(name)).is_err() {
-                return Err("its host is not one".to_owned());
-            }
-            hosts.name(name, port)
-        }
+    let allowed = match literal(host) {
+        Some(address) => hosts.literal(address, port),
+        None if host.split('.').any(str::is_empty) => return Err(not_a_host()),
+        None => hosts.name(host, port),
     };
     if allowed { Ok(()) } else { Err(format!("{host}:{port} is not among the hosts that --allow-net allows")) }
+}
+
+/// The address that a host is, if it is none that must be looked up.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_matches(['[', ']']).parse().ok()
+}
+
+/// The last look: whoever has answered must be one who could be asked. Nothing should ever get here that is not; if it
+/// does, at least nobody reads the answer.
+fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), String> {
+    let Some(peer) = response.remote_addr() else { return Ok(()) };
+    let host = url.host_str().unwrap_or_default();
+    let good = match literal(host) {
+        Some(_) => hosts.literal(peer.ip(), peer.port()),
+        None => hosts.found(host, peer.ip()),
+    };
+    if good { Ok(()) } else { Err("it was answered from an address that is refused".to_owned()) }
 }
 
 /// Whether TLS can be spoken, if the URL wants it.
