@@ -345,3 +345,35 @@ async fn read(mut response: Response, url: &Url, most: usize) -> Result<Fetched,
     let body = String::from_utf8_lossy(text).into_owned();
     Ok(Fetched { url: url.to_string(), status: response.status().as_u16(), headers, body })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::is_public;
+    use super::*;
+
+    proptest! {
+        /// Whatever passes is a name, or a public address; and reads the same to whoever parses it next.
+        #[test]
+        fn what_passes_is_a_name_or_public(host in "[0-9a-fx.:\\[\\]%@]{1,20}|[0-9]{1,10}\\.{0,3}|(0x)?[0-9a-f]{1,8}(\\.[0-9x]{1,4}){0,3}\\.{0,3}|\\PC{1,12}") {
+            let all: Hosts = "*".parse().unwrap();
+            if let Ok(mut url) = Url::parse(&format!("http://{host}/")) && check(&all, &mut url).is_ok() {
+                let again = Url::parse(url.as_str()).unwrap();
+                prop_assert_eq!(again.host_str(), url.host_str());
+                let host = url.host_str().unwrap();
+                prop_assert!(literal(host).is_none_or(is_public), "{}", url);
+                prop_assert!(!host.ends_with('.') && !host.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_login_is_taken_out_and_decoded() {
+        let mut url = Url::parse("https://a%20b:c%3Ad@host.example/").unwrap();
+        let login = take_login(&mut url).unwrap();
+        assert_eq!((url.as_str(), login.to_str().unwrap()), ("https://host.example/", "Basic YSBiOmM6ZA=="));
+        assert!(take_login(&mut url).is_none());
+        assert_eq!(decoded("%4%41%zz%"), b"%4A%zz%");
+    }
+}
