@@ -23,7 +23,7 @@
   const slice = uncurry(String.prototype.slice);
   const call = uncurry(Function.prototype.call);
   const { iterator } = Symbol;
-  const OFF = 'network access is off';
+  const OFF = 'network access is off, --allow-net names the hosts that may be asked';
   const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
   const IPV6 =
     /^(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?=(?:[\da-f]{0,4}:){2,7}[\da-f]{0,4}$)(?:[\da-f]{1,4}(?::[\da-f]{1,4})*)?::(?:[\da-f]{1,4}(?::[\da-f]{1,4})*)?)$/i;

@@ -109,6 +109,7 @@ async fn fetch(shared: &Shared, request: Request) -> Result<Fetched, String> {
             sent = sent.body(body.clone());
         }
         let response = sent.send().await.map_err(|error| at_hop(redirects, &url, innermost(&error)))?;
+        check_peer(&shared.policy.hosts, &url, &response).map_err(|why| at_hop(redirects, &url, why))?;
         let next = match request.redirect.as_deref() {
             Some("manual") => None,
             _ => location(&response).filter(|_| is_redirect(&response)),
@@ -158,19 +159,36 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     if url.as_str().len() > LONGEST_URL {
         return Err(format!("its URL is longer than {LONGEST_URL} bytes"));
     }
-    let host = url.host_str().unwrap_or_default().to_owned();
+    let not_a_host = || "its host is not one".to_owned();
+    if let Some(name) = url.host_str().and_then(|host| host.strip_suffix('.')).map(str::to_owned) {
+        // This may make an address of what was a name: `127.0.0.1..`. So it is looked at only afterwards.
+        url.set_host(Some(&name)).map_err(|_| not_a_host())?;
+    }
+    let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
-    let allowed = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(address) => hosts.literal(address, port),
-        Err(_) => {
-            let name = host.trim_end_matches('.');
-            if name.len() < host.len() && url.set_host(Some(name)).is_err() {
-                return Err("its host is not one".to_owned());
-            }
-            hosts.name(name, port)
-        }
+    let allowed = match literal(host) {
+        Some(address) => hosts.literal(address, port),
+        None if host.split('.').any(str::is_empty) => return Err(not_a_host()),
+        None => hosts.name(host, port),
     };
     if allowed { Ok(()) } else { Err(format!("{host}:{port} is not among the hosts that --allow-net allows")) }
+}
+
+/// The address that a host is, if it is none that must be looked up.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_matches(['[', ']']).parse().ok()
+}
+
+/// The last look: whoever has answered must be one who could be asked. Nothing should ever get here that is not; if it
+/// does, at least nobody reads the answer.
+fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), String> {
+    let Some(peer) = response.remote_addr() else { return Ok(()) };
+    let host = url.host_str().unwrap_or_default();
+    let good = match literal(host) {
+        Some(_) => hosts.literal(peer.ip(), peer.port()),
+        None => hosts.found(host, peer.ip()),
+    };
+    if good { Ok(()) } else { Err("it was answered from an address that is refused".to_owned()) }
 }
 
 /// Whether TLS can be spoken, if the URL wants it.
@@ -326,4 +344,36 @@ async fn read(mut response: Response, url: &Url, most: usize) -> Result<Fetched,
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
     let body = String::from_utf8_lossy(text).into_owned();
     Ok(Fetched { url: url.to_string(), status: response.status().as_u16(), headers, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::is_public;
+    use super::*;
+
+    proptest! {
+        /// Whatever passes is a name, or a public address; and reads the same to whoever parses it next.
+        #[test]
+        fn what_passes_is_a_name_or_public(host in "[0-9a-fx.:\\[\\]%@]{1,20}|[0-9]{1,10}\\.{0,3}|(0x)?[0-9a-f]{1,8}(\\.[0-9x]{1,4}){0,3}\\.{0,3}|\\PC{1,12}") {
+            let all: Hosts = "*".parse().unwrap();
+            if let Ok(mut url) = Url::parse(&format!("http://{host}/")) && check(&all, &mut url).is_ok() {
+                let again = Url::parse(url.as_str()).unwrap();
+                prop_assert_eq!(again.host_str(), url.host_str());
+                let host = url.host_str().unwrap();
+                prop_assert!(literal(host).is_none_or(is_public), "{}", url);
+                prop_assert!(!host.ends_with('.') && !host.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_login_is_taken_out_and_decoded() {
+        let mut url = Url::parse("https://a%20b:c%3Ad@host.example/").unwrap();
+        let login = take_login(&mut url).unwrap();
+        assert_eq!((url.as_str(), login.to_str().unwrap()), ("https://host.example/", "Basic YSBiOmM6ZA=="));
+        assert!(take_login(&mut url).is_none());
+        assert_eq!(decoded("%4%41%zz%"), b"%4A%zz%");
+    }
 }

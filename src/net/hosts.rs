@@ -80,7 +80,10 @@ fn rule(text: &str) -> Result<Rule, String> {
         (Ok(_), true) => return Err(wrong()),
         (Ok(address), false) => whole(address),
         (Err(_), below) => {
-            let host = host.trim_end_matches('.').to_owned();
+            let host = host.strip_suffix('.').unwrap_or(host).to_owned();
+            if host.split('.').any(str::is_empty) || Url::parse(&format!("http://{host}/")).is_err() {
+                return Err(wrong());
+            }
             if below { Host::Below(host) } else { Host::Name(host) }
         }
     };
@@ -176,6 +179,8 @@ impl fmt::Display for Hosts {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn hosts(text: &str) -> Hosts {
@@ -204,6 +209,16 @@ mod tests {
         assert!(list.literal(ip("10.1.255.1"), 1) && !list.literal(ip("10.2.0.1"), 1));
         assert!(list.literal(ip("fd12::1"), 1) && !list.literal(ip("8.8.8.8"), 80));
         assert!(list.found("internal.example", ip("10.1.0.7")) && !list.found("internal.example", ip("127.0.0.1")));
+    }
+
+    proptest! {
+        /// What is accepted means the same when it is written down and read again.
+        #[test]
+        fn a_list_survives_being_written(text in "[a-z0-9.*:/\\[\\],%@xé -]{0,30}|\\PC{0,20}|[0-9a-f:.]{3,20}(/[0-9]{1,3})?(:[0-9]{1,5})?") {
+            if let Ok(list) = text.parse::<Hosts>() {
+                prop_assert_eq!(list.to_string().parse::<Hosts>(), Ok(list));
+            }
+        }
     }
 
     #[test]

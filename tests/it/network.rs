@@ -108,6 +108,8 @@ fn the_functions_give_what_the_contract_says() {
         assert_eq!(next(), json!({"refused": format!("Error: {why}"), "real": true}));
     }
     assert!(web.asked().iter().all(|asked| asked.header("host") == Some(&allow(&web))));
+    // Connections are kept: one for the code, one for the service; what is redirected or cut costs another.
+    assert!(web.connections() <= 4, "{} connections", web.connections());
 }
 
 #[test]
@@ -115,7 +117,10 @@ fn nothing_is_asked_unless_it_is_allowed() {
     let web = Web::start(|_| Reply::json("1"));
     let events = [json!({"url": web.url("/")}), json!({"call": "fetch", "url": web.url("/")})];
     let (out, _) = run(&[], &events);
-    let why = format!("Error: request to {} failed: network access is off", web.url("/"));
+    let why = format!(
+        "Error: request to {} failed: network access is off, --allow-net names the hosts that may be asked",
+        web.url("/")
+    );
     assert_eq!(out, [json!({"refused": why, "real": true}), json!({"answer": "ERROR"})]);
     let (out, _) = run(&["--allow-net", "localhost", "--strict-fetch"], &events);
     let why = format!("{} is not among the hosts that --allow-net allows", web.address);
@@ -455,6 +460,10 @@ const HOSTILE: &[&str] = &[
     "http://0x7f.0x0.0x0.0x1:PORT/",
     "http://127.0.0.1.:PORT/",
     "http://127.0.0.01:PORT/",
+    "http://127.0.0.1..:PORT/",
+    "http://2130706433..:PORT/",
+    "http://0x7f.1...:PORT/",
+    "http://localhost..:PORT/",
     "http://127.2.3.4:PORT/",
     "http://0.0.0.0:PORT/",
     "http://0:PORT/",
@@ -552,6 +561,7 @@ fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to
         for (event, one) in events.iter().zip(&out) {
             let why = one["refused"].as_str().unwrap_or_else(|| panic!("{event}: {one} with {list}"));
             let refused = [
+                "its host is not one",
                 "is not among the hosts",
                 "has a private address",
                 "its scheme is",
