@@ -50,6 +50,7 @@ pub mod engine;
 pub mod net;
 pub mod play;
 pub mod pool;
+mod random;
 pub mod suite;
 pub mod verdict;
 pub mod wire;

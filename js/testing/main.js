@@ -20,7 +20,7 @@
   for (const [name, value] of Object.entries(globals)) {
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
   }
-  const { list, run } = running;
+  const { list, run, functions } = running;
   return {
     addCases: (text) => addCases(JSON.parse(text)),
     list: () => {
@@ -28,6 +28,7 @@
       return JSON.stringify(list());
     },
     run,
+    functions,
     finish: () => JSON.stringify(snapshots.finish()),
     describe: (thrown) => {
       const error = Error.isError(thrown);

@@ -150,7 +150,11 @@
     return JSON.stringify({ error, logs: logging.take() });
   };
 
+  /** The author's functions: what they can reach outlives a test. */
+  const functions = () => [...new Set(tests.flatMap((one) => [one.body, ...chain(one.group).flatMap(
+    (at) => [...at.beforeAll, ...at.beforeEach, ...at.afterEach, ...at.afterAll])]))];
+
   const hooks = {};
   for (const kind of ['beforeEach', 'afterEach', 'beforeAll', 'afterAll']) hooks[kind] = hook(kind);
-  return { api: { test, it: test, describe, ...hooks }, list, run, add };
+  return { api: { test, it: test, describe, ...hooks }, list, run, functions, add };
 })

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use crate::config::Choice;
+use crate::random::Random;
 
 /// What the events are like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct Events {
 impl Events {
     /// Those that belong to `seed`.
     pub fn new(workload: Workload, seed: u64) -> Self {
-        Self { workload, random: Random(seed), number: 0 }
+        Self { workload, random: Random::new(seed), number: 0 }
     }
 
     /// Appends the next event with its line end.
@@ -66,36 +67,6 @@ impl Events {
             Workload::Cjk => cjk(&mut self.random, i, out),
         }
         out.push('\n');
-    }
-}
-
-/// SplitMix64: small, fast, and the same everywhere. Nothing here needs more of chance than variety.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
-    }
-
-    fn pick<'a>(&mut self, list: &[&'a str]) -> &'a str {
-        list[(self.next() % list.len() as u64) as usize]
-    }
-
-    fn uuid(&mut self) -> String {
-        let (a, b) = (self.next(), self.next());
-        let (head, mid, version) = (a >> 32, (a >> 16) & 0xffff, a & 0xfff);
-        format!("{head:08x}-{mid:04x}-4{version:03x}-8{:03x}-{:012x}", (b >> 48) & 0xfff, b & 0xffff_ffff_ffff)
     }
 }
 

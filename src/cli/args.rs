@@ -55,10 +55,11 @@ Examples:
   sluicegate test orders.test.js --filter refund
   sluicegate test -L lib --reporter junit > junit.xml
   sluicegate test --update                         writes snapshots anew
+  sluicegate test --coverage-lcov lcov.info --min-coverage 90%
 
 Exit codes:
   0  every test holds
-  1  a test failed
+  1  a test failed, or fewer lines ran than --min-coverage asks for
   2  no test was found, or a test file could not be loaded, or could not run at all
 ";
 
@@ -314,7 +315,21 @@ pub struct TestArgs {
     /// How results are written to standard output [default: pretty].
     #[arg(long, value_name = "FORM", value_parser = words::<Reporter>())]
     pub reporter: Option<Reporter>,
-    /// The seed of Math.random() in transformations whose test gives none [default: none].
+    /// Count which lines of transformations and libraries run, and show it as a table [default: not counted].
+    #[arg(long)]
+    pub coverage: bool,
+    /// Write the same to FILE in lcov's format, for genhtml and services; implies --coverage [default: not written].
+    #[arg(long, value_name = "FILE")]
+    pub coverage_lcov: Option<PathBuf>,
+    /// Fail if fewer lines than that run, e.g. 90%; implies --coverage [default: any number will do].
+    #[arg(long, value_name = "PERCENT", value_parser = values::percent)]
+    pub min_coverage: Option<f64>,
+    /// Run each test alone and shuffled, too; one whose result differs fails, and names the variable that leaked
+    /// [default: tests are run in order].
+    #[arg(long, conflicts_with = "list")]
+    pub isolation: bool,
+    /// The seed of Math.random() in transformations whose test gives none, and of the order that --isolation shuffles to
+    /// [default: none, and 1].
     #[arg(long, value_name = "N")]
     pub seed: Option<u32>,
     /// What one test may take, of CPU time, its transformation included [default: 5s].
@@ -329,6 +344,8 @@ pub struct TestArgs {
     pub data: DataFlags,
     #[command(flatten)]
     pub limits: LimitFlags,
+    #[command(flatten)]
+    pub sandbox: SandboxFlags,
 }
 
 impl TestArgs {
@@ -338,6 +355,7 @@ impl TestArgs {
             libraries: self.libraries.clone(),
             data: self.data.clone(),
             limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
             global: global.settings.clone(),
             ..Settings::default()
         }

@@ -70,21 +70,13 @@ pub struct BenchFlags {
 
     /// By how much events/s, CPU time and the median time of an event may be worse than the baseline
     /// [default: 5%].
-    #[arg(long, value_name = "N%", value_parser = percent, requires = "baseline")]
+    #[arg(long, value_name = "N%", value_parser = values::percent, requires = "baseline")]
     pub max_regress: Option<f64>,
 
     /// Whether to show progress on standard error [default: auto, on a terminal].
     #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
     pub progress: Option<When>,
 }
-
-fn percent(text: &str) -> Result<f64, String> {
-    text.strip_suffix('%')
-        .and_then(|number| number.trim().parse().ok())
-        .filter(|percent: &f64| percent.is_finite() && *percent >= 0.0)
-        .ok_or_else(|| "expected a percentage such as 5%".to_owned())
-}
-
 /// What `bench` has to say, and the exit code.
 pub struct Outcome {
     /// For standard output.
@@ -189,16 +181,4 @@ fn progress_bar(when: When) -> ProgressBar {
         ProgressStyle::with_template("{elapsed} {bar:30} {pos}/{len} {wide_msg}").expect("the template is fixed");
     bar.set_style(style);
     bar
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentage_has_its_sign() {
-        assert_eq!(percent("5%"), Ok(5.0));
-        assert_eq!(percent("0.5 %"), Ok(0.5));
-        assert!(percent("5").is_err() && percent("-1%").is_err() && percent("NaN%").is_err());
-    }
 }

@@ -267,6 +267,14 @@ pub(super) fn for_transformation(
     Ok((sources(transformation, &settings), options(&settings)))
 }
 
+/// What is asked of the walls around the workers of tests, which are those of many transformations.
+///
+/// # Errors
+/// As for [`run`].
+pub(super) fn for_tests(flags: Settings, global: &Global, around: Surroundings<'_>) -> Result<Sandbox> {
+    Ok(sandbox(&layered(flags, global, Path::new(""), around)?))
+}
+
 fn sources(transformation: &Path, settings: &Settings) -> Sources {
     Sources {
         transformation: transformation.to_owned(),

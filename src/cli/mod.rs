@@ -24,6 +24,7 @@ pub mod report;
 pub mod run;
 pub mod settings;
 pub mod test;
+mod test_coverage;
 mod test_init;
 mod test_report;
 pub mod values;

@@ -7,18 +7,20 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::args::{Global, TestArgs};
-use super::config::for_transformation;
+use super::config::{for_tests, for_transformation};
 use super::diagnostic::Diagnostic;
 use super::layers::Surroundings;
 use super::program::{self, Loaded, Sources as Files, plain};
 use super::report::Voice;
 use super::settings::Settings;
+use super::test_coverage::tell_coverage;
 use super::test_init::init;
 use super::test_report::Pretty;
 use super::watch::Watched;
 use crate::config::Reporter;
 use crate::engine::harness::Module;
 use crate::engine::{LoadError, LoadErrorKind, Options, Program};
+use crate::suite::coverage::Coverage;
 use crate::suite::data::{self, About, Code, DataError, DataUnit};
 use crate::suite::discover::{self, Kind, subject_of};
 use crate::suite::report::{self, Tap};
@@ -63,7 +65,7 @@ fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: b
     let project = Project { flags: args.settings(global), global: global.clone(), roots: roots(&args.paths)? };
     let (units, broken) = project.units(paths)?;
     let mut totals = Totals::default();
-    let mut teller = Teller::new(args, voice, &project);
+    let mut teller = Teller::new(args, voice);
     for file in broken {
         totals.add(&file);
         teller.tell(file)?;
@@ -81,9 +83,14 @@ fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: b
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         },
+        coverage: !args.list && (args.coverage || args.coverage_lcov.is_some() || args.min_coverage.is_some()),
+        isolation: args.isolation,
+        sandbox: for_tests(args.settings(global), global, Surroundings::here())?,
     };
     let mut failed = None;
-    let ran = suite::run(&plan, &project, &mut |file| {
+    let mut covered = Coverage::default();
+    let ran = suite::run(&plan, &project, &mut |mut file| {
+        project.add_coverage(&mut covered, &mut file);
         if let Err(error) = teller.tell(file) {
             failed.get_or_insert(error);
         }
@@ -109,9 +116,11 @@ fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: b
         }
         .into());
     }
+    let enough = !plan.coverage || tell_coverage(args, &covered.files())?;
     Ok(match totals {
         Totals { broken: 1.., .. } => exit::COULD_NOT_RUN,
         Totals { failed: 1.., .. } => exit::EVENTS_FAILED,
+        _ if !enough => exit::EVENTS_FAILED,
         _ => exit::COMPLETE,
     })
 }
@@ -156,6 +165,7 @@ impl Project {
                     Ok(code) => units.push(Unit {
                         name: path.display().to_string(),
                         tests: UnitTests::Code(code),
+                        libraries: self.library_paths(&path),
                         subject: self.named_after(&path),
                     }),
                     Err(error) => break_off(&path, load_error(error)),
@@ -184,7 +194,12 @@ impl Project {
                         .to_owned(),
                 ),
             };
-            units.push(Unit { name: dir.join("*.case.json").display().to_string(), tests: as_cases(&cases), subject });
+            units.push(Unit {
+                name: dir.join("*.case.json").display().to_string(),
+                tests: as_cases(&cases),
+                libraries: about.map(|path| self.library_paths(&path)).unwrap_or_default(),
+                subject,
+            });
         }
         match data::rudder(&yaml) {
             Ok(found) => units.extend(found.into_iter().map(|unit| self.data_unit(unit))),
@@ -194,6 +209,10 @@ impl Project {
     }
 
     fn data_unit(&self, unit: DataUnit) -> Unit {
+        let mut libraries = match &unit.about {
+            About::Code(Code::File(path)) => self.library_paths(path),
+            _ => BTreeMap::new(),
+        };
         let subject = match &unit.about {
             About::Code(Code::File(path)) => self.read(path),
             About::Code(Code::Text(name, code)) => self.with_settings(Path::new(name), Some(code)),
@@ -209,7 +228,12 @@ impl Project {
             }
             Ok(subject)
         });
-        Unit { name: unit.name, tests: as_cases(&unit.cases), subject }
+        for (handle, code) in unit.libraries {
+            if let Code::File(path) = code {
+                libraries.entry(handle).or_insert(path);
+            }
+        }
+        Unit { name: unit.name, tests: as_cases(&unit.cases), subject, libraries }
     }
 
     /// The transformation that a test file is named after.
@@ -246,6 +270,24 @@ impl Project {
         let about = subject_of(test).unwrap_or_else(|| test.to_owned());
         let found = for_transformation(self.flags.clone(), &self.global, &about, Surroundings::here());
         found.ok().and_then(|(files, _): (Files, _)| program::read_libraries(&files).ok()).unwrap_or_default().1
+    }
+}
+
+impl Project {
+    /// Adds what a unit's isolates saw of the author's files: no tests, nothing shipped, nothing without a file.
+    fn add_coverage(&self, coverage: &mut Coverage, file: &mut FileResult) {
+        for script in std::mem::take(&mut file.coverage) {
+            let path = match script.name.strip_prefix("library ") {
+                Some(handle) => file.libraries.get(handle).cloned(),
+                None => Some(PathBuf::from(&script.name)),
+            };
+            let Some(path) = path.map(|path| tidy(&path)).filter(|path| program::module_stem(path).is_some()) else {
+                continue;
+            };
+            if let Ok(code) = program::read_module(&path, "the module") {
+                coverage.add(&path, &code, &script);
+            }
+        }
     }
 }
 
@@ -326,22 +368,21 @@ fn data_error(error: &DataError) -> LoadError {
 }
 
 /// Tells results in the form that was asked for.
-struct Teller<'a> {
+struct Teller {
     reporter: Reporter,
     list: bool,
     pretty: Pretty,
     tap: Tap,
     all: Vec<FileResult>,
-    project: &'a Project,
 }
 
-impl<'a> Teller<'a> {
-    fn new(args: &TestArgs, voice: Voice, project: &'a Project) -> Self {
+impl Teller {
+    fn new(args: &TestArgs, voice: Voice) -> Self {
         let reporter = args.reporter.unwrap_or_default();
         if reporter == Reporter::Tap && !args.list {
             let _ = std::io::stdout().lock().write_all(Tap::HEAD.as_bytes());
         }
-        Self { reporter, list: args.list, pretty: Pretty::new(voice), tap: Tap::default(), all: Vec::new(), project }
+        Self { reporter, list: args.list, pretty: Pretty::new(voice), tap: Tap::default(), all: Vec::new() }
     }
 
     fn tell(&mut self, file: FileResult) -> anyhow::Result<()> {
@@ -351,7 +392,7 @@ impl<'a> Teller<'a> {
                 let error = file.load_error.as_ref().map(|error| format!("{}: {error}\n", file.file));
                 names.chain(error).collect()
             }
-            Reporter::Pretty => self.pretty.file(&file, &|test| self.project.library_paths(test)),
+            Reporter::Pretty => self.pretty.file(&file),
             Reporter::Tap => self.tap.file(&file),
             Reporter::Json | Reporter::Junit => String::new(),
         };

@@ -36,7 +36,7 @@ impl Pretty {
     }
 
     /// One unit.
-    pub(super) fn file(&self, file: &FileResult, libraries: &dyn Fn(&Path) -> BTreeMap<String, PathBuf>) -> String {
+    pub(super) fn file(&self, file: &FileResult) -> String {
         let mut totals = Totals::default();
         totals.add(file);
         if file.tests.is_empty() && file.load_error.is_none() {
@@ -47,14 +47,11 @@ impl Pretty {
         let mut out = format!("{} {} ({}", self.paint(code, sign), visible(&file.file), count(&totals));
         out.push_str(&format!(", {millis:.0} ms)\n"));
         if let Some(error) = &file.load_error {
-            let paths = libraries(Path::new(&file.file));
-            out.push_str(&indent(&Diagnostic::from_load_error(error, &paths).render(self.color)));
+            out.push_str(&indent(&Diagnostic::from_load_error(error, &file.libraries).render(self.color)));
         }
-        let mut paths = None;
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
-            let paths = paths.get_or_insert_with(|| libraries(Path::new(&file.file)));
             out.push('\n');
-            out.push_str(&self.failure(file, test, paths));
+            out.push_str(&self.failure(file, test, &file.libraries));
         }
         out
     }

@@ -133,6 +133,14 @@ pub fn batch_size(text: &str) -> Result<usize, String> {
     count(text, 1, 100_000)
 }
 
+/// A percentage with its sign, `--max-regress` and `--min-coverage`.
+pub fn percent(text: &str) -> Result<f64, String> {
+    text.strip_suffix('%')
+        .and_then(|number| number.trim().parse().ok())
+        .filter(|percent: &f64| percent.is_finite() && *percent >= 0.0)
+        .ok_or_else(|| "expected a percentage such as 5%".to_owned())
+}
+
 /// Any switch.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -270,5 +278,12 @@ mod tests {
         assert_eq!(target("-"), Ok(Target::Stderr));
         assert_eq!(target("./-"), Ok(Target::File("./-".into())));
         assert!(target("").is_err());
+    }
+
+    #[test]
+    fn a_percentage_has_its_sign() {
+        assert_eq!(percent("5%"), Ok(5.0));
+        assert_eq!(percent("0.5 %"), Ok(0.5));
+        assert!(percent("5").is_err() && percent("-1%").is_err() && percent("NaN%").is_err());
     }
 }

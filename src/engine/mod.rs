@@ -28,6 +28,7 @@ mod handover;
 pub mod harness;
 mod heap;
 mod host;
+mod inspect;
 mod lazy;
 mod limits;
 mod modules;
@@ -42,11 +43,13 @@ mod typescript;
 mod watchdog;
 
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 pub use diagnostic::{LoadError, LoadErrorKind};
 pub use fault::frame_position;
 pub use heap::most_memory;
 pub use host::LogLine;
+pub use inspect::{FunctionCoverage, Look, Onlooker, RangeCoverage, ScriptCoverage, Variable, Variables};
 pub use lazy::Laziness;
 pub use limits::Limits;
 pub use network::{Access, MOST_REQUEST, Network, SharedNetwork};
@@ -55,7 +58,7 @@ pub use program::{Program, SHIPPED_LIBRARIES, Scene, handle_of, nearest};
 use realm::Realm;
 use serde::{Deserialize, Serialize};
 pub use sink::Sink;
-pub use typescript::{DECLARATIONS, TypeScriptError, is_typescript, strip as strip_types};
+pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
 pub use watchdog::ticks;
 use watchdog::{Clock, Watch};
 
@@ -142,6 +145,7 @@ pub struct Engine {
     masks: Vec<String>,
     laziness: Laziness,
     network: Option<SharedNetwork>,
+    onlooker: Option<Rc<Onlooker>>,
     /// V8's isolates belong to a thread.
     _not_send: PhantomData<*mut ()>,
 }
@@ -152,9 +156,21 @@ impl Engine {
     /// # Errors
     /// When the program cannot be loaded; the error says what, where, and what to do.
     pub fn new(program: Program, options: Options) -> Result<Self, LoadError> {
+        Self::load(program, options, None)
+    }
+
+    /// The same with somebody who looks on: for tests, whose code may take longer for it.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`].
+    pub fn observed(program: Program, options: Options, onlooker: &Rc<Onlooker>) -> Result<Self, LoadError> {
+        Self::load(program, options, Some(onlooker.clone()))
+    }
+
+    fn load(program: Program, options: Options, onlooker: Option<Rc<Onlooker>>) -> Result<Self, LoadError> {
         initialize(Protection::None);
         let watch = Watch::new(&options.limits);
-        let realm = Realm::new(&program, &options, &watch)?;
+        let realm = Realm::new(&program, &options, &watch, onlooker.as_ref())?;
         // Shorter ones would mask half of every text without being secrets.
         let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
         let masks = secrets.flat_map(|secret| [vec![secret.clone()], network::spellings(secret)].concat()).collect();
@@ -171,6 +187,7 @@ impl Engine {
             masks,
             laziness: Laziness::default(),
             network: None,
+            onlooker,
             _not_send: PhantomData,
         })
     }
@@ -252,7 +269,8 @@ impl Engine {
 
     fn replace(&mut self) -> Result<(), LoadError> {
         self.replaced += 1;
-        self.realm = Some(Realm::new(&self.program, &self.options, &self.watch)?);
+        let onlooker = self.onlooker.as_ref();
+        self.realm = Some(Realm::new(&self.program, &self.options, &self.watch, onlooker)?);
         self.plug_in();
         Ok(())
     }
@@ -290,6 +308,12 @@ impl Engine {
             Some(realm) => realm.enter().isolate.get_heap_statistics().used_heap_size(),
             None => 0,
         }
+    }
+
+    /// What the variables hold that outlive an event: those at the top level of the author's modules, those that their
+    /// functions keep, and those that were put into the global object. Nothing unless an onlooker looks at them.
+    pub fn variables(&mut self) -> Variables {
+        self.realm.as_mut().map(Realm::variables).unwrap_or_default()
     }
 
     /// To be called now and then between events: lets V8 do what it has put off.

@@ -1,56 +1,83 @@
-//! The author's modules: compiled, linked by handle, evaluated.
-//!
-//! Nothing is ever looked up outside the [`Program`]: an import names a library by its handle, or it fails. Libraries
-//! that nobody imports are not compiled.
+//! The author's modules: compiled, linked, evaluated. One mechanism for a transformation with its libraries and for a test
+//! file with what it imports; what an import means is for the caller to say.
 
 use std::collections::HashMap;
 
 use deno_core::v8;
 
 use super::diagnostic::{LoadError, LoadErrorKind};
+use super::fault;
 use super::program::{Program, nearest};
-use crate::verdict::Position;
+use crate::verdict::{FailureKind, Position};
 
-/// The compiled modules, by handle; lives in a slot of the isolate while they are linked.
+/// A module.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Module {
+    /// How stack traces call it; the same module always has the same name.
+    pub name: String,
+    /// Its source.
+    pub code: String,
+}
+
+/// Why an import leads nowhere.
+pub(super) struct NotFound {
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+/// Says which module `importer` means by `specifier`.
+pub(super) type Find<'a> = dyn FnMut(&mut v8::Isolate, &str, &Module) -> Result<Module, NotFound> + 'a;
+
+/// Compiled modules by name, and which name each import means; lives in a slot of the isolate while they are linked.
 #[derive(Default)]
-struct Linked(HashMap<String, v8::Global<v8::Module>>);
+struct Linked {
+    modules: HashMap<String, v8::Global<v8::Module>>,
+    imports: HashMap<(i32, String), String>,
+}
 
-/// How a module is called in stack traces.
+/// A module that is ready to be evaluated, with all that it imports.
+pub(super) struct Ready<'s> {
+    pub(super) module: v8::Local<'s, v8::Module>,
+    /// All of them by name, itself included.
+    pub(super) modules: Vec<(String, v8::Local<'s, v8::Module>)>,
+}
+
+/// How a library is called in stack traces.
 pub(super) fn display_name(handle: &str) -> String {
     format!("library {handle}")
 }
 
-/// Compiles and links the transformation with all that it imports, and says which libraries these are. Nothing is
-/// evaluated yet.
+/// Compiles and links a module with all that it imports. Nothing is evaluated yet.
 pub(super) fn link<'s>(
     scope: &mut v8::PinScope<'s, '_>,
-    program: &Program,
-) -> Result<(v8::Local<'s, v8::Module>, Vec<String>), LoadError> {
+    root: &Module,
+    find: &mut Find<'_>,
+) -> Result<Ready<'s>, LoadError> {
     scope.set_slot(Linked::default());
-    let linked = compile(scope, program, None, &program.code).and_then(|module| {
+    let linked = compile(scope, root, find).and_then(|module| {
         v8::tc_scope!(let scope, scope);
         match module.instantiate_module(scope, resolve) {
             Some(true) => Ok(module),
-            _ => Err(missing_export(scope, program)),
+            _ => Err(from_message(scope, LoadErrorKind::Import)),
         }
     });
     let compiled = scope.remove_slot::<Linked>().unwrap_or_default();
-    let mut libraries: Vec<String> = compiled.0.into_keys().collect();
-    libraries.sort_unstable();
-    linked.map(|module| (module, libraries))
+    let module = linked?;
+    let mut modules: Vec<_> =
+        compiled.modules.iter().map(|(name, module)| (name.clone(), v8::Local::new(scope, module))).collect();
+    modules.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(Ready { module, modules })
 }
 
-/// Compiles one module, the library with this handle or the transformation, and, depth first, those that it imports.
+/// Compiles one module and, depth first, those that it imports.
 fn compile<'s>(
     scope: &mut v8::PinScope<'s, '_>,
-    program: &Program,
-    handle: Option<&str>,
-    code: &str,
+    of: &Module,
+    find: &mut Find<'_>,
 ) -> Result<v8::Local<'s, v8::Module>, LoadError> {
-    let name = &handle.map_or_else(|| program.name.clone(), display_name);
-    let too_large = || LoadError::new(LoadErrorKind::Syntax, format!("{name} is larger than V8 can hold"));
-    let source = v8::String::new(scope, code).ok_or_else(too_large)?;
-    let resource = v8::String::new(scope, name).ok_or_else(too_large)?;
+    let too_large = || LoadError::new(LoadErrorKind::Syntax, format!("{} is larger than V8 can hold", of.name));
+    let source = v8::String::new(scope, &of.code).ok_or_else(too_large)?;
+    let resource = v8::String::new(scope, &of.name).ok_or_else(too_large)?;
     let origin = v8::ScriptOrigin::new(scope, resource.into(), 0, 0, false, 0, None, false, false, true, None);
     let module = {
         v8::tc_scope!(let scope, scope);
@@ -60,29 +87,36 @@ fn compile<'s>(
             None => return Err(from_message(scope, LoadErrorKind::Syntax)),
         }
     };
-    // Before its imports are followed: libraries may import each other in a circle.
-    if let Some(handle) = handle {
-        let global = v8::Global::new(scope, module);
-        if let Some(linked) = scope.get_slot_mut::<Linked>() {
-            linked.0.insert(handle.to_owned(), global);
-        }
+    // Before its imports are followed: modules may import each other in a circle.
+    let global = v8::Global::new(scope, module);
+    if let Some(linked) = scope.get_slot_mut::<Linked>() {
+        linked.modules.insert(of.name.clone(), global);
     }
     let requests = module.get_module_requests();
     for index in 0..requests.length() {
         let request = requests.get(scope, index).expect("an index below the length");
         let request: v8::Local<v8::ModuleRequest> = request.cast();
         let specifier = request.get_specifier().to_rust_string_lossy(scope);
-        let known = scope.get_slot::<Linked>().is_some_and(|linked| linked.0.contains_key(&specifier));
-        if known {
-            continue;
-        }
-        let Some(library) = program.library(&specifier) else {
+        let imported = find(scope, &specifier, of).map_err(|NotFound { message, help }| {
             let at = module.source_offset_to_location(request.get_source_offset());
             let (line, column) = (at.get_line_number() as u32 + 1, at.get_column_number() as u32 + 1);
-            return Err(module_not_found(program, name, code, &specifier, line, column));
-        };
-        let library = library.to_owned();
-        compile(scope, program, Some(&specifier), &library)?;
+            LoadError {
+                // V8's column is that of the whole import; the caret belongs under the name that nobody knows.
+                end_column: column + specifier.encode_utf16().count() as u32 + 2,
+                position: Some(Position { file: of.name.clone(), line, column }),
+                source_line: of.code.lines().nth(line as usize - 1).map(str::to_owned),
+                help,
+                ..LoadError::new(LoadErrorKind::Import, message)
+            }
+        })?;
+        let key = (module.get_identity_hash().get(), specifier);
+        let known = scope.get_slot_mut::<Linked>().is_some_and(|linked| {
+            linked.imports.insert(key, imported.name.clone());
+            linked.modules.contains_key(&imported.name)
+        });
+        if !known {
+            compile(scope, &imported, find)?;
+        }
     }
     Ok(module)
 }
@@ -91,22 +125,72 @@ fn resolve<'s>(
     context: v8::Local<'s, v8::Context>,
     specifier: v8::Local<'s, v8::String>,
     _attributes: v8::Local<'s, v8::FixedArray>,
-    _referrer: v8::Local<'s, v8::Module>,
+    referrer: v8::Local<'s, v8::Module>,
 ) -> Option<v8::Local<'s, v8::Module>> {
     v8::callback_scope!(unsafe scope, context);
-    let specifier = specifier.to_rust_string_lossy(scope);
-    let module = scope.get_slot::<Linked>()?.0.get(&specifier)?.clone();
+    let key = (referrer.get_identity_hash().get(), specifier.to_rust_string_lossy(scope));
+    let linked = scope.get_slot::<Linked>()?;
+    let module = linked.modules.get(linked.imports.get(&key)?)?.clone();
     Some(v8::Local::new(scope, &module))
 }
 
-fn module_not_found(
-    program: &Program,
-    importer: &str,
-    code: &str,
-    specifier: &str,
-    line: u32,
-    column: u32,
-) -> LoadError {
+/// Whose code is evaluated, for the errors that come of it.
+pub(super) struct Author<'a> {
+    /// Whether a file, as stack traces call it, is the author's.
+    pub(super) is_source: &'a dyn Fn(&str) -> bool,
+    /// The line of source at a position.
+    pub(super) line: &'a dyn Fn(&Position) -> Option<String>,
+    /// When an error is thrown here, e.g. `while loading`.
+    pub(super) when: &'a str,
+}
+
+/// Runs the top level of a linked module. `describe` puts what was thrown into words.
+pub(super) fn evaluate<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    module: v8::Local<'s, v8::Module>,
+    describe: v8::Local<'s, v8::Function>,
+    author: &Author<'_>,
+) -> Result<(), LoadError> {
+    v8::tc_scope!(let scope, scope);
+    let promise = module.evaluate(scope).and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok());
+    scope.perform_microtask_checkpoint();
+    let Some(promise) = promise else { return Err(from_message(scope, LoadErrorKind::Threw)) };
+    match promise.state() {
+        v8::PromiseState::Fulfilled => Ok(()),
+        v8::PromiseState::Rejected => {
+            promise.mark_as_handled();
+            let thrown = promise.result(scope);
+            let failure = fault::describe(scope, describe, thrown, FailureKind::Exception, author.is_source);
+            let message = match &failure.name {
+                Some(name) => format!("{name}: {}", failure.message),
+                None => failure.message,
+            };
+            Err(LoadError {
+                end_column: failure.position.as_ref().map_or(0, |at| at.column + 1),
+                source_line: failure.position.as_ref().and_then(author.line),
+                position: failure.position,
+                stack: failure.stack,
+                ..LoadError::new(LoadErrorKind::Threw, format!("{message}, thrown {}", author.when))
+            })
+        }
+        v8::PromiseState::Pending => {
+            let mut error = LoadError::new(LoadErrorKind::TopLevelAwait, "a top-level await can never settle");
+            let stalled = module.get_stalled_top_level_await_message(scope);
+            if let Some((_, message)) = stalled.first() {
+                error.position = position(scope, *message);
+                error.end_column = message.get_end_column() as u32 + 1;
+                error.source_line = message.get_source_line(scope).map(|line| line.to_rust_string_lossy(scope));
+            }
+            Err(error.help("nothing outside the module can settle a promise while it loads; await inside the function"))
+        }
+    }
+}
+
+/// Which library of the program a specifier means. Nothing is ever looked up outside of it.
+pub(super) fn library(program: &Program, specifier: &str) -> Result<Module, NotFound> {
+    if let Some(code) = program.library(specifier) {
+        return Ok(Module { name: display_name(specifier), code: code.to_owned() });
+    }
     let help = match nearest(specifier, program.handles()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if specifier.starts_with('.') || specifier.starts_with('/') => format!(
@@ -119,24 +203,15 @@ fn module_not_found(
             program.handles().join(", ")
         ),
     };
-    let source_line = code.lines().nth(line as usize - 1).unwrap_or_default().to_owned();
-    LoadError {
-        // V8's column is that of the whole import; the caret belongs under the name that nobody knows.
-        end_column: column + specifier.encode_utf16().count() as u32 + 2,
-        position: Some(Position { file: importer.to_owned(), line, column }),
-        source_line: Some(source_line),
-        ..LoadError::new(LoadErrorKind::Import, format!("import from {specifier} failed. Module not found.")).help(help)
-    }
+    Err(NotFound { message: format!("import from {specifier} failed. Module not found."), help: Some(help) })
 }
 
-/// An import of a name that the library does not export.
-fn missing_export(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>,
-    program: &Program,
-) -> LoadError {
-    let error = from_message(scope, LoadErrorKind::Import);
-    let help = format!("known libraries: {}", program.handles().join(", "));
-    if error.position.is_some() { error } else { error.help(help) }
+fn position(scope: &mut v8::PinScope<'_, '_>, message: v8::Local<'_, v8::Message>) -> Option<Position> {
+    message.get_line_number(scope).map(|line| Position {
+        file: message.get_script_resource_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default(),
+        line: line as u32,
+        column: message.get_start_column() as u32 + 1,
+    })
 }
 
 /// What V8 says of the exception that was just caught: its text, its place and the line of source.
@@ -149,11 +224,7 @@ pub(super) fn from_message(
     };
     let text = message.get(scope).to_rust_string_lossy(scope);
     let text = text.strip_prefix("Uncaught ").unwrap_or(&text).to_owned();
-    let position = message.get_line_number(scope).map(|line| Position {
-        file: message.get_script_resource_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default(),
-        line: line as u32,
-        column: message.get_start_column() as u32 + 1,
-    });
     let source_line = message.get_source_line(scope).map(|line| line.to_rust_string_lossy(scope));
+    let position = position(scope, message);
     LoadError { end_column: message.get_end_column() as u32 + 1, position, source_line, ..LoadError::new(kind, text) }
 }

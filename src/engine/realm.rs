@@ -4,19 +4,22 @@
 //! few functions of the contract, evaluate the modules under the time limit, freeze. A realm that hit a limit is thrown
 //! away whole.
 
+use std::rc::Rc;
+
 use deno_core::{serde_v8, v8};
 
 use super::diagnostic::{LoadError, LoadErrorKind};
-use super::fault::{self, OWN_SCRIPT};
+use super::fault::OWN_SCRIPT;
 use super::heap::{HeapGuard, limited_allocator};
+use super::inspect::{Inspector, Onlooker, Variables};
 use super::lazy::{self, Shapes};
 use super::limits::Limits;
-use super::modules;
+use super::modules::{self, Author, Module, Ready};
 use super::network::SharedNetwork;
 use super::program::Program;
 use super::watchdog::{Observer, Watch};
 use super::{Export, Options, host};
-use crate::verdict::{FailureKind, Position};
+use crate::verdict::Position;
 
 /// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
 /// `docs/benchmarks.md`.
@@ -33,6 +36,9 @@ pub(super) struct Realm {
     /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
     pub(super) events: u64,
     shapes: Shapes,
+    /// The author's modules, kept if somebody looks at their variables.
+    modules: Vec<(String, v8::Global<v8::Module>)>,
+    inspector: Option<Inspector>,
     isolate: Option<v8::OwnedIsolate>,
     heap: Box<HeapGuard>,
 }
@@ -59,7 +65,12 @@ struct Installed<'s> {
 
 impl Realm {
     /// Makes an isolate and loads `program` into it.
-    pub(super) fn new(program: &Program, options: &Options, watch: &Watch) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        program: &Program,
+        options: &Options,
+        watch: &Watch,
+        onlooker: Option<&Rc<Onlooker>>,
+    ) -> Result<Self, LoadError> {
         let limits = &options.limits;
         let params = v8::CreateParams::default()
             .heap_limits(0, limits.heap)
@@ -76,17 +87,16 @@ impl Realm {
         let heap = HeapGuard::install(&mut isolate);
         watch.guard(&mut isolate);
 
-        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch);
-        // SAFETY: the isolate was entered when it was made; every later use enters it again (see `Entered`).
-        unsafe { isolate.exit() };
-        // Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
-        if !in_time {
-            discard(isolate);
-            return Err(LoadError::too_slow(&program.name, limits));
-        }
-        match loaded {
+        let mut inspector = None;
+        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, onlooker, &mut inspector);
+        let error = match loaded {
+            _ if !in_time => LoadError::too_slow(&program.name, limits),
+            _ if heap.was_hit() => heap_while_loading(program, limits),
+            Err(error) => error,
             Ok(loaded) => {
-                let realm = Self {
+                // SAFETY: the isolate was entered when it was made; every later use enters it again (see `Entered`).
+                unsafe { isolate.exit() };
+                return Ok(Self {
                     context: loaded.context,
                     transform: loaded.transform,
                     driver: loaded.driver,
@@ -94,20 +104,18 @@ impl Realm {
                     libraries: loaded.libraries,
                     events: 0,
                     shapes: Shapes::default(),
+                    modules: loaded.modules,
+                    inspector,
                     isolate: Some(isolate),
                     heap,
-                };
-                if realm.heap.was_hit() {
-                    return Err(heap_while_loading(program, limits));
-                }
-                Ok(realm)
+                });
             }
-            Err(error) => {
-                let hit = heap.was_hit();
-                discard(isolate);
-                Err(if hit { heap_while_loading(program, limits) } else { error })
-            }
-        }
+        };
+        drop(inspector);
+        // SAFETY: as above. Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
+        unsafe { isolate.exit() };
+        discard(isolate);
+        Err(error)
     }
 
     /// What was loaded, and whether it was in time. The time of our own scripts is not the author's.
@@ -116,16 +124,22 @@ impl Realm {
         program: &Program,
         options: &Options,
         watch: &Watch,
+        onlooker: Option<&Rc<Onlooker>>,
+        inspector: &mut Option<Inspector>,
     ) -> (Result<Loaded, LoadError>, bool) {
         v8::scope!(let scope, isolate);
         let context = v8::Context::new(scope, v8::ContextOptions::default());
         context.set_allow_generation_from_strings(false);
         let scope = &mut v8::ContextScope::new(scope, context);
+        *inspector = Inspector::open(scope, context, onlooker);
         let Some(installed) = install(scope, program, options) else {
             return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);
         };
         watch.begin_loading();
-        let loaded = Self::load_program(scope, context, &installed, program);
+        let mut loaded = Self::load_program(scope, context, &installed, program);
+        if let (Ok(loaded), None) = (&mut loaded, onlooker) {
+            loaded.modules.clear();
+        }
         (loaded, watch.end())
     }
 
@@ -136,8 +150,26 @@ impl Realm {
         installed: &Installed<'s>,
         program: &Program,
     ) -> Result<Loaded, LoadError> {
-        let (module, libraries) = modules::link(scope, program)?;
-        evaluate(scope, module, installed.driver, program)?;
+        let root = Module { name: program.name.clone(), code: program.code.clone() };
+        let linked = modules::link(scope, &root, &mut |_, specifier, _| modules::library(program, specifier));
+        // V8 does not always say where an export is missing.
+        let Ready { module, modules } = linked.map_err(|error| match (error.kind, &error.position) {
+            (LoadErrorKind::Import, None) => error.help(format!("known libraries: {}", program.handles().join(", "))),
+            _ => error,
+        })?;
+        let describe =
+            get(scope, installed.driver, "describe").and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
+        let author = Author {
+            is_source: &|file| is_source(program, file),
+            line: &|at| program.source_line(at),
+            when: "while loading",
+        };
+        modules::evaluate(scope, module, describe.expect("the driver exports this"), &author)?;
+        let libraries = modules
+            .iter()
+            .filter(|(name, _)| *name != root.name)
+            .filter_map(|(name, _)| Some(name.strip_prefix("library ")?.to_owned()))
+            .collect();
         let (export, transform) = exported(scope, module, program)?;
         let undefined = v8::undefined(scope).into();
         installed.freeze.call(scope, undefined, &[]);
@@ -164,6 +196,7 @@ impl Realm {
             driver,
             export,
             libraries,
+            modules: modules.into_iter().map(|(name, module)| (name, v8::Global::new(scope, module))).collect(),
         })
     }
 
@@ -188,6 +221,23 @@ impl Realm {
         self.enter().isolate.get_slot::<host::State>().map_or(0, |state| state.requests.unanswered())
     }
 
+    /// What the variables hold that outlive an event, if the onlooker looks at them.
+    pub(super) fn variables(&mut self) -> Variables {
+        let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
+            return Variables::new();
+        };
+        // SAFETY: exited below; engines are not `Send`, so this is the isolate's thread.
+        unsafe { isolate.enter() };
+        let variables = {
+            v8::scope_with_context!(scope, &mut *isolate, &self.context);
+            let roots = namespaces(scope, &self.modules);
+            inspector.variables(scope, &roots)
+        };
+        // SAFETY: entered above, and the scopes are gone.
+        unsafe { isolate.exit() };
+        variables
+    }
+
     /// Whether the heap limit was hit.
     pub(super) fn heap_was_hit(&self) -> bool {
         self.heap.was_hit()
@@ -200,6 +250,7 @@ struct Loaded {
     driver: Driver,
     export: Export,
     libraries: Vec<String>,
+    modules: Vec<(String, v8::Global<v8::Module>)>,
 }
 
 /// An isolate while it is entered.
@@ -219,9 +270,29 @@ impl Drop for Entered<'_> {
 impl Drop for Realm {
     fn drop(&mut self) {
         if let Some(isolate) = self.isolate.take() {
-            discard(isolate);
+            end(isolate, self.inspector.take());
         }
     }
+}
+
+/// What modules export, by the modules' names.
+pub(super) fn namespaces<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    modules: &[(String, v8::Global<v8::Module>)],
+) -> Vec<(String, v8::Local<'s, v8::Value>)> {
+    modules.iter().map(|(name, module)| (name.clone(), v8::Local::new(scope, module).get_module_namespace())).collect()
+}
+
+/// Drops an isolate, and keeps what its inspector saw.
+pub(super) fn end(mut isolate: v8::OwnedIsolate, inspector: Option<Inspector>) {
+    if let Some(inspector) = inspector {
+        // SAFETY: this is the thread that made it; exited right away.
+        unsafe { isolate.enter() };
+        inspector.close(&mut isolate);
+        // SAFETY: as above.
+        unsafe { isolate.exit() };
+    }
+    discard(isolate);
 }
 
 /// An isolate is dropped while it is the entered one, whatever other isolates the thread has.
@@ -292,70 +363,6 @@ fn get<'s>(
 ) -> Option<v8::Local<'s, v8::Value>> {
     let key = v8::String::new(scope, name)?;
     object.get(scope, key.into())
-}
-
-fn evaluate<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    module: v8::Local<'s, v8::Module>,
-    driver: v8::Local<'s, v8::Object>,
-    program: &Program,
-) -> Result<(), LoadError> {
-    v8::tc_scope!(let scope, scope);
-    let promise = module.evaluate(scope).and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok());
-    scope.perform_microtask_checkpoint();
-    let Some(promise) = promise else {
-        return Err(modules::from_message(scope, LoadErrorKind::Threw));
-    };
-    match promise.state() {
-        v8::PromiseState::Fulfilled => Ok(()),
-        v8::PromiseState::Rejected => {
-            promise.mark_as_handled();
-            let thrown = promise.result(scope);
-            Err(threw(scope, driver, thrown, program))
-        }
-        v8::PromiseState::Pending => {
-            let mut error = LoadError::new(LoadErrorKind::TopLevelAwait, "a top-level await can never settle");
-            let stalled = module.get_stalled_top_level_await_message(scope);
-            if let Some((_, message)) = stalled.first() {
-                error.position = message.get_line_number(scope).map(|line| Position {
-                    file: message
-                        .get_script_resource_name(scope)
-                        .map(|name| name.to_rust_string_lossy(scope))
-                        .unwrap_or_default(),
-                    line: line as u32,
-                    column: message.get_start_column() as u32 + 1,
-                });
-                error.end_column = message.get_end_column() as u32 + 1;
-                error.source_line = message.get_source_line(scope).map(|line| line.to_rust_string_lossy(scope));
-            }
-            Err(error.help("nothing outside the module can settle a promise while it loads; await inside the function"))
-        }
-    }
-}
-
-/// Code of the author's threw while it was loaded.
-fn threw<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    driver: v8::Local<'s, v8::Object>,
-    thrown: v8::Local<'s, v8::Value>,
-    program: &Program,
-) -> LoadError {
-    let describe = get(scope, driver, "describe").and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
-    let describe = describe.expect("the driver exports this");
-    let is_source = |file: &str| is_source(program, file);
-    let failure = fault::describe(scope, describe, thrown, FailureKind::Exception, &is_source);
-    let message = match &failure.name {
-        Some(name) => format!("{name}: {}", failure.message),
-        None => failure.message,
-    };
-    let source_line = failure.position.as_ref().and_then(|at| program.source_line(at));
-    LoadError {
-        end_column: failure.position.as_ref().map_or(0, |at| at.column + 1),
-        position: failure.position,
-        source_line,
-        stack: failure.stack,
-        ..LoadError::new(LoadErrorKind::Threw, format!("{message}, thrown while loading"))
-    }
 }
 
 /// Whether `file` is how a stack trace calls one of the author's modules. The shipped libraries are not the author's: an

@@ -13,9 +13,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use swc_common::comments::SingleThreadedComments;
 use swc_common::errors::{DiagnosticBuilder, Emitter, HANDLER, Handler};
 use swc_common::sync::Lrc;
-use swc_common::{BytePos, GLOBALS, Globals, SourceMap};
+use swc_common::{BytePos, FileName, GLOBALS, Globals, SourceMap};
+use swc_ecma_parser::{EsSyntax, Syntax, parse_file_as_module};
 use swc_ts_fast_strip::{Mode, Options, TsError, operate};
 
 /// The declarations of what an author can call, as `sluicegate types` writes them.
@@ -49,6 +51,23 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     let stripped =
         GLOBALS.set(&Globals::new(), || HANDLER.set(&handler, || operate(&map, &handler, source.to_owned(), options)));
     stripped.map(|output| output.code).map_err(|error| found.error(error, source.len()))
+}
+
+/// The bytes of JavaScript that are comments, in order. Source that does not parse has none.
+pub fn comments(code: &str) -> Vec<Range<usize>> {
+    let map: Lrc<SourceMap> = Lrc::default();
+    let file = map.new_source_file(Lrc::new(FileName::Anon), code.to_owned());
+    let comments = SingleThreadedComments::default();
+    let _ =
+        parse_file_as_module(&file, Syntax::Es(EsSyntax::default()), Default::default(), Some(&comments), &mut vec![]);
+    let (leading, trailing) = comments.take_all();
+    let leading = std::mem::take(&mut *leading.borrow_mut());
+    let trailing = std::mem::take(&mut *trailing.borrow_mut());
+    let offset = |at: BytePos| (at.0 as usize).saturating_sub(file.start_pos.0 as usize).min(code.len());
+    let all = leading.into_values().chain(trailing.into_values()).flatten();
+    let mut ranges: Vec<_> = all.map(|comment| offset(comment.span.lo)..offset(comment.span.hi)).collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges
 }
 
 /// What is wrong, and which bytes of the source it is about.

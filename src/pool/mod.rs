@@ -21,7 +21,7 @@ mod process;
 mod supervisor;
 mod trial;
 mod units;
-mod wall;
+pub(crate) mod wall;
 mod worker;
 
 use std::time::Duration;
@@ -106,7 +106,8 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
-    fn judge(&self, walls: &Walls) -> Result<(), RunError> {
+    /// Whether these walls will do.
+    pub(crate) fn judge(&self, walls: &Walls) -> Result<(), RunError> {
         match walls.lacking() {
             Some(lacking) if self.require => Err(RunError::Sandbox(lacking)),
             Some(lacking) => {

@@ -31,6 +31,9 @@ use serde::{Deserialize, Serialize};
 
 use super::process::fd;
 
+/// The one descriptor that is left: a socket to the supervisor.
+pub(crate) const SOCKET: i32 = fd::SOCKET;
+
 /// One of the walls around a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wall {
@@ -65,7 +68,7 @@ impl Walls {
 }
 
 /// What is built before V8 is set up and a second thread exists.
-pub(super) fn first() -> Walls {
+pub(crate) fn first() -> Walls {
     let mut walls = Walls::default();
     walls.note(
         "parent's death",
@@ -112,7 +115,7 @@ fn landlock() -> Result<RestrictionStatus, RulesetError> {
 }
 
 /// What is built when no thread will be started any more. `memory` is the most that this process may use, in bytes.
-pub(super) fn last(walls: &mut Walls, memory: usize, jitless: bool) {
+pub(crate) fn last(walls: &mut Walls, memory: usize, jitless: bool) {
     walls.note("descriptors", "one socket is open, to the supervisor", close_all());
     walls.note("resource limits", "memory, size of files, no more descriptors, no core file", limit(memory));
     let what = if jitless {

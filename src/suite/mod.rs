@@ -8,11 +8,14 @@
 //!
 //! - [`discover`]: which files of a project are tests, and of what.
 //! - [`data`]: cases that are data: `*.case.json`, RudderStack's YAML and its action's `meta.json`.
+//! - [`coverage`]: which of the author's lines ran. `isolation`: which tests depend on each other, and through what.
 //! - [`run()`]: the supervisor's side; `worker`: the other; `protocol`: what they say to each other, a JSON text per line.
 //! - [`report`]: results for machines: JSON, JUnit, TAP. For people, see `cli`.
 
+pub mod coverage;
 pub mod data;
 pub mod discover;
+mod isolation;
 mod protocol;
 pub mod report;
 pub mod run;

@@ -1,12 +1,12 @@
-//! What a supervisor and a worker of the tests say to each other: one JSON text per line, on the worker's standard
-//! streams.
+//! What a supervisor and a worker of the tests say to each other: one JSON text per line, on the worker's one socket.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::harness::Module;
-use crate::engine::{LoadError, LogLine, Options, Program};
+use crate::engine::{LoadError, LogLine, Look, Options, Program, ScriptCoverage, Variable};
+use crate::pool::Walls;
 
 /// A transformation under test, as `run` would have it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,9 +32,14 @@ pub(super) struct Job {
     /// For `host` in `js/testing`.
     pub(super) host: String,
     pub(super) time: Duration,
-    pub(super) heap: usize,
-    /// The first test to run; those before it have been.
+    /// The tests to run, by their place in the file, in this order; all of them if none are named.
+    pub(super) order: Option<Vec<usize>>,
+    /// How many of them have been run.
     pub(super) from: usize,
+    /// Whether each test gets fresh isolates.
+    pub(super) alone: bool,
+    /// What is looked at while they run.
+    pub(super) look: Look,
     pub(super) list_only: bool,
     /// The seed for transformations that get none from their test.
     pub(super) seed: Option<u32>,
@@ -42,19 +47,43 @@ pub(super) struct Job {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum ToWorker {
+    /// Before anything else.
+    Setup(Setup),
     Job(Box<Job>),
     Module(Result<Module, String>),
     Subject(Result<Box<Subject>, String>),
 }
 
+/// What a worker must know before it builds its walls.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// The heaps that it may have at a time, in bytes.
+    pub(super) heap: usize,
+    /// Whether V8 makes no machine code.
+    pub(super) jitless: bool,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum FromWorker {
-    NeedModule { specifier: String, importer: String },
-    NeedSubject { path: String },
+    /// Once, when they stand.
+    Walls(Walls),
+    NeedModule {
+        specifier: String,
+        importer: String,
+    },
+    NeedSubject {
+        path: String,
+    },
     LoadFailed(LoadError),
     Listed(Vec<Listed>),
     Started(usize),
-    Ended { index: usize, millis: f64, result: Ended },
+    Ended {
+        index: usize,
+        millis: f64,
+        result: Ended,
+        changes: Vec<Change>,
+    },
+    Coverage(Vec<ScriptCoverage>),
     Finished(Finished),
 }
 
@@ -65,6 +94,14 @@ pub(super) struct Listed {
     pub(super) skipped: bool,
     pub(super) filtered: bool,
     pub(super) stack: Option<String>,
+}
+
+/// A variable that holds something else after a test than before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Change {
+    pub(super) variable: Variable,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 /// How one test ended.

@@ -5,18 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use command_fds::{CommandFdExt, FdMapping};
 use serde_json::json;
 
-use super::protocol::{Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
+use super::protocol::{Change, Ended, Finished, FromWorker, Job, Listed, Setup, Subject, TestError, Tests, ToWorker};
 use super::snapshots;
 use crate::engine::harness::{Module, TESTING_SCRIPT};
-use crate::engine::{LoadError, LogLine, frame_position};
+use crate::engine::{Limits, LoadError, LogLine, Look, ScriptCoverage, frame_position};
+use crate::pool::{Sandbox, wall};
 use crate::verdict::Position;
 
 /// A test file, or the cases of a folder.
@@ -28,6 +31,8 @@ pub struct Unit {
     pub tests: UnitTests,
     /// The transformation that it is about, or why there is none.
     pub subject: Result<Subject, String>,
+    /// The files of the transformation's libraries, by handle.
+    pub libraries: BTreeMap<String, PathBuf>,
 }
 
 /// The tests of a unit.
@@ -60,6 +65,12 @@ pub struct Plan {
     pub time: Duration,
     /// How many worker processes.
     pub workers: usize,
+    /// Whether it is counted how often the code runs.
+    pub coverage: bool,
+    /// Whether each test is run alone and in another order too, see [`super::isolation`].
+    pub isolation: bool,
+    /// What is asked of the walls around the workers.
+    pub sandbox: Sandbox,
 }
 
 /// Where a test's imports and other transformations come from. Called from several threads.
@@ -117,6 +128,10 @@ pub struct FileResult {
     pub filtered: usize,
     /// Snapshots that were written.
     pub written: usize,
+    /// How often the code ran, in each isolate, if that was asked for.
+    pub coverage: Vec<ScriptCoverage>,
+    /// The files of the transformation's libraries, by handle.
+    pub libraries: BTreeMap<String, PathBuf>,
 }
 
 /// Results added up.
@@ -198,37 +213,49 @@ pub fn run(plan: &Plan, sources: &dyn Sources, done: &mut dyn FnMut(FileResult))
     })
 }
 
-struct Worker {
+/// A worker process.
+pub(super) struct Worker {
     child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    socket: BufReader<UnixStream>,
 }
 
 impl Worker {
-    fn start() -> std::io::Result<Self> {
-        let mut child = Command::new("/proc/self/exe")
+    fn start(plan: &Plan) -> std::io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new("/proc/self/exe");
+        command
             .arg("suite-worker")
             .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()?;
-        let stdin = child.stdin.take().expect("piped");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        Ok(Self { child, stdin, stdout })
+            .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: wall::SOCKET }])
+            .map_err(std::io::Error::other)?;
+        let child = command.spawn()?;
+        // Holds the other end of the socket: a worker that dies must be noticed.
+        drop(command);
+        let mut worker = Self { child, socket: BufReader::new(ours) };
+        let heaps = plan.units.iter().filter_map(|unit| Some(unit.subject.as_ref().ok()?.options.limits.heap));
+        let largest = heaps.chain([Limits::default().heap]).max().unwrap_or_default();
+        let heap = super::worker::HEAP + super::worker::MOST_ENGINES * largest;
+        worker.send(&ToWorker::Setup(Setup { heap, jitless: plan.sandbox.jitless }))?;
+        match worker.read() {
+            Some(FromWorker::Walls(walls)) => plan.sandbox.judge(&walls).map_err(std::io::Error::other)?,
+            _ => return Err(std::io::Error::other("a worker process could not be started")),
+        }
+        Ok(worker)
     }
 
     fn send(&mut self, message: &ToWorker) -> std::io::Result<()> {
         let mut text = serde_json::to_vec(message)?;
         text.push(b'\n');
-        self.stdin.write_all(&text)?;
-        self.stdin.flush()
+        self.socket.get_ref().write_all(&text)
     }
 
     /// The next message; `None` when the worker is gone.
     fn read(&mut self) -> Option<FromWorker> {
         let mut line = String::new();
-        self.stdout.read_line(&mut line).ok()?;
+        self.socket.read_line(&mut line).ok()?;
         serde_json::from_str(&line).ok()
     }
 }
@@ -240,6 +267,41 @@ impl Drop for Worker {
     }
 }
 
+/// How a unit is run once more, see [`super::isolation`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pass {
+    /// Which tests, in which order.
+    pub(super) order: Option<Vec<usize>>,
+    /// Whether each gets fresh isolates.
+    pub(super) alone: bool,
+}
+
+/// One pass of a unit: what became of it, and what each of its tests changed, by the test's place in the file.
+#[derive(Debug, Default)]
+pub(super) struct Ran {
+    pub(super) result: FileResult,
+    /// Which of the results belongs to which of the listed tests.
+    pub(super) places: BTreeMap<usize, usize>,
+    pub(super) changes: BTreeMap<usize, Vec<Change>>,
+    finished: Finished,
+}
+
+impl Ran {
+    /// What became of the test at this place in the file.
+    pub(super) fn test(&self, index: usize) -> Option<&TestResult> {
+        self.result.tests.get(*self.places.get(&index)?)
+    }
+}
+
+/// What a unit is run with.
+pub(super) struct Runner<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) unit: &'a Unit,
+    pub(super) sources: &'a dyn Sources,
+    pub(super) worker: &'a mut Option<Worker>,
+    stop: &'a AtomicBool,
+}
+
 fn run_unit(
     plan: &Plan,
     unit: &Unit,
@@ -247,117 +309,148 @@ fn run_unit(
     worker: &mut Option<Worker>,
     stop: &AtomicBool,
 ) -> std::io::Result<FileResult> {
-    let path = Path::new(&unit.name);
-    let snapshot_path = snapshots::path(path);
-    let known = match &unit.tests {
-        UnitTests::Code(_) => std::fs::read_to_string(&snapshot_path).ok(),
-        UnitTests::Cases(_) => None,
-    };
-    let host = json!({ "filter": plan.filter, "snapshots": known, "update": plan.update, "ci": plan.ci });
-    let mut job = Job {
-        tests: match &unit.tests {
-            UnitTests::Code(code) => Tests::Module(Module { name: unit.name.clone(), code: code.clone() }),
-            UnitTests::Cases(text) => Tests::Cases(text.clone()),
-        },
-        subject: unit.subject.clone(),
-        // A key that is null would be a value; one that is absent is none.
-        host: without_nulls(host),
-        time: plan.time,
-        heap: 256 << 20,
-        from: 0,
-        list_only: plan.list_only,
-        seed: plan.seed,
-    };
-    let mut result = FileResult { file: unit.name.clone(), ..FileResult::default() };
-    // Which of the results belongs to which of the listed tests.
-    let mut places: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut running: Option<usize> = None;
-    loop {
-        let one = match worker {
-            Some(one) => one,
-            None => worker.insert(Worker::start()?),
+    let mut runner = Runner { plan, unit, sources, worker, stop };
+    let mut ran = runner.pass(&Pass::default())?;
+    ran.result.written = snapshots::write(&ran.finished, &snapshots::path(Path::new(&unit.name)), &unit.name)?;
+    if plan.isolation && !plan.list_only && ran.result.load_error.is_none() {
+        super::isolation::compare(&mut runner, &mut ran)?;
+    }
+    Ok(ran.result)
+}
+
+impl Runner<'_> {
+    fn job(&self, pass: &Pass) -> Job {
+        let Self { plan, unit, .. } = self;
+        let known = match &unit.tests {
+            UnitTests::Code(_) => std::fs::read_to_string(snapshots::path(Path::new(&unit.name))).ok(),
+            UnitTests::Cases(_) => None,
         };
-        // If it is dead, that shows where it is read from.
-        let _ = one.send(&ToWorker::Job(Box::new(job.clone())));
-        loop {
-            match one.read() {
-                Some(FromWorker::NeedModule { specifier, importer }) => {
-                    let _ = one.send(&ToWorker::Module(sources.module(&specifier, Path::new(&importer))));
-                }
-                Some(FromWorker::NeedSubject { path: other }) => {
-                    let _ = one.send(&ToWorker::Subject(sources.subject(&other, path).map(Box::new)));
-                }
-                Some(FromWorker::LoadFailed(error)) => {
-                    result.load_error = Some(error);
-                    return Ok(result);
-                }
-                Some(FromWorker::Listed(listed)) => {
-                    if !places.is_empty() || result.filtered > 0 {
-                        continue;
-                    }
-                    for (index, test) in listed.into_iter().enumerate() {
-                        if test.filtered {
-                            result.filtered += 1;
-                            continue;
-                        }
-                        places.insert(index, result.tests.len());
-                        result.tests.push(TestResult {
-                            name: test.name,
-                            status: Status::Skipped,
-                            error: None,
-                            position: test.stack.as_deref().and_then(first_place),
-                            logs: Vec::new(),
-                            millis: 0.0,
-                        });
-                    }
-                }
-                Some(FromWorker::Started(index)) => running = Some(index),
-                Some(FromWorker::Ended { index, millis, result: ended }) => {
-                    running = None;
-                    record(&mut result, places[&index], millis, ended);
-                    if plan.fail_fast && result.tests.iter().any(|test| test.status == Status::Failed) {
-                        stop.store(true, Ordering::Relaxed);
-                        *worker = None;
-                        return Ok(result);
-                    }
-                }
-                Some(FromWorker::Finished(finished)) => {
-                    result.written = snapshots::write(&finished, &snapshot_path, &unit.name)?;
-                    return Ok(result);
-                }
-                None => break,
-            }
+        let host = json!({ "filter": plan.filter, "snapshots": known, "update": plan.update, "ci": plan.ci });
+        Job {
+            tests: match &unit.tests {
+                UnitTests::Code(code) => Tests::Module(Module { name: unit.name.clone(), code: code.clone() }),
+                UnitTests::Cases(text) => Tests::Cases(text.clone()),
+            },
+            subject: unit.subject.clone(),
+            // A key that is null would be a value; one that is absent is none.
+            host: without_nulls(host),
+            time: plan.time,
+            order: pass.order.clone(),
+            from: 0,
+            alone: pass.alone,
+            look: Look { coverage: plan.coverage && !pass.alone && pass.order.is_none(), variables: plan.isolation },
+            list_only: plan.list_only,
+            seed: plan.seed,
         }
-        *worker = None;
-        let Some(index) = running.take() else {
-            let message = "the worker process died while it loaded the tests".to_owned();
-            result.load_error = Some(LoadError {
-                kind: crate::engine::LoadErrorKind::Limit,
-                message,
-                position: None,
-                end_column: 0,
-                source_line: None,
-                stack: None,
-                help: None,
-            });
-            return Ok(result);
+    }
+
+    /// Runs the unit's tests; a worker that dies is replaced, and costs one test.
+    pub(super) fn pass(&mut self, pass: &Pass) -> std::io::Result<Ran> {
+        let mut job = self.job(pass);
+        let path = Path::new(&self.unit.name);
+        let result = FileResult {
+            file: self.unit.name.clone(),
+            libraries: self.unit.libraries.clone(),
+            ..FileResult::default()
         };
-        let message = "the test could not be stopped, or killed its worker process".to_owned();
-        let ended = Ended { error: Some(TestError { message, ..TestError::default() }), logs: Vec::new() };
-        record(&mut result, places[&index], 0.0, ended);
-        job.from = index + 1;
+        let mut ran = Ran { result, ..Ran::default() };
+        let mut running: Option<usize> = None;
+        loop {
+            let one = match self.worker {
+                Some(one) => one,
+                None => self.worker.insert(Worker::start(self.plan)?),
+            };
+            // If it is dead, that shows where it is read from.
+            let _ = one.send(&ToWorker::Job(Box::new(job.clone())));
+            while let Some(message) = one.read() {
+                match message {
+                    FromWorker::Walls(_) => {}
+                    FromWorker::NeedModule { specifier, importer } => {
+                        let _ = one.send(&ToWorker::Module(self.sources.module(&specifier, Path::new(&importer))));
+                    }
+                    FromWorker::NeedSubject { path: other } => {
+                        let _ = one.send(&ToWorker::Subject(self.sources.subject(&other, path).map(Box::new)));
+                    }
+                    FromWorker::LoadFailed(error) => {
+                        ran.result.load_error = Some(error);
+                        return Ok(ran);
+                    }
+                    FromWorker::Listed(listed) => ran.list(listed),
+                    FromWorker::Started(index) => {
+                        job.from += 1;
+                        running = Some(index);
+                    }
+                    FromWorker::Ended { index, millis, result: ended, changes } => {
+                        running = None;
+                        ran.record(index, millis, ended);
+                        ran.changes.insert(index, changes);
+                        if self.plan.fail_fast && ran.result.tests.iter().any(|test| test.status == Status::Failed) {
+                            self.stop.store(true, Ordering::Relaxed);
+                            *self.worker = None;
+                            return Ok(ran);
+                        }
+                    }
+                    FromWorker::Coverage(scripts) => ran.result.coverage.extend(scripts),
+                    FromWorker::Finished(finished) => {
+                        ran.finished = finished;
+                        return Ok(ran);
+                    }
+                }
+            }
+            *self.worker = None;
+            let Some(index) = running.take() else {
+                let message = "the worker process died while it loaded the tests".to_owned();
+                ran.result.load_error = Some(LoadError {
+                    kind: crate::engine::LoadErrorKind::Limit,
+                    message,
+                    position: None,
+                    end_column: 0,
+                    source_line: None,
+                    stack: None,
+                    help: None,
+                });
+                return Ok(ran);
+            };
+            let message = "the test could not be stopped, or killed its worker process".to_owned();
+            let ended = Ended { error: Some(TestError { message, ..TestError::default() }), logs: Vec::new() };
+            ran.record(index, 0.0, ended);
+        }
     }
 }
 
-fn record(result: &mut FileResult, place: usize, millis: f64, ended: Ended) {
-    let test = &mut result.tests[place];
-    test.status = if ended.error.is_some() { Status::Failed } else { Status::Passed };
-    test.millis = millis;
-    if let Some(at) = ended.error.as_ref().and_then(|error| error.stack.as_deref()).and_then(first_place) {
-        test.position = Some(at);
+impl Ran {
+    /// Takes note of the tests that there are.
+    fn list(&mut self, listed: Vec<Listed>) {
+        if !self.places.is_empty() || self.result.filtered > 0 {
+            return;
+        }
+        for (index, test) in listed.into_iter().enumerate() {
+            if test.filtered {
+                self.result.filtered += 1;
+                continue;
+            }
+            self.places.insert(index, self.result.tests.len());
+            self.result.tests.push(TestResult {
+                name: test.name,
+                status: Status::Skipped,
+                error: None,
+                position: test.stack.as_deref().and_then(first_place),
+                logs: Vec::new(),
+                millis: 0.0,
+            });
+        }
     }
-    test.error = ended.error;
-    test.logs = ended.logs;
+
+    fn record(&mut self, index: usize, millis: f64, ended: Ended) {
+        let Some(test) = self.places.get(&index).and_then(|place| self.result.tests.get_mut(*place)) else { return };
+        test.status = if ended.error.is_some() { Status::Failed } else { Status::Passed };
+        test.millis = millis;
+        if let Some(at) = ended.error.as_ref().and_then(|error| error.stack.as_deref()).and_then(first_place) {
+            test.position = Some(at);
+        }
+        test.error = ended.error;
+        test.logs = ended.logs;
+    }
 }
 
 fn without_nulls(mut value: serde_json::Value) -> String {

@@ -2,8 +2,10 @@
 //! test whenever one of them asks.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, BufRead, Write};
+use std::os::fd::FromRawFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -11,26 +13,41 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::protocol::{Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
+use super::protocol::{Change, Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
 use crate::engine::harness::{Answers, Harness, HarnessOptions, Module, Stopped, Tests as Loaded, World};
-use crate::engine::{self, Engine, Event, Network, Scene};
-use crate::pool::answer;
+use crate::engine::{self, Engine, Event, Network, Onlooker, Scene, Variable, Variables};
+use crate::pool::{answer, wall};
 
 /// Engines that are kept for the next event of the same unit.
-const MOST_ENGINES: usize = 8;
+pub(super) const MOST_ENGINES: usize = 8;
+
+/// The heap of a test file's own isolate, in bytes.
+pub(super) const HEAP: usize = 256 << 20;
 
 /// The worker's whole life. Returns its exit code.
 pub fn main() -> u8 {
-    engine::initialize(engine::Protection::Keys);
-    // A supervisor that is killed takes its workers with it.
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    let pipe = Pipe;
-    while let Some(ToWorker::Job(job)) = pipe.read() {
-        if run(*job, pipe).is_err() {
-            return 2;
-        }
+    match serve() {
+        Ok(()) => 0,
+        Err(_) => 2,
     }
-    0
+}
+
+/// Builds the walls that a worker of `run` has, then runs one unit after the other.
+fn serve() -> io::Result<()> {
+    let mut walls = wall::first();
+    // SAFETY: the supervisor starts workers with exactly this descriptor open; nothing else in this process knows it.
+    let socket = unsafe { UnixStream::from_raw_fd(wall::SOCKET) };
+    let pipe = Pipe(Rc::new(RefCell::new(io::BufReader::new(socket))));
+    let Some(ToWorker::Setup(setup)) = pipe.read() else { return Ok(()) };
+    engine::initialize_with(engine::Protection::Keys, setup.jitless);
+    // Starts the watchdog, if it is not there yet.
+    engine::ticks();
+    wall::last(&mut walls, engine::most_memory(setup.heap), setup.jitless);
+    pipe.write(&FromWorker::Walls(walls))?;
+    while let Some(ToWorker::Job(job)) = pipe.read() {
+        run(*job, &pipe)?;
+    }
+    Ok(())
 }
 
 /// Whether a transformation runs on behalf of the test.
@@ -43,34 +60,34 @@ fn end() {
     unsafe { libc::_exit(3) }
 }
 
-/// The standard streams.
-#[derive(Clone, Copy)]
-struct Pipe;
+/// The socket to the supervisor.
+#[derive(Clone)]
+struct Pipe(Rc<RefCell<io::BufReader<UnixStream>>>);
 
 impl Pipe {
-    fn read(self) -> Option<ToWorker> {
+    fn read(&self) -> Option<ToWorker> {
         let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).ok()?;
+        self.0.borrow_mut().read_line(&mut line).ok()?;
         serde_json::from_str(&line).ok()
     }
 
-    fn write(self, message: &FromWorker) -> io::Result<()> {
+    fn write(&self, message: &FromWorker) -> io::Result<()> {
         let mut text = serde_json::to_vec(message)?;
         text.push(b'\n');
-        let mut out = io::stdout().lock();
-        out.write_all(&text)?;
-        out.flush()
+        self.0.borrow().get_ref().write_all(&text)
     }
 }
 
-fn run(job: Job, pipe: Pipe) -> io::Result<()> {
-    let options = HarnessOptions { time: job.time, heap: job.heap, host: job.host.clone() };
+fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
+    let options = HarnessOptions { time: job.time, heap: HEAP, host: job.host.clone() };
+    let onlooker = Onlooker::new(job.look);
     let engines = Rc::new(RefCell::new(Engines {
         subject: job.subject,
         seed: job.seed,
         others: BTreeMap::new(),
         made: Vec::new(),
-        pipe,
+        onlooker: onlooker.clone(),
+        pipe: pipe.clone(),
         recorded: Rc::default(),
     }));
     let load = || {
@@ -78,7 +95,7 @@ fn run(job: Job, pipe: Pipe) -> io::Result<()> {
             Tests::Module(module) => Loaded::Module(module),
             Tests::Cases(text) => Loaded::Cases(text),
         };
-        let harness = Harness::load(&tests, &options, Box::new(Outside(engines.clone())))?;
+        let harness = Harness::load(&tests, &options, &onlooker, Box::new(Outside(engines.clone())))?;
         harness.on_stuck(|| {
             // A test that waits for its transformation is not stuck: that has limits of its own.
             if !INSIDE.load(Ordering::SeqCst) {
@@ -97,10 +114,21 @@ fn run(job: Job, pipe: Pipe) -> io::Result<()> {
     if job.list_only {
         return pipe.write(&FromWorker::Finished(super::protocol::Finished::default()));
     }
-    for (index, test) in listed.iter().enumerate().skip(job.from) {
-        if test.skipped || test.filtered {
-            continue;
+    let mut held = harness.variables();
+    let order = job.order.unwrap_or_else(|| (0..listed.len()).collect());
+    let is_run = |index: &usize| listed.get(*index).is_some_and(|test| !test.skipped && !test.filtered);
+    let mut used = false;
+    for index in order.into_iter().filter(is_run).skip(job.from) {
+        if job.alone && used {
+            engines.borrow_mut().made.clear();
+            drop(harness);
+            harness = match load() {
+                Ok(harness) => harness,
+                Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+            };
+            harness.list();
         }
+        used = true;
         pipe.write(&FromWorker::Started(index))?;
         let started = Instant::now();
         let ran = harness.run(index);
@@ -112,18 +140,42 @@ fn run(job: Job, pipe: Pipe) -> io::Result<()> {
             }),
             Err(stopped) => Ended { error: Some(stopped_error(*stopped, &options)), logs: Vec::new() },
         };
-        pipe.write(&FromWorker::Ended { index, millis, result })?;
-        if matches!(ran, Err(Stopped::Time | Stopped::Heap)) {
+        let over = matches!(ran, Err(Stopped::Time | Stopped::Heap));
+        let mut changes = engines.borrow_mut().changes();
+        if !over {
+            changes.extend(take_changes(&mut held, harness.variables()));
+        }
+        pipe.write(&FromWorker::Ended { index, millis, result, changes })?;
+        if over {
             drop(harness);
             harness = match load() {
                 Ok(harness) => harness,
                 Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
             };
             harness.list();
+            held = harness.variables();
         }
     }
     let finished = harness.finish().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    if job.look.coverage {
+        // What isolates have seen is known when they are gone.
+        drop(harness);
+        engines.borrow_mut().made.clear();
+        pipe.write(&FromWorker::Coverage(onlooker.take_coverage()))?;
+    }
     pipe.write(&FromWorker::Finished(finished))
+}
+
+/// What holds something else now than it held before.
+fn take_changes(held: &mut Variables, now: Variables) -> Vec<Change> {
+    let before = std::mem::replace(held, now);
+    let names: BTreeSet<&Variable> = before.keys().chain(held.keys()).collect();
+    let changes = names.into_iter().filter(|name| before.get(name) != held.get(name)).map(|name| Change {
+        variable: name.clone(),
+        before: before.get(name).cloned(),
+        after: held.get(name).cloned(),
+    });
+    changes.collect()
 }
 
 fn stopped_error(stopped: Stopped, options: &HarnessOptions) -> TestError {
@@ -146,7 +198,8 @@ struct Engines {
     seed: Option<u32>,
     others: BTreeMap<String, Result<Subject, String>>,
     /// By what makes them different.
-    made: Vec<(Key, Engine)>,
+    made: Vec<Made>,
+    onlooker: Rc<Onlooker>,
     pipe: Pipe,
     /// The network of all of them.
     recorded: Rc<RefCell<Recorded>>,
@@ -176,6 +229,13 @@ impl Network for Recorded {
     fn forget(&mut self) {
         self.answers.clear();
     }
+}
+
+struct Made {
+    key: Key,
+    engine: Engine,
+    /// What its variables held after the last test.
+    held: Variables,
 }
 
 #[derive(Clone, PartialEq)]
@@ -228,25 +288,31 @@ impl Engines {
             credentials: request.credentials.clone(),
             scene: Scene { now: request.now, seed: request.seed.or(self.seed) },
         };
-        let at = match self.made.iter().position(|(made, _)| *made == key) {
+        let at = match self.made.iter().position(|made| made.key == key) {
             Some(at) => at,
             None => {
-                let engine = self.make(&key)?;
+                let mut engine = self.make(&key)?;
                 if self.made.len() == MOST_ENGINES {
                     self.made.remove(0);
                 }
-                self.made.push((key, engine));
+                let held = engine.variables();
+                self.made.push(Made { key, engine, held });
                 self.made.len() - 1
             }
         };
         *self.recorded.borrow_mut() = Recorded { source: Some(answers), answers: VecDeque::new() };
-        let engine = &mut self.made[at].1;
+        let engine = &mut self.made[at].engine;
         let metadata = request.metadata.as_deref().map(str::as_bytes);
         let events: Vec<Event<'_>> =
             request.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
         let answer = answer(engine, &events);
         self.recorded.borrow_mut().source = None;
         Ok(answer)
+    }
+
+    /// What the last test left behind in the transformation's variables.
+    fn changes(&mut self) -> Vec<Change> {
+        self.made.iter_mut().flat_map(|made| take_changes(&mut made.held, made.engine.variables())).collect()
     }
 
     fn make(&mut self, key: &Key) -> Result<Engine, String> {
@@ -273,7 +339,7 @@ impl Engines {
         // Nothing is asked in a test, so there is nothing to forbid.
         let network = &mut subject.options.network;
         (network.fetch, network.geolocation) = (true, true);
-        let mut engine = Engine::new(subject.program, subject.options)
+        let mut engine = Engine::observed(subject.program, subject.options, &self.onlooker)
             .map_err(|error| format!("the transformation does not load: {error}"))?;
         engine.connect(self.recorded.clone());
         engine.on_stuck(|| {

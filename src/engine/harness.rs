@@ -6,8 +6,8 @@
 //! that hit a limit is of no more use, see [`Harness::run`].
 
 mod answers;
-mod link;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 pub use answers::Answers;
@@ -15,22 +15,21 @@ use deno_core::v8;
 
 use super::diagnostic::{LoadError, LoadErrorKind};
 use super::heap::{HeapGuard, limited_allocator};
+use super::inspect::{Inspector, Onlooker, Variables};
 use super::limits::Limits;
-use super::modules::from_message;
-use super::realm::discard;
+pub use super::modules::Module;
+use super::modules::{self, Author, NotFound, Ready, from_message};
+use super::realm::{discard, end, namespaces};
 use super::watchdog::Watch;
 use super::{Protection, handover, initialize};
+use crate::verdict::Position;
 
 /// Frames of `js/testing` carry this name and are not shown.
 pub const TESTING_SCRIPT: &str = "sluicegate:testing";
-/// A module that a test imports.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Module {
-    /// How stack traces call it; the same module always has the same name.
-    pub name: String,
-    /// Its source.
-    pub code: String,
-}
+
+/// The module that offers the test API to those who prefer imports to globals.
+const API: &str =
+    "export const { test, it, describe, beforeEach, afterEach, beforeAll, afterAll, expect, transform } = globalThis;";
 
 /// What a test file can reach outside its isolate.
 pub trait World {
@@ -72,6 +71,11 @@ pub struct Harness {
     list: v8::Global<v8::Function>,
     run: v8::Global<v8::Function>,
     finish: v8::Global<v8::Function>,
+    functions: v8::Global<v8::Function>,
+    /// What the tests import, and the tests' own file.
+    modules: Vec<(String, v8::Global<v8::Module>)>,
+    name: String,
+    inspector: Option<Inspector>,
     isolate: Option<v8::OwnedIsolate>,
     heap: Box<HeapGuard>,
     watch: Watch,
@@ -89,29 +93,29 @@ pub enum Tests<'a> {
 
 const SCRIPTS: &str = concat!(
     "'use strict';(host) => (",
-    include_str!("../../../js/testing/main.js"),
+    include_str!("../../js/testing/main.js"),
     ")(host, { print: (",
-    include_str!("../../../js/testing/print.js"),
+    include_str!("../../js/testing/print.js"),
     "), logging: (",
-    include_str!("../../../js/testing/logging.js"),
+    include_str!("../../js/testing/logging.js"),
     "), equal: (",
-    include_str!("../../../js/testing/equal.js"),
+    include_str!("../../js/testing/equal.js"),
     "), snapshot: (",
-    include_str!("../../../js/testing/snapshot.js"),
+    include_str!("../../js/testing/snapshot.js"),
     "), expect: (",
-    include_str!("../../../js/testing/expect.js"),
+    include_str!("../../js/testing/expect.js"),
     "), runner: (",
-    include_str!("../../../js/testing/runner.js"),
+    include_str!("../../js/testing/runner.js"),
     "), fetch: (",
-    include_str!("../../../js/testing/fetch.js"),
+    include_str!("../../js/testing/fetch.js"),
     "), transform: (",
-    include_str!("../../../js/testing/transform.js"),
+    include_str!("../../js/testing/transform.js"),
     "), cases: (",
-    include_str!("../../../js/testing/cases.js"),
+    include_str!("../../js/testing/cases.js"),
     "), log: (",
-    include_str!("../../../js/runtime/log.js"),
+    include_str!("../../js/runtime/log.js"),
     "), lockdown: (",
-    include_str!("../../../js/runtime/lockdown.js"),
+    include_str!("../../js/runtime/lockdown.js"),
     ") })",
 );
 
@@ -120,7 +124,12 @@ impl Harness {
     ///
     /// # Errors
     /// When they cannot be loaded.
-    pub fn load(tests: &Tests<'_>, options: &HarnessOptions, world: Box<dyn World>) -> Result<Self, LoadError> {
+    pub fn load(
+        tests: &Tests<'_>,
+        options: &HarnessOptions,
+        onlooker: &Rc<Onlooker>,
+        world: Box<dyn World>,
+    ) -> Result<Self, LoadError> {
         initialize(Protection::None);
         // A test computes, and waits for nobody but its transformation; a busy machine is not the test's fault.
         let limits = Limits { cpu: options.time, wall: 10 * options.time, heap: options.heap, ..Limits::default() };
@@ -135,10 +144,9 @@ impl Harness {
         let heap = HeapGuard::install(&mut isolate);
         watch.guard(&mut isolate);
         watch.begin();
-        let loaded = prepare(&mut isolate, tests, &options.host);
+        let mut inspector = None;
+        let loaded = prepare(&mut isolate, tests, &options.host, onlooker, &mut inspector);
         let in_time = watch.end();
-        // SAFETY: it was entered when it was made; every later use enters it again.
-        unsafe { isolate.exit() };
         let failed = |message: String| LoadError::new(LoadErrorKind::Limit, message);
         let error = match loaded {
             _ if !in_time => {
@@ -146,14 +154,32 @@ impl Harness {
             }
             _ if heap.was_hit() => failed("the tests need too much heap to load".to_owned()),
             Err(error) => error,
-            Ok([list, run, finish, context]) => {
-                let (Some(list), Some(run), Some(finish)) = (function(list), function(run), function(finish)) else {
-                    unreachable!("prepare gives three functions")
+            Ok(Prepared { context, list, run, finish, functions, modules }) => {
+                // SAFETY: it was entered when it was made; every later use enters it again.
+                unsafe { isolate.exit() };
+                let name = match tests {
+                    Tests::Module(module) => module.name.clone(),
+                    Tests::Cases(_) => String::new(),
                 };
-                let Handle::Context(context) = context else { unreachable!("and a context") };
-                return Ok(Self { context, list, run, finish, isolate: Some(isolate), heap, watch });
+                let isolate = Some(isolate);
+                return Ok(Self {
+                    context,
+                    list,
+                    run,
+                    finish,
+                    functions,
+                    modules,
+                    name,
+                    inspector,
+                    isolate,
+                    heap,
+                    watch,
+                });
             }
         };
+        drop(inspector);
+        // SAFETY: as above.
+        unsafe { isolate.exit() };
         discard(isolate);
         Err(error)
     }
@@ -179,6 +205,27 @@ impl Harness {
     /// What to do when a test can be stopped by no means inside the process.
     pub fn on_stuck(&self, act: fn()) {
         self.watch.on_stuck(act);
+    }
+
+    /// What the variables hold that outlive a test, if the onlooker looks at them: those of the tests' file, and of the
+    /// modules that it imports.
+    pub fn variables(&mut self) -> Variables {
+        let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
+            return Variables::new();
+        };
+        // SAFETY: exited below; a harness is not `Send`, so this is the isolate's thread.
+        unsafe { isolate.enter() };
+        let variables = {
+            v8::scope_with_context!(scope, &mut *isolate, &self.context);
+            let undefined = v8::undefined(scope).into();
+            let functions = v8::Local::new(scope, &self.functions).call(scope, undefined, &[]);
+            let mut roots: Vec<_> = functions.map(|functions| (self.name.clone(), functions)).into_iter().collect();
+            roots.extend(namespaces(scope, &self.modules));
+            inspector.variables(scope, &roots)
+        };
+        // SAFETY: entered above, and the scopes are gone.
+        unsafe { isolate.exit() };
+        variables
     }
 
     fn call(&mut self, which: Which, index: Option<usize>) -> Result<String, Stopped> {
@@ -233,28 +280,33 @@ enum Which {
 impl Drop for Harness {
     fn drop(&mut self) {
         if let Some(isolate) = self.isolate.take() {
-            discard(isolate);
+            end(isolate, self.inspector.take());
         }
     }
 }
 
-enum Handle {
-    Function(v8::Global<v8::Function>),
-    Context(v8::Global<v8::Context>),
+/// What a loaded test file leaves for the harness.
+struct Prepared {
+    context: v8::Global<v8::Context>,
+    list: v8::Global<v8::Function>,
+    run: v8::Global<v8::Function>,
+    finish: v8::Global<v8::Function>,
+    functions: v8::Global<v8::Function>,
+    modules: Vec<(String, v8::Global<v8::Module>)>,
 }
 
-fn function(handle: Handle) -> Option<v8::Global<v8::Function>> {
-    match handle {
-        Handle::Function(function) => Some(function),
-        Handle::Context(_) => None,
-    }
-}
-
-fn prepare(isolate: &mut v8::OwnedIsolate, tests: &Tests<'_>, host: &str) -> Result<[Handle; 4], LoadError> {
+fn prepare(
+    isolate: &mut v8::OwnedIsolate,
+    tests: &Tests<'_>,
+    host: &str,
+    onlooker: &Rc<Onlooker>,
+    inspector: &mut Option<Inspector>,
+) -> Result<Prepared, LoadError> {
     v8::scope!(let scope, isolate);
     let context = v8::Context::new(scope, v8::ContextOptions::default());
     context.set_allow_generation_from_strings(false);
     let scope = &mut v8::ContextScope::new(scope, context);
+    *inspector = Inspector::open(scope, context, Some(onlooker));
     v8::tc_scope!(let scope, scope);
     let Some(api) = install(scope, host) else { return Err(from_message(scope, LoadErrorKind::Limit)) };
     let get = |name: &str| -> v8::Local<'_, v8::Function> {
@@ -262,23 +314,42 @@ fn prepare(isolate: &mut v8::OwnedIsolate, tests: &Tests<'_>, host: &str) -> Res
         let value = api.get(scope, key.into()).and_then(|value| v8::Local::<v8::Function>::try_from(value).ok());
         value.expect("js/testing/main.js exports it")
     };
-    let (add, list, run, finish, describe) = (get("addCases"), get("list"), get("run"), get("finish"), get("describe"));
-    match tests {
+    let (add, list, run, finish, describe, functions) =
+        (get("addCases"), get("list"), get("run"), get("finish"), get("describe"), get("functions"));
+    let modules = match tests {
         Tests::Cases(text) => {
             let text = v8::String::new(scope, text).expect("a file's worth of cases");
             let undefined = v8::undefined(scope).into();
             if add.call(scope, undefined, &[text.into()]).is_none() {
                 return Err(from_message(scope, LoadErrorKind::Threw));
             }
+            Vec::new()
         }
-        Tests::Module(module) => link::evaluate(scope, module, describe)?,
+        Tests::Module(root) => {
+            let Ready { module, modules } = modules::link(scope, root, &mut find)?;
+            let line = |at: &Position| {
+                (at.file == root.name).then(|| root.code.lines().nth(at.line as usize - 1)).flatten().map(str::to_owned)
+            };
+            let is_source = |file: &str| !file.starts_with("sluicegate:");
+            let author = Author { is_source: &is_source, line: &line, when: "while the tests were loaded" };
+            modules::evaluate(scope, module, describe, &author)?;
+            let others = modules.into_iter().filter(|(name, _)| *name != root.name && is_source(name));
+            others.map(|(name, module)| (name, v8::Global::new(scope, module))).collect()
+        }
+    };
+    let global = |function: v8::Local<'_, v8::Function>| v8::Global::new(scope, function);
+    let (list, run, finish, functions) = (global(list), global(run), global(finish), global(functions));
+    Ok(Prepared { context: v8::Global::new(scope, context), list, run, finish, functions, modules })
+}
+
+/// What a test's import means: the test API, or what the world says.
+fn find(isolate: &mut v8::Isolate, specifier: &str, importer: &Module) -> Result<Module, NotFound> {
+    if specifier == "sluicegate" {
+        return Ok(Module { name: "sluicegate:api".to_owned(), code: API.to_owned() });
     }
-    Ok([
-        Handle::Function(v8::Global::new(scope, list)),
-        Handle::Function(v8::Global::new(scope, run)),
-        Handle::Function(v8::Global::new(scope, finish)),
-        Handle::Context(v8::Global::new(scope, context)),
-    ])
+    let world = isolate.get_slot_mut::<Outside>().and_then(Option::as_mut);
+    let found = world.expect("only taken while tests run").module(specifier, &importer.name);
+    found.map_err(|message| NotFound { message, help: None })
 }
 
 fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local<'s, v8::Object>> {
