@@ -12,7 +12,7 @@ use super::settings::{
     SandboxFlags, Settings, words,
 };
 use super::values;
-use crate::config::Reporter;
+use crate::config::{Reporter, When};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -70,6 +70,23 @@ Examples:
   sluicegate play -L lib --cpu-limit 50ms
 
 It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
+";
+
+const FUZZ_EXAMPLES: &str = "\
+Examples:
+  sluicegate fuzz orders.js                        changed copies of the built-in events
+  sluicegate fuzz orders.js events.jsonl --save cases
+  sluicegate fuzz orders.js --runs 100000 --time 5m --seed 7
+
+Exit codes: 0 nothing was found, 1 something was, 2 could not run.
+";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  sluicegate diff old.js new.js events.jsonl
+  sluicegate diff old.js new.js events.jsonl --max-changes 0 --json
+
+Exit codes: 0 compared, 1 more events changed than --max-changes allows, 2 could not run.
 ";
 
 const EXAMPLES: &str = "\
@@ -146,6 +163,18 @@ pub enum Command {
     /// logs, the verdict and what it cost, and writes what it shows as a test case. It needs no network.
     #[command(after_help = PLAY_EXAMPLES)]
     Play(Box<PlayArgs>),
+    /// Look for events that make a transformation throw, hit a limit, or send something invalid.
+    ///
+    /// Takes sample events, or built-in ones, and changes them at random: a field is missing, null, of another type,
+    /// huge, in another script, called __proto__, a date that is none, a number at an edge. Each fault is shown once, with
+    /// the smallest event that shows it. The same seed gives the same events.
+    #[command(after_help = FUZZ_EXAMPLES)]
+    Fuzz(Box<FuzzArgs>),
+    /// Run two versions of a transformation over the same events, and say what differs.
+    ///
+    /// Changed verdicts and changed fields, how many events each is about, an example, and what the new version costs.
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(Box<DiffArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -171,6 +200,9 @@ pub enum Command {
     /// One measurement of `bench`, in a process of its own.
     #[command(hide = true)]
     BenchStep,
+    /// A run for `fuzz` and `diff`, in a process of its own.
+    #[command(hide = true)]
+    Trial,
     /// Write the TypeScript declarations of everything that a transformation and its tests can call.
     ///
     /// sluicegate types > sluicegate.d.ts makes them known to every editor that finds the file in the project.
@@ -395,6 +427,106 @@ impl PlayArgs {
     }
 }
 
+/// `fuzz`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct FuzzArgs {
+    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
+    pub transformation: PathBuf,
+    /// A file of events to start from, one JSON object a line; the first thousand are taken
+    /// [default: one of each kind, built in].
+    pub events: Option<PathBuf>,
+    /// How many events are tried [default: 10000].
+    #[arg(long, value_name = "N")]
+    pub runs: Option<u64>,
+    /// For how long at most, e.g. 10s [default: 1m].
+    #[arg(long, value_name = "TIME", value_parser = values::limit)]
+    pub time: Option<Duration>,
+    /// Decides which events are made [default: 1].
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Write each fault into this folder as a test that fails, *.case.json [default: they are only shown].
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// Say the same as one JSON object [default: for people].
+    #[arg(long)]
+    pub json: bool,
+    /// Whether to show progress on standard error [default: auto, on a terminal].
+    #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
+    pub progress: Option<When>,
+    /// How many worker processes, 0 for one per core [default: 0].
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<usize>,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    pub sandbox: SandboxFlags,
+}
+
+impl FuzzArgs {
+    /// What the flags say, as far as the other sources know them too.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
+/// `diff`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct DiffArgs {
+    /// The transformation as it was.
+    pub old: PathBuf,
+    /// The transformation as it is to be.
+    pub new: PathBuf,
+    /// A file of events, one JSON object a line; `-` is standard input.
+    pub events: PathBuf,
+    /// Fail if more events than that changed [default: any number will do].
+    #[arg(long, value_name = "N")]
+    pub max_changes: Option<u64>,
+    /// Say the same as one JSON object [default: for people].
+    #[arg(long)]
+    pub json: bool,
+    /// Whether to show progress on standard error [default: auto, on a terminal].
+    #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
+    pub progress: Option<When>,
+    /// How many worker processes for each version, 0 for as many as the cores allow [default: 0].
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<usize>,
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+    #[command(flatten)]
+    pub data: DataFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    pub sandbox: SandboxFlags,
+}
+
+impl DiffArgs {
+    /// What the flags say, as far as the other sources know them too.
+    pub fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -409,10 +541,9 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench", "test", "play"] {
+        for name in ["run", "check", "bench", "test", "play", "fuzz", "diff"] {
             let command = cli.find_subcommand(name).unwrap();
-            for arg in command.get_arguments().filter(|arg| arg.get_id() != "transformation" && arg.get_id() != "help")
-            {
+            for arg in command.get_arguments().filter(|arg| !arg.is_required_set() && arg.get_id() != "help") {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 assert!(help.contains("[default: "), "{name} {}: {help}", arg.get_id());
             }

@@ -19,6 +19,7 @@ use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
 use crate::engine::{Access, Limits, Options, Program};
 use crate::net::Policy;
 use crate::pool::Sandbox;
+use crate::trial::Setup;
 use crate::verdict::FailOn;
 
 /// The most events that one call of `transformBatch` is given, unless told otherwise.
@@ -267,6 +268,32 @@ pub(super) fn for_transformation(
     Ok((sources(transformation, &settings), options(&settings)))
 }
 
+/// What `fuzz` and `diff` run, and the files of its libraries.
+///
+/// # Errors
+/// As for [`run`].
+pub(super) fn for_trial(
+    flags: Settings,
+    global: &Global,
+    transformation: &Path,
+    workers: usize,
+    around: Surroundings<'_>,
+) -> Result<(Setup, BTreeMap<String, PathBuf>)> {
+    let settings = layered(flags, global, transformation, around)?;
+    let Loaded { program, paths } = program::read(&sources(transformation, &settings))?;
+    let Sandbox { jitless, require: require_sandbox, .. } = sandbox(&settings);
+    let setup = Setup {
+        program,
+        options: Options { limits: limits(&settings), logs: false },
+        workers,
+        batch_size: settings.events.batch_size.unwrap_or(BATCH_SIZE),
+        jitless,
+        require_sandbox,
+        events: None,
+    };
+    Ok((setup, paths))
+}
+
 /// What is asked of the walls around the workers of tests, which are those of many transformations.
 ///
 /// # Errors
@@ -322,7 +349,7 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 /// The inputs, looked at before anything starts: a mistyped last file should not be found out after an hour.
-fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
+pub(super) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
     if files.is_empty() {
         return Ok(vec![Input::Stdin]);
     }

@@ -13,7 +13,9 @@ pub mod check;
 pub mod config;
 pub mod config_file;
 pub mod diagnostic;
+pub mod diff;
 pub mod doctor;
+pub mod fuzz;
 #[cfg(test)]
 mod golden;
 pub mod layers;
@@ -69,6 +71,8 @@ fn flags(cli: &Cli) -> Settings {
         Command::Bench(args) => args.settings(&cli.global),
         Command::Test(args) => args.settings(&cli.global),
         Command::Play(args) => args.settings(&cli.global),
+        Command::Fuzz(args) => args.settings(&cli.global),
+        Command::Diff(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -100,6 +104,9 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         }
         Command::Test(args) => test::test(&args, &cli.global, *voice),
         Command::Play(args) => play::play(&args, &cli.global),
+        Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),
+        Command::Diff(args) => diff::diff(&args, &cli.global),
+        Command::Trial => Ok(crate::trial::main()),
         Command::SuiteWorker => Ok(crate::suite::worker_main()),
         Command::Completions { shell } => print(&pages::completions(shell)),
         Command::Doctor { json } => {

@@ -36,7 +36,7 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
         sandbox: config.sandbox,
         network: if config.network.is_off() { None } else { Some(net::Client::start(config.network.clone())?) },
     };
-    let bar = progress_bar(&config);
+    let bar = spinner(config.progress, config.quiet);
     let started = Instant::now();
     let (summary, result) = pool::run(job, inputs, &mut |tally| {
         let rate = tally.lines_in as f64 / started.elapsed().as_secs_f64();
@@ -136,11 +136,12 @@ fn stats(summary: &Summary) -> String {
     .to_string()
 }
 
-fn progress_bar(config: &RunConfig) -> ProgressBar {
-    let wanted = match config.progress {
+/// What shows on standard error that something goes on.
+pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
+    let wanted = match when {
         When::Always => true,
         When::Never => false,
-        When::Auto => !config.quiet && std::io::stderr().is_terminal(),
+        When::Auto => !quiet && std::io::stderr().is_terminal(),
     };
     if !wanted {
         return ProgressBar::hidden();

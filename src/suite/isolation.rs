@@ -75,11 +75,11 @@ fn explain(alone: &TestResult, test: &TestResult, how: &str, culprit: Option<(&R
     let leaked = culprit.and_then(|(ran, index)| Some((ran.test(index)?, ran.changes.get(&index)?)));
     match leaked {
         Some((other, changes)) => {
-            message.push_str(&format!(": after the test \"{}\" it is so, which leaves behind", other.name));
+            message.push_str(&format!(", because of the test \"{}\", which changes", other.name));
             for Change { variable, before, after } in named(changes) {
                 let place = variable.file.as_deref().unwrap_or("the global object");
                 let held = |text: &Option<String>| shorten(text.as_deref().unwrap_or("nothing"));
-                message.push_str(&format!("\n  {} of {place}: {}, was {}", variable.name, held(after), held(before)));
+                message.push_str(&format!("\n  {} of {place}: {} → {}", variable.name, held(before), held(after)));
             }
         }
         None => message.push_str(

@@ -1,0 +1,142 @@
+//! `sluicegate diff`: two versions over the same events; what differs as a table, or as JSON.
+
+use std::fmt::Write as _;
+use std::io::{self, Seek, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
+
+use super::args::{DiffArgs, Global};
+use super::config::{for_trial, inputs};
+use super::diagnostic::{Diagnostic, visible};
+use super::layers::Surroundings;
+use super::run::spinner;
+use super::values::thousands;
+use crate::config::Input;
+use crate::pool::{self, RunError, Sandbox};
+use crate::trial::Setup;
+use crate::trial::diff::{Differences, Place, diff as run};
+use crate::verdict::exit;
+
+/// From how many events on CPU time says something of the code, and not of how long V8 takes to start.
+const ENOUGH: u64 = 1000;
+
+/// The most rows of a table.
+const MOST_ROWS: usize = 40;
+
+/// Compares; the answer is the exit code.
+///
+/// # Errors
+/// When one of the versions cannot be run.
+pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
+    let workers = match args.workers.unwrap_or(0) {
+        0 => (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
+        workers => workers,
+    };
+    // Both versions read the events, so standard input is put aside first: on disk, however much it is.
+    let mut aside = None;
+    let events: PathBuf = match inputs(std::slice::from_ref(&args.events))?.swap_remove(0) {
+        Input::File(path) => path,
+        Input::Stdin => {
+            let mut file = tempfile::NamedTempFile::new()?;
+            io::copy(&mut io::stdin().lock(), &mut file)?;
+            file.rewind()?;
+            aside.insert(file).path().to_owned()
+        }
+    };
+    let version = |path: &Path| -> anyhow::Result<Setup> {
+        let (setup, paths) = for_trial(args.settings(global), global, path, workers, Surroundings::here())?;
+        match pool::check(&setup.program, &setup.options, Sandbox::default()) {
+            Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
+            loaded => loaded?,
+        };
+        Ok(Setup { events: Some(events.clone()), ..setup })
+    };
+    let (old, new) = (version(&args.old)?, version(&args.new)?);
+    let bar = spinner(args.progress.unwrap_or_default(), false);
+    let found = run(&old, &new, &mut |found| {
+        bar.set_message(format!("{} events · {} changed", thousands(found.events), thousands(found.changed)));
+        bar.tick();
+    })?;
+    bar.finish_and_clear();
+    let over = args.max_changes.is_some_and(|most| found.changed > most);
+    super::print(if args.json { as_json(&found, over) } else { as_text(&found) }.as_bytes())?;
+    if let (true, Some(most)) = (over, args.max_changes) {
+        let _ = writeln!(io::stderr().lock(), "{} events changed, --max-changes allows {most}", found.changed);
+    }
+    Ok(if over { exit::EVENTS_FAILED } else { exit::COMPLETE })
+}
+
+/// CPU time per event in microseconds, of the old and the new version.
+fn cost(found: &Differences) -> Option<[f64; 2]> {
+    let each = |index: usize| found.cpu[index].as_secs_f64() * 1e6 / found.events as f64;
+    (found.events >= ENOUGH).then(|| [each(0), each(1)])
+}
+
+fn as_text(found: &Differences) -> String {
+    let mut out = String::new();
+    table(&mut out, "changed verdicts", &found.verdicts);
+    table(&mut out, "changed fields", &found.fields);
+    let share = found.changed as f64 * 100.0 / found.events.max(1) as f64;
+    let changed = match found.changed {
+        0 => "none changed".to_owned(),
+        changed => format!("{} changed ({share:.1}%)", thousands(changed)),
+    };
+    let _ = writeln!(out, "{} events, {changed}", thousands(found.events));
+    match cost(found) {
+        Some([old, new]) => {
+            let delta = (new / old.max(1e-9) - 1.0) * 100.0;
+            let _ = writeln!(out, "CPU time per event: {old:.1} µs → {new:.1} µs ({delta:+.0}%), V8's start included");
+        }
+        None => {
+            let _ = writeln!(out, "CPU time is compared from {} events on", thousands(ENOUGH));
+        }
+    }
+    out
+}
+
+/// Rows by count, the most frequent first, each with its example.
+fn table(out: &mut String, title: &str, places: &std::collections::BTreeMap<String, Place>) {
+    if places.is_empty() {
+        return;
+    }
+    let mut rows: Vec<(String, &Place)> =
+        places.iter().map(|(name, place)| (visible(name).into_owned(), place)).collect();
+    rows.sort_by_key(|(_, place)| std::cmp::Reverse(place.count));
+    let width = rows.iter().take(MOST_ROWS).map(|(name, _)| name.width()).max().unwrap_or(0).max(title.width() - 2);
+    let _ = writeln!(out, "{title}{}  events  example", " ".repeat(width + 2 - title.width()));
+    for (name, place) in rows.iter().take(MOST_ROWS) {
+        let side =
+            |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), |text| visible(text).into_owned());
+        let pad = " ".repeat(width - name.width());
+        let (old, new) = (side(&place.old), side(&place.new));
+        let count = thousands(place.count);
+        let _ = writeln!(out, "  {name}{pad}  {count:>6}  line {}: {old} → {new}", place.line);
+    }
+    if rows.len() > MOST_ROWS {
+        let _ = writeln!(out, "  … and {} more", rows.len() - MOST_ROWS);
+    }
+    out.push('\n');
+}
+
+fn as_json(found: &Differences, over: bool) -> String {
+    let rows = |places: &std::collections::BTreeMap<String, Place>, key: &str| -> Vec<Value> {
+        let row = |(name, place): (&String, &Place)| {
+            let mut value = json!(place);
+            value[key] = json!(name);
+            value
+        };
+        places.iter().map(row).collect()
+    };
+    let value = json!({
+        "ok": !over,
+        "events": found.events,
+        "changed": found.changed,
+        "verdicts": rows(&found.verdicts, "change"),
+        "fields": rows(&found.fields, "path"),
+        "cpu_seconds": { "old": found.cpu[0].as_secs_f64(), "new": found.cpu[1].as_secs_f64() },
+        "cpu_micros_per_event": cost(found).map(|[old, new]| json!({ "old": old, "new": new })),
+    });
+    format!("{value}\n")
+}

@@ -1,0 +1,213 @@
+//! `sluicegate fuzz`: what was found, for people and for machines, and as tests that fail until it is mended.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::args::{FuzzArgs, Global};
+use super::config::{for_trial, inputs};
+use super::diagnostic::{Diagnostic, visible};
+use super::layers::Surroundings;
+use super::program::{module_stem, plain};
+use super::report::Voice;
+use super::run::spinner;
+use super::values::thousands;
+use crate::config::Input;
+use crate::pool::{self, RunError, Sandbox};
+use crate::trial::fuzz::{Fault, Outcome, Plan, SAMPLES, What, fuzz as run};
+use crate::verdict::exit;
+
+/// How many events of a file are taken as samples.
+const MOST_SAMPLES: usize = 1000;
+
+/// How much of an event is shown.
+const MOST_SHOWN: usize = 400;
+
+/// Fuzzes; the answer is the exit code.
+///
+/// # Errors
+/// When it could not be run.
+pub fn fuzz(args: &FuzzArgs, global: &Global, voice: Voice) -> anyhow::Result<u8> {
+    let workers = match args.workers.unwrap_or(0) {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let (setup, paths) = for_trial(args.settings(global), global, &args.transformation, workers, Surroundings::here())?;
+    let samples = samples(args.events.as_deref())?;
+    match pool::check(&setup.program, &setup.options, Sandbox::default()) {
+        Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
+        loaded => loaded?,
+    };
+    let seed = args.seed.unwrap_or(1);
+    let plan = Plan {
+        setup,
+        samples,
+        seed,
+        runs: args.runs.unwrap_or(10_000),
+        time: args.time.unwrap_or(Duration::from_secs(60)),
+    };
+    let bar = spinner(args.progress.unwrap_or_default(), false);
+    let outcome = run(&plan, &mut |events, faults| {
+        bar.set_message(format!("{} events · {}", thousands(events), count(faults)));
+        bar.tick();
+    })?;
+    bar.finish_and_clear();
+    let saved = match &args.save {
+        Some(dir) => save(dir, args, &plan, &outcome.faults)?,
+        None => Vec::new(),
+    };
+    let text =
+        if args.json { as_json(seed, &outcome, &saved) } else { as_text(args, &plan, &outcome, &saved, &paths, voice) };
+    super::print(text.as_bytes())?;
+    Ok(if outcome.faults.is_empty() { exit::COMPLETE } else { exit::EVENTS_FAILED })
+}
+
+fn samples(path: Option<&Path>) -> anyhow::Result<Vec<Value>> {
+    use std::io::BufRead;
+    let from: Box<dyn BufRead> = match path {
+        None => Box::new(SAMPLES.as_bytes()),
+        Some(path) => match inputs(&[path.to_owned()])?.swap_remove(0) {
+            Input::Stdin => Box::new(std::io::stdin().lock()),
+            Input::File(path) => Box::new(std::io::BufReader::new(fs::File::open(path)?)),
+        },
+    };
+    let lines = from.lines().map_while(Result::ok);
+    let events = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok()).filter(Value::is_object);
+    let events: Vec<Value> = events.take(MOST_SAMPLES).collect();
+    if events.is_empty() {
+        let path = path.unwrap_or(Path::new("-"));
+        return Err(Diagnostic::new(format!("there is no event in {}", path.display()))
+            .help("write one JSON object a line, or leave the file out: there are events built in")
+            .into());
+    }
+    Ok(events)
+}
+
+fn count(faults: usize) -> String {
+    match faults {
+        0 => "no fault".to_owned(),
+        1 => "1 fault".to_owned(),
+        _ => format!("{faults} faults"),
+    }
+}
+
+fn as_text(
+    args: &FuzzArgs,
+    plan: &Plan,
+    outcome: &Outcome,
+    saved: &[PathBuf],
+    libraries: &std::collections::BTreeMap<String, PathBuf>,
+    voice: Voice,
+) -> String {
+    let mut out = String::new();
+    for (index, fault) in outcome.faults.iter().enumerate() {
+        match &fault.what {
+            What::Failed(failure) => {
+                let diagnostic = Diagnostic::from_failure(failure, &plan.setup.program, libraries);
+                let text = diagnostic.render(voice.colored());
+                out.push_str(text.split_once(": ").map_or(&*text, |(_, text)| text));
+            }
+            What::Invalid { path, message } => {
+                let _ = writeln!(out, "invalid: {} ({})", message, visible(path));
+            }
+        }
+        let shown: String = fault.event.chars().take(MOST_SHOWN).collect();
+        let more = fault.event.chars().count() - shown.chars().count();
+        let more = if more > 0 { format!("… {more} more characters") } else { String::new() };
+        let _ = writeln!(out, "  smallest event: {}{more}", visible(&shown));
+        let times = if fault.count == 1 { "once".to_owned() } else { format!("{} times", fault.count) };
+        let alone = if fault.alone { "" } else { ", and only after other events" };
+        let _ = writeln!(out, "  seen {times}{alone}");
+        if let Some(path) = saved.get(index) {
+            let _ = writeln!(out, "  saved as {}", path.display());
+        }
+        out.push('\n');
+    }
+    let _ = writeln!(
+        out,
+        "{} in {} events of seed {} · {:.1} s",
+        count(outcome.faults.len()),
+        thousands(outcome.events),
+        plan.seed,
+        outcome.elapsed.as_secs_f64()
+    );
+    if outcome.faults.len() > saved.len() && args.save.is_none() {
+        let _ = writeln!(out, "--save DIR writes each as a test that fails until it is mended");
+    }
+    out
+}
+
+fn as_json(seed: u64, outcome: &Outcome, saved: &[PathBuf]) -> String {
+    let faults: Vec<Value> = outcome
+        .faults
+        .iter()
+        .enumerate()
+        .map(|(index, fault)| {
+            let mut value = match &fault.what {
+                What::Failed(failure) => json!(failure),
+                What::Invalid { path, message } => json!({ "kind": "invalid", "path": path, "message": message }),
+            };
+            // As text: not every event that JSON can write can be read again by every program.
+            value["event"] = json!(fault.event);
+            value["count"] = json!(fault.count);
+            value["alone"] = json!(fault.alone);
+            if let Some(path) = saved.get(index) {
+                value["saved"] = json!(path);
+            }
+            value
+        })
+        .collect();
+    let seconds = outcome.elapsed.as_secs_f64();
+    format!("{}\n", json!({ "seed": seed, "events": outcome.events, "seconds": seconds, "faults": faults }))
+}
+
+/// Writes each fault as a case that fails; the files.
+fn save(dir: &Path, args: &FuzzArgs, plan: &Plan, faults: &[Fault]) -> Result<Vec<PathBuf>, Diagnostic> {
+    let cannot = |what: &Path, error: &std::io::Error| {
+        Diagnostic::new(format!("cannot write {}: {}", what.display(), plain(error)))
+            .help("name a folder that can be written to, or leave --save out")
+    };
+    fs::create_dir_all(dir).map_err(|error| cannot(dir, &error))?;
+    let stem = module_stem(&args.transformation).unwrap_or_else(|| "fault".to_owned());
+    let mut saved = Vec::new();
+    for (index, fault) in faults.iter().enumerate() {
+        let path = dir.join(format!("{stem}.fuzz-{}.case.json", index + 1));
+        let (name, expect) = match &fault.what {
+            What::Failed(failure) => (format!("does not fail: {}: {}", failure.kind, failure.message), json!("ok")),
+            // What should go out instead only the author knows.
+            What::Invalid { path, message } => {
+                (format!("{path}: {message}; write down what should go out"), json!({ "events": [] }))
+            }
+        };
+        let mut case = format!("{{\n  \"name\": {},\n", json!(name));
+        if let Some(place) = relative(dir, &args.transformation) {
+            let _ = writeln!(case, "  \"transformation\": {},", json!(place));
+        }
+        if let Some(metadata) = plan.setup.program.metadata.as_deref()
+            && serde_json::from_str::<&RawValue>(metadata).is_ok()
+        {
+            let _ = writeln!(case, "  \"metadata\": {},", metadata.trim());
+        }
+        let _ = writeln!(case, "  \"event\": {},\n  \"expect\": {expect}\n}}", fault.event);
+        fs::write(&path, case).map_err(|error| cannot(&path, &error))?;
+        saved.push(path);
+    }
+    Ok(saved)
+}
+
+/// The transformation's path as a case in `dir` names it; `None` if the case's own name says it.
+fn relative(dir: &Path, transformation: &Path) -> Option<String> {
+    let (dir, file) = (dir.canonicalize().ok()?, transformation.canonicalize().ok()?);
+    let folder = file.parent()?;
+    if folder == dir {
+        return None;
+    }
+    let common = dir.components().zip(folder.components()).take_while(|(one, other)| one == other).count();
+    let up = dir.components().skip(common).map(|_| "..".to_owned());
+    let down = file.components().skip(common).map(|part| part.as_os_str().to_string_lossy().into_owned());
+    Some(up.chain(down).collect::<Vec<_>>().join("/"))
+}

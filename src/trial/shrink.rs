@@ -1,0 +1,57 @@
+//! The smallest event that still shows a fault: whatever can be left out is left out, whatever can be plainer is.
+
+use serde_json::{Value, json};
+
+use super::mutate::{Step, at, paths, remove, text};
+
+/// The most smaller events that are tried at a time.
+pub(super) const MOST: usize = 60;
+
+/// Events a step smaller than this one, the smallest first.
+pub(super) fn smaller(event: &Value) -> Vec<Value> {
+    let mut found: Vec<Value> = Vec::new();
+    for path in paths(event).iter().filter(|path| !path.is_empty()) {
+        let mut without = event.clone();
+        remove(&mut without, path);
+        found.push(without);
+        let Some(old) = at(&mut event.clone(), path).cloned() else { continue };
+        for new in plainer(&old) {
+            let mut changed = event.clone();
+            if let Some(value) = at(&mut changed, path) {
+                *value = new;
+            }
+            found.push(changed);
+        }
+        // What is inside, in the place of what is around it.
+        if let (Value::Object(map), [Step::Key(_)]) = (&old, &path[..]) {
+            found.extend(map.values().filter(|value| value.is_object()).cloned());
+        }
+    }
+    let size = text(event).len();
+    let mut sized: Vec<(usize, Value)> = found.into_iter().map(|event| (text(&event).len(), event)).collect();
+    sized.retain(|(len, _)| *len < size);
+    sized.sort_by_key(|(len, _)| *len);
+    sized.dedup_by(|one, other| one.1 == other.1);
+    // Large steps first, and small ones for when none of the large ones will do.
+    if sized.len() > MOST {
+        let step = sized.len() as f64 / MOST as f64;
+        sized = (0..MOST).map(|n| sized[(n as f64 * step) as usize].clone()).collect();
+    }
+    sized.into_iter().map(|(_, event)| event).collect()
+}
+
+fn plainer(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Object(map) if !map.is_empty() => vec![json!({}), json!(0)],
+        Value::Array(list) if !list.is_empty() => {
+            vec![json!([]), json!(list[..list.len() / 2]), json!(list[list.len() / 2..])]
+        }
+        Value::String(text) if !text.is_empty() => {
+            let half = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
+            vec![json!(""), json!(text[..half]), json!(text[half..]), json!("a"), json!(0)]
+        }
+        Value::Number(_) => vec![json!(0), json!(1)],
+        Value::Bool(_) | Value::Null => vec![json!(0)],
+        _ => vec![json!(0)],
+    }
+}
