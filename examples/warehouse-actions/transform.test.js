@@ -96,8 +96,36 @@ describe('the shipped library', () => {
     expect(rebuild_object('[["a",1],["b",null],["c",""],["d",0],["e",false],["a",2]]')).toEqual({ a: 2 });
   });
 
+  test.each([[null], [undefined], [''], ['null'], ['[]']])('makes nothing of %s', (text) => {
+    expect(rebuild_object(text)).toEqual({});
+  });
+
+  test('takes every name for data', () => {
+    const truth = rebuild_object('[["__proto__",1],["toString",2]]');
+    expect(Object.entries(truth)).toEqual([['__proto__', 1], ['toString', 2]]);
+  });
+
+  const cycle = {};
+  cycle.self = cycle;
+  test.each([
+    [5, 'expected the pairs as JSON text, got number 5'],
+    [cycle, 'expected the pairs as JSON text, got object'],
+    ['{"a":1}', 'expected an array of [key, value] pairs, got object {"a":1}'],
+    ['[1]', 'element 0 is not a [key, value] pair, but number 1'],
+    ['[["a",1],null]', 'element 1 is not a [key, value] pair, but null'],
+    [`["${'x'.repeat(100)}"]`, `but string ${'x'.repeat(60)}…`],
+  ])('says what is wrong with %j', (text, message) => {
+    expect(() => rebuild_object(text)).toThrow(message);
+  });
+
+  test('says which text is none', () => {
+    expect(() => rebuild_object('[')).toThrow(/^rebuild_object: /);
+  });
+
   test('counts what the old truth lacks, and not what the new one lacks', () => {
     expect(compare_truths({ a: 1 }, {})).toBe(true);
     expect(compare_truths({ a: 1 }, { a: 1, b: 2 })).toBe(false);
+    expect(compare_truths(undefined, { a: 1 })).toBe(false);
+    expect(compare_truths({ a: 1 }, null)).toBe(true);
   });
 });

@@ -49,7 +49,14 @@
       if (sign === '%%') return '%';
       if (sign === '%#') return String(index);
       const value = values.shift();
-      return sign === '%j' ? JSON.stringify(value) : typeof value === 'string' ? value : short(value);
+      if (sign === '%j') {
+        try {
+          return JSON.stringify(value);
+        } catch {
+          // A cycle: what it looks like is enough for a name.
+        }
+      }
+      return typeof value === 'string' ? value : short(value);
     });
     if (typeof row === 'object' && row !== null && !Array.isArray(row)) {
       text = text.replace(/\$([A-Za-z_$][\w$]*(?:\.\w+)*)/g, (whole, path) => {

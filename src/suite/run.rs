@@ -371,7 +371,8 @@ impl Runner<'_> {
                     FromWorker::NeedSubject { path: other } => {
                         let _ = one.send(&ToWorker::Subject(self.sources.subject(&other, path).map(Box::new)));
                     }
-                    FromWorker::LoadFailed(error) => {
+                    FromWorker::LoadFailed(mut error) => {
+                        error.stack = error.stack.map(|stack| author_frames(&stack).collect::<Vec<_>>().join("\n"));
                         ran.result.load_error = Some(error);
                         return Ok(ran);
                     }
