@@ -22,7 +22,7 @@ use crate::verdict::{Failure, FailureKind};
 pub const SAMPLES: &str = include_str!("samples.jsonl");
 
 /// The most rounds of making an event smaller; and fewer where each try costs a time limit.
-const ROUNDS: (usize, usize) = (400, 6);
+const ROUNDS: (usize, usize) = (120, 6);
 
 /// How many smaller events are tried at a time where each costs a time limit.
 const MOST_SLOW: usize = 8;

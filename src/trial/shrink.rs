@@ -2,15 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::mutate::{Step, at, paths, remove, text};
+use super::mutate::{at, paths, remove, text};
 
 /// The most smaller events that are tried at a time.
 pub(super) const MOST: usize = 60;
 
+/// How many bytes are copied for one step, about: of a large event only the outer places are looked at, so that a list of
+/// thousands is halved before anybody looks at its elements.
+const WORK: usize = 200_000;
+
 /// Events a step smaller than this one, the smallest first.
 pub(super) fn smaller(event: &Value) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
-    for path in paths(event).iter().filter(|path| !path.is_empty()) {
+    let size = text(event).len();
+    let most = (WORK / size.max(1)).clamp(6, 120);
+    for path in paths(event).iter().filter(|path| !path.is_empty()).take(most) {
         let mut without = event.clone();
         remove(&mut without, path);
         found.push(without);
@@ -22,12 +28,9 @@ pub(super) fn smaller(event: &Value) -> Vec<Value> {
             }
             found.push(changed);
         }
-        // What is inside, in the place of what is around it.
-        if let (Value::Object(map), [Step::Key(_)]) = (&old, &path[..]) {
-            found.extend(map.values().filter(|value| value.is_object()).cloned());
-        }
     }
-    let size = text(event).len();
+    // Half of its fields at a time, if there are many.
+    found.extend(plainer(event).into_iter().filter(Value::is_object));
     let mut sized: Vec<(usize, Value)> = found.into_iter().map(|event| (text(&event).len(), event)).collect();
     sized.retain(|(len, _)| *len < size);
     sized.sort_by_key(|(len, _)| *len);
@@ -42,7 +45,18 @@ pub(super) fn smaller(event: &Value) -> Vec<Value> {
 
 fn plainer(value: &Value) -> Vec<Value> {
     match value {
-        Value::Object(map) if !map.is_empty() => vec![json!({}), json!(0)],
+        Value::Object(map) if !map.is_empty() => {
+            let half = |skip: usize, take: usize| {
+                Value::Object(
+                    map.iter().skip(skip).take(take).map(|(key, value)| (key.clone(), value.clone())).collect(),
+                )
+            };
+            let middle = map.len() / 2;
+            let mut all = vec![json!({}), json!(0), half(0, middle), half(middle, map.len())];
+            // What is inside, in the place of what is around it.
+            all.extend(map.values().filter(|value| value.is_object() || value.is_array()).take(4).cloned());
+            all
+        }
         Value::Array(list) if !list.is_empty() => {
             vec![json!([]), json!(list[..list.len() / 2]), json!(list[list.len() / 2..])]
         }
