@@ -75,3 +75,46 @@ fn the_script_that_brings_v8_copies_checks_and_is_silent() {
     let output = Command::new("tests/scripts/v8.sh").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// The tutorial, literally: its files under the names that the text gives them, its commands, and what they must say.
+#[test]
+fn the_tutorial_of_testing_works_from_an_empty_folder() {
+    let text = std::fs::read_to_string("docs/testing.md").unwrap();
+    let js = blocks(&text, "js");
+    let console = blocks(&text, "console");
+    let dir = Dir::new();
+    dir.file("orders.js", js[0]);
+    dir.file("orders.test.js", js[1]);
+    // The first run fails, and says what the tutorial shows.
+    let (ok, said) = shell(&dir, "sluicegate test");
+    assert!(!ok);
+    let told = |wanted: &str, said: &str| {
+        for line in wanted.lines().skip(1).filter(|line| !line.contains(" ms") && !line.contains("µs")) {
+            assert!(said.contains(line), "{line}\n{said}");
+        }
+    };
+    told(console[0], &said);
+    // Mended, with every line run.
+    dir.file("orders.test.js", js[1].replace("total: 5", "total: 6"));
+    let coverage = console.iter().find(|block| block.contains("--coverage")).unwrap();
+    let (ok, said) = shell(&dir, "sluicegate test --coverage --isolation");
+    assert!(ok, "{said}");
+    told(coverage, &said);
+    // Data beside it.
+    dir.file("orders.refund.case.json", blocks(&text, "json")[0]);
+    let (ok, said) =
+        shell(&dir, "sluicegate test --init orders.js || true; sluicegate test && sluicegate types > sluicegate.d.ts");
+    assert!(ok && said.contains("3 passed"), "{said}");
+    for block in blocks(&text, "sh") {
+        let (ok, said) = shell(&dir, block);
+        assert!(ok, "{block}\n{said}");
+    }
+    // Events that nobody thought of.
+    let fuzzed = js.iter().find(|block| block.contains("event.traits.first")).unwrap();
+    let other = Dir::new();
+    other.file("names.js", fuzzed);
+    let block = console.iter().find(|block| block.contains("fuzz names.js")).unwrap();
+    let (ok, said) = shell(&other, block.lines().next().unwrap().strip_prefix("$ ").unwrap());
+    assert!(!ok);
+    told(block, &said);
+}
