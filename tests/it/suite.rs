@@ -181,3 +181,24 @@ fn a_scene_fixes_clock_and_chance_and_nothing_else() {
     let done = dir.run(&["test"], "");
     assert_eq!(done.code, 0, "{}{}", done.text(), done.err);
 }
+
+/// A worker of tests has given up as much as one of `run`.
+#[test]
+fn tests_run_behind_the_walls_of_production() {
+    let dir = Dir::new();
+    dir.file("t.test.js", "test('never ends', () => { for (;;); });");
+    let mut child = dir.command(&["test", "--test-timeout", "1m"]).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let status = loop {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its worker was seen");
+        let worker = fs::read_to_string(&children).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{}/status", worker.trim())).unwrap_or_default();
+        if status.contains("Seccomp:\t2") {
+            break status;
+        }
+        std::thread::yield_now();
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+}
