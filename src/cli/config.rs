@@ -284,7 +284,8 @@ pub(super) fn for_trial(
     let Sandbox { jitless, require: require_sandbox, .. } = sandbox(&settings);
     let setup = Setup {
         program,
-        options: Options { limits: limits(&settings), logs: false },
+        // No network, whatever the settings allow: thousands of invented events are nobody's business out there.
+        options: Options { limits: limits(&settings), ..Options::default() },
         workers,
         batch_size: settings.events.batch_size.unwrap_or(BATCH_SIZE),
         jitless,
