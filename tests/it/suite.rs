@@ -188,11 +188,14 @@ fn tests_run_behind_the_walls_of_production() {
     let dir = Dir::new();
     dir.file("t.test.js", "test('never ends', () => { for (;;); });");
     let mut child = dir.command(&["test", "--test-timeout", "1m"]).spawn().unwrap();
-    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    // Each thread has children of its own.
+    let threads = format!("/proc/{}/task", child.id());
+    let children =
+        || fs::read_dir(&threads).into_iter().flatten().flatten().map(|thread| thread.path().join("children"));
     let status = loop {
         assert!(child.try_wait().unwrap().is_none(), "it ended before its worker was seen");
-        let worker = fs::read_to_string(&children).unwrap_or_default();
-        let status = fs::read_to_string(format!("/proc/{}/status", worker.trim())).unwrap_or_default();
+        let workers: String = children().filter_map(|path| fs::read_to_string(path).ok()).collect();
+        let status = fs::read_to_string(format!("/proc/{}/status", workers.trim())).unwrap_or_default();
         if status.contains("Seccomp:\t2") {
             break status;
         }
