@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::BenchFlags;
+use super::serve::ServeArgs;
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
     SandboxFlags, Settings, words,
@@ -69,6 +70,15 @@ Examples:
   sluicegate play -L lib --cpu-limit 50ms
 
 It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
+";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  sluicegate serve --dir transformations           code from a folder, on port 9090
+  CONFIG_BACKEND_URL=https://api.example.com sluicegate serve --log-format json
+  curl localhost:9090/metrics
+
+Exit codes: 0 ended by SIGTERM or SIGINT, with all requests answered, 2 could not start.
 ";
 
 const EXAMPLES: &str = "\
@@ -145,6 +155,12 @@ pub enum Command {
     /// logs, the verdict and what it cost, and writes what it shows as a test case. It needs no network.
     #[command(after_help = PLAY_EXAMPLES)]
     Play(Box<PlayArgs>),
+    /// Answer requests of rudder-server, in the place of its user-transformation service.
+    ///
+    /// Events come over HTTP, some hundred in a request, and are answered with a row for each. Code comes from a folder
+    /// or a config backend, and stays loaded.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<ServeArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -219,6 +235,7 @@ impl RunArgs {
             failures: self.failures.clone(),
             messages: self.messages.clone(),
             global: global.settings.clone(),
+            ..Settings::default()
         }
     }
 }
@@ -391,7 +408,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench", "test", "play"] {
+        for name in ["run", "check", "bench", "test", "play", "serve"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| arg.get_id() != "transformation" && arg.get_id() != "help")
             {

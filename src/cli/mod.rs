@@ -22,6 +22,7 @@ pub mod play;
 pub mod program;
 pub mod report;
 pub mod run;
+pub mod serve;
 pub mod settings;
 pub mod test;
 mod test_init;
@@ -68,6 +69,7 @@ fn flags(cli: &Cli) -> Settings {
         Command::Bench(args) => args.settings(&cli.global),
         Command::Test(args) => args.settings(&cli.global),
         Command::Play(args) => args.settings(&cli.global),
+        Command::Serve(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -96,6 +98,11 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
                 voice.error(&error.into());
             }
             Ok(outcome.code)
+        }
+        Command::Serve(args) => {
+            let resolved = serve::resolve(&args, &cli.global, Surroundings::here())?;
+            *voice = resolved.voice;
+            serve::serve(&resolved)
         }
         Command::Test(args) => test::test(&args, &cli.global, *voice),
         Command::Play(args) => play::play(&args, &cli.global),
