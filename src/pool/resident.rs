@@ -57,6 +57,12 @@ impl Resources {
         self.gate.processes.clone().try_acquire_owned().ok().map(Place)
     }
 
+    /// The same, waiting until one is free.
+    pub async fn place_within(&self, time: Duration) -> Option<Place> {
+        let place = tokio::time::timeout(time, self.gate.processes.clone().acquire_owned()).await;
+        place.ok()?.ok().map(Place)
+    }
+
     /// Worker processes that there are.
     pub fn processes(&self) -> usize {
         self.processes - self.gate.processes.available_permits()

@@ -214,7 +214,7 @@ mod tests {
     fn whatever_is_missing_is_no_reason_to_refuse_the_rest() {
         let request = parse(br#"[{},{"message":null,"metadata":7,"libraries":3,"destination":[]}]"#).unwrap();
         assert_eq!(request.groups.len(), 1);
-        assert_eq!(request.groups[0].items[1], Item { event: 0..0, metadata: 51 - 11..41 });
+        assert_eq!(request.groups[0].items[1], Item { event: 0..0, metadata: 31..32 });
         assert!(parse(b"[]").unwrap().groups.is_empty());
         for bad in ["", "{", "{}", "[1]", "\"x\"", "[{}", "null"] {
             assert!(parse(bad.as_bytes()).unwrap_err().starts_with("the body is not"), "{bad}");

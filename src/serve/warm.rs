@@ -21,6 +21,12 @@ use crate::pool::{Job, Place, Resident, Resources, RunError, Sandbox};
 /// Programs that do not load are remembered too, so that a bad one does not cost a process per request.
 const MOST_ENTRIES: usize = 4096;
 
+/// The most events that go to transformBatch together, if a request has so many and they fit into one slot.
+const MOST_TOGETHER: usize = 100_000;
+
+/// How long a resident that has to end takes at most, as a rule.
+const FAREWELL: Duration = Duration::from_millis(250);
+
 /// How long a request waits for a place.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -169,7 +175,7 @@ impl Warm {
         workers: usize,
     ) -> Result<Result<Resident, LoadError>, NoWorkers> {
         // All events of a request go to transformBatch together.
-        let job = Job { workers, batch_size: usize::MAX, sandbox: self.terms.sandbox,
+        let job = Job { workers, batch_size: MOST_TOGETHER, sandbox: self.terms.sandbox,
             network: self.terms.network.clone(), ..Job::new(program, options) };
         let place = self.place().await?;
         self.started.fetch_add(1, Ordering::Relaxed);
@@ -218,8 +224,7 @@ impl Warm {
         loop {
             self.evict(&mut self.table(), true);
             // Whoever was evicted takes a moment to end; whoever is busy may be idle then.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            if let Some(place) = self.resources.place() {
+            if let Some(place) = self.resources.place_within(FAREWELL).await {
                 return Ok(place);
             }
             if tokio::time::Instant::now() > until {
