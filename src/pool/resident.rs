@@ -24,7 +24,7 @@ use super::units::{Chunk, Line};
 use super::worker::line_too_long;
 use super::{Job, RunError};
 use crate::engine::{Export, Loaded};
-use crate::verdict::{Failure, Tally};
+use crate::verdict::{Failure, FailureKind, Tally};
 use crate::wire::frame::Part;
 use crate::wire::lines::{FILL, Lines};
 use crate::wire::row;
@@ -33,6 +33,10 @@ use crate::wire::slots::Slots;
 
 /// The most events in a unit: small events with slow code still spread over all workers.
 const MOST_EVENTS: u64 = 1024;
+
+/// The most bytes of rows that answer one request. Each event's output has a limit of its own; this one keeps a request
+/// of many events, each just within it, from taking all memory there is.
+const MOST_ROWS: usize = 512 << 20;
 
 /// What all residents of a process share: how many worker processes there may be, and how many units may be under way
 /// at a time. Both are handed out in the order in which they are asked for.
@@ -222,6 +226,8 @@ struct UnderWay {
     /// What is known, by the number of the first event that it is about.
     known: Vec<(usize, Vec<Outcome>)>,
     answer: Answer,
+    /// Bytes of rows that are known.
+    size: usize,
     reply: oneshot::Sender<Result<Answer, Arc<RunError>>>,
 }
 
@@ -301,7 +307,8 @@ impl Desk {
         let tally = Tally { lines_in: unanswered as u64, ..Tally::default() };
         let answer = Answer { tally, ..Answer::default() };
         self.next += 1;
-        self.under_way.insert(self.next, UnderWay { rows, handed: 0, unanswered, known: Vec::new(), answer, reply });
+        self.under_way
+            .insert(self.next, UnderWay { rows, handed: 0, unanswered, known: Vec::new(), answer, size: 0, reply });
         self.queue.push_back(self.next);
     }
 
@@ -427,6 +434,15 @@ impl UnderWay {
         self.known.push((index, vec![Outcome::Failed(index, failure)]));
     }
 
+    /// There is no room for the outputs of these events.
+    fn too_much(&mut self, part: &Part, first: usize, from: usize) {
+        let message =
+            format!("the outputs of the request's events together are over the limit of {} MiB", MOST_ROWS >> 20);
+        for line in from..from + part.lines as usize {
+            self.fail(first + line, Failure::new(FailureKind::OutputTooLarge, message.clone()));
+        }
+    }
+
     /// A worker's answer about the lines of a unit from number `from` on, with the output in its slot at `start`.
     fn book(&mut self, part: Part, lines: &Lines, from: u64, output: &Mapping, start: usize) {
         let first = lines.first_line as usize;
@@ -434,6 +450,10 @@ impl UnderWay {
         // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the
         // slot until it is told that it is free. One that did anyway could only spoil its own output.
         let text: &[u8] = unsafe { std::slice::from_raw_parts(output.at(start, bytes), bytes) };
+        self.size += bytes;
+        if self.size > MOST_ROWS {
+            return self.too_much(&part, first, from as usize);
+        }
         let tally = &mut self.answer.tally;
         tally.ok += u64::from(part.ok);
         tally.dropped += u64::from(part.dropped);

@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use super::App;
 use super::body::Taken;
 use super::code::backend::supported;
-use super::code::{Missing, imports};
+use super::code::{self, Missing, imports};
 use super::problem::Problem;
 use super::request::credentials;
 use super::rows;
 use super::transform::about_message;
 use super::warm::NoWorkers;
-use crate::engine::{LogLine, Program, strip_types};
+use crate::engine::{LogLine, Program};
 use crate::pool::{Outcome, Row, Rows};
 
 /// Code that is to be tried.
@@ -293,13 +293,8 @@ fn javascript(code: &str, revision: &Revision, transformation: bool) -> Result<S
         .as_ref()
         .map_or_else(|| "1".to_owned(), |version| version.as_str().map_or_else(|| version.to_string(), str::to_owned));
     supported(if transformation { &version } else { "1" }, revision.language.as_deref())?;
-    if !revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript")) {
-        return Ok(code.to_owned());
-    }
-    strip_types(code).map_err(|error| {
-        let line = code[..error.range.start].matches('\n').count() + 1;
-        format!("{} [line {line}]", error.message)
-    })
+    let typescript = revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
+    code::javascript(code, typescript, revision.name.as_deref().unwrap_or("transformation"))
 }
 
 /// Runs it.

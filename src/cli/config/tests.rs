@@ -7,6 +7,7 @@ use clap::Parser;
 
 use super::*;
 use crate::cli::args::{Cli, Command};
+use crate::cli::settings::Setting;
 use crate::cli::{config_file, golden, values};
 
 const IDENTITY: &str = "export function transformEvent(event) { return event; }";

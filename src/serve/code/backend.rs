@@ -12,8 +12,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::folder::module;
-use super::{Missing, Module, Refused, Sort};
+use super::{Missing, Module, Refused, Sort, javascript};
 use crate::engine::handle_of;
 
 /// Between two tries, one more for each that fails.
@@ -168,7 +167,8 @@ impl Backend {
         }
         let typescript =
             revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
-        module(name, &code, typescript)
+        let code = javascript(&code, typescript, &name).map_err(|error| Missing::Final(400, error))?;
+        Ok(Module { name, code })
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, HashMap<(Sort, String), Cell>> {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::{Missing, Module, Sort};
-use crate::engine::{handle_of, is_typescript, strip_types};
+use super::{Missing, Module, Sort, javascript};
+use crate::engine::{handle_of, is_typescript};
 
 /// In this order.
 const EXTENSIONS: [&str; 4] = ["js", "ts", "mjs", "mts"];
@@ -113,7 +113,8 @@ impl Folder {
                 Err(error) => return Err(Missing::Later(format!("cannot read {}: {error}", path.display()))),
             };
             let name = if sort == Sort::Transformation { format!("{id}.{extension}") } else { handle_of(id) };
-            return module(name, &text, is_typescript(&path));
+            let code = javascript(&text, is_typescript(&path), &name).map_err(|error| Missing::Final(400, error))?;
+            return Ok(Module { name, code });
         }
         Err(not_found())
     }
@@ -124,20 +125,6 @@ fn is_name(part: &str) -> bool {
         && !part.starts_with('.')
         && part.len() <= 200
         && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' '))
-}
-
-/// A module from its source.
-pub(super) fn module(name: String, text: &str, typescript: bool) -> Result<Module, Missing> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let code = if typescript {
-        strip_types(text).map_err(|error| {
-            let line = text[..error.range.start].matches('\n').count() + 1;
-            Missing::Final(400, format!("{} [{name}:{line}]", error.message))
-        })?
-    } else {
-        text.to_owned()
-    };
-    Ok(Module { name, code })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 pub use backend::Backend;
 pub use folder::Folder;
 
-use crate::engine::Program;
+use crate::engine::{Program, strip_types};
 
 /// Programs that are kept put together; many more than can have warm workers.
 const MOST_PROGRAMS: usize = 2000;
@@ -74,6 +74,21 @@ impl Sort {
             Sort::Shared => "Rudder Library",
         }
     }
+}
+
+/// The code of a module as V8 is to see it.
+///
+/// # Errors
+/// When it is TypeScript that is more than JavaScript with types; in words, with the module's name and the line.
+pub fn javascript(text: &str, typescript: bool, name: &str) -> Result<String, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !typescript {
+        return Ok(text.to_owned());
+    }
+    strip_types(text).map_err(|error| {
+        let line = text[..error.range.start].matches('\n').count() + 1;
+        format!("{} [{name}:{line}]", error.message)
+    })
 }
 
 impl Source {
