@@ -37,7 +37,7 @@ const DRIVER = `
         if (output === null || output === undefined) continue;
         for (const one of Array.isArray(output) ? output : [output]) rows.push({ output: one, metadata, statusCode: 200 });
       } catch (error) {
-        rows.push({ statusCode: 400, error: String(error.stack), metadata });
+        rows.push({ statusCode: 400, error: String(error), metadata });
       }
     }
     return rows;
@@ -56,7 +56,7 @@ const transform = async (events) => {
     const driver = await isolate.compileModule(DRIVER);
     await driver.instantiate(context, (specifier) => modules.get(specifier));
     await driver.evaluate();
-    const run = await driver.namespace.get('run');
+    const run = await driver.namespace.get('run', { reference: true });
     return await run.apply(undefined, [new ivm.ExternalCopy(events).copyInto()], {
       result: { promise: true, copy: true },
       timeout: TIME_LIMIT,

@@ -23,6 +23,7 @@ pub struct Room {
     requests: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     most_requests: usize,
+    most_pieces: usize,
     body_limit: usize,
 }
 
@@ -43,6 +44,7 @@ impl Room {
             requests: Arc::new(Semaphore::new(requests)),
             memory: Arc::new(Semaphore::new(memory)),
             most_requests: requests,
+            most_pieces: memory,
             body_limit,
         }
     }
@@ -50,6 +52,11 @@ impl Room {
     /// Requests under way or waiting.
     pub fn requests(&self) -> usize {
         self.most_requests - self.requests.available_permits()
+    }
+
+    /// Memory that bodies take, in bytes.
+    pub fn memory(&self) -> usize {
+        (self.most_pieces - self.memory.available_permits()) * PIECE
     }
 
     /// Takes a request in.

@@ -55,6 +55,7 @@ pub struct Metrics {
     heap: Family<Transformation, Gauge>,
     restarts: Family<Reason, Counter>,
     in_flight: Gauge,
+    memory: Gauge,
     processes: Gauge,
     residents: Gauge,
     waiting: Gauge,
@@ -87,6 +88,7 @@ impl Default for Metrics {
             heap: register!("heap_bytes", "V8's heap in use, at the last look", Family::default()),
             restarts: register!("worker_restarts", "Workers that were replaced", Family::default()),
             in_flight: register!("requests_in_flight", "Requests under way or waiting", Gauge::default()),
+            memory: register!("request_memory_bytes", "Memory that the bodies of requests take", Gauge::default()),
             processes: register!("workers", "Worker processes", Gauge::default()),
             residents: register!("transformations_warm", "Programs with warm workers", Gauge::default()),
             waiting: register!("groups_in_workers", "Groups of events that workers have or wait for", Gauge::default()),
@@ -152,6 +154,7 @@ impl Metrics {
         up_to(&self.started, load(&app.warm.started));
         up_to(&self.evicted, load(&app.warm.evicted));
         self.in_flight.set(app.room.requests() as i64);
+        self.memory.set(app.room.memory() as i64);
         self.processes.set(app.warm.resources().processes() as i64);
         self.residents.set(residents);
         self.waiting.set(waiting);

@@ -1,6 +1,6 @@
 //! A server of its own for each test, and a client that speaks just enough HTTP to be as rude as a test needs.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::Duration;

@@ -56,16 +56,14 @@ fn bodies_that_do_not_fit_into_memory_are_sent_away() {
     )
     .unwrap();
     slow.write_all(filler.as_bytes()).unwrap();
-    let large = format!("[{}]", " ".repeat(500 << 10));
     let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let answer = server.send("POST", "/customTransform", JSON, large.as_bytes());
-        if answer.status == 503 {
-            assert_eq!(answer.header("X-Rudder-Should-Retry"), Some("true"));
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "there was room for everything");
+    while server.metric("sluicegate_request_memory_bytes") < f64::from(900 << 10) {
+        assert!(std::time::Instant::now() < deadline, "the body never takes its room");
     }
+    let large = format!("[{}]", " ".repeat(500 << 10));
+    let refused = server.send("POST", "/customTransform", JSON, large.as_bytes());
+    refused.problem(503);
+    assert_eq!(refused.header("X-Rudder-Should-Retry"), Some("true"));
     slow.write_all(b"]").unwrap();
     assert_eq!(answer(&mut BufReader::new(slow)).json(), json!([]));
     while server.send("POST", "/customTransform", JSON, large.as_bytes()).status != 200 {
