@@ -102,7 +102,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Serve(args) => {
             let resolved = serve::resolve(&args, &cli.global, Surroundings::here())?;
             *voice = resolved.voice;
-            serve::serve(&resolved)
+            serve::serve(resolved)
         }
         Command::Test(args) => test::test(&args, &cli.global, *voice),
         Command::Play(args) => play::play(&args, &cli.global),

@@ -16,6 +16,7 @@ use super::report::Voice;
 use super::settings::{LimitFlags, NetworkFlags, SandboxFlags, ServeFlags, Settings};
 use super::values;
 use crate::config::{LogFormat, LogLevel};
+use crate::net::{Client, Policy};
 use crate::serve::warm::Terms;
 use crate::serve::{self, Config, From};
 use crate::verdict::exit;
@@ -64,6 +65,7 @@ pub struct Resolved {
     /// How errors are written.
     pub voice: Voice,
     level: LogLevel,
+    network: Policy,
 }
 
 /// Resolves `serve`.
@@ -117,7 +119,12 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
         request_memory: flags.request_memory.unwrap_or(1 << 30),
         instance: variable("INSTANCE_ID").or_else(|| variable("HOSTNAME")).unwrap_or_else(host),
     };
-    Ok(Resolved { config, voice: config::voice(&settings), level: flags.log_level.unwrap_or_default() })
+    Ok(Resolved {
+        config,
+        voice: config::voice(&settings),
+        level: flags.log_level.unwrap_or_default(),
+        network: config::policy(&settings),
+    })
 }
 
 fn host() -> String {
@@ -129,7 +136,7 @@ fn host() -> String {
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn serve(resolved: &Resolved) -> anyhow::Result<u8> {
+pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
     let level = match resolved.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -151,6 +158,9 @@ pub fn serve(resolved: &Resolved) -> anyhow::Result<u8> {
         };
         // A second server in one process speaks with the first one's voice.
         let _ = tracing_subscriber::registry().with(layer).try_init();
+    }
+    if !resolved.network.is_off() {
+        resolved.config.terms.network = Some(Client::start(resolved.network.clone())?);
     }
     serve::run(&resolved.config, None, |address| {
         let url = format!("http://{address}");

@@ -16,9 +16,9 @@
 //! - [`Trier`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
+mod crew;
 mod inbox;
 mod network;
-mod crew;
 mod output;
 mod process;
 mod resident;

@@ -175,8 +175,13 @@ impl Warm {
         workers: usize,
     ) -> Result<Result<Resident, LoadError>, NoWorkers> {
         // All events of a request go to transformBatch together.
-        let job = Job { workers, batch_size: MOST_TOGETHER, sandbox: self.terms.sandbox,
-            network: self.terms.network.clone(), ..Job::new(program, options) };
+        let job = Job {
+            workers,
+            batch_size: MOST_TOGETHER,
+            sandbox: self.terms.sandbox,
+            network: self.terms.network.clone(),
+            ..Job::new(program, options)
+        };
         let place = self.place().await?;
         self.started.fetch_add(1, Ordering::Relaxed);
         match Resident::start(&job, &self.resources, place).await {

@@ -213,7 +213,6 @@ fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
         values::Kind::Switch => "true",
         values::Kind::Word(words) => words[0],
         values::Kind::Text(_) if setting.flag == "listen" => "[::1]:0",
-        values::Kind::Text(_) if setting.flag == "backend-url" => "http://localhost",
         values::Kind::Text(_) => "never",
         values::Kind::Url => "http://geo.example",
         values::Kind::List(_) => "localhost:80,b.example",
