@@ -100,6 +100,19 @@ choices! {
         Tap = "tap",
     }
 
+    /// How much a server tells of itself.
+    LogLevel {
+        /// What is broken.
+        Error = "error",
+        /// And what may break.
+        Warn = "warn",
+        /// And what happened to it, and requests that went wrong.
+        #[default]
+        Info = "info",
+        /// And every request.
+        Debug = "debug",
+    }
+
     /// How this program's own messages are written.
     LogFormat {
         /// For people.

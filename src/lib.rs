@@ -20,13 +20,15 @@
 //! - [`net`]: requests to the network on behalf of the code, for the supervisor.
 //! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
 //! - [`mod@bench`]: what a transformation costs, measured with the rooms above.
+//! - [`serve`]: the same over HTTP, for hosts that send events in requests.
 //! - [`suite`]: unit tests of transformations: found, run in workers of their own, reported.
 //! - [`trial`]: a transformation on events that nobody sent yet, and against the version before it.
 //! - [`play`]: the playground, a local page to write and try a transformation.
 //! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
 //!
-//! Arrows go down only: cli → play → suite, trial, bench → pool → engine, net and wire → verdict. `js/runtime` is what lives
-//! inside the isolate, `js/testing` what tests can call, `js/lib` what is shipped to authors, `js/play` the playground's page.
+//! Arrows go down only: cli → play → suite, trial, bench, serve → pool → engine, net and wire → verdict. `js/runtime` is what
+//! lives inside the isolate, `js/testing` what tests can call, `js/lib` what is shipped to authors, `js/play` the
+//! playground's page.
 //!
 //! # One event's way
 //!
@@ -52,6 +54,7 @@ pub mod net;
 pub mod play;
 pub mod pool;
 mod random;
+pub mod serve;
 pub mod suite;
 pub mod trial;
 pub mod verdict;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::BenchFlags;
+use super::serve::ServeArgs;
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
     SandboxFlags, Settings, words,
@@ -87,6 +88,15 @@ Examples:
   sluicegate diff old.js new.js events.jsonl --max-changes 0 --json
 
 Exit codes: 0 compared, 1 more events changed than --max-changes allows, 2 could not run.
+";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  sluicegate serve --dir transformations           code from a folder, on port 9090
+  CONFIG_BACKEND_URL=https://api.example.com sluicegate serve --log-format json
+  curl localhost:9090/metrics
+
+Exit codes: 0 ended by SIGTERM or SIGINT, with all requests answered, 2 could not start.
 ";
 
 const EXAMPLES: &str = "\
@@ -175,6 +185,12 @@ pub enum Command {
     /// Changed verdicts and changed fields, how many events each is about, an example, and what the new version costs.
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Box<DiffArgs>),
+    /// Answer requests of rudder-server, in the place of its user-transformation service.
+    ///
+    /// Events come over HTTP, some hundred in a request, and are answered with a row for each. Code comes from a folder
+    /// or a config backend, and stays loaded.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<ServeArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -252,6 +268,7 @@ impl RunArgs {
             failures: self.failures.clone(),
             messages: self.messages.clone(),
             global: global.settings.clone(),
+            ..Settings::default()
         }
     }
 }
@@ -541,7 +558,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench", "test", "fuzz", "diff", "play"] {
+        for name in ["run", "check", "bench", "test", "fuzz", "diff", "play", "serve"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| !arg.is_required_set() && arg.get_id() != "help") {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();

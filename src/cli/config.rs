@@ -114,7 +114,7 @@ pub fn early_voice(flags: &Settings, around: Surroundings<'_>) -> Voice {
     voice(&settings)
 }
 
-fn voice(settings: &Settings) -> Voice {
+pub(super) fn voice(settings: &Settings) -> Voice {
     Voice {
         color: settings.global.color.unwrap_or_default(),
         format: settings.messages.log_format.unwrap_or(LogFormat::Text),
@@ -192,7 +192,7 @@ pub fn play(args: &PlayArgs, global: &Global, dir: &Path, around: Surroundings<'
     Ok(sandbox(&settings))
 }
 
-fn sandbox(settings: &Settings) -> Sandbox {
+pub(super) fn sandbox(settings: &Settings) -> Sandbox {
     Sandbox {
         jitless: settings.sandbox.jitless.unwrap_or(false),
         require: settings.sandbox.require_sandbox.unwrap_or(false),
@@ -336,7 +336,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
 }
 
 /// The limits. Who raises the CPU limit beyond the wall limit's default means it: busy code uses up both.
-fn limits(settings: &Settings) -> Limits {
+pub(super) fn limits(settings: &Settings) -> Limits {
     let (set, default) = (&settings.limits, Limits::default());
     let cpu = set.cpu_limit.unwrap_or(default.cpu);
     Limits {

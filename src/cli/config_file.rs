@@ -45,8 +45,10 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, Diagnostic> {
     for (table, span, value) in in_order(document.get_ref()) {
         match (table, value.get_ref()) {
             ("libraries", DeValue::Table(entries)) => file.libraries(entries, &mut settings)?,
-            ("run" | "limits" | "network", DeValue::Table(entries)) => file.table(table, entries, &mut settings)?,
-            ("run" | "limits" | "network" | "libraries", other) => {
+            ("run" | "limits" | "network" | "serve", DeValue::Table(entries)) => {
+                file.table(table, entries, &mut settings)?;
+            }
+            ("run" | "limits" | "network" | "serve" | "libraries", other) => {
                 let message = format!("{table} is a table, not {}", type_name(other));
                 return Err(file.error(message, value.span()).help(format!("write [{table}] on a line of its own")));
             }
@@ -164,9 +166,9 @@ impl File<'_> {
         if let Some(setting) = Settings::table().find(|setting| setting.key == name || setting.flag == name) {
             return error.help(format!("{} belongs into the table [{}]", setting.key, setting.table));
         }
-        match nearest(name, ["run", "limits", "network", "libraries"]) {
+        match nearest(name, ["run", "limits", "network", "serve", "libraries"]) {
             Some(near) => error.help(format!("did you mean [{near}]?")),
-            None => error.help("the tables are [run], [limits], [network] and [libraries]"),
+            None => error.help("the tables are [run], [limits], [network], [serve] and [libraries]"),
         }
     }
 
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn every_setting_can_be_written() {
         let mut text = String::new();
-        for table in ["run", "limits", "network"] {
+        for table in ["run", "limits", "network", "serve"] {
             text.push_str(&format!("[{table}]\n"));
             for setting in Settings::table().filter(|setting| setting.table == table) {
                 let value = match setting.kind {
@@ -223,6 +225,7 @@ mod tests {
                     Kind::Switch => "true".to_owned(),
                     Kind::Word(words) => format!("\"{}\"", words[0]),
                     Kind::Url => "\"http://geo.example\"".to_owned(),
+                    Kind::Text(_) if setting.flag == "listen" => "\"[::1]:0\"".to_owned(),
                     Kind::Text(_) => "\"never\"".to_owned(),
                     Kind::List(_) => "[\"localhost:80\", \"b.example\"]".to_owned(),
                     Kind::Path | Kind::Target => "\"some/file\"".to_owned(),

@@ -24,6 +24,7 @@ pub mod play;
 pub mod program;
 pub mod report;
 pub mod run;
+pub mod serve;
 pub mod settings;
 pub mod test;
 mod test_coverage;
@@ -73,6 +74,7 @@ fn flags(cli: &Cli) -> Settings {
         Command::Play(args) => args.settings(&cli.global),
         Command::Fuzz(args) => args.settings(&cli.global),
         Command::Diff(args) => args.settings(&cli.global),
+        Command::Serve(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -101,6 +103,11 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
                 voice.error(&error.into());
             }
             Ok(outcome.code)
+        }
+        Command::Serve(args) => {
+            let resolved = serve::resolve(&args, &cli.global, Surroundings::here())?;
+            *voice = resolved.voice;
+            serve::serve(resolved)
         }
         Command::Test(args) => test::test(&args, &cli.global, *voice),
         Command::Play(args) => play::play(&args, &cli.global),

@@ -15,7 +15,7 @@ use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
 use reqwest::Url;
 
 use super::values::{self, Kind, Library};
-use crate::config::{Choice, Emit, LogFormat, OnError, Stats, Target, When};
+use crate::config::{Choice, Emit, LogFormat, LogLevel, OnError, Stats, Target, When};
 use crate::net::Hosts;
 use crate::verdict::FailOn;
 
@@ -257,6 +257,47 @@ settings! {
         log_format: LogFormat = "log-format", "run", "log-format", Kind::Word(LogFormat::WORDS), values::word;
     }
 
+    /// Requests and their code.
+    #[command(next_help_heading = "Server")]
+    ServeFlags {
+        /// Where to listen; port 0 takes a free one and says which [default: 0.0.0.0:9090].
+        #[arg(value_name = "ADDRESS", value_parser = values::address)]
+        listen: String = "listen", "serve", "listen", Kind::Text("an address such as \"127.0.0.1:9090\""), values::address;
+
+        /// Where the code is: DIR/VERSION.js or .ts for the transformation with this VersionID, libraries likewise, and
+        /// @rs/NAME/vN.js below it. Changes count at once [default: the config backend].
+        #[arg(value_name = "DIR")]
+        dir: PathBuf = "dir", "serve", "dir", Kind::Path, values::path;
+
+        /// Where the code is asked for, if there is no --dir [default: what the variable CONFIG_BACKEND_URL says].
+        ///
+        /// The secret that it wants is in the variable CONFIG_BACKEND_HOSTED_SECRET.
+        #[arg(value_name = "URL", value_parser = values::service)]
+        backend_url: Url = "backend-url", "serve", "backend-url", Kind::Url, values::service;
+
+        /// The longest request body, unpacked [default: 200MiB].
+        #[arg(value_name = "SIZE", value_parser = values::text_size)]
+        body_limit: usize = "body-limit", "serve", "body-limit", Kind::Size, values::text_size;
+
+        /// Requests under way or waiting; what comes beyond is answered 503, to be sent again [default: 256].
+        #[arg(value_name = "N", value_parser = values::requests)]
+        max_requests: usize = "max-requests", "serve", "max-requests", Kind::Count, values::requests;
+
+        /// Memory for the bodies of all requests together; what comes beyond is answered 503 [default: 1GiB].
+        #[arg(value_name = "SIZE", value_parser = values::memory)]
+        request_memory: usize = "request-memory", "serve", "request-memory", Kind::Size, values::memory;
+
+        /// Worker processes of all transformations together, idle ones included [default: 8, and 4 per core].
+        ///
+        /// The transformation that was used least recently gives its workers up for one that has none.
+        #[arg(value_name = "N", value_parser = values::processes)]
+        max_processes: usize = "max-processes", "serve", "max-processes", Kind::Count, values::processes;
+
+        /// How much is told on standard error [default: info].
+        #[arg(value_name = "LEVEL", value_parser = words::<LogLevel>())]
+        log_level: LogLevel = "log-level", "serve", "log-level", Kind::Word(LogLevel::WORDS), values::word;
+    }
+
     /// What every command takes.
     #[command(next_help_heading = "Global options")]
     GlobalFlags {
@@ -306,6 +347,7 @@ pub struct Settings {
     pub events: EventFlags,
     pub failures: FailureFlags,
     pub messages: MessageFlags,
+    pub serve: ServeFlags,
     pub global: GlobalFlags,
 }
 
@@ -320,6 +362,7 @@ impl Settings {
             EventFlags::TABLE,
             FailureFlags::TABLE,
             MessageFlags::TABLE,
+            ServeFlags::TABLE,
             GlobalFlags::TABLE,
         ]
         .into_iter()
@@ -339,6 +382,7 @@ impl Settings {
             .or_else(|| self.events.set(flag, text))
             .or_else(|| self.failures.set(flag, text))
             .or_else(|| self.messages.set(flag, text))
+            .or_else(|| self.serve.set(flag, text))
             .or_else(|| self.global.set(flag, text))
             .unwrap_or_else(|| Err("no such setting".to_owned()))
     }
@@ -354,6 +398,7 @@ impl Settings {
             events: self.events.or(lower.events),
             failures: self.failures.or(lower.failures),
             messages: self.messages.or(lower.messages),
+            serve: self.serve.or(lower.serve),
             global: self.global.or(lower.global),
         }
     }

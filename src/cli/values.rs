@@ -141,6 +141,27 @@ pub fn percent(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a percentage such as 5%".to_owned())
 }
 
+/// `--max-requests`.
+pub fn requests(text: &str) -> Result<usize, String> {
+    count(text, 1, 100_000)
+}
+
+/// `--max-processes`.
+pub fn processes(text: &str) -> Result<usize, String> {
+    count(text, 1, 10_000)
+}
+
+/// `--request-memory`.
+pub fn memory(text: &str) -> Result<usize, String> {
+    size(text, MIB, 1024 * GIB)
+}
+
+/// `--listen`. Names are looked up when the server starts.
+pub fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if port { Ok(text.to_owned()) } else { Err("expected an address with a port, such as 127.0.0.1:9090".to_owned()) }
+}
+
 /// Any switch.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -165,7 +186,7 @@ pub fn hosts(text: &str) -> Result<Hosts, String> {
     text.parse()
 }
 
-/// `--geolocation-url`.
+/// `--geolocation-url` and `--backend-url`.
 pub fn service(text: &str) -> Result<Url, String> {
     net::base_url(text)
 }

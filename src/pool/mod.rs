@@ -9,15 +9,19 @@
 //! event that killed it. An event is blamed for a death only when it killed a fresh worker alone.
 //!
 //! - [`run`] is the supervisor's side of a stream: `supervisor`, with the bookkeeping of `units`.
+//! - [`Resident`] is the same for requests: workers of one program that stay, and answer whatever comes. Both own a
+//!   `crew`, which holds all that decides over an event.
 //! - [`worker_main`] is the worker's side.
 //! - [`check`] loads a program in a worker and says what came of it.
 //! - [`Trier`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
+mod crew;
 mod inbox;
 mod network;
 mod output;
 mod process;
+mod resident;
 mod supervisor;
 mod trial;
 mod units;
@@ -27,6 +31,7 @@ mod worker;
 use std::time::Duration;
 
 pub use answer::answer;
+pub use resident::{Answer, Outcome, Place, Resident, Resources, Row, Rows, Status};
 pub use supervisor::run;
 pub use trial::{Trial, Tried, Trier};
 pub use wall::{Wall, Walls};

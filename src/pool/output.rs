@@ -276,6 +276,6 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn unreadable() -> Failure {
+pub(super) fn unreadable() -> Failure {
     Failure::new(crate::verdict::FailureKind::Crashed, "the worker's account of the failure cannot be read")
 }

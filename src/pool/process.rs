@@ -56,6 +56,8 @@ pub(super) struct Start {
     pub(super) options: Options,
     pub(super) emit: Emit,
     pub(super) envelope: bool,
+    /// Whether lines are rows of an answer, see `wire::row`.
+    pub(super) rows: bool,
     /// Whether failed lines go out as they came in.
     pub(super) pass: bool,
     /// Whether the run ends at the first failure.

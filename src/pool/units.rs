@@ -17,8 +17,9 @@ pub(super) type Key = (u64, u64);
 
 /// What has been found out about some lines and waits for its turn to leave.
 pub(super) enum Chunk {
-    /// A worker's answer; the output lies in that worker's memory.
-    Answer { part: Part, lines: Lines, output: Arc<Mapping>, worker: usize, generation: u64 },
+    /// A worker's answer about the lines of a unit from number `from` on, counted from 0; the output lies in that
+    /// worker's memory.
+    Answer { part: Part, lines: Lines, from: u64, output: Arc<Mapping>, worker: usize, generation: u64 },
     /// A failure that the supervisor found: the line's bytes and the reason.
     Blamed { line: Line, failure: Failure },
 }
@@ -112,12 +113,16 @@ impl Units {
         let Some(lines) = unit.lines.clone() else { return false };
         let (from, to) = (unit.answered, unit.answered + u64::from(part.lines));
         let inside = |line: u32| (from..to).contains(&u64::from(line));
-        if part.lines == 0 || to > lines.count || !part.failures.iter().all(|failed| inside(failed.line)) {
+        if part.lines == 0
+            || to > lines.count
+            || !part.failures.iter().all(|failed| inside(failed.line))
+            || !part.dropped_lines.iter().all(|line| inside(*line))
+        {
             return false;
         }
         unit.answered = to;
         unit.done = to == lines.count;
-        unit.chunks.push_back(Chunk::Answer { part, lines, output: output.clone(), worker, generation });
+        unit.chunks.push_back(Chunk::Answer { part, lines, from, output: output.clone(), worker, generation });
         true
     }
 

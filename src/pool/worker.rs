@@ -26,7 +26,7 @@ use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::wire::frame::{self, Failed, Kind, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
-use crate::wire::verdict_line;
+use crate::wire::{row, verdict_line};
 
 /// Failures and logs are told at the latest when they have grown to this size, in bytes.
 const MOST_PENDING: usize = 1 << 20;
@@ -119,6 +119,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         layout,
         emit: start.emit,
         envelope: start.envelope,
+        rows: start.rows,
         pass: start.pass,
         stop: start.stop,
         line_buffered: start.line_buffered,
@@ -127,6 +128,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         part: Part::default(),
         pending: 0,
         told_at: 0,
+        cpu: 0,
         frame: Vec::new(),
     };
     worker.run()
@@ -174,6 +176,7 @@ struct Worker {
     layout: Layout,
     emit: Emit,
     envelope: bool,
+    rows: bool,
     pass: bool,
     stop: bool,
     line_buffered: bool,
@@ -182,6 +185,8 @@ struct Worker {
     part: Part,
     pending: usize,
     told_at: u64,
+    /// The thread's CPU time when it last told something, in nanoseconds; only of rows.
+    cpu: u64,
     frame: Vec<u8>,
 }
 
@@ -210,6 +215,9 @@ impl Worker {
         progress(self.output).unit.store(work.unit, Ordering::Relaxed);
         self.part = Part { unit: work.unit, ..Part::default() };
         self.told_at = engine::ticks();
+        if self.rows {
+            self.cpu = cpu_time();
+        }
         let mut lines = Split { rest: bytes };
         let mut number = 0;
         if self.engine.export() == Export::Batch {
@@ -273,7 +281,7 @@ impl Worker {
                 self.settle(number, line, before, Verdict::Dropped);
             }
             Ok(Some((event, around))) => {
-                let rendering = rendering(self.emit, around);
+                let rendering = rendering(self.emit, self.rows, around);
                 let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
                 render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
                 self.settle(number, line, before, verdict);
@@ -303,11 +311,11 @@ impl Worker {
                 Err(failure) => settled.push(Some(failure.into())),
             }
         }
-        let emit = self.emit;
+        let (emit, rows) = (self.emit, self.rows);
         let mut answers: VecDeque<(Verdict, Vec<u8>, Vec<LogLine>)> = VecDeque::new();
         self.engine.transform_batch(
             &events,
-            &mut |index| rendering(emit, around[index]),
+            &mut |index| rendering(emit, rows, around[index]),
             &mut |verdict, text, logs| {
                 answers.push_back((verdict, text, logs.to_vec()));
             },
@@ -336,6 +344,10 @@ impl Worker {
     /// The event in a line and what of the line stands around it; nothing for a blank line.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
     fn event<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
+        if self.rows {
+            let broken = || Failure::new(FailureKind::InvalidJson, "the line is not a row");
+            return row::get(line).map(Some).ok_or_else(broken);
+        }
         let limit = self.engine.limits().line;
         if line.len() > limit {
             return Err(line_too_long(line.len() as u64, limit));
@@ -381,7 +393,9 @@ impl Worker {
             }
             Verdict::Dropped => {
                 self.part.dropped += 1;
-                if self.emit == Emit::Verdicts {
+                if self.rows {
+                    self.part.dropped_lines.push(number);
+                } else if self.emit == Emit::Verdicts {
                     self.sink.push(verdict_line::DROPPED);
                 }
             }
@@ -406,6 +420,12 @@ impl Worker {
         if self.part.lines == 0 {
             return Ok(());
         }
+        if self.rows {
+            let cpu = cpu_time();
+            self.part.cpu = cpu - self.cpu;
+            self.cpu = cpu;
+            self.part.heap = self.engine.heap_used() as u64;
+        }
         self.part.bytes = self.sink.len as u64;
         if self.sink.len > 0 {
             self.part.slot = self.sink.slot.take().unwrap_or_default();
@@ -429,7 +449,16 @@ pub(crate) fn line_too_long(len: u64, limit: usize) -> Failure {
     Failure::new(FailureKind::LineTooLong, message)
 }
 
-fn rendering<'a>(emit: Emit, around: (&'a [u8], &'a [u8])) -> Rendering<'a> {
+/// This thread's, in nanoseconds.
+fn cpu_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> Rendering<'a> {
+    if rows {
+        return row::rendering(around);
+    }
     let base = match emit {
         Emit::Events => Rendering::LINES,
         Emit::Verdicts => verdict_line::OK,

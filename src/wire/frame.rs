@@ -108,6 +108,12 @@ pub struct Part {
     pub failures: Vec<Failed>,
     /// Log lines, rendered.
     pub logs: Vec<u8>,
+    /// The lines that were dropped, in order, counting as [`Failed::line`] does; only of rows, see [`super::row`].
+    pub dropped_lines: Vec<u32>,
+    /// CPU time since the part before, in nanoseconds; only of rows.
+    pub cpu: u64,
+    /// V8's heap in use, in bytes; only of rows, and 0 where it was not looked at.
+    pub heap: u64,
 }
 
 /// A line that failed.
@@ -153,12 +159,16 @@ impl Part {
     /// Appends it as a frame.
     pub fn put(&self, out: &mut Vec<u8>) {
         put(out, Kind::Part, |out| {
-            for field in [self.unit, self.events_out, self.bytes] {
+            for field in [self.unit, self.events_out, self.bytes, self.cpu, self.heap] {
                 out.extend_from_slice(&field.to_le_bytes());
             }
             let (failures, logs) = (self.failures.len() as u32, self.logs.len() as u32);
-            for field in [self.lines, self.ok, self.dropped, self.blank, self.slot, failures, logs] {
+            let dropped_lines = self.dropped_lines.len() as u32;
+            for field in [self.lines, self.ok, self.dropped, self.blank, self.slot, failures, logs, dropped_lines] {
                 out.extend_from_slice(&field.to_le_bytes());
+            }
+            for line in &self.dropped_lines {
+                out.extend_from_slice(&line.to_le_bytes());
             }
             for failed in &self.failures {
                 out.extend_from_slice(&failed.line.to_le_bytes());
@@ -174,12 +184,24 @@ impl Part {
     pub fn get(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
         let (unit, events_out, bytes) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (cpu, heap) = (fields.u64()?, fields.u64()?);
         let (lines, ok, dropped, blank) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
-        let (slot, failures, logs) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        let mut part = Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, ..Part::default() };
+        let (slot, failures, logs, dropped_lines) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
+        let mut part = Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, cpu, heap, ..Part::default() };
         let sum = u64::from(ok) + u64::from(dropped) + u64::from(failures);
         if sum != u64::from(lines) || blank > dropped {
             return None;
+        }
+        // Of lines that are no rows it is not told which ones were dropped.
+        if dropped_lines != 0 && dropped_lines != dropped {
+            return None;
+        }
+        for _ in 0..dropped_lines {
+            let line = fields.u32()?;
+            if part.dropped_lines.last().is_some_and(|before| *before >= line) {
+                return None;
+            }
+            part.dropped_lines.push(line);
         }
         let mut output_at = 0;
         for _ in 0..failures {

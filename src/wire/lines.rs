@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::shared::{Mapping, PAGE, pages};
+use super::slots::Slot;
 
 /// How many bytes a slot is filled to, as long as the input has them ready.
 pub const FILL: usize = 256 << 10;
@@ -23,31 +24,10 @@ pub const FILL: usize = 256 << 10;
 /// The most lines in a batch: small lines with slow code still spread over all workers.
 const MOST_LINES: usize = 1024;
 
-/// A slot of the input region; free again when the last batch in it is dropped.
-pub struct Slot {
-    memory: Arc<Mapping>,
-    start: usize,
-    len: usize,
-    index: usize,
-    free: Sender<usize>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        // A long line leaves a slot large; steady memory is worth the page faults of the next long one.
-        let keep = pages(2 * FILL);
-        if self.len > keep {
-            self.memory.release(self.start + keep, self.len - keep);
-        }
-        // The reader may be gone.
-        let _ = self.free.send(self.index);
-    }
-}
-
 /// Whole lines, the last one perhaps without a line end.
 #[derive(Clone)]
 pub struct Lines {
-    slot: Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     /// Where they start in the input region.
     pub start: usize,
     /// How many bytes.

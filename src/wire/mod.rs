@@ -1,8 +1,10 @@
 //! Bytes to events and back: the bounded line reader with offsets, the frames between supervisor and worker, the memory
-//! they share, dead letters and verdict lines. Nothing here knows V8.
+//! they share, dead letters, verdict lines and rows. Nothing here knows V8.
 
 pub mod dead_letter;
 pub mod frame;
 pub mod lines;
+pub mod row;
 pub mod shared;
+pub mod slots;
 pub mod verdict_line;

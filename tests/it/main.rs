@@ -15,6 +15,7 @@ mod million;
 mod network;
 mod playground;
 mod readme;
+mod serve;
 mod stream;
 mod suite;
 mod support;

@@ -7,6 +7,7 @@ use clap::Parser;
 
 use super::*;
 use crate::cli::args::{Cli, Command};
+use crate::cli::settings::Setting;
 use crate::cli::{config_file, golden, values};
 
 const IDENTITY: &str = "export function transformEvent(event) { return event; }";
@@ -205,25 +206,30 @@ fn each_mistake_says_what_to_do() {
 
 #[test]
 fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
-    let text = |kind| match kind {
+    let text = |setting: &Setting| match setting.kind {
         values::Kind::Size => "9MiB",
         values::Kind::Duration => "20ms",
         values::Kind::Count => "3",
         values::Kind::Switch => "true",
         values::Kind::Word(words) => words[0],
+        values::Kind::Text(_) if setting.flag == "listen" => "[::1]:0",
         values::Kind::Text(_) => "never",
         values::Kind::Url => "http://geo.example",
         values::Kind::List(_) => "localhost:80,b.example",
         values::Kind::Path | values::Kind::Target => "some/file",
     };
     for setting in Settings::table() {
-        let (flag, value) = (format!("--{}={}", setting.flag, text(setting.kind)), text(setting.kind));
-        let cli = Cli::try_parse_from(["sluicegate", "run", "t.js", &flag]).unwrap();
-        let Command::Run(args) = cli.command else { panic!("not run") };
+        let (flag, value) = (format!("--{}={}", setting.flag, text(setting)), text(setting));
+        let words: &[&str] = if setting.table == "serve" { &["serve"] } else { &["run", "t.js"] };
+        let cli = Cli::try_parse_from([&["sluicegate"], words, &[&flag]].concat()).unwrap();
+        let from_flag = match cli.command {
+            Command::Run(args) => args.settings(&cli.global),
+            Command::Serve(args) => args.settings(&cli.global),
+            other => panic!("{other:?}"),
+        };
         let name = setting.variable();
         let variable = |asked: &str| (asked == name).then(|| OsString::from(value));
         let around = Surroundings { variable: &variable, folder: Path::new("") };
-        let from_flag = args.settings(&cli.global);
         assert_eq!(from_flag, from_environment(around).unwrap(), "{flag}");
         assert_ne!(from_flag, Settings::default(), "{flag}");
     }

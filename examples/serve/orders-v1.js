@@ -1,0 +1,13 @@
+// Keeps orders that were paid, puts prices into one currency, and leaves out what nobody downstream may see.
+import { inEuro } from 'priceTools';
+
+export function transformEvent(event, metadata) {
+  if (event.type !== 'track') return event;
+  const { properties = {} } = event;
+  if (properties.status === 'test') return null;
+  if (properties.total === undefined) throw new Error(`the order ${properties.order_id} has no total`);
+  properties.total_eur = inEuro(properties.total, properties.currency);
+  delete properties.card_number;
+  event.context = { ...event.context, source: metadata(event).sourceName };
+  return event;
+}

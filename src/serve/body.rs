@@ -1,0 +1,126 @@
+//! Request bodies: taken in only as far as there is memory for them, however they are packed and however slowly they
+//! come.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::problem::Problem;
+
+/// Memory is counted in pieces of this size.
+const PIECE: usize = 64 << 10;
+
+/// How long a client may be silent in the middle of a body.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many requests there may be, and how much memory their bodies may take.
+pub struct Room {
+    requests: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
+    most_requests: usize,
+    most_pieces: usize,
+    body_limit: usize,
+}
+
+/// A body, and what keeps its room.
+pub struct Taken {
+    /// The bytes, unpacked.
+    pub bytes: Vec<u8>,
+    /// Gives the room back when it is dropped.
+    pub guard: Arc<dyn Any + Send + Sync>,
+}
+
+impl Room {
+    /// Room for so many requests, with so many bytes of bodies together and each.
+    pub fn new(requests: usize, memory: usize, body_limit: usize) -> Self {
+        // One body has to fit, whatever was asked for.
+        let memory = memory.max(body_limit).div_ceil(PIECE).min(u32::MAX as usize);
+        Self {
+            requests: Arc::new(Semaphore::new(requests)),
+            memory: Arc::new(Semaphore::new(memory)),
+            most_requests: requests,
+            most_pieces: memory,
+            body_limit,
+        }
+    }
+
+    /// Requests under way or waiting.
+    pub fn requests(&self) -> usize {
+        self.most_requests - self.requests.available_permits()
+    }
+
+    /// Memory that bodies take, in bytes.
+    pub fn memory(&self) -> usize {
+        (self.most_pieces - self.memory.available_permits()) * PIECE
+    }
+
+    /// Takes a request in.
+    ///
+    /// # Errors
+    /// When there is no room for it, or its body is not JSON by its type, too long, cut off or too slow.
+    pub async fn take(&self, request: Request<Body>) -> Result<Taken, Problem> {
+        let Ok(permit) = self.requests.clone().try_acquire_owned() else {
+            return Err(Problem::overloaded(format!("{} requests are under way", self.most_requests)));
+        };
+        let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+        if let Some(other) = content_type.filter(|content_type| !is_json(content_type)) {
+            let message = format!("the content type is {other}: send application/json");
+            return Err(Problem::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+        let mut memory = self.memory.clone().try_acquire_many_owned(0).ok();
+        let mut bytes = Vec::new();
+        let mut body = request.into_body();
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, body.frame()).await.map_err(|_| {
+                Problem::request(StatusCode::REQUEST_TIMEOUT, "nothing of the body came for 30 seconds")
+            })?;
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|error| {
+                Problem::request(StatusCode::BAD_REQUEST, format!("the body cannot be read: {}", innermost(&error)))
+            })?;
+            let Some(data) = frame.data_ref() else { continue };
+            if bytes.len() + data.len() > self.body_limit {
+                let message = format!("the body is longer than {} bytes, the limit (--body-limit)", self.body_limit);
+                return Err(Problem::request(StatusCode::PAYLOAD_TOO_LARGE, message));
+            }
+            self.make_room(&mut memory, bytes.len() + data.len())?;
+            bytes.extend_from_slice(data);
+        }
+        Ok(Taken { bytes, guard: Arc::new((permit, memory)) })
+    }
+
+    fn make_room(&self, memory: &mut Option<OwnedSemaphorePermit>, len: usize) -> Result<(), Problem> {
+        let held = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = len.div_ceil(PIECE).saturating_sub(held);
+        if missing == 0 {
+            return Ok(());
+        }
+        let more = u32::try_from(missing).ok().and_then(|n| self.memory.clone().try_acquire_many_owned(n).ok());
+        match (more, memory.as_mut()) {
+            (Some(more), Some(memory)) => memory.merge(more),
+            (Some(more), None) => *memory = Some(more),
+            (None, _) => {
+                return Err(Problem::overloaded("the bodies of other requests take all memory there is for them"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

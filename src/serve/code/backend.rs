@@ -1,0 +1,202 @@
+//! Code from a config backend, over HTTP.
+//!
+//! A version never changes, so what was had once is kept. Who asks for a version that is being fetched waits for that
+//! answer, whatever it is. A backend that fails is asked again twice; then the request that needs the code is to be sent
+//! again later, because nothing is wrong with its events. That is also so for one that answers something else than code.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::{Missing, Module, Refused, Sort, javascript};
+use crate::engine::handle_of;
+
+/// Between two tries, one more for each that fails.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
+/// The longest that one try may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The largest answer, in bytes.
+const LARGEST: usize = 64 << 20;
+
+/// Modules that are kept.
+const MOST_MODULES: usize = 10_000;
+
+/// What was answered, once it is known.
+type Cell = Arc<OnceCell<Result<Arc<Module>, Missing>>>;
+
+/// A config backend.
+pub struct Backend {
+    client: reqwest::Client,
+    base: String,
+    secret: Option<String>,
+    kept: Mutex<HashMap<(Sort, String), Cell>>,
+}
+
+/// What it answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Revision {
+    version_id: Option<String>,
+    name: Option<String>,
+    import_name: Option<String>,
+    code: Option<String>,
+    code_version: Option<serde_json::Value>,
+    language: Option<String>,
+}
+
+impl Backend {
+    /// The backend at `url`, which wants `secret` as the user of its Basic auth.
+    ///
+    /// # Errors
+    /// When no client can be made.
+    pub fn new(url: &str, secret: Option<String>) -> Result<Self, reqwest::Error> {
+        // Fails where somebody has installed one before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::limited(3))
+            .build()?;
+        Ok(Self { client, base: url.trim_end_matches('/').to_owned(), secret, kept: Mutex::default() })
+    }
+
+    pub(super) async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
+        let key = (sort, id.to_owned());
+        let cell = {
+            let mut kept = self.table();
+            if kept.len() >= MOST_MODULES && !kept.contains_key(&key) {
+                kept.clear();
+            }
+            kept.entry(key.clone()).or_default().clone()
+        };
+        let answer = cell.get_or_init(|| async { self.fetch(sort, id).await.map(Arc::new) }).await.clone();
+        if answer.is_err() {
+            let mut kept = self.table();
+            if kept.get(&key).is_some_and(|other| Arc::ptr_eq(other, &cell)) {
+                kept.remove(&key);
+            }
+        }
+        answer
+    }
+
+    async fn fetch(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
+        let mut tries = 0;
+        loop {
+            let answer = self.ask(sort, id).await;
+            let (Err(Missing::Later(why)), Some(pause)) = (&answer, PAUSES.get(tries)) else { return answer };
+            tracing::warn!(%why, tries, "the config backend does not answer as it should, asking again");
+            tokio::time::sleep(*pause).await;
+            tries += 1;
+        }
+    }
+
+    fn url(&self, sort: Sort, id: &str) -> Result<reqwest::Url, Missing> {
+        let mut url = reqwest::Url::parse(&self.base).map_err(|error| Missing::Later(error.to_string()))?;
+        let (parts, query): (Vec<&str>, (&str, &str)) = match sort {
+            Sort::Transformation => (vec!["transformation", "getByVersionId"], ("versionId", id)),
+            Sort::Library => (vec!["transformationLibrary", "getByVersionId"], ("versionId", id)),
+            Sort::Shared => {
+                let (name, version) = id.split_once('/').unwrap_or((id, ""));
+                (vec!["rudderstackTransformationLibraries", name], ("version", version))
+            }
+        };
+        // Whatever stands in an id stays one part of the path, or a value of the query.
+        match url.path_segments_mut() {
+            Ok(mut path) => path.pop_if_empty().extend(parts),
+            Err(()) => return Err(Missing::Later(format!("{} is no URL with a path", self.base))),
+        };
+        url.query_pairs_mut().append_pair(query.0, query.1);
+        Ok(url)
+    }
+
+    async fn ask(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
+        let url = self.url(sort, id)?;
+        let later = |why: String| Missing::Later(format!("{} {id}: {why}", sort.name()));
+        let mut request = self.client.get(url.clone());
+        if let Some(secret) = &self.secret {
+            request = request.basic_auth(secret, Some(""));
+        }
+        let mut response = request
+            .send()
+            .await
+            .map_err(|error| later(format!("the config backend cannot be reached: {}", because(&error))))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED => return Err(Missing::Refused(Refused::AuthFailed)),
+            StatusCode::FORBIDDEN => return Err(Missing::Refused(Refused::Forbidden)),
+            status
+                if status.is_client_error()
+                    && status != StatusCode::TOO_MANY_REQUESTS
+                    && status != StatusCode::REQUEST_TIMEOUT =>
+            {
+                return Err(Missing::Final(status.as_u16(), format!("Error: {} not found at {url}", sort.name())));
+            }
+            status => return Err(later(format!("the config backend answered {status}"))),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| later(because(&error)))? {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(later("the config backend's answer is larger than 64 MiB".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let revision: Revision = serde_json::from_slice(&body)
+            .map_err(|error| later(format!("the config backend's answer is not what it should be: {error}")))?;
+        if sort != Sort::Shared
+            && let Some(other) = revision.version_id.as_deref().filter(|other| *other != id)
+        {
+            return Err(later(format!("the config backend answered with version {other}")));
+        }
+        let Some(code) = revision.code else {
+            return Err(later("the config backend answered without code".to_owned()));
+        };
+        let name = match sort {
+            Sort::Transformation => revision.name.unwrap_or_else(|| id.to_owned()),
+            _ => revision.import_name.unwrap_or_else(|| handle_of(revision.name.as_deref().unwrap_or(id))),
+        };
+        let version = revision.code_version.unwrap_or_default();
+        if sort == Sort::Transformation {
+            supported(version.as_str().unwrap_or("1"), revision.language.as_deref())
+                .map_err(|error| Missing::Final(400, error))?;
+        }
+        let typescript =
+            revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
+        let code = javascript(&code, typescript, &name).map_err(|error| Missing::Final(400, error))?;
+        Ok(Module { name, code })
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<(Sort, String), Cell>> {
+        self.kept.lock().expect("no code panics while it holds this")
+    }
+}
+
+/// Whether code of this version and language can be run here.
+///
+/// # Errors
+/// When it cannot; in words.
+pub fn supported(code_version: &str, language: Option<&str>) -> Result<(), String> {
+    if code_version == "0" {
+        return Err("Error: codeVersion 0, a global transform(events), is not supported: export transformEvent or \
+                    transformBatch, and save the transformation with codeVersion 1"
+            .to_owned());
+    }
+    match language.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("" | "javascript" | "typescript") => Ok(()),
+        Some(other) => Err(format!("Error: the language {other} is not supported: JavaScript and TypeScript are")),
+    }
+}
+
+/// The innermost reason.
+fn because(error: &reqwest::Error) -> String {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,198 @@
+//! Where code comes from: a config backend, or a folder. Both hand out the same thing, a [`Module`] by its version, and
+//! keep what they have; a version that somebody asked for a moment ago costs a look into a table.
+
+pub mod backend;
+mod folder;
+pub mod imports;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+pub use backend::Backend;
+pub use folder::Folder;
+
+use crate::engine::{Program, strip_types};
+
+/// Programs that are kept put together; many more than can have warm workers.
+const MOST_PROGRAMS: usize = 2000;
+
+/// The source of a transformation or a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// A transformation's name, as it appears in stack traces; a library's handle.
+    pub name: String,
+    /// The code, without types.
+    pub code: String,
+}
+
+/// Why there is no code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// There is none, or none that can be used, and asking again would change nothing: the status and the text of the
+    /// rows.
+    Final(u16, String),
+    /// It cannot be had now: the whole request is to be sent again.
+    Later(String),
+    /// The backend does not let this server in.
+    Refused(Refused),
+}
+
+/// How a backend refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The secret is not accepted.
+    AuthFailed,
+    /// The secret is accepted, and this is not for its owner.
+    Forbidden,
+}
+
+/// Where code comes from.
+pub enum Source {
+    /// A config backend.
+    Backend(Backend),
+    /// A folder.
+    Folder(Folder),
+}
+
+/// What kind of module is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sort {
+    /// A transformation, by its version.
+    Transformation,
+    /// A library, by its version.
+    Library,
+    /// A library of everybody's, by `<name>/v<N>`.
+    Shared,
+}
+
+impl Sort {
+    /// What it is called in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sort::Transformation => "Transformation",
+            Sort::Library => "Transformation Library",
+            Sort::Shared => "Rudder Library",
+        }
+    }
+}
+
+/// The code of a module as V8 is to see it.
+///
+/// # Errors
+/// When it is TypeScript that is more than JavaScript with types; in words, with the module's name and the line.
+pub fn javascript(text: &str, typescript: bool, name: &str) -> Result<String, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !typescript {
+        return Ok(text.to_owned());
+    }
+    strip_types(text).map_err(|error| {
+        let line = text[..error.range.start].matches('\n').count() + 1;
+        format!("{} [{name}:{line}]", error.message)
+    })
+}
+
+impl Source {
+    async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
+        match self {
+            Source::Backend(backend) => backend.module(sort, id).await,
+            Source::Folder(folder) => folder.module(sort, id),
+        }
+    }
+}
+
+/// A program with the hash of its code.
+#[derive(Debug)]
+pub struct Ready {
+    /// The program, without credentials.
+    pub program: Program,
+    /// See [`Program::code_hash`].
+    pub hash: String,
+    modules: Vec<Arc<Module>>,
+}
+
+/// A transformation's version and those of its libraries.
+type Versions = (String, Vec<String>);
+
+/// Puts programs together.
+pub struct Code {
+    source: Source,
+    ready: Mutex<HashMap<Versions, Arc<Ready>>>,
+}
+
+impl Code {
+    /// Code from there.
+    pub fn new(source: Source) -> Self {
+        Self { source, ready: Mutex::default() }
+    }
+
+    /// The program of a transformation's version with these libraries.
+    ///
+    /// # Errors
+    /// When a part of it is missing.
+    pub async fn program(&self, version: &str, libraries: &[String]) -> Result<Arc<Ready>, Missing> {
+        let transformation = self.source.module(Sort::Transformation, version).await?;
+        let known = self.libraries(libraries).await?;
+        let key = (version.to_owned(), libraries.to_vec());
+        let same = |ready: &Ready| {
+            let named = std::iter::once(&transformation).chain(&known);
+            ready.modules.iter().zip(named).all(|(one, other)| Arc::ptr_eq(one, other))
+        };
+        if let Some(ready) = self.table().get(&key).filter(|ready| same(ready)) {
+            return Ok(ready.clone());
+        }
+        let mut modules = vec![transformation.clone()];
+        modules.extend(known);
+        let program =
+            self.put_together(transformation.name.clone(), transformation.code.clone(), &modules[1..]).await?;
+        let ready = Arc::new(Ready { hash: program.code_hash(), program, modules });
+        let mut table = self.table();
+        if table.len() >= MOST_PROGRAMS {
+            // Each can be put together again from what the source keeps.
+            table.clear();
+        }
+        table.insert(key, ready.clone());
+        Ok(ready)
+    }
+
+    /// The program of code that somebody wants to try, with libraries by version.
+    ///
+    /// # Errors
+    /// When a library is missing.
+    pub async fn trial(&self, name: &str, code: &str, libraries: &[String]) -> Result<Program, Missing> {
+        let known = self.libraries(libraries).await?;
+        self.put_together(name.to_owned(), code.to_owned(), &known).await
+    }
+
+    async fn libraries(&self, versions: &[String]) -> Result<Vec<Arc<Module>>, Missing> {
+        let mut modules = Vec::with_capacity(versions.len());
+        for version in versions {
+            modules.push(self.source.module(Sort::Library, version).await?);
+        }
+        Ok(modules)
+    }
+
+    /// With the shared libraries that the code imports, or that they import themselves.
+    async fn put_together(&self, name: String, code: String, known: &[Arc<Module>]) -> Result<Program, Missing> {
+        let mut libraries: BTreeMap<String, String> =
+            known.iter().map(|library| (library.name.clone(), library.code.clone())).collect();
+        let mut to_look_at: Vec<String> = libraries.values().cloned().collect();
+        to_look_at.push(code.clone());
+        while let Some(code) = to_look_at.pop() {
+            // Code that cannot be parsed imports nothing; why it cannot is said when it is loaded.
+            for specifier in imports::of(&code).unwrap_or_default().into_keys() {
+                if let Some(id) = specifier.strip_prefix("@rs/")
+                    && !libraries.contains_key(&specifier)
+                {
+                    let library = self.source.module(Sort::Shared, id).await?;
+                    to_look_at.push(library.code.clone());
+                    libraries.insert(specifier, library.code.clone());
+                }
+            }
+        }
+        Ok(Program { name, code, libraries, ..Program::default() })
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<Versions, Arc<Ready>>> {
+        self.ready.lock().expect("no code panics while it holds this")
+    }
+}

@@ -1,0 +1,166 @@
+//! What `/metrics` tells Prometheus.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::App;
+use crate::verdict::{FailureKind, Tally};
+
+/// Transformations that have histograms of their own; the others share one, called `other`.
+const MOST_TRANSFORMATIONS: usize = 500;
+
+/// In seconds.
+const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Verdict {
+    verdict: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Transformation {
+    transformation: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Request {
+    path: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+type Histograms = Family<Transformation, Histogram, fn() -> Histogram>;
+
+/// The numbers.
+pub struct Metrics {
+    registry: Registry,
+    events: Family<Verdict, Counter>,
+    requests: Family<Request, Counter>,
+    latency: Histograms,
+    cpu: Histograms,
+    heap: Family<Transformation, Gauge>,
+    restarts: Family<Reason, Counter>,
+    in_flight: Gauge,
+    memory: Gauge,
+    processes: Gauge,
+    residents: Gauge,
+    waiting: Gauge,
+    started: Counter,
+    evicted: Counter,
+    names: Mutex<HashSet<String>>,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("sluicegate");
+        let latency: Histograms = Family::new_with_constructor(histogram);
+        let cpu: Histograms = Family::new_with_constructor(histogram);
+        macro_rules! register {
+            ($name:literal, $help:literal, $metric:expr) => {{
+                let metric = $metric;
+                registry.register($name, $help, metric.clone());
+                metric
+            }};
+        }
+        Self {
+            events: register!("events", "Events by verdict and, for failed ones, kind", Family::default()),
+            requests: register!("requests", "Requests by path and status", Family::default()),
+            latency: register!("latency_seconds", "From the request's last byte to the answer", latency),
+            cpu: register!("cpu_seconds", "CPU time of the workers for one group of events", cpu),
+            heap: register!("heap_bytes", "V8's heap in use, at the last look", Family::default()),
+            restarts: register!("worker_restarts", "Workers that were replaced", Family::default()),
+            in_flight: register!("requests_in_flight", "Requests under way or waiting", Gauge::default()),
+            memory: register!("request_memory_bytes", "Memory that the bodies of requests take", Gauge::default()),
+            processes: register!("workers", "Worker processes", Gauge::default()),
+            residents: register!("transformations_warm", "Programs with warm workers", Gauge::default()),
+            waiting: register!("groups_in_workers", "Groups of events that workers have or wait for", Gauge::default()),
+            started: register!("starts", "Programs that were given workers", Counter::default()),
+            evicted: register!("evictions", "Programs that gave their workers up for another", Counter::default()),
+            registry,
+            names: Mutex::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts one request.
+    pub fn request(&self, path: &'static str, status: u16) {
+        self.requests.get_or_create(&Request { path, status }).inc();
+    }
+
+    /// Counts what became of a group.
+    pub fn group(&self, version: &str, tally: &Tally, latency: Duration, cpu: Duration) {
+        for (verdict, count) in [("ok", tally.ok), ("dropped", tally.dropped)] {
+            if count > 0 {
+                self.events.get_or_create(&Verdict { verdict, kind: "" }).inc_by(count);
+            }
+        }
+        for (kind, count) in FailureKind::ALL.iter().zip(tally.failed).filter(|(_, count)| *count > 0) {
+            self.events.get_or_create(&Verdict { verdict: "failed", kind: kind.name() }).inc_by(count);
+        }
+        let name = self.name(version);
+        self.latency.get_or_create(&name).observe(latency.as_secs_f64());
+        self.cpu.get_or_create(&name).observe(cpu.as_secs_f64());
+    }
+
+    /// Counts events that no worker was asked about.
+    pub fn not_run(&self, kind: &'static str, count: u64) {
+        self.events.get_or_create(&Verdict { verdict: "failed", kind }).inc_by(count);
+    }
+
+    fn name(&self, version: &str) -> Transformation {
+        let mut names = self.names.lock().expect("nothing panics in here");
+        let known = names.contains(version) || names.len() < MOST_TRANSFORMATIONS && names.insert(version.to_owned());
+        Transformation { transformation: if known { version.to_owned() } else { "other".to_owned() } }
+    }
+
+    /// All of it, as Prometheus reads it.
+    pub fn text(&self, app: &App) -> String {
+        let (mut deaths, mut hangs, mut residents, mut waiting) =
+            (app.warm.past_deaths.load(Ordering::Relaxed), app.warm.past_hangs.load(Ordering::Relaxed), 0, 0);
+        self.heap.clear();
+        app.warm.each(|key, resident| {
+            let status = resident.status();
+            deaths += status.deaths.load(Ordering::Relaxed);
+            hangs += status.hangs.load(Ordering::Relaxed);
+            waiting += status.requests.load(Ordering::Relaxed) as i64;
+            residents += 1;
+            self.heap.get_or_create(&self.name(key.version())).set(status.heap.load(Ordering::Relaxed) as i64);
+        });
+        let up_to = |counter: &Counter, total: u64| {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        };
+        up_to(&self.restarts.get_or_create(&Reason { reason: "died" }), deaths.saturating_sub(hangs));
+        up_to(&self.restarts.get_or_create(&Reason { reason: "hung" }), hangs);
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        up_to(&self.started, load(&app.warm.started));
+        up_to(&self.evicted, load(&app.warm.evicted));
+        self.in_flight.set(app.room.requests() as i64);
+        self.memory.set(app.room.memory() as i64);
+        self.processes.set(app.warm.resources().processes() as i64);
+        self.residents.set(residents);
+        self.waiting.set(waiting);
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}

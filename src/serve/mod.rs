@@ -1,0 +1,158 @@
+//! HTTP: a drop-in for RudderStack's user-transformation service.
+//!
+//! A request brings some hundred events of one source and destination, and is answered with a row for each. Events run
+//! through the same workers, walls, limits and rules of blame as in a run: a [`crate::pool::Resident`] for each program
+//! and tenant. What is here is HTTP, where code comes from, and what to do when there is more of everything than there
+//! is room for: then a request is refused in a way that makes its caller send it again, and no event is lost.
+//!
+//! - [`transform`]: `/customTransform`. [`request`] takes its body apart, [`rows`] writes what answers it.
+//! - [`trial`]: the endpoints with which code is tried before it is saved.
+//! - [`code`]: where code comes from. [`warm`]: workers, kept.
+//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that.
+//! - [`http`]: connections, and the end of them. [`router`]: what answers which path.
+//!
+//! No request makes it panic, and nothing that an author's code did is answered with a 5xx.
+
+pub mod body;
+pub mod code;
+pub mod http;
+pub mod metrics;
+pub mod problem;
+pub mod request;
+pub mod router;
+pub mod rows;
+pub mod transform;
+pub mod trial;
+pub mod warm;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::body::Room;
+use self::code::{Backend, Code, Folder, Source};
+use self::metrics::Metrics;
+use self::warm::{Terms, Warm};
+use crate::pool::Resources;
+
+/// What a server is told to do.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: String,
+    /// Where the code is.
+    pub code: From,
+    /// How it is run.
+    pub terms: Terms,
+    /// Units of events in the hands of workers, all together.
+    pub turns: usize,
+    /// Worker processes, all together.
+    pub max_processes: usize,
+    /// The longest request body, in bytes.
+    pub body_limit: usize,
+    /// Requests under way or waiting.
+    pub max_requests: usize,
+    /// Memory for the bodies of all of them, in bytes.
+    pub request_memory: usize,
+    /// What `X-Instance-ID` says.
+    pub instance: String,
+}
+
+/// Where code comes from.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// A folder.
+    Folder(PathBuf),
+    /// A config backend: its URL and the secret that it wants.
+    Backend(String, Option<String>),
+}
+
+/// Why a server cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The folder with the code cannot be read.
+    #[error("cannot read the folder {}: {error}", dir.display())]
+    Folder {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// No client for the config backend can be made.
+    #[error("cannot make a client for the config backend: {0}")]
+    Backend(#[from] reqwest::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The system refused something else.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What all requests share.
+pub struct App {
+    code: Code,
+    warm: Warm,
+    metrics: Metrics,
+    room: Room,
+    instance: axum::http::HeaderValue,
+}
+
+impl App {
+    /// Everything but a socket.
+    ///
+    /// # Errors
+    /// When the code's place cannot be looked at.
+    pub fn new(config: &Config) -> Result<Self, ServeError> {
+        let source = match &config.code {
+            From::Folder(dir) => {
+                Source::Folder(Folder::open(dir).map_err(|error| ServeError::Folder { dir: dir.clone(), error })?)
+            }
+            From::Backend(url, secret) => Source::Backend(Backend::new(url, secret.clone())?),
+        };
+        Ok(Self {
+            code: Code::new(source),
+            warm: Warm::new(config.terms.clone(), Resources::new(config.turns, config.max_processes)),
+            metrics: Metrics::default(),
+            room: Room::new(config.max_requests, config.request_memory, config.body_limit),
+            instance: axum::http::HeaderValue::from_str(&config.instance)
+                .unwrap_or(axum::http::HeaderValue::from_static("sluicegate")),
+        })
+    }
+}
+
+/// Serves until a signal ends it: SIGTERM and SIGINT let what is under way finish, a second one does not.
+/// `listening` is told the address. `beside` are routes that stand next to this server's own.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn run(
+    config: &Config,
+    beside: Option<axum::Router>,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), ServeError> {
+    // A worker's work is many times what it takes to hand it out: a few threads feed many cores.
+    let threads = (std::thread::available_parallelism().map_or(1, usize::from) / 4).max(1);
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(threads).enable_all().build()?;
+    let app = Arc::new(App::new(config)?);
+    let served = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(&config.listen)
+            .await
+            .map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
+        listening(listener.local_addr()?);
+        http::serve(listener, router::new(app, beside)).await?;
+        Ok(())
+    });
+    // A body that is being taken apart is nobody's any more.
+    runtime.shutdown_background();
+    served
+}

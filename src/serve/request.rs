@@ -1,0 +1,223 @@
+//! A body of `/customTransform`, taken apart: which events it has, which group each belongs to, and where in the body
+//! their texts lie. Nothing is copied, and events are not parsed but skipped over: the engine parses them.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// One element of the body.
+#[derive(Deserialize)]
+struct Element<'a> {
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    destination: Option<&'a RawValue>,
+    #[serde(borrow)]
+    libraries: Option<&'a RawValue>,
+    #[serde(borrow)]
+    credentials: Option<&'a RawValue>,
+}
+
+/// What is read of every event's metadata.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Ids<'a> {
+    #[serde(borrow)]
+    destination_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source_id: Option<&'a RawValue>,
+}
+
+/// An event of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Where its text lies; empty if it has none.
+    pub event: Range<usize>,
+    /// Where its metadata's text lies; empty if it has none.
+    pub metadata: Range<usize>,
+}
+
+/// The events of one source and destination.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// Its events, in the order of the request.
+    pub items: Vec<Item>,
+    /// The `VersionID` of its transformation, if it names one.
+    pub version: Option<String>,
+    /// The workspace of its first event, or nothing.
+    pub workspace: String,
+    /// The transformation's id, for people; or nothing.
+    pub transformation: String,
+    /// What `getCredential` answers.
+    pub credentials: BTreeMap<String, String>,
+}
+
+/// A request.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// By source and destination, in the order in which they come.
+    pub groups: Vec<Group>,
+    /// The `VersionID`s of the libraries.
+    pub libraries: Vec<String>,
+}
+
+/// Takes a body apart.
+///
+/// # Errors
+/// When it is not JSON, or not a list of objects; in words.
+pub fn parse(body: &[u8]) -> Result<Request, String> {
+    let elements: Vec<Element<'_>> = serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => {
+            format!("the body is not a list of {{\"message\":{{…}},\"metadata\":{{…}}}}: {error}")
+        }
+        _ => format!("the body is not JSON: {error}"),
+    })?;
+    let start = body.as_ptr() as usize;
+    let range = |raw: Option<&RawValue>| match raw {
+        Some(raw) => {
+            let at = raw.get().as_ptr() as usize - start;
+            at..at + raw.get().len()
+        }
+        None => 0..0,
+    };
+    let mut request = Request {
+        libraries: elements.first().and_then(|first| first.libraries).map(versions).unwrap_or_default(),
+        ..Request::default()
+    };
+    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    for element in &elements {
+        // Metadata that is no object has no ids, and stays with those that have none.
+        let ids: Ids<'_> =
+            element.metadata.and_then(|metadata| serde_json::from_str(metadata.get()).ok()).unwrap_or_default();
+        let key = (ids.destination_id.map_or("", RawValue::get), ids.source_id.map_or("", RawValue::get));
+        let place = *places.entry(key).or_insert_with(|| {
+            request.groups.push(group(element));
+            request.groups.len() - 1
+        });
+        request.groups[place].items.push(Item { event: range(element.message), metadata: range(element.metadata) });
+    }
+    Ok(request)
+}
+
+/// A group without events, as its first element describes it.
+fn group(first: &Element<'_>) -> Group {
+    let value = |raw: Option<&RawValue>| {
+        raw.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or(Value::Null)
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (destination, metadata) = (value(first.destination), value(first.metadata));
+    let version = text(&destination["Transformations"][0]["VersionID"]);
+    Group {
+        items: Vec::new(),
+        version: (!version.is_empty()).then_some(version),
+        workspace: text(&metadata["workspaceId"]),
+        transformation: match &destination["Transformations"][0]["ID"] {
+            Value::String(id) => id.clone(),
+            _ => text(&metadata["transformationId"]),
+        },
+        credentials: first.credentials.map(|raw| credentials(&value(Some(raw)))).unwrap_or_default(),
+    }
+}
+
+fn versions(raw: &RawValue) -> Vec<String> {
+    let libraries: Vec<Value> = serde_json::from_str(raw.get()).unwrap_or_default();
+    libraries.iter().filter_map(|library| library["VersionID"].as_str()).map(str::to_owned).collect()
+}
+
+/// `[{"key":…,"value":…}]`; what has no key or no value is left out.
+pub fn credentials(list: &Value) -> BTreeMap<String, String> {
+    let pairs = list.as_array().into_iter().flatten().filter_map(|credential| {
+        let value = match &credential["value"] {
+            Value::String(text) => text.clone(),
+            Value::Null => return None,
+            other => other.to_string(),
+        };
+        Some((credential["key"].as_str()?.to_owned(), value))
+    });
+    pairs.collect()
+}
+
+/// What stands in the metadata of a row that is about a whole group, and of one whose event has none: the text of a
+/// JSON object.
+pub fn common_metadata(body: &[u8], group: &Group) -> Vec<u8> {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Known<'a> {
+        #[serde(borrow)]
+        source_id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        destination_id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        destination_type: Option<&'a RawValue>,
+        #[serde(borrow)]
+        workspace_id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        transformation_id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        message_id: Option<&'a RawValue>,
+    }
+    let known = |item: &Item| serde_json::from_slice::<Known<'_>>(&body[item.metadata.clone()]).unwrap_or_default();
+    let first = group.items.first().map(known).unwrap_or_default();
+    let mut text = Vec::from(b"{");
+    for (key, value) in [
+        ("sourceId", first.source_id),
+        ("destinationId", first.destination_id),
+        ("destinationType", first.destination_type),
+        ("workspaceId", first.workspace_id),
+        ("transformationId", first.transformation_id),
+    ] {
+        if let Some(value) = value {
+            text.extend_from_slice(format!("\"{key}\":{value},").as_bytes());
+        }
+    }
+    text.extend_from_slice(b"\"messageIds\":[");
+    let ids = group.items.iter().map(|item| known(item).message_id.map_or(Cow::Borrowed("null"), |id| id.get().into()));
+    text.extend_from_slice(ids.collect::<Vec<_>>().join(",").as_bytes());
+    text.extend_from_slice(b"]}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_keep_the_order_of_their_events() {
+        let body = br#"[
+          {"message":{"n":1},"metadata":{"sourceId":"s","destinationId":"d","messageId":"a","workspaceId":"w"},
+           "destination":{"Transformations":[{"VersionID":"v1","ID":"t"}]},"libraries":[{"VersionID":"l"}],
+           "credentials":[{"key":"k","value":"x"},{"key":"empty"}]},
+          {"message":{"n":2},"metadata":{"sourceId":"s","destinationId":"other"}},
+          {"message":{"n":3},"metadata":{"sourceId":"s","destinationId":"d","messageId":"c"}}]"#;
+        let request = parse(body).unwrap();
+        let texts = |group: &Group| -> Vec<&str> {
+            group.items.iter().map(|item| std::str::from_utf8(&body[item.event.clone()]).unwrap()).collect()
+        };
+        assert_eq!(request.libraries, ["l"]);
+        assert_eq!(request.groups.len(), 2);
+        assert_eq!(texts(&request.groups[0]), ["{\"n\":1}", "{\"n\":3}"]);
+        assert_eq!(texts(&request.groups[1]), ["{\"n\":2}"]);
+        assert_eq!(request.groups[0].version.as_deref(), Some("v1"));
+        assert_eq!(request.groups[0].credentials, BTreeMap::from([("k".into(), "x".into())]));
+        assert_eq!(request.groups[1].version, None);
+        let common = String::from_utf8(common_metadata(body, &request.groups[0])).unwrap();
+        assert_eq!(common, r#"{"sourceId":"s","destinationId":"d","workspaceId":"w","messageIds":["a","c"]}"#);
+    }
+
+    #[test]
+    fn whatever_is_missing_is_no_reason_to_refuse_the_rest() {
+        let request = parse(br#"[{},{"message":null,"metadata":7,"libraries":3,"destination":[]}]"#).unwrap();
+        assert_eq!(request.groups.len(), 1);
+        assert_eq!(request.groups[0].items[1], Item { event: 0..0, metadata: 31..32 });
+        assert!(parse(b"[]").unwrap().groups.is_empty());
+        for bad in ["", "{", "{}", "[1]", "\"x\"", "[{}", "null"] {
+            assert!(parse(bad.as_bytes()).unwrap_err().starts_with("the body is not"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What answers which path, and what every answer has in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::json;
+use tower_http::decompression::RequestDecompressionLayer;
+use tracing::Instrument;
+
+use super::App;
+use super::problem::Problem;
+use super::transform::custom_transform;
+use super::trial;
+
+/// The caller does not accept answers without it.
+const API_VERSION: HeaderName = HeaderName::from_static("apiversion");
+const RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
+const INSTANCE: HeaderName = HeaderName::from_static("x-instance-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken over from a caller.
+const LONGEST_ID: usize = 128;
+
+/// The paths that are counted by name.
+const PATHS: &[&str] = &[
+    "/customTransform",
+    "/transformation/test",
+    "/transformation/testRun",
+    "/transformationLibrary/test",
+    "/transformation/sethandle",
+    "/extractLibs",
+    "/health",
+    "/version",
+    "/buildVersion",
+    "/transformerBuildVersion",
+    "/features",
+    "/metrics",
+];
+
+/// All routes; `beside` stands next to them, below the same layers.
+pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
+    let with_bodies = Router::new()
+        .route("/customTransform", post(custom_transform))
+        .route("/transformation/test", post(trial::test))
+        .route("/transformation/testRun", post(trial::test_run))
+        .route("/transformationLibrary/test", post(trial::library))
+        .route("/transformation/sethandle", post(trial::set_handle))
+        .route("/extractLibs", post(trial::extract_libs))
+        .layer(RequestDecompressionLayer::new())
+        .with_state(app.clone());
+    let version = || async { env!("CARGO_PKG_VERSION") };
+    let without = Router::new()
+        .route("/health", get(health))
+        .route("/version", get(version))
+        .route("/buildVersion", get(version))
+        .route("/transformerBuildVersion", get(version))
+        .route("/features", get(features))
+        .route("/metrics", get(metrics))
+        .with_state(app.clone());
+    let mut all = with_bodies.merge(without);
+    if let Some(beside) = beside {
+        all = all.merge(beside);
+    }
+    let nothing = |request: Request<Body>| async move {
+        Problem::request(StatusCode::NOT_FOUND, format!("there is nothing at {}", request.uri().path()))
+    };
+    let not_so = |method: Method, request: Request<Body>| async move {
+        let message = format!("{} does not answer {method}", request.uri().path());
+        Problem::request(StatusCode::METHOD_NOT_ALLOWED, message)
+    };
+    all.fallback(nothing).method_not_allowed_fallback(not_so).layer(middleware::from_fn_with_state(app, around))
+}
+
+async fn health() -> Response {
+    axum::Json(json!({ "service": "UP", "version": env!("CARGO_PKG_VERSION") })).into_response()
+}
+
+async fn features() -> Response {
+    axum::Json(json!({
+        "routerTransform": {},
+        "regulations": [],
+        "supportSourceTransformV1": true,
+        "supportTransformerProxyV1": true,
+        "upgradedToSourceTransformV2": true,
+        "supportDestTransformCompactedPayloadV1": true,
+    }))
+    .into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], app.metrics.text(&app)).into_response()
+}
+
+/// Around every request: its id, its time, its place in the books.
+async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let started = Instant::now();
+    let path = PATHS.iter().find(|path| **path == request.uri().path()).copied().unwrap_or("other");
+    let theirs = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= LONGEST_ID).cloned();
+    let id = theirs.unwrap_or_else(|| {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("{:x}-{count:x}", std::process::id())).expect("digits")
+    });
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), path);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    if response.status().is_client_error() && !response.headers().contains_key(header::CONTENT_TYPE) {
+        // From a layer that says no more than this.
+        let message = match response.status() {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "the content encoding is not supported: send gzip, zstd or none",
+            _ => "the request cannot be answered",
+        };
+        response = Problem::request(response.status(), message).into_response();
+    }
+    let elapsed = started.elapsed();
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, HeaderValue::from_static("2"));
+    headers.insert(INSTANCE, app.instance.clone());
+    headers.insert(REQUEST_ID, id);
+    if let Ok(time) = HeaderValue::from_str(&format!("{} ms", elapsed.as_millis())) {
+        headers.insert(RESPONSE_TIME, time);
+    }
+    let status = response.status().as_u16();
+    app.metrics.request(path, status);
+    span.in_scope(|| {
+        let micros = elapsed.as_micros() as u64;
+        if status >= 400 {
+            tracing::info!(status, micros, "answered");
+        } else {
+            tracing::debug!(status, micros, "answered");
+        }
+    });
+    response
+}

@@ -1,0 +1,150 @@
+//! Slots of the shared input region: who holds one may fill it, and it is free again when the last lines in it are
+//! dropped. The reader fills them from files and pipes; [`Slots`] is for whoever has events in memory already.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::lines::{FILL, Lines};
+use super::shared::{Mapping, pages};
+
+/// A slot of the input region; free again when the last batch in it is dropped.
+pub struct Slot {
+    pub(super) memory: Arc<Mapping>,
+    pub(super) start: usize,
+    pub(super) len: usize,
+    pub(super) index: usize,
+    pub(super) free: Sender<usize>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // A long line leaves a slot large; steady memory is worth the page faults of the next long one.
+        let keep = pages(2 * FILL);
+        if self.len > keep {
+            self.memory.release(self.start + keep, self.len - keep);
+        }
+        // The reader may be gone.
+        let _ = self.free.send(self.index);
+    }
+}
+
+/// All slots of a region.
+pub struct Slots {
+    memory: Arc<Mapping>,
+    slot_len: usize,
+    free: Receiver<usize>,
+    give_back: Sender<usize>,
+}
+
+impl Slots {
+    /// The slots of `memory`, all of them free: `count` of `slot_len` bytes each.
+    pub fn new(memory: Arc<Mapping>, slot_len: usize, count: usize) -> Self {
+        let (give_back, free) = channel();
+        for index in 0..count {
+            give_back.send(index).expect("the receiver is right here");
+        }
+        Self { memory, slot_len, free, give_back }
+    }
+
+    /// A free slot, if there is one.
+    pub fn take(&self) -> Option<Filling> {
+        let index = self.free.try_recv().ok()?;
+        let start = index * self.slot_len;
+        let slot = Slot { memory: self.memory.clone(), start, len: 0, index, free: self.give_back.clone() };
+        Some(Filling { slot, room: self.slot_len, count: 0 })
+    }
+}
+
+/// A slot while it is filled.
+pub struct Filling {
+    slot: Slot,
+    room: usize,
+    count: u64,
+}
+
+impl Filling {
+    /// Bytes that still fit.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Bytes in it.
+    pub fn len(&self) -> usize {
+        self.slot.len
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.slot.len == 0
+    }
+
+    /// Lines in it.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Appends a part of a line. Line ends in it become blanks: what is given here is JSON, which has them only where a
+    /// blank would do.
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    pub fn push(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.room, "a line is limited to less than a slot");
+        let to = self.slot.memory.at(self.slot.start + self.slot.len, bytes.len());
+        // SAFETY: the range lies inside the slot, which is ours alone until it is finished.
+        let here = unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+            std::slice::from_raw_parts_mut(to, bytes.len())
+        };
+        let mut from = 0;
+        while let Some(at) = memchr::memchr2(b'\n', b'\r', &here[from..]) {
+            here[from + at] = b' ';
+            from += at + 1;
+        }
+        self.slot.len += bytes.len();
+        self.room -= bytes.len();
+    }
+
+    /// Ends a line.
+    ///
+    /// # Panics
+    /// When there is no room for its end.
+    pub fn end_line(&mut self) {
+        assert!(self.room > 0, "a line is limited to less than a slot");
+        // SAFETY: as above.
+        unsafe { *self.slot.memory.at(self.slot.start + self.slot.len, 1) = b'\n' };
+        self.slot.len += 1;
+        self.room -= 1;
+        self.count += 1;
+    }
+
+    /// The lines, to be handed to workers. They are those of the input with this number, from `first_line` on.
+    pub fn finish(self, input: usize, first_line: u64) -> Lines {
+        let (start, len) = (self.slot.start, self.slot.len);
+        Lines { slot: Arc::new(self.slot), start, len, count: self.count, first_line, offset: 0, input }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shared::create;
+    use super::*;
+
+    #[test]
+    fn a_slot_is_free_again_when_its_lines_are_dropped() {
+        let (_fd, memory) = create("test", 2 * pages(FILL), true).unwrap();
+        let slots = Slots::new(Arc::new(memory), pages(FILL), 2);
+        let (mut one, two) = (slots.take().unwrap(), slots.take().unwrap());
+        assert!(slots.take().is_none() && two.is_empty());
+        one.push(b"{\"a\":\n1,\r\n");
+        one.push(b"\"b\":2}");
+        one.end_line();
+        one.push(b"{}");
+        one.end_line();
+        let lines = one.finish(3, 7);
+        assert_eq!(lines.bytes(), b"{\"a\": 1,  \"b\":2}\n{}\n");
+        assert_eq!((lines.count, lines.input, lines.part(1, 1).first_line), (2, 3, 8));
+        drop(lines);
+        assert!(slots.take().is_some());
+    }
+}

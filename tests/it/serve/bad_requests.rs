@@ -1,0 +1,139 @@
+//! Requests that are wrong, cut off, too large, too slow or left alone.
+
+use std::io::{BufReader, Read, Write};
+use std::net::Shutdown;
+
+use super::client::{JSON, Server, answer, events, request};
+
+const SAME: &str = "export function transformEvent(event) { return event; }";
+
+fn server(args: &[&str]) -> Server {
+    Server::with(&[("v1.js", SAME)], args)
+}
+
+#[test]
+fn a_body_that_is_none_is_a_4xx_with_words() {
+    let server = server(&["--body-limit", "100KiB"]);
+    let paths = ["/customTransform", "/transformation/test", "/transformationLibrary/test", "/extractLibs"];
+    for path in paths {
+        for bad in ["", "{", "[", "[{]", "nonsense", "[1]", "\"text\"", "\u{1}", "[{}", "{\"code\":"] {
+            let error = server.send("POST", path, JSON, bad.as_bytes()).problem(400);
+            assert!(error.starts_with("the body is not "), "{path} {bad}: {error}");
+        }
+        let error = server.send("POST", path, JSON, b"[\"\xff\xfe\"]").problem(400);
+        assert!(error.starts_with("the body is not "), "{error}");
+        let error = server.send("POST", path, &[("Content-Type", "text/plain")], b"[]").problem(415);
+        assert!(error.contains("text/plain"), "{error}");
+        let error = server.send("POST", path, JSON, &vec![b' '; 200 << 10]).problem(413);
+        assert!(error.contains("--body-limit"), "{error}");
+        let brotli = [JSON, &[("Content-Encoding", "br")]].concat();
+        assert!(server.send("POST", path, &brotli, b"x").problem(415).contains("gzip, zstd"));
+        let broken = [JSON, &[("Content-Encoding", "gzip")]].concat();
+        assert!(server.send("POST", path, &broken, b"no gzip").problem(400).contains("cannot be read"));
+    }
+    assert_eq!(server.rows(&events("v1", 1)).len(), 1);
+}
+
+#[test]
+fn packed_bodies_are_unpacked_and_limited_by_what_they_hold() {
+    let server = server(&["--body-limit", "100KiB"]);
+    let body = events("v1", 3).to_string();
+    for (encoding, program, args) in [("gzip", "gzip", ["-c", "-q"]), ("zstd", "zstd", ["-c", "-q"])] {
+        let pack = |bytes: &[u8]| {
+            let mut child = std::process::Command::new(program)
+                .args(args)
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .ok()?;
+            child.stdin.take()?.write_all(bytes).ok()?;
+            Some(child.wait_with_output().ok()?.stdout)
+        };
+        // Not every machine has zstd.
+        let Some(packed) = pack(body.as_bytes()) else { continue };
+        let headers = [JSON, &[("Content-Encoding", encoding)]].concat();
+        let answer = server.send("POST", "/customTransform", &headers, &packed);
+        assert_eq!(answer.json().as_array().unwrap().len(), 3, "{encoding}");
+        let bomb = pack(&vec![b' '; 50 << 20]).unwrap();
+        server.send("POST", "/customTransform", &headers, &bomb).problem(413);
+    }
+}
+
+#[test]
+fn connections_are_kept_or_closed_as_asked() {
+    let server = server(&[]);
+    let body = events("v1", 2).to_string();
+    let mut stream = BufReader::new(server.connect());
+    for _ in 0..3 {
+        stream.get_mut().write_all(&request("POST", "/customTransform", JSON, body.as_bytes(), true)).unwrap();
+        assert_eq!(answer(&mut stream).json().as_array().unwrap().len(), 2);
+    }
+    stream.get_mut().write_all(&request("GET", "/health", &[], b"", false)).unwrap();
+    assert_eq!(answer(&mut stream).status, 200);
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    // In pieces, without a length.
+    let mut stream = server.connect();
+    write!(stream, "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    for piece in body.as_bytes().chunks(7) {
+        write!(stream, "{:x}\r\n", piece.len()).unwrap();
+        stream.write_all(piece).unwrap();
+        stream.write_all(b"\r\n").unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut BufReader::new(stream)).json().as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
+    let server = Server::with(
+        &[
+            ("v1.js", SAME),
+            (
+                "slow.js",
+                "export function transformEvent(e) { const t = Date.now(); while (Date.now() < t + 20); return e; }",
+            ),
+        ],
+        &[],
+    );
+    let slow = events("slow", 300).to_string();
+    for cut in [1, 20, 100, 150, 1000] {
+        let mut stream = server.connect();
+        let whole = request("POST", "/customTransform", JSON, slow.as_bytes(), true);
+        stream.write_all(&whole[..cut]).unwrap();
+        stream.shutdown(Shutdown::Both).unwrap();
+    }
+    for _ in 0..3 {
+        // The whole request, and gone before the answer.
+        let mut stream = server.connect();
+        stream.write_all(&request("POST", "/customTransform", JSON, slow.as_bytes(), true)).unwrap();
+        drop(stream);
+    }
+    let mut stream = server.connect();
+    stream.write_all(b"\x16\x03\x01 this is no HTTP \r\n\r\n").unwrap();
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&said));
+    assert_eq!(server.rows(&events("v1", 5)).len(), 5);
+    // What nobody waits for any more is given up, and its room is free again.
+    let deadline = std::time::Instant::now() + super::client::PATIENCE;
+    while server.metric("sluicegate_requests_in_flight") > 0.0 {
+        assert!(std::time::Instant::now() < deadline, "requests that nobody waits for are kept");
+    }
+}
+
+#[test]
+fn an_address_or_a_folder_that_cannot_be_had_is_told_at_once() {
+    let dir = crate::support::Dir::new();
+    let done = dir.run(&["serve"], "");
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("nothing says where the code is"), "{}", done.err);
+    let done = dir.run(&["serve", "--dir", "nowhere"], "");
+    assert!(done.code == 2 && done.err.contains("nowhere"), "{}", done.err);
+    let first = server(&[]);
+    let address = first.address.to_string();
+    let done = dir.run(&["serve", "--dir", ".", "--listen", &address], "");
+    assert!(done.code == 2 && done.err.contains(&format!("cannot listen on {address}")), "{}", done.err);
+    for listen in ["9090", "localhost:x", ""] {
+        assert_eq!(dir.run(&["serve", "--dir", ".", "--listen", listen], "").code, 2);
+    }
+}

@@ -1,0 +1,113 @@
+//! More than there is room for, and the end.
+
+use std::io::{BufReader, Write};
+
+use serde_json::json;
+
+use super::client::{JSON, PATIENCE, Server, answer, events, request};
+
+const SLOW: &str =
+    "export function transformEvent(e) { let x = 0; for (let i = 0; i < 1e6; i++) x += i % 7; return e; }";
+
+#[test]
+fn what_there_is_no_room_for_is_sent_away_to_come_again_and_nothing_is_lost() {
+    let server = Server::with(&[("v1.js", SLOW)], &["--max-requests", "4", "-j2"]);
+    let body = events("v1", 40).to_string();
+    let (mut answered, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        let ask = || {
+            let mut turned_away = 0;
+            loop {
+                let answer = server.send("POST", "/customTransform", JSON, body.as_bytes());
+                if answer.status == 200 {
+                    let rows = answer.json();
+                    let whole = (0..40).all(|n| rows[n]["output"]["n"] == n && rows[n]["statusCode"] == 200);
+                    assert!(whole && rows.as_array().unwrap().len() == 40);
+                    return turned_away;
+                }
+                answer.problem(503);
+                assert_eq!(answer.header("X-Rudder-Should-Retry"), Some("true"));
+                assert_eq!(answer.header("X-Rudder-Error-Reason"), Some("overloaded"));
+                turned_away += 1;
+            }
+        };
+        let clients: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+        for client in clients {
+            refused += client.join().unwrap();
+            answered += 1;
+        }
+    });
+    assert_eq!(answered, 12);
+    assert!(refused > 0, "twelve clients found room for four at once");
+    assert_eq!(server.metric("sluicegate_events_total{verdict=\"ok\",kind=\"\"}"), 480.0);
+    assert_eq!(server.rows(&events("v1", 1)).len(), 1);
+}
+
+#[test]
+fn bodies_that_do_not_fit_into_memory_are_sent_away() {
+    let server = Server::with(&[("v1.js", SLOW)], &["--body-limit", "1MiB", "--request-memory", "1MiB"]);
+    // One client holds most of the room and does not go on.
+    let mut slow = server.connect();
+    let filler = format!("[{}", " ".repeat(900 << 10));
+    write!(
+        slow,
+        "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        filler.len() + 1
+    )
+    .unwrap();
+    slow.write_all(filler.as_bytes()).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while server.metric("sluicegate_request_memory_bytes") < f64::from(900 << 10) {
+        assert!(std::time::Instant::now() < deadline, "the body never takes its room");
+    }
+    let large = format!("[{}]", " ".repeat(500 << 10));
+    let refused = server.send("POST", "/customTransform", JSON, large.as_bytes());
+    refused.problem(503);
+    assert_eq!(refused.header("X-Rudder-Should-Retry"), Some("true"));
+    slow.write_all(b"]").unwrap();
+    assert_eq!(answer(&mut BufReader::new(slow)).json(), json!([]));
+    while server.send("POST", "/customTransform", JSON, large.as_bytes()).status != 200 {
+        assert!(std::time::Instant::now() < deadline, "the room is never free again");
+    }
+}
+
+#[test]
+fn the_end_waits_for_what_is_under_way() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let server = Server::with(&[("v1.js", SLOW)], &["-j1"]);
+        assert_eq!(server.rows(&events("v1", 1)).len(), 1);
+        let mut stream = server.connect();
+        stream
+            .write_all(&request("POST", "/customTransform", JSON, events("v1", 150).to_string().as_bytes(), true))
+            .unwrap();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while server.metric("sluicegate_groups_in_workers") < 1.0 {
+            assert!(std::time::Instant::now() < deadline, "the request never reaches a worker");
+        }
+        server.signal(signal);
+        assert_eq!(answer(&mut BufReader::new(stream)).json().as_array().unwrap().len(), 150);
+        assert_eq!(server.end(), 0);
+    }
+}
+
+#[test]
+fn a_tenant_with_slow_code_does_not_hold_up_another() {
+    let slow = "export function transformEvent(e) { for (;;); }";
+    let quick = "export function transformEvent(e) { return e; }";
+    let server = Server::with(&[("slow.js", slow), ("quick.js", quick)], &["-j1", "--cpu-limit", "50ms"]);
+    let mut stream = server.connect();
+    stream
+        .write_all(&request("POST", "/customTransform", JSON, events("slow", 40).to_string().as_bytes(), false))
+        .unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while server.metric("sluicegate_groups_in_workers") < 1.0 {
+        assert!(std::time::Instant::now() < deadline, "the request never reaches a worker");
+    }
+    for _ in 0..5 {
+        assert_eq!(server.rows(&events("quick", 20)).len(), 20);
+    }
+    // Each of the 40 has 50 ms of its own; the quick ones were answered meanwhile.
+    assert!(server.metric("sluicegate_requests_total{path=\"/customTransform\",status=\"200\"}") == 5.0);
+    let rows = answer(&mut BufReader::new(stream)).json();
+    assert!(rows.as_array().unwrap().iter().all(|row| row["error"] == "the event took more than 50ms of CPU time"));
+}
