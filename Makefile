@@ -1,7 +1,7 @@
 # The two commands of the README, and what CI adds to them. Each sets up what it needs: `scripts/v8` brings V8's library
 # to a machine where cargo cannot fetch it, and says nothing where it can.
 
-.PHONY: demo test build lint bench
+.PHONY: demo test build lint bench fuzz-smoke
 
 demo: build
 	@scripts/demo
@@ -14,6 +14,11 @@ build:
 test:
 	@scripts/v8
 	cargo test --release
+
+# A part of `test`; the long runs with coverage are `fuzz/run`.
+fuzz-smoke:
+	@scripts/v8
+	cargo test --release --test it fuzz::
 
 lint:
 	@scripts/v8

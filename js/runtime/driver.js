@@ -8,6 +8,7 @@
 ((host) => {
   const { stringify, parse, rawJSON } = JSON;
   const { isArray } = Array;
+  const { defineProperty } = Object;
   const { isError } = Error;
   const asText = String;
   const uncurry = (method) => Function.prototype.call.bind(method);
@@ -83,8 +84,35 @@
     }
   };
 
-  /** The text that an unchanged event would have: what JSON.parse and JSON.stringify make of the line. */
-  const canonical = (line) => textOf(parse(line));
+  /** What a list of `fidelity::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. */
+  const built = (list) => {
+    if (!isArray(list)) return list;
+    const { length } = list;
+    if (list[0] === 1) {
+      const array = [];
+      for (let i = 1; i < length; i++) array[i - 1] = built(list[i]);
+      return array;
+    }
+    const object = {};
+    for (let i = 1; i < length; i += 2) {
+      const value = built(list[i + 1]);
+      defineProperty(object, list[i], { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+    }
+    return object;
+  };
+
+  /** The event of a line, which may have been made lists. An event itself never starts with a bracket. */
+  const eventOf = (line) => (line[0] === '[' ? built(parse(line)) : parse(line));
+
+  /** The text that an unchanged event would have: what JSON.parse and `finishExact` make of the line. */
+  const canonical = (line) => {
+    exact = true;
+    try {
+      return textOf(eventOf(line));
+    } finally {
+      exact = false;
+    }
+  };
 
   // --- lazy events, see the engine's lazy.rs ------------------------------------------------------------------------
 
@@ -124,7 +152,7 @@
     const events = [];
     batch = { indexOf: new NewMap(), indexOfId: new NewMap() };
     for (let i = 0; i < lines.length; i++) {
-      const event = parse(lines[i]);
+      const event = eventOf(lines[i]);
       events[i] = event;
       mapSet(batch.indexOf, event, i);
       const id = event.messageId;
@@ -138,7 +166,16 @@
     mapGet(batch.indexOf, output) ?? mapGet(batch.indexOfId, output.messageId) ?? before;
 
   /** Per input: undefined, an array of texts, a number if one of its outputs is no event, or what was thrown. */
-  const finishBatch = (results, count) => {
+  const finishBatch = (results, count, infinite) => {
+    exact = infinite;
+    try {
+      return grouped(results, count);
+    } finally {
+      exact = false;
+    }
+  };
+
+  const grouped = (results, count) => {
     if (!isArray(results)) return NOT_AN_ARRAY;
     const byInput = [];
     for (let i = 0; i < count; i++) byInput[i] = undefined;
@@ -220,6 +257,7 @@
     finish,
     finishExact,
     canonical,
+    eventOf,
     openBatch,
     finishBatch,
     batchIndex,

@@ -380,6 +380,12 @@ pub(super) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
+/// The same for a replay, whose input is the file of the dead letters.
+pub(super) fn refuse_overwriting_letters(config: &RunConfig) -> Result<()> {
+    let args = RunArgs { transformation: PathBuf::from(&config.program.name), ..RunArgs::default() };
+    refuse_overwriting(&config.errors, config.logs.as_ref(), &config.inputs, &args, &Settings::default())
+}
+
 /// Dead letters and logs go to files of their own: writing them over what is being read would destroy it.
 fn refuse_overwriting(
     errors: &Target,

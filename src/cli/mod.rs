@@ -22,6 +22,7 @@ pub mod layers;
 pub mod pages;
 pub mod play;
 pub mod program;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod serve;
@@ -69,6 +70,7 @@ fn flags(cli: &Cli) -> Settings {
     match &cli.command {
         Command::Run(args) => args.settings(&cli.global),
         Command::Check(args) => args.settings(&cli.global),
+        Command::Replay(args) => args.settings(&cli.global),
         Command::Bench(args) => args.settings(&cli.global),
         Command::Test(args) => args.settings(&cli.global),
         Command::Play(args) => args.settings(&cli.global),
@@ -86,6 +88,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             *voice = config.voice;
             run::run(config)
         }
+        Command::Replay(args) => replay::replay(&args, &cli.global, voice),
         Command::Check(args) => {
             let config = config::check(&args, &cli.global, Surroundings::here())?;
             let outcome = check::check(&config, args.json)?;

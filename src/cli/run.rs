@@ -13,6 +13,7 @@ use crate::config::{Target, When};
 use crate::net;
 use crate::pool::{self, Ended, Job, RunError, Summary};
 use crate::verdict::{FailureKind, exit};
+use crate::wire::lines::Open;
 
 /// Runs the transformation over all events; the answer is the exit code.
 ///
@@ -21,7 +22,16 @@ use crate::verdict::{FailureKind, exit};
 /// how far it came.
 pub fn run(config: RunConfig) -> anyhow::Result<u8> {
     let inputs = pool::open(&config.inputs)?;
-    let job = Job {
+    let job = job(&config)?;
+    over(&config, job, inputs)
+}
+
+/// What the pool is asked to do.
+///
+/// # Errors
+/// When the network is allowed and cannot be asked.
+pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
+    Ok(Job {
         program: config.program.clone(),
         options: config.options.clone(),
         workers: config.workers,
@@ -35,7 +45,16 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
         batch_size: config.batch_size,
         sandbox: config.sandbox,
         network: if config.network.is_off() { None } else { Some(net::Client::start(config.network.clone())?) },
-    };
+        origins: None,
+        measure: false,
+    })
+}
+
+/// Runs a job over inputs that are open, and says what it came to; the answer is the exit code.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn over(config: &RunConfig, job: Job, inputs: Vec<Open>) -> anyhow::Result<u8> {
     let bar = spinner(config.progress, config.quiet);
     let started = Instant::now();
     let (summary, result) = pool::run(job, inputs, &mut |tally| {
@@ -66,7 +85,7 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
     match result {
-        Ok(()) => Ok(exit_code(&config, &summary)),
+        Ok(()) => Ok(exit_code(config, &summary)),
         Err(RunError::Load(error)) => Err(Diagnostic::from_load_error(&error, &config.library_paths).into()),
         Err(error) => Err(error.into()),
     }

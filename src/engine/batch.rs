@@ -6,7 +6,7 @@
 use deno_core::v8;
 
 use super::transform::{self, Canonical, Print, Settled, bad_return, settled};
-use super::{Attempt, Engine, Event, LogLine, Rendering, fault, host, realm};
+use super::{Attempt, Engine, Event, LogLine, Rendering, fault, fidelity, host, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
 /// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged.
@@ -78,8 +78,10 @@ impl Engine {
             let mut present = Vec::with_capacity(events.len());
             let mut lines = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
-                let verdict = match transform::parse(scope, event.json, &mut self.scratch)
-                    .and_then(|_| transform::to_text(scope, event.json, &mut self.scratch))
+                let lists = fidelity::as_lists(event.json);
+                let line = lists.as_deref().unwrap_or(event.json);
+                let verdict = match transform::parse(scope, driver, event.json, &mut self.scratch)
+                    .and_then(|_| transform::to_text(scope, line, &mut self.scratch))
                 {
                     Ok(text) => {
                         present.push(index);
@@ -124,7 +126,9 @@ impl Engine {
             {
                 let finish = v8::Local::new(scope, &driver.finish_batch);
                 let count = v8::Integer::new(scope, present.len() as i32);
-                grouped = finish.call(scope, undefined, &[result, count.into()]);
+                let infinite = present.iter().any(|index| fidelity::may_hold_infinite(events[*index].json));
+                let infinite = v8::Boolean::new(scope, infinite);
+                grouped = finish.call(scope, undefined, &[result, count.into(), infinite.into()]);
             }
             if grouped.is_none()
                 && failed.is_none()

@@ -80,7 +80,8 @@ impl Look for Survey {
 
     #[inline]
     fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize) {
-        self.losses.index_keys |= key.first().is_some_and(u8::is_ascii_digit);
+        // A digit may be written as an escape.
+        self.losses.index_keys |= key.first().is_some_and(|first| first.is_ascii_digit() || *first == b'\\');
         let hash = hash(key);
         let known = &hashes[first..];
         self.duplicates |= escaped || known.len() >= MOST_KEYS || known.contains(&hash);

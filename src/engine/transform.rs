@@ -57,7 +57,7 @@ impl Engine {
             let lazy = shapes.event(scope, event.json, self.laziness, &mut self.scratch);
             let parsed = match &lazy {
                 Some(lazy) => Ok(lazy.object.into()),
-                None => parse(scope, event.json, &mut self.scratch),
+                None => parse(scope, driver, event.json, &mut self.scratch),
             };
             match parsed {
                 Err(failure) => Some(failure.into()),
@@ -137,15 +137,36 @@ impl Engine {
 /// The event as V8 sees it, or why there is none.
 pub(super) fn parse<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
     json: &[u8],
     scratch: &mut handover::Scratch,
 ) -> Result<v8::Local<'s, v8::Value>, Failure> {
     let text = to_text(scope, json, scratch)?;
     match v8::json::parse(scope, text) {
-        Some(value) if value.is_object() && !value.is_array() => Ok(value),
+        Some(value) if value.is_object() && !value.is_array() => match fidelity::as_lists(json) {
+            None => Ok(value),
+            Some(lists) => Ok(from_lists(scope, driver, &lists, scratch).unwrap_or(value)),
+        },
         Some(value) => Err(not_an_object(scope, value)),
         None => Err(invalid_json(scope)),
     }
+}
+
+/// The event that lists stand for; nothing if they are too deep.
+fn from_lists<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    lists: &[u8],
+    scratch: &mut handover::Scratch,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let text = handover::to_v8(scope, lists, scratch)?;
+    let function = v8::Local::new(scope, &driver.event_of);
+    let undefined = v8::undefined(scope).into();
+    let event = function.call(scope, undefined, &[text.into()]);
+    if event.is_none() {
+        scope.reset();
+    }
+    event
 }
 
 pub(super) fn to_text<'s>(
@@ -452,6 +473,8 @@ fn canonical<'s>(
     driver: &Driver,
     line: &[u8],
 ) -> Option<Vec<u8>> {
+    let lists = fidelity::as_lists(line);
+    let line = lists.as_deref().unwrap_or(line);
     let text = handover::to_v8(scope, line, &mut handover::Scratch::default())?;
     let function = v8::Local::new(scope, &driver.canonical);
     let undefined = v8::undefined(scope).into();

@@ -164,6 +164,7 @@ impl Crew {
             stop: job.on_error == OnError::Stop,
             line_buffered: job.line_buffered,
             batch_size: job.batch_size.max(1),
+            measure: job.measure,
         };
         let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless, network: job.network.is_some() };
         let mut start = Vec::new();

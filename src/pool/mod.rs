@@ -28,6 +28,7 @@ mod units;
 pub(crate) mod wall;
 mod worker;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use answer::answer;
@@ -40,6 +41,7 @@ pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
 use crate::config::{Emit, OnError, Target};
 use crate::engine::{LoadError, Loaded, Options, Program};
 use crate::verdict::{Failure, Tally};
+use crate::wire::dead_letter::Origin;
 use crate::wire::lines::{Open, ReadError};
 
 /// A stream to be transformed.
@@ -70,6 +72,19 @@ pub struct Job {
     pub sandbox: Sandbox,
     /// Who asks the network for the code, if anybody does.
     pub network: Option<crate::net::Client>,
+    /// Where the lines stood before, if the input is one of dead letters: theirs say so too.
+    pub origins: Option<Arc<[Origin]>>,
+    /// Whether the logs say what each event cost, see [`Cost`].
+    pub measure: bool,
+}
+
+/// What one event cost: a line of the logs, if that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cost {
+    /// CPU time, in nanoseconds.
+    pub cpu: u64,
+    /// V8's heap in use afterwards, in bytes; zero if the isolate had to be thrown away.
+    pub heap: u64,
 }
 
 impl Job {
@@ -89,6 +104,8 @@ impl Job {
             batch_size: 1,
             sandbox: Sandbox::default(),
             network: None,
+            origins: None,
+            measure: false,
         }
     }
 }

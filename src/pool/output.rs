@@ -4,11 +4,13 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::units::{Chunk, Line};
 use crate::config::{Emit, OnError, Target};
 use crate::verdict::Failure;
+use crate::wire::dead_letter::Origin;
 use crate::wire::shared::Layout;
 use crate::wire::{dead_letter, verdict_line};
 
@@ -29,8 +31,31 @@ pub(super) struct Config {
     pub(super) errors: Target,
     pub(super) logs: Option<Target>,
     pub(super) names: Vec<Option<String>>,
+    pub(super) transformation: String,
     pub(super) code: String,
+    pub(super) envelope: bool,
+    pub(super) origins: Option<Arc<[Origin]>>,
     pub(super) layout: Layout,
+}
+
+impl Config {
+    /// A dead letter for a line of an input.
+    fn record(&self, input: usize, line: u64, offset: u64, failure: Failure) -> dead_letter::Record<'_> {
+        let before = self.origins.as_ref().and_then(|origins| origins.get((line as usize).checked_sub(1)?));
+        let (file, input_line, input_offset) = match before {
+            Some(origin) => (origin.file.as_deref(), origin.line, origin.offset),
+            None => (self.names[input].as_deref(), line, offset),
+        };
+        dead_letter::Record {
+            input_file: file.map(Into::into),
+            input_line,
+            input_offset,
+            failure,
+            transformation: self.transformation.as_str().into(),
+            code: self.code.as_str().into(),
+            envelope: self.envelope,
+        }
+    }
 }
 
 /// What was written.
@@ -184,13 +209,7 @@ impl Writer {
     }
 
     fn record(&self, line: &crate::wire::lines::Lines, failure: Failure, out: &mut Vec<u8>) {
-        let record = dead_letter::Record {
-            input_file: self.config.names[line.input].as_deref().map(Into::into),
-            input_line: line.first_line,
-            input_offset: line.offset,
-            failure,
-            code: self.config.code.as_str().into(),
-        };
+        let record = self.config.record(line.input, line.first_line, line.offset, failure);
         dead_letter::write(out, &record, trimmed(line.bytes()));
     }
 
@@ -231,13 +250,7 @@ impl Writer {
     }
 
     fn long_record(&mut self, line: &crate::wire::lines::Long, failure: &Failure) {
-        let record = dead_letter::Record {
-            input_file: self.config.names[line.input].as_deref().map(Into::into),
-            input_line: line.line,
-            input_offset: line.offset,
-            failure: failure.clone(),
-            code: self.config.code.as_str().into(),
-        };
+        let record = self.config.record(line.input, line.line, line.offset, failure.clone());
         if let Some(file) = self.errors.to.as_mut() {
             let mut buffered = io::BufWriter::with_capacity(256 << 10, file);
             let written =

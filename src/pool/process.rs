@@ -64,6 +64,8 @@ pub(super) struct Start {
     pub(super) stop: bool,
     pub(super) line_buffered: bool,
     pub(super) batch_size: usize,
+    /// Whether the logs say what each event cost.
+    pub(super) measure: bool,
 }
 
 /// The first frame from a worker.

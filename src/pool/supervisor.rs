@@ -126,7 +126,10 @@ impl Supervisor {
             errors: self.job.errors.clone(),
             logs: self.job.logs.clone(),
             names,
+            transformation: self.job.program.name.clone(),
             code: self.job.program.code_hash(),
+            envelope: self.job.envelope,
+            origins: self.job.origins.clone(),
             layout: self.crew.layout,
         };
         let writer = match Writer::open(config) {

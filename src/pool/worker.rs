@@ -13,13 +13,15 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::inbox::{self, Inbox};
 use super::process::{Ready, Setup, Start, fd};
-use super::{trial, wall};
+use super::{Cost, trial, wall};
 use crate::config::Emit;
 use crate::engine::{self, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, Program, Rendering, Sink};
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -124,6 +126,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         stop: start.stop,
         line_buffered: start.line_buffered,
         batch_size: start.batch_size,
+        measure: start.measure,
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
         part: Part::default(),
         pending: 0,
@@ -181,6 +184,7 @@ struct Worker {
     stop: bool,
     line_buffered: bool,
     batch_size: usize,
+    measure: bool,
     sink: ShmSink,
     part: Part,
     pending: usize,
@@ -282,13 +286,24 @@ impl Worker {
             }
             Ok(Some((event, around))) => {
                 let rendering = rendering(self.emit, self.rows, around);
+                let before_cpu = self.measure.then(thread_cpu);
                 let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
+                self.cost(before_cpu);
                 render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
                 self.settle(number, line, before, verdict);
             }
             Err(failure) => self.settle(number, line, before, failure.into()),
         }
         Ok(())
+    }
+
+    /// Adds to the logs what was spent since then, if that is asked for.
+    fn cost(&mut self, before: Option<Duration>) {
+        let Some(before) = before else { return };
+        let cpu = thread_cpu().saturating_sub(before).as_nanos() as u64;
+        let cost = Cost { cpu, heap: self.engine.heap_used() as u64 };
+        serde_json::to_writer(&mut self.part.logs, &cost).expect("plain data");
+        self.part.logs.push(b'\n');
     }
 
     /// Lines that go to `transformBatch` together.
@@ -313,6 +328,7 @@ impl Worker {
         }
         let (emit, rows) = (self.emit, self.rows);
         let mut answers: VecDeque<(Verdict, Vec<u8>, Vec<LogLine>)> = VecDeque::new();
+        let before_cpu = self.measure.then(thread_cpu);
         self.engine.transform_batch(
             &events,
             &mut |index| rendering(emit, rows, around[index]),
@@ -320,6 +336,7 @@ impl Worker {
                 answers.push_back((verdict, text, logs.to_vec()));
             },
         );
+        self.cost(before_cpu);
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;
             if index > 0 {
@@ -477,6 +494,12 @@ fn render_logs(lines: &[LogLine], line: u64, out: &mut Vec<u8>) {
         serde_json::to_writer(&mut *out, &Rendered { line, log }).expect("plain data");
         out.push(b'\n');
     }
+}
+
+/// The CPU time of this thread.
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 fn trim(line: &[u8]) -> &[u8] {

@@ -1,5 +1,5 @@
 //! Dead letters: everything that is known of a line that failed, as one JSON object per line, so that it can be read,
-//! searched, mended and run again.
+//! searched, mended and run again: [`read`] is for that.
 
 use std::io::{self, Read, Write};
 
@@ -22,8 +22,74 @@ pub struct Record<'a> {
     /// What went wrong.
     #[serde(flatten)]
     pub failure: Failure,
-    /// Which code it failed in, see `Program::code_hash`.
+    /// The transformation it failed in, as it was named.
+    pub transformation: std::borrow::Cow<'a, str>,
+    /// Which code that was, see `Program::code_hash`.
     pub code: std::borrow::Cow<'a, str>,
+    /// Whether the line is an envelope around the event.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub envelope: bool,
+}
+
+/// Where a line stood before it became a dead letter, for when it becomes one again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The input file, if it was not standard input.
+    pub file: Option<String>,
+    /// The line's number in its file, from 1.
+    pub line: u64,
+    /// The offset of the line's first byte in its file.
+    pub offset: u64,
+}
+
+/// A dead letter, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Where the line stood.
+    pub origin: Origin,
+    /// What went wrong.
+    pub failure: Failure,
+    /// The transformation, if the letter names it.
+    pub transformation: Option<String>,
+    /// Which code that was.
+    pub code: String,
+    /// Whether the line is an envelope around the event.
+    pub envelope: bool,
+    /// The line, byte for byte.
+    pub event: Vec<u8>,
+}
+
+/// Reads one line of a file of dead letters.
+///
+/// # Errors
+/// When it is not one; the text says why.
+pub fn read(line: &[u8]) -> Result<Letter, String> {
+    #[derive(Deserialize)]
+    struct Stored {
+        input_file: Option<String>,
+        input_line: u64,
+        input_offset: u64,
+        #[serde(flatten)]
+        failure: Failure,
+        transformation: Option<String>,
+        code: String,
+        #[serde(default)]
+        envelope: bool,
+        event: Option<String>,
+        event_base64: Option<String>,
+    }
+    let stored: Stored = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let event = match (stored.event, stored.event_base64) {
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(text)) => STANDARD.decode(text).map_err(|error| format!("event_base64: {error}"))?,
+        _ => return Err("it has to have one of `event` and `event_base64`".to_owned()),
+    };
+    if event.contains(&b'\n') {
+        return Err("the event holds a line feed, and a line never does".to_owned());
+    }
+    let origin = Origin { file: stored.input_file, line: stored.input_line, offset: stored.input_offset };
+    let Stored { failure, transformation, code, envelope, .. } = stored;
+    Ok(Letter { origin, failure, transformation, code, envelope, event })
 }
 
 /// Writes a dead letter: the record, then the event's bytes as `event`, or as `event_base64` if they are not UTF-8.
@@ -75,7 +141,34 @@ mod tests {
         let mut failure = Failure::new(FailureKind::Exception, "boom");
         failure.name = Some("Error".into());
         failure.position = Some(Position { file: "t.js".into(), line: 3, column: 9 });
-        Record { input_file: None, input_line: 12, input_offset: 345, failure, code: "sha256:00".into() }
+        Record {
+            input_file: None,
+            input_line: 12,
+            input_offset: 345,
+            failure,
+            transformation: "t.js".into(),
+            code: "sha256:00".into(),
+            envelope: false,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for event in ["{\"a\":\"é\"}".as_bytes(), b"\xff\xfe", b""] {
+            let mut out = Vec::new();
+            write(&mut out, &Record { envelope: true, input_file: Some("in".into()), ..record() }, event);
+            let letter = read(&out).unwrap();
+            assert_eq!(letter.origin, Origin { file: Some("in".into()), line: 12, offset: 345 });
+            assert_eq!(letter.failure, record().failure);
+            assert_eq!((letter.transformation.as_deref(), &*letter.code), (Some("t.js"), "sha256:00"));
+            assert!(letter.envelope);
+            assert_eq!(letter.event, event);
+        }
+        let mut long = Vec::new();
+        write_long(&mut long, &record(), b"x".as_slice()).unwrap();
+        assert_eq!(read(&long).unwrap().event, b"x");
+        assert!(read(b"{}").is_err());
+        assert!(read(b"{\"a\":1}").is_err());
     }
 
     #[test]
@@ -85,7 +178,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"input_line\":12,\"input_offset\":345,\"kind\":\"exception\",\"name\":\"Error\",\"message\":\"boom\",\
-             \"file\":\"t.js\",\"line\":3,\"column\":9,\"code\":\"sha256:00\",\"event\":\"{\\\"a\\\":\\\"é\\\"}\"}\n"
+             \"file\":\"t.js\",\"line\":3,\"column\":9,\"transformation\":\"t.js\",\"code\":\"sha256:00\",\"event\":\"{\\\"a\\\":\\\"é\\\"}\"}\n"
         );
     }
 

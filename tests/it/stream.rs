@@ -154,7 +154,7 @@ fn a_dead_letter_finds_its_line_again() {
         let mut letter = json!({
             "input_line": line, "input_offset": offset, "kind": "exception", "name": "Error", "message": "as asked",
             "stack": "Error: as asked\n    at transformEvent (t.js:4:24)", "file": "t.js", "line": 4, "column": 24,
-            "code": code, "event": bad,
+            "transformation": "t.js", "code": code, "event": bad,
         });
         if let Some(file) = file {
             letter["input_file"] = file.into();
