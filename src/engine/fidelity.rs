@@ -77,7 +77,8 @@ fn scan(line: &[u8]) -> Losses {
                 losses.form |= !plain;
                 at = end + 1;
                 // A digit may be written as an escape.
-                losses.index_keys |= line.get(start).is_some_and(|first| first.is_ascii_digit() || *first == b'\\');
+                losses.index_keys |=
+                    line.get(start).is_some_and(|first| first.is_ascii_digit() || *first == b'\\') && is_key(line, at);
             }
             b'-' | b'0'..=b'9' => {
                 let end = number_end(line, at);
@@ -290,12 +291,12 @@ pub(super) fn restore(line: &[u8], output: &[u8], sink: &mut dyn Sink) {
                 by_path.remove(&place);
             } else {
                 by_path.insert(place, text);
-                if is_long(text) {
-                    // Two texts for one double: then nobody can say which of them moved.
-                    let known = long.entry(value_of(text).to_bits()).or_insert(Some(text));
-                    if *known != Some(text) {
-                        *known = None;
-                    }
+            }
+            if is_long(text) {
+                // Two texts for one double: then nobody can say which of them moved.
+                let known = long.entry(value_of(text).to_bits()).or_insert(Some(text));
+                if *known != Some(text) {
+                    *known = None;
                 }
             }
         }
