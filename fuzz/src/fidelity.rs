@@ -126,7 +126,7 @@ fn same_value(got: &str, wanted: &str) {
             let value: f64 = text.parse().expect("a number");
             a = rest;
             if value.is_infinite() {
-                b = b.strip_prefix(b"null").unwrap_or_else(|| fail());
+                b = b.strip_prefix(b"null").unwrap_or_else(&fail);
             } else {
                 let (plain, rest) = split_number(b);
                 if plain.parse() != Ok(value) {

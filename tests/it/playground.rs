@@ -97,7 +97,7 @@ fn a_request_that_is_no_request_gets_a_4xx() {
     let host = &play.host;
     for (text, status) in [
         (format!("GET /api/project HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"), 401),
-        (format!("GET /api/project HTTP/1.0\r\nHost: evil.example\r\n\r\n"), 403),
+        ("GET /api/project HTTP/1.0\r\nHost: evil.example\r\n\r\n".to_owned(), 403),
         ("GET / HTTP/1.0\r\n\r\n".to_owned(), 403),
         (format!("GET /nothing HTTP/1.0\r\nHost: {host}\r\n\r\n"), 404),
         (format!("POST / HTTP/1.0\r\nHost: {host}\r\n\r\n"), 405),
