@@ -94,7 +94,16 @@ struct Worker {
     events: u64,
     moved: Instant,
     hung: bool,
+    /// It broke a rule: it is being killed, and nothing that it still says counts.
+    condemned: bool,
     place: Option<OwnedSemaphorePermit>,
+}
+
+impl Worker {
+    fn condemn(&mut self) {
+        self.condemned = true;
+        self.process.kill();
+    }
 }
 
 /// What happened to workers.
@@ -258,6 +267,9 @@ impl Crew {
     }
 
     fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<Told, RunError> {
+        if self.workers[index].condemned {
+            return Ok(Told::Nothing);
+        }
         match kind {
             Kind::Ready => match serde_json::from_slice(payload) {
                 Ok(Ready::Loaded(loaded, walls)) => {
@@ -278,12 +290,12 @@ impl Crew {
                     fits && worker.units.iter().any(|unit| unit.id == part.unit)
                 });
                 let Some(part) = good else {
-                    worker.process.kill();
+                    worker.condemn();
                     return Ok(Told::Nothing);
                 };
                 let (unit, bytes) = (part.unit, part.bytes);
                 if !self.units.answer(part, &worker.process.output, index, worker.generation) {
-                    worker.process.kill();
+                    worker.condemn();
                     return Ok(Told::Nothing);
                 }
                 worker.fresh = false;
@@ -297,7 +309,7 @@ impl Crew {
                 Ok(Told::Answered)
             }
             _ => {
-                self.workers[index].process.kill();
+                self.workers[index].condemn();
                 Ok(Told::Nothing)
             }
         }
@@ -426,6 +438,7 @@ impl Crew {
             events: 0,
             moved: Instant::now(),
             hung: false,
+            condemned: false,
             place,
         };
         match of {

@@ -319,10 +319,7 @@ impl Worker {
                     around.push(here);
                     settled.push(None);
                 }
-                Ok(None) => {
-                    self.part.blank += 1;
-                    settled.push(Some(Verdict::Dropped));
-                }
+                Ok(None) => settled.push(Some(Verdict::Dropped)),
                 Err(failure) => settled.push(Some(failure.into())),
             }
         }
@@ -345,7 +342,11 @@ impl Worker {
             }
             let before = self.sink.len;
             let verdict = match settled {
-                Some(verdict) => verdict,
+                Some(verdict) => {
+                    // Only a blank line is dropped without being asked. It counts in the part that it is told in.
+                    self.part.blank += u32::from(matches!(verdict, Verdict::Dropped));
+                    verdict
+                }
                 None => {
                     let Some((verdict, text, logs)) = answers.pop_front() else { continue };
                     self.sink.push(&text);

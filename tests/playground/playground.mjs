@@ -199,9 +199,11 @@ const parts = {
     assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
   },
 
-  'an empty folder starts with a sample, which is written when it is saved': async ({ page, dir, verdict }) => {
+  'an empty folder starts with a sample, which is written when it is saved': async ({ page, dir, url, verdict }) => {
+    // A page that is open would ask for files that are gone.
+    await page.goto('about:blank');
     for (const name of fs.readdirSync(dir)) fs.rmSync(path.join(dir, name), { recursive: true });
-    await page.reload();
+    await page.goto(url);
     await verdict('ok');
     await page.locator('.added', { hasText: '"name": "Ada Lovelace"' }).waitFor();
     assert.deepEqual(fs.readdirSync(dir), []);
