@@ -126,7 +126,9 @@ impl Engine {
             {
                 let finish = v8::Local::new(scope, &driver.finish_batch);
                 let count = v8::Integer::new(scope, present.len() as i32);
-                let infinite = present.iter().any(|index| fidelity::may_hold_infinite(events[*index].json));
+                let infinite = present.iter().map(|index| events[*index].json).any(|line| {
+                    fidelity::may_hold_infinite(line) && fidelity::survey(line, &mut self.skeleton).losses.infinite
+                });
                 let infinite = v8::Boolean::new(scope, infinite);
                 grouped = finish.call(scope, undefined, &[result, count.into(), infinite.into()]);
             }

@@ -130,13 +130,12 @@ pub(super) fn as_lists(line: &[u8]) -> Option<Vec<u8>> {
     Some(lists)
 }
 
-/// Whether a line holds a number that is infinite as a double. Nearly every line is done with the first look: such a
-/// number has an exponent, or more than three hundred digits.
+/// Whether a line may hold a number that is infinite as a double: one that has an exponent, or more than three hundred
+/// digits.
 pub(super) fn may_hold_infinite(line: &[u8]) -> bool {
     let digit = |at: usize| line.get(at).is_some_and(u8::is_ascii_digit);
     let exponent = memchr::memchr2_iter(b'e', b'E', line).any(|at| at > 0 && digit(at - 1));
-    (exponent || (0..line.len()).step_by(300).any(|at| digit(at) && (digit(at + 150) || digit(at.wrapping_sub(150)))))
-        && scan(line).infinite
+    exponent || (0..line.len()).step_by(300).any(|at| digit(at) && (digit(at + 150) || digit(at.wrapping_sub(150))))
 }
 
 /// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
@@ -521,10 +520,10 @@ mod tests {
     fn infinite_numbers_are_found_with_or_without_an_exponent() {
         let many = format!(r#"{{"a":"e","b":{}}}"#, "9".repeat(400));
         for line in [r#"{"a":1e400}"#, r#"{"a":-1E400}"#, many.as_str()] {
-            assert!(may_hold_infinite(line.as_bytes()), "{line}");
+            assert!(may_hold_infinite(line.as_bytes()) && seen(line.as_bytes()).losses.infinite, "{line}");
         }
         for line in [r#"{"a":1e300}"#, r#"{"event":"seen"}"#, r#"{"a":"1e400"}"#] {
-            assert!(!may_hold_infinite(line.as_bytes()), "{line}");
+            assert!(!may_hold_infinite(line.as_bytes()) || !seen(line.as_bytes()).losses.infinite, "{line}");
         }
     }
 

@@ -66,7 +66,10 @@ impl Engine {
                         state.clear();
                         state.set_metadata(event.metadata);
                     }
-                    let infinite = lazy.is_none() && fidelity::may_hold_infinite(event.json);
+                    // What is found here need not be looked for when the event is printed.
+                    let survey = (lazy.is_none() && fidelity::may_hold_infinite(event.json))
+                        .then(|| fidelity::survey(event.json, &mut self.skeleton));
+                    let infinite = survey.is_some_and(|survey| survey.losses.infinite);
                     self.watch.begin();
                     let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, &is_source);
                     in_time = self.watch.end();
@@ -80,7 +83,7 @@ impl Engine {
                         answer => {
                             let mut print = Print {
                                 line: event.json,
-                                survey: None,
+                                survey,
                                 skeleton: &mut self.skeleton,
                                 rendering,
                                 limit: self.options.limits.output,
