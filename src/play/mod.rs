@@ -2,10 +2,10 @@
 //!
 //! What it promises: the code that is being written runs where a run would run it, in a worker process behind its
 //! walls and limits ([`crate::pool::Trier`]), and never in this process; what is seen is what `sluicegate run` would
-//! do. Nobody but the page that was opened with the printed address can ask for anything ([`guard`]). Only modules and
-//! cases below the project's folder are ever written ([`files`]).
+//! do. Nobody but the page that was opened with the printed address can ask for anything (`guard`). Only modules and
+//! cases below the project's folder are ever written (`files`).
 //!
-//! The page itself is in `js/play`, hand-written and embedded ([`assets`]); it asks for nothing outside. Addresses in it
+//! The page itself is in `js/play`, hand-written and embedded (`assets`); it asks for nothing outside. Addresses in it
 //! are relative, so that [`router`] can be mounted under any path.
 //!
 //! How a project's settings and libraries are found is the caller's business, see [`Project`].

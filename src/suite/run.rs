@@ -67,7 +67,7 @@ pub struct Plan {
     pub workers: usize,
     /// Whether it is counted how often the code runs.
     pub coverage: bool,
-    /// Whether each test is run alone and in another order too, see [`super::isolation`].
+    /// Whether each test is run alone and in another order too, see `suite::isolation`.
     pub isolation: bool,
     /// What is asked of the walls around the workers.
     pub sandbox: Sandbox,
