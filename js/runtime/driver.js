@@ -130,7 +130,8 @@
     if (typeof plain.toJSON === 'function') return undefined;
     for (let i = 0; i < names.length; i++) {
       const name = names[i];
-      if (name === '__proto__') return undefined;
+      // An accessor of `Object.prototype`, perhaps the author's, would be called in place of the property being made.
+      if (name in plain) return undefined;
       // Mostly nothing was added or deleted, so that they are in the same places.
       if (lazyNames[i] === name) probe[0] = i + 1;
       else for (let n = 0; n < lazyNames.length; n++) if (lazyNames[n] === name) probe[0] = n + 1;

@@ -192,3 +192,18 @@ fn an_untouched_event_keeps_every_byte() {
     let expected = r#"{"id":1.0,"text":"\u0041","twice":{"a":1,"a":2},"context":{"n":-0,"seen":true}}"#;
     assert_eq!(String::from_utf8_lossy(&out).trim_end(), expected);
 }
+
+#[test]
+fn what_the_code_adds_to_all_objects_is_not_in_the_way() {
+    let code = "Object.defineProperty(Object.prototype, 'context', { set(value) { seen.push(value); } });
+        const seen = []; export function transformEvent(event) { event.seen = seen.length; return event; }";
+    for laziness in [Laziness::Always, Laziness::Never] {
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        engine.set_laziness(laziness);
+        let mut out = Vec::new();
+        engine.transform(br#"{"n":1,"context":{"a":1}}"#, &mut out);
+        engine.transform(br#"{"n":2,"context":{"a":2}}"#, &mut out);
+        let expected = "{\"n\":1,\"context\":{\"a\":1},\"seen\":0}\n{\"n\":2,\"context\":{\"a\":2},\"seen\":0}\n";
+        assert_eq!(String::from_utf8_lossy(&out), expected, "{laziness:?}");
+    }
+}
