@@ -38,6 +38,7 @@ mod program;
 mod realm;
 mod sink;
 mod skeleton;
+mod structure;
 mod transform;
 mod typescript;
 mod watchdog;

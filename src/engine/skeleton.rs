@@ -1,12 +1,14 @@
-//! One fast walk over a line: what its top level is made of, or what in it V8 would print differently.
+//! One fast walk over a line: what its objects are made of, or what in it V8 would print differently.
 //!
 //! Both walks check that a line is a JSON object to the last byte. They are strict: whatever they accept, `JSON.parse`
 //! accepts too, so a value that is never parsed cannot hide an error. What they will not judge (a depth beyond
-//! [`MOST_DEPTH`]) they decline, and the slower ways are taken.
+//! [`MOST_DEPTH`]) they decline, and the slower ways are taken. They go from one place of the line's [`Structure`] to the
+//! next.
 
 use std::ops::Range;
 
 use super::fidelity::{Losses, Survey};
+use super::structure::Structure;
 
 /// Objects with more keys count as having duplicates, which has them looked at more closely.
 const MOST_KEYS: usize = 64;
@@ -14,12 +16,14 @@ const MOST_KEYS: usize = 64;
 /// Deeper nesting is declined.
 const MOST_DEPTH: usize = 512;
 
-/// A property of the top level.
+/// A property of an object.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// Where the key lies, without its quotes.
     pub(super) key: Range<usize>,
     pub(super) value: Range<usize>,
+    /// Which of the structure's places the value's first byte is.
+    place: usize,
 }
 
 /// Walks lines; its memory is reused.
@@ -27,6 +31,7 @@ pub(super) struct Entry {
 pub(super) struct Skeleton {
     /// The top level's properties, in order.
     pub(super) entries: Vec<Entry>,
+    structure: Structure,
     open: Vec<Open>,
     hashes: Vec<u32>,
 }
@@ -40,12 +45,21 @@ enum Open {
 
 /// What a walk looks for on its way.
 trait Look {
-    fn space(&mut self) {}
-    /// An escape that `JSON.stringify` writes otherwise.
-    fn escape(&mut self) {}
-    fn number(&mut self, text: &[u8], plain: bool);
+    /// White space between tokens, or an escape that `JSON.stringify` writes otherwise.
+    fn form(&mut self) {}
+    fn number(&mut self, text: &[u8], number: Number);
     /// A key; `hashes` are those of all open objects, this one's from `first`.
     fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize);
+}
+
+/// How a number is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Number {
+    /// Short, whole and positive: V8 prints it as it stands.
+    Plain,
+    Other,
+    /// With an exponent.
+    Exponent,
 }
 
 /// Only whether a number may be beyond the doubles, or a key is written with an escape.
@@ -56,9 +70,9 @@ struct Extent {
 
 impl Look for Extent {
     #[inline]
-    fn number(&mut self, text: &[u8], plain: bool) {
+    fn number(&mut self, text: &[u8], number: Number) {
         // Without an exponent it takes more than three hundred digits.
-        self.odd |= !plain && (text.len() > 300 || text.iter().any(|byte| matches!(byte, b'e' | b'E')));
+        self.odd |= number == Number::Exponent || text.len() > 300;
     }
 
     #[inline]
@@ -68,17 +82,13 @@ impl Look for Extent {
 }
 
 impl Look for Survey {
-    fn space(&mut self) {
-        self.losses.form = true;
-    }
-
-    fn escape(&mut self) {
+    fn form(&mut self) {
         self.losses.form = true;
     }
 
     #[inline]
-    fn number(&mut self, text: &[u8], plain: bool) {
-        if !plain {
+    fn number(&mut self, text: &[u8], number: Number) {
+        if number != Number::Plain {
             self.losses.number(text);
         }
     }
@@ -100,7 +110,6 @@ impl Skeleton {
     /// Finds the properties of the top level. `false` if the line is not a JSON object, or declined, or may hold a number
     /// beyond the doubles, or a key with an escape (see [`super::fidelity::as_lists`]).
     pub(super) fn find(&mut self, text: &[u8]) -> bool {
-        self.entries.clear();
         let mut extent = Extent::default();
         self.walk(text, &mut extent).is_some() && !extent.odd
     }
@@ -109,113 +118,218 @@ impl Skeleton {
     /// Nothing, if the text is not a JSON object, or declined.
     pub(super) fn survey(&mut self, text: &[u8]) -> Option<Survey> {
         let mut survey = Survey { losses: Losses::default(), duplicates: false };
-        self.entries.clear();
         self.walk(text, &mut survey)?;
         Some(survey)
     }
 
+    /// The properties of the object that is the value of `entry`, appended to `entries`; it is one of the line that was
+    /// found last.
+    pub(super) fn children(&self, text: &[u8], entry: &Entry, entries: &mut Vec<Entry>) {
+        let places = self.structure.places();
+        let place = |number: usize| places[number] as usize;
+        let mut at = entry.place + 1;
+        // An object that was found valid: it only has to be counted through.
+        while text[place(at)] == b'"' {
+            let key = place(at) + 1..place(at + 1);
+            let value = at + 3;
+            let (end, next) = match text[place(value)] {
+                b'"' => (place(value + 1) + 1, value + 2),
+                b'{' | b'[' => {
+                    let (mut depth, mut at) = (1, value + 1);
+                    while depth > 0 {
+                        depth += match text[place(at)] {
+                            b'{' | b'[' => 1,
+                            b'}' | b']' => -1,
+                            _ => 0,
+                        };
+                        at += 1;
+                    }
+                    (place(at - 1) + 1, at)
+                }
+                _ => (place(value) + text[place(value)..place(value + 1)].trim_ascii_end().len(), value + 1),
+            };
+            entries.push(Entry { key, value: place(value)..end, place: value });
+            if text[place(next)] == b'}' {
+                break;
+            }
+            at = next + 1;
+        }
+    }
+
     fn walk(&mut self, text: &[u8], look: &mut impl Look) -> Option<()> {
         self.hashes.clear();
-        let mut at = space(text, 0, look);
-        if *text.get(at)? != b'{' {
+        self.entries.clear();
+        if !self.structure.find(text) {
             return None;
         }
-        at = space(text, at + 1, look);
-        if *text.get(at)? != b'}' {
+        if self.structure.any_space() {
+            look.form();
+        }
+        let Self { entries, structure, open, hashes } = self;
+        let mut walk = Walk { text, structure, places: structure.places(), at: 0, open, hashes, look };
+        walk.expect(b'{')?;
+        if walk.byte() == Some(b'}') {
+            walk.at += 1;
+        } else {
             loop {
-                let (key, value) = self.key(text, at, 0, look)?;
-                at = self.value(text, value, look)?;
-                self.entries.push(Entry { key, value: value..at });
-                at = space(text, at, look);
-                match *text.get(at)? {
-                    b',' => at = space(text, at + 1, look),
-                    b'}' => break,
+                let key = walk.key(0)?;
+                let (start, place) = (walk.place()?, walk.at);
+                let end = walk.value()?;
+                entries.push(Entry { key, value: start..end, place });
+                match walk.byte()? {
+                    b',' => walk.at += 1,
+                    b'}' => {
+                        walk.at += 1;
+                        break;
+                    }
                     _ => return None,
                 }
             }
         }
-        let end = space(text, at + 1, look);
-        (end == text.len()).then_some(())
+        (walk.at + 1 == walk.places.len()).then_some(())
+    }
+}
+
+/// A walk under way.
+struct Walk<'a, L> {
+    text: &'a [u8],
+    structure: &'a Structure,
+    places: &'a [u32],
+    /// The number of the place in hand.
+    at: usize,
+    open: &'a mut Vec<Open>,
+    hashes: &'a mut Vec<u32>,
+    look: &'a mut L,
+}
+
+impl<L: Look> Walk<'_, L> {
+    #[inline(always)]
+    fn place(&self) -> Option<usize> {
+        self.places.get(self.at).map(|place| *place as usize)
     }
 
-    /// A key of the object whose hashes start at `first`, and its colon; gives where it lies and where the value starts.
-    #[inline]
-    fn key(&mut self, text: &[u8], at: usize, first: usize, look: &mut impl Look) -> Option<(Range<usize>, usize)> {
-        if *text.get(at)? != b'"' {
+    /// The byte in hand; nothing behind the last one.
+    #[inline(always)]
+    fn byte(&self) -> Option<u8> {
+        self.text.get(self.place()?).copied()
+    }
+
+    #[inline(always)]
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        let there = self.byte()? == byte;
+        self.at += 1;
+        there.then_some(())
+    }
+
+    /// Goes past a string; gives where it lies, without its quotes, and whether it holds an escape.
+    #[inline(always)]
+    fn string(&mut self) -> Option<(Range<usize>, bool)> {
+        // Quotes come in pairs with nothing in between.
+        let (start, end) = (*self.places.get(self.at)? as usize + 1, *self.places.get(self.at + 1)? as usize);
+        self.at += 2;
+        let mut escaped = false;
+        for at in self.structure.escapes(start, end) {
+            escaped = true;
+            match self.text[at + 1] {
+                b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                b'/' => self.look.form(),
+                b'u' if self.text[at + 2..].first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit) => self.look.form(),
+                _ => return None,
+            }
+        }
+        Some((start..end, escaped))
+    }
+
+    /// Goes past a key of the object whose hashes start at `first`, and its colon.
+    #[inline(always)]
+    fn key(&mut self, first: usize) -> Option<Range<usize>> {
+        if self.byte()? != b'"' {
             return None;
         }
-        let (end, escaped) = string(text, at + 1, look)?;
-        let key = at + 1..end - 1;
-        look.key(&text[key.clone()], escaped, &mut self.hashes, first);
-        if text.get(end) == Some(&b':') {
-            return Some((key, space(text, end + 1, look)));
-        }
-        let at = space(text, end, look);
-        (*text.get(at)? == b':').then(|| (key, space(text, at + 1, look)))
+        let (key, escaped) = self.string()?;
+        self.look.key(&self.text[key.clone()], escaped, self.hashes, first);
+        self.expect(b':')?;
+        Some(key)
     }
 
-    /// The end of the value that starts at `at`.
-    fn value(&mut self, text: &[u8], mut at: usize, look: &mut impl Look) -> Option<usize> {
+    /// Goes past the value in hand; gives where it ends.
+    fn value(&mut self) -> Option<usize> {
         self.open.clear();
         loop {
             // A value starts here.
-            match *text.get(at)? {
-                b'"' => at = string(text, at + 1, look)?.0,
+            let mut end: usize;
+            match self.byte()? {
+                b'"' => end = self.string()?.0.end + 1,
                 b'{' => {
-                    at = space(text, at + 1, look);
-                    if *text.get(at)? == b'}' {
-                        at += 1;
+                    self.at += 1;
+                    if self.byte()? == b'}' {
+                        end = self.place()? + 1;
+                        self.at += 1;
                     } else {
                         let first = self.hashes.len();
-                        self.open(Open::Object(first))?;
-                        at = self.key(text, at, first, look)?.1;
+                        self.push(Open::Object(first))?;
+                        self.key(first)?;
                         continue;
                     }
                 }
                 b'[' => {
-                    at = space(text, at + 1, look);
-                    if *text.get(at)? == b']' {
-                        at += 1;
+                    self.at += 1;
+                    if self.byte()? == b']' {
+                        end = self.place()? + 1;
+                        self.at += 1;
                     } else {
-                        self.open(Open::Array)?;
+                        self.push(Open::Array)?;
                         continue;
                     }
                 }
-                b't' => at = literal(text, at, b"true")?,
-                b'f' => at = literal(text, at, b"false")?,
-                b'n' => at = literal(text, at, b"null")?,
-                _ => at = number(text, at, look)?,
+                first => end = self.scalar(first)?,
             }
             // A value has ended here; so may brackets.
             loop {
-                let Some(open) = self.open.last().copied() else { return Some(at) };
-                at = space(text, at, look);
-                match (*text.get(at)?, open) {
-                    (b',', Open::Array) => {
-                        at = space(text, at + 1, look);
+                let Some(open) = self.open.last().copied() else { return Some(end) };
+                match (self.byte()?, open) {
+                    (b',', Open::Object(first)) => {
+                        self.at += 1;
+                        self.key(first)?;
                         break;
                     }
-                    (b',', Open::Object(first)) => {
-                        at = space(text, at + 1, look);
-                        at = self.key(text, at, first, look)?.1;
+                    (b',', Open::Array) => {
+                        self.at += 1;
                         break;
                     }
                     (b'}', Open::Object(first)) => {
                         self.hashes.truncate(first);
                         self.open.pop();
-                        at += 1;
                     }
                     (b']', Open::Array) => {
                         self.open.pop();
-                        at += 1;
                     }
                     _ => return None,
                 }
+                end = self.place()? + 1;
+                self.at += 1;
             }
         }
     }
 
-    fn open(&mut self, open: Open) -> Option<()> {
+    /// Goes past a number or literal; gives where it ends.
+    #[inline(always)]
+    fn scalar(&mut self, first: u8) -> Option<usize> {
+        let start = self.place()?;
+        let end = match first {
+            b't' => literal(self.text, start, b"true")?,
+            b'f' => literal(self.text, start, b"false")?,
+            b'n' => literal(self.text, start, b"null")?,
+            _ => number(self.text, start, self.look)?,
+        };
+        self.at += 1;
+        // What follows it directly is either of the structure too, or white space, or does not belong there.
+        let next = self.place()?;
+        (end == next || matches!(self.text[end], b' ' | b'\t' | b'\n' | b'\r')).then_some(end)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, open: Open) -> Option<()> {
         self.open.push(open);
         (self.open.len() < MOST_DEPTH).then_some(())
     }
@@ -230,19 +344,6 @@ fn hash(key: &[u8]) -> u32 {
         len => word(0).unwrap_or_default() ^ word(len - 8).unwrap_or_default().rotate_left(29),
     };
     ((mixed ^ (key.len() as u64) << 57).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
-}
-
-#[inline]
-fn space(text: &[u8], mut at: usize, look: &mut impl Look) -> usize {
-    // All of them are at most a space, and nothing that may stand here instead is.
-    if text.get(at).is_none_or(|byte| *byte > b' ') {
-        return at;
-    }
-    while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
-        look.space();
-        at += 1;
-    }
-    at
 }
 
 /// How many bytes are looked at together for the end of a string.
@@ -284,34 +385,6 @@ pub(super) fn next_stop(text: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }
 
-/// The end of the string whose first character is at `at`, behind its closing quote, and whether it holds an escape.
-#[inline]
-fn string(text: &[u8], mut at: usize, look: &mut impl Look) -> Option<(usize, bool)> {
-    let mut escaped = false;
-    loop {
-        at = next_stop(text, at);
-        match *text.get(at)? {
-            b'"' => return Some((at + 1, escaped)),
-            b'\\' => {
-                escaped = true;
-                at += match *text.get(at + 1)? {
-                    b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-                    b'/' => {
-                        look.escape();
-                        2
-                    }
-                    b'u' if text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => {
-                        look.escape();
-                        6
-                    }
-                    _ => return None,
-                };
-            }
-            _ => return None,
-        }
-    }
-}
-
 fn literal(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     text.get(at..)?.starts_with(word).then_some(at + word.len())
 }
@@ -328,21 +401,20 @@ fn number(text: &[u8], start: usize, look: &mut impl Look) -> Option<usize> {
     };
     let mut at = start + usize::from(text.get(start) == Some(&b'-'));
     at = if text.get(at) == Some(&b'0') { at + 1 } else { digits(at)? };
-    let mut whole = true;
+    let mut number = if at - start < 15 && text[start] != b'-' { Number::Plain } else { Number::Other };
     if text.get(at) == Some(&b'.') {
-        whole = false;
+        number = Number::Other;
         at = digits(at + 1)?;
     }
     if let Some(b'e' | b'E') = text.get(at) {
-        whole = false;
+        number = Number::Exponent;
         at += 1;
         if let Some(b'+' | b'-') = text.get(at) {
             at += 1;
         }
         at = digits(at)?;
     }
-    // Most numbers are short and whole, which V8 prints as they stand.
-    look.number(&text[start..at], whole && at - start < 15 && text[start] != b'-');
+    look.number(&text[start..at], number);
     Some(at)
 }
 
