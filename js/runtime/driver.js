@@ -117,31 +117,75 @@
   // --- lazy events, see the engine's lazy.rs ------------------------------------------------------------------------
 
   const { keys: keysOf } = Object;
-  const { probe } = host;
+  const { probe, lazyNames } = host;
+
+  /** The text of a value in a lazy event, or undefined if the event has to be printed in another way. */
+  const piece = (value) => {
+    try {
+      if (typeof value === 'object' && value !== null && typeof value.toJSON === 'function') return undefined;
+      return stringify(value);
+    } catch (error) {
+      return undefined;
+    }
+  };
+
+  /** The same of several values. */
+  const pieces = (values) => {
+    const texts = [];
+    for (let i = 0; i < values.length; i++) {
+      const text = piece(values[i]);
+      if (text === undefined) return undefined;
+      texts[i] = text;
+    }
+    return texts;
+  };
 
   /**
-   * The text of an event with a marker for each value that is still lazy, or undefined if it has to be printed in the
-   * plain way. The markers are read from the event one by one, so that no code of the author's can meet them.
+   * An ordinary object with the properties of a lazy one, and a marker for each value that is still lazy, or undefined if
+   * it has to be printed in the plain way. The markers are read from the event one by one, so that no code of the
+   * author's can meet them. `within` are the objects that are on the way.
    */
-  const finishLazy = (event, lazyNames) => {
+  const marked = (event, names, node, within) => {
     if (!isEvent(event) || typeof event.toJSON === 'function' || typeof event.then === 'function') return undefined;
-    const names = keysOf(event);
+    const keys = keysOf(event);
     const plain = {};
     if (typeof plain.toJSON === 'function') return undefined;
-    for (let i = 0; i < names.length; i++) {
-      const name = names[i];
+    for (let i = 0; i < keys.length; i++) {
+      const name = keys[i];
       // An accessor of `Object.prototype`, perhaps the author's, would be called in place of the property being made.
       if (name in plain) return undefined;
+      let at = 0;
       // Mostly nothing was added or deleted, so that they are in the same places.
-      if (lazyNames[i] === name) probe[0] = i + 1;
-      else for (let n = 0; n < lazyNames.length; n++) if (lazyNames[n] === name) probe[0] = n + 1;
+      if (names[i] === name) at = i + 1;
+      else for (let n = 0; n < names.length; n++) if (names[n] === name) at = n + 1;
+      let value;
+      probe[0] = at;
+      probe[1] = node;
       try {
-        plain[name] = event[name];
+        value = event[name];
       } finally {
         probe[0] = 0;
       }
+      if (typeof value === 'object' && value !== null) {
+        const itsNames = lazyNames(value);
+        if (itsNames !== undefined) {
+          const itsNode = probe[1];
+          for (let n = 0; n < within.length; n++) if (within[n] === value) return undefined;
+          within[within.length] = value;
+          value = marked(value, itsNames, itsNode, within);
+          within.length--;
+          if (value === undefined) return undefined;
+        }
+      }
+      plain[name] = value;
     }
-    return textOf(plain);
+    return plain;
+  };
+
+  /** The text of a lazy event with a marker for each value that is still lazy, or undefined. */
+  const finishLazy = (event, names) => {
+    const plain = marked(event, names, 0, [event]);
+    return plain === undefined ? undefined : textOf(plain);
   };
 
   // --- transformBatch -------------------------------------------------------------------------------------------
@@ -255,6 +299,8 @@
 
   return {
     finishLazy,
+    piece,
+    pieces,
     finish,
     finishExact,
     canonical,

@@ -76,7 +76,7 @@
   const NewError = Error;
 
   // The author's code has run when this is called, and may have replaced every method and iterator: nothing here but the
-  // copies above, and arrays by index.
+  // copies above, and arrays by index. Answers whether no object has by birth what printing asks for.
   return () => {
     if (NewError.stackTraceLimit > 50) NewError.stackTraceLimit = 50;
     for (let i = 0; i < toClose.length; i++) preventExtensions(toClose[i]);
@@ -92,5 +92,7 @@
         });
       }
     }
+    const plain = {};
+    return !('toJSON' in plain) && !('then' in plain);
   };
 })

@@ -100,12 +100,13 @@ pub(super) fn object<'s>(
     access: Access,
 ) -> Option<v8::Local<'s, v8::Object>> {
     let host = v8::Object::new(scope);
-    // One number that the driver writes and the lazy values' getter reads, without a call in between.
-    let probe = v8::ArrayBuffer::new(scope, size_of::<u32>());
-    let memory = probe.get_backing_store().data()?.as_ptr().cast_const().cast::<u32>();
-    let probe = v8::Uint32Array::new(scope, probe, 0, 1)?;
+    // Two numbers that the driver writes and the lazy values' getter reads, without a call in between.
+    let probe = v8::ArrayBuffer::new(scope, size_of::<[u32; 2]>());
+    let memory = probe.get_backing_store().data()?.as_ptr().cast::<[u32; 2]>();
+    let probe = v8::Uint32Array::new(scope, probe, 0, 2)?;
     let lazy = lazy::State::new(scope, memory)?;
-    scope.set_slot(lazy);
+    scope.set_slot(lazy::Shared::new(lazy.into()));
+    let lazy_names = v8::Function::new(scope, lazy::names)?;
     let write = v8::Function::new(scope, write_log)?;
     let metadata = v8::Function::new(scope, metadata_text)?;
     let logs = v8::Boolean::new(scope, logs);
@@ -119,6 +120,7 @@ pub(super) fn object<'s>(
         ("write", write.into()),
         ("metadataText", metadata.into()),
         ("probe", probe.into()),
+        ("lazyNames", lazy_names.into()),
         ("logs", logs.into()),
         ("request", request.into()),
         ("access", access),

@@ -12,7 +12,7 @@ use super::diagnostic::{LoadError, LoadErrorKind};
 use super::fault::OWN_SCRIPT;
 use super::heap::{HeapGuard, limited_allocator};
 use super::inspect::{Inspector, Onlooker, Variables};
-use super::lazy::{self, Shapes};
+use super::lazy;
 use super::limits::Limits;
 use super::modules::{self, Author, Module, Ready};
 use super::network::SharedNetwork;
@@ -35,7 +35,6 @@ pub(super) struct Realm {
     pub(super) libraries: Vec<String>,
     /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
     pub(super) events: u64,
-    shapes: Shapes,
     /// The author's modules, kept if somebody looks at their variables.
     modules: Vec<(String, v8::Global<v8::Module>)>,
     inspector: Option<Inspector>,
@@ -46,6 +45,8 @@ pub(super) struct Realm {
 /// The driver's functions, see `js/runtime/driver.js`.
 pub(super) struct Driver {
     pub(super) finish_lazy: v8::Global<v8::Function>,
+    pub(super) piece: v8::Global<v8::Function>,
+    pub(super) pieces: v8::Global<v8::Function>,
     pub(super) finish: v8::Global<v8::Function>,
     pub(super) finish_exact: v8::Global<v8::Function>,
     pub(super) canonical: v8::Global<v8::Function>,
@@ -104,7 +105,6 @@ impl Realm {
                     export: loaded.export,
                     libraries: loaded.libraries,
                     events: 0,
-                    shapes: Shapes::default(),
                     modules: loaded.modules,
                     inspector,
                     isolate: Some(isolate),
@@ -173,7 +173,10 @@ impl Realm {
             .collect();
         let (export, transform) = exported(scope, module, program)?;
         let undefined = v8::undefined(scope).into();
-        installed.freeze.call(scope, undefined, &[]);
+        let plain = installed.freeze.call(scope, undefined, &[]).is_some_and(|plain| plain.is_true());
+        if let Some(lazy) = scope.get_slot::<lazy::Shared>() {
+            lazy.borrow_mut().set_plain_prototypes(plain);
+        }
 
         let mut function = |name: &str| {
             let function = get(scope, installed.driver, name).and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
@@ -182,6 +185,8 @@ impl Realm {
         };
         let driver = Driver {
             finish_lazy: function("finishLazy"),
+            piece: function("piece"),
+            pieces: function("pieces"),
             finish: function("finish"),
             finish_exact: function("finishExact"),
             canonical: function("canonical"),
@@ -207,7 +212,7 @@ impl Realm {
         let isolate = self.isolate.as_mut().expect("only taken on drop");
         // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
         unsafe { isolate.enter() };
-        Entered { isolate, realm: (&self.context, &self.transform, &self.driver), shapes: &mut self.shapes }
+        Entered { isolate, realm: (&self.context, &self.transform, &self.driver) }
     }
 
     /// Gives the network functions somebody to ask.
@@ -259,7 +264,6 @@ struct Loaded {
 pub(super) struct Entered<'a> {
     pub(super) isolate: &'a mut v8::OwnedIsolate,
     pub(super) realm: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
-    pub(super) shapes: &'a mut Shapes,
 }
 
 impl Drop for Entered<'_> {

@@ -122,9 +122,25 @@ impl Skeleton {
         Some(survey)
     }
 
-    /// The properties of the object that is the value of `entry`, appended to `entries`; it is one of the line that was
-    /// found last.
-    pub(super) fn children(&self, text: &[u8], entry: &Entry, entries: &mut Vec<Entry>) {
+    /// The same of a text that may be any JSON value.
+    pub(super) fn survey_value(&mut self, text: &[u8]) -> Option<Survey> {
+        let mut survey = Survey { losses: Losses::default(), duplicates: false };
+        self.hashes.clear();
+        if !self.structure.find(text) {
+            return None;
+        }
+        let Self { structure, open, hashes, .. } = self;
+        let look = &mut survey;
+        let mut walk = Walk { text, structure, places: structure.places(), at: 0, open, hashes, look };
+        if structure.any_space() {
+            walk.look.form();
+        }
+        walk.value()?;
+        (walk.at + 1 == walk.places.len()).then_some(survey)
+    }
+
+    /// The properties of the object that is the value of `entry`, in order; it is one of the line that was found last.
+    pub(super) fn children(&self, text: &[u8], entry: &Entry, mut child: impl FnMut(Entry)) {
         let places = self.structure.places();
         let place = |number: usize| places[number] as usize;
         let mut at = entry.place + 1;
@@ -148,7 +164,7 @@ impl Skeleton {
                 }
                 _ => (place(value) + text[place(value)..place(value + 1)].trim_ascii_end().len(), value + 1),
             };
-            entries.push(Entry { key, value: place(value)..end, place: value });
+            child(Entry { key, value: place(value)..end, place: value });
             if text[place(next)] == b'}' {
                 break;
             }

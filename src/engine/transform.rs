@@ -7,7 +7,7 @@
 use deno_core::v8;
 
 use super::fidelity::{self, Likeness, Survey};
-use super::lazy::{LazyEvent, Shapes};
+use super::lazy::{self, Hole, LazyEvent};
 use super::realm::Driver;
 use super::sink::Sink;
 use super::skeleton::Skeleton;
@@ -30,7 +30,9 @@ pub(super) fn bad_return(code: f64, function: &str) -> Failure {
 /// What the code answered, while its handles live.
 enum Answer<'s> {
     Finished(v8::Local<'s, v8::Value>),
-    /// The text of the event in hand, with markers for what is still lazy.
+    /// The event in hand is a lazy one, and as it came but for these values; their texts.
+    Holes(Vec<Hole<'s>>, v8::Local<'s, v8::Value>),
+    /// The text of the lazy event in hand, with markers for what is still lazy.
     Lazy(v8::Local<'s, v8::String>),
     Failed(Failure),
     Terminated,
@@ -53,8 +55,7 @@ impl Engine {
         let mut verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
-            let shapes = &mut *entered.shapes;
-            let lazy = shapes.event(scope, event.json, self.laziness, &mut self.scratch);
+            let lazy = lazy::event(scope, event.json, self.laziness);
             let parsed = match &lazy {
                 Some(lazy) => Ok(lazy.object.into()),
                 None => parse(scope, driver, event.json, &mut self.scratch),
@@ -73,8 +74,8 @@ impl Engine {
                     self.watch.begin();
                     let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, &is_source);
                     in_time = self.watch.end();
-                    if let Some(lazy) = &lazy {
-                        shapes.over(scope, lazy, event.json);
+                    if lazy.is_some() {
+                        lazy::over(scope);
                     }
                     match answer {
                         _ if !in_time => None,
@@ -92,7 +93,8 @@ impl Engine {
                                 canonical: Canonical::Unknown,
                             };
                             match answer {
-                                Answer::Lazy(text) => Some(print.lazy(scope, driver, text, shapes, out)),
+                                Answer::Holes(holes, texts) => Some(print.holes(scope, driver, &holes, texts, out)),
+                                Answer::Lazy(text) => Some(print.lazy(scope, driver, text, out)),
                                 Answer::Finished(texts) => Some(print.all(scope, driver, texts, "transformEvent", out)),
                                 _ => None,
                             }
@@ -232,6 +234,22 @@ fn call<'s>(
     if let (Some(lazy), Some(result)) = (lazy, result)
         && result == lazy.object
     {
+        if let Some(holes) = lazy::holes(scope, lazy.object) {
+            let texts = match holes.as_slice() {
+                [] => return Answer::Holes(holes, undefined),
+                [hole] => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[hole.value]),
+                holes => {
+                    let values: Vec<_> = holes.iter().map(|hole| hole.value).collect();
+                    let values = v8::Array::new_with_elements(scope, &values);
+                    v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values.into()])
+                }
+            };
+            match texts {
+                Some(texts) if texts.is_undefined() => {}
+                Some(texts) => return Answer::Holes(holes, texts),
+                None => return caught(scope, driver, is_source),
+            }
+        }
         let finish = v8::Local::new(scope, &driver.finish_lazy);
         match finish.call(scope, undefined, &[result, lazy.names.into()]) {
             Some(text) if text.is_string() => return Answer::Lazy(text.cast()),
@@ -364,43 +382,115 @@ impl Print<'_> {
         Verdict::Ok { outputs: texts.length() }
     }
 
-    /// The event in hand, printed with markers for what is still lazy.
+    /// The lazy event in hand, as it came but for some values, whose texts these are.
+    fn holes<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        holes: &[Hole<'s>],
+        texts: v8::Local<'s, v8::Value>,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
+        let state = shared.borrow();
+        self.text.clear();
+        let mut ends = Vec::with_capacity(holes.len());
+        for number in 0..holes.len() {
+            let text = match v8::Local::<v8::Array>::try_from(texts) {
+                Ok(texts) => texts.get_index(scope, number as u32),
+                Err(_) => Some(texts),
+            };
+            let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
+                return bad_return(1.0, "transformEvent").into();
+            };
+            if let Err(error) = handover::write(scope, text, self.limit, self.text) {
+                return self.too_large(self.around() + error.size).into();
+            }
+            ends.push(self.text.len());
+        }
+        let text = |number: usize| number.checked_sub(1).map_or(0, |before| ends[before])..ends[number];
+        let faithful = holes.iter().enumerate().all(|(number, hole)| {
+            let came = &self.line[state.span(hole)];
+            self.text[text(number)] == *came || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
+        });
+        if !faithful {
+            let mut printed = Vec::new();
+            state.marked(holes, |number| &self.text[text(number)], &mut printed);
+            *self.text = printed;
+            return self.marked(scope, driver, &state, out);
+        }
+        let gone: usize = holes.iter().map(|hole| state.span(hole).len()).sum();
+        let size = self.around() + self.line.len() - gone + self.text.len();
+        if size > self.limit {
+            return self.too_large(size).into();
+        }
+        out.push(self.rendering.open);
+        out.push(self.rendering.around.0);
+        let mut copied = 0;
+        for (number, hole) in holes.iter().enumerate() {
+            let span = state.span(hole);
+            out.push(&self.line[copied..span.start]);
+            out.push(&self.text[text(number)]);
+            copied = span.end;
+        }
+        out.push(&self.line[copied..]);
+        out.push(self.rendering.around.1);
+        out.push(self.rendering.close);
+        Verdict::Ok { outputs: 1 }
+    }
+
+    /// The lazy event in hand, printed with markers for what is still lazy.
     fn lazy<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
         text: v8::Local<'s, v8::String>,
-        shapes: &Shapes,
         out: &mut dyn Sink,
     ) -> Verdict {
-        let (before, after) = self.rendering.around;
-        let frame = before.len() + after.len();
-        let too_large = |print: &Self, size: usize| Verdict::from(print.too_large(frame + size));
+        let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
         self.text.clear();
         if let Err(error) = handover::write(scope, text, self.limit, self.text) {
-            return too_large(self, error.size);
+            return self.too_large(self.around() + error.size).into();
         }
-        out.push(self.rendering.open);
-        out.push(before);
-        let start = out.len();
-        let expected = shapes.expected();
+        self.marked(scope, driver, &shared.borrow(), out)
+    }
+
+    /// What `self.text` holds, with markers for what is still lazy.
+    fn marked<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        state: &lazy::State,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        let mut expected = Vec::new();
+        state.expected(&mut expected);
+        let mut whole = Vec::new();
         if *self.text == expected {
-            out.push(self.line);
+            whole.extend_from_slice(self.line);
         } else {
-            let survey = fidelity::survey(expected, self.skeleton);
+            let survey = fidelity::survey(&expected, self.skeleton);
             let mut faithful = Vec::new();
             if survey.any() {
-                self.faithfully(scope, driver, expected, survey, &mut faithful);
+                self.faithfully(scope, driver, &expected, survey, &mut faithful);
             }
-            let printed = if survey.any() { &faithful } else { &*self.text };
-            shapes.splice(scope, self.line, printed, out);
+            state.splice(if survey.any() { &faithful } else { self.text }, &mut whole);
         }
-        if frame + out.len() - start > self.limit {
-            return too_large(self, out.len() - start);
+        // Only now is it known how large it is, and a slot has room for the limit.
+        let size = self.around() + whole.len();
+        if size > self.limit {
+            return self.too_large(size).into();
         }
-        out.push(after);
-        out.push(self.rendering.close);
+        let (before, after) = self.rendering.around;
+        for part in [self.rendering.open, before, &whole, after, self.rendering.close] {
+            out.push(part);
+        }
         Verdict::Ok { outputs: 1 }
+    }
+
+    /// How many bytes stand around an output.
+    fn around(&self) -> usize {
+        self.rendering.around.0.len() + self.rendering.around.1.len()
     }
 
     fn one<'s>(

@@ -1,4 +1,4 @@
-// Interprets a random program over an event and logs all that can be seen of it, see lazy_tests.rs.
+// Interprets a random program over an event and logs all that can be seen of it, see tests.rs.
 const kept = [];
 let inside = false;
 

@@ -9,7 +9,7 @@ use crate::engine::{Engine, Event, LogLine, Options, Program, Rendering};
 use crate::verdict::Verdict;
 
 /// Interprets a program, a list of operations on the event, which comes as metadata; logs what it sees.
-const INTERPRETER: &str = include_str!("lazy_tests.js");
+const INTERPRETER: &str = include_str!("tests.js");
 
 /// Keys of the events' top level; the programs use these and some others.
 const KEYS: [&str; 12] = [

@@ -1,0 +1,257 @@
+//! What V8 calls when a lazy value is read or assigned.
+
+use deno_core::v8;
+
+use super::{LEAST_OBJECT, LazyEntry, MOST_ENTRIES, MOST_READS, Shared, State, TEXT, Tag, VALUES};
+use crate::engine::handover::{self, Scratch};
+use crate::engine::skeleton::Skeleton;
+
+/// The constructor of lazy objects, which V8 makes without it.
+pub(super) fn construct(
+    _: &mut v8::PinScope<'_, '_>,
+    _: v8::FunctionCallbackArguments<'_>,
+    _: v8::ReturnValue<'_, v8::Value>,
+) {
+}
+
+/// A lazy value is read.
+pub(super) fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: v8::Local<'s, v8::Name>,
+    args: v8::PropertyCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let number = args.data().uint32_value(scope).unwrap_or_default() as usize;
+    let holder = args.holder();
+    // Templates try their objects out while they are made; what these hold matters to nobody.
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let Ok(mut state) = shared.try_borrow_mut() else { return };
+    let state = &mut *state;
+    let entry = state.node(scope, holder).map(|node| {
+        // SAFETY: the memory belongs to an array buffer that lives as long as the isolate; only this thread uses it.
+        let [probed, probed_node] = unsafe { state.probe.read_volatile() };
+        (state.nodes[node].entries.start + number, probed as usize == number + 1 && probed_node as usize == node)
+    });
+    if let Some(value) = field(scope, holder, number) {
+        if value == state.undefined {
+            return;
+        }
+        answer.set(value);
+        if let Some((entry, false)) = entry {
+            let lazy = &mut state.entries[entry];
+            lazy.reads = lazy.reads.saturating_add(1);
+            if lazy.reads > MOST_READS {
+                make_ordinary(scope, holder, name, value);
+            }
+        }
+        return;
+    }
+    let value = match entry {
+        Some((entry, true)) => {
+            if let Some(marker) = state.marker(scope, entry) {
+                answer.set(marker.into());
+            }
+            return;
+        }
+        Some((entry, false)) => state.value(scope, entry),
+        None => parse_later(scope, holder, name),
+    };
+    if let Some(value) = value {
+        holder.set_internal_field(VALUES + number, value.into());
+        answer.set(value);
+    }
+}
+
+/// A lazy value is assigned.
+pub(super) fn assign<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _: v8::Local<'s, v8::Name>,
+    value: v8::Local<'s, v8::Value>,
+    args: v8::PropertyCallbackArguments<'s>,
+    _: v8::ReturnValue<()>,
+) {
+    let number = args.data().uint32_value(scope).unwrap_or_default() as usize;
+    let holder = args.holder();
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let Ok(mut state) = shared.try_borrow_mut() else { return };
+    if let Some(node) = state.node(scope, holder) {
+        let entry = state.nodes[node].entries.start + number;
+        state.entries[entry].assigned = true;
+    }
+    let value = if value.is_undefined() { v8::Local::new(scope, &state.undefined) } else { value };
+    holder.set_internal_field(VALUES + number, value.into());
+}
+
+/// What the field of a value holds, if it has been worked out.
+pub(super) fn field<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    object: v8::Local<v8::Object>,
+    number: usize,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let value: v8::Local<v8::Value> = object.get_internal_field(scope, VALUES + number)?.try_into().ok()?;
+    (!value.is_undefined()).then_some(value)
+}
+
+impl State {
+    /// Works out a value of the event in hand.
+    fn value<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::Value>> {
+        self.entries[entry].read = true;
+        let span = self.entries[entry].entry.value.clone();
+        if self.line[span.start] == b'{'
+            && (span.len() >= LEAST_OBJECT || self.always)
+            && let Some(object) = self.nested(scope, entry)
+        {
+            return Some(object.into());
+        }
+        let text = handover::to_v8(scope, &self.line[span], &mut self.scratch)?;
+        v8::json::parse(scope, text)
+    }
+
+    /// Makes the object that the value of an entry is, with its values lazy in turn.
+    fn nested<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::Object>> {
+        let (first, node) = (self.entries.len(), self.nodes.len());
+        let parent = self.entries[entry].entry.clone();
+        let entries = &mut self.entries;
+        self.skeleton.children(&self.line, &parent, |child| entries.push(LazyEntry::new(child)));
+        let mut made = None;
+        if self.entries.len() <= MOST_ENTRIES {
+            made = self.object(scope, first..self.entries.len(), parent.value);
+        }
+        match made {
+            Some((object, _)) => {
+                self.entries[entry].child = Some(node);
+                Some(object)
+            }
+            None => {
+                self.entries.truncate(first);
+                None
+            }
+        }
+    }
+
+    /// What stands for an entry whose value is still lazy.
+    fn marker<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::String>> {
+        if self.markers.len() <= entry {
+            self.markers.resize(entry + 1, None);
+        }
+        if self.markers[entry].is_none() {
+            let secret = String::from_utf8_lossy(&self.secret.needle()[1..]);
+            let marker = v8::String::new(scope, &format!("{secret}{entry:03}"))?;
+            self.markers[entry] = Some(v8::Global::new(scope, marker));
+        }
+        self.markers[entry].as_ref().map(|marker| v8::Local::new(scope, marker))
+    }
+}
+
+/// Parses the value `name` of an object that somebody kept beyond its event, out of the object's own text.
+fn parse_later<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    holder: v8::Local<'s, v8::Object>,
+    name: v8::Local<'s, v8::Name>,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let text: v8::Local<v8::Value> = holder.get_internal_field(scope, TEXT)?.try_into().ok()?;
+    let text = handover::to_string(scope, text.try_into().ok()?);
+    let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
+    let mut skeleton = Skeleton::default();
+    if !skeleton.find(text.as_bytes()) {
+        return None;
+    }
+    let entry = skeleton.entries.iter().find(|entry| text[entry.key.clone()] == name)?;
+    let value = handover::to_v8(scope, &text.as_bytes()[entry.value.clone()], &mut Scratch::default())?;
+    v8::json::parse(scope, value)
+}
+
+/// `names(value)`: the names of an object of the event in hand whose values are lazy, else undefined. The number of its
+/// node is left where probes are.
+pub(in crate::engine) fn names<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let state = shared.borrow();
+    let Some(node) = state.node(scope, object) else { return };
+    if let Some(template) = &state.shapes[state.nodes[node].shape].template {
+        // SAFETY: as above.
+        unsafe { state.probe.write_volatile([0, node as u32]) };
+        answer.set(v8::Local::new(scope, &template.names).into());
+    }
+}
+
+/// Has `Object.freeze` and `Object.seal` make a lazy object an ordinary one first: V8 takes native properties for accessors
+/// there, and would call a sealed event frozen, or let what inherits from a frozen one overwrite its properties.
+pub(in crate::engine) fn guard(scope: &mut v8::PinScope<'_, '_>, context: v8::Local<v8::Context>) -> Option<()> {
+    let global = context.global(scope);
+    let key = v8::String::new(scope, "Object")?;
+    let object: v8::Local<v8::Object> = global.get(scope, key.into())?.try_into().ok()?;
+    for name in ["freeze", "seal"] {
+        let key = v8::String::new(scope, name)?;
+        let original = object.get(scope, key.into())?;
+        let guarded = v8::Function::builder(settle_and_call)
+            .data(original)
+            .length(1)
+            .constructor_behavior(v8::ConstructorBehavior::Throw)
+            .build(scope)?;
+        guarded.set_name(key);
+        object.set(scope, key.into(), guarded.into())?;
+    }
+    Some(())
+}
+
+fn settle_and_call<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    if let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0))
+        && !object.is_proxy()
+        && Tag::of(scope, object).is_some()
+    {
+        settle(scope, object);
+    }
+    if let Ok(original) = v8::Local::<v8::Function>::try_from(args.data()) {
+        let undefined = v8::undefined(scope).into();
+        if let Some(value) = original.call(scope, undefined, &[args.get(0)]) {
+            answer.set(value);
+        }
+    }
+}
+
+/// Makes ordinary properties of those that are as a lazy object has them: not of those that the author has defined
+/// otherwise, whose attributes V8 keeps right, nor of accessors, which must not be called.
+fn settle(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
+    let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
+    let [value, writable, configurable] = ["value", "writable", "configurable"].map(|key| v8::String::new(scope, key));
+    for index in 0..names.length() {
+        let name: v8::Local<v8::Name> = names.get_index(scope, index)?.try_into().ok()?;
+        let descriptor: v8::Local<v8::Object> = object.get_own_property_descriptor(scope, name)?.try_into().ok()?;
+        let open = [writable?, configurable?]
+            .iter()
+            .all(|key| descriptor.get(scope, (*key).into()).is_some_and(|value| value.is_true()));
+        if open {
+            let value = descriptor.get(scope, value?.into())?;
+            make_ordinary(scope, object, name, value);
+        }
+    }
+    Some(())
+}
+
+/// Makes an ordinary property of a lazy one, in its place. V8 does so when a native property without a setter is assigned.
+fn make_ordinary(
+    scope: &mut v8::PinScope<'_, '_>,
+    object: v8::Local<v8::Object>,
+    name: v8::Local<v8::Name>,
+    value: v8::Local<v8::Value>,
+) {
+    object.set_accessor(scope, name, nothing);
+    object.create_data_property(scope, name, value);
+}
+
+fn nothing<'s>(
+    _: &mut v8::PinScope<'s, '_>,
+    _: v8::Local<'s, v8::Name>,
+    _: v8::PropertyCallbackArguments<'s>,
+    _: v8::ReturnValue<v8::Value>,
+) {
+}

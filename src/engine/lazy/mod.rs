@@ -1,0 +1,351 @@
+//! Lazy events: what the code never reads of a large event is neither parsed nor printed.
+//!
+//! Nearly all of a wide event is text that its transformation never looks at. So such an event is made from a template
+//! that V8 keeps per shape (the sequence of an object's keys): every value is a native data property which is worked out
+//! at its first read, from the event's own text. An object in it that is large is made in the same way. On the way out,
+//! what is still untouched is copied byte for byte from the line, and only what was read or assigned is printed.
+//!
+//! To the author nothing differs: they are own, enumerable, writable, configurable data properties in the line's order.
+//! An object keeps its values in internal fields, and what they are worked out from, so that it lives as long as anybody
+//! wants it.
+//!
+//! Small events pay nothing: laziness is decided by size, and given up for a shape of which the code reads most anyway.
+
+mod callbacks;
+mod intact;
+mod print;
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+pub(super) use callbacks::{guard, names};
+use deno_core::v8;
+use intact::Pristine;
+use memchr::memmem::Finder;
+pub(super) use print::{Hole, holes};
+
+use super::handover::{self, Scratch};
+use super::skeleton::{Entry, Skeleton};
+
+/// Lines shorter than this are parsed in full, in bytes.
+const LEAST_LINE: usize = 1024;
+
+/// Objects in an event that are shorter than this are parsed in full at their first read, in bytes.
+const LEAST_OBJECT: usize = 512;
+
+/// Objects with more properties than this are parsed in full.
+const MOST_KEYS: usize = 64;
+
+/// So many properties can be lazy in one event.
+const MOST_ENTRIES: usize = 1000;
+
+/// Shapes that are remembered; a stream with more of them gains little.
+const MOST_SHAPES: usize = 64;
+
+/// A shape is worth a template when it was seen so often.
+const SEEN: u32 = 2;
+
+/// After so many events of a shape it is decided whether laziness pays.
+const TRIAL: u32 = 32;
+
+/// A value that is read more often becomes an ordinary property, which costs a little once and nothing from then on.
+const MOST_READS: u8 = 8;
+
+/// The internal fields of a lazy object: its text, the two halves of its [`Tag`], and its values, undefined where they
+/// have not been worked out.
+const TEXT: usize = 0;
+const TAG: usize = 1;
+const VALUES: usize = 3;
+
+/// Which events are lazy. It never makes a difference to what comes out, only to what it costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Laziness {
+    /// Large events, unless the code reads most of them anyway.
+    #[default]
+    WhereItPays,
+    /// None: every event is parsed and printed in full.
+    Never,
+    /// Every event and every object in it that can be.
+    Always,
+}
+
+/// What lazy events need of the isolate; lives in a slot of it. Nothing that is done while it is borrowed runs code.
+pub(super) type Shared = Rc<RefCell<State>>;
+
+pub(super) struct State {
+    /// What a field holds for a value that the code has made undefined.
+    undefined: v8::Global<v8::Value>,
+    /// The start of what stands for a value that is still lazy, as it is printed; three digits and a quote follow. No
+    /// author can know it.
+    secret: Finder<'static>,
+    /// What the printing reads instead of a value that is still lazy, where it was needed yet.
+    markers: Vec<Option<v8::Global<v8::String>>>,
+    /// Shared with the driver: the number of the lazy value that it is about to probe, from 1; else 0. Then the node.
+    probe: *mut [u32; 2],
+    /// Whether no prototype has anything that printing would have to ask for.
+    plain_prototypes: bool,
+    always: bool,
+    shapes: Vec<Shape>,
+    skeleton: Skeleton,
+    scratch: Scratch,
+    /// Which event is in hand, or was last.
+    number: u64,
+    /// Whether it still is.
+    in_hand: bool,
+    line: Vec<u8>,
+    nodes: Vec<Node>,
+    entries: Vec<LazyEntry>,
+}
+
+/// An object of the event in hand whose values are lazy; the first one is the event.
+struct Node {
+    shape: usize,
+    /// Which of the event's entries are its own.
+    entries: Range<usize>,
+}
+
+/// A value of the event in hand.
+struct LazyEntry {
+    entry: Entry,
+    /// Whether it was worked out, and so what stands in the line may have got anywhere.
+    read: bool,
+    assigned: bool,
+    /// How often it was read after that.
+    reads: u8,
+    /// The node that its value became.
+    child: Option<usize>,
+}
+
+/// Says of which event a lazy object is, and which of its nodes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Tag {
+    event: u64,
+    node: usize,
+}
+
+/// A shape of objects.
+struct Shape {
+    keys: Vec<Box<[u8]>>,
+    /// Whether its keys can be those of a template.
+    plain: bool,
+    /// Whether laziness was tried and did not pay.
+    given_up: bool,
+    seen: u32,
+    /// Bytes of the events of the trial, and those of the values that were read of them.
+    bytes: (usize, usize),
+    template: Option<Rc<Template>>,
+}
+
+/// What V8 keeps for a shape.
+struct Template {
+    object: v8::Global<v8::ObjectTemplate>,
+    names: v8::Global<v8::Array>,
+    pristine: Option<Pristine>,
+}
+
+/// An event in hand whose values are lazy.
+pub(super) struct LazyEvent<'s> {
+    pub(super) object: v8::Local<'s, v8::Object>,
+    /// The names of its properties.
+    pub(super) names: v8::Local<'s, v8::Array>,
+}
+
+impl State {
+    /// Sets an isolate up. `probe` is the memory that the driver shares, which lives as long as the isolate.
+    pub(super) fn new(scope: &mut v8::PinScope<'_, '_>, probe: *mut [u32; 2]) -> Option<Self> {
+        let mut secret = [0; 8];
+        rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty()).ok()?;
+        let secret = format!("\"lazy:{:016x}:", u64::from_ne_bytes(secret));
+        let undefined: v8::Local<v8::Value> = v8::Symbol::new(scope, None).into();
+        Some(Self {
+            undefined: v8::Global::new(scope, undefined),
+            secret: Finder::new(&secret).into_owned(),
+            markers: Vec::new(),
+            probe,
+            plain_prototypes: false,
+            always: false,
+            shapes: Vec::new(),
+            skeleton: Skeleton::default(),
+            scratch: Scratch::default(),
+            number: 0,
+            in_hand: false,
+            line: Vec::new(),
+            nodes: Vec::new(),
+            entries: Vec::new(),
+        })
+    }
+
+    /// Tells whether the prototypes that all events have are free of `toJSON` and the like; they stay as they are.
+    pub(super) fn set_plain_prototypes(&mut self, plain: bool) {
+        self.plain_prototypes = plain;
+    }
+
+    /// The shape of the last `entries`, new or known; nothing if there are too many.
+    fn shape(&mut self, entries: Range<usize>) -> Option<usize> {
+        let keys = || self.entries[entries.clone()].iter().map(|lazy| &self.line[lazy.entry.key.clone()]);
+        let same = |shape: &Shape| {
+            shape.keys.len() == entries.len() && shape.keys.iter().zip(keys()).all(|(known, key)| **known == *key)
+        };
+        if let Some(index) = self.shapes.iter().position(same) {
+            return Some(index);
+        }
+        if self.shapes.len() >= MOST_SHAPES || entries.len() > MOST_KEYS {
+            return None;
+        }
+        let keys: Vec<Box<[u8]>> = keys().map(Into::into).collect();
+        let mut sorted: Vec<_> = keys.iter().collect();
+        sorted.sort_unstable();
+        let plain = keys.iter().all(|key| is_plain(key)) && sorted.windows(2).all(|pair| pair[0] != pair[1]);
+        self.shapes.push(Shape { keys, plain, given_up: false, seen: 0, bytes: (0, 0), template: None });
+        Some(self.shapes.len() - 1)
+    }
+
+    /// Makes a lazy object of the last `entries`, whose text is the part `span` of the line.
+    fn object<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        entries: Range<usize>,
+        span: Range<usize>,
+    ) -> Option<(v8::Local<'s, v8::Object>, Rc<Template>)> {
+        let index = self.shape(entries.clone())?;
+        let shape = &mut self.shapes[index];
+        shape.seen = shape.seen.saturating_add(1);
+        if !shape.plain || !self.always && (shape.given_up || shape.seen < SEEN) {
+            return None;
+        }
+        if shape.template.is_none() {
+            shape.template = Some(Rc::new(shape.template(scope)?));
+        }
+        let template = shape.template.clone()?;
+        // What is never parsed must be text all the same.
+        let text = handover::to_v8(scope, &self.line[span], &mut self.scratch)?;
+        let object = v8::Local::new(scope, &template.object).new_instance(scope)?;
+        object.set_internal_field(TEXT, text.into());
+        let tag = Tag { event: self.number, node: self.nodes.len() };
+        tag.put(scope, object);
+        self.nodes.push(Node { shape: index, entries });
+        Some((object, template))
+    }
+
+    /// Whether `object` is a lazy one of the event in hand; which node of it.
+    fn node(&self, scope: &v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<usize> {
+        let tag = Tag::of(scope, object)?;
+        (self.in_hand && tag.event == self.number && tag.node < self.nodes.len()).then_some(tag.node)
+    }
+}
+
+/// The event of a line with its values lazy, or nothing if it is better parsed in full.
+pub(super) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], laziness: Laziness) -> Option<LazyEvent<'s>> {
+    let always = laziness == Laziness::Always;
+    let large = line.len() >= LEAST_LINE && laziness == Laziness::WhereItPays;
+    if !(large || always) {
+        return None;
+    }
+    let shared = scope.get_slot::<Shared>()?.clone();
+    let state = &mut *shared.borrow_mut();
+    if !state.skeleton.find(line) || state.skeleton.entries.len() > MOST_ENTRIES {
+        return None;
+    }
+    state.always = always;
+    state.number += 1;
+    state.line.clear();
+    state.line.extend_from_slice(line);
+    state.nodes.clear();
+    state.entries.clear();
+    state.entries.extend(state.skeleton.entries.iter().cloned().map(LazyEntry::new));
+    let (object, template) = state.object(scope, 0..state.entries.len(), 0..line.len())?;
+    state.in_hand = true;
+    Some(LazyEvent { object, names: v8::Local::new(scope, &template.names) })
+}
+
+/// The event is over: learns from what was read of it.
+pub(super) fn over(scope: &mut v8::PinScope<'_, '_>) {
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let state = &mut *shared.borrow_mut();
+    state.in_hand = false;
+    let Some(node) = state.nodes.first() else { return };
+    let shape = &mut state.shapes[node.shape];
+    if shape.seen <= TRIAL {
+        shape.bytes.0 += state.line.len();
+        let read = state.entries.iter().filter(|lazy| lazy.read && lazy.child.is_none());
+        shape.bytes.1 += read.map(|lazy| lazy.entry.value.len()).sum::<usize>();
+        // Reading all of it costs more than having it parsed at once.
+        shape.given_up = shape.seen == TRIAL && shape.bytes.1 * 3 >= shape.bytes.0 * 2;
+    }
+}
+
+impl LazyEntry {
+    fn new(entry: Entry) -> Self {
+        Self { entry, read: false, assigned: false, reads: 0, child: None }
+    }
+
+    fn touched(&self) -> bool {
+        self.read || self.assigned
+    }
+}
+
+impl Tag {
+    /// How many of its bits stand in the first field.
+    const BITS: u32 = 31;
+    /// The second field has the node in its lower bits.
+    const NODES: u32 = 10;
+
+    fn of(scope: &v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<Self> {
+        if object.internal_field_count() < VALUES {
+            return None;
+        }
+        let field = |index| {
+            let field = object.get_internal_field(scope, index)?;
+            let number: v8::Local<v8::Integer> = v8::Local::<v8::Value>::try_from(field).ok()?.try_into().ok()?;
+            u32::try_from(number.value()).ok()
+        };
+        let (low, high) = (field(TAG)?, field(TAG + 1)?);
+        let event = u64::from(low) | u64::from(high >> Self::NODES) << Self::BITS;
+        Some(Self { event, node: (high & ((1 << Self::NODES) - 1)) as usize })
+    }
+
+    fn put(self, scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) {
+        let low = (self.event & ((1 << Self::BITS) - 1)) as i32;
+        let high = ((self.event >> Self::BITS) << Self::NODES) as i32 | self.node as i32;
+        object.set_internal_field(TAG, v8::Integer::new(scope, low).into());
+        object.set_internal_field(TAG + 1, v8::Integer::new(scope, high).into());
+    }
+}
+
+/// Whether a key can be in a template: plain text whose property means nothing to the driver.
+fn is_plain(key: &[u8]) -> bool {
+    key.first().is_some_and(|first| !first.is_ascii_digit())
+        && key.is_ascii()
+        && !key.contains(&b'\\')
+        && !matches!(key, b"__proto__" | b"toJSON" | b"then" | b"constructor")
+}
+
+impl Shape {
+    fn template(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<Template> {
+        let constructor = v8::FunctionTemplate::new(scope, callbacks::construct);
+        let object = constructor.instance_template(scope);
+        object.set_internal_field_count(VALUES + self.keys.len());
+        let mut names: Vec<v8::Local<v8::Name>> = Vec::new();
+        // V8 puts what was added last first.
+        for (number, key) in self.keys.iter().enumerate().rev() {
+            let name = v8::String::new_from_one_byte(scope, key, v8::NewStringType::Internalized)?;
+            let data = v8::Integer::new(scope, number as i32);
+            let accessor = v8::AccessorConfiguration::new(callbacks::read).setter(callbacks::assign).data(data.into());
+            object.set_accessor_with_configuration(name.into(), accessor);
+            names.push(name.into());
+        }
+        names.reverse();
+        // Objects with internal fields have a prototype of their own, unless they are told otherwise.
+        let prototype = v8::Object::new(scope).get_prototype(scope)?;
+        let key = v8::String::new(scope, "prototype")?;
+        constructor.get_function(scope)?.set(scope, key.into(), prototype)?;
+        let pristine = Pristine::new(scope, object, &names);
+        let names: Vec<v8::Local<v8::Value>> = names.into_iter().map(Into::into).collect();
+        let names = v8::Array::new_with_elements(scope, &names);
+        Some(Template { object: v8::Global::new(scope, object), names: v8::Global::new(scope, names), pristine })
+    }
+}
+
+#[cfg(test)]
+mod tests;
