@@ -101,7 +101,9 @@ export function transformEvent(event, metadata) {
   let result = event;
   for (const operation of JSON.parse(metadata(event).sourceName)) {
     try {
-      const answer = OPERATIONS[operation.op](event, operation);
+      const inner = operation.inner && event[operation.inner];
+      const target = inner && typeof inner === 'object' && !Array.isArray(inner) ? inner : event;
+      const answer = OPERATIONS[operation.op](target, operation);
       if (operation.last) result = answer;
     } catch (error) {
       if (operation.last) throw error;
