@@ -33,6 +33,7 @@ mod lazy;
 mod limits;
 mod modules;
 mod network;
+mod outline;
 mod platform;
 mod program;
 mod realm;

@@ -8,22 +8,21 @@
 use std::ops::Range;
 
 use super::fidelity::{Losses, Survey};
+use super::outline::outline;
 use super::structure::Structure;
 
 /// Objects with more keys count as having duplicates, which has them looked at more closely.
 const MOST_KEYS: usize = 64;
 
 /// Deeper nesting is declined.
-const MOST_DEPTH: usize = 512;
+pub(super) const MOST_DEPTH: usize = 512;
 
 /// A property of an object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Where the key lies, without its quotes.
     pub(super) key: Range<usize>,
     pub(super) value: Range<usize>,
-    /// Which of the structure's places the value's first byte is.
-    place: usize,
 }
 
 /// Walks lines; its memory is reused.
@@ -110,6 +109,11 @@ impl Skeleton {
     /// Finds the properties of the top level. `false` if the line is not a JSON object, or declined, or may hold a number
     /// beyond the doubles, or a key with an escape (see [`super::fidelity::as_lists`]).
     pub(super) fn find(&mut self, text: &[u8]) -> bool {
+        outline(text, &mut self.entries).is_some() || self.find_slowly(text)
+    }
+
+    /// The same, token by token.
+    pub(super) fn find_slowly(&mut self, text: &[u8]) -> bool {
         let mut extent = Extent::default();
         self.walk(text, &mut extent).is_some() && !extent.odd
     }
@@ -139,39 +143,6 @@ impl Skeleton {
         (walk.at + 1 == walk.places.len()).then_some(survey)
     }
 
-    /// The properties of the object that is the value of `entry`, in order; it is one of the line that was found last.
-    pub(super) fn children(&self, text: &[u8], entry: &Entry, mut child: impl FnMut(Entry)) {
-        let places = self.structure.places();
-        let place = |number: usize| places[number] as usize;
-        let mut at = entry.place + 1;
-        // An object that was found valid: it only has to be counted through.
-        while text[place(at)] == b'"' {
-            let key = place(at) + 1..place(at + 1);
-            let value = at + 3;
-            let (end, next) = match text[place(value)] {
-                b'"' => (place(value + 1) + 1, value + 2),
-                b'{' | b'[' => {
-                    let (mut depth, mut at) = (1, value + 1);
-                    while depth > 0 {
-                        depth += match text[place(at)] {
-                            b'{' | b'[' => 1,
-                            b'}' | b']' => -1,
-                            _ => 0,
-                        };
-                        at += 1;
-                    }
-                    (place(at - 1) + 1, at)
-                }
-                _ => (place(value) + text[place(value)..place(value + 1)].trim_ascii_end().len(), value + 1),
-            };
-            child(Entry { key, value: place(value)..end, place: value });
-            if text[place(next)] == b'}' {
-                break;
-            }
-            at = next + 1;
-        }
-    }
-
     fn walk(&mut self, text: &[u8], look: &mut impl Look) -> Option<()> {
         self.hashes.clear();
         self.entries.clear();
@@ -189,9 +160,9 @@ impl Skeleton {
         } else {
             loop {
                 let key = walk.key(0)?;
-                let (start, place) = (walk.place()?, walk.at);
+                let start = walk.place()?;
                 let end = walk.value()?;
-                entries.push(Entry { key, value: start..end, place });
+                entries.push(Entry { key, value: start..end });
                 match walk.byte()? {
                     b',' => walk.at += 1,
                     b'}' => {
@@ -403,6 +374,19 @@ pub(super) fn next_stop(text: &[u8], mut at: usize) -> usize {
 
 fn literal(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     text.get(at..)?.starts_with(word).then_some(at + word.len())
+}
+
+/// Whether a number or literal that starts there ends where a value may, and is none that may be beyond the doubles.
+#[inline]
+pub(super) fn in_range(text: &[u8], start: usize) -> bool {
+    let mut extent = Extent::default();
+    let end = match text[start] {
+        b't' => literal(text, start, b"true"),
+        b'f' => literal(text, start, b"false"),
+        b'n' => literal(text, start, b"null"),
+        _ => number(text, start, &mut extent),
+    };
+    !extent.odd && end.is_some_and(|end| matches!(text.get(end), Some(b',' | b'}' | b']')))
 }
 
 /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`

@@ -7,7 +7,7 @@
 //! this stage sees: strings that do not end, and control characters in strings.
 
 /// How many bytes are looked at together.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// More places than this are not kept room for until the next line.
 const KEEP: usize = 1 << 18;
@@ -39,13 +39,13 @@ struct Masks {
 
 /// What goes over from one block to the next.
 #[derive(Default)]
-struct Carry {
+pub(super) struct Carry {
     /// 1 if the first byte of the next block is escaped.
-    escaped: u64,
+    pub(super) escaped: u64,
     /// All ones inside of a string.
-    in_string: u64,
+    pub(super) in_string: u64,
     /// 1 if the last byte was one of a number or literal.
-    scalar: u64,
+    pub(super) scalar: u64,
     /// Control characters in strings, all blocks' together.
     errors: u64,
     /// White space outside of strings, likewise.
@@ -206,7 +206,7 @@ impl Iterator for Escapes<'_> {
 impl Carry {
     /// Which bytes are escaped: those behind an odd number of backslashes.
     #[inline(always)]
-    fn escaped(&mut self, backslash: u64) -> u64 {
+    pub(super) fn escaped(&mut self, backslash: u64) -> u64 {
         if backslash == 0 {
             return std::mem::take(&mut self.escaped);
         }
@@ -247,7 +247,7 @@ mod plain {
 
 /// The same with vectors of 32 bytes, which all x86-64 processors since about 2015 have.
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(super) mod x86 {
     use std::arch::x86_64::{
         __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
         _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
@@ -256,9 +256,10 @@ mod x86 {
 
     use super::{BLOCK, Carry, Masks, Structure};
 
-    pub(super) fn available() -> bool {
+    pub(in crate::engine) fn available() -> bool {
         is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("pclmulqdq")
             && is_x86_feature_detected!("popcnt")
     }
@@ -301,14 +302,14 @@ mod x86 {
 
     /// The bytes' highest bits.
     #[target_feature(enable = "avx2")]
-    fn bits(low: __m256i, high: __m256i) -> u64 {
+    pub(in crate::engine) fn bits(low: __m256i, high: __m256i) -> u64 {
         let bits = |half| u64::from(_mm256_movemask_epi8(half).cast_unsigned());
         bits(low) | bits(high) << 32
     }
 
     /// A product without carries by all ones.
     #[target_feature(enable = "pclmulqdq")]
-    fn prefix_xor(bits: u64) -> u64 {
+    pub(in crate::engine) fn prefix_xor(bits: u64) -> u64 {
         let product = _mm_clmulepi64_si128::<0>(_mm_set_epi64x(0, bits.cast_signed()), _mm_set1_epi8(-1));
         _mm_cvtsi128_si64(product).cast_unsigned()
     }

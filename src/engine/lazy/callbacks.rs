@@ -1,10 +1,12 @@
 //! What V8 calls when a lazy value is read or assigned.
 
+use std::ops::Range;
+
 use deno_core::v8;
 
 use super::{LEAST_OBJECT, LazyEntry, MOST_ENTRIES, MOST_READS, Shared, State, TEXT, Tag, VALUES};
 use crate::engine::handover::{self, Scratch};
-use crate::engine::skeleton::Skeleton;
+use crate::engine::skeleton::{Entry, Skeleton};
 
 /// The constructor of lazy objects, which V8 makes without it.
 pub(super) fn construct(
@@ -110,12 +112,17 @@ impl State {
     /// Makes the object that the value of an entry is, with its values lazy in turn.
     fn nested<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::Object>> {
         let (first, node) = (self.entries.len(), self.nodes.len());
-        let parent = self.entries[entry].entry.clone();
-        let entries = &mut self.entries;
-        self.skeleton.children(&self.line, &parent, |child| entries.push(LazyEntry::new(child)));
+        let span = self.entries[entry].entry.value.clone();
+        if !self.inner.find(&self.line[span.clone()]) {
+            return None;
+        }
+        let moved = |part: &Range<usize>| part.start + span.start..part.end + span.start;
+        let children =
+            self.inner.entries.iter().map(|child| Entry { key: moved(&child.key), value: moved(&child.value) });
+        self.entries.extend(children.map(LazyEntry::new));
         let mut made = None;
         if self.entries.len() <= MOST_ENTRIES {
-            made = self.object(scope, first..self.entries.len(), parent.value);
+            made = self.object(scope, first..self.entries.len(), span);
         }
         match made {
             Some((object, _)) => {

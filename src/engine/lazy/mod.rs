@@ -88,6 +88,8 @@ pub(super) struct State {
     always: bool,
     shapes: Vec<Shape>,
     skeleton: Skeleton,
+    /// Of an object in the event.
+    inner: Skeleton,
     scratch: Scratch,
     /// Which event is in hand, or was last.
     number: u64,
@@ -167,6 +169,7 @@ impl State {
             always: false,
             shapes: Vec::new(),
             skeleton: Skeleton::default(),
+            inner: Skeleton::default(),
             scratch: Scratch::default(),
             number: 0,
             in_hand: false,

@@ -1,0 +1,443 @@
+//! The properties of a line's top level, found without looking at each token.
+//!
+//! JSON without white space has a grammar that is nearly all local: what may stand behind a comma, a string or a bracket
+//! is a matter of the next byte, and sixty-four of those questions are one word's. What is not local is the nesting: in
+//! an object colons and commas take turns, in an array there are no colons. So each block is checked in whole words, and
+//! only its brackets are looked at one by one, and numbers that are not plain integers.
+//!
+//! [`outline`] is sure or says nothing: where it gives properties, the line is one JSON object to its last byte, with no
+//! number that may be beyond the doubles and no key with an escape. All else is [`super::skeleton`]'s to judge.
+
+use super::skeleton::Entry;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::outline;
+
+/// Elsewhere nothing is known in this way.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn outline(_: &[u8], _: &mut Vec<Entry>) -> Option<()> {
+    None
+}
+
+/// What the innermost object or array expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    /// An object just opened: a key and its colon, or its end right away.
+    First,
+    /// A key and its colon, behind a comma.
+    Key,
+    /// Behind a colon: a value, then a comma or the end.
+    Value,
+    /// Behind an inner object or array: a comma or the end.
+    Next,
+    /// In an array there is nothing that the next byte doesn't say.
+    Element,
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_or_si256, _mm256_set1_epi8,
+        _mm256_sub_epi8,
+    };
+
+    use super::{Entry, Expect};
+    use crate::engine::skeleton::{MOST_DEPTH, in_range};
+    use crate::engine::structure::x86::{available, bits, prefix_xor};
+    use crate::engine::structure::{BLOCK, Carry};
+
+    /// What one block of bytes is made of, a bit for each byte.
+    struct Masks {
+        backslash: u64,
+        quote: u64,
+        control: u64,
+        /// Opening brackets of both kinds.
+        open: u64,
+        close: u64,
+        colon: u64,
+        comma: u64,
+        digit: u64,
+        zero: u64,
+    }
+
+    /// See the module.
+    pub(in crate::engine) fn outline(text: &[u8], entries: &mut Vec<Entry>) -> Option<()> {
+        entries.clear();
+        if !available() || text.first() != Some(&b'{') {
+            return None;
+        }
+        // SAFETY: this processor has what it wants, it was just asked.
+        unsafe { Outline::new(text, entries).run() }
+    }
+
+    struct Outline<'a> {
+        text: &'a [u8],
+        entries: &'a mut Vec<Entry>,
+        carry: Carry,
+        /// The bytes that stood at the end of the block before, a bit each: a comma or colon, an opening bracket, a
+        /// closing quote, a closing bracket.
+        last: [u64; 4],
+        /// The objects and arrays around the innermost one.
+        around: Vec<Expect>,
+        expect: Expect,
+        /// Where the innermost one was opened, if nothing has closed since.
+        opened: usize,
+        /// Where the top level's last comma or brace is, and its last colon.
+        comma: usize,
+        colon: usize,
+        /// Behind the last byte that is escaped, and where the last string starts.
+        escape: usize,
+        string: usize,
+        /// Whether the string that ended with the block before has an escape.
+        escaped: bool,
+        /// Whether the line's own brace has been closed.
+        done: bool,
+    }
+
+    impl<'a> Outline<'a> {
+        fn new(text: &'a [u8], entries: &'a mut Vec<Entry>) -> Self {
+            let (carry, expect) = (Carry::default(), Expect::First);
+            let around = Vec::with_capacity(16);
+            let (opened, comma, colon, escape, string) = (0, 0, 0, 0, 0);
+            let (escaped, done) = (false, false);
+            Self {
+                text,
+                entries,
+                carry,
+                last: [0; 4],
+                around,
+                expect,
+                opened,
+                comma,
+                colon,
+                escape,
+                string,
+                escaped,
+                done,
+            }
+        }
+
+        #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
+        fn run(mut self) -> Option<()> {
+            let (blocks, rest) = self.text.as_chunks::<BLOCK>();
+            let mut base = 0;
+            for block in blocks {
+                self.block(base, &masks(block), !0)?;
+                base += BLOCK;
+            }
+            if !rest.is_empty() {
+                let mut last = [0; BLOCK];
+                last[..rest.len()].copy_from_slice(rest);
+                self.block(base, &masks(&last), !0 >> (BLOCK - rest.len()))?;
+            }
+            self.done.then_some(())
+        }
+
+        #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
+        fn block(&mut self, base: usize, masks: &Masks, inside: u64) -> Option<()> {
+            let carry = &mut self.carry;
+            let was_in_string = carry.in_string;
+            let escaped = carry.escaped(masks.backslash);
+            let quote = masks.quote & !escaped;
+            let in_string = prefix_xor(quote) ^ was_in_string;
+            carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
+            let (opening, closing) = (quote & in_string, quote & !in_string);
+            let [open, close, colon, comma] =
+                [masks.open, masks.close, masks.colon, masks.comma].map(|mask| mask & !in_string);
+            let scalar = !(open | close | colon | comma | quote | in_string) & inside;
+            let starts = scalar & !(scalar << 1 | carry.scalar);
+            let ends = (scalar << 1 | carry.scalar) & !scalar;
+            carry.scalar = scalar >> 63;
+
+            // What may stand behind what.
+            let value = opening | open | starts;
+            let [separators, opens, strings, closes] = self.last;
+            let wrong = ((colon | comma) << 1 | separators) & !value
+                | (open << 1 | opens) & !(value | close)
+                | (closing << 1 | strings) & !(comma | close | colon)
+                | (close << 1 | closes | ends) & !(comma | close)
+                // Sixty-four bytes of a number: too long to be looked at here.
+                | masks.control & in_string
+                | u64::from(scalar == !0);
+            if wrong & inside != 0 {
+                return None;
+            }
+            self.last = [(colon | comma) >> 63, open >> 63, closing >> 63, close >> 63];
+
+            if masks.backslash | escaped != 0 || self.escape > 0 {
+                let known = masks.quote | masks.backslash;
+                self.escapes(base, escaped, escaped & !known & inside, (opening, closing), colon, strings != 0)?;
+            }
+
+            // Numbers that are not digits only, or start with a zero, or go on in the next block; and literals.
+            let digits = scalar & masks.digit;
+            let plain = starts & masks.digit;
+            let beyond = digits.wrapping_add(plain) & !digits & scalar;
+            let mut odd = starts & !masks.digit | beyond;
+            if scalar >> 63 != 0 {
+                odd |= 1 << 63;
+            }
+            odd |= plain & masks.zero & (scalar >> 1 | 1 << 63);
+            while odd != 0 {
+                let at = odd.trailing_zeros();
+                odd &= odd - 1;
+                let before = starts & (!0 >> (63 - at));
+                // A number that started in an earlier block was looked at there.
+                if before != 0 && !in_range(self.text, base + 63 - before.leading_zeros() as usize) {
+                    return None;
+                }
+            }
+
+            // The nesting.
+            let mut brackets = open | close;
+            let mut left = !0u64;
+            while brackets != 0 {
+                let at = brackets.trailing_zeros();
+                let bit = brackets & brackets.wrapping_neg();
+                brackets ^= bit;
+                self.separators(base, colon & left & (bit - 1), comma & left & (bit - 1))?;
+                left = !(bit | (bit - 1));
+                self.bracket(base + at as usize, open & bit != 0)?;
+            }
+            self.separators(base, colon & left, comma & left)
+        }
+
+        /// Colons and commas between two brackets, or as many of them as are in a block.
+        #[inline(always)]
+        fn separators(&mut self, base: usize, colon: u64, comma: u64) -> Option<()> {
+            let both = colon | comma;
+            if both == 0 {
+                return Some(());
+            }
+            let colon_first = match self.expect {
+                Expect::Element => return (colon == 0).then_some(()),
+                Expect::First | Expect::Key => true,
+                Expect::Value | Expect::Next => false,
+            };
+            // They take turns: the first, third and so on are of one kind, the others of the other.
+            // SAFETY: only called where this was made sure.
+            let odd = unsafe { prefix_xor(both) } & both;
+            if odd != if colon_first { colon } else { comma } {
+                return None;
+            }
+            self.expect = if colon > comma { Expect::Value } else { Expect::Key };
+            if self.around.is_empty() {
+                self.top_level(base, both, colon);
+            }
+            Some(())
+        }
+
+        fn top_level(&mut self, base: usize, mut both: u64, colon: u64) {
+            while both != 0 {
+                let at = base + both.trailing_zeros() as usize;
+                let bit = both & both.wrapping_neg();
+                both ^= bit;
+                if colon & bit != 0 {
+                    self.colon = at;
+                } else {
+                    self.property(at);
+                }
+            }
+        }
+
+        /// A property of the top level has ended.
+        fn property(&mut self, end: usize) {
+            self.entries.push(Entry { key: self.comma + 2..self.colon - 1, value: self.colon + 1..end });
+            self.comma = end;
+        }
+
+        #[inline(always)]
+        fn bracket(&mut self, at: usize, open: bool) -> Option<()> {
+            let object = self.text[at] & 0x20 != 0;
+            if open {
+                // The line's own brace.
+                if at > 0 {
+                    if !matches!(self.expect, Expect::Value | Expect::Element) || self.around.len() >= MOST_DEPTH {
+                        return None;
+                    }
+                    self.around.push(self.expect);
+                }
+                self.opened = at;
+                self.expect = if object { Expect::First } else { Expect::Element };
+                // That a value or an end follows is known already.
+                return (!object || matches!(self.text.get(at + 1), Some(b'"' | b'}'))).then_some(());
+            }
+            match self.expect {
+                Expect::Element if object => return None,
+                Expect::Element => {}
+                _ if !object => return None,
+                Expect::First if at == self.opened + 1 => {}
+                Expect::Value | Expect::Next => {}
+                Expect::First | Expect::Key => return None,
+            }
+            match self.around.pop() {
+                Some(Expect::Element) => self.expect = Expect::Element,
+                Some(_) => self.expect = Expect::Next,
+                None => {
+                    if at + 1 != self.text.len() {
+                        return None;
+                    }
+                    if self.expect != Expect::First {
+                        self.property(at);
+                    }
+                    self.done = true;
+                }
+            }
+            Some(())
+        }
+
+        /// Whether all escapes of a block are JSON's, and none of them is in a key. `other` are those bytes of the
+        /// `escaped` ones that are no quotes and backslashes; `ended` says that a string ended with the block before.
+        #[target_feature(enable = "bmi1,lzcnt")]
+        fn escapes(
+            &mut self,
+            base: usize,
+            escaped: u64,
+            mut other: u64,
+            (opening, closing): (u64, u64),
+            colon: u64,
+            ended: bool,
+        ) -> Option<()> {
+            while other != 0 {
+                let at = base + other.trailing_zeros() as usize;
+                other &= other - 1;
+                match self.text[at] {
+                    b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                    b'u' if self.text.get(at + 1..at + 5)?.iter().all(u8::is_ascii_hexdigit) => {}
+                    _ => return None,
+                }
+            }
+            // Behind the last one of the bits in this block, or what is known from before.
+            let last = |bits: u64, before: usize| match bits {
+                0 => before,
+                bits => base + 64 - bits.leading_zeros() as usize,
+            };
+            let in_string = |end: u64| last(escaped & (end - 1), self.escape) > last(opening & (end - 1), self.string);
+            if ended && colon & 1 != 0 && self.escaped {
+                return None;
+            }
+            let mut keys = closing & colon >> 1;
+            while keys != 0 {
+                let end = keys & keys.wrapping_neg();
+                keys ^= end;
+                if in_string(end) {
+                    return None;
+                }
+            }
+            self.escaped = in_string(1 << 63);
+            (self.escape, self.string) = (last(escaped, self.escape), last(opening, self.string));
+            Some(())
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn masks(block: &[u8; BLOCK]) -> Masks {
+        // SAFETY: both loads are of 32 of the block's 64 bytes, aligned or not.
+        let [low, high] = unsafe {
+            [_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(BLOCK / 2).cast())]
+        };
+        let one = |byte: u8| _mm256_set1_epi8(byte.cast_signed());
+        let equal = |to: __m256i| bits(_mm256_cmpeq_epi8(low, to), _mm256_cmpeq_epi8(high, to));
+        let at_most = |half, most| _mm256_cmpeq_epi8(_mm256_min_epu8(half, most), half);
+        // Brackets are braces but for one bit.
+        let (low_braces, high_braces) = (_mm256_or_si256(low, one(0x20)), _mm256_or_si256(high, one(0x20)));
+        let bracket = |to: __m256i| bits(_mm256_cmpeq_epi8(low_braces, to), _mm256_cmpeq_epi8(high_braces, to));
+        let digit = |half| at_most(_mm256_sub_epi8(half, one(b'0')), one(9));
+        Masks {
+            backslash: equal(one(b'\\')),
+            quote: equal(one(b'"')),
+            control: bits(at_most(low, one(0x1F)), at_most(high, one(0x1F))),
+            open: bracket(one(b'{')),
+            close: bracket(one(b'}')),
+            colon: equal(one(b':')),
+            comma: equal(one(b',')),
+            digit: bits(digit(low), digit(high)),
+            zero: equal(one(b'0')),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::skeleton::Skeleton;
+
+    /// What the slower way finds, which asks this one first unless it is told not to.
+    fn slowly(text: &[u8]) -> Option<Vec<Entry>> {
+        let mut skeleton = Skeleton::default();
+        skeleton.find_slowly(text).then_some(skeleton.entries)
+    }
+
+    fn quickly(text: &[u8]) -> Option<Vec<Entry>> {
+        let mut entries = Vec::new();
+        outline(text, &mut entries).map(|()| entries)
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            Just("false".to_owned()),
+            "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,3})?",
+            "[1-9][0-9]{30,50}",
+            r#""([a-z ,:{}\[\]é日]|\\["\\/bfnrt]|\\u00[0-9a-fA-F]{2}){0,40}""#,
+        ];
+        leaf.prop_recursive(5, 60, 6, |inner| {
+            let key = r#""[a-z,:{}\[\]]{0,12}""#;
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(|values| format!("[{}]", values.join(","))),
+                proptest::collection::vec((key, inner), 0..6).prop_map(|pairs| {
+                    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+                    format!("{{{}}}", pairs.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(
+            std::env::var("SLUICEGATE_OUTLINES").ok().map_or(3000, |cases| cases.parse().unwrap())
+        ))]
+
+        #[test]
+        fn a_line_without_white_space_is_outlined(first in value(), second in value()) {
+            let text = format!(r#"{{"first":{first},"second":{second}}}"#);
+            if cfg!(target_arch = "x86_64") {
+                prop_assert!(quickly(text.as_bytes()).is_some(), "{}", text);
+            }
+            prop_assert_eq!(quickly(text.as_bytes()), slowly(text.as_bytes()));
+        }
+
+        #[test]
+        fn what_is_outlined_is_what_the_slow_way_finds(
+            value in value(),
+            edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0..3u8, proptest::sample::select(b"{}[]:,\"\\0159.-+eEtfn \n\x01a".to_vec())), 1..4),
+        ) {
+            let mut text = format!(r#"{{"first":{value},"second":1}}"#).into_bytes();
+            for (at, edit, byte) in edits {
+                let at = at.index(text.len());
+                match edit {
+                    0 => text[at] = byte,
+                    1 => text.insert(at, byte),
+                    _ if text.len() > 1 => drop(text.remove(at)),
+                    _ => {}
+                }
+            }
+            if let Some(entries) = quickly(&text) {
+                prop_assert_eq!(Some(entries), slowly(&text), "{}", String::from_utf8_lossy(&text));
+            }
+        }
+
+        #[test]
+        fn what_is_outlined_from_next_to_nothing_is_json(
+            text in proptest::collection::vec(proptest::sample::select(vec!["{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-1", "01", "1.5", "1.", "true", "x", "\""]), 0..14),
+        ) {
+            let text = format!("{{{}}}", text.concat());
+            if quickly(text.as_bytes()).is_some() {
+                prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok(), "{}", text);
+            }
+        }
+    }
+}
