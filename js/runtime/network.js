@@ -4,7 +4,7 @@
 // way it knows.
 //
 // Out: `{url, method, headers: [[name, value]], body, timeout, redirect, follow}` or `{geolocation: ip}`.
-// In: `{url, status, headers, body}`, the body as text, or `{error}`.
+// In: `{url, status, headers, body}`, the body as text, or `{error, whole}`: whether the error says all there is to say.
 ((host) => {
   const { request, access } = host;
   const { parse, stringify } = JSON;
@@ -21,12 +21,41 @@
   const indexOf = uncurry(String.prototype.indexOf);
   const lastIndexOf = uncurry(String.prototype.lastIndexOf);
   const slice = uncurry(String.prototype.slice);
+  const split = uncurry(String.prototype.split);
+  const exec = uncurry(RegExp.prototype.exec);
+  const toInt = parseInt;
+  const toNumber = Number;
   const call = uncurry(Function.prototype.call);
   const { iterator } = Symbol;
   const OFF = 'network access is off, --allow-net names the hosts that may be asked';
-  const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+  // One to four parts, each decimal, octal or hexadecimal, the last of which fills what is left: `127.1`, `0x7f.1`.
+  const IPV4 = /^(?:0x[\da-f]+|0[0-7]*|[1-9]\d*)(?:\.(?:0x[\da-f]+|0[0-7]*|[1-9]\d*)){0,3}$/i;
+  const DECIMAL = /^(?:\d{1,3}\.){3}\d{1,3}$/;
+  const OCTAL = /^[0-7]+$/;
+  const ZONE = /%[\da-z]+$/i;
   const IPV6 =
     /^(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?=(?:[\da-f]{0,4}:){2,7}[\da-f]{0,4}$)(?:[\da-f]{1,4}(?::[\da-f]{1,4})*)?::(?:[\da-f]{1,4}(?::[\da-f]{1,4})*)?)$/i;
+
+  const isIpv4 = (text) => {
+    if (!test(IPV4, text)) return false;
+    const parts = split(text, '.');
+    for (let i = 0; i < parts.length; i++) {
+      const most = i === parts.length - 1 ? 256 ** (5 - parts.length) : 256;
+      const octal = parts[i].length > 1 && parts[i][0] === '0' && test(OCTAL, parts[i]);
+      if ((octal ? toInt(parts[i], 8) : toNumber(parts[i])) >= most) return false;
+    }
+    return true;
+  };
+
+  const isIpv6 = (text) => {
+    const zone = exec(ZONE, text);
+    const address = zone === null ? text : slice(text, 0, zone.index);
+    const end = lastIndexOf(address, ':') + 1;
+    const v4 = slice(address, end);
+    // The last two groups may be written as an IPv4 address.
+    if (test(DECIMAL, v4)) return isIpv4(v4) && test(IPV6, `${slice(address, 0, end)}0:0`);
+    return test(IPV6, address);
+  };
 
   /** A URL as it may stand in a message: without a password, and not endless. */
   const shown = (url) => {
@@ -44,7 +73,7 @@
   const urlOf = (url) => {
     if (typeof url === 'string') return trim(url);
     if (typeof url === 'object' && url !== null) return trim(`${url}`);
-    throw new NewTypeError(`the URL is ${url === undefined || url === null ? 'missing' : `a ${typeof url}`}, not a text`);
+    throw new NewTypeError(`the URL is a ${typeof url}, not a text`);
   };
 
   /** An object of headers, or pairs (an array of them, a Map), as pairs. */
@@ -93,18 +122,25 @@
   const ask = async (url, options) => {
     let name = 'the given URL';
     let reason = OFF;
+    let whole = false;
     try {
-      const text = urlOf(url);
-      name = shown(text);
-      if (access.fetch) {
-        const answer = parse(await request(messageOf(text, options)));
-        if (answer.error === undefined) return answer;
-        reason = answer.error;
+      if (url === undefined || url === null) {
+        reason = 'fetch url is required';
+        whole = true;
+      } else {
+        const text = urlOf(url);
+        name = shown(text);
+        if (access.fetch) {
+          const answer = parse(await request(messageOf(text, options)));
+          if (answer.error === undefined) return answer;
+          reason = answer.error;
+          whole = answer.whole === true;
+        }
       }
     } catch (error) {
       reason = isError(error) ? asText(error.message) : asText(error);
     }
-    throw new NewError(`request to ${name} failed: ${reason}`);
+    throw new NewError(whole ? reason : `request to ${name} failed, reason: ${reason}`);
   };
 
   const fetch = async (url, options) => {
@@ -113,7 +149,7 @@
       try {
         return parse(answer.body);
       } catch {
-        throw new NewError(`request to ${shown(urlOf(url))} failed: the answer (status ${answer.status}) is not JSON`);
+        throw new NewError(`request to ${shown(urlOf(url))} failed, reason: the answer (status ${answer.status}) is not JSON`);
       }
     } catch (error) {
       if (access.strict) throw error;
@@ -133,7 +169,7 @@
 
   const geolocation = async (ip) => {
     if (ip === undefined || ip === null || ip === '') throw new NewError('ip address is required');
-    if (typeof ip !== 'string' || !(test(IPV4, ip) || test(IPV6, ip))) throw new NewError('invalid ip address');
+    if (typeof ip !== 'string' || !(isIpv4(ip) || isIpv6(ip))) throw new NewError('invalid ip address');
     if (!access.geolocation) throw new NewError('geolocation is not available right now');
     const answer = parse(await request(stringify({ geolocation: ip })));
     if (answer.error !== undefined) throw new NewError(`geolocation is not available right now: ${answer.error}`);

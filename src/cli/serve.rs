@@ -90,9 +90,12 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
             None => None,
         },
     };
+    // A secret that was read from a file mostly ends with a newline.
+    let secret = variable("CONFIG_BACKEND_HOSTED_SECRET").map(|secret| secret.trim().to_owned());
+    let secret = secret.filter(|secret| !secret.is_empty());
     let code = match (&flags.dir, backend) {
         (Some(dir), _) => From::Folder(dir.clone()),
-        (None, Some(url)) => From::Backend(url, variable("CONFIG_BACKEND_HOSTED_SECRET")),
+        (None, Some(url)) => From::Backend(url, secret),
         (None, None) => {
             return Err(Diagnostic::new("nothing says where the code is")
                 .help("name a folder with --dir, or a config backend with --backend-url or CONFIG_BACKEND_URL"));

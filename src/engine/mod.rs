@@ -24,6 +24,7 @@ mod batch;
 mod diagnostic;
 mod fault;
 mod fidelity;
+mod handle;
 mod handover;
 pub mod harness;
 mod heap;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use heck::ToLowerCamelCase;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -107,11 +106,12 @@ impl Program {
 /// assert_eq!(handle_of("js Lib1"), "jsLib1");
 /// assert_eq!(handle_of("URL Parser 2"), "urlParser2");
 /// assert_eq!(handle_of("hash_v2"), "hashV2");
+/// assert_eq!(handle_of("md5hash"), "md5Hash");
 /// assert_eq!(handle_of("ABC"), "abc");
 /// assert_eq!(handle_of("@rs/hash/v1"), "@rs/hash/v1");
 /// ```
 pub fn handle_of(name: &str) -> String {
-    if name.starts_with("@rs/") { name.to_owned() } else { name.to_lower_camel_case() }
+    if name.starts_with("@rs/") { name.to_owned() } else { super::handle::camel_case(name) }
 }
 
 /// The candidate nearest to `name`, if one is near enough to be what was meant.

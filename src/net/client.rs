@@ -243,7 +243,9 @@ impl Resolve for Filter {
         Box::pin(async move {
             let name = name.as_str().trim_end_matches('.').to_ascii_lowercase();
             let asked = name.clone();
-            let mut found = tokio::task::spawn_blocking(move || lookup(&asked)).await??;
+            let Ok(mut found) = tokio::task::spawn_blocking(move || lookup(&asked)).await? else {
+                return Err(Unknown(name).into());
+            };
             if let Some(hosts) = hosts {
                 found.retain(|address| hosts.found(&name, *address));
                 if found.is_empty() {
@@ -262,6 +264,10 @@ impl Resolve for Filter {
 #[error("{0} has a private address, and those are refused unless --allow-net has them by their number")]
 struct Refused(String);
 
+#[derive(Debug, thiserror::Error)]
+#[error("unable to resolve IP address for {0}")]
+struct Unknown(String);
+
 fn system_lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
     use std::net::ToSocketAddrs;
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
@@ -274,7 +280,9 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
         last = source;
     }
     let text = last.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 #[cfg(test)]
@@ -288,7 +296,11 @@ mod tests {
 
     /// A server that says `1`, and says so when it is connected to.
     fn server() -> (SocketAddr, mpsc::Receiver<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        server_at("127.0.0.1:0")
+    }
+
+    fn server_at(address: &str) -> (SocketAddr, mpsc::Receiver<()>) {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
@@ -338,6 +350,38 @@ mod tests {
             assert!(answer.contains("\"status\":200"), "{hosts}: {answer}");
             connected.recv().unwrap();
         }
+    }
+
+    /// The same name, asked for a second time, leads elsewhere: once to the address that is allowed, then to its neighbour.
+    /// What was good before counts for nothing.
+    #[test]
+    fn a_name_that_leads_elsewhere_the_second_time_is_looked_at_again() {
+        let (server, connected) = server();
+        let (_neighbour, reached) = server_at(&format!("127.0.0.2:{}", server.port()));
+        let policy = Policy {
+            hosts: "rebind.example,127.0.0.1".parse().unwrap(),
+            timeout: Duration::from_secs(60),
+            ..Policy::none()
+        };
+        let times = AtomicUsize::new(0);
+        let lookup = move |_: &str| {
+            let second = times.fetch_add(1, Ordering::SeqCst) > 0;
+            Ok(vec![IpAddr::from([127, 0, 0, if second { 2 } else { 1 }])])
+        };
+        let client = Client::start_with(policy, Arc::new(lookup)).unwrap();
+        let (tell, told) = mpsc::channel();
+        let lane = client.lane(move |answer| {
+            let _ = tell.send(answer.text);
+        });
+        let request =
+            serde_json::json!({ "url": format!("http://rebind.example:{}/", server.port()), "method": "GET" });
+        assert!(lane.ask(1, &request.to_string()));
+        assert!(told.recv().unwrap().contains("\"status\":200"));
+        connected.recv().unwrap();
+        assert!(lane.ask(2, &request.to_string()));
+        let answer = told.recv().unwrap();
+        assert!(answer.contains("rebind.example has a private address"), "{answer}");
+        assert!(reached.try_recv().is_err() && connected.try_recv().is_err(), "nobody may have come here");
     }
 
     #[test]

@@ -112,7 +112,10 @@ fn group(first: &Element<'_>) -> Group {
     };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (destination, metadata) = (value(first.destination), value(first.metadata));
-    let version = text(&destination["Transformations"][0]["VersionID"]);
+    let version = match &destination["Transformations"][0]["VersionID"] {
+        Value::Number(number) => number.to_string(),
+        version => text(version),
+    };
     Group {
         items: Vec::new(),
         version: (!version.is_empty()).then_some(version),

@@ -115,7 +115,9 @@ async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next)
     if response.status().is_client_error() && !response.headers().contains_key(header::CONTENT_TYPE) {
         // From a layer that says no more than this.
         let message = match response.status() {
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "the content encoding is not supported: send gzip, zstd or none",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                "the content encoding is not supported: send gzip, deflate, zstd or none"
+            }
             _ => "the request cannot be answered",
         };
         response = Problem::request(response.status(), message).into_response();

@@ -50,7 +50,7 @@ pub async fn custom_transform(State(app): State<Arc<App>>, request: Request<Body
 
 fn asks_for_filtered(headers: &HeaderMap) -> bool {
     let value = headers.get(FILTER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.starts_with("?1") || value.eq_ignore_ascii_case("true")
+    !matches!(value, "" | "?0") && !value.eq_ignore_ascii_case("false")
 }
 
 /// What is wanted of every group.
@@ -76,6 +76,9 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         parse.await.map_err(|_| Problem::later("shutting_down", "the server is shutting down"))?
     };
     let mut parsed = parsed.map_err(|message| Problem::request(StatusCode::BAD_REQUEST, message))?;
+    if parsed.groups.is_empty() {
+        return Err(Problem::request(StatusCode::BAD_REQUEST, "the request has no events: its list is empty"));
+    }
     // Rows of events without metadata, and those about whole groups, carry what is known of the group.
     let null = append(&mut bytes, b"null");
     let mut groups: Vec<(Group, Range<usize>)> = Vec::with_capacity(parsed.groups.len());
@@ -242,6 +245,11 @@ fn every(body: &[u8], group: &Group, status: u16, error: &str) -> GroupRows {
 
 /// The rows of a group that has been through its transformation: dropped events first, then the others in order.
 fn written(order: &Order, group: &Group, answer: &Answer) -> GroupRows {
+    if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
+        let mut text = Vec::new();
+        rows::failed(&mut text, 400, &rows::words(failure), &request::common_metadata(&order.body, group));
+        return GroupRows { text, retry: false };
+    }
     let metadata = |index: usize| &order.body[group.items[index].metadata.clone()];
     let size = |outcome: &Outcome| match outcome {
         Outcome::Rows(rows) => rows.len(),
@@ -265,6 +273,27 @@ fn written(order: &Order, group: &Group, answer: &Answer) -> GroupRows {
         }
     }
     GroupRows { text, retry: false }
+}
+
+/// The failure of a `transformBatch` that came to nothing for any of its events, together and alone, always for the same
+/// reason: callers know it as one row about all of them.
+pub(super) fn of_the_whole_batch(outcomes: &[Outcome]) -> Option<&Failure> {
+    let failure = |outcome| match outcome {
+        &Outcome::Failed(_, ref failure) => Some(failure),
+        _ => None,
+    };
+    let first = outcomes.first().and_then(failure)?;
+    let of_the_call = match first.kind {
+        FailureKind::BadReturn => first.message.starts_with("returned events from transformBatch"),
+        FailureKind::Exception => first
+            .stack
+            .as_deref()
+            .and_then(|stack| stack.lines().last())
+            .is_some_and(|at| at.contains("transformBatch (")),
+        _ => false,
+    };
+    let same = |other: &Failure| other.kind == first.kind && rows::words(other) == rows::words(first);
+    (of_the_call && outcomes.iter().all(|outcome| failure(outcome).is_some_and(|other| same(other)))).then_some(first)
 }
 
 /// What a run calls a line is an event's message here.

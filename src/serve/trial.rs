@@ -20,7 +20,7 @@ use super::code::{self, Missing, imports};
 use super::problem::Problem;
 use super::request::credentials;
 use super::rows;
-use super::transform::about_message;
+use super::transform::{about_message, of_the_whole_batch};
 use super::warm::NoWorkers;
 use crate::engine::{LogLine, Program};
 use crate::pool::{Outcome, Row, Rows};
@@ -33,8 +33,17 @@ struct Revision {
     code_version: Option<Value>,
     language: Option<String>,
     name: Option<String>,
-    version_id: Option<String>,
     test_name: Option<String>,
+}
+
+impl Revision {
+    fn has_code(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| !code.is_empty())
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(code::NAMELESS)
+    }
 }
 
 /// An event with what belongs to it.
@@ -126,14 +135,14 @@ pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
         Ok(read) => read,
         Err(problem) => return problem.into_response(),
     };
-    let Some(revision) = asked.revision.filter(|revision| revision.code.is_some() && revision.code_version.is_some())
+    let Some(revision) = asked.revision.filter(|revision| revision.has_code() && revision.code_version.is_some())
     else {
         return bad("Error: Invalid Request. Missing parameters in transformation code block");
     };
     if asked.events.is_empty() {
         return bad("Error: Invalid request. Missing events");
     }
-    let own = if asked.credentials.is_array() { &asked.credentials } else { &asked.events[0].credentials };
+    let own = if asked.events[0].credentials.is_null() { &asked.credentials } else { &asked.events[0].credentials };
     let credentials = credentials(own);
     let trial = Trial { revision, libraries: asked.libraries, credentials, samples: asked.events };
     match attempt(&app, trial, taken).await {
@@ -185,7 +194,7 @@ pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Re
         Ok(read) => read,
         Err(problem) => return problem.into_response(),
     };
-    let Some(revision) = asked.code_revision.filter(|revision| revision.code.is_some()) else {
+    let Some(revision) = asked.code_revision.filter(Revision::has_code) else {
         return bad("Error: Invalid Request. Missing parameters in transformation code block");
     };
     if asked.input.is_empty() {
@@ -262,7 +271,8 @@ pub async fn set_handle(State(app): State<Arc<App>>, request: Request<Body>) -> 
         Err(problem) => return problem.into_response(),
     };
     let revision = asked.revision.unwrap_or_default();
-    if [&revision.code, &revision.language, &revision.test_name].iter().any(|field| field.is_none()) {
+    let fields = [&revision.code, &revision.language, &revision.test_name];
+    if fields.iter().any(|field| field.as_deref().unwrap_or_default().is_empty()) {
         return bad("Invalid Request. Missing parameters in transformation code block");
     }
     Json(json!({ "success": true })).into_response()
@@ -281,7 +291,14 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
         return bad(error);
     }
     match imports::of(code) {
-        Ok(found) => Json(found).into_response(),
+        Ok(found) => {
+            // Callers look libraries up by these names, and have always had them without spaces around.
+            let mut libraries: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for (specifier, names) in found {
+                libraries.entry(specifier.trim().to_owned()).or_default().extend(names);
+            }
+            Json(libraries).into_response()
+        }
         Err(error) => bad(error),
     }
 }
@@ -294,15 +311,14 @@ fn javascript(code: &str, revision: &Revision, transformation: bool) -> Result<S
         .map_or_else(|| "1".to_owned(), |version| version.as_str().map_or_else(|| version.to_string(), str::to_owned));
     supported(if transformation { &version } else { "1" }, revision.language.as_deref())?;
     let typescript = revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
-    code::javascript(code, typescript, revision.name.as_deref().unwrap_or("transformation"))
+    code::javascript(code, typescript, revision.name())
 }
 
 /// Runs it.
 async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, Vec<String>), Failed> {
     let code = trial.revision.code.as_deref().unwrap_or_default();
     let code = javascript(code, &trial.revision, true).map_err(Failed::Code)?;
-    let name = trial.revision.name.as_deref().or(trial.revision.version_id.as_deref()).unwrap_or("transformation");
-    let mut program = app.code.trial(name, &code, &trial.libraries).await?;
+    let mut program = app.code.trial(trial.revision.name(), &code, &trial.libraries).await?;
     program.credentials = trial.credentials;
     let resident = app.warm.alone(program).await.map_err(|error| match error {
         NoWorkers::Load(error) => Failed::Code(rows::load_words(&error)),
@@ -328,6 +344,12 @@ async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, V
     let answer =
         resident.transform(asked).await.map_err(|error| Failed::Problem(Problem::overloaded(error.to_string())))?;
     let mut tried = Vec::new();
+    let logs = answer.logs.split(|byte| *byte == b'\n').filter_map(log_line).collect();
+    if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
+        let metadata = RawValue::from_string("{}".to_owned()).expect("it is JSON");
+        tried.push(Tried { output: Err(rows::words(failure)), metadata });
+        return Ok((tried, logs));
+    }
     for outcome in answer.outcomes {
         match outcome {
             Outcome::Rows(rows) => {
@@ -348,7 +370,7 @@ async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, V
             Outcome::Dropped(_) => {}
         }
     }
-    Ok((tried, answer.logs.split(|byte| *byte == b'\n').filter_map(log_line).collect()))
+    Ok((tried, logs))
 }
 
 /// `Log: …`, with the level in the place of `Log` where it is another.

@@ -4,6 +4,7 @@ mod backend;
 mod bad_requests;
 mod client;
 mod code;
+mod drop_in;
 mod endpoints;
 mod load;
 mod transform;

@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::{Missing, Module, Refused, Sort, javascript};
+use super::{Missing, Module, NAMELESS, Refused, Sort, javascript};
 use crate::engine::handle_of;
 
 /// Between two tries, one more for each that fails.
@@ -83,6 +83,16 @@ impl Backend {
             }
         }
         answer
+    }
+
+    /// Whether a backend can have a library of everybody's under this name and version.
+    pub(super) fn may_share(id: &str) -> bool {
+        let Some((name, version)) = id.split_once('/') else { return false };
+        let digits = version.strip_prefix('v').unwrap_or_default();
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && (1..=3).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     async fn fetch(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
@@ -157,8 +167,14 @@ impl Backend {
             return Err(later("the config backend answered without code".to_owned()));
         };
         let name = match sort {
-            Sort::Transformation => revision.name.unwrap_or_else(|| id.to_owned()),
-            _ => revision.import_name.unwrap_or_else(|| handle_of(revision.name.as_deref().unwrap_or(id))),
+            Sort::Transformation => {
+                revision.name.filter(|name| !name.is_empty()).unwrap_or_else(|| NAMELESS.to_owned())
+            }
+            Sort::Library => match revision.name {
+                Some(name) => handle_of(&name),
+                None => revision.import_name.unwrap_or_else(|| handle_of(id)),
+            },
+            Sort::Shared => revision.import_name.unwrap_or_else(|| format!("@rs/{id}")),
         };
         let version = revision.code_version.unwrap_or_default();
         if sort == Sort::Transformation {

@@ -16,6 +16,9 @@ use crate::engine::{Program, strip_types};
 /// Programs that are kept put together; many more than can have warm workers.
 const MOST_PROGRAMS: usize = 2000;
 
+/// What stack traces call a transformation that has no name.
+pub const NAMELESS: &str = "base transformation";
+
 /// The source of a transformation or a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
@@ -92,6 +95,14 @@ pub fn javascript(text: &str, typescript: bool, name: &str) -> Result<String, St
 }
 
 impl Source {
+    /// Whether it is worth asking for a library of everybody's. If not, the import fails like any other.
+    fn may_share(&self, id: &str) -> bool {
+        match self {
+            Source::Backend(_) => Backend::may_share(id),
+            Source::Folder(_) => true,
+        }
+    }
+
     async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
         match self {
             Source::Backend(backend) => backend.module(sort, id).await,
@@ -181,6 +192,7 @@ impl Code {
             // Code that cannot be parsed imports nothing; why it cannot is said when it is loaded.
             for specifier in imports::of(&code).unwrap_or_default().into_keys() {
                 if let Some(id) = specifier.strip_prefix("@rs/")
+                    && self.source.may_share(id)
                     && !libraries.contains_key(&specifier)
                 {
                     let library = self.source.module(Sort::Shared, id).await?;

@@ -12,13 +12,13 @@ use super::client::{JSON, Server, events};
 type Script = dyn Fn(&str) -> (u16, String) + Send + Sync;
 
 /// A backend that does as it is told, and remembers what it was asked: path and Authorization.
-struct Backend {
-    url: String,
+pub(super) struct Backend {
+    pub(super) url: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Backend {
-    fn new(script: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(script: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
@@ -48,14 +48,18 @@ impl Backend {
         Self { url, asked }
     }
 
-    fn server(&self) -> Server {
+    pub(super) fn server(&self) -> Server {
         let dir = crate::support::Dir::new();
         let variables = [("CONFIG_BACKEND_URL", self.url.as_str()), ("CONFIG_BACKEND_HOSTED_SECRET", "s3cret")];
         Server::start(dir, &[], &variables)
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    pub(super) fn authorizations(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().map(|(_, authorization)| authorization.clone()).collect()
     }
 }
 
@@ -110,6 +114,10 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
             "html" => (200, "<html>sign in</html>".into()),
             "other" => revision("another", "export const transformEvent = (e) => e;"),
             "empty" => (200, "{}".into()),
+            "number" => (200, json!({ "code": 5 }).to_string()),
+            "list" => (200, "[]".into()),
+            "redirect" => (302, String::new()),
+            "overrun" => (429, String::new()),
             "auth" => (401, String::new()),
             "forbidden" => (403, String::new()),
             _ => revision(version, "export const transformEvent = (e) => e;"),
@@ -141,7 +149,7 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
         assert_eq!(rows[1]["statusCode"], status);
         assert!(rows[1]["error"].as_str().unwrap().starts_with(&error), "{rows}");
     }
-    for version in ["broken", "html", "other", "empty"] {
+    for version in ["broken", "html", "other", "empty", "number", "list", "redirect", "overrun"] {
         let answer = ask(version);
         assert_eq!(answer.status, 809, "{version}");
         let rows = answer.json();
@@ -170,4 +178,78 @@ fn a_backend_that_is_down_loses_no_event_and_is_found_again() {
         rows.len() == 3 && rows.iter().all(|row| row["error"].as_str().unwrap().contains("cannot be reached")),
         "{rows:?}"
     );
+}
+
+/// One takes the connection and says nothing, the other begins an answer and does not go on.
+#[test]
+fn a_backend_that_does_not_finish_is_given_up_and_holds_up_nobody_else() {
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", slow.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in slow.incoming() {
+            let mut stream = stream.unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            if line.contains("=quick") {
+                let body =
+                    json!({ "versionId": "quick", "code": "export const transformEvent = (e) => e;" }).to_string();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                continue;
+            }
+            if line.contains("=half") {
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{{\"code\":");
+            }
+            kept.push(stream);
+        }
+    });
+    let server = Server::start(crate::support::Dir::new(), &["--backend-url", &url], &[]);
+    let answered = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for version in ["silent", "half"] {
+            let (server, answered) = (&server, &answered);
+            scope.spawn(move || {
+                let body = events(version, 2).to_string();
+                let answer = server.send("POST", "/customTransform", JSON, body.as_bytes());
+                answered.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                assert_eq!(answer.status, 809, "{version}");
+                let rows = answer.json();
+                assert!(rows.as_array().unwrap().iter().all(|row| row["statusCode"] == 809), "{rows}");
+            });
+        }
+        let deadline = std::time::Instant::now() + super::client::PATIENCE;
+        while server.metric("sluicegate_requests_in_flight") < 2.0 {
+            assert!(std::time::Instant::now() < deadline, "the requests never come");
+        }
+        assert_eq!(server.rows(&events("quick", 1))[0]["statusCode"], 200);
+        assert_eq!(answered.load(std::sync::atomic::Ordering::SeqCst), 0, "nobody was waiting any more");
+    });
+}
+
+/// What tries code needs its libraries: without them it says so, and to come again.
+#[test]
+fn a_trial_whose_libraries_cannot_be_had_is_to_be_sent_again() {
+    let backend = Backend::new(|path| match path.rsplit('=').next().unwrap() {
+        "down" => (503, String::new()),
+        "auth" => (401, String::new()),
+        _ => (404, String::new()),
+    });
+    let server = backend.server();
+    let ask = |library: &str| {
+        let code = "export const transformEvent = (e) => e;";
+        let revision = json!({ "code": code, "codeVersion": "1" });
+        let asked = json!({ "events": [{ "message": {} }], "trRevCode": revision, "libraryVersionIDs": [library] });
+        server.post("/transformation/test", &asked)
+    };
+    for (library, reason) in [("down", "config_backend_unavailable"), ("auth", "config_backend_auth_failed")] {
+        let answer = ask(library);
+        answer.problem(503);
+        assert_eq!(answer.header("X-Rudder-Should-Retry"), Some("true"));
+        assert_eq!(answer.header("X-Rudder-Error-Reason"), Some(reason));
+    }
+    assert!(ask("gone").problem(400).starts_with("Error: Transformation Library not found at "));
 }

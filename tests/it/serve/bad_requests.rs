@@ -3,6 +3,8 @@
 use std::io::{BufReader, Read, Write};
 use std::net::Shutdown;
 
+use serde_json::{Value, json};
+
 use super::client::{JSON, Server, answer, events, request};
 
 const SAME: &str = "export function transformEvent(event) { return event; }";
@@ -27,11 +29,76 @@ fn a_body_that_is_none_is_a_4xx_with_words() {
         let error = server.send("POST", path, JSON, &vec![b' '; 200 << 10]).problem(413);
         assert!(error.contains("--body-limit"), "{error}");
         let brotli = [JSON, &[("Content-Encoding", "br")]].concat();
-        assert!(server.send("POST", path, &brotli, b"x").problem(415).contains("gzip, zstd"));
+        assert!(server.send("POST", path, &brotli, b"x").problem(415).contains("gzip, deflate, zstd"));
         let broken = [JSON, &[("Content-Encoding", "gzip")]].concat();
         assert!(server.send("POST", path, &broken, b"no gzip").problem(400).contains("cannot be read"));
     }
+    // Nothing to do is no answer that anybody asked for.
+    for empty in ["[]", " [ ] "] {
+        let error = server.send("POST", "/customTransform", JSON, empty.as_bytes()).problem(400);
+        assert!(error.contains("no events"), "{error}");
+    }
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
+}
+
+/// What JavaScript finds in the way of a property that is not there: fields of the wrong type, in every place.
+#[test]
+fn fields_of_the_wrong_type_are_never_the_servers_fault() {
+    let server = server(&[]);
+    let whole = super::client::event("v1", json!({ "n": 1 }), "m");
+    let odd =
+        [json!(null), json!(7), json!("text"), json!([]), json!([null]), json!([[1]]), json!({}), json!({ "0": 1 })];
+    let places = [
+        "/message",
+        "/metadata",
+        "/destination",
+        "/destination/Transformations",
+        "/destination/Transformations/0",
+        "/destination/Transformations/0/VersionID",
+        "/libraries",
+        "/metadata/messageId",
+        "/metadata/sourceId",
+    ];
+    for place in places {
+        for value in &odd {
+            let mut event = whole.clone();
+            *event.pointer_mut(place).unwrap() = value.clone();
+            for key in ["credentials", "extra"] {
+                event[key] = value.clone();
+            }
+            let answer = server.post("/customTransform", &json!([event]));
+            assert_eq!(answer.status, 200, "{place} {value}: {}", answer.text());
+            let rows = answer.json();
+            let known = |row: &Value| row["statusCode"] == 200 || row["statusCode"] == 400 || row["statusCode"] == 404;
+            assert!(rows.as_array().unwrap().iter().all(known), "{place} {value}: {rows}");
+        }
+    }
+    let code = json!({ "code": SAME, "codeVersion": "1", "language": "javascript", "testName": "t" });
+    for (path, body) in [
+        (
+            "/transformation/test",
+            json!({ "events": [whole], "trRevCode": code, "libraryVersionIDs": [], "credentials": [] }),
+        ),
+        (
+            "/transformation/testRun",
+            json!({ "input": [whole], "codeRevision": code, "dependencies": { "libraries": [] } }),
+        ),
+        ("/transformationLibrary/test", code.clone()),
+        ("/transformation/sethandle", json!({ "trRevCode": code })),
+        ("/extractLibs", code.clone()),
+    ] {
+        assert_eq!(server.post(path, &body).status, 200, "{path}");
+        for key in body.as_object().unwrap().keys() {
+            for value in &odd {
+                let mut body = body.clone();
+                body[key] = value.clone();
+                let answer = server.post(path, &body);
+                if answer.status != 200 {
+                    answer.problem(400);
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -118,6 +185,33 @@ fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while server.metric("sluicegate_requests_in_flight") > 0.0 {
         assert!(std::time::Instant::now() < deadline, "requests that nobody waits for are kept");
+    }
+}
+
+/// One reads a little of a long answer and goes, the other reads nothing of it until everybody else is answered.
+#[test]
+fn clients_that_leave_in_the_answer_or_read_it_late_hold_up_nobody() {
+    let server = server(&[]);
+    let filler = "x".repeat(200_000);
+    let asked: Value =
+        (0..100).map(|n| super::client::event("v1", json!({ "n": n, "filler": filler }), &format!("m{n}"))).collect();
+    let whole = request("POST", "/customTransform", JSON, asked.to_string().as_bytes(), false);
+    let mut late = server.connect();
+    late.write_all(&whole).unwrap();
+    for _ in 0..3 {
+        let mut stream = server.connect();
+        stream.write_all(&whole).unwrap();
+        let mut some = [0; 1000];
+        stream.read_exact(&mut some).unwrap();
+        assert!(some.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&some));
+        drop(stream);
+    }
+    assert_eq!(server.rows(&events("v1", 5)).len(), 5);
+    let rows = answer(&mut BufReader::new(late)).json();
+    assert!(rows.as_array().unwrap().iter().enumerate().all(|(n, row)| row["output"]["n"] == n), "rows are missing");
+    let deadline = std::time::Instant::now() + super::client::PATIENCE;
+    while server.metric("sluicegate_requests_in_flight") > 0.0 {
+        assert!(std::time::Instant::now() < deadline, "answers that nobody takes are kept");
     }
 }
 

@@ -12,7 +12,7 @@ test('answers come from the table', () => {
     posted: { url: 'https://api.example.com/post', method: 'POST', body: 'x' },
   });
   expect(transform({ userId: 2 }, { fetch })).toBeDropped();
-  expect(transform({ userId: 3 }, { fetch })).toFailWith(/users\/3 failed: connection refused/);
+  expect(transform({ userId: 3 }, { fetch })).toFailWith(/users\/3 failed, reason: connection refused/);
 });
 
 test('or from a function', () => {
