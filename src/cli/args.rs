@@ -82,6 +82,7 @@ Examples:
   sluicegate play                                  the current folder, on any free port
   sluicegate play examples/warehouse-actions --port 4000
   sluicegate play -L lib --cpu-limit 50ms
+  sluicegate play --allow-net api.example.com      fetch really asks, whenever typing pauses
 
 It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
 ";
@@ -107,6 +108,7 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   sluicegate serve --dir transformations           code from a folder, on port 9090
   CONFIG_BACKEND_URL=https://api.example.com sluicegate serve --log-format json
+  sluicegate serve --dir transformations --listen 127.0.0.1:9090 --play
   curl localhost:9090/metrics
 
 Exit codes: 0 ended by SIGTERM or SIGINT, with all requests answered, 2 could not start.
@@ -191,7 +193,8 @@ pub enum Command {
     /// Write and try a transformation in the browser: run on every keystroke, by the engine that runs it in production.
     ///
     /// Prints the address of a local page. It edits the code of a folder, shows what comes out of an event as a diff, the
-    /// logs, the verdict and what it cost, and writes what it shows as a test case. It needs no network.
+    /// logs, the verdict and what it cost, and writes what it shows as a test case. The page needs no network, and the code
+    /// has none unless hosts are allowed.
     #[command(after_help = PLAY_EXAMPLES)]
     Play(Box<PlayArgs>),
     /// Look for events that make a transformation throw, hit a limit, or send something invalid.
@@ -606,6 +609,8 @@ pub struct PlayArgs {
     pub limits: LimitFlags,
     #[command(flatten)]
     pub sandbox: SandboxFlags,
+    #[command(flatten)]
+    pub network: NetworkFlags,
 }
 
 impl PlayArgs {
@@ -616,6 +621,7 @@ impl PlayArgs {
             data: self.data.clone(),
             limits: self.limits.clone(),
             sandbox: self.sandbox.clone(),
+            network: self.network.clone(),
             global: global.settings.clone(),
             ..Settings::default()
         }

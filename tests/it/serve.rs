@@ -6,4 +6,5 @@ mod client;
 mod code;
 mod endpoints;
 mod load;
+mod play;
 mod transform;
