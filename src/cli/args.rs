@@ -240,6 +240,9 @@ pub enum Command {
     /// One measurement of `bench`, in a process of its own.
     #[command(hide = true)]
     BenchStep,
+    /// A source, parsed in a process of its own.
+    #[command(hide = true)]
+    Parse,
     /// A run for `fuzz` and `diff`, in a process of its own.
     #[command(hide = true)]
     Trial,

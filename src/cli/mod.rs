@@ -127,6 +127,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Man => print(&pages::man()?),
         Command::Types => print(crate::engine::DECLARATIONS.as_bytes()),
         Command::Worker => run::worker(),
+        Command::Parse => Ok(crate::apart::main()),
         Command::BenchStep => Ok(crate::bench::step::main()),
     }
 }

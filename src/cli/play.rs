@@ -13,9 +13,10 @@ use super::config;
 use super::config_file;
 use super::diagnostic::Diagnostic;
 use super::layers::{Surroundings, layered};
-use super::program::{self, plain};
+use super::program::{self, Sources, plain};
 use super::settings::Settings;
-use crate::engine::{Options, is_typescript, strip_types};
+use crate::apart;
+use crate::engine::{Options, is_typescript};
 use crate::net::Policy;
 use crate::play::{self, Draft, Playground, Problem, Ready};
 use crate::pool::Sandbox;
@@ -29,12 +30,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let sandbox = config::play(args, global, &dir, Surroundings::here())?;
     let playground = playground(&dir, Terms::Project(args.settings(global), global.clone()), sandbox)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        // Code is nested as its author likes, and the parser of types recurses.
-        .thread_stack_size(16 << 20)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(async {
         let port = args.port.unwrap_or(0);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
@@ -101,7 +97,7 @@ struct Folder {
 }
 
 impl Folder {
-    fn sources(&self, file: &str) -> Result<(program::Sources, Options, Policy), Problem> {
+    fn sources(&self, file: &str) -> Result<(Sources, Options, Policy), Problem> {
         let path = self.shown.join(file);
         let settings = match &self.terms {
             Terms::Project(flags, global) => {
@@ -111,7 +107,9 @@ impl Folder {
             Terms::Server(settings) => settings.clone(),
         };
         let options = Options { logs: true, ..config::options(&settings) };
-        Ok((config::sources(&path, &settings), options, config::policy(&settings)))
+        // The page goes on whatever is in the files.
+        let sources = Sources { apart: true, ..config::sources(&path, &settings) };
+        Ok((sources, options, config::policy(&settings)))
     }
 
     fn problem(&self, error: Diagnostic) -> Problem {
@@ -139,9 +137,8 @@ impl play::Project for Folder {
         let mut loaded = program::read_beside(&sources).map_err(|error| self.problem(error))?;
         let text = |path: &str| match draft.texts.get(path) {
             Some(text) => javascript(path, text),
-            None => {
-                program::read_module(&self.shown.join(path), "the transformation").map_err(|error| self.problem(error))
-            }
+            None => program::read_module_as(&self.shown.join(path), "the transformation", true)
+                .map_err(|error| self.problem(error)),
         };
         loaded.program.code = text(&draft.file)?;
         loaded.program.name.clone_from(&draft.file);
@@ -168,10 +165,10 @@ fn javascript(path: &str, text: &str) -> Result<String, Problem> {
     if !is_typescript(Path::new(path)) {
         return Ok(text.to_owned());
     }
-    strip_types(text).map_err(|error| {
+    apart::strip(text).map_err(|error| {
         let place = Diagnostic::new("").at(path, text, error.range).place;
         Problem {
-            help: error.help.map(str::to_owned),
+            help: error.help.map(Into::into),
             file: Some(path.to_owned()),
             line: place.as_ref().map(|place| place.line),
             column: place.as_ref().map(|place| place.columns.start),

@@ -92,6 +92,25 @@ fn code_that_ends_its_worker_ends_nothing_else() {
 }
 
 #[test]
+fn typescript_that_no_parser_gets_through_is_an_error_like_any_other() {
+    let dir = Dir::new();
+    let deep = format!("export const f = (e: string) => {}1{};", "(".repeat(200_000), ")".repeat(200_000));
+    dir.file("lib/deep.ts", &deep);
+    dir.file("t.ts", "export function transformEvent(e: object): object { return e; }");
+    let play = Play::start(&dir, &[]);
+    let attempt = |code: &str| {
+        let body = serde_json::json!({ "file": "t.ts", "texts": { "t.ts": code }, "events": "{}" });
+        play.ask("POST /api/try", &body.to_string()).1
+    };
+    assert!(attempt(&deep).contains("nested too deep"));
+    assert!(attempt("export const transformEvent = (e: object): object => e;").contains(r#""verdict":"ok""#));
+    // In a library that is on disk, too.
+    dir.file("sluicegate.toml", "[libraries]\ndirs = [\"lib\"]\n");
+    assert!(attempt("export const transformEvent = (e: object): object => e;").contains("nested too deep"));
+    assert_eq!(play.ask("GET /api/project", "").0, 200);
+}
+
+#[test]
 fn a_request_that_is_no_request_gets_a_4xx() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
     let play = Play::start(&dir, &[]);

@@ -167,7 +167,7 @@ impl Backend {
         }
         let typescript =
             revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
-        let code = javascript(&code, typescript, &name).map_err(|error| Missing::Final(400, error))?;
+        let code = javascript(&code, typescript, &name).await.map_err(|error| Missing::Final(400, error))?;
         Ok(Module { name, code })
     }
 
