@@ -15,6 +15,7 @@ pub mod config_file;
 pub mod diagnostic;
 pub mod diff;
 pub mod doctor;
+mod examples;
 pub mod fuzz;
 #[cfg(test)]
 mod golden;
