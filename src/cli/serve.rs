@@ -21,7 +21,7 @@ use crate::config::{LogFormat, LogLevel};
 use crate::net::{Client, Policy};
 use crate::play::{self, Playground};
 use crate::serve::warm::Terms;
-use crate::serve::{self, Config, From};
+use crate::serve::{self, Config, From, traces};
 use crate::verdict::exit;
 
 /// `serve`.
@@ -129,6 +129,8 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
         body_limit: flags.body_limit.unwrap_or(200 << 20),
         max_requests: flags.max_requests.unwrap_or(256),
         request_memory: flags.request_memory.unwrap_or(1 << 30),
+        traces: traces::are_wanted(&variable)
+            .map_err(|error| Diagnostic::new(error).help("see docs/server.md, or unset OTEL_EXPORTER_OTLP_ENDPOINT"))?,
         instance: variable("INSTANCE_ID").or_else(|| variable("HOSTNAME")).unwrap_or_else(host),
     };
     Ok(Resolved {

@@ -2,9 +2,10 @@
 
 mod backend;
 mod bad_requests;
-mod client;
+pub mod client;
 mod code;
 mod endpoints;
 mod load;
 mod play;
+mod traces;
 mod transform;
