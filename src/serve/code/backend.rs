@@ -135,6 +135,7 @@ impl Backend {
                     && status != StatusCode::TOO_MANY_REQUESTS
                     && status != StatusCode::REQUEST_TIMEOUT =>
             {
+                let url = without_user(url);
                 return Err(Missing::Final(status.as_u16(), format!("Error: {} not found at {url}", sort.name())));
             }
             status => return Err(later(format!("the config backend answered {status}"))),
@@ -190,6 +191,13 @@ pub fn supported(code_version: &str, language: Option<&str>) -> Result<(), Strin
         None | Some("" | "javascript" | "typescript") => Ok(()),
         Some(other) => Err(format!("Error: the language {other} is not supported: JavaScript and TypeScript are")),
     }
+}
+
+/// Goes into rows and messages; a password in it would, too.
+fn without_user(mut url: reqwest::Url) -> reqwest::Url {
+    // Those that can have none have none.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url
 }
 
 /// The innermost reason.

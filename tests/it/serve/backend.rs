@@ -171,3 +171,14 @@ fn a_backend_that_is_down_loses_no_event_and_is_found_again() {
         "{rows:?}"
     );
 }
+
+#[test]
+fn a_password_in_the_backends_address_is_in_no_row() {
+    let backend = Backend::new(|_| (404, "{}".into()));
+    let url = backend.url.replace("http://", "http://operator:hunter2@");
+    let server = Server::start(crate::support::Dir::new(), &[], &[("CONFIG_BACKEND_URL", url.as_str())]);
+    let rows = server.rows(&events("v", 1));
+    let error = rows[0]["error"].as_str().unwrap();
+    assert!(error.contains("not found at http://127.0.0.1:") && !error.contains("hunter2"), "{error}");
+    assert!(backend.asked.lock().unwrap()[0].1.starts_with("Basic "), "it is sent to the backend all the same");
+}
