@@ -18,6 +18,7 @@
 //! - [`engine`]: one isolate; source in, verdicts out. The crate's public face for a program that embeds it.
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
 //! - [`net`]: requests to the network on behalf of the code, for the supervisor.
+//! - [`mod@apart`]: parsing in a process of its own, for those who must outlive what they read.
 //! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
 //! - [`mod@bench`]: what a transformation costs, measured with the rooms above.
 //! - [`serve`]: the same over HTTP, for hosts that send events in requests.
@@ -26,7 +27,7 @@
 //! - [`play`]: the playground, a local page to write and try a transformation.
 //! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
 //!
-//! Arrows go down only: cli → play → suite, trial, bench, serve → pool → engine, net and wire → verdict. `js/runtime` is what
+//! Arrows go down only: cli → play → suite, trial, bench, serve → pool, apart → engine, net and wire → verdict. `js/runtime` is what
 //! lives inside the isolate, `js/testing` what tests can call, `js/lib` what is shipped to authors, `js/play` the
 //! playground's page.
 //!
@@ -46,6 +47,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod apart;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -7,8 +7,10 @@ import { Project } from './project.js';
 import { inWords, showCost, showLogCount, showVerdict, showView, stackOf, verdictsOf } from './result.js';
 import { FIRST_CODE, FIRST_FILE, FIRST_LIBRARY, FIRST_TYPED, SAMPLES } from './samples.js';
 
-/** Between the last keystroke and a run, and until it is worth saying that one is under way, in milliseconds. */
+/** Between the last keystroke and a run, and until it is worth saying that one is under way, in milliseconds. Where code
+ * may ask the network, half-written requests are nobody's business out there. */
 const PAUSE = 120;
+const PAUSE_WITH_NETWORK = 700;
 const SLOW = 400;
 
 const say = (text, kind = '') => {
@@ -23,6 +25,7 @@ const sayError = (error) => say(error instanceof TypeError
 
 let timer;
 let current;
+let network = null;
 /** What is shown: { events, verdicts, go }. */
 let seen = { events: [], verdicts: [] };
 let view = 'changes';
@@ -32,7 +35,7 @@ let places = [];
 const project = new Project(() => schedule());
 const schedule = () => {
   clearTimeout(timer);
-  timer = setTimeout(run, PAUSE);
+  timer = setTimeout(run, network === null ? PAUSE : PAUSE_WITH_NETWORK);
 };
 const event = new Editor(byId('event'), {
   label: 'Event, JSON', language: 'json', value: '', problem: 'event-problem', input: () => schedule(),
@@ -80,6 +83,12 @@ function show(answer) {
   const go = goTo(files);
   for (const one of [event, metadata, ...project.all.map(({ editor }) => editor)]) one.mark([]);
   places = [];
+  const allowed = json.plain(json.get(answer, 'network'));
+  // What could not even be read says nothing about it.
+  if (problem === undefined || allowed !== null) {
+    network = allowed;
+    byId('network').textContent = network === null ? '' : `network: ${network}`;
+  }
   if (problem !== undefined) {
     showVerdict('failed', editorOf(problem.file, files) === event ? 'no event' : 'does not load');
     showCost(undefined, 0);

@@ -7,6 +7,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::BenchFlags;
+use super::examples::{
+    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, PLAY_EXAMPLES, REPLAY_EXAMPLES,
+    RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
+};
 use super::serve::ServeArgs;
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
@@ -14,111 +18,6 @@ use super::settings::{
 };
 use super::values;
 use crate::config::{Reporter, When};
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  sluicegate run orders.js events.jsonl > out.jsonl
-  zcat events.gz | sluicegate run orders.js -L lib --errors dead.jsonl > out.jsonl
-  sluicegate run orders.js --cpu-limit 50ms --heap-limit 64MiB --fail-on 1% < events.jsonl
-  sluicegate run orders.js --emit verdicts --line-buffered --quiet     (one answer per line, for a host that waits)
-
-Exit codes:
-  0  the run is complete, dropped events included
-  1  complete, but events failed (see --fail-on)
-  2  could not run: flags, config, a transformation that does not load, files
-  130, 143  ended by SIGINT or SIGTERM; what was in flight is finished
-
-Every flag can also be set in the environment (SLUICEGATE_CPU_LIMIT=200ms for --cpu-limit 200ms) and in
-sluicegate.toml; a flag wins over the environment, the environment over the file.
-";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  sluicegate check orders.js
-  sluicegate check orders.js -L lib --json
-
-Exit codes: 0 it loads, 2 it does not.
-";
-
-const REPLAY_EXAMPLES: &str = "\
-Examples:
-  sluicegate replay dead.jsonl:3                   the third dead letter: what happens, and why
-  sluicegate replay dead.jsonl:3 --transformation mended.js
-  tail -n 1 dead.jsonl | sluicegate replay -
-  sluicegate replay --all dead.jsonl --errors still-dead.jsonl > out.jsonl
-
-Exit codes:
-  0  the event went out or was dropped; with --all: each of them
-  1  it failed again; with --all: at least one did (see --fail-on)
-  2  could not run: no such record, no such transformation, flags, config
-";
-
-const BENCH_EXAMPLES: &str = "\
-Examples:
-  sluicegate bench orders.js                       made-up events, as many workers as there are cores
-  sluicegate bench orders.js events.jsonl --svg bench.svg
-  sluicegate bench orders.js --generate wide --json > before.json
-  sluicegate bench orders.js --generate wide --baseline before.json --max-regress 5%
-
-Exit codes: 0 measured, 1 worse than the baseline allows, 2 could not measure.
-";
-
-const TEST_EXAMPLES: &str = "\
-Examples:
-  sluicegate test                                  every test below the current folder
-  sluicegate test orders.test.js --filter refund
-  sluicegate test -L lib --reporter junit > junit.xml
-  sluicegate test --update                         writes snapshots anew
-  sluicegate test --coverage-lcov lcov.info --min-coverage 90%
-
-Exit codes:
-  0  every test holds
-  1  a test failed, or fewer lines ran than --min-coverage asks for
-  2  no test was found, or a test file could not be loaded, or could not run at all
-";
-
-const PLAY_EXAMPLES: &str = "\
-Examples:
-  sluicegate play                                  the current folder, on any free port
-  sluicegate play examples/warehouse-actions --port 4000
-  sluicegate play -L lib --cpu-limit 50ms
-
-It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
-";
-
-const FUZZ_EXAMPLES: &str = "\
-Examples:
-  sluicegate fuzz orders.js                        changed copies of the built-in events
-  sluicegate fuzz orders.js events.jsonl --save cases
-  sluicegate fuzz orders.js --runs 100000 --time 5m --seed 7
-
-Exit codes: 0 nothing was found, 1 something was, 2 could not run.
-";
-
-const DIFF_EXAMPLES: &str = "\
-Examples:
-  sluicegate diff old.js new.js events.jsonl
-  sluicegate diff old.js new.js events.jsonl --max-changes 0 --json
-
-Exit codes: 0 compared, 1 more events changed than --max-changes allows, 2 could not run.
-";
-
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  sluicegate serve --dir transformations           code from a folder, on port 9090
-  CONFIG_BACKEND_URL=https://api.example.com sluicegate serve --log-format json
-  curl localhost:9090/metrics
-
-Exit codes: 0 ended by SIGTERM or SIGINT, with all requests answered, 2 could not start.
-";
-
-const EXAMPLES: &str = "\
-Examples:
-  sluicegate check orders.js                       does it load, and what does it export?
-  sluicegate run orders.js events.jsonl            the events that come out, on standard output
-  sluicegate play                                  write one, in the browser
-  sluicegate completions bash > sluicegate.bash
-";
 
 /// Runs a user's JavaScript over every event of a stream.
 ///
@@ -191,7 +90,8 @@ pub enum Command {
     /// Write and try a transformation in the browser: run on every keystroke, by the engine that runs it in production.
     ///
     /// Prints the address of a local page. It edits the code of a folder, shows what comes out of an event as a diff, the
-    /// logs, the verdict and what it cost, and writes what it shows as a test case. It needs no network.
+    /// logs, the verdict and what it cost, and writes what it shows as a test case. The page needs no network, and the code
+    /// has none unless hosts are allowed.
     #[command(after_help = PLAY_EXAMPLES)]
     Play(Box<PlayArgs>),
     /// Look for events that make a transformation throw, hit a limit, or send something invalid.
@@ -237,6 +137,9 @@ pub enum Command {
     /// One measurement of `bench`, in a process of its own.
     #[command(hide = true)]
     BenchStep,
+    /// A source, parsed in a process of its own.
+    #[command(hide = true)]
+    Parse,
     /// A run for `fuzz` and `diff`, in a process of its own.
     #[command(hide = true)]
     Trial,
@@ -249,15 +152,10 @@ pub enum Command {
     SuiteWorker,
 }
 
-/// `run`.
+/// What every command takes that runs code in the sandbox.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
-pub struct RunArgs {
-    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
-    pub transformation: PathBuf,
-    /// Files of events, one JSON object a line, read one after the other; `-` is standard input
-    /// [default: standard input].
-    pub files: Vec<PathBuf>,
+pub struct CodeFlags {
     #[command(flatten)]
     pub libraries: LibraryFlags,
     #[command(flatten)]
@@ -266,6 +164,27 @@ pub struct RunArgs {
     pub limits: LimitFlags,
     #[command(flatten)]
     pub sandbox: SandboxFlags,
+}
+
+impl CodeFlags {
+    fn settings(&self, global: &Global) -> Settings {
+        Settings {
+            libraries: self.libraries.clone(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
+/// What every command takes that runs code over a stream.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "as above")]
+pub struct RunFlags {
+    #[command(flatten)]
+    pub code: CodeFlags,
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]
@@ -276,21 +195,35 @@ pub struct RunArgs {
     pub messages: MessageFlags,
 }
 
-impl RunArgs {
-    /// What the flags say.
-    pub fn settings(&self, global: &Global) -> Settings {
+impl RunFlags {
+    fn settings(&self, global: &Global) -> Settings {
         Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
             network: self.network.clone(),
             events: self.events.clone(),
             failures: self.failures.clone(),
             messages: self.messages.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
+            ..self.code.settings(global)
         }
+    }
+}
+
+/// `run`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct RunArgs {
+    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
+    pub transformation: PathBuf,
+    /// Files of events, one JSON object a line, read one after the other; `-` is standard input
+    /// [default: standard input].
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub flags: RunFlags,
+}
+
+impl RunArgs {
+    /// What the flags say.
+    pub fn settings(&self, global: &Global) -> Settings {
+        self.flags.settings(global)
     }
 }
 
@@ -311,43 +244,18 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub libraries: LibraryFlags,
-    #[command(flatten)]
-    pub data: DataFlags,
-    #[command(flatten)]
-    pub limits: LimitFlags,
-    #[command(flatten)]
-    pub sandbox: SandboxFlags,
-    #[command(flatten)]
-    pub network: NetworkFlags,
-    #[command(flatten)]
-    pub events: EventFlags,
-    #[command(flatten)]
-    pub failures: FailureFlags,
-    #[command(flatten)]
-    pub messages: MessageFlags,
+    pub flags: RunFlags,
 }
 
 impl ReplayArgs {
     /// The same as arguments of `run`.
     pub fn as_run(&self, transformation: PathBuf) -> RunArgs {
-        RunArgs {
-            transformation,
-            files: Vec::new(),
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            network: self.network.clone(),
-            events: self.events.clone(),
-            failures: self.failures.clone(),
-            messages: self.messages.clone(),
-        }
+        RunArgs { transformation, files: Vec::new(), flags: self.flags.clone() }
     }
 
     /// What the flags say.
     pub fn settings(&self, global: &Global) -> Settings {
-        self.as_run(PathBuf::new()).settings(global)
+        self.flags.settings(global)
     }
 }
 
@@ -361,26 +269,13 @@ pub struct CheckArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub libraries: LibraryFlags,
-    #[command(flatten)]
-    pub data: DataFlags,
-    #[command(flatten)]
-    pub limits: LimitFlags,
-    #[command(flatten)]
-    pub sandbox: SandboxFlags,
+    pub code: CodeFlags,
 }
 
 impl CheckArgs {
     /// What the flags say.
     pub fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        }
+        self.code.settings(global)
     }
 }
 
@@ -466,26 +361,13 @@ pub struct TestArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
     pub workers: Option<usize>,
     #[command(flatten)]
-    pub libraries: LibraryFlags,
-    #[command(flatten)]
-    pub data: DataFlags,
-    #[command(flatten)]
-    pub limits: LimitFlags,
-    #[command(flatten)]
-    pub sandbox: SandboxFlags,
+    pub code: CodeFlags,
 }
 
 impl TestArgs {
     /// What the flags say.
     pub fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        }
+        self.code.settings(global)
     }
 }
 
@@ -520,26 +402,13 @@ pub struct FuzzArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
     pub workers: Option<usize>,
     #[command(flatten)]
-    pub libraries: LibraryFlags,
-    #[command(flatten)]
-    pub data: DataFlags,
-    #[command(flatten)]
-    pub limits: LimitFlags,
-    #[command(flatten)]
-    pub sandbox: SandboxFlags,
+    pub code: CodeFlags,
 }
 
 impl FuzzArgs {
     /// What the flags say, as far as the other sources know them too.
     pub fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        }
+        self.code.settings(global)
     }
 }
 
@@ -566,26 +435,13 @@ pub struct DiffArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
     pub workers: Option<usize>,
     #[command(flatten)]
-    pub libraries: LibraryFlags,
-    #[command(flatten)]
-    pub data: DataFlags,
-    #[command(flatten)]
-    pub limits: LimitFlags,
-    #[command(flatten)]
-    pub sandbox: SandboxFlags,
+    pub code: CodeFlags,
 }
 
 impl DiffArgs {
     /// What the flags say, as far as the other sources know them too.
     pub fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        }
+        self.code.settings(global)
     }
 }
 
@@ -599,26 +455,15 @@ pub struct PlayArgs {
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
     #[command(flatten)]
-    pub libraries: LibraryFlags,
+    pub code: CodeFlags,
     #[command(flatten)]
-    pub data: DataFlags,
-    #[command(flatten)]
-    pub limits: LimitFlags,
-    #[command(flatten)]
-    pub sandbox: SandboxFlags,
+    pub network: NetworkFlags,
 }
 
 impl PlayArgs {
     /// What the flags say, as far as the other sources know them too.
     pub fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        }
+        Settings { network: self.network.clone(), ..self.code.settings(global) }
     }
 }
 
@@ -669,16 +514,16 @@ mod tests {
     fn the_last_of_a_repeated_flag_counts_and_libraries_add_up() {
         let words = "sluicegate run t.js -j1 -j2 -L a -L b --library a=1 --library b=2";
         let Command::Run(run) = Cli::try_parse_from(words.split(' ')).unwrap().command else { panic!("not run") };
-        assert_eq!(run.events.workers, Some(2));
-        assert_eq!(run.libraries.library_dir.unwrap().len(), 2);
-        assert_eq!(run.libraries.library.len(), 2);
+        assert_eq!(run.flags.events.workers, Some(2));
+        assert_eq!(run.flags.code.libraries.library_dir.unwrap().len(), 2);
+        assert_eq!(run.flags.code.libraries.library.len(), 2);
     }
 
     #[test]
     fn a_switch_takes_no_argument_but_can_be_turned_off() {
         let parse = |args: &[&str]| match Cli::try_parse_from([&["sluicegate", "run"], args].concat()).unwrap().command
         {
-            Command::Run(run) => (run.events.unordered, run.transformation),
+            Command::Run(run) => (run.flags.events.unordered, run.transformation),
             other => panic!("{other:?}"),
         };
         assert_eq!(parse(&["--unordered", "t.js"]), (Some(true), "t.js".into()));

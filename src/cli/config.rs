@@ -303,13 +303,14 @@ pub(super) fn for_tests(flags: Settings, global: &Global, around: Surroundings<'
     Ok(sandbox(&layered(flags, global, Path::new(""), around)?))
 }
 
-fn sources(transformation: &Path, settings: &Settings) -> Sources {
+pub(super) fn sources(transformation: &Path, settings: &Settings) -> Sources {
     Sources {
         transformation: transformation.to_owned(),
         library_dirs: settings.libraries.library_dir.clone().unwrap_or_default(),
         libraries: settings.libraries.library.clone(),
         credentials: settings.data.credentials.clone(),
         metadata: settings.data.metadata.clone(),
+        apart: false,
     }
 }
 

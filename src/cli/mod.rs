@@ -15,6 +15,7 @@ pub mod config_file;
 pub mod diagnostic;
 pub mod diff;
 pub mod doctor;
+mod examples;
 pub mod fuzz;
 #[cfg(test)]
 mod golden;
@@ -127,6 +128,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Man => print(&pages::man()?),
         Command::Types => print(crate::engine::DECLARATIONS.as_bytes()),
         Command::Worker => run::worker(),
+        Command::Parse => Ok(crate::apart::main()),
         Command::BenchStep => Ok(crate::bench::step::main()),
     }
 }

@@ -9,14 +9,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Global, PlayArgs};
-use super::config::{self, for_transformation};
+use super::config;
 use super::config_file;
 use super::diagnostic::Diagnostic;
-use super::layers::Surroundings;
-use super::program::{self, plain};
+use super::layers::{Surroundings, layered};
+use super::program::{self, Sources, plain};
 use super::settings::Settings;
-use crate::engine::{Access, Options, is_typescript, strip_types};
+use crate::apart;
+use crate::engine::{Options, is_typescript};
+use crate::net::Policy;
 use crate::play::{self, Draft, Playground, Problem, Ready};
+use crate::pool::Sandbox;
 use crate::verdict::exit;
 
 /// Serves the playground; the answer is the exit code.
@@ -26,13 +29,8 @@ use crate::verdict::exit;
 pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let sandbox = config::play(args, global, &dir, Surroundings::here())?;
-    let playground = playground(&dir, args.settings(global), global, sandbox)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        // Code is nested as its author likes, and the parser of types recurses.
-        .thread_stack_size(16 << 20)
-        .enable_all()
-        .build()?;
+    let playground = playground(&dir, Terms::Project(args.settings(global), global.clone()), sandbox)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(async {
         let port = args.port.unwrap_or(0);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
@@ -54,18 +52,25 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     served.map(|()| exit::COMPLETE)
 }
 
+/// Where the settings of a playground come from.
+#[derive(Clone)]
+pub(super) enum Terms {
+    /// Flags, environment and the folder's own `sluicegate.toml`, read anew for each trial.
+    Project(Settings, Global),
+    /// A server's, as they are; libraries are those of the folder itself, as they are for its requests.
+    Server(Settings),
+}
+
 /// The playground of a folder, for `play` and for a server that has one beside it.
 ///
 /// # Errors
 /// When there is no such folder.
-pub fn playground(
-    dir: &Path,
-    flags: Settings,
-    global: &Global,
-    sandbox: crate::pool::Sandbox,
-) -> anyhow::Result<Playground> {
-    let folder =
-        Folder { dir: dir.canonicalize().unwrap_or_default(), shown: dir.to_owned(), flags, global: global.clone() };
+pub(super) fn playground(dir: &Path, mut terms: Terms, sandbox: Sandbox) -> anyhow::Result<Playground> {
+    if let Terms::Server(settings) = &mut terms {
+        settings.libraries.library_dir = Some(vec![dir.to_owned()]);
+        settings.libraries.library.clear();
+    }
+    let folder = Folder { dir: dir.canonicalize().unwrap_or_default(), shown: dir.to_owned(), terms };
     let made = Playground::new(dir, Box::new(folder), sandbox);
     Ok(made.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Diagnostic::new(format!("there is no folder {}", dir.display()))
@@ -88,18 +93,23 @@ pub(super) fn with_config_of(dir: &Path, global: &Global) -> Global {
 struct Folder {
     dir: PathBuf,
     shown: PathBuf,
-    flags: Settings,
-    global: Global,
+    terms: Terms,
 }
 
 impl Folder {
-    fn sources(&self, file: &str) -> Result<(program::Sources, Options), Problem> {
-        let global = with_config_of(&self.shown, &self.global);
+    fn sources(&self, file: &str) -> Result<(Sources, Options, Policy), Problem> {
         let path = self.shown.join(file);
-        let (sources, options) = for_transformation(self.flags.clone(), &global, &path, Surroundings::here())
-            .map_err(|error| self.problem(error))?;
-        // What is tried at every keystroke asks nobody.
-        Ok((sources, Options { logs: true, network: Access::default(), ..options }))
+        let settings = match &self.terms {
+            Terms::Project(flags, global) => {
+                let global = with_config_of(&self.shown, global);
+                layered(flags.clone(), &global, &path, Surroundings::here()).map_err(|error| self.problem(error))?
+            }
+            Terms::Server(settings) => settings.clone(),
+        };
+        let options = Options { logs: true, ..config::options(&settings) };
+        // The page goes on whatever is in the files.
+        let sources = Sources { apart: true, ..config::sources(&path, &settings) };
+        Ok((sources, options, config::policy(&settings)))
     }
 
     fn problem(&self, error: Diagnostic) -> Problem {
@@ -123,13 +133,12 @@ impl Folder {
 
 impl play::Project for Folder {
     fn ready(&self, draft: &Draft) -> Result<Ready, Problem> {
-        let (sources, options) = self.sources(&draft.file)?;
+        let (sources, options, network) = self.sources(&draft.file)?;
         let mut loaded = program::read_beside(&sources).map_err(|error| self.problem(error))?;
         let text = |path: &str| match draft.texts.get(path) {
             Some(text) => javascript(path, text),
-            None => {
-                program::read_module(&self.shown.join(path), "the transformation").map_err(|error| self.problem(error))
-            }
+            None => program::read_module_as(&self.shown.join(path), "the transformation", true)
+                .map_err(|error| self.problem(error)),
         };
         loaded.program.code = text(&draft.file)?;
         loaded.program.name.clone_from(&draft.file);
@@ -142,11 +151,11 @@ impl play::Project for Folder {
                 loaded.program.libraries.insert(handle.clone(), javascript(&path, text)?);
             }
         }
-        Ok(Ready { program: loaded.program, options, paths: loaded.paths })
+        Ok(Ready { program: loaded.program, options, network, paths: loaded.paths })
     }
 
     fn libraries(&self, file: &str) -> Result<BTreeMap<String, PathBuf>, Problem> {
-        let (sources, _) = self.sources(file)?;
+        let (sources, ..) = self.sources(file)?;
         Ok(program::read_beside(&sources).map_err(|error| self.problem(error))?.paths)
     }
 }
@@ -156,10 +165,10 @@ fn javascript(path: &str, text: &str) -> Result<String, Problem> {
     if !is_typescript(Path::new(path)) {
         return Ok(text.to_owned());
     }
-    strip_types(text).map_err(|error| {
+    apart::strip(text).map_err(|error| {
         let place = Diagnostic::new("").at(path, text, error.range).place;
         Problem {
-            help: error.help.map(str::to_owned),
+            help: error.help.map(Into::into),
             file: Some(path.to_owned()),
             line: place.as_ref().map(|place| place.line),
             column: place.as_ref().map(|place| place.columns.start),

@@ -1,6 +1,7 @@
-//! `sluicegate serve`: hands the config to the server, and says where it listens.
+//! `sluicegate serve`: hands the config to the server, and says where it listens; with a playground beside it, if asked.
 
 use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::thread;
 
@@ -12,13 +13,15 @@ use super::args::Global;
 use super::config;
 use super::diagnostic::Diagnostic;
 use super::layers::{Surroundings, layered};
+use super::play::{Terms as PlayTerms, playground};
 use super::report::Voice;
 use super::settings::{LimitFlags, NetworkFlags, SandboxFlags, ServeFlags, Settings};
 use super::values;
 use crate::config::{LogFormat, LogLevel};
 use crate::net::{Client, Policy};
+use crate::play::{self, Playground};
 use crate::serve::warm::Terms;
-use crate::serve::{self, Config, From};
+use crate::serve::{self, Config, From, traces};
 use crate::verdict::exit;
 
 /// `serve`.
@@ -66,7 +69,12 @@ pub struct Resolved {
     pub voice: Voice,
     level: LogLevel,
     network: Policy,
+    /// What the playground beside it needs, if there is one.
+    play: Option<Settings>,
 }
+
+/// Where the playground is.
+const PLAY: &str = "/play";
 
 /// Resolves `serve`.
 ///
@@ -105,6 +113,10 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
         0 => cores,
         workers => workers,
     };
+    let play = flags.play.unwrap_or(false);
+    if play {
+        reachable(flags.dir.is_some(), flags.listen.as_deref())?;
+    }
     let config = Config {
         listen: flags.listen.clone().unwrap_or_else(|| "0.0.0.0:9090".to_owned()),
         code,
@@ -120,6 +132,8 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
         body_limit: flags.body_limit.unwrap_or(200 << 20),
         max_requests: flags.max_requests.unwrap_or(256),
         request_memory: flags.request_memory.unwrap_or(1 << 30),
+        traces: traces::are_wanted(&variable)
+            .map_err(|error| Diagnostic::new(error).help("see docs/server.md, or unset OTEL_EXPORTER_OTLP_ENDPOINT"))?,
         instance: variable("INSTANCE_ID").or_else(|| variable("HOSTNAME")).unwrap_or_else(host),
     };
     Ok(Resolved {
@@ -127,7 +141,47 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
         voice: config::voice(&settings),
         level: flags.log_level.unwrap_or_default(),
         network: config::policy(&settings),
+        play: play.then_some(settings),
     })
+}
+
+/// Refuses a playground that nobody could open, or that has nothing to show.
+fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
+    if !folder {
+        return Err(Diagnostic::new("the playground works on a folder of code, and --play stands here without --dir")
+            .help("name the folder with --dir; `sluicegate play DIR` tries code without a server"));
+    }
+    let Some(listen) = listen else { return Ok(()) };
+    // A name that nobody knows is told of when it is listened on.
+    let addresses = listen.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+    if addresses.iter().any(|address| at_home(*address).is_none()) {
+        return Err(Diagnostic::new(format!(
+            "the playground answers this machine only, which cannot reach it under --listen {listen}"
+        ))
+        .help(
+            "listen on 127.0.0.1, or on 0.0.0.0: then requests are answered from everywhere, and the playground from here",
+        ));
+    }
+    Ok(())
+}
+
+/// The address under which a browser on this machine finds the playground of a server that listens there.
+fn at_home(address: SocketAddr) -> Option<SocketAddr> {
+    let ip = match address.ip() {
+        ip if ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST => ip,
+        ip if ip == Ipv4Addr::UNSPECIFIED => Ipv4Addr::LOCALHOST.into(),
+        ip if ip == Ipv6Addr::UNSPECIFIED => Ipv6Addr::LOCALHOST.into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, address.port()))
+}
+
+/// The playground beside the server, and its token.
+fn beside(resolved: &Resolved) -> anyhow::Result<Option<(Playground, String)>> {
+    let (Some(settings), From::Folder(dir)) = (&resolved.play, &resolved.config.code) else { return Ok(None) };
+    let playground = playground(dir, PlayTerms::Server(settings.clone()), config::sandbox(settings))?;
+    let token = playground.token().as_str().to_owned();
+    Ok(Some((playground, token)))
 }
 
 fn host() -> String {
@@ -165,13 +219,21 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
     if !resolved.network.is_off() {
         resolved.config.terms.network = Some(Client::start(resolved.network.clone())?);
     }
-    serve::run(&resolved.config, None, |address| {
+    let (beside, token) = match beside(&resolved)? {
+        Some((playground, token)) => (Some(play::router(playground, PLAY)), Some(token)),
+        None => (None, None),
+    };
+    serve::run(&resolved.config, beside, |address| {
         let url = format!("http://{address}");
         let line = match format {
             LogFormat::Text => format!("listening on {url}"),
             LogFormat::Json => json!({ "level": "INFO", "message": "listening", "url": url }).to_string(),
         };
         let _ = writeln!(std::io::stderr().lock(), "{line}");
+        if let (Some(token), Some(home)) = (token, at_home(address)) {
+            // Not among the messages, which are kept: whoever has it may write the code.
+            let _ = super::print(format!("http://{home}{PLAY}/#{token}\n").as_bytes());
+        }
     })?;
     Ok(exit::COMPLETE)
 }

@@ -269,6 +269,13 @@ settings! {
         #[arg(value_name = "DIR")]
         dir: PathBuf = "dir", "serve", "dir", Kind::Path, values::path;
 
+        /// Have the playground of --dir beside it, for browsers on this machine [default: no playground].
+        ///
+        /// Its address, with the token that it wants, is printed on standard output. See `sluicegate help play`.
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        play: bool = "play", "serve", "play", Kind::Switch, values::switch;
+
         /// Where the code is asked for, if there is no --dir [default: what the variable CONFIG_BACKEND_URL says].
         ///
         /// The secret that it wants is in the variable CONFIG_BACKEND_HOSTED_SECRET.

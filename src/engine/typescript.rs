@@ -9,10 +9,12 @@
 //! Types are not checked here: an editor does that, or `tsc --noEmit`, with the declarations of `sluicegate types`.
 //! No V8: the supervisor calls this while it reads files.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use serde::{Deserialize, Serialize};
 use swc_common::comments::SingleThreadedComments;
 use swc_common::errors::{DiagnosticBuilder, Emitter, HANDLER, Handler};
 use swc_common::sync::Lrc;
@@ -24,14 +26,14 @@ use swc_ts_fast_strip::{Mode, Options, TsError, operate};
 pub const DECLARATIONS: &str = include_str!("../../js/sluicegate.d.ts");
 
 /// Why a source could not be stripped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeScriptError {
     /// One sentence, e.g. `SyntaxError: Expression expected`.
     pub message: String,
     /// The bytes of the source that are meant.
     pub range: Range<usize>,
     /// What to write instead, where that is known.
-    pub help: Option<&'static str>,
+    pub help: Option<Cow<'static, str>>,
 }
 
 /// Whether a file is TypeScript, by its name.
@@ -100,7 +102,7 @@ impl Found {
             Some((_, what, help)) => TypeScriptError {
                 message: format!("{what} cannot be used: only types are taken away, and it is more than a type"),
                 range,
-                help: Some(help),
+                help: Some((*help).into()),
             },
             None => TypeScriptError { message: format!("SyntaxError: {message}"), range, help: None },
         }

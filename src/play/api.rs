@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use super::files::{self, NotWritten};
 use super::{Draft, LARGEST_REQUEST, Playground, Problem, Ready, case};
 use crate::engine::SHIPPED_LIBRARIES;
+use crate::net::Policy;
 use crate::pool::{RunError, Trial, Tried};
 
 /// The most events that are tried at once.
@@ -212,6 +214,8 @@ struct TryAnswer {
     files: BTreeMap<String, String>,
     /// The events as they were taken, one text each.
     events: Vec<Box<RawValue>>,
+    /// Whom the code may ask, in words; the page is slower to ask then.
+    network: Option<String>,
     /// Loading, in milliseconds.
     load: f64,
     /// Verdicts and cost.
@@ -219,9 +223,9 @@ struct TryAnswer {
 }
 
 impl TryAnswer {
-    fn problem(problem: Problem) -> Self {
+    fn problem(problem: Problem, network: Option<String>) -> Self {
         let (export, libraries, files, events) = (None, Vec::new(), BTreeMap::new(), Vec::new());
-        Self { problem: Some(problem), export, libraries, files, events, load: 0.0, answer: None }
+        Self { problem: Some(problem), export, libraries, files, events, network, load: 0.0, answer: None }
     }
 }
 
@@ -243,7 +247,7 @@ async fn attempt(playground: &Shared, request: TryRequest) -> Result<Outcome, Pr
     let options = crate::engine::Options { logs: true, ..ready.options.clone() };
     let trial = Trial { program: ready.program.clone(), options, events, metadata };
     // In turn; a request that its page gave up is dropped here, with the worker if it has one.
-    let tried = playground.trier.lock().await.run(&trial).await.map_err(|error| match error {
+    let tried = playground.trier.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
     });
@@ -258,8 +262,9 @@ async fn try_draft(
     let request: TryRequest = body(&headers, bytes)?;
     let Outcome { ready, trial, tried } = match attempt(&playground, request).await {
         Ok(outcome) => outcome,
-        Err(problem) => return Ok(Json(TryAnswer::problem(problem))),
+        Err(problem) => return Ok(Json(TryAnswer::problem(problem, None))),
     };
+    let network = in_words(&ready.network);
     let files: BTreeMap<String, String> = ready
         .paths
         .iter()
@@ -272,6 +277,7 @@ async fn try_draft(
             libraries: tried.loaded.libraries,
             files,
             events: trial.events.into_iter().filter_map(|event| RawValue::from_string(event).ok()).collect(),
+            network,
             load: tried.load.as_secs_f64() * 1e3,
             answer: Some(tried.answer),
         },
@@ -279,9 +285,17 @@ async fn try_draft(
             if let Some(path) = problem.file.as_ref().and_then(|file| files.get(file)) {
                 problem.file = Some(path.clone());
             }
-            TryAnswer::problem(problem)
+            TryAnswer::problem(problem, network)
         }
     }))
+}
+
+/// Whom the code may ask.
+fn in_words(policy: &Policy) -> Option<String> {
+    let geolocation = policy.geolocation.as_ref().and_then(Url::host_str);
+    let hosts = (!policy.hosts.is_empty()).then(|| policy.hosts.to_string());
+    let all: Vec<String> = hosts.into_iter().chain(geolocation.map(str::to_owned)).collect();
+    (!all.is_empty()).then(|| all.join(","))
 }
 
 /// The events in what was typed, each on one line.

@@ -1,6 +1,7 @@
 //! Who may ask: the page that this program served, in the browser of whoever started it, and nobody else.
 //!
-//! The playground writes files and runs code, and listens on loopback, where three others can reach it:
+//! The playground writes files and runs code. A connection from another machine is refused, whatever address the server
+//! listens on; on loopback, three others can reach it:
 //!
 //! - Another web page in the same browser. It can send requests here, but a browser says where they come from
 //!   (`Origin`, `Sec-Fetch-Site`), and without the token they are refused anyway. That is against CSRF.
@@ -13,8 +14,9 @@
 //! HTML out of text, and not be framed.
 
 use std::io;
+use std::net::SocketAddr;
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -61,7 +63,8 @@ impl Token {
 
 /// Refuses what comes from elsewhere, and puts the policy on every answer.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
-    let mut answer = match judge(request.headers()) {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    let mut answer = match from_here(peer).and_then(|()| judge(request.headers())) {
         Ok(()) => next.run(request).await,
         Err(why) => refusal(StatusCode::FORBIDDEN, why).into_response(),
     };
@@ -74,6 +77,15 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static("same-origin"));
     }
     answer
+}
+
+/// A server that does not say who is at the other end has nobody there who is trusted.
+fn from_here(peer: Option<SocketAddr>) -> Result<(), &'static str> {
+    match peer {
+        // A socket for IPv6 tells of IPv4 in its own terms.
+        Some(peer) if peer.ip().to_canonical().is_loopback() => Ok(()),
+        _ => Err("the playground answers this machine only; from elsewhere, come through a tunnel such as `ssh -L`"),
+    }
 }
 
 fn judge(headers: &HeaderMap) -> Result<(), &'static str> {
@@ -139,6 +151,18 @@ mod tests {
         for site in ["cross-site", "same-site"] {
             assert!(!judged(&[host, ("sec-fetch-site", site)]), "{site}");
         }
+    }
+
+    #[test]
+    fn only_this_machine_is_answered() {
+        let judged = |peer: &str| from_here(Some(peer.parse().unwrap())).is_ok();
+        for peer in ["127.0.0.1:40000", "127.8.9.1:1", "[::1]:40000", "[::ffff:127.0.0.1]:40000"] {
+            assert!(judged(peer), "{peer}");
+        }
+        for peer in ["10.0.0.5:40000", "192.0.2.1:1", "[::ffff:10.0.0.5]:1", "[2001:db8::1]:1", "0.0.0.0:1", "[::]:1"] {
+            assert!(!judged(peer), "{peer}");
+        }
+        assert!(from_here(None).is_err());
     }
 
     #[test]

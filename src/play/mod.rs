@@ -19,6 +19,7 @@ mod guard;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::engine::{LoadError, Options, Program};
+use crate::net::Policy;
 use crate::pool::{Sandbox, Trier};
 pub use guard::Token;
 
@@ -51,6 +53,8 @@ pub struct Ready {
     pub program: Program,
     /// Limits.
     pub options: Options,
+    /// Whom the code may ask.
+    pub network: Policy,
     /// The files of the libraries, by handle.
     pub paths: BTreeMap<String, PathBuf>,
 }
@@ -137,8 +141,9 @@ impl Playground {
 }
 
 /// Everything that the playground answers, below a path such as `/play` (empty for the root), to be merged into a
-/// server's other routes. Its page is at `PATH/#TOKEN`. It refuses requests whose `Host` is not this machine's loopback,
-/// whatever address the listener has.
+/// server's other routes. Its page is at `PATH/#TOKEN`. Whatever address the listener has, it refuses connections that do
+/// not come from this machine, and requests whose `Host` is not its loopback; so the server has to say who is at the other
+/// end, in the extension [`axum::extract::ConnectInfo`].
 pub fn router(playground: Playground, path: &str) -> Router {
     let playground = Arc::new(playground);
     let routes = assets::routes(path).merge(api::routes(&playground, path));
@@ -155,7 +160,8 @@ pub async fn serve(
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     // A page that waits for a long trial must not hold back the end: what is in flight is dropped with the runtime.
-    let server = axum::serve(listener, router(playground, ""));
+    let service = router(playground, "").into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service);
     tokio::select! {
         done = server.into_future() => done,
         () = end => Ok(()),

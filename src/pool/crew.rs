@@ -113,6 +113,10 @@ pub(super) struct Losses {
     pub(super) deaths: u64,
     /// Those of them that no longer answered.
     pub(super) hangs: u64,
+    /// Those that needed more memory than V8 could be held to.
+    pub(super) memory: u64,
+    /// Those whose code could be stopped only with its process.
+    pub(super) stuck: u64,
 }
 
 /// How a crew tells its owner's loop what has happened; `false` when nobody listens any more.
@@ -483,6 +487,8 @@ impl Crew {
         // V8's last words; a wrong guess only names the failure differently.
         let out_of_memory = how.contains("out of memory");
         let hung = worker.hung;
+        self.losses.memory += u64::from(out_of_memory && !hung);
+        self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
         let mut alone = worker.reserved.take();
         let fresh = worker.fresh;
         for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {

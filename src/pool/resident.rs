@@ -49,6 +49,16 @@ pub struct Resources {
 /// A place for one worker process.
 pub struct Place(OwnedSemaphorePermit);
 
+impl Status {
+    /// Why workers were replaced, by a word for each reason.
+    pub fn restarts(&self) -> [(&'static str, u64); 4] {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (hung, memory, stuck) = (load(&self.hangs), load(&self.memory), load(&self.stuck));
+        let died = load(&self.deaths).saturating_sub(hung + memory + stuck);
+        [("died", died), ("hung", hung), ("memory", memory), ("stuck", stuck)]
+    }
+}
+
 impl Resources {
     /// At most `processes` worker processes, and at most `turns` units in their hands.
     pub fn new(turns: usize, processes: usize) -> Self {
@@ -123,10 +133,14 @@ pub struct Status {
     pub workers: AtomicUsize,
     /// Requests that wait or are under way.
     pub requests: AtomicUsize,
-    /// Workers that had to be replaced because they died, hung ones included.
+    /// Workers that had to be replaced because they died, those below included.
     pub deaths: AtomicU64,
     /// Workers that had to be replaced because they no longer answered.
     pub hangs: AtomicU64,
+    /// Workers that had to be replaced because they needed more memory than V8 could be held to.
+    pub memory: AtomicU64,
+    /// Workers that had to be replaced because their code could be stopped only with them.
+    pub stuck: AtomicU64,
     /// The heap of the worker that answered last, in bytes.
     pub heap: AtomicU64,
 }
@@ -299,6 +313,8 @@ impl Desk {
         self.status.requests.store(self.under_way.len(), Ordering::Relaxed);
         self.status.deaths.store(self.crew.losses.deaths, Ordering::Relaxed);
         self.status.hangs.store(self.crew.losses.hangs, Ordering::Relaxed);
+        self.status.memory.store(self.crew.losses.memory, Ordering::Relaxed);
+        self.status.stuck.store(self.crew.losses.stuck, Ordering::Relaxed);
     }
 
     fn add(&mut self, request: Request) {
@@ -478,5 +494,19 @@ impl UnderWay {
         self.answer.logs.extend_from_slice(&part.logs);
         self.unanswered -= part.lines as usize;
         self.known.push((first + from as usize, outcomes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_worker_that_was_replaced_has_one_reason() {
+        let status = Status::default();
+        for (count, value) in [(&status.deaths, 10), (&status.hangs, 1), (&status.memory, 2), (&status.stuck, 3)] {
+            count.store(value, Ordering::Relaxed);
+        }
+        assert_eq!(status.restarts(), [("died", 4), ("hung", 1), ("memory", 2), ("stuck", 3)]);
     }
 }

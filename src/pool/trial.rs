@@ -3,11 +3,13 @@
 //! The worker is that of a run: the same process, walls, engine and limits. Each trial gets an isolate of its own, so
 //! that nothing is left of the code of a moment ago. A worker that dies or hangs is replaced, and the trial is blamed
 //! only if it killed a fresh one. A trial that is given up (its future is dropped) takes its worker with it; that is
-//! how the latest one wins over a loop that is still busy.
+//! how the latest one wins over a loop that is still busy, and what it had asked the network is given up with it.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -16,10 +18,12 @@ use tokio::net::unix::OwnedReadHalf;
 
 use super::answer::{answer, verdict_json};
 use super::inbox::Inbox;
+use super::network;
 use super::process::{Process, Setup, read_frame};
 use super::wall::Walls;
 use super::{RunError, Sandbox};
-use crate::engine::{Engine, Event, LoadError, Loaded, Options, Program};
+use crate::engine::{Engine, Event, LoadError, Loaded, Options, Program, SharedNetwork};
+use crate::net::{Client, Lane, Policy};
 use crate::verdict::{Failure, FailureKind};
 use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, PAGE};
@@ -68,11 +72,15 @@ pub struct Trier {
     input: OwnedFd,
     worker: Option<Worker>,
     warned: bool,
+    /// Who asks the network for the code, if anybody may, and whom.
+    network: Option<(Policy, Client)>,
 }
 
 struct Worker {
     process: Process,
     reader: OwnedReadHalf,
+    /// What was asked through it is given up when it is dropped.
+    lane: Option<Lane>,
     /// V8's heap limit cannot change once it runs.
     heap: usize,
     fresh: bool,
@@ -96,14 +104,15 @@ impl Trier {
     /// When the system has no memory to share.
     pub fn new(sandbox: Sandbox) -> io::Result<Self> {
         let (input, _) = shared::create("sluicegate-input", LAYOUT.input_len(), true)?;
-        Ok(Self { sandbox, input, worker: None, warned: false })
+        Ok(Self { sandbox, input, worker: None, warned: false, network: None })
     }
 
-    /// Runs a trial.
+    /// Runs a trial, whose code may ask what this policy allows.
     ///
     /// # Errors
     /// [`RunError::Load`] when the program does not load; anything else when there can be no worker.
-    pub async fn run(&mut self, trial: &Trial) -> Result<Tried, RunError> {
+    pub async fn run(&mut self, trial: &Trial, policy: &Policy) -> Result<Tried, RunError> {
+        self.allow(policy)?;
         let mut frame = Vec::new();
         frame::put(&mut frame, Kind::Try, |out| serde_json::to_writer(out, trial).expect("plain data"));
         loop {
@@ -138,13 +147,34 @@ impl Trier {
         }
     }
 
+    /// Another policy than the last trial's wants another client, and a worker that speaks to it.
+    fn allow(&mut self, policy: &Policy) -> Result<(), RunError> {
+        let known = match &self.network {
+            Some((known, _)) => known == policy,
+            None => policy.is_off(),
+        };
+        if !known {
+            self.worker = None;
+            self.network = match policy.is_off() {
+                true => None,
+                false => {
+                    let client = Client::start(policy.clone()).map_err(|error| RunError::Start(error.to_string()))?;
+                    Some((policy.clone(), client))
+                }
+            };
+        }
+        Ok(())
+    }
+
     async fn spawn(&self, heap: usize) -> Result<Worker, RunError> {
-        let setup = Setup { layout: LAYOUT, heap, jitless: self.sandbox.jitless, network: false };
+        let client = self.network.as_ref().map(|(_, client)| client);
+        let setup = Setup { layout: LAYOUT, heap, jitless: self.sandbox.jitless, network: client.is_some() };
         let mut frame = Vec::new();
         frame::put(&mut frame, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
         let (process, reader) =
             Process::spawn(&frame, &LAYOUT, &self.input).await.map_err(|error| RunError::Start(error.to_string()))?;
-        Ok(Worker { process, reader, heap, fresh: true })
+        let lane = client.map(|client| network::lane(client, &process));
+        Ok(Worker { process, reader, lane, heap, fresh: true })
     }
 
     async fn attempt(&mut self, worker: &mut Worker, trial: &Trial, frame: &[u8]) -> Result<Attempt, RunError> {
@@ -160,6 +190,7 @@ impl Trier {
             let hung = answer.is_err();
             let word = match answer {
                 Ok(Some((Kind::Tried, payload))) => serde_json::from_slice::<Word>(&payload).ok(),
+                Ok(Some((kind, payload))) if network::take(worker.lane.as_ref(), kind, &payload) => continue,
                 _ => None,
             };
             match word {
@@ -218,7 +249,14 @@ const STUCK_CODE: i32 = 3;
 const STUCK: &str = "ended with code 3";
 
 /// The worker's side, from the first trial on.
-pub(super) fn serve(inbox: &mut Inbox, mut socket: &UnixStream, mut payload: Vec<u8>, walls: &Walls) -> io::Result<()> {
+pub(super) fn serve(
+    inbox: Inbox,
+    with_network: bool,
+    mut socket: &UnixStream,
+    mut payload: Vec<u8>,
+    walls: &Walls,
+) -> io::Result<()> {
+    let inbox = Rc::new(RefCell::new(inbox));
     let mut tell = |word: &Word| {
         let mut out = Vec::new();
         frame::put(&mut out, Kind::Tried, |out| serde_json::to_writer(out, word).expect("plain data"));
@@ -236,15 +274,23 @@ pub(super) fn serve(inbox: &mut Inbox, mut socket: &UnixStream, mut payload: Vec
                     unsafe { libc::_exit(STUCK_CODE) }
                 });
                 tell(&Word::Loaded(engine.loaded(), started.elapsed(), walls.clone()))?;
+                if with_network {
+                    let network: SharedNetwork = inbox.clone();
+                    engine.connect(network);
+                }
                 let metadata = trial.metadata.as_deref().map(str::as_bytes);
                 let events: Vec<Event<'_>> =
                     trial.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
                 tell(&Word::Ran(answer(&mut engine, &events)))?;
             }
         }
-        match inbox.read(&mut payload)? {
-            Some(Kind::Try) => {}
-            _ => return Ok(()),
+        loop {
+            match inbox.borrow_mut().read(&mut payload)? {
+                Some(Kind::Try) => break,
+                // To a trial that is over.
+                Some(Kind::Answer) => {}
+                _ => return Ok(()),
+            }
         }
     }
 }

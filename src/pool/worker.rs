@@ -82,7 +82,7 @@ fn serve(hook: Hook) -> io::Result<()> {
     let mut inbox = Inbox::new(socket);
     match inbox.read(&mut payload)? {
         Some(Kind::Start) => {}
-        Some(Kind::Try) => return trial::serve(&mut inbox, socket, payload, &walls),
+        Some(Kind::Try) => return trial::serve(inbox, network, socket, payload, &walls),
         _ => return Ok(()),
     }
     let start: Start = serde_json::from_slice(&payload)?;

@@ -1,11 +1,16 @@
 //! Connections: accepted, served with and without keep-alive, and ended without losing what is under way.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -35,9 +40,9 @@ pub async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).title_case_headers(false);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, or a client that is gone already. Others wait in the kernel meanwhile.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -50,7 +55,12 @@ pub async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
         };
         // Answers are written in one piece.
         let _ = stream.set_nodelay(true);
-        let connection = http.serve_connection(TokioIo::new(Patient::new(stream)), service.clone());
+        let service = service.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+            service.call(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(Patient::new(stream)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

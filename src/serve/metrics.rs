@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::App;
+use crate::pool::Status;
 use crate::verdict::{FailureKind, Tally};
 
 /// Transformations that have histograms of their own; the others share one, called `other`.
@@ -134,13 +135,17 @@ impl Metrics {
 
     /// All of it, as Prometheus reads it.
     pub fn text(&self, app: &App) -> String {
-        let (mut deaths, mut hangs, mut residents, mut waiting) =
-            (app.warm.past_deaths.load(Ordering::Relaxed), app.warm.past_hangs.load(Ordering::Relaxed), 0, 0);
+        let (mut residents, mut waiting) = (0, 0);
+        let mut restarts = Status::default().restarts();
+        for ((_, count), past) in restarts.iter_mut().zip(&app.warm.past_restarts) {
+            *count = past.load(Ordering::Relaxed);
+        }
         self.heap.clear();
         app.warm.each(|key, resident| {
             let status = resident.status();
-            deaths += status.deaths.load(Ordering::Relaxed);
-            hangs += status.hangs.load(Ordering::Relaxed);
+            for ((_, count), (_, more)) in restarts.iter_mut().zip(status.restarts()) {
+                *count += more;
+            }
             waiting += status.requests.load(Ordering::Relaxed) as i64;
             residents += 1;
             self.heap.get_or_create(&self.name(key.version())).set(status.heap.load(Ordering::Relaxed) as i64);
@@ -148,8 +153,9 @@ impl Metrics {
         let up_to = |counter: &Counter, total: u64| {
             counter.inc_by(total.saturating_sub(counter.get()));
         };
-        up_to(&self.restarts.get_or_create(&Reason { reason: "died" }), deaths.saturating_sub(hangs));
-        up_to(&self.restarts.get_or_create(&Reason { reason: "hung" }), hangs);
+        for (reason, count) in restarts {
+            up_to(&self.restarts.get_or_create(&Reason { reason }), count);
+        }
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         up_to(&self.started, load(&app.warm.started));
         up_to(&self.evicted, load(&app.warm.evicted));

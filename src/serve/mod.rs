@@ -8,7 +8,8 @@
 //! - [`transform`]: `/customTransform`. [`request`] takes its body apart, [`rows`] writes what answers it.
 //! - [`trial`]: the endpoints with which code is tried before it is saved.
 //! - [`code`]: where code comes from. [`warm`]: workers, kept.
-//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that.
+//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that;
+//!   [`traces`]: to a collector too.
 //! - [`http`]: connections, and the end of them. [`router`]: what answers which path.
 //!
 //! No request makes it panic, and nothing that an author's code did is answered with a 5xx.
@@ -21,6 +22,7 @@ pub mod problem;
 pub mod request;
 pub mod router;
 pub mod rows;
+pub mod traces;
 pub mod transform;
 pub mod trial;
 pub mod warm;
@@ -56,6 +58,8 @@ pub struct Config {
     pub request_memory: usize,
     /// What `X-Instance-ID` says.
     pub instance: String,
+    /// Whether spans are sent to the collector that the environment names.
+    pub traces: bool,
 }
 
 /// Where code comes from.
@@ -89,6 +93,9 @@ pub enum ServeError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// There is no way to the collector of traces.
+    #[error("{0}")]
+    Traces(String),
     /// The system refused something else.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -100,6 +107,7 @@ pub struct App {
     warm: Warm,
     metrics: Metrics,
     room: Room,
+    traces: Option<traces::Traces>,
     instance: axum::http::HeaderValue,
 }
 
@@ -119,6 +127,10 @@ impl App {
             code: Code::new(source),
             warm: Warm::new(config.terms.clone(), Resources::new(config.turns, config.max_processes)),
             metrics: Metrics::default(),
+            traces: match config.traces {
+                true => Some(traces::Traces::start(&config.instance).map_err(ServeError::Traces)?),
+                false => None,
+            },
             room: Room::new(config.max_requests, config.request_memory, config.body_limit),
             instance: axum::http::HeaderValue::from_str(&config.instance)
                 .unwrap_or(axum::http::HeaderValue::from_static("sluicegate")),
@@ -149,7 +161,11 @@ pub fn run(
             .await
             .map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
         listening(listener.local_addr()?);
-        http::serve(listener, router::new(app, beside)).await?;
+        http::serve(listener, router::new(app.clone(), beside)).await?;
+        if app.traces.is_some() {
+            // Waits for a thread.
+            let _ = tokio::task::spawn_blocking(move || app.traces.as_ref().map(traces::Traces::end)).await;
+        }
         Ok(())
     });
     // A body that is being taken apart is nobody's any more.

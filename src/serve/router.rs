@@ -101,7 +101,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Around every request: its id, its time, its place in the books.
-async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: Next) -> Response {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let started = Instant::now();
     let path = PATHS.iter().find(|path| **path == request.uri().path()).copied().unwrap_or("other");
@@ -111,6 +111,10 @@ async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next)
         HeaderValue::from_str(&format!("{:x}-{count:x}", std::process::id())).expect("digits")
     });
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), path);
+    let trace = app.traces.as_ref().map(|traces| traces.request(&request, path));
+    if let Some(trace) = &trace {
+        request.extensions_mut().insert(trace.clone());
+    }
     let mut response = next.run(request).instrument(span.clone()).await;
     if response.status().is_client_error() && !response.headers().contains_key(header::CONTENT_TYPE) {
         // From a layer that says no more than this.
@@ -126,12 +130,15 @@ async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next)
     let headers = response.headers_mut();
     headers.insert(API_VERSION, HeaderValue::from_static("2"));
     headers.insert(INSTANCE, app.instance.clone());
-    headers.insert(REQUEST_ID, id);
+    headers.insert(REQUEST_ID, id.clone());
     if let Ok(time) = HeaderValue::from_str(&format!("{} ms", elapsed.as_millis())) {
         headers.insert(RESPONSE_TIME, time);
     }
     let status = response.status().as_u16();
     app.metrics.request(path, status);
+    if let Some(trace) = trace {
+        trace.answered(id.to_str().unwrap_or_default(), status);
+    }
     span.in_scope(|| {
         let micros = elapsed.as_micros() as u64;
         if status >= 400 {

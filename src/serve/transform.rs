@@ -16,6 +16,7 @@ use super::code::Missing;
 use super::problem::Problem;
 use super::request::{self, Group};
 use super::rows;
+use super::traces::Trace;
 use super::warm::{Key, NoWorkers};
 use crate::engine::LoadError;
 use crate::pool::{Answer, Outcome, Row, Rows, RunError};
@@ -61,9 +62,11 @@ struct Order {
     guard: Arc<dyn std::any::Any + Send + Sync>,
     libraries: Arc<Vec<String>>,
     filter: bool,
+    trace: Option<Trace>,
 }
 
 async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<Response, Problem> {
+    let trace = request.extensions().get::<Trace>().cloned();
     let Taken { bytes, guard } = app.room.take(request).await?;
     let (mut bytes, parsed) = if bytes.len() < LARGE {
         let parsed = request::parse(&bytes);
@@ -107,6 +110,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         guard: guard.clone(),
         libraries: Arc::new(parsed.libraries),
         filter,
+        trace,
     };
     let mut all = Vec::with_capacity(groups.len());
     if groups.len() == 1 {
@@ -169,15 +173,16 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         return Ok(GroupRows { text, retry: false });
     };
     let started = Instant::now();
+    let span = order.trace.as_ref().map(|trace| trace.group(version, group.items.len()));
     let ready = match app.code.program(version, &order.libraries).await {
         Ok(ready) => ready,
         Err(Missing::Final(status, error)) => {
             app.metrics.not_run("no_code", group.items.len() as u64);
-            tracing::info!(version, status, %error, events = group.items.len(), "there is no code for these events");
+            tracing::info!(version, status, error, events = group.items.len(), "there is no code for these events");
             return Ok(every(body, group, status, &error));
         }
         Err(Missing::Later(error)) => {
-            tracing::warn!(version, %error, "the code cannot be had now, the request is to be sent again");
+            tracing::warn!(version, error, "the code cannot be had now, the request is to be sent again");
             let mut rows = every(body, group, RETRY, &format!("Error: {error}"));
             rows.retry = true;
             return Ok(rows);
@@ -215,6 +220,9 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         }
     };
     app.metrics.group(version, &answer.tally, started.elapsed(), answer.cpu);
+    if let Some(span) = span {
+        span.done(&answer.tally, answer.cpu);
+    }
     tracing::debug!(version, tally = %answer.tally, cpu = ?answer.cpu, "group");
     if let Some(Outcome::Failed(_, failure)) =
         answer.outcomes.iter().find(|outcome| matches!(outcome, Outcome::Failed(..)))

@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 use super::App;
 use super::body::Taken;
 use super::code::backend::supported;
-use super::code::{self, Missing, imports};
+use super::code::{self, Missing};
 use super::problem::Problem;
 use super::request::credentials;
 use super::rows;
 use super::transform::{about_message, of_the_whole_batch};
 use super::warm::NoWorkers;
+use crate::apart;
 use crate::engine::{LogLine, Program};
 use crate::pool::{Outcome, Row, Rows};
 
@@ -245,7 +246,7 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
     let Some(code) = revision.code.as_deref().filter(|code| !code.is_empty()) else {
         return bad("Invalid request. Missing code");
     };
-    let code = match javascript(code, &revision, false) {
+    let code = match javascript(code, &revision, false).await {
         Ok(code) => code,
         Err(error) => return bad(error),
     };
@@ -290,7 +291,7 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
     if let Err(error) = supported("1", revision.language.as_deref()) {
         return bad(error);
     }
-    match imports::of(code) {
+    match apart::imports(code).await {
         Ok(found) => {
             // Callers look libraries up by these names, and have always had them without spaces around.
             let mut libraries: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -304,20 +305,20 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
 }
 
 /// The code of a revision, without types.
-fn javascript(code: &str, revision: &Revision, transformation: bool) -> Result<String, String> {
+async fn javascript(code: &str, revision: &Revision, transformation: bool) -> Result<String, String> {
     let version = revision
         .code_version
         .as_ref()
         .map_or_else(|| "1".to_owned(), |version| version.as_str().map_or_else(|| version.to_string(), str::to_owned));
     supported(if transformation { &version } else { "1" }, revision.language.as_deref())?;
     let typescript = revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
-    code::javascript(code, typescript, revision.name())
+    code::javascript(code, typescript, revision.name()).await
 }
 
 /// Runs it.
 async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, Vec<String>), Failed> {
     let code = trial.revision.code.as_deref().unwrap_or_default();
-    let code = javascript(code, &trial.revision, true).map_err(Failed::Code)?;
+    let code = javascript(code, &trial.revision, true).await.map_err(Failed::Code)?;
     let mut program = app.code.trial(trial.revision.name(), &code, &trial.libraries).await?;
     program.credentials = trial.credentials;
     let resident = app.warm.alone(program).await.map_err(|error| match error {

@@ -110,10 +110,8 @@ pub struct Warm {
     pub evicted: AtomicU64,
     /// Residents that have been started.
     pub started: AtomicU64,
-    /// Workers of residents that are gone: deaths and hangs.
-    pub past_deaths: AtomicU64,
-    /// As above.
-    pub past_hangs: AtomicU64,
+    /// Workers that were replaced in residents that are gone, in the order of [`crate::pool::Status::restarts`].
+    pub past_restarts: [AtomicU64; 4],
 }
 
 impl Warm {
@@ -126,8 +124,7 @@ impl Warm {
             clock: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             started: AtomicU64::new(0),
-            past_deaths: AtomicU64::new(0),
-            past_hangs: AtomicU64::new(0),
+            past_restarts: Default::default(),
         }
     }
 
@@ -253,9 +250,9 @@ impl Warm {
 
     fn remember(&self, entry: &Entry) {
         if let Some(Ok(resident)) = entry.cell.get() {
-            let status = resident.status();
-            self.past_deaths.fetch_add(status.deaths.load(Ordering::Relaxed), Ordering::Relaxed);
-            self.past_hangs.fetch_add(status.hangs.load(Ordering::Relaxed), Ordering::Relaxed);
+            for (past, (_, count)) in self.past_restarts.iter().zip(resident.status().restarts()) {
+                past.fetch_add(count, Ordering::Relaxed);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod bad_lines;
 mod chaos;
 mod command_line;
 mod contract;
+mod deploy;
 mod endings;
 mod example;
 mod faults;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use super::support::Dir;
+use super::web::{Reply, Web};
 
 #[test]
 fn chromium_opens_edits_sees_errors_saves_and_adds_cases() {
@@ -20,7 +21,7 @@ fn chromium_opens_edits_sees_errors_saves_and_adds_cases() {
     let output = Command::new("tests/playground/run.sh").arg(env!("CARGO_BIN_EXE_sluicegate")).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
-    assert!(text.matches("\nok ").count() >= 7, "{text}");
+    assert!(text.matches("\nok ").count() >= 9, "{text}");
 }
 
 /// A playground that ends with this.
@@ -91,6 +92,25 @@ fn code_that_ends_its_worker_ends_nothing_else() {
 }
 
 #[test]
+fn typescript_that_no_parser_gets_through_is_an_error_like_any_other() {
+    let dir = Dir::new();
+    let deep = format!("export const f = (e: string) => {}1{};", "(".repeat(200_000), ")".repeat(200_000));
+    dir.file("lib/deep.ts", &deep);
+    dir.file("t.ts", "export function transformEvent(e: object): object { return e; }");
+    let play = Play::start(&dir, &[]);
+    let attempt = |code: &str| {
+        let body = serde_json::json!({ "file": "t.ts", "texts": { "t.ts": code }, "events": "{}" });
+        play.ask("POST /api/try", &body.to_string()).1
+    };
+    assert!(attempt(&deep).contains("nested too deep"));
+    assert!(attempt("export const transformEvent = (e: object): object => e;").contains(r#""verdict":"ok""#));
+    // In a library that is on disk, too.
+    dir.file("sluicegate.toml", "[libraries]\ndirs = [\"lib\"]\n");
+    assert!(attempt("export const transformEvent = (e: object): object => e;").contains("nested too deep"));
+    assert_eq!(play.ask("GET /api/project", "").0, 200);
+}
+
+#[test]
 fn a_request_that_is_no_request_gets_a_4xx() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
     let play = Play::start(&dir, &[]);
@@ -139,5 +159,64 @@ fn what_cannot_be_served_says_so() {
     ] {
         let done = dir.run(&args, "");
         assert!(done.code == 2 && done.err.contains(says) && done.text().is_empty(), "{args:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn code_asks_whom_the_flags_the_environment_or_the_folder_allow() {
+    let web = Web::start(|asked| Reply::json(&format!("{{\"asked\":\"{}\"}}", asked.path)));
+    let code = format!(
+        "export async function transformEvent(event) {{\n  const answer = await fetchV2('{}');\n  {}\n  return answer.body;\n}}",
+        web.url("/u1"),
+        "if (event.oops) throw new Error(answer.body.asked);"
+    );
+    let dir = Dir::with(&code);
+    let host = format!("127.0.0.1:{}", web.port());
+    let attempt = |play: &Play, event: &str| {
+        let body = serde_json::json!({ "file": "t.js", "events": event });
+        let (status, answer) = play.ask("POST /api/try", &body.to_string());
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<serde_json::Value>(&answer).unwrap()
+    };
+    // Off unless somebody allows it.
+    let play = Play::start(&dir, &[]);
+    let closed = attempt(&play, "{}");
+    assert_eq!((&closed["network"], web.asked().len()), (&serde_json::Value::Null, 0), "{closed}");
+    assert_eq!(closed["answer"]["verdicts"][0]["verdict"], "failed");
+    // The file is read anew; so is whom it allows.
+    dir.file("sluicegate.toml", format!("[network]\nallow = [\"{host}\"]\n"));
+    let open = attempt(&play, "{}");
+    assert_eq!(open["answer"]["verdicts"][0]["events"], serde_json::json!([{ "asked": "/u1" }]), "{open}");
+    assert_eq!(open["network"], host);
+    dir.file("sluicegate.toml", "");
+    assert_eq!(attempt(&play, "{}")["answer"]["verdicts"][0]["verdict"], "failed");
+    drop(play);
+    assert_eq!(web.asked().len(), 1);
+
+    let play = Play::start(&dir, &["--allow-net", &host]);
+    for n in 2..5 {
+        assert_eq!(attempt(&play, "{}")["answer"]["verdicts"][0]["verdict"], "ok");
+        assert_eq!(web.asked().len(), n, "each trial asks once, by the worker that stays");
+    }
+    let failed = attempt(&play, "{\"oops\":1}");
+    let verdict = &failed["answer"]["verdicts"][0];
+    assert_eq!((&verdict["kind"], &verdict["line"]), (&"exception".into(), &3.into()), "{failed}");
+    assert_eq!(verdict["message"], "/u1");
+}
+
+#[test]
+fn an_answer_that_comes_after_its_trial_is_nobodys() {
+    let web = Web::start(|asked| Reply::json(&format!("\"{}\"", asked.path)));
+    let dir = Dir::with("");
+    let play = Play::start(&dir, &["--allow-net", &format!("127.0.0.1:{}", web.port())]);
+    let url = web.url("");
+    for n in 0..20 {
+        // The first request is left behind by the code, and answered when it pleases.
+        let code = format!(
+            "export async function transformEvent() {{ fetchV2('{url}/left{n}'); return {{ got: (await fetchV2('{url}/{n}')).body }}; }}"
+        );
+        let body = serde_json::json!({ "file": "t.js", "texts": { "t.js": code }, "events": "{}" });
+        let (_, answer) = play.ask("POST /api/try", &body.to_string());
+        assert!(answer.contains(&format!("{{\"got\":\"/{n}\"}}")), "{n}: {answer}");
     }
 }

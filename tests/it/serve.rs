@@ -2,9 +2,11 @@
 
 mod backend;
 mod bad_requests;
-mod client;
+pub mod client;
 mod code;
 mod drop_in;
 mod endpoints;
 mod load;
+mod play;
+mod traces;
 mod transform;

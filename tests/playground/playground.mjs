@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
@@ -212,6 +213,54 @@ const parts = {
     assert.deepEqual(fs.readdirSync(dir), ['transform.js']);
   },
 
+  'beside a server, below a path: what is saved is what its next request runs': async ({ page, url, code, verdict }) => {
+    await verdict('ok');
+    const { origin, pathname, hash } = new URL(url);
+    assert.equal(pathname, '/play/');
+    await code.fill(ORDERS.replace('event.seen', 'evnt.seen'));
+    await verdict('failed: exception');
+    assert.equal(await page.locator('#code .gutter .bad').innerText(), '3');
+    await code.fill(ORDERS.replace('seen = true', 'colour = "green"'));
+    await page.locator('.added', { hasText: '"colour": "green"' }).waitFor();
+    const send = async () => {
+      const body = JSON.stringify([{
+        message: { type: 'track' }, metadata: { messageId: 'm' }, destination: { Transformations: [{ VersionID: 'orders' }] },
+      }]);
+      const answer = await fetch(`${origin}/customTransform`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      const [{ output }] = await answer.json();
+      return output;
+    };
+    assert.deepEqual(await send(), { type: 'track', seen: true }, 'the server runs what is on disk');
+    await page.keyboard.press('Control+s');
+    await page.getByText('orders.js is saved.').waitFor();
+    // The server is told of changes in its folder; that takes a moment.
+    while ((await send()).colour !== 'green');
+    // Who leaves the slash out finds it, token and all.
+    await page.goto('about:blank');
+    await page.goto(`${origin}/play${hash}`);
+    await page.locator('.added', { hasText: '"colour": "green"' }).waitFor();
+    assert.equal(new URL(page.url()).pathname, '/play/');
+  },
+
+  'code may ask the hosts that are allowed, and the page says whom': async ({ page, code, verdict }) => {
+    await verdict('ok');
+    await page.getByText(`network: ${UPSTREAM}`).waitFor();
+    await code.fill(`export async function transformEvent(event) {
+  const { body } = await fetchV2('http://${UPSTREAM}/users/' + event.userId);
+  if (event.oops) throw new Error(body.asked);
+  return { ...event, ...body };
+}
+`);
+    await page.locator('.added', { hasText: '"asked": "/users/' }).waitFor();
+    await page.getByLabel('Event, JSON').fill('{"userId":"u7","oops":true}');
+    await verdict('failed: exception');
+    assert.match(await page.locator('#code .row.bad').innerText(), /throw new Error.*Error: \/users\/u7/);
+    assert.equal(await page.locator('#code .gutter .bad').innerText(), '3');
+    await code.fill("export async function transformEvent() { return (await fetchV2('http://127.0.0.1:1/')).body; }");
+    await verdict('failed: exception');
+    assert.match(await page.locator('#code .row.bad').innerText(), /not among the hosts that --allow-net allows/);
+  },
+
   'a file that changed on disk is not written over': async ({ page, dir, code, verdict }) => {
     await verdict('ok');
     fs.writeFileSync(path.join(dir, 'orders.js'), '// from elsewhere\n');
@@ -257,11 +306,22 @@ const parts = {
   },
 };
 
+// What is not a playground of its own with a closed network is started with these.
+parts['beside a server, below a path: what is saved is what its next request runs'].args =
+  (dir) => ['serve', '--dir', dir, '--listen', '127.0.0.1:0', '--play'];
+const upstream = http.createServer((request, answer) => {
+  answer.setHeader('content-type', 'application/json');
+  answer.end(JSON.stringify({ asked: request.url }));
+}).listen(0, '127.0.0.1');
+await new Promise((ready) => upstream.once('listening', ready));
+const UPSTREAM = `127.0.0.1:${upstream.address().port}`;
+parts['code may ask the hosts that are allowed, and the page says whom'].args = (dir) => ['play', dir, '--allow-net', UPSTREAM];
+
 /** `sluicegate test` in a folder; throws if a test fails. */
 const test = (dir) => execFileSync(binary, ['test'], { cwd: dir, encoding: 'utf8', env: { ...process.env, CI: '1', NO_COLOR: '1' } });
 
-const start = async (dir) => {
-  const child = spawn(binary, ['play', dir], { stdio: ['ignore', 'pipe', 'inherit'] });
+const start = async (args) => {
+  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
   let text = '';
   for await (const chunk of child.stdout) {
@@ -281,7 +341,7 @@ const run = async (name, part) => {
   fs.writeFileSync(path.join(dir, 'lib/loud.js'), 'export const loud = (text) => `${text.toUpperCase()}!`;\n');
   fs.writeFileSync(path.join(dir, 'shout.ts'), "import { loud } from 'loud';\n"
     + 'export function transformEvent(event: any): object {\n  return { name: loud(event.traits.first as string) };\n}\n');
-  const play = await start(dir);
+  const play = await start(part.args?.(dir) ?? ['play', dir]);
   // The network is closed: every name but that of loopback leads nowhere, and one leads back here.
   const rules = '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1';
   const browser = await chromium.launchPersistentContext(path.join(root, 'profile'), {
@@ -336,4 +396,6 @@ for (const [name, part] of Object.entries(parts)) {
     console.log(`not ok ${name}\n${error.stack}`);
   }
 }
+upstream.close();
+upstream.closeAllConnections();
 process.exitCode = failed === 0 ? 0 : 1;

@@ -145,6 +145,7 @@ impl Backend {
                     && status != StatusCode::TOO_MANY_REQUESTS
                     && status != StatusCode::REQUEST_TIMEOUT =>
             {
+                let url = without_user(url);
                 return Err(Missing::Final(status.as_u16(), format!("Error: {} not found at {url}", sort.name())));
             }
             status => return Err(later(format!("the config backend answered {status}"))),
@@ -183,7 +184,7 @@ impl Backend {
         }
         let typescript =
             revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
-        let code = javascript(&code, typescript, &name).map_err(|error| Missing::Final(400, error))?;
+        let code = javascript(&code, typescript, &name).await.map_err(|error| Missing::Final(400, error))?;
         Ok(Module { name, code })
     }
 
@@ -206,6 +207,13 @@ pub fn supported(code_version: &str, language: Option<&str>) -> Result<(), Strin
         None | Some("" | "javascript" | "typescript") => Ok(()),
         Some(other) => Err(format!("Error: the language {other} is not supported: JavaScript and TypeScript are")),
     }
+}
+
+/// Goes into rows and messages; a password in it would, too.
+fn without_user(mut url: reqwest::Url) -> reqwest::Url {
+    // Those that can have none have none.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url
 }
 
 /// The innermost reason.

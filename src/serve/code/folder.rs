@@ -59,7 +59,7 @@ impl Folder {
         Ok(Self { dir: dir.to_owned(), changes, kept: Mutex::default(), watcher })
     }
 
-    pub(super) fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
+    pub(super) async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
         let key = (sort == Sort::Shared, id.to_owned());
         let changes = self.changes.load(Ordering::Acquire);
         if self.watcher.is_some()
@@ -68,7 +68,7 @@ impl Folder {
         {
             return Ok(module.clone());
         }
-        let read = Arc::new(self.read(sort, id)?);
+        let read = Arc::new(self.read(sort, id).await?);
         let mut kept = self.kept.lock().expect("nothing panics in here");
         // The same text is the same module: workers that run it stay warm whatever else changed.
         let module = match kept.get(&key) {
@@ -79,7 +79,7 @@ impl Folder {
         Ok(module)
     }
 
-    fn read(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
+    async fn read(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
         let not_found = || {
             let file = if sort == Sort::Shared { format!("@rs/{id}") } else { id.to_owned() };
             let place = self.dir.join(format!("{file}.js"));
@@ -113,7 +113,8 @@ impl Folder {
                 Err(error) => return Err(Missing::Later(format!("cannot read {}: {error}", path.display()))),
             };
             let name = if sort == Sort::Transformation { format!("{id}.{extension}") } else { handle_of(id) };
-            let code = javascript(&text, is_typescript(&path), &name).map_err(|error| Missing::Final(400, error))?;
+            let code =
+                javascript(&text, is_typescript(&path), &name).await.map_err(|error| Missing::Final(400, error))?;
             return Ok(Module { name, code });
         }
         Err(not_found())
@@ -131,20 +132,20 @@ fn is_name(part: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_id_never_leads_out_of_the_folder() {
+    #[tokio::test]
+    async fn an_id_never_leads_out_of_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("inner/@rs/hash")).unwrap();
         for file in ["secret.js", "inner/v1.js", "inner/@rs/hash/v1.ts"] {
             std::fs::write(dir.path().join(file), "export const a = 1;").unwrap();
         }
         let folder = Folder::open(&dir.path().join("inner")).unwrap();
-        assert!(folder.module(Sort::Transformation, "v1").is_ok());
-        assert!(folder.module(Sort::Shared, "hash/v1").is_ok());
+        assert!(folder.module(Sort::Transformation, "v1").await.is_ok());
+        assert!(folder.module(Sort::Shared, "hash/v1").await.is_ok());
         for id in ["../secret", "..", "", ".", "/etc/passwd", "v1/../../secret", "a\0b", "v1.js/"] {
-            let missing = folder.module(Sort::Transformation, id).unwrap_err();
+            let missing = folder.module(Sort::Transformation, id).await.unwrap_err();
             assert!(matches!(missing, Missing::Final(404, _)), "{id}: {missing:?}");
         }
-        assert!(folder.module(Sort::Shared, "../v1").is_err());
+        assert!(folder.module(Sort::Shared, "../v1").await.is_err());
     }
 }

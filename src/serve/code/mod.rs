@@ -3,7 +3,6 @@
 
 pub mod backend;
 mod folder;
-pub mod imports;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -11,7 +10,8 @@ use std::sync::{Arc, Mutex};
 pub use backend::Backend;
 pub use folder::Folder;
 
-use crate::engine::{Program, strip_types};
+use crate::apart;
+use crate::engine::Program;
 
 /// Programs that are kept put together; many more than can have warm workers.
 const MOST_PROGRAMS: usize = 2000;
@@ -83,12 +83,12 @@ impl Sort {
 ///
 /// # Errors
 /// When it is TypeScript that is more than JavaScript with types; in words, with the module's name and the line.
-pub fn javascript(text: &str, typescript: bool, name: &str) -> Result<String, String> {
+pub async fn javascript(text: &str, typescript: bool, name: &str) -> Result<String, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !typescript {
         return Ok(text.to_owned());
     }
-    strip_types(text).map_err(|error| {
+    apart::strip_in_turn(text).await.map_err(|error| {
         let line = text[..error.range.start].matches('\n').count() + 1;
         format!("{} [{name}:{line}]", error.message)
     })
@@ -106,7 +106,7 @@ impl Source {
     async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
         match self {
             Source::Backend(backend) => backend.module(sort, id).await,
-            Source::Folder(folder) => folder.module(sort, id),
+            Source::Folder(folder) => folder.module(sort, id).await,
         }
     }
 }
@@ -189,8 +189,12 @@ impl Code {
         let mut to_look_at: Vec<String> = libraries.values().cloned().collect();
         to_look_at.push(code.clone());
         while let Some(code) = to_look_at.pop() {
+            // Most code imports none of them.
+            if !code.contains("@rs/") {
+                continue;
+            }
             // Code that cannot be parsed imports nothing; why it cannot is said when it is loaded.
-            for specifier in imports::of(&code).unwrap_or_default().into_keys() {
+            for specifier in apart::imports(&code).await.unwrap_or_default().into_keys() {
                 if let Some(id) = specifier.strip_prefix("@rs/")
                     && self.source.may_share(id)
                     && !libraries.contains_key(&specifier)

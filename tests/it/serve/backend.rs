@@ -253,3 +253,14 @@ fn a_trial_whose_libraries_cannot_be_had_is_to_be_sent_again() {
     }
     assert!(ask("gone").problem(400).starts_with("Error: Transformation Library not found at "));
 }
+
+#[test]
+fn a_password_in_the_backends_address_is_in_no_row() {
+    let backend = Backend::new(|_| (404, "{}".into()));
+    let url = backend.url.replace("http://", "http://operator:hunter2@");
+    let server = Server::start(crate::support::Dir::new(), &[], &[("CONFIG_BACKEND_URL", url.as_str())]);
+    let rows = server.rows(&events("v", 1));
+    let error = rows[0]["error"].as_str().unwrap();
+    assert!(error.contains("not found at http://127.0.0.1:") && !error.contains("hunter2"), "{error}");
+    assert!(backend.asked.lock().unwrap()[0].1.starts_with("Basic "), "it is sent to the backend all the same");
+}

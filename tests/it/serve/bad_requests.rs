@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use serde_json::{Value, json};
 
-use super::client::{JSON, Server, answer, events, request};
+use super::client::{JSON, Server, answer, event, events, request};
 
 const SAME: &str = "export function transformEvent(event) { return event; }";
 
@@ -230,4 +230,29 @@ fn an_address_or_a_folder_that_cannot_be_had_is_told_at_once() {
     for listen in ["9090", "localhost:x", ""] {
         assert_eq!(dir.run(&["serve", "--dir", ".", "--listen", listen], "").code, 2);
     }
+}
+
+#[test]
+fn code_that_no_parser_gets_through_ends_nothing() {
+    let shared = format!("import '@rs/x/v1';\nexport function transformEvent(e) {{ return {}; }}", "(".repeat(200_000));
+    let deep = format!("export const f = (e: string) => {}1{};", "(".repeat(200_000), ")".repeat(200_000));
+    // In time that doubles with each level.
+    let slow = format!("export const z = {}1{};", "<T>(".repeat(40), ")".repeat(40));
+    let server = Server::with(&[("shared.js", &shared), ("deep.ts", &deep), ("slow.ts", &slow)], &[]);
+    let pid = server.get("/health").header("x-request-id").unwrap().split('-').next().unwrap().to_owned();
+    for opening in ["(", "[", "{", "!", "a=", "x=>", "`${"] {
+        let code = opening.repeat(200_000);
+        let error = server.post("/extractLibs", &json!({ "code": code })).problem(400);
+        assert!(error.starts_with("SyntaxError: "), "{opening}: {error}");
+    }
+    for (version, says) in [("shared", "RangeError"), ("deep", "nested too deep"), ("slow", "to parse")] {
+        let rows = server.rows(&json!([event(version, json!({}), "m")]));
+        assert_eq!(rows[0]["statusCode"], 400);
+        assert!(rows[0]["error"].as_str().unwrap().contains(says), "{version}: {}", rows[0]["error"]);
+    }
+    let revision = json!({ "code": deep, "codeVersion": "1", "language": "typescript" });
+    let asked = json!({ "events": [{ "message": {} }], "trRevCode": revision });
+    assert!(server.post("/transformation/test", &asked).problem(400).contains("nested too deep"));
+    let id = server.get("/health").header("x-request-id").unwrap().to_owned();
+    assert!(id.starts_with(&format!("{pid}-")), "it is another process: {id}");
 }

@@ -42,7 +42,7 @@ impl Server {
         let all = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
         let mut command = dir.command(&all);
         command.env_remove("CONFIG_BACKEND_URL").envs(variables.iter().copied());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let address = loop {
@@ -55,6 +55,13 @@ impl Server {
         // Nobody may wait for a reader of its messages.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address, dir }
+    }
+
+    /// The next line of its standard output, where it writes next to nothing.
+    pub fn printed(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -212,3 +212,18 @@ fn large_requests_and_pretty_ones_are_answered_whole() {
     assert_eq!(rows.len(), 300);
     assert!(rows.iter().enumerate().all(|(n, row)| row["output"] == asked[n]["message"]));
 }
+
+#[test]
+fn workers_that_are_replaced_are_counted_by_reason() {
+    // Nothing but the end of its process stops this one.
+    let stuck = std::fs::read_to_string("tests/hostile/loop-bigint-tostring.js").unwrap();
+    let server = Server::with(&[("stuck.js", &stuck)], &["--cpu-limit", "100ms"]);
+    let rows = server.rows(&json!([event("stuck", json!({ "hostile": 1 }), "m")]));
+    assert_eq!(rows[0]["statusCode"], 400, "{rows:?}");
+    let count = |reason: &str| server.metric(&format!("sluicegate_worker_restarts_total{{reason=\"{reason}\"}}"));
+    // Counted a moment after its event was answered.
+    while count("stuck") == 0.0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(["died", "hung", "memory"].map(count), [0.0; 3]);
+}

@@ -3,19 +3,26 @@
 use std::collections::BTreeMap;
 
 use swc_common::{BytePos, FileName, SourceMap, Spanned, sync::Lrc};
-use swc_ecma_ast::{EsVersion, ImportSpecifier, ModuleDecl, ModuleExportName, ModuleItem};
-use swc_ecma_parser::{Parser, StringInput, Syntax, TsSyntax, lexer::Lexer};
+use swc_ecma_ast::{EsVersion, ImportSpecifier, Module, ModuleDecl, ModuleExportName, ModuleItem};
+use swc_ecma_parser::{EsSyntax, Parser, StringInput, Syntax, TsSyntax, lexer::Lexer};
 
 /// The modules that `code` imports or re-exports from, each with the names that it takes from it: the local name of a
 /// default import, the exported one of the others. TypeScript is understood too.
 ///
 /// # Errors
 /// When it is not a module; in words, with the place.
-pub fn of(code: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
+pub(super) fn of(code: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
+    let javascript = Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() });
+    // What is one thing in JavaScript can be another in TypeScript, such as `a < b > (c)`.
+    let module = parse(code, javascript).or_else(|_| parse(code, Syntax::Typescript(TsSyntax::default())))?;
+    Ok(imports(&module))
+}
+
+fn parse(code: &str, syntax: Syntax) -> Result<Module, String> {
     let map: Lrc<SourceMap> = Lrc::default();
     let file = map.new_source_file(Lrc::new(FileName::Anon), code.to_owned());
     let input = StringInput::new(code, file.start_pos, file.end_pos);
-    let lexer = Lexer::new(Syntax::Typescript(TsSyntax::default()), EsVersion::EsNext, input, None);
+    let lexer = Lexer::new(syntax, EsVersion::EsNext, input, None);
     let mut parser = Parser::new_from(lexer);
     let words = |error: swc_ecma_parser::error::Error| {
         let at = map.lookup_char_pos(BytePos(error.span().lo.0.max(file.start_pos.0)));
@@ -25,6 +32,10 @@ pub fn of(code: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
     if let Some(error) = parser.take_errors().into_iter().next() {
         return Err(words(error));
     }
+    Ok(module)
+}
+
+fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let text = |name: &ModuleExportName| match name {
         ModuleExportName::Ident(name) => name.sym.to_string(),
@@ -58,7 +69,7 @@ pub fn of(code: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
             _ => {}
         }
     }
-    Ok(found)
+    found
 }
 
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! What stands at the end of each command's `--help`: examples, and exit codes.
+
+/// After the help of `run`.
+pub(super) const RUN_EXAMPLES: &str = "\
+Examples:
+  sluicegate run orders.js events.jsonl > out.jsonl
+  zcat events.gz | sluicegate run orders.js -L lib --errors dead.jsonl > out.jsonl
+  sluicegate run orders.js --cpu-limit 50ms --heap-limit 64MiB --fail-on 1% < events.jsonl
+  sluicegate run orders.js --emit verdicts --line-buffered --quiet     (one answer per line, for a host that waits)
+
+Exit codes:
+  0  the run is complete, dropped events included
+  1  complete, but events failed (see --fail-on)
+  2  could not run: flags, config, a transformation that does not load, files
+  130, 143  ended by SIGINT or SIGTERM; what was in flight is finished
+
+Every flag can also be set in the environment (SLUICEGATE_CPU_LIMIT=200ms for --cpu-limit 200ms) and in
+sluicegate.toml; a flag wins over the environment, the environment over the file.
+";
+
+/// After the help of `check`.
+pub(super) const CHECK_EXAMPLES: &str = "\
+Examples:
+  sluicegate check orders.js
+  sluicegate check orders.js -L lib --json
+
+Exit codes: 0 it loads, 2 it does not.
+";
+
+/// After the help of `replay`.
+pub(super) const REPLAY_EXAMPLES: &str = "\
+Examples:
+  sluicegate replay dead.jsonl:3                   the third dead letter: what happens, and why
+  sluicegate replay dead.jsonl:3 --transformation mended.js
+  tail -n 1 dead.jsonl | sluicegate replay -
+  sluicegate replay --all dead.jsonl --errors still-dead.jsonl > out.jsonl
+
+Exit codes:
+  0  the event went out or was dropped; with --all: each of them
+  1  it failed again; with --all: at least one did (see --fail-on)
+  2  could not run: no such record, no such transformation, flags, config
+";
+
+/// After the help of `bench`.
+pub(super) const BENCH_EXAMPLES: &str = "\
+Examples:
+  sluicegate bench orders.js                       made-up events, as many workers as there are cores
+  sluicegate bench orders.js events.jsonl --svg bench.svg
+  sluicegate bench orders.js --generate wide --json > before.json
+  sluicegate bench orders.js --generate wide --baseline before.json --max-regress 5%
+
+Exit codes: 0 measured, 1 worse than the baseline allows, 2 could not measure.
+";
+
+/// After the help of `test`.
+pub(super) const TEST_EXAMPLES: &str = "\
+Examples:
+  sluicegate test                                  every test below the current folder
+  sluicegate test orders.test.js --filter refund
+  sluicegate test -L lib --reporter junit > junit.xml
+  sluicegate test --update                         writes snapshots anew
+  sluicegate test --coverage-lcov lcov.info --min-coverage 90%
+
+Exit codes:
+  0  every test holds
+  1  a test failed, or fewer lines ran than --min-coverage asks for
+  2  no test was found, or a test file could not be loaded, or could not run at all
+";
+
+/// After the help of `play`.
+pub(super) const PLAY_EXAMPLES: &str = "\
+Examples:
+  sluicegate play                                  the current folder, on any free port
+  sluicegate play examples/warehouse-actions --port 4000
+  sluicegate play -L lib --cpu-limit 50ms
+  sluicegate play --allow-net api.example.com      fetch really asks, whenever typing pauses
+
+It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
+";
+
+/// After the help of `fuzz`.
+pub(super) const FUZZ_EXAMPLES: &str = "\
+Examples:
+  sluicegate fuzz orders.js                        changed copies of the built-in events
+  sluicegate fuzz orders.js events.jsonl --save cases
+  sluicegate fuzz orders.js --runs 100000 --time 5m --seed 7
+
+Exit codes: 0 nothing was found, 1 something was, 2 could not run.
+";
+
+/// After the help of `diff`.
+pub(super) const DIFF_EXAMPLES: &str = "\
+Examples:
+  sluicegate diff old.js new.js events.jsonl
+  sluicegate diff old.js new.js events.jsonl --max-changes 0 --json
+
+Exit codes: 0 compared, 1 more events changed than --max-changes allows, 2 could not run.
+";
+
+/// After the help of `serve`.
+pub(super) const SERVE_EXAMPLES: &str = "\
+Examples:
+  sluicegate serve --dir transformations           code from a folder, on port 9090
+  CONFIG_BACKEND_URL=https://api.example.com sluicegate serve --log-format json
+  sluicegate serve --dir transformations --listen 127.0.0.1:9090 --play
+  curl localhost:9090/metrics
+
+Exit codes: 0 ended by SIGTERM or SIGINT, with all requests answered, 2 could not start.
+";
+
+/// After the help of the program.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sluicegate check orders.js                       does it load, and what does it export?
+  sluicegate run orders.js events.jsonl            the events that come out, on standard output
+  sluicegate play                                  write one, in the browser
+  sluicegate completions bash > sluicegate.bash
+";
