@@ -17,7 +17,7 @@
     'undefined', 'unescape',
   ]);
   const { ownKeys, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, preventExtensions } = Reflect;
-  const { freeze, isFrozen } = Object;
+  const { freeze, isFrozen, hasOwn } = Object;
 
   for (const key of ownKeys(globalThis)) {
     if (typeof key === 'string' && !allowed.has(key) && !delete globalThis[key]) {
@@ -48,24 +48,33 @@
 
   // Functions that are not constructors hold nothing that others look up: freezing nine hundred of them would cost an
   // isolate more than all the rest of its making.
-  const matters = (object) => typeof object !== 'function' || getOwnPropertyDescriptor(object, 'prototype') !== undefined;
+  const matters = (object) => typeof object !== 'function' || hasOwn(object, 'prototype');
 
-  /** Everything that can be reached from the intrinsics through properties and prototypes, and matters. */
+  /**
+   * Everything that can be reached from the intrinsics through properties and prototypes, and matters. A function that
+   * does not leads nowhere else: all it has is a name, a length and the prototype of all functions.
+   */
   const reachable = (roots) => {
     const seen = new Set();
-    const queue = roots.filter(isObject);
+    const queue = [];
+    const visit = (value) => {
+      if (!isObject(value) || seen.has(value) || !matters(value)) return;
+      seen.add(value);
+      queue[queue.length] = value;
+    };
+    for (let i = 0; i < roots.length; i++) visit(roots[i]);
     while (queue.length > 0) {
       const object = queue.pop();
-      if (seen.has(object)) continue;
-      seen.add(object);
-      const next = [getPrototypeOf(object)];
-      for (const key of ownKeys(object)) {
-        const { value, get, set } = getOwnPropertyDescriptor(object, key);
-        next.push(value, get, set);
+      visit(getPrototypeOf(object));
+      const keys = ownKeys(object);
+      for (let i = 0; i < keys.length; i++) {
+        const { value, get, set } = getOwnPropertyDescriptor(object, keys[i]);
+        visit(value);
+        visit(get);
+        visit(set);
       }
-      for (const value of next) if (isObject(value) && !seen.has(value)) queue.push(value);
     }
-    return new Set([...seen].filter(matters));
+    return seen;
   };
   // Taken now, so that what the author adds to an intrinsic later is not frozen with it.
   const names = ownKeys(globalThis).filter((key) => key !== 'globalThis');
