@@ -2,29 +2,47 @@
 // being transformed, whatever the code did to its `messageId`.
 ((host) => {
   const { parse } = JSON;
-  const KEYS = [
-    'sourceId', 'sourceName', 'workspaceId', 'sourceType', 'sourceCategory', 'destinationId', 'destinationType',
-    'destinationName', 'namespace', 'originalSourceId', 'trackingPlanId', 'trackingPlanVersion', 'sourceTpConfig',
-    'mergedTpConfig', 'jobId', 'sourceJobId', 'sourceJobRunId', 'sourceTaskRunId', 'recordId', 'messageId',
-    'messageIds', 'rudderId', 'receivedAt', 'eventName', 'eventType', 'sourceDefinitionId', 'destinationDefinitionId',
-    'transformationId', 'transformationVersionId',
-  ];
+  const NOTHING = { __proto__: null };
 
-  const take = (into, text) => {
-    if (text === undefined) return;
-    const source = parse(text);
-    for (let i = 0; i < KEYS.length; i++) {
-      const value = source[KEYS[i]];
-      if (value !== undefined) into[KEYS[i]] = value;
-    }
-  };
+  // A literal: built in one step, where keys that are put in one by one make V8 turn to a hash table.
+  const documented = (own) => ({
+    sourceId: own.sourceId,
+    sourceName: own.sourceName,
+    workspaceId: own.workspaceId,
+    sourceType: own.sourceType,
+    sourceCategory: own.sourceCategory,
+    destinationId: own.destinationId,
+    destinationType: own.destinationType,
+    destinationName: own.destinationName,
+    namespace: own.namespace,
+    originalSourceId: own.originalSourceId,
+    trackingPlanId: own.trackingPlanId,
+    trackingPlanVersion: own.trackingPlanVersion,
+    sourceTpConfig: own.sourceTpConfig,
+    mergedTpConfig: own.mergedTpConfig,
+    jobId: own.jobId,
+    sourceJobId: own.sourceJobId,
+    sourceJobRunId: own.sourceJobRunId,
+    sourceTaskRunId: own.sourceTaskRunId,
+    recordId: own.recordId,
+    messageId: own.messageId,
+    messageIds: own.messageIds,
+    rudderId: own.rudderId,
+    receivedAt: own.receivedAt,
+    eventName: own.eventName,
+    eventType: own.eventType,
+    sourceDefinitionId: own.sourceDefinitionId,
+    destinationDefinitionId: own.destinationDefinitionId,
+    transformationId: own.transformationId,
+    transformationVersionId: own.transformationVersionId,
+  });
+
+  /** The metadata that counts for every event, with an event's own in front of it. */
+  const merged = (own) => ({ __proto__: null, ...parse(host.defaultMetadata), ...own });
 
   return (event) => {
     if (event === undefined || event === null) return {};
-    const answer = {};
-    for (let i = 0; i < KEYS.length; i++) answer[KEYS[i]] = undefined;
-    take(answer, host.defaultMetadata);
-    take(answer, host.metadataText(host.batchIndex(event)));
-    return answer;
+    const own = host.metadataOf(host.batchIndex(event)) ?? NOTHING;
+    return documented(host.defaultMetadata === undefined ? own : merged(own));
   };
 })

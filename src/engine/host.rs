@@ -27,6 +27,7 @@ pub(super) struct State {
     /// The metadata of the events in hand, as JSON text end to end, and where each one lies. One event, or a batch.
     metadata: Vec<u8>,
     spans: Vec<Option<Range<usize>>>,
+    scratch: handover::Scratch,
     pub(super) requests: Requests,
 }
 
@@ -38,6 +39,7 @@ impl State {
             limit,
             metadata: Vec::new(),
             spans: Vec::new(),
+            scratch: handover::Scratch::default(),
             requests: Requests::default(),
         }
     }
@@ -72,10 +74,6 @@ impl State {
         }));
     }
 
-    fn metadata(&self, index: usize) -> Option<&[u8]> {
-        self.spans.get(index)?.clone().map(|span| &self.metadata[span])
-    }
-
     fn log(&mut self, level: String, mut message: String) {
         if self.logged > self.limit {
             return;
@@ -108,7 +106,7 @@ pub(super) fn object<'s>(
     scope.set_slot(lazy::Shared::new(lazy.into()));
     let lazy_names = v8::Function::new(scope, lazy::names)?;
     let write = v8::Function::new(scope, write_log)?;
-    let metadata = v8::Function::new(scope, metadata_text)?;
+    let metadata = v8::Function::new(scope, metadata_of)?;
     let logs = v8::Boolean::new(scope, logs);
     let request = v8::Function::new(scope, network::request)?;
     let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
@@ -118,7 +116,7 @@ pub(super) fn object<'s>(
     };
     for (name, value) in [
         ("write", write.into()),
-        ("metadataText", metadata.into()),
+        ("metadataOf", metadata.into()),
         ("probe", probe.into()),
         ("lazyNames", lazy_names.into()),
         ("logs", logs.into()),
@@ -144,18 +142,22 @@ fn write_log(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArgumen
     }
 }
 
-/// `metadataText(index)`: the JSON text of an event's own metadata, or undefined.
-fn metadata_text(
+/// `metadataOf(index)`: an event's own metadata, or undefined.
+fn metadata_of(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
-    let index = args.get(0).int32_value(scope).unwrap_or(-1);
-    let text =
-        usize::try_from(index).ok().and_then(|index| scope.get_slot::<State>()?.metadata(index).map(<[u8]>::to_vec));
-    if let Some(text) = text
-        && let Some(text) = v8::String::new_from_utf8(scope, &text, v8::NewStringType::Normal)
-    {
-        answer.set(text.into());
+    let Ok(index) = usize::try_from(args.get(0).int32_value(scope).unwrap_or(-1)) else { return };
+    // It leaves its place while V8 reads it.
+    let Some(state) = scope.get_slot_mut::<State>() else { return };
+    let Some(Some(span)) = state.spans.get(index).cloned() else { return };
+    let (metadata, mut scratch) = (std::mem::take(&mut state.metadata), std::mem::take(&mut state.scratch));
+    let text = handover::to_v8(scope, &metadata[span], &mut scratch);
+    if let Some(state) = scope.get_slot_mut::<State>() {
+        (state.metadata, state.scratch) = (metadata, scratch);
+    }
+    if let Some(value) = text.and_then(|text| v8::json::parse(scope, text)) {
+        answer.set(value);
     }
 }

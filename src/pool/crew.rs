@@ -20,7 +20,7 @@ use crate::config::OnError;
 use crate::engine::{Limits, LoadError, Loaded};
 use crate::verdict::{Failure, FailureKind};
 use crate::wire::frame::{self, Kind, Part, Work};
-use crate::wire::lines::{FILL, slot_len};
+use crate::wire::lines::{FILL, Lines, slot_len};
 use crate::wire::shared::{self, Layout, Mapping, note, pages, progress};
 
 /// Units that a worker has at a time: one in hand, one to go on with.
@@ -353,6 +353,7 @@ impl Crew {
             let Some(turn) = self.turn() else { break };
             let idle = free.is_some_and(|index| self.workers[index].units.is_empty());
             if !idle
+                && self.is_pressing(key)
                 && self.workers.len() < self.most_workers
                 && self.workers.iter().all(|worker| worker.ready)
                 && let Some(place) = self.place()
@@ -365,6 +366,17 @@ impl Crew {
         // Nobody to give it to: others wait for it.
         self.turn = None;
         Ok(())
+    }
+
+    /// Whether the unit is worth one more worker, all others being busy. Who shares the processes with others does not start
+    /// one for the rest of a request that a worker has in hand, unless that is much.
+    fn is_pressing(&self, key: Key) -> bool {
+        let input = |lines: &Lines| lines.input;
+        let next = self.units.at(key).map(input);
+        let mut in_hand = self.workers.iter().flat_map(|worker| &worker.units);
+        let another =
+            in_hand.any(|unit| self.units.get(unit.id).and_then(|unit| unit.lines.as_ref()).map(input) != next);
+        self.gate.is_none() || another || self.units.bytes_to_do() >= FILL
     }
 
     /// Whether one more worker may be started. What comes back is kept with it.

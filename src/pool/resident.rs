@@ -26,13 +26,17 @@ use super::{Job, RunError};
 use crate::engine::{Export, Loaded};
 use crate::verdict::{Failure, FailureKind, Tally};
 use crate::wire::frame::Part;
-use crate::wire::lines::{FILL, Lines};
+use crate::wire::lines::Lines;
 use crate::wire::row;
 use crate::wire::shared::Mapping;
 use crate::wire::slots::Slots;
 
-/// The most events in a unit: small events with slow code still spread over all workers.
-const MOST_EVENTS: u64 = 1024;
+/// The most events in a unit, and the bytes that it is filled to: one request, too, spreads over all workers that are
+/// idle, and no worker has so much in hand that the requests of others wait long.
+const MOST_EVENTS: u64 = 128;
+
+/// See [`MOST_EVENTS`].
+const UNIT: usize = 64 << 10;
 
 /// The most bytes of rows that answer one request. Each event's output has a limit of its own; this one keeps a request
 /// of many events, each just within it, from taking all memory there is.
@@ -381,7 +385,7 @@ impl Desk {
                 }
                 break;
             }
-            let full = !self.together && (slot.len() >= FILL || slot.count() >= MOST_EVENTS);
+            let full = !self.together && (slot.len() >= UNIT || slot.count() >= MOST_EVENTS);
             if full || size > slot.room() {
                 break;
             }

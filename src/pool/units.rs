@@ -92,6 +92,16 @@ impl Units {
         self.todo.iter().find(|key| !self.by_key[*key].solo).copied()
     }
 
+    /// The lines of the unit at this place.
+    pub(super) fn at(&self, key: Key) -> Option<&Lines> {
+        self.by_key.get(&key)?.lines.as_ref()
+    }
+
+    /// Bytes of the units that nobody works on.
+    pub(super) fn bytes_to_do(&self) -> usize {
+        self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.len).sum()
+    }
+
     /// Gives a unit to a worker.
     pub(super) fn take(&mut self, key: Key) -> Option<&Unit> {
         self.todo.remove(&key).then(|| &self.by_key[&key])

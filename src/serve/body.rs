@@ -15,6 +15,9 @@ use super::problem::Problem;
 /// Memory is counted in pieces of this size.
 const PIECE: usize = 64 << 10;
 
+/// The most that is set aside for a body before it is there.
+const MOST_AHEAD: usize = 1 << 20;
+
 /// How long a client may be silent in the middle of a body.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,6 +68,7 @@ impl Room {
     /// When there is no room for it, or its body is not JSON by its type, too long, cut off or too slow.
     pub async fn take(&self, request: Request<Body>) -> Result<Taken, Problem> {
         let Ok(permit) = self.requests.clone().try_acquire_owned() else {
+            self.let_end(request.into_body()).await;
             return Err(Problem::overloaded(format!("{} requests are under way", self.most_requests)));
         };
         let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
@@ -73,7 +77,9 @@ impl Room {
             return Err(Problem::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
         let mut memory = self.memory.clone().try_acquire_many_owned(0).ok();
-        let mut bytes = Vec::new();
+        // As long as the client says, within reason: memory is taken, and counted, with what arrives.
+        let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MOST_AHEAD));
         let mut body = request.into_body();
         loop {
             let frame = tokio::time::timeout(PATIENCE, body.frame()).await.map_err(|_| {
@@ -88,10 +94,29 @@ impl Room {
                 let message = format!("the body is longer than {} bytes, the limit (--body-limit)", self.body_limit);
                 return Err(Problem::request(StatusCode::PAYLOAD_TOO_LARGE, message));
             }
-            self.make_room(&mut memory, bytes.len() + data.len())?;
+            if let Err(problem) = self.make_room(&mut memory, bytes.len() + data.len()) {
+                drop((permit, memory, bytes));
+                self.let_end(body).await;
+                return Err(problem);
+            }
             bytes.extend_from_slice(data);
         }
         Ok(Taken { bytes, guard: Arc::new((permit, memory)) })
+    }
+
+    /// Lets a client that is sent away finish what it sends, within reason, and keeps none of it. One that is cut off never
+    /// sees the answer, and takes a server that is busy for one that is broken.
+    async fn let_end(&self, mut body: Body) {
+        let mut left = self.body_limit;
+        let all = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                let len = frame.data_ref().map_or(0, |data| data.len());
+                let Some(rest) = left.checked_sub(len) else { return };
+                left = rest;
+            }
+        };
+        // A client that is slower than that is in no hurry to learn why.
+        let _ = tokio::time::timeout(PATIENCE, all).await;
     }
 
     fn make_room(&self, memory: &mut Option<OwnedSemaphorePermit>, len: usize) -> Result<(), Problem> {

@@ -9,30 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// One element of the body.
-#[derive(Deserialize)]
-struct Element<'a> {
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    destination: Option<&'a RawValue>,
-    #[serde(borrow)]
-    libraries: Option<&'a RawValue>,
-    #[serde(borrow)]
-    credentials: Option<&'a RawValue>,
-}
-
-/// What is read of every event's metadata.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Ids<'a> {
-    #[serde(borrow)]
-    destination_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    source_id: Option<&'a RawValue>,
-}
+use super::elements::{self, Element};
 
 /// An event of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,17 +49,17 @@ pub struct Request {
 /// # Errors
 /// When it is not JSON, or not a list of objects; in words.
 pub fn parse(body: &[u8]) -> Result<Request, String> {
-    let elements: Vec<Element<'_>> = serde_json::from_slice(body).map_err(|error| match error.classify() {
+    let elements = elements::of(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
             format!("the body is not a list of {{\"message\":{{…}},\"metadata\":{{…}}}}: {error}")
         }
         _ => format!("the body is not JSON: {error}"),
     })?;
     let start = body.as_ptr() as usize;
-    let range = |raw: Option<&RawValue>| match raw {
-        Some(raw) => {
-            let at = raw.get().as_ptr() as usize - start;
-            at..at + raw.get().len()
+    let range = |text: Option<&str>| match text {
+        Some(text) => {
+            let at = text.as_ptr() as usize - start;
+            at..at + text.len()
         }
         None => 0..0,
     };
@@ -92,9 +69,7 @@ pub fn parse(body: &[u8]) -> Result<Request, String> {
     };
     let mut places: HashMap<(&str, &str), usize> = HashMap::new();
     for element in &elements {
-        // Metadata that is no object has no ids, and stays with those that have none.
-        let ids: Ids<'_> =
-            element.metadata.and_then(|metadata| serde_json::from_str(metadata.get()).ok()).unwrap_or_default();
+        let ids = &element.ids;
         let key = (ids.destination_id.map_or("", RawValue::get), ids.source_id.map_or("", RawValue::get));
         let place = *places.entry(key).or_insert_with(|| {
             request.groups.push(group(element));
@@ -107,9 +82,8 @@ pub fn parse(body: &[u8]) -> Result<Request, String> {
 
 /// A group without events, as its first element describes it.
 fn group(first: &Element<'_>) -> Group {
-    let value = |raw: Option<&RawValue>| {
-        raw.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or(Value::Null)
-    };
+    let value =
+        |text: Option<&str>| text.and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or(Value::Null);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (destination, metadata) = (value(first.destination), value(first.metadata));
     let version = match &destination["Transformations"][0]["VersionID"] {
@@ -124,12 +98,12 @@ fn group(first: &Element<'_>) -> Group {
             Value::String(id) => id.clone(),
             _ => text(&metadata["transformationId"]),
         },
-        credentials: first.credentials.map(|raw| credentials(&value(Some(raw)))).unwrap_or_default(),
+        credentials: first.credentials.map(|text| credentials(&value(Some(text)))).unwrap_or_default(),
     }
 }
 
-fn versions(raw: &RawValue) -> Vec<String> {
-    let libraries: Vec<Value> = serde_json::from_str(raw.get()).unwrap_or_default();
+fn versions(text: &str) -> Vec<String> {
+    let libraries: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
     libraries.iter().filter_map(|library| library["VersionID"].as_str()).map(str::to_owned).collect()
 }
 

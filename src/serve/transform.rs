@@ -31,10 +31,12 @@ const FILTER: &str = "x-feature-filter-code";
 /// The caller sends the whole request again.
 const RETRY: u16 = 809;
 
+/// What a list of rows begins with.
+const OPEN: &[u8] = b"[";
+
 /// The rows of one group.
-#[derive(Default)]
 struct GroupRows {
-    /// A comma after each.
+    /// A list that is still open: a bracket, and the rows with a comma after each.
     text: Vec<u8>,
     /// Whether the whole request is to be sent again.
     retry: bool,
@@ -133,10 +135,13 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         all.extend(done.into_iter().map(|(_, rows)| rows));
     }
     let status = if all.iter().any(|rows| rows.retry) { RETRY } else { 200 };
-    let mut text = Vec::with_capacity(all.iter().map(|rows| rows.text.len()).sum::<usize>() + 2);
-    text.push(b'[');
-    for rows in &all {
-        text.extend_from_slice(&rows.text);
+    let (mut text, others) = match all.split_first_mut() {
+        Some((first, others)) => (std::mem::take(&mut first.text), others),
+        None => (OPEN.to_vec(), &mut [][..]),
+    };
+    text.reserve(others.iter().map(|rows| rows.text.len()).sum::<usize>() + 1);
+    for rows in others {
+        text.extend_from_slice(&rows.text[OPEN.len()..]);
     }
     if text.len() > 1 {
         text.pop();
@@ -167,7 +172,7 @@ fn kept(text: Vec<u8>, guard: Arc<dyn std::any::Any + Send + Sync>) -> Bytes {
 async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<GroupRows, Problem> {
     let Order { app, body, .. } = order;
     let Some(version) = group.version.as_deref() else {
-        let mut text = Vec::new();
+        let mut text = OPEN.to_vec();
         rows::failed(&mut text, 400, "Transformation VersionID not found", &body[common]);
         app.metrics.not_run("no_version", group.items.len() as u64);
         return Ok(GroupRows { text, retry: false });
@@ -244,7 +249,7 @@ fn not_loaded(order: &Order, group: &Group, error: &LoadError) -> GroupRows {
 
 /// A row for each event, all with the same error.
 fn every(body: &[u8], group: &Group, status: u16, error: &str) -> GroupRows {
-    let mut text = Vec::new();
+    let mut text = OPEN.to_vec();
     for item in &group.items {
         rows::failed(&mut text, status, error, &body[item.metadata.clone()]);
     }
@@ -263,7 +268,8 @@ fn written(order: &Order, group: &Group, answer: &Answer) -> GroupRows {
         Outcome::Rows(rows) => rows.len(),
         _ => 512,
     };
-    let mut text = Vec::with_capacity(answer.outcomes.iter().map(size).sum());
+    let mut text = Vec::with_capacity(answer.outcomes.iter().map(size).sum::<usize>() + 2);
+    text.extend_from_slice(OPEN);
     if order.filter {
         for outcome in &answer.outcomes {
             if let Outcome::Dropped(index) = outcome {

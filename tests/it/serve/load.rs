@@ -2,7 +2,9 @@
 
 use std::io::{BufReader, Write};
 
-use super::client::{JSON, PATIENCE, Server, answer, events, request};
+use serde_json::json;
+
+use super::client::{JSON, PATIENCE, Server, answer, event, events, request};
 
 const SLOW: &str =
     "export function transformEvent(e) { let x = 0; for (let i = 0; i < 1e6; i++) x += i % 7; return e; }";
@@ -10,16 +12,27 @@ const SLOW: &str =
 #[test]
 fn what_there_is_no_room_for_is_sent_away_to_come_again_and_nothing_is_lost() {
     let server = Server::with(&[("v1.js", SLOW)], &["--max-requests", "4", "-j2"]);
-    let body = events("v1", 40).to_string();
     let (mut answered, mut refused) = (0, 0);
     std::thread::scope(|scope| {
-        let ask = || {
+        // Each has events of its own: nobody gets what another one asked for. Some take more than one unit.
+        let ask = |client: usize| {
+            let number = |n: usize| client * 1000 + n;
+            let filler = "x".repeat(client * 1000);
+            let events: Vec<_> = (0..40)
+                .map(|n| event("v1", json!({ "n": number(n), "filler": filler }), &format!("m{}", number(n))))
+                .collect();
+            let body = json!(events).to_string();
             let mut turned_away = 0;
             loop {
                 let answer = server.send("POST", "/customTransform", JSON, body.as_bytes());
                 if answer.status == 200 {
                     let rows = answer.json();
-                    let whole = (0..40).all(|n| rows[n]["output"]["n"] == n && rows[n]["statusCode"] == 200);
+                    let whole = (0..40).all(|n| {
+                        let (row, id) = (&rows[n], format!("m{}", number(n)));
+                        row["output"]["n"] == number(n)
+                            && row["metadata"]["messageId"] == id
+                            && row["statusCode"] == 200
+                    });
                     assert!(whole && rows.as_array().unwrap().len() == 40);
                     return turned_away;
                 }
@@ -29,7 +42,7 @@ fn what_there_is_no_room_for_is_sent_away_to_come_again_and_nothing_is_lost() {
                 turned_away += 1;
             }
         };
-        let clients: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+        let clients: Vec<_> = (0..12).map(|client| scope.spawn(move || ask(client))).collect();
         for client in clients {
             refused += client.join().unwrap();
             answered += 1;
@@ -68,6 +81,30 @@ fn bodies_that_do_not_fit_into_memory_are_sent_away() {
     while server.send("POST", "/customTransform", JSON, large.as_bytes()).status == 503 {
         assert!(std::time::Instant::now() < deadline, "the room is never free again");
     }
+}
+
+#[test]
+fn who_is_sent_away_while_still_sending_gets_to_know_it() {
+    let server = Server::with(&[("v1.js", SLOW)], &["--max-requests", "1"]);
+    let mut slow = server.connect();
+    write!(
+        slow,
+        "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n["
+    )
+    .unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while server.metric("sluicegate_requests_in_flight") < 1.0 {
+        assert!(std::time::Instant::now() < deadline, "the request never takes its place");
+    }
+    // More than the sockets of both sides hold: a server that stops reading cuts the client off, and the answer is lost.
+    let large = format!("[{}]", " ".repeat(24 << 20));
+    for _ in 0..2 {
+        let refused = server.send("POST", "/customTransform", JSON, large.as_bytes());
+        refused.problem(503);
+        assert_eq!(refused.header("X-Rudder-Should-Retry"), Some("true"));
+    }
+    slow.write_all(b"]").unwrap();
+    assert_eq!(answer(&mut BufReader::new(slow)).json(), json!([]));
 }
 
 #[test]

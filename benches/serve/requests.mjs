@@ -1,0 +1,111 @@
+// The requests: eight bodies of 200 events, made from a seed, and how one is sent.
+
+import { readFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+
+export const EVENTS = 200;
+
+/** `orders`: events made here, for examples/serve. Otherwise a file of events, for examples/warehouse-actions. */
+export const bodies = (workload, seed) => {
+  let state = seed;
+  const random = (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state % below;
+  };
+  const word = () => random(2 ** 31).toString(36);
+
+  const event = (index) => ({
+    message: {
+      messageId: `m-${index}-${word()}`,
+      type: 'track',
+      event: 'Order Completed',
+      userId: word(),
+      anonymousId: `${word()}-${word()}`,
+      originalTimestamp: '2026-01-15T09:30:00.000Z',
+      context: {
+        ip: '192.0.2.1',
+        locale: 'en-GB',
+        app: { name: 'shop', version: '3.1.4' },
+        page: { url: `https://shop.example.com/orders/${word()}`, title: 'Thank you', referrer: '' },
+        traits: { email: `${word()}@example.com`, first: word(), last: word(), plan: 'team' },
+        userAgent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36',
+      },
+      properties: {
+        order_id: `o-${word()}`,
+        total: random(100000) / 100,
+        currency: ['EUR', 'USD', 'GBP'][random(3)],
+        status: random(10) === 0 ? 'test' : 'paid',
+        card_number: word(),
+        products: [1, 2, 3].map((n) => ({ sku: word(), name: `product ${n}`, price: random(10000) / 100, quantity: n })),
+      },
+    },
+    metadata: {
+      messageId: `m-${index}`,
+      sourceId: 's1',
+      sourceName: 'web',
+      destinationId: 'd1',
+      workspaceId: 'w1',
+      jobId: index,
+      rudderId: word(),
+      receivedAt: '2026-01-15T09:30:01.000Z',
+      eventName: 'Order Completed',
+      eventType: 'track',
+    },
+    destination: { ID: 'd1', Name: 'warehouse', Transformations: [{ VersionID: 'orders-v1', ID: 't1' }] },
+    libraries: [{ VersionID: 'price-tools' }],
+  });
+
+  const lines = workload === 'orders' ? [] : readFileSync(workload, 'utf8').trim().split('\n');
+  const row = (index) => {
+    const made = event(index);
+    // As text: some ids in the file are beyond what JSON.parse keeps.
+    const message = lines[(index + seed * EVENTS) % lines.length];
+    const { messageId = null } = JSON.parse(message);
+    const destination = { ...made.destination, Transformations: [{ VersionID: 'warehouse-v1', ID: 't2' }] };
+    const metadata = { ...made.metadata, messageId, eventName: '', eventType: 'identify' };
+    const rest = JSON.stringify({ metadata, destination, libraries: [{ VersionID: 'warehouseActionsUtils' }] });
+    return `{"message":${message},${rest.slice(1)}`;
+  };
+  const one = workload === 'orders' ? (index) => JSON.stringify(event(index)) : row;
+  const body = (n) => Buffer.from(`[${Array.from({ length: EVENTS }, (_, index) => one(n * EVENTS + index))}]`);
+  return Array.from({ length: 8 }, (_, n) => body(n));
+};
+
+/** Sends bodies to a server on loopback: a function that gives the status, the headers and the body of an answer. */
+export const client = (port, sockets) => {
+  const agent = new Agent({ keepAlive: true, maxSockets: sockets });
+  const send = (body, whole = false) =>
+    new Promise((done, failed) => {
+      const headers = { 'content-type': 'application/json', 'content-length': body.length, 'x-feature-filter-code': '?0' };
+      const options = { agent, port, host: '127.0.0.1', method: 'POST', path: '/customTransform', headers };
+      const sent = request(options, (response) => {
+        const chunks = [];
+        response.on('data', (chunk) => whole && chunks.push(chunk));
+        response.on('end', () => done({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
+        response.on('error', failed);
+      });
+      sent.on('error', failed);
+      sent.end(body);
+    });
+  return { send, end: () => agent.destroy() };
+};
+
+/** Sends `count` requests, one at its time whatever became of those before; times count from when each was due. */
+export const paced = async (count, rate, one) => {
+  const started = performance.now();
+  const under = [];
+  for (let index = 0; index < count; index++) {
+    const due = started + (index * 1000) / rate;
+    const wait = due - performance.now();
+    if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+    under.push(one(index, due));
+  }
+  await Promise.all(under);
+};
+
+/** What some times say. */
+export const figures = (times) => {
+  const sorted = [...times].sort((a, b) => a - b);
+  const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+  return { p50: at(0.5), p99: at(0.99), max: sorted.at(-1) };
+};
