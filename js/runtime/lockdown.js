@@ -17,7 +17,7 @@
     'undefined', 'unescape',
   ]);
   const { ownKeys, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, preventExtensions } = Reflect;
-  const { freeze, isFrozen } = Object;
+  const { freeze, hasOwn, isFrozen } = Object;
 
   for (const key of ownKeys(globalThis)) {
     if (typeof key === 'string' && !allowed.has(key) && !delete globalThis[key]) {
@@ -47,23 +47,23 @@
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
 
   // Functions that are not constructors hold nothing that others look up: freezing nine hundred of them would cost an
-  // isolate more than all the rest of its making.
-  const matters = (object) => typeof object !== 'function' || getOwnPropertyDescriptor(object, 'prototype') !== undefined;
+  // isolate more than all the rest of its making, and so would looking for what can be reached through them.
+  const matters = (value) => (typeof value === 'object' ? value !== null : isConstructor(value));
+  const isConstructor = (value) => typeof value === 'function' && hasOwn(value, 'prototype');
 
   /** Everything that can be reached from the intrinsics through properties and prototypes, and matters. */
   const reachable = (roots) => {
-    const seen = new Set();
-    const queue = roots.filter(isObject);
-    while (queue.length > 0) {
-      const object = queue.pop();
-      if (seen.has(object)) continue;
-      seen.add(object);
-      const next = [getPrototypeOf(object)];
-      for (const key of ownKeys(object)) {
-        const { value, get, set } = getOwnPropertyDescriptor(object, key);
-        next.push(value, get, set);
+    // What is added while it is gone through is gone through too.
+    const seen = new Set(roots.filter(isObject));
+    for (const object of seen) {
+      const prototype = getPrototypeOf(object);
+      if (prototype !== null) seen.add(prototype);
+      const keys = ownKeys(object);
+      for (let i = 0; i < keys.length; i++) {
+        // Accessors are functions, and no constructors.
+        const { value } = getOwnPropertyDescriptor(object, keys[i]);
+        if (matters(value)) seen.add(value);
       }
-      for (const value of next) if (isObject(value) && !seen.has(value)) queue.push(value);
     }
     return new Set([...seen].filter(matters));
   };
