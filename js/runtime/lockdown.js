@@ -17,7 +17,7 @@
     'undefined', 'unescape',
   ]);
   const { ownKeys, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, preventExtensions } = Reflect;
-  const { freeze, isFrozen, hasOwn } = Object;
+  const { freeze, hasOwn, isFrozen } = Object;
 
   for (const key of ownKeys(globalThis)) {
     if (typeof key === 'string' && !allowed.has(key) && !delete globalThis[key]) {
@@ -47,31 +47,22 @@
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
 
   // Functions that are not constructors hold nothing that others look up: freezing nine hundred of them would cost an
-  // isolate more than all the rest of its making.
-  const matters = (object) => typeof object !== 'function' || hasOwn(object, 'prototype');
+  // isolate more than all the rest of its making, and so would looking for what can be reached through them.
+  const matters = (value) => (typeof value === 'object' ? value !== null : isConstructor(value));
+  const isConstructor = (value) => typeof value === 'function' && hasOwn(value, 'prototype');
 
-  /**
-   * Everything that can be reached from the intrinsics through properties and prototypes, and matters. A function that
-   * does not leads nowhere else: all it has is a name, a length and the prototype of all functions.
-   */
+  /** Everything that can be reached from the intrinsics through properties and prototypes, and matters. */
   const reachable = (roots) => {
-    const seen = new Set();
-    const queue = [];
-    const visit = (value) => {
-      if (!isObject(value) || seen.has(value) || !matters(value)) return;
-      seen.add(value);
-      queue[queue.length] = value;
-    };
-    for (let i = 0; i < roots.length; i++) visit(roots[i]);
-    while (queue.length > 0) {
-      const object = queue.pop();
-      visit(getPrototypeOf(object));
+    // What is added while it is gone through is gone through too.
+    const seen = new Set(roots.filter(isObject));
+    for (const object of seen) {
+      const prototype = getPrototypeOf(object);
+      if (prototype !== null) seen.add(prototype);
       const keys = ownKeys(object);
       for (let i = 0; i < keys.length; i++) {
-        const { value, get, set } = getOwnPropertyDescriptor(object, keys[i]);
-        visit(value);
-        visit(get);
-        visit(set);
+        // Accessors are functions, and no constructors.
+        const { value } = getOwnPropertyDescriptor(object, keys[i]);
+        if (matters(value)) seen.add(value);
       }
     }
     return seen;
