@@ -30,6 +30,8 @@ pub(super) struct Entry {
 pub(super) struct Skeleton {
     /// The top level's properties, in order.
     pub(super) entries: Vec<Entry>,
+    /// Whether it is sure that there is no white space between the tokens.
+    pub(super) dense: bool,
     structure: Structure,
     open: Vec<Open>,
     hashes: Vec<u32>,
@@ -109,7 +111,8 @@ impl Skeleton {
     /// Finds the properties of the top level. `false` if the line is not a JSON object, or declined, or may hold a number
     /// beyond the doubles, or a key with an escape (see [`super::fidelity::as_lists`]).
     pub(super) fn find(&mut self, text: &[u8]) -> bool {
-        outline(text, &mut self.entries).is_some() || self.find_slowly(text)
+        self.dense = outline(text, &mut self.entries).is_some();
+        self.dense || self.find_slowly(text)
     }
 
     /// The same, token by token.

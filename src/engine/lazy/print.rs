@@ -21,7 +21,8 @@ pub(in crate::engine) fn holes<'s>(
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = shared.borrow();
     let mut holes = Vec::new();
-    (state.plain_prototypes && state.holes_of(scope, event, 0, &mut holes)?).then_some(holes)
+    // V8 prints no white space, so where a value has changed none may be left around it.
+    (state.plain_prototypes && state.skeleton.dense && state.holes_of(scope, event, 0, &mut holes)?).then_some(holes)
 }
 
 impl State {

@@ -197,6 +197,18 @@ fn an_untouched_event_keeps_every_byte() {
 }
 
 #[test]
+fn white_space_is_gone_where_something_has_changed() {
+    let code = "export function transformEvent(event) { event.n += 1; return event; }";
+    for laziness in [Laziness::Always, Laziness::Never] {
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        engine.set_laziness(laziness);
+        let mut out = Vec::new();
+        engine.transform(br#"{ "n": 1, "text": "x" }"#, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), "{\"n\":2,\"text\":\"x\"}\n", "{laziness:?}");
+    }
+}
+
+#[test]
 fn what_the_code_adds_to_all_objects_is_not_in_the_way() {
     let code = "Object.defineProperty(Object.prototype, 'context', { set(value) { seen.push(value); } });
         const seen = []; export function transformEvent(event) { event.seen = seen.length; return event; }";
