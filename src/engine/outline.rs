@@ -15,8 +15,15 @@ pub(super) use x86::outline;
 
 /// Elsewhere nothing is known in this way.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn outline(_: &[u8], _: &mut Vec<Entry>) -> Option<()> {
+pub(super) fn outline(_: &[u8], _: &mut Vec<Entry>, _: &mut Vec<Separator>) -> Option<()> {
     None
+}
+
+/// A colon or comma in an object that is itself a value of the top level.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Separator {
+    pub(super) at: usize,
+    pub(super) colon: bool,
 }
 
 /// What the innermost object or array expects.
@@ -41,12 +48,13 @@ mod x86 {
         _mm256_sub_epi8,
     };
 
-    use super::{Entry, Expect};
+    use super::{Entry, Expect, Separator};
     use crate::engine::skeleton::{MOST_DEPTH, in_range};
     use crate::engine::structure::x86::{available, bits, prefix_xor};
     use crate::engine::structure::{BLOCK, Carry};
 
     /// What one block of bytes is made of, a bit for each byte.
+    #[derive(Debug, PartialEq, Eq)]
     struct Masks {
         backslash: u64,
         quote: u64,
@@ -60,19 +68,27 @@ mod x86 {
         zero: u64,
     }
 
-    /// See the module.
-    pub(in crate::engine) fn outline(text: &[u8], entries: &mut Vec<Entry>) -> Option<()> {
+    /// See the module. `separators` are those of the objects one level below, in order.
+    pub(in crate::engine) fn outline(
+        text: &[u8],
+        entries: &mut Vec<Entry>,
+        separators: &mut Vec<Separator>,
+    ) -> Option<()> {
         entries.clear();
+        separators.clear();
         if !available() || text.first() != Some(&b'{') {
             return None;
         }
-        // SAFETY: this processor has what it wants, it was just asked.
-        unsafe { Outline::new(text, entries).run() }
+        let wide = is_x86_feature_detected!("avx512bw");
+        let outline = Outline::new(text, entries, separators);
+        // SAFETY: this processor has what they want, it was just asked.
+        if wide { unsafe { outline.run_wide() } } else { unsafe { outline.run() } }
     }
 
     struct Outline<'a> {
         text: &'a [u8],
         entries: &'a mut Vec<Entry>,
+        below: &'a mut Vec<Separator>,
         carry: Carry,
         /// The bytes that stood at the end of the block before, a bit each: a comma or colon, an opening bracket, a
         /// closing quote, a closing bracket.
@@ -95,7 +111,7 @@ mod x86 {
     }
 
     impl<'a> Outline<'a> {
-        fn new(text: &'a [u8], entries: &'a mut Vec<Entry>) -> Self {
+        fn new(text: &'a [u8], entries: &'a mut Vec<Entry>, below: &'a mut Vec<Separator>) -> Self {
             let (carry, expect) = (Carry::default(), Expect::First);
             let around = Vec::with_capacity(16);
             let (opened, comma, colon, escape, string) = (0, 0, 0, 0, 0);
@@ -103,6 +119,7 @@ mod x86 {
             Self {
                 text,
                 entries,
+                below,
                 carry,
                 last: [0; 4],
                 around,
@@ -117,8 +134,18 @@ mod x86 {
             }
         }
 
+        #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
+        fn run_wide(self) -> Option<()> {
+            self.run_with(|block| wide::masks(block))
+        }
+
         #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
-        fn run(mut self) -> Option<()> {
+        fn run(self) -> Option<()> {
+            self.run_with(|block| masks(block))
+        }
+
+        #[inline(always)]
+        fn run_with(mut self, masks: impl Fn(&[u8; BLOCK]) -> Masks) -> Option<()> {
             let (blocks, rest) = self.text.as_chunks::<BLOCK>();
             let mut base = 0;
             for block in blocks {
@@ -133,13 +160,14 @@ mod x86 {
             self.done.then_some(())
         }
 
-        #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
+        #[inline(always)]
         fn block(&mut self, base: usize, masks: &Masks, inside: u64) -> Option<()> {
             let carry = &mut self.carry;
             let was_in_string = carry.in_string;
             let escaped = carry.escaped(masks.backslash);
             let quote = masks.quote & !escaped;
-            let in_string = prefix_xor(quote) ^ was_in_string;
+            // SAFETY: only called where this was made sure.
+            let in_string = unsafe { prefix_xor(quote) } ^ was_in_string;
             carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
             let (opening, closing) = (quote & in_string, quote & !in_string);
             let [open, close, colon, comma] =
@@ -189,22 +217,25 @@ mod x86 {
             }
 
             // The nesting.
+            // Every other one of the colons and commas, and all between it and the next.
+            // SAFETY: as above.
+            let turns = unsafe { prefix_xor(colon | comma) };
             let mut brackets = open | close;
             let mut left = !0u64;
             while brackets != 0 {
                 let at = brackets.trailing_zeros();
                 let bit = brackets & brackets.wrapping_neg();
                 brackets ^= bit;
-                self.separators(base, colon & left & (bit - 1), comma & left & (bit - 1))?;
+                self.separators(base, colon & left & (bit - 1), comma & left & (bit - 1), turns)?;
                 left = !(bit | (bit - 1));
                 self.bracket(base + at as usize, open & bit != 0)?;
             }
-            self.separators(base, colon & left, comma & left)
+            self.separators(base, colon & left, comma & left, turns)
         }
 
         /// Colons and commas between two brackets, or as many of them as are in a block.
         #[inline(always)]
-        fn separators(&mut self, base: usize, colon: u64, comma: u64) -> Option<()> {
+        fn separators(&mut self, base: usize, colon: u64, comma: u64, turns: u64) -> Option<()> {
             let both = colon | comma;
             if both == 0 {
                 return Some(());
@@ -215,14 +246,16 @@ mod x86 {
                 Expect::Value | Expect::Next => false,
             };
             // They take turns: the first, third and so on are of one kind, the others of the other.
-            // SAFETY: only called where this was made sure.
-            let odd = unsafe { prefix_xor(both) } & both;
+            let first = both & both.wrapping_neg();
+            let odd = both & if turns & first != 0 { turns } else { !turns };
             if odd != if colon_first { colon } else { comma } {
                 return None;
             }
             self.expect = if colon > comma { Expect::Value } else { Expect::Key };
-            if self.around.is_empty() {
-                self.top_level(base, both, colon);
+            match self.around.len() {
+                0 => self.top_level(base, both, colon),
+                1 => self.one_below(base, both, colon),
+                _ => {}
             }
             Some(())
         }
@@ -237,6 +270,14 @@ mod x86 {
                 } else {
                     self.property(at);
                 }
+            }
+        }
+
+        fn one_below(&mut self, base: usize, mut both: u64, colon: u64) {
+            while both != 0 {
+                let bit = both & both.wrapping_neg();
+                self.below.push(Separator { at: base + both.trailing_zeros() as usize, colon: colon & bit != 0 });
+                both ^= bit;
             }
         }
 
@@ -288,7 +329,7 @@ mod x86 {
 
         /// Whether all escapes of a block are JSON's, and none of them is in a key. `other` are those bytes of the
         /// `escaped` ones that are no quotes and backslashes; `ended` says that a string ended with the block before.
-        #[target_feature(enable = "bmi1,lzcnt")]
+        #[inline(never)]
         fn escapes(
             &mut self,
             base: usize,
@@ -330,6 +371,37 @@ mod x86 {
         }
     }
 
+    /// The same with vectors of 64 bytes, which give a block's masks right away.
+    mod wide {
+        use std::arch::x86_64::{
+            _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi8,
+            _mm512_sub_epi8,
+        };
+
+        use super::{BLOCK, Masks};
+
+        #[target_feature(enable = "avx512f,avx512bw")]
+        pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
+            // SAFETY: the load is of the block's 64 bytes, aligned or not.
+            let block = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
+            let one = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+            let equal = |byte| _mm512_cmpeq_epi8_mask(block, one(byte));
+            // Brackets are braces but for one bit.
+            let braces = _mm512_or_si512(block, one(0x20));
+            Masks {
+                backslash: equal(b'\\'),
+                quote: equal(b'"'),
+                control: _mm512_cmple_epu8_mask(block, one(0x1F)),
+                open: _mm512_cmpeq_epi8_mask(braces, one(b'{')),
+                close: _mm512_cmpeq_epi8_mask(braces, one(b'}')),
+                colon: equal(b':'),
+                comma: equal(b','),
+                digit: _mm512_cmple_epu8_mask(_mm512_sub_epi8(block, one(b'0')), one(9)),
+                zero: equal(b'0'),
+            }
+        }
+    }
+
     #[target_feature(enable = "avx2")]
     fn masks(block: &[u8; BLOCK]) -> Masks {
         // SAFETY: both loads are of 32 of the block's 64 bytes, aligned or not.
@@ -355,6 +427,24 @@ mod x86 {
             zero: equal(one(b'0')),
         }
     }
+
+    #[cfg(test)]
+    mod tests {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn wide_or_not_the_masks_are_the_same(block in proptest::collection::vec(proptest::num::u8::ANY, BLOCK)) {
+                let block = block.first_chunk().unwrap();
+                if available() && is_x86_feature_detected!("avx512bw") {
+                    // SAFETY: just asked.
+                    unsafe { prop_assert_eq!(masks(block), wide::masks(block)) }
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -372,7 +462,7 @@ mod tests {
 
     fn quickly(text: &[u8]) -> Option<Vec<Entry>> {
         let mut entries = Vec::new();
-        outline(text, &mut entries).map(|()| entries)
+        outline(text, &mut entries, &mut Vec::new()).map(|()| entries)
     }
 
     fn value() -> impl Strategy<Value = String> {
@@ -408,6 +498,23 @@ mod tests {
                 prop_assert!(quickly(text.as_bytes()).is_some(), "{}", text);
             }
             prop_assert_eq!(quickly(text.as_bytes()), slowly(text.as_bytes()));
+        }
+
+        #[test]
+        fn objects_one_level_below_are_outlined_too(first in value(), second in value()) {
+            let text = format!(r#"{{"first":{first},"second":{second}}}"#);
+            let mut skeleton = Skeleton::default();
+            prop_assert!(skeleton.find(text.as_bytes()));
+            for entry in skeleton.entries.clone() {
+                let value = &text[entry.value.clone()];
+                let mut children = Vec::new();
+                if skeleton.children(&entry.value, |child| children.push(child)) && value.starts_with('{') {
+                    let found: Vec<_> = children.iter().map(|child| (&text[child.key.clone()], &text[child.value.clone()])).collect();
+                    let same = slowly(value.as_bytes()).unwrap();
+                    let same: Vec<_> = same.iter().map(|child| (&value[child.key.clone()], &value[child.value.clone()])).collect();
+                    prop_assert_eq!(found, same);
+                }
+            }
         }
 
         #[test]

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::fidelity::{Losses, Survey};
-use super::outline::outline;
+use super::outline::{Separator, outline};
 use super::structure::Structure;
 
 /// Objects with more keys count as having duplicates, which has them looked at more closely.
@@ -32,6 +32,8 @@ pub(super) struct Skeleton {
     pub(super) entries: Vec<Entry>,
     /// Whether it is sure that there is no white space between the tokens.
     pub(super) dense: bool,
+    /// If so, the colons and commas of the objects one level below.
+    below: Vec<Separator>,
     structure: Structure,
     open: Vec<Open>,
     hashes: Vec<u32>,
@@ -111,7 +113,7 @@ impl Skeleton {
     /// Finds the properties of the top level. `false` if the line is not a JSON object, or declined, or may hold a number
     /// beyond the doubles, or a key with an escape (see [`super::fidelity::as_lists`]).
     pub(super) fn find(&mut self, text: &[u8]) -> bool {
-        self.dense = outline(text, &mut self.entries).is_some();
+        self.dense = outline(text, &mut self.entries, &mut self.below).is_some();
         self.dense || self.find_slowly(text)
     }
 
@@ -146,6 +148,31 @@ impl Skeleton {
         (walk.at + 1 == walk.places.len()).then_some(survey)
     }
 
+    /// The properties of an object that is a value of the top level of the line that was found last, in order, if they are
+    /// known.
+    pub(super) fn children(&self, span: &Range<usize>, mut child: impl FnMut(Entry)) -> bool {
+        if !self.dense || !self.entries.iter().any(|entry| entry.value == *span) {
+            return false;
+        }
+        let first = self.below.partition_point(|separator| separator.at < span.start);
+        let (mut comma, mut colon) = (span.start, 0);
+        for separator in &self.below[first..] {
+            if separator.at >= span.end {
+                break;
+            }
+            if separator.colon {
+                colon = separator.at;
+            } else {
+                child(Entry { key: comma + 2..colon - 1, value: colon + 1..separator.at });
+                comma = separator.at;
+            }
+        }
+        if colon > comma {
+            child(Entry { key: comma + 2..colon - 1, value: colon + 1..span.end - 1 });
+        }
+        true
+    }
+
     fn walk(&mut self, text: &[u8], look: &mut impl Look) -> Option<()> {
         self.hashes.clear();
         self.entries.clear();
@@ -155,7 +182,7 @@ impl Skeleton {
         if self.structure.any_space() {
             look.form();
         }
-        let Self { entries, structure, open, hashes } = self;
+        let Self { entries, structure, open, hashes, .. } = self;
         let mut walk = Walk { text, structure, places: structure.places(), at: 0, open, hashes, look };
         walk.expect(b'{')?;
         if walk.byte() == Some(b'}') {

@@ -113,13 +113,16 @@ impl State {
     fn nested<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::Object>> {
         let (first, node) = (self.entries.len(), self.nodes.len());
         let span = self.entries[entry].entry.value.clone();
-        if !self.inner.find(&self.line[span.clone()]) {
-            return None;
+        let entries = &mut self.entries;
+        if !self.skeleton.children(&span, |child| entries.push(LazyEntry::new(child))) {
+            if !self.inner.find(&self.line[span.clone()]) {
+                return None;
+            }
+            let moved = |part: &Range<usize>| part.start + span.start..part.end + span.start;
+            let children = self.inner.entries.iter();
+            let children = children.map(|child| Entry { key: moved(&child.key), value: moved(&child.value) });
+            entries.extend(children.map(LazyEntry::new));
         }
-        let moved = |part: &Range<usize>| part.start + span.start..part.end + span.start;
-        let children =
-            self.inner.entries.iter().map(|child| Entry { key: moved(&child.key), value: moved(&child.value) });
-        self.entries.extend(children.map(LazyEntry::new));
         let mut made = None;
         if self.entries.len() <= MOST_ENTRIES {
             made = self.object(scope, first..self.entries.len(), span);
