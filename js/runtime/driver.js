@@ -5,7 +5,7 @@
 // Answers of `finish`: `undefined`, nothing goes out; a string, one output; an array of strings, several; a number, the
 // transformation returned something that is not an event (see `bad_return` in the engine); a promise, the result was a
 // thenable, and has to settle first.
-((host) => {
+((host, { learn, forget, planSize, planned }) => {
   const { stringify, parse, rawJSON } = JSON;
   const { isArray } = Array;
   const { defineProperty } = Object;
@@ -72,6 +72,33 @@
       texts[count++] = text;
     }
     return count === 0 ? undefined : texts;
+  };
+
+  const plannedText = (event) => {
+    let text;
+    try {
+      const copy = planned(event);
+      if (copy !== undefined) text = stringify(copy);
+    } catch {
+      // A cycle, a BigInt, a stack that is too small: whatever it is, the event itself is what shall be found faulty.
+    }
+    return text ?? textOf(event);
+  };
+
+  /** `finish` with the print plan. */
+  const finishPlanned = (result) => {
+    if (result === undefined || result === null || isArray(result)) return finish(result);
+    if (!isEvent(result)) return NOT_AN_EVENT;
+    if (typeof result.then === 'function') return resolve(result);
+    return plannedText(result) ?? NOT_AN_EVENT;
+  };
+
+  /** `finish`, and the print plan takes in what it gave. */
+  const finishLearning = (result, line, afresh) => {
+    const text = finish(result);
+    if (afresh) forget();
+    if (typeof text === 'string') learn(line, text);
+    return text;
   };
 
   /** `finish` for an event that holds numbers which JSON.parse turned into Infinity. */
@@ -303,6 +330,9 @@
     pieces,
     finish,
     finishExact,
+    finishPlanned,
+    finishLearning,
+    planSize,
     canonical,
     eventOf,
     openBatch,

@@ -36,6 +36,7 @@ mod modules;
 mod network;
 mod outline;
 mod platform;
+mod print_plan;
 mod program;
 mod realm;
 mod sink;
@@ -57,6 +58,7 @@ pub use lazy::Laziness;
 pub use limits::Limits;
 pub use network::{Access, MOST_REQUEST, Network, SharedNetwork};
 pub use platform::{Protection, initialize, initialize_with, version as v8_version};
+pub use print_plan::PrintPlanning;
 pub use program::{Program, SHIPPED_LIBRARIES, Scene, handle_of, nearest};
 use realm::Realm;
 use serde::{Deserialize, Serialize};
@@ -147,6 +149,7 @@ pub struct Engine {
     replaced: u64,
     masks: Vec<String>,
     laziness: Laziness,
+    print_plan: PrintPlanning,
     network: Option<SharedNetwork>,
     onlooker: Option<Rc<Onlooker>>,
     /// V8's isolates belong to a thread.
@@ -189,6 +192,7 @@ impl Engine {
             replaced: 0,
             masks,
             laziness: Laziness::default(),
+            print_plan: PrintPlanning::default(),
             network: None,
             onlooker,
             _not_send: PhantomData,
@@ -329,6 +333,20 @@ impl Engine {
     /// Which events are lazy; without this, those for which it pays.
     pub fn set_laziness(&mut self, laziness: Laziness) {
         self.laziness = laziness;
+    }
+
+    /// Whether events are printed with a print plan; without this, where it pays.
+    pub fn set_print_planning(&mut self, planning: PrintPlanning) {
+        self.print_plan = planning;
+        if let Some(realm) = self.realm.as_mut() {
+            realm.enter().plan.restart();
+        }
+    }
+
+    /// How many edits the print plan knows of.
+    #[cfg(test)]
+    pub(crate) fn print_plan_size(&mut self) -> u32 {
+        self.realm.as_mut().map_or(0, |realm| realm.enter().plan.size())
     }
 
     /// What to do when an event can be stopped by no means inside the process. Called on another thread.

@@ -16,6 +16,7 @@ use super::lazy;
 use super::limits::Limits;
 use super::modules::{self, Author, Module, Ready};
 use super::network::SharedNetwork;
+use super::print_plan::PrintPlan;
 use super::program::Program;
 use super::watchdog::{Observer, Watch};
 use super::{Export, Options, host};
@@ -24,10 +25,6 @@ use crate::verdict::Position;
 /// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
 /// `docs/benchmarks.md`.
 const SEMI_SPACE: usize = 8 << 20;
-
-/// What it starts with. V8 doubles it while much survives; an event leaves nothing behind, so that mostly it stays, and
-/// with it the pages that a process has to touch.
-const FIRST_SEMI_SPACE: usize = 1 << 20;
 
 /// An isolate that is ready for events. Fields are dropped in this order: handles, isolate, what its callbacks use.
 pub(super) struct Realm {
@@ -39,6 +36,7 @@ pub(super) struct Realm {
     pub(super) libraries: Vec<String>,
     /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
     pub(super) events: u64,
+    plan: PrintPlan,
     /// The author's modules, kept if somebody looks at their variables.
     modules: Vec<(String, v8::Global<v8::Module>)>,
     inspector: Option<Inspector>,
@@ -53,6 +51,9 @@ pub(super) struct Driver {
     pub(super) pieces: v8::Global<v8::Function>,
     pub(super) finish: v8::Global<v8::Function>,
     pub(super) finish_exact: v8::Global<v8::Function>,
+    pub(super) finish_planned: v8::Global<v8::Function>,
+    pub(super) finish_learning: v8::Global<v8::Function>,
+    pub(super) plan_size: v8::Global<v8::Function>,
     pub(super) canonical: v8::Global<v8::Function>,
     pub(super) event_of: v8::Global<v8::Function>,
     pub(super) describe: v8::Global<v8::Function>,
@@ -82,7 +83,7 @@ impl Realm {
             .heap_limits(0, limits.heap)
             .set_max_old_generation_size_in_bytes(limits.heap)
             .set_max_young_generation_size_in_bytes(3 * SEMI_SPACE)
-            .set_initial_young_generation_size_in_bytes(3 * FIRST_SEMI_SPACE)
+            .set_initial_young_generation_size_in_bytes(3 * SEMI_SPACE)
             .array_buffer_allocator(limited_allocator(limits.heap))
             .allow_atomics_wait(false);
         let mut isolate = v8::Isolate::new(params);
@@ -109,6 +110,7 @@ impl Realm {
                     export: loaded.export,
                     libraries: loaded.libraries,
                     events: 0,
+                    plan: PrintPlan::new(program),
                     modules: loaded.modules,
                     inspector,
                     isolate: Some(isolate),
@@ -193,6 +195,9 @@ impl Realm {
             pieces: function("pieces"),
             finish: function("finish"),
             finish_exact: function("finishExact"),
+            finish_planned: function("finishPlanned"),
+            finish_learning: function("finishLearning"),
+            plan_size: function("planSize"),
             canonical: function("canonical"),
             event_of: function("eventOf"),
             describe: function("describe"),
@@ -216,7 +221,7 @@ impl Realm {
         let isolate = self.isolate.as_mut().expect("only taken on drop");
         // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
         unsafe { isolate.enter() };
-        Entered { isolate, realm: (&self.context, &self.transform, &self.driver) }
+        Entered { isolate, realm: (&self.context, &self.transform, &self.driver), plan: &mut self.plan }
     }
 
     /// Gives the network functions somebody to ask.
@@ -268,6 +273,7 @@ struct Loaded {
 pub(super) struct Entered<'a> {
     pub(super) isolate: &'a mut v8::OwnedIsolate,
     pub(super) realm: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
+    pub(super) plan: &'a mut PrintPlan,
 }
 
 impl Drop for Entered<'_> {
@@ -324,9 +330,11 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Op
     const SCRIPTS: &str = concat!(
         "'use strict';(host, credentials) => { (",
         include_str!("../../js/runtime/scene.js"),
-        ")(host); const driver = (",
+        ")(host); const plan = (",
+        include_str!("../../js/runtime/print_plan.js"),
+        ")(); const driver = (",
         include_str!("../../js/runtime/driver.js"),
-        ")(host); const { log, console } = (",
+        ")(host, plan); const { log, console } = (",
         include_str!("../../js/runtime/log.js"),
         ")(host); host.batchIndex = driver.batchIndex; const metadata = (",
         include_str!("../../js/runtime/metadata.js"),

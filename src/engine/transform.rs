@@ -8,6 +8,7 @@ use deno_core::v8;
 
 use super::fidelity::{self, Likeness, Survey};
 use super::lazy::{self, Hole, LazyEvent};
+use super::print_plan::Planning;
 use super::realm::Driver;
 use super::sink::Sink;
 use super::skeleton::Skeleton;
@@ -71,8 +72,9 @@ impl Engine {
                     let survey = (lazy.is_none() && fidelity::may_hold_infinite(event.json))
                         .then(|| fidelity::survey(event.json, &mut self.skeleton));
                     let infinite = survey.is_some_and(|survey| survey.losses.infinite);
+                    let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
                     self.watch.begin();
-                    let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, &is_source);
+                    let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, planning, &is_source);
                     in_time = self.watch.end();
                     if lazy.is_some() {
                         lazy::over(scope);
@@ -208,6 +210,7 @@ fn invalid_json(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleSco
 }
 
 /// Everything that runs the author's code.
+#[allow(clippy::too_many_arguments)]
 fn call<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     transform: &v8::Global<v8::Function>,
@@ -215,6 +218,7 @@ fn call<'s>(
     event: v8::Local<'s, v8::Value>,
     lazy: Option<&LazyEvent<'s>>,
     infinite: bool,
+    mut planning: Planning<'_>,
     is_source: &dyn Fn(&str) -> bool,
 ) -> Answer<'s> {
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
@@ -258,9 +262,12 @@ fn call<'s>(
         }
     }
     loop {
-        let answer = result.and_then(|result| {
-            let finish = v8::Local::new(scope, if infinite { &driver.finish_exact } else { &driver.finish });
-            finish.call(scope, undefined, &[result])
+        let answer = result.and_then(|result| match (infinite, lazy) {
+            (false, None) => planning.finish(scope, driver, result),
+            _ => {
+                let finish = v8::Local::new(scope, if infinite { &driver.finish_exact } else { &driver.finish });
+                finish.call(scope, undefined, &[result])
+            }
         });
         let Some(texts) = answer else { return caught(scope, driver, is_source) };
         // A thenable: it settles like a promise, and then it is none any more.

@@ -1,0 +1,120 @@
+// A print plan keeps a changed event on the fast one of V8's two stringifiers.
+//
+// The fast one gives up, and the slow one starts from the beginning, at a string that was joined from others and at an
+// object that lost a key. Where those are is mostly the same for all events of a program, so `learn` compares what came
+// out with what went in, and `planned` makes an event anew along the paths that it found: the same keys and values in
+// the same order, but with whole strings and without objects that lost a key. The author's objects are not touched.
+//
+// A copy reads every property once, as printing does, and there is none of anything but plain objects. What it does
+// change is the order in which code of the author's runs while an event is printed; programs that have such code
+// (accessors, `toJSON`, Proxies) get no plan, see the engine's print_plan.rs.
+(() => {
+  const { parse } = JSON;
+  const { isArray } = Array;
+  const { getPrototypeOf, hasOwn, keys } = Object;
+  const plainPrototype = Object.prototype;
+  const join = Function.prototype.call.bind(Array.prototype.join);
+
+  /** V8 joins shorter strings at once, by copying them. */
+  const LEAST_JOINED = 13;
+  const MOST_DEPTH = 8;
+  const MOST_EDITS = 24;
+
+  // What is known of an object: whether it loses keys, and which of its keys lead to a changed string (no node) or to an
+  // object with edits of its own (a node).
+  const newNode = () => ({ losesKeys: false, names: [], nodes: [] });
+
+  let plan = newNode();
+  let edits = 0;
+
+  const isObject = (value) => typeof value === 'object' && value !== null && !isArray(value);
+
+  const note = (node, name, child) => {
+    const { names, nodes } = node;
+    let at = 0;
+    while (at < names.length && names[at] !== name) at++;
+    if (at === names.length) {
+      edits++;
+      names[at] = name;
+      nodes[at] = child;
+    } else if (child !== undefined) nodes[at] = child;
+  };
+
+  const known = (node, name) => {
+    for (let i = 0; i < node.names.length; i++) if (node.names[i] === name) return node.nodes[i];
+    return undefined;
+  };
+
+  const compare = (node, before, after, depth) => {
+    const old = keys(before);
+    for (let i = 0; i < old.length && !node.losesKeys; i++) {
+      if (hasOwn(after, old[i])) continue;
+      node.losesKeys = true;
+      edits++;
+    }
+    const names = keys(after);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      if (name in plainPrototype) continue;
+      const value = after[name];
+      const was = hasOwn(before, name) ? before[name] : undefined;
+      if (typeof value === 'string') {
+        if (value.length >= LEAST_JOINED && value !== was) note(node, name, undefined);
+      } else if (isObject(value) && depth < MOST_DEPTH) {
+        const child = known(node, name) ?? newNode();
+        compare(child, isObject(was) ? was : {}, value, depth + 1);
+        if (child.losesKeys || child.names.length > 0) note(node, name, child);
+      }
+    }
+  };
+
+  /** Takes in what became of a line. Both are texts: nothing of the author's is looked at. */
+  const learn = (line, text) => {
+    if (edits > MOST_EDITS) return;
+    compare(plan, parse(line), parse(text), 0);
+    // Keys that differ from event to event, say, or an event that is made from nothing.
+    if (edits > MOST_EDITS) plan = newNode();
+  };
+
+  const forget = () => {
+    plan = newNode();
+    edits = 0;
+  };
+
+  /** How much is known; zero also if it was too much. */
+  const planSize = () => (edits > MOST_EDITS ? 0 : edits);
+
+  const copied = (node, object) => {
+    let copy;
+    if (node.losesKeys) {
+      // Spreading an object that lost a key would give one that is as slow.
+      copy = {};
+      const all = keys(object);
+      for (let i = 0; i < all.length; i++) {
+        const name = all[i];
+        if (name in copy) return undefined; // the prototype's: it might have a setter
+        copy[name] = object[name];
+      }
+    } else {
+      copy = { ...object };
+    }
+    if (typeof copy.toJSON === 'function') return undefined;
+    const { names, nodes } = node;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      const held = copy[name];
+      if (typeof held === 'string') {
+        if (held.length >= LEAST_JOINED) copy[name] = join([held, ''], '');
+      } else if (nodes[i] !== undefined && typeof held === 'object' && held !== null) {
+        if (getPrototypeOf(held) !== plainPrototype) continue;
+        if ((copy[name] = copied(nodes[i], held)) === undefined) return undefined;
+      }
+    }
+    return copy;
+  };
+
+  /** An object that prints like the event, and fast; or undefined. */
+  const planned = (event) => (getPrototypeOf(event) === plainPrototype ? copied(plan, event) : undefined);
+
+  return { learn, forget, planSize, planned };
+})
