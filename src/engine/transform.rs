@@ -239,12 +239,12 @@ fn call<'s>(
         && result == lazy.object
     {
         if let Some(holes) = lazy::holes(scope, lazy.object) {
-            let texts = match holes.as_slice() {
+            let values: Vec<_> = holes.iter().filter_map(|hole| hole.value).collect();
+            let texts = match values.as_slice() {
                 [] => return Answer::Holes(holes, undefined),
-                [hole] => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[hole.value]),
-                holes => {
-                    let values: Vec<_> = holes.iter().map(|hole| hole.value).collect();
-                    let values = v8::Array::new_with_elements(scope, &values);
+                [value] => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[*value]),
+                values => {
+                    let values = v8::Array::new_with_elements(scope, values);
                     v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values.into()])
                 }
             };
@@ -401,8 +401,9 @@ impl Print<'_> {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
         let state = shared.borrow();
         self.text.clear();
+        let values = holes.iter().filter(|hole| hole.value.is_some());
         let mut ends = Vec::with_capacity(holes.len());
-        for number in 0..holes.len() {
+        for (number, _) in values.clone().enumerate() {
             let text = match v8::Local::<v8::Array>::try_from(texts) {
                 Ok(texts) => texts.get_index(scope, number as u32),
                 Err(_) => Some(texts),
@@ -416,31 +417,27 @@ impl Print<'_> {
             ends.push(self.text.len());
         }
         let text = |number: usize| number.checked_sub(1).map_or(0, |before| ends[before])..ends[number];
-        let faithful = holes.iter().enumerate().all(|(number, hole)| {
-            let came = &self.line[state.span(hole)];
-            self.text[text(number)] == *came || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
-        });
+        // Where properties were added or deleted it is known already that V8 loses nothing.
+        let replaced = holes.iter().all(|hole| hole.replaces().is_some());
+        let faithful = !replaced
+            || values.enumerate().all(|(number, hole)| {
+                let came = &self.line[hole.replaces().unwrap_or_default()];
+                self.text[text(number)] == *came || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
+            });
         if !faithful {
             let mut printed = Vec::new();
             state.marked(holes, |number| &self.text[text(number)], &mut printed);
             *self.text = printed;
             return self.marked(scope, driver, &state, out);
         }
-        let gone: usize = holes.iter().map(|hole| state.span(hole).len()).sum();
-        let size = self.around() + self.line.len() - gone + self.text.len();
+        let growth: isize = holes.iter().map(Hole::growth).sum();
+        let size = (self.around() + self.line.len() + self.text.len()).saturating_add_signed(growth);
         if size > self.limit {
             return self.too_large(size).into();
         }
         out.push(self.rendering.open);
         out.push(self.rendering.around.0);
-        let mut copied = 0;
-        for (number, hole) in holes.iter().enumerate() {
-            let span = state.span(hole);
-            out.push(&self.line[copied..span.start]);
-            out.push(&self.text[text(number)]);
-            copied = span.end;
-        }
-        out.push(&self.line[copied..]);
+        state.fill(holes, |number| &self.text[text(number)], out);
         out.push(self.rendering.around.1);
         out.push(self.rendering.close);
         Verdict::Ok { outputs: 1 }

@@ -259,7 +259,7 @@ fn every(body: &[u8], group: &Group, status: u16, error: &str) -> GroupRows {
 /// The rows of a group that has been through its transformation: dropped events first, then the others in order.
 fn written(order: &Order, group: &Group, answer: &Answer) -> GroupRows {
     if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
-        let mut text = Vec::new();
+        let mut text = OPEN.to_vec();
         rows::failed(&mut text, 400, &rows::words(failure), &request::common_metadata(&order.body, group));
         return GroupRows { text, retry: false };
     }
@@ -292,10 +292,12 @@ fn written(order: &Order, group: &Group, answer: &Answer) -> GroupRows {
 /// The failure of a `transformBatch` that came to nothing for any of its events, together and alone, always for the same
 /// reason: callers know it as one row about all of them.
 pub(super) fn of_the_whole_batch(outcomes: &[Outcome]) -> Option<&Failure> {
-    let failure = |outcome| match outcome {
-        &Outcome::Failed(_, ref failure) => Some(failure),
-        _ => None,
-    };
+    fn failure(outcome: &Outcome) -> Option<&Failure> {
+        match outcome {
+            Outcome::Failed(_, failure) => Some(failure),
+            _ => None,
+        }
+    }
     let first = outcomes.first().and_then(failure)?;
     let of_the_call = match first.kind {
         FailureKind::BadReturn => first.message.starts_with("returned events from transformBatch"),

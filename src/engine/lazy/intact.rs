@@ -1,10 +1,16 @@
-//! Whether an object still has the properties that it was made with, all of them and no others.
+//! Which of its properties an object still has as it was made with them.
 //!
 //! V8's API has no cheap way to ask: each property would have to be read. But what an object is made of hangs on three
-//! words of it, its map, its properties and its elements, and two objects of one template that nobody has changed agree
-//! in all of them. So this looks at V8's memory, at what stands there in the version that is named below, and believes
-//! what it sees of a template's objects only after it has seen each kind of change to them ([`Pristine::new`]).
-//! Where anything is different, the answer is no, and the slower ways are taken.
+//! words of it: its map, its properties and its elements. Two objects of one map have the same properties in the same
+//! order, accessors with their functions, so an object is compared with one of the same template that was changed in the
+//! same way. Only a map for dictionaries says nothing of what is in them: there each property is three words (its name,
+//! what it is, its attributes and place), which are as they were made or not.
+//!
+//! So this looks at V8's memory, at what stands there in the version that is named below, and believes what it sees of a
+//! template's objects only after it has seen each kind of change to them rightly, or not at all ([`Pristine::new`]).
+//! Where anything is different, nothing is known, and the slower ways are taken.
+
+use std::cell::{Cell, RefCell};
 
 use deno_core::v8;
 
@@ -14,86 +20,234 @@ const VERSION: &str = "15.0.245.2";
 /// A word with this bit is an address, plus the bit.
 const POINTER: usize = 1;
 
-/// Dictionaries with more words than this are not compared.
+/// Dictionaries with more words than this are not looked at.
 const MOST_WORDS: usize = 4096;
 
-/// An object of a template that nobody but us has ever seen.
-pub(super) struct Pristine(v8::Global<v8::Object>);
+/// How many words of a dictionary stand before its triples; the first is the number of properties, in the upper half.
+const PREFIX: usize = 6;
+
+/// Other properties are learned of at most so often per template, and so many ways to have them are kept.
+const MOST_LESSONS: u32 = 64;
+const MOST_GROWN: usize = 8;
+
+/// Objects of a template that nobody but us has ever seen.
+pub(super) struct Pristine {
+    template: v8::Global<v8::ObjectTemplate>,
+    names: Vec<v8::Global<v8::Name>>,
+    object: v8::Global<v8::Object>,
+    /// One with a dictionary, and where in it each property is.
+    slow: v8::Global<v8::Object>,
+    places: Vec<usize>,
+    /// Some with more properties, and how many more.
+    grown: RefCell<Vec<(v8::Global<v8::Object>, usize)>>,
+    lessons: Cell<u32>,
+}
+
+/// What is left of an object's properties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Those that are as they were made, a bit each, in the template's order.
+    pub(super) own: u64,
+    /// How many others there are.
+    pub(super) others: usize,
+}
 
 impl Pristine {
-    /// The first object of a template, if changes of its objects are seen.
+    /// The first objects of a template, if changes of its objects are seen.
     pub(super) fn new(
         scope: &mut v8::PinScope<'_, '_>,
         template: v8::Local<v8::ObjectTemplate>,
         names: &[v8::Local<v8::Name>],
     ) -> Option<Self> {
+        if !v8::V8::get_version().starts_with(VERSION) {
+            return None;
+        }
         let object = template.new_instance(scope)?;
-        let pristine = Self(v8::Global::new(scope, object));
-        let sees = v8::V8::get_version().starts_with(VERSION) && pristine.sees_changes(scope, template, names)?;
-        sees.then_some(pristine)
+        let slow = template.new_instance(scope)?;
+        // An object that lost a property that was not its last one has a dictionary.
+        let null = v8::null(scope).into();
+        let [first, second] = ["a property that no event has", "and another"].map(|key| v8::String::new(scope, key));
+        slow.set(scope, first?.into(), null)?;
+        slow.set(scope, second?.into(), null)?;
+        slow.delete(scope, first?.into())?;
+        slow.delete(scope, second?.into())?;
+        let places = {
+            let words = dictionary(words(slow)[1])?;
+            let place = |name: &v8::Local<v8::Name>| {
+                (PREFIX..words.len().saturating_sub(2)).step_by(3).find(|at| words[*at] == tagged(*name))
+            };
+            names.iter().map(place).collect::<Option<_>>()?
+        };
+        let pristine = Self {
+            template: v8::Global::new(scope, template),
+            names: names.iter().map(|name| v8::Global::new(scope, *name)).collect(),
+            object: v8::Global::new(scope, object),
+            slow: v8::Global::new(scope, slow),
+            places,
+            grown: RefCell::default(),
+            lessons: Cell::new(0),
+        };
+        pristine.sees_changes(scope, template, names)?.then_some(pristine)
     }
 
-    /// Whether `object`, one of the same template, has the same properties still.
-    pub(super) fn same(&self, scope: &v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> bool {
-        let pristine = v8::Local::new(scope, &self.0);
-        let ([map, properties, elements], theirs) = (words(pristine), words(object));
-        map == theirs[0] && elements == theirs[2] && (properties == theirs[1] || same_words(properties, theirs[1]))
+    /// What is left of the properties of `object`, one of the same template. Nothing is known if it has elements, or
+    /// another prototype, or cannot be extended.
+    pub(super) fn kept<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<Kept> {
+        let all = self.all();
+        let [map, properties, elements] = words(object);
+        let ours = words(v8::Local::new(scope, &self.object));
+        if elements != ours[2] {
+            return None;
+        }
+        if map == ours[0] {
+            return Some(Kept { own: all, others: 0 });
+        }
+        let slow = words(v8::Local::new(scope, &self.slow));
+        if map == slow[0] {
+            return self.kept_in(dictionary(slow[1])?, dictionary(properties)?);
+        }
+        let grown = self.grown.borrow().iter().find_map(|(grown, others)| {
+            let same = words(v8::Local::new(scope, grown))[0] == map;
+            same.then_some(*others)
+        });
+        let others = grown.or_else(|| self.learn(scope, object))?;
+        Some(Kept { own: all, others })
     }
 
+    fn all(&self) -> u64 {
+        u64::MAX.checked_shr(u64::BITS - self.names.len() as u32).unwrap_or(0)
+    }
+
+    fn kept_in(&self, ours: &[usize], theirs: &[usize]) -> Option<Kept> {
+        let mut own = 0;
+        for (number, at) in self.places.iter().enumerate() {
+            let triple = ours.get(*at..at + 3)?;
+            // Mostly it is in the same place.
+            let kept = theirs.get(*at..at + 3) == Some(triple)
+                || theirs.get(PREFIX..)?.chunks_exact(3).any(|theirs| theirs == triple);
+            own |= u64::from(kept) << number;
+        }
+        let count = theirs.first()? >> 32;
+        Some(Kept { own, others: count.checked_sub(own.count_ones() as usize)? })
+    }
+
+    /// Gives an object of our own the properties that `object` has more, in the same order; if that gives it the same map,
+    /// they are known from now on.
+    fn learn<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<usize> {
+        if self.lessons.get() >= MOST_LESSONS {
+            return None;
+        }
+        self.lessons.set(self.lessons.get() + 1);
+        let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
+        let value_key = v8::String::new(scope, "value")?;
+        let grown = v8::Local::new(scope, &self.template).new_instance(scope)?;
+        for number in 0..names.length() {
+            let name: v8::Local<v8::Name> = names.get_index(scope, number)?.try_into().ok()?;
+            if let Some(known) = self.names.get(number as usize) {
+                if *known != name {
+                    return None;
+                }
+                continue;
+            }
+            // Not read: it may be an accessor, which then gives another map.
+            let descriptor: v8::Local<v8::Object> = object.get_own_property_descriptor(scope, name)?.try_into().ok()?;
+            let value = descriptor.get(scope, value_key.into())?;
+            grown.create_data_property(scope, name, value)?;
+        }
+        let others = (names.length() as usize).checked_sub(self.names.len())?;
+        if others == 0 || words(grown)[0] != words(object)[0] {
+            return None;
+        }
+        let mut known = self.grown.borrow_mut();
+        if known.len() >= MOST_GROWN {
+            known.remove(0);
+        }
+        known.push((v8::Global::new(scope, grown), others));
+        Some(others)
+    }
+
+    /// Whether each change is seen rightly, or not at all.
     fn sees_changes(
         &self,
         scope: &mut v8::PinScope<'_, '_>,
         template: v8::Local<v8::ObjectTemplate>,
         names: &[v8::Local<v8::Name>],
     ) -> Option<bool> {
-        let untouched = template.new_instance(scope)?;
+        let all = self.all();
         let null: v8::Local<v8::Value> = v8::null(scope).into();
-        let added = template.new_instance(scope)?;
-        let key = v8::String::new(scope, "a property that no event has")?;
-        added.set(scope, key.into(), null)?;
+        let untouched = template.new_instance(scope)?;
         let element = template.new_instance(scope)?;
         element.set_index(scope, 0, null)?;
         let heir = template.new_instance(scope)?;
         heir.set_prototype(scope, null)?;
-        let mut seen = self.same(scope, untouched) && ![added, element, heir].iter().any(|one| self.same(scope, *one));
-        for name in names {
-            let deleted = template.new_instance(scope)?;
-            deleted.delete(scope, (*name).into())?;
-            seen &= !self.same(scope, deleted);
-            deleted.create_data_property(scope, *name, null)?;
+        let closed = template.new_instance(scope)?;
+        closed.set_integrity_level(scope, v8::IntegrityLevel::Sealed)?;
+        let mut seen = self.kept(scope, untouched) == Some(Kept { own: all, others: 0 })
+            && [element, heir, closed].iter().all(|one| self.kept(scope, *one).is_none());
+        // So many that a dictionary has to grow for them.
+        let [fast, slow] = [template.new_instance(scope)?, template.new_instance(scope)?];
+        let first = v8::String::new(scope, "the first one")?;
+        for number in 0..2 * names.len() + 8 {
+            let key = v8::String::new(scope, &format!("one more {number}"))?;
+            for object in [fast, slow] {
+                object.set(scope, key.into(), null)?;
+                seen &= self.is(scope, object, all, number + 1);
+            }
+            if number == 0 {
+                slow.set(scope, first.into(), null)?;
+                slow.delete(scope, key.into())?;
+            }
+        }
+        for (number, name) in names.iter().enumerate() {
+            let others = all & !(1 << number);
+            let changed = template.new_instance(scope)?;
+            changed.delete(scope, (*name).into())?;
+            seen &= self.is(scope, changed, others, 0);
+            changed.create_data_property(scope, *name, null)?;
+            seen &= self.is(scope, changed, others, 1);
             let defined = template.new_instance(scope)?;
             defined.define_own_property(scope, *name, null, v8::PropertyAttribute::DONT_ENUM)?;
-            seen &= ![deleted, defined].iter().any(|one| self.same(scope, *one));
+            seen &= self.is(scope, defined, others, 1);
         }
+        // What was learned on the way is of no use.
+        self.grown.borrow_mut().clear();
+        self.lessons.set(0);
         Some(seen)
     }
+
+    fn is<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        own: u64,
+        others: usize,
+    ) -> bool {
+        self.kept(scope, object).is_none_or(|kept| kept == Kept { own, others })
+    }
+}
+
+/// An object's address, plus the bit.
+fn tagged<T>(handle: v8::Local<T>) -> usize {
+    // SAFETY: a handle is the address of a word with the object's address in it, plus the bit.
+    unsafe { *std::ptr::from_ref::<T>(&handle).cast::<usize>() }
 }
 
 /// An object's first three words.
 fn words(object: v8::Local<v8::Object>) -> [usize; 3] {
-    // SAFETY: a handle is the address of a word with the object's address in it, plus the bit, and every object starts
-    // with these three words. Nothing here lets the collector move it.
-    unsafe {
-        let tagged = *std::ptr::from_ref::<v8::Object>(&object).cast::<usize>();
-        *((tagged - POINTER) as *const [usize; 3])
-    }
+    // SAFETY: every object starts with these three words. Nothing here lets the collector move it.
+    unsafe { *((tagged(object) - POINTER) as *const [usize; 3]) }
 }
 
-/// Whether two dictionaries, tagged, have the same words. The first two are their map and, in the lower half, how many
-/// follow.
-fn same_words(ours: usize, theirs: usize) -> bool {
-    if ours & theirs & POINTER == 0 {
-        return false;
+/// The words of a dictionary, given by its address plus the bit, behind the first two: its map and, in the lower half, how many follow.
+fn dictionary<'a>(tagged: usize) -> Option<&'a [usize]> {
+    if tagged & POINTER == 0 {
+        return None;
     }
-    // SAFETY: both are addresses of objects, which are at least two words long; and those that agree in their map and
-    // length are at least as long as they say: the one is a dictionary, and `sees_changes` has seen what it says.
+    // SAFETY: it is the address of an object, which is at least two words long, and in the version that this is for it is
+    // a dictionary, as long as it says. What is borrowed is used up before the collector can run.
     unsafe {
-        let start = |tagged: usize| (tagged - POINTER) as *const usize;
-        let header = |tagged| *start(tagged).cast::<[usize; 2]>();
-        let length = header(ours)[1] & 0xFFFF_FFFF;
-        header(ours) == header(theirs)
-            && length <= MOST_WORDS
-            && std::slice::from_raw_parts(start(ours).add(2), length)
-                == std::slice::from_raw_parts(start(theirs).add(2), length)
+        let start = (tagged - POINTER) as *const usize;
+        let length = *start.add(1) & 0xFFFF_FFFF;
+        (length <= MOST_WORDS).then(|| std::slice::from_raw_parts(start.add(2), length))
     }
 }

@@ -105,6 +105,8 @@ struct Node {
     shape: usize,
     /// Which of the event's entries are its own.
     entries: Range<usize>,
+    /// Where its closing brace is.
+    end: usize,
 }
 
 /// A value of the event in hand.
@@ -222,12 +224,12 @@ impl State {
         }
         let template = shape.template.clone()?;
         // What is never parsed must be text all the same.
-        let text = handover::to_v8(scope, &self.line[span], &mut self.scratch)?;
+        let text = handover::to_v8(scope, &self.line[span.clone()], &mut self.scratch)?;
         let object = v8::Local::new(scope, &template.object).new_instance(scope)?;
         object.set_internal_field(TEXT, text.into());
         let tag = Tag { event: self.number, node: self.nodes.len() };
         tag.put(scope, object);
-        self.nodes.push(Node { shape: index, entries });
+        self.nodes.push(Node { shape: index, entries, end: span.end - 1 });
         Some((object, template))
     }
 

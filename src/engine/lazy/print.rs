@@ -1,64 +1,161 @@
 //! What goes out of a lazy event: the line, but for the values that were read or assigned.
 
+use std::ops::Range;
+
 use deno_core::v8;
 
 use super::callbacks::field;
-use super::{Shared, State};
+use super::intact::Kept;
+use super::{Node, Shared, State, Template};
 use crate::engine::sink::Sink;
 
-/// A value in a line that has to be printed.
+/// A part of a line that is left out, and what comes in its place, if anything does.
 pub(in crate::engine) struct Hole<'s> {
-    entry: usize,
-    pub(in crate::engine) value: v8::Local<'s, v8::Value>,
+    /// The value that stood there, if it is one and not a property that was deleted or added.
+    entry: Option<usize>,
+    span: Range<usize>,
+    /// What goes before the value: a key, if it is a property that was added.
+    before: String,
+    pub(in crate::engine) value: Option<v8::Local<'s, v8::Value>>,
 }
 
-/// The values of the event that were read or assigned, in the line's order; nothing if it is not sure that all others are
-/// still as they were.
+/// What has changed in the event, in the line's order; nothing if it is not sure that all else is as it was.
 pub(in crate::engine) fn holes<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     event: v8::Local<'s, v8::Object>,
 ) -> Option<Vec<Hole<'s>>> {
     let shared = scope.get_slot::<Shared>()?.clone();
-    let state = shared.borrow();
-    let mut holes = Vec::new();
+    let state = &mut *shared.borrow_mut();
     // V8 prints no white space, so where a value has changed none may be left around it.
-    (state.plain_prototypes && state.skeleton.dense && state.holes_of(scope, event, 0, &mut holes)?).then_some(holes)
+    if !state.plain_prototypes || !state.skeleton.dense {
+        return None;
+    }
+    let mut holes = Vec::new();
+    state.changes(scope, event, 0, &mut holes)?;
+    // Digits may have moved to a property that was added: what was read must be such that V8 loses nothing of it.
+    if holes.iter().any(|hole| hole.entry.is_none()) {
+        let State { entries, inner, line, .. } = state;
+        for lazy in entries.iter().filter(|lazy| lazy.read && lazy.child.is_none()) {
+            if inner.survey_value(&line[lazy.entry.value.clone()])?.any() {
+                return None;
+            }
+        }
+    }
+    Some(holes)
+}
+
+impl Hole<'_> {
+    /// Where the value was that has another one in its place.
+    pub(in crate::engine) fn replaces(&self) -> Option<Range<usize>> {
+        self.entry.map(|_| self.span.clone())
+    }
+
+    /// By how many bytes the line grows, without the value's own.
+    pub(in crate::engine) fn growth(&self) -> isize {
+        self.before.len().cast_signed() - self.span.len().cast_signed()
+    }
 }
 
 impl State {
-    fn holes_of<'s>(
+    fn changes<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         node: usize,
         holes: &mut Vec<Hole<'s>>,
-    ) -> Option<bool> {
-        let Some(node) = self.nodes.get(node) else { return Some(false) };
-        let template = self.shapes[node.shape].template.as_ref()?;
-        if !template.pristine.as_ref()?.same(scope, object) {
-            return Some(false);
-        }
-        for entry in node.entries.clone() {
+    ) -> Option<()> {
+        let Node { shape, entries, end } = self.nodes.get(node)?;
+        let template = self.shapes[*shape].template.as_ref()?;
+        let kept = template.pristine.as_ref()?.kept(scope, object)?;
+        let is_kept = |number: usize| kept.own >> number & 1 == 1;
+        for (number, entry) in entries.clone().enumerate() {
             let lazy = &self.entries[entry];
+            if !is_kept(number) {
+                holes.push(Hole {
+                    entry: None,
+                    span: self.cut(entries, number, kept.own),
+                    before: String::new(),
+                    value: None,
+                });
+                continue;
+            }
             if !lazy.touched() {
                 continue;
             }
-            let value = field(scope, object, entry - node.entries.start)?;
+            let value = field(scope, object, number)?;
             if value == self.undefined {
-                return Some(false);
+                return None;
             }
             if let Some(child) = lazy.child
                 && let Ok(object) = v8::Local::<v8::Object>::try_from(value)
                 && self.node(scope, object) == Some(child)
             {
-                if !self.holes_of(scope, object, child, holes)? {
-                    return Some(false);
-                }
+                self.changes(scope, object, child, holes)?;
             } else {
-                holes.push(Hole { entry, value });
+                let span = lazy.entry.value.clone();
+                holes.push(Hole { entry: Some(entry), span, before: String::new(), value: Some(value) });
             }
         }
-        Some(true)
+        if kept.others > 0 {
+            self.additions(scope, object, template, kept, *end, holes)?;
+        }
+        Some(())
+    }
+
+    /// What goes with a property that was deleted: the comma before it, or behind it where nothing is left before it.
+    fn cut(&self, entries: &Range<usize>, number: usize, kept: u64) -> Range<usize> {
+        let entry = |number: usize| &self.entries[entries.start + number].entry;
+        let end = entry(number).value.end;
+        if kept & ((1 << number) - 1) != 0 {
+            entry(number - 1).value.end..end
+        } else if number + 1 < entries.len() {
+            entry(number).key.start - 1..entry(number + 1).key.start - 1
+        } else {
+            entry(number).key.start - 1..end
+        }
+    }
+
+    /// Properties that the line does not have stand behind all others.
+    fn additions<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        template: &Template,
+        kept: Kept,
+        end: usize,
+        holes: &mut Vec<Hole<'s>>,
+    ) -> Option<()> {
+        let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
+        let known = v8::Local::new(scope, &template.names);
+        let own = (0..known.length()).filter(|number| kept.own >> number & 1 == 1);
+        let value_key = v8::String::new(scope, "value")?;
+        let mut at = 0;
+        for number in own {
+            if names.get_index(scope, at)? != known.get_index(scope, number)? {
+                return None;
+            }
+            at += 1;
+        }
+        for number in at..names.length() {
+            let name: v8::Local<v8::String> = names.get_index(scope, number)?.try_into().ok()?;
+            // An accessor would have to be called.
+            let descriptor: v8::Local<v8::Object> =
+                object.get_own_property_descriptor(scope, name.into())?.try_into().ok()?;
+            let value = descriptor.get(scope, value_key.into())?;
+            let plain = value.is_object() && !value.is_function()
+                || value.is_string()
+                || value.is_number()
+                || value.is_boolean()
+                || value.is_null();
+            let text = name.to_rust_string_lossy(scope);
+            if !plain || matches!(text.as_str(), "toJSON" | "then") || text.contains('\u{FFFD}') {
+                return None;
+            }
+            let comma = if number > 0 { "," } else { "" };
+            let key = serde_json::to_string(&text).ok()?;
+            holes.push(Hole { entry: None, span: end..end, before: format!("{comma}{key}:"), value: Some(value) });
+        }
+        Some(())
     }
 
     /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those
@@ -66,7 +163,7 @@ impl State {
     fn parts(&self, node: usize, holes: &mut &[Hole<'_>], with: &mut impl FnMut(usize, bool)) {
         let Some(node) = self.nodes.get(node) else { return };
         for entry in node.entries.clone() {
-            if let Some((_, rest)) = holes.split_first().filter(|(hole, _)| hole.entry == entry) {
+            if let Some((_, rest)) = holes.split_first().filter(|(hole, _)| hole.entry == Some(entry)) {
                 *holes = rest;
                 with(entry, true);
             } else if !self.entries[entry].touched() {
@@ -111,9 +208,24 @@ impl State {
         text.extend_from_slice(&self.line[copied..]);
     }
 
-    /// Where the value of a hole stood in the line.
-    pub(in crate::engine) fn span(&self, hole: &Hole<'_>) -> std::ops::Range<usize> {
-        self.entries[hole.entry].entry.value.clone()
+    /// Appends the line with `holes` in it, and in each what `text_of` gives for its number.
+    pub(in crate::engine) fn fill<'t>(
+        &self,
+        holes: &[Hole<'_>],
+        mut text_of: impl FnMut(usize) -> &'t [u8],
+        out: &mut dyn Sink,
+    ) {
+        let (mut copied, mut number) = (0, 0);
+        for hole in holes {
+            out.push(&self.line[copied..hole.span.start]);
+            if hole.value.is_some() {
+                out.push(hole.before.as_bytes());
+                out.push(text_of(number));
+                number += 1;
+            }
+            copied = hole.span.end;
+        }
+        out.push(&self.line[copied..]);
     }
 
     /// Appends `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead.

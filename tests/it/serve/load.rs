@@ -104,7 +104,7 @@ fn who_is_sent_away_while_still_sending_gets_to_know_it() {
         assert_eq!(refused.header("X-Rudder-Should-Retry"), Some("true"));
     }
     slow.write_all(b"]").unwrap();
-    assert_eq!(answer(&mut BufReader::new(slow)).json(), json!([]));
+    answer(&mut BufReader::new(slow)).problem(400);
 }
 
 #[test]
