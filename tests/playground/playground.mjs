@@ -256,7 +256,7 @@ const parts = {
     await verdict('failed: exception');
     assert.match(await page.locator('#code .row.bad').innerText(), /throw new Error.*Error: \/users\/u7/);
     assert.equal(await page.locator('#code .gutter .bad').innerText(), '3');
-    await code.fill("export async function transformEvent() { return (await fetchV2('http://127.0.0.1:1/')).body; }");
+    await code.fill("export async function transformEvent() { return (await fetchV2('http://elsewhere.example/')).body; }");
     await verdict('failed: exception');
     assert.match(await page.locator('#code .row.bad').innerText(), /not among the hosts that --allow-net allows/);
   },
