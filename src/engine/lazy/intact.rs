@@ -59,7 +59,7 @@ impl Pristine {
         template: v8::Local<v8::ObjectTemplate>,
         names: &[v8::Local<v8::Name>],
     ) -> Option<Self> {
-        if !v8::V8::get_version().starts_with(VERSION) {
+        if v8::V8::get_version().split('-').next() != Some(VERSION) {
             return None;
         }
         let object = template.new_instance(scope)?;

@@ -126,6 +126,10 @@ impl State {
         holes: &mut Vec<Hole<'s>>,
     ) -> Option<()> {
         let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
+        // Symbols, and what is not enumerated, may mean something to whoever prints the event.
+        if names.length() as usize != kept.own.count_ones() as usize + kept.others {
+            return None;
+        }
         let known = v8::Local::new(scope, &template.names);
         let own = (0..known.length()).filter(|number| kept.own >> number & 1 == 1);
         let value_key = v8::String::new(scope, "value")?;

@@ -89,6 +89,9 @@ const OPERATIONS = [
     kept.unshift(e);
     kept.length = Math.min(kept.length, 3);
   },
+  (e, { key }) => {
+    e[Symbol.toStringTag] = key;
+  },
   (e, { key, value }) => {
     for (const event of kept) {
       log(text(event[key]), Object.keys(event).join());

@@ -95,7 +95,7 @@ impl Random {
         let operations: Vec<_> = (0..=count)
             .map(|at| {
                 let last = at == count;
-                let operation = self.below(if last { 17 } else { 34 });
+                let operation = self.below(if last { 17 } else { 35 });
                 let key =
                     if self.below(8) == 0 { self.one(&["new", "5", "__proto__", "toJSON"]) } else { self.one(&KEYS) };
                 // Every third operation is one on an object in the event, if there is one at that key.
