@@ -34,8 +34,8 @@
 //! # One event's way
 //!
 //! The reader reads from the pipe straight into a slot of sealed shared memory, which every worker can read and none can
-//! write. A frame names a batch of lines; the worker's engine parses a line from there, calls the transformation under
-//! the watchdog, and writes the output into shared memory of its own, from which the supervisor writes it to standard
+//! write. A frame names a batch of lines; the worker's engine parses a line from there (of a large one only what the code
+//! reads), calls the transformation under the watchdog, and writes the output into shared memory of its own, from which the supervisor writes it to standard
 //! output when it is its turn. Nothing per event allocates a future, makes a system call, or takes a lock.
 //!
 //! # Where this differs from a plain deno_core embedder

@@ -83,7 +83,8 @@ async fn in_turn<T: Send + 'static>(code: &str, parse: impl FnOnce(&str) -> T + 
 /// # Errors
 /// As there, and when the source cannot be parsed within bounds.
 pub fn strip(source: &str) -> Result<String, TypeScriptError> {
-    static KEPT: Mutex<Option<HashMap<[u8; 32], Result<String, TypeScriptError>>>> = Mutex::new(None);
+    type Kept = HashMap<[u8; 32], Result<String, TypeScriptError>>;
+    static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
     let key = Sha256::digest(source).into();
     let table = || KEPT.lock().expect("nothing panics in here");
     if let Some(known) = table().as_ref().and_then(|kept| kept.get(&key)) {

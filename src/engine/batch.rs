@@ -5,7 +5,8 @@
 
 use deno_core::v8;
 
-use super::transform::{self, Canonical, Print, Settled, bad_return, settled};
+use super::print::{Canonical, Print, bad_return};
+use super::transform::{self, Settled, settled};
 use super::{Attempt, Engine, Event, LogLine, Rendering, fault, fidelity, host, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 

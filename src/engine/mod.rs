@@ -36,6 +36,7 @@ mod modules;
 mod network;
 mod outline;
 mod platform;
+mod print;
 mod print_plan;
 mod program;
 mod realm;

@@ -309,7 +309,7 @@ pub(super) fn of_the_whole_batch(outcomes: &[Outcome]) -> Option<&Failure> {
         _ => false,
     };
     let same = |other: &Failure| other.kind == first.kind && rows::words(other) == rows::words(first);
-    (of_the_call && outcomes.iter().all(|outcome| failure(outcome).is_some_and(|other| same(other)))).then_some(first)
+    (of_the_call && outcomes.iter().all(|outcome| failure(outcome).is_some_and(&same))).then_some(first)
 }
 
 /// What a run calls a line is an event's message here.

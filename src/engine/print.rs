@@ -1,0 +1,275 @@
+//! What an event leaves as: the driver's text, or the line itself, with what V8 has lost put back.
+//!
+//! Nothing here runs code of the author's; it has answered already.
+
+use deno_core::v8;
+
+use super::fidelity::{self, Likeness, Survey};
+use super::lazy::{self, Hole};
+use super::realm::Driver;
+use super::sink::Sink;
+use super::skeleton::Skeleton;
+use super::{Rendering, handover};
+use crate::verdict::{Failure, FailureKind, Verdict};
+
+/// The driver's numbers for a return value that is not an event.
+pub(super) fn bad_return(code: f64, function: &str) -> Failure {
+    let message = match code as u32 {
+        1 => format!("returned event from {function}(event) is not an object"),
+        3 => format!("returned events from {function}(event) is not an array"),
+        _ => {
+            let argument = if function == "transformBatch" { "events" } else { "event" };
+            format!("returned event in events array from {function}({argument}) is not an object")
+        }
+    };
+    Failure::new(FailureKind::BadReturn, message)
+}
+
+/// The text that V8 makes of a line when nothing is changed, worked out at most once per event.
+pub(super) enum Canonical {
+    Unknown,
+    Known(Vec<u8>),
+}
+
+/// Writes what the driver's `finish` gave.
+pub(super) struct Print<'a> {
+    pub(super) line: &'a [u8],
+    pub(super) survey: Option<Survey>,
+    pub(super) skeleton: &'a mut Skeleton,
+    pub(super) rendering: &'a Rendering<'a>,
+    pub(super) limit: usize,
+    pub(super) used: usize,
+    pub(super) text: &'a mut Vec<u8>,
+    pub(super) canonical: Canonical,
+}
+
+impl Print<'_> {
+    /// One text, several, none, or the number of a bad return.
+    pub(super) fn all<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        texts: v8::Local<'s, v8::Value>,
+        function: &str,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        if let Ok(text) = v8::Local::<v8::String>::try_from(texts) {
+            out.push(self.rendering.open);
+            if let Err(failure) = self.one(scope, driver, text, out) {
+                return failure.into();
+            }
+            out.push(self.rendering.close);
+            return Verdict::Ok { outputs: 1 };
+        }
+        if texts.is_undefined() {
+            return Verdict::Dropped;
+        }
+        let Ok(texts) = v8::Local::<v8::Array>::try_from(texts) else {
+            return bad_return(texts.number_value(scope).unwrap_or_default(), function).into();
+        };
+        out.push(self.rendering.open);
+        for index in 0..texts.length() {
+            let text = texts.get_index(scope, index).and_then(|text| v8::Local::<v8::String>::try_from(text).ok());
+            let Some(text) = text else { return bad_return(2.0, function).into() };
+            if index > 0 {
+                out.push(self.rendering.between);
+            }
+            if let Err(failure) = self.one(scope, driver, text, out) {
+                return failure.into();
+            }
+        }
+        out.push(self.rendering.close);
+        Verdict::Ok { outputs: texts.length() }
+    }
+
+    /// The lazy event in hand, as it came but for some values, whose texts these are.
+    pub(super) fn holes<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        holes: &[Hole<'s>],
+        texts: v8::Local<'s, v8::Value>,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
+        let state = shared.borrow();
+        self.text.clear();
+        let values = holes.iter().filter(|hole| hole.value.is_some());
+        let mut ends = Vec::with_capacity(holes.len());
+        for (number, _) in values.clone().enumerate() {
+            let text = match v8::Local::<v8::Array>::try_from(texts) {
+                Ok(texts) => texts.get_index(scope, number as u32),
+                Err(_) => Some(texts),
+            };
+            let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
+                return bad_return(1.0, "transformEvent").into();
+            };
+            if let Err(error) = handover::write(scope, text, self.limit, self.text) {
+                return self.too_large(self.around() + error.size).into();
+            }
+            ends.push(self.text.len());
+        }
+        let text = |number: usize| number.checked_sub(1).map_or(0, |before| ends[before])..ends[number];
+        // Where properties were added or deleted it is known already that V8 loses nothing.
+        let replaced = holes.iter().all(|hole| hole.replaces().is_some());
+        let faithful = !replaced
+            || values.enumerate().all(|(number, hole)| {
+                let came = &self.line[hole.replaces().unwrap_or_default()];
+                self.text[text(number)] == *came || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
+            });
+        if !faithful {
+            let mut printed = Vec::new();
+            state.marked(holes, |number| &self.text[text(number)], &mut printed);
+            *self.text = printed;
+            return self.marked(scope, driver, &state, out);
+        }
+        let growth: isize = holes.iter().map(Hole::growth).sum();
+        let size = (self.around() + self.line.len() + self.text.len()).saturating_add_signed(growth);
+        if size > self.limit {
+            return self.too_large(size).into();
+        }
+        out.push(self.rendering.open);
+        out.push(self.rendering.around.0);
+        state.fill(holes, |number| &self.text[text(number)], out);
+        out.push(self.rendering.around.1);
+        out.push(self.rendering.close);
+        Verdict::Ok { outputs: 1 }
+    }
+
+    /// The lazy event in hand, printed with markers for what is still lazy.
+    pub(super) fn lazy<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        text: v8::Local<'s, v8::String>,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
+        self.text.clear();
+        if let Err(error) = handover::write(scope, text, self.limit, self.text) {
+            return self.too_large(self.around() + error.size).into();
+        }
+        self.marked(scope, driver, &shared.borrow(), out)
+    }
+
+    /// What `self.text` holds, with markers for what is still lazy.
+    fn marked<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        state: &lazy::State,
+        out: &mut dyn Sink,
+    ) -> Verdict {
+        let mut expected = Vec::new();
+        state.expected(&mut expected);
+        let mut whole = Vec::new();
+        if *self.text == expected {
+            whole.extend_from_slice(self.line);
+        } else {
+            let survey = fidelity::survey(&expected, self.skeleton);
+            let mut faithful = Vec::new();
+            if survey.any() {
+                self.faithfully(scope, driver, &expected, survey, &mut faithful);
+            }
+            state.splice(if survey.any() { &faithful } else { self.text }, &mut whole);
+        }
+        // Only now is it known how large it is, and a slot has room for the limit.
+        let size = self.around() + whole.len();
+        if size > self.limit {
+            return self.too_large(size).into();
+        }
+        let (before, after) = self.rendering.around;
+        for part in [self.rendering.open, before, &whole, after, self.rendering.close] {
+            out.push(part);
+        }
+        Verdict::Ok { outputs: 1 }
+    }
+
+    /// How many bytes stand around an output.
+    fn around(&self) -> usize {
+        self.rendering.around.0.len() + self.rendering.around.1.len()
+    }
+
+    fn one<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        text: v8::Local<'s, v8::String>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Failure> {
+        let (before, after) = self.rendering.around;
+        let frame = before.len() + after.len() + self.rendering.between.len();
+        let start = out.len();
+        out.push(before);
+        let Some(room) = (self.limit - self.used).checked_sub(frame) else {
+            return Err(self.too_large(self.used + frame + text.length()));
+        };
+        self.text.clear();
+        if let Err(too_large) = handover::write(scope, text, room, self.text) {
+            return Err(self.too_large(self.used + frame + too_large.size));
+        }
+        if *self.text == self.line {
+            out.push(self.line);
+        } else {
+            let survey = *self.survey.get_or_insert_with(|| fidelity::survey(self.line, self.skeleton));
+            if survey.any() {
+                self.faithfully(scope, driver, self.line, survey, out);
+            } else {
+                out.push(self.text);
+            }
+        }
+        out.push(after);
+        // The digits that were put back may have made it a little larger than V8's text.
+        self.used = (self.used + out.len() - start + self.rendering.between.len()).min(self.limit);
+        Ok(())
+    }
+
+    fn too_large(&self, size: usize) -> Failure {
+        let message = format!("the event's output of {size} bytes is over the limit of {} bytes", self.limit);
+        Failure::new(FailureKind::OutputTooLarge, message)
+    }
+
+    /// Appends `self.text`, which became of `line`, with what V8 has lost put back.
+    fn faithfully<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        line: &[u8],
+        survey: Survey,
+        out: &mut dyn Sink,
+    ) {
+        let same = match fidelity::compare(line, survey, self.text) {
+            Likeness::Same => true,
+            Likeness::Different => false,
+            Likeness::Unsure => {
+                if let Canonical::Unknown = self.canonical {
+                    self.canonical = Canonical::Known(canonical(scope, driver, line).unwrap_or_default());
+                }
+                matches!(&self.canonical, Canonical::Known(text) if text == self.text)
+            }
+        };
+        if same {
+            out.push(line);
+        } else if survey.losses.numbers {
+            fidelity::restore(line, self.text, out);
+        } else {
+            out.push(self.text);
+        }
+    }
+}
+
+fn canonical<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    line: &[u8],
+) -> Option<Vec<u8>> {
+    let lists = fidelity::as_lists(line);
+    let line = lists.as_deref().unwrap_or(line);
+    let text = handover::to_v8(scope, line, &mut handover::Scratch::default())?;
+    let function = v8::Local::new(scope, &driver.canonical);
+    let undefined = v8::undefined(scope).into();
+    let text = function.call(scope, undefined, &[text.into()])?;
+    let mut bytes = Vec::new();
+    handover::write(scope, text.try_into().ok()?, usize::MAX, &mut bytes).ok()?;
+    Some(bytes)
+}
