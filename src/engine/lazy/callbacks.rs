@@ -234,7 +234,8 @@ fn settle(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Op
     let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
     let [value, writable, configurable] = ["value", "writable", "configurable"].map(|key| v8::String::new(scope, key));
     for index in 0..names.length() {
-        let name: v8::Local<v8::Name> = names.get_index(scope, index)?.try_into().ok()?;
+        // The numbers of elements are no names, and elements are ordinary.
+        let Ok(name) = v8::Local::<v8::Name>::try_from(names.get_index(scope, index)?) else { continue };
         let descriptor: v8::Local<v8::Object> = object.get_own_property_descriptor(scope, name)?.try_into().ok()?;
         let open = [writable?, configurable?]
             .iter()

@@ -223,6 +223,19 @@ fn what_the_code_adds_to_all_objects_is_not_in_the_way() {
     }
 }
 
+#[test]
+fn a_sealed_event_with_an_element_is_not_frozen() {
+    let code = "export function transformEvent(event) { event[5] = 1; Object.seal(event);
+        return { sealed: Object.isSealed(event), frozen: Object.isFrozen(event) }; }";
+    for laziness in [Laziness::Always, Laziness::Never] {
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        engine.set_laziness(laziness);
+        let mut out = Vec::new();
+        engine.transform(br#"{"n":1,"text":"x"}"#, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), "{\"sealed\":true,\"frozen\":false}\n", "{laziness:?}");
+    }
+}
+
 /// Where this fails V8's objects look otherwise than `intact.rs` says, and every lazy event goes the slower way.
 #[test]
 fn changes_of_lazy_objects_are_seen() {
