@@ -231,7 +231,8 @@ fn settle_and_call<'s>(
 /// Makes ordinary properties of those that are as a lazy object has them: not of those that the author has defined
 /// otherwise, whose attributes V8 keeps right, nor of accessors, which must not be called.
 fn settle(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
-    let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
+    let all = v8::GetPropertyNamesArgs { property_filter: v8::PropertyFilter::SKIP_SYMBOLS, ..Default::default() };
+    let names = object.get_own_property_names(scope, all)?;
     let [value, writable, configurable] = ["value", "writable", "configurable"].map(|key| v8::String::new(scope, key));
     for index in 0..names.length() {
         // The numbers of elements are no names, and elements are ordinary.
@@ -255,8 +256,13 @@ fn make_ordinary(
     name: v8::Local<v8::Name>,
     value: v8::Local<v8::Value>,
 ) {
+    // The author may have made it one that is not enumerated, say.
+    let attributes = object.get_property_attributes(scope, name.into()).unwrap_or(v8::PropertyAttribute::NONE);
     object.set_accessor(scope, name, nothing);
     object.create_data_property(scope, name, value);
+    if attributes != v8::PropertyAttribute::NONE {
+        object.define_own_property(scope, name, value, attributes);
+    }
 }
 
 fn nothing<'s>(

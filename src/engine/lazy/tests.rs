@@ -224,6 +224,21 @@ fn what_the_code_adds_to_all_objects_is_not_in_the_way() {
 }
 
 #[test]
+fn a_value_that_is_read_often_keeps_its_attributes() {
+    let code = "export function transformEvent(event) { Object.defineProperty(event, 'n', { enumerable: false });
+        let sum = 0; for (let i = 0; i < 20; i++) sum += event.n;
+        return { sum, keys: Object.keys(event), ...Object.getOwnPropertyDescriptor(event, 'n') }; }";
+    for laziness in [Laziness::Always, Laziness::Never] {
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        engine.set_laziness(laziness);
+        let mut out = Vec::new();
+        engine.transform(br#"{"n":1,"text":"x"}"#, &mut out);
+        let expected = r#"{"sum":20,"keys":["text"],"value":1,"writable":true,"enumerable":false,"configurable":true}"#;
+        assert_eq!(String::from_utf8_lossy(&out).trim_end(), expected, "{laziness:?}");
+    }
+}
+
+#[test]
 fn a_sealed_event_with_an_element_is_not_frozen() {
     let code = "export function transformEvent(event) { event[5] = 1; Object.seal(event);
         return { sealed: Object.isSealed(event), frozen: Object.isFrozen(event) }; }";
