@@ -141,7 +141,7 @@
     }
   };
 
-  // --- lazy events, see the engine's lazy.rs ------------------------------------------------------------------------
+  // --- lazy events, see the engine's lazy ---------------------------------------------------------------------------
 
   const { keys: keysOf } = Object;
   const { probe, lazyNames } = host;
