@@ -4,7 +4,12 @@
 //! destination's text is often longer than the event's. So a value that starts with the very bytes that the element before
 //! had in its place is not read again: that text was a whole value, and where it ends is part of it.
 
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::StreamDeserializer;
 use serde_json::de::StrRead;
 use serde_json::value::RawValue;
@@ -38,6 +43,28 @@ pub struct Ids<'a> {
     pub source_id: Option<&'a RawValue>,
 }
 
+/// A JSON object and nothing else: what is derived for a struct would take a list as well, its fields in their order.
+#[derive(Default)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Only<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Only<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Only(PhantomData))
+    }
+}
+
 /// The elements of a body.
 ///
 /// # Errors
@@ -62,16 +89,16 @@ fn thorough(body: &[u8]) -> Result<Vec<Element<'_>>, serde_json::Error> {
         #[serde(borrow)]
         credentials: Option<&'a RawValue>,
     }
-    let elements: Vec<Whole<'_>> = serde_json::from_slice(body)?;
+    let elements: Vec<Object<Whole<'_>>> = serde_json::from_slice(body)?;
     Ok(elements
         .into_iter()
-        .map(|whole| Element {
+        .map(|Object(whole)| Element {
             message: whole.message.map(RawValue::get),
             metadata: whole.metadata.map(RawValue::get),
             ids: whole
                 .metadata
-                .map(RawValue::get)
-                .and_then(|metadata| serde_json::from_str(metadata).ok())
+                .and_then(|metadata| serde_json::from_str::<Object<Ids<'_>>>(metadata.get()).ok())
+                .map(|Object(ids)| ids)
                 .unwrap_or_default(),
             destination: whole.destination.map(RawValue::get),
             libraries: whole.libraries.map(RawValue::get),
@@ -256,6 +283,8 @@ mod tests {
             (r#"[{"message":{},}]"#, false),
             ("[{},]", false),
             ("[1]", false),
+            (r#"[[{"a":1}]]"#, false),
+            (r#"[{"metadata":[{}]}]"#, true),
             ("", false),
         ] {
             assert_eq!(quick(body).is_some(), fine, "{body}");

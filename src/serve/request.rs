@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::elements::{self, Element};
+use super::elements::{self, Element, Object};
 
 /// An event of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,9 @@ pub fn common_metadata(body: &[u8], group: &Group) -> Vec<u8> {
         #[serde(borrow)]
         message_id: Option<&'a RawValue>,
     }
-    let known = |item: &Item| serde_json::from_slice::<Known<'_>>(&body[item.metadata.clone()]).unwrap_or_default();
+    let known = |item: &Item| -> Known<'_> {
+        serde_json::from_slice::<Object<_>>(&body[item.metadata.clone()]).unwrap_or_default().0
+    };
     let first = group.items.first().map(known).unwrap_or_default();
     let mut text = Vec::from(b"{");
     for (key, value) in [
@@ -192,8 +194,12 @@ mod tests {
         let request = parse(br#"[{},{"message":null,"metadata":7,"libraries":3,"destination":[]}]"#).unwrap();
         assert_eq!(request.groups.len(), 1);
         assert_eq!(request.groups[0].items[1], Item { event: 0..0, metadata: 31..32 });
+        let listed = br#"[{"metadata":["s","d"]},{}]"#;
+        let request = parse(listed).unwrap();
+        assert_eq!(request.groups.len(), 1, "a list has no ids");
+        assert_eq!(common_metadata(listed, &request.groups[0]), br#"{"messageIds":[null,null]}"#);
         assert!(parse(b"[]").unwrap().groups.is_empty());
-        for bad in ["", "{", "{}", "[1]", "\"x\"", "[{}", "null"] {
+        for bad in ["", "{", "{}", "[1]", "[[{\"n\":1}]]", "\"x\"", "[{}", "null"] {
             assert!(parse(bad.as_bytes()).unwrap_err().starts_with("the body is not"), "{bad}");
         }
     }
