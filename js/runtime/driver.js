@@ -219,18 +219,15 @@
 
   let batch;
 
-  /** Parses the lines of a batch; `ids` are remembered before the author can change them. */
-  const openBatch = (lines) => {
-    const events = [];
+  /** Takes in the events of a batch, and their ids before the author can change them. */
+  const openBatch = (events) => {
     batch = { indexOf: new NewMap(), indexOfId: new NewMap() };
-    for (let i = 0; i < lines.length; i++) {
-      const event = eventOf(lines[i]);
-      events[i] = event;
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i];
       mapSet(batch.indexOf, event, i);
       const id = event.messageId;
       if (id !== undefined && mapGet(batch.indexOfId, id) === undefined) mapSet(batch.indexOfId, id, i);
     }
-    return events;
   };
 
   /** The input that an output belongs to: the same object, else the same messageId, else that of the one before. */

@@ -7,7 +7,7 @@ use deno_core::v8;
 
 use super::print::{Canonical, Print, bad_return};
 use super::transform::{self, Settled, settled};
-use super::{Attempt, Engine, Event, LogLine, Rendering, fault, fidelity, host, realm};
+use super::{Attempt, Engine, Event, LogLine, Rendering, fault, fidelity, glance, host, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
 /// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged.
@@ -77,16 +77,13 @@ impl Engine {
             // Lines that are no events get their verdict at once and are not part of the call.
             let mut verdicts: Vec<(Verdict, Vec<u8>)> = Vec::with_capacity(events.len());
             let mut present = Vec::with_capacity(events.len());
-            let mut lines = Vec::with_capacity(events.len());
+            let mut inputs = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
-                let lists = fidelity::as_lists(event.json);
-                let line = lists.as_deref().unwrap_or(event.json);
-                let verdict = match transform::parse(scope, driver, event.json, &mut self.scratch)
-                    .and_then(|_| transform::to_text(scope, line, &mut self.scratch))
-                {
-                    Ok(text) => {
-                        present.push(index);
-                        lines.push(text.into());
+                let clean = glance::clean(event.json);
+                let verdict = match transform::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
+                    Ok(input) => {
+                        present.push((index, clean));
+                        inputs.push(input);
                         if let Some(state) = scope.get_slot_mut::<host::State>() {
                             state.add_metadata(event.metadata);
                         }
@@ -99,9 +96,11 @@ impl Engine {
             if present.is_empty() {
                 break 'batch Some(Batched::Verdicts(verdicts));
             }
-            let lines = v8::Array::new_with_elements(scope, &lines);
+            let inputs = v8::Array::new_with_elements(scope, &inputs).into();
             let open = v8::Local::new(scope, &driver.open_batch);
-            let Some(inputs) = open.call(scope, undefined, &[lines.into()]) else { break 'batch None };
+            if open.call(scope, undefined, &[inputs]).is_none() {
+                break 'batch None;
+            }
 
             self.watch.begin();
             let transform = v8::Local::new(scope, function);
@@ -127,7 +126,8 @@ impl Engine {
             {
                 let finish = v8::Local::new(scope, &driver.finish_batch);
                 let count = v8::Integer::new(scope, present.len() as i32);
-                let infinite = present.iter().map(|index| events[*index].json).any(|line| {
+                let infinite = present.iter().filter(|(_, clean)| clean.is_none()).any(|(index, _)| {
+                    let line = events[*index].json;
                     fidelity::may_hold_infinite(line) && fidelity::survey(line, &mut self.skeleton).losses.infinite
                 });
                 let infinite = v8::Boolean::new(scope, infinite);
@@ -157,10 +157,11 @@ impl Engine {
                 let code = grouped.number_value(scope).unwrap_or_default();
                 break 'batch Some(Batched::Failed(bad_return(code, "transformBatch")));
             };
-            for (group, index) in present.iter().enumerate() {
+            for (group, (index, clean)) in present.iter().enumerate() {
                 let Some(texts) = groups.get_index(scope, group as u32) else { break 'batch None };
                 let mut print = Print {
                     line: events[*index].json,
+                    clean: *clean,
                     survey: None,
                     skeleton: &mut self.skeleton,
                     rendering: &rendering(*index),

@@ -169,7 +169,7 @@ fn value_of(text: &[u8]) -> f64 {
 }
 
 /// Whether V8 certainly prints this number as it stands. Saying no too often only costs time.
-fn is_canonical(text: &[u8]) -> bool {
+pub(super) fn is_canonical(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let (whole, fraction) = match digits.iter().position(|b| *b == b'.') {
         Some(dot) => (&digits[..dot], Some(&digits[dot + 1..])),
@@ -323,7 +323,7 @@ pub(super) fn restore(line: &[u8], output: &[u8], sink: &mut dyn Sink) {
 
 /// A piece of JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token<'a> {
+pub(super) enum Token<'a> {
     Open(u8),
     Close(u8),
     /// Without its quotes, escapes as they stand.
@@ -334,13 +334,13 @@ enum Token<'a> {
 }
 
 /// The tokens of a text that is known to be valid JSON.
-struct Tokens<'a> {
+pub(super) struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Tokens<'a> {
-    fn new(text: &'a [u8]) -> Self {
+    pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 }

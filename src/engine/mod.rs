@@ -22,8 +22,10 @@
 
 mod batch;
 mod diagnostic;
+mod escapes;
 mod fault;
 mod fidelity;
+mod glance;
 mod handle;
 mod handover;
 pub mod harness;
@@ -45,6 +47,7 @@ mod skeleton;
 mod structure;
 mod transform;
 mod typescript;
+mod unescape;
 mod watchdog;
 
 use std::marker::PhantomData;

@@ -49,6 +49,7 @@ mod x86 {
     };
 
     use super::{Entry, Expect, Separator};
+    use crate::engine::escapes::Escapes;
     use crate::engine::skeleton::{MOST_DEPTH, in_range};
     use crate::engine::structure::x86::{available, bits, prefix_xor};
     use crate::engine::structure::{BLOCK, Carry};
@@ -101,11 +102,7 @@ mod x86 {
         /// Where the top level's last comma or brace is, and its last colon.
         comma: usize,
         colon: usize,
-        /// Behind the last byte that is escaped, and where the last string starts.
-        escape: usize,
-        string: usize,
-        /// Whether the string that ended with the block before has an escape.
-        escaped: bool,
+        escapes: Escapes,
         /// Whether the line's own brace has been closed.
         done: bool,
     }
@@ -114,8 +111,7 @@ mod x86 {
         fn new(text: &'a [u8], entries: &'a mut Vec<Entry>, below: &'a mut Vec<Separator>) -> Self {
             let (carry, expect) = (Carry::default(), Expect::First);
             let around = Vec::with_capacity(16);
-            let (opened, comma, colon, escape, string) = (0, 0, 0, 0, 0);
-            let (escaped, done) = (false, false);
+            let (opened, comma, colon) = (0, 0, 0);
             Self {
                 text,
                 entries,
@@ -127,10 +123,8 @@ mod x86 {
                 opened,
                 comma,
                 colon,
-                escape,
-                string,
-                escaped,
-                done,
+                escapes: Escapes::default(),
+                done: false,
             }
         }
 
@@ -192,9 +186,12 @@ mod x86 {
             }
             self.last = [(colon | comma) >> 63, open >> 63, closing >> 63, close >> 63];
 
-            if masks.backslash | escaped != 0 || self.escape > 0 {
-                let known = masks.quote | masks.backslash;
-                self.escapes(base, escaped, escaped & !known & inside, (opening, closing), colon, strings != 0)?;
+            if masks.backslash | escaped != 0 || self.escapes.any() {
+                let other = escaped & !(masks.quote | masks.backslash) & inside;
+                if other != 0 {
+                    self.are_escapes(base, other)?;
+                }
+                self.escapes.none_in_keys(base, escaped, (opening, closing), colon, strings != 0)?;
             }
 
             // Numbers that are not digits only, or start with a zero, or go on in the next block; and literals.
@@ -327,46 +324,18 @@ mod x86 {
             Some(())
         }
 
-        /// Whether all escapes of a block are JSON's, and none of them is in a key. `other` are those bytes of the
-        /// `escaped` ones that are no quotes and backslashes; `ended` says that a string ended with the block before.
-        #[inline(never)]
-        fn escapes(
-            &mut self,
-            base: usize,
-            escaped: u64,
-            mut other: u64,
-            (opening, closing): (u64, u64),
-            colon: u64,
-            ended: bool,
-        ) -> Option<()> {
-            while other != 0 {
-                let at = base + other.trailing_zeros() as usize;
-                other &= other - 1;
+        /// Whether these bytes stand behind a backslash rightly.
+        #[cold]
+        fn are_escapes(&self, base: usize, mut escaped: u64) -> Option<()> {
+            while escaped != 0 {
+                let at = base + escaped.trailing_zeros() as usize;
+                escaped &= escaped - 1;
                 match self.text[at] {
                     b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
                     b'u' if self.text.get(at + 1..at + 5)?.iter().all(u8::is_ascii_hexdigit) => {}
                     _ => return None,
                 }
             }
-            // Behind the last one of the bits in this block, or what is known from before.
-            let last = |bits: u64, before: usize| match bits {
-                0 => before,
-                bits => base + 64 - bits.leading_zeros() as usize,
-            };
-            let in_string = |end: u64| last(escaped & (end - 1), self.escape) > last(opening & (end - 1), self.string);
-            if ended && colon & 1 != 0 && self.escaped {
-                return None;
-            }
-            let mut keys = closing & colon >> 1;
-            while keys != 0 {
-                let end = keys & keys.wrapping_neg();
-                keys ^= end;
-                if in_string(end) {
-                    return None;
-                }
-            }
-            self.escaped = in_string(1 << 63);
-            (self.escape, self.string) = (last(escaped, self.escape), last(opening, self.string));
             Some(())
         }
     }

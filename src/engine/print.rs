@@ -9,7 +9,7 @@ use super::lazy::{self, Hole};
 use super::realm::Driver;
 use super::sink::Sink;
 use super::skeleton::Skeleton;
-use super::{Rendering, handover};
+use super::{Rendering, glance, handover};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
 /// The driver's numbers for a return value that is not an event.
@@ -34,6 +34,8 @@ pub(super) enum Canonical {
 /// Writes what the driver's `finish` gave.
 pub(super) struct Print<'a> {
     pub(super) line: &'a [u8],
+    /// How many keys the line has, if V8 loses nothing of it but those that occur twice.
+    pub(super) clean: Option<usize>,
     pub(super) survey: Option<Survey>,
     pub(super) skeleton: &'a mut Skeleton,
     pub(super) rendering: &'a Rendering<'a>,
@@ -115,7 +117,10 @@ impl Print<'_> {
         let faithful = !replaced
             || values.enumerate().all(|(number, hole)| {
                 let came = &self.line[hole.replaces().unwrap_or_default()];
-                self.text[text(number)] == *came || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
+                let text = &self.text[text(number)];
+                text == came
+                    || glance::clean(came).is_some_and(|keys| is_edited(came, keys, text))
+                    || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
             });
         if !faithful {
             let mut printed = Vec::new();
@@ -210,6 +215,8 @@ impl Print<'_> {
         }
         if *self.text == self.line {
             out.push(self.line);
+        } else if self.clean.is_some_and(|keys| is_edited(self.line, keys, self.text)) {
+            out.push(self.text);
         } else {
             let survey = *self.survey.get_or_insert_with(|| fidelity::survey(self.line, self.skeleton));
             if survey.any() {
@@ -256,6 +263,12 @@ impl Print<'_> {
             out.push(self.text);
         }
     }
+}
+
+/// Whether a text is not what V8 makes of a line that it is not, and that is clean and has so many keys: then of two keys
+/// in one object it would have lost one.
+fn is_edited(line: &[u8], keys: usize, text: &[u8]) -> bool {
+    text.len() >= line.len() || glance::keys(text).is_some_and(|left| left >= keys)
 }
 
 fn canonical<'s>(

@@ -12,7 +12,7 @@ use super::print::{Canonical, Print};
 use super::print_plan::Planning;
 use super::realm::Driver;
 use super::sink::Sink;
-use super::{Attempt, Engine, Event, Rendering, fault, handover, host, network, realm};
+use super::{Attempt, Engine, Event, Rendering, fault, glance, handover, host, network, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
 /// What the code answered, while its handles live.
@@ -44,9 +44,10 @@ impl Engine {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
             let lazy = lazy::event(scope, event.json, self.laziness);
+            let clean = if lazy.is_none() { glance::clean(event.json) } else { None };
             let parsed = match &lazy {
                 Some(lazy) => Ok(lazy.object.into()),
-                None => parse(scope, driver, event.json, &mut self.scratch),
+                None => parse(scope, driver, event.json, clean.is_some(), &mut self.scratch),
             };
             match parsed {
                 Err(failure) => Some(failure.into()),
@@ -56,7 +57,7 @@ impl Engine {
                         state.set_metadata(event.metadata);
                     }
                     // What is found here need not be looked for when the event is printed.
-                    let survey = (lazy.is_none() && fidelity::may_hold_infinite(event.json))
+                    let survey = (lazy.is_none() && clean.is_none() && fidelity::may_hold_infinite(event.json))
                         .then(|| fidelity::survey(event.json, &mut self.skeleton));
                     let infinite = survey.is_some_and(|survey| survey.losses.infinite);
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
@@ -73,6 +74,7 @@ impl Engine {
                         answer => {
                             let mut print = Print {
                                 line: event.json,
+                                clean,
                                 survey,
                                 skeleton: &mut self.skeleton,
                                 rendering,
@@ -128,19 +130,20 @@ impl Engine {
     }
 }
 
-/// The event as V8 sees it, or why there is none.
+/// The event as V8 sees it, or why there is none. Whether its line is `clean`, [`glance::clean`] says.
 pub(super) fn parse<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
     json: &[u8],
+    clean: bool,
     scratch: &mut handover::Scratch,
 ) -> Result<v8::Local<'s, v8::Value>, Failure> {
     let text = to_text(scope, json, scratch)?;
     match v8::json::parse(scope, text) {
-        Some(value) if value.is_object() && !value.is_array() => match fidelity::as_lists(json) {
-            None => Ok(value),
-            Some(lists) => Ok(from_lists(scope, driver, &lists, scratch).unwrap_or(value)),
-        },
+        Some(value) if value.is_object() && !value.is_array() => {
+            let lists = if clean { None } else { fidelity::as_lists(json) };
+            Ok(lists.and_then(|lists| from_lists(scope, driver, &lists, scratch)).unwrap_or(value))
+        }
         Some(value) => Err(not_an_object(scope, value)),
         None => Err(invalid_json(scope)),
     }

@@ -7,6 +7,7 @@ use deno_core::v8;
 use super::{LEAST_OBJECT, LazyEntry, MOST_ENTRIES, MOST_READS, Shared, State, TEXT, Tag, VALUES};
 use crate::engine::handover::{self, Scratch};
 use crate::engine::skeleton::{Entry, Skeleton};
+use crate::engine::unescape::unescape;
 
 /// The constructor of lazy objects, which V8 makes without it.
 pub(super) fn construct(
@@ -105,7 +106,15 @@ impl State {
         {
             return Some(object.into());
         }
-        let text = handover::to_v8(scope, &self.line[span], &mut self.scratch)?;
+        let text = &self.line[span];
+        if let [b'"', inner @ .., b'"'] = text {
+            let plain = memchr::memchr(b'\\', inner).is_none();
+            if plain || unescape(inner, &mut self.unescaped) {
+                let meant = if plain { inner } else { &self.unescaped };
+                return handover::to_v8(scope, meant, &mut self.scratch).map(Into::into);
+            }
+        }
+        let text = handover::to_v8(scope, text, &mut self.scratch)?;
         v8::json::parse(scope, text)
     }
 

@@ -64,13 +64,7 @@ impl Pristine {
         }
         let object = template.new_instance(scope)?;
         let slow = template.new_instance(scope)?;
-        // An object that lost a property that was not its last one has a dictionary.
-        let null = v8::null(scope).into();
-        let [first, second] = ["a property that no event has", "and another"].map(|key| v8::String::new(scope, key));
-        slow.set(scope, first?.into(), null)?;
-        slow.set(scope, second?.into(), null)?;
-        slow.delete(scope, first?.into())?;
-        slow.delete(scope, second?.into())?;
+        with_dictionary(scope, slow)?;
         let places = {
             let words = dictionary(words(slow)[1])?;
             let place = |name: &v8::Local<v8::Name>| {
@@ -103,7 +97,7 @@ impl Pristine {
             return Some(Kept { own: all, others: 0 });
         }
         let slow = words(v8::Local::new(scope, &self.slow));
-        if map == slow[0] {
+        if are_alike(map, slow[0]) {
             return self.kept_in(dictionary(slow[1])?, dictionary(properties)?);
         }
         let grown = self.grown.borrow().iter().find_map(|(grown, others)| {
@@ -182,8 +176,20 @@ impl Pristine {
         heir.set_prototype(scope, null)?;
         let closed = template.new_instance(scope)?;
         closed.set_integrity_level(scope, v8::IntegrityLevel::Sealed)?;
+        let finished = template.new_instance(scope)?;
+        finished.set_integrity_level(scope, v8::IntegrityLevel::Frozen)?;
         let mut seen = self.kept(scope, untouched) == Some(Kept { own: all, others: 0 })
-            && [element, heir, closed].iter().all(|one| self.kept(scope, *one).is_none());
+            && [element, heir, closed, finished].iter().all(|one| self.kept(scope, *one).is_none());
+        // The same with dictionaries, and then with one that has another map, but one like it.
+        let [element, heir, closed] = [(); 3].map(|()| self.with_dictionary(scope));
+        element?.set_index(scope, 0, null)?;
+        heir?.set_prototype(scope, null)?;
+        closed?.set_integrity_level(scope, v8::IntegrityLevel::Sealed)?;
+        seen &= [element, heir, closed].iter().flatten().all(|one| self.kept(scope, *one).is_none());
+        let other = v8::Object::new(scope);
+        with_dictionary(scope, other)?;
+        let again = self.with_dictionary(scope)?;
+        seen &= self.is(scope, again, all, 0);
         // So many that a dictionary has to grow for them.
         let [fast, slow] = [template.new_instance(scope)?, template.new_instance(scope)?];
         let first = v8::String::new(scope, "the first one")?;
@@ -215,6 +221,13 @@ impl Pristine {
         Some(seen)
     }
 
+    /// An object as it was made, but with a dictionary.
+    fn with_dictionary<'s>(&self, scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
+        let object = v8::Local::new(scope, &self.template).new_instance(scope)?;
+        with_dictionary(scope, object)?;
+        Some(object)
+    }
+
     fn is<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -224,6 +237,26 @@ impl Pristine {
     ) -> bool {
         self.kept(scope, object).is_none_or(|kept| kept == Kept { own, others })
     }
+}
+
+/// Gives an object a dictionary: one that lost a property that was not its last one has one.
+fn with_dictionary<'s>(scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<()> {
+    let null = v8::null(scope).into();
+    let [first, second] = ["a property that no event has", "and another"].map(|key| v8::String::new(scope, key));
+    object.set(scope, first?.into(), null)?;
+    object.set(scope, second?.into(), null)?;
+    object.delete(scope, first?.into())?;
+    object.delete(scope, second?.into())?;
+    Some(())
+}
+
+/// Whether two maps for dictionaries, given by their addresses plus the bit, are one as good as the other. V8 keeps one of
+/// them for all objects of a prototype, so that objects of other shapes have it made anew.
+fn are_alike(map: usize, other: usize) -> bool {
+    // SAFETY: a map is longer than that. Its first word is its own map, the next ones have the sizes, types and flags; then
+    // come its prototype, its constructor and its descriptors.
+    let words = |map: usize| unsafe { *((map - POINTER) as *const [usize; 6]) };
+    map == other || words(map) == words(other)
 }
 
 /// An object's address, plus the bit.

@@ -91,6 +91,8 @@ pub(super) struct State {
     /// Of an object in the event.
     inner: Skeleton,
     scratch: Scratch,
+    /// What the string read last means.
+    unescaped: Vec<u8>,
     /// Which event is in hand, or was last.
     number: u64,
     /// Whether it still is.
@@ -173,6 +175,7 @@ impl State {
             skeleton: Skeleton::default(),
             inner: Skeleton::default(),
             scratch: Scratch::default(),
+            unescaped: Vec::new(),
             number: 0,
             in_hand: false,
             line: Vec::new(),

@@ -7,6 +7,7 @@ use deno_core::v8;
 use super::callbacks::field;
 use super::intact::Kept;
 use super::{Node, Shared, State, Template};
+use crate::engine::glance;
 use crate::engine::sink::Sink;
 
 /// A part of a line that is left out, and what comes in its place, if anything does.
@@ -36,7 +37,8 @@ pub(in crate::engine) fn holes<'s>(
     if holes.iter().any(|hole| hole.entry.is_none()) {
         let State { entries, inner, line, .. } = state;
         for lazy in entries.iter().filter(|lazy| lazy.read && lazy.child.is_none()) {
-            if inner.survey_value(&line[lazy.entry.value.clone()])?.any() {
+            let came = &line[lazy.entry.value.clone()];
+            if glance::clean(came).is_none() && inner.survey_value(came)?.any() {
                 return None;
             }
         }
