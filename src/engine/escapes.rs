@@ -17,6 +17,14 @@ impl Escapes {
         self.escape > 0
     }
 
+    /// Takes a block into account that lies inside of a string, in which these bytes are `escaped`.
+    #[inline(always)]
+    pub(super) fn inside(&mut self, base: usize, escaped: u64) {
+        if escaped != 0 {
+            self.escape = base + 64 - escaped.leading_zeros() as usize;
+        }
+    }
+
     /// Takes the block at `base` into account, in which these bytes are `escaped`, these quotes start and end a string,
     /// and these are the colons outside of strings. `ended` says that a string ended with the block before. To be asked
     /// for each block from the first one on that has an escape. Nothing, if a key has one.

@@ -15,8 +15,19 @@ pub(super) use x86::outline;
 
 /// Elsewhere nothing is known in this way.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn outline(_: &[u8], _: &mut Vec<Entry>, _: &mut Vec<Separator>) -> Option<()> {
+pub(super) fn outline(_: &[u8], _: &mut Found) -> Option<()> {
     None
+}
+
+/// What an outline is made of; the memory is reused.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The top level's properties, in order.
+    pub(super) entries: Vec<Entry>,
+    /// The colons and commas of the objects one level below, in order.
+    pub(super) below: Vec<Separator>,
+    /// The objects and arrays around the innermost one, on the way.
+    around: Vec<Expect>,
 }
 
 /// A colon or comma in an object that is itself a value of the top level.
@@ -48,7 +59,7 @@ mod x86 {
         _mm256_sub_epi8,
     };
 
-    use super::{Entry, Expect, Separator};
+    use super::{Entry, Expect, Found, Separator};
     use crate::engine::escapes::Escapes;
     use crate::engine::skeleton::{MOST_DEPTH, in_range};
     use crate::engine::structure::x86::{available, bits, prefix_xor};
@@ -69,19 +80,16 @@ mod x86 {
         zero: u64,
     }
 
-    /// See the module. `separators` are those of the objects one level below, in order.
-    pub(in crate::engine) fn outline(
-        text: &[u8],
-        entries: &mut Vec<Entry>,
-        separators: &mut Vec<Separator>,
-    ) -> Option<()> {
-        entries.clear();
-        separators.clear();
+    /// See the module.
+    pub(in crate::engine) fn outline(text: &[u8], found: &mut Found) -> Option<()> {
+        found.entries.clear();
+        found.below.clear();
+        found.around.clear();
         if !available() || text.first() != Some(&b'{') {
             return None;
         }
         let wide = is_x86_feature_detected!("avx512bw");
-        let outline = Outline::new(text, entries, separators);
+        let outline = Outline::new(text, found);
         // SAFETY: this processor has what they want, it was just asked.
         if wide { unsafe { outline.run_wide() } } else { unsafe { outline.run() } }
     }
@@ -95,7 +103,7 @@ mod x86 {
         /// closing quote, a closing bracket.
         last: [u64; 4],
         /// The objects and arrays around the innermost one.
-        around: Vec<Expect>,
+        around: &'a mut Vec<Expect>,
         expect: Expect,
         /// Where the innermost one was opened, if nothing has closed since.
         opened: usize,
@@ -108,9 +116,9 @@ mod x86 {
     }
 
     impl<'a> Outline<'a> {
-        fn new(text: &'a [u8], entries: &'a mut Vec<Entry>, below: &'a mut Vec<Separator>) -> Self {
+        fn new(text: &'a [u8], found: &'a mut Found) -> Self {
+            let Found { entries, below, around } = found;
             let (carry, expect) = (Carry::default(), Expect::First);
-            let around = Vec::with_capacity(16);
             let (opened, comma, colon) = (0, 0, 0);
             Self {
                 text,
@@ -156,20 +164,28 @@ mod x86 {
 
         #[inline(always)]
         fn block(&mut self, base: usize, masks: &Masks, inside: u64) -> Option<()> {
-            let carry = &mut self.carry;
-            let was_in_string = carry.in_string;
-            let escaped = carry.escaped(masks.backslash);
+            let was_in_string = self.carry.in_string;
+            let escaped = self.carry.escaped(masks.backslash);
             let quote = masks.quote & !escaped;
+            let other = escaped & !(masks.quote | masks.backslash) & inside;
+            if other != 0 {
+                self.are_escapes(base, other)?;
+            }
+            if quote == 0 && was_in_string != 0 {
+                // The middle of a long string.
+                self.escapes.inside(base, escaped);
+                return (masks.control & inside == 0).then_some(());
+            }
             // SAFETY: only called where this was made sure.
             let in_string = unsafe { prefix_xor(quote) } ^ was_in_string;
-            carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
+            self.carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
             let (opening, closing) = (quote & in_string, quote & !in_string);
             let [open, close, colon, comma] =
                 [masks.open, masks.close, masks.colon, masks.comma].map(|mask| mask & !in_string);
             let scalar = !(open | close | colon | comma | quote | in_string) & inside;
-            let starts = scalar & !(scalar << 1 | carry.scalar);
-            let ends = (scalar << 1 | carry.scalar) & !scalar;
-            carry.scalar = scalar >> 63;
+            let starts = scalar & !(scalar << 1 | self.carry.scalar);
+            let ends = (scalar << 1 | self.carry.scalar) & !scalar;
+            self.carry.scalar = scalar >> 63;
 
             // What may stand behind what.
             let value = opening | open | starts;
@@ -187,10 +203,6 @@ mod x86 {
             self.last = [(colon | comma) >> 63, open >> 63, closing >> 63, close >> 63];
 
             if masks.backslash | escaped != 0 || self.escapes.any() {
-                let other = escaped & !(masks.quote | masks.backslash) & inside;
-                if other != 0 {
-                    self.are_escapes(base, other)?;
-                }
                 self.escapes.none_in_keys(base, escaped, (opening, closing), colon, strings != 0)?;
             }
 
@@ -426,12 +438,12 @@ mod tests {
     /// What the slower way finds, which asks this one first unless it is told not to.
     fn slowly(text: &[u8]) -> Option<Vec<Entry>> {
         let mut skeleton = Skeleton::default();
-        skeleton.find_slowly(text).then_some(skeleton.entries)
+        skeleton.find_slowly(text).then(|| skeleton.entries().to_vec())
     }
 
     fn quickly(text: &[u8]) -> Option<Vec<Entry>> {
-        let mut entries = Vec::new();
-        outline(text, &mut entries, &mut Vec::new()).map(|()| entries)
+        let mut found = Found::default();
+        outline(text, &mut found).map(|()| found.entries)
     }
 
     fn value() -> impl Strategy<Value = String> {
@@ -474,7 +486,7 @@ mod tests {
             let text = format!(r#"{{"first":{first},"second":{second}}}"#);
             let mut skeleton = Skeleton::default();
             prop_assert!(skeleton.find(text.as_bytes()));
-            for entry in skeleton.entries.clone() {
+            for entry in skeleton.entries().to_vec() {
                 let value = &text[entry.value.clone()];
                 let mut children = Vec::new();
                 if skeleton.children(&entry.value, |child| children.push(child)) && value.starts_with('{') {

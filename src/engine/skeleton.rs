@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::fidelity::{Losses, Survey};
-use super::outline::{Separator, outline};
+use super::outline::{Found, outline};
 use super::structure::Structure;
 
 /// Objects with more keys count as having duplicates, which has them looked at more closely.
@@ -28,12 +28,10 @@ pub(super) struct Entry {
 /// Walks lines; its memory is reused.
 #[derive(Default)]
 pub(super) struct Skeleton {
-    /// The top level's properties, in order.
-    pub(super) entries: Vec<Entry>,
+    /// What is below the top level is only there if the line is `dense`.
+    found: Found,
     /// Whether it is sure that there is no white space between the tokens.
     pub(super) dense: bool,
-    /// If so, the colons and commas of the objects one level below.
-    below: Vec<Separator>,
     structure: Structure,
     open: Vec<Open>,
     hashes: Vec<u32>,
@@ -110,10 +108,15 @@ impl Look for Survey {
 }
 
 impl Skeleton {
+    /// The properties of the line that was found last, those of the top level, in order.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.found.entries
+    }
+
     /// Finds the properties of the top level. `false` if the line is not a JSON object, or declined, or may hold a number
     /// beyond the doubles, or a key with an escape (see [`super::fidelity::as_lists`]).
     pub(super) fn find(&mut self, text: &[u8]) -> bool {
-        self.dense = outline(text, &mut self.entries, &mut self.below).is_some();
+        self.dense = outline(text, &mut self.found).is_some();
         self.dense || self.find_slowly(text)
     }
 
@@ -151,12 +154,12 @@ impl Skeleton {
     /// The properties of an object that is a value of the top level of the line that was found last, in order, if they are
     /// known.
     pub(super) fn children(&self, span: &Range<usize>, mut child: impl FnMut(Entry)) -> bool {
-        if !self.dense || !self.entries.iter().any(|entry| entry.value == *span) {
+        if !self.dense || !self.found.entries.iter().any(|entry| entry.value == *span) {
             return false;
         }
-        let first = self.below.partition_point(|separator| separator.at < span.start);
+        let first = self.found.below.partition_point(|separator| separator.at < span.start);
         let (mut comma, mut colon) = (span.start, 0);
-        for separator in &self.below[first..] {
+        for separator in &self.found.below[first..] {
             if separator.at >= span.end {
                 break;
             }
@@ -175,14 +178,14 @@ impl Skeleton {
 
     fn walk(&mut self, text: &[u8], look: &mut impl Look) -> Option<()> {
         self.hashes.clear();
-        self.entries.clear();
+        self.found.entries.clear();
         if !self.structure.find(text) {
             return None;
         }
         if self.structure.any_space() {
             look.form();
         }
-        let Self { entries, structure, open, hashes, .. } = self;
+        let Self { found: Found { entries, .. }, structure, open, hashes, .. } = self;
         let mut walk = Walk { text, structure, places: structure.places(), at: 0, open, hashes, look };
         walk.expect(b'{')?;
         if walk.byte() == Some(b'}') {
@@ -464,7 +467,7 @@ mod tests {
         let mut skeleton = Skeleton::default();
         assert!(skeleton.find(text.as_bytes()));
         let found: Vec<_> =
-            skeleton.entries.iter().map(|entry| (&text[entry.key.clone()], &text[entry.value.clone()])).collect();
+            skeleton.entries().iter().map(|entry| (&text[entry.key.clone()], &text[entry.value.clone()])).collect();
         assert_eq!(found, [("a", r#"[1, {"x": "]}"}]"#), ("b", "-1.5"), ("c", r#""\u00e9\"""#)]);
         assert!(accepts("{}"));
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use deno_core::v8;
 
-use super::{LEAST_OBJECT, LazyEntry, MOST_ENTRIES, MOST_READS, Shared, State, TEXT, Tag, VALUES};
+use super::{LEAST_OBJECT, LazyEntry, MOST_ENTRIES, MOST_READS, SPAN, Shared, State, TEXT, Tag, VALUES, number};
 use crate::engine::handover::{self, Scratch};
 use crate::engine::skeleton::{Entry, Skeleton};
 use crate::engine::unescape::unescape;
@@ -24,13 +24,13 @@ pub(super) fn read<'s>(
     args: v8::PropertyCallbackArguments<'s>,
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
-    let number = args.data().uint32_value(scope).unwrap_or_default() as usize;
+    let number = args.data().cast::<v8::Integer>().value() as usize;
     let holder = args.holder();
     // Templates try their objects out while they are made; what these hold matters to nobody.
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let Ok(mut state) = shared.try_borrow_mut() else { return };
     let state = &mut *state;
-    let entry = state.node(scope, holder).map(|node| {
+    let entry = state.node_of(Tag::of_lazy(holder)).map(|node| {
         // SAFETY: the memory belongs to an array buffer that lives as long as the isolate; only this thread uses it.
         let [probed, probed_node] = unsafe { state.probe.read_volatile() };
         (state.nodes[node].entries.start + number, probed as usize == number + 1 && probed_node as usize == node)
@@ -56,7 +56,7 @@ pub(super) fn read<'s>(
             }
             return;
         }
-        Some((entry, false)) => state.value(scope, entry),
+        Some((entry, false)) => state.value(scope, holder, entry),
         None => parse_later(scope, holder, name),
     };
     if let Some(value) = value {
@@ -73,11 +73,11 @@ pub(super) fn assign<'s>(
     args: v8::PropertyCallbackArguments<'s>,
     _: v8::ReturnValue<()>,
 ) {
-    let number = args.data().uint32_value(scope).unwrap_or_default() as usize;
+    let number = args.data().cast::<v8::Integer>().value() as usize;
     let holder = args.holder();
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let Ok(mut state) = shared.try_borrow_mut() else { return };
-    if let Some(node) = state.node(scope, holder) {
+    if let Some(node) = state.node_of(Tag::of_lazy(holder)) {
         let entry = state.nodes[node].entries.start + number;
         state.entries[entry].assigned = true;
     }
@@ -97,12 +97,17 @@ pub(super) fn field<'s>(
 
 impl State {
     /// Works out a value of the event in hand.
-    fn value<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::Value>> {
+    fn value<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        holder: v8::Local<'s, v8::Object>,
+        entry: usize,
+    ) -> Option<v8::Local<'s, v8::Value>> {
         self.entries[entry].read = true;
         let span = self.entries[entry].entry.value.clone();
         if self.line[span.start] == b'{'
             && (span.len() >= LEAST_OBJECT || self.always)
-            && let Some(object) = self.nested(scope, entry)
+            && let Some(object) = self.nested(scope, holder, entry)
         {
             return Some(object.into());
         }
@@ -119,7 +124,12 @@ impl State {
     }
 
     /// Makes the object that the value of an entry is, with its values lazy in turn.
-    fn nested<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::Object>> {
+    fn nested<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        holder: v8::Local<'s, v8::Object>,
+        entry: usize,
+    ) -> Option<v8::Local<'s, v8::Object>> {
         let (first, node) = (self.entries.len(), self.nodes.len());
         let span = self.entries[entry].entry.value.clone();
         let entries = &mut self.entries;
@@ -128,13 +138,13 @@ impl State {
                 return None;
             }
             let moved = |part: &Range<usize>| part.start + span.start..part.end + span.start;
-            let children = self.inner.entries.iter();
+            let children = self.inner.entries().iter();
             let children = children.map(|child| Entry { key: moved(&child.key), value: moved(&child.value) });
             entries.extend(children.map(LazyEntry::new));
         }
         let mut made = None;
         if self.entries.len() <= MOST_ENTRIES {
-            made = self.object(scope, first..self.entries.len(), span);
+            made = self.object(scope, first..self.entries.len(), span, Some(holder));
         }
         match made {
             Some((object, _)) => {
@@ -170,12 +180,14 @@ fn parse_later<'s>(
 ) -> Option<v8::Local<'s, v8::Value>> {
     let text: v8::Local<v8::Value> = holder.get_internal_field(scope, TEXT)?.try_into().ok()?;
     let text = handover::to_string(scope, text.try_into().ok()?);
+    let span = number(holder, SPAN);
+    let text = &text[(span >> Tag::HALF) as usize..(span & ((1 << Tag::HALF) - 1)) as usize];
     let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
     let mut skeleton = Skeleton::default();
     if !skeleton.find(text.as_bytes()) {
         return None;
     }
-    let entry = skeleton.entries.iter().find(|entry| text[entry.key.clone()] == name)?;
+    let entry = skeleton.entries().iter().find(|entry| text[entry.key.clone()] == name)?;
     let value = handover::to_v8(scope, &text.as_bytes()[entry.value.clone()], &mut Scratch::default())?;
     v8::json::parse(scope, value)
 }
@@ -190,7 +202,7 @@ pub(in crate::engine) fn names<'s>(
     let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = shared.borrow();
-    let Some(node) = state.node(scope, object) else { return };
+    let Some(node) = state.node(object) else { return };
     if let Some(template) = &state.shapes[state.nodes[node].shape].template {
         // SAFETY: as above.
         unsafe { state.probe.write_volatile([0, node as u32]) };
@@ -225,7 +237,7 @@ fn settle_and_call<'s>(
 ) {
     if let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0))
         && !object.is_proxy()
-        && Tag::of(scope, object).is_some()
+        && Tag::of(object).is_some()
     {
         settle(scope, object);
     }

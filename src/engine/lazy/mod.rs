@@ -52,11 +52,15 @@ const TRIAL: u32 = 32;
 /// A value that is read more often becomes an ordinary property, which costs a little once and nothing from then on.
 const MOST_READS: u8 = 8;
 
-/// The internal fields of a lazy object: its text, the two halves of its [`Tag`], and its values, undefined where they
-/// have not been worked out.
+/// The internal fields of a lazy object: its event's text, which part of that it is if it is not all of it, its [`Tag`],
+/// and its values, undefined where they have not been worked out.
 const TEXT: usize = 0;
-const TAG: usize = 1;
+const SPAN: i32 = 1;
+const TAG: i32 = 2;
 const VALUES: usize = 3;
+
+/// What V8 calls our numbers in fields that hold no value.
+const NUMBER: u16 = 1;
 
 /// Which events are lazy. It never makes a difference to what comes out, only to what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -209,13 +213,18 @@ impl State {
         Some(self.shapes.len() - 1)
     }
 
-    /// Makes a lazy object of the last `entries`, whose text is the part `span` of the line.
+    /// Makes a lazy object of the last `entries`, whose text is the part `span` of the line. It is a value in another one, or
+    /// the event.
     fn object<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
         entries: Range<usize>,
         span: Range<usize>,
+        within: Option<v8::Local<'s, v8::Object>>,
     ) -> Option<(v8::Local<'s, v8::Object>, Rc<Template>)> {
+        if span.end >> Tag::HALF != 0 {
+            return None;
+        }
         let index = self.shape(entries.clone())?;
         let shape = &mut self.shapes[index];
         shape.seen = shape.seen.saturating_add(1);
@@ -227,18 +236,24 @@ impl State {
         }
         let template = shape.template.clone()?;
         // What is never parsed must be text all the same.
-        let text = handover::to_v8(scope, &self.line[span.clone()], &mut self.scratch)?;
+        let text: v8::Local<v8::Data> = match within {
+            Some(within) => within.get_internal_field(scope, TEXT)?,
+            None => handover::to_v8(scope, &self.line, &mut self.scratch)?.into(),
+        };
         let object = v8::Local::new(scope, &template.object).new_instance(scope)?;
-        object.set_internal_field(TEXT, text.into());
-        let tag = Tag { event: self.number, node: self.nodes.len() };
-        tag.put(scope, object);
+        object.set_internal_field(TEXT, text);
+        set_number(object, SPAN, (span.start as u64) << Tag::HALF | span.end as u64);
+        Tag { event: self.number, node: self.nodes.len() }.put(object);
         self.nodes.push(Node { shape: index, entries, end: span.end - 1 });
         Some((object, template))
     }
 
     /// Whether `object` is a lazy one of the event in hand; which node of it.
-    fn node(&self, scope: &v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<usize> {
-        let tag = Tag::of(scope, object)?;
+    fn node(&self, object: v8::Local<v8::Object>) -> Option<usize> {
+        self.node_of(Tag::of(object)?)
+    }
+
+    fn node_of(&self, tag: Tag) -> Option<usize> {
         (self.in_hand && tag.event == self.number && tag.node < self.nodes.len()).then_some(tag.node)
     }
 }
@@ -252,7 +267,7 @@ pub(super) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], laziness:
     }
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
-    if !state.skeleton.find(line) || state.skeleton.entries.len() > MOST_ENTRIES {
+    if !state.skeleton.find(line) || state.skeleton.entries().len() > MOST_ENTRIES {
         return None;
     }
     state.always = always;
@@ -261,8 +276,8 @@ pub(super) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], laziness:
     state.line.extend_from_slice(line);
     state.nodes.clear();
     state.entries.clear();
-    state.entries.extend(state.skeleton.entries.iter().cloned().map(LazyEntry::new));
-    let (object, template) = state.object(scope, 0..state.entries.len(), 0..line.len())?;
+    state.entries.extend(state.skeleton.entries().iter().cloned().map(LazyEntry::new));
+    let (object, template) = state.object(scope, 0..state.entries.len(), 0..line.len(), None)?;
     state.in_hand = true;
     Some(LazyEvent { object, names: v8::Local::new(scope, &template.names) })
 }
@@ -294,31 +309,37 @@ impl LazyEntry {
 }
 
 impl Tag {
-    /// How many of its bits stand in the first field.
-    const BITS: u32 = 31;
-    /// The second field has the node in its lower bits.
+    /// The lower bits have the node.
     const NODES: u32 = 10;
+    /// Two numbers of so many bits fit a field.
+    const HALF: u32 = 31;
 
-    fn of(scope: &v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<Self> {
-        if object.internal_field_count() < VALUES {
-            return None;
-        }
-        let field = |index| {
-            let field = object.get_internal_field(scope, index)?;
-            let number: v8::Local<v8::Integer> = v8::Local::<v8::Value>::try_from(field).ok()?.try_into().ok()?;
-            u32::try_from(number.value()).ok()
-        };
-        let (low, high) = (field(TAG)?, field(TAG + 1)?);
-        let event = u64::from(low) | u64::from(high >> Self::NODES) << Self::BITS;
-        Some(Self { event, node: (high & ((1 << Self::NODES) - 1)) as usize })
+    /// That of any object, if it has one.
+    fn of(object: v8::Local<v8::Object>) -> Option<Self> {
+        (object.internal_field_count() >= VALUES).then(|| Self::of_lazy(object))
     }
 
-    fn put(self, scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) {
-        let low = (self.event & ((1 << Self::BITS) - 1)) as i32;
-        let high = ((self.event >> Self::BITS) << Self::NODES) as i32 | self.node as i32;
-        object.set_internal_field(TAG, v8::Integer::new(scope, low).into());
-        object.set_internal_field(TAG + 1, v8::Integer::new(scope, high).into());
+    /// That of an object that is made of a template of ours.
+    fn of_lazy(object: v8::Local<v8::Object>) -> Self {
+        let tag = number(object, TAG);
+        Self { event: tag >> Self::NODES, node: (tag & ((1 << Self::NODES) - 1)) as usize }
     }
+
+    fn put(self, object: v8::Local<v8::Object>) {
+        set_number(object, TAG, self.event << Self::NODES | self.node as u64);
+    }
+}
+
+/// Puts a number of 63 bits into a field, as V8 keeps pointers, whose lowest bit is 0.
+fn set_number(object: v8::Local<v8::Object>, field: i32, number: u64) {
+    object.set_aligned_pointer_in_internal_field(field, std::ptr::without_provenance((number << 1) as usize), NUMBER);
+}
+
+/// The number in a field of an object that is made of a template of ours.
+fn number(object: v8::Local<v8::Object>, field: i32) -> u64 {
+    // SAFETY: nobody but `set_number` has put anything into the field, and it has done so when the object was made, before
+    // anybody else had it.
+    unsafe { object.get_aligned_pointer_from_internal_field(field, NUMBER) }.addr() as u64 >> 1
 }
 
 /// Whether a key can be in a template: plain text whose property means nothing to the driver.

@@ -90,7 +90,7 @@ impl State {
             }
             if let Some(child) = lazy.child
                 && let Ok(object) = v8::Local::<v8::Object>::try_from(value)
-                && self.node(scope, object) == Some(child)
+                && self.node(object) == Some(child)
             {
                 self.changes(scope, object, child, holes)?;
             } else {
