@@ -288,7 +288,7 @@
   // --- errors ---------------------------------------------------------------------------------------------------
 
   const cut = (text) =>
-    text.length > MOST_ERROR_TEXT ? `${slice(text, 0, MOST_ERROR_TEXT)}… (${text.length - MOST_ERROR_TEXT} more)` : text;
+    text.length > MOST_ERROR_TEXT ? `${slice(text, 0, MOST_ERROR_TEXT)}\u2026 (${text.length - MOST_ERROR_TEXT} more)` : text;
 
   // The frames stand at the end of a stack.
   const tail = (text) => (text.length > MOST_ERROR_TEXT ? slice(text, text.length - MOST_ERROR_TEXT) : text);

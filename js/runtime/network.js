@@ -59,7 +59,7 @@
 
   /** A URL as it may stand in a message: without a password, and not endless. */
   const shown = (url) => {
-    let text = url.length > 1000 ? `${slice(url, 0, 1000)}…` : url;
+    let text = url.length > 1000 ? `${slice(url, 0, 1000)}\u2026` : url;
     const start = indexOf(text, '//') + 2;
     if (start > 1) {
       let end = text.length;

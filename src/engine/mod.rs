@@ -42,6 +42,7 @@ mod print;
 mod print_plan;
 mod program;
 mod realm;
+mod runtime;
 mod sink;
 mod skeleton;
 mod structure;
@@ -330,7 +331,7 @@ impl Engine {
     /// To be called now and then between events: lets V8 do what it has put off.
     pub fn idle(&mut self) {
         if let Some(realm) = self.realm.as_mut() {
-            platform::pump(realm.enter().isolate);
+            realm.idle();
         }
     }
 

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use deno_core::{serde_v8, v8};
 
 use super::diagnostic::{LoadError, LoadErrorKind};
-use super::fault::OWN_SCRIPT;
 use super::heap::{HeapGuard, limited_allocator};
 use super::inspect::{Inspector, Onlooker, Variables};
 use super::lazy;
@@ -19,7 +18,7 @@ use super::network::SharedNetwork;
 use super::print_plan::PrintPlan;
 use super::program::Program;
 use super::watchdog::{Observer, Watch};
-use super::{Export, Options, host};
+use super::{Export, Options, host, platform, runtime};
 use crate::verdict::Position;
 
 /// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
@@ -41,6 +40,8 @@ pub(super) struct Realm {
     /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
     pub(super) events: u64,
     plan: PrintPlan,
+    /// The engine's own scripts, until it is kept what they were compiled to.
+    script: Option<v8::Global<v8::UnboundScript>>,
     /// The author's modules, kept if somebody looks at their variables.
     modules: Vec<(String, v8::Global<v8::Module>)>,
     inspector: Option<Inspector>,
@@ -72,6 +73,7 @@ struct Installed<'s> {
     driver: v8::Local<'s, v8::Object>,
     metadata: v8::Local<'s, v8::Function>,
     freeze: v8::Local<'s, v8::Function>,
+    script: v8::Local<'s, v8::UnboundScript>,
 }
 
 impl Realm {
@@ -115,6 +117,7 @@ impl Realm {
                     libraries: loaded.libraries,
                     events: 0,
                     plan: PrintPlan::new(program),
+                    script: loaded.script,
                     modules: loaded.modules,
                     inspector,
                     isolate: Some(isolate),
@@ -216,6 +219,7 @@ impl Realm {
             driver,
             export,
             libraries,
+            script: (!runtime::is_kept()).then(|| v8::Global::new(scope, installed.script)),
             modules: modules.into_iter().map(|(name, module)| (name, v8::Global::new(scope, module))).collect(),
         })
     }
@@ -226,6 +230,17 @@ impl Realm {
         // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
         unsafe { isolate.enter() };
         Entered { isolate, realm: (&self.context, &self.transform, &self.driver), plan: &mut self.plan }
+    }
+
+    /// What can wait until no event does.
+    pub(super) fn idle(&mut self) {
+        let script = self.script.take();
+        let entered = self.enter();
+        platform::pump(entered.isolate);
+        if let Some(script) = script {
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.realm.0);
+            runtime::keep(v8::Local::new(scope, script));
+        }
     }
 
     /// Gives the network functions somebody to ask.
@@ -270,6 +285,7 @@ struct Loaded {
     driver: Driver,
     export: Export,
     libraries: Vec<String>,
+    script: Option<v8::Global<v8::UnboundScript>>,
     modules: Vec<(String, v8::Global<v8::Module>)>,
 }
 
@@ -331,32 +347,7 @@ fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
 /// Runs the engine's own scripts: the driver takes its copies, the lockdown empties the global, the author's functions
 /// are put there.
 fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Options) -> Option<Installed<'s>> {
-    const SCRIPTS: &str = concat!(
-        "'use strict';(host, credentials) => { (",
-        include_str!("../../js/runtime/scene.js"),
-        ")(host); const plan = (",
-        include_str!("../../js/runtime/print_plan.js"),
-        ")(); const driver = (",
-        include_str!("../../js/runtime/driver.js"),
-        ")(host, plan); const { log, console } = (",
-        include_str!("../../js/runtime/log.js"),
-        ")(host); host.batchIndex = driver.batchIndex; const metadata = (",
-        include_str!("../../js/runtime/metadata.js"),
-        ")(host); const getCredential = (",
-        include_str!("../../js/runtime/credential.js"),
-        ")(credentials); const network = (",
-        include_str!("../../js/runtime/network.js"),
-        ")(host); const freeze = (",
-        include_str!("../../js/runtime/lockdown.js"),
-        ")(); const global = globalThis;",
-        " for (const [name, value] of Object.entries({ log, console, getCredential, ...network, global })) {",
-        " Object.defineProperty(globalThis, name, { value, writable: true, configurable: true }); }",
-        " return { driver, metadata, freeze }; }",
-    );
-    let code = v8::String::new(scope, SCRIPTS)?;
-    let name = v8::String::new(scope, OWN_SCRIPT)?;
-    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
-    let script = v8::Script::compile(scope, code, Some(&origin))?;
+    let script = runtime::script(scope)?;
     let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
     let host = host::object(scope, program.metadata.as_deref(), options.logs, options.network)?;
     for (name, value) in [("now", program.scene.now), ("seed", program.scene.seed.map(f64::from))] {
@@ -374,6 +365,7 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Op
     Some(Installed {
         driver: get(scope, installed, "driver")?.try_into().ok()?,
         metadata: get(scope, installed, "metadata")?.try_into().ok()?,
+        script: script.get_unbound_script(scope),
         freeze: get(scope, installed, "freeze")?.try_into().ok()?,
     })
 }
