@@ -129,6 +129,8 @@ const parts = {
     await page.getByRole('button', { name: '+ New' }).click();
     await page.getByLabel('Path in the project').fill('lib/new words.js');
     await page.getByRole('button', { name: 'Create' }).click();
+    // Until its editor is there, another file's would be saved.
+    await page.getByLabel('Code of lib/new words.js').waitFor();
     await page.keyboard.press('Control+s');
     await page.getByText("import { … } from 'newWords';").waitFor();
     await page.locator('[data-path="shout.ts"]').click();
