@@ -78,6 +78,8 @@ mod x86 {
         comma: u64,
         digit: u64,
         zero: u64,
+        point: u64,
+        minus: u64,
     }
 
     /// See the module.
@@ -183,9 +185,9 @@ mod x86 {
             let [open, close, colon, comma] =
                 [masks.open, masks.close, masks.colon, masks.comma].map(|mask| mask & !in_string);
             let scalar = !(open | close | colon | comma | quote | in_string) & inside;
-            let starts = scalar & !(scalar << 1 | self.carry.scalar);
-            let ends = (scalar << 1 | self.carry.scalar) & !scalar;
-            self.carry.scalar = scalar >> 63;
+            let went_on = std::mem::replace(&mut self.carry.scalar, scalar >> 63);
+            let starts = scalar & !(scalar << 1 | went_on);
+            let ends = (scalar << 1 | went_on) & !scalar;
 
             // What may stand behind what.
             let value = opening | open | starts;
@@ -206,15 +208,7 @@ mod x86 {
                 self.escapes.none_in_keys(base, escaped, (opening, closing), colon, strings != 0)?;
             }
 
-            // Numbers that are not digits only, or start with a zero, or go on in the next block; and literals.
-            let digits = scalar & masks.digit;
-            let plain = starts & masks.digit;
-            let beyond = digits.wrapping_add(plain) & !digits & scalar;
-            let mut odd = starts & !masks.digit | beyond;
-            if scalar >> 63 != 0 {
-                odd |= 1 << 63;
-            }
-            odd |= plain & masks.zero & (scalar >> 1 | 1 << 63);
+            let mut odd = odd(masks, scalar, starts, went_on);
             while odd != 0 {
                 let at = odd.trailing_zeros();
                 odd &= odd - 1;
@@ -352,6 +346,30 @@ mod x86 {
         }
     }
 
+    /// What has to be looked at of the numbers and literals of a block, a bit in each: those that are no numbers of digits
+    /// with a point and a sign, at most, and those that go on in the next block. `went_on` is 1 if the first one started
+    /// in the block before, where it was looked at.
+    #[inline(always)]
+    fn odd(masks: &Masks, scalar: u64, starts: u64, went_on: u64) -> u64 {
+        // What that one has here: the ones from the lowest bit on.
+        let inside = scalar & !(scalar & !scalar.wrapping_add(1) & went_on.wrapping_neg());
+        let [digit, point, minus] = [masks.digit, masks.point, masks.minus].map(|mask| mask & inside);
+        // Digits in a row, and what stands behind them: one carry each.
+        let first = digit & !(digit << 1);
+        let fraction = first & point << 1;
+        let whole = first & !fraction;
+        let behind_fraction = digit.wrapping_add(fraction) & !digit;
+        let behind_whole = digit.wrapping_add(whole) & !digit;
+        starts & !(digit | minus)
+            | minus & !starts
+            | (point | minus) & !(digit >> 1)
+            | point & !behind_whole
+            | behind_whole & inside & !point
+            | behind_fraction & inside
+            | whole & masks.zero & digit >> 1
+            | scalar & 1 << 63
+    }
+
     /// The same with vectors of 64 bytes, which give a block's masks right away.
     mod wide {
         use std::arch::x86_64::{
@@ -379,6 +397,8 @@ mod x86 {
                 comma: equal(b','),
                 digit: _mm512_cmple_epu8_mask(_mm512_sub_epi8(block, one(b'0')), one(9)),
                 zero: equal(b'0'),
+                point: equal(b'.'),
+                minus: equal(b'-'),
             }
         }
     }
@@ -406,6 +426,8 @@ mod x86 {
             comma: equal(one(b',')),
             digit: bits(digit(low), digit(high)),
             zero: equal(one(b'0')),
+            point: equal(one(b'.')),
+            minus: equal(one(b'-')),
         }
     }
 
@@ -520,7 +542,7 @@ mod tests {
 
         #[test]
         fn what_is_outlined_from_next_to_nothing_is_json(
-            text in proptest::collection::vec(proptest::sample::select(vec!["{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-1", "01", "1.5", "1.", "true", "x", "\""]), 0..14),
+            text in proptest::collection::vec(proptest::sample::select(vec!["{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-1", "01", "1.5", "1.", "true", "x", "\"", "-", ".", "0.5", "e1"]), 0..14),
         ) {
             let text = format!("{{{}}}", text.concat());
             if quickly(text.as_bytes()).is_some() {
