@@ -7,7 +7,7 @@
 use deno_core::v8;
 
 use super::fidelity;
-use super::lazy::{self, Hole, LazyEvent};
+use super::lazy::{self, Hole, Laziness, LazyEvent, Trial, Way};
 use super::print::{Canonical, Print};
 use super::print_plan::Planning;
 use super::realm::Driver;
@@ -40,10 +40,15 @@ impl Engine {
         self.logs.clear();
         let is_source = |file: &str| realm::is_source(&self.program, file);
         let mut in_time = true;
+        let trial = match self.laziness {
+            Laziness::WhereItPays => self.choice.start(event.json.len()),
+            Laziness::Always => Trial::none(Way::Lazy(0)),
+            Laziness::Never => Trial::none(Way::Whole),
+        };
         let mut verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
-            let lazy = lazy::event(scope, event.json, self.laziness);
+            let lazy = lazy::event(scope, event.json, trial.way);
             let clean = if lazy.is_none() { glance::clean(event.json) } else { None };
             let parsed = match &lazy {
                 Some(lazy) => Ok(lazy.object.into()),
@@ -100,6 +105,7 @@ impl Engine {
             std::mem::swap(&mut self.logs, &mut state.logs);
         }
         drop(entered);
+        self.choice.end(trial);
         let out_of_memory = realm.heap_was_hit();
         if !in_time || out_of_memory || verdict.is_none() {
             out.truncate(start);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use deno_core::v8;
 
-use super::{LEAST_OBJECT, LazyEntry, MOST_ENTRIES, MOST_READS, SPAN, Shared, State, TEXT, Tag, VALUES, number};
+use super::{LazyEntry, MOST_ENTRIES, MOST_READS, SPAN, Shared, State, TEXT, Tag, VALUES, number};
 use crate::engine::handover::{self, Scratch};
 use crate::engine::skeleton::{Entry, Skeleton};
 use crate::engine::unescape::unescape;
@@ -106,7 +106,7 @@ impl State {
         self.entries[entry].read = true;
         let span = self.entries[entry].entry.value.clone();
         if self.line[span.start] == b'{'
-            && (span.len() >= LEAST_OBJECT || self.always)
+            && span.len() >= self.least_object
             && let Some(object) = self.nested(scope, holder, entry)
         {
             return Some(object.into());

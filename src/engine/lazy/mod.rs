@@ -9,9 +9,11 @@
 //! An object keeps its values in internal fields, and what they are worked out from, so that it lives as long as anybody
 //! wants it.
 //!
-//! Small events pay nothing: laziness is decided by size, and given up for a shape of which the code reads most anyway.
+//! Events for which it does not pay are parsed in full, see [`choice`]; so are those of a shape of which the code reads
+//! most anyway.
 
 mod callbacks;
+mod choice;
 mod intact;
 mod print;
 
@@ -20,6 +22,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 pub(super) use callbacks::{guard, names};
+pub(super) use choice::{Choice, Trial, Way};
 use deno_core::v8;
 use intact::Pristine;
 use memchr::memmem::Finder;
@@ -27,12 +30,6 @@ pub(super) use print::{Hole, holes};
 
 use super::handover::{self, Scratch};
 use super::skeleton::{Entry, Skeleton};
-
-/// Lines shorter than this are parsed in full, in bytes.
-const LEAST_LINE: usize = 1024;
-
-/// Objects in an event that are shorter than this are parsed in full at their first read, in bytes.
-const LEAST_OBJECT: usize = 512;
 
 /// Objects with more properties than this are parsed in full.
 const MOST_KEYS: usize = 64;
@@ -65,7 +62,7 @@ const NUMBER: u16 = 1;
 /// Which events are lazy. It never makes a difference to what comes out, only to what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Laziness {
-    /// Large events, unless the code reads most of them anyway.
+    /// Events for which it saves time.
     #[default]
     WhereItPays,
     /// None: every event is parsed and printed in full.
@@ -89,7 +86,8 @@ pub(super) struct State {
     probe: *mut [u32; 2],
     /// Whether no prototype has anything that printing would have to ask for.
     plain_prototypes: bool,
-    always: bool,
+    /// Objects in the event in hand that are shorter are parsed in full at their first read, in bytes.
+    least_object: usize,
     shapes: Vec<Shape>,
     skeleton: Skeleton,
     /// Of an object in the event.
@@ -174,7 +172,7 @@ impl State {
             markers: Vec::new(),
             probe,
             plain_prototypes: false,
-            always: false,
+            least_object: 0,
             shapes: Vec::new(),
             skeleton: Skeleton::default(),
             inner: Skeleton::default(),
@@ -228,7 +226,7 @@ impl State {
         let index = self.shape(entries.clone())?;
         let shape = &mut self.shapes[index];
         shape.seen = shape.seen.saturating_add(1);
-        if !shape.plain || !self.always && (shape.given_up || shape.seen < SEEN) {
+        if !shape.plain || self.least_object > 0 && (shape.given_up || shape.seen < SEEN) {
             return None;
         }
         if shape.template.is_none() {
@@ -259,18 +257,14 @@ impl State {
 }
 
 /// The event of a line with its values lazy, or nothing if it is better parsed in full.
-pub(super) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], laziness: Laziness) -> Option<LazyEvent<'s>> {
-    let always = laziness == Laziness::Always;
-    let large = line.len() >= LEAST_LINE && laziness == Laziness::WhereItPays;
-    if !(large || always) {
-        return None;
-    }
+pub(super) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Way) -> Option<LazyEvent<'s>> {
+    let Way::Lazy(least_object) = way else { return None };
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
     if !state.skeleton.find(line) || state.skeleton.entries().len() > MOST_ENTRIES {
         return None;
     }
-    state.always = always;
+    state.least_object = least_object;
     state.number += 1;
     state.line.clear();
     state.line.extend_from_slice(line);
