@@ -140,7 +140,12 @@ class Installer:
                 return None
             return [vrl, '--print-object', '--program', HERE / 'programs' / f'{workload}.vrl']
 
-        return [Program('vrl', version([vrl, '--version']), command)]
+        return [Program('vrl', self.installed('vrl'), command)]
+
+    def installed(self, crate):
+        """A crate's release, of programs that will not say it themselves."""
+        crates = (self.cache / 'cargo' / '.crates.toml').read_text()
+        return next(line.split('(')[0].strip(' "') for line in crates.splitlines() if line.startswith(f'"{crate} '))
 
     def cargo(self, crate):
         binary = self.cache / 'cargo' / 'bin' / crate

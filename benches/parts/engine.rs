@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput};
 use sluicegate::bench::generate::{Events, Workload};
-use sluicegate::engine::{Engine, Options, Program};
+use sluicegate::engine::{Engine, Laziness, Options, Program};
 
 const IDENTITY: &str = "export function transformEvent(event) { return event; }";
 const DROP: &str = "export function transformEvent(event) { return null; }";
@@ -22,7 +22,8 @@ const DIFFERENT: usize = 256;
 
 pub fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one event");
-    for (name, workload, code) in [
+    let ways = [("", Laziness::WhereItPays), (", parsed in full", Laziness::Never)];
+    let kinds = [
         ("small, identity", Workload::Small, IDENTITY),
         ("small, touched", Workload::Small, TOUCH),
         ("small, dropped", Workload::Small, DROP),
@@ -34,7 +35,9 @@ pub fn benches(criterion: &mut Criterion) {
         ("wide, dropped", Workload::Wide, DROP),
         ("cjk, identity", Workload::Cjk, IDENTITY),
         ("cjk, touched", Workload::Cjk, TOUCH),
-    ] {
+    ];
+    // The two ways of an event one after the other: the machine changes from minute to minute.
+    for ((name, workload, code), (how, laziness)) in kinds.into_iter().flat_map(|kind| ways.map(|way| (kind, way))) {
         let mut events = Events::new(workload, 1);
         let lines: Vec<String> = (0..DIFFERENT)
             .map(|_| {
@@ -45,11 +48,12 @@ pub fn benches(criterion: &mut Criterion) {
             })
             .collect();
         let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        engine.set_laziness(laziness);
         let mut out = Vec::new();
         let mut next = lines.iter().cycle();
         let bytes: usize = lines.iter().map(String::len).sum();
         group.throughput(Throughput::Bytes((bytes / DIFFERENT) as u64));
-        group.bench_function(name, |bencher| {
+        group.bench_function(format!("{name}{how}"), |bencher| {
             bencher.iter(|| {
                 out.clear();
                 engine.transform(next.next().expect("it cycles").as_bytes(), &mut out)
