@@ -190,6 +190,17 @@ fn what_was_kept_of_an_earlier_event_is_still_that_events() {
 }
 
 #[test]
+fn what_was_kept_of_an_object_in_an_event_is_too() {
+    let code = "let kept; export function transformEvent(event) {
+        if (event.n === 1) { kept = event.context; return event; }
+        return { its: kept.text, list: kept.list, keys: Object.keys(kept) };
+    }";
+    let first = r#"{"n":1,"name":"é日","context":{"text":"a \"b\" é日","list":[1,{"a":2}]}}"#;
+    let expected = format!("{first}\n{}\n", r#"{"its":"a \"b\" é日","list":[1,{"a":2}],"keys":["text","list"]}"#);
+    both_ways(code, &[first, r#"{"n":2,"name":"x"}"#], &expected);
+}
+
+#[test]
 fn an_untouched_event_keeps_every_byte() {
     let code = "export function transformEvent(event) { event.context.seen = true; return event; }";
     let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
