@@ -21,6 +21,7 @@
 //! ```
 
 mod batch;
+mod cursor;
 mod diagnostic;
 mod escapes;
 mod fault;
@@ -54,6 +55,7 @@ mod watchdog;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+pub use cursor::{Cursor, Mark, Places};
 pub use diagnostic::{LoadError, LoadErrorKind};
 pub use fault::frame_position;
 pub use heap::most_memory;

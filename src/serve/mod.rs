@@ -5,7 +5,8 @@
 //! and tenant. What is here is HTTP, where code comes from, and what to do when there is more of everything than there
 //! is room for: then a request is refused in a way that makes its caller send it again, and no event is lost.
 //!
-//! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` finds the parts), [`rows`] writes what answers it.
+//! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
+//!   writes what answers it.
 //! - [`trial`]: the endpoints with which code is tried before it is saved.
 //! - [`code`]: where code comes from. [`warm`]: workers, kept.
 //! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that;
@@ -17,6 +18,7 @@
 pub mod body;
 pub mod code;
 mod elements;
+mod fields;
 pub mod http;
 pub mod metrics;
 pub mod problem;
