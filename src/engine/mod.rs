@@ -230,7 +230,9 @@ impl Engine {
         if self.export() == Export::Batch {
             let mut verdict = None;
             self.transform_batch(&[event], &mut |_| *rendering, &mut |one, text, _| {
-                out.push(&text);
+                if matches!(one, Verdict::Ok { .. }) {
+                    out.push(&text);
+                }
                 verdict = Some(one);
             });
             return verdict.expect("a batch gives one verdict per event");
