@@ -33,6 +33,7 @@ pub mod warm;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::body::Room;
 use self::code::{Backend, Code, Folder, Source};
@@ -55,6 +56,8 @@ pub struct Config {
     pub max_processes: usize,
     /// The longest request body, in bytes.
     pub body_limit: usize,
+    /// How long a client may be silent in the middle of a body, and the time that a body has at least.
+    pub body_timeout: Duration,
     /// Requests under way or waiting.
     pub max_requests: usize,
     /// Memory for the bodies of all of them, in bytes.
@@ -134,7 +137,7 @@ impl App {
                 true => Some(traces::Traces::start(&config.instance).map_err(ServeError::Traces)?),
                 false => None,
             },
-            room: Room::new(config.max_requests, config.request_memory, config.body_limit),
+            room: Room::new(config.max_requests, config.request_memory, config.body_limit, config.body_timeout),
             instance: axum::http::HeaderValue::from_str(&config.instance)
                 .unwrap_or(axum::http::HeaderValue::from_static("sluicegate")),
         })
