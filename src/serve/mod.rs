@@ -9,8 +9,8 @@
 //!   writes what answers it.
 //! - [`trial`]: the endpoints with which code is tried before it is saved.
 //! - [`code`]: where code comes from. [`warm`]: workers, kept.
-//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that;
-//!   [`traces`]: to a collector too.
+//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that
+//!   (`labels`: by which names); [`traces`]: to a collector too.
 //! - [`http`]: connections, and the end of them. [`router`]: what answers which path.
 //!
 //! No request makes it panic, and nothing that an author's code did is answered with a 5xx.
@@ -20,6 +20,7 @@ pub mod code;
 mod elements;
 mod fields;
 pub mod http;
+mod labels;
 pub mod metrics;
 pub mod problem;
 pub mod request;
