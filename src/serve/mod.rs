@@ -36,6 +36,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use self::body::Room;
 use self::code::{Backend, Code, Folder, Source};
 use self::metrics::Metrics;
@@ -114,6 +116,8 @@ pub struct App {
     warm: Warm,
     metrics: Metrics,
     room: Room,
+    /// For large bodies that are being taken apart: one for each core, as that takes some memory beside them.
+    large: Semaphore,
     traces: Option<traces::Traces>,
     instance: axum::http::HeaderValue,
 }
@@ -139,6 +143,7 @@ impl App {
                 false => None,
             },
             room: Room::new(config.max_requests, config.request_memory, config.body_limit, config.body_timeout),
+            large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             instance: axum::http::HeaderValue::from_str(&config.instance)
                 .unwrap_or(axum::http::HeaderValue::from_static("sluicegate")),
         })
