@@ -112,14 +112,13 @@ fn versions(text: &str) -> Vec<String> {
 
 /// `[{"key":…,"value":…}]`; what has no key or no value is left out.
 pub fn credentials(list: &Value) -> BTreeMap<String, String> {
-    let pairs = list.as_array().into_iter().flatten().filter_map(|credential| {
-        let value = match &credential["value"] {
-            Value::String(text) => text.clone(),
-            Value::Null => return None,
-            other => other.to_string(),
-        };
-        Some((credential["key"].as_str()?.to_owned(), value))
-    });
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    };
+    let pairs = list.as_array().into_iter().flatten();
+    let pairs = pairs.filter_map(|credential| Some((text(&credential["key"])?, text(&credential["value"])?)));
     pairs.collect()
 }
 
@@ -154,7 +153,7 @@ mod tests {
         let body = br#"[
           {"message":{"n":1},"metadata":{"sourceId":"s","destinationId":"d","messageId":"a","workspaceId":"w"},
            "destination":{"Transformations":[{"VersionID":"v1","ID":"t"}]},"libraries":[{"VersionID":"l"}],
-           "credentials":[{"key":"k","value":"x"},{"key":"empty"}]},
+           "credentials":[{"key":"k","value":"x"},{"key":"empty"},{"key":7,"value":true}]},
           {"message":{"n":2},"metadata":{"sourceId":"s","destinationId":"other"}},
           {"message":{"n":3},"metadata":{"sourceId":"s","destinationId":"d","messageId":"c"}}]"#;
         let request = parse(body).unwrap();
@@ -166,7 +165,10 @@ mod tests {
         assert_eq!(texts(&request.groups[0]), ["{\"n\":1}", "{\"n\":3}"]);
         assert_eq!(texts(&request.groups[1]), ["{\"n\":2}"]);
         assert_eq!(request.groups[0].version.as_deref(), Some("v1"));
-        assert_eq!(request.groups[0].credentials, BTreeMap::from([("k".into(), "x".into())]));
+        assert_eq!(
+            request.groups[0].credentials,
+            BTreeMap::from([("7".into(), "true".into()), ("k".into(), "x".into())])
+        );
         assert_eq!(request.groups[1].version, None);
         let common = String::from_utf8(common_metadata(body, &request.groups[0])).unwrap();
         assert_eq!(common, r#"{"sourceId":"s","destinationId":"d","workspaceId":"w","messageIds":["a","c"]}"#);
