@@ -72,8 +72,9 @@ const server = createServer((request, response) => {
   request.on('end', async () => {
     try {
       const rows = await transform(JSON.parse(Buffer.concat(chunks)));
-      response.writeHead(200, { 'content-type': 'application/json', apiVersion: '2' });
-      response.end(JSON.stringify(rows));
+      const answer = Buffer.from(JSON.stringify(rows));
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length, apiVersion: '2' });
+      response.end(answer);
     } catch (error) {
       response.writeHead(500);
       response.end(String(error));

@@ -14,15 +14,14 @@ import { EVENTS, bodies, client, figures, paced } from './requests.mjs';
 const [port, concurrency, seconds, calmRate] = process.argv.slice(2, 6).map(Number);
 const workload = process.argv[6] ?? 'orders';
 const all = bodies(workload, 1);
-const few = client(port, concurrency);
-// rudder-server opens as many connections as it has requests.
-const many = client(port, Infinity);
+// As many connections as there are requests, as rudder-server does it.
+const { send, end } = client(port);
 const say = (step, what) => console.log(JSON.stringify({ step, ...what }));
 
 /** An answer to each body, all of whose rows are as they have to be. */
 const expected = [];
 for (const body of all) {
-  const { status, body: answer } = await few.send(body, true);
+  const { status, body: answer } = await send(body, true);
   const asked = JSON.parse(body);
   const rows = JSON.parse(answer);
   const jobs = new Set(rows.map((row) => row.metadata.jobId));
@@ -38,11 +37,11 @@ for (const body of all) {
 }
 
 const counts = { answered: 0, wrong: 0, refused: 0, cut_off: 0, other: 0, unpolite: 0 };
-const ask = async (sender, index) => {
+const ask = async (index) => {
   const body = all[index % all.length];
   for (let pause = 1; ; pause = Math.min(2 * pause, 30)) {
     try {
-      const { status, headers, body: answer } = await sender.send(body, true);
+      const { status, headers, body: answer } = await send(body, true);
       if (status === 200) {
         counts.answered += 1;
         counts.wrong += answer.equals(expected[index % all.length]) ? 0 : 1;
@@ -57,13 +56,13 @@ const ask = async (sender, index) => {
     await new Promise((done) => setTimeout(done, pause * 1000));
   }
 };
-const timed = (sender, times) => async (index, since) => {
-  await ask(sender, index);
+const timed = (times) => async (index, since) => {
+  await ask(index);
   times.push(performance.now() - since);
 };
 const calm = async (step) => {
   const times = [];
-  await paced(Math.ceil(calmRate * 5), calmRate, timed(few, times));
+  await paced(Math.ceil(calmRate * 5), calmRate, timed(times));
   say(step, figures(times));
 };
 
@@ -71,7 +70,7 @@ const asFast = async (requests) => {
   let next = 0;
   const started = performance.now();
   const lane = async () => {
-    while (next < requests) await ask(few, next++);
+    while (next < requests) await ask(next++);
   };
   await Promise.all(Array.from({ length: concurrency }, lane));
   return (requests * 1000) / (performance.now() - started);
@@ -87,7 +86,7 @@ const offered = Math.ceil(2 * bears * seconds);
 const started = performance.now();
 let left;
 await Promise.all([
-  paced(offered, 2 * bears, timed(many, times)),
+  paced(offered, 2 * bears, timed(times)),
   new Promise((done) => setTimeout(done, seconds * 1000)).then(() => {
     // At this moment nothing more is offered: who is turned away later comes back by itself.
     left = offered - counts.answered;
@@ -95,6 +94,5 @@ await Promise.all([
 ]);
 say('overload', { offered, left, seconds: (performance.now() - started) / 1000, ...counts, ...figures(times) });
 await calm('after');
-few.end();
-many.end();
+end();
 process.exit(counts.wrong || counts.other || counts.unpolite || counts.answered < offered ? 1 : 0);

@@ -4,11 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 EVENTS = 200
 TICKS = os.sysconf('SC_CLK_TCK')
+
+
+def machine_cpu():
+    """Seconds for which processors were busy, or taken away by a hypervisor."""
+    fields = Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:9]
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 class Server:
@@ -50,15 +58,27 @@ class Server:
                 pass
         return total / 1024
 
+    def niceness(self):
+        """Of its processes and their threads."""
+        threads = {int(task) for pid in self.processes() for task in os.listdir(f'/proc/{pid}/task')}
+        return {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads}
+
     def drive(self, node, workload, requests, concurrency, rate, seed):
-        before = self.cpu()
+        before, busy = self.cpu(), machine_cpu()
         command = [node, HERE / 'drive.mjs', self.port, requests, concurrency, rate, seed, workload]
+        driver = os.times().children_user + os.times().children_system
+        started = time.monotonic()
         out = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
+        seconds = time.monotonic() - started
+        driver = os.times().children_user + os.times().children_system - driver
         figures = json.loads(out)
         if figures['bad']:
             sys.exit(f'{self.name}: {figures["bad"]} requests were not answered 200')
         figures['cpu'] = self.cpu() - before
-        figures['per_cpu_second'] = requests * EVENTS / max(figures['cpu'], 1 / TICKS)
+        # Of all processors' time, what went neither to this server nor to the driver.
+        others = machine_cpu() - busy - figures['cpu'] - driver
+        figures['others'] = max(0, others) / seconds / os.cpu_count()
+        figures['per_cpu_second'] = figures['sent'] * EVENTS / max(figures['cpu'], 1 / TICKS)
         return figures
 
     def end(self):

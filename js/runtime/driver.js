@@ -234,7 +234,10 @@
   const inputOf = (output, before) =>
     mapGet(batch.indexOf, output) ?? mapGet(batch.indexOfId, output.messageId) ?? before;
 
-  /** Per input: undefined, an array of texts, a number if one of its outputs is no event, or what was thrown. */
+  /**
+   * Two lists: per input an array of texts, or undefined; and per input its fault, which good outputs may stand beside:
+   * undefined, a number if one of its outputs is no event, or what was thrown.
+   */
   const finishBatch = (results, count, infinite) => {
     exact = infinite;
     try {
@@ -246,8 +249,9 @@
 
   const grouped = (results, count) => {
     if (!isArray(results)) return NOT_AN_ARRAY;
-    const byInput = [];
-    for (let i = 0; i < count; i++) byInput[i] = undefined;
+    const texts = [];
+    const faults = [];
+    for (let i = 0; i < count; i++) texts[i] = faults[i] = undefined;
     const bad = [];
     let at = 0;
     const { length } = results;
@@ -265,17 +269,18 @@
       } catch (error) {
         text = { thrown: describe(error) };
       }
-      if (typeof text !== 'string') byInput[at] = text;
-      else if (byInput[at] === undefined) byInput[at] = [text];
-      else if (isArray(byInput[at])) byInput[at][byInput[at].length] = text;
+      if (typeof text !== 'string') faults[at] = text;
+      else if (texts[at] === undefined) texts[at] = [text];
+      else texts[at][texts[at].length] = text;
     }
     // What is no event has no id: it fails the line at its place, or the next one that nothing else came of.
+    const taken = (place) => texts[place] !== undefined || faults[place] !== undefined;
     for (let i = 0; i < bad.length; i++) {
       let place = bad[i] < count ? bad[i] : count - 1;
-      for (let n = 0; n < count && byInput[place] !== undefined; n++) place = (place + 1) % count;
-      byInput[place] = BAD_ELEMENT;
+      for (let n = 0; n < count && taken(place); n++) place = (place + 1) % count;
+      faults[place] = BAD_ELEMENT;
     }
-    return byInput;
+    return [texts, faults];
   };
 
   const batchIndex = (event) =>

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -130,6 +131,7 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
         turns: 2 * cores,
         max_processes: flags.max_processes.unwrap_or(8 + 4 * cores),
         body_limit: flags.body_limit.unwrap_or(200 << 20),
+        body_timeout: flags.body_timeout.unwrap_or(Duration::from_secs(30)),
         max_requests: flags.max_requests.unwrap_or(256),
         request_memory: flags.request_memory.unwrap_or(1 << 30),
         traces: traces::are_wanted(&variable)

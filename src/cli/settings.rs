@@ -286,6 +286,11 @@ settings! {
         #[arg(value_name = "SIZE", value_parser = values::text_size)]
         body_limit: usize = "body-limit", "serve", "body-limit", Kind::Size, values::text_size;
 
+        /// How long a client may be silent in the middle of a body, and how long a body may take, with a second more for each
+        /// 16 KiB; what is slower is answered 408 [default: 30s].
+        #[arg(value_name = "TIME", value_parser = values::limit)]
+        body_timeout: Duration = "body-timeout", "serve", "body-timeout", Kind::Duration, values::limit;
+
         /// Requests under way or waiting; what comes beyond is answered 503, to be sent again [default: 256].
         #[arg(value_name = "N", value_parser = values::requests)]
         max_requests: usize = "max-requests", "serve", "max-requests", Kind::Count, values::requests;

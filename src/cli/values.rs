@@ -102,7 +102,7 @@ pub fn log_size(text: &str) -> Result<usize, String> {
     size(text, 1, GIB)
 }
 
-/// `--cpu-limit` and `--wall-limit`.
+/// `--cpu-limit`, `--wall-limit` and `--body-timeout`.
 pub fn limit(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text.trim())
         .map_err(|_| "expected a duration with its unit, such as 200ms, 1s or 2m".to_owned())?;

@@ -10,7 +10,8 @@ use super::transform::{self, Settled, settled};
 use super::{Attempt, Engine, Event, LogLine, Rendering, fault, fidelity, glance, host, realm};
 use crate::verdict::{Failure, FailureKind, Verdict};
 
-/// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged.
+/// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
+/// failed for one of the elements that belong to it may have good ones too: they are given all the same.
 pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 
 /// A batch's verdicts, each with its rendered outputs.
@@ -153,12 +154,23 @@ impl Engine {
                 break 'batch Some(Batched::Failed(failure));
             }
             let Some(grouped) = grouped else { break 'batch None };
-            let Ok(groups) = v8::Local::<v8::Array>::try_from(grouped) else {
+            fn array<'s>(value: Option<v8::Local<'s, v8::Value>>) -> Option<v8::Local<'s, v8::Array>> {
+                value?.try_cast().ok()
+            }
+            let Some(pair) = array(Some(grouped)) else {
                 let code = grouped.number_value(scope).unwrap_or_default();
                 break 'batch Some(Batched::Failed(bad_return(code, "transformBatch")));
             };
+            let (Some(groups), Some(faults)) = (array(pair.get_index(scope, 0)), array(pair.get_index(scope, 1)))
+            else {
+                break 'batch None;
+            };
             for (group, (index, clean)) in present.iter().enumerate() {
-                let Some(texts) = groups.get_index(scope, group as u32) else { break 'batch None };
+                let (Some(texts), Some(fault)) =
+                    (groups.get_index(scope, group as u32), faults.get_index(scope, group as u32))
+                else {
+                    break 'batch None;
+                };
                 let mut print = Print {
                     line: events[*index].json,
                     clean: *clean,
@@ -171,13 +183,14 @@ impl Engine {
                     canonical: Canonical::Unknown,
                 };
                 let (verdict, out) = &mut verdicts[*index];
-                if texts.is_object() && !texts.is_array() {
-                    *verdict = fault::thrown(scope, texts, &is_source).into();
-                    continue;
-                }
                 *verdict = print.all(scope, driver, texts, "transformBatch", out);
                 if !matches!(verdict, Verdict::Ok { .. }) {
                     out.clear();
+                }
+                if fault.is_object() {
+                    *verdict = fault::thrown(scope, fault, &is_source).into();
+                } else if let Some(code) = fault.number_value(scope).filter(|_| fault.is_number()) {
+                    *verdict = bad_return(code, "transformBatch").into();
                 }
             }
             Some(Batched::Verdicts(verdicts))

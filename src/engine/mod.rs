@@ -21,6 +21,7 @@
 //! ```
 
 mod batch;
+mod cursor;
 mod diagnostic;
 mod escapes;
 mod fault;
@@ -54,6 +55,7 @@ mod watchdog;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+pub use cursor::{Cursor, Mark, Places};
 pub use diagnostic::{LoadError, LoadErrorKind};
 pub use fault::frame_position;
 pub use heap::most_memory;
@@ -228,7 +230,9 @@ impl Engine {
         if self.export() == Export::Batch {
             let mut verdict = None;
             self.transform_batch(&[event], &mut |_| *rendering, &mut |one, text, _| {
-                out.push(&text);
+                if matches!(one, Verdict::Ok { .. }) {
+                    out.push(&text);
+                }
                 verdict = Some(one);
             });
             return verdict.expect("a batch gives one verdict per event");

@@ -39,13 +39,13 @@ pub(super) struct Skeleton {
 
 /// An object or array that has not ended: for an object, where its keys' hashes start.
 #[derive(Clone, Copy)]
-enum Open {
+pub(super) enum Open {
     Object(usize),
     Array,
 }
 
 /// What a walk looks for on its way.
-trait Look {
+pub(super) trait Look {
     /// White space between tokens, or an escape that `JSON.stringify` writes otherwise.
     fn form(&mut self) {}
     fn number(&mut self, text: &[u8], number: Number);
@@ -55,7 +55,7 @@ trait Look {
 
 /// How a number is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Number {
+pub(super) enum Number {
     /// Short, whole and positive: V8 prints it as it stands.
     Plain,
     Other,
@@ -211,31 +211,31 @@ impl Skeleton {
 }
 
 /// A walk under way.
-struct Walk<'a, L> {
-    text: &'a [u8],
-    structure: &'a Structure,
-    places: &'a [u32],
+pub(super) struct Walk<'a, L> {
+    pub(super) text: &'a [u8],
+    pub(super) structure: &'a Structure,
+    pub(super) places: &'a [u32],
     /// The number of the place in hand.
-    at: usize,
-    open: &'a mut Vec<Open>,
-    hashes: &'a mut Vec<u32>,
-    look: &'a mut L,
+    pub(super) at: usize,
+    pub(super) open: &'a mut Vec<Open>,
+    pub(super) hashes: &'a mut Vec<u32>,
+    pub(super) look: &'a mut L,
 }
 
 impl<L: Look> Walk<'_, L> {
     #[inline(always)]
-    fn place(&self) -> Option<usize> {
+    pub(super) fn place(&self) -> Option<usize> {
         self.places.get(self.at).map(|place| *place as usize)
     }
 
     /// The byte in hand; nothing behind the last one.
     #[inline(always)]
-    fn byte(&self) -> Option<u8> {
+    pub(super) fn byte(&self) -> Option<u8> {
         self.text.get(self.place()?).copied()
     }
 
     #[inline(always)]
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         let there = self.byte()? == byte;
         self.at += 1;
         there.then_some(())
@@ -262,7 +262,7 @@ impl<L: Look> Walk<'_, L> {
 
     /// Goes past a key of the object whose hashes start at `first`, and its colon.
     #[inline(always)]
-    fn key(&mut self, first: usize) -> Option<Range<usize>> {
+    pub(super) fn key(&mut self, first: usize) -> Option<Range<usize>> {
         if self.byte()? != b'"' {
             return None;
         }
@@ -273,7 +273,7 @@ impl<L: Look> Walk<'_, L> {
     }
 
     /// Goes past the value in hand; gives where it ends.
-    fn value(&mut self) -> Option<usize> {
+    pub(super) fn value(&mut self) -> Option<usize> {
         self.open.clear();
         loop {
             // A value starts here.

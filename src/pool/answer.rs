@@ -23,6 +23,7 @@ pub fn answer(engine: &mut Engine, events: &[Event<'_>]) -> String {
     let longest = engine.limits().line;
     if engine.export() == Export::Batch && events.iter().all(|event| event.json.len() <= longest) {
         engine.transform_batch(events, &mut |_| ARRAY, &mut |verdict, text, logs| {
+            let text = if matches!(verdict, Verdict::Ok { .. }) { text } else { Vec::new() };
             output += text.len();
             verdicts.push(verdict_json(&verdict, &text, logs));
         });

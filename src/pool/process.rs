@@ -13,7 +13,7 @@ use std::sync::Arc;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
@@ -105,6 +105,9 @@ impl Outgoing {
     }
 }
 
+/// The end of a socket to read a worker's frames from, several with one look.
+pub(super) type FramesReader = BufReader<OwnedReadHalf>;
+
 /// A running worker.
 pub(super) struct Process {
     child: Child,
@@ -116,7 +119,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a worker and sends it `start`, whole frames. Gives the end of the socket to read its frames from.
-    pub(super) async fn spawn(start: &[u8], layout: &Layout, input: &OwnedFd) -> io::Result<(Self, OwnedReadHalf)> {
+    pub(super) async fn spawn(start: &[u8], layout: &Layout, input: &OwnedFd) -> io::Result<(Self, FramesReader)> {
         let (ours, theirs) = StdStream::pair()?;
         let (output_fd, output) = shared::create("sluicegate-output", layout.output_len(), false)?;
         // V8's last words, read only if it dies.
@@ -141,7 +144,7 @@ impl Process {
         let (reader, socket) = UnixStream::from_std(ours)?.into_split();
         let frames = Outgoing::start(socket);
         frames.send(Frame { bytes: start.to_vec(), with: None });
-        Ok((Self { child, frames, output: Arc::new(output), stderr }, reader))
+        Ok((Self { child, frames, output: Arc::new(output), stderr }, FramesReader::new(reader)))
     }
 
     /// Sends a frame.
@@ -198,7 +201,7 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// Reads one frame from a worker; `None` when the worker is gone or talks nonsense.
-pub(super) async fn read_frame(from: &mut OwnedReadHalf) -> Option<(Kind, Vec<u8>)> {
+pub(super) async fn read_frame(from: &mut FramesReader) -> Option<(Kind, Vec<u8>)> {
     let mut head = [0; frame::HEADER];
     from.read_exact(&mut head).await.ok()?;
     let (kind, len) = frame::header(head)?;

@@ -106,6 +106,13 @@ pub struct Row {
     pub metadata: Range<usize>,
 }
 
+impl Row {
+    /// The bytes that it takes in a slot.
+    fn size(&self) -> usize {
+        self.event.len() + self.metadata.len() + row::OVERHEAD
+    }
+}
+
 /// What became of the events of a request.
 #[derive(Debug, Default)]
 pub struct Answer {
@@ -240,6 +247,8 @@ struct UnderWay {
     rows: Rows,
     /// How many of its events have been handed to the crew.
     handed: usize,
+    /// The bytes that its units are filled to: no more than [`UNIT`], and all about as many.
+    unit: usize,
     unanswered: usize,
     /// What is known, by the number of the first event that it is about.
     known: Vec<(usize, Vec<Outcome>)>,
@@ -327,8 +336,12 @@ impl Desk {
         let tally = Tally { lines_in: unanswered as u64, ..Tally::default() };
         let answer = Answer { tally, ..Answer::default() };
         self.next += 1;
-        self.under_way
-            .insert(self.next, UnderWay { rows, handed: 0, unanswered, known: Vec::new(), answer, size: 0, reply });
+        let size: usize = rows.events.iter().map(Row::size).sum();
+        let units = size.div_ceil(UNIT).max(unanswered.div_ceil(MOST_EVENTS as usize));
+        let unit = size.div_ceil(units.max(1));
+        let known = Vec::new();
+        let request = UnderWay { rows, handed: 0, unit, unanswered, known, answer, size: 0, reply };
+        self.under_way.insert(self.next, request);
         self.queue.push_back(self.next);
     }
 
@@ -376,7 +389,7 @@ impl Desk {
         let most = self.crew.layout.input_slot;
         let first = request.handed;
         while let Some(row) = request.rows.events.get(request.handed) {
-            let size = row.event.len() + row.metadata.len() + row::OVERHEAD;
+            let size = row.size();
             if row.event.len() > self.limit || size > most {
                 if slot.is_empty() {
                     let failure = line_too_long(size.max(row.event.len()) as u64, self.limit);
@@ -385,7 +398,7 @@ impl Desk {
                 }
                 break;
             }
-            let full = !self.together && (slot.len() >= UNIT || slot.count() >= MOST_EVENTS);
+            let full = !self.together && (slot.len() >= request.unit || slot.count() >= MOST_EVENTS);
             if full || size > slot.room() {
                 break;
             }

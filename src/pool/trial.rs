@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::net::unix::OwnedReadHalf;
 
 use super::answer::{answer, verdict_json};
 use super::inbox::Inbox;
 use super::network;
-use super::process::{Process, Setup, read_frame};
+use super::process::{FramesReader, Process, Setup, read_frame};
 use super::wall::Walls;
 use super::{RunError, Sandbox};
 use crate::engine::{Engine, Event, LoadError, Loaded, Options, Program, SharedNetwork};
@@ -78,7 +77,7 @@ pub struct Trier {
 
 struct Worker {
     process: Process,
-    reader: OwnedReadHalf,
+    reader: FramesReader,
     /// What was asked through it is given up when it is dropped.
     lane: Option<Lane>,
     /// V8's heap limit cannot change once it runs.

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::problem::Problem;
 
@@ -18,8 +19,9 @@ const PIECE: usize = 64 << 10;
 /// The most that is set aside for a body before it is there.
 const MOST_AHEAD: usize = 1 << 20;
 
-/// How long a client may be silent in the middle of a body.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A body may take its time, and a second more for each so many bytes. A client that sends a byte now and then is never
+/// silent for long, and would keep its place for ever.
+const SLOWEST: usize = 16 << 10;
 
 /// How many requests there may be, and how much memory their bodies may take.
 pub struct Room {
@@ -28,6 +30,7 @@ pub struct Room {
     most_requests: usize,
     most_pieces: usize,
     body_limit: usize,
+    patience: Duration,
 }
 
 /// A body, and what keeps its room.
@@ -39,8 +42,9 @@ pub struct Taken {
 }
 
 impl Room {
-    /// Room for so many requests, with so many bytes of bodies together and each.
-    pub fn new(requests: usize, memory: usize, body_limit: usize) -> Self {
+    /// Room for so many requests, with so many bytes of bodies together and each. `patience` is for clients that are
+    /// silent in the middle of a body, and the time that a body has at least.
+    pub fn new(requests: usize, memory: usize, body_limit: usize, patience: Duration) -> Self {
         // One body has to fit, whatever was asked for.
         let memory = memory.max(body_limit).div_ceil(PIECE).min(u32::MAX as usize);
         Self {
@@ -49,6 +53,7 @@ impl Room {
             most_requests: requests,
             most_pieces: memory,
             body_limit,
+            patience,
         }
     }
 
@@ -81,10 +86,12 @@ impl Room {
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MOST_AHEAD));
         let mut body = request.into_body();
+        let started = Instant::now();
         loop {
-            let frame = tokio::time::timeout(PATIENCE, body.frame()).await.map_err(|_| {
-                Problem::request(StatusCode::REQUEST_TIMEOUT, "nothing of the body came for 30 seconds")
-            })?;
+            let all = started + self.patience + Duration::from_secs_f64(bytes.len() as f64 / SLOWEST as f64);
+            // What is there already counts, however late it is: it may have waited for this server.
+            let frame = tokio::time::timeout_at(all.min(Instant::now() + self.patience), body.frame()).await;
+            let frame = frame.map_err(|_| self.too_slow())?;
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| {
                 Problem::request(StatusCode::BAD_REQUEST, format!("the body cannot be read: {}", innermost(&error)))
@@ -116,7 +123,16 @@ impl Room {
             }
         };
         // A client that is slower than that is in no hurry to learn why.
-        let _ = tokio::time::timeout(PATIENCE, all).await;
+        let _ = tokio::time::timeout(self.patience, all).await;
+    }
+
+    fn too_slow(&self) -> Problem {
+        let message = format!(
+            "the body comes too slowly: nothing for {patience}, or after {patience} less than {} KiB a second on the whole (--body-timeout)",
+            SLOWEST >> 10,
+            patience = humantime::format_duration(self.patience),
+        );
+        Problem::request(StatusCode::REQUEST_TIMEOUT, message)
     }
 
     fn make_room(&self, memory: &mut Option<OwnedSemaphorePermit>, len: usize) -> Result<(), Problem> {

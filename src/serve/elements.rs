@@ -4,15 +4,10 @@
 //! destination's text is often longer than the event's. So a value that starts with the very bytes that the element before
 //! had in its place is not read again: that text was a whole value, and where it ends is part of it.
 
-use std::fmt;
-use std::marker::PhantomData;
+use std::cell::RefCell;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::StreamDeserializer;
-use serde_json::de::StrRead;
-use serde_json::value::RawValue;
+use super::fields;
+use crate::engine::{Cursor, Mark, Places};
 
 /// One element of the body: the texts of its values.
 #[derive(Default)]
@@ -31,39 +26,19 @@ pub struct Element<'a> {
     pub credentials: Option<&'a str>,
 }
 
-/// What is read of every event's metadata. Metadata that is no object has no ids, and stays with those that have none.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+/// What decides over an event's group, as it is written. Metadata that is no object has none, and stays with those that
+/// have none.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ids<'a> {
-    /// As it is written.
-    #[serde(borrow)]
-    pub destination_id: Option<&'a RawValue>,
-    /// As it is written.
-    #[serde(borrow)]
-    pub source_id: Option<&'a RawValue>,
+    /// `destinationId`.
+    pub destination: Option<&'a str>,
+    /// `sourceId`.
+    pub source: Option<&'a str>,
 }
 
-/// A JSON object and nothing else: what is derived for a struct would take a list as well, its fields in their order.
-#[derive(Default)]
-pub struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Only<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Only<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-        deserializer.deserialize_map(Only(PhantomData))
-    }
-}
+/// Longer bodies are taken apart the thorough way, which wants next to no memory beside them; this one, four times as much
+/// as they have brackets, colons, commas and quotes.
+const MOST_QUICK: usize = 16 << 20;
 
 /// The elements of a body.
 ///
@@ -71,162 +46,134 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// When it is not JSON, or not a list of objects.
 pub fn of(body: &[u8]) -> Result<Vec<Element<'_>>, serde_json::Error> {
     // What is out of the ordinary, above all what is wrong, is left to those who can say why.
-    let quick = std::str::from_utf8(body).ok().and_then(|body| Scan { body, at: 0 }.elements());
-    quick.map_or_else(|| thorough(body), Ok)
+    quick(body).map_or_else(|| thorough(body), Ok)
 }
 
 fn thorough(body: &[u8]) -> Result<Vec<Element<'_>>, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Whole<'a> {
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        #[serde(borrow)]
-        metadata: Option<&'a RawValue>,
-        #[serde(borrow)]
-        destination: Option<&'a RawValue>,
-        #[serde(borrow)]
-        libraries: Option<&'a RawValue>,
-        #[serde(borrow)]
-        credentials: Option<&'a RawValue>,
+    fn element<'a>([message, metadata, destination, libraries, credentials]: [Option<&'a str>; 5]) -> Element<'a> {
+        let ids = metadata.and_then(|metadata| fields::of(metadata.as_bytes(), &["destinationId", "sourceId"]).ok());
+        let [of_destination, of_source] = ids.unwrap_or_default();
+        let ids = Ids { destination: of_destination, source: of_source };
+        Element { message, metadata, ids, destination, libraries, credentials }
     }
-    let elements: Vec<Object<Whole<'_>>> = serde_json::from_slice(body)?;
-    Ok(elements
-        .into_iter()
-        .map(|Object(whole)| Element {
-            message: whole.message.map(RawValue::get),
-            metadata: whole.metadata.map(RawValue::get),
-            ids: whole
-                .metadata
-                .and_then(|metadata| serde_json::from_str::<Object<Ids<'_>>>(metadata.get()).ok())
-                .map(|Object(ids)| ids)
-                .unwrap_or_default(),
-            destination: whole.destination.map(RawValue::get),
-            libraries: whole.libraries.map(RawValue::get),
-            credentials: whole.credentials.map(RawValue::get),
-        })
-        .collect())
+    let each = fields::of_each(body, &["message", "metadata", "destination", "libraries", "credentials"])?;
+    Ok(each.into_iter().map(element).collect())
 }
 
-/// What is known of an element.
-const KEYS: [&str; 5] = ["message", "metadata", "destination", "libraries", "credentials"];
-
-impl<'a> Element<'a> {
-    /// Where the value of the key with this number goes.
-    fn place(&mut self, key: usize) -> Option<&mut Option<&'a str>> {
-        let Self { message, metadata, destination, libraries, credentials, .. } = self;
-        [message, metadata, destination, libraries, credentials].into_iter().nth(key)
+/// The same, of bodies as they mostly are.
+fn quick(body: &[u8]) -> Option<Vec<Element<'_>>> {
+    thread_local! {
+        static PLACES: RefCell<Places> = RefCell::default();
     }
-
-    /// The value of the key with this number, of those that may well be the same in the next element.
-    fn value(&self, key: usize) -> Option<&'a str> {
-        [None, None, self.destination, self.libraries, self.credentials][key]
+    if body.len() > MOST_QUICK {
+        return None;
     }
-}
-
-/// A place in a body. `None` from any of its functions: this is not as it mostly is.
-struct Scan<'a> {
-    body: &'a str,
-    at: usize,
-}
-
-impl<'a> Scan<'a> {
-    fn elements(mut self) -> Option<Vec<Element<'a>>> {
-        let mut elements: Vec<Element<'a>> = Vec::new();
-        self.expect(b'[')?;
-        if self.next()? == b']' {
-            self.at += 1;
+    let body = simdutf8::basic::from_utf8(body).ok()?;
+    PLACES.with_borrow_mut(|places| {
+        let mut at = places.of(body)?;
+        let mut elements = Vec::new();
+        let mut before = Shared::default();
+        at.expect(b'[')?;
+        if at.byte()? == b']' {
+            at.expect(b']')?;
         } else {
             loop {
-                let element = self.element(elements.last())?;
-                elements.push(element);
-                if self.goes_on(b']')? {
-                    continue;
+                elements.push(element(&mut at, &mut before)?);
+                if !goes_on(&mut at, b']')? {
+                    break;
                 }
-                break;
             }
         }
-        // Nothing but blanks may follow.
-        self.next().is_none().then_some(elements)
-    }
+        at.is_over().then_some(elements)
+    })
+}
 
-    fn element(&mut self, before: Option<&Element<'a>>) -> Option<Element<'a>> {
-        let mut element = Element::default();
-        self.expect(b'{')?;
-        if self.next()? == b'}' {
-            self.at += 1;
-            return Some(element);
-        }
-        let mut seen = [false; KEYS.len()];
-        loop {
-            self.expect(b'"')?;
-            let end = self.at + memchr::memchr2(b'"', b'\\', self.rest().as_bytes())?;
-            let key = &self.body[self.at..end];
-            self.at = end;
-            self.expect(b'"')?;
-            self.expect(b':')?;
-            // Blanks are no part of a value.
-            let first = self.next()?;
-            let known = KEYS.iter().position(|known| *known == key);
-            // One of two of the same name would have to be chosen.
-            if known.is_some_and(|known| std::mem::replace(&mut seen[known], true)) || key.contains(|c: char| c < ' ') {
-                return None;
+/// Values of the element before that may well be the same in the next one.
+#[derive(Default)]
+struct Shared<'a> {
+    destination: Option<Mark<'a>>,
+    libraries: Option<Mark<'a>>,
+    credentials: Option<Mark<'a>>,
+}
+
+fn element<'a>(at: &mut Cursor<'a, '_>, before: &mut Shared<'a>) -> Option<Element<'a>> {
+    let mut element = Element::default();
+    properties(at, |at, key| {
+        let (place, before) = match key {
+            "message" => (&mut element.message, None),
+            "metadata" => {
+                let text = if at.byte()? == b'{' { ids(at, &mut element.ids)? } else { at.value()?.text };
+                return put(&mut element.metadata, text);
             }
-            let before = known.and_then(|known| before?.value(known));
-            let value = match before {
-                Some(before) if matches!(first, b'{' | b'[') && self.rest().starts_with(before) => {
-                    self.at += before.len();
-                    before
-                }
-                _ if key == "metadata" && first == b'{' => {
-                    let start = self.at;
-                    element.ids = self.read()?;
-                    &self.body[start..self.at]
-                }
-                _ => self.value()?,
-            };
-            if let Some(place) = known.and_then(|known| element.place(known)).filter(|_| value != "null") {
-                *place = Some(value);
+            "destination" => (&mut element.destination, Some(&mut before.destination)),
+            "libraries" => (&mut element.libraries, Some(&mut before.libraries)),
+            "credentials" => (&mut element.credentials, Some(&mut before.credentials)),
+            _ => return at.value().map(drop),
+        };
+        let value = match before {
+            Some(before) => *before.insert(before.and_then(|before| at.again(before)).or_else(|| at.value())?),
+            None => at.value()?,
+        };
+        put(place, value.text)
+    })?;
+    let Element { message, metadata, destination, libraries, credentials, .. } = &mut element;
+    leave_out_nulls(&mut [message, metadata, destination, libraries, credentials]);
+    Some(element)
+}
+
+/// Goes past metadata and keeps the ids in it.
+fn ids<'a>(at: &mut Cursor<'a, '_>, ids: &mut Ids<'a>) -> Option<&'a str> {
+    let text = at.within(|at| {
+        properties(at, |at, key| {
+            let value = at.value()?.text;
+            match key {
+                "destinationId" => put(&mut ids.destination, value),
+                "sourceId" => put(&mut ids.source, value),
+                _ => Some(()),
             }
-            if !self.goes_on(b'}')? {
-                return Some(element);
-            }
+        })
+    })?;
+    leave_out_nulls(&mut [&mut ids.destination, &mut ids.source]);
+    Some(text)
+}
+
+/// `None` if there is something already: of two with the same name one would have to be chosen.
+fn put<'a>(place: &mut Option<&'a str>, text: &'a str) -> Option<()> {
+    place.replace(text).is_none().then_some(())
+}
+
+/// A `null` is as good as nothing.
+fn leave_out_nulls(values: &mut [&mut Option<&str>]) {
+    for value in values {
+        value.take_if(|text| *text == "null");
+    }
+}
+
+/// Goes past an object; `each` goes past its values.
+fn properties<'a, 'p>(
+    at: &mut Cursor<'a, 'p>,
+    mut each: impl FnMut(&mut Cursor<'a, 'p>, &'a str) -> Option<()>,
+) -> Option<()> {
+    at.expect(b'{')?;
+    if at.byte()? == b'}' {
+        return at.expect(b'}');
+    }
+    loop {
+        let key = at.key()?;
+        each(at, key)?;
+        if !goes_on(at, b'}')? {
+            return Some(());
         }
     }
+}
 
-    /// Whether there is a comma, and not the end, which is `end`.
-    fn goes_on(&mut self, end: u8) -> Option<bool> {
-        let found = self.next()?;
-        self.at += 1;
-        match found {
-            b',' => Some(true),
-            other => (other == end).then_some(false),
-        }
-    }
-
-    fn value(&mut self) -> Option<&'a str> {
-        self.read::<&'a RawValue>().map(RawValue::get)
-    }
-
-    fn read<T: Deserialize<'a>>(&mut self) -> Option<T> {
-        let mut values = StreamDeserializer::<_, T>::new(StrRead::new(&self.body[self.at..]));
-        let value = values.next()?.ok()?;
-        self.at += values.byte_offset();
-        Some(value)
-    }
-
-    /// The next byte that is no blank, not taken.
-    fn next(&mut self) -> Option<u8> {
-        let blanks = self.rest().bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
-        self.at += blanks;
-        self.body.as_bytes().get(self.at).copied()
-    }
-
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        (self.next()? == byte).then(|| self.at += 1)
-    }
-
-    fn rest(&self) -> &'a str {
-        &self.body[self.at..]
+/// Whether there is a comma, and not the end, which is `end`.
+fn goes_on(at: &mut Cursor<'_, '_>, end: u8) -> Option<bool> {
+    let found = at.byte()?;
+    at.expect(found)?;
+    match found {
+        b',' => Some(true),
+        other => (other == end).then_some(false),
     }
 }
 
@@ -238,24 +185,19 @@ mod tests {
 
     /// The texts of an element.
     fn texts<'a>(element: &Element<'a>) -> [Option<&'a str>; 7] {
-        let raw = |id: Option<&'a RawValue>| -> Option<&'a str> { id.map(RawValue::get) };
         [
             element.message,
             element.metadata,
-            raw(element.ids.destination_id),
-            raw(element.ids.source_id),
+            element.ids.destination,
+            element.ids.source,
             element.destination,
             element.libraries,
             element.credentials,
         ]
     }
 
-    fn quick(body: &str) -> Option<Vec<Element<'_>>> {
-        Scan { body, at: 0 }.elements()
-    }
-
     fn same(body: &str) -> bool {
-        match (quick(body), thorough(body.as_bytes())) {
+        match (quick(body.as_bytes()), thorough(body.as_bytes())) {
             (None, _) => true,
             (Some(_), Err(_)) => false,
             (Some(quick), Ok(thorough)) => {
@@ -287,7 +229,7 @@ mod tests {
             (r#"[{"metadata":[{}]}]"#, true),
             ("", false),
         ] {
-            assert_eq!(quick(body).is_some(), fine, "{body}");
+            assert_eq!(quick(body.as_bytes()).is_some(), fine, "{body}");
             assert!(same(body), "{body}");
         }
     }

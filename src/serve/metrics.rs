@@ -1,9 +1,8 @@
 //! What `/metrics` tells Prometheus.
 
-use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -13,10 +12,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::App;
+use super::labels::Labels;
 use crate::pool::Status;
 use crate::verdict::{FailureKind, Tally};
 
-/// Transformations that have histograms of their own; the others share one, called `other`.
+/// Transformations that have series of their own, see [`super::labels`].
 const MOST_TRANSFORMATIONS: usize = 500;
 
 /// In seconds.
@@ -62,7 +62,7 @@ pub struct Metrics {
     waiting: Gauge,
     started: Counter,
     evicted: Counter,
-    names: Mutex<HashSet<String>>,
+    labels: Mutex<Labels>,
 }
 
 fn histogram() -> Histogram {
@@ -96,7 +96,7 @@ impl Default for Metrics {
             started: register!("starts", "Programs that were given workers", Counter::default()),
             evicted: register!("evictions", "Programs that gave their workers up for another", Counter::default()),
             registry,
-            names: Mutex::default(),
+            labels: Mutex::new(Labels::new(MOST_TRANSFORMATIONS)),
         }
     }
 }
@@ -117,7 +117,18 @@ impl Metrics {
         for (kind, count) in FailureKind::ALL.iter().zip(tally.failed).filter(|(_, count)| *count > 0) {
             self.events.get_or_create(&Verdict { verdict: "failed", kind: kind.name() }).inc_by(count);
         }
-        let name = self.name(version);
+        self.observe(version, latency, cpu, Instant::now());
+    }
+
+    fn observe(&self, version: &str, latency: Duration, cpu: Duration, now: Instant) {
+        // Held to the end, or the series of a label that another thread gives away could be made once more.
+        let mut labels = self.labels.lock().expect("nothing panics in here");
+        let (label, gone) = labels.seen(version, now);
+        if let Some(gone) = gone.map(|transformation| Transformation { transformation }) {
+            self.latency.remove(&gone);
+            self.cpu.remove(&gone);
+        }
+        let name = Transformation { transformation: label.to_owned() };
         self.latency.get_or_create(&name).observe(latency.as_secs_f64());
         self.cpu.get_or_create(&name).observe(cpu.as_secs_f64());
     }
@@ -125,12 +136,6 @@ impl Metrics {
     /// Counts events that no worker was asked about.
     pub fn not_run(&self, kind: &'static str, count: u64) {
         self.events.get_or_create(&Verdict { verdict: "failed", kind }).inc_by(count);
-    }
-
-    fn name(&self, version: &str) -> Transformation {
-        let mut names = self.names.lock().expect("nothing panics in here");
-        let known = names.contains(version) || names.len() < MOST_TRANSFORMATIONS && names.insert(version.to_owned());
-        Transformation { transformation: if known { version.to_owned() } else { "other".to_owned() } }
     }
 
     /// All of it, as Prometheus reads it.
@@ -148,7 +153,10 @@ impl Metrics {
             }
             waiting += status.requests.load(Ordering::Relaxed) as i64;
             residents += 1;
-            self.heap.get_or_create(&self.name(key.version())).set(status.heap.load(Ordering::Relaxed) as i64);
+            let label = self.labels.lock().expect("nothing panics in here").of(key.version()).to_owned();
+            self.heap
+                .get_or_create(&Transformation { transformation: label })
+                .set(status.heap.load(Ordering::Relaxed) as i64);
         });
         let up_to = |counter: &Counter, total: u64| {
             counter.inc_by(total.saturating_sub(counter.get()));
@@ -168,5 +176,35 @@ impl Metrics {
         // Writing into a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_nobody_asks_for_any_more_leave_the_series_to_those_of_today() {
+        let metrics = Metrics::default();
+        let start = Instant::now();
+        let observe = |version: &str, seconds: u64| {
+            let time = Duration::from_millis(2);
+            metrics.observe(version, time, time, start + Duration::from_secs(seconds));
+        };
+        let series = |name: &str| {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &metrics.registry).unwrap();
+            let label = format!("_count{{transformation=\"{name}\"}}");
+            text.lines().filter(|line| line.contains(&label)).count()
+        };
+        let days = |day: u64| day * 24 * 3600;
+        for day in 0..3 {
+            (0..MOST_TRANSFORMATIONS).for_each(|n| observe(&format!("v{n} of day {day}"), days(day)));
+            // One too many, of that day.
+            observe("one more", days(day) + 1);
+            assert_eq!((series("v7 of day 0"), series(&format!("v7 of day {day}"))), (2 * usize::from(day == 0), 2));
+            assert_eq!((series("other"), series("one more")), (2, 0));
+        }
+        assert_eq!(metrics.labels.lock().unwrap().of("v7 of day 2"), "v7 of day 2");
     }
 }

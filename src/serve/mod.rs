@@ -5,11 +5,12 @@
 //! and tenant. What is here is HTTP, where code comes from, and what to do when there is more of everything than there
 //! is room for: then a request is refused in a way that makes its caller send it again, and no event is lost.
 //!
-//! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` finds the parts), [`rows`] writes what answers it.
+//! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
+//!   writes what answers it.
 //! - [`trial`]: the endpoints with which code is tried before it is saved.
 //! - [`code`]: where code comes from. [`warm`]: workers, kept.
-//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that;
-//!   [`traces`]: to a collector too.
+//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that
+//!   (`labels`: by which names); [`traces`]: to a collector too.
 //! - [`http`]: connections, and the end of them. [`router`]: what answers which path.
 //!
 //! No request makes it panic, and nothing that an author's code did is answered with a 5xx.
@@ -17,7 +18,9 @@
 pub mod body;
 pub mod code;
 mod elements;
+mod fields;
 pub mod http;
+mod labels;
 pub mod metrics;
 pub mod problem;
 pub mod request;
@@ -31,6 +34,9 @@ pub mod warm;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use self::body::Room;
 use self::code::{Backend, Code, Folder, Source};
@@ -53,6 +59,8 @@ pub struct Config {
     pub max_processes: usize,
     /// The longest request body, in bytes.
     pub body_limit: usize,
+    /// How long a client may be silent in the middle of a body, and the time that a body has at least.
+    pub body_timeout: Duration,
     /// Requests under way or waiting.
     pub max_requests: usize,
     /// Memory for the bodies of all of them, in bytes.
@@ -108,6 +116,8 @@ pub struct App {
     warm: Warm,
     metrics: Metrics,
     room: Room,
+    /// For large bodies that are being taken apart: one for each core, as that takes some memory beside them.
+    large: Semaphore,
     traces: Option<traces::Traces>,
     instance: axum::http::HeaderValue,
 }
@@ -132,7 +142,8 @@ impl App {
                 true => Some(traces::Traces::start(&config.instance).map_err(ServeError::Traces)?),
                 false => None,
             },
-            room: Room::new(config.max_requests, config.request_memory, config.body_limit),
+            room: Room::new(config.max_requests, config.request_memory, config.body_limit, config.body_timeout),
+            large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             instance: axum::http::HeaderValue::from_str(&config.instance)
                 .unwrap_or(axum::http::HeaderValue::from_static("sluicegate")),
         })

@@ -56,6 +56,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({ "error": self.message }).to_string();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the request may still come, and is not waited for.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(reason) = self.reason {
             let headers = response.headers_mut();
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("true"));

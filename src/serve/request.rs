@@ -1,15 +1,13 @@
 //! A body of `/customTransform`, taken apart: which events it has, which group each belongs to, and where in the body
 //! their texts lie. Nothing is copied, and events are not parsed but skipped over: the engine parses them.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::elements::{self, Element, Object};
+use super::elements::{self, Element, Ids};
+use super::fields;
 
 /// An event of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,14 +65,19 @@ pub fn parse(body: &[u8]) -> Result<Request, String> {
         libraries: elements.first().and_then(|first| first.libraries).map(versions).unwrap_or_default(),
         ..Request::default()
     };
-    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut places: HashMap<Ids<'_>, usize> = HashMap::new();
+    let mut last = None;
     for element in &elements {
-        let ids = &element.ids;
-        let key = (ids.destination_id.map_or("", RawValue::get), ids.source_id.map_or("", RawValue::get));
-        let place = *places.entry(key).or_insert_with(|| {
-            request.groups.push(group(element));
-            request.groups.len() - 1
-        });
+        let ids = element.ids;
+        // Mostly all are of one group.
+        let place = match last {
+            Some((same, place)) if same == ids => place,
+            _ => *places.entry(ids).or_insert_with(|| {
+                request.groups.push(group(element));
+                request.groups.len() - 1
+            }),
+        };
+        last = Some((ids, place));
         request.groups[place].items.push(Item { event: range(element.message), metadata: range(element.metadata) });
     }
     Ok(request)
@@ -109,54 +112,33 @@ fn versions(text: &str) -> Vec<String> {
 
 /// `[{"key":…,"value":…}]`; what has no key or no value is left out.
 pub fn credentials(list: &Value) -> BTreeMap<String, String> {
-    let pairs = list.as_array().into_iter().flatten().filter_map(|credential| {
-        let value = match &credential["value"] {
-            Value::String(text) => text.clone(),
-            Value::Null => return None,
-            other => other.to_string(),
-        };
-        Some((credential["key"].as_str()?.to_owned(), value))
-    });
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    };
+    let pairs = list.as_array().into_iter().flatten();
+    let pairs = pairs.filter_map(|credential| Some((text(&credential["key"])?, text(&credential["value"])?)));
     pairs.collect()
 }
 
 /// What stands in the metadata of a row that is about a whole group, and of one whose event has none: the text of a
 /// JSON object.
 pub fn common_metadata(body: &[u8], group: &Group) -> Vec<u8> {
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Known<'a> {
-        #[serde(borrow)]
-        source_id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        destination_id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        destination_type: Option<&'a RawValue>,
-        #[serde(borrow)]
-        workspace_id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        transformation_id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        message_id: Option<&'a RawValue>,
-    }
-    let known = |item: &Item| -> Known<'_> {
-        serde_json::from_slice::<Object<_>>(&body[item.metadata.clone()]).unwrap_or_default().0
-    };
-    let first = group.items.first().map(known).unwrap_or_default();
+    const COMMON: [&str; 5] = ["sourceId", "destinationId", "destinationType", "workspaceId", "transformationId"];
+    let metadata = |item: &Item| &body[item.metadata.clone()];
+    let first = group.items.first().and_then(|item| fields::of(metadata(item), &COMMON).ok()).unwrap_or_default();
     let mut text = Vec::from(b"{");
-    for (key, value) in [
-        ("sourceId", first.source_id),
-        ("destinationId", first.destination_id),
-        ("destinationType", first.destination_type),
-        ("workspaceId", first.workspace_id),
-        ("transformationId", first.transformation_id),
-    ] {
+    for (key, value) in COMMON.iter().zip(first) {
         if let Some(value) = value {
             text.extend_from_slice(format!("\"{key}\":{value},").as_bytes());
         }
     }
     text.extend_from_slice(b"\"messageIds\":[");
-    let ids = group.items.iter().map(|item| known(item).message_id.map_or(Cow::Borrowed("null"), |id| id.get().into()));
+    let ids = group.items.iter().map(|item| {
+        let [id] = fields::of(metadata(item), &["messageId"]).unwrap_or_default();
+        id.unwrap_or("null")
+    });
     text.extend_from_slice(ids.collect::<Vec<_>>().join(",").as_bytes());
     text.extend_from_slice(b"]}");
     text
@@ -171,7 +153,7 @@ mod tests {
         let body = br#"[
           {"message":{"n":1},"metadata":{"sourceId":"s","destinationId":"d","messageId":"a","workspaceId":"w"},
            "destination":{"Transformations":[{"VersionID":"v1","ID":"t"}]},"libraries":[{"VersionID":"l"}],
-           "credentials":[{"key":"k","value":"x"},{"key":"empty"}]},
+           "credentials":[{"key":"k","value":"x"},{"key":"empty"},{"key":7,"value":true}]},
           {"message":{"n":2},"metadata":{"sourceId":"s","destinationId":"other"}},
           {"message":{"n":3},"metadata":{"sourceId":"s","destinationId":"d","messageId":"c"}}]"#;
         let request = parse(body).unwrap();
@@ -183,7 +165,10 @@ mod tests {
         assert_eq!(texts(&request.groups[0]), ["{\"n\":1}", "{\"n\":3}"]);
         assert_eq!(texts(&request.groups[1]), ["{\"n\":2}"]);
         assert_eq!(request.groups[0].version.as_deref(), Some("v1"));
-        assert_eq!(request.groups[0].credentials, BTreeMap::from([("k".into(), "x".into())]));
+        assert_eq!(
+            request.groups[0].credentials,
+            BTreeMap::from([("7".into(), "true".into()), ("k".into(), "x".into())])
+        );
         assert_eq!(request.groups[1].version, None);
         let common = String::from_utf8(common_metadata(body, &request.groups[0])).unwrap();
         assert_eq!(common, r#"{"sourceId":"s","destinationId":"d","workspaceId":"w","messageIds":["a","c"]}"#);

@@ -74,6 +74,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         let parsed = request::parse(&bytes);
         (bytes, parsed)
     } else {
+        let _turn = app.large.acquire().await;
         let parse = tokio::task::spawn_blocking(move || {
             let parsed = request::parse(&bytes);
             (bytes, parsed)

@@ -28,7 +28,7 @@ use crate::pool::{Outcome, Row, Rows};
 
 /// Code that is to be tried.
 #[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
 struct Revision {
     code: Option<String>,
     code_version: Option<Value>,
@@ -49,6 +49,7 @@ impl Revision {
 
 /// An event with what belongs to it.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Sample {
     message: Option<Box<RawValue>>,
     metadata: Option<Box<RawValue>>,
@@ -122,6 +123,7 @@ async fn read<T: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<
 /// `POST /transformation/test`.
 pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct Asked {
         #[serde(default)]
         events: Vec<Sample>,
@@ -176,13 +178,13 @@ pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
 /// `POST /transformation/testRun`.
 pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Default, Deserialize)]
-    #[serde(default)]
+    #[serde(default, expecting = "an object")]
     struct Dependencies {
         libraries: Vec<Value>,
         credentials: Value,
     }
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
+    #[serde(rename_all = "camelCase", expecting = "an object")]
     struct Asked {
         #[serde(default)]
         input: Vec<Sample>,
@@ -263,6 +265,7 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
 /// `POST /transformation/sethandle`: there is nothing to set up here.
 pub async fn set_handle(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct Asked {
         #[serde(rename = "trRevCode", default)]
         revision: Option<Revision>,

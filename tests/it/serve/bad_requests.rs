@@ -1,7 +1,8 @@
 //! Requests that are wrong, cut off, too large, too slow or left alone.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -124,6 +125,39 @@ fn packed_bodies_are_unpacked_and_limited_by_what_they_hold() {
         let bomb = pack(&vec![b' '; 50 << 20]).unwrap();
         server.send("POST", "/customTransform", &headers, &bomb).problem(413);
     }
+}
+
+#[test]
+fn a_client_that_sends_a_byte_now_and_then_does_not_keep_its_place_for_ever() {
+    let server = server(&["--max-requests", "1", "--body-timeout", "300ms"]);
+    let mut slow = server.connect();
+    let head =
+        "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 3000\r\n\r\n[";
+    slow.write_all(head.as_bytes()).unwrap();
+    // Never silent for as long as it may be, and answered long before the body is whole.
+    slow.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    let mut sent = 0;
+    let mut first = [0];
+    while let Err(error) = slow.peek(&mut first) {
+        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        sent += slow.write(b" ").unwrap();
+        assert!(sent < 2999, "the body is whole, and it was waited for");
+    }
+    let answer = answer(&mut BufReader::new(slow));
+    assert!(answer.problem(408).contains("--body-timeout"));
+    assert_eq!(answer.header("Connection"), Some("close"));
+    // The one place that there is.
+    assert_eq!(server.rows(&events("v1", 1)).len(), 1);
+}
+
+#[test]
+fn a_client_that_is_silent_in_the_middle_of_a_body_is_told_so() {
+    let server = server(&["--body-timeout", "50ms"]);
+    let mut silent = server.connect();
+    let head =
+        "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n[";
+    silent.write_all(head.as_bytes()).unwrap();
+    assert!(answer(&mut BufReader::new(silent)).problem(408).contains("nothing for 50ms"));
 }
 
 #[test]

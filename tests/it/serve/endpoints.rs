@@ -82,6 +82,9 @@ fn a_trial_that_cannot_be_run_says_why() {
         ("/extractLibs", json!({}), "Code is missing"),
         ("/extractLibs", json!({ "code": "import from 1" }), "SyntaxError: "),
         ("/extractLibs", json!({ "code": "import re", "language": "python" }), "python"),
+        ("/transformation/test", json!("text"), "invalid type: string \"text\", expected an object at line 1"),
+        ("/transformation/testRun", json!(null), "invalid type: null, expected an object at line 1"),
+        ("/extractLibs", json!(7), "invalid type: integer `7`, expected an object at line 1"),
     ] {
         let error = server.post(path, &body).problem(400);
         assert!(error.contains(words), "{path} {body}: {error}");

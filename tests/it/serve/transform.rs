@@ -121,6 +121,46 @@ fn a_batch_gets_all_events_of_its_group() {
 }
 
 #[test]
+fn a_bad_element_of_a_batch_takes_no_good_output_with_it() {
+    let server = Server::with(
+        &[
+            ("more.js", "export const transformBatch = (events) => [null, ...events];"),
+            (
+                "mixed.js",
+                "export const transformBatch = (events) => events.flatMap((e) => {\n  const odd = { messageId: e.messageId };\n  odd.odd = odd;\n  return [{ ...e, first: true }, odd, { ...e, last: true }];\n});",
+            ),
+            ("instead.js", "export const transformBatch = ([, ...events]) => [7, ...events];"),
+        ],
+        &[],
+    );
+    let asked = |version: &str| -> Value {
+        (0..3).map(|n| event(version, json!({ "messageId": format!("m{n}") }), &format!("m{n}"))).collect()
+    };
+    let bad = "returned event in events array from transformBatch(events) is not an object";
+    let told = |version: &str| -> Vec<(Value, Value, Value)> {
+        let rows = server.rows(&asked(version));
+        let of = |row: &Value| (row["statusCode"].clone(), row["metadata"]["messageId"].clone(), row["output"].clone());
+        rows.iter().map(of).collect()
+    };
+    let row = |status: u16, id: &str, output: Value| (json!(status), json!(id), output);
+    let same = |id: &str| row(200, id, json!({ "messageId": id }));
+    assert_eq!(server.rows(&asked("more"))[0]["error"], bad);
+    assert_eq!(told("more"), [row(400, "m0", Value::Null), same("m0"), same("m1"), same("m2")]);
+    // What nothing else came of is what the bad element stands for.
+    assert_eq!(told("instead"), [row(400, "m0", Value::Null), same("m1"), same("m2")]);
+    let mixed = told("mixed");
+    for n in 0..3 {
+        let id = format!("m{n}");
+        let output = |which: &str| row(200, &id, json!({ "messageId": id, which: true }));
+        assert_eq!(mixed[3 * n..][..3], [row(400, &id, Value::Null), output("first"), output("last")]);
+    }
+    // Every event has one verdict all the same.
+    assert_eq!(server.metric("sluicegate_events_total{verdict=\"ok\",kind=\"\"}"), 6.0);
+    assert_eq!(server.metric("sluicegate_events_total{verdict=\"failed\",kind=\"bad_return\"}"), 3.0);
+    assert_eq!(server.metric("sluicegate_events_total{verdict=\"failed\",kind=\"exception\"}"), 3.0);
+}
+
+#[test]
 fn what_is_missing_or_is_no_event_fails_alone() {
     let server = server(SAME);
     let mut asked = events("v1", 4);

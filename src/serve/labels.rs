@@ -1,0 +1,72 @@
+//! Which transformations have numbers of their own in the metrics.
+//!
+//! A monitoring system keeps a series for each label it ever saw, so there is a most. Versions come and go for as long as
+//! the server runs: when all labels are given away, a transformation that was not asked for for a while gives its own up
+//! for one that is. Those that are asked for all the time never lose theirs, or no series would be worth reading.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The label that the others share.
+pub const OTHER: &str = "other";
+
+/// After this time without events a label may go to another transformation.
+const QUIET: Duration = Duration::from_secs(600);
+
+/// The labels given away, and when each was last seen.
+pub struct Labels {
+    seen: HashMap<String, Instant>,
+    most: usize,
+}
+
+impl Labels {
+    /// So many at most.
+    pub fn new(most: usize) -> Self {
+        Self { seen: HashMap::new(), most }
+    }
+
+    /// Events of this version have come. Says which label they count under, and which one has gone for it: its numbers are
+    /// to be forgotten first.
+    pub fn seen<'a>(&mut self, version: &'a str, now: Instant) -> (&'a str, Option<String>) {
+        if let Some(last) = self.seen.get_mut(version) {
+            *last = now;
+            return (version, None);
+        }
+        let mut gone = None;
+        if self.seen.len() >= self.most {
+            let quietest = self.seen.iter().min_by_key(|(_, last)| **last);
+            let quiet = quietest.filter(|(_, last)| now.duration_since(**last) >= QUIET);
+            let Some(name) = quiet.map(|(name, _)| name.clone()) else { return (OTHER, None) };
+            self.seen.remove(&name);
+            gone = Some(name);
+        }
+        self.seen.insert(version.to_owned(), now);
+        (version, gone)
+    }
+
+    /// The label that this version counts under.
+    pub fn of<'a>(&self, version: &'a str) -> &'a str {
+        if self.seen.contains_key(version) { version } else { OTHER }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_goes_from_one_that_is_quiet_to_one_that_is_not_and_never_from_one_in_use() {
+        let start = Instant::now();
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut labels = Labels::new(2);
+        assert_eq!(labels.seen("a", at(0)), ("a", None));
+        assert_eq!(labels.seen("b", at(1)), ("b", None));
+        assert_eq!(labels.seen("c", at(2)), (OTHER, None), "both are in use");
+        assert_eq!(labels.seen("a", at(590)), ("a", None));
+        assert_eq!(labels.seen("c", at(600)), (OTHER, None), "b was quiet for 599 seconds");
+        assert_eq!(labels.seen("c", at(601)), ("c", Some("b".to_owned())));
+        assert_eq!((labels.of("a"), labels.of("b"), labels.of("c")), ("a", OTHER, "c"));
+        assert_eq!(labels.seen("b", at(602)), (OTHER, None), "now it is b that comes too late");
+        assert_eq!(labels.seen("b", at(1190)), ("b", Some("a".to_owned())));
+    }
+}
