@@ -175,6 +175,7 @@ impl Engine {
                     line: events[*index].json,
                     clean: *clean,
                     survey: None,
+                    originals: None,
                     skeleton: &mut self.skeleton,
                     rendering: &rendering(*index),
                     limit: self.options.limits.output,

@@ -6,9 +6,9 @@
 //!
 //! - [`survey`] says in one pass whether a line holds anything that V8 would print differently. For most lines it does
 //!   not, and V8's text is the answer.
-//! - Otherwise [`restore`] walks input and output side by side. If they mean the same, the input's bytes are the
-//!   answer. If not, each number of the output that stands at the same path as in the input, with the same value,
-//!   keeps the input's digits; one with more digits than a double holds keeps them wherever the code moved it.
+//! - Otherwise [`compare`] walks input and output side by side. If they mean the same, the input's bytes are the
+//!   answer. If not, with [`Originals`] each number of the output that stands at the same path as in the input, with the
+//!   same value, keeps the input's digits; one with more digits than a double holds keeps them wherever the code moved it.
 //!
 //! Both texts are known to be valid JSON here: V8 has read the one and written the other. Nothing recurses, so depth
 //! costs memory and not the stack.
@@ -17,7 +17,8 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use super::sink::Sink;
-use super::skeleton::{self, Skeleton};
+use super::skeleton::Skeleton;
+use super::tokens::{Path, Token, Tokens, is_key, key_hash, number_end, string_end, unescape};
 
 /// What V8 would print differently from how it stands in a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,32 +139,6 @@ pub(super) fn may_hold_infinite(line: &[u8]) -> bool {
     exponent || (0..line.len()).step_by(300).any(|at| digit(at) && (digit(at + 150) || digit(at.wrapping_sub(150))))
 }
 
-/// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
-fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
-    let mut plain = true;
-    loop {
-        at = skeleton::next_stop(text, at);
-        match text.get(at) {
-            None | Some(b'"') => return (at.min(text.len()), plain),
-            Some(b'\\') => {
-                plain &= !matches!(text.get(at + 1), Some(b'u' | b'/'));
-                at += 2;
-            }
-            Some(_) => at += 1,
-        }
-    }
-}
-
-/// Whether the string that ends before `at` is a key.
-fn is_key(text: &[u8], at: usize) -> bool {
-    text[at.min(text.len())..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b':')
-}
-
-fn number_end(text: &[u8], start: usize) -> usize {
-    let rest = &text[start..];
-    start + rest.iter().position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).unwrap_or(rest.len())
-}
-
 fn value_of(text: &[u8]) -> f64 {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
@@ -277,19 +252,25 @@ fn has_duplicate_keys(text: &[u8]) -> bool {
     false
 }
 
-/// Appends `output` to `sink`, with the digits of `line` for the numbers that the code did not touch.
-pub(super) fn restore(line: &[u8], output: &[u8], sink: &mut dyn Sink) {
-    let mut by_path = HashMap::new();
-    let mut long: HashMap<u64, Option<&[u8]>> = HashMap::new();
-    let mut path = Path::default();
-    for token in Tokens::new(line) {
-        let place = path.step(token);
-        if let Token::Number(text) = token {
-            if is_canonical(text) {
+/// The numbers of a line that V8 prints otherwise than they stand there.
+pub(super) struct Originals<'a> {
+    by_path: HashMap<u64, &'a [u8]>,
+    /// Those with more digits than a double holds, by what it does hold; nothing where that is the same of two of them.
+    long: HashMap<u64, Option<&'a [u8]>>,
+}
+
+impl<'a> Originals<'a> {
+    pub(super) fn of(line: &'a [u8]) -> Self {
+        let (mut by_path, mut long) = (HashMap::new(), HashMap::new());
+        let mut path = Path::default();
+        for token in Tokens::new(line) {
+            let place = path.step(token);
+            let Token::Number(text) = token else { continue };
+            if !is_canonical(text) {
+                by_path.insert(place, text);
+            } else if !by_path.is_empty() {
                 // Where a key occurs twice, the last one wins.
                 by_path.remove(&place);
-            } else {
-                by_path.insert(place, text);
             }
             if is_long(text) {
                 // Two texts for one double: then nobody can say which of them moved.
@@ -299,174 +280,36 @@ pub(super) fn restore(line: &[u8], output: &[u8], sink: &mut dyn Sink) {
                 }
             }
         }
+        Self { by_path, long }
     }
-    let mut path = Path::default();
-    let mut copied = 0;
-    let mut tokens = Tokens::new(output);
-    while let Some(token) = tokens.next() {
-        let place = path.step(token);
-        let Token::Number(text) = token else { continue };
-        let value = value_of(text);
-        let here = by_path.get(&place).copied().filter(|original| value_of(original) == value);
-        let original = here.or_else(|| long.get(&value.to_bits()).copied().flatten());
-        // The driver marks infinite numbers with a text that V8 never prints.
-        let original = original.or((value.is_infinite()).then_some(b"null"));
-        if let Some(original) = original {
-            let start = tokens.at - text.len();
-            sink.push(&output[copied..start]);
-            sink.push(original);
-            copied = tokens.at;
-        }
-    }
-    sink.push(&output[copied..]);
-}
 
-/// A piece of JSON text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
-    Open(u8),
-    Close(u8),
-    /// Without its quotes, escapes as they stand.
-    Key(&'a [u8]),
-    String(&'a [u8]),
-    Number(&'a [u8]),
-    Literal(&'a [u8]),
-}
-
-/// The tokens of a text that is known to be valid JSON.
-pub(super) struct Tokens<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Tokens<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
-    }
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        let text = self.text;
-        loop {
-            let start = self.at;
-            let first = *text.get(start)?;
-            self.at += 1;
-            match first {
-                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {}
-                b'{' | b'[' => return Some(Token::Open(first)),
-                b'}' | b']' => return Some(Token::Close(first)),
-                b'"' => {
-                    let (end, _) = string_end(text, self.at);
-                    let inside = &text[self.at..end];
-                    self.at = (end + 1).min(text.len());
-                    return Some(if is_key(text, self.at) { Token::Key(inside) } else { Token::String(inside) });
-                }
-                b'-' | b'0'..=b'9' => {
-                    self.at = number_end(text, start);
-                    return Some(Token::Number(&text[start..self.at]));
-                }
-                _ => {
-                    let rest = &text[start..];
-                    let length = rest.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(rest.len()).max(1);
-                    self.at = start + length;
-                    return Some(Token::Literal(&text[start..self.at]));
-                }
+    /// Appends `output` to `sink`, with the line's digits for the numbers that the code did not touch.
+    pub(super) fn restore(&self, output: &[u8], sink: &mut dyn Sink) {
+        let mut path = Path::default();
+        let mut copied = 0;
+        let mut tokens = Tokens::new(output);
+        while let Some(token) = tokens.next() {
+            let place = path.step(token);
+            let Token::Number(text) = token else { continue };
+            let here = self.by_path.get(&place).copied();
+            // Most numbers need not be read.
+            if here.is_none() && self.long.is_empty() && !text.contains(&b'e') {
+                continue;
+            }
+            let value = value_of(text);
+            let here = here.filter(|original| value_of(original) == value);
+            let original = here.or_else(|| self.long.get(&value.to_bits()).copied().flatten());
+            // The driver marks infinite numbers with a text that V8 never prints.
+            let original = original.or(value.is_infinite().then_some(b"null"));
+            if let Some(original) = original {
+                let start = tokens.at - text.len();
+                sink.push(&output[copied..start]);
+                sink.push(original);
+                copied = tokens.at;
             }
         }
+        sink.push(&output[copied..]);
     }
-}
-
-/// Where in a document a token stands, as a hash of the keys and indices on the way there.
-#[derive(Default)]
-struct Path {
-    open: Vec<(u64, Option<u64>)>,
-    key: u64,
-}
-
-impl Path {
-    /// Takes one token; gives the hash of its place.
-    fn step(&mut self, token: Token<'_>) -> u64 {
-        match token {
-            Token::Key(key) => {
-                self.key = key_hash(key);
-                0
-            }
-            Token::Close(_) => {
-                self.open.pop();
-                0
-            }
-            Token::Open(bracket) => {
-                let here = self.here();
-                self.open.push((here, (bracket == b'[').then_some(0)));
-                here
-            }
-            _ => self.here(),
-        }
-    }
-
-    fn here(&mut self) -> u64 {
-        let Some((parent, index)) = self.open.last_mut() else { return 1 };
-        let step = match index {
-            Some(index) => {
-                *index += 1;
-                *index
-            }
-            None => self.key,
-        };
-        (parent.rotate_left(23) ^ step).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
-
-/// Equal keys have equal hashes, however they are written.
-fn key_hash(key: &[u8]) -> u64 {
-    if key.contains(&b'\\') {
-        let units = unescape(key);
-        // Lone surrogates never meet a key that is written without escapes, so any bytes will do for them.
-        let text = String::from_utf16(&units).unwrap_or_else(|_| format!("{units:?}"));
-        return bytes_hash(text.as_bytes());
-    }
-    bytes_hash(key)
-}
-
-fn bytes_hash(bytes: &[u8]) -> u64 {
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut chunks = bytes.chunks_exact(8);
-    let hash = chunks
-        .by_ref()
-        .fold(bytes.len() as u64, |hash, eight| mix(hash, u64::from_le_bytes(eight.try_into().expect("eight bytes"))));
-    let rest = chunks.remainder().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-    let hash = mix(hash, rest);
-    hash ^ hash >> 29
-}
-
-/// The UTF-16 code units that a JSON string stands for; lone surrogates stay what they are.
-fn unescape(text: &[u8]) -> Vec<u16> {
-    let mut units = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(backslash) = memchr::memchr(b'\\', rest) {
-        units.extend(String::from_utf8_lossy(&rest[..backslash]).encode_utf16());
-        let escape = rest.get(backslash + 1).copied().unwrap_or(b'\\');
-        let mut length = 2;
-        units.push(match escape {
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => 10,
-            b'r' => 13,
-            b't' => 9,
-            b'u' => {
-                length = 6;
-                let hex = rest.get(backslash + 2..backslash + 6).and_then(|hex| std::str::from_utf8(hex).ok());
-                hex.and_then(|hex| u16::from_str_radix(hex, 16).ok()).unwrap_or(0xFFFD)
-            }
-            other => u16::from(other),
-        });
-        rest = rest.get(backslash + length..).unwrap_or_default();
-    }
-    units.extend(String::from_utf8_lossy(rest).encode_utf16());
-    units
 }
 
 #[cfg(test)]
@@ -482,7 +325,7 @@ mod tests {
 
     fn restored(line: &str, output: &str) -> String {
         let mut sink = Vec::new();
-        restore(line.as_bytes(), output.as_bytes(), &mut sink);
+        Originals::of(line.as_bytes()).restore(output.as_bytes(), &mut sink);
         String::from_utf8(sink).unwrap()
     }
 

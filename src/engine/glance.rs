@@ -239,8 +239,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::fidelity::{Losses, Token, Tokens, as_lists, survey};
+    use crate::engine::fidelity::{Losses, as_lists, survey};
     use crate::engine::skeleton::Skeleton;
+    use crate::engine::tokens::{Token, Tokens};
 
     /// Whatever there is in JSON, the odd things as often as the ordinary ones.
     fn value() -> impl Strategy<Value = String> {

@@ -47,6 +47,7 @@ mod runtime;
 mod sink;
 mod skeleton;
 mod structure;
+mod tokens;
 mod transform;
 mod typescript;
 mod unescape;

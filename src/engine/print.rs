@@ -4,7 +4,7 @@
 
 use deno_core::v8;
 
-use super::fidelity::{self, Likeness, Survey};
+use super::fidelity::{self, Likeness, Originals, Survey};
 use super::lazy::{self, Hole};
 use super::realm::Driver;
 use super::sink::Sink;
@@ -37,6 +37,7 @@ pub(super) struct Print<'a> {
     /// How many keys the line has, if V8 loses nothing of it but those that occur twice.
     pub(super) clean: Option<usize>,
     pub(super) survey: Option<Survey>,
+    pub(super) originals: Option<Originals<'a>>,
     pub(super) skeleton: &'a mut Skeleton,
     pub(super) rendering: &'a Rendering<'a>,
     pub(super) limit: usize,
@@ -258,7 +259,12 @@ impl Print<'_> {
         if same {
             out.push(line);
         } else if survey.losses.numbers {
-            fidelity::restore(line, self.text, out);
+            if std::ptr::eq(line, self.line) {
+                // An event may have many outputs.
+                self.originals.get_or_insert_with(|| Originals::of(self.line)).restore(self.text, out);
+            } else {
+                Originals::of(line).restore(self.text, out);
+            }
         } else {
             out.push(self.text);
         }

@@ -81,6 +81,7 @@ impl Engine {
                                 line: event.json,
                                 clean,
                                 survey,
+                                originals: None,
                                 skeleton: &mut self.skeleton,
                                 rendering,
                                 limit: self.options.limits.output,
