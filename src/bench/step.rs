@@ -202,9 +202,7 @@ fn pass(engine: &mut Engine, bytes: &[u8], batch: usize, measured: &mut Measured
                 let events: Vec<Event<'_>> = chunk.iter().map(|json| Event { json, metadata: None }).collect();
                 engine.transform_batch(&events, &mut |_| Rendering::LINES, &mut |verdict, text, _| {
                     count(verdicts, &verdict);
-                    if matches!(verdict, Verdict::Ok { .. }) {
-                        out.extend_from_slice(&text);
-                    }
+                    out.extend_from_slice(&text);
                 });
             }
             let after = Instant::now();

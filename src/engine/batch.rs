@@ -11,7 +11,7 @@ use super::{Attempt, Engine, Event, LogLine, Rendering, fault, fidelity, glance,
 use crate::verdict::{Failure, FailureKind, Verdict};
 
 /// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
-/// failed for one of the elements that belong to it may have good ones too: they are given all the same.
+/// failed has outputs only where its rendering asks for them, see [`Rendering::beside_faults`].
 pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 
 /// A batch's verdicts, each with its rendered outputs.
@@ -171,13 +171,14 @@ impl Engine {
                 else {
                     break 'batch None;
                 };
+                let rendering = rendering(*index);
                 let mut print = Print {
                     line: events[*index].json,
                     clean: *clean,
                     survey: None,
                     originals: None,
                     skeleton: &mut self.skeleton,
-                    rendering: &rendering(*index),
+                    rendering: &rendering,
                     limit: self.options.limits.output,
                     used: 0,
                     text: &mut self.text,
@@ -185,13 +186,14 @@ impl Engine {
                 };
                 let (verdict, out) = &mut verdicts[*index];
                 *verdict = print.all(scope, driver, texts, "transformBatch", out);
-                if !matches!(verdict, Verdict::Ok { .. }) {
-                    out.clear();
-                }
+                let printed = matches!(verdict, Verdict::Ok { .. });
                 if fault.is_object() {
                     *verdict = fault::thrown(scope, fault, &is_source).into();
                 } else if let Some(code) = fault.number_value(scope).filter(|_| fault.is_number()) {
                     *verdict = bad_return(code, "transformBatch").into();
+                }
+                if !printed || !rendering.beside_faults && !matches!(verdict, Verdict::Ok { .. }) {
+                    out.clear();
                 }
             }
             Some(Batched::Verdicts(verdicts))

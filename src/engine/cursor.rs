@@ -45,12 +45,8 @@ impl Places {
     where
         't: 'p,
     {
-        if !self.structure.find(text.as_bytes()) {
-            return None;
-        }
-        let Self { structure, open, hashes, nothing: look } = self;
-        let walk = Walk { text: text.as_bytes(), structure, places: structure.places(), at: 0, open, hashes, look };
-        Some(Cursor { text, walk })
+        let Self { structure, open, hashes, nothing } = self;
+        Some(Cursor { text, walk: Walk::over(text.as_bytes(), structure, open, hashes, nothing)? })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Most lines hold nothing that V8 would print otherwise than it stands there: no white space between tokens, no
 //! `\u0041`, no number such as `1.0`. To say so takes no walk from token to token, only a few questions to each
 //! sixty-four bytes, most of which are about all of them at once.
-
+//!
 //! Only keys that occur twice in one object are not seen. Of these V8 prints one, with the last one's value: so a text
 //! that has as many keys as the line, or is as long, is not what V8 makes of the line, if it is not the line.
 

@@ -137,11 +137,14 @@ pub struct Rendering<'a> {
     pub between: &'a [u8],
     /// After the last output.
     pub close: &'a [u8],
+    /// Whether an event that failed for one of the outputs that belong to it gives its good ones all the same. Where the
+    /// event itself is kept, to be run again, they would be there twice.
+    pub beside_faults: bool,
 }
 
 impl Rendering<'static> {
     /// One output per line.
-    pub const LINES: Self = Self { open: b"", around: (b"", b""), between: b"\n", close: b"\n" };
+    pub const LINES: Self = Self { open: b"", around: (b"", b""), between: b"\n", close: b"\n", beside_faults: false };
 }
 
 /// A program in an isolate of its own. Bound to the thread that made it.
@@ -231,9 +234,7 @@ impl Engine {
         if self.export() == Export::Batch {
             let mut verdict = None;
             self.transform_batch(&[event], &mut |_| *rendering, &mut |one, text, _| {
-                if matches!(one, Verdict::Ok { .. }) {
-                    out.push(&text);
-                }
+                out.push(&text);
                 verdict = Some(one);
             });
             return verdict.expect("a batch gives one verdict per event");

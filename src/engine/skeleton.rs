@@ -137,16 +137,8 @@ impl Skeleton {
     /// The same of a text that may be any JSON value.
     pub(super) fn survey_value(&mut self, text: &[u8]) -> Option<Survey> {
         let mut survey = Survey { losses: Losses::default(), duplicates: false };
-        self.hashes.clear();
-        if !self.structure.find(text) {
-            return None;
-        }
         let Self { structure, open, hashes, .. } = self;
-        let look = &mut survey;
-        let mut walk = Walk { text, structure, places: structure.places(), at: 0, open, hashes, look };
-        if structure.any_space() {
-            walk.look.form();
-        }
+        let mut walk = Walk::over(text, structure, open, hashes, &mut survey)?;
         walk.value()?;
         (walk.at + 1 == walk.places.len()).then_some(survey)
     }
@@ -177,16 +169,9 @@ impl Skeleton {
     }
 
     fn walk(&mut self, text: &[u8], look: &mut impl Look) -> Option<()> {
-        self.hashes.clear();
-        self.found.entries.clear();
-        if !self.structure.find(text) {
-            return None;
-        }
-        if self.structure.any_space() {
-            look.form();
-        }
         let Self { found: Found { entries, .. }, structure, open, hashes, .. } = self;
-        let mut walk = Walk { text, structure, places: structure.places(), at: 0, open, hashes, look };
+        entries.clear();
+        let mut walk = Walk::over(text, structure, open, hashes, look)?;
         walk.expect(b'{')?;
         if walk.byte() == Some(b'}') {
             walk.at += 1;
@@ -212,17 +197,37 @@ impl Skeleton {
 
 /// A walk under way.
 pub(super) struct Walk<'a, L> {
-    pub(super) text: &'a [u8],
+    text: &'a [u8],
     pub(super) structure: &'a Structure,
     pub(super) places: &'a [u32],
     /// The number of the place in hand.
     pub(super) at: usize,
-    pub(super) open: &'a mut Vec<Open>,
-    pub(super) hashes: &'a mut Vec<u32>,
-    pub(super) look: &'a mut L,
+    open: &'a mut Vec<Open>,
+    hashes: &'a mut Vec<u32>,
+    look: &'a mut L,
 }
 
-impl<L: Look> Walk<'_, L> {
+impl<'a, L: Look> Walk<'a, L> {
+    /// The start of a text; the rest is memory that is reused. Nothing, if the text cannot be JSON as far as its structure
+    /// says.
+    pub(super) fn over(
+        text: &'a [u8],
+        structure: &'a mut Structure,
+        open: &'a mut Vec<Open>,
+        hashes: &'a mut Vec<u32>,
+        look: &'a mut L,
+    ) -> Option<Self> {
+        if !structure.find(text) {
+            return None;
+        }
+        if structure.any_space() {
+            look.form();
+        }
+        hashes.clear();
+        let structure = &*structure;
+        Some(Self { text, structure, places: structure.places(), at: 0, open, hashes, look })
+    }
+
     #[inline(always)]
     pub(super) fn place(&self) -> Option<usize> {
         self.places.get(self.at).map(|place| *place as usize)

@@ -10,7 +10,8 @@ use crate::engine::{Engine, Event, Export, LogLine, Rendering};
 use crate::verdict::Verdict;
 
 /// Outputs as the elements of a JSON array.
-const ARRAY: Rendering<'static> = Rendering { open: b"[", around: (b"", b""), between: b",", close: b"]" };
+const ARRAY: Rendering<'static> =
+    Rendering { open: b"[", around: (b"", b""), between: b",", close: b"]", beside_faults: false };
 
 /// Runs events, together if the program takes batches, and says
 /// `{"verdicts":[{"verdict":"ok","events":[…],"logs":[…]},…],"cost":{"cpu":…,"heap":…,"heapUsed":…,"output":…}}`:
@@ -23,7 +24,6 @@ pub fn answer(engine: &mut Engine, events: &[Event<'_>]) -> String {
     let longest = engine.limits().line;
     if engine.export() == Export::Batch && events.iter().all(|event| event.json.len() <= longest) {
         engine.transform_batch(events, &mut |_| ARRAY, &mut |verdict, text, logs| {
-            let text = if matches!(verdict, Verdict::Ok { .. }) { text } else { Vec::new() };
             output += text.len();
             verdicts.push(verdict_json(&verdict, &text, logs));
         });

@@ -349,11 +349,7 @@ impl Worker {
                 }
                 None => {
                     let Some((verdict, text, logs)) = answers.pop_front() else { continue };
-                    // Whoever is told of a failed event in a row can be given its good outputs in others; where the event
-                    // itself is kept, to be run again, they would be there twice.
-                    if self.rows || matches!(verdict, Verdict::Ok { .. }) {
-                        self.sink.push(&text);
-                    }
+                    self.sink.push(&text);
                     render_logs(&logs, work.first_line + u64::from(number), &mut self.part.logs);
                     verdict
                 }

@@ -49,7 +49,7 @@ pub fn get(line: &[u8]) -> Option<(Event<'_>, (&[u8], &[u8]))> {
 
 /// The rendering of rows: a comma after each.
 pub fn rendering<'a>(around: (&'a [u8], &'a [u8])) -> Rendering<'a> {
-    Rendering { open: b"", around, between: b",", close: b"," }
+    Rendering { open: b"", around, between: b",", close: b",", beside_faults: true }
 }
 
 #[cfg(test)]

@@ -4,8 +4,13 @@ use crate::engine::Rendering;
 use crate::verdict::Failure;
 
 /// Around the outputs of an event that went out.
-pub const OK: Rendering<'static> =
-    Rendering { open: b"{\"verdict\":\"ok\",\"events\":[", around: (b"", b""), between: b",", close: b"]}\n" };
+pub const OK: Rendering<'static> = Rendering {
+    open: b"{\"verdict\":\"ok\",\"events\":[",
+    around: (b"", b""),
+    between: b",",
+    close: b"]}\n",
+    beside_faults: false,
+};
 
 /// The line of an event that was dropped.
 pub const DROPPED: &[u8] = b"{\"verdict\":\"dropped\"}\n";
