@@ -18,6 +18,7 @@
 mod answer;
 mod crew;
 mod inbox;
+mod launcher;
 mod network;
 mod output;
 mod process;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::config::Emit;
@@ -25,6 +25,7 @@ use crate::net::Answer;
 use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 
+use super::launcher;
 use super::wall::Walls;
 
 /// The worker's file descriptors.
@@ -139,7 +140,7 @@ impl Process {
                 FdMapping { parent_fd: output_fd, child_fd: fd::OUTPUT },
             ])
             .map_err(io::Error::other)?;
-        let child = Command::from(command).kill_on_drop(true).spawn()?;
+        let child = launcher::launch(command).await?;
         ours.set_nonblocking(true)?;
         let (reader, socket) = UnixStream::from_std(ours)?.into_split();
         let frames = Outgoing::start(socket);

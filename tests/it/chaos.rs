@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use super::support::{Dir, Done, finish};
+use super::support::{Dir, Done, children, finish};
 
 const CODE: &str = "export function transformEvent(event) {
   if (event.n % 1000 === 7) throw new Error('no ' + event.n);
@@ -49,12 +49,6 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % sides
     }
-}
-
-/// The processes that `parent` started, from the kernel's own list.
-fn children(parent: u32) -> Vec<i32> {
-    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 fn send(pid: i32, signal: i32) {

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
 
 /// A temporary folder with files, in which commands run.
 pub struct Dir {
@@ -49,7 +51,9 @@ impl From<Output> for Done {
 
 impl Dir {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let dir = tempfile::tempdir().unwrap();
+        watch(dir.path());
+        Self { dir }
     }
 
     /// With a transformation called `t.js`.
@@ -89,6 +93,50 @@ impl Dir {
     pub fn run(&self, args: &[&str], input: impl AsRef<[u8]>) -> Done {
         finish(self.command(args).spawn().unwrap(), input.as_ref().to_vec())
     }
+}
+
+/// Sees to it that no test hangs for ever: processes that still run in `dir` when no test can need them any more are
+/// named and killed, and the test that waits for them fails.
+fn watch(dir: &Path) {
+    const FAR_TOO_LONG: Duration = Duration::from_mins(15);
+    static DIRS: Mutex<Vec<(Instant, String, PathBuf)>> = Mutex::new(Vec::new());
+    static WATCH: Once = Once::new();
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    DIRS.lock().unwrap().push((Instant::now(), test, dir.to_owned()));
+    WATCH.call_once(|| {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::sleep(Duration::from_secs(10));
+                let mut dirs = DIRS.lock().unwrap();
+                dirs.retain(|(_, _, dir)| dir.exists());
+                for (_, test, dir) in dirs.iter().filter(|(since, ..)| since.elapsed() > FAR_TOO_LONG) {
+                    kill_all_in(dir, test);
+                }
+            }
+        });
+    });
+}
+
+/// Kills the processes whose working directory is `dir`.
+fn kill_all_in(dir: &Path, test: &str) {
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid.filter(|_| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == dir))
+        else {
+            continue;
+        };
+        let command = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        eprintln!("{test} hangs: process {pid} is killed: {}", command.replace('\0', " "));
+        // SAFETY: a signal to a process that runs in the folder of a test.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+}
+
+/// The processes that `parent`'s threads started, from the kernel's own list.
+pub fn children(parent: u32) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 /// Feeds a child and waits for its end.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::support::children;
 use super::client::{JSON, Server, event, events};
 
 const SAME: &str = "export function transformEvent(event) { return event; }";
@@ -228,10 +229,11 @@ fn a_worker_that_is_killed_takes_no_event_with_it() {
     let asked = events("v1", 400);
     std::thread::scope(|scope| {
         let rows = scope.spawn(|| server.rows(&asked));
-        let children = format!("/proc/{0}/task/{0}/children", server.pid());
-        for pid in std::fs::read_to_string(children).unwrap().split_whitespace() {
+        let workers = children(server.pid() as u32);
+        assert!(!workers.is_empty());
+        for pid in workers {
             // SAFETY: a worker of our own server.
-            unsafe { libc::kill(pid.parse().unwrap(), libc::SIGKILL) };
+            unsafe { libc::kill(pid, libc::SIGKILL) };
         }
         let rows = rows.join().unwrap();
         assert!(rows.iter().enumerate().all(|(n, row)| row["output"]["n"] == n), "{rows:?}");
@@ -257,10 +259,8 @@ fn large_requests_and_pretty_ones_are_answered_whole() {
 fn workers_that_are_replaced_are_counted_by_reason() {
     let server = server(SAME);
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
-    let children = format!("/proc/{0}/task/{0}/children", server.pid());
-    let worker: i32 = std::fs::read_to_string(children).unwrap().split_whitespace().next().unwrap().parse().unwrap();
     // SAFETY: ends a worker of a server of our own.
-    unsafe { libc::kill(worker, libc::SIGKILL) };
+    unsafe { libc::kill(children(server.pid() as u32)[0], libc::SIGKILL) };
     let count = |reason: &str| server.metric(&format!("sluicegate_worker_restarts_total{{reason=\"{reason}\"}}"));
     // Counted a moment later.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;

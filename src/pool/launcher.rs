@@ -1,0 +1,123 @@
+//! Where worker processes are started: on one thread that lives as long as the supervisor.
+//!
+//! To start a process is to fork and to wait until the child has become another program. That takes a millisecond on a
+//! good day, and for ever when the child is stopped in between, so it is not done on the threads that hand over events:
+//! whoever waits for a worker does so without holding up anything else. A child that takes long is told to go on, which
+//! helps one that somebody stopped and does no harm to one that is slow.
+//!
+//! It is always the same thread because workers die with the thread that started them (`PR_SET_PDEATHSIG`).
+
+use std::io;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Child;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// How long a start may take until the child is told to go on.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A process to be started.
+struct Order {
+    command: Command,
+    /// Where its end is to be noticed.
+    runtime: Handle,
+    answer: oneshot::Sender<io::Result<Child>>,
+}
+
+/// The thread that starts processes.
+struct Launcher {
+    orders: Sender<Order>,
+    thread: Pid,
+}
+
+/// Starts `command` as a process that is killed when dropped.
+///
+/// # Errors
+///
+/// What the operating system says against it.
+pub(super) async fn launch(command: Command) -> io::Result<Child> {
+    let launcher = launcher()?;
+    let (answer, mut child) = oneshot::channel();
+    let order = Order { command, runtime: Handle::current(), answer };
+    launcher.orders.send(order).map_err(|_| gone())?;
+    loop {
+        match tokio::time::timeout(PATIENCE, &mut child).await {
+            Ok(child) => return child.map_err(|_| gone())?,
+            Err(_) => launcher.go_on(),
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that starts workers is gone")
+}
+
+/// The one launcher of this process.
+fn launcher() -> io::Result<&'static Launcher> {
+    static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
+    if let Some(launcher) = LAUNCHER.get() {
+        return Ok(launcher);
+    }
+    // Of two that begin at the same time one is kept; the other's thread ends with its channel, having started nothing.
+    let launcher = Launcher::begin()?;
+    Ok(LAUNCHER.get_or_init(|| launcher))
+}
+
+impl Launcher {
+    fn begin() -> io::Result<Self> {
+        let (orders, todo) = channel::<Order>();
+        let (tell, thread) = channel();
+        std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
+            let _ = tell.send(rustix::thread::gettid());
+            for order in todo {
+                let _inside = order.runtime.enter();
+                let child = tokio::process::Command::from(order.command).kill_on_drop(true).spawn();
+                // If nobody waits any more, the child dies here.
+                let _ = order.answer.send(child);
+            }
+        })?;
+        Ok(Self { orders, thread: thread.recv().map_err(|_| gone())? })
+    }
+
+    /// Tells the process that was forked last, and is waited for, to go on.
+    fn go_on(&self) {
+        let list = format!("/proc/self/task/{}/children", self.thread);
+        let list = std::fs::read_to_string(list).unwrap_or_default();
+        let last = list.split_whitespace().next_back().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        if let Some(pid) = last {
+            let _ = kill_process(pid, Signal::CONT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_that_is_stopped_before_it_is_another_program_holds_nobody_up() {
+        let mut command = Command::new("true");
+        // SAFETY: raising a signal is allowed between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::raise(libc::SIGSTOP);
+                Ok(())
+            });
+        }
+        let mut child = launch(command).await.unwrap();
+        assert!(child.wait().await.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_started_is_an_error() {
+        let error = launch(Command::new("/no/such/program")).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
