@@ -40,9 +40,15 @@
   /** The metadata that counts for every event, with an event's own in front of it. */
   const merged = (own) => ({ __proto__: null, ...parse(host.defaultMetadata), ...own });
 
+  host.documented(Object.keys(documented(NOTHING)));
+  const { lazyMetadata, metadataOf, batchIndex } = host;
+
   return (event) => {
     if (event === undefined || event === null) return {};
-    const own = host.metadataOf(host.batchIndex(event)) ?? NOTHING;
+    const index = batchIndex(event);
+    const lazy = lazyMetadata(index);
+    if (lazy !== undefined) return lazy;
+    const own = metadataOf(index) ?? NOTHING;
     return documented(host.defaultMetadata === undefined ? own : merged(own));
   };
 })

@@ -73,7 +73,7 @@ impl Engine {
             let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
             if let Some(state) = scope.get_slot_mut::<host::State>() {
                 state.clear();
-                state.set_metadata(None);
+                state.set_metadata(None, self.laziness);
             }
             // Lines that are no events get their verdict at once and are not part of the call.
             let mut verdicts: Vec<(Verdict, Vec<u8>)> = Vec::with_capacity(events.len());

@@ -1,11 +1,10 @@
 //! The few things of the host that the scripts in the isolate can reach: where log lines go, and the metadata of the
 //! event in hand. Nothing else exists.
 
-use std::ops::Range;
-
 use deno_core::v8;
 use serde::{Deserialize, Serialize};
 
+use super::lazy::Laziness;
 use super::network::{self, Access, Requests};
 use super::{handover, lazy};
 
@@ -24,10 +23,7 @@ pub(super) struct State {
     pub(super) logs: Vec<LogLine>,
     logged: usize,
     limit: usize,
-    /// The metadata of the events in hand, as JSON text end to end, and where each one lies. One event, or a batch.
-    metadata: Vec<u8>,
-    spans: Vec<Option<Range<usize>>>,
-    scratch: handover::Scratch,
+    metadata: lazy::SharedMetadata,
     pub(super) requests: Requests,
 }
 
@@ -37,9 +33,7 @@ impl State {
             logs: Vec::new(),
             logged: 0,
             limit,
-            metadata: Vec::new(),
-            spans: Vec::new(),
-            scratch: handover::Scratch::default(),
+            metadata: lazy::SharedMetadata::default(),
             requests: Requests::default(),
         }
     }
@@ -53,25 +47,16 @@ impl State {
         self.requests.clear();
     }
 
-    /// The metadata of the one event in hand.
-    pub(super) fn set_metadata(&mut self, metadata: Option<&[u8]>) {
-        if metadata.is_none() && self.spans.is_empty() {
-            return;
-        }
-        self.metadata.clear();
-        self.spans.clear();
-        if metadata.is_some() {
-            self.add_metadata(metadata);
-        }
+    /// The metadata of the one event in hand; whether what the code asks of it may be lazy.
+    pub(super) fn set_metadata(&mut self, metadata: Option<&[u8]>, laziness: Laziness) {
+        let mut state = self.metadata.borrow_mut();
+        state.laziness = laziness;
+        state.set(metadata);
     }
 
     /// The metadata of the next event of a batch.
     pub(super) fn add_metadata(&mut self, metadata: Option<&[u8]>) {
-        let start = self.metadata.len();
-        self.spans.push(metadata.map(|text| {
-            self.metadata.extend_from_slice(text);
-            start..self.metadata.len()
-        }));
+        self.metadata.borrow_mut().add(metadata);
     }
 
     fn log(&mut self, level: String, mut message: String) {
@@ -106,7 +91,14 @@ pub(super) fn object<'s>(
     scope.set_slot(lazy::Shared::new(lazy.into()));
     let lazy_names = v8::Function::new(scope, lazy::names)?;
     let write = v8::Function::new(scope, write_log)?;
-    let metadata = v8::Function::new(scope, metadata_of)?;
+    let shared = lazy::SharedMetadata::new(lazy::Metadata::new(default_metadata).into());
+    if let Some(state) = scope.get_slot_mut::<State>() {
+        state.metadata = shared.clone();
+    }
+    scope.set_slot(shared);
+    let documented = v8::Function::new(scope, lazy::documented)?;
+    let lazy_metadata = v8::Function::new(scope, lazy::lazy_metadata)?;
+    let metadata = v8::Function::new(scope, lazy::metadata_of)?;
     let logs = v8::Boolean::new(scope, logs);
     let request = v8::Function::new(scope, network::request)?;
     let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
@@ -116,6 +108,8 @@ pub(super) fn object<'s>(
     };
     for (name, value) in [
         ("write", write.into()),
+        ("documented", documented.into()),
+        ("lazyMetadata", lazy_metadata.into()),
         ("metadataOf", metadata.into()),
         ("probe", probe.into()),
         ("lazyNames", lazy_names.into()),
@@ -139,25 +133,5 @@ fn write_log(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArgumen
         && let Some(state) = scope.get_slot_mut::<State>()
     {
         state.log(level, message);
-    }
-}
-
-/// `metadataOf(index)`: an event's own metadata, or undefined.
-fn metadata_of(
-    scope: &mut v8::PinScope<'_, '_>,
-    args: v8::FunctionCallbackArguments,
-    mut answer: v8::ReturnValue<v8::Value>,
-) {
-    let Ok(index) = usize::try_from(args.get(0).int32_value(scope).unwrap_or(-1)) else { return };
-    // It leaves its place while V8 reads it.
-    let Some(state) = scope.get_slot_mut::<State>() else { return };
-    let Some(Some(span)) = state.spans.get(index).cloned() else { return };
-    let (metadata, mut scratch) = (std::mem::take(&mut state.metadata), std::mem::take(&mut state.scratch));
-    let text = handover::to_v8(scope, &metadata[span], &mut scratch);
-    if let Some(state) = scope.get_slot_mut::<State>() {
-        (state.metadata, state.scratch) = (metadata, scratch);
-    }
-    if let Some(value) = text.and_then(|text| v8::json::parse(scope, text)) {
-        answer.set(value);
     }
 }

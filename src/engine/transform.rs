@@ -59,7 +59,7 @@ impl Engine {
                 Ok(value) => {
                     if let Some(state) = scope.get_slot_mut::<host::State>() {
                         state.clear();
-                        state.set_metadata(event.metadata);
+                        state.set_metadata(event.metadata, self.laziness);
                     }
                     // What is found here need not be looked for when the event is printed.
                     let survey = (lazy.is_none() && clean.is_none() && fidelity::may_hold_infinite(event.json))

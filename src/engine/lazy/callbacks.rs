@@ -95,6 +95,23 @@ pub(super) fn field<'s>(
     (!value.is_undefined()).then_some(value)
 }
 
+/// What a valid JSON text means that is a number or one of the three words.
+pub(super) fn simple<'s>(scope: &v8::PinScope<'s, '_>, text: &[u8]) -> Option<v8::Local<'s, v8::Value>> {
+    Some(match text {
+        b"true" => v8::Boolean::new(scope, true).into(),
+        b"false" => v8::Boolean::new(scope, false).into(),
+        b"null" => v8::null(scope).into(),
+        // Both round to the nearest double, and of two the even one.
+        [b'-' | b'0'..=b'9', ..] => v8::Number::new(scope, std::str::from_utf8(text).ok()?.parse().ok()?).into(),
+        _ => return None,
+    })
+}
+
+/// Whether a field's value stands for undefined.
+pub(super) fn is_undefined(scope: &v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> bool {
+    scope.get_slot::<Shared>().is_some_and(|shared| value == shared.borrow().undefined)
+}
+
 impl State {
     /// Works out a value of the event in hand.
     fn value<'s>(
@@ -119,8 +136,10 @@ impl State {
                 return handover::to_v8(scope, meant, &mut self.scratch).map(Into::into);
             }
         }
-        let text = handover::to_v8(scope, text, &mut self.scratch)?;
-        v8::json::parse(scope, text)
+        simple(scope, text).or_else(|| {
+            let text = handover::to_v8(scope, text, &mut self.scratch)?;
+            v8::json::parse(scope, text)
+        })
     }
 
     /// Makes the object that the value of an entry is, with its values lazy in turn.
@@ -173,7 +192,7 @@ impl State {
 }
 
 /// Parses the value `name` of an object that somebody kept beyond its event, out of the object's own text.
-fn parse_later<'s>(
+pub(super) fn parse_later<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     holder: v8::Local<'s, v8::Object>,
     name: v8::Local<'s, v8::Name>,
@@ -187,7 +206,8 @@ fn parse_later<'s>(
     if !skeleton.find(text.as_bytes()) {
         return None;
     }
-    let entry = skeleton.entries().iter().find(|entry| text[entry.key.clone()] == name)?;
+    // An event's are all different; of metadata's the last one counts.
+    let entry = skeleton.entries().iter().rev().find(|entry| text[entry.key.clone()] == name)?;
     let value = handover::to_v8(scope, &text.as_bytes()[entry.value.clone()], &mut Scratch::default())?;
     v8::json::parse(scope, value)
 }

@@ -11,6 +11,7 @@
 //! Where anything is different, nothing is known, and the slower ways are taken.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use deno_core::v8;
 
@@ -38,18 +39,49 @@ pub(super) struct Pristine {
     /// One with a dictionary, and where in it each property is.
     slow: v8::Global<v8::Object>,
     places: Vec<usize>,
-    /// Some with more properties, and how many more.
-    grown: RefCell<Vec<(v8::Global<v8::Object>, usize)>>,
+    /// Some with more properties, and which.
+    grown: RefCell<Vec<(v8::Global<v8::Object>, Additions)>>,
+    /// Properties that objects with a dictionary had more, and the third word of each.
+    grown_slow: RefCell<Vec<(Vec<usize>, Additions)>>,
     lessons: Cell<u32>,
 }
 
+/// An ordinary property that an object has beyond those of its template.
+pub(super) struct Addition {
+    pub(super) name: v8::Global<v8::Name>,
+    /// As it stands in JSON, with quotes and a colon.
+    pub(super) key: String,
+}
+
+/// All of an object, in order. They stand behind the template's own.
+pub(super) type Additions = Rc<[Addition]>;
+
 /// What is left of an object's properties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     /// Those that are as they were made, a bit each, in the template's order.
     pub(super) own: u64,
-    /// How many others there are.
-    pub(super) others: usize,
+    pub(super) others: Others,
+}
+
+/// Properties that an object has beyond those that are as they were made.
+pub(super) enum Others {
+    /// They are ordinary ones, and these.
+    Known(Additions),
+    /// So many.
+    Unknown(usize),
+}
+
+impl Others {
+    fn count(&self) -> usize {
+        match self {
+            Self::Known(additions) => additions.len(),
+            Self::Unknown(count) => *count,
+        }
+    }
+
+    pub(super) fn none(&self) -> bool {
+        self.count() == 0
+    }
 }
 
 impl Pristine {
@@ -79,6 +111,7 @@ impl Pristine {
             slow: v8::Global::new(scope, slow),
             places,
             grown: RefCell::default(),
+            grown_slow: RefCell::default(),
             lessons: Cell::new(0),
         };
         pristine.sees_changes(scope, template, names)?.then_some(pristine)
@@ -94,25 +127,27 @@ impl Pristine {
             return None;
         }
         if map == ours[0] {
-            return Some(Kept { own: all, others: 0 });
+            return Some(Kept { own: all, others: Others::Unknown(0) });
         }
         let slow = words(v8::Local::new(scope, &self.slow));
         if are_alike(map, slow[0]) {
-            return self.kept_in(dictionary(slow[1])?, dictionary(properties)?);
+            return self.kept_in(scope, dictionary(slow[1])?, dictionary(properties)?);
         }
         let grown = self.grown.borrow().iter().find_map(|(grown, others)| {
             let same = words(v8::Local::new(scope, grown))[0] == map;
-            same.then_some(*others)
+            same.then(|| others.clone())
         });
-        let others = grown.or_else(|| self.learn(scope, object))?;
-        Some(Kept { own: all, others })
+        if let Some(others) = grown {
+            return Some(Kept { own: all, others: Others::Known(others) });
+        }
+        Some(Kept { own: all, others: Others::Known(self.grow(scope, object)?) })
     }
 
     fn all(&self) -> u64 {
         u64::MAX.checked_shr(u64::BITS - self.names.len() as u32).unwrap_or(0)
     }
 
-    fn kept_in(&self, ours: &[usize], theirs: &[usize]) -> Option<Kept> {
+    fn kept_in(&self, scope: &v8::PinScope<'_, '_>, ours: &[usize], theirs: &[usize]) -> Option<Kept> {
         let mut own = 0;
         for (number, at) in self.places.iter().enumerate() {
             let triple = ours.get(*at..at + 3)?;
@@ -122,42 +157,74 @@ impl Pristine {
             own |= u64::from(kept) << number;
         }
         let count = theirs.first()? >> 32;
-        Some(Kept { own, others: count.checked_sub(own.count_ones() as usize)? })
+        let count = count.checked_sub(own.count_ones() as usize)?;
+        let known = |(thirds, additions): &(Vec<usize>, Additions)| {
+            let all = additions.len() == count
+                && additions.iter().zip(thirds).all(|(addition, third)| {
+                    let name = tagged(v8::Local::new(scope, &addition.name));
+                    third_word(theirs, name) == Some(*third)
+                });
+            all.then(|| additions.clone())
+        };
+        let known = if count > 0 { self.grown_slow.borrow().iter().find_map(known) } else { None };
+        Some(Kept { own, others: known.map_or(Others::Unknown(count), Others::Known) })
+    }
+
+    /// Remembers what properties an object with a dictionary has more. They are ordinary and stand behind all others, and
+    /// so do those of any other object in which they have the same third words.
+    pub(super) fn learn(
+        &self,
+        scope: &v8::PinScope<'_, '_>,
+        object: v8::Local<v8::Object>,
+        additions: &Additions,
+    ) -> Option<()> {
+        self.count_lesson()?;
+        let [map, properties, _] = words(object);
+        if !are_alike(map, words(v8::Local::new(scope, &self.slow))[0]) {
+            return None;
+        }
+        let theirs = dictionary(properties)?;
+        let thirds = additions.iter().map(|one| third_word(theirs, tagged(v8::Local::new(scope, &one.name))));
+        let thirds = thirds.collect::<Option<Vec<_>>>()?;
+        keep(&mut self.grown_slow.borrow_mut(), (thirds, additions.clone()));
+        Some(())
     }
 
     /// Gives an object of our own the properties that `object` has more, in the same order; if that gives it the same map,
     /// they are known from now on.
-    fn learn<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<usize> {
-        if self.lessons.get() >= MOST_LESSONS {
-            return None;
-        }
-        self.lessons.set(self.lessons.get() + 1);
+    fn grow<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<Additions> {
+        self.count_lesson()?;
         let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
         let value_key = v8::String::new(scope, "value")?;
         let grown = v8::Local::new(scope, &self.template).new_instance(scope)?;
+        let mut additions = Vec::new();
         for number in 0..names.length() {
-            let name: v8::Local<v8::Name> = names.get_index(scope, number)?.try_into().ok()?;
+            let name: v8::Local<v8::String> = names.get_index(scope, number)?.try_into().ok()?;
             if let Some(known) = self.names.get(number as usize) {
-                if *known != name {
+                if *known != v8::Local::<v8::Name>::from(name) {
                     return None;
                 }
                 continue;
             }
             // Not read: it may be an accessor, which then gives another map.
-            let descriptor: v8::Local<v8::Object> = object.get_own_property_descriptor(scope, name)?.try_into().ok()?;
+            let descriptor: v8::Local<v8::Object> =
+                object.get_own_property_descriptor(scope, name.into())?.try_into().ok()?;
             let value = descriptor.get(scope, value_key.into())?;
-            grown.create_data_property(scope, name, value)?;
+            grown.create_data_property(scope, name.into(), value)?;
+            additions.push(Addition::new(scope, name)?);
         }
-        let others = (names.length() as usize).checked_sub(self.names.len())?;
-        if others == 0 || words(grown)[0] != words(object)[0] {
+        if additions.is_empty() || words(grown)[0] != words(object)[0] {
             return None;
         }
-        let mut known = self.grown.borrow_mut();
-        if known.len() >= MOST_GROWN {
-            known.remove(0);
-        }
-        known.push((v8::Global::new(scope, grown), others));
-        Some(others)
+        let additions = Additions::from(additions);
+        keep(&mut self.grown.borrow_mut(), (v8::Global::new(scope, grown), additions.clone()));
+        Some(additions)
+    }
+
+    fn count_lesson(&self) -> Option<()> {
+        let lessons = self.lessons.get();
+        self.lessons.set(lessons + 1);
+        (lessons < MOST_LESSONS).then_some(())
     }
 
     /// Whether each change is seen rightly, or not at all.
@@ -178,7 +245,7 @@ impl Pristine {
         closed.set_integrity_level(scope, v8::IntegrityLevel::Sealed)?;
         let finished = template.new_instance(scope)?;
         finished.set_integrity_level(scope, v8::IntegrityLevel::Frozen)?;
-        let mut seen = self.kept(scope, untouched) == Some(Kept { own: all, others: 0 })
+        let mut seen = self.sees(scope, untouched, all, 0)
             && [element, heir, closed, finished].iter().all(|one| self.kept(scope, *one).is_none());
         // The same with dictionaries, and then with one that has another map, but one like it.
         let [element, heir, closed] = [(); 3].map(|()| self.with_dictionary(scope));
@@ -189,7 +256,7 @@ impl Pristine {
         let other = v8::Object::new(scope);
         with_dictionary(scope, other)?;
         let again = self.with_dictionary(scope)?;
-        seen &= self.kept(scope, again) == Some(Kept { own: all, others: 0 });
+        seen &= self.sees(scope, again, all, 0);
         // So many that a dictionary has to grow for them.
         let [fast, slow] = [template.new_instance(scope)?, template.new_instance(scope)?];
         let first = v8::String::new(scope, "the first one")?;
@@ -235,8 +302,44 @@ impl Pristine {
         own: u64,
         others: usize,
     ) -> bool {
-        self.kept(scope, object).is_none_or(|kept| kept == Kept { own, others })
+        self.kept(scope, object).is_none_or(|kept| kept.own == own && kept.others.count() == others)
     }
+
+    fn sees<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        own: u64,
+        others: usize,
+    ) -> bool {
+        self.kept(scope, object).is_some_and(|kept| kept.own == own && kept.others.count() == others)
+    }
+}
+
+impl Addition {
+    /// Nothing if it means something to whoever prints the event, or has no name in UTF-8.
+    pub(super) fn new(scope: &v8::PinScope<'_, '_>, name: v8::Local<v8::String>) -> Option<Self> {
+        let text = name.to_rust_string_lossy(scope);
+        if matches!(text.as_str(), "toJSON" | "then") || text.contains('\u{FFFD}') {
+            return None;
+        }
+        let key = format!("{}:", serde_json::to_string(&text).ok()?);
+        Some(Self { name: v8::Global::new(scope, v8::Local::<v8::Name>::from(name)), key })
+    }
+}
+
+/// Keeps one more; the oldest makes room.
+fn keep<T>(known: &mut Vec<T>, one: T) {
+    if known.len() >= MOST_GROWN {
+        known.remove(0);
+    }
+    known.push(one);
+}
+
+/// The third word of a property in a dictionary, by the address of its name: what it is, its attributes and place.
+fn third_word(dictionary: &[usize], name: usize) -> Option<usize> {
+    let mut triples = dictionary.get(PREFIX..)?.chunks_exact(3);
+    triples.find(|triple| triple[0] == name).map(|triple| triple[2])
 }
 
 /// Gives an object a dictionary: one that lost a property that was not its last one has one.

@@ -15,9 +15,10 @@
 mod callbacks;
 mod choice;
 mod intact;
+mod metadata;
 mod print;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -26,6 +27,7 @@ pub(super) use choice::{Choice, Trial, Way};
 use deno_core::v8;
 use intact::Pristine;
 use memchr::memmem::Finder;
+pub(super) use metadata::{Metadata, SharedMetadata, documented, lazy_metadata, metadata_of};
 pub(super) use print::{Hole, holes};
 
 use super::handover::{self, Scratch};
@@ -123,6 +125,8 @@ struct LazyEntry {
     reads: u8,
     /// The node that its value became.
     child: Option<usize>,
+    /// Whether it is sure to be as it came although it was read.
+    same: Cell<bool>,
 }
 
 /// Says of which event a lazy object is, and which of its nodes.
@@ -140,8 +144,9 @@ struct Shape {
     /// Whether laziness was tried and did not pay.
     given_up: bool,
     seen: u32,
-    /// Bytes of the events of the trial, and those of the values that were read of them.
-    bytes: (usize, usize),
+    /// What the trial's events and the values that were read of them weigh: in bytes, or for an object within in values.
+    all: usize,
+    read: usize,
     template: Option<Rc<Template>>,
 }
 
@@ -207,7 +212,7 @@ impl State {
         let mut sorted: Vec<_> = keys.iter().collect();
         sorted.sort_unstable();
         let plain = keys.iter().all(|key| is_plain(key)) && sorted.windows(2).all(|pair| pair[0] != pair[1]);
-        self.shapes.push(Shape { keys, plain, given_up: false, seen: 0, bytes: (0, 0), template: None });
+        self.shapes.push(Shape { keys, plain, given_up: false, seen: 0, all: 0, read: 0, template: None });
         Some(self.shapes.len() - 1)
     }
 
@@ -281,24 +286,29 @@ pub(super) fn over(scope: &mut v8::PinScope<'_, '_>) {
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = &mut *shared.borrow_mut();
     state.in_hand = false;
-    let Some(node) = state.nodes.first() else { return };
-    let shape = &mut state.shapes[node.shape];
-    if shape.seen <= TRIAL {
-        shape.bytes.0 += state.line.len();
-        let read = state.entries.iter().filter(|lazy| lazy.read && lazy.child.is_none());
-        shape.bytes.1 += read.map(|lazy| lazy.entry.value.len()).sum::<usize>();
-        // Reading all of it costs more than having it parsed at once.
-        shape.given_up = shape.seen == TRIAL && shape.bytes.1 * 3 >= shape.bytes.0 * 2;
+    for (number, node) in state.nodes.iter().enumerate() {
+        let shape = &mut state.shapes[node.shape];
+        if shape.seen > TRIAL {
+            continue;
+        }
+        let entries = &state.entries[node.entries.clone()];
+        // Of an object within, all of them must be read, by a spread most likely: else it takes longer to print it.
+        let (weight, most): (fn(&LazyEntry) -> usize, _) =
+            if number == 0 { (|lazy| lazy.entry.value.len(), (2, 3)) } else { (|_| 1, (19, 20)) };
+        let read = entries.iter().filter(|lazy| lazy.read && lazy.child.is_none());
+        shape.all += if number == 0 { state.line.len() } else { entries.len() };
+        shape.read += read.map(weight).sum::<usize>();
+        shape.given_up = shape.seen == TRIAL && shape.read * most.1 >= shape.all * most.0;
     }
 }
 
 impl LazyEntry {
     fn new(entry: Entry) -> Self {
-        Self { entry, read: false, assigned: false, reads: 0, child: None }
+        Self { entry, read: false, assigned: false, reads: 0, child: None, same: Cell::new(false) }
     }
 
     fn touched(&self) -> bool {
-        self.read || self.assigned
+        (self.read || self.assigned) && !self.same.get()
     }
 }
 
@@ -346,28 +356,38 @@ fn is_plain(key: &[u8]) -> bool {
 
 impl Shape {
     fn template(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<Template> {
-        let constructor = v8::FunctionTemplate::new(scope, callbacks::construct);
-        let object = constructor.instance_template(scope);
-        object.set_internal_field_count(VALUES + self.keys.len());
-        let mut names: Vec<v8::Local<v8::Name>> = Vec::new();
-        // V8 puts what was added last first.
-        for (number, key) in self.keys.iter().enumerate().rev() {
-            let name = v8::String::new_from_one_byte(scope, key, v8::NewStringType::Internalized)?;
-            let data = v8::Integer::new(scope, number as i32);
-            let accessor = v8::AccessorConfiguration::new(callbacks::read).setter(callbacks::assign).data(data.into());
-            object.set_accessor_with_configuration(name.into(), accessor);
-            names.push(name.into());
-        }
-        names.reverse();
-        // Objects with internal fields have a prototype of their own, unless they are told otherwise.
-        let prototype = v8::Object::new(scope).get_prototype(scope)?;
-        let key = v8::String::new(scope, "prototype")?;
-        constructor.get_function(scope)?.set(scope, key.into(), prototype)?;
+        let (object, names) = object_template(scope, &self.keys, callbacks::read)?;
         let pristine = Pristine::new(scope, object, &names);
         let names: Vec<v8::Local<v8::Value>> = names.into_iter().map(Into::into).collect();
         let names = v8::Array::new_with_elements(scope, &names);
         Some(Template { object: v8::Global::new(scope, object), names: v8::Global::new(scope, names), pristine })
     }
+}
+
+/// A template of objects with such properties, whose values `read` works out, and their names.
+fn object_template<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    keys: &[Box<[u8]>],
+    read: impl v8::MapFnTo<v8::AccessorNameGetterCallback> + Copy,
+) -> Option<(v8::Local<'s, v8::ObjectTemplate>, Vec<v8::Local<'s, v8::Name>>)> {
+    let constructor = v8::FunctionTemplate::new(scope, callbacks::construct);
+    let object = constructor.instance_template(scope);
+    object.set_internal_field_count(VALUES + keys.len());
+    let mut names: Vec<v8::Local<v8::Name>> = Vec::new();
+    // V8 puts what was added last first.
+    for (number, key) in keys.iter().enumerate().rev() {
+        let name = v8::String::new_from_one_byte(scope, key, v8::NewStringType::Internalized)?;
+        let data = v8::Integer::new(scope, number as i32);
+        let accessor = v8::AccessorConfiguration::new(read).setter(callbacks::assign).data(data.into());
+        object.set_accessor_with_configuration(name.into(), accessor);
+        names.push(name.into());
+    }
+    names.reverse();
+    // Objects with internal fields have a prototype of their own, unless they are told otherwise.
+    let prototype = v8::Object::new(scope).get_prototype(scope)?;
+    let key = v8::String::new(scope, "prototype")?;
+    constructor.get_function(scope)?.set(scope, key.into(), prototype)?;
+    Some((object, names))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use deno_core::v8;
 
 use super::callbacks::field;
-use super::intact::Kept;
+use super::intact::{Addition, Additions, Kept, Others};
 use super::{Node, Shared, State, Template};
 use crate::engine::glance;
 use crate::engine::sink::Sink;
@@ -32,7 +32,10 @@ pub(in crate::engine) fn holes<'s>(
         return None;
     }
     let mut holes = Vec::new();
-    state.changes(scope, event, 0, &mut holes)?;
+    if state.changes(scope, event, 0, &mut holes).is_none() {
+        state.entries.iter().for_each(|lazy| lazy.same.set(false));
+        return None;
+    }
     // Digits may have moved to a property that was added: what was read must be such that V8 loses nothing of it.
     if holes.iter().any(|hole| hole.entry.is_none()) {
         let State { entries, inner, line, .. } = state;
@@ -69,24 +72,28 @@ impl State {
         let Node { shape, entries, end } = self.nodes.get(node)?;
         let template = self.shapes[*shape].template.as_ref()?;
         let kept = template.pristine.as_ref()?.kept(scope, object)?;
-        let is_kept = |number: usize| kept.own >> number & 1 == 1;
+        // What is undefined is not printed either.
+        let mut printed = kept.own;
+        for (number, entry) in entries.clone().enumerate() {
+            if self.entries[entry].assigned && field(scope, object, number)? == self.undefined {
+                printed &= !(1 << number);
+            }
+        }
         for (number, entry) in entries.clone().enumerate() {
             let lazy = &self.entries[entry];
-            if !is_kept(number) {
-                holes.push(Hole {
-                    entry: None,
-                    span: self.cut(entries, number, kept.own),
-                    before: String::new(),
-                    value: None,
-                });
+            if printed >> number & 1 == 0 {
+                let span = self.cut(entries, number, printed);
+                holes.push(Hole { entry: None, span, before: String::new(), value: None });
                 continue;
             }
             if !lazy.touched() {
                 continue;
             }
             let value = field(scope, object, number)?;
-            if value == self.undefined {
-                return None;
+            // What is no object cannot have been changed.
+            if !lazy.assigned && !value.is_object() {
+                lazy.same.set(true);
+                continue;
             }
             if let Some(child) = lazy.child
                 && let Ok(object) = v8::Local::<v8::Object>::try_from(value)
@@ -98,8 +105,8 @@ impl State {
                 holes.push(Hole { entry: Some(entry), span, before: String::new(), value: Some(value) });
             }
         }
-        if kept.others > 0 {
-            self.additions(scope, object, template, kept, *end, holes)?;
+        if !kept.others.none() {
+            self.additions(scope, object, template, &kept, printed != 0, *end, holes)?;
         }
         Some(())
     }
@@ -117,19 +124,53 @@ impl State {
         }
     }
 
-    /// Properties that the line does not have stand behind all others.
+    /// Properties that the line does not have stand behind all others, if there are any others.
+    #[allow(clippy::too_many_arguments)]
     fn additions<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         template: &Template,
-        kept: Kept,
+        kept: &Kept,
+        mut behind: bool,
         end: usize,
         holes: &mut Vec<Hole<'s>>,
     ) -> Option<()> {
+        let additions = match &kept.others {
+            Others::Known(additions) => additions.clone(),
+            Others::Unknown(count) => self.learn(scope, object, template, kept, *count)?,
+        };
+        for Addition { name, key } in additions.iter() {
+            let name = v8::Local::new(scope, name);
+            let value = object.get(scope, name.into())?;
+            let plain = value.is_object() && !value.is_function()
+                || value.is_string()
+                || value.is_number()
+                || value.is_boolean()
+                || value.is_null();
+            if !plain {
+                return None;
+            }
+            let before = [if behind { "," } else { "" }, key].concat();
+            holes.push(Hole { entry: None, span: end..end, before, value: Some(value) });
+            behind = true;
+        }
+        Some(())
+    }
+
+    /// The properties that the line does not have, if they are ordinary ones and stand behind all others; they are known
+    /// from then on.
+    fn learn<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        template: &Template,
+        kept: &Kept,
+        count: usize,
+    ) -> Option<Additions> {
         let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
         // Symbols, and what is not enumerated, may mean something to whoever prints the event.
-        if names.length() as usize != kept.own.count_ones() as usize + kept.others {
+        if names.length() as usize != kept.own.count_ones() as usize + count {
             return None;
         }
         let known = v8::Local::new(scope, &template.names);
@@ -142,26 +183,18 @@ impl State {
             }
             at += 1;
         }
+        let mut additions = Vec::new();
         for number in at..names.length() {
             let name: v8::Local<v8::String> = names.get_index(scope, number)?.try_into().ok()?;
             // An accessor would have to be called.
             let descriptor: v8::Local<v8::Object> =
                 object.get_own_property_descriptor(scope, name.into())?.try_into().ok()?;
-            let value = descriptor.get(scope, value_key.into())?;
-            let plain = value.is_object() && !value.is_function()
-                || value.is_string()
-                || value.is_number()
-                || value.is_boolean()
-                || value.is_null();
-            let text = name.to_rust_string_lossy(scope);
-            if !plain || matches!(text.as_str(), "toJSON" | "then") || text.contains('\u{FFFD}') {
-                return None;
-            }
-            let comma = if number > 0 { "," } else { "" };
-            let key = serde_json::to_string(&text).ok()?;
-            holes.push(Hole { entry: None, span: end..end, before: format!("{comma}{key}:"), value: Some(value) });
+            descriptor.has_own_property(scope, value_key.into())?.then_some(())?;
+            additions.push(Addition::new(scope, name)?);
         }
-        Some(())
+        let additions = Additions::from(additions);
+        template.pristine.as_ref()?.learn(scope, object, &additions);
+        Some(additions)
     }
 
     /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those

@@ -1,4 +1,4 @@
-// Interprets a random program over an event and logs all that can be seen of it, see tests.rs.
+// Interprets a random program over an event and its metadata, and logs all that can be seen of them, see tests.rs.
 const kept = [];
 let inside = false;
 
@@ -102,9 +102,10 @@ const OPERATIONS = [
 
 export function transformEvent(event, metadata) {
   let result = event;
-  for (const operation of JSON.parse(metadata(event).sourceName)) {
+  const own = metadata(event);
+  for (const operation of JSON.parse(own.sourceName)) {
     try {
-      const inner = operation.inner && event[operation.inner];
+      const inner = operation.inner === 'metadata()' ? own : operation.inner && event[operation.inner];
       const target = inner && typeof inner === 'object' && !Array.isArray(inner) ? inner : event;
       const answer = OPERATIONS[operation.op](target, operation);
       if (operation.last) result = answer;

@@ -90,6 +90,18 @@ impl Random {
         format!("{{{}}}", pairs.join(","))
     }
 
+    /// That of an event, with a program for the interpreter.
+    fn metadata(&mut self, program: &str, odd: bool) -> String {
+        let program = serde_json::Value::from(program);
+        let mut pairs = vec![format!("\"sourceName\":{program}")];
+        for key in ["jobId", "recordId", "messageIds", "rudderId", "unknown", "jobId"] {
+            if self.below(2) == 0 {
+                pairs.push(format!("\"{key}\":{}", self.value(2, odd)));
+            }
+        }
+        format!("{{{}}}", pairs.join(","))
+    }
+
     fn program(&mut self) -> String {
         let count = self.below(7);
         let operations: Vec<_> = (0..=count)
@@ -98,9 +110,17 @@ impl Random {
                 let operation = self.below(if last { 17 } else { 35 });
                 let key =
                     if self.below(8) == 0 { self.one(&["new", "5", "__proto__", "toJSON"]) } else { self.one(&KEYS) };
-                // Every third operation is one on an object in the event, if there is one at that key.
-                let inner = if self.below(3) == 0 { self.one(&KEYS) } else { "" };
-                let key = if inner.is_empty() { key } else { self.one(&["a", "b", "name", "id", "é", "new"]) };
+                // Every third operation is one on an object in the event, if there is one at that key, or on the metadata.
+                let inner = match self.below(9) {
+                    0 | 1 => self.one(&KEYS),
+                    2 => "metadata()",
+                    _ => "",
+                };
+                let key = match inner {
+                    "" => key,
+                    "metadata()" => self.one(&["jobId", "recordId", "messageIds", "rudderId", "namespace", "new"]),
+                    _ => self.one(&["a", "b", "name", "id", "é", "new"]),
+                };
                 let value = self.value(1, false).replace('\\', "\\\\").replace('"', "\\\"");
                 format!(
                     r#"{{"last":{last},"op":{operation},"inner":"{inner}","key":"{key}","other":"{}","value":"{value}"}}"#,
@@ -150,10 +170,10 @@ fn lazy_or_not_nothing_differs() {
     for _ in 0..programs {
         let odd = random.below(3) == 0;
         let (event, program) = (random.event(odd), random.program());
-        let metadata = serde_json::json!({ "sourceName": program }).to_string();
+        let metadata = random.metadata(&program, odd);
         let ours = run(&mut lazy, &event, &metadata);
         let theirs = run(&mut eager, &event, &metadata);
-        let context = format!("event {event}\nprogram {program}");
+        let context = format!("event {event}\nmetadata {metadata}");
         assert_eq!(ours.0, theirs.0, "{context}");
         assert_eq!(ours.2, theirs.2, "{context}");
         if odd {
@@ -233,6 +253,40 @@ fn a_value_that_is_read_often_keeps_its_attributes() {
         return { sum, keys: Object.keys(event), ...Object.getOwnPropertyDescriptor(event, 'n') }; }";
     let expected = r#"{"sum":20,"keys":["text"],"value":1,"writable":true,"enumerable":false,"configurable":true}"#;
     both_ways(code, &[r#"{"n":1,"text":"x"}"#], &format!("{expected}\n"));
+}
+
+/// Runs the code with metadata, lazy and not: both give the same, which is given back.
+fn with_metadata(code: &str, metadata: &str) -> String {
+    let [lazy, eager] = [Laziness::Always, Laziness::Never].map(|laziness| {
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        engine.set_laziness(laziness);
+        let both = [metadata, r#"{"jobId":"another one's"}"#].map(|metadata| run(&mut engine, "{}", metadata).1);
+        String::from_utf8(both.concat()).unwrap()
+    });
+    assert_eq!(lazy, eager);
+    lazy
+}
+
+#[test]
+fn metadata_is_what_its_text_says_and_belongs_to_its_event() {
+    let code = "let kept; export function transformEvent(event, metadata) { const m = metadata(event); kept ??= m;
+        return { a: m.jobId, b: m.rudderId ?? 'none', c: kept.recordId ?? 'none', n: Object.keys(m).length, m }; }";
+    let text = r#"{"unknown":1,"jobId":1,"recordId":{"a":[1.50]},"jobId":-0.5e1,"namespace":null}"#;
+    let expected = r#"{"a":-5,"b":"none","c":{"a":[1.5]},"n":29,"m":{"namespace":null,"jobId":-5,"recordId":{"a":[1.5]}}}
+{"a":"another one's","b":"none","c":{"a":[1.5]},"n":29,"m":{"jobId":"another one's"}}
+"#;
+    assert_eq!(with_metadata(code, text), expected);
+    // One of nothing does not take the one before apart.
+    let code = "let kept; export function transformEvent(event, metadata) { kept ??= metadata(event);
+        metadata(event); return { id: kept.jobId, own: metadata(event).jobId }; }";
+    let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+    let mut out = run(&mut engine, "{}", r#"{"jobId":1}"#).1;
+    engine.transform(b"{}", &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "{\"id\":1,\"own\":1}\n{\"id\":1}\n");
+    // A key with an escape, and what is no JSON that V8 would take: made in full, or not at all.
+    let code = "export function transformEvent(event, metadata) { return { id: metadata(event).jobId }; }";
+    assert!(with_metadata(code, r#"{"job\u0049d":"\u00e9","x":"\ud800"}"#).starts_with("{\"id\":\"é\"}\n"));
+    assert_eq!(with_metadata(code, "{"), "{\"id\":\"another one's\"}\n");
 }
 
 #[test]

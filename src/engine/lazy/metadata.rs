@@ -1,0 +1,233 @@
+//! `metadata(event)`: the metadata of the events in hand, and the objects that the code is given for it.
+//!
+//! Of the many values that are documented code mostly wants one or two. So such an object is made of a template, like a
+//! lazy event: it has all of the documented names, and what stands under one is worked out at its first read. Code that
+//! reads most of them gets objects that are made in full, since printing one of a template is slow.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use deno_core::v8;
+
+use super::{Laziness, SPAN, TEXT, Tag, VALUES, callbacks, object_template, set_number};
+use crate::engine::handover::{self, Scratch};
+use crate::engine::skeleton::Skeleton;
+
+/// Reads of one object from which making it in full is cheaper.
+const MANY_READS: u32 = 16;
+
+/// So many are made in full after one of which much was read.
+const IN_FULL: u32 = 256;
+
+/// Marks the tags of metadata: no lazy event has such a number.
+const METADATA: u64 = 1 << 52;
+
+/// Lives in a slot of the isolate. Nothing that is done while it is borrowed runs code.
+pub(in crate::engine) type SharedMetadata = Rc<RefCell<Metadata>>;
+
+/// The metadata of the events in hand.
+#[derive(Default)]
+pub(in crate::engine) struct Metadata {
+    /// As JSON text end to end, and where each one lies. One event, or a batch.
+    text: Vec<u8>,
+    spans: Vec<Option<Range<usize>>>,
+    /// What counts for every event.
+    default: Option<Box<[u8]>>,
+    pub(in crate::engine) laziness: Laziness,
+    names: Vec<Box<[u8]>>,
+    template: Option<v8::Global<v8::ObjectTemplate>>,
+    latest: Latest,
+    /// So many are still to be made in full.
+    in_full: u32,
+    scratch: Scratch,
+}
+
+/// The lazy object that was made last.
+#[derive(Default)]
+struct Latest {
+    /// The how-manieth it is, from 1.
+    number: u64,
+    /// Its text, and what stands in it.
+    text: Vec<u8>,
+    skeleton: Skeleton,
+    reads: u32,
+}
+
+impl Metadata {
+    pub(in crate::engine) fn new(default: Option<&str>) -> Self {
+        Self { default: default.map(|text| text.as_bytes().into()), ..Self::default() }
+    }
+
+    /// The metadata of the one event in hand.
+    pub(in crate::engine) fn set(&mut self, metadata: Option<&[u8]>) {
+        if metadata.is_none() && self.spans.is_empty() {
+            return;
+        }
+        self.text.clear();
+        self.spans.clear();
+        if metadata.is_some() {
+            self.add(metadata);
+        }
+    }
+
+    /// The metadata of the next event of a batch.
+    pub(in crate::engine) fn add(&mut self, metadata: Option<&[u8]>) {
+        let start = self.text.len();
+        self.spans.push(metadata.map(|text| {
+            self.text.extend_from_slice(text);
+            start..self.text.len()
+        }));
+    }
+
+    fn own(&self, index: Option<usize>) -> Option<&[u8]> {
+        Some(&self.text[self.spans.get(index?)?.clone()?])
+    }
+
+    /// An object that has the documented names and works out what they stand for; nothing if it is better made in full.
+    fn lazy<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        index: Option<usize>,
+    ) -> Option<v8::Local<'s, v8::Object>> {
+        if self.laziness != Laziness::Always {
+            if self.laziness == Laziness::Never {
+                return None;
+            }
+            if std::mem::take(&mut self.latest.reads) >= MANY_READS {
+                self.in_full = IN_FULL;
+            }
+            if self.in_full > 0 {
+                self.in_full -= 1;
+                return None;
+            }
+        }
+        let template = v8::Local::new(scope, self.template.as_ref()?);
+        // From here on the one before is none that is made of the text kept here.
+        self.latest.number += 1;
+        self.latest.reads = 0;
+        let mut kept = std::mem::take(&mut self.latest.text);
+        let text = match (self.own(index), &self.default) {
+            (Some(text), None) => text,
+            (None, Some(text)) => text,
+            // Nothing, or two that are to be merged.
+            _ => return None,
+        };
+        kept.clear();
+        kept.extend_from_slice(text);
+        let latest = &mut self.latest;
+        latest.text = kept;
+        // What it declines, V8 shall judge.
+        if latest.text.len() >> Tag::HALF != 0 || !latest.skeleton.find(&latest.text) {
+            return None;
+        }
+        let text = handover::to_v8(scope, &latest.text, &mut self.scratch)?;
+        let object = template.new_instance(scope)?;
+        object.set_internal_field(TEXT, text.into());
+        set_number(object, SPAN, latest.text.len() as u64);
+        Tag { event: METADATA | latest.number, node: 0 }.put(object);
+        Some(object)
+    }
+
+    /// The value under a documented name of the object that was made last.
+    fn value<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, name: usize) -> Option<v8::Local<'s, v8::Value>> {
+        let (latest, name) = (&self.latest, self.names.get(name)?);
+        // Of several the last one counts.
+        let entry = latest.skeleton.entries().iter().rev().find(|entry| latest.text[entry.key.clone()] == **name)?;
+        let text = &latest.text[entry.value.clone()];
+        match text {
+            [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
+                handover::to_v8(scope, inner, &mut self.scratch).map(Into::into)
+            }
+            _ => callbacks::simple(scope, text).or_else(|| {
+                let text = handover::to_v8(scope, text, &mut self.scratch)?;
+                v8::json::parse(scope, text)
+            }),
+        }
+    }
+}
+
+/// `documented(names)`: the names of the documented values.
+pub(in crate::engine) fn documented(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(list) = v8::Local::<v8::Array>::try_from(args.get(0)) else { return };
+    let mut names: Vec<Box<[u8]>> = Vec::new();
+    for index in 0..list.length() {
+        let Some(name) = list.get_index(scope, index) else { return };
+        names.push(name.to_rust_string_lossy(scope).into_bytes().into());
+    }
+    let template = object_template(scope, &names, read).map(|(template, _)| v8::Global::new(scope, template));
+    if let Some(shared) = scope.get_slot::<SharedMetadata>() {
+        let mut state = shared.borrow_mut();
+        (state.names, state.template) = (names, template);
+    }
+}
+
+/// `lazyMetadata(index)`: an object for an event's metadata, or undefined if it is to be made from `metadataOf`.
+pub(in crate::engine) fn lazy_metadata(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let index = index(scope, &args);
+    let Some(shared) = scope.get_slot::<SharedMetadata>().cloned() else { return };
+    if let Some(object) = shared.borrow_mut().lazy(scope, index) {
+        answer.set(object.into());
+    }
+}
+
+/// `metadataOf(index)`: an event's own metadata, or undefined.
+pub(in crate::engine) fn metadata_of(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let index = index(scope, &args);
+    let Some(shared) = scope.get_slot::<SharedMetadata>().cloned() else { return };
+    let text = {
+        let state = &mut *shared.borrow_mut();
+        let mut scratch = std::mem::take(&mut state.scratch);
+        let text = state.own(index).and_then(|text| handover::to_v8(scope, text, &mut scratch));
+        state.scratch = scratch;
+        text
+    };
+    if let Some(value) = text.and_then(|text| v8::json::parse(scope, text)) {
+        answer.set(value);
+    }
+}
+
+fn index(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments) -> Option<usize> {
+    usize::try_from(args.get(0).int32_value(scope)?).ok()
+}
+
+/// A value is read.
+fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: v8::Local<'s, v8::Name>,
+    args: v8::PropertyCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let number = args.data().cast::<v8::Integer>().value() as usize;
+    let holder = args.holder();
+    let Some(shared) = scope.get_slot::<SharedMetadata>().cloned() else { return };
+    let Ok(mut state) = shared.try_borrow_mut() else { return };
+    state.latest.reads += 1;
+    if let Some(value) = callbacks::field(scope, holder, number) {
+        if !callbacks::is_undefined(scope, value) {
+            answer.set(value);
+        }
+        return;
+    }
+    let value = if Tag::of_lazy(holder).event == METADATA | state.latest.number {
+        state.value(scope, number)
+    } else {
+        callbacks::parse_later(scope, holder, name)
+    };
+    if let Some(value) = value {
+        holder.set_internal_field(VALUES + number, value.into());
+        answer.set(value);
+    }
+}
