@@ -55,11 +55,13 @@
 
   const finish = (result) => {
     if (result === undefined || result === null) return undefined;
-    if (!isArray(result)) {
-      if (!isEvent(result)) return NOT_AN_EVENT;
-      if (typeof result.then === 'function') return resolve(result);
-      return textOf(result) ?? NOT_AN_EVENT;
-    }
+    if (isArray(result)) return textsOf(result, textOf);
+    if (!isEvent(result)) return NOT_AN_EVENT;
+    if (typeof result.then === 'function') return resolve(result);
+    return textOf(result) ?? NOT_AN_EVENT;
+  };
+
+  const textsOf = (result, print) => {
     const { length } = result;
     if (length === 0) return undefined;
     const texts = [];
@@ -67,7 +69,7 @@
     for (let i = 0; i < length; i++) {
       const element = result[i];
       if (element === undefined && !(i in result)) continue; // a hole is nothing, not a bad element
-      const text = isEvent(element) ? textOf(element) : undefined;
+      const text = isEvent(element) ? print(element) : undefined;
       if (text === undefined) return BAD_ELEMENT;
       texts[count++] = text;
     }
@@ -143,8 +145,9 @@
 
   // --- lazy events, see the engine's lazy ---------------------------------------------------------------------------
 
-  const { keys: keysOf } = Object;
-  const { probe, lazyNames } = host;
+  const { getPrototypeOf, keys: keysOf } = Object;
+  const plainPrototype = Object.prototype;
+  const { probe, lazyNames, lazyPart } = host;
 
   /** The text of a value in a lazy event, or undefined if the event has to be printed in another way. */
   const piece = (value) => {
@@ -213,6 +216,58 @@
   const finishLazy = (event, names) => {
     const plain = marked(event, names, 0, [event]);
     return plain === undefined ? undefined : textOf(plain);
+  };
+
+  /** How deep in a result parts of a lazy event are looked for. */
+  const MOST_DEPTH = 2;
+
+  /**
+   * An object with markers for the parts of the lazy event that are in it, itself if there are none, or undefined if it has
+   * to be printed in the plain way. Reads every property; the programs that are printed like this have no accessors.
+   */
+  const lifted = (object, depth) => {
+    if (typeof object.toJSON === 'function') return undefined;
+    const keys = keysOf(object);
+    let copy;
+    for (let i = 0; i < keys.length; i++) {
+      const name = keys[i];
+      const value = object[name];
+      if (typeof value !== 'object' || value === null || isArray(value)) continue;
+      let held = lazyPart(value, depth === 0 ? name : undefined);
+      if (typeof held === 'object') held = marked(value, held, probe[1], [value]);
+      else if (held === undefined) {
+        if (depth === MOST_DEPTH || getPrototypeOf(value) !== plainPrototype) continue;
+        held = lifted(value, depth + 1);
+      }
+      if (held === undefined) return undefined;
+      if (held === value) continue;
+      copy ??= { ...object };
+      copy[name] = held;
+    }
+    return copy ?? object;
+  };
+
+  /** The text of an output that may be the lazy event or hold parts of it: with markers for what is still lazy. */
+  const partsText = (output) => {
+    try {
+      const names = lazyNames(output);
+      let plain;
+      if (names !== undefined) plain = marked(output, names, probe[1], [output]);
+      else if (getPrototypeOf(output) === plainPrototype) plain = lifted(output, 0);
+      if (plain !== undefined) return stringify(plain);
+    } catch {
+      // A cycle, a BigInt, a stack that is too small: whatever it is, the output itself is what shall be found faulty.
+    }
+    return textOf(output);
+  };
+
+  /** `finish` for what became of a lazy event. */
+  const finishParts = (result) => {
+    if (result === undefined || result === null) return undefined;
+    if (isArray(result)) return textsOf(result, partsText);
+    if (!isEvent(result)) return NOT_AN_EVENT;
+    if (typeof result.then === 'function') return resolve(result);
+    return partsText(result) ?? NOT_AN_EVENT;
   };
 
   // --- transformBatch -------------------------------------------------------------------------------------------
@@ -328,6 +383,7 @@
 
   return {
     finishLazy,
+    finishParts,
     piece,
     pieces,
     finish,

@@ -90,6 +90,7 @@ pub(super) fn object<'s>(
     let lazy = lazy::State::new(scope, memory)?;
     scope.set_slot(lazy::Shared::new(lazy.into()));
     let lazy_names = v8::Function::new(scope, lazy::names)?;
+    let lazy_part = v8::Function::new(scope, lazy::part)?;
     let write = v8::Function::new(scope, write_log)?;
     let shared = lazy::SharedMetadata::new(lazy::Metadata::new(default_metadata).into());
     if let Some(state) = scope.get_slot_mut::<State>() {
@@ -113,6 +114,7 @@ pub(super) fn object<'s>(
         ("metadataOf", metadata.into()),
         ("probe", probe.into()),
         ("lazyNames", lazy_names.into()),
+        ("lazyPart", lazy_part.into()),
         ("logs", logs.into()),
         ("request", request.into()),
         ("access", access),

@@ -46,6 +46,15 @@ pub(super) struct Print<'a> {
     pub(super) canonical: Canonical,
 }
 
+/// Writes one output.
+type One<'a, 's, P> = dyn FnMut(
+        &mut P,
+        &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        v8::Local<'s, v8::String>,
+        &mut dyn Sink,
+    ) -> Result<(), Failure>
+    + 'a;
+
 impl Print<'_> {
     /// One text, several, none, or the number of a bad return.
     pub(super) fn all<'s>(
@@ -56,9 +65,21 @@ impl Print<'_> {
         function: &str,
         out: &mut dyn Sink,
     ) -> Verdict {
+        self.each(scope, texts, function, out, &mut |print, scope, text, out| print.one(scope, driver, text, out))
+    }
+
+    /// Writes each text with `one`, and what belongs around them.
+    fn each<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        texts: v8::Local<'s, v8::Value>,
+        function: &str,
+        out: &mut dyn Sink,
+        one: &mut One<'_, 's, Self>,
+    ) -> Verdict {
         if let Ok(text) = v8::Local::<v8::String>::try_from(texts) {
             out.push(self.rendering.open);
-            if let Err(failure) = self.one(scope, driver, text, out) {
+            if let Err(failure) = one(self, scope, text, out) {
                 return failure.into();
             }
             out.push(self.rendering.close);
@@ -77,7 +98,7 @@ impl Print<'_> {
             if index > 0 {
                 out.push(self.rendering.between);
             }
-            if let Err(failure) = self.one(scope, driver, text, out) {
+            if let Err(failure) = one(self, scope, text, out) {
                 return failure.into();
             }
         }
@@ -127,7 +148,12 @@ impl Print<'_> {
             let mut printed = Vec::new();
             state.marked(holes, |number| &self.text[text(number)], &mut printed);
             *self.text = printed;
-            return self.marked(scope, driver, &state, out);
+            out.push(self.rendering.open);
+            if let Err(failure) = self.marked(scope, driver, &state, out) {
+                return failure.into();
+            }
+            out.push(self.rendering.close);
+            return Verdict::Ok { outputs: 1 };
         }
         let growth: isize = holes.iter().map(Hole::growth).sum();
         let size = (self.around() + self.line.len() + self.text.len()).saturating_add_signed(growth);
@@ -142,20 +168,23 @@ impl Print<'_> {
         Verdict::Ok { outputs: 1 }
     }
 
-    /// The lazy event in hand, printed with markers for what is still lazy.
+    /// What the driver gave for a lazy event, printed with markers for what is still lazy.
     pub(super) fn lazy<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
-        text: v8::Local<'s, v8::String>,
+        texts: v8::Local<'s, v8::Value>,
         out: &mut dyn Sink,
     ) -> Verdict {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
-        self.text.clear();
-        if let Err(error) = handover::write(scope, text, self.limit, self.text) {
-            return self.too_large(self.around() + error.size).into();
-        }
-        self.marked(scope, driver, &shared.borrow(), out)
+        let state = shared.borrow();
+        self.each(scope, texts, "transformEvent", out, &mut |print, scope, text, out| {
+            print.text.clear();
+            if let Err(error) = handover::write(scope, text, print.limit, print.text) {
+                return Err(print.too_large(print.used + print.around() + error.size));
+            }
+            print.marked(scope, driver, &state, out)
+        })
     }
 
     /// What `self.text` holds, with markers for what is still lazy.
@@ -165,12 +194,15 @@ impl Print<'_> {
         driver: &Driver,
         state: &lazy::State,
         out: &mut dyn Sink,
-    ) -> Verdict {
-        let mut expected = Vec::new();
+    ) -> Result<(), Failure> {
+        let mut expected = Vec::with_capacity(self.line.len());
         state.expected(&mut expected);
-        let mut whole = Vec::new();
+        let mut whole = Vec::with_capacity(self.line.len() + self.text.len());
+        let edited = |keys| is_edited(&expected, keys, self.text) || !state.may_have_twins(self.skeleton);
         if *self.text == expected {
             whole.extend_from_slice(self.line);
+        } else if glance::clean(&expected).is_some_and(edited) {
+            state.splice(self.text, &mut whole);
         } else {
             let survey = fidelity::survey(&expected, self.skeleton);
             let mut faithful = Vec::new();
@@ -180,15 +212,16 @@ impl Print<'_> {
             state.splice(if survey.any() { &faithful } else { self.text }, &mut whole);
         }
         // Only now is it known how large it is, and a slot has room for the limit.
-        let size = self.around() + whole.len();
+        let size = self.used + self.around() + whole.len();
         if size > self.limit {
-            return self.too_large(size).into();
+            return Err(self.too_large(size));
         }
+        self.used = size + self.rendering.between.len();
         let (before, after) = self.rendering.around;
-        for part in [self.rendering.open, before, &whole, after, self.rendering.close] {
+        for part in [before, &whole, after] {
             out.push(part);
         }
-        Verdict::Ok { outputs: 1 }
+        Ok(())
     }
 
     /// How many bytes stand around an output.

@@ -94,6 +94,11 @@ impl PrintPlan {
         }
     }
 
+    /// Whether an output may be read twice, and a copy of it printed.
+    pub(super) fn may_copy(&self) -> bool {
+        self.possible
+    }
+
     /// Forgets everything.
     pub(super) fn restart(&mut self) {
         (self.size, self.pause) = (0, FIRST_PAUSE);

@@ -52,6 +52,7 @@ pub(super) struct Realm {
 /// The driver's functions, see `js/runtime/driver.js`.
 pub(super) struct Driver {
     pub(super) finish_lazy: v8::Global<v8::Function>,
+    pub(super) finish_parts: v8::Global<v8::Function>,
     pub(super) piece: v8::Global<v8::Function>,
     pub(super) pieces: v8::Global<v8::Function>,
     pub(super) finish: v8::Global<v8::Function>,
@@ -198,6 +199,7 @@ impl Realm {
         };
         let driver = Driver {
             finish_lazy: function("finishLazy"),
+            finish_parts: function("finishParts"),
             piece: function("piece"),
             pieces: function("pieces"),
             finish: function("finish"),

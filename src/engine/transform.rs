@@ -18,6 +18,8 @@ use crate::verdict::{Failure, FailureKind, Verdict};
 /// What the code answered, while its handles live.
 enum Answer<'s> {
     Finished(v8::Local<'s, v8::Value>),
+    /// The same, with markers for parts of the lazy event in hand that are as they came.
+    Parts(v8::Local<'s, v8::Value>),
     /// The event in hand is a lazy one, and as it came but for these values; their texts.
     Holes(Vec<Hole<'s>>, v8::Local<'s, v8::Value>),
     /// The text of the lazy event in hand, with markers for what is still lazy.
@@ -91,7 +93,8 @@ impl Engine {
                             };
                             match answer {
                                 Answer::Holes(holes, texts) => Some(print.holes(scope, driver, &holes, texts, out)),
-                                Answer::Lazy(text) => Some(print.lazy(scope, driver, text, out)),
+                                Answer::Lazy(text) => Some(print.lazy(scope, driver, text.into(), out)),
+                                Answer::Parts(texts) => Some(print.lazy(scope, driver, texts, out)),
                                 Answer::Finished(texts) => Some(print.all(scope, driver, texts, "transformEvent", out)),
                                 _ => None,
                             }
@@ -258,17 +261,24 @@ fn call<'s>(
             None => return caught(scope, driver, is_source),
         }
     }
+    let parts = lazy.is_some() && planning.plan.may_copy();
     loop {
         let answer = result.and_then(|result| match (infinite, lazy) {
             (false, None) => planning.finish(scope, driver, result),
             _ => {
-                let finish = v8::Local::new(scope, if infinite { &driver.finish_exact } else { &driver.finish });
-                finish.call(scope, undefined, &[result])
+                let finish = match () {
+                    () if infinite => &driver.finish_exact,
+                    () if parts => &driver.finish_parts,
+                    () => &driver.finish,
+                };
+                v8::Local::new(scope, finish).call(scope, undefined, &[result])
             }
         });
         let Some(texts) = answer else { return caught(scope, driver, is_source) };
         // A thenable: it settles like a promise, and then it is none any more.
-        let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else { return Answer::Finished(texts) };
+        let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else {
+            return if parts { Answer::Parts(texts) } else { Answer::Finished(texts) };
+        };
         scope.perform_microtask_checkpoint();
         match settled(scope, promise) {
             Settled::Fulfilled(value) => result = Some(value),

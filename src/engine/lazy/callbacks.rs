@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use deno_core::v8;
 
-use super::{LazyEntry, MOST_ENTRIES, MOST_READS, SPAN, Shared, State, TEXT, Tag, VALUES, number};
+use super::{LazyEntry, MOST_ENTRIES, MOST_READS, Node, SPAN, Shared, State, TEXT, Tag, VALUES, number};
+use crate::engine::glance;
 use crate::engine::handover::{self, Scratch};
 use crate::engine::skeleton::{Entry, Skeleton};
 use crate::engine::unescape::unescape;
@@ -168,6 +169,7 @@ impl State {
         match made {
             Some((object, _)) => {
                 self.entries[entry].child = Some(node);
+                self.nodes[node].of = Some(entry);
                 Some(object)
             }
             None => {
@@ -222,11 +224,63 @@ pub(in crate::engine) fn names<'s>(
     let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = shared.borrow();
+    if let Some(node) = state.node(object) {
+        state.tell_names(scope, node, &mut answer);
+    }
+}
+
+/// `part(value, name)`: a marker for an object of the event in hand that is as it came, which prints as `name` of an output
+/// or somewhere else (undefined); for one that is not, as `names`.
+pub(in crate::engine) fn part<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let state = &mut *shared.borrow_mut();
     let Some(node) = state.node(object) else { return };
-    if let Some(template) = &state.shapes[state.nodes[node].shape].template {
-        // SAFETY: as above.
-        unsafe { state.probe.write_volatile([0, node as u32]) };
-        answer.set(v8::Local::new(scope, &template.names).into());
+    match state.intact(scope, object, node, args.get(1)) {
+        Some(marker) => answer.set(marker.into()),
+        None => state.tell_names(scope, node, &mut answer),
+    }
+}
+
+impl State {
+    fn intact<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        node: usize,
+        name: v8::Local<'s, v8::Value>,
+    ) -> Option<v8::Local<'s, v8::String>> {
+        let Node { shape, of, entries, .. } = &self.nodes[node];
+        let entry = (*of)?;
+        let touched = || self.entries[entries.clone()].iter().any(LazyEntry::touched);
+        let mut kept =
+            || self.shapes[*shape].template.as_ref()?.pristine.as_ref()?.keeps_all(scope, object).then_some(());
+        if !self.plain_prototypes || !self.skeleton.dense || touched() {
+            return None;
+        }
+        kept()?;
+        let Entry { key, value } = &self.entries[entry].entry;
+        if glance::clean(&self.line[value.clone()]).is_none() {
+            // Of what V8 prints otherwise only that is put back which stands where it stood.
+            let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
+            if !self.nodes[0].entries.contains(&entry) || name.as_bytes() != &self.line[key.clone()] {
+                return None;
+            }
+        }
+        self.marker(scope, entry)
+    }
+
+    /// Answers with the names of a node's properties, and its number where probes are.
+    fn tell_names(&self, scope: &mut v8::PinScope<'_, '_>, node: usize, answer: &mut v8::ReturnValue<v8::Value>) {
+        if let Some(template) = &self.shapes[self.nodes[node].shape].template {
+            // SAFETY: as above.
+            unsafe { self.probe.write_volatile([0, node as u32]) };
+            answer.set(v8::Local::new(scope, &template.names).into());
+        }
     }
 }
 

@@ -12,8 +12,13 @@ const LEAST_LINE: usize = 256;
 /// So many sizes are told apart: each is double the one before.
 const SIZES: usize = 5;
 
-/// Events of a round in each way before they are timed, while V8 gets to know what objects come.
-const WARM_UP: usize = 16;
+/// So many events in a row are made in one way, and the first ones of them are not timed: what is a change for the
+/// processor costs more than what it is used to.
+const BLOCK: usize = 12;
+const UNTIMED: usize = 4;
+
+/// Blocks of a trial in each way before they are timed, while V8 gets to know what objects come.
+const WARM_UP: usize = 2;
 
 /// Events of a trial that are timed in each way.
 const TIMED: usize = 48;
@@ -34,7 +39,7 @@ pub(in crate::engine) enum Way {
 }
 
 /// All of them, the one first that is taken if there is no difference.
-const WAYS: [Way; 3] = [Way::Whole, Way::Lazy(512), Way::Lazy(128)];
+const WAYS: [Way; 4] = [Way::Whole, Way::Lazy(512), Way::Lazy(128), Way::Lazy(48)];
 
 /// An event under way.
 #[derive(Clone, Copy, Debug)]
@@ -122,13 +127,14 @@ impl Choice {
 impl Rounds {
     /// The number of the way for the next event, and whether it is timed.
     fn next(&mut self) -> (usize, bool) {
-        let mut number = self.events % WAYS.len();
+        let (block, place) = (self.events / BLOCK, self.events % BLOCK);
+        let mut number = block % WAYS.len();
         self.events += 1;
         if self.out[number] {
             // Its turn goes to the best one: what is best is never out.
             number = self.best();
         }
-        (number, self.events > WARM_UP * WAYS.len())
+        (number, block >= WARM_UP * WAYS.len() && place >= UNTIMED)
     }
 
     /// Takes a time into account; gives the number of the best way when all is known.
@@ -169,8 +175,8 @@ mod tests {
     use super::*;
 
     /// Which ways so many events of a size get, if each way takes so many microseconds.
-    fn ways(choice: &mut Choice, bytes: usize, events: usize, micros: [u64; 3]) -> [usize; 3] {
-        let mut counts = [0; 3];
+    fn ways(choice: &mut Choice, bytes: usize, events: usize, micros: [u64; 4]) -> [usize; 4] {
+        let mut counts = [0; 4];
         for _ in 0..events {
             let trial = choice.start(bytes);
             let number = WAYS.iter().position(|way| *way == trial.way).unwrap();
@@ -184,30 +190,32 @@ mod tests {
 
     #[test]
     fn the_fastest_way_is_taken_when_it_is_known() {
-        for (micros, best) in [([10, 11, 12], 0), ([12, 10, 11], 1), ([12, 11, 10], 2)] {
+        for (micros, best) in
+            [([10, 11, 12, 11], 0), ([12, 10, 11, 12], 1), ([12, 11, 10, 11], 2), ([12, 11, 11, 10], 3)]
+        {
             let mut choice = Choice::default();
-            ways(&mut choice, 500, 3 * (WARM_UP + TIMED), micros);
-            let mut expected = [0; 3];
+            ways(&mut choice, 500, WAYS.len() * (WARM_UP + TIMED.div_ceil(BLOCK - UNTIMED)) * BLOCK, micros);
+            let mut expected = [0; 4];
             expected[best] = 1000;
             assert_eq!(ways(&mut choice, 500, 1000, micros), expected);
             // Nothing is known of another size.
-            assert!(ways(&mut choice, 5000, 9, micros).iter().all(|count| *count == 3));
+            assert!(ways(&mut choice, 5000, BLOCK * WAYS.len(), micros).iter().all(|count| *count == BLOCK));
             // It may be another one later.
-            let later = ways(&mut choice, 500, 10_000, [10; 3]);
-            assert!(later.iter().all(|count| *count >= WARM_UP), "{later:?}");
+            let later = ways(&mut choice, 500, 10_000, [10; 4]);
+            assert!(later.iter().all(|count| *count >= WARM_UP * BLOCK), "{later:?}");
         }
     }
 
     #[test]
     fn a_way_that_is_far_too_slow_is_not_tried_for_long() {
         let mut choice = Choice::default();
-        let counts = ways(&mut choice, 8000, 10_000, [90, 10, 10]);
+        let counts = ways(&mut choice, 8000, 10_000, [90, 10, 10, 10]);
         // Two trials.
-        assert!(counts[0] <= 2 * (WARM_UP + GLIMPSE + 1), "{counts:?}");
+        assert!(counts[0] <= 2 * (WARM_UP + 1 + GLIMPSE.div_ceil(BLOCK - UNTIMED)) * BLOCK, "{counts:?}");
     }
 
     #[test]
     fn small_lines_are_never_lazy() {
-        assert_eq!(ways(&mut Choice::default(), LEAST_LINE - 1, 1000, [3, 2, 1]), [1000, 0, 0]);
+        assert_eq!(ways(&mut Choice::default(), LEAST_LINE - 1, 1000, [4, 3, 2, 1]), [1000, 0, 0, 0]);
     }
 }

@@ -143,6 +143,11 @@ impl Pristine {
         Some(Kept { own: all, others: Others::Known(self.grow(scope, object)?) })
     }
 
+    /// Whether an object has its own properties and no others.
+    pub(super) fn keeps_all<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> bool {
+        self.kept(scope, object).is_some_and(|kept| kept.own == self.all() && kept.others.none())
+    }
+
     fn all(&self) -> u64 {
         u64::MAX.checked_shr(u64::BITS - self.names.len() as u32).unwrap_or(0)
     }

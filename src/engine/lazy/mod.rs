@@ -22,7 +22,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-pub(super) use callbacks::{guard, names};
+pub(super) use callbacks::{guard, names, part};
 pub(super) use choice::{Choice, Trial, Way};
 use deno_core::v8;
 use intact::Pristine;
@@ -47,6 +47,9 @@ const SEEN: u32 = 2;
 
 /// After so many events of a shape it is decided whether laziness pays.
 const TRIAL: u32 = 32;
+
+/// An object within of which all values are read, at least so many, is taken for one that is spread.
+const LEAST_SPREAD: usize = 4;
 
 /// A value that is read more often becomes an ordinary property, which costs a little once and nothing from then on.
 const MOST_READS: u8 = 8;
@@ -109,6 +112,8 @@ pub(super) struct State {
 /// An object of the event in hand whose values are lazy; the first one is the event.
 struct Node {
     shape: usize,
+    /// The entry whose value it is, unless it is the event.
+    of: Option<usize>,
     /// Which of the event's entries are its own.
     entries: Range<usize>,
     /// Where its closing brace is.
@@ -144,7 +149,7 @@ struct Shape {
     /// Whether laziness was tried and did not pay.
     given_up: bool,
     seen: u32,
-    /// What the trial's events and the values that were read of them weigh: in bytes, or for an object within in values.
+    /// Of the trial: how much there was, and how much of it was read. In bytes, or for objects within in objects.
     all: usize,
     read: usize,
     template: Option<Rc<Template>>,
@@ -247,7 +252,7 @@ impl State {
         object.set_internal_field(TEXT, text);
         set_number(object, SPAN, (span.start as u64) << Tag::HALF | span.end as u64);
         Tag { event: self.number, node: self.nodes.len() }.put(object);
-        self.nodes.push(Node { shape: index, entries, end: span.end - 1 });
+        self.nodes.push(Node { shape: index, of: None, entries, end: span.end - 1 });
         Some((object, template))
     }
 
@@ -292,13 +297,18 @@ pub(super) fn over(scope: &mut v8::PinScope<'_, '_>) {
             continue;
         }
         let entries = &state.entries[node.entries.clone()];
-        // Of an object within, all of them must be read, by a spread most likely: else it takes longer to print it.
-        let (weight, most): (fn(&LazyEntry) -> usize, _) =
-            if number == 0 { (|lazy| lazy.entry.value.len(), (2, 3)) } else { (|_| 1, (19, 20)) };
-        let read = entries.iter().filter(|lazy| lazy.read && lazy.child.is_none());
-        shape.all += if number == 0 { state.line.len() } else { entries.len() };
-        shape.read += read.map(weight).sum::<usize>();
-        shape.given_up = shape.seen == TRIAL && shape.read * most.1 >= shape.all * most.0;
+        let own = |lazy: &&LazyEntry| lazy.read && lazy.child.is_none();
+        if number == 0 {
+            shape.all += state.line.len();
+            shape.read += entries.iter().filter(own).map(|lazy| lazy.entry.value.len()).sum::<usize>();
+        } else {
+            // One within has to be printed, then: that pays where all of it is read, most likely by a spread.
+            let spread = entries.len() >= LEAST_SPREAD && entries.iter().all(|lazy| lazy.read);
+            shape.all += 1;
+            shape.read += usize::from(spread);
+        }
+        // Reading most of it costs more than having it parsed at once.
+        shape.given_up = shape.seen == TRIAL && shape.read * 3 >= shape.all * 2;
     }
 }
 

@@ -9,6 +9,7 @@ use super::intact::{Addition, Additions, Kept, Others};
 use super::{Node, Shared, State, Template};
 use crate::engine::glance;
 use crate::engine::sink::Sink;
+use crate::engine::skeleton::Skeleton;
 
 /// A part of a line that is left out, and what comes in its place, if anything does.
 pub(in crate::engine) struct Hole<'s> {
@@ -69,7 +70,7 @@ impl State {
         node: usize,
         holes: &mut Vec<Hole<'s>>,
     ) -> Option<()> {
-        let Node { shape, entries, end } = self.nodes.get(node)?;
+        let Node { shape, entries, end, .. } = self.nodes.get(node)?;
         let template = self.shapes[*shape].template.as_ref()?;
         let kept = template.pristine.as_ref()?.kept(scope, object)?;
         // What is undefined is not printed either.
@@ -195,6 +196,14 @@ impl State {
         let additions = Additions::from(additions);
         template.pristine.as_ref()?.learn(scope, object, &additions);
         Some(additions)
+    }
+
+    /// Whether a key may stand twice in an object that was parsed in full.
+    pub(in crate::engine) fn may_have_twins(&self, skeleton: &mut Skeleton) -> bool {
+        self.entries.iter().filter(|lazy| lazy.touched() && lazy.child.is_none()).any(|lazy| {
+            let came = &self.line[lazy.entry.value.clone()];
+            matches!(came[0], b'{' | b'[') && skeleton.survey_value(came).is_none_or(|survey| survey.duplicates)
+        })
     }
 
     /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those

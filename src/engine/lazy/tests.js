@@ -1,4 +1,5 @@
-// Interprets a random program over an event and its metadata, and logs all that can be seen of them, see tests.rs.
+// Interprets a random program over an event and its metadata, and logs all that can be seen of them, see tests.rs, which leaves out what stands
+// between `accessor:` and `plain:` to have programs in which nothing of theirs can run while an event is printed.
 const kept = [];
 let inside = false;
 
@@ -23,8 +24,10 @@ const OPERATIONS = [
   (e) => [e, e],
   (e, { key }) => [e, { part: e[key] ?? null }],
   () => null,
+  // accessor:
   (e) => Object.assign(Object.create(e), e),
   (e) => new Proxy(e, {}),
+  // plain:
   async (e) => e,
   (e, { key }) => ({ before: 1, ...e, [key]: 'replaced' }),
   (e, { key, other }) => ({ a: e[key], b: e[key], c: e[other] }),
@@ -39,7 +42,7 @@ const OPERATIONS = [
   },
   // The others cannot.
   (e, { key }) => log(key, text(e[key])),
-  (e) => log(Object.keys(e).join(), Reflect.ownKeys(e).length),
+  (e) => log(Object.keys(e).join(), Object.getOwnPropertyNames(e).length, Object.getOwnPropertySymbols(e).length),
   (e) => log(text(e)),
   (e, { key }) => log(key in e, Object.hasOwn(e, key), delete e[key]),
   (e, { key, value }) => {
@@ -59,6 +62,7 @@ const OPERATIONS = [
     const { value, ...rest } = Object.getOwnPropertyDescriptor(e, key) ?? {};
     log(text(value), text(rest));
   },
+  // accessor:
   (e, { key, other }) => {
     Object.defineProperty(e, key, {
       get() {
@@ -74,17 +78,20 @@ const OPERATIONS = [
     });
   },
   (e, { key }) => Object.defineProperty(e, key, { enumerable: false }),
+  // plain:
   (e) => Object.seal(e),
   (e) => Object.preventExtensions(e),
   (e) => {
     for (const key in e) log(key, typeof e[key]);
   },
+  // accessor:
   (e, { key, value }) => {
     log(Object.isFrozen(e), Object.isSealed(e));
     const child = Object.create(e);
     child[key] = JSON.parse(value);
     log(text(child), text(e[key]));
   },
+  // plain:
   (e) => {
     kept.unshift(e);
     kept.length = Math.min(kept.length, 3);
