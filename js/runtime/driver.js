@@ -234,6 +234,7 @@
       const value = object[name];
       if (typeof value !== 'object' || value === null || isArray(value)) continue;
       let held = lazyPart(value, depth === 0 ? name : undefined);
+      if (held === null) return undefined;
       if (typeof held === 'object') held = marked(value, held, probe[1], [value]);
       else if (held === undefined) {
         if (depth === MOST_DEPTH || getPrototypeOf(value) !== plainPrototype) continue;
@@ -250,11 +251,10 @@
   /** The text of an output that may be the lazy event or hold parts of it: with markers for what is still lazy. */
   const partsText = (output) => {
     try {
-      const names = lazyNames(output);
-      let plain;
-      if (names !== undefined) plain = marked(output, names, probe[1], [output]);
-      else if (getPrototypeOf(output) === plainPrototype) plain = lifted(output, 0);
-      if (plain !== undefined) return stringify(plain);
+      let plain = lazyPart(output, true);
+      if (plain === undefined) plain = getPrototypeOf(output) === plainPrototype ? lifted(output, 0) : null;
+      else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], [output]);
+      if (plain !== undefined && plain !== null) return stringify(plain);
     } catch {
       // A cycle, a BigInt, a stack that is too small: whatever it is, the output itself is what shall be found faulty.
     }

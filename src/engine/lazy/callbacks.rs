@@ -229,8 +229,10 @@ pub(in crate::engine) fn names<'s>(
     }
 }
 
-/// `part(value, name)`: a marker for an object of the event in hand that is as it came, which prints as `name` of an output
-/// or somewhere else (undefined); for one that is not, as `names`.
+/// `part(value, name)`: how an object of the event in hand goes out as `name` of an output, as an output (true) or somewhere
+/// else (undefined).
+/// By a marker, if it is as it came; property by property, if it is not (see `names`); or not at all but in the plain way
+/// (null), since what V8 prints otherwise is put back only where it stood.
 pub(in crate::engine) fn part<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -240,37 +242,41 @@ pub(in crate::engine) fn part<'s>(
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = &mut *shared.borrow_mut();
     let Some(node) = state.node(object) else { return };
-    match state.intact(scope, object, node, args.get(1)) {
-        Some(marker) => answer.set(marker.into()),
-        None => state.tell_names(scope, node, &mut answer),
+    if !state.in_place(scope, node, args.get(1)) {
+        answer.set_null();
+    } else if let Some(marker) = state.intact(scope, object, node) {
+        answer.set(marker.into());
+    } else {
+        state.tell_names(scope, node, &mut answer);
     }
 }
 
 impl State {
+    /// Whether a node's text is as V8 would print it, or stands where it stood.
+    fn in_place(&self, scope: &v8::PinScope<'_, '_>, node: usize, name: v8::Local<v8::Value>) -> bool {
+        let Some(of) = self.nodes[node].of else { return name.is_true() || glance::clean(&self.line).is_some() };
+        let Entry { key, value } = &self.entries[of].entry;
+        glance::clean(&self.line[value.clone()]).is_some()
+            || self.nodes[0].entries.contains(&of)
+                && v8::Local::<v8::String>::try_from(name)
+                    .is_ok_and(|name| name.to_rust_string_lossy(scope).as_bytes() == &self.line[key.clone()])
+    }
+
+    /// A marker for a node that is as it came.
     fn intact<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         node: usize,
-        name: v8::Local<'s, v8::Value>,
     ) -> Option<v8::Local<'s, v8::String>> {
         let Node { shape, of, entries, .. } = &self.nodes[node];
         let entry = (*of)?;
-        let touched = || self.entries[entries.clone()].iter().any(LazyEntry::touched);
-        let mut kept =
-            || self.shapes[*shape].template.as_ref()?.pristine.as_ref()?.keeps_all(scope, object).then_some(());
-        if !self.plain_prototypes || !self.skeleton.dense || touched() {
+        let touched = self.entries[entries.clone()].iter().any(LazyEntry::touched);
+        if !self.plain_prototypes || !self.skeleton.dense || touched {
             return None;
         }
-        kept()?;
-        let Entry { key, value } = &self.entries[entry].entry;
-        if glance::clean(&self.line[value.clone()]).is_none() {
-            // Of what V8 prints otherwise only that is put back which stands where it stood.
-            let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
-            if !self.nodes[0].entries.contains(&entry) || name.as_bytes() != &self.line[key.clone()] {
-                return None;
-            }
-        }
+        let pristine = self.shapes[*shape].template.as_ref()?.pristine.as_ref()?;
+        pristine.keeps_all(scope, object).then_some(())?;
         self.marker(scope, entry)
     }
 

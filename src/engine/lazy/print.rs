@@ -32,22 +32,11 @@ pub(in crate::engine) fn holes<'s>(
     if !state.plain_prototypes || !state.skeleton.dense {
         return None;
     }
-    let mut holes = Vec::new();
-    if state.changes(scope, event, 0, &mut holes).is_none() {
+    let holes = state.holes(scope, event);
+    if holes.is_none() {
         state.entries.iter().for_each(|lazy| lazy.same.set(false));
-        return None;
     }
-    // Digits may have moved to a property that was added: what was read must be such that V8 loses nothing of it.
-    if holes.iter().any(|hole| hole.entry.is_none()) {
-        let State { entries, inner, line, .. } = state;
-        for lazy in entries.iter().filter(|lazy| lazy.read && lazy.child.is_none()) {
-            let came = &line[lazy.entry.value.clone()];
-            if glance::clean(came).is_none() && inner.survey_value(came)?.any() {
-                return None;
-            }
-        }
-    }
-    Some(holes)
+    holes
 }
 
 impl Hole<'_> {
@@ -63,6 +52,26 @@ impl Hole<'_> {
 }
 
 impl State {
+    fn holes<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        event: v8::Local<'s, v8::Object>,
+    ) -> Option<Vec<Hole<'s>>> {
+        let mut holes = Vec::new();
+        self.changes(scope, event, 0, &mut holes)?;
+        // Digits may have moved to a property that was added: what was read must be such that V8 loses nothing of it.
+        if holes.iter().any(|hole| hole.entry.is_none()) {
+            let Self { entries, inner, line, .. } = self;
+            for lazy in entries.iter().filter(|lazy| lazy.read && lazy.child.is_none()) {
+                let came = &line[lazy.entry.value.clone()];
+                if glance::clean(came).is_none() && inner.survey_value(came)?.any() {
+                    return None;
+                }
+            }
+        }
+        Some(holes)
+    }
+
     fn changes<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
