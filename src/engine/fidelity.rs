@@ -336,6 +336,14 @@ mod tests {
     }
 
     #[test]
+    fn an_untouched_number_does_not_get_the_digits_of_another() {
+        assert_eq!(
+            restored(r#"{"a":1,"b":1.00000000000000000001}"#, r#"{"a":1,"b":2,"c":1}"#),
+            r#"{"a":1,"b":2,"c":1.00000000000000000001}"#
+        );
+    }
+
+    #[test]
     fn long_digits_survive_a_move_and_short_ones_are_only_numbers() {
         let line = r#"{"id":9007199254740993,"price":1.0}"#;
         assert_eq!(

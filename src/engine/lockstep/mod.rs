@@ -43,7 +43,8 @@ impl Lockstep {
         if !structure.find(line) {
             return false;
         }
-        let line = Line { text: line, places: structure.places(), dense: !structure.any_space() };
+        let (dense, escapes) = (!structure.any_space(), structure.any_escape());
+        let line = Line { text: line, places: structure.places(), dense, escapes };
         search.start(line);
         pieces.clear();
         let walk = Walk { line, text, search, pieces, at: 0, text_at: 0, from: 0, same: true };

@@ -18,6 +18,8 @@ pub(super) struct Line<'a> {
     pub(super) places: &'a [u32],
     /// Whether there is no white space between tokens.
     pub(super) dense: bool,
+    /// Whether any string holds an escape.
+    pub(super) escapes: bool,
 }
 
 impl<'a> Line<'a> {
@@ -161,7 +163,7 @@ impl Search {
         let mut at = start + 1;
         while at < end {
             let key = line.string(at)?;
-            if key.first().is_some_and(u8::is_ascii_digit) || memchr::memchr(b'\\', key).is_some() {
+            if key.first().is_some_and(u8::is_ascii_digit) || line.escapes && key.contains(&b'\\') {
                 return None;
             }
             self.keys.push(Key { hash: hash(key), at: at as u32 });
