@@ -34,7 +34,7 @@ mod x86 {
     };
 
     use crate::engine::escapes::Escapes;
-    use crate::engine::fidelity::is_canonical;
+    use crate::engine::numbers::is_canonical;
     use crate::engine::structure::x86::{available, bits, prefix_xor};
     use crate::engine::structure::{BLOCK, Carry};
 

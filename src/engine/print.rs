@@ -204,12 +204,9 @@ impl Print<'_> {
         } else if glance::clean(&expected).is_some_and(edited) {
             state.splice(self.text, &mut whole);
         } else {
-            let survey = fidelity::survey(&expected, self.skeleton);
             let mut faithful = Vec::new();
-            if survey.any() {
-                self.faithfully(scope, driver, &expected, survey, &mut faithful);
-            }
-            state.splice(if survey.any() { &faithful } else { self.text }, &mut whole);
+            self.faithfully(scope, driver, &expected, &mut faithful);
+            state.splice(&faithful, &mut whole);
         }
         // Only now is it known how large it is, and a slot has room for the limit.
         let size = self.used + self.around() + whole.len();
@@ -252,12 +249,7 @@ impl Print<'_> {
         } else if self.clean.is_some_and(|keys| is_edited(self.line, keys, self.text)) {
             out.push(self.text);
         } else {
-            let survey = *self.survey.get_or_insert_with(|| fidelity::survey(self.line, self.skeleton));
-            if survey.any() {
-                self.faithfully(scope, driver, self.line, survey, out);
-            } else {
-                out.push(self.text);
-            }
+            self.faithfully(scope, driver, self.line, out);
         }
         out.push(after);
         // The digits that were put back may have made it a little larger than V8's text.
@@ -276,9 +268,29 @@ impl Print<'_> {
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
         line: &[u8],
-        survey: Survey,
         out: &mut dyn Sink,
     ) {
+        let is_whole = std::ptr::eq(line, self.line);
+        if self.survey.is_some_and(|survey| is_whole && !survey.any()) {
+            out.push(self.text);
+            return;
+        }
+        // For many small outputs the line is not gone through again and again.
+        let worth_it = self.used == 0 || self.text.len() >= line.len() / 4;
+        if worth_it && self.skeleton.lockstep.mend(line, self.text, out) {
+            return;
+        }
+        let survey = match self.survey {
+            Some(survey) if is_whole => survey,
+            _ => fidelity::survey(line, self.skeleton),
+        };
+        if is_whole {
+            self.survey = Some(survey);
+        }
+        if !survey.any() {
+            out.push(self.text);
+            return;
+        }
         let same = match fidelity::compare(line, survey, self.text) {
             Likeness::Same => true,
             Likeness::Different => false,
@@ -292,7 +304,7 @@ impl Print<'_> {
         if same {
             out.push(line);
         } else if survey.losses.numbers {
-            if std::ptr::eq(line, self.line) {
+            if is_whole {
                 // An event may have many outputs.
                 self.originals.get_or_insert_with(|| Originals::of(self.line)).restore(self.text, out);
             } else {

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::fidelity::{Losses, Survey};
+use super::lockstep::Lockstep;
 use super::outline::{Found, outline};
 use super::structure::Structure;
 
@@ -35,6 +36,7 @@ pub(super) struct Skeleton {
     structure: Structure,
     open: Vec<Open>,
     hashes: Vec<u32>,
+    pub(super) lockstep: Lockstep,
 }
 
 /// An object or array that has not ended: for an object, where its keys' hashes start.
@@ -362,7 +364,7 @@ impl<'a, L: Look> Walk<'a, L> {
 
 /// Equal keys have equal hashes; it need not be good, only fast.
 #[inline]
-fn hash(key: &[u8]) -> u32 {
+pub(super) fn hash(key: &[u8]) -> u32 {
     let word = |at: usize| key.get(at..at + 8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
     let mixed = match key.len() {
         0..8 => key.iter().fold(0u64, |all, byte| all << 8 | u64::from(*byte)),

@@ -82,6 +82,11 @@ impl Structure {
         self.any_space
     }
 
+    /// Whether any backslash escapes something.
+    pub(super) fn any_escape(&self) -> bool {
+        self.any_escape
+    }
+
     /// The places of the backslashes from `start` to before `end` that escape something.
     #[inline]
     pub(super) fn escapes(&self, start: usize, end: usize) -> Escapes<'_> {

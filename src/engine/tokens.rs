@@ -2,6 +2,7 @@
 //!
 //! Nothing recurses, so depth costs memory and not the stack.
 
+use super::numbers::number_end;
 use super::skeleton;
 
 /// A piece of JSON text.
@@ -25,7 +26,12 @@ pub(super) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self::from(text, 0)
+    }
+
+    /// Those from a place on where one starts.
+    pub(super) fn from(text: &'a [u8], at: usize) -> Self {
+        Self { text, at }
     }
 }
 
@@ -172,9 +178,4 @@ pub(super) fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
 /// Whether the string that ends before `at` is a key.
 pub(super) fn is_key(text: &[u8], at: usize) -> bool {
     text[at.min(text.len())..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b':')
-}
-
-pub(super) fn number_end(text: &[u8], start: usize) -> usize {
-    let rest = &text[start..];
-    start + rest.iter().position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).unwrap_or(rest.len())
 }
