@@ -6,7 +6,7 @@
 //! is room for: then a request is refused in a way that makes its caller send it again, and no event is lost.
 //!
 //! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
-//!   writes what answers it.
+//!   writes what answers it, [`pieces`] sends it.
 //! - [`trial`]: the endpoints with which code is tried before it is saved.
 //! - [`code`]: where code comes from. [`warm`]: workers, kept.
 //! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that
@@ -22,6 +22,7 @@ mod fields;
 pub mod http;
 mod labels;
 pub mod metrics;
+pub mod pieces;
 pub mod problem;
 pub mod request;
 pub mod router;
