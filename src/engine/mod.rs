@@ -24,6 +24,7 @@ mod batch;
 mod cursor;
 mod diagnostic;
 mod escapes;
+mod extent;
 mod fault;
 mod fidelity;
 mod glance;
@@ -58,7 +59,7 @@ mod watchdog;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-pub use cursor::{Cursor, Mark, Places};
+pub use cursor::{Cursor, Memory};
 pub use diagnostic::{LoadError, LoadErrorKind};
 pub use fault::frame_position;
 pub use heap::most_memory;

@@ -6,16 +6,23 @@
 //! only its brackets are looked at one by one, and numbers that are not plain integers.
 //!
 //! [`outline`] is sure or says nothing: where it gives properties, the line is one JSON object to its last byte, with no
-//! number that may be beyond the doubles and no key with an escape. All else is [`super::skeleton`]'s to judge.
+//! number that may be beyond the doubles and no key with an escape. All else is [`super::skeleton`]'s to judge. [`first`]
+//! is the same for an object with something behind it.
 
 use super::skeleton::Entry;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::outline;
+pub(super) use x86::{first, outline};
 
 /// Elsewhere nothing is known in this way.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn outline(_: &[u8], _: &mut Found) -> Option<()> {
+    None
+}
+
+/// See [`outline`].
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn first(_: &[u8], _: &mut Found) -> Option<usize> {
     None
 }
 
@@ -84,6 +91,15 @@ mod x86 {
 
     /// See the module.
     pub(in crate::engine) fn outline(text: &[u8], found: &mut Found) -> Option<()> {
+        run::<true>(text, found).map(drop)
+    }
+
+    /// The object that the text starts with; gives where it ends. If what follows has white space, it may say nothing.
+    pub(in crate::engine) fn first(text: &[u8], found: &mut Found) -> Option<usize> {
+        run::<false>(text, found)
+    }
+
+    fn run<const WHOLE: bool>(text: &[u8], found: &mut Found) -> Option<usize> {
         found.entries.clear();
         found.below.clear();
         found.around.clear();
@@ -91,12 +107,13 @@ mod x86 {
             return None;
         }
         let wide = is_x86_feature_detected!("avx512bw");
-        let outline = Outline::new(text, found);
+        let outline = Outline::<WHOLE>::new(text, found);
         // SAFETY: this processor has what they want, it was just asked.
         if wide { unsafe { outline.run_wide() } } else { unsafe { outline.run() } }
     }
 
-    struct Outline<'a> {
+    /// An outline under way, of a text that is to be `WHOLE` or of what it starts with.
+    struct Outline<'a, const WHOLE: bool> {
         text: &'a [u8],
         entries: &'a mut Vec<Entry>,
         below: &'a mut Vec<Separator>,
@@ -113,11 +130,11 @@ mod x86 {
         comma: usize,
         colon: usize,
         escapes: Escapes,
-        /// Whether the line's own brace has been closed.
-        done: bool,
+        /// Behind the line's own closing brace; 0 before that.
+        end: usize,
     }
 
-    impl<'a> Outline<'a> {
+    impl<'a, const WHOLE: bool> Outline<'a, WHOLE> {
         fn new(text: &'a [u8], found: &'a mut Found) -> Self {
             let Found { entries, below, around } = found;
             let (carry, expect) = (Carry::default(), Expect::First);
@@ -134,26 +151,29 @@ mod x86 {
                 comma,
                 colon,
                 escapes: Escapes::default(),
-                done: false,
+                end: 0,
             }
         }
 
         #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
-        fn run_wide(self) -> Option<()> {
+        fn run_wide(self) -> Option<usize> {
             self.run_with(|block| wide::masks(block))
         }
 
         #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
-        fn run(self) -> Option<()> {
+        fn run(self) -> Option<usize> {
             self.run_with(|block| masks(block))
         }
 
         #[inline(always)]
-        fn run_with(mut self, masks: impl Fn(&[u8; BLOCK]) -> Masks) -> Option<()> {
+        fn run_with(mut self, masks: impl Fn(&[u8; BLOCK]) -> Masks) -> Option<usize> {
             let (blocks, rest) = self.text.as_chunks::<BLOCK>();
             let mut base = 0;
             for block in blocks {
                 self.block(base, &masks(block), !0)?;
+                if !WHOLE && self.end > 0 {
+                    return Some(self.end);
+                }
                 base += BLOCK;
             }
             if !rest.is_empty() {
@@ -161,7 +181,7 @@ mod x86 {
                 last[..rest.len()].copy_from_slice(rest);
                 self.block(base, &masks(&last), !0 >> (BLOCK - rest.len()))?;
             }
-            self.done.then_some(())
+            (self.end > 0).then_some(self.end)
         }
 
         #[inline(always)]
@@ -232,6 +252,9 @@ mod x86 {
                 self.separators(base, colon & left & (bit - 1), comma & left & (bit - 1), turns)?;
                 left = !(bit | (bit - 1));
                 self.bracket(base + at as usize, open & bit != 0)?;
+                if !WHOLE && self.end > 0 {
+                    return Some(());
+                }
             }
             self.separators(base, colon & left, comma & left, turns)
         }
@@ -318,13 +341,13 @@ mod x86 {
                 Some(Expect::Element) => self.expect = Expect::Element,
                 Some(_) => self.expect = Expect::Next,
                 None => {
-                    if at + 1 != self.text.len() {
+                    if WHOLE && at + 1 != self.text.len() {
                         return None;
                     }
                     if self.expect != Expect::First {
                         self.property(at);
                     }
-                    self.done = true;
+                    self.end = at + 1;
                 }
             }
             Some(())
@@ -541,10 +564,24 @@ mod tests {
         }
 
         #[test]
+        fn an_object_with_something_behind_it_is_outlined_as_it_is_alone(value in value(), rest in value(), cut in 0..3usize) {
+            let text = format!(r#"{{"first":{value}}}"#);
+            let whole = quickly(text.as_bytes());
+            let mut found = Found::default();
+            let behind = [format!(",\"a\":{rest}}}]"), format!("}},{rest}]"), "]".to_owned()];
+            let end = first(format!("{text}{}", behind[cut]).as_bytes(), &mut found);
+            prop_assert_eq!(end, whole.as_ref().map(|_| text.len()), "{}", text);
+            prop_assert_eq!(end.map(|_| found.entries), whole);
+        }
+
+        #[test]
         fn what_is_outlined_from_next_to_nothing_is_json(
             text in proptest::collection::vec(proptest::sample::select(vec!["{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-1", "01", "1.5", "1.", "true", "x", "\"", "-", ".", "0.5", "e1"]), 0..14),
         ) {
             let text = format!("{{{}}}", text.concat());
+            if let Some(end) = first(text.as_bytes(), &mut Found::default()) {
+                prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text[..end]).is_ok(), "{}", text);
+            }
             if quickly(text.as_bytes()).is_some() {
                 prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok(), "{}", text);
             }

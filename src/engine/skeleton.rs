@@ -41,13 +41,13 @@ pub(super) struct Skeleton {
 
 /// An object or array that has not ended: for an object, where its keys' hashes start.
 #[derive(Clone, Copy)]
-pub(super) enum Open {
+enum Open {
     Object(usize),
     Array,
 }
 
 /// What a walk looks for on its way.
-pub(super) trait Look {
+trait Look {
     /// White space between tokens, or an escape that `JSON.stringify` writes otherwise.
     fn form(&mut self) {}
     fn number(&mut self, text: &[u8], number: Number);
@@ -57,7 +57,7 @@ pub(super) trait Look {
 
 /// How a number is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Number {
+enum Number {
     /// Short, whole and positive: V8 prints it as it stands.
     Plain,
     Other,
@@ -145,6 +145,14 @@ impl Skeleton {
         (walk.at + 1 == walk.places.len()).then_some(survey)
     }
 
+    /// Whether a text is a JSON value and nothing else, and not declined.
+    pub(super) fn is_value(&mut self, text: &[u8]) -> bool {
+        let mut extent = Extent::default();
+        let Self { structure, open, hashes, .. } = self;
+        let walk = Walk::over(text, structure, open, hashes, &mut extent);
+        walk.is_some_and(|mut walk| walk.value().is_some() && walk.at + 1 == walk.places.len())
+    }
+
     /// The properties of an object that is a value of the top level of the line that was found last, in order, if they are
     /// known.
     pub(super) fn children(&self, span: &Range<usize>, mut child: impl FnMut(Entry)) -> bool {
@@ -198,12 +206,12 @@ impl Skeleton {
 }
 
 /// A walk under way.
-pub(super) struct Walk<'a, L> {
+struct Walk<'a, L> {
     text: &'a [u8],
-    pub(super) structure: &'a Structure,
-    pub(super) places: &'a [u32],
+    structure: &'a Structure,
+    places: &'a [u32],
     /// The number of the place in hand.
-    pub(super) at: usize,
+    at: usize,
     open: &'a mut Vec<Open>,
     hashes: &'a mut Vec<u32>,
     look: &'a mut L,
@@ -212,7 +220,7 @@ pub(super) struct Walk<'a, L> {
 impl<'a, L: Look> Walk<'a, L> {
     /// The start of a text; the rest is memory that is reused. Nothing, if the text cannot be JSON as far as its structure
     /// says.
-    pub(super) fn over(
+    fn over(
         text: &'a [u8],
         structure: &'a mut Structure,
         open: &'a mut Vec<Open>,
@@ -231,18 +239,18 @@ impl<'a, L: Look> Walk<'a, L> {
     }
 
     #[inline(always)]
-    pub(super) fn place(&self) -> Option<usize> {
+    fn place(&self) -> Option<usize> {
         self.places.get(self.at).map(|place| *place as usize)
     }
 
     /// The byte in hand; nothing behind the last one.
     #[inline(always)]
-    pub(super) fn byte(&self) -> Option<u8> {
+    fn byte(&self) -> Option<u8> {
         self.text.get(self.place()?).copied()
     }
 
     #[inline(always)]
-    pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
+    fn expect(&mut self, byte: u8) -> Option<()> {
         let there = self.byte()? == byte;
         self.at += 1;
         there.then_some(())
@@ -269,7 +277,7 @@ impl<'a, L: Look> Walk<'a, L> {
 
     /// Goes past a key of the object whose hashes start at `first`, and its colon.
     #[inline(always)]
-    pub(super) fn key(&mut self, first: usize) -> Option<Range<usize>> {
+    fn key(&mut self, first: usize) -> Option<Range<usize>> {
         if self.byte()? != b'"' {
             return None;
         }
@@ -280,7 +288,7 @@ impl<'a, L: Look> Walk<'a, L> {
     }
 
     /// Goes past the value in hand; gives where it ends.
-    pub(super) fn value(&mut self) -> Option<usize> {
+    fn value(&mut self) -> Option<usize> {
         self.open.clear();
         loop {
             // A value starts here.
@@ -427,6 +435,17 @@ pub(super) fn in_range(text: &[u8], start: usize) -> bool {
         _ => number(text, start, &mut extent),
     };
     !extent.odd && end.is_some_and(|end| matches!(text.get(end), Some(b',' | b'}' | b']')))
+}
+
+/// Where the number or literal that starts there ends. What follows it directly, the caller looks at.
+#[inline]
+pub(super) fn scalar(text: &[u8], start: usize) -> Option<usize> {
+    match text.get(start)? {
+        b't' => literal(text, start, b"true"),
+        b'f' => literal(text, start, b"false"),
+        b'n' => literal(text, start, b"null"),
+        _ => number(text, start, &mut Extent::default()),
+    }
 }
 
 /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`

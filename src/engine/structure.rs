@@ -227,7 +227,7 @@ impl Carry {
 }
 
 /// The same, byte by byte.
-mod plain {
+pub(super) mod plain {
     use super::{BLOCK, Masks};
 
     pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
@@ -242,7 +242,7 @@ mod plain {
     }
 
     /// Each bit is the exclusive or of all bits up to it.
-    pub(super) fn prefix_xor(mut bits: u64) -> u64 {
+    pub(in crate::engine) fn prefix_xor(mut bits: u64) -> u64 {
         for shift in [1, 2, 4, 8, 16, 32] {
             bits ^= bits << shift;
         }

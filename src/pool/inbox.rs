@@ -22,7 +22,7 @@ pub(super) struct Inbox {
     /// Units to be transformed.
     pub(super) waiting: VecDeque<Work>,
     /// Output slots that are free.
-    pub(super) free: VecDeque<u32>,
+    pub(super) free: Vec<u32>,
     answers: VecDeque<(u64, String)>,
     /// Whether anything was asked since the supervisor was told to forget.
     asked: bool,
@@ -59,7 +59,7 @@ impl Inbox {
             socket,
             payload: Vec::new(),
             waiting: VecDeque::new(),
-            free: VecDeque::new(),
+            free: Vec::new(),
             answers: VecDeque::new(),
             asked: false,
             out: Vec::new(),
@@ -78,7 +78,7 @@ impl Inbox {
             Some(Kind::Work) => self.waiting.extend(Work::get(&self.payload)),
             Some(Kind::Free) => {
                 if let Some(slot) = self.payload.first_chunk() {
-                    self.free.push_back(u32::from_le_bytes(*slot));
+                    self.free.push(u32::from_le_bytes(*slot));
                 }
             }
             Some(Kind::Answer) => {

@@ -76,6 +76,12 @@ pub(super) enum Ready {
     Failed(LoadError),
 }
 
+/// A frame's payload of this length is made room for before it is there; most are far shorter.
+const SHORT: usize = 4 << 10;
+
+/// Frames that wait together are written together, up to this many bytes: a free slot and a unit wake their worker once.
+const TOGETHER: usize = 4 << 10;
+
 /// Frames on their way to a worker, written by a task of their own: a worker that is busy and does not read must not
 /// hold up the supervisor. Few are ever waiting: units and free slots are counted, and so are answers of the network.
 #[derive(Clone)]
@@ -91,10 +97,16 @@ impl Outgoing {
     fn start(mut socket: OwnedWriteHalf) -> Self {
         let (sender, mut frames) = unbounded_channel::<Frame>();
         tokio::spawn(async move {
-            while let Some(frame) = frames.recv().await {
+            while let Some(Frame { mut bytes, with }) = frames.recv().await {
+                let mut with: Vec<Answer> = with.into_iter().collect();
+                while bytes.len() < TOGETHER
+                    && let Ok(next) = frames.try_recv()
+                {
+                    bytes.extend_from_slice(&next.bytes);
+                    with.extend(next.with);
+                }
                 // A worker that is dead is noticed where its frames are read, not here.
-                let _ = socket.write_all(&frame.bytes).await;
-                drop(frame.with);
+                let _ = socket.write_all(&bytes).await;
             }
         });
         Self(sender)
@@ -206,8 +218,10 @@ pub(super) async fn read_frame(from: &mut FramesReader) -> Option<(Kind, Vec<u8>
     let mut head = [0; frame::HEADER];
     from.read_exact(&mut head).await.ok()?;
     let (kind, len) = frame::header(head)?;
-    let mut payload = Vec::new();
-    // The buffer grows with what arrives, not with what the header claims.
-    let n = from.take(len as u64).read_to_end(&mut payload).await.ok()?;
-    (n == len).then_some((kind, payload))
+    let mut payload = vec![0; len.min(SHORT)];
+    from.read_exact(&mut payload).await.ok()?;
+    let rest = len - payload.len();
+    // From here on the buffer grows with what arrives, not with what the header claims.
+    let n = from.take(rest as u64).read_to_end(&mut payload).await.ok()?;
+    (n == rest).then_some((kind, payload))
 }

@@ -93,6 +93,8 @@ pub struct Rows {
     pub body: Arc<Vec<u8>>,
     /// Where they lie in it.
     pub events: Vec<Row>,
+    /// Whether it is sure that none of them has a line end in it, nor its metadata.
+    pub one_line: bool,
     /// Dropped when nothing of the body is needed any more.
     pub guard: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -402,7 +404,8 @@ impl Desk {
             if full || size > slot.room() {
                 break;
             }
-            row::put(&mut slot, &request.rows.body[row.event.clone()], &request.rows.body[row.metadata.clone()]);
+            let Rows { body, one_line, .. } = &request.rows;
+            row::put(&mut slot, &body[row.event.clone()], &body[row.metadata.clone()], *one_line);
             request.handed += 1;
         }
         let all = request.handed == request.rows.events.len();

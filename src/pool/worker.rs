@@ -222,7 +222,7 @@ impl Worker {
         if self.rows {
             self.cpu = cpu_time();
         }
-        let mut lines = Split { rest: bytes };
+        let mut lines = Split { rest: bytes, rows: self.rows };
         let mut number = 0;
         if self.engine.export() == Export::Batch {
             let mut chunk = Vec::with_capacity(self.batch_size);
@@ -255,7 +255,8 @@ impl Worker {
             self.tell()?;
         }
         while self.sink.slot.is_none() {
-            let free = self.inbox.borrow_mut().free.pop_front();
+            // The one that was given back last may still be in the processor's cache.
+            let free = self.inbox.borrow_mut().free.pop();
             match free {
                 Some(slot) => {
                     let start = self.layout.output_start(slot as usize);
@@ -510,6 +511,8 @@ fn trim(line: &[u8]) -> &[u8] {
 /// Lines without their ends; nothing after the last line end.
 struct Split<'a> {
     rest: &'a [u8],
+    /// Whether they say themselves how long they are.
+    rows: bool,
 }
 
 impl<'a> Iterator for Split<'a> {
@@ -519,7 +522,12 @@ impl<'a> Iterator for Split<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let (line, rest) = match memchr::memchr(b'\n', self.rest) {
+        let said = if self.rows { row::len(self.rest) } else { None };
+        let end = match said {
+            Some(len) if self.rest.get(len) == Some(&b'\n') => said,
+            _ => memchr::memchr(b'\n', self.rest),
+        };
+        let (line, rest) = match end {
             Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
             None => (self.rest, &self.rest[self.rest.len()..]),
         };

@@ -1,18 +1,35 @@
 //! The elements of a body, in one pass over it.
 //!
+//! Most of a body are events. They are not looked at, only for where they end: who runs them parses them, and says which
+//! of them is no JSON. So does [`is_json`], for those that nobody runs.
+//!
 //! Every event of a request brings its destination, its libraries and its credentials along, mostly the same ones, and a
 //! destination's text is often longer than the event's. So a value that starts with the very bytes that the element before
 //! had in its place is not read again: that text was a whole value, and where it ends is part of it.
 
 use std::cell::RefCell;
 
+use serde::de::IgnoredAny;
+
 use super::fields;
-use crate::engine::{Cursor, Mark, Places};
+use crate::engine::{Cursor, Memory};
+
+/// How long an element is at least, as a rule.
+const USUAL: usize = 1 << 10;
+
+/// What a body is made of.
+#[derive(Default)]
+pub struct Elements<'a> {
+    /// Its elements, in order.
+    pub each: Vec<Element<'a>>,
+    /// Whether it is sure that there is no line end in an event or in metadata.
+    pub one_line: bool,
+}
 
 /// One element of the body: the texts of its values.
 #[derive(Default)]
 pub struct Element<'a> {
-    /// The event.
+    /// The event. If it is an object, its brackets are even and its strings end; it need not be JSON.
     pub message: Option<&'a str>,
     /// Its metadata.
     pub metadata: Option<&'a str>,
@@ -36,20 +53,25 @@ pub struct Ids<'a> {
     pub source: Option<&'a str>,
 }
 
-/// Longer bodies are taken apart the thorough way, which wants next to no memory beside them; this one, four times as much
-/// as they have brackets, colons, commas and quotes.
-const MOST_QUICK: usize = 16 << 20;
-
 /// The elements of a body.
 ///
 /// # Errors
-/// When it is not JSON, or not a list of objects.
-pub fn of(body: &[u8]) -> Result<Vec<Element<'_>>, serde_json::Error> {
+/// When it is not JSON, events aside, or not a list of objects.
+pub fn of(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
     // What is out of the ordinary, above all what is wrong, is left to those who can say why.
     quick(body).map_or_else(|| thorough(body), Ok)
 }
 
-fn thorough(body: &[u8]) -> Result<Vec<Element<'_>>, serde_json::Error> {
+/// Whether an event is JSON.
+pub fn is_json(event: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(event).is_ok()
+}
+
+/// The elements of a body, events and all.
+///
+/// # Errors
+/// When it is not JSON, or not a list of objects.
+pub fn thorough(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
     fn element<'a>([message, metadata, destination, libraries, credentials]: [Option<&'a str>; 5]) -> Element<'a> {
         let ids = metadata.and_then(|metadata| fields::of(metadata.as_bytes(), &["destinationId", "sourceId"]).ok());
         let [of_destination, of_source] = ids.unwrap_or_default();
@@ -57,64 +79,58 @@ fn thorough(body: &[u8]) -> Result<Vec<Element<'_>>, serde_json::Error> {
         Element { message, metadata, ids, destination, libraries, credentials }
     }
     let each = fields::of_each(body, &["message", "metadata", "destination", "libraries", "credentials"])?;
-    Ok(each.into_iter().map(element).collect())
+    Ok(Elements { each: each.into_iter().map(element).collect(), one_line: false })
 }
 
 /// The same, of bodies as they mostly are.
-fn quick(body: &[u8]) -> Option<Vec<Element<'_>>> {
+fn quick(body: &[u8]) -> Option<Elements<'_>> {
     thread_local! {
-        static PLACES: RefCell<Places> = RefCell::default();
-    }
-    if body.len() > MOST_QUICK {
-        return None;
+        static MEMORY: RefCell<Memory> = RefCell::default();
     }
     let body = simdutf8::basic::from_utf8(body).ok()?;
-    PLACES.with_borrow_mut(|places| {
-        let mut at = places.of(body)?;
-        let mut elements = Vec::new();
+    MEMORY.with_borrow_mut(|memory| {
+        let mut at = Cursor::new(body, memory);
+        let mut each = Vec::with_capacity(body.len() / USUAL);
         let mut before = Shared::default();
         at.expect(b'[')?;
         if at.byte()? == b']' {
             at.expect(b']')?;
         } else {
             loop {
-                elements.push(element(&mut at, &mut before)?);
-                if !goes_on(&mut at, b']')? {
+                each.push(element(&mut at, &mut before)?);
+                if !at.goes_on(b']')? {
                     break;
                 }
             }
         }
-        at.is_over().then_some(elements)
+        at.is_over().then(|| Elements { each, one_line: at.one_line() })
     })
 }
 
 /// Values of the element before that may well be the same in the next one.
 #[derive(Default)]
 struct Shared<'a> {
-    destination: Option<Mark<'a>>,
-    libraries: Option<Mark<'a>>,
-    credentials: Option<Mark<'a>>,
+    destination: Option<&'a str>,
+    libraries: Option<&'a str>,
+    credentials: Option<&'a str>,
 }
 
 fn element<'a>(at: &mut Cursor<'a, '_>, before: &mut Shared<'a>) -> Option<Element<'a>> {
     let mut element = Element::default();
-    properties(at, |at, key| {
+    at.properties(|at, key| {
         let (place, before) = match key {
-            "message" => (&mut element.message, None),
+            "message" => return put(&mut element.message, at.skip()?),
             "metadata" => {
-                let text = if at.byte()? == b'{' { ids(at, &mut element.ids)? } else { at.value()?.text };
+                let text = if at.byte()? == b'{' { ids(at, &mut element.ids)? } else { at.value()? };
                 return put(&mut element.metadata, text);
             }
-            "destination" => (&mut element.destination, Some(&mut before.destination)),
-            "libraries" => (&mut element.libraries, Some(&mut before.libraries)),
-            "credentials" => (&mut element.credentials, Some(&mut before.credentials)),
+            "destination" => (&mut element.destination, &mut before.destination),
+            "libraries" => (&mut element.libraries, &mut before.libraries),
+            "credentials" => (&mut element.credentials, &mut before.credentials),
             _ => return at.value().map(drop),
         };
-        let value = match before {
-            Some(before) => *before.insert(before.and_then(|before| at.again(before)).or_else(|| at.value())?),
-            None => at.value()?,
-        };
-        put(place, value.text)
+        let value = before.and_then(|before| at.again(before)).or_else(|| at.value())?;
+        put(place, before.insert(value))
     })?;
     let Element { message, metadata, destination, libraries, credentials, .. } = &mut element;
     leave_out_nulls(&mut [message, metadata, destination, libraries, credentials]);
@@ -123,15 +139,10 @@ fn element<'a>(at: &mut Cursor<'a, '_>, before: &mut Shared<'a>) -> Option<Eleme
 
 /// Goes past metadata and keeps the ids in it.
 fn ids<'a>(at: &mut Cursor<'a, '_>, ids: &mut Ids<'a>) -> Option<&'a str> {
-    let text = at.within(|at| {
-        properties(at, |at, key| {
-            let value = at.value()?.text;
-            match key {
-                "destinationId" => put(&mut ids.destination, value),
-                "sourceId" => put(&mut ids.source, value),
-                _ => Some(()),
-            }
-        })
+    let text = at.object(|key, value| match key {
+        "destinationId" => put(&mut ids.destination, value),
+        "sourceId" => put(&mut ids.source, value),
+        _ => Some(()),
     })?;
     leave_out_nulls(&mut [&mut ids.destination, &mut ids.source]);
     Some(text)
@@ -146,34 +157,6 @@ fn put<'a>(place: &mut Option<&'a str>, text: &'a str) -> Option<()> {
 fn leave_out_nulls(values: &mut [&mut Option<&str>]) {
     for value in values {
         value.take_if(|text| *text == "null");
-    }
-}
-
-/// Goes past an object; `each` goes past its values.
-fn properties<'a, 'p>(
-    at: &mut Cursor<'a, 'p>,
-    mut each: impl FnMut(&mut Cursor<'a, 'p>, &'a str) -> Option<()>,
-) -> Option<()> {
-    at.expect(b'{')?;
-    if at.byte()? == b'}' {
-        return at.expect(b'}');
-    }
-    loop {
-        let key = at.key()?;
-        each(at, key)?;
-        if !goes_on(at, b'}')? {
-            return Some(());
-        }
-    }
-}
-
-/// Whether there is a comma, and not the end, which is `end`.
-fn goes_on(at: &mut Cursor<'_, '_>, end: u8) -> Option<bool> {
-    let found = at.byte()?;
-    at.expect(found)?;
-    match found {
-        b',' => Some(true),
-        other => (other == end).then_some(false),
     }
 }
 
@@ -196,13 +179,20 @@ mod tests {
         ]
     }
 
+    fn all<'a>(found: &Elements<'a>) -> Vec<[Option<&'a str>; 7]> {
+        found.each.iter().map(texts).collect()
+    }
+
+    /// Whether the short way finds what the long one finds, or nothing, or an event that is no JSON.
     fn same(body: &str) -> bool {
-        match (quick(body.as_bytes()), thorough(body.as_bytes())) {
-            (None, _) => true,
-            (Some(_), Err(_)) => false,
-            (Some(quick), Ok(thorough)) => {
-                quick.iter().map(texts).collect::<Vec<_>>() == thorough.iter().map(texts).collect::<Vec<_>>()
-            }
+        let Some(quick) = quick(body.as_bytes()) else { return true };
+        let lines = quick.each.iter().flat_map(|element| [element.message, element.metadata]).flatten();
+        if quick.one_line && lines.clone().any(|text| text.contains(['\n', '\r'])) {
+            return false;
+        }
+        match thorough(body.as_bytes()) {
+            Ok(thorough) => all(&quick) == all(&thorough),
+            Err(_) => quick.each.iter().filter_map(|element| element.message).any(|event| !is_json(event.as_bytes())),
         }
     }
 
@@ -222,6 +212,13 @@ mod tests {
             (r#"[{"message":null,"libraries":null}]"#, true),
             (r#"[{"message":null,"message":1}]"#, false),
             (r#"[{"message":{}}] x"#, false),
+            // Events are somebody else's to judge, as far as it is clear where they end.
+            (r#"[{"message":{"a":}},{"message":{1[}}}]"#, true),
+            (r#"[{"message":{"a":]}]"#, false),
+            ("[{\"message\":{\"\n\":1}}]", false),
+            (r#"[{"message":[1,]}]"#, false),
+            (r#"[{"metadata":{"a":}}]"#, false),
+            (r#"[{"other":{"a":}}]"#, false),
             (r#"[{"message":{},}]"#, false),
             ("[{},]", false),
             ("[1]", false),
@@ -239,7 +236,7 @@ mod tests {
         #[test]
         fn the_short_way_finds_what_the_long_one_finds(pieces in prop::collection::vec(prop::sample::select(vec![
             "[", "]", "{", "}", ",", ":", " ", "\n", "\"message\":", "\"metadata\":", "\"destination\":", "\"libraries\":",
-            "{\"sourceId\":\"s\"}", "{\"a\":[1]}", "[{}]", "{\"a\":[1]},\"message\":{}", "null", "12", "\"é\\\"\"", "\"me\\u0073sage\":",
+            "{\"sourceId\":\"s\"}", "{\"a\":[1]}", "{]}", "{\"\n\"}", "{\n}", "[{}]", "{\"a\":[1]},\"message\":{}", "null", "12", "\"é\\\"\"", "\"me\\u0073sage\":",
         ]), 0..14)) {
             let inner = pieces.concat();
             for body in [inner.clone(), format!("[{{{inner}}}]"), format!("[{{\"destination\":{{\"a\":[1]}}}},{{{inner}}}]")] {

@@ -6,7 +6,7 @@
 //! is room for: then a request is refused in a way that makes its caller send it again, and no event is lost.
 //!
 //! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
-//!   writes what answers it.
+//!   writes what answers it, [`pieces`] sends it.
 //! - [`trial`]: the endpoints with which code is tried before it is saved.
 //! - [`code`]: where code comes from. [`warm`]: workers, kept.
 //! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that
@@ -22,6 +22,7 @@ mod fields;
 pub mod http;
 mod labels;
 pub mod metrics;
+pub mod pieces;
 pub mod problem;
 pub mod request;
 pub mod router;
@@ -160,6 +161,7 @@ pub fn run(
     beside: Option<axum::Router>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
+    keep_memory();
     // A worker's work is many times what it takes to hand it out: a few threads feed many cores.
     let threads = (std::thread::available_parallelism().map_or(1, usize::from) / 4).max(1);
     let mut builder = match threads {
@@ -183,4 +185,14 @@ pub fn run(
     // A body that is being taken apart is nobody's any more.
     runtime.shutdown_background();
     served
+}
+
+/// Has the allocator keep what the next requests want again: bodies and answers of some hundred kilobytes come and go all
+/// the time, and pages that were given back have to be cleared and mapped again. Larger ones go back at once.
+fn keep_memory() {
+    #[cfg(target_env = "gnu")]
+    for (option, bytes) in [(libc::M_TRIM_THRESHOLD, 16 << 20), (libc::M_MMAP_THRESHOLD, 8 << 20)] {
+        // SAFETY: sets an option of the allocator's; one that it refuses stays as it is.
+        let _ = unsafe { libc::mallopt(option, bytes) };
+    }
 }

@@ -1,12 +1,13 @@
 //! A body of `/customTransform`, taken apart: which events it has, which group each belongs to, and where in the body
-//! their texts lie. Nothing is copied, and events are not parsed but skipped over: the engine parses them.
+//! their texts lie. Nothing is copied, and events are not parsed but skipped over: the engine parses them. If it finds one
+//! that is no JSON, neither is the body, see [`wrong_with`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::elements::{self, Element, Ids};
+use super::elements::{self, Element, Elements, Ids};
 use super::fields;
 
 /// An event of a request.
@@ -40,19 +41,16 @@ pub struct Request {
     pub groups: Vec<Group>,
     /// The `VersionID`s of the libraries.
     pub libraries: Vec<String>,
+    /// Whether it is sure that there is no line end in an event or in metadata.
+    pub one_line: bool,
 }
 
 /// Takes a body apart.
 ///
 /// # Errors
-/// When it is not JSON, or not a list of objects; in words.
+/// When it is not JSON, events aside, or not a list of objects; in words.
 pub fn parse(body: &[u8]) -> Result<Request, String> {
-    let elements = elements::of(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            format!("the body is not a list of {{\"message\":{{…}},\"metadata\":{{…}}}}: {error}")
-        }
-        _ => format!("the body is not JSON: {error}"),
-    })?;
+    let Elements { each: elements, one_line } = elements::of(body).map_err(|error| words(&error))?;
     let start = body.as_ptr() as usize;
     let range = |text: Option<&str>| match text {
         Some(text) => {
@@ -62,8 +60,9 @@ pub fn parse(body: &[u8]) -> Result<Request, String> {
         None => 0..0,
     };
     let mut request = Request {
+        groups: Vec::new(),
         libraries: elements.first().and_then(|first| first.libraries).map(versions).unwrap_or_default(),
-        ..Request::default()
+        one_line,
     };
     let mut places: HashMap<Ids<'_>, usize> = HashMap::new();
     let mut last = None;
@@ -73,7 +72,8 @@ pub fn parse(body: &[u8]) -> Result<Request, String> {
         let place = match last {
             Some((same, place)) if same == ids => place,
             _ => *places.entry(ids).or_insert_with(|| {
-                request.groups.push(group(element));
+                let items = if request.groups.is_empty() { Vec::with_capacity(elements.len()) } else { Vec::new() };
+                request.groups.push(Group { items, ..group(element) });
                 request.groups.len() - 1
             }),
         };
@@ -81,6 +81,24 @@ pub fn parse(body: &[u8]) -> Result<Request, String> {
         request.groups[place].items.push(Item { event: range(element.message), metadata: range(element.metadata) });
     }
     Ok(request)
+}
+
+fn words(error: &serde_json::Error) -> String {
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            format!("the body is not a list of {{\"message\":{{…}},\"metadata\":{{…}}}}: {error}")
+        }
+        _ => format!("the body is not JSON: {error}"),
+    }
+}
+
+/// What is wrong with a body that was taken apart, in words, if one of these events is no JSON. To be asked about events
+/// that nobody has parsed, and those that failed when they were.
+pub fn wrong_with<'a>(body: &[u8], events: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
+    if events.into_iter().all(elements::is_json) {
+        return None;
+    }
+    elements::thorough(body).err().map(|error| words(&error))
 }
 
 /// A group without events, as its first element describes it.
@@ -187,5 +205,15 @@ mod tests {
         for bad in ["", "{", "{}", "[1]", "[[{\"n\":1}]]", "\"x\"", "[{}", "null"] {
             assert!(parse(bad.as_bytes()).unwrap_err().starts_with("the body is not"), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_event_that_is_no_json_makes_its_body_none() {
+        let body = br#"[{"message":{"n":1}},{"message":{"n":}}]"#;
+        let request = parse(body).unwrap();
+        let mut events = request.groups[0].items.iter().map(|item| &body[item.event.clone()]);
+        assert_eq!(wrong_with(body, events.next()), None);
+        let wrong = wrong_with(body, events.next()).unwrap();
+        assert_eq!(wrong, "the body is not JSON: expected value at line 1 column 38");
     }
 }

@@ -1,7 +1,7 @@
 //! What answers which path, and what every answer has in common.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::Router;
@@ -107,8 +107,10 @@ async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: N
     let path = PATHS.iter().find(|path| **path == request.uri().path()).copied().unwrap_or("other");
     let theirs = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= LONGEST_ID).cloned();
     let id = theirs.unwrap_or_else(|| {
+        // Asking for it is a system call.
+        static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::from_str(&format!("{:x}-{count:x}", std::process::id())).expect("digits")
+        HeaderValue::from_str(&format!("{:x}-{count:x}", *PROCESS)).expect("digits")
     });
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), path);
     let trace = app.traces.as_ref().map(|traces| traces.request(&request, path));

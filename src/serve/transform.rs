@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use super::App;
 use super::body::Taken;
 use super::code::Missing;
+use super::pieces::Pieces;
 use super::problem::Problem;
-use super::request::{self, Group};
+use super::request::{self, Group, Item};
 use super::rows;
 use super::traces::Trace;
 use super::warm::{Key, NoWorkers};
@@ -31,13 +32,10 @@ const FILTER: &str = "x-feature-filter-code";
 /// The caller sends the whole request again.
 const RETRY: u16 = 809;
 
-/// What a list of rows begins with.
-const OPEN: &[u8] = b"[";
-
 /// The rows of one group.
+#[derive(Default)]
 struct GroupRows {
-    /// A list that is still open: a bracket, and the rows with a comma after each.
-    text: Vec<u8>,
+    pieces: Pieces,
     /// Whether the whole request is to be sent again.
     retry: bool,
 }
@@ -60,7 +58,11 @@ fn asks_for_filtered(headers: &HeaderMap) -> bool {
 #[derive(Clone)]
 struct Order {
     app: Arc<App>,
+    /// The body, and what was written behind it.
     body: Arc<Vec<u8>>,
+    /// How long the body is.
+    len: usize,
+    one_line: bool,
     guard: Arc<dyn std::any::Any + Send + Sync>,
     libraries: Arc<Vec<String>>,
     filter: bool,
@@ -86,7 +88,8 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         return Err(Problem::request(StatusCode::BAD_REQUEST, "the request has no events: its list is empty"));
     }
     // Rows of events without metadata, and those about whole groups, carry what is known of the group.
-    let null = append(&mut bytes, b"null");
+    let len = bytes.len();
+    let mut null = None;
     let mut groups: Vec<(Group, Range<usize>)> = Vec::with_capacity(parsed.groups.len());
     for mut group in parsed.groups.drain(..) {
         let bare = |metadata: &Range<usize>| bytes[metadata.clone()].iter().all(|byte| b"{} \r\n\t".contains(byte));
@@ -102,7 +105,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         }
         for item in &mut group.items {
             if item.event.is_empty() {
-                item.event = null.clone();
+                item.event = null.get_or_insert_with(|| append(&mut bytes, b"null")).clone();
             }
         }
         groups.push((group, common));
@@ -110,6 +113,8 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
     let order = Order {
         app: app.clone(),
         body: Arc::new(bytes),
+        len,
+        one_line: parsed.one_line,
         guard: guard.clone(),
         libraries: Arc::new(parsed.libraries),
         filter,
@@ -136,20 +141,9 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         all.extend(done.into_iter().map(|(_, rows)| rows));
     }
     let status = if all.iter().any(|rows| rows.retry) { RETRY } else { 200 };
-    let (mut text, others) = match all.split_first_mut() {
-        Some((first, others)) => (std::mem::take(&mut first.text), others),
-        None => (OPEN.to_vec(), &mut [][..]),
-    };
-    text.reserve(others.iter().map(|rows| rows.text.len()).sum::<usize>() + 1);
-    for rows in others {
-        text.extend_from_slice(&rows.text[OPEN.len()..]);
-    }
-    if text.len() > 1 {
-        text.pop();
-    }
-    text.push(b']');
     let status = StatusCode::from_u16(status).expect("both are in range");
-    Ok((status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], kept(text, guard)).into_response())
+    let list = Pieces::list(all.into_iter().map(|rows| rows.pieces), &guard);
+    Ok((status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], list).into_response())
 }
 
 fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
@@ -158,25 +152,29 @@ fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
     start..bytes.len()
 }
 
-/// A body that keeps its request's room until the client has it.
-fn kept(text: Vec<u8>, guard: Arc<dyn std::any::Any + Send + Sync>) -> Bytes {
-    struct Kept(Vec<u8>, #[expect(dead_code, reason = "only dropped")] Arc<dyn std::any::Any + Send + Sync>);
-    impl AsRef<[u8]> for Kept {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
+impl Order {
+    /// Whether these are events: those that the code is not run on are parsed by nobody else.
+    ///
+    /// # Errors
+    /// When one is no JSON. Then the body is none either.
+    fn judge<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> Result<(), Problem> {
+        let events = items.into_iter().map(|item| &self.body[item.event.clone()]);
+        match request::wrong_with(&self.body[..self.len], events) {
+            Some(message) => Err(Problem::request(StatusCode::BAD_REQUEST, message)),
+            None => Ok(()),
         }
     }
-    Bytes::from_owner(Kept(text, guard))
 }
 
 /// One group.
 async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<GroupRows, Problem> {
     let Order { app, body, .. } = order;
     let Some(version) = group.version.as_deref() else {
-        let mut text = OPEN.to_vec();
-        rows::failed(&mut text, 400, "Transformation VersionID not found", &body[common]);
+        order.judge(&group.items)?;
+        let mut rows = GroupRows::default();
+        rows::failed(rows.pieces.text(), 400, "Transformation VersionID not found", &body[common]);
         app.metrics.not_run("no_version", group.items.len() as u64);
-        return Ok(GroupRows { text, retry: false });
+        return Ok(rows);
     };
     let started = Instant::now();
     let span = order.trace.as_ref().map(|trace| trace.group(version, group.items.len()));
@@ -185,11 +183,11 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         Err(Missing::Final(status, error)) => {
             app.metrics.not_run("no_code", group.items.len() as u64);
             tracing::info!(version, status, error, events = group.items.len(), "there is no code for these events");
-            return Ok(every(body, group, status, &error));
+            return every(order, group, status, &error);
         }
         Err(Missing::Later(error)) => {
             tracing::warn!(version, error, "the code cannot be had now, the request is to be sent again");
-            let mut rows = every(body, group, RETRY, &format!("Error: {error}"));
+            let mut rows = every(order, group, RETRY, &format!("Error: {error}"))?;
             rows.retry = true;
             return Ok(rows);
         }
@@ -201,23 +199,23 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
     let key = Key::new(group, &order.libraries, &ready);
     let entry = match app.warm.get(&key, group, &ready).await {
         Ok(entry) => entry,
-        Err(NoWorkers::Load(error)) => return Ok(not_loaded(order, group, &error)),
+        Err(NoWorkers::Load(error)) => return not_loaded(order, group, &error),
         Err(NoWorkers::Later(why)) => return Err(Problem::overloaded(why)),
     };
     let resident = match entry.resident() {
         Ok(resident) => resident,
-        Err(NoWorkers::Load(error)) => return Ok(not_loaded(order, group, &error)),
+        Err(NoWorkers::Load(error)) => return not_loaded(order, group, &error),
         Err(NoWorkers::Later(why)) => return Err(Problem::overloaded(why)),
     };
     let events: Vec<Row> =
         group.items.iter().map(|item| Row { event: item.event.clone(), metadata: item.metadata.clone() }).collect();
-    let asked = Rows { body: body.clone(), events, guard: Some(order.guard.clone()) };
+    let asked = Rows { body: body.clone(), events, one_line: order.one_line, guard: Some(order.guard.clone()) };
     let answer = match resident.transform(asked).await {
         Ok(answer) => answer,
         Err(error) => {
             app.warm.remove(&key, &entry);
             return match &*error {
-                RunError::Load(error) => Ok(not_loaded(order, group, error)),
+                RunError::Load(error) => not_loaded(order, group, error),
                 other => {
                     tracing::error!(version, error = %other, "the workers of a transformation are gone");
                     Err(Problem::overloaded(other.to_string()))
@@ -238,56 +236,63 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
             kind = failure.kind.name(), error = failure.message, "events failed; the first of them"
         );
     }
-    Ok(written(order, group, &answer))
+    written(order, group, answer)
 }
 
-fn not_loaded(order: &Order, group: &Group, error: &LoadError) -> GroupRows {
+fn not_loaded(order: &Order, group: &Group, error: &LoadError) -> Result<GroupRows, Problem> {
     order.app.metrics.not_run("load", group.items.len() as u64);
     let words = rows::load_words(error);
     tracing::info!(version = group.version, error = words, events = group.items.len(), "code that does not load");
-    every(&order.body, group, 400, &words)
+    every(order, group, 400, &words)
 }
 
 /// A row for each event, all with the same error.
-fn every(body: &[u8], group: &Group, status: u16, error: &str) -> GroupRows {
-    let mut text = OPEN.to_vec();
+fn every(order: &Order, group: &Group, status: u16, error: &str) -> Result<GroupRows, Problem> {
+    order.judge(&group.items)?;
+    let mut rows = GroupRows::default();
     for item in &group.items {
-        rows::failed(&mut text, status, error, &body[item.metadata.clone()]);
+        rows::failed(rows.pieces.text(), status, error, &order.body[item.metadata.clone()]);
     }
-    GroupRows { text, retry: false }
+    Ok(rows)
 }
 
 /// The rows of a group that has been through its transformation: dropped events first, then the others in order.
-fn written(order: &Order, group: &Group, answer: &Answer) -> GroupRows {
+fn written(order: &Order, group: &Group, answer: Answer) -> Result<GroupRows, Problem> {
+    let unparsed = answer.outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Failed(index, failure) if !was_parsed(failure.kind) => Some(&group.items[*index]),
+        _ => None,
+    });
+    order.judge(unparsed)?;
+    let mut rows = GroupRows::default();
     if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
-        let mut text = OPEN.to_vec();
-        rows::failed(&mut text, 400, &rows::words(failure), &request::common_metadata(&order.body, group));
-        return GroupRows { text, retry: false };
+        let metadata = request::common_metadata(&order.body, group);
+        rows::failed(rows.pieces.text(), 400, &rows::words(failure), &metadata);
+        return Ok(rows);
     }
     let metadata = |index: usize| &order.body[group.items[index].metadata.clone()];
-    let size = |outcome: &Outcome| match outcome {
-        Outcome::Rows(rows) => rows.len(),
-        _ => 512,
-    };
-    let mut text = Vec::with_capacity(answer.outcomes.iter().map(size).sum::<usize>() + 2);
-    text.extend_from_slice(OPEN);
     if order.filter {
         for outcome in &answer.outcomes {
             if let Outcome::Dropped(index) = outcome {
-                rows::dropped(&mut text, metadata(*index));
+                rows::dropped(rows.pieces.text(), metadata(*index));
             }
         }
     }
-    for outcome in &answer.outcomes {
+    for outcome in answer.outcomes {
         match outcome {
-            Outcome::Rows(rows) => text.extend_from_slice(rows),
+            Outcome::Rows(text) => rows.pieces.push(text),
             Outcome::Failed(index, failure) => {
-                rows::failed(&mut text, 400, &about_message(failure), metadata(*index));
+                rows::failed(rows.pieces.text(), 400, &about_message(&failure), metadata(index));
             }
             Outcome::Dropped(_) => {}
         }
     }
-    GroupRows { text, retry: false }
+    Ok(rows)
+}
+
+/// Whether an event that failed like this was parsed before, so that it is JSON.
+fn was_parsed(kind: FailureKind) -> bool {
+    use FailureKind::{BadReturn, Exception, NeverSettles, OutputTooLarge};
+    matches!(kind, Exception | BadReturn | NeverSettles | OutputTooLarge)
 }
 
 /// The failure of a `transformBatch` that came to nothing for any of its events, together and alone, always for the same

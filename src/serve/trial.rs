@@ -344,7 +344,7 @@ async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, V
         .collect();
     let places = events.clone();
     let body = Arc::new(body);
-    let asked = Rows { body: body.clone(), events, guard: Some(taken.guard) };
+    let asked = Rows { body: body.clone(), events, one_line: false, guard: Some(taken.guard) };
     let answer =
         resident.transform(asked).await.map_err(|error| Failed::Problem(Problem::overloaded(error.to_string())))?;
     let mut tried = Vec::new();

@@ -1,50 +1,83 @@
 //! Events of an HTTP request as lines, each laid out like the row that answers it if the event passes unchanged:
 //! `{"output":EVENT,"metadata":METADATA,"statusCode":200}`. The worker puts the output in the event's place and nothing
-//! else has to be written. In front of it stand two lengths in hexadecimal, so that nobody has to look for the ends of
-//! what has been parsed once already.
+//! else has to be written. In front of it stand two lengths, so that nobody has to look for the ends of what has been gone
+//! past once already: the letters from `a` to `p`, four bits each.
 
 use super::slots::Filling;
 use crate::engine::{Event, Rendering};
 
-/// Digits of each length.
-const DIGITS: usize = 8;
+/// Letters of each length.
+const LETTERS: usize = 8;
 
 const OPEN: &[u8] = b"{\"output\":";
 const METADATA: &[u8] = b",\"metadata\":";
 const CLOSE: &[u8] = b",\"statusCode\":200}";
 
 /// What stands before the event and around its metadata, in bytes, line end included.
-pub const OVERHEAD: usize = 2 * DIGITS + OPEN.len() + METADATA.len() + CLOSE.len() + 1;
+pub const OVERHEAD: usize = 2 * LETTERS + OPEN.len() + METADATA.len() + CLOSE.len() + 1;
 
-/// Appends one event and its metadata, the texts of two JSON objects.
+/// Appends one event and its metadata, which is JSON; `one_line` if it is sure that neither has a line end.
 ///
 /// # Panics
 /// When there is no room for both and [`OVERHEAD`], or either is longer than 4 GiB.
-pub fn put(slot: &mut Filling, event: &[u8], metadata: &[u8]) {
-    let mut lengths = [0; 2 * DIGITS];
-    for (digits, len) in lengths.chunks_exact_mut(DIGITS).zip([event.len(), metadata.len()]) {
-        let len = u32::try_from(len).expect("far less than 4 GiB fits into a slot");
-        for (place, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(len >> (4 * (DIGITS - 1 - place))) as usize & 15];
-        }
-    }
-    for part in [&lengths[..], OPEN, event, METADATA, metadata, CLOSE] {
-        slot.push(part);
-    }
+pub fn put(slot: &mut Filling, event: &[u8], metadata: &[u8], one_line: bool) {
+    let push = if one_line { Filling::push_plain } else { Filling::push };
+    slot.push_plain(&letters(event.len()));
+    slot.push_plain(&letters(metadata.len()));
+    slot.push_plain(OPEN);
+    push(slot, event);
+    slot.push_plain(METADATA);
+    push(slot, metadata);
+    slot.push_plain(CLOSE);
     slot.end_line();
+}
+
+/// How many bytes a line has without its end, if these are what it starts with.
+pub fn len(bytes: &[u8]) -> Option<usize> {
+    let (event, metadata) = lengths(bytes)?;
+    (OVERHEAD - 1).checked_add(event)?.checked_add(metadata)
 }
 
 /// The event in a line that [`put`] wrote, and what of the row stands before and after it.
 #[allow(clippy::type_complexity, reason = "used once, by the worker")]
 pub fn get(line: &[u8]) -> Option<(Event<'_>, (&[u8], &[u8]))> {
-    let number = |digits: &[u8]| usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-    let (lengths, row) = line.split_at_checked(2 * DIGITS)?;
-    let (event_len, metadata_len) = (number(&lengths[..DIGITS])?, number(&lengths[DIGITS..])?);
-    let (before, rest) = row.split_at_checked(OPEN.len())?;
+    let (event_len, metadata_len) = lengths(line)?;
+    let (before, rest) = line[2 * LETTERS..].split_at_checked(OPEN.len())?;
     let (event, after) = rest.split_at_checked(event_len)?;
     let metadata = after.get(METADATA.len()..)?.get(..metadata_len)?;
     let metadata = (metadata.first() == Some(&b'{')).then_some(metadata);
     Some((Event { json: event, metadata }, (before, after)))
+}
+
+/// Both lengths of a line that starts with these bytes.
+fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (event, rest) = bytes.split_first_chunk()?;
+    let (metadata, _) = rest.split_first_chunk()?;
+    Some((number(*event)?, number(*metadata)?))
+}
+
+const FIRST_LETTERS: u64 = u64::from_be_bytes([b'a'; LETTERS]);
+
+/// A length, the highest four bits first.
+fn letters(len: usize) -> [u8; LETTERS] {
+    let len = u32::try_from(len).expect("far less than 4 GiB fits into a slot");
+    // The bits are spread: first to halves, then to bytes, then to half bytes.
+    let mut bits = u64::from(len);
+    for (shift, mask) in [(16, 0x0000_FFFF_0000_FFFF), (8, 0x00FF_00FF_00FF_00FF), (4, 0x0F0F_0F0F_0F0F_0F0F)] {
+        bits = (bits | bits << shift) & mask;
+    }
+    (bits + FIRST_LETTERS).to_be_bytes()
+}
+
+fn number(letters: [u8; LETTERS]) -> Option<usize> {
+    let mut bits = u64::from_be_bytes(letters).wrapping_sub(FIRST_LETTERS);
+    if bits & 0xF0F0_F0F0_F0F0_F0F0 != 0 {
+        return None;
+    }
+    for (shift, mask) in [(4, 0x00FF_00FF_00FF_00FF), (8, 0x0000_FFFF_0000_FFFF), (16, 0xFFFF_FFFF)] {
+        bits = (bits | bits >> shift) & mask;
+    }
+    usize::try_from(bits).ok()
 }
 
 /// The rendering of rows: a comma after each.
@@ -61,17 +94,27 @@ mod tests {
     use super::super::slots::Slots;
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn a_length_survives_the_journey(len: u32, letters: [u8; LETTERS]) {
+            proptest::prop_assert_eq!(number(super::letters(len as usize)), Some(len as usize));
+            let is_one = letters.iter().all(|letter| (b'a'..=b'p').contains(letter));
+            proptest::prop_assert_eq!(number(letters).is_some(), is_one);
+        }
+    }
+
     #[test]
     fn a_row_survives_the_journey() {
         let (_fd, memory) = create("test", pages(FILL), true).unwrap();
-        let slots = Slots::new(Arc::new(memory), pages(FILL), 1);
+        let mut slots = Slots::new(Arc::new(memory), pages(FILL), 1);
         for (event, metadata) in [("{\"a\":\n\"é\"}", "{\"messageId\":\"m1\"}"), ("{}", "null")] {
             let mut slot = slots.take().unwrap();
-            put(&mut slot, event.as_bytes(), metadata.as_bytes());
+            put(&mut slot, event.as_bytes(), metadata.as_bytes(), !event.contains('\n'));
             assert_eq!(slot.len(), event.len() + metadata.len() + OVERHEAD);
             let lines = slot.finish(0, 0);
             let line = lines.bytes().strip_suffix(b"\n").unwrap();
             assert!(!line.contains(&b'\n'));
+            assert_eq!(len(lines.bytes()), Some(line.len()));
             let (found, (before, after)) = get(line).unwrap();
             assert_eq!(found.json, event.replace('\n', " ").as_bytes());
             assert_eq!(found.metadata.is_some(), metadata != "null");
@@ -87,9 +130,9 @@ mod tests {
         for line in [
             "",
             "{}",
-            "zzzzzzzz00000000{\"output\":",
-            "000000ff00000000{\"output\":{}",
-            "0000000000000010{\"output\":,",
+            "zzzzzzzzaaaaaaaa{\"output\":",
+            "aaaaaappaaaaaaaa{\"output\":{}",
+            "aaaaaaaaaaaaaaba{\"output\":,",
         ] {
             assert!(get(line.as_bytes()).is_none(), "{line}");
         }

@@ -32,23 +32,23 @@ impl Drop for Slot {
 pub struct Slots {
     memory: Arc<Mapping>,
     slot_len: usize,
-    free: Receiver<usize>,
+    /// Those that are free, the one that was given back last at the end: it may still be in the processor's cache.
+    free: Vec<usize>,
+    given_back: Receiver<usize>,
     give_back: Sender<usize>,
 }
 
 impl Slots {
     /// The slots of `memory`, all of them free: `count` of `slot_len` bytes each.
     pub fn new(memory: Arc<Mapping>, slot_len: usize, count: usize) -> Self {
-        let (give_back, free) = channel();
-        for index in 0..count {
-            give_back.send(index).expect("the receiver is right here");
-        }
-        Self { memory, slot_len, free, give_back }
+        let (give_back, given_back) = channel();
+        Self { memory, slot_len, free: (0..count).collect(), given_back, give_back }
     }
 
     /// A free slot, if there is one.
-    pub fn take(&self) -> Option<Filling> {
-        let index = self.free.try_recv().ok()?;
+    pub fn take(&mut self) -> Option<Filling> {
+        self.free.extend(self.given_back.try_iter());
+        let index = self.free.pop()?;
         let start = index * self.slot_len;
         let slot = Slot { memory: self.memory.clone(), start, len: 0, index, free: self.give_back.clone() };
         Some(Filling { slot, room: self.slot_len, count: 0 })
@@ -89,20 +89,35 @@ impl Filling {
     /// # Panics
     /// When there is no room for it.
     pub fn push(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.room, "a line is limited to less than a slot");
-        let to = self.slot.memory.at(self.slot.start + self.slot.len, bytes.len());
-        // SAFETY: the range lies inside the slot, which is ours alone until it is finished.
-        let here = unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
-            std::slice::from_raw_parts_mut(to, bytes.len())
-        };
+        let here = self.copy(bytes);
         let mut from = 0;
         while let Some(at) = memchr::memchr2(b'\n', b'\r', &here[from..]) {
             here[from + at] = b' ';
             from += at + 1;
         }
+    }
+
+    /// The same of what is known to have no line ends.
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    #[inline]
+    pub fn push_plain(&mut self, bytes: &[u8]) {
+        let here = self.copy(bytes);
+        debug_assert!(memchr::memchr2(b'\n', b'\r', here).is_none());
+    }
+
+    #[inline]
+    fn copy(&mut self, bytes: &[u8]) -> &mut [u8] {
+        assert!(bytes.len() <= self.room, "a line is limited to less than a slot");
+        let to = self.slot.memory.at(self.slot.start + self.slot.len, bytes.len());
         self.slot.len += bytes.len();
         self.room -= bytes.len();
+        // SAFETY: the range lies inside the slot, which is ours alone until it is finished.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+            std::slice::from_raw_parts_mut(to, bytes.len())
+        }
     }
 
     /// Ends a line.
@@ -133,7 +148,7 @@ mod tests {
     #[test]
     fn a_slot_is_free_again_when_its_lines_are_dropped() {
         let (_fd, memory) = create("test", 2 * pages(FILL), true).unwrap();
-        let slots = Slots::new(Arc::new(memory), pages(FILL), 2);
+        let mut slots = Slots::new(Arc::new(memory), pages(FILL), 2);
         let (mut one, two) = (slots.take().unwrap(), slots.take().unwrap());
         assert!(slots.take().is_none() && two.is_empty());
         one.push(b"{\"a\":\n1,\r\n");

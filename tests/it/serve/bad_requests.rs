@@ -42,6 +42,28 @@ fn a_body_that_is_none_is_a_4xx_with_words() {
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
 }
 
+/// Events are parsed by who runs them, if anybody does.
+#[test]
+fn an_event_that_is_no_json_makes_the_body_none_whatever_becomes_of_its_event() {
+    let batch = "export function transformBatch(events) { return events; }";
+    let files = [("v1.js", SAME), ("batch.js", batch), ("syntax.js", "export function (")];
+    let server = Server::with(&files, &["--line-limit", "1MiB"]);
+    let long = format!("{{\"a\":\"{}\",}}", "x".repeat(2 << 20));
+    for version in ["v1", "batch", "syntax", "nowhere", ""] {
+        for bad in
+            [r#"{"a":tru}"#, r#"{"a":1,}"#, r#"{"a":[01]}"#, r#"{"a" 1}"#, r#"{"a":"\x"}"#, "{\"a\":\n}", "{]}", &long]
+        {
+            let body = events(version, 3).to_string();
+            let whole = body.replace(r#"{"n":1}"#, r#"{"n":[1,{"a":"]"}]}"#);
+            assert_eq!(server.send("POST", "/customTransform", JSON, whole.as_bytes()).status, 200, "{version}");
+            let body = body.replace(r#"{"n":1}"#, bad);
+            let error = server.send("POST", "/customTransform", JSON, body.as_bytes()).problem(400);
+            assert!(error.starts_with("the body is not JSON: "), "{version} {}: {error}", &bad[..9.min(bad.len())]);
+        }
+    }
+    assert_eq!(server.rows(&events("v1", 3)).len(), 3);
+}
+
 /// What JavaScript finds in the way of a property that is not there: fields of the wrong type, in every place.
 #[test]
 fn fields_of_the_wrong_type_are_never_the_servers_fault() {
