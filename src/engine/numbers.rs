@@ -73,6 +73,11 @@ pub(super) fn is_long(text: &[u8]) -> bool {
     digits.skip_while(|b| **b == b'0').count() > 15
 }
 
+/// Whether there may be a number with more digits than every double keeps in a JSON text.
+pub(super) fn may_hold_long(text: &[u8]) -> bool {
+    text.split(|byte| !in_number(byte)).any(|run| run.len() > 15 && is_long(run))
+}
+
 /// Whether a number goes on from `stop` to `end` with nothing but zeros behind its point.
 pub(super) fn only_zeros(text: &[u8], stop: usize, end: usize) -> bool {
     let zeros = match text[stop..end] {

@@ -8,6 +8,7 @@ use super::callbacks::field;
 use super::intact::{Addition, Additions, Kept, Others};
 use super::{Node, Shared, State, Template};
 use crate::engine::glance;
+use crate::engine::numbers::may_hold_long;
 use crate::engine::sink::Sink;
 use crate::engine::skeleton::Skeleton;
 
@@ -59,12 +60,12 @@ impl State {
     ) -> Option<Vec<Hole<'s>>> {
         let mut holes = Vec::new();
         self.changes(scope, event, 0, &mut holes)?;
-        // Digits may have moved to a property that was added: what was read must be such that V8 loses nothing of it.
+        // Where a property was added, the places of what comes in place of a value are not looked at again: V8 must lose
+        // nothing of it. And a number with more digits than a double keeps may have moved there, and they follow it.
         if holes.iter().any(|hole| hole.entry.is_none()) {
-            let Self { entries, inner, line, .. } = self;
-            for lazy in entries.iter().filter(|lazy| lazy.read && lazy.child.is_none()) {
-                let came = &line[lazy.entry.value.clone()];
-                if glance::clean(came).is_none() && inner.survey_value(came)?.any() {
+            for lazy in self.entries.iter().filter(|lazy| (lazy.read || lazy.assigned) && lazy.child.is_none()) {
+                let came = &self.line[lazy.entry.value.clone()];
+                if glance::clean(came).is_none() && (!lazy.same.get() || may_hold_long(came)) {
                     return None;
                 }
             }
