@@ -120,16 +120,22 @@ impl Print<'_> {
         self.text.clear();
         let values = holes.iter().filter(|hole| hole.value.is_some());
         let mut ends = Vec::with_capacity(holes.len());
-        for (number, _) in values.clone().enumerate() {
-            let text = match v8::Local::<v8::Array>::try_from(texts) {
-                Ok(texts) => texts.get_index(scope, number as u32),
-                Err(_) => Some(texts),
-            };
-            let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
-                return bad_return(1.0, "transformEvent").into();
-            };
-            if let Err(error) = handover::write(scope, text, self.limit, self.text) {
-                return self.too_large(self.around() + error.size).into();
+        let mut printed = 0;
+        for hole in values.clone() {
+            if let Some(text) = &hole.text {
+                self.text.extend_from_slice(text);
+            } else {
+                let text = match v8::Local::<v8::Array>::try_from(texts) {
+                    Ok(texts) => texts.get_index(scope, printed),
+                    Err(_) => Some(texts),
+                };
+                printed += 1;
+                let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
+                    return bad_return(1.0, "transformEvent").into();
+                };
+                if let Err(error) = handover::write(scope, text, self.limit, self.text) {
+                    return self.too_large(self.around() + error.size).into();
+                }
             }
             ends.push(self.text.len());
         }

@@ -239,7 +239,7 @@ fn call<'s>(
         && result == lazy.object
     {
         if let Some(holes) = lazy::holes(scope, lazy.object) {
-            let values: Vec<_> = holes.iter().filter_map(|hole| hole.value).collect();
+            let values: Vec<_> = holes.iter().filter_map(Hole::unprinted).collect();
             let texts = match values.as_slice() {
                 [] => return Answer::Holes(holes, undefined),
                 [value] => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[*value]),

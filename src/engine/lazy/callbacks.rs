@@ -36,7 +36,9 @@ pub(super) fn read<'s>(
         let [probed, probed_node] = unsafe { state.probe.read_volatile() };
         (state.nodes[node].entries.start + number, probed as usize == number + 1 && probed_node as usize == node)
     });
-    if let Some(value) = field(scope, holder, number) {
+    // What nobody has touched has no value yet.
+    let fresh = entry.is_some_and(|(entry, _)| !state.entries[entry].read && !state.entries[entry].assigned);
+    if let Some(value) = if fresh { None } else { field(scope, holder, number) } {
         if value == state.undefined {
             return;
         }

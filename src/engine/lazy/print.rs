@@ -12,6 +12,9 @@ use crate::engine::numbers::may_hold_long;
 use crate::engine::sink::Sink;
 use crate::engine::skeleton::Skeleton;
 
+/// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
+const LONGEST_SIMPLE: usize = 16 << 10;
+
 /// A part of a line that is left out, and what comes in its place, if anything does.
 pub(in crate::engine) struct Hole<'s> {
     /// The value that stood there, if it is one and not a property that was deleted or added.
@@ -20,6 +23,8 @@ pub(in crate::engine) struct Hole<'s> {
     /// What goes before the value: a key, if it is a property that was added.
     before: String,
     pub(in crate::engine) value: Option<v8::Local<'s, v8::Value>>,
+    /// Its text, if it is known already.
+    pub(in crate::engine) text: Option<Vec<u8>>,
 }
 
 /// What has changed in the event, in the line's order; nothing if it is not sure that all else is as it was.
@@ -40,7 +45,22 @@ pub(in crate::engine) fn holes<'s>(
     holes
 }
 
-impl Hole<'_> {
+impl<'s> Hole<'s> {
+    fn with(
+        scope: &mut v8::PinScope<'s, '_>,
+        entry: Option<usize>,
+        span: Range<usize>,
+        before: String,
+        value: v8::Local<'s, v8::Value>,
+    ) -> Self {
+        Self { entry, span, before, text: simple_text(scope, value), value: Some(value) }
+    }
+
+    /// The value, if its text is not known yet.
+    pub(in crate::engine) fn unprinted(&self) -> Option<v8::Local<'s, v8::Value>> {
+        self.value.filter(|_| self.text.is_none())
+    }
+
     /// Where the value was that has another one in its place.
     pub(in crate::engine) fn replaces(&self) -> Option<Range<usize>> {
         self.entry.map(|_| self.span.clone())
@@ -94,7 +114,7 @@ impl State {
             let lazy = &self.entries[entry];
             if printed >> number & 1 == 0 {
                 let span = self.cut(entries, number, printed);
-                holes.push(Hole { entry: None, span, before: String::new(), value: None });
+                holes.push(Hole { entry: None, span, before: String::new(), value: None, text: None });
                 continue;
             }
             if !lazy.touched() {
@@ -113,7 +133,7 @@ impl State {
                 self.changes(scope, object, child, holes)?;
             } else {
                 let span = lazy.entry.value.clone();
-                holes.push(Hole { entry: Some(entry), span, before: String::new(), value: Some(value) });
+                holes.push(Hole::with(scope, Some(entry), span, String::new(), value));
             }
         }
         if !kept.others.none() {
@@ -163,7 +183,7 @@ impl State {
                 return None;
             }
             let before = [if behind { "," } else { "" }, key].concat();
-            holes.push(Hole { entry: None, span: end..end, before, value: Some(value) });
+            holes.push(Hole::with(scope, None, end..end, before, value));
             behind = true;
         }
         Some(())
@@ -300,5 +320,32 @@ impl State {
             copied = digits + 4;
         }
         out.push(&printed[copied..]);
+    }
+}
+
+/// The JSON text of a value that is no object, if it is an easy one.
+fn simple_text<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Option<Vec<u8>> {
+    if let Ok(text) = v8::Local::<v8::String>::try_from(value) {
+        if text.length() > LONGEST_SIMPLE {
+            return None;
+        }
+        let view = v8::ValueView::new(scope, text);
+        let v8::ValueViewData::OneByte(bytes) = view.data() else { return None };
+        let plain = bytes.iter().all(|byte| matches!(byte, b' '..=0x7E) && !matches!(byte, b'"' | b'\\'));
+        return plain.then(|| [b"\"", bytes, b"\""].concat());
+    }
+    if value.is_int32() {
+        return Some(value.int32_value(scope)?.to_string().into_bytes());
+    }
+    if let Ok(number) = v8::Local::<v8::Number>::try_from(value) {
+        // Within these bounds JavaScript writes no exponent, and the same digits.
+        let number = number.value();
+        return (1e-6..1e21).contains(&number.abs()).then(|| number.to_string().into_bytes());
+    }
+    match () {
+        () if value.is_true() => Some(b"true".to_vec()),
+        () if value.is_false() => Some(b"false".to_vec()),
+        () if value.is_null() => Some(b"null".to_vec()),
+        () => None,
     }
 }
