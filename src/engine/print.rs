@@ -203,27 +203,27 @@ impl Print<'_> {
     ) -> Result<(), Failure> {
         let mut expected = Vec::with_capacity(self.line.len());
         state.expected(&mut expected);
-        let mut whole = Vec::with_capacity(self.line.len() + self.text.len());
+        let mut faithful = Vec::new();
         let edited = |keys| is_edited(&expected, keys, self.text) || !state.may_have_twins(self.skeleton);
-        if *self.text == expected {
-            whole.extend_from_slice(self.line);
+        let text = if *self.text == expected {
+            self.line
         } else if glance::clean(&expected).is_some_and(edited) {
-            state.splice(self.text, &mut whole);
+            self.text.as_slice()
         } else {
-            let mut faithful = Vec::new();
             self.faithfully(scope, driver, &expected, &mut faithful);
-            state.splice(&faithful, &mut whole);
-        }
-        // Only now is it known how large it is, and a slot has room for the limit.
-        let size = self.used + self.around() + whole.len();
+            &faithful
+        };
+        // One part may stand in many places; and a slot has room for the limit.
+        let mut size = self.used + self.around();
+        state.spliced(text, |part| size += part.len());
         if size > self.limit {
             return Err(self.too_large(size));
         }
         self.used = size + self.rendering.between.len();
         let (before, after) = self.rendering.around;
-        for part in [before, &whole, after] {
-            out.push(part);
-        }
+        out.push(before);
+        state.spliced(text, |part| out.push(part));
+        out.push(after);
         Ok(())
     }
 

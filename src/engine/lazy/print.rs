@@ -306,8 +306,8 @@ impl State {
         out.push(&self.line[copied..]);
     }
 
-    /// Appends `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead.
-    pub(in crate::engine) fn splice(&self, printed: &[u8], out: &mut dyn Sink) {
+    /// The parts of `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead.
+    pub(in crate::engine) fn spliced<'t>(&'t self, printed: &'t [u8], mut with: impl FnMut(&'t [u8])) {
         let mut copied = 0;
         for at in self.secret.find_iter(printed) {
             let digits = at + self.secret.needle().len();
@@ -315,11 +315,11 @@ impl State {
             let number =
                 [hundreds, tens, ones].iter().fold(0, |all, digit| all * 10 + usize::from(digit.wrapping_sub(b'0')));
             let Some(lazy) = self.entries.get(number) else { continue };
-            out.push(&printed[copied..at]);
-            out.push(&self.line[lazy.entry.value.clone()]);
+            with(&printed[copied..at]);
+            with(&self.line[lazy.entry.value.clone()]);
             copied = digits + 4;
         }
-        out.push(&printed[copied..]);
+        with(&printed[copied..]);
     }
 }
 

@@ -309,6 +309,26 @@ fn metadata_is_what_its_text_says_and_belongs_to_its_event() {
 }
 
 #[test]
+fn a_part_that_stands_in_many_places_is_counted_before_it_is_copied() {
+    let code = "export function transformEvent(event) { const out = {};
+        for (let i = 0; i < 40000; i++) out['k' + i] = event.context; return event.few ? { a: event.context } : out; }";
+    let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+    engine.set_laziness(Laziness::Always);
+    let context = format!("{{\"text\":\"{}\"}}", "x".repeat(100_000));
+    let event = format!("{{\"few\":true,\"context\":{context}}}");
+    let mut out = Vec::new();
+    for _ in 0..3 {
+        out.clear();
+        assert_eq!(engine.transform(event.as_bytes(), &mut out), Verdict::Ok { outputs: 1 });
+    }
+    assert_eq!(String::from_utf8(out).unwrap(), format!("{{\"a\":{context}}}\n"));
+    let event = event.replace("true", "null");
+    let Verdict::Failed(failure) = engine.transform(event.as_bytes(), &mut Vec::new()) else { panic!("4 GB went out") };
+    assert_eq!(failure.kind, crate::verdict::FailureKind::OutputTooLarge, "{}", failure.message);
+    assert!(failure.message.contains("output of 4000"), "{}", failure.message);
+}
+
+#[test]
 fn a_sealed_event_with_an_element_is_not_frozen() {
     let code = "export function transformEvent(event) { event[5] = 1; Object.seal(event);
         return { sealed: Object.isSealed(event), frozen: Object.isFrozen(event) }; }";
