@@ -46,6 +46,23 @@ pub(super) struct Print<'a> {
     pub(super) canonical: Canonical,
 }
 
+/// What the lazy event in hand prints as if nothing was done to it but reading, with markers for what is still lazy.
+struct Expected {
+    text: Vec<u8>,
+    /// How many keys that has, if V8 loses nothing of it but those that occur twice.
+    keys: Option<usize>,
+    /// Whether some may, if it was asked for.
+    twins: Option<bool>,
+}
+
+impl Expected {
+    fn of(state: &lazy::State) -> Self {
+        let mut text = Vec::new();
+        state.expected(&mut text);
+        Self { keys: glance::clean(&text), text, twins: None }
+    }
+}
+
 /// Writes one output.
 type One<'a, 's, P> = dyn FnMut(
         &mut P,
@@ -155,7 +172,7 @@ impl Print<'_> {
             state.marked(holes, |number| &self.text[text(number)], &mut printed);
             *self.text = printed;
             out.push(self.rendering.open);
-            if let Err(failure) = self.marked(scope, driver, &state, out) {
+            if let Err(failure) = self.marked(scope, driver, &state, &mut Expected::of(&state), out) {
                 return failure.into();
             }
             out.push(self.rendering.close);
@@ -184,12 +201,13 @@ impl Print<'_> {
     ) -> Verdict {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
         let state = shared.borrow();
+        let mut expected = Expected::of(&state);
         self.each(scope, texts, "transformEvent", out, &mut |print, scope, text, out| {
             print.text.clear();
             if let Err(error) = handover::write(scope, text, print.limit, print.text) {
                 return Err(print.too_large(print.used + print.around() + error.size));
             }
-            print.marked(scope, driver, &state, out)
+            print.marked(scope, driver, &state, &mut expected, out)
         })
     }
 
@@ -199,18 +217,18 @@ impl Print<'_> {
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
         state: &lazy::State,
+        expected: &mut Expected,
         out: &mut dyn Sink,
     ) -> Result<(), Failure> {
-        let mut expected = Vec::with_capacity(self.line.len());
-        state.expected(&mut expected);
         let mut faithful = Vec::new();
-        let edited = |keys| is_edited(&expected, keys, self.text) || !state.may_have_twins(self.skeleton);
-        let text = if *self.text == expected {
+        let Expected { text, keys, twins } = expected;
+        let mut has_twins = || *twins.get_or_insert_with(|| state.may_have_twins(self.skeleton));
+        let text = if self.text == text {
             self.line
-        } else if glance::clean(&expected).is_some_and(edited) {
+        } else if keys.is_some_and(|keys| is_edited(text, keys, self.text) || !has_twins()) {
             self.text.as_slice()
         } else {
-            self.faithfully(scope, driver, &expected, &mut faithful);
+            self.faithfully(scope, driver, text, &mut faithful);
             &faithful
         };
         // One part may stand in many places; and a slot has room for the limit.
