@@ -147,7 +147,7 @@
 
   const { getPrototypeOf, keys: keysOf } = Object;
   const plainPrototype = Object.prototype;
-  const { probe, lazyNames, lazyPart } = host;
+  const { probe, lazyPart } = host;
 
   /** The text of a value in a lazy event, or undefined if the event has to be printed in another way. */
   const piece = (value) => {
@@ -197,12 +197,14 @@
         probe[0] = 0;
       }
       if (typeof value === 'object' && value !== null) {
-        const itsNames = lazyNames(value);
-        if (itsNames !== undefined) {
+        const part = lazyPart(value, name, node);
+        if (part === null) return undefined;
+        if (typeof part === 'string') value = part;
+        else if (part !== undefined) {
           const itsNode = probe[1];
           for (let n = 0; n < within.length; n++) if (within[n] === value) return undefined;
           within[within.length] = value;
-          value = marked(value, itsNames, itsNode, within);
+          value = marked(value, part, itsNode, within);
           within.length--;
           if (value === undefined) return undefined;
         }
@@ -233,7 +235,7 @@
       const name = keys[i];
       const value = object[name];
       if (typeof value !== 'object' || value === null || isArray(value)) continue;
-      let held = lazyPart(value, depth === 0 ? name : undefined);
+      let held = lazyPart(value, depth === 0 ? name : undefined, 0);
       if (held === null) return undefined;
       if (typeof held === 'object') held = marked(value, held, probe[1], [value]);
       else if (held === undefined) {
@@ -251,7 +253,7 @@
   /** The text of an output that may be the lazy event or hold parts of it: with markers for what is still lazy. */
   const partsText = (output) => {
     try {
-      let plain = lazyPart(output, true);
+      let plain = lazyPart(output, true, 0);
       if (plain === undefined) plain = getPrototypeOf(output) === plainPrototype ? lifted(output, 0) : null;
       else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], [output]);
       if (plain !== undefined && plain !== null) return stringify(plain);

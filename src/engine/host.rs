@@ -89,7 +89,6 @@ pub(super) fn object<'s>(
     let probe = v8::Uint32Array::new(scope, probe, 0, 2)?;
     let lazy = lazy::State::new(scope, memory)?;
     scope.set_slot(lazy::Shared::new(lazy.into()));
-    let lazy_names = v8::Function::new(scope, lazy::names)?;
     let lazy_part = v8::Function::new(scope, lazy::part)?;
     let write = v8::Function::new(scope, write_log)?;
     let shared = lazy::SharedMetadata::new(lazy::Metadata::new(default_metadata).into());
@@ -113,7 +112,6 @@ pub(super) fn object<'s>(
         ("lazyMetadata", lazy_metadata.into()),
         ("metadataOf", metadata.into()),
         ("probe", probe.into()),
-        ("lazyNames", lazy_names.into()),
         ("lazyPart", lazy_part.into()),
         ("logs", logs.into()),
         ("request", request.into()),

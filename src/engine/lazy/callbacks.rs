@@ -216,25 +216,10 @@ pub(super) fn parse_later<'s>(
     v8::json::parse(scope, value)
 }
 
-/// `names(value)`: the names of an object of the event in hand whose values are lazy, else undefined. The number of its
-/// node is left where probes are.
-pub(in crate::engine) fn names<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    args: v8::FunctionCallbackArguments<'s>,
-    mut answer: v8::ReturnValue<v8::Value>,
-) {
-    let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
-    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
-    let state = shared.borrow();
-    if let Some(node) = state.node(object) {
-        state.tell_names(scope, node, &mut answer);
-    }
-}
-
-/// `part(value, name)`: how an object of the event in hand goes out as `name` of an output, as an output (true) or somewhere
-/// else (undefined).
-/// By a marker, if it is as it came; property by property, if it is not (see `names`); or not at all but in the plain way
-/// (null), since what V8 prints otherwise is put back only where it stood.
+/// `part(value, name, node)`: how an object of the event in hand goes out as `name` of what stands for a node, as an output
+/// (true) or somewhere else (undefined). By a marker, if it is as it came; property by property, if it is not: its names are
+/// the answer, and the number of its node is left where probes are; or not at all but in the plain way (null), since what V8
+/// prints otherwise is put back only where it stood.
 pub(in crate::engine) fn part<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -244,7 +229,8 @@ pub(in crate::engine) fn part<'s>(
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = &mut *shared.borrow_mut();
     let Some(node) = state.node(object) else { return };
-    if !state.in_place(scope, node, args.get(1)) {
+    let within = args.get(2).uint32_value(scope).unwrap_or_default() as usize;
+    if !state.in_place(scope, node, args.get(1), within) {
         answer.set_null();
     } else if let Some(marker) = state.intact(scope, object, node) {
         answer.set(marker.into());
@@ -255,11 +241,11 @@ pub(in crate::engine) fn part<'s>(
 
 impl State {
     /// Whether a node's text is as V8 would print it, or stands where it stood.
-    fn in_place(&self, scope: &v8::PinScope<'_, '_>, node: usize, name: v8::Local<v8::Value>) -> bool {
+    fn in_place(&self, scope: &v8::PinScope<'_, '_>, node: usize, name: v8::Local<v8::Value>, within: usize) -> bool {
         let Some(of) = self.nodes[node].of else { return name.is_true() || glance::clean(&self.line).is_some() };
         let Entry { key, value } = &self.entries[of].entry;
         glance::clean(&self.line[value.clone()]).is_some()
-            || self.nodes[0].entries.contains(&of)
+            || self.nodes.get(within).is_some_and(|within| within.entries.contains(&of))
                 && v8::Local::<v8::String>::try_from(name)
                     .is_ok_and(|name| name.to_rust_string_lossy(scope).as_bytes() == &self.line[key.clone()])
     }

@@ -22,7 +22,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-pub(super) use callbacks::{guard, names, part};
+pub(super) use callbacks::{guard, part};
 pub(super) use choice::{Choice, Trial, Way};
 use deno_core::v8;
 use intact::Pristine;
