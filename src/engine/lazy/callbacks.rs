@@ -241,13 +241,23 @@ pub(in crate::engine) fn part<'s>(
 
 impl State {
     /// Whether a node's text is as V8 would print it, or stands where it stood.
-    fn in_place(&self, scope: &v8::PinScope<'_, '_>, node: usize, name: v8::Local<v8::Value>, within: usize) -> bool {
-        let Some(of) = self.nodes[node].of else { return name.is_true() || glance::clean(&self.line).is_some() };
-        let Entry { key, value } = &self.entries[of].entry;
-        glance::clean(&self.line[value.clone()]).is_some()
-            || self.nodes.get(within).is_some_and(|within| within.entries.contains(&of))
-                && v8::Local::<v8::String>::try_from(name)
-                    .is_ok_and(|name| name.to_rust_string_lossy(scope).as_bytes() == &self.line[key.clone()])
+    fn in_place(
+        &mut self,
+        scope: &v8::PinScope<'_, '_>,
+        node: usize,
+        name: v8::Local<v8::Value>,
+        within: usize,
+    ) -> bool {
+        let Self { nodes, entries, line, .. } = self;
+        let of = nodes[node].of;
+        let value = of.map_or(0..line.len(), |of| entries[of].entry.value.clone());
+        if *nodes[node].clean.get_or_insert_with(|| glance::clean(&line[value]).is_some()) {
+            return true;
+        }
+        let Some(of) = of else { return name.is_true() };
+        nodes.get(within).is_some_and(|within| within.entries.contains(&of))
+            && v8::Local::<v8::String>::try_from(name)
+                .is_ok_and(|name| name.to_rust_string_lossy(scope).as_bytes() == &line[entries[of].entry.key.clone()])
     }
 
     /// A marker for a node that is as it came.

@@ -118,6 +118,8 @@ struct Node {
     entries: Range<usize>,
     /// Where its closing brace is.
     end: usize,
+    /// Whether V8 would print its text as it stands, if that was asked for: it may be in many places of an output.
+    clean: Option<bool>,
 }
 
 /// A value of the event in hand.
@@ -252,7 +254,7 @@ impl State {
         object.set_internal_field(TEXT, text);
         set_number(object, SPAN, (span.start as u64) << Tag::HALF | span.end as u64);
         Tag { event: self.number, node: self.nodes.len() }.put(object);
-        self.nodes.push(Node { shape: index, of: None, entries, end: span.end - 1 });
+        self.nodes.push(Node { shape: index, of: None, entries, end: span.end - 1, clean: None });
         Some((object, template))
     }
 
