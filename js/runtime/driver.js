@@ -53,13 +53,16 @@
     return text !== undefined && text[0] === '{' ? text : undefined;
   };
 
-  const finish = (result) => {
+  /** The answer for a result of which `print` makes the text, or for a list of them. */
+  const answer = (result, print) => {
     if (result === undefined || result === null) return undefined;
-    if (isArray(result)) return textsOf(result, textOf);
+    if (isArray(result)) return textsOf(result, print);
     if (!isEvent(result)) return NOT_AN_EVENT;
     if (typeof result.then === 'function') return resolve(result);
-    return textOf(result) ?? NOT_AN_EVENT;
+    return print(result) ?? NOT_AN_EVENT;
   };
+
+  const finish = (result) => answer(result, textOf);
 
   const textsOf = (result, print) => {
     const { length } = result;
@@ -88,12 +91,7 @@
   };
 
   /** `finish` with the print plan. */
-  const finishPlanned = (result) => {
-    if (result === undefined || result === null || isArray(result)) return finish(result);
-    if (!isEvent(result)) return NOT_AN_EVENT;
-    if (typeof result.then === 'function') return resolve(result);
-    return plannedText(result) ?? NOT_AN_EVENT;
-  };
+  const finishPlanned = (result) => (isArray(result) ? finish(result) : answer(result, plannedText));
 
   /** `finish`, and the print plan takes in what it gave. */
   const finishLearning = (result, line, afresh) => {
@@ -264,13 +262,7 @@
   };
 
   /** `finish` for what became of a lazy event. */
-  const finishParts = (result) => {
-    if (result === undefined || result === null) return undefined;
-    if (isArray(result)) return textsOf(result, partsText);
-    if (!isEvent(result)) return NOT_AN_EVENT;
-    if (typeof result.then === 'function') return resolve(result);
-    return partsText(result) ?? NOT_AN_EVENT;
-  };
+  const finishParts = (result) => answer(result, partsText);
 
   // --- transformBatch -------------------------------------------------------------------------------------------
 
