@@ -98,15 +98,27 @@ pub(super) fn field<'s>(
     (!value.is_undefined()).then_some(value)
 }
 
-/// What a valid JSON text means that is a number or one of the three words.
-pub(super) fn simple<'s>(scope: &v8::PinScope<'s, '_>, text: &[u8]) -> Option<v8::Local<'s, v8::Value>> {
+/// What a valid JSON text means. `unescaped` is memory that is reused.
+pub(super) fn meaning<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    text: &[u8],
+    scratch: &mut Scratch,
+    unescaped: &mut Vec<u8>,
+) -> Option<v8::Local<'s, v8::Value>> {
     Some(match text {
         b"true" => v8::Boolean::new(scope, true).into(),
         b"false" => v8::Boolean::new(scope, false).into(),
         b"null" => v8::null(scope).into(),
         // Both round to the nearest double, and of two the even one.
         [b'-' | b'0'..=b'9', ..] => v8::Number::new(scope, std::str::from_utf8(text).ok()?.parse().ok()?).into(),
-        _ => return None,
+        [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
+            handover::to_v8(scope, inner, scratch)?.into()
+        }
+        [b'"', inner @ .., b'"'] if unescape(inner, unescaped) => handover::to_v8(scope, unescaped, scratch)?.into(),
+        _ => {
+            let text = handover::to_v8(scope, text, scratch)?;
+            v8::json::parse(scope, text)?
+        }
     })
 }
 
@@ -131,18 +143,7 @@ impl State {
         {
             return Some(object.into());
         }
-        let text = &self.line[span];
-        if let [b'"', inner @ .., b'"'] = text {
-            let plain = memchr::memchr(b'\\', inner).is_none();
-            if plain || unescape(inner, &mut self.unescaped) {
-                let meant = if plain { inner } else { &self.unescaped };
-                return handover::to_v8(scope, meant, &mut self.scratch).map(Into::into);
-            }
-        }
-        simple(scope, text).or_else(|| {
-            let text = handover::to_v8(scope, text, &mut self.scratch)?;
-            v8::json::parse(scope, text)
-        })
+        meaning(scope, &self.line[span], &mut self.scratch, &mut self.unescaped)
     }
 
     /// Makes the object that the value of an entry is, with its values lazy in turn.

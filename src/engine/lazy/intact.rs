@@ -250,7 +250,7 @@ impl Pristine {
         closed.set_integrity_level(scope, v8::IntegrityLevel::Sealed)?;
         let finished = template.new_instance(scope)?;
         finished.set_integrity_level(scope, v8::IntegrityLevel::Frozen)?;
-        let mut seen = self.sees(scope, untouched, all, 0)
+        let mut seen = self.sees(scope, untouched, all, 0) == Some(true)
             && [element, heir, closed, finished].iter().all(|one| self.kept(scope, *one).is_none());
         // The same with dictionaries, and then with one that has another map, but one like it.
         let [element, heir, closed] = [(); 3].map(|()| self.with_dictionary(scope));
@@ -261,7 +261,7 @@ impl Pristine {
         let other = v8::Object::new(scope);
         with_dictionary(scope, other)?;
         let again = self.with_dictionary(scope)?;
-        seen &= self.sees(scope, again, all, 0);
+        seen &= self.sees(scope, again, all, 0) == Some(true);
         // So many that a dictionary has to grow for them.
         let [fast, slow] = [template.new_instance(scope)?, template.new_instance(scope)?];
         let first = v8::String::new(scope, "the first one")?;
@@ -269,7 +269,7 @@ impl Pristine {
             let key = v8::String::new(scope, &format!("one more {number}"))?;
             for object in [fast, slow] {
                 object.set(scope, key.into(), null)?;
-                seen &= self.is(scope, object, all, number + 1);
+                seen &= self.sees(scope, object, all, number + 1) != Some(false);
             }
             if number == 0 {
                 slow.set(scope, first.into(), null)?;
@@ -280,12 +280,12 @@ impl Pristine {
             let others = all & !(1 << number);
             let changed = template.new_instance(scope)?;
             changed.delete(scope, (*name).into())?;
-            seen &= self.is(scope, changed, others, 0);
+            seen &= self.sees(scope, changed, others, 0) != Some(false);
             changed.create_data_property(scope, *name, null)?;
-            seen &= self.is(scope, changed, others, 1);
+            seen &= self.sees(scope, changed, others, 1) != Some(false);
             let defined = template.new_instance(scope)?;
             defined.define_own_property(scope, *name, null, v8::PropertyAttribute::DONT_ENUM)?;
-            seen &= self.is(scope, defined, others, 1);
+            seen &= self.sees(scope, defined, others, 1) != Some(false);
         }
         // What was learned on the way is of no use.
         self.grown.borrow_mut().clear();
@@ -300,24 +300,15 @@ impl Pristine {
         Some(object)
     }
 
-    fn is<'s>(
-        &self,
-        scope: &mut v8::PinScope<'s, '_>,
-        object: v8::Local<'s, v8::Object>,
-        own: u64,
-        others: usize,
-    ) -> bool {
-        self.kept(scope, object).is_none_or(|kept| kept.own == own && kept.others.count() == others)
-    }
-
+    /// Whether so much is seen to be left of an object; nothing, if nothing is known of it.
     fn sees<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         own: u64,
         others: usize,
-    ) -> bool {
-        self.kept(scope, object).is_some_and(|kept| kept.own == own && kept.others.count() == others)
+    ) -> Option<bool> {
+        self.kept(scope, object).map(|kept| kept.own == own && kept.others.count() == others)
     }
 }
 

@@ -41,6 +41,7 @@ pub(in crate::engine) struct Metadata {
     /// So many are still to be made in full.
     in_full: u32,
     scratch: Scratch,
+    unescaped: Vec<u8>,
 }
 
 /// The lazy object that was made last.
@@ -134,16 +135,7 @@ impl Metadata {
         let (latest, name) = (&self.latest, self.names.get(name)?);
         // Of several the last one counts.
         let entry = latest.skeleton.entries().iter().rev().find(|entry| latest.text[entry.key.clone()] == **name)?;
-        let text = &latest.text[entry.value.clone()];
-        match text {
-            [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
-                handover::to_v8(scope, inner, &mut self.scratch).map(Into::into)
-            }
-            _ => callbacks::simple(scope, text).or_else(|| {
-                let text = handover::to_v8(scope, text, &mut self.scratch)?;
-                v8::json::parse(scope, text)
-            }),
-        }
+        callbacks::meaning(scope, &latest.text[entry.value.clone()], &mut self.scratch, &mut self.unescaped)
     }
 }
 
