@@ -5,7 +5,7 @@
 use deno_core::v8;
 
 use super::fidelity::{self, Likeness, Originals, Survey};
-use super::lazy::{self, Hole};
+use super::lazy::{self, Holes};
 use super::realm::Driver;
 use super::sink::Sink;
 use super::skeleton::Skeleton;
@@ -123,72 +123,76 @@ impl Print<'_> {
         Verdict::Ok { outputs: texts.length() }
     }
 
-    /// The lazy event in hand, as it came but for some values, whose texts these are.
+    /// The lazy event in hand, as it came but for some values; the texts of those that were not known yet.
     pub(super) fn holes<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
-        holes: &[Hole<'s>],
+        mut holes: Holes<'s>,
         texts: v8::Local<'s, v8::Value>,
         out: &mut dyn Sink,
     ) -> Verdict {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
-        let state = shared.borrow();
-        self.text.clear();
-        let values = holes.iter().filter(|hole| hole.value.is_some());
-        let mut ends = Vec::with_capacity(holes.len());
         let mut printed = 0;
-        for hole in values.clone() {
-            if let Some(text) = &hole.text {
-                self.text.extend_from_slice(text);
-            } else {
-                let text = match v8::Local::<v8::Array>::try_from(texts) {
-                    Ok(texts) => texts.get_index(scope, printed),
-                    Err(_) => Some(texts),
-                };
-                printed += 1;
-                let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
-                    return bad_return(1.0, "transformEvent").into();
-                };
-                if let Err(error) = handover::write(scope, text, self.limit, self.text) {
-                    return self.too_large(self.around() + error.size).into();
-                }
+        for hole in holes.list.iter_mut().filter(|hole| hole.is_unprinted()) {
+            let text = match v8::Local::<v8::Array>::try_from(texts) {
+                Ok(texts) => texts.get_index(scope, printed),
+                Err(_) => Some(texts),
+            };
+            printed += 1;
+            let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
+                return bad_return(1.0, "transformEvent").into();
+            };
+            let start = holes.texts.len();
+            if let Err(error) = handover::write(scope, text, self.limit, &mut holes.texts) {
+                return self.too_large(self.around() + error.size).into();
             }
-            ends.push(self.text.len());
+            hole.text = Some(start..holes.texts.len());
         }
-        let text = |number: usize| number.checked_sub(1).map_or(0, |before| ends[before])..ends[number];
+        let verdict = self.filled(scope, driver, &shared.borrow(), &holes, out);
+        shared.borrow_mut().reuse(holes);
+        match verdict {
+            Ok(()) => Verdict::Ok { outputs: 1 },
+            Err(failure) => failure.into(),
+        }
+    }
+
+    /// The same, with all texts.
+    fn filled<'s>(
+        &mut self,
+        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        driver: &Driver,
+        state: &lazy::State,
+        holes: &Holes<'s>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Failure> {
         // Where properties were added or deleted it is known already that V8 loses nothing.
-        let replaced = holes.iter().all(|hole| hole.replaces().is_some());
+        let replaced = holes.list.iter().all(|hole| hole.replaces().is_some());
         let faithful = !replaced
-            || values.enumerate().all(|(number, hole)| {
+            || holes.list.iter().all(|hole| {
                 let came = &self.line[hole.replaces().unwrap_or_default()];
-                let text = &self.text[text(number)];
+                let text = holes.text(hole);
                 text == came
                     || glance::clean(came).is_some_and(|keys| is_edited(came, keys, text))
                     || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
             });
         if !faithful {
-            let mut printed = Vec::new();
-            state.marked(holes, |number| &self.text[text(number)], &mut printed);
-            *self.text = printed;
+            state.marked(holes, self.text);
             out.push(self.rendering.open);
-            if let Err(failure) = self.marked(scope, driver, &state, &mut Expected::of(&state), out) {
-                return failure.into();
-            }
+            self.marked(scope, driver, state, &mut Expected::of(state), out)?;
             out.push(self.rendering.close);
-            return Verdict::Ok { outputs: 1 };
+            return Ok(());
         }
-        let growth: isize = holes.iter().map(Hole::growth).sum();
-        let size = (self.around() + self.line.len() + self.text.len()).saturating_add_signed(growth);
+        let size = (self.around() + self.line.len()).saturating_add_signed(holes.growth());
         if size > self.limit {
-            return self.too_large(size).into();
+            return Err(self.too_large(size));
         }
         out.push(self.rendering.open);
         out.push(self.rendering.around.0);
-        state.fill(holes, |number| &self.text[text(number)], out);
+        state.fill(holes, out);
         out.push(self.rendering.around.1);
         out.push(self.rendering.close);
-        Verdict::Ok { outputs: 1 }
+        Ok(())
     }
 
     /// What the driver gave for a lazy event, printed with markers for what is still lazy.

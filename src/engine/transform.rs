@@ -7,7 +7,7 @@
 use deno_core::v8;
 
 use super::fidelity;
-use super::lazy::{self, Hole, Laziness, LazyEvent, Trial, Way};
+use super::lazy::{self, Holes, Laziness, LazyEvent, Trial, Way};
 use super::print::{Canonical, Print};
 use super::print_plan::Planning;
 use super::realm::Driver;
@@ -21,7 +21,7 @@ enum Answer<'s> {
     /// The same, with markers for parts of the lazy event in hand that are as they came.
     Parts(v8::Local<'s, v8::Value>),
     /// The event in hand is a lazy one, and as it came but for these values; their texts.
-    Holes(Vec<Hole<'s>>, v8::Local<'s, v8::Value>),
+    Holes(Holes<'s>, v8::Local<'s, v8::Value>),
     /// The text of the lazy event in hand, with markers for what is still lazy.
     Lazy(v8::Local<'s, v8::String>),
     Failed(Failure),
@@ -92,7 +92,7 @@ impl Engine {
                                 canonical: Canonical::Unknown,
                             };
                             match answer {
-                                Answer::Holes(holes, texts) => Some(print.holes(scope, driver, &holes, texts, out)),
+                                Answer::Holes(holes, texts) => Some(print.holes(scope, driver, holes, texts, out)),
                                 Answer::Lazy(text) => Some(print.lazy(scope, driver, text.into(), out)),
                                 Answer::Parts(texts) => Some(print.lazy(scope, driver, texts, out)),
                                 Answer::Finished(texts) => Some(print.all(scope, driver, texts, "transformEvent", out)),
@@ -239,12 +239,16 @@ fn call<'s>(
         && result == lazy.object
     {
         if let Some(holes) = lazy::holes(scope, lazy.object) {
-            let values: Vec<_> = holes.iter().filter_map(Hole::unprinted).collect();
-            let texts = match values.as_slice() {
-                [] => return Answer::Holes(holes, undefined),
-                [value] => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[*value]),
-                values => {
-                    let values = v8::Array::new_with_elements(scope, values);
+            let first_two = {
+                let mut values = holes.unprinted();
+                (values.next(), values.next())
+            };
+            let texts = match first_two {
+                (None, _) => return Answer::Holes(holes, undefined),
+                (Some(value), None) => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[value]),
+                _ => {
+                    let values: Vec<_> = holes.unprinted().collect();
+                    let values = v8::Array::new_with_elements(scope, &values);
                     v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values.into()])
                 }
             };

@@ -197,7 +197,7 @@ impl State {
 }
 
 /// Parses the value `name` of an object that somebody kept beyond its event, out of the object's own text.
-pub(super) fn parse_later<'s>(
+fn parse_later<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     holder: v8::Local<'s, v8::Object>,
     name: v8::Local<'s, v8::Name>,
@@ -211,8 +211,7 @@ pub(super) fn parse_later<'s>(
     if !skeleton.find(text.as_bytes()) {
         return None;
     }
-    // An event's are all different; of metadata's the last one counts.
-    let entry = skeleton.entries().iter().rev().find(|entry| text[entry.key.clone()] == name)?;
+    let entry = skeleton.entries().iter().find(|entry| text[entry.key.clone()] == name)?;
     let value = handover::to_v8(scope, &text.as_bytes()[entry.value.clone()], &mut Scratch::default())?;
     v8::json::parse(scope, value)
 }

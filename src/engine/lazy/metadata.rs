@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use deno_core::v8;
+use memchr::memmem::Finder;
 
 use super::{Laziness, SPAN, TEXT, Tag, VALUES, callbacks, object_template, set_number};
 use crate::engine::handover::{self, Scratch};
@@ -35,7 +36,7 @@ pub(in crate::engine) struct Metadata {
     /// What counts for every event.
     default: Option<Box<[u8]>>,
     pub(in crate::engine) laziness: Laziness,
-    names: Vec<Box<[u8]>>,
+    names: Vec<Name>,
     template: Option<v8::Global<v8::ObjectTemplate>>,
     latest: Latest,
     /// So many are still to be made in full.
@@ -44,13 +45,24 @@ pub(in crate::engine) struct Metadata {
     unescaped: Vec<u8>,
 }
 
+/// The name of a documented value.
+struct Name {
+    text: Box<[u8]>,
+    /// Finds it in quotes.
+    quoted: Finder<'static>,
+}
+
 /// The lazy object that was made last.
 #[derive(Default)]
 struct Latest {
     /// The how-manieth it is, from 1.
     number: u64,
-    /// Its text, and what stands in it.
+    /// Its text; valid JSON.
     text: Vec<u8>,
+    /// Whether it has neither objects within nor escapes, if that was asked for.
+    simple: Option<bool>,
+    /// What stands in it, if that was looked for, and was found.
+    outline: Option<bool>,
     skeleton: Skeleton,
     reads: u32,
 }
@@ -118,10 +130,11 @@ impl Metadata {
         kept.extend_from_slice(text);
         let latest = &mut self.latest;
         latest.text = kept;
-        // What it declines, V8 shall judge.
-        if latest.text.len() >> Tag::HALF != 0 || !latest.skeleton.find(&latest.text) {
+        // What is no object, V8 shall judge.
+        if latest.text.first() != Some(&b'{') || latest.text.len() >> Tag::HALF != 0 {
             return None;
         }
+        (latest.simple, latest.outline) = (None, None);
         let text = handover::to_v8(scope, &latest.text, &mut self.scratch)?;
         let object = template.new_instance(scope)?;
         object.set_internal_field(TEXT, text.into());
@@ -130,12 +143,61 @@ impl Metadata {
         Some(object)
     }
 
-    /// The value under a documented name of the object that was made last.
+    /// The value under a documented name of the object that was made last; nothing if it cannot be said without V8.
     fn value<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, name: usize) -> Option<v8::Local<'s, v8::Value>> {
-        let (latest, name) = (&self.latest, self.names.get(name)?);
+        let span = match self.latest.find(self.names.get(name)?) {
+            Found::At(span) => span,
+            Found::Nowhere => return Some(v8::undefined(scope).into()),
+            Found::Unknown => return None,
+        };
+        callbacks::meaning(scope, &self.latest.text[span], &mut self.scratch, &mut self.unescaped)
+    }
+}
+
+/// Where a value is.
+enum Found {
+    At(Range<usize>),
+    Nowhere,
+    Unknown,
+}
+
+impl Latest {
+    fn find(&mut self, name: &Name) -> Found {
+        let Self { text, simple, outline, skeleton, .. } = self;
+        if *simple.get_or_insert_with(|| memchr::memchr2(b'{', b'\\', &text[1..]).is_none())
+            && let Some(span) = name.find(text)
+        {
+            return Found::At(span);
+        }
+        if !*outline.get_or_insert_with(|| skeleton.find(text)) {
+            return Found::Unknown;
+        }
         // Of several the last one counts.
-        let entry = latest.skeleton.entries().iter().rev().find(|entry| latest.text[entry.key.clone()] == **name)?;
-        callbacks::meaning(scope, &latest.text[entry.value.clone()], &mut self.scratch, &mut self.unescaped)
+        let entry = skeleton.entries().iter().rev().find(|entry| text[entry.key.clone()] == *name.text);
+        entry.map_or(Found::Nowhere, |entry| Found::At(entry.value.clone()))
+    }
+}
+
+impl Name {
+    fn new(text: Box<[u8]>) -> Self {
+        let quoted = [b"\"", &*text, b"\""].concat();
+        Self { text, quoted: Finder::new(&quoted).into_owned() }
+    }
+
+    /// Where the value under this name is in the text of an object with neither objects within nor escapes, if that is
+    /// quickly said: there this is a key where a brace or a comma stands before it and a colon behind it.
+    fn find(&self, text: &[u8]) -> Option<Range<usize>> {
+        // Of several the last one counts.
+        let start = self.quoted.find_iter(text).last()?;
+        let (before, behind) = (start.checked_sub(1)?, start + self.quoted.needle().len());
+        let (b'{' | b',', b':') = (text[before], *text.get(behind)?) else { return None };
+        let start = behind + 1;
+        let length = match text.get(start)? {
+            b'"' => memchr::memchr(b'"', &text[start + 1..])? + 2,
+            b'[' | b' ' | b'\t' | b'\r' | b'\n' => return None,
+            _ => text[start..].iter().position(|byte| matches!(byte, b',' | b'}' | b' ' | b'\t' | b'\r' | b'\n'))?,
+        };
+        Some(start..start + length)
     }
 }
 
@@ -154,7 +216,7 @@ pub(in crate::engine) fn documented(
     let template = object_template(scope, &names, read).map(|(template, _)| v8::Global::new(scope, template));
     if let Some(shared) = scope.get_slot::<SharedMetadata>() {
         let mut state = shared.borrow_mut();
-        (state.names, state.template) = (names, template);
+        (state.names, state.template) = (names.into_iter().map(Name::new).collect(), template);
     }
 }
 
@@ -213,13 +275,90 @@ fn read<'s>(
         }
         return;
     }
-    let value = if Tag::of_lazy(holder).event == METADATA | state.latest.number {
-        state.value(scope, number)
-    } else {
-        callbacks::parse_later(scope, holder, name)
-    };
-    if let Some(value) = value {
+    let is_latest = Tag::of_lazy(holder).event == METADATA | state.latest.number;
+    let value = if is_latest { state.value(scope, number) } else { None };
+    if let Some(value) = value.or_else(|| parsed(scope, holder, name)) {
         holder.set_internal_field(VALUES + number, value.into());
         answer.set(value);
+    }
+}
+
+/// The value `name` of an object, parsed out of its own text by V8.
+fn parsed<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    holder: v8::Local<'s, v8::Object>,
+    name: v8::Local<'s, v8::Name>,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let text: v8::Local<v8::Value> = holder.get_internal_field(scope, TEXT)?.try_into().ok()?;
+    let object: v8::Local<v8::Object> = v8::json::parse(scope, text.try_into().ok()?)?.try_into().ok()?;
+    if object.has_own_property(scope, name)? { object.get(scope, name.into()) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What is found under `sourceName`, as a value, or that it cannot be said.
+    fn found(text: &str) -> Option<Option<Value>> {
+        let mut latest = Latest { text: text.into(), ..Latest::default() };
+        match latest.find(&Name::new(b"sourceName".to_vec().into())) {
+            Found::At(span) => Some(Some(serde_json::from_str(&text[span]).expect("a value is JSON"))),
+            Found::Nowhere => Some(None),
+            Found::Unknown => None,
+        }
+    }
+
+    /// What V8 would find: of several the last one.
+    fn expected(text: &str) -> Option<Value> {
+        serde_json::from_str::<Value>(text).expect("the text is JSON").get("sourceName").cloned()
+    }
+
+    #[test]
+    fn values_are_found_by_their_names() {
+        for text in [
+            "{}",
+            r#"{"sourceName":"web"}"#,
+            r#"{"a":1,"sourceName":-1.5e3,"b":true}"#,
+            r#"{"sourceName":null}"#,
+            r#"{"sourceName":"","a":[]}"#,
+            r#"{"sourceName":1,"sourceName":2}"#,
+            r#"{"sourceName":1, "sourceName":2}"#,
+            r#"{"sourceName":1,"sourceName" :2}"#,
+            r#"{"a":"sourceName","b":",sourceName:"}"#,
+            r#"{"a":["sourceName","b"]}"#,
+            r#"{"a":{"sourceName":1}}"#,
+            r#"{"a":{"sourceName":1},"sourceName":{"b":"}"}}"#,
+            r#"{"sourceName":["a",{"b":1}]}"#,
+            r#"{ "sourceName" : "web" }"#,
+            r#"{"sourceName": "web"}"#,
+            "{\"sourceName\":1\n}",
+            r#"{"xsourceName":1}"#,
+            r#"{"sourceName":"a\"b","a":1}"#,
+            r#"{"sourceName":"{"}"#,
+        ] {
+            assert_eq!(found(text), Some(expected(text)), "{text}");
+        }
+        // Keys with escapes are left to V8.
+        for text in [r#"{"sourceName":1,"source\u004eame":2}"#, r#"{"a\"sourceName":1}"#] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_is_there(pieces in prop::collection::vec(prop::sample::select(vec![
+            r#""sourceName":"#, r#""a":"#, r#""sourceName""#, "1", "null", r#""b,""#, r#""\"sourceName\":""#, r#"[1,"x"]"#,
+            r#"{"sourceName":2}"#, ",", ",", " ", "{}",
+        ]), 0..9)) {
+            let text = format!("{{{}}}", pieces.concat());
+            if serde_json::from_str::<Value>(&text).is_ok()
+                && let Some(found) = found(&text)
+            {
+                prop_assert_eq!(found, expected(&text), "{}", text);
+            }
+        }
     }
 }

@@ -28,7 +28,7 @@ use deno_core::v8;
 use intact::Pristine;
 use memchr::memmem::Finder;
 pub(super) use metadata::{Metadata, SharedMetadata, documented, lazy_metadata, metadata_of};
-pub(super) use print::{Hole, holes};
+pub(super) use print::{Holes, holes};
 
 use super::handover::{self, Scratch};
 use super::skeleton::{Entry, Skeleton};
@@ -100,6 +100,8 @@ pub(super) struct State {
     scratch: Scratch,
     /// What the string read last means.
     unescaped: Vec<u8>,
+    /// For the texts of [`Holes`].
+    texts: Vec<u8>,
     /// Which event is in hand, or was last.
     number: u64,
     /// Whether it still is.
@@ -190,6 +192,7 @@ impl State {
             inner: Skeleton::default(),
             scratch: Scratch::default(),
             unescaped: Vec::new(),
+            texts: Vec::new(),
             number: 0,
             in_hand: false,
             line: Vec::new(),

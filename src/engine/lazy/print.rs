@@ -1,5 +1,6 @@
 //! What goes out of a lazy event: the line, but for the values that were read or assigned.
 
+use std::io::Write;
 use std::ops::Range;
 
 use deno_core::v8;
@@ -15,23 +16,34 @@ use crate::engine::skeleton::Skeleton;
 /// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
 const LONGEST_SIMPLE: usize = 16 << 10;
 
+/// So many holes mostly suffice.
+const HOLES: usize = 8;
+
+/// What has changed in a lazy event, in the line's order.
+pub(in crate::engine) struct Holes<'s> {
+    pub(in crate::engine) list: Vec<Hole<'s>>,
+    /// The texts of values, and what goes before them.
+    pub(in crate::engine) texts: Vec<u8>,
+}
+
 /// A part of a line that is left out, and what comes in its place, if anything does.
 pub(in crate::engine) struct Hole<'s> {
     /// The value that stood there, if it is one and not a property that was deleted or added.
     entry: Option<usize>,
     span: Range<usize>,
-    /// What goes before the value: a key, if it is a property that was added.
-    before: String,
-    pub(in crate::engine) value: Option<v8::Local<'s, v8::Value>>,
-    /// Its text, if it is known already.
-    pub(in crate::engine) text: Option<Vec<u8>>,
+    value: Option<v8::Local<'s, v8::Value>>,
+    /// Which part of the texts goes before the value: a key, if it is a property that was added.
+    before: Range<usize>,
+    /// Which part is its text, if that is known already.
+    pub(in crate::engine) text: Option<Range<usize>>,
 }
 
-/// What has changed in the event, in the line's order; nothing if it is not sure that all else is as it was.
+/// What has changed in the event; nothing if it is not sure that all else is as it was. The memory of the texts is the
+/// state's, to be given back.
 pub(in crate::engine) fn holes<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     event: v8::Local<'s, v8::Object>,
-) -> Option<Vec<Hole<'s>>> {
+) -> Option<Holes<'s>> {
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
     // V8 prints no white space, so where a value has changed none may be left around it.
@@ -45,44 +57,77 @@ pub(in crate::engine) fn holes<'s>(
     holes
 }
 
-impl<'s> Hole<'s> {
-    fn with(
+impl<'s> Holes<'s> {
+    /// None yet, in memory that is reused.
+    fn new(mut texts: Vec<u8>) -> Self {
+        texts.clear();
+        Self { list: Vec::with_capacity(HOLES), texts }
+    }
+
+    /// Another value goes where the text of `entry` stands, or `before` and that where a property was added.
+    fn fill(
+        &mut self,
         scope: &mut v8::PinScope<'s, '_>,
         entry: Option<usize>,
         span: Range<usize>,
-        before: String,
+        before: [&str; 2],
         value: v8::Local<'s, v8::Value>,
-    ) -> Self {
-        Self { entry, span, before, text: simple_text(scope, value), value: Some(value) }
+    ) {
+        let start = self.texts.len();
+        before.iter().for_each(|part| self.texts.extend_from_slice(part.as_bytes()));
+        let middle = self.texts.len();
+        let simple = put_simple(scope, value, &mut self.texts);
+        let text = simple.then(|| middle..self.texts.len());
+        self.list.push(Hole { entry, span, value: Some(value), before: start..middle, text });
     }
 
-    /// The value, if its text is not known yet.
-    pub(in crate::engine) fn unprinted(&self) -> Option<v8::Local<'s, v8::Value>> {
-        self.value.filter(|_| self.text.is_none())
+    /// Nothing takes the place of a property that was deleted.
+    fn cut(&mut self, span: Range<usize>) {
+        self.list.push(Hole { entry: None, span, value: None, before: 0..0, text: None });
+    }
+
+    /// The values whose texts are not known yet.
+    pub(in crate::engine) fn unprinted(&self) -> impl Iterator<Item = v8::Local<'s, v8::Value>> {
+        self.list.iter().filter(|hole| hole.text.is_none()).filter_map(|hole| hole.value)
+    }
+
+    /// The text of a hole's value.
+    pub(in crate::engine) fn text(&self, hole: &Hole<'_>) -> &[u8] {
+        hole.text.clone().map_or(&[], |text| &self.texts[text])
+    }
+
+    /// By how many bytes the line grows.
+    pub(in crate::engine) fn growth(&self) -> isize {
+        let growth =
+            |hole: &Hole<'_>| (hole.before.len() + self.text(hole).len()).cast_signed() - hole.span.len().cast_signed();
+        self.list.iter().map(growth).sum()
+    }
+}
+
+impl Hole<'_> {
+    /// Whether its text is still to be printed.
+    pub(in crate::engine) fn is_unprinted(&self) -> bool {
+        self.value.is_some() && self.text.is_none()
     }
 
     /// Where the value was that has another one in its place.
     pub(in crate::engine) fn replaces(&self) -> Option<Range<usize>> {
         self.entry.map(|_| self.span.clone())
     }
-
-    /// By how many bytes the line grows, without the value's own.
-    pub(in crate::engine) fn growth(&self) -> isize {
-        self.before.len().cast_signed() - self.span.len().cast_signed()
-    }
 }
 
 impl State {
-    fn holes<'s>(
-        &mut self,
-        scope: &mut v8::PinScope<'s, '_>,
-        event: v8::Local<'s, v8::Object>,
-    ) -> Option<Vec<Hole<'s>>> {
-        let mut holes = Vec::new();
+    /// Takes memory back that [`holes`] has given away.
+    pub(in crate::engine) fn reuse(&mut self, holes: Holes<'_>) {
+        self.texts = holes.texts;
+    }
+
+    fn holes<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Holes<'s>> {
+        let mut holes = Holes::new(std::mem::take(&mut self.texts));
         self.changes(scope, event, 0, &mut holes)?;
         // Where a property was added, the places of what comes in place of a value are not looked at again: V8 must lose
         // nothing of it. And a number with more digits than a double keeps may have moved there, and they follow it.
-        if holes.iter().any(|hole| hole.entry.is_none()) {
+        if holes.list.iter().any(|hole| hole.entry.is_none()) {
             for lazy in self.entries.iter().filter(|lazy| (lazy.read || lazy.assigned) && lazy.child.is_none()) {
                 let came = &self.line[lazy.entry.value.clone()];
                 if glance::clean(came).is_none() && (!lazy.same.get() || may_hold_long(came)) {
@@ -98,7 +143,7 @@ impl State {
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         node: usize,
-        holes: &mut Vec<Hole<'s>>,
+        holes: &mut Holes<'s>,
     ) -> Option<()> {
         let Node { shape, entries, end, .. } = self.nodes.get(node)?;
         let template = self.shapes[*shape].template.as_ref()?;
@@ -113,8 +158,7 @@ impl State {
         for (number, entry) in entries.clone().enumerate() {
             let lazy = &self.entries[entry];
             if printed >> number & 1 == 0 {
-                let span = self.cut(entries, number, printed);
-                holes.push(Hole { entry: None, span, before: String::new(), value: None, text: None });
+                holes.cut(self.cut(entries, number, printed));
                 continue;
             }
             if !lazy.touched() {
@@ -132,8 +176,7 @@ impl State {
             {
                 self.changes(scope, object, child, holes)?;
             } else {
-                let span = lazy.entry.value.clone();
-                holes.push(Hole::with(scope, Some(entry), span, String::new(), value));
+                holes.fill(scope, Some(entry), lazy.entry.value.clone(), ["", ""], value);
             }
         }
         if !kept.others.none() {
@@ -165,7 +208,7 @@ impl State {
         kept: &Kept,
         mut behind: bool,
         end: usize,
-        holes: &mut Vec<Hole<'s>>,
+        holes: &mut Holes<'s>,
     ) -> Option<()> {
         let additions = match &kept.others {
             Others::Known(additions) => additions.clone(),
@@ -182,8 +225,7 @@ impl State {
             if !plain {
                 return None;
             }
-            let before = [if behind { "," } else { "" }, key].concat();
-            holes.push(Hole::with(scope, None, end..end, before, value));
+            holes.fill(scope, None, end..end, [if behind { "," } else { "" }, key], value);
             behind = true;
         }
         Some(())
@@ -238,14 +280,19 @@ impl State {
 
     /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those
     /// of `holes`.
-    fn parts(&self, node: usize, holes: &mut &[Hole<'_>], with: &mut impl FnMut(usize, bool)) {
+    fn parts<'h, 's>(
+        &self,
+        node: usize,
+        holes: &mut &'h [Hole<'s>],
+        with: &mut impl FnMut(usize, Option<&'h Hole<'s>>),
+    ) {
         let Some(node) = self.nodes.get(node) else { return };
         for entry in node.entries.clone() {
-            if let Some((_, rest)) = holes.split_first().filter(|(hole, _)| hole.entry == Some(entry)) {
+            if let Some((hole, rest)) = holes.split_first().filter(|(hole, _)| hole.entry == Some(entry)) {
                 *holes = rest;
-                with(entry, true);
+                with(entry, Some(hole));
             } else if !self.entries[entry].touched() {
-                with(entry, false);
+                with(entry, None);
             } else if let Some(child) = self.entries[entry].child {
                 self.parts(child, holes, with);
             }
@@ -260,46 +307,33 @@ impl State {
 
     /// The line with a marker for each value that nobody has touched.
     pub(in crate::engine) fn expected(&self, text: &mut Vec<u8>) {
-        self.marked(&[], |_| unreachable!("there are no holes"), text);
+        self.marked(&Holes { list: Vec::new(), texts: Vec::new() }, text);
     }
 
     /// The same with other texts for the values of `holes`.
-    pub(in crate::engine) fn marked<'t>(
-        &self,
-        mut holes: &[Hole<'_>],
-        mut text_of: impl FnMut(usize) -> &'t [u8],
-        text: &mut Vec<u8>,
-    ) {
+    pub(in crate::engine) fn marked(&self, holes: &Holes<'_>, text: &mut Vec<u8>) {
         text.clear();
-        let (mut copied, mut number) = (0, 0);
-        self.parts(0, &mut holes, &mut |entry, hole| {
+        let mut copied = 0;
+        self.parts(0, &mut holes.list.as_slice(), &mut |entry, hole| {
             let span = &self.entries[entry].entry.value;
             text.extend_from_slice(&self.line[copied..span.start]);
-            if hole {
-                text.extend_from_slice(text_of(number));
-                number += 1;
-            } else {
-                self.put_marker(entry, text);
+            match hole {
+                Some(hole) => text.extend_from_slice(holes.text(hole)),
+                None => self.put_marker(entry, text),
             }
             copied = span.end;
         });
         text.extend_from_slice(&self.line[copied..]);
     }
 
-    /// Appends the line with `holes` in it, and in each what `text_of` gives for its number.
-    pub(in crate::engine) fn fill<'t>(
-        &self,
-        holes: &[Hole<'_>],
-        mut text_of: impl FnMut(usize) -> &'t [u8],
-        out: &mut dyn Sink,
-    ) {
-        let (mut copied, mut number) = (0, 0);
-        for hole in holes {
+    /// Appends the line with `holes` in it, and in each what comes in its place.
+    pub(in crate::engine) fn fill(&self, holes: &Holes<'_>, out: &mut dyn Sink) {
+        let mut copied = 0;
+        for hole in &holes.list {
             out.push(&self.line[copied..hole.span.start]);
             if hole.value.is_some() {
-                out.push(hole.before.as_bytes());
-                out.push(text_of(number));
-                number += 1;
+                out.push(&holes.texts[hole.before.clone()]);
+                out.push(holes.text(hole));
             }
             copied = hole.span.end;
         }
@@ -323,29 +357,49 @@ impl State {
     }
 }
 
-/// The JSON text of a value that is no object, if it is an easy one.
-fn simple_text<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Option<Vec<u8>> {
-    if let Ok(text) = v8::Local::<v8::String>::try_from(value) {
-        if text.length() > LONGEST_SIMPLE {
-            return None;
-        }
-        let view = v8::ValueView::new(scope, text);
-        let v8::ValueViewData::OneByte(bytes) = view.data() else { return None };
-        let plain = bytes.iter().all(|byte| matches!(byte, b' '..=0x7E) && !matches!(byte, b'"' | b'\\'));
-        return plain.then(|| [b"\"", bytes, b"\""].concat());
+/// Appends the JSON text of a value that is no object, if it is an easy one; whether it is.
+fn put_simple<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, texts: &mut Vec<u8>) -> bool {
+    let word: &[u8] = match () {
+        () if value.is_string() => return put_string(scope, value.cast(), texts),
+        () if value.is_number() => return put_number(value.cast::<v8::Number>().value(), texts),
+        () if value.is_true() => b"true",
+        () if value.is_false() => b"false",
+        () if value.is_null() => b"null",
+        () => return false,
+    };
+    texts.extend_from_slice(word);
+    true
+}
+
+fn put_string(scope: &mut v8::PinScope<'_, '_>, text: v8::Local<v8::String>, texts: &mut Vec<u8>) -> bool {
+    if text.length() > LONGEST_SIMPLE {
+        return false;
     }
-    if value.is_int32() {
-        return Some(value.int32_value(scope)?.to_string().into_bytes());
+    let view = v8::ValueView::new(scope, text);
+    let v8::ValueViewData::OneByte(bytes) = view.data() else { return false };
+    let plain = bytes.iter().all(|byte| matches!(byte, b' '..=0x7E) && !matches!(byte, b'"' | b'\\'));
+    if plain {
+        texts.push(b'"');
+        texts.extend_from_slice(bytes);
+        texts.push(b'"');
     }
-    if let Ok(number) = v8::Local::<v8::Number>::try_from(value) {
-        // Within these bounds JavaScript writes no exponent, and the same digits.
-        let number = number.value();
-        return (1e-6..1e21).contains(&number.abs()).then(|| number.to_string().into_bytes());
+    plain
+}
+
+fn put_number(number: f64, texts: &mut Vec<u8>) -> bool {
+    // Of -0, JavaScript writes no sign; larger ones may have zeros for digits.
+    const EXACT: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
+    if number.abs() < EXACT && number.trunc() == number {
+        let written = write!(texts, "{}", number as i64);
+        debug_assert!(written.is_ok(), "memory takes what it is given");
+        return true;
     }
-    match () {
-        () if value.is_true() => Some(b"true".to_vec()),
-        () if value.is_false() => Some(b"false".to_vec()),
-        () if value.is_null() => Some(b"null".to_vec()),
-        () => None,
+    // The shortest digits, as in JavaScript; it writes exponents of other numbers.
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format(number).as_bytes();
+    let easy = number.is_finite() && number.abs() < EXACT && !text.contains(&b'e');
+    if easy {
+        texts.extend_from_slice(text);
     }
+    easy
 }

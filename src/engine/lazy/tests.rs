@@ -1,6 +1,6 @@
 //! Lazy or not, nothing may differ: random programs over random events, run both ways.
 //!
-//! `SLUICEGATE_LAZY_PROGRAMS=1000000 cargo test --release --lib lazy` runs a million of them.
+//! `SLUICEGATE_LAZY_PROGRAMS=1000000 cargo test --profile quick --lib lazy` runs a million of them.
 
 use serde_json::Value;
 
