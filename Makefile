@@ -3,25 +3,28 @@
 
 .PHONY: demo test build lint bench fuzz-smoke
 
-demo: build
+demo:
+	@scripts/v8
+	cargo build --profile quick
 	@scripts/demo
 
+# What users run, from the profile that takes longer to compile.
 build:
 	@scripts/v8
 	cargo build --release
 
-# One profile for everything, so that V8's bindings are compiled once.
+# One profile for all but that, so that V8's bindings are compiled once.
 test:
 	@scripts/v8
-	cargo test --release
+	cargo test --profile quick
 
 # A part of `test`; the long runs with coverage are `fuzz/run`.
 fuzz-smoke:
 	@scripts/v8
-	cargo test --release --test it fuzz::
+	cargo test --profile quick --test it fuzz::
 
 lint:
 	@scripts/v8
 	cargo fmt --check
-	cargo clippy --release --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --release --no-deps
+	cargo clippy --profile quick --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --profile quick --no-deps

@@ -4,7 +4,7 @@
 #
 #   tests/scripts/reports.sh [path to sluicegate]
 set -euo pipefail
-binary=$(realpath "${1:-target/release/sluicegate}")
+binary=$(realpath "${1:-target/quick/sluicegate}")
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/sluicegate/report-parsers"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
