@@ -131,7 +131,7 @@ pub(super) struct Crew {
     start: Vec<u8>,
     name: String,
     limits: Limits,
-    most_workers: usize,
+    pub(super) most_workers: usize,
     network: Option<crate::net::Client>,
     workers: Vec<Worker>,
     tell: Tell,

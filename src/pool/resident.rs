@@ -31,12 +31,21 @@ use crate::wire::row;
 use crate::wire::shared::Mapping;
 use crate::wire::slots::Slots;
 
-/// The most events in a unit, and the bytes that it is filled to: one request, too, spreads over all workers that are
-/// idle, and no worker has so much in hand that the requests of others wait long.
-const MOST_EVENTS: u64 = 128;
+/// About how much of a worker's time a unit takes, at most: no worker has so much in hand that the requests of others wait
+/// long. To hand out a unit and take its answer costs as much as to transform some events.
+const UNIT_TIME: Duration = Duration::from_millis(4);
+
+/// The most events in a unit, whatever they cost, and the bytes that it is filled to.
+const MOST_EVENTS: u64 = 256;
 
 /// See [`MOST_EVENTS`].
-const UNIT: usize = 64 << 10;
+const MOST_BYTES: usize = 256 << 10;
+
+/// A request that is alone is spread over all workers, as far as that gives units of so many bytes.
+const WORTH_A_UNIT: usize = 32 << 10;
+
+/// What an event is taken to cost while nothing is known of the code.
+const USUAL_COST: Duration = Duration::from_micros(32);
 
 /// The most bytes of rows that answer one request. Each event's output has a limit of its own; this one keeps a request
 /// of many events, each just within it, from taking all memory there is.
@@ -210,6 +219,7 @@ impl Resident {
             next: 0,
             together: loaded.export == Export::Batch,
             limit: job.options.limits.line,
+            cost: USUAL_COST,
             status: status.clone(),
         };
         tokio::spawn(desk.run(news, to_answer));
@@ -249,8 +259,10 @@ struct UnderWay {
     rows: Rows,
     /// How many of its events have been handed to the crew.
     handed: usize,
-    /// The bytes that its units are filled to: no more than [`UNIT`], and all about as many.
+    /// The bytes that its units are filled to: no more than [`MOST_BYTES`], and all about as many.
     unit: usize,
+    /// The most events in one of its units.
+    most_events: u64,
     unanswered: usize,
     /// What is known, by the number of the first event that it is about.
     known: Vec<(usize, Vec<Outcome>)>,
@@ -272,6 +284,8 @@ struct Desk {
     together: bool,
     /// The most bytes of an event.
     limit: usize,
+    /// The CPU time that an event takes, on an average that forgets.
+    cost: Duration,
     status: Arc<Status>,
 }
 
@@ -339,10 +353,12 @@ impl Desk {
         let answer = Answer { tally, ..Answer::default() };
         self.next += 1;
         let size: usize = rows.events.iter().map(Row::size).sum();
-        let units = size.div_ceil(UNIT).max(unanswered.div_ceil(MOST_EVENTS as usize));
+        let most_events = events_per_unit(self.cost);
+        let alone = if self.under_way.is_empty() { self.crew.most_workers.min(size / WORTH_A_UNIT) } else { 1 };
+        let units = size.div_ceil(MOST_BYTES).max(unanswered.div_ceil(most_events as usize)).max(alone);
         let unit = size.div_ceil(units.max(1));
         let known = Vec::new();
-        let request = UnderWay { rows, handed: 0, unit, unanswered, known, answer, size: 0, reply };
+        let request = UnderWay { rows, handed: 0, unit, most_events, unanswered, known, answer, size: 0, reply };
         self.under_way.insert(self.next, request);
         self.queue.push_back(self.next);
     }
@@ -400,7 +416,7 @@ impl Desk {
                 }
                 break;
             }
-            let full = !self.together && (slot.len() >= request.unit || slot.count() >= MOST_EVENTS);
+            let full = !self.together && (slot.len() >= request.unit || slot.count() >= request.most_events);
             if full || size > slot.room() {
                 break;
             }
@@ -423,6 +439,10 @@ impl Desk {
                 let slot = (part.bytes > 0).then_some(part.slot);
                 if part.heap > 0 {
                     self.status.heap.store(part.heap, Ordering::Relaxed);
+                }
+                if part.lines > 0 {
+                    let cost = Duration::from_nanos(part.cpu) / part.lines;
+                    self.cost = (self.cost * 7 + cost) / 8;
                 }
                 if let Some(request) = self.under_way.get_mut(&id) {
                     let start = self.crew.layout.output_start(part.slot as usize);
@@ -455,6 +475,12 @@ impl Desk {
             let _ = request.reply.send(Ok(request.answer));
         }
     }
+}
+
+/// How many events of such a cost a unit has at most.
+fn events_per_unit(cost: Duration) -> u64 {
+    let events = UNIT_TIME.as_nanos() / cost.as_nanos().max(1);
+    events.clamp(1, u128::from(MOST_EVENTS)) as u64
 }
 
 enum Filled {
@@ -520,6 +546,12 @@ impl UnderWay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_more_an_event_costs_the_fewer_are_handed_out_together() {
+        let events = |micros| events_per_unit(Duration::from_micros(micros));
+        assert_eq!([0, 10, 20, 100, 1000, 4000, 60_000].map(events), [256, 256, 200, 40, 4, 1, 1]);
+    }
 
     #[test]
     fn every_worker_that_was_replaced_has_one_reason() {

@@ -131,7 +131,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         part: Part::default(),
         pending: 0,
         told_at: 0,
-        cpu: 0,
+        cpu: Duration::ZERO,
         frame: Vec::new(),
     };
     worker.run()
@@ -189,8 +189,8 @@ struct Worker {
     part: Part,
     pending: usize,
     told_at: u64,
-    /// The thread's CPU time when it last told something, in nanoseconds; only of rows.
-    cpu: u64,
+    /// The thread's CPU time when it last told something; only of rows.
+    cpu: Duration,
     frame: Vec<u8>,
 }
 
@@ -220,7 +220,7 @@ impl Worker {
         self.part = Part { unit: work.unit, ..Part::default() };
         self.told_at = engine::ticks();
         if self.rows {
-            self.cpu = cpu_time();
+            self.cpu = thread_cpu();
         }
         let mut lines = Split { rest: bytes, rows: self.rows };
         let mut number = 0;
@@ -440,8 +440,8 @@ impl Worker {
             return Ok(());
         }
         if self.rows {
-            let cpu = cpu_time();
-            self.part.cpu = cpu - self.cpu;
+            let cpu = thread_cpu();
+            self.part.cpu = (cpu - self.cpu).as_nanos() as u64;
             self.cpu = cpu;
             self.part.heap = self.engine.heap_used() as u64;
         }
@@ -468,12 +468,6 @@ pub(crate) fn line_too_long(len: u64, limit: usize) -> Failure {
     Failure::new(FailureKind::LineTooLong, message)
 }
 
-/// This thread's, in nanoseconds.
-fn cpu_time() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
 fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> Rendering<'a> {
     if rows {
         return row::rendering(around);
@@ -498,7 +492,7 @@ fn render_logs(lines: &[LogLine], line: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// The CPU time of this thread.
+/// The CPU time of this thread so far.
 fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
