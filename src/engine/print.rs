@@ -133,13 +133,9 @@ impl Print<'_> {
         out: &mut dyn Sink,
     ) -> Verdict {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
-        let mut printed = 0;
-        for hole in holes.list.iter_mut().filter(|hole| hole.is_unprinted()) {
-            let text = match v8::Local::<v8::Array>::try_from(texts) {
-                Ok(texts) => texts.get_index(scope, printed),
-                Err(_) => Some(texts),
-            };
-            printed += 1;
+        let list: Option<v8::Local<v8::Array>> = texts.try_into().ok();
+        for (number, hole) in (0..).zip(holes.list.iter_mut().filter(|hole| hole.is_unprinted())) {
+            let text = list.map_or(Some(texts), |list| list.get_index(scope, number));
             let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
                 return bad_return(1.0, "transformEvent").into();
             };

@@ -45,6 +45,8 @@ pub(super) struct Realm {
     /// The author's modules, kept if somebody looks at their variables.
     modules: Vec<(String, v8::Global<v8::Module>)>,
     inspector: Option<Inspector>,
+    /// Whether the isolate is entered from event to event.
+    held: bool,
     isolate: Option<v8::OwnedIsolate>,
     heap: Box<HeapGuard>,
 }
@@ -121,6 +123,7 @@ impl Realm {
                     script: loaded.script,
                     modules: loaded.modules,
                     inspector,
+                    held: false,
                     isolate: Some(isolate),
                     heap,
                 });
@@ -229,9 +232,29 @@ impl Realm {
     /// The isolate, entered on this thread for as long as the guard lives.
     pub(super) fn enter(&mut self) -> Entered<'_> {
         let isolate = self.isolate.as_mut().expect("only taken on drop");
-        // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
-        unsafe { isolate.enter() };
-        Entered { isolate, realm: (&self.context, &self.transform, &self.driver), plan: &mut self.plan }
+        if !self.held {
+            // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
+            unsafe { isolate.enter() };
+        }
+        let realm = (&self.context, &self.transform, &self.driver);
+        Entered { isolate, held: self.held, realm, plan: &mut self.plan }
+    }
+
+    /// Enters the isolate until it is released, or this is dropped, so that it need not be entered for each event. Nothing
+    /// else may be done with V8 on this thread meanwhile.
+    pub(super) fn hold(&mut self) {
+        if let (Some(isolate), false) = (self.isolate.as_mut(), self.held) {
+            // SAFETY: `release` exits it again; engines are not `Send`, so this is the isolate's thread.
+            unsafe { isolate.enter() };
+            self.held = true;
+        }
+    }
+
+    pub(super) fn release(&mut self) {
+        if let (Some(isolate), true) = (self.isolate.as_mut(), std::mem::take(&mut self.held)) {
+            // SAFETY: entered by `hold`, and no `Entered` is left.
+            unsafe { isolate.exit() };
+        }
     }
 
     /// What can wait until no event does.
@@ -294,19 +317,24 @@ struct Loaded {
 /// An isolate while it is entered.
 pub(super) struct Entered<'a> {
     pub(super) isolate: &'a mut v8::OwnedIsolate,
+    /// Whether it stays entered.
+    held: bool,
     pub(super) realm: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
     pub(super) plan: &'a mut PrintPlan,
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        // SAFETY: entered by `Realm::enter`, and scopes inside it are gone.
-        unsafe { self.isolate.exit() };
+        if !self.held {
+            // SAFETY: entered by `Realm::enter`, and scopes inside it are gone.
+            unsafe { self.isolate.exit() };
+        }
     }
 }
 
 impl Drop for Realm {
     fn drop(&mut self) {
+        self.release();
         if let Some(isolate) = self.isolate.take() {
             end(isolate, self.inspector.take());
         }

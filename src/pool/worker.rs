@@ -218,6 +218,7 @@ impl Worker {
         let bytes: &[u8] = unsafe { std::slice::from_raw_parts(start, work.len as usize) };
         progress(self.output).unit.store(work.unit, Ordering::Relaxed);
         self.part = Part { unit: work.unit, ..Part::default() };
+        self.engine.hold();
         self.told_at = engine::ticks();
         if self.rows {
             self.cpu = thread_cpu();

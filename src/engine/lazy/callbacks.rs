@@ -25,7 +25,7 @@ pub(super) fn read<'s>(
     args: v8::PropertyCallbackArguments<'s>,
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
-    let number = args.data().cast::<v8::Integer>().value() as usize;
+    let number = number_of(&args);
     let holder = args.holder();
     // Templates try their objects out while they are made; what these hold matters to nobody.
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
@@ -39,7 +39,7 @@ pub(super) fn read<'s>(
     // What nobody has touched has no value yet.
     let fresh = entry.is_some_and(|(entry, _)| !state.entries[entry].read && !state.entries[entry].assigned);
     if let Some(value) = if fresh { None } else { field(scope, holder, number) } {
-        if value == state.undefined {
+        if state.is_undefined(value) {
             return;
         }
         answer.set(value);
@@ -76,7 +76,7 @@ pub(super) fn assign<'s>(
     args: v8::PropertyCallbackArguments<'s>,
     _: v8::ReturnValue<()>,
 ) {
-    let number = args.data().cast::<v8::Integer>().value() as usize;
+    let number = number_of(&args);
     let holder = args.holder();
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let Ok(mut state) = shared.try_borrow_mut() else { return };
@@ -88,13 +88,22 @@ pub(super) fn assign<'s>(
     holder.set_internal_field(VALUES + number, value.into());
 }
 
+/// Which of its object's properties a callback is about.
+pub(super) fn number_of(args: &v8::PropertyCallbackArguments<'_>) -> usize {
+    // SAFETY: templates of lazy objects give their accessors an integer, and nothing else.
+    let number: v8::Local<v8::Integer> = unsafe { v8::Local::cast_unchecked(args.data()) };
+    number.value() as usize
+}
+
 /// What the field of a value holds, if it has been worked out.
 pub(super) fn field<'s>(
     scope: &v8::PinScope<'s, '_>,
     object: v8::Local<v8::Object>,
     number: usize,
 ) -> Option<v8::Local<'s, v8::Value>> {
-    let value: v8::Local<v8::Value> = object.get_internal_field(scope, VALUES + number)?.try_into().ok()?;
+    let field = object.get_internal_field(scope, VALUES + number)?;
+    // SAFETY: nothing but values is put into these fields, and at first they hold undefined.
+    let value: v8::Local<v8::Value> = unsafe { v8::Local::cast_unchecked(field) };
     (!value.is_undefined()).then_some(value)
 }
 
@@ -124,10 +133,15 @@ pub(super) fn meaning<'s>(
 
 /// Whether a field's value stands for undefined.
 pub(super) fn is_undefined(scope: &v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> bool {
-    scope.get_slot::<Shared>().is_some_and(|shared| value == shared.borrow().undefined)
+    scope.get_slot::<Shared>().is_some_and(|shared| shared.borrow().is_undefined(value))
 }
 
 impl State {
+    /// Whether a field's value stands for undefined. Most are no symbols, which is quicker to see.
+    pub(super) fn is_undefined(&self, value: v8::Local<v8::Value>) -> bool {
+        value.is_symbol() && value == self.undefined
+    }
+
     /// Works out a value of the event in hand.
     fn value<'s>(
         &mut self,

@@ -264,7 +264,7 @@ fn read<'s>(
     args: v8::PropertyCallbackArguments<'s>,
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
-    let number = args.data().cast::<v8::Integer>().value() as usize;
+    let number = callbacks::number_of(&args);
     let holder = args.holder();
     let Some(shared) = scope.get_slot::<SharedMetadata>().cloned() else { return };
     let Ok(mut state) = shared.try_borrow_mut() else { return };

@@ -77,7 +77,7 @@ impl<'s> Holes<'s> {
         before.iter().for_each(|part| self.texts.extend_from_slice(part.as_bytes()));
         let middle = self.texts.len();
         let simple = put_simple(scope, value, &mut self.texts);
-        let text = simple.then(|| middle..self.texts.len());
+        let text = simple.then_some(middle..self.texts.len());
         self.list.push(Hole { entry, span, value: Some(value), before: start..middle, text });
     }
 
@@ -151,7 +151,7 @@ impl State {
         // What is undefined is not printed either.
         let mut printed = kept.own;
         for (number, entry) in entries.clone().enumerate() {
-            if self.entries[entry].assigned && field(scope, object, number)? == self.undefined {
+            if self.entries[entry].assigned && self.is_undefined(field(scope, object, number)?) {
                 printed &= !(1 << number);
             }
         }
