@@ -403,3 +403,34 @@ fn put_number(number: f64, texts: &mut Vec<u8>) -> bool {
     }
     easy
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_in_javascript_or_left_to_it() {
+        for (number, expected) in [
+            (0.0, Some("0")),
+            (-0.0, Some("0")),
+            (-7.0, Some("-7")),
+            (9_007_199_254_740_991.0, Some("9007199254740991")),
+            (9_007_199_254_740_992.0, None),
+            (0.1, Some("0.1")),
+            (-12.34, Some("-12.34")),
+            (1.1 + 2.2, Some("3.3000000000000003")),
+            (123_456_789.123_456_7, Some("123456789.1234567")),
+            (0.0001, Some("0.0001")),
+            (1.5e-7, None),
+            (5e-324, None),
+            (1e21, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+        ] {
+            let mut text = Vec::new();
+            let easy = put_number(number, &mut text);
+            let text = String::from_utf8(text).expect("digits");
+            assert_eq!((easy, text.as_str()), (expected.is_some(), expected.unwrap_or_default()), "{number}");
+        }
+    }
+}
