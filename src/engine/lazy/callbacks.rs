@@ -210,8 +210,9 @@ impl State {
     }
 }
 
-/// Parses the value `name` of an object that somebody kept beyond its event, out of the object's own text.
-fn parse_later<'s>(
+/// Parses the value `name` of an object that somebody kept beyond its event, or that nobody but V8 takes apart, out of the
+/// object's own text.
+pub(super) fn parse_later<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     holder: v8::Local<'s, v8::Object>,
     name: v8::Local<'s, v8::Name>,
@@ -220,14 +221,20 @@ fn parse_later<'s>(
     let text = handover::to_string(scope, text.try_into().ok()?);
     let span = number(holder, SPAN);
     let text = &text[(span >> Tag::HALF) as usize..(span & ((1 << Tag::HALF) - 1)) as usize];
-    let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
     let mut skeleton = Skeleton::default();
     if !skeleton.find(text.as_bytes()) {
-        return None;
+        let whole = parse(scope, text)?.try_cast::<v8::Object>().ok()?;
+        return if whole.has_own_property(scope, name)? { whole.get(scope, name.into()) } else { None };
     }
-    let entry = skeleton.entries().iter().find(|entry| text[entry.key.clone()] == name)?;
-    let value = handover::to_v8(scope, &text.as_bytes()[entry.value.clone()], &mut Scratch::default())?;
-    v8::json::parse(scope, value)
+    let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
+    // An event's are all different; of metadata's the last one counts.
+    let entry = skeleton.entries().iter().rev().find(|entry| text[entry.key.clone()] == name)?;
+    parse(scope, &text[entry.value.clone()])
+}
+
+fn parse<'s>(scope: &mut v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8::Value>> {
+    let text = handover::to_v8(scope, text.as_bytes(), &mut Scratch::default())?;
+    v8::json::parse(scope, text)
 }
 
 /// `part(value, name, node)`: how an object of the event in hand goes out as `name` of what stands for a node, as an output

@@ -277,21 +277,10 @@ fn read<'s>(
     }
     let is_latest = Tag::of_lazy(holder).event == METADATA | state.latest.number;
     let value = if is_latest { state.value(scope, number) } else { None };
-    if let Some(value) = value.or_else(|| parsed(scope, holder, name)) {
+    if let Some(value) = value.or_else(|| callbacks::parse_later(scope, holder, name)) {
         holder.set_internal_field(VALUES + number, value.into());
         answer.set(value);
     }
-}
-
-/// The value `name` of an object, parsed out of its own text by V8.
-fn parsed<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    holder: v8::Local<'s, v8::Object>,
-    name: v8::Local<'s, v8::Name>,
-) -> Option<v8::Local<'s, v8::Value>> {
-    let text: v8::Local<v8::Value> = holder.get_internal_field(scope, TEXT)?.try_into().ok()?;
-    let object: v8::Local<v8::Object> = v8::json::parse(scope, text.try_into().ok()?)?.try_into().ok()?;
-    if object.has_own_property(scope, name)? { object.get(scope, name.into()) } else { None }
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl<'s> Holes<'s> {
 
     /// The values whose texts are not known yet.
     pub(in crate::engine) fn unprinted(&self) -> impl Iterator<Item = v8::Local<'s, v8::Value>> {
-        self.list.iter().filter(|hole| hole.text.is_none()).filter_map(|hole| hole.value)
+        self.list.iter().filter(|hole| hole.is_unprinted()).filter_map(|hole| hole.value)
     }
 
     /// The text of a hole's value.
