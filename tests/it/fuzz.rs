@@ -116,3 +116,22 @@ fn every_config_file_is_read_or_refused_with_a_message() {
 fn an_untouched_event_keeps_its_bytes_and_a_changed_one_its_value() {
     smoke("fidelity", 4_000, targets::fidelity::check);
 }
+
+/// `fuzz/run` builds with `--locked`, and stops where the other workspace's lock file lacks a dependency of this one.
+#[test]
+fn the_lock_file_of_the_targets_has_every_dependency() {
+    let read = |path: &str| -> toml::Table {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+        text.parse().unwrap()
+    };
+    let lock = read("fuzz/Cargo.lock");
+    let packages = lock["package"].as_array().unwrap();
+    let ours = packages.iter().find(|package| package["name"].as_str() == Some("sluicegate")).unwrap();
+    // With a version behind the name where there are several.
+    let locked = ours["dependencies"].as_array().unwrap().iter().filter_map(|one| one.as_str()?.split(' ').next());
+    let locked: Vec<_> = locked.collect();
+    let manifest = read("Cargo.toml");
+    let wanted = manifest["dependencies"].as_table().unwrap().keys();
+    let missing: Vec<_> = wanted.filter(|name| !locked.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "cargo update --workspace --manifest-path fuzz/Cargo.toml adds {missing:?}");
+}
