@@ -30,6 +30,7 @@ pub mod serve;
 pub mod settings;
 pub mod test;
 mod test_coverage;
+mod test_import;
 mod test_init;
 mod test_report;
 pub mod values;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::args::{Global, TestArgs};
@@ -14,6 +14,7 @@ use super::program::{self, Loaded, Sources as Files, plain};
 use super::report::Voice;
 use super::settings::Settings;
 use super::test_coverage::tell_coverage;
+use super::test_import::{import, snapshot_file, tidy};
 use super::test_init::init;
 use super::test_report::Pretty;
 use super::watch::Watched;
@@ -101,10 +102,11 @@ fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: b
     totals.passed = ran.passed;
     totals.failed = ran.failed;
     totals.skipped = ran.skipped;
+    totals.todo = ran.todo;
     totals.broken += ran.broken;
     totals.filtered = ran.filtered;
     teller.end(&totals, started.elapsed())?;
-    if totals.passed + totals.failed + totals.skipped + totals.broken == 0 {
+    if totals.passed + totals.failed + totals.skipped + totals.todo + totals.broken == 0 {
         return Err(match (&args.filter, totals.filtered) {
             (Some(filter), 1..) => Diagnostic::new(format!(
                 "no test was run: none of {} has a name that matches {filter}",
@@ -296,46 +298,27 @@ fn as_cases(cases: &[serde_json::Value]) -> UnitTests {
 }
 
 impl Sources for Project {
-    fn module(&self, specifier: &str, importer: &Path) -> Result<Module, String> {
-        if !specifier.starts_with("./") && !specifier.starts_with("../") {
-            if let Ok(subject) = self.with_settings(importer, Some(""))
-                && let Some(code) = subject.program.library(specifier)
-            {
-                return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
-            }
-            return Err(format!(
-                "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"
-            ));
+    fn module(&self, specifier: &str, importer: &Path, form: Option<&str>) -> Result<Module, String> {
+        if specifier.starts_with("./") || specifier.starts_with("../") {
+            return import(specifier, importer, form, &self.roots);
         }
-        let path = tidy(&importer.parent().unwrap_or(Path::new("")).join(specifier));
-        let path = [path.clone(), path.with_extension("ts")].into_iter().find(|path| path.is_file());
-        let Some(path) = path else { return Err(format!("import from {specifier} failed. There is no such file.")) };
-        let real = path.canonicalize().map_err(|error| error.to_string())?;
-        if !self.roots.iter().any(|root| real.starts_with(root)) || program::module_stem(&real).is_none() {
-            return Err(format!("import from {specifier} failed. Tests import modules of their own project only."));
+        if let Ok(subject) = self.with_settings(importer, Some(""))
+            && let Some(code) = subject.program.library(specifier)
+        {
+            return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
         }
-        let code = program::read_module(&path, "the module").map_err(|error| error.to_string())?;
-        Ok(Module { name: path.display().to_string(), code })
+        Err(format!(
+            "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"
+        ))
+    }
+
+    fn file(&self, path: &str, from: &Path) -> Result<PathBuf, String> {
+        snapshot_file(path, from, &self.roots)
     }
 
     fn subject(&self, path: &str, from: &Path) -> Result<Subject, String> {
         self.read(&tidy(&from.parent().unwrap_or(Path::new("")).join(path)))
     }
-}
-
-/// A path without `.` and, where that is possible, `..`.
-fn tidy(path: &Path) -> PathBuf {
-    let mut tidy = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(tidy.components().next_back(), Some(Component::Normal(_))) => {
-                tidy.pop();
-            }
-            part => tidy.push(part),
-        }
-    }
-    tidy
 }
 
 fn load_error(error: Diagnostic) -> LoadError {
@@ -388,11 +371,13 @@ impl Teller {
     fn tell(&mut self, file: FileResult) -> anyhow::Result<()> {
         let text = match self.reporter {
             _ if self.list => {
-                let names = file.tests.iter().map(|test| format!("{} › {}\n", file.file, test.name));
+                let names = file.tests.iter().map(|test| {
+                    format!("{} › {}\n", test.file.as_ref().unwrap_or(&file.file), test.name)
+                });
                 let error = file.load_error.as_ref().map(|error| format!("{}: {error}\n", file.file));
                 names.chain(error).collect()
             }
-            Reporter::Pretty => self.pretty.file(&file),
+            Reporter::Pretty | Reporter::Github => self.pretty.file(&file),
             Reporter::Tap => self.tap.file(&file),
             Reporter::Json | Reporter::Junit => String::new(),
         };
@@ -406,6 +391,7 @@ impl Teller {
         let text = match self.reporter {
             _ if self.list => String::new(),
             Reporter::Pretty => self.pretty.end(&self.all, totals, elapsed),
+            Reporter::Github => self.pretty.end(&self.all, totals, elapsed) + &report::github(&self.all),
             Reporter::Json => report::json(&self.all, totals, seconds),
             Reporter::Junit => report::junit(&self.all, totals, seconds),
             Reporter::Tap => self.tap.plan(),
