@@ -18,7 +18,7 @@ use crate::bench::generate::Workload;
 use crate::bench::report::{Regression, Report};
 use crate::bench::{self, BenchError, svg};
 use crate::config::When;
-use crate::verdict::exit;
+use crate::tally::exit;
 
 /// What only `bench` takes.
 #[derive(Args, Clone, Debug, Default, PartialEq)]

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::config::CheckConfig;
 use super::diagnostic::Diagnostic;
-use crate::engine::{Export, LoadError, Loaded, Program, handle_of};
-use crate::pool::{self, RunError};
-use crate::verdict::exit;
+use crate::tally::exit;
+use crate::workers::{self, RunError};
+use sluicegate_engine::{Export, LoadError, Loaded, Program, handle_of};
 
 /// What is known of a program that loads.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct Outcome {
 /// # Errors
 /// When no worker could be started.
 pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<Outcome> {
-    match pool::check(&config.program, &config.options, config.sandbox) {
+    match workers::check(&config.program, &config.options, config.sandbox) {
         Ok((loaded, _)) => Ok(say(config, Ok(loaded.into()), as_json)),
         Err(RunError::Load(error)) => Ok(say(config, Err(error), as_json)),
         Err(error) => Err(error.into()),
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::cli::golden;
     use crate::cli::program::{self, Loaded as Files, Sources};
-    use crate::engine::{Engine, Limits, Options};
+    use sluicegate_engine::{Engine, Limits, Options};
 
     /// A check without a worker process: the test's own program is not one that could start workers.
     fn check_here(config: &CheckConfig, as_json: bool) -> Outcome {
@@ -157,7 +157,7 @@ mod tests {
             program,
             library_paths: paths,
             options: Options { limits, ..Options::default() },
-            sandbox: pool::Sandbox::default(),
+            sandbox: workers::Sandbox::default(),
         }
     }
 

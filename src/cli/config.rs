@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use super::args::{BenchArgs, CheckArgs, Global, PlayArgs, RunArgs};
 use super::diagnostic::Diagnostic;
-use super::layers::{Surroundings, from_environment, layered};
 use super::program::{self, Loaded, Sources, plain};
 use super::report::{self, Voice};
+use super::setting_sources::{Surroundings, from_environment, layered};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
 use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
-use crate::engine::{Access, Limits, Options, Program};
+use crate::explore::Setup;
 use crate::net::Policy;
-use crate::pool::Sandbox;
-use crate::trial::Setup;
-use crate::verdict::FailOn;
+use crate::tally::FailOn;
+use crate::workers::Sandbox;
+use sluicegate_engine::{Access, Limits, Options, Program};
 
 /// The most events that one call of `transformBatch` is given, unless told otherwise.
 pub const BATCH_SIZE: usize = 200;

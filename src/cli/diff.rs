@@ -10,14 +10,14 @@ use unicode_width::UnicodeWidthStr;
 use super::args::{DiffArgs, Global};
 use super::config::{for_trial, inputs};
 use super::diagnostic::{Diagnostic, visible};
-use super::layers::Surroundings;
 use super::run::spinner;
+use super::setting_sources::Surroundings;
 use super::values::thousands;
 use crate::config::Input;
-use crate::pool::{self, RunError, Sandbox};
-use crate::trial::Setup;
-use crate::trial::diff::{Differences, Place, diff as run};
-use crate::verdict::exit;
+use crate::explore::Setup;
+use crate::explore::diff::{Differences, Place, diff as run};
+use crate::tally::exit;
+use crate::workers::{self, RunError, Sandbox};
 
 /// From how many events on CPU time says something of the code, and not of how long V8 takes to start.
 const ENOUGH: u64 = 1000;
@@ -47,7 +47,7 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
     };
     let version = |path: &Path| -> anyhow::Result<Setup> {
         let (setup, paths) = for_trial(args.settings(global), global, path, workers, Surroundings::here())?;
-        match pool::check(&setup.program, &setup.options, Sandbox::default()) {
+        match workers::check(&setup.program, &setup.options, Sandbox::default()) {
             Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
             loaded => loaded?,
         };

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use super::args::{FuzzArgs, Global};
 use super::config::{for_trial, inputs};
 use super::diagnostic::{Diagnostic, visible};
-use super::layers::Surroundings;
 use super::program::{module_stem, plain};
 use super::report::Voice;
 use super::run::spinner;
+use super::setting_sources::Surroundings;
 use super::values::thousands;
 use crate::config::Input;
-use crate::pool::{self, RunError, Sandbox};
-use crate::trial::fuzz::{Fault, Outcome, Plan, SAMPLES, What, fuzz as run};
-use crate::verdict::exit;
+use crate::explore::fuzz::{Fault, Outcome, Plan, SAMPLES, What, fuzz as run};
+use crate::tally::exit;
+use crate::workers::{self, RunError, Sandbox};
 
 /// How many events of a file are taken as samples.
 const MOST_SAMPLES: usize = 1000;
@@ -38,7 +38,7 @@ pub fn fuzz(args: &FuzzArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
     };
     let (setup, paths) = for_trial(args.settings(global), global, &args.transformation, workers, Surroundings::here())?;
     let samples = samples(args.events.as_deref())?;
-    match pool::check(&setup.program, &setup.options, Sandbox::default()) {
+    match workers::check(&setup.program, &setup.options, Sandbox::default()) {
         Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
         loaded => loaded?,
     };

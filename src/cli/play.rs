@@ -12,15 +12,15 @@ use super::args::{Global, PlayArgs};
 use super::config;
 use super::config_file;
 use super::diagnostic::Diagnostic;
-use super::layers::{Surroundings, layered};
 use super::program::{self, Sources, plain};
+use super::setting_sources::{Surroundings, layered};
 use super::settings::Settings;
-use crate::apart;
-use crate::engine::{Options, is_typescript};
 use crate::net::Policy;
+use crate::parser_process;
 use crate::play::{self, Draft, Playground, Problem, Ready};
-use crate::pool::Sandbox;
-use crate::verdict::exit;
+use crate::tally::exit;
+use crate::workers::Sandbox;
+use sluicegate_engine::{Options, is_typescript};
 
 /// Serves the playground; the answer is the exit code.
 ///
@@ -165,7 +165,7 @@ fn javascript(path: &str, text: &str) -> Result<String, Problem> {
     if !is_typescript(Path::new(path)) {
         return Ok(text.to_owned());
     }
-    apart::strip(text).map_err(|error| {
+    parser_process::strip(text).map_err(|error| {
         let place = Diagnostic::new("").at(path, text, error.range).place;
         Problem {
             help: error.help.map(Into::into),

@@ -16,16 +16,17 @@ use serde_json::{Value, json};
 use super::args::{Global, ReplayArgs};
 use super::config::{self, RunConfig};
 use super::diagnostic::{Diagnostic, visible};
-use super::layers::Surroundings;
 use super::program::plain;
 use super::report::Voice;
+use super::setting_sources::Surroundings;
 use super::{print, run};
 use crate::config::{Emit, Input, OnError, Target};
-use crate::engine::LogLine;
-use crate::pool::{self, Cost, RunError};
-use crate::verdict::{Failure, exit};
+use crate::tally::exit;
 use crate::wire::dead_letter::{self, Letter};
 use crate::wire::lines::Open;
+use crate::workers::{self, Cost, RunError};
+use sluicegate_engine::LogLine;
+use sluicegate_engine::verdict::Failure;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -213,7 +214,7 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
         // Nobody to tell is no reason to stop.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
-    let job = pool::Job { origins: Some(origins.into()), ..run::job(config)? };
+    let job = workers::Job { origins: Some(origins.into()), ..run::job(config)? };
     run::over(config, job, vec![Open { name: letters.name, file }])
 }
 
@@ -266,7 +267,7 @@ fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> 
     file.write_all(b"\n")?;
     file.rewind()?;
     let (answer, result, deaths) = captured(|| {
-        let (summary, result) = pool::run(job, vec![Open { name: letters.name.clone(), file }], &mut |_| {});
+        let (summary, result) = workers::run(job, vec![Open { name: letters.name.clone(), file }], &mut |_| {});
         (result, summary.deaths)
     })?;
     match result {

@@ -13,17 +13,17 @@ use tracing_subscriber::filter::LevelFilter;
 use super::args::Global;
 use super::config;
 use super::diagnostic::Diagnostic;
-use super::layers::{Surroundings, layered};
 use super::play::{Terms as PlayTerms, playground};
 use super::report::Voice;
+use super::setting_sources::{Surroundings, layered};
 use super::settings::{LimitFlags, NetworkFlags, SandboxFlags, ServeFlags, Settings};
 use super::values;
 use crate::config::{LogFormat, LogLevel};
 use crate::net::{Client, Policy};
 use crate::play::{self, Playground};
-use crate::serve::warm::Terms;
+use crate::serve::pool_cache::Terms;
 use crate::serve::{self, Config, From, traces};
-use crate::verdict::exit;
+use crate::tally::exit;
 
 /// `serve`.
 #[derive(Args, Clone, Debug, Default)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, Place, visible};
 use super::report::Voice;
 use crate::config::When;
-use crate::suite::report::headline;
-use crate::suite::run::author_frames;
-use crate::suite::{Difference, FileResult, Status, TestError, TestResult, Totals};
+use crate::testing::report::headline;
+use crate::testing::run::author_frames;
+use crate::testing::{Difference, FileResult, Status, TestError, TestResult, Totals};
 
 /// The most lines of a value, logs or frames that are shown.
 const MOST_LINES: usize = 30;

@@ -12,7 +12,7 @@ use reqwest::Url;
 
 use crate::config::{Choice, Target};
 use crate::net::{self, Hosts};
-use crate::verdict::FailOn;
+use crate::tally::FailOn;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

@@ -21,9 +21,9 @@ use serde_json::{Value, json};
 
 use super::files::{self, NotWritten};
 use super::{Draft, LARGEST_REQUEST, Playground, Problem, Ready, case};
-use crate::engine::SHIPPED_LIBRARIES;
 use crate::net::Policy;
-use crate::pool::{RunError, Trial, Tried};
+use crate::workers::{RunError, Trial, Tried};
+use sluicegate_engine::SHIPPED_LIBRARIES;
 
 /// The most events that are tried at once.
 const MOST_EVENTS: usize = 1000;
@@ -117,7 +117,7 @@ fn by_path(dir: &Path, libraries: &BTreeMap<String, std::path::PathBuf>) -> BTre
     let mut handles: BTreeMap<String, String> = BTreeMap::new();
     for (handle, path) in libraries {
         let Some(path) = relative(dir, path) else { continue };
-        let is_canonical = crate::engine::handle_of(handle) == *handle;
+        let is_canonical = sluicegate_engine::handle_of(handle) == *handle;
         if is_canonical || !handles.contains_key(&path) {
             handles.insert(path, handle.clone());
         }
@@ -244,7 +244,7 @@ async fn attempt(playground: &Shared, request: TryRequest) -> Result<Outcome, Pr
     // Reads files, and strips types.
     let ready = tokio::task::spawn_blocking(move || shared.project.ready(&draft));
     let ready = ready.await.unwrap_or_else(|_| Err(Problem::new("the code cannot be read: its parser gave up")))?;
-    let options = crate::engine::Options { logs: true, ..ready.options.clone() };
+    let options = sluicegate_engine::Options { logs: true, ..ready.options.clone() };
     let trial = Trial { program: ready.program.clone(), options, events, metadata };
     // In turn; a request that its page gave up is dropped here, with the worker if it has one.
     let tried = playground.trier.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {

@@ -6,13 +6,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::suite::discover::subject_of;
-use crate::verdict::FailureKind;
+use crate::testing::discover::subject_of;
+use sluicegate_engine::verdict::FailureKind;
 
 /// The names that are tried if one is taken.
 const MOST_OF_A_NAME: usize = 100;
 
-/// An answer of [`crate::pool::answer()`], as far as a case needs it.
+/// An answer of [`crate::workers::answer()`], as far as a case needs it.
 #[derive(Deserialize)]
 pub(super) struct Answer<'a> {
     #[serde(borrow)]

@@ -13,8 +13,9 @@ use prometheus_client::registry::Registry;
 
 use super::App;
 use super::labels::Labels;
-use crate::pool::Status;
-use crate::verdict::{FailureKind, Tally};
+use crate::tally::Tally;
+use crate::workers::Status;
+use sluicegate_engine::verdict::FailureKind;
 
 /// Transformations that have series of their own, see [`super::labels`].
 const MOST_TRANSFORMATIONS: usize = 500;

@@ -17,8 +17,8 @@ use tracing::Instrument;
 
 use super::App;
 use super::problem::Problem;
+use super::test_run;
 use super::transform::custom_transform;
-use super::trial;
 
 /// The caller does not accept answers without it.
 const API_VERSION: HeaderName = HeaderName::from_static("apiversion");
@@ -49,11 +49,11 @@ const PATHS: &[&str] = &[
 pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
     let with_bodies = Router::new()
         .route("/customTransform", post(custom_transform))
-        .route("/transformation/test", post(trial::test))
-        .route("/transformation/testRun", post(trial::test_run))
-        .route("/transformationLibrary/test", post(trial::library))
-        .route("/transformation/sethandle", post(trial::set_handle))
-        .route("/extractLibs", post(trial::extract_libs))
+        .route("/transformation/test", post(test_run::test))
+        .route("/transformation/testRun", post(test_run::test_run))
+        .route("/transformationLibrary/test", post(test_run::library))
+        .route("/transformation/sethandle", post(test_run::set_handle))
+        .route("/extractLibs", post(test_run::extract_libs))
         .layer(RequestDecompressionLayer::new())
         .with_state(app.clone());
     let version = || async { env!("CARGO_PKG_VERSION") };

@@ -14,14 +14,14 @@ use super::App;
 use super::body::Taken;
 use super::code::Missing;
 use super::pieces::Pieces;
+use super::pool_cache::{Key, NoWorkers};
 use super::problem::Problem;
 use super::request::{self, Group, Item};
 use super::rows;
 use super::traces::Trace;
-use super::warm::{Key, NoWorkers};
-use crate::engine::LoadError;
-use crate::pool::{Answer, Outcome, Row, Rows, RunError};
-use crate::verdict::{Failure, FailureKind};
+use crate::workers::{Answer, Outcome, Row, Rows, RunError};
+use sluicegate_engine::LoadError;
+use sluicegate_engine::verdict::{Failure, FailureKind};
 
 /// Larger bodies are taken apart on a thread of their own, so that small requests do not wait for them.
 const LARGE: usize = 1 << 20;

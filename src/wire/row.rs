@@ -4,7 +4,7 @@
 //! past once already: the letters from `a` to `p`, four bits each.
 
 use super::slots::Filling;
-use crate::engine::{Event, Rendering};
+use sluicegate_engine::{Event, Rendering};
 
 /// Letters of each length.
 const LETTERS: usize = 8;

@@ -1,7 +1,7 @@
 //! One verdict per input line, for hosts that count lines: `{"verdict":"ok","events":[…]}`.
 
-use crate::engine::Rendering;
-use crate::verdict::Failure;
+use sluicegate_engine::Rendering;
+use sluicegate_engine::verdict::Failure;
 
 /// Around the outputs of an event that went out.
 pub const OK: Rendering<'static> = Rendering {

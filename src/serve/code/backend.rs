@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::{Missing, Module, NAMELESS, Refused, Sort, javascript};
-use crate::engine::handle_of;
+use sluicegate_engine::handle_of;
 
 /// Between two tries, one more for each that fails.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
