@@ -44,7 +44,7 @@ pub struct Plan {
     pub source: Source,
     /// How many are measured; if not said, as many as make a run of about a second.
     pub events: Option<u64>,
-    /// How many come before those; if not said, half as many, at most [`MOST_WARM_UP`].
+    /// How many come before those; if not said, half as many, at most [`MAX_WARM_UP`].
     pub warm_up: Option<u64>,
     /// How often everything is measured.
     pub runs: usize,
@@ -53,7 +53,7 @@ pub struct Plan {
 }
 
 /// The most events of warm-up, unless told otherwise: V8's last compiler has long been at work by then.
-pub const MOST_WARM_UP: u64 = 10_000;
+pub const MAX_WARM_UP: u64 = 10_000;
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]

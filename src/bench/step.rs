@@ -21,7 +21,7 @@ use crate::wire::lines::{FILL, Open, Reader, slot_len};
 use crate::wire::shared;
 use crate::workers::{self, Job, Summary};
 use sluicegate_engine::verdict::Verdict;
-use sluicegate_engine::{Engine, Event, Export, Options, Program, Rendering};
+use sluicegate_engine::{Engine, Event, Export, Options, OutputFraming, Program};
 
 /// What to measure, on what.
 #[derive(Clone, Serialize, Deserialize)]
@@ -200,7 +200,7 @@ fn pass(engine: &mut Engine, bytes: &[u8], batch: usize, measured: &mut Measured
                 count(verdicts, &engine.transform(event, &mut out));
             } else {
                 let events: Vec<Event<'_>> = chunk.iter().map(|json| Event { json, metadata: None }).collect();
-                engine.transform_batch(&events, &mut |_| Rendering::LINES, &mut |verdict, text, _| {
+                engine.transform_batch(&events, &mut |_| OutputFraming::LINES, &mut |verdict, text, _| {
                     count(verdicts, &verdict);
                     out.extend_from_slice(&text);
                 });

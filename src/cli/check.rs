@@ -28,7 +28,7 @@ impl From<Loaded> for Checked {
 
 /// What `check` has to say, and the exit code.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CheckReport {
     /// For standard output.
     pub text: String,
     /// For standard error.
@@ -42,7 +42,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When no worker could be started.
-pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<Outcome> {
+pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<CheckReport> {
     match workers::check(&config.program, &config.options, config.sandbox) {
         Ok((loaded, _)) => Ok(say(config, Ok(loaded.into()), as_json)),
         Err(RunError::Load(error)) => Ok(say(config, Err(error), as_json)),
@@ -50,20 +50,20 @@ pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<Outcome> {
     }
 }
 
-fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool) -> Outcome {
+fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool) -> CheckReport {
     let CheckConfig { program, library_paths, .. } = config;
     match checked {
         Ok(checked) => {
             let text = if as_json { ok_json(program, &checked) } else { ok_text(program, &checked) };
-            Outcome { text, error: None, code: exit::COMPLETE }
+            CheckReport { text, error: None, code: exit::COMPLETE }
         }
         Err(error) if as_json => {
             let text = format!("{}\n", error_json(program, &error, library_paths));
-            Outcome { text, error: None, code: exit::COULD_NOT_RUN }
+            CheckReport { text, error: None, code: exit::COULD_NOT_RUN }
         }
         Err(error) => {
             let error = Diagnostic::from_load_error(&error, library_paths);
-            Outcome { text: String::new(), error: Some(error), code: exit::COULD_NOT_RUN }
+            CheckReport { text: String::new(), error: Some(error), code: exit::COULD_NOT_RUN }
         }
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     use sluicegate_engine::{Engine, Limits, Options};
 
     /// A check without a worker process: the test's own program is not one that could start workers.
-    fn check_here(config: &CheckConfig, as_json: bool) -> Outcome {
+    fn check_here(config: &CheckConfig, as_json: bool) -> CheckReport {
         let engine = Engine::new(config.program.clone(), config.options.clone());
         say(config, engine.map(|engine| engine.loaded().into()), as_json)
     }

@@ -44,7 +44,7 @@ use clap::Parser;
 
 use self::args::{Cli, Command};
 use self::report::Voice;
-use self::setting_sources::Surroundings;
+use self::setting_sources::Env;
 use self::settings::Settings;
 use crate::tally::exit;
 
@@ -58,7 +58,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }
     };
-    let mut voice = config::early_voice(&flags(&cli), Surroundings::here());
+    let mut voice = config::early_voice(&flags(&cli), Env::here());
     let code = dispatch(cli, &mut voice).unwrap_or_else(|error| {
         voice.error(&error);
         exit::COULD_NOT_RUN
@@ -85,13 +85,13 @@ fn flags(cli: &Cli) -> Settings {
 fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
     match cli.command {
         Command::Run(args) => {
-            let config = config::run(&args, &cli.global, Surroundings::here())?;
+            let config = config::run(&args, &cli.global, Env::here())?;
             *voice = config.voice;
             run::run(config)
         }
         Command::Replay(args) => replay::replay(&args, &cli.global, voice),
         Command::Check(args) => {
-            let config = config::check(&args, &cli.global, Surroundings::here())?;
+            let config = config::check(&args, &cli.global, Env::here())?;
             let outcome = check::check(&config, args.json)?;
             print(outcome.text.as_bytes())?;
             if let Some(error) = outcome.error {
@@ -100,7 +100,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(outcome.code)
         }
         Command::Bench(args) => {
-            let config = config::bench(&args, &cli.global, Surroundings::here())?;
+            let config = config::bench(&args, &cli.global, Env::here())?;
             let outcome = bench::bench(&config)?;
             print(outcome.text.as_bytes())?;
             if let Some(error) = outcome.error {
@@ -109,7 +109,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(outcome.code)
         }
         Command::Serve(args) => {
-            let resolved = serve::resolve(&args, &cli.global, Surroundings::here())?;
+            let resolved = serve::resolve(&args, &cli.global, Env::here())?;
             *voice = resolved.voice;
             serve::serve(resolved)
         }

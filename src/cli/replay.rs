@@ -18,7 +18,7 @@ use super::config::{self, RunConfig};
 use super::diagnostic::{Diagnostic, visible};
 use super::program::plain;
 use super::report::Voice;
-use super::setting_sources::Surroundings;
+use super::setting_sources::Env;
 use super::{print, run};
 use crate::config::{Emit, Input, OnError, Target};
 use crate::tally::exit;
@@ -35,7 +35,7 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// # Errors
 /// When there is no such record, or it could not be run.
 pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::Result<u8> {
-    let around = Surroundings::here();
+    let around = Env::here();
     let resolve = |letters: &mut Letters| -> anyhow::Result<RunConfig> {
         let first = letters.next()?.ok_or_else(|| {
             Diagnostic::new(format!("{} holds no dead letters", letters.name)).help("`run --errors FILE` writes them")
@@ -219,7 +219,7 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
 }
 
 /// What came of one event.
-struct Outcome<'a> {
+struct ReplayResult<'a> {
     letter: &'a Letter,
     same_code: bool,
     verdict: &'a str,
@@ -239,7 +239,7 @@ enum Logged {
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct ReplayAnswer<'a> {
     verdict: String,
     #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
@@ -277,8 +277,8 @@ fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> 
         other => other?,
     }
     let text = std::str::from_utf8(&answer)?;
-    let parsed: Answer<'_> = serde_json::from_str(text)?;
-    let mut outcome = Outcome {
+    let parsed: ReplayAnswer<'_> = serde_json::from_str(text)?;
+    let mut outcome = ReplayResult {
         letter: &letter,
         same_code: letter.code == config.program.code_hash(),
         verdict: &parsed.verdict,
@@ -313,7 +313,7 @@ fn captured<T, U>(work: impl FnOnce() -> (T, U)) -> io::Result<(Vec<u8>, T, U)> 
     Ok((text, one, other))
 }
 
-impl Outcome<'_> {
+impl ReplayResult<'_> {
     fn heap(&self) -> Option<u64> {
         self.cost.map(|cost| cost.heap).filter(|heap| *heap > 0)
     }

@@ -16,14 +16,14 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 
 /// What lies around the command line.
 #[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct Env<'a> {
     /// An environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The current folder; empty in earnest, another one in tests.
     pub folder: &'a Path,
 }
 
-impl Surroundings<'static> {
+impl Env<'static> {
     /// Those of this process.
     pub fn here() -> Self {
         Self { variable: &|name| std::env::var_os(name), folder: Path::new("") }
@@ -31,19 +31,14 @@ impl Surroundings<'static> {
 }
 
 /// Flags over environment over file.
-pub(super) fn layered(
-    flags: Settings,
-    global: &Global,
-    transformation: &Path,
-    around: Surroundings<'_>,
-) -> Result<Settings> {
+pub(super) fn layered(flags: Settings, global: &Global, transformation: &Path, around: Env<'_>) -> Result<Settings> {
     let environment = from_environment(around)?;
     let file = from_file(global, transformation, around)?;
     Ok(flags.or(environment).or(file))
 }
 
 /// What the variables say that are named like the flags. An empty one says nothing.
-pub(super) fn from_environment(around: Surroundings<'_>) -> Result<Settings> {
+pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
     let mut settings = Settings::default();
     let read = |name: &str| match (around.variable)(name) {
         Some(value) if !value.is_empty() => value.into_string().map(Some).map_err(|value| {
@@ -76,7 +71,7 @@ pub(super) fn from_environment(around: Surroundings<'_>) -> Result<Settings> {
 }
 
 /// What the config file says: the named one, which has to exist, else the nearest one, if there is any.
-fn from_file(global: &Global, transformation: &Path, around: Surroundings<'_>) -> Result<Settings> {
+fn from_file(global: &Global, transformation: &Path, around: Env<'_>) -> Result<Settings> {
     let variable = || (around.variable)("SLUICEGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = match global.config.clone().or_else(variable) {
         Some(path) => path,

@@ -11,7 +11,7 @@ use super::config::{for_tests, for_transformation};
 use super::diagnostic::Diagnostic;
 use super::program::{self, Loaded, Sources as Files, plain};
 use super::report::Voice;
-use super::setting_sources::Surroundings;
+use super::setting_sources::Env;
 use super::settings::Settings;
 use super::test_coverage::tell_coverage;
 use super::test_init::init;
@@ -86,7 +86,7 @@ fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: b
         },
         coverage: !args.list && (args.coverage || args.coverage_lcov.is_some() || args.min_coverage.is_some()),
         isolation: args.isolation,
-        sandbox: for_tests(args.settings(global), global, Surroundings::here())?,
+        sandbox: for_tests(args.settings(global), global, Env::here())?,
     };
     let mut failed = None;
     let mut covered = Coverage::default();
@@ -255,7 +255,7 @@ impl Project {
 
     /// A transformation as `run` would have it: its config file, libraries, limits.
     fn with_settings(&self, path: &Path, code: Option<&str>) -> Result<Subject, String> {
-        let (files, options) = for_transformation(self.flags.clone(), &self.global, path, Surroundings::here())
+        let (files, options) = for_transformation(self.flags.clone(), &self.global, path, Env::here())
             .map_err(|error| error.to_string())?;
         let program = match code {
             None => program::read(&files).map(|Loaded { program, .. }| program),
@@ -269,7 +269,7 @@ impl Project {
     /// The files of the libraries of a test, by handle.
     fn library_paths(&self, test: &Path) -> BTreeMap<String, PathBuf> {
         let about = subject_of(test).unwrap_or_else(|| test.to_owned());
-        let found = for_transformation(self.flags.clone(), &self.global, &about, Surroundings::here());
+        let found = for_transformation(self.flags.clone(), &self.global, &about, Env::here());
         found.ok().and_then(|(files, _): (Files, _)| program::read_libraries(&files).ok()).unwrap_or_default().1
     }
 }

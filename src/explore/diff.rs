@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Setup, Told, Trial, parse};
+use super::{ExploreRun, Setup, Verdict, parse};
 
 /// The most differing places that are told apart; the rest is counted as one.
-const MOST_PLACES: usize = 2000;
+const MAX_PLACES: usize = 2000;
 
 /// The most characters of an example's value.
-const MOST_TEXT: usize = 200;
+const MAX_TEXT: usize = 200;
 
 /// What differs between two versions.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -27,16 +27,16 @@ pub struct Differences {
     /// Events of which anything differs.
     pub changed: u64,
     /// Changed verdicts, by what they were and what they became.
-    pub verdicts: BTreeMap<String, Place>,
+    pub verdicts: BTreeMap<String, Difference>,
     /// Changed fields of events that go out in both versions, by path; `[]` stands for every element of an array.
-    pub fields: BTreeMap<String, Place>,
+    pub fields: BTreeMap<String, Difference>,
     /// CPU time of all processes, of the old and the new version.
     pub cpu: [Duration; 2],
 }
 
 /// Something that differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct Difference {
     /// In how many events.
     pub count: u64,
     /// The line of the first of them, from 1.
@@ -52,7 +52,7 @@ pub struct Place {
 /// # Errors
 /// When one of them cannot be run to its end.
 pub fn diff(old: &Setup, new: &Setup, tick: &mut dyn FnMut(&Differences)) -> io::Result<Differences> {
-    let mut trials = [Trial::start(old)?, Trial::start(new)?];
+    let mut trials = [ExploreRun::start(old)?, ExploreRun::start(new)?];
     let mut lines = [Vec::new(), Vec::new()];
     let mut found = Differences::default();
     loop {
@@ -84,10 +84,10 @@ pub fn diff(old: &Setup, new: &Setup, tick: &mut dyn FnMut(&Differences)) -> io:
 
 impl Differences {
     /// Takes note of what differs in the event that was counted last.
-    fn compare(&mut self, old: &Told, new: &Told) {
+    fn compare(&mut self, old: &Verdict, new: &Verdict) {
         let line = self.events;
         let mut places = BTreeMap::new();
-        if let (Told::Ok { events: old }, Told::Ok { events: new }) = (old, new) {
+        if let (Verdict::Ok { events: old }, Verdict::Ok { events: new }) = (old, new) {
             if old.len() == new.len() {
                 old.iter().zip(new).for_each(|(old, new)| fields(String::new(), Some(old), Some(new), &mut places));
             } else {
@@ -111,25 +111,25 @@ impl Differences {
     }
 }
 
-fn note(places: &mut BTreeMap<String, Place>, key: String, line: u64, (old, new): Example) {
-    let key = if places.len() < MOST_PLACES || places.contains_key(&key) { key } else { "(others)".to_owned() };
-    places.entry(key).or_insert_with(|| Place { count: 0, line, old, new }).count += 1;
+fn note(places: &mut BTreeMap<String, Difference>, key: String, line: u64, (old, new): Example) {
+    let key = if places.len() < MAX_PLACES || places.contains_key(&key) { key } else { "(others)".to_owned() };
+    places.entry(key).or_insert_with(|| Difference { count: 0, line, old, new }).count += 1;
 }
 
-fn word(told: &Told) -> String {
+fn word(told: &Verdict) -> String {
     match told {
-        Told::Ok { .. } => "ok".to_owned(),
-        Told::Dropped => "dropped".to_owned(),
-        Told::Failed(failure) => format!("failed ({})", failure.kind),
+        Verdict::Ok { .. } => "ok".to_owned(),
+        Verdict::Dropped => "dropped".to_owned(),
+        Verdict::Failed(failure) => format!("failed ({})", failure.kind),
     }
 }
 
 /// What is shown of a verdict as an example.
-fn says(told: &Told) -> Option<String> {
+fn says(told: &Verdict) -> Option<String> {
     match told {
-        Told::Ok { events } => Some(shown(&Value::from(events.clone()))),
-        Told::Dropped => None,
-        Told::Failed(failure) => {
+        Verdict::Ok { events } => Some(shown(&Value::from(events.clone()))),
+        Verdict::Dropped => None,
+        Verdict::Failed(failure) => {
             let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
             Some(cut(&format!("{name}{}", failure.message)))
         }
@@ -165,7 +165,7 @@ fn shown(value: &Value) -> String {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(MOST_TEXT) {
+    match text.char_indices().nth(MAX_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -177,11 +177,11 @@ mod tests {
 
     use super::*;
 
-    fn ok(event: Value) -> Told {
-        Told::Ok { events: vec![event] }
+    fn ok(event: Value) -> Verdict {
+        Verdict::Ok { events: vec![event] }
     }
 
-    fn compared(pairs: &[(Told, Told)]) -> Differences {
+    fn compared(pairs: &[(Verdict, Verdict)]) -> Differences {
         let mut found = Differences::default();
         for (old, new) in pairs {
             found.events += 1;
@@ -198,7 +198,7 @@ mod tests {
             (ok(json!({"a": 1})), ok(json!({"a": 1}))),
         ]);
         assert_eq!((found.events, found.changed), (3, 2));
-        let place = |line, old: Option<&str>, new: Option<&str>| Place {
+        let place = |line, old: Option<&str>, new: Option<&str>| Difference {
             count: 1,
             line,
             old: old.map(str::to_owned),
@@ -214,12 +214,12 @@ mod tests {
         use sluicegate_engine::verdict::{Failure, FailureKind, Position};
         let failed = |message: &str, line| {
             let position = Some(Position { file: "t.js".into(), line, column: 1 });
-            Told::Failed(Failure { position, ..Failure::new(FailureKind::Exception, message) })
+            Verdict::Failed(Failure { position, ..Failure::new(FailureKind::Exception, message) })
         };
         let found = compared(&[
             (failed("a", 1), failed("a", 2)),
             (failed("a", 1), failed("b", 1)),
-            (failed("a", 1), Told::Dropped),
+            (failed("a", 1), Verdict::Dropped),
         ]);
         assert_eq!(found.changed, 2);
         let keys: Vec<&str> = found.verdicts.keys().map(String::as_str).collect();

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::mutate::{is_stand_in, mutated, text};
 use super::shrink::smaller;
-use super::{Setup, Told, Trial};
+use super::{ExploreRun, Setup, Verdict};
 use crate::random::Random;
 use sluicegate_engine::verdict::{Failure, FailureKind};
 
@@ -25,7 +25,7 @@ pub const SAMPLES: &str = include_str!("samples.jsonl");
 const ROUNDS: (usize, usize) = (120, 6);
 
 /// How many smaller events are tried at a time where each costs a time limit.
-const MOST_SLOW: usize = 8;
+const MAX_SLOW: usize = 8;
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub enum What {
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
+pub struct FuzzReport {
     /// How many events were tried.
     pub events: u64,
     /// In the order in which they were found.
@@ -84,12 +84,12 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When the transformation cannot be run.
-pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<Outcome> {
+pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzReport> {
     let started = Instant::now();
     let mut random = Random::new(plan.seed);
-    let mut trial = Trial::start(&plan.setup)?;
+    let mut trial = ExploreRun::start(&plan.setup)?;
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    let mut outcome = Outcome::default();
+    let mut outcome = FuzzReport::default();
     let mut next: u64 = 0;
     let mut batch = 64;
     while next < plan.runs && started.elapsed() < plan.time {
@@ -144,12 +144,12 @@ impl What {
 }
 
 /// What is wrong with what became of an event.
-fn wrong(event: &Value, told: &Told) -> Option<What> {
+fn wrong(event: &Value, told: &Verdict) -> Option<What> {
     match told {
-        Told::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
-        Told::Failed(failure) => Some(What::Failed(failure.clone())),
-        Told::Dropped => None,
-        Told::Ok { events } => events.iter().find_map(|output| invalid(event, output)),
+        Verdict::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
+        Verdict::Failed(failure) => Some(What::Failed(failure.clone())),
+        Verdict::Dropped => None,
+        Verdict::Ok { events } => events.iter().find_map(|output| invalid(event, output)),
     }
 }
 
@@ -204,9 +204,9 @@ fn visit(value: &Value, path: &mut String, see: &mut dyn FnMut(&str, &str)) {
 }
 
 /// The smallest event that shows the same fault.
-fn smallest(trial: &mut Trial, setup: &Setup, mut event: Value, mut what: What) -> io::Result<Fault> {
+fn smallest(trial: &mut ExploreRun, setup: &Setup, mut event: Value, mut what: What) -> io::Result<Fault> {
     let key = what.key();
-    let (rounds, most) = if what.is_slow() { (ROUNDS.1, MOST_SLOW) } else { (ROUNDS.0, usize::MAX) };
+    let (rounds, most) = if what.is_slow() { (ROUNDS.1, MAX_SLOW) } else { (ROUNDS.0, usize::MAX) };
     for _ in 0..rounds {
         let mut tries = smaller(&event);
         tries.truncate(most);
@@ -219,7 +219,7 @@ fn smallest(trial: &mut Trial, setup: &Setup, mut event: Value, mut what: What) 
         (event, what) = next;
     }
     let text = text(&event);
-    let alone = Trial::start(setup)?.verdicts(std::slice::from_ref(&text))?;
+    let alone = ExploreRun::start(setup)?.verdicts(std::slice::from_ref(&text))?;
     let alone = alone.first().and_then(|told| wrong(&event, told)).is_some_and(|what| what.key() == key);
     Ok(Fault { what, count: 1, event: text, alone })
 }

@@ -1,6 +1,6 @@
 //! A transformation tried out: on events that nobody sent yet ([`mod@fuzz`]), and against the version before it ([`mod@diff`]).
 //!
-//! What is tried runs as `run` runs it, workers, limits and walls included: a [`Trial`] is this same program in a process
+//! What is tried runs as `run` runs it, workers, limits and walls included: a [`ExploreRun`] is this same program in a process
 //! of its own, whose verdict lines are read one by one. Nothing is kept of a line that has been read, so that a stream
 //! may be as long as it likes.
 
@@ -46,7 +46,7 @@ pub struct Setup {
 
 /// A verdict line.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum Verdict {
     /// These events went out.
     Ok {
         /// In order. What this program cannot hold (half of a surrogate pair, a number beyond all) is its text.
@@ -68,14 +68,14 @@ struct Ended {
 }
 
 /// A run in a process of its own. Killed when dropped.
-pub struct Trial {
+pub struct ExploreRun {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     errors: ChildStderr,
 }
 
-impl Trial {
+impl ExploreRun {
     /// Starts it.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Trial {
     ///
     /// # Errors
     /// When the trial ended before it had answered; the text says why, where that is known.
-    pub fn verdicts(&mut self, events: &[String]) -> io::Result<Vec<Told>> {
+    pub fn verdicts(&mut self, events: &[String]) -> io::Result<Vec<Verdict>> {
         let Self { input, output, .. } = self;
         let input = input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let told = std::thread::scope(|threads| {
@@ -165,7 +165,7 @@ impl Trial {
     }
 }
 
-impl Drop for Trial {
+impl Drop for ExploreRun {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -173,21 +173,21 @@ impl Drop for Trial {
 }
 
 /// Reads a verdict line.
-pub fn parse(line: &[u8]) -> Told {
+pub fn parse(line: &[u8]) -> Verdict {
     #[derive(Deserialize)]
-    struct Line<'a> {
+    struct VerdictLine<'a> {
         verdict: &'a str,
         #[serde(borrow, default)]
         events: Vec<&'a RawValue>,
     }
     let value = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::from(raw.get()));
-    let read = || match serde_json::from_slice::<Line<'_>>(line)? {
-        Line { verdict: "ok", events } => Ok(Told::Ok { events: events.into_iter().map(value).collect() }),
-        Line { verdict: "dropped", .. } => Ok(Told::Dropped),
-        _ => serde_json::from_slice(line).map(Told::Failed),
+    let read = || match serde_json::from_slice::<VerdictLine<'_>>(line)? {
+        VerdictLine { verdict: "ok", events } => Ok(Verdict::Ok { events: events.into_iter().map(value).collect() }),
+        VerdictLine { verdict: "dropped", .. } => Ok(Verdict::Dropped),
+        _ => serde_json::from_slice(line).map(Verdict::Failed),
     };
     read().unwrap_or_else(|error: serde_json::Error| {
-        Told::Failed(Failure::new(FailureKind::BadReturn, format!("the verdict cannot be read: {error}")))
+        Verdict::Failed(Failure::new(FailureKind::BadReturn, format!("the verdict cannot be read: {error}")))
     })
 }
 

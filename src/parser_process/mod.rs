@@ -30,10 +30,10 @@ use sluicegate_engine::{TypeScriptError, strip_types};
 const COMMAND: &str = "parse";
 
 /// CPU time, in seconds.
-const MOST_TIME: u64 = 2;
+const MAX_TIME: u64 = 2;
 
 /// Address space, in bytes.
-const MOST_MEMORY: u64 = 4 << 30;
+const MAX_MEMORY: u64 = 4 << 30;
 
 /// The parser's stack: enough for everything that V8 accepts.
 const STACK: usize = 64 << 20;
@@ -42,7 +42,7 @@ const STACK: usize = 64 << 20;
 static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// Sources whose types were taken away, which [`strip`] remembers, and how large they may be.
-const MOST_KEPT: usize = 64;
+const MAX_KEPT: usize = 64;
 const LARGEST_KEPT: usize = 1 << 20;
 
 #[derive(Serialize)]
@@ -97,7 +97,7 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     }
     let mut kept = table();
     let kept = kept.get_or_insert_default();
-    if kept.len() >= MOST_KEPT {
+    if kept.len() >= MAX_KEPT {
         kept.clear();
     }
     kept.insert(key, stripped.clone());
@@ -126,7 +126,7 @@ fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> 
         .map_err(cannot)?;
     match output.status.signal() {
         None => serde_json::from_slice(&output.stdout).map_err(|error| cannot(error.into())),
-        Some(libc::SIGXCPU | libc::SIGKILL) => Err(format!("the code takes more than {MOST_TIME} s to parse")),
+        Some(libc::SIGXCPU | libc::SIGKILL) => Err(format!("the code takes more than {MAX_TIME} s to parse")),
         Some(_) => Err("the code is nested too deep, or is too large".to_owned()),
     }
 }
@@ -146,8 +146,8 @@ pub fn main() -> u8 {
         let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     };
     limit(Resource::Core, 0);
-    limit(Resource::Cpu, MOST_TIME);
-    limit(Resource::As, MOST_MEMORY);
+    limit(Resource::Cpu, MAX_TIME);
+    limit(Resource::As, MAX_MEMORY);
     let parse = || -> io::Result<()> {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text)?;

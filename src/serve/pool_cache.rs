@@ -1,4 +1,4 @@
-//! Warm workers: a resident for each program of each tenant, started when it is first asked for and kept until its
+//! PoolCache workers: a resident for each program of each tenant, started when it is first asked for and kept until its
 //! place is needed more elsewhere.
 //!
 //! Two requests meet in one resident only if workspace, version, libraries, code and credentials are all the same; so no
@@ -15,14 +15,14 @@ use tokio::sync::OnceCell;
 
 use super::code::Ready;
 use super::request::Group;
-use crate::workers::{Job, Place, Resident, Resources, RunError, Sandbox};
+use crate::workers::{Job, Resources, RunError, Sandbox, ServicePool, WorkerPermit};
 use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 
 /// Programs that do not load are remembered too, so that a bad one does not cost a process per request.
-const MOST_ENTRIES: usize = 4096;
+const MAX_ENTRIES: usize = 4096;
 
 /// The most events that go to transformBatch together, if a request has so many and they fit into one slot.
-const MOST_TOGETHER: usize = 100_000;
+const MAX_CONCURRENT: usize = 100_000;
 
 /// How long a resident that has to end takes at most, as a rule.
 const FAREWELL: Duration = Duration::from_millis(250);
@@ -60,7 +60,7 @@ impl Key {
 
 /// Why there are no workers for a request.
 #[derive(Debug)]
-pub enum NoWorkers {
+pub enum AcquireError {
     /// The code cannot be loaded.
     Load(LoadError),
     /// All places are taken by others that are busy, or no process can be started: to be tried again.
@@ -69,7 +69,7 @@ pub enum NoWorkers {
 
 /// A resident, or why there is none.
 pub struct Entry {
-    cell: OnceCell<Result<Resident, LoadError>>,
+    cell: OnceCell<Result<ServicePool, LoadError>>,
     used: AtomicU64,
 }
 
@@ -78,21 +78,21 @@ impl Entry {
     ///
     /// # Errors
     /// When the code could not be loaded.
-    pub fn resident(&self) -> Result<&Resident, NoWorkers> {
+    pub fn resident(&self) -> Result<&ServicePool, AcquireError> {
         match self.cell.get() {
             Some(Ok(resident)) => Ok(resident),
-            Some(Err(error)) => Err(NoWorkers::Load(error.clone())),
-            None => Err(NoWorkers::Later("the workers have not been started".to_owned())),
+            Some(Err(error)) => Err(AcquireError::Load(error.clone())),
+            None => Err(AcquireError::Later("the workers have not been started".to_owned())),
         }
     }
 }
 
 /// How workers are started.
 #[derive(Clone)]
-pub struct Terms {
+pub struct PoolOptions {
     /// Limits.
     pub options: Options,
-    /// Walls.
+    /// SandboxReport.
     pub sandbox: Sandbox,
     /// Who asks the network for the code, if anybody does.
     pub network: Option<crate::net::Client>,
@@ -101,22 +101,22 @@ pub struct Terms {
 }
 
 /// All residents.
-pub struct Warm {
-    terms: Terms,
+pub struct PoolCache {
+    terms: PoolOptions,
     resources: Resources,
     entries: Mutex<HashMap<Key, Arc<Entry>>>,
     clock: AtomicU64,
-    /// Residents that have ended for lack of a place.
+    /// ServicePools that have ended for lack of a place.
     pub evicted: AtomicU64,
-    /// Residents that have been started.
+    /// ServicePools that have been started.
     pub started: AtomicU64,
     /// Workers that were replaced in residents that are gone, in the order of [`crate::workers::Status::restarts`].
     pub past_restarts: [AtomicU64; 4],
 }
 
-impl Warm {
+impl PoolCache {
     /// None yet.
-    pub fn new(terms: Terms, resources: Resources) -> Self {
+    pub fn new(terms: PoolOptions, resources: Resources) -> Self {
         Self {
             terms,
             resources,
@@ -137,7 +137,7 @@ impl Warm {
     ///
     /// # Errors
     /// When there are none to be had.
-    pub async fn get(&self, key: &Key, group: &Group, ready: &Ready) -> Result<Arc<Entry>, NoWorkers> {
+    pub async fn get(&self, key: &Key, group: &Group, ready: &Ready) -> Result<Arc<Entry>, AcquireError> {
         let entry = self.entry(key);
         let started = entry
             .cell
@@ -160,9 +160,9 @@ impl Warm {
     ///
     /// # Errors
     /// When there is none to be had.
-    pub async fn alone(&self, program: Program) -> Result<Resident, NoWorkers> {
+    pub async fn alone(&self, program: Program) -> Result<ServicePool, AcquireError> {
         let options = Options { logs: true, ..self.terms.options.clone() };
-        self.start(program, options, 1).await?.map_err(NoWorkers::Load)
+        self.start(program, options, 1).await?.map_err(AcquireError::Load)
     }
 
     async fn start(
@@ -170,25 +170,25 @@ impl Warm {
         program: Program,
         options: Options,
         workers: usize,
-    ) -> Result<Result<Resident, LoadError>, NoWorkers> {
+    ) -> Result<Result<ServicePool, LoadError>, AcquireError> {
         // All events of a request go to transformBatch together.
         let job = Job {
             workers,
-            batch_size: MOST_TOGETHER,
+            batch_size: MAX_CONCURRENT,
             sandbox: self.terms.sandbox,
             network: self.terms.network.clone(),
             ..Job::new(program, options)
         };
         let place = self.place().await?;
         self.started.fetch_add(1, Ordering::Relaxed);
-        match Resident::start(&job, &self.resources, place).await {
+        match ServicePool::start(&job, &self.resources, place).await {
             Ok(resident) => Ok(Ok(resident)),
             // What code does while it is loaded can differ from time to time; that it cannot be compiled does not.
             Err(RunError::Load(error)) => match error.kind {
                 LoadErrorKind::Syntax | LoadErrorKind::Import | LoadErrorKind::Exports => Ok(Err(error)),
-                _ => Err(NoWorkers::Load(error)),
+                _ => Err(AcquireError::Load(error)),
             },
-            Err(error) => Err(NoWorkers::Later(error.to_string())),
+            Err(error) => Err(AcquireError::Later(error.to_string())),
         }
     }
 
@@ -210,7 +210,7 @@ impl Warm {
             entry.used.store(now, Ordering::Relaxed);
             return entry.clone();
         }
-        if entries.len() >= MOST_ENTRIES {
+        if entries.len() >= MAX_ENTRIES {
             self.evict(&mut entries, false);
         }
         let entry = Arc::new(Entry { cell: OnceCell::new(), used: AtomicU64::new(now) });
@@ -218,7 +218,7 @@ impl Warm {
         entry
     }
 
-    async fn place(&self) -> Result<Place, NoWorkers> {
+    async fn place(&self) -> Result<WorkerPermit, AcquireError> {
         if let Some(place) = self.resources.place() {
             return Ok(place);
         }
@@ -230,7 +230,7 @@ impl Warm {
                 return Ok(place);
             }
             if tokio::time::Instant::now() > until {
-                return Err(NoWorkers::Later("all worker processes are busy with other transformations".to_owned()));
+                return Err(AcquireError::Later("all worker processes are busy with other transformations".to_owned()));
             }
         }
     }
@@ -257,7 +257,7 @@ impl Warm {
     }
 
     /// Looks at every resident, for the metrics.
-    pub fn each(&self, mut look: impl FnMut(&Key, &Resident)) {
+    pub fn each(&self, mut look: impl FnMut(&Key, &ServicePool)) {
         for (key, entry) in self.table().iter() {
             if let Some(Ok(resident)) = entry.cell.get() {
                 look(key, resident);

@@ -27,7 +27,7 @@ const INSTANCE: HeaderName = HeaderName::from_static("x-instance-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that is taken over from a caller.
-const LONGEST_ID: usize = 128;
+const MAX_ID_LEN: usize = 128;
 
 /// The paths that are counted by name.
 const PATHS: &[&str] = &[
@@ -105,7 +105,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: N
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let started = Instant::now();
     let path = PATHS.iter().find(|path| **path == request.uri().path()).copied().unwrap_or("other");
-    let theirs = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= LONGEST_ID).cloned();
+    let theirs = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= MAX_ID_LEN).cloned();
     let id = theirs.unwrap_or_else(|| {
         // Asking for it is a system call.
         static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);

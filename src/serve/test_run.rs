@@ -17,13 +17,13 @@ use super::App;
 use super::body::Taken;
 use super::code::backend::supported;
 use super::code::{self, Missing};
-use super::pool_cache::NoWorkers;
+use super::pool_cache::AcquireError;
 use super::problem::Problem;
 use super::request::credentials;
 use super::rows;
 use super::transform::{about_message, of_the_whole_batch};
 use crate::parser_process;
-use crate::workers::{Outcome, Row, Rows};
+use crate::workers::{Row, Rows, UnitResult};
 use sluicegate_engine::{LogLine, Program};
 
 /// Code that is to be tried.
@@ -58,7 +58,7 @@ struct Sample {
 }
 
 /// What is tried on what.
-struct Trial {
+struct TestRun {
     samples: Vec<Sample>,
     revision: Revision,
     libraries: Vec<String>,
@@ -147,7 +147,7 @@ pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
     }
     let own = if asked.events[0].credentials.is_null() { &asked.credentials } else { &asked.events[0].credentials };
     let credentials = credentials(own);
-    let trial = Trial { revision, libraries: asked.libraries, credentials, samples: asked.events };
+    let trial = TestRun { revision, libraries: asked.libraries, credentials, samples: asked.events };
     match attempt(&app, trial, taken).await {
         Ok((tried, logs)) => {
             #[derive(serde::Serialize)]
@@ -208,7 +208,7 @@ pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Re
         let id = library["versionId"].as_str().or(library["VersionID"].as_str()).or(library.as_str());
         id.map(str::to_owned)
     };
-    let trial = Trial {
+    let trial = TestRun {
         samples: asked.input,
         revision,
         libraries: dependencies.libraries.iter().filter_map(version).collect(),
@@ -257,8 +257,8 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
         .with_library("library", code);
     match app.warm.alone(program).await {
         Ok(_) => Json(true).into_response(),
-        Err(NoWorkers::Load(error)) => bad(rows::load_words(&error)),
-        Err(NoWorkers::Later(why)) => Problem::overloaded(why).into_response(),
+        Err(AcquireError::Load(error)) => bad(rows::load_words(&error)),
+        Err(AcquireError::Later(why)) => Problem::overloaded(why).into_response(),
     }
 }
 
@@ -319,14 +319,14 @@ async fn javascript(code: &str, revision: &Revision, transformation: bool) -> Re
 }
 
 /// Runs it.
-async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, Vec<String>), Failed> {
+async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<(Vec<Tried>, Vec<String>), Failed> {
     let code = trial.revision.code.as_deref().unwrap_or_default();
     let code = javascript(code, &trial.revision, true).await.map_err(Failed::Code)?;
     let mut program = app.code.trial(trial.revision.name(), &code, &trial.libraries).await?;
     program.credentials = trial.credentials;
     let resident = app.warm.alone(program).await.map_err(|error| match error {
-        NoWorkers::Load(error) => Failed::Code(rows::load_words(&error)),
-        NoWorkers::Later(why) => Failed::Problem(Problem::overloaded(why)),
+        AcquireError::Load(error) => Failed::Code(rows::load_words(&error)),
+        AcquireError::Later(why) => Failed::Problem(Problem::overloaded(why)),
     })?;
     let mut body = Vec::new();
     let mut put = |text: Option<&RawValue>, nothing: &str| {
@@ -356,7 +356,7 @@ async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, V
     }
     for outcome in answer.outcomes {
         match outcome {
-            Outcome::Rows(rows) => {
+            UnitResult::Rows(rows) => {
                 #[derive(Deserialize)]
                 struct Out {
                     output: Box<RawValue>,
@@ -366,12 +366,12 @@ async fn attempt(app: &App, trial: Trial, taken: Taken) -> Result<(Vec<Tried>, V
                 let rows: Vec<Out> = serde_json::from_slice(&text).map_err(|error| Failed::Code(error.to_string()))?;
                 tried.extend(rows.into_iter().map(|row| Tried { output: Ok(row.output), metadata: row.metadata }));
             }
-            Outcome::Failed(index, failure) => {
+            UnitResult::Failed(index, failure) => {
                 let metadata = String::from_utf8_lossy(&body[places[index].metadata.clone()]).into_owned();
                 let metadata = RawValue::from_string(metadata).expect("it came as JSON");
                 tried.push(Tried { output: Err(about_message(&failure)), metadata });
             }
-            Outcome::Dropped(_) => {}
+            UnitResult::Dropped(_) => {}
         }
     }
     Ok((tried, logs))

@@ -221,11 +221,11 @@ pub fn ranges(numbers: &[u32], with_code: &BTreeMap<u32, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluicegate_engine::{Engine, Look, Onlooker, Options, Program};
+    use sluicegate_engine::{Engine, Look, Options, Program, RunObserver};
 
     /// What V8 says of `code` when it has been given these events.
     fn covered(code: &str, events: &[&str]) -> FileCoverage {
-        let onlooker = Onlooker::new(Look { coverage: true, variables: false });
+        let onlooker = RunObserver::new(Look { coverage: true, variables: false });
         let mut engine = Engine::observed(Program::new("t.js", code), Options::default(), &onlooker).unwrap();
         for event in events {
             engine.transform(event.as_bytes(), &mut Vec::new());

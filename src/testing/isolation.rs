@@ -12,10 +12,10 @@ use super::run::{Pass, Ran, Runner, Status, TestResult};
 use crate::random::Random;
 
 /// The most tests that are tried as the one that makes the difference.
-const MOST_SUSPECTS: usize = 20;
+const MAX_SUSPECTS: usize = 20;
 
 /// The most variables that are named.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// Runs the tests of a unit alone and shuffled; those whose result differs become failures that say why.
 pub(super) fn compare(runner: &mut Runner<'_>, first: &mut Ran) -> io::Result<()> {
@@ -60,7 +60,7 @@ fn culprit(
     let mut suspects: Vec<usize> =
         before.copied().filter(|one| ran.changes.get(one).is_some_and(|changes| !changes.is_empty())).collect();
     suspects.reverse();
-    for suspect in suspects.into_iter().take(MOST_SUSPECTS) {
+    for suspect in suspects.into_iter().take(MAX_SUSPECTS) {
         let pair = runner.pass(&Pass { order: Some(vec![suspect, index]), alone: false })?;
         if pair.test(index).is_some_and(|test| test.status == status) {
             return Ok(Some(suspect));
@@ -101,7 +101,7 @@ fn named(changes: &[Change]) -> impl Iterator<Item = &Change> {
             |change: &Change| change.variable.file.as_ref().is_some_and(|file| file.starts_with("library "));
         !is_library(change) && changes.iter().filter(same).any(is_library)
     };
-    changes.iter().filter(move |change| !twice(change)).take(MOST_NAMED)
+    changes.iter().filter(move |change| !twice(change)).take(MAX_NAMED)
 }
 
 fn shorten(text: &str) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workers::Walls;
+use crate::workers::SandboxReport;
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::{LoadError, LogLine, Look, Options, Program, ScriptCoverage, Variable};
 
@@ -66,7 +66,7 @@ pub(super) struct Setup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum FromWorker {
     /// Once, when they stand.
-    Walls(Walls),
+    SandboxReport(SandboxReport),
     NeedModule {
         specifier: String,
         importer: String,

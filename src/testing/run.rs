@@ -237,10 +237,10 @@ impl Worker {
         let mut worker = Self { child, socket: BufReader::new(ours) };
         let heaps = plan.units.iter().filter_map(|unit| Some(unit.subject.as_ref().ok()?.options.limits.heap));
         let largest = heaps.chain([Limits::default().heap]).max().unwrap_or_default();
-        let heap = super::worker::HEAP + super::worker::MOST_ENGINES * largest;
+        let heap = super::worker::HEAP + super::worker::MAX_ENGINES * largest;
         worker.send(&ToWorker::Setup(Setup { heap, jitless: plan.sandbox.jitless }))?;
         match worker.read() {
-            Some(FromWorker::Walls(walls)) => plan.sandbox.judge(&walls).map_err(std::io::Error::other)?,
+            Some(FromWorker::SandboxReport(walls)) => plan.sandbox.judge(&walls).map_err(std::io::Error::other)?,
             _ => return Err(std::io::Error::other("a worker process could not be started")),
         }
         Ok(worker)
@@ -364,7 +364,7 @@ impl Runner<'_> {
             let _ = one.send(&ToWorker::Job(Box::new(job.clone())));
             while let Some(message) = one.read() {
                 match message {
-                    FromWorker::Walls(_) => {}
+                    FromWorker::SandboxReport(_) => {}
                     FromWorker::NeedModule { specifier, importer } => {
                         let _ = one.send(&ToWorker::Module(self.sources.module(&specifier, Path::new(&importer))));
                     }

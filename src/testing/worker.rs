@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::protocol::{Change, Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
 use crate::workers::{answer, sandbox};
-use sluicegate_engine::testing::{Answers, Harness, HarnessOptions, Module, Stopped, Tests as Loaded, World};
-use sluicegate_engine::{self as engine, Engine, Event, Network, Onlooker, Scene, Variable, Variables};
+use sluicegate_engine::testing::{Answers, Module, Stopped, TestIsolate, TestIsolateOptions, Tests as Loaded, World};
+use sluicegate_engine::{self as engine, Determinism, Engine, Event, Network, RunObserver, Variable, Variables};
 
 /// Engines that are kept for the next event of the same unit.
-pub(super) const MOST_ENGINES: usize = 8;
+pub(super) const MAX_ENGINES: usize = 8;
 
 /// The heap of a test file's own isolate, in bytes.
 pub(super) const HEAP: usize = 256 << 20;
@@ -42,8 +42,8 @@ fn serve() -> io::Result<()> {
     engine::initialize_with(engine::Protection::Keys, setup.jitless);
     // Starts the watchdog, if it is not there yet.
     engine::ticks();
-    sandbox::last(&mut walls, engine::most_memory(setup.heap), setup.jitless);
-    pipe.write(&FromWorker::Walls(walls))?;
+    sandbox::last(&mut walls, engine::max_memory(setup.heap), setup.jitless);
+    pipe.write(&FromWorker::SandboxReport(walls))?;
     while let Some(ToWorker::Job(job)) = pipe.read() {
         run(*job, &pipe)?;
     }
@@ -79,8 +79,8 @@ impl Pipe {
 }
 
 fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
-    let options = HarnessOptions { time: job.time, heap: HEAP, host: job.host.clone() };
-    let onlooker = Onlooker::new(job.look);
+    let options = TestIsolateOptions { time: job.time, heap: HEAP, host: job.host.clone() };
+    let onlooker = RunObserver::new(job.look);
     let engines = Rc::new(RefCell::new(Engines {
         subject: job.subject,
         seed: job.seed,
@@ -95,7 +95,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
             Tests::Module(module) => Loaded::Module(module),
             Tests::Cases(text) => Loaded::Cases(text),
         };
-        let harness = Harness::load(&tests, &options, &onlooker, Box::new(Outside(engines.clone())))?;
+        let harness = TestIsolate::load(&tests, &options, &onlooker, Box::new(Outside(engines.clone())))?;
         harness.on_stuck(|| {
             // A test that waits for its transformation is not stuck: that has limits of its own.
             if !INSIDE.load(Ordering::SeqCst) {
@@ -178,7 +178,7 @@ fn take_changes(held: &mut Variables, now: Variables) -> Vec<Change> {
     changes.collect()
 }
 
-fn stopped_error(stopped: Stopped, options: &HarnessOptions) -> TestError {
+fn stopped_error(stopped: Stopped, options: &TestIsolateOptions) -> TestError {
     let message = match stopped {
         Stopped::Time => {
             let limit = humantime::format_duration(options.time);
@@ -199,7 +199,7 @@ struct Engines {
     others: BTreeMap<String, Result<Subject, String>>,
     /// By what makes them different.
     made: Vec<Made>,
-    onlooker: Rc<Onlooker>,
+    onlooker: Rc<RunObserver>,
     pipe: Pipe,
     /// The network of all of them.
     recorded: Rc<RefCell<Recorded>>,
@@ -242,12 +242,12 @@ struct Made {
 struct Key {
     of: Option<String>,
     credentials: Option<BTreeMap<String, String>>,
-    scene: Scene,
+    scene: Determinism,
 }
 
 /// What `js/testing/transform.js` asks for.
 #[derive(Deserialize)]
-struct Request {
+struct TransformCall {
     of: Option<String>,
     events: Vec<String>,
     metadata: Option<String>,
@@ -273,7 +273,7 @@ impl World for Outside {
 
     fn transform(&mut self, request: &str, answers: Answers) -> String {
         INSIDE.store(true, Ordering::SeqCst);
-        let answer = serde_json::from_str::<Request>(request)
+        let answer = serde_json::from_str::<TransformCall>(request)
             .map_err(|error| format!("transform: {error}"))
             .and_then(|request| self.0.borrow_mut().transform(&request, answers));
         INSIDE.store(false, Ordering::SeqCst);
@@ -282,17 +282,17 @@ impl World for Outside {
 }
 
 impl Engines {
-    fn transform(&mut self, request: &Request, answers: Answers) -> Result<String, String> {
+    fn transform(&mut self, request: &TransformCall, answers: Answers) -> Result<String, String> {
         let key = Key {
             of: request.of.clone(),
             credentials: request.credentials.clone(),
-            scene: Scene { now: request.now, seed: request.seed.or(self.seed) },
+            scene: Determinism { now: request.now, seed: request.seed.or(self.seed) },
         };
         let at = match self.made.iter().position(|made| made.key == key) {
             Some(at) => at,
             None => {
                 let mut engine = self.make(&key)?;
-                if self.made.len() == MOST_ENGINES {
+                if self.made.len() == MAX_ENGINES {
                     self.made.remove(0);
                 }
                 let held = engine.variables();

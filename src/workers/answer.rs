@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::worker::line_too_long;
 use sluicegate_engine::verdict::Verdict;
-use sluicegate_engine::{Engine, Event, Export, LogLine, Rendering};
+use sluicegate_engine::{Engine, Event, Export, LogLine, OutputFraming};
 
 /// Outputs as the elements of a JSON array.
-const ARRAY: Rendering<'static> =
-    Rendering { open: b"[", around: (b"", b""), between: b",", close: b"]", beside_faults: false };
+const ARRAY: OutputFraming<'static> =
+    OutputFraming { open: b"[", around: (b"", b""), between: b",", close: b"]", keep_partial_output: false };
 
 /// Runs events, together if the program takes batches, and says
 /// `{"verdicts":[{"verdict":"ok","events":[…],"logs":[…]},…],"cost":{"cpu":…,"heap":…,"heapUsed":…,"output":…}}`:

@@ -15,11 +15,11 @@ use sluicegate_engine::Network;
 const GLANCE: Duration = Duration::from_millis(40);
 
 /// The reading side of a worker's socket; and its writing side, as far as the network is concerned.
-pub(super) struct Inbox {
+pub(super) struct Mailbox {
     reader: BufReader<Patient>,
     socket: &'static UnixStream,
     payload: Vec<u8>,
-    /// Units to be transformed.
+    /// WorkQueue to be transformed.
     pub(super) waiting: VecDeque<Work>,
     /// Output slots that are free.
     pub(super) free: Vec<u32>,
@@ -52,7 +52,7 @@ pub(super) fn glance_while_waiting(socket: &UnixStream) -> io::Result<()> {
     socket.set_read_timeout(Some(GLANCE))
 }
 
-impl Inbox {
+impl Mailbox {
     pub(super) fn new(socket: &'static UnixStream) -> Self {
         Self {
             reader: BufReader::new(Patient { socket, hurry: Cell::new(false) }),
@@ -92,7 +92,7 @@ impl Inbox {
     }
 }
 
-impl Network for Inbox {
+impl Network for Mailbox {
     fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
         self.out.clear();
         Message { id, text: request }.put(Kind::Ask, &mut self.out);

@@ -9,11 +9,11 @@
 //! event that killed it. An event is blamed for a death only when it killed a fresh worker alone.
 //!
 //! - [`run`] is the supervisor's side of a stream: `supervisor`, with the bookkeeping of `units`.
-//! - [`Resident`] is the same for requests: workers of one program that stay, and answer whatever comes. Both own a
-//!   `crew`, which holds all that decides over an event.
+//! - [`ServicePool`] is the same for requests: workers of one program that stay, and answer whatever comes. Both own a
+//!   `pool`, which holds all that decides over an event.
 //! - [`worker_main`] is the worker's side.
 //! - [`check`] loads a program in a worker and says what came of it.
-//! - [`Trier`] keeps a worker for code that is still being written: each trial is a program and a few events.
+//! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
 mod fetch_relay;
@@ -33,9 +33,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use answer::answer;
-pub use preview::{Trial, Tried, Trier};
-pub use sandbox::{Wall, Walls};
-pub use service_pool::{Answer, Outcome, Place, Resident, Resources, Row, Rows, Status};
+pub use preview::{PreviewJob, PreviewWorker, Tried};
+pub use sandbox::{SandboxReport, Wall};
+pub use service_pool::{Resources, Row, Rows, ServiceAnswer, ServicePool, Status, UnitResult, WorkerPermit};
 pub use supervisor::run;
 pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
 
@@ -131,7 +131,7 @@ impl Default for Sandbox {
 
 impl Sandbox {
     /// Whether these walls will do.
-    pub(crate) fn judge(&self, walls: &Walls) -> Result<(), RunError> {
+    pub(crate) fn judge(&self, walls: &SandboxReport) -> Result<(), RunError> {
         match walls.lacking() {
             Some(lacking) if self.require => Err(RunError::Sandbox(lacking)),
             Some(lacking) => {
@@ -213,7 +213,7 @@ pub type OnTick<'a> = dyn FnMut(&Tally) + 'a;
 ///
 /// # Errors
 /// When it cannot be loaded, or no worker can be started.
-pub fn check(program: &Program, options: &Options, sandbox: Sandbox) -> Result<(Loaded, Walls), RunError> {
+pub fn check(program: &Program, options: &Options, sandbox: Sandbox) -> Result<(Loaded, SandboxReport), RunError> {
     let job = Job { sandbox, ..Job::new(program.clone(), options.clone()) };
     supervisor::check(job)
 }

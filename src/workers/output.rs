@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::work_queue::{Chunk, Line};
+use super::work_queue::{Chunk, LineRef};
 use crate::config::{Emit, OnError, Target};
 use crate::wire::dead_letter::Origin;
 use crate::wire::shared::Layout;
@@ -214,15 +214,15 @@ impl Writer {
     }
 
     /// A line that no worker could answer.
-    fn blamed(&mut self, line: &Line, failure: &Failure) -> io::Result<()> {
+    fn blamed(&mut self, line: &LineRef, failure: &Failure) -> io::Result<()> {
         if self.errors.wanted() {
             match line {
-                Line::Short(line) => {
+                LineRef::Short(line) => {
                     let mut record = Vec::new();
                     self.record(line, failure.clone(), &mut record);
                     self.errors.write(&record, &mut self.report);
                 }
-                Line::Long(line) => self.long_record(line, failure),
+                LineRef::Long(line) => self.long_record(line, failure),
             }
         }
         if self.closed {
@@ -234,12 +234,12 @@ impl Writer {
                 verdict_line::failed(failure, &mut text);
                 self.out(&text)
             }
-            (Emit::Events, OnError::Pass, Line::Short(line)) => {
+            (Emit::Events, OnError::Pass, LineRef::Short(line)) => {
                 let mut text = trimmed(line.bytes()).to_vec();
                 text.push(b'\n');
                 self.out(&text)
             }
-            (Emit::Events, OnError::Pass, Line::Long(line)) => {
+            (Emit::Events, OnError::Pass, LineRef::Long(line)) => {
                 let mut stdout = io::stdout().lock();
                 self.report.bytes_out += io::copy(&mut line.reader(), &mut stdout)? + 1;
                 stdout.write_all(b"\n")?;

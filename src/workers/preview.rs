@@ -17,9 +17,9 @@ use serde_json::value::RawValue;
 
 use super::answer::{answer, verdict_json};
 use super::fetch_relay;
-use super::mailbox::Inbox;
+use super::mailbox::Mailbox;
 use super::process::{FramesReader, Process, Setup, read_frame};
-use super::sandbox::Walls;
+use super::sandbox::SandboxReport;
 use super::{RunError, Sandbox};
 use crate::net::{Client, Lane, Policy};
 use crate::wire::frame::{self, Kind};
@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A program and the events that it is tried on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Trial {
+pub struct PreviewJob {
     /// The transformation with its libraries.
     pub program: Program,
     /// Limits, and whether logs are kept.
@@ -60,13 +60,13 @@ pub struct Tried {
 /// What the worker says, in this order.
 #[derive(Serialize, Deserialize)]
 enum Word {
-    Failed(Box<LoadError>, Walls),
-    Loaded(Loaded, Duration, Walls),
+    Failed(Box<LoadError>, SandboxReport),
+    Loaded(Loaded, Duration, SandboxReport),
     Ran(String),
 }
 
 /// Keeps a worker for trials, one after the other.
-pub struct Trier {
+pub struct PreviewWorker {
     sandbox: Sandbox,
     input: OwnedFd,
     worker: Option<Worker>,
@@ -79,7 +79,7 @@ struct Worker {
     process: Process,
     reader: FramesReader,
     /// What was asked through it is given up when it is dropped.
-    lane: Option<Lane>,
+    session: Option<Lane>,
     /// V8's heap limit cannot change once it runs.
     heap: usize,
     fresh: bool,
@@ -96,7 +96,7 @@ enum Attempt {
     },
 }
 
-impl Trier {
+impl PreviewWorker {
     /// Without a worker yet.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Trier {
     ///
     /// # Errors
     /// [`RunError::Load`] when the program does not load; anything else when there can be no worker.
-    pub async fn run(&mut self, trial: &Trial, policy: &Policy) -> Result<Tried, RunError> {
+    pub async fn run(&mut self, trial: &PreviewJob, policy: &Policy) -> Result<Tried, RunError> {
         self.allow(policy)?;
         let mut frame = Vec::new();
         frame::put(&mut frame, Kind::Try, |out| serde_json::to_writer(out, trial).expect("plain data"));
@@ -172,11 +172,11 @@ impl Trier {
         frame::put(&mut frame, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
         let (process, reader) =
             Process::spawn(&frame, &LAYOUT, &self.input).await.map_err(|error| RunError::Start(error.to_string()))?;
-        let lane = client.map(|client| fetch_relay::lane(client, &process));
-        Ok(Worker { process, reader, lane, heap, fresh: true })
+        let session = client.map(|client| fetch_relay::session(client, &process));
+        Ok(Worker { process, reader, session, heap, fresh: true })
     }
 
-    async fn attempt(&mut self, worker: &mut Worker, trial: &Trial, frame: &[u8]) -> Result<Attempt, RunError> {
+    async fn attempt(&mut self, worker: &mut Worker, trial: &PreviewJob, frame: &[u8]) -> Result<Attempt, RunError> {
         let limits = &trial.options.limits;
         let events = u32::try_from(trial.events.len()).unwrap_or(u32::MAX).max(1);
         // Both limits of an event, twice if it is tried again for its memory.
@@ -189,7 +189,7 @@ impl Trier {
             let hung = answer.is_err();
             let word = match answer {
                 Ok(Some((Kind::Tried, payload))) => serde_json::from_slice::<Word>(&payload).ok(),
-                Ok(Some((kind, payload))) if fetch_relay::take(worker.lane.as_ref(), kind, &payload) => continue,
+                Ok(Some((kind, payload))) if fetch_relay::take(worker.session.as_ref(), kind, &payload) => continue,
                 _ => None,
             };
             match word {
@@ -217,7 +217,7 @@ impl Trier {
     }
 
     /// Says what the kernel lacks once, or refuses to go on.
-    fn judge(&mut self, walls: &Walls) -> Result<(), RunError> {
+    fn judge(&mut self, walls: &SandboxReport) -> Result<(), RunError> {
         if self.warned && !self.sandbox.require {
             return Ok(());
         }
@@ -227,7 +227,7 @@ impl Trier {
 }
 
 /// What an event is told that takes fresh workers with it, as a run would tell it.
-fn blame(trial: &Trial, how: &str, hung: bool) -> Failure {
+fn blame(trial: &PreviewJob, how: &str, hung: bool) -> Failure {
     let limits = &trial.options.limits;
     if how.contains("out of memory") {
         let heap = limits.heap >> 20;
@@ -249,20 +249,20 @@ const STUCK: &str = "ended with code 3";
 
 /// The worker's side, from the first trial on.
 pub(super) fn serve(
-    inbox: Inbox,
+    mailbox: Mailbox,
     with_network: bool,
     mut socket: &UnixStream,
     mut payload: Vec<u8>,
-    walls: &Walls,
+    walls: &SandboxReport,
 ) -> io::Result<()> {
-    let inbox = Rc::new(RefCell::new(inbox));
+    let mailbox = Rc::new(RefCell::new(mailbox));
     let mut tell = |word: &Word| {
         let mut out = Vec::new();
         frame::put(&mut out, Kind::Tried, |out| serde_json::to_writer(out, word).expect("plain data"));
         socket.write_all(&out)
     };
     loop {
-        let trial: Trial = serde_json::from_slice(&payload)?;
+        let trial: PreviewJob = serde_json::from_slice(&payload)?;
         let started = Instant::now();
         match Engine::new(trial.program, trial.options) {
             Err(error) => tell(&Word::Failed(Box::new(error), walls.clone()))?,
@@ -274,7 +274,7 @@ pub(super) fn serve(
                 });
                 tell(&Word::Loaded(engine.loaded(), started.elapsed(), walls.clone()))?;
                 if with_network {
-                    let network: SharedNetwork = inbox.clone();
+                    let network: SharedNetwork = mailbox.clone();
                     engine.connect(network);
                 }
                 let metadata = trial.metadata.as_deref().map(str::as_bytes);
@@ -284,7 +284,7 @@ pub(super) fn serve(
             }
         }
         loop {
-            match inbox.borrow_mut().read(&mut payload)? {
+            match mailbox.borrow_mut().read(&mut payload)? {
                 Some(Kind::Try) => break,
                 // To a trial that is over.
                 Some(Kind::Answer) => {}

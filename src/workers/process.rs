@@ -20,13 +20,13 @@ use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::config::Emit;
-use crate::net::Answer;
+use crate::net::NetAnswer;
 use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 use sluicegate_engine::{LoadError, Loaded, Options, Program};
 
 use super::launcher;
-use super::sandbox::Walls;
+use super::sandbox::SandboxReport;
 
 /// The worker's file descriptors.
 pub(super) mod fd {
@@ -72,7 +72,7 @@ pub(super) struct Start {
 /// The first frame from a worker.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ready {
-    Loaded(Loaded, Walls),
+    Loaded(Loaded, SandboxReport),
     Failed(LoadError),
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Outgoing(UnboundedSender<Frame>);
 /// Whole frames to be written, and what is to live until they are.
 pub(super) struct Frame {
     pub(super) bytes: Vec<u8>,
-    pub(super) with: Option<Answer>,
+    pub(super) with: Option<NetAnswer>,
 }
 
 impl Outgoing {
@@ -98,7 +98,7 @@ impl Outgoing {
         let (sender, mut frames) = unbounded_channel::<Frame>();
         tokio::spawn(async move {
             while let Some(Frame { mut bytes, with }) = frames.recv().await {
-                let mut with: Vec<Answer> = with.into_iter().collect();
+                let mut with: Vec<NetAnswer> = with.into_iter().collect();
                 while bytes.len() < TOGETHER
                     && let Ok(next) = frames.try_recv()
                 {

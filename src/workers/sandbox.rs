@@ -47,9 +47,9 @@ pub struct Wall {
 
 /// All of them, in the order in which they were built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Walls(pub Vec<Wall>);
+pub struct SandboxReport(pub Vec<Wall>);
 
-impl Walls {
+impl SandboxReport {
     /// Notes what came of building one.
     fn note(&mut self, name: &str, what: &str, result: Result<(), impl ToString>) {
         let (holds, detail) = match result {
@@ -68,8 +68,8 @@ impl Walls {
 }
 
 /// What is built before V8 is set up and a second thread exists.
-pub(crate) fn first() -> Walls {
-    let mut walls = Walls::default();
+pub(crate) fn first() -> SandboxReport {
+    let mut walls = SandboxReport::default();
     walls.note(
         "parent's death",
         "a supervisor that is killed takes its workers with it",
@@ -115,7 +115,7 @@ fn landlock() -> Result<RestrictionStatus, RulesetError> {
 }
 
 /// What is built when no thread will be started any more. `memory` is the most that this process may use, in bytes.
-pub(crate) fn last(walls: &mut Walls, memory: usize, jitless: bool) {
+pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
     walls.note("descriptors", "one socket is open, to the supervisor", close_all());
     walls.note("resource limits", "memory, size of files, no more descriptors, no core file", limit(memory));
     let what = if jitless {

@@ -1,6 +1,6 @@
-//! A crew that stays: the workers of one program, kept warm for requests that each bring some hundred events.
+//! A pool that stays: the workers of one program, kept warm for requests that each bring some hundred events.
 //!
-//! Everything that can become of an event is decided by the same crew as in a run. What differs is where events come
+//! Everything that can become of an event is decided by the same pool as in a run. What differs is where events come
 //! from and where verdicts go: requests wait in a queue and take turns, slot by slot, so that a large one does not hold
 //! up the small ones behind it; what came of a request is put together in the order of its events, and answered at once
 //! when the last one is known. Of who asks, and in which format, nothing is known here.
@@ -19,9 +19,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::output::unreadable;
-use super::work_queue::{Chunk, Line};
+use super::work_queue::{Chunk, LineRef};
 use super::worker::line_too_long;
-use super::worker_pool::{Crew, Gate, News, TICK, Told};
+use super::worker_pool::{ConcurrencyLimiter, PoolEvent, TICK, WorkerEvent, WorkerPool};
 use super::{Job, RunError};
 use crate::tally::Tally;
 use crate::wire::frame::Part;
@@ -37,10 +37,10 @@ use sluicegate_engine::{Export, Loaded};
 const UNIT_TIME: Duration = Duration::from_millis(4);
 
 /// The most events in a unit, whatever they cost, and the bytes that it is filled to.
-const MOST_EVENTS: u64 = 256;
+const MAX_EVENTS: u64 = 256;
 
-/// See [`MOST_EVENTS`].
-const MOST_BYTES: usize = 256 << 10;
+/// See [`MAX_EVENTS`].
+const MAX_BYTES: usize = 256 << 10;
 
 /// A request that is alone is spread over all workers, as far as that gives units of so many bytes.
 const WORTH_A_UNIT: usize = 32 << 10;
@@ -50,18 +50,18 @@ const USUAL_COST: Duration = Duration::from_micros(32);
 
 /// The most bytes of rows that answer one request. Each event's output has a limit of its own; this one keeps a request
 /// of many events, each just within it, from taking all memory there is.
-const MOST_ROWS: usize = 512 << 20;
+const MAX_ROWS: usize = 512 << 20;
 
 /// What all residents of a process share: how many worker processes there may be, and how many units may be under way
 /// at a time. Both are handed out in the order in which they are asked for.
 #[derive(Clone)]
 pub struct Resources {
-    gate: Gate,
+    gate: ConcurrencyLimiter,
     processes: usize,
 }
 
 /// A place for one worker process.
-pub struct Place(OwnedSemaphorePermit);
+pub struct WorkerPermit(OwnedSemaphorePermit);
 
 impl Status {
     /// Why workers were replaced, by a word for each reason.
@@ -76,19 +76,22 @@ impl Status {
 impl Resources {
     /// At most `processes` worker processes, and at most `turns` units in their hands.
     pub fn new(turns: usize, processes: usize) -> Self {
-        let gate = Gate { turns: Arc::new(Semaphore::new(turns)), processes: Arc::new(Semaphore::new(processes)) };
+        let gate = ConcurrencyLimiter {
+            turns: Arc::new(Semaphore::new(turns)),
+            processes: Arc::new(Semaphore::new(processes)),
+        };
         Self { gate, processes }
     }
 
     /// A place for a resident's first worker, if there is one.
-    pub fn place(&self) -> Option<Place> {
-        self.gate.processes.clone().try_acquire_owned().ok().map(Place)
+    pub fn place(&self) -> Option<WorkerPermit> {
+        self.gate.processes.clone().try_acquire_owned().ok().map(WorkerPermit)
     }
 
     /// The same, waiting until one is free.
-    pub async fn place_within(&self, time: Duration) -> Option<Place> {
+    pub async fn place_within(&self, time: Duration) -> Option<WorkerPermit> {
         let place = tokio::time::timeout(time, self.gate.processes.clone().acquire_owned()).await;
-        place.ok()?.ok().map(Place)
+        place.ok()?.ok().map(WorkerPermit)
     }
 
     /// Worker processes that there are.
@@ -127,9 +130,9 @@ impl Row {
 
 /// What became of the events of a request.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct ServiceAnswer {
     /// In the order of the events.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<UnitResult>,
     /// The verdicts, added up.
     pub tally: Tally,
     /// CPU time of the workers.
@@ -140,7 +143,7 @@ pub struct Answer {
 
 /// What became of some events.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum UnitResult {
     /// They went out: rows, a comma after each.
     Rows(Vec<u8>),
     /// The event with this number was dropped.
@@ -168,44 +171,44 @@ pub struct Status {
     pub heap: AtomicU64,
 }
 
-struct Request {
+struct ServiceRequest {
     rows: Rows,
-    reply: oneshot::Sender<Result<Answer, Arc<RunError>>>,
+    reply: oneshot::Sender<Result<ServiceAnswer, Arc<RunError>>>,
 }
 
 /// The warm workers of one program. They end when it is dropped and the last request is answered.
-pub struct Resident {
-    requests: UnboundedSender<Request>,
+pub struct ServicePool {
+    requests: UnboundedSender<ServiceRequest>,
     loaded: Loaded,
     status: Arc<Status>,
 }
 
-impl Resident {
+impl ServicePool {
     /// Starts a worker, waits until it has loaded the program, and keeps it. Of the job's settings those count that are
     /// about the program and its workers.
     ///
     /// # Errors
     /// When the program cannot be loaded, or no worker can be started.
-    pub async fn start(job: &Job, resources: &Resources, place: Place) -> Result<Self, RunError> {
+    pub async fn start(job: &Job, resources: &Resources, place: WorkerPermit) -> Result<Self, RunError> {
         let (tell, mut news) = unbounded_channel();
         let gate = resources.gate.clone();
         let turns = gate.turns.clone();
-        let (mut crew, memory) = Crew::new(job, true, Some(gate), move |news| tell.send(news).is_ok())?;
+        let (mut pool, memory) = WorkerPool::new(job, true, Some(gate), move |news| tell.send(news).is_ok())?;
         // Starting costs as much as work does. Without a turn, a hundred programs that start at once would each be too
         // slow.
         let turn = turns.acquire_owned().await;
-        crew.start(Some(place.0)).await?;
-        let deadline = crew.loading_ends();
+        pool.start(Some(place.0)).await?;
+        let deadline = pool.loading_ends();
         let loaded = loop {
             match tokio::time::timeout_at(deadline, news.recv()).await {
                 Ok(Some(said)) => {
-                    if let Told::Loaded(loaded) = crew.take(said).await? {
+                    if let PoolEvent::Loaded(loaded) = pool.take(said).await? {
                         job.sandbox.judge(&loaded.1)?;
                         break loaded.0;
                     }
                 }
                 Ok(None) => {}
-                Err(_) => return Err(crew.too_slow_to_load()),
+                Err(_) => return Err(pool.too_slow_to_load()),
             }
         };
         drop(turn);
@@ -213,8 +216,8 @@ impl Resident {
         let status = Arc::new(Status::default());
         status.workers.store(1, Ordering::Relaxed);
         let desk = Desk {
-            slots: Slots::new(memory, crew.layout.input_slot, crew.layout.input_slots),
-            crew,
+            slots: Slots::new(memory, pool.layout.input_slot, pool.layout.input_slots),
+            pool,
             under_way: HashMap::new(),
             queue: VecDeque::new(),
             next: 0,
@@ -232,10 +235,10 @@ impl Resident {
     /// # Errors
     /// When no worker can be started any more. Then this resident is of no use, and none of the events is lost that
     /// another one is given.
-    pub async fn transform(&self, rows: Rows) -> Result<Answer, Arc<RunError>> {
+    pub async fn transform(&self, rows: Rows) -> Result<ServiceAnswer, Arc<RunError>> {
         let (reply, answer) = oneshot::channel();
         let gone = || Arc::new(RunError::Start("the workers of this transformation are gone".to_owned()));
-        self.requests.send(Request { rows, reply }).map_err(|_| gone())?;
+        self.requests.send(ServiceRequest { rows, reply }).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -258,27 +261,27 @@ impl Resident {
 /// A request under way.
 struct UnderWay {
     rows: Rows,
-    /// How many of its events have been handed to the crew.
+    /// How many of its events have been handed to the pool.
     handed: usize,
-    /// The bytes that its units are filled to: no more than [`MOST_BYTES`], and all about as many.
+    /// The bytes that its units are filled to: no more than [`MAX_BYTES`], and all about as many.
     unit: usize,
     /// The most events in one of its units.
     most_events: u64,
     unanswered: usize,
     /// What is known, by the number of the first event that it is about.
-    known: Vec<(usize, Vec<Outcome>)>,
-    answer: Answer,
+    known: Vec<(usize, Vec<UnitResult>)>,
+    answer: ServiceAnswer,
     /// Bytes of rows that are known.
     size: usize,
-    reply: oneshot::Sender<Result<Answer, Arc<RunError>>>,
+    reply: oneshot::Sender<Result<ServiceAnswer, Arc<RunError>>>,
 }
 
 /// Where requests are taken in and answered.
 struct Desk {
-    crew: Crew,
+    pool: WorkerPool,
     slots: Slots,
     under_way: HashMap<usize, UnderWay>,
-    /// Requests with events that have not been handed to the crew.
+    /// Requests with events that have not been handed to the pool.
     queue: VecDeque<usize>,
     next: usize,
     /// Whether the events of a request go to the code together, as far as they fit into a slot.
@@ -291,7 +294,7 @@ struct Desk {
 }
 
 impl Desk {
-    async fn run(mut self, mut news: UnboundedReceiver<News>, mut requests: UnboundedReceiver<Request>) {
+    async fn run(mut self, mut news: UnboundedReceiver<WorkerEvent>, mut requests: UnboundedReceiver<ServiceRequest>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut open = true;
@@ -312,7 +315,7 @@ impl Desk {
                     }
                 },
                 _ = tick.tick(), if !self.under_way.is_empty() => {
-                    self.crew.look_after_workers();
+                    self.pool.look_after_workers();
                     Ok(())
                 }
             };
@@ -323,7 +326,7 @@ impl Desk {
         };
         // Nothing that comes from here on would be answered.
         requests.close();
-        self.crew.end().await;
+        self.pool.end().await;
         let error = Arc::new(match result {
             Err(error) => error,
             Ok(()) => RunError::Start("the workers of this transformation have ended".to_owned()),
@@ -339,24 +342,24 @@ impl Desk {
     }
 
     fn show(&self) {
-        self.status.workers.store(self.crew.workers(), Ordering::Relaxed);
+        self.status.workers.store(self.pool.workers(), Ordering::Relaxed);
         self.status.requests.store(self.under_way.len(), Ordering::Relaxed);
-        self.status.deaths.store(self.crew.losses.deaths, Ordering::Relaxed);
-        self.status.hangs.store(self.crew.losses.hangs, Ordering::Relaxed);
-        self.status.memory.store(self.crew.losses.memory, Ordering::Relaxed);
-        self.status.stuck.store(self.crew.losses.stuck, Ordering::Relaxed);
+        self.status.deaths.store(self.pool.losses.deaths, Ordering::Relaxed);
+        self.status.hangs.store(self.pool.losses.hangs, Ordering::Relaxed);
+        self.status.memory.store(self.pool.losses.memory, Ordering::Relaxed);
+        self.status.stuck.store(self.pool.losses.stuck, Ordering::Relaxed);
     }
 
-    fn add(&mut self, request: Request) {
-        let Request { rows, reply } = request;
+    fn add(&mut self, request: ServiceRequest) {
+        let ServiceRequest { rows, reply } = request;
         let unanswered = rows.events.len();
         let tally = Tally { lines_in: unanswered as u64, ..Tally::default() };
-        let answer = Answer { tally, ..Answer::default() };
+        let answer = ServiceAnswer { tally, ..ServiceAnswer::default() };
         self.next += 1;
         let size: usize = rows.events.iter().map(Row::size).sum();
         let most_events = events_per_unit(self.cost);
-        let alone = if self.under_way.is_empty() { self.crew.most_workers.min(size / WORTH_A_UNIT) } else { 1 };
-        let units = size.div_ceil(MOST_BYTES).max(unanswered.div_ceil(most_events as usize)).max(alone);
+        let alone = if self.under_way.is_empty() { self.pool.most_workers.min(size / WORTH_A_UNIT) } else { 1 };
+        let units = size.div_ceil(MAX_BYTES).max(unanswered.div_ceil(most_events as usize)).max(alone);
         let unit = size.div_ceil(units.max(1));
         let known = Vec::new();
         let request = UnderWay { rows, handed: 0, unit, most_events, unanswered, known, answer, size: 0, reply };
@@ -364,16 +367,16 @@ impl Desk {
         self.queue.push_back(self.next);
     }
 
-    async fn take(&mut self, news: News) -> Result<(), RunError> {
-        if let Told::Answered = self.crew.take(news).await? {
-            for chunk in self.crew.units.leave(true) {
+    async fn take(&mut self, news: WorkerEvent) -> Result<(), RunError> {
+        if let PoolEvent::Answered = self.pool.take(news).await? {
+            for chunk in self.pool.units.leave(true) {
                 self.book(chunk).await;
             }
         }
         self.hand_out().await
     }
 
-    /// Fills what slots are free, and gives the crew what it has workers for.
+    /// Fills what slots are free, and gives the pool what it has workers for.
     async fn hand_out(&mut self) -> Result<(), RunError> {
         while let Some(id) = self.queue.pop_front() {
             if self.under_way.get(&id).is_some_and(|request| request.reply.is_closed()) {
@@ -389,7 +392,7 @@ impl Desk {
                 }
             }
         }
-        self.crew.dispatch().await
+        self.pool.dispatch().await
     }
 
     /// Nobody waits for the answer: what no worker has begun with is not begun.
@@ -401,11 +404,11 @@ impl Desk {
         }
     }
 
-    /// Hands the next events of a request to the crew, as many as one unit has.
+    /// Hands the next events of a request to the pool, as many as one unit has.
     fn fill(&mut self, id: usize) -> Filled {
         let Some(request) = self.under_way.get_mut(&id) else { return Filled::All };
         let Some(mut slot) = self.slots.take() else { return Filled::NoSlot };
-        let most = self.crew.layout.input_slot;
+        let most = self.pool.layout.input_slot;
         let first = request.handed;
         while let Some(row) = request.rows.events.get(request.handed) {
             let size = row.size();
@@ -427,7 +430,7 @@ impl Desk {
         }
         let all = request.handed == request.rows.events.len();
         if !slot.is_empty() {
-            self.crew.units.add_lines(slot.finish(id, first as u64));
+            self.pool.units.add_lines(slot.finish(id, first as u64));
         }
         if all { Filled::All } else { Filled::Part }
     }
@@ -446,22 +449,22 @@ impl Desk {
                     self.cost = (self.cost * 7 + cost) / 8;
                 }
                 if let Some(request) = self.under_way.get_mut(&id) {
-                    let start = self.crew.layout.output_start(part.slot as usize);
+                    let start = self.pool.layout.output_start(part.slot as usize);
                     request.book(part, &lines, from, &output, start);
                 }
                 if let Some(slot) = slot {
-                    self.crew.free(worker, generation, slot).await;
+                    self.pool.free(worker, generation, slot).await;
                 }
                 id
             }
-            Chunk::Blamed { line: Line::Short(lines), failure } => {
+            Chunk::Blamed { line: LineRef::Short(lines), failure } => {
                 if let Some(request) = self.under_way.get_mut(&lines.input) {
                     request.fail(lines.first_line as usize, failure);
                 }
                 lines.input
             }
-            // Lines that are too long are not given to the crew.
-            Chunk::Blamed { line: Line::Long(_), .. } => return,
+            // Lines that are too long are not given to the pool.
+            Chunk::Blamed { line: LineRef::Long(_), .. } => return,
         };
         self.answer_if_done(id);
     }
@@ -481,7 +484,7 @@ impl Desk {
 /// How many events of such a cost a unit has at most.
 fn events_per_unit(cost: Duration) -> u64 {
     let events = UNIT_TIME.as_nanos() / cost.as_nanos().max(1);
-    events.clamp(1, u128::from(MOST_EVENTS)) as u64
+    events.clamp(1, u128::from(MAX_EVENTS)) as u64
 }
 
 enum Filled {
@@ -494,13 +497,13 @@ impl UnderWay {
     fn fail(&mut self, index: usize, failure: Failure) {
         self.unanswered -= 1;
         self.answer.tally.fail(failure.kind);
-        self.known.push((index, vec![Outcome::Failed(index, failure)]));
+        self.known.push((index, vec![UnitResult::Failed(index, failure)]));
     }
 
     /// There is no room for the outputs of these events.
     fn too_much(&mut self, part: &Part, first: usize, from: usize) {
         let message =
-            format!("the outputs of the request's events together are over the limit of {} MiB", MOST_ROWS >> 20);
+            format!("the outputs of the request's events together are over the limit of {} MiB", MAX_ROWS >> 20);
         for line in from..from + part.lines as usize {
             self.fail(first + line, Failure::new(FailureKind::OutputTooLarge, message.clone()));
         }
@@ -514,7 +517,7 @@ impl UnderWay {
         // slot until it is told that it is free. One that did anyway could only spoil its own output.
         let text: &[u8] = unsafe { std::slice::from_raw_parts(output.at(start, bytes), bytes) };
         self.size += bytes;
-        if self.size > MOST_ROWS {
+        if self.size > MAX_ROWS {
             return self.too_much(&part, first, from as usize);
         }
         let tally = &mut self.answer.tally;
@@ -522,11 +525,11 @@ impl UnderWay {
         tally.dropped += u64::from(part.dropped);
         tally.events_out += part.events_out;
         let mut outcomes = Vec::with_capacity(1 + 2 * part.failures.len() + part.dropped_lines.len());
-        outcomes.extend(part.dropped_lines.iter().map(|line| Outcome::Dropped(first + *line as usize)));
+        outcomes.extend(part.dropped_lines.iter().map(|line| UnitResult::Dropped(first + *line as usize)));
         let mut at = 0;
-        let mut rows = |to: usize, outcomes: &mut Vec<Outcome>| {
+        let mut rows = |to: usize, outcomes: &mut Vec<UnitResult>| {
             if at < to {
-                outcomes.push(Outcome::Rows(text[at..to].to_vec()));
+                outcomes.push(UnitResult::Rows(text[at..to].to_vec()));
                 at = to;
             }
         };
@@ -534,7 +537,7 @@ impl UnderWay {
             rows(failed.output_at as usize, &mut outcomes);
             let failure: Failure = serde_json::from_slice(&failed.failure).unwrap_or_else(|_| unreadable());
             tally.fail(failure.kind);
-            outcomes.push(Outcome::Failed(first + failed.line as usize, failure));
+            outcomes.push(UnitResult::Failed(first + failed.line as usize, failure));
         }
         rows(bytes, &mut outcomes);
         self.answer.cpu += Duration::from_nanos(part.cpu);

@@ -14,10 +14,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::output::{Config, Report, Writer, Written};
-use super::sandbox::Walls;
+use super::sandbox::SandboxReport;
 use super::work_queue::Chunk;
 use super::worker::line_too_long;
-use super::worker_pool::{Crew, News, TICK, Told};
+use super::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
 use crate::wire::lines::{Open, Piece, ReadError, Reader};
@@ -28,13 +28,13 @@ use sluicegate_engine::verdict::FailureKind;
 enum Happening {
     Piece(Piece),
     Read(Result<(), ReadError>),
-    News(News),
+    WorkerEvent(WorkerEvent),
     Written(Written),
 }
 
 struct Supervisor {
     job: Job,
-    crew: Crew,
+    pool: WorkerPool,
     sender: UnboundedSender<Happening>,
     writer: Option<Sender<Chunk>>,
     stop_reader: OwnedFd,
@@ -60,11 +60,11 @@ pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, R
     }
 }
 
-pub(super) fn check(job: Job) -> Result<(Loaded, Walls), RunError> {
+pub(super) fn check(job: Job) -> Result<(Loaded, SandboxReport), RunError> {
     runtime()?.block_on(async {
         let (mut supervisor, _, mut happenings) = Supervisor::new(job)?;
         let loaded = supervisor.load(&mut happenings).await;
-        supervisor.crew.end().await;
+        supervisor.pool.end().await;
         loaded
     })
 }
@@ -78,9 +78,10 @@ impl Supervisor {
         let stop_reader = eventfd(0, EventfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
         let (sender, receiver) = unbounded_channel();
         let tell = sender.clone();
-        let (crew, memory) = Crew::new(&job, false, None, move |news| tell.send(Happening::News(news)).is_ok())?;
+        let (pool, memory) =
+            WorkerPool::new(&job, false, None, move |news| tell.send(Happening::WorkerEvent(news)).is_ok())?;
         let supervisor = Self {
-            crew,
+            pool,
             sender,
             writer: None,
             stop_reader,
@@ -94,19 +95,22 @@ impl Supervisor {
     }
 
     /// Starts the first worker and waits until it has loaded the program.
-    async fn load(&mut self, happenings: &mut UnboundedReceiver<Happening>) -> Result<(Loaded, Walls), RunError> {
-        self.crew.start(None).await?;
-        let deadline = self.crew.loading_ends();
+    async fn load(
+        &mut self,
+        happenings: &mut UnboundedReceiver<Happening>,
+    ) -> Result<(Loaded, SandboxReport), RunError> {
+        self.pool.start(None).await?;
+        let deadline = self.pool.loading_ends();
         loop {
             match tokio::time::timeout_at(deadline, happenings.recv()).await {
-                Ok(Some(Happening::News(news))) => {
-                    if let Told::Loaded(loaded) = self.crew.take(news).await? {
+                Ok(Some(Happening::WorkerEvent(news))) => {
+                    if let PoolEvent::Loaded(loaded) = self.pool.take(news).await? {
                         self.job.sandbox.judge(&loaded.1)?;
                         return Ok(*loaded);
                     }
                 }
                 Ok(_) => {}
-                Err(_) => return Err(self.crew.too_slow_to_load()),
+                Err(_) => return Err(self.pool.too_slow_to_load()),
             }
         }
     }
@@ -130,7 +134,7 @@ impl Supervisor {
             code: self.job.program.code_hash(),
             envelope: self.job.envelope,
             origins: self.job.origins.clone(),
-            layout: self.crew.layout,
+            layout: self.pool.layout,
         };
         let writer = match Writer::open(config) {
             Ok(writer) => writer,
@@ -148,8 +152,8 @@ impl Supervisor {
         let result = self.stream(inputs, memory, &mut happenings, on_tick).await;
 
         // Workers first: nobody answers any more. Then the writer finishes what it has.
-        self.crew.end().await;
-        (self.summary.deaths, self.summary.hangs) = (self.crew.losses.deaths, self.crew.losses.hangs);
+        self.pool.end().await;
+        (self.summary.deaths, self.summary.hangs) = (self.pool.losses.deaths, self.pool.losses.hangs);
         drop(self.writer.take());
         let report = loop {
             if writer.is_finished() {
@@ -190,7 +194,7 @@ impl Supervisor {
         // The code is loaded before the first byte is read: a transformation that does not compile consumes nothing.
         self.load(happenings).await?;
         let stop = self.stop_reader.try_clone()?;
-        let reader = Reader::new(memory, self.crew.layout.input_slot, self.crew.layout.input_slots, stop);
+        let reader = Reader::new(memory, self.pool.layout.input_slot, self.pool.layout.input_slots, stop);
         let sender = self.sender.clone();
         // Detached: a read from a terminal or an idle pipe may never return.
         std::thread::spawn(move || {
@@ -202,11 +206,11 @@ impl Supervisor {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !(self.stopping || self.read_done && self.crew.units.is_empty()) {
+        while !(self.stopping || self.read_done && self.pool.units.is_empty()) {
             tokio::select! {
                 Some(happening) = happenings.recv() => self.take(happening).await?,
                 _ = tick.tick() => {
-                    self.crew.look_after_workers();
+                    self.pool.look_after_workers();
                     on_tick(&self.summary.tally);
                 }
                 _ = interrupt.recv() => self.end_early(libc::SIGINT),
@@ -234,29 +238,29 @@ impl Supervisor {
             Happening::Piece(Piece::Lines(lines)) => {
                 self.summary.tally.lines_in += lines.count;
                 self.summary.bytes_in += lines.len as u64;
-                self.crew.units.add_lines(lines);
-                self.crew.dispatch().await?;
+                self.pool.units.add_lines(lines);
+                self.pool.dispatch().await?;
             }
             Happening::Piece(Piece::Long(long)) => {
                 self.summary.tally.lines_in += 1;
                 self.summary.bytes_in += long.len + 1;
                 let failure = line_too_long(long.len, self.job.options.limits.line);
-                self.crew.units.add_long(long, failure);
+                self.pool.units.add_long(long, failure);
                 self.leave();
             }
             Happening::Read(done) => {
                 self.read_done = true;
                 self.read_error = done.err();
             }
-            Happening::News(news) => {
-                if let Told::Answered = self.crew.take(news).await? {
+            Happening::WorkerEvent(news) => {
+                if let PoolEvent::Answered = self.pool.take(news).await? {
                     self.leave();
                 }
-                self.crew.dispatch().await?;
+                self.pool.dispatch().await?;
             }
             Happening::Written(Written::Free { worker, generation, slot }) => {
-                self.crew.free(worker, generation, slot).await;
-                self.crew.dispatch().await?;
+                self.pool.free(worker, generation, slot).await;
+                self.pool.dispatch().await?;
             }
             Happening::Written(Written::Closed) => {
                 self.forget_what_has_no_verdict();
@@ -274,7 +278,7 @@ impl Supervisor {
 
     /// Lets go what may leave, and counts it.
     fn leave(&mut self) {
-        for chunk in self.crew.units.leave(self.job.unordered) {
+        for chunk in self.pool.units.leave(self.job.unordered) {
             let chunk = self.count(chunk);
             if let Some(writer) = &self.writer {
                 // The writer lives as long as its sender.

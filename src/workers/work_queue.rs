@@ -1,6 +1,6 @@
 //! The supervisor's books: which lines are where, what has been answered, and what may leave next.
 //!
-//! A unit is a run of lines that one worker answers in order. Units are kept in the order of the input, by batch number
+//! A unit is a run of lines that one worker answers in order. WorkQueue are kept in the order of the input, by batch number
 //! and line within the batch; so a unit can be split when its worker dies, and nothing else has to know. No I/O and no
 //! time in here: all of it can be tested as arithmetic.
 
@@ -21,12 +21,12 @@ pub(super) enum Chunk {
     /// worker's memory.
     Answer { part: Part, lines: Lines, from: u64, output: Arc<Mapping>, worker: usize, generation: u64 },
     /// A failure that the supervisor found: the line's bytes and the reason.
-    Blamed { line: Line, failure: Failure },
+    Blamed { line: LineRef, failure: Failure },
 }
 
 /// A line, wherever it is.
 #[derive(Clone)]
-pub(super) enum Line {
+pub(super) enum LineRef {
     Short(Lines),
     Long(Long),
 }
@@ -48,7 +48,7 @@ pub(super) struct Unit {
 
 /// All units that have not left yet.
 #[derive(Default)]
-pub(super) struct Units {
+pub(super) struct WorkQueue {
     by_key: BTreeMap<Key, Unit>,
     by_id: HashMap<u64, Key>,
     todo: BTreeSet<Key>,
@@ -56,7 +56,7 @@ pub(super) struct Units {
     next_batch: u64,
 }
 
-impl Units {
+impl WorkQueue {
     /// Whether everything has left.
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
@@ -73,7 +73,7 @@ impl Units {
     pub(super) fn add_long(&mut self, long: Long, failure: Failure) {
         let key = (self.next_batch, 0);
         self.next_batch += 1;
-        let chunks = VecDeque::from([Chunk::Blamed { line: Line::Long(long), failure }]);
+        let chunks = VecDeque::from([Chunk::Blamed { line: LineRef::Long(long), failure }]);
         self.by_key
             .insert(key, Unit { id: u64::MAX, lines: None, answered: 1, solo: false, deaths: 0, chunks, done: true });
     }
@@ -195,7 +195,7 @@ impl Units {
         {
             unit.answered = lines.count;
             unit.done = true;
-            unit.chunks.push_back(Chunk::Blamed { line: Line::Short(lines), failure });
+            unit.chunks.push_back(Chunk::Blamed { line: LineRef::Short(lines), failure });
         }
     }
 

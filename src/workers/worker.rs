@@ -19,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::mailbox::{self, Inbox};
+use super::mailbox::{self, Mailbox};
 use super::process::{Ready, Setup, Start, fd};
 use super::{Cost, preview, sandbox};
 use crate::config::Emit;
@@ -28,11 +28,13 @@ use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
 use crate::wire::{row, verdict_line};
 use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
-use sluicegate_engine::{self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, Program, Rendering};
+use sluicegate_engine::{
+    self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program,
+};
 use sluicegate_json::Sink;
 
 /// Failures and logs are told at the latest when they have grown to this size, in bytes.
-const MOST_PENDING: usize = 1 << 20;
+const MAX_PENDING: usize = 1 << 20;
 
 /// The output region, for the watchdog's last note; a worker has one.
 static OUTPUT: OnceLock<Mapping> = OnceLock::new();
@@ -78,12 +80,12 @@ fn serve(hook: Hook) -> io::Result<()> {
     let input = Mapping::new(&input, layout.input_len(), false)?;
     let output = OUTPUT
         .get_or_init(|| Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large"));
-    sandbox::last(&mut walls, engine::most_memory(heap), jitless);
+    sandbox::last(&mut walls, engine::max_memory(heap), jitless);
 
-    let mut inbox = Inbox::new(socket);
-    match inbox.read(&mut payload)? {
+    let mut mailbox = Mailbox::new(socket);
+    match mailbox.read(&mut payload)? {
         Some(Kind::Start) => {}
-        Some(Kind::Try) => return preview::serve(inbox, network, socket, payload, &walls),
+        Some(Kind::Try) => return preview::serve(mailbox, network, socket, payload, &walls),
         _ => return Ok(()),
     }
     let start: Start = serde_json::from_slice(&payload)?;
@@ -108,14 +110,14 @@ fn serve(hook: Hook) -> io::Result<()> {
         unsafe { libc::_exit(3) }
     });
     answer(&Ready::Loaded(engine.loaded(), walls))?;
-    inbox.free = (0..layout.output_slots as u32).collect();
-    let inbox = Rc::new(RefCell::new(inbox));
+    mailbox.free = (0..layout.output_slots as u32).collect();
+    let mailbox = Rc::new(RefCell::new(mailbox));
     if network {
-        engine.connect(inbox.clone());
+        engine.connect(mailbox.clone());
     }
     let mut worker = Worker {
         engine,
-        inbox,
+        mailbox,
         socket,
         input,
         output,
@@ -173,7 +175,7 @@ impl Sink for ShmSink {
 
 struct Worker {
     engine: Engine,
-    inbox: Rc<RefCell<Inbox>>,
+    mailbox: Rc<RefCell<Mailbox>>,
     socket: &'static UnixStream,
     input: Mapping,
     output: &'static Mapping,
@@ -198,11 +200,11 @@ struct Worker {
 impl Worker {
     fn run(&mut self) -> io::Result<()> {
         loop {
-            let next = self.inbox.borrow_mut().waiting.pop_front();
+            let next = self.mailbox.borrow_mut().waiting.pop_front();
             let work = match next {
                 Some(work) => work,
                 None => {
-                    if !self.inbox.borrow_mut().receive()? {
+                    if !self.mailbox.borrow_mut().receive()? {
                         return Ok(());
                     }
                     continue;
@@ -252,13 +254,13 @@ impl Worker {
         // The supervisor ends a run at its first failure: nothing may stand behind one in a part.
         let failed = self.stop && !self.part.failures.is_empty();
         let due = self.line_buffered || failed || ticks != self.told_at;
-        if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending >= MOST_PENDING) {
+        if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending >= MAX_PENDING) {
             self.told_at = ticks;
             self.tell()?;
         }
         while self.sink.slot.is_none() {
             // The one that was given back last may still be in the processor's cache.
-            let free = self.inbox.borrow_mut().free.pop();
+            let free = self.mailbox.borrow_mut().free.pop();
             match free {
                 Some(slot) => {
                     let start = self.layout.output_start(slot as usize);
@@ -266,7 +268,7 @@ impl Worker {
                     self.sink = ShmSink { start: self.output.at(start, capacity), capacity, len: 0, slot: Some(slot) };
                 }
                 None => {
-                    if !self.inbox.borrow_mut().receive()? {
+                    if !self.mailbox.borrow_mut().receive()? {
                         return Err(io::ErrorKind::BrokenPipe.into());
                     }
                 }
@@ -470,15 +472,15 @@ pub(crate) fn line_too_long(len: u64, limit: usize) -> Failure {
     Failure::new(FailureKind::LineTooLong, message)
 }
 
-fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> Rendering<'a> {
+fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
     if rows {
         return row::rendering(around);
     }
     let base = match emit {
-        Emit::Events => Rendering::LINES,
+        Emit::Events => OutputFraming::LINES,
         Emit::Verdicts => verdict_line::OK,
     };
-    Rendering { around, ..base }
+    OutputFraming { around, ..base }
 }
 
 fn render_logs(lines: &[LogLine], line: u64, out: &mut Vec<u8>) {

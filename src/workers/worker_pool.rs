@@ -1,6 +1,6 @@
 //! The workers of one program, and the units that they are given: started, fed, looked after, buried, replaced.
 //!
-//! Whoever owns a crew brings lines and takes away what came of them; a run does it for one stream ([`super::supervisor`]),
+//! Whoever owns a pool brings lines and takes away what came of them; a run does it for one stream ([`super::supervisor`]),
 //! a server for as many requests as come ([`super::service_pool`]). Everything that decides over an event's fate lies here:
 //! which worker gets it, what a frame may say, and who is blamed when a worker dies.
 
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::process::{Process, Ready, Setup, Start, read_frame};
-use super::sandbox::Walls;
-use super::work_queue::{Key, Units};
+use super::sandbox::SandboxReport;
+use super::work_queue::{Key, WorkQueue};
 use super::{Job, RunError, fetch_relay};
 use crate::config::OnError;
 use crate::wire::frame::{self, Kind, Part, Work};
@@ -23,7 +23,7 @@ use crate::wire::shared::{self, Layout, Mapping, note, pages, progress};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Limits, LoadError, Loaded};
 
-/// Units that a worker has at a time: one in hand, one to go on with.
+/// WorkQueue that a worker has at a time: one in hand, one to go on with.
 const UNITS_PER_WORKER: usize = 2;
 
 /// How often to look after the workers.
@@ -33,13 +33,13 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 const PATIENCE_WITH_KILLS: u32 = 4;
 
 /// Workers that may die in a row before they are ready.
-const MOST_FAILED_STARTS: u32 = 3;
+const MAX_FAILED_STARTS: u32 = 3;
 
 /// The same, where somebody else killed them.
-const MOST_KILLED_STARTS: u32 = 30;
+const MAX_KILLED_STARTS: u32 = 30;
 
-/// What a crew is told by its workers, and has to be handed by its owner.
-pub(super) enum News {
+/// What a pool is told by its workers, and has to be handed by its owner.
+pub(super) enum WorkerEvent {
     Frame {
         worker: usize,
         generation: u64,
@@ -50,24 +50,24 @@ pub(super) enum News {
         worker: usize,
         generation: u64,
     },
-    /// It is this crew's turn to have a worker work, see [`Gate`].
+    /// It is this crew's turn to have a worker work, see [`ConcurrencyLimiter`].
     Turn(OwnedSemaphorePermit),
 }
 
 /// What came of some news.
-pub(super) enum Told {
+pub(super) enum PoolEvent {
     /// Nothing that an owner need know.
     Nothing,
     /// A worker has loaded the program.
-    Loaded(Box<(Loaded, Walls)>),
+    Loaded(Box<(Loaded, SandboxReport)>),
     /// Something can leave.
     Answered,
 }
 
 /// What crews share that live side by side in one process. Permits are handed out in the order in which they are asked
-/// for, so no crew waits for ever while another one works.
+/// for, so no pool waits for ever while another one works.
 #[derive(Clone)]
-pub(super) struct Gate {
+pub(super) struct ConcurrencyLimiter {
     /// One for each unit that may be in a worker's hands.
     pub(super) turns: Arc<Semaphore>,
     /// One for each worker process.
@@ -86,7 +86,7 @@ struct Worker {
     ready: bool,
     /// Whether it has answered nothing yet.
     fresh: bool,
-    /// Units it has, in order.
+    /// WorkQueue it has, in order.
     units: VecDeque<Assigned>,
     /// The unit that it was started for.
     reserved: Option<Key>,
@@ -108,7 +108,7 @@ impl Worker {
 
 /// What happened to workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Losses {
+pub(super) struct PoolCounters {
     /// Workers that had to be replaced because they died.
     pub(super) deaths: u64,
     /// Those of them that no longer answered.
@@ -119,14 +119,14 @@ pub(super) struct Losses {
     pub(super) stuck: u64,
 }
 
-/// How a crew tells its owner's loop what has happened; `false` when nobody listens any more.
-type Tell = Arc<dyn Fn(News) -> bool + Send + Sync>;
+/// How a pool tells its owner's loop what has happened; `false` when nobody listens any more.
+type Tell = Arc<dyn Fn(WorkerEvent) -> bool + Send + Sync>;
 
 /// The workers of one program.
-pub(super) struct Crew {
+pub(super) struct WorkerPool {
     pub(super) layout: Layout,
-    pub(super) units: Units,
-    pub(super) losses: Losses,
+    pub(super) units: WorkQueue,
+    pub(super) losses: PoolCounters,
     input_fd: OwnedFd,
     start: Vec<u8>,
     name: String,
@@ -138,7 +138,7 @@ pub(super) struct Crew {
     frame: Vec<u8>,
     generations: u64,
     failed_starts: u32,
-    gate: Option<Gate>,
+    gate: Option<ConcurrencyLimiter>,
     turn: Option<OwnedSemaphorePermit>,
     asked_for_turn: bool,
 }
@@ -148,14 +148,14 @@ fn patience(limits: &Limits) -> Duration {
     limits.cpu.max(limits.wall) + Duration::from_secs(1)
 }
 
-impl Crew {
-    /// A crew without a worker yet, and the region that its input goes into. `rows` says whether lines are rows, see
+impl WorkerPool {
+    /// A pool without a worker yet, and the region that its input goes into. `rows` says whether lines are rows, see
     /// [`crate::wire::row`]. With a gate, it starts workers and hands out units only as far as the gate allows.
     pub(super) fn new(
         job: &Job,
         rows: bool,
-        gate: Option<Gate>,
-        tell: impl Fn(News) -> bool + Send + Sync + 'static,
+        gate: Option<ConcurrencyLimiter>,
+        tell: impl Fn(WorkerEvent) -> bool + Send + Sync + 'static,
     ) -> Result<(Self, Arc<Mapping>), RunError> {
         let limits = &job.options.limits;
         let layout = Layout {
@@ -183,10 +183,10 @@ impl Crew {
         let mut start = Vec::new();
         frame::put(&mut start, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
         frame::put(&mut start, Kind::Start, |out| serde_json::to_writer(out, &hello).expect("plain data"));
-        let crew = Self {
+        let pool = Self {
             layout,
-            units: Units::default(),
-            losses: Losses::default(),
+            units: WorkQueue::default(),
+            losses: PoolCounters::default(),
             input_fd,
             start,
             name: job.program.name.clone(),
@@ -202,7 +202,7 @@ impl Crew {
             turn: None,
             asked_for_turn: false,
         };
-        Ok((crew, Arc::new(memory)))
+        Ok((pool, Arc::new(memory)))
     }
 
     /// Starts the first worker; whoever keeps count of processes has a place for it.
@@ -233,27 +233,27 @@ impl Crew {
         LoadError::too_slow(&self.name, &self.limits).into()
     }
 
-    /// Takes what a worker said. To be followed by [`Crew::dispatch`].
-    pub(super) async fn take(&mut self, news: News) -> Result<Told, RunError> {
+    /// Takes what a worker said. To be followed by [`WorkerPool::dispatch`].
+    pub(super) async fn take(&mut self, news: WorkerEvent) -> Result<PoolEvent, RunError> {
         match news {
-            News::Frame { worker, generation, kind, payload } if self.is_current(worker, generation) => {
+            WorkerEvent::Frame { worker, generation, kind, payload } if self.is_current(worker, generation) => {
                 self.frame(worker, kind, &payload)
             }
-            News::Gone { worker, generation } if self.is_current(worker, generation) => {
-                self.bury(worker).await?;
-                Ok(Told::Answered)
+            WorkerEvent::Gone { worker, generation } if self.is_current(worker, generation) => {
+                self.handle_exit(worker).await?;
+                Ok(PoolEvent::Answered)
             }
-            News::Turn(turn) => {
+            WorkerEvent::Turn(turn) => {
                 self.asked_for_turn = false;
                 self.turn = Some(turn);
-                Ok(Told::Nothing)
+                Ok(PoolEvent::Nothing)
             }
             // From a worker that has been replaced.
-            News::Frame { .. } | News::Gone { .. } => Ok(Told::Nothing),
+            WorkerEvent::Frame { .. } | WorkerEvent::Gone { .. } => Ok(PoolEvent::Nothing),
         }
     }
 
-    /// A worker may use an output slot again. To be followed by [`Crew::dispatch`].
+    /// A worker may use an output slot again. To be followed by [`WorkerPool::dispatch`].
     pub(super) async fn free(&mut self, worker: usize, generation: u64, slot: u32) {
         if !self.is_current(worker, generation) {
             return;
@@ -270,9 +270,9 @@ impl Crew {
         self.workers.get(worker).is_some_and(|worker| worker.generation == generation)
     }
 
-    fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<Told, RunError> {
+    fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<PoolEvent, RunError> {
         if self.workers[index].condemned {
-            return Ok(Told::Nothing);
+            return Ok(PoolEvent::Nothing);
         }
         match kind {
             Kind::Ready => match serde_json::from_slice(payload) {
@@ -280,7 +280,7 @@ impl Crew {
                     self.failed_starts = 0;
                     self.workers[index].ready = true;
                     self.workers[index].moved = Instant::now();
-                    Ok(Told::Loaded(Box::new((loaded, walls))))
+                    Ok(PoolEvent::Loaded(Box::new((loaded, walls))))
                 }
                 Ok(Ready::Failed(error)) => Err(error.into()),
                 Err(error) => Err(RunError::Start(error.to_string())),
@@ -295,12 +295,12 @@ impl Crew {
                 });
                 let Some(part) = good else {
                     worker.condemn();
-                    return Ok(Told::Nothing);
+                    return Ok(PoolEvent::Nothing);
                 };
                 let (unit, bytes) = (part.unit, part.bytes);
                 if !self.units.answer(part, &worker.process.output, index, worker.generation) {
                     worker.condemn();
-                    return Ok(Told::Nothing);
+                    return Ok(PoolEvent::Nothing);
                 }
                 worker.fresh = false;
                 worker.moved = Instant::now();
@@ -310,11 +310,11 @@ impl Crew {
                 if self.units.is_done(unit) {
                     worker.units.retain(|other| other.id != unit);
                 }
-                Ok(Told::Answered)
+                Ok(PoolEvent::Answered)
             }
             _ => {
                 self.workers[index].condemn();
-                Ok(Told::Nothing)
+                Ok(PoolEvent::Nothing)
             }
         }
     }
@@ -331,7 +331,7 @@ impl Crew {
             }
         }
         while let Some(key) = self.units.next_todo() {
-            let alone = |worker: &Worker, units: &Units| {
+            let alone = |worker: &Worker, units: &WorkQueue| {
                 worker.units.front().and_then(|unit| units.get(unit.id)).is_some_and(|unit| unit.solo)
             };
             // What a dead worker leaves behind stands before what the others have. Output slots are free again when it
@@ -387,7 +387,7 @@ impl Crew {
         }
     }
 
-    /// Whether one more unit may be handed out. If not, the crew is told when it may.
+    /// Whether one more unit may be handed out. If not, the pool is told when it may.
     fn turn(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
         let Some(gate) = &self.gate else { return Some(None) };
         let turns = gate.turns.clone();
@@ -399,7 +399,7 @@ impl Crew {
             let tell = self.tell.clone();
             tokio::spawn(async move {
                 if let Ok(turn) = turns.acquire_owned().await {
-                    tell(News::Turn(turn));
+                    tell(WorkerEvent::Turn(turn));
                 }
             });
         }
@@ -431,17 +431,17 @@ impl Crew {
         let generation = self.generations;
         let index = of.unwrap_or(self.workers.len());
         let tell = self.tell.clone();
-        let lane = self.network.as_ref().map(|client| fetch_relay::lane(client, &process));
+        let session = self.network.as_ref().map(|client| fetch_relay::session(client, &process));
         tokio::spawn(async move {
             while let Some((kind, payload)) = read_frame(&mut reader).await {
-                if fetch_relay::take(lane.as_ref(), kind, &payload) {
+                if fetch_relay::take(session.as_ref(), kind, &payload) {
                     continue;
                 }
-                if !tell(News::Frame { worker: index, generation, kind, payload }) {
+                if !tell(WorkerEvent::Frame { worker: index, generation, kind, payload }) {
                     return;
                 }
             }
-            tell(News::Gone { worker: index, generation });
+            tell(WorkerEvent::Gone { worker: index, generation });
         });
         let worker = Worker {
             process,
@@ -481,12 +481,12 @@ impl Crew {
     }
 
     /// A worker is gone: puts back what it had not answered and starts another one in its place.
-    async fn bury(&mut self, index: usize) -> Result<(), RunError> {
+    async fn handle_exit(&mut self, index: usize) -> Result<(), RunError> {
         let how = self.workers[index].process.end().await;
         let worker = &mut self.workers[index];
         if !worker.ready {
             self.failed_starts += 1;
-            let most = if how.starts_with("killed by signal 9 ") { MOST_KILLED_STARTS } else { MOST_FAILED_STARTS };
+            let most = if how.starts_with("killed by signal 9 ") { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
             if self.failed_starts >= most {
                 return Err(RunError::Start(format!("it died while loading the code ({how})")));
             }

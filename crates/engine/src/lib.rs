@@ -36,22 +36,21 @@ use std::rc::Rc;
 
 pub use lazy::Laziness;
 pub use limits::Limits;
-pub use limits::heap::most_memory;
+pub use limits::heap::max_memory;
 pub use limits::watchdog::ticks;
 use limits::watchdog::{Clock, Watch};
 pub use load_error::{LoadError, LoadErrorKind};
-pub use program::{Program, SHIPPED_LIBRARIES, Scene, handle_of, nearest};
+pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
 use run::fetch;
-pub use run::fetch::{Access, MOST_REQUEST, Network, SharedNetwork};
+pub use run::fetch::{Access, MAX_REQUEST, Network, SharedNetwork};
 pub use run::host_functions::LogLine;
 pub use run::print_plan::PrintPlanning;
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
-use sluicegate_json::validator;
 pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
 pub use v8::errors::frame_position;
-pub use v8::inspector::{FunctionCoverage, Look, Onlooker, RangeCoverage, ScriptCoverage, Variable, Variables};
-use v8::isolate::Realm;
+pub use v8::inspector::{FunctionCoverage, Look, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables};
+use v8::isolate::TransformIsolate;
 pub use v8::platform::{Protection, initialize, initialize_with, version as v8_version};
 use v8::v8_string;
 
@@ -108,7 +107,7 @@ pub struct Event<'a> {
 
 /// What is written around an event's outputs.
 #[derive(Clone, Copy, Debug)]
-pub struct Rendering<'a> {
+pub struct OutputFraming<'a> {
     /// Before the first output.
     pub open: &'a [u8],
     /// Before and after each output.
@@ -119,31 +118,32 @@ pub struct Rendering<'a> {
     pub close: &'a [u8],
     /// Whether an event that failed for one of the outputs that belong to it gives its good ones all the same. Where the
     /// event itself is kept, to be run again, they would be there twice.
-    pub beside_faults: bool,
+    pub keep_partial_output: bool,
 }
 
-impl Rendering<'static> {
+impl OutputFraming<'static> {
     /// One output per line.
-    pub const LINES: Self = Self { open: b"", around: (b"", b""), between: b"\n", close: b"\n", beside_faults: false };
+    pub const LINES: Self =
+        Self { open: b"", around: (b"", b""), between: b"\n", close: b"\n", keep_partial_output: false };
 }
 
 /// A program in an isolate of its own. Bound to the thread that made it.
 pub struct Engine {
     program: Program,
     options: Options,
-    realm: Option<Realm>,
+    realm: Option<TransformIsolate>,
     watch: Watch,
     scratch: v8_string::Scratch,
-    skeleton: validator::Skeleton,
+    validator: sluicegate_json::validator::Validator,
     text: Vec<u8>,
     logs: Vec<LogLine>,
     replaced: u64,
     masks: Vec<String>,
     laziness: Laziness,
-    choice: lazy::Choice,
+    choice: lazy::Tuner,
     print_plan: PrintPlanning,
     network: Option<SharedNetwork>,
-    onlooker: Option<Rc<Onlooker>>,
+    onlooker: Option<Rc<RunObserver>>,
     /// Whether isolates stay entered from event to event.
     held: bool,
     /// V8's isolates belong to a thread.
@@ -163,14 +163,14 @@ impl Engine {
     ///
     /// # Errors
     /// As for [`Engine::new`].
-    pub fn observed(program: Program, options: Options, onlooker: &Rc<Onlooker>) -> Result<Self, LoadError> {
+    pub fn observed(program: Program, options: Options, onlooker: &Rc<RunObserver>) -> Result<Self, LoadError> {
         Self::load(program, options, Some(onlooker.clone()))
     }
 
-    fn load(program: Program, options: Options, onlooker: Option<Rc<Onlooker>>) -> Result<Self, LoadError> {
+    fn load(program: Program, options: Options, onlooker: Option<Rc<RunObserver>>) -> Result<Self, LoadError> {
         initialize(Protection::None);
         let watch = Watch::new(&options.limits);
-        let realm = Realm::new(&program, &options, &watch, onlooker.as_ref())?;
+        let realm = TransformIsolate::new(&program, &options, &watch, onlooker.as_ref())?;
         // Shorter ones would mask half of every text without being secrets.
         let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
         let masks = secrets.flat_map(|secret| [vec![secret.clone()], fetch::spellings(secret)].concat()).collect();
@@ -180,13 +180,13 @@ impl Engine {
             realm: Some(realm),
             watch,
             scratch: v8_string::Scratch::default(),
-            skeleton: validator::Skeleton::default(),
+            validator: sluicegate_json::validator::Validator::default(),
             text: Vec::new(),
             logs: Vec::new(),
             replaced: 0,
             masks,
             laziness: Laziness::default(),
-            choice: lazy::Choice::default(),
+            choice: lazy::Tuner::default(),
             print_plan: PrintPlanning::default(),
             network: None,
             onlooker,
@@ -208,12 +208,12 @@ impl Engine {
 
     /// Transforms one event and appends its outputs to `out`, a line each.
     pub fn transform(&mut self, event: &[u8], out: &mut dyn Sink) -> Verdict {
-        self.transform_event(Event { json: event, metadata: None }, &Rendering::LINES, out)
+        self.transform_event(Event { json: event, metadata: None }, &OutputFraming::LINES, out)
     }
 
     /// Transforms one event and appends its outputs to `out`, rendered as asked. What is appended belongs to the verdict
     /// `ok`; for any other nothing is.
-    pub fn transform_event(&mut self, event: Event<'_>, rendering: &Rendering<'_>, out: &mut dyn Sink) -> Verdict {
+    pub fn transform_event(&mut self, event: Event<'_>, rendering: &OutputFraming<'_>, out: &mut dyn Sink) -> Verdict {
         if self.export() == Export::Batch {
             let mut verdict = None;
             self.transform_batch(&[event], &mut |_| *rendering, &mut |one, text, _| {
@@ -252,7 +252,7 @@ impl Engine {
                         }
                         Clock::Wall => {
                             let limit = humantime::format_duration(limits.wall);
-                            let waits = match self.realm.as_mut().map_or(0, Realm::unanswered) {
+                            let waits = match self.realm.as_mut().map_or(0, TransformIsolate::unanswered) {
                                 0 => String::new(),
                                 1 => ", with a request to the network unanswered".to_owned(),
                                 some => format!(", with {some} requests to the network unanswered"),
@@ -276,7 +276,7 @@ impl Engine {
     fn replace(&mut self) -> Result<(), LoadError> {
         self.replaced += 1;
         let onlooker = self.onlooker.as_ref();
-        self.realm = Some(Realm::new(&self.program, &self.options, &self.watch, onlooker)?);
+        self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker)?);
         self.plug_in();
         Ok(())
     }
@@ -319,7 +319,7 @@ impl Engine {
     /// What the variables hold that outlive an event: those at the top level of the author's modules, those that their
     /// functions keep, and those that were put into the global object. Nothing unless an onlooker looks at them.
     pub fn variables(&mut self) -> Variables {
-        self.realm.as_mut().map(Realm::variables).unwrap_or_default()
+        self.realm.as_mut().map(TransformIsolate::variables).unwrap_or_default()
     }
 
     /// From now on, and until [`Engine::idle`] is called, the isolate stays entered from event to event, which takes a

@@ -1,4 +1,4 @@
-//! Why a program could not be loaded: what, where, and what to do. Rendering it with the source line and a caret is the
+//! Why a program could not be loaded: what, where, and what to do. OutputFraming it with the source line and a caret is the
 //! command line's business; this is the data, which also travels from a worker to its supervisor.
 
 use std::fmt;

@@ -23,19 +23,19 @@ pub struct Program {
     pub metadata: Option<String>,
     /// A fixed clock and fixed chance, for tests.
     #[serde(default)]
-    pub scene: Scene,
+    pub scene: Determinism,
 }
 
 /// What a test may fix that is otherwise different every time. A run leaves both open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Scene {
+pub struct Determinism {
     /// The time at which the code believes to run, in milliseconds since 1970.
     pub now: Option<f64>,
     /// The seed of `Math.random()`.
     pub seed: Option<u32>,
 }
 
-impl Eq for Scene {}
+impl Eq for Determinism {}
 
 /// Libraries that every transformation may import, by handle. One of the author's own with the same handle wins.
 pub const SHIPPED_LIBRARIES: &[(&str, &str)] =

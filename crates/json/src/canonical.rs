@@ -10,9 +10,9 @@
 /// How many keys a JSON text has of which `JSON.stringify(JSON.parse(text))` gives each byte back, provided that no object
 /// in it has the same key twice; none of its keys is written with an escape. Nothing is known of other texts, nor of some
 /// of these.
-pub fn clean(text: &[u8]) -> Option<usize> {
+pub fn round_trips(text: &[u8]) -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
-    return x86::glance::<true>(text);
+    return x86::scan::<true>(text);
     #[cfg(not(target_arch = "x86_64"))]
     return None;
 }
@@ -20,7 +20,7 @@ pub fn clean(text: &[u8]) -> Option<usize> {
 /// How many keys a JSON text has, if that is quickly known.
 pub fn keys(text: &[u8]) -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
-    return x86::glance::<false>(text);
+    return x86::scan::<false>(text);
     #[cfg(not(target_arch = "x86_64"))]
     return None;
 }
@@ -33,7 +33,7 @@ mod x86 {
         _mm512_set1_epi8, _mm512_sub_epi8,
     };
 
-    use crate::key_escapes::Escapes;
+    use crate::key_escapes::KeyEscapeTracker;
     use crate::number::is_canonical;
     use crate::structural_index::x86::{available, bits, prefix_xor};
     use crate::structural_index::{BLOCK, Carry};
@@ -57,7 +57,7 @@ mod x86 {
     struct Glance<'a> {
         text: &'a [u8],
         carry: Carry,
-        escapes: Escapes,
+        escapes: KeyEscapeTracker,
         /// 1 if the byte before this block was an opening quote, a closing one, or a digit outside of strings.
         opened: u64,
         closed: u64,
@@ -70,7 +70,7 @@ mod x86 {
     }
 
     /// Counts the keys, and if it is to `LOOK` at them, looks at all else on the way.
-    pub fn glance<const LOOK: bool>(text: &[u8]) -> Option<usize> {
+    pub fn scan<const LOOK: bool>(text: &[u8]) -> Option<usize> {
         if !available() {
             return None;
         }
@@ -262,9 +262,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::roundtrip::{Losses, as_lists, survey};
+    use crate::roundtrip::{RoundTripLoss, as_lists, survey};
     use crate::token::{Token, Tokens};
-    use crate::validator::Skeleton;
+    use crate::validator::Validator;
 
     /// Whatever there is in JSON, the odd things as often as the ordinary ones.
     fn value() -> impl Strategy<Value = String> {
@@ -306,7 +306,7 @@ mod tests {
             ] {
                 let text = format!(r#"{{"a":"{}","b":{number}}}"#, "x".repeat(pad));
                 let expected = (cfg!(target_arch = "x86_64") && fine).then_some(2);
-                assert_eq!(clean(text.as_bytes()), expected, "{text}");
+                assert_eq!(round_trips(text.as_bytes()), expected, "{text}");
             }
         }
     }
@@ -319,10 +319,10 @@ mod tests {
             let text = format!(r#"{{"first":{first},"second":{second}}}"#);
             let colons = Tokens::new(text.as_bytes()).filter(|token| matches!(token, Token::Key(_))).count();
             prop_assert!(keys(text.as_bytes()).is_none_or(|keys| keys == colons));
-            if let Some(keys) = clean(text.as_bytes()) {
+            if let Some(keys) = round_trips(text.as_bytes()) {
                 prop_assert_eq!(keys, colons);
-                let survey = survey(text.as_bytes(), &mut Skeleton::default());
-                prop_assert_eq!(survey.losses, Losses::default(), "{}", text);
+                let survey = survey(text.as_bytes(), &mut Validator::default());
+                prop_assert_eq!(survey.losses, RoundTripLoss::default(), "{}", text);
                 prop_assert!(as_lists(text.as_bytes()).is_none(), "{}", text);
             }
         }
@@ -339,7 +339,7 @@ mod tests {
             r#"{"a":"é \"quoted\" \\ \n","b":true,"c":{"d":null,"e":false,"f":[],"g":{}},"h":7}"#,
             &format!(r#"{{"{long}":"1","a":"{long}\n{long}","b":"{long}\\"}}"#),
         ] {
-            assert!(super::clean(clean.as_bytes()).is_some(), "{clean}");
+            assert!(super::round_trips(clean.as_bytes()).is_some(), "{clean}");
         }
         for odd in [
             r#"{"a": 1}"#,
@@ -359,7 +359,7 @@ mod tests {
             &format!(r#"{{"{}":9007199254740993}}"#, &long[..52]),
             &format!(r#"{{"{}":1e3}}"#, &long[..57]),
         ] {
-            assert!(super::clean(odd.as_bytes()).is_none(), "{odd}");
+            assert!(super::round_trips(odd.as_bytes()).is_none(), "{odd}");
         }
     }
 }

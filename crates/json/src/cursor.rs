@@ -4,9 +4,9 @@
 //! Whatever it goes past is JSON, but for what is skipped: of that it knows where it ends. `None` from any of its
 //! functions: it is not, or not what was asked for, or nested too deeply, or too long.
 
-use crate::object_index::{self, Found};
+use crate::object_index::{self, ObjectIndex};
 use crate::skip;
-use crate::validator::{self, Skeleton, next_stop};
+use crate::validator::{self, Validator, next_stop};
 
 /// Objects are first looked for in so many bytes: what is kept of them takes up to six times as much memory.
 const SHORT: usize = 64 << 10;
@@ -17,8 +17,8 @@ const MOST: usize = 16 << 20;
 /// Memory that is reused from text to text.
 #[derive(Default)]
 pub struct Memory {
-    found: Found,
-    skeleton: Skeleton,
+    found: ObjectIndex,
+    validator: Validator,
 }
 
 /// A place in a text, right before a value or a token, white space aside.
@@ -87,7 +87,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         if self.byte()? != b'{' {
             return self.value();
         }
-        let extent = skip::of(&self.text.as_bytes()[self.at..])?;
+        let extent = skip::skip_container(&self.text.as_bytes()[self.at..])?;
         self.one_line &= extent.one_line;
         self.past(extent.len)
     }
@@ -168,10 +168,10 @@ impl<'t, 'm> Cursor<'t, 'm> {
 
     /// Goes past an object or a list, token by token.
     fn slowly(&mut self) -> Option<&'t str> {
-        let extent = skip::of(&self.text.as_bytes()[self.at..]).filter(|extent| extent.len <= MOST)?;
+        let extent = skip::skip_container(&self.text.as_bytes()[self.at..]).filter(|extent| extent.len <= MOST)?;
         self.one_line &= extent.one_line;
         let text = self.past(extent.len)?;
-        self.memory.skeleton.is_value(text.as_bytes()).then_some(text)
+        self.memory.validator.is_value(text.as_bytes()).then_some(text)
     }
 
     fn string(&mut self) -> Option<&'t str> {

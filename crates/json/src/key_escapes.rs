@@ -2,7 +2,7 @@
 
 /// What is known of the escapes of the blocks so far.
 #[derive(Default)]
-pub struct Escapes {
+pub struct KeyEscapeTracker {
     /// Behind the last byte that is escaped, and where the last string starts.
     escape: usize,
     string: usize,
@@ -10,7 +10,7 @@ pub struct Escapes {
     escaped: bool,
 }
 
-impl Escapes {
+impl KeyEscapeTracker {
     /// Whether there was an escape in any block.
     #[inline(always)]
     pub fn any(&self) -> bool {

@@ -12,27 +12,27 @@
 use crate::validator::Entry;
 
 #[cfg(target_arch = "x86_64")]
-pub use x86::{first, outline};
+pub use x86::{first, index_object};
 
 /// Elsewhere nothing is known in this way.
 #[cfg(not(target_arch = "x86_64"))]
-pub fn outline(_: &[u8], _: &mut Found) -> Option<()> {
+pub fn index_object(_: &[u8], _: &mut ObjectIndex) -> Option<()> {
     None
 }
 
 /// See [`outline`].
 #[cfg(not(target_arch = "x86_64"))]
-pub fn first(_: &[u8], _: &mut Found) -> Option<usize> {
+pub fn first(_: &[u8], _: &mut ObjectIndex) -> Option<usize> {
     None
 }
 
 /// What an outline is made of; the memory is reused.
 #[derive(Default)]
-pub struct Found {
+pub struct ObjectIndex {
     /// The top level's properties, in order.
     pub entries: Vec<Entry>,
     /// The colons and commas of the objects one level below, in order.
-    pub below: Vec<Separator>,
+    pub child_separators: Vec<Separator>,
     /// The objects and arrays around the innermost one, on the way.
     around: Vec<Expect>,
 }
@@ -68,11 +68,11 @@ mod x86 {
         _mm256_sub_epi8,
     };
 
-    use super::{Entry, Expect, Found, Separator};
-    use crate::key_escapes::Escapes;
+    use super::{Entry, Expect, ObjectIndex, Separator};
+    use crate::key_escapes::KeyEscapeTracker;
     use crate::structural_index::x86::{available, bits, prefix_xor};
     use crate::structural_index::{BLOCK, Carry};
-    use crate::validator::{MOST_DEPTH, in_range};
+    use crate::validator::{MAX_DEPTH, in_range};
 
     /// What one block of bytes is made of, a bit for each byte.
     #[derive(Debug, PartialEq, Eq)]
@@ -92,18 +92,18 @@ mod x86 {
     }
 
     /// See the module.
-    pub fn outline(text: &[u8], found: &mut Found) -> Option<()> {
+    pub fn index_object(text: &[u8], found: &mut ObjectIndex) -> Option<()> {
         run::<true>(text, found).map(drop)
     }
 
     /// The object that the text starts with; gives where it ends. If what follows has white space, it may say nothing.
-    pub fn first(text: &[u8], found: &mut Found) -> Option<usize> {
+    pub fn first(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
         run::<false>(text, found)
     }
 
-    fn run<const WHOLE: bool>(text: &[u8], found: &mut Found) -> Option<usize> {
+    fn run<const WHOLE: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
         found.entries.clear();
-        found.below.clear();
+        found.child_separators.clear();
         found.around.clear();
         if !available() || text.first() != Some(&b'{') {
             return None;
@@ -118,7 +118,7 @@ mod x86 {
     struct Outline<'a, const WHOLE: bool> {
         text: &'a [u8],
         entries: &'a mut Vec<Entry>,
-        below: &'a mut Vec<Separator>,
+        child_separators: &'a mut Vec<Separator>,
         carry: Carry,
         /// The bytes that stood at the end of the block before, a bit each: a comma or colon, an opening bracket, a
         /// closing quote, a closing bracket.
@@ -131,20 +131,20 @@ mod x86 {
         /// Where the top level's last comma or brace is, and its last colon.
         comma: usize,
         colon: usize,
-        escapes: Escapes,
+        escapes: KeyEscapeTracker,
         /// Behind the line's own closing brace; 0 before that.
         end: usize,
     }
 
     impl<'a, const WHOLE: bool> Outline<'a, WHOLE> {
-        fn new(text: &'a [u8], found: &'a mut Found) -> Self {
-            let Found { entries, below, around } = found;
+        fn new(text: &'a [u8], found: &'a mut ObjectIndex) -> Self {
+            let ObjectIndex { entries, child_separators, around } = found;
             let (carry, expect) = (Carry::default(), Expect::First);
             let (opened, comma, colon) = (0, 0, 0);
             Self {
                 text,
                 entries,
-                below,
+                child_separators,
                 carry,
                 last: [0; 4],
                 around,
@@ -152,7 +152,7 @@ mod x86 {
                 opened,
                 comma,
                 colon,
-                escapes: Escapes::default(),
+                escapes: KeyEscapeTracker::default(),
                 end: 0,
             }
         }
@@ -304,7 +304,8 @@ mod x86 {
         fn one_below(&mut self, base: usize, mut both: u64, colon: u64) {
             while both != 0 {
                 let bit = both & both.wrapping_neg();
-                self.below.push(Separator { at: base + both.trailing_zeros() as usize, colon: colon & bit != 0 });
+                self.child_separators
+                    .push(Separator { at: base + both.trailing_zeros() as usize, colon: colon & bit != 0 });
                 both ^= bit;
             }
         }
@@ -321,7 +322,7 @@ mod x86 {
             if open {
                 // The line's own brace.
                 if at > 0 {
-                    if !matches!(self.expect, Expect::Value | Expect::Element) || self.around.len() >= MOST_DEPTH {
+                    if !matches!(self.expect, Expect::Value | Expect::Element) || self.around.len() >= MAX_DEPTH {
                         return None;
                     }
                     self.around.push(self.expect);
@@ -480,17 +481,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::validator::Skeleton;
+    use crate::validator::Validator;
 
     /// What the slower way finds, which asks this one first unless it is told not to.
     fn slowly(text: &[u8]) -> Option<Vec<Entry>> {
-        let mut skeleton = Skeleton::default();
-        skeleton.find_slowly(text).then(|| skeleton.entries().to_vec())
+        let mut validator = Validator::default();
+        validator.find_slowly(text).then(|| validator.entries().to_vec())
     }
 
     fn quickly(text: &[u8]) -> Option<Vec<Entry>> {
-        let mut found = Found::default();
-        outline(text, &mut found).map(|()| found.entries)
+        let mut found = ObjectIndex::default();
+        index_object(text, &mut found).map(|()| found.entries)
     }
 
     fn value() -> impl Strategy<Value = String> {
@@ -531,12 +532,12 @@ mod tests {
         #[test]
         fn objects_one_level_below_are_outlined_too(first in value(), second in value()) {
             let text = format!(r#"{{"first":{first},"second":{second}}}"#);
-            let mut skeleton = Skeleton::default();
-            prop_assert!(skeleton.find(text.as_bytes()));
-            for entry in skeleton.entries().to_vec() {
+            let mut validator = Validator::default();
+            prop_assert!(validator.find(text.as_bytes()));
+            for entry in validator.entries().to_vec() {
                 let value = &text[entry.value.clone()];
                 let mut children = Vec::new();
-                if skeleton.children(&entry.value, |child| children.push(child)) && value.starts_with('{') {
+                if validator.children(&entry.value, |child| children.push(child)) && value.starts_with('{') {
                     let found: Vec<_> = children.iter().map(|child| (&text[child.key.clone()], &text[child.value.clone()])).collect();
                     let same = slowly(value.as_bytes()).unwrap();
                     let same: Vec<_> = same.iter().map(|child| (&value[child.key.clone()], &value[child.value.clone()])).collect();
@@ -569,7 +570,7 @@ mod tests {
         fn an_object_with_something_behind_it_is_outlined_as_it_is_alone(value in value(), rest in value(), cut in 0..3usize) {
             let text = format!(r#"{{"first":{value}}}"#);
             let whole = quickly(text.as_bytes());
-            let mut found = Found::default();
+            let mut found = ObjectIndex::default();
             let behind = [format!(",\"a\":{rest}}}]"), format!("}},{rest}]"), "]".to_owned()];
             let end = first(format!("{text}{}", behind[cut]).as_bytes(), &mut found);
             prop_assert_eq!(end, whole.as_ref().map(|_| text.len()), "{}", text);
@@ -581,7 +582,7 @@ mod tests {
             text in proptest::collection::vec(proptest::sample::select(vec!["{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-1", "01", "1.5", "1.", "true", "x", "\"", "-", ".", "0.5", "e1"]), 0..14),
         ) {
             let text = format!("{{{}}}", text.concat());
-            if let Some(end) = first(text.as_bytes(), &mut Found::default()) {
+            if let Some(end) = first(text.as_bytes(), &mut ObjectIndex::default()) {
                 prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text[..end]).is_ok(), "{}", text);
             }
             if quickly(text.as_bytes()).is_some() {

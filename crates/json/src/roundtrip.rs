@@ -9,7 +9,7 @@
 //! - Otherwise [`compare`] walks input and output side by side. If they mean the same, the input's bytes are the
 //!   answer. If not, with [`Originals`] each number of the output that stands at the same path as in the input, with the
 //!   same value, keeps the input's digits; one with more digits than a double holds keeps them wherever the code moved it.
-//! - [`Lockstep`](crate::merge::Lockstep) does most of that faster. What it declines is done here.
+//! - [`Merger`](crate::merge::Merger) does most of that faster. What it declines is done here.
 //!
 //! Both texts are known to be valid JSON here: V8 has read the one and written the other. Nothing recurses, so depth
 //! costs memory and not the stack.
@@ -20,11 +20,11 @@ pub use crate::number::may_hold_infinite;
 use crate::number::{is_canonical, is_long, number_end, value_of};
 use crate::sink::Sink;
 use crate::token::{Path, Token, Tokens, is_key, key_hash, string_end, unescape};
-use crate::validator::Skeleton;
+use crate::validator::Validator;
 
 /// What V8 would print differently from how it stands in a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
+pub struct RoundTripLoss {
     /// White space between tokens, or escapes that V8 writes otherwise.
     pub form: bool,
     /// Numbers whose text is not the one V8 prints.
@@ -35,7 +35,7 @@ pub struct Losses {
     pub index_keys: bool,
 }
 
-impl Losses {
+impl RoundTripLoss {
     /// Takes a number into account.
     pub fn number(&mut self, text: &[u8]) {
         if !is_canonical(text) {
@@ -47,31 +47,31 @@ impl Losses {
 
 /// Looks through a line once, in whatever way it can be looked through; `duplicates` is true if a key may occur twice in
 /// one object.
-pub fn survey(line: &[u8], skeleton: &mut Skeleton) -> Survey {
+pub fn survey(line: &[u8], validator: &mut Validator) -> ScanReport {
     // What is too deep for the fast way goes the slow one.
-    skeleton.survey(line).unwrap_or_else(|| Survey { losses: scan(line), duplicates: true })
+    validator.survey(line).unwrap_or_else(|| ScanReport { losses: scan(line), duplicates: true })
 }
 
 /// What is known of a line before it is compared with what became of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct ScanReport {
     /// What V8 would print differently.
-    pub losses: Losses,
+    pub losses: RoundTripLoss,
     /// Whether an object may hold the same key twice.
     pub duplicates: bool,
 }
 
-impl Survey {
+impl ScanReport {
     /// Whether V8's text may differ from the line although nothing was changed.
     pub fn any(self) -> bool {
-        let Losses { form, numbers, index_keys, infinite: _ } = self.losses;
+        let RoundTripLoss { form, numbers, index_keys, infinite: _ } = self.losses;
         form || numbers || index_keys || self.duplicates
     }
 }
 
 /// Looks through a valid text of any depth.
-fn scan(line: &[u8]) -> Losses {
-    let mut losses = Losses::default();
+fn scan(line: &[u8]) -> RoundTripLoss {
+    let mut losses = RoundTripLoss::default();
     let mut at = 0;
     while at < line.len() {
         match line[at] {
@@ -146,7 +146,7 @@ pub enum Likeness {
 }
 
 /// Compares a line with V8's text for what became of it.
-pub fn compare(line: &[u8], survey: Survey, output: &[u8]) -> Likeness {
+pub fn compare(line: &[u8], survey: ScanReport, output: &[u8]) -> Likeness {
     let (mut left, mut right) = (Tokens::new(line), Tokens::new(output));
     loop {
         match (left.next(), right.next()) {
@@ -260,8 +260,8 @@ mod tests {
     use super::*;
 
     /// Both ways of looking through a line, which must agree.
-    fn seen(line: &[u8]) -> Survey {
-        let survey = survey(line, &mut Skeleton::default());
+    fn seen(line: &[u8]) -> ScanReport {
+        let survey = survey(line, &mut Validator::default());
         assert_eq!(survey.losses, scan(line));
         survey
     }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_canonical_line_loses_nothing() {
         let line = br#"{"a":1,"b":[-1.5,0.000001,"x\n\"\\",true,null],"c":{"d":9007199254740991}}"#;
-        assert_eq!(seen(line), Survey::default());
+        assert_eq!(seen(line), ScanReport::default());
     }
 
     #[test]

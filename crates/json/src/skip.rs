@@ -8,7 +8,7 @@ use crate::structural_index::{BLOCK, Carry};
 
 /// An object or a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct Container {
     /// How many bytes.
     pub len: usize,
     /// Whether there are no control characters in it, line ends above all.
@@ -28,19 +28,19 @@ struct Masks {
 
 /// The extent of what starts with the first byte. Nothing, if that is no bracket, or what follows cannot be JSON as far as
 /// this sees.
-pub fn of(text: &[u8]) -> Option<Extent> {
+pub fn skip_container(text: &[u8]) -> Option<Container> {
     if !matches!(text.first(), Some(b'{' | b'[')) {
         return None;
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(found) = x86::of(text) {
+    if let Some(found) = x86::skip_container(text) {
         return found;
     }
     with(text, plain::masks, plain::prefix_xor)
 }
 
 #[inline(always)]
-fn with(text: &[u8], masks: impl Fn(&[u8; BLOCK]) -> Masks, prefix_xor: impl Fn(u64) -> u64) -> Option<Extent> {
+fn with(text: &[u8], masks: impl Fn(&[u8; BLOCK]) -> Masks, prefix_xor: impl Fn(u64) -> u64) -> Option<Container> {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let mut search = Search { text, carry: Carry::default(), depth: 0, control: 0 };
     for (number, block) in blocks.iter().enumerate() {
@@ -72,7 +72,7 @@ impl Search<'_> {
         masks: Masks,
         inside: u64,
         prefix_xor: &impl Fn(u64) -> u64,
-    ) -> Option<Option<Extent>> {
+    ) -> Option<Option<Container>> {
         let quote = masks.quote & !self.carry.escaped(masks.backslash);
         let in_string = prefix_xor(quote) ^ self.carry.in_string;
         self.carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
@@ -90,7 +90,7 @@ impl Search<'_> {
                     let one_line = self.control | control & (bit - 1) == 0;
                     // What closes a bracket stands two places behind it.
                     let fits = self.text[at] == self.text[0] + 2 && control & in_string & (bit - 1) == 0;
-                    return Some(fits.then_some(Extent { len: at + 1, one_line }));
+                    return Some(fits.then_some(Container { len: at + 1, one_line }));
                 }
             }
             self.depth = depth + open.count_ones();
@@ -127,11 +127,11 @@ mod x86 {
         _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi8,
     };
 
-    use super::{BLOCK, Extent, Masks, with};
+    use super::{BLOCK, Container, Masks, with};
     use crate::structural_index::x86::{available, bits, prefix_xor};
 
     /// Nothing, if this processor lacks something.
-    pub fn of(text: &[u8]) -> Option<Option<Extent>> {
+    pub fn skip_container(text: &[u8]) -> Option<Option<Container>> {
         if !available() {
             return None;
         }
@@ -141,12 +141,12 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
-    fn wide(text: &[u8]) -> Option<Extent> {
+    fn wide(text: &[u8]) -> Option<Container> {
         with(text, |block| wide_masks(block), |bits| prefix_xor(bits))
     }
 
     #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
-    fn narrow(text: &[u8]) -> Option<Extent> {
+    fn narrow(text: &[u8]) -> Option<Container> {
         with(text, |block| masks(block), |bits| prefix_xor(bits))
     }
 
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     /// What is promised, said byte by byte.
-    fn said_slowly(text: &[u8]) -> Option<Extent> {
+    fn said_slowly(text: &[u8]) -> Option<Container> {
         let (mut depth, mut in_string, mut escaped, mut one_line) = (0, false, false, true);
         for (at, byte) in text.iter().enumerate() {
             let quote = *byte == b'"' && !escaped;
@@ -208,7 +208,7 @@ mod tests {
             }
             match depth {
                 0 if at == 0 => return None,
-                0 => return (*byte == text[0] + 2).then_some(Extent { len: at + 1, one_line }),
+                0 => return (*byte == text[0] + 2).then_some(Container { len: at + 1, one_line }),
                 _ => {}
             }
         }
@@ -230,17 +230,17 @@ mod tests {
         #[test]
         fn what_is_found_is_where_the_brackets_are_even(text in bytes(), list: bool) {
             let text = [if list { b"[" } else { b"{" }, &text[..]].concat();
-            prop_assert_eq!(of(&text), said_slowly(&text));
+            prop_assert_eq!(skip_container(&text), said_slowly(&text));
             prop_assert_eq!(with(&text, plain::masks, plain::prefix_xor), said_slowly(&text));
             #[cfg(target_arch = "x86_64")]
-            prop_assert_eq!(of(&text), x86::of(&text).unwrap_or_else(|| said_slowly(&text)));
+            prop_assert_eq!(skip_container(&text), x86::skip_container(&text).unwrap_or_else(|| said_slowly(&text)));
         }
 
         #[cfg(target_arch = "x86_64")]
         #[test]
         fn wide_or_not_the_masks_are_the_same(block in prop::collection::vec(any::<u8>(), BLOCK)) {
             let block = block.first_chunk().unwrap();
-            if x86::of(b"{}").is_some() {
+            if x86::skip_container(b"{}").is_some() {
                 // SAFETY: just asked.
                 unsafe { prop_assert_eq!(x86::masks(block), plain::masks(block)) }
             }
@@ -263,7 +263,11 @@ mod tests {
             ("1", None),
             ("", None),
         ] {
-            assert_eq!(of(text.as_bytes()), found.map(|(len, one_line)| Extent { len, one_line }), "{text}");
+            assert_eq!(
+                skip_container(text.as_bytes()),
+                found.map(|(len, one_line)| Container { len, one_line }),
+                "{text}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the structure of a JSON line is, found sixty-four bytes at a time.
 //!
-//! [`Structure::find`] lists the places of everything outside of strings that is not white space: each bracket, colon and
+//! [`StructuralIndex::find`] lists the places of everything outside of strings that is not white space: each bracket, colon and
 //! comma, each quote, and the first byte of each number or literal. What walks over a line after that looks at these and
 //! nothing in between. It is the first stage of simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second",
 //! <https://arxiv.org/abs/1902.08318>), with closing quotes listed too. Nothing is judged here but two things that only
@@ -14,7 +14,7 @@ const KEEP: usize = 1 << 18;
 
 /// The structure of the line that was looked at last; its memory is reused.
 #[derive(Default)]
-pub struct Structure {
+pub struct StructuralIndex {
     /// The places, and behind them the line's length.
     places: Vec<u32>,
     count: usize,
@@ -53,7 +53,7 @@ pub struct Carry {
     escape: u64,
 }
 
-impl Structure {
+impl StructuralIndex {
     /// Looks through a line. `false` if it holds a string that does not end, or a control character in a string, or is
     /// longer than 4 GiB.
     pub fn find(&mut self, text: &[u8]) -> bool {
@@ -73,7 +73,7 @@ impl Structure {
 
     /// Where the structure is, in order, and then the line's length.
     #[inline]
-    pub fn places(&self) -> &[u32] {
+    pub fn positions(&self) -> &[u32] {
         &self.places[..=self.count]
     }
 
@@ -89,12 +89,12 @@ impl Structure {
 
     /// The places of the backslashes from `start` to before `end` that escape something.
     #[inline]
-    pub fn escapes(&self, start: usize, end: usize) -> Escapes<'_> {
+    pub fn escapes(&self, start: usize, end: usize) -> EscapePositions<'_> {
         if !self.any_escape || start >= end {
-            return Escapes { words: &[], word: 0, base: 0, end: 0 };
+            return EscapePositions { words: &[], word: 0, base: 0, end: 0 };
         }
         let words = &self.escapes[start / BLOCK..=(end - 1) / BLOCK];
-        Escapes { words: &words[1..], word: words[0] & !0 << (start % BLOCK), base: start - start % BLOCK, end }
+        EscapePositions { words: &words[1..], word: words[0] & !0 << (start % BLOCK), base: start - start % BLOCK, end }
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -184,15 +184,15 @@ impl Structure {
     }
 }
 
-/// See [`Structure::escapes`].
-pub struct Escapes<'a> {
+/// See [`StructuralIndex::escapes`].
+pub struct EscapePositions<'a> {
     words: &'a [u64],
     word: u64,
     base: usize,
     end: usize,
 }
 
-impl Iterator for Escapes<'_> {
+impl Iterator for EscapePositions<'_> {
     type Item = usize;
 
     #[inline]
@@ -259,7 +259,7 @@ pub(crate) mod x86 {
         _mm256_shuffle_epi8,
     };
 
-    use super::{BLOCK, Carry, Masks, Structure};
+    use super::{BLOCK, Carry, Masks, StructuralIndex};
 
     pub fn available() -> bool {
         is_x86_feature_detected!("avx2")
@@ -270,7 +270,7 @@ pub(crate) mod x86 {
     }
 
     #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt")]
-    pub fn scan(structure: &mut Structure, text: &[u8], carry: &mut Carry) {
+    pub fn scan(structure: &mut StructuralIndex, text: &[u8], carry: &mut Carry) {
         structure.scan_with(text, carry, |block| masks(block), |bits| prefix_xor(bits));
     }
 
@@ -367,14 +367,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_found_is_what_is_there(text in bytes()) {
-            let mut structure = Structure::default();
-            let found = structure.find(&text).then(|| (structure.places().to_vec(), structure.any_space()));
+            let mut structure = StructuralIndex::default();
+            let found = structure.find(&text).then(|| (structure.positions().to_vec(), structure.any_space()));
             prop_assert_eq!(found, said_slowly(&text));
         }
 
         #[test]
         fn however_it_is_looked_for(text in bytes()) {
-            let (mut structure, mut carry) = (Structure::default(), Carry::default());
+            let (mut structure, mut carry) = (StructuralIndex::default(), Carry::default());
             structure.scan_with(&text, &mut carry, plain::masks, plain::prefix_xor);
             let slowly = structure.places[..structure.count].to_vec();
             structure.find(&text);
@@ -383,7 +383,7 @@ mod tests {
 
         #[test]
         fn escapes_are_found_in_any_part(text in bytes(), from in 0..300usize, len in 0..300usize) {
-            let mut structure = Structure::default();
+            let mut structure = StructuralIndex::default();
             structure.find(&text);
             let from = from.min(text.len());
             let to = (from + len).min(text.len());

@@ -2,21 +2,21 @@
 //!
 //! Both walks check that a line is a JSON object to the last byte. They are strict: whatever they accept, `JSON.parse`
 //! accepts too, so a value that is never parsed cannot hide an error. What they will not judge (a depth beyond
-//! [`MOST_DEPTH`]) they decline, and the slower ways are taken. They go from one place of the line's [`Structure`] to the
+//! [`MAX_DEPTH`]) they decline, and the slower ways are taken. They go from one place of the line's [`StructuralIndex`] to the
 //! next.
 
 use std::ops::Range;
 
-use crate::merge::Lockstep;
-use crate::object_index::{Found, outline};
-use crate::roundtrip::{Losses, Survey};
-use crate::structural_index::Structure;
+use crate::merge::Merger;
+use crate::object_index::{ObjectIndex, index_object};
+use crate::roundtrip::{RoundTripLoss, ScanReport};
+use crate::structural_index::StructuralIndex;
 
 /// Objects with more keys count as having duplicates, which has them looked at more closely.
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// Deeper nesting is declined.
-pub const MOST_DEPTH: usize = 512;
+pub const MAX_DEPTH: usize = 512;
 
 /// A property of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +29,16 @@ pub struct Entry {
 
 /// Walks lines; its memory is reused.
 #[derive(Default)]
-pub struct Skeleton {
-    /// What is below the top level is only there if the line is `dense`.
-    found: Found,
+pub struct Validator {
+    /// What is below the top level is only there if the line is `compact`.
+    found: ObjectIndex,
     /// Whether it is sure that there is no white space between the tokens.
-    pub dense: bool,
-    structure: Structure,
+    pub compact: bool,
+    structure: StructuralIndex,
     open: Vec<Open>,
     hashes: Vec<u32>,
     /// Puts digits back into an output of this line.
-    pub lockstep: Lockstep,
+    pub merger: Merger,
 }
 
 /// An object or array that has not ended: for an object, where its keys' hashes start.
@@ -49,7 +49,7 @@ enum Open {
 }
 
 /// What a walk looks for on its way.
-trait Look {
+trait Visitor {
     /// White space between tokens, or an escape that `JSON.stringify` writes otherwise.
     fn form(&mut self) {}
     fn number(&mut self, text: &[u8], number: Number);
@@ -69,11 +69,11 @@ enum Number {
 
 /// Only whether a number may be beyond the doubles, or a key is written with an escape.
 #[derive(Default)]
-struct Extent {
+struct NumberRangeCheck {
     odd: bool,
 }
 
-impl Look for Extent {
+impl Visitor for NumberRangeCheck {
     #[inline]
     fn number(&mut self, text: &[u8], number: Number) {
         // Without an exponent it takes more than three hundred digits.
@@ -86,7 +86,7 @@ impl Look for Extent {
     }
 }
 
-impl Look for Survey {
+impl Visitor for ScanReport {
     fn form(&mut self) {
         self.losses.form = true;
     }
@@ -104,14 +104,14 @@ impl Look for Survey {
         self.losses.index_keys |= key.first().is_some_and(|first| first.is_ascii_digit() || *first == b'\\');
         let hash = hash(key);
         let known = &hashes[first..];
-        self.duplicates |= escaped || known.len() >= MOST_KEYS || known.contains(&hash);
-        if known.len() < MOST_KEYS {
+        self.duplicates |= escaped || known.len() >= MAX_KEYS || known.contains(&hash);
+        if known.len() < MAX_KEYS {
             hashes.push(hash);
         }
     }
 }
 
-impl Skeleton {
+impl Validator {
     /// The properties of the line that was found last, those of the top level, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.found.entries
@@ -120,27 +120,27 @@ impl Skeleton {
     /// Finds the properties of the top level. `false` if the line is not a JSON object, or declined, or may hold a number
     /// beyond the doubles, or a key with an escape (see [`crate::roundtrip::as_lists`]).
     pub fn find(&mut self, text: &[u8]) -> bool {
-        self.dense = outline(text, &mut self.found).is_some();
-        self.dense || self.find_slowly(text)
+        self.compact = index_object(text, &mut self.found).is_some();
+        self.compact || self.find_slowly(text)
     }
 
     /// The same, token by token.
     pub fn find_slowly(&mut self, text: &[u8]) -> bool {
-        let mut extent = Extent::default();
+        let mut extent = NumberRangeCheck::default();
         self.walk(text, &mut extent).is_some() && !extent.odd
     }
 
     /// What `JSON.stringify(JSON.parse(text))` would lose of a text, and whether a key may occur twice in one object.
     /// Nothing, if the text is not a JSON object, or declined.
-    pub fn survey(&mut self, text: &[u8]) -> Option<Survey> {
-        let mut survey = Survey { losses: Losses::default(), duplicates: false };
+    pub fn survey(&mut self, text: &[u8]) -> Option<ScanReport> {
+        let mut survey = ScanReport { losses: RoundTripLoss::default(), duplicates: false };
         self.walk(text, &mut survey)?;
         Some(survey)
     }
 
     /// The same of a text that may be any JSON value.
-    pub fn survey_value(&mut self, text: &[u8]) -> Option<Survey> {
-        let mut survey = Survey { losses: Losses::default(), duplicates: false };
+    pub fn survey_value(&mut self, text: &[u8]) -> Option<ScanReport> {
+        let mut survey = ScanReport { losses: RoundTripLoss::default(), duplicates: false };
         let Self { structure, open, hashes, .. } = self;
         let mut walk = Walk::over(text, structure, open, hashes, &mut survey)?;
         walk.value()?;
@@ -149,7 +149,7 @@ impl Skeleton {
 
     /// Whether a text is a JSON value and nothing else, and not declined.
     pub fn is_value(&mut self, text: &[u8]) -> bool {
-        let mut extent = Extent::default();
+        let mut extent = NumberRangeCheck::default();
         let Self { structure, open, hashes, .. } = self;
         let walk = Walk::over(text, structure, open, hashes, &mut extent);
         walk.is_some_and(|mut walk| walk.value().is_some() && walk.at + 1 == walk.places.len())
@@ -158,12 +158,12 @@ impl Skeleton {
     /// The properties of an object that is a value of the top level of the line that was found last, in order, if they are
     /// known.
     pub fn children(&self, span: &Range<usize>, mut child: impl FnMut(Entry)) -> bool {
-        if !self.dense || !self.found.entries.iter().any(|entry| entry.value == *span) {
+        if !self.compact || !self.found.entries.iter().any(|entry| entry.value == *span) {
             return false;
         }
-        let first = self.found.below.partition_point(|separator| separator.at < span.start);
+        let first = self.found.child_separators.partition_point(|separator| separator.at < span.start);
         let (mut comma, mut colon) = (span.start, 0);
-        for separator in &self.found.below[first..] {
+        for separator in &self.found.child_separators[first..] {
             if separator.at >= span.end {
                 break;
             }
@@ -180,8 +180,8 @@ impl Skeleton {
         true
     }
 
-    fn walk(&mut self, text: &[u8], look: &mut impl Look) -> Option<()> {
-        let Self { found: Found { entries, .. }, structure, open, hashes, .. } = self;
+    fn walk(&mut self, text: &[u8], look: &mut impl Visitor) -> Option<()> {
+        let Self { found: ObjectIndex { entries, .. }, structure, open, hashes, .. } = self;
         entries.clear();
         let mut walk = Walk::over(text, structure, open, hashes, look)?;
         walk.expect(b'{')?;
@@ -210,7 +210,7 @@ impl Skeleton {
 /// A walk under way.
 struct Walk<'a, L> {
     text: &'a [u8],
-    structure: &'a Structure,
+    structure: &'a StructuralIndex,
     places: &'a [u32],
     /// The number of the place in hand.
     at: usize,
@@ -219,12 +219,12 @@ struct Walk<'a, L> {
     look: &'a mut L,
 }
 
-impl<'a, L: Look> Walk<'a, L> {
+impl<'a, L: Visitor> Walk<'a, L> {
     /// The start of a text; the rest is memory that is reused. Nothing, if the text cannot be JSON as far as its structure
     /// says.
     fn over(
         text: &'a [u8],
-        structure: &'a mut Structure,
+        structure: &'a mut StructuralIndex,
         open: &'a mut Vec<Open>,
         hashes: &'a mut Vec<u32>,
         look: &'a mut L,
@@ -237,7 +237,7 @@ impl<'a, L: Look> Walk<'a, L> {
         }
         hashes.clear();
         let structure = &*structure;
-        Some(Self { text, structure, places: structure.places(), at: 0, open, hashes, look })
+        Some(Self { text, structure, places: structure.positions(), at: 0, open, hashes, look })
     }
 
     #[inline(always)]
@@ -368,7 +368,7 @@ impl<'a, L: Look> Walk<'a, L> {
     #[inline(always)]
     fn push(&mut self, open: Open) -> Option<()> {
         self.open.push(open);
-        (self.open.len() < MOST_DEPTH).then_some(())
+        (self.open.len() < MAX_DEPTH).then_some(())
     }
 }
 
@@ -429,7 +429,7 @@ fn literal(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
 /// Whether a number or literal that starts there ends where a value may, and is none that may be beyond the doubles.
 #[inline]
 pub fn in_range(text: &[u8], start: usize) -> bool {
-    let mut extent = Extent::default();
+    let mut extent = NumberRangeCheck::default();
     let end = match text[start] {
         b't' => literal(text, start, b"true"),
         b'f' => literal(text, start, b"false"),
@@ -446,13 +446,13 @@ pub fn scalar(text: &[u8], start: usize) -> Option<usize> {
         b't' => literal(text, start, b"true"),
         b'f' => literal(text, start, b"false"),
         b'n' => literal(text, start, b"null"),
-        _ => number(text, start, &mut Extent::default()),
+        _ => number(text, start, &mut NumberRangeCheck::default()),
     }
 }
 
 /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
 #[inline]
-fn number(text: &[u8], start: usize, look: &mut impl Look) -> Option<usize> {
+fn number(text: &[u8], start: usize, look: &mut impl Visitor) -> Option<usize> {
     let digits = |mut at: usize| {
         let start = at;
         while text.get(at).is_some_and(u8::is_ascii_digit) {
@@ -486,16 +486,16 @@ mod tests {
     use super::*;
 
     fn accepts(text: &str) -> bool {
-        Skeleton::default().find(text.as_bytes())
+        Validator::default().find(text.as_bytes())
     }
 
     #[test]
     fn it_finds_the_top_level() {
         let text = r#" { "a" : [1, {"x": "]}"}] ,"b":-1.5, "c":"\u00e9\"" } "#;
-        let mut skeleton = Skeleton::default();
-        assert!(skeleton.find(text.as_bytes()));
+        let mut validator = Validator::default();
+        assert!(validator.find(text.as_bytes()));
         let found: Vec<_> =
-            skeleton.entries().iter().map(|entry| (&text[entry.key.clone()], &text[entry.value.clone()])).collect();
+            validator.entries().iter().map(|entry| (&text[entry.key.clone()], &text[entry.value.clone()])).collect();
         assert_eq!(found, [("a", r#"[1, {"x": "]}"}]"#), ("b", "-1.5"), ("c", r#""\u00e9\"""#)]);
         assert!(accepts("{}"));
     }
@@ -550,7 +550,7 @@ mod tests {
             (r#"{"a":1,"\u0061":2}"#, true),
             (r#"{"longer than eight bytes":1,"longer than eight pieces":2}"#, false),
         ] {
-            let survey = Skeleton::default().survey(text.as_bytes()).unwrap();
+            let survey = Validator::default().survey(text.as_bytes()).unwrap();
             assert_eq!(survey.duplicates, twice, "{text}");
         }
     }
@@ -566,7 +566,7 @@ mod tests {
         fn numbers_are_told_apart_as_the_grammar_does(text in "-?[01]{0,2}(\\.[01]{0,2})?([eE][+-]?[01]{0,2})?") {
             let line = format!("{{\"a\":{text}}}");
             let valid = serde_json::from_str::<serde_json::Value>(&line).is_ok();
-            prop_assert_eq!(Skeleton::default().survey(line.as_bytes()).is_some(), valid, "{}", text);
+            prop_assert_eq!(Validator::default().survey(line.as_bytes()).is_some(), valid, "{}", text);
         }
 
         #[test]

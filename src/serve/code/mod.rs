@@ -14,7 +14,7 @@ use crate::parser_process;
 use sluicegate_engine::Program;
 
 /// Programs that are kept put together; many more than can have warm workers.
-const MOST_PROGRAMS: usize = 2000;
+const MAX_PROGRAMS: usize = 2000;
 
 /// What stack traces call a transformation that has no name.
 pub const NAMELESS: &str = "base transformation";
@@ -157,7 +157,7 @@ impl Code {
             self.put_together(transformation.name.clone(), transformation.code.clone(), &modules[1..]).await?;
         let ready = Arc::new(Ready { hash: program.code_hash(), program, modules });
         let mut table = self.table();
-        if table.len() >= MOST_PROGRAMS {
+        if table.len() >= MAX_PROGRAMS {
             // Each can be put together again from what the source keeps.
             table.clear();
         }

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use deno_core::v8;
 
-use super::{LazyEntry, MOST_ENTRIES, MOST_READS, Node, SPAN, Shared, State, TEXT, Tag, VALUES, number};
+use super::{LazyEntry, MAX_ENTRIES, MAX_READS, Node, SPAN, Shared, State, TEXT, Tag, VALUES, number};
 use crate::v8::v8_string::{self, Scratch};
 use sluicegate_json::canonical;
 use sluicegate_json::string::unescape;
-use sluicegate_json::validator::{Entry, Skeleton};
+use sluicegate_json::validator::{Entry, Validator};
 
 /// The constructor of lazy objects, which V8 makes without it.
 pub(crate) fn construct(
@@ -46,7 +46,7 @@ pub(crate) fn read<'s>(
         if let Some((entry, false)) = entry {
             let lazy = &mut state.entries[entry];
             lazy.reads = lazy.reads.saturating_add(1);
-            if lazy.reads > MOST_READS {
+            if lazy.reads > MAX_READS {
                 make_ordinary(scope, holder, name, value);
             }
         }
@@ -170,7 +170,7 @@ impl State {
         let (first, node) = (self.entries.len(), self.nodes.len());
         let span = self.entries[entry].entry.value.clone();
         let entries = &mut self.entries;
-        if !self.skeleton.children(&span, |child| entries.push(LazyEntry::new(child))) {
+        if !self.validator.children(&span, |child| entries.push(LazyEntry::new(child))) {
             if !self.inner.find(&self.line[span.clone()]) {
                 return None;
             }
@@ -180,7 +180,7 @@ impl State {
             entries.extend(children.map(LazyEntry::new));
         }
         let mut made = None;
-        if self.entries.len() <= MOST_ENTRIES {
+        if self.entries.len() <= MAX_ENTRIES {
             made = self.object(scope, first..self.entries.len(), span, Some(holder));
         }
         match made {
@@ -221,14 +221,14 @@ pub(crate) fn parse_later<'s>(
     let text = v8_string::to_string(scope, text.try_into().ok()?);
     let span = number(holder, SPAN);
     let text = &text[(span >> Tag::HALF) as usize..(span & ((1 << Tag::HALF) - 1)) as usize];
-    let mut skeleton = Skeleton::default();
-    if !skeleton.find(text.as_bytes()) {
+    let mut validator = Validator::default();
+    if !validator.find(text.as_bytes()) {
         let whole = parse(scope, text)?.try_cast::<v8::Object>().ok()?;
         return if whole.has_own_property(scope, name)? { whole.get(scope, name.into()) } else { None };
     }
     let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
     // An event's are all different; of metadata's the last one counts.
-    let entry = skeleton.entries().iter().rev().find(|entry| text[entry.key.clone()] == name)?;
+    let entry = validator.entries().iter().rev().find(|entry| text[entry.key.clone()] == name)?;
     parse(scope, &text[entry.value.clone()])
 }
 
@@ -272,7 +272,7 @@ impl State {
         let Self { nodes, entries, line, .. } = self;
         let of = nodes[node].of;
         let value = of.map_or(0..line.len(), |of| entries[of].entry.value.clone());
-        if *nodes[node].clean.get_or_insert_with(|| canonical::clean(&line[value]).is_some()) {
+        if *nodes[node].clean.get_or_insert_with(|| canonical::round_trips(&line[value]).is_some()) {
             return true;
         }
         let Some(of) = of else { return name.is_true() };
@@ -291,7 +291,7 @@ impl State {
         let Node { shape, of, entries, .. } = &self.nodes[node];
         let entry = (*of)?;
         let touched = self.entries[entries.clone()].iter().any(LazyEntry::touched);
-        if !self.plain_prototypes || !self.skeleton.dense || touched {
+        if !self.plain_prototypes || !self.validator.compact || touched {
             return None;
         }
         let pristine = self.shapes[*shape].template.as_ref()?.pristine.as_ref()?;
@@ -338,7 +338,7 @@ fn settle_and_call<'s>(
         && !object.is_proxy()
         && Tag::of(object).is_some()
     {
-        settle(scope, object);
+        materialize(scope, object);
     }
     if let Ok(original) = v8::Local::<v8::Function>::try_from(args.data()) {
         let undefined = v8::undefined(scope).into();
@@ -350,7 +350,7 @@ fn settle_and_call<'s>(
 
 /// Makes ordinary properties of those that are as a lazy object has them: not of those that the author has defined
 /// otherwise, whose attributes V8 keeps right, nor of accessors, which must not be called.
-fn settle(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
+fn materialize(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
     let all = v8::GetPropertyNamesArgs { property_filter: v8::PropertyFilter::SKIP_SYMBOLS, ..Default::default() };
     let names = object.get_own_property_names(scope, all)?;
     let [value, writable, configurable] = ["value", "writable", "configurable"].map(|key| v8::String::new(scope, key));

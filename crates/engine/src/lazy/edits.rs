@@ -6,28 +6,28 @@ use std::ops::Range;
 use deno_core::v8;
 
 use super::callbacks::field;
-use super::shape_check::{Addition, Additions, Kept, Others};
+use super::shape_check::{Addition, Additions, Others, UnchangedProps};
 use super::{Node, Shared, State, Template};
 use sluicegate_json::canonical;
 use sluicegate_json::number::may_hold_long;
 use sluicegate_json::sink::Sink;
-use sluicegate_json::validator::Skeleton;
+use sluicegate_json::validator::Validator;
 
 /// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
-const LONGEST_SIMPLE: usize = 16 << 10;
+const MAX_SIMPLE_LEN: usize = 16 << 10;
 
-/// So many holes mostly suffice.
+/// So many edits mostly suffice.
 const HOLES: usize = 8;
 
 /// What has changed in a lazy event, in the line's order.
-pub(crate) struct Holes<'s> {
-    pub(crate) list: Vec<Hole<'s>>,
+pub(crate) struct Edits<'s> {
+    pub(crate) list: Vec<Edit<'s>>,
     /// The texts of values, and what goes before them.
     pub(crate) texts: Vec<u8>,
 }
 
 /// A part of a line that is left out, and what comes in its place, if anything does.
-pub(crate) struct Hole<'s> {
+pub(crate) struct Edit<'s> {
     /// The value that stood there, if it is one and not a property that was deleted or added.
     entry: Option<usize>,
     span: Range<usize>,
@@ -40,21 +40,21 @@ pub(crate) struct Hole<'s> {
 
 /// What has changed in the event; nothing if it is not sure that all else is as it was. The memory of the texts is the
 /// state's, to be given back.
-pub(crate) fn holes<'s>(scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Holes<'s>> {
+pub(crate) fn edits<'s>(scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Edits<'s>> {
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
     // V8 prints no white space, so where a value has changed none may be left around it.
-    if !state.plain_prototypes || !state.skeleton.dense {
+    if !state.plain_prototypes || !state.validator.compact {
         return None;
     }
-    let holes = state.holes(scope, event);
-    if holes.is_none() {
+    let edits = state.edits(scope, event);
+    if edits.is_none() {
         state.entries.iter().for_each(|lazy| lazy.same.set(false));
     }
-    holes
+    edits
 }
 
-impl<'s> Holes<'s> {
+impl<'s> Edits<'s> {
     /// None yet, in memory that is reused.
     fn new(mut texts: Vec<u8>) -> Self {
         texts.clear();
@@ -62,7 +62,7 @@ impl<'s> Holes<'s> {
     }
 
     /// Another value goes where the text of `entry` stands, or `before` and that where a property was added.
-    fn fill(
+    fn replace(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
         entry: Option<usize>,
@@ -75,12 +75,12 @@ impl<'s> Holes<'s> {
         let middle = self.texts.len();
         let simple = put_simple(scope, value, &mut self.texts);
         let text = simple.then_some(middle..self.texts.len());
-        self.list.push(Hole { entry, span, value: Some(value), before: start..middle, text });
+        self.list.push(Edit { entry, span, value: Some(value), before: start..middle, text });
     }
 
     /// Nothing takes the place of a property that was deleted.
     fn cut(&mut self, span: Range<usize>) {
-        self.list.push(Hole { entry: None, span, value: None, before: 0..0, text: None });
+        self.list.push(Edit { entry: None, span, value: None, before: 0..0, text: None });
     }
 
     /// The values whose texts are not known yet.
@@ -89,19 +89,19 @@ impl<'s> Holes<'s> {
     }
 
     /// The text of a hole's value.
-    pub(crate) fn text(&self, hole: &Hole<'_>) -> &[u8] {
+    pub(crate) fn text(&self, hole: &Edit<'_>) -> &[u8] {
         hole.text.clone().map_or(&[], |text| &self.texts[text])
     }
 
     /// By how many bytes the line grows.
     pub(crate) fn growth(&self) -> isize {
         let growth =
-            |hole: &Hole<'_>| (hole.before.len() + self.text(hole).len()).cast_signed() - hole.span.len().cast_signed();
+            |hole: &Edit<'_>| (hole.before.len() + self.text(hole).len()).cast_signed() - hole.span.len().cast_signed();
         self.list.iter().map(growth).sum()
     }
 }
 
-impl Hole<'_> {
+impl Edit<'_> {
     /// Whether its text is still to be printed.
     pub(crate) fn is_unprinted(&self) -> bool {
         self.value.is_some() && self.text.is_none()
@@ -114,25 +114,25 @@ impl Hole<'_> {
 }
 
 impl State {
-    /// Takes memory back that [`holes`] has given away.
-    pub(crate) fn reuse(&mut self, holes: Holes<'_>) {
-        self.texts = holes.texts;
+    /// Takes memory back that [`edits`] has given away.
+    pub(crate) fn reuse(&mut self, edits: Edits<'_>) {
+        self.texts = edits.texts;
     }
 
-    fn holes<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Holes<'s>> {
-        let mut holes = Holes::new(std::mem::take(&mut self.texts));
-        self.changes(scope, event, 0, &mut holes)?;
+    fn edits<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Edits<'s>> {
+        let mut edits = Edits::new(std::mem::take(&mut self.texts));
+        self.changes(scope, event, 0, &mut edits)?;
         // Where a property was added, the places of what comes in place of a value are not looked at again: V8 must lose
         // nothing of it. And a number with more digits than a double keeps may have moved there, and they follow it.
-        if holes.list.iter().any(|hole| hole.entry.is_none()) {
+        if edits.list.iter().any(|hole| hole.entry.is_none()) {
             for lazy in self.entries.iter().filter(|lazy| (lazy.read || lazy.assigned) && lazy.child.is_none()) {
                 let came = &self.line[lazy.entry.value.clone()];
-                if canonical::clean(came).is_none() && (!lazy.same.get() || may_hold_long(came)) {
+                if canonical::round_trips(came).is_none() && (!lazy.same.get() || may_hold_long(came)) {
                     return None;
                 }
             }
         }
-        Some(holes)
+        Some(edits)
     }
 
     fn changes<'s>(
@@ -140,7 +140,7 @@ impl State {
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         node: usize,
-        holes: &mut Holes<'s>,
+        edits: &mut Edits<'s>,
     ) -> Option<()> {
         let Node { shape, entries, end, .. } = self.nodes.get(node)?;
         let template = self.shapes[*shape].template.as_ref()?;
@@ -155,7 +155,7 @@ impl State {
         for (number, entry) in entries.clone().enumerate() {
             let lazy = &self.entries[entry];
             if printed >> number & 1 == 0 {
-                holes.cut(self.cut(entries, number, printed));
+                edits.cut(self.cut(entries, number, printed));
                 continue;
             }
             if !lazy.touched() {
@@ -171,13 +171,13 @@ impl State {
                 && let Ok(object) = v8::Local::<v8::Object>::try_from(value)
                 && self.node(object) == Some(child)
             {
-                self.changes(scope, object, child, holes)?;
+                self.changes(scope, object, child, edits)?;
             } else {
-                holes.fill(scope, Some(entry), lazy.entry.value.clone(), ["", ""], value);
+                edits.replace(scope, Some(entry), lazy.entry.value.clone(), ["", ""], value);
             }
         }
         if !kept.others.none() {
-            self.additions(scope, object, template, &kept, printed != 0, *end, holes)?;
+            self.additions(scope, object, template, &kept, printed != 0, *end, edits)?;
         }
         Some(())
     }
@@ -202,14 +202,14 @@ impl State {
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         template: &Template,
-        kept: &Kept,
+        kept: &UnchangedProps,
         mut behind: bool,
         end: usize,
-        holes: &mut Holes<'s>,
+        edits: &mut Edits<'s>,
     ) -> Option<()> {
         let additions = match &kept.others {
             Others::Known(additions) => additions.clone(),
-            Others::Unknown(count) => self.learn(scope, object, template, kept, *count)?,
+            Others::Unknown(count) => self.record_dictionary(scope, object, template, kept, *count)?,
         };
         for Addition { name, key } in additions.iter() {
             let name = v8::Local::new(scope, name);
@@ -222,7 +222,7 @@ impl State {
             if !plain {
                 return None;
             }
-            holes.fill(scope, None, end..end, [if behind { "," } else { "" }, key], value);
+            edits.replace(scope, None, end..end, [if behind { "," } else { "" }, key], value);
             behind = true;
         }
         Some(())
@@ -230,12 +230,12 @@ impl State {
 
     /// The properties that the line does not have, if they are ordinary ones and stand behind all others; they are known
     /// from then on.
-    fn learn<'s>(
+    fn record_dictionary<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
         object: v8::Local<'s, v8::Object>,
         template: &Template,
-        kept: &Kept,
+        kept: &UnchangedProps,
         count: usize,
     ) -> Option<Additions> {
         let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
@@ -263,35 +263,35 @@ impl State {
             additions.push(Addition::new(scope, name)?);
         }
         let additions = Additions::from(additions);
-        template.pristine.as_ref()?.learn(scope, object, &additions);
+        template.pristine.as_ref()?.record_dictionary(scope, object, &additions);
         Some(additions)
     }
 
     /// Whether a key may stand twice in an object that was parsed in full.
-    pub(crate) fn may_have_twins(&self, skeleton: &mut Skeleton) -> bool {
+    pub(crate) fn may_have_twins(&self, validator: &mut Validator) -> bool {
         self.entries.iter().filter(|lazy| lazy.touched() && lazy.child.is_none()).any(|lazy| {
             let came = &self.line[lazy.entry.value.clone()];
-            matches!(came[0], b'{' | b'[') && skeleton.survey_value(came).is_none_or(|survey| survey.duplicates)
+            matches!(came[0], b'{' | b'[') && validator.survey_value(came).is_none_or(|survey| survey.duplicates)
         })
     }
 
     /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those
-    /// of `holes`.
+    /// of `edits`.
     fn parts<'h, 's>(
         &self,
         node: usize,
-        holes: &mut &'h [Hole<'s>],
-        with: &mut impl FnMut(usize, Option<&'h Hole<'s>>),
+        edits: &mut &'h [Edit<'s>],
+        with: &mut impl FnMut(usize, Option<&'h Edit<'s>>),
     ) {
         let Some(node) = self.nodes.get(node) else { return };
         for entry in node.entries.clone() {
-            if let Some((hole, rest)) = holes.split_first().filter(|(hole, _)| hole.entry == Some(entry)) {
-                *holes = rest;
+            if let Some((hole, rest)) = edits.split_first().filter(|(hole, _)| hole.entry == Some(entry)) {
+                *edits = rest;
                 with(entry, Some(hole));
             } else if !self.entries[entry].touched() {
                 with(entry, None);
             } else if let Some(child) = self.entries[entry].child {
-                self.parts(child, holes, with);
+                self.parts(child, edits, with);
             }
         }
     }
@@ -304,18 +304,18 @@ impl State {
 
     /// The line with a marker for each value that nobody has touched.
     pub(crate) fn expected(&self, text: &mut Vec<u8>) {
-        self.marked(&Holes { list: Vec::new(), texts: Vec::new() }, text);
+        self.marked(&Edits { list: Vec::new(), texts: Vec::new() }, text);
     }
 
-    /// The same with other texts for the values of `holes`.
-    pub(crate) fn marked(&self, holes: &Holes<'_>, text: &mut Vec<u8>) {
+    /// The same with other texts for the values of `edits`.
+    pub(crate) fn marked(&self, edits: &Edits<'_>, text: &mut Vec<u8>) {
         text.clear();
         let mut copied = 0;
-        self.parts(0, &mut holes.list.as_slice(), &mut |entry, hole| {
+        self.parts(0, &mut edits.list.as_slice(), &mut |entry, hole| {
             let span = &self.entries[entry].entry.value;
             text.extend_from_slice(&self.line[copied..span.start]);
             match hole {
-                Some(hole) => text.extend_from_slice(holes.text(hole)),
+                Some(hole) => text.extend_from_slice(edits.text(hole)),
                 None => self.put_marker(entry, text),
             }
             copied = span.end;
@@ -323,14 +323,14 @@ impl State {
         text.extend_from_slice(&self.line[copied..]);
     }
 
-    /// Appends the line with `holes` in it, and in each what comes in its place.
-    pub(crate) fn fill(&self, holes: &Holes<'_>, out: &mut dyn Sink) {
+    /// Appends the line with `edits` in it, and in each what comes in its place.
+    pub(crate) fn replace(&self, edits: &Edits<'_>, out: &mut dyn Sink) {
         let mut copied = 0;
-        for hole in &holes.list {
+        for hole in &edits.list {
             out.push(&self.line[copied..hole.span.start]);
             if hole.value.is_some() {
-                out.push(&holes.texts[hole.before.clone()]);
-                out.push(holes.text(hole));
+                out.push(&edits.texts[hole.before.clone()]);
+                out.push(edits.text(hole));
             }
             copied = hole.span.end;
         }
@@ -369,7 +369,7 @@ fn put_simple<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Val
 }
 
 fn put_string(scope: &mut v8::PinScope<'_, '_>, text: v8::Local<v8::String>, texts: &mut Vec<u8>) -> bool {
-    if text.length() > LONGEST_SIMPLE {
+    if text.length() > MAX_SIMPLE_LEN {
         return false;
     }
     let view = v8::ValueView::new(scope, text);

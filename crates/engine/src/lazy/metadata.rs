@@ -13,7 +13,7 @@ use memchr::memmem::Finder;
 
 use super::{Laziness, SPAN, TEXT, Tag, VALUES, callbacks, object_template, set_number};
 use crate::v8::v8_string::{self, Scratch};
-use sluicegate_json::validator::Skeleton;
+use sluicegate_json::validator::Validator;
 
 /// Reads of one object from which making it in full is cheaper.
 const MANY_READS: u32 = 16;
@@ -63,7 +63,7 @@ struct Latest {
     simple: Option<bool>,
     /// What stands in it, if that was looked for, and was found.
     outline: Option<bool>,
-    skeleton: Skeleton,
+    validator: Validator,
     reads: u32,
 }
 
@@ -163,17 +163,17 @@ enum Found {
 
 impl Latest {
     fn find(&mut self, name: &Name) -> Found {
-        let Self { text, simple, outline, skeleton, .. } = self;
+        let Self { text, simple, outline, validator, .. } = self;
         if *simple.get_or_insert_with(|| memchr::memchr2(b'{', b'\\', &text[1..]).is_none())
             && let Some(span) = name.find(text)
         {
             return Found::At(span);
         }
-        if !*outline.get_or_insert_with(|| skeleton.find(text)) {
+        if !*outline.get_or_insert_with(|| validator.find(text)) {
             return Found::Unknown;
         }
         // Of several the last one counts.
-        let entry = skeleton.entries().iter().rev().find(|entry| text[entry.key.clone()] == *name.text);
+        let entry = validator.entries().iter().rev().find(|entry| text[entry.key.clone()] == *name.text);
         entry.map_or(Found::Nowhere, |entry| Found::At(entry.value.clone()))
     }
 }

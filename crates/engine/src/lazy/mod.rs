@@ -24,23 +24,23 @@ use std::rc::Rc;
 
 pub(crate) use callbacks::{guard, part};
 use deno_core::v8;
-pub(crate) use edits::{Holes, holes};
+pub(crate) use edits::{Edits, edits};
 use memchr::memmem::Finder;
 pub(crate) use metadata::{Metadata, SharedMetadata, documented, lazy_metadata, metadata_of};
-use shape_check::Pristine;
-pub(crate) use tuner::{Choice, Trial, Way};
+use shape_check::ShapeReference;
+pub(crate) use tuner::{Sample, Strategy, Tuner};
 
 use crate::v8::v8_string::{self, Scratch};
-use sluicegate_json::validator::{Entry, Skeleton};
+use sluicegate_json::validator::{Entry, Validator};
 
 /// Objects with more properties than this are parsed in full.
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// So many properties can be lazy in one event.
-const MOST_ENTRIES: usize = 1000;
+const MAX_ENTRIES: usize = 1000;
 
 /// Shapes that are remembered; a stream with more of them gains little.
-const MOST_SHAPES: usize = 64;
+const MAX_SHAPES: usize = 64;
 
 /// A shape is worth a template when it was seen so often.
 const SEEN: u32 = 2;
@@ -49,10 +49,10 @@ const SEEN: u32 = 2;
 const TRIAL: u32 = 32;
 
 /// An object within of which all values are read, at least so many, is taken for one that is spread.
-const LEAST_SPREAD: usize = 4;
+const MIN_SPREAD: usize = 4;
 
 /// A value that is read more often becomes an ordinary property, which costs a little once and nothing from then on.
-const MOST_READS: u8 = 8;
+const MAX_READS: u8 = 8;
 
 /// The internal fields of a lazy object: its event's text, which part of that it is if it is not all of it, its [`Tag`],
 /// and its values, undefined where they have not been worked out.
@@ -69,7 +69,7 @@ const NUMBER: u16 = 1;
 pub enum Laziness {
     /// Events for which it saves time.
     #[default]
-    WhereItPays,
+    Auto,
     /// None: every event is parsed and printed in full.
     Never,
     /// Every event and every object in it that can be.
@@ -94,13 +94,13 @@ pub(crate) struct State {
     /// Objects in the event in hand that are shorter are parsed in full at their first read, in bytes.
     least_object: usize,
     shapes: Vec<Shape>,
-    skeleton: Skeleton,
+    validator: Validator,
     /// Of an object in the event.
-    inner: Skeleton,
+    inner: Validator,
     scratch: Scratch,
     /// What the string read last means.
     unescaped: Vec<u8>,
-    /// For the texts of [`Holes`].
+    /// For the texts of [`Edits`].
     texts: Vec<u8>,
     /// Which event is in hand, or was last.
     number: u64,
@@ -163,7 +163,7 @@ struct Shape {
 struct Template {
     object: v8::Global<v8::ObjectTemplate>,
     names: v8::Global<v8::Array>,
-    pristine: Option<Pristine>,
+    pristine: Option<ShapeReference>,
 }
 
 /// An event in hand whose values are lazy.
@@ -188,8 +188,8 @@ impl State {
             plain_prototypes: false,
             least_object: 0,
             shapes: Vec::new(),
-            skeleton: Skeleton::default(),
-            inner: Skeleton::default(),
+            validator: Validator::default(),
+            inner: Validator::default(),
             scratch: Scratch::default(),
             unescaped: Vec::new(),
             texts: Vec::new(),
@@ -215,7 +215,7 @@ impl State {
         if let Some(index) = self.shapes.iter().position(same) {
             return Some(index);
         }
-        if self.shapes.len() >= MOST_SHAPES || entries.len() > MOST_KEYS {
+        if self.shapes.len() >= MAX_SHAPES || entries.len() > MAX_KEYS {
             return None;
         }
         let keys: Vec<Box<[u8]>> = keys().map(Into::into).collect();
@@ -272,11 +272,11 @@ impl State {
 }
 
 /// The event of a line with its values lazy, or nothing if it is better parsed in full.
-pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Way) -> Option<LazyEvent<'s>> {
-    let Way::Lazy(least_object) = way else { return None };
+pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Strategy) -> Option<LazyEvent<'s>> {
+    let Strategy::Lazy(least_object) = way else { return None };
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
-    if !state.skeleton.find(line) || state.skeleton.entries().len() > MOST_ENTRIES {
+    if !state.validator.find(line) || state.validator.entries().len() > MAX_ENTRIES {
         return None;
     }
     state.least_object = least_object;
@@ -285,14 +285,14 @@ pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Way)
     state.line.extend_from_slice(line);
     state.nodes.clear();
     state.entries.clear();
-    state.entries.extend(state.skeleton.entries().iter().cloned().map(LazyEntry::new));
+    state.entries.extend(state.validator.entries().iter().cloned().map(LazyEntry::new));
     let (object, template) = state.object(scope, 0..state.entries.len(), 0..line.len(), None)?;
     state.in_hand = true;
     Some(LazyEvent { object, names: v8::Local::new(scope, &template.names) })
 }
 
 /// The event is over: learns from what was read of it.
-pub(crate) fn over(scope: &mut v8::PinScope<'_, '_>) {
+pub(crate) fn finish_event(scope: &mut v8::PinScope<'_, '_>) {
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = &mut *shared.borrow_mut();
     state.in_hand = false;
@@ -308,7 +308,7 @@ pub(crate) fn over(scope: &mut v8::PinScope<'_, '_>) {
             shape.read += entries.iter().filter(own).map(|lazy| lazy.entry.value.len()).sum::<usize>();
         } else {
             // One within has to be printed, then: that pays where all of it is read, most likely by a spread.
-            let spread = entries.len() >= LEAST_SPREAD && entries.iter().all(|lazy| lazy.read);
+            let spread = entries.len() >= MIN_SPREAD && entries.iter().all(|lazy| lazy.read);
             shape.all += 1;
             shape.read += usize::from(spread);
         }
@@ -372,7 +372,7 @@ fn is_plain(key: &[u8]) -> bool {
 impl Shape {
     fn template(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<Template> {
         let (object, names) = object_template(scope, &self.keys, callbacks::read)?;
-        let pristine = Pristine::new(scope, object, &names);
+        let pristine = ShapeReference::new(scope, object, &names);
         let names: Vec<v8::Local<v8::Value>> = names.into_iter().map(Into::into).collect();
         let names = v8::Array::new_with_elements(scope, &names);
         Some(Template { object: v8::Global::new(scope, object), names: v8::Global::new(scope, names), pristine })

@@ -7,7 +7,7 @@
 //! what it is, its attributes and place), which are as they were made or not.
 //!
 //! So this looks at V8's memory, at what stands there in the version that is named below, and believes what it sees of a
-//! template's objects only after it has seen each kind of change to them rightly, or not at all ([`Pristine::new`]).
+//! template's objects only after it has seen each kind of change to them rightly, or not at all ([`ShapeReference::new`]).
 //! Where anything is different, nothing is known, and the slower ways are taken.
 
 use std::cell::{Cell, RefCell};
@@ -22,17 +22,17 @@ const VERSION: &str = "15.0.245.2";
 const POINTER: usize = 1;
 
 /// Dictionaries with more words than this are not looked at.
-const MOST_WORDS: usize = 4096;
+const MAX_WORDS: usize = 4096;
 
 /// How many words of a dictionary stand before its triples; the first is the number of properties, in the upper half.
 const PREFIX: usize = 6;
 
 /// Other properties are learned of at most so often per template, and so many ways to have them are kept.
-const MOST_LESSONS: u32 = 64;
-const MOST_GROWN: usize = 8;
+const MAX_LESSONS: u32 = 64;
+const MAX_GROWN: usize = 8;
 
 /// Objects of a template that nobody but us has ever seen.
-pub(crate) struct Pristine {
+pub(crate) struct ShapeReference {
     template: v8::Global<v8::ObjectTemplate>,
     names: Vec<v8::Global<v8::Name>>,
     object: v8::Global<v8::Object>,
@@ -57,7 +57,7 @@ pub(crate) struct Addition {
 pub(crate) type Additions = Rc<[Addition]>;
 
 /// What is left of an object's properties.
-pub(crate) struct Kept {
+pub(crate) struct UnchangedProps {
     /// Those that are as they were made, a bit each, in the template's order.
     pub(crate) own: u64,
     pub(crate) others: Others,
@@ -84,7 +84,7 @@ impl Others {
     }
 }
 
-impl Pristine {
+impl ShapeReference {
     /// The first objects of a template, if changes of its objects are seen.
     pub(crate) fn new(
         scope: &mut v8::PinScope<'_, '_>,
@@ -119,7 +119,11 @@ impl Pristine {
 
     /// What is left of the properties of `object`, one of the same template. Nothing is known if it has elements, or
     /// another prototype, or cannot be extended.
-    pub(crate) fn kept<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<Kept> {
+    pub(crate) fn kept<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+    ) -> Option<UnchangedProps> {
         let all = self.all();
         let [map, properties, elements] = words(object);
         let ours = words(v8::Local::new(scope, &self.object));
@@ -127,7 +131,7 @@ impl Pristine {
             return None;
         }
         if map == ours[0] {
-            return Some(Kept { own: all, others: Others::Unknown(0) });
+            return Some(UnchangedProps { own: all, others: Others::Unknown(0) });
         }
         let slow = words(v8::Local::new(scope, &self.slow));
         if are_alike(map, slow[0]) {
@@ -138,9 +142,9 @@ impl Pristine {
             same.then(|| others.clone())
         });
         if let Some(others) = grown {
-            return Some(Kept { own: all, others: Others::Known(others) });
+            return Some(UnchangedProps { own: all, others: Others::Known(others) });
         }
-        Some(Kept { own: all, others: Others::Known(self.grow(scope, object)?) })
+        Some(UnchangedProps { own: all, others: Others::Known(self.add_transition(scope, object)?) })
     }
 
     /// Whether an object has its own properties and no others.
@@ -152,7 +156,7 @@ impl Pristine {
         u64::MAX.checked_shr(u64::BITS - self.names.len() as u32).unwrap_or(0)
     }
 
-    fn kept_in(&self, scope: &v8::PinScope<'_, '_>, ours: &[usize], theirs: &[usize]) -> Option<Kept> {
+    fn kept_in(&self, scope: &v8::PinScope<'_, '_>, ours: &[usize], theirs: &[usize]) -> Option<UnchangedProps> {
         let mut own = 0;
         for (number, at) in self.places.iter().enumerate() {
             let triple = ours.get(*at..at + 3)?;
@@ -172,12 +176,12 @@ impl Pristine {
             all.then(|| additions.clone())
         };
         let known = if count > 0 { self.grown_slow.borrow().iter().find_map(known) } else { None };
-        Some(Kept { own, others: known.map_or(Others::Unknown(count), Others::Known) })
+        Some(UnchangedProps { own, others: known.map_or(Others::Unknown(count), Others::Known) })
     }
 
     /// Remembers what properties an object with a dictionary has more. They are ordinary and stand behind all others, and
     /// so do those of any other object in which they have the same third words.
-    pub(crate) fn learn(
+    pub(crate) fn record_dictionary(
         &self,
         scope: &v8::PinScope<'_, '_>,
         object: v8::Local<v8::Object>,
@@ -197,7 +201,11 @@ impl Pristine {
 
     /// Gives an object of our own the properties that `object` has more, in the same order; if that gives it the same map,
     /// they are known from now on.
-    fn grow<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<Additions> {
+    fn add_transition<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+    ) -> Option<Additions> {
         self.count_lesson()?;
         let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
         let value_key = v8::String::new(scope, "value")?;
@@ -229,7 +237,7 @@ impl Pristine {
     fn count_lesson(&self) -> Option<()> {
         let lessons = self.lessons.get();
         self.lessons.set(lessons + 1);
-        (lessons < MOST_LESSONS).then_some(())
+        (lessons < MAX_LESSONS).then_some(())
     }
 
     /// Whether each change is seen rightly, or not at all.
@@ -326,7 +334,7 @@ impl Addition {
 
 /// Keeps one more; the oldest makes room.
 fn keep<T>(known: &mut Vec<T>, one: T) {
-    if known.len() >= MOST_GROWN {
+    if known.len() >= MAX_GROWN {
         known.remove(0);
     }
     known.push(one);
@@ -380,6 +388,6 @@ fn dictionary<'a>(tagged: usize) -> Option<&'a [usize]> {
     unsafe {
         let start = (tagged - POINTER) as *const usize;
         let length = *start.add(1) & 0xFFFF_FFFF;
-        (length <= MOST_WORDS).then(|| std::slice::from_raw_parts(start.add(2), length))
+        (length <= MAX_WORDS).then(|| std::slice::from_raw_parts(start.add(2), length))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Laziness;
 use crate::verdict::Verdict;
-use crate::{Engine, Event, LogLine, Options, Program, Rendering};
+use crate::{Engine, Event, LogLine, Options, OutputFraming, Program};
 
 /// Interprets a program, a list of operations on the event, which comes as metadata; logs what it sees.
 const INTERPRETER: &str = include_str!("tests.js");
@@ -149,7 +149,7 @@ fn engine(laziness: Laziness, accessors: bool) -> Engine {
 fn run(engine: &mut Engine, event: &str, metadata: &str) -> (Verdict, Vec<u8>, Vec<LogLine>) {
     let mut out = Vec::new();
     let event = Event { json: event.as_bytes(), metadata: Some(metadata.as_bytes()) };
-    let verdict = engine.transform_event(event, &Rendering::LINES, &mut out);
+    let verdict = engine.transform_event(event, &OutputFraming::LINES, &mut out);
     (verdict, out, engine.logs().to_vec())
 }
 

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// Lines shorter than this are never lazy, in bytes.
-const LEAST_LINE: usize = 256;
+const MIN_LINE: usize = 256;
 
 /// So many sizes are told apart: each is double the one before.
 const SIZES: usize = 5;
@@ -31,7 +31,7 @@ const AGAIN: [u32; 2] = [4_000, 100_000];
 
 /// How an event is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Strategy {
     /// Parsed in full.
     Whole,
     /// Lazy, and so is an object in it that has at least so many bytes.
@@ -39,26 +39,26 @@ pub(crate) enum Way {
 }
 
 /// All of them, the one first that is taken if there is no difference.
-const WAYS: [Way; 4] = [Way::Whole, Way::Lazy(512), Way::Lazy(128), Way::Lazy(48)];
+const WAYS: [Strategy; 4] = [Strategy::Whole, Strategy::Lazy(512), Strategy::Lazy(128), Strategy::Lazy(48)];
 
 /// An event under way.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trial {
-    pub(crate) way: Way,
+pub(crate) struct Sample {
+    pub(crate) way: Strategy,
     size: usize,
     started: Option<Instant>,
 }
 
-impl Trial {
+impl Sample {
     /// No trial, but a way that is taken anyhow.
-    pub(crate) fn none(way: Way) -> Self {
+    pub(crate) fn none(way: Strategy) -> Self {
         Self { way, size: 0, started: None }
     }
 }
 
 /// What is known of events of each size.
 #[derive(Default)]
-pub(crate) struct Choice {
+pub(crate) struct Tuner {
     sizes: [Size; SIZES],
 }
 
@@ -81,13 +81,13 @@ struct Rounds {
     times: [Vec<Duration>; WAYS.len()],
 }
 
-impl Choice {
+impl Tuner {
     /// How to make the event of a line of so many bytes.
-    pub(crate) fn start(&mut self, bytes: usize) -> Trial {
-        if bytes < LEAST_LINE {
-            return Trial::none(Way::Whole);
+    pub(crate) fn start(&mut self, bytes: usize) -> Sample {
+        if bytes < MIN_LINE {
+            return Sample::none(Strategy::Whole);
         }
-        let size = ((bytes / LEAST_LINE).ilog2() as usize).min(SIZES - 1);
+        let size = ((bytes / MIN_LINE).ilog2() as usize).min(SIZES - 1);
         let known = &mut self.sizes[size];
         known.since += 1;
         if known.trial.is_none() {
@@ -97,22 +97,22 @@ impl Choice {
             }
         }
         match &mut known.trial {
-            None => Trial { way: WAYS[known.best], size, started: None },
+            None => Sample { way: WAYS[known.best], size, started: None },
             Some(rounds) => {
                 let (number, timed) = rounds.next();
-                Trial { way: WAYS[number], size, started: timed.then(Instant::now) }
+                Sample { way: WAYS[number], size, started: timed.then(Instant::now) }
             }
         }
     }
 
     /// The event is done.
-    pub(crate) fn end(&mut self, trial: Trial) {
+    pub(crate) fn end(&mut self, trial: Sample) {
         if let Some(started) = trial.started {
             self.took(trial, started.elapsed());
         }
     }
 
-    fn took(&mut self, trial: Trial, time: Duration) {
+    fn took(&mut self, trial: Sample, time: Duration) {
         let known = &mut self.sizes[trial.size];
         let Some(rounds) = &mut known.trial else { return };
         if let Some(best) = rounds.took(trial.way, time) {
@@ -138,7 +138,7 @@ impl Rounds {
     }
 
     /// Takes a time into account; gives the number of the best way when all is known.
-    fn took(&mut self, way: Way, time: Duration) -> Option<usize> {
+    fn took(&mut self, way: Strategy, time: Duration) -> Option<usize> {
         let number = WAYS.iter().position(|one| *one == way)?;
         self.times[number].push(time);
         let done = |number: usize| self.out[number] || self.times[number].len() >= TIMED;
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     /// Which ways so many events of a size get, if each way takes so many microseconds.
-    fn ways(choice: &mut Choice, bytes: usize, events: usize, micros: [u64; 4]) -> [usize; 4] {
+    fn ways(choice: &mut Tuner, bytes: usize, events: usize, micros: [u64; 4]) -> [usize; 4] {
         let mut counts = [0; 4];
         for _ in 0..events {
             let trial = choice.start(bytes);
@@ -193,7 +193,7 @@ mod tests {
         for (micros, best) in
             [([10, 11, 12, 11], 0), ([12, 10, 11, 12], 1), ([12, 11, 10, 11], 2), ([12, 11, 11, 10], 3)]
         {
-            let mut choice = Choice::default();
+            let mut choice = Tuner::default();
             ways(&mut choice, 500, WAYS.len() * (WARM_UP + TIMED.div_ceil(BLOCK - UNTIMED)) * BLOCK, micros);
             let mut expected = [0; 4];
             expected[best] = 1000;
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_way_that_is_far_too_slow_is_not_tried_for_long() {
-        let mut choice = Choice::default();
+        let mut choice = Tuner::default();
         let counts = ways(&mut choice, 8000, 10_000, [90, 10, 10, 10]);
         // Two trials.
         assert!(counts[0] <= 2 * (WARM_UP + 1 + GLIMPSE.div_ceil(BLOCK - UNTIMED)) * BLOCK, "{counts:?}");
@@ -216,6 +216,6 @@ mod tests {
 
     #[test]
     fn small_lines_are_never_lazy() {
-        assert_eq!(ways(&mut Choice::default(), LEAST_LINE - 1, 1000, [4, 3, 2, 1]), [1000, 0, 0, 0]);
+        assert_eq!(ways(&mut Tuner::default(), MIN_LINE - 1, 1000, [4, 3, 2, 1]), [1000, 0, 0, 0]);
     }
 }

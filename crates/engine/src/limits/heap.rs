@@ -18,7 +18,7 @@ const HEADROOM: usize = (1 << 30) + (256 << 20);
 
 /// What a process with one engine may need at most, in bytes: the heap and the `ArrayBuffer`s, the room beyond the limit,
 /// the young generation, and what else there is in a process.
-pub fn most_memory(heap: usize) -> usize {
+pub fn max_memory(heap: usize) -> usize {
     2 * heap + HEADROOM + (512 << 20)
 }
 

@@ -11,12 +11,12 @@ use crate::run::output::{Canonical, Print, bad_return};
 use crate::v8::errors;
 use crate::v8::isolate;
 use crate::verdict::{Failure, FailureKind, Verdict};
-use crate::{Attempt, Engine, Event, LogLine, Rendering};
+use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 
 /// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
-/// failed has outputs only where its rendering asks for them, see [`Rendering::beside_faults`].
+/// failed has outputs only where its rendering asks for them, see [`OutputFraming::keep_partial_output`].
 pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 
 /// A batch's verdicts, each with its rendered outputs.
@@ -36,7 +36,7 @@ impl Engine {
     pub fn transform_batch<'a>(
         &mut self,
         events: &[Event<'a>],
-        rendering: &mut dyn FnMut(usize) -> Rendering<'a>,
+        rendering: &mut dyn FnMut(usize) -> OutputFraming<'a>,
         on_verdict: &mut OnVerdict<'_>,
     ) {
         if events.is_empty() {
@@ -64,7 +64,7 @@ impl Engine {
     fn attempt_batch<'a>(
         &mut self,
         events: &[Event<'a>],
-        rendering: &mut dyn FnMut(usize) -> Rendering<'a>,
+        rendering: &mut dyn FnMut(usize) -> OutputFraming<'a>,
     ) -> Attempt<Batched> {
         let Some(realm) = self.realm.as_mut() else { return Attempt::OutOfMemory };
         let entered = realm.enter();
@@ -85,7 +85,7 @@ impl Engine {
             let mut present = Vec::with_capacity(events.len());
             let mut inputs = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
-                let clean = canonical::clean(event.json);
+                let clean = canonical::round_trips(event.json);
                 let verdict = match event::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
                     Ok(input) => {
                         present.push((index, clean));
@@ -134,7 +134,7 @@ impl Engine {
                 let count = v8::Integer::new(scope, present.len() as i32);
                 let infinite = present.iter().filter(|(_, clean)| clean.is_none()).any(|(index, _)| {
                     let line = events[*index].json;
-                    roundtrip::may_hold_infinite(line) && roundtrip::survey(line, &mut self.skeleton).losses.infinite
+                    roundtrip::may_hold_infinite(line) && roundtrip::survey(line, &mut self.validator).losses.infinite
                 });
                 let infinite = v8::Boolean::new(scope, infinite);
                 grouped = finish.call(scope, undefined, &[result, count.into(), infinite.into()]);
@@ -182,7 +182,7 @@ impl Engine {
                     clean: *clean,
                     survey: None,
                     originals: None,
-                    skeleton: &mut self.skeleton,
+                    validator: &mut self.validator,
                     rendering: &rendering,
                     limit: self.options.limits.output,
                     used: 0,
@@ -197,7 +197,7 @@ impl Engine {
                 } else if let Some(code) = fault.number_value(scope).filter(|_| fault.is_number()) {
                     *verdict = bad_return(code, "transformBatch").into();
                 }
-                if !printed || !rendering.beside_faults && !matches!(verdict, Verdict::Ok { .. }) {
+                if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
                     out.clear();
                 }
             }

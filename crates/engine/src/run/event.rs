@@ -6,7 +6,7 @@
 
 use deno_core::v8;
 
-use crate::lazy::{self, Holes, Laziness, LazyEvent, Trial, Way};
+use crate::lazy::{self, Edits, Laziness, LazyEvent, Sample, Strategy};
 use crate::run::fetch;
 use crate::run::host_functions;
 use crate::run::output::{Canonical, Print};
@@ -16,18 +16,18 @@ use crate::v8::isolate;
 use crate::v8::isolate::Driver;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
-use crate::{Attempt, Engine, Event, Rendering};
+use crate::{Attempt, Engine, Event, OutputFraming};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 use sluicegate_json::sink::Sink;
 
 /// What the code answered, while its handles live.
-enum Answer<'s> {
+enum CallResult<'s> {
     Finished(v8::Local<'s, v8::Value>),
     /// The same, with markers for parts of the lazy event in hand that are as they came.
     Parts(v8::Local<'s, v8::Value>),
     /// The event in hand is a lazy one, and as it came but for these values; their texts.
-    Holes(Holes<'s>, v8::Local<'s, v8::Value>),
+    Edits(Edits<'s>, v8::Local<'s, v8::Value>),
     /// The text of the lazy event in hand, with markers for what is still lazy.
     Lazy(v8::Local<'s, v8::String>),
     Failed(Failure),
@@ -38,7 +38,7 @@ impl Engine {
     pub(crate) fn attempt(
         &mut self,
         event: Event<'_>,
-        rendering: &Rendering<'_>,
+        rendering: &OutputFraming<'_>,
         out: &mut dyn Sink,
     ) -> Attempt<Verdict> {
         let Some(realm) = self.realm.as_mut() else { return Attempt::OutOfMemory };
@@ -49,15 +49,15 @@ impl Engine {
         let is_source = |file: &str| isolate::is_source(&self.program, file);
         let mut in_time = true;
         let trial = match self.laziness {
-            Laziness::WhereItPays => self.choice.start(event.json.len()),
-            Laziness::Always => Trial::none(Way::Lazy(0)),
-            Laziness::Never => Trial::none(Way::Whole),
+            Laziness::Auto => self.choice.start(event.json.len()),
+            Laziness::Always => Sample::none(Strategy::Lazy(0)),
+            Laziness::Never => Sample::none(Strategy::Whole),
         };
         let mut verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
             let lazy = lazy::event(scope, event.json, trial.way);
-            let clean = if lazy.is_none() { canonical::clean(event.json) } else { None };
+            let clean = if lazy.is_none() { canonical::round_trips(event.json) } else { None };
             let parsed = match &lazy {
                 Some(lazy) => Ok(lazy.object.into()),
                 None => parse(scope, driver, event.json, clean.is_some(), &mut self.scratch),
@@ -71,26 +71,26 @@ impl Engine {
                     }
                     // What is found here need not be looked for when the event is printed.
                     let survey = (lazy.is_none() && clean.is_none() && roundtrip::may_hold_infinite(event.json))
-                        .then(|| roundtrip::survey(event.json, &mut self.skeleton));
+                        .then(|| roundtrip::survey(event.json, &mut self.validator));
                     let infinite = survey.is_some_and(|survey| survey.losses.infinite);
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
                     self.watch.begin();
                     let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, planning, &is_source);
                     in_time = self.watch.end();
                     if lazy.is_some() {
-                        lazy::over(scope);
+                        lazy::finish_event(scope);
                     }
                     match answer {
                         _ if !in_time => None,
-                        Answer::Terminated => None,
-                        Answer::Failed(failure) => Some(failure.into()),
+                        CallResult::Terminated => None,
+                        CallResult::Failed(failure) => Some(failure.into()),
                         answer => {
                             let mut print = Print {
                                 line: event.json,
                                 clean,
                                 survey,
                                 originals: None,
-                                skeleton: &mut self.skeleton,
+                                validator: &mut self.validator,
                                 rendering,
                                 limit: self.options.limits.output,
                                 used: 0,
@@ -98,10 +98,12 @@ impl Engine {
                                 canonical: Canonical::Unknown,
                             };
                             match answer {
-                                Answer::Holes(holes, texts) => Some(print.holes(scope, driver, holes, texts, out)),
-                                Answer::Lazy(text) => Some(print.lazy(scope, driver, text.into(), out)),
-                                Answer::Parts(texts) => Some(print.lazy(scope, driver, texts, out)),
-                                Answer::Finished(texts) => Some(print.all(scope, driver, texts, "transformEvent", out)),
+                                CallResult::Edits(edits, texts) => Some(print.edits(scope, driver, edits, texts, out)),
+                                CallResult::Lazy(text) => Some(print.lazy(scope, driver, text.into(), out)),
+                                CallResult::Parts(texts) => Some(print.lazy(scope, driver, texts, out)),
+                                CallResult::Finished(texts) => {
+                                    Some(print.all(scope, driver, texts, "transformEvent", out))
+                                }
                                 _ => None,
                             }
                         }
@@ -146,7 +148,7 @@ impl Engine {
     }
 }
 
-/// The event as V8 sees it, or why there is none. Whether its line is `clean`, [`canonical::clean`] says.
+/// The event as V8 sees it, or why there is none. Whether its line is `clean`, [`canonical::round_trips`] says.
 pub(crate) fn parse<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -226,7 +228,7 @@ fn call<'s>(
     infinite: bool,
     mut planning: Planning<'_>,
     is_source: &dyn Fn(&str) -> bool,
-) -> Answer<'s> {
+) -> CallResult<'s> {
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
     let function = v8::Local::new(scope, transform);
     let metadata = v8::Local::new(scope, &driver.metadata);
@@ -238,35 +240,35 @@ fn call<'s>(
         match settled(scope, promise) {
             Settled::Fulfilled(value) => result = Some(value),
             Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
-            Settled::Never => return Answer::Failed(never_settles("transformEvent")),
+            Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
         }
     }
     if let (Some(lazy), Some(result)) = (lazy, result)
         && result == lazy.object
     {
-        if let Some(holes) = lazy::holes(scope, lazy.object) {
+        if let Some(edits) = lazy::edits(scope, lazy.object) {
             let first_two = {
-                let mut values = holes.unprinted();
+                let mut values = edits.unprinted();
                 (values.next(), values.next())
             };
             let texts = match first_two {
-                (None, _) => return Answer::Holes(holes, undefined),
+                (None, _) => return CallResult::Edits(edits, undefined),
                 (Some(value), None) => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[value]),
                 _ => {
-                    let values: Vec<_> = holes.unprinted().collect();
+                    let values: Vec<_> = edits.unprinted().collect();
                     let values = v8::Array::new_with_elements(scope, &values);
                     v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values.into()])
                 }
             };
             match texts {
                 Some(texts) if texts.is_undefined() => {}
-                Some(texts) => return Answer::Holes(holes, texts),
+                Some(texts) => return CallResult::Edits(edits, texts),
                 None => return caught(scope, driver, is_source),
             }
         }
         let finish = v8::Local::new(scope, &driver.finish_lazy);
         match finish.call(scope, undefined, &[result, lazy.names.into()]) {
-            Some(text) if text.is_string() => return Answer::Lazy(text.cast()),
+            Some(text) if text.is_string() => return CallResult::Lazy(text.cast()),
             Some(_) => {}
             None => return caught(scope, driver, is_source),
         }
@@ -287,13 +289,13 @@ fn call<'s>(
         let Some(texts) = answer else { return caught(scope, driver, is_source) };
         // A thenable: it settles like a promise, and then it is none any more.
         let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else {
-            return if parts { Answer::Parts(texts) } else { Answer::Finished(texts) };
+            return if parts { CallResult::Parts(texts) } else { CallResult::Finished(texts) };
         };
         scope.perform_microtask_checkpoint();
         match settled(scope, promise) {
             Settled::Fulfilled(value) => result = Some(value),
             Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
-            Settled::Never => return Answer::Failed(never_settles("transformEvent")),
+            Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
         }
     }
 }
@@ -327,11 +329,11 @@ fn caught<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
     is_source: &dyn Fn(&str) -> bool,
-) -> Answer<'s> {
+) -> CallResult<'s> {
     if scope.has_terminated() {
-        return Answer::Terminated;
+        return CallResult::Terminated;
     }
-    let Some(thrown) = scope.exception() else { return Answer::Terminated };
+    let Some(thrown) = scope.exception() else { return CallResult::Terminated };
     scope.reset();
     describe(scope, driver, thrown, is_source)
 }
@@ -341,10 +343,10 @@ fn describe<'s>(
     driver: &Driver,
     thrown: v8::Local<'s, v8::Value>,
     is_source: &dyn Fn(&str) -> bool,
-) -> Answer<'s> {
+) -> CallResult<'s> {
     let function = v8::Local::new(scope, &driver.describe);
     let failure = errors::describe(scope, function, thrown, FailureKind::Exception, is_source);
     // Code that threw may have left microtasks behind; they end with their event.
     scope.perform_microtask_checkpoint();
-    if scope.has_terminated() { Answer::Terminated } else { Answer::Failed(failure) }
+    if scope.has_terminated() { CallResult::Terminated } else { CallResult::Failed(failure) }
 }

@@ -23,10 +23,10 @@ use crate::run::host_functions;
 use crate::v8::v8_string;
 
 /// How many requests one event may make.
-const MOST_REQUESTS: u32 = 256;
+const MAX_REQUESTS: u32 = 256;
 
 /// The longest request, in bytes of its JSON text, URL, headers and body together.
-pub const MOST_REQUEST: usize = 4 << 20;
+pub const MAX_REQUEST: usize = 4 << 20;
 
 /// Which of the network functions work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,14 +61,14 @@ pub type SharedNetwork = Rc<RefCell<dyn Network>>;
 /// What an isolate has asked for; part of the state that its callbacks share.
 #[derive(Default)]
 pub(crate) struct Requests {
-    line: Option<Line>,
+    line: Option<Channel>,
     waiting: HashMap<u64, v8::Global<v8::PromiseResolver>>,
     /// How many the event in hand has made.
     made: u32,
 }
 
 /// The way out, and when waiting on it ends.
-struct Line {
+struct Channel {
     network: SharedNetwork,
     time: Observer,
     heap: Arc<AtomicBool>,
@@ -79,7 +79,7 @@ impl Requests {
     pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer, heap: Arc<AtomicBool>) {
         // What an isolate before this one has asked for, ended with it.
         network.borrow_mut().forget();
-        self.line = Some(Line { network, time, heap });
+        self.line = Some(Channel { network, time, heap });
     }
 
     /// How many have no answer.
@@ -132,11 +132,11 @@ fn send(
     let Some(line) = &requests.line else {
         return Err("nothing can be asked while the code is loaded; ask inside the function".to_owned());
     };
-    if requests.made == MOST_REQUESTS {
-        return Err(format!("one event may make {MOST_REQUESTS} requests, and it has"));
+    if requests.made == MAX_REQUESTS {
+        return Err(format!("one event may make {MAX_REQUESTS} requests, and it has"));
     }
-    if text.len() > MOST_REQUEST {
-        return Err(format!("the request of {} bytes is over the limit of {MOST_REQUEST} bytes", text.len()));
+    if text.len() > MAX_REQUEST {
+        return Err(format!("the request of {} bytes is over the limit of {MAX_REQUEST} bytes", text.len()));
     }
     requests.made += 1;
     line.network.borrow_mut().send(id, text)?;

@@ -4,15 +4,15 @@
 
 use deno_core::v8;
 
-use crate::Rendering;
-use crate::lazy::{self, Holes};
+use crate::OutputFraming;
+use crate::lazy::{self, Edits};
 use crate::v8::isolate::Driver;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_json::canonical;
-use sluicegate_json::roundtrip::{self, Likeness, Originals, Survey};
+use sluicegate_json::roundtrip::{self, Likeness, Originals, ScanReport};
 use sluicegate_json::sink::Sink;
-use sluicegate_json::validator::Skeleton;
+use sluicegate_json::validator::Validator;
 
 /// The driver's numbers for a return value that is not an event.
 pub(crate) fn bad_return(code: f64, function: &str) -> Failure {
@@ -38,10 +38,10 @@ pub(crate) struct Print<'a> {
     pub(crate) line: &'a [u8],
     /// How many keys the line has, if V8 loses nothing of it but those that occur twice.
     pub(crate) clean: Option<usize>,
-    pub(crate) survey: Option<Survey>,
+    pub(crate) survey: Option<ScanReport>,
     pub(crate) originals: Option<Originals<'a>>,
-    pub(crate) skeleton: &'a mut Skeleton,
-    pub(crate) rendering: &'a Rendering<'a>,
+    pub(crate) validator: &'a mut Validator,
+    pub(crate) rendering: &'a OutputFraming<'a>,
     pub(crate) limit: usize,
     pub(crate) used: usize,
     pub(crate) text: &'a mut Vec<u8>,
@@ -61,7 +61,7 @@ impl Expected {
     fn of(state: &lazy::State) -> Self {
         let mut text = Vec::new();
         state.expected(&mut text);
-        Self { keys: canonical::clean(&text), text, twins: None }
+        Self { keys: canonical::round_trips(&text), text, twins: None }
     }
 }
 
@@ -126,29 +126,29 @@ impl Print<'_> {
     }
 
     /// The lazy event in hand, as it came but for some values; the texts of those that were not known yet.
-    pub(crate) fn holes<'s>(
+    pub(crate) fn edits<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
-        mut holes: Holes<'s>,
+        mut edits: Edits<'s>,
         texts: v8::Local<'s, v8::Value>,
         out: &mut dyn Sink,
     ) -> Verdict {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
         let list: Option<v8::Local<v8::Array>> = texts.try_into().ok();
-        for (number, hole) in (0..).zip(holes.list.iter_mut().filter(|hole| hole.is_unprinted())) {
+        for (number, hole) in (0..).zip(edits.list.iter_mut().filter(|hole| hole.is_unprinted())) {
             let text = list.map_or(Some(texts), |list| list.get_index(scope, number));
             let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
                 return bad_return(1.0, "transformEvent").into();
             };
-            let start = holes.texts.len();
-            if let Err(error) = v8_string::write(scope, text, self.limit, &mut holes.texts) {
+            let start = edits.texts.len();
+            if let Err(error) = v8_string::write(scope, text, self.limit, &mut edits.texts) {
                 return self.too_large(self.around() + error.size).into();
             }
-            hole.text = Some(start..holes.texts.len());
+            hole.text = Some(start..edits.texts.len());
         }
-        let verdict = self.filled(scope, driver, &shared.borrow(), &holes, out);
-        shared.borrow_mut().reuse(holes);
+        let verdict = self.filled(scope, driver, &shared.borrow(), &edits, out);
+        shared.borrow_mut().reuse(edits);
         match verdict {
             Ok(()) => Verdict::Ok { outputs: 1 },
             Err(failure) => failure.into(),
@@ -161,33 +161,33 @@ impl Print<'_> {
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         driver: &Driver,
         state: &lazy::State,
-        holes: &Holes<'s>,
+        edits: &Edits<'s>,
         out: &mut dyn Sink,
     ) -> Result<(), Failure> {
         // Where properties were added or deleted it is known already that V8 loses nothing.
-        let replaced = holes.list.iter().all(|hole| hole.replaces().is_some());
+        let replaced = edits.list.iter().all(|hole| hole.replaces().is_some());
         let faithful = !replaced
-            || holes.list.iter().all(|hole| {
+            || edits.list.iter().all(|hole| {
                 let came = &self.line[hole.replaces().unwrap_or_default()];
-                let text = holes.text(hole);
+                let text = edits.text(hole);
                 text == came
-                    || canonical::clean(came).is_some_and(|keys| is_edited(came, keys, text))
-                    || self.skeleton.survey_value(came).is_some_and(|survey| !survey.any())
+                    || canonical::round_trips(came).is_some_and(|keys| is_edited(came, keys, text))
+                    || self.validator.survey_value(came).is_some_and(|survey| !survey.any())
             });
         if !faithful {
-            state.marked(holes, self.text);
+            state.marked(edits, self.text);
             out.push(self.rendering.open);
             self.marked(scope, driver, state, &mut Expected::of(state), out)?;
             out.push(self.rendering.close);
             return Ok(());
         }
-        let size = (self.around() + self.line.len()).saturating_add_signed(holes.growth());
+        let size = (self.around() + self.line.len()).saturating_add_signed(edits.growth());
         if size > self.limit {
             return Err(self.too_large(size));
         }
         out.push(self.rendering.open);
         out.push(self.rendering.around.0);
-        state.fill(holes, out);
+        state.replace(edits, out);
         out.push(self.rendering.around.1);
         out.push(self.rendering.close);
         Ok(())
@@ -224,7 +224,7 @@ impl Print<'_> {
     ) -> Result<(), Failure> {
         let mut faithful = Vec::new();
         let Expected { text, keys, twins } = expected;
-        let mut has_twins = || *twins.get_or_insert_with(|| state.may_have_twins(self.skeleton));
+        let mut has_twins = || *twins.get_or_insert_with(|| state.may_have_twins(self.validator));
         let text = if self.text == text {
             self.line
         } else if keys.is_some_and(|keys| is_edited(text, keys, self.text) || !has_twins()) {
@@ -303,12 +303,12 @@ impl Print<'_> {
         }
         // For many small outputs the line is not gone through again and again.
         let worth_it = self.used == 0 || self.text.len() >= line.len() / 4;
-        if worth_it && self.skeleton.lockstep.mend(line, self.text, out) {
+        if worth_it && self.validator.merger.restore(line, self.text, out) {
             return;
         }
         let survey = match self.survey {
             Some(survey) if is_whole => survey,
-            _ => roundtrip::survey(line, self.skeleton),
+            _ => roundtrip::survey(line, self.validator),
         };
         if is_whole {
             self.survey = Some(survey);

@@ -17,7 +17,7 @@ use crate::v8::v8_string::{self, Scratch};
 const LESSONS: u32 = 16;
 
 /// A longer line, in bytes, teaches nothing: it would cost too much.
-const LONGEST_LESSON: usize = 32 << 10;
+const MAX_SAMPLE_LEN: usize = 32 << 10;
 
 /// So many events are printed with the plan before it is timed, for V8 to compile it.
 const WARM_UP: u32 = 1024;
@@ -35,14 +35,14 @@ const TRIAL_EVERY: u32 = 1 << 17;
 const FIRST_PAUSE: u32 = 1 << 14;
 
 /// But at most so many.
-const LONGEST_PAUSE: u32 = 1 << 20;
+const MAX_PAUSE: u32 = 1 << 20;
 
 /// Whether events are printed with a print plan. It never makes a difference to what comes out, only to what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrintPlanning {
     /// While it saves time.
     #[default]
-    WhereItPays,
+    Auto,
     /// Never.
     Never,
     /// Whenever there is one, and every fourth event teaches.
@@ -53,13 +53,13 @@ enum Phase {
     Learning,
     WarmingUp,
     /// The times with the plan and without.
-    Trial([Vec<Duration>; 2]),
+    Sample([Vec<Duration>; 2]),
     InUse,
     Paused,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum Strategy {
     Plain,
     Planned,
     /// Teaches; afresh, if what was known is to be forgotten.
@@ -115,49 +115,49 @@ impl PrintPlan {
         self.events = 0;
     }
 
-    fn way(&mut self, planning: PrintPlanning, line: usize) -> Way {
+    fn way(&mut self, planning: PrintPlanning, line: usize) -> Strategy {
         match planning {
-            _ if !self.possible => return Way::Plain,
-            PrintPlanning::Never => return Way::Plain,
+            _ if !self.possible => return Strategy::Plain,
+            PrintPlanning::Never => return Strategy::Plain,
             PrintPlanning::Always => {
                 self.events = self.events.wrapping_add(1);
                 let afresh = self.events == 1;
-                return if self.events % 4 == 1 { Way::Lesson { afresh } } else { Way::Planned };
+                return if self.events % 4 == 1 { Strategy::Lesson { afresh } } else { Strategy::Planned };
             }
-            PrintPlanning::WhereItPays => {}
+            PrintPlanning::Auto => {}
         }
-        let teaches = line <= LONGEST_LESSON;
+        let teaches = line <= MAX_SAMPLE_LEN;
         self.events += 1;
         match self.phase {
             Phase::Learning if self.events > LESSONS => {
                 if self.size == 0 {
                     self.enter(Phase::Paused);
-                    Way::Plain
+                    Strategy::Plain
                 } else {
                     self.enter(Phase::WarmingUp);
-                    Way::Planned
+                    Strategy::Planned
                 }
             }
-            Phase::Learning if teaches => Way::Lesson { afresh: self.events == 1 },
-            Phase::Learning => Way::Plain,
+            Phase::Learning if teaches => Strategy::Lesson { afresh: self.events == 1 },
+            Phase::Learning => Strategy::Plain,
             Phase::WarmingUp if self.events > WARM_UP => {
-                self.enter(Phase::Trial(Default::default()));
-                Way::Timed(true)
+                self.enter(Phase::Sample(Default::default()));
+                Strategy::Timed(true)
             }
-            Phase::WarmingUp => Way::Planned,
-            Phase::Trial(_) => Way::Timed(self.events.is_multiple_of(2)),
+            Phase::WarmingUp => Strategy::Planned,
+            Phase::Sample(_) => Strategy::Timed(self.events.is_multiple_of(2)),
             Phase::InUse if self.events > TRIAL_EVERY => {
-                self.enter(Phase::Trial(Default::default()));
-                Way::Timed(true)
+                self.enter(Phase::Sample(Default::default()));
+                Strategy::Timed(true)
             }
-            Phase::InUse if teaches && self.events.is_multiple_of(LESSON_EVERY) => Way::Lesson { afresh: false },
-            Phase::InUse => Way::Planned,
+            Phase::InUse if teaches && self.events.is_multiple_of(LESSON_EVERY) => Strategy::Lesson { afresh: false },
+            Phase::InUse => Strategy::Planned,
             Phase::Paused if self.events > self.pause => {
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
                 self.enter(Phase::Learning);
-                Way::Plain
+                Strategy::Plain
             }
-            Phase::Paused => Way::Plain,
+            Phase::Paused => Strategy::Plain,
         }
     }
 
@@ -170,7 +170,7 @@ impl PrintPlan {
     }
 
     fn timed(&mut self, planned: bool, time: Duration) {
-        let Phase::Trial(times) = &mut self.phase else { return };
+        let Phase::Sample(times) = &mut self.phase else { return };
         times[usize::from(!planned)].push(time);
         if times.iter().any(|times| times.len() < TRIAL) {
             return;
@@ -201,16 +201,16 @@ impl Planning<'_> {
         result: v8::Local<'s, v8::Value>,
     ) -> Option<v8::Local<'s, v8::Value>> {
         match self.plan.way(self.way, self.line.len()) {
-            Way::Plain => call(scope, &driver.finish, &[result]),
-            Way::Planned => call(scope, &driver.finish_planned, &[result]),
-            Way::Timed(planned) => {
+            Strategy::Plain => call(scope, &driver.finish, &[result]),
+            Strategy::Planned => call(scope, &driver.finish_planned, &[result]),
+            Strategy::Timed(planned) => {
                 let start = Instant::now();
                 let finish = if planned { &driver.finish_planned } else { &driver.finish };
                 let text = call(scope, finish, &[result]);
                 self.plan.timed(planned, start.elapsed());
                 text
             }
-            Way::Lesson { afresh } => {
+            Strategy::Lesson { afresh } => {
                 let line = v8_string::to_v8(scope, self.line, &mut Scratch::default())?;
                 let afresh = v8::Boolean::new(scope, afresh);
                 let text = call(scope, &driver.finish_learning, &[result, line.into(), afresh.into()])?;

@@ -3,7 +3,7 @@
 //! It has the lockdown of production, so that a library called directly meets the globals that it will meet there. The
 //! transformation under test does not live here: `transform(event)` leaves the isolate through [`World::transform`], and
 //! whoever implements that runs an [`super::Engine`] like any other. Each test has a time limit of its own; a harness
-//! that hit a limit is of no more use, see [`Harness::run`].
+//! that hit a limit is of no more use, see [`TestIsolate::run`].
 
 mod answers;
 
@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::limits::heap::{HeapGuard, limited_allocator};
 use crate::limits::watchdog::Watch;
 use crate::load_error::{LoadError, LoadErrorKind};
-use crate::v8::inspector::{Inspector, Onlooker, Variables};
+use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::isolate::{discard, end, namespaces};
 pub use crate::v8::modules::Module;
 use crate::v8::modules::{self, Author, NotFound, Ready, from_message};
@@ -46,7 +46,7 @@ pub trait World {
 
 /// What the harness is told, beside the tests themselves.
 #[derive(Clone, Debug)]
-pub struct HarnessOptions {
+pub struct TestIsolateOptions {
     /// What one test may take, of CPU time; and ten times as much by the clock on the wall.
     pub time: Duration,
     /// The heap, in bytes.
@@ -67,7 +67,7 @@ pub enum Stopped {
 }
 
 /// An isolate with a loaded test file. Fields are dropped in this order.
-pub struct Harness {
+pub struct TestIsolate {
     context: v8::Global<v8::Context>,
     list: v8::Global<v8::Function>,
     run: v8::Global<v8::Function>,
@@ -120,15 +120,15 @@ const SCRIPTS: &str = concat!(
     ") })",
 );
 
-impl Harness {
+impl TestIsolate {
     /// Makes an isolate and loads the tests into it.
     ///
     /// # Errors
     /// When they cannot be loaded.
     pub fn load(
         tests: &Tests<'_>,
-        options: &HarnessOptions,
-        onlooker: &Rc<Onlooker>,
+        options: &TestIsolateOptions,
+        onlooker: &Rc<RunObserver>,
         world: Box<dyn World>,
     ) -> Result<Self, LoadError> {
         initialize(Protection::None);
@@ -278,7 +278,7 @@ enum Which {
     Finish,
 }
 
-impl Drop for Harness {
+impl Drop for TestIsolate {
     fn drop(&mut self) {
         if let Some(isolate) = self.isolate.take() {
             end(isolate, self.inspector.take());
@@ -300,7 +300,7 @@ fn prepare(
     isolate: &mut v8::OwnedIsolate,
     tests: &Tests<'_>,
     host: &str,
-    onlooker: &Rc<Onlooker>,
+    onlooker: &Rc<RunObserver>,
     inspector: &mut Option<Inspector>,
 ) -> Result<Prepared, LoadError> {
     v8::scope!(let scope, isolate);

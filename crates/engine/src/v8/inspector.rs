@@ -58,12 +58,12 @@ pub struct RangeCoverage {
 
 /// What to look at, and what was seen in isolates that are gone by now. Shared by isolates that are one test's.
 #[derive(Debug, Default)]
-pub struct Onlooker {
+pub struct RunObserver {
     look: Look,
     seen: RefCell<Vec<ScriptCoverage>>,
 }
 
-impl Onlooker {
+impl RunObserver {
     /// Looks at what `look` says.
     pub fn new(look: Look) -> Rc<Self> {
         Rc::new(Self { look, seen: RefCell::default() })
@@ -82,7 +82,7 @@ pub(crate) struct Inspector {
     _inspector: V8Inspector,
     answer: Rc<RefCell<Option<String>>>,
     number: Cell<i32>,
-    onlooker: Rc<Onlooker>,
+    onlooker: Rc<RunObserver>,
 }
 
 struct Answers(Rc<RefCell<Option<String>>>);
@@ -109,7 +109,7 @@ impl Inspector {
     pub(crate) fn open(
         scope: &mut v8::PinScope<'_, '_>,
         context: v8::Local<'_, v8::Context>,
-        onlooker: Option<&Rc<Onlooker>>,
+        onlooker: Option<&Rc<RunObserver>>,
     ) -> Option<Self> {
         let onlooker = onlooker.filter(|onlooker| onlooker.look != Look::default())?.clone();
         let inspector = V8Inspector::create(scope, V8InspectorClient::new(Box::new(Client)));
@@ -169,7 +169,7 @@ impl Inspector {
             let mut seen = HashSet::new();
             // Grows while it is walked: functions that the found scopes hold have scopes, too.
             let mut next = 0;
-            while next < functions.len() && next < MOST_FUNCTIONS {
+            while next < functions.len() && next < MAX_FUNCTIONS {
                 let function = functions[next].clone();
                 next += 1;
                 for held in self.scopes(&function) {
@@ -260,7 +260,7 @@ const DOOR: &str = "sluicegate:inspect";
 const HANDLES: &str = "variables";
 
 /// The most functions of one file whose variables are looked at.
-const MOST_FUNCTIONS: usize = 500;
+const MAX_FUNCTIONS: usize = 500;
 
 /// Prints what an object's properties hold.
 const PRINT: &str = include_str!("../../js/testing/variables.js");
@@ -292,7 +292,7 @@ mod tests {
               return event;
             }";
         let lib = "export let count = 0; export function next() { count += 1; }";
-        let onlooker = Onlooker::new(Look { coverage: false, variables: true });
+        let onlooker = RunObserver::new(Look { coverage: false, variables: true });
         let program = Program::new("t.js", code).with_library("lib", lib);
         let mut engine = Engine::observed(program, Options::default(), &onlooker).unwrap();
         let before = engine.variables();

@@ -18,7 +18,7 @@ use crate::run::fetch::SharedNetwork;
 use crate::run::host_functions;
 use crate::run::print_plan::PrintPlan;
 use crate::v8::driver;
-use crate::v8::inspector::{Inspector, Onlooker, Variables};
+use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::modules::{self, Author, Module, Ready};
 use crate::v8::platform;
 use crate::verdict::Position;
@@ -33,7 +33,7 @@ const SEMI_SPACE: usize = 8 << 20;
 const FIRST_SEMI_SPACE: usize = 1 << 20;
 
 /// An isolate that is ready for events. Fields are dropped in this order: handles, isolate, what its callbacks use.
-pub(crate) struct Realm {
+pub(crate) struct TransformIsolate {
     pub(crate) context: v8::Global<v8::Context>,
     pub(crate) transform: v8::Global<v8::Function>,
     pub(crate) driver: Driver,
@@ -82,13 +82,13 @@ struct Installed<'s> {
     script: v8::Local<'s, v8::UnboundScript>,
 }
 
-impl Realm {
+impl TransformIsolate {
     /// Makes an isolate and loads `program` into it.
     pub(crate) fn new(
         program: &Program,
         options: &Options,
         watch: &Watch,
-        onlooker: Option<&Rc<Onlooker>>,
+        onlooker: Option<&Rc<RunObserver>>,
     ) -> Result<Self, LoadError> {
         let limits = &options.limits;
         let params = v8::CreateParams::default()
@@ -145,7 +145,7 @@ impl Realm {
         program: &Program,
         options: &Options,
         watch: &Watch,
-        onlooker: Option<&Rc<Onlooker>>,
+        onlooker: Option<&Rc<RunObserver>>,
         inspector: &mut Option<Inspector>,
     ) -> (Result<Loaded, LoadError>, bool) {
         v8::scope!(let scope, isolate);
@@ -329,13 +329,13 @@ pub(crate) struct Entered<'a> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         if !self.held {
-            // SAFETY: entered by `Realm::enter`, and scopes inside it are gone.
+            // SAFETY: entered by `TransformIsolate::enter`, and scopes inside it are gone.
             unsafe { self.isolate.exit() };
         }
     }
 }
 
-impl Drop for Realm {
+impl Drop for TransformIsolate {
     fn drop(&mut self) {
         self.release();
         if let Some(isolate) = self.isolate.take() {

@@ -7,44 +7,44 @@
 //!
 //! The law is that of [`Originals`](crate::roundtrip::Originals), to the byte. What would take more than this is declined:
 //! an object that was edited, if a key may occur twice in it, or V8 may have moved it to the front, or it is written with
-//! an escape; numbers that V8 does not print (those of a BigInt, say); edits in so many places that it would take long to
+//! an escape; numbers that V8 does not print (those of a BigInt, say); edits in so many positions that it would take long to
 //! find them.
 
 mod search;
 
 use std::ops::Range;
 
-use search::{Line, Search};
+use search::{Search, SourceLine};
 
 use crate::number::{in_number, is_canonical, number_end, only_zeros, value_of};
 use crate::sink::Sink;
-use crate::structural_index::Structure;
+use crate::structural_index::StructuralIndex;
 use crate::token::{Token, Tokens, string_end, unescape};
 
 /// Goes through lines; its memory is reused.
 #[derive(Default)]
-pub struct Lockstep {
-    structure: Structure,
+pub struct Merger {
+    structure: StructuralIndex,
     search: Search,
     pieces: Vec<Piece>,
 }
 
 /// A part of what goes out.
 enum Piece {
-    Line(Range<usize>),
+    SourceLine(Range<usize>),
     Text(Range<usize>),
 }
 
-impl Lockstep {
+impl Merger {
     /// Appends `text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back; the line
     /// itself if both mean the same. `false` if that is declined; then nothing was appended.
-    pub fn mend(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) -> bool {
+    pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) -> bool {
         let Self { structure, search, pieces } = self;
         if !structure.find(line) {
             return false;
         }
-        let (dense, escapes) = (!structure.any_space(), structure.any_escape());
-        let line = Line { text: line, places: structure.places(), dense, escapes };
+        let (compact, escapes) = (!structure.any_space(), structure.any_escape());
+        let line = SourceLine { text: line, positions: structure.positions(), compact, escapes };
         search.start(line);
         pieces.clear();
         let walk = Walk { line, text, search, pieces, at: 0, text_at: 0, from: 0, same: true };
@@ -55,7 +55,7 @@ impl Lockstep {
         }
         for piece in &self.pieces {
             out.push(match piece {
-                Piece::Line(range) => &line.text[range.clone()],
+                Piece::SourceLine(range) => &line.text[range.clone()],
                 Piece::Text(range) => &text[range.clone()],
             });
         }
@@ -76,7 +76,7 @@ enum Before {
 
 /// Both under way. They are in step where a token of either starts, at the same path.
 struct Walk<'a> {
-    line: Line<'a>,
+    line: SourceLine<'a>,
     text: &'a [u8],
     search: &'a mut Search,
     pieces: &'a mut Vec<Piece>,
@@ -98,7 +98,7 @@ impl Walk<'_> {
             let common = common(&self.line.text[start..], &self.text[self.text_at..]);
             let stop = start + common;
             self.text_at += common;
-            self.at += how_many_less(&self.line.places[before..], stop);
+            self.at += how_many_less(&self.line.positions[before..], stop);
             let token = if self.at > before { self.before(stop)? } else { Before::Ended };
             if token == Before::Kept {
                 continue;
@@ -108,15 +108,15 @@ impl Walk<'_> {
                 self.text_at -= stop - self.line.place(self.at)?;
                 self.difference()?;
             } else if self.text_at == self.text.len() {
-                self.pieces.push(Piece::Line(self.from..stop));
+                self.pieces.push(Piece::SourceLine(self.from..stop));
                 // Behind the last token is the line's end.
-                return (self.at + 1 == self.line.places.len()).then_some(self.same);
+                return (self.at + 1 == self.line.positions.len()).then_some(self.same);
             } else if self.line.place(self.at)? == stop {
                 self.difference()?;
             } else {
                 // White space in the line.
-                self.part(stop);
-                self.meet(self.at, self.text_at);
+                self.diverge(stop);
+                self.resync(self.at, self.text_at);
             }
         }
     }
@@ -150,8 +150,8 @@ impl Walk<'_> {
             (b'"', b'"') if self.line.byte(at + 2)? != b':' => {
                 let (end, _) = string_end(self.text, text_at + 1);
                 self.same &= unescape(self.line.string(at)?) == unescape(self.text.get(text_at + 1..end)?);
-                self.part(start);
-                self.meet(at + 2, end + 1);
+                self.diverge(start);
+                self.resync(at + 2, end + 1);
                 Some(())
             }
             (b'"', b'"') | (b'}', _) | (_, b'}') => self.members(start),
@@ -171,10 +171,10 @@ impl Walk<'_> {
     /// Both at a value, and that of the text is another one.
     fn changed(&mut self, start: usize) -> Option<()> {
         self.same = false;
-        self.part(start);
+        self.diverge(start);
         let text_end = self.foreign(self.text_at)?;
         let next = self.search.next(self.line, self.at)?;
-        self.meet(next, text_end);
+        self.resync(next, text_end);
         Some(())
     }
 
@@ -195,9 +195,9 @@ impl Walk<'_> {
 
     /// In step behind a number, which is to be the line's and ends there.
     fn keep_number(&mut self, end: usize) {
-        let next = self.line.places[self.at] as usize;
+        let next = self.line.positions[self.at] as usize;
         if next != end {
-            self.pieces.push(Piece::Line(self.from..end));
+            self.pieces.push(Piece::SourceLine(self.from..end));
             self.from = next;
         }
     }
@@ -205,14 +205,14 @@ impl Walk<'_> {
     /// Both in one object, at keys that differ, or one of them at its end.
     fn members(&mut self, start: usize) -> Option<()> {
         self.same = false;
-        self.part(start);
+        self.diverge(start);
         let object = self.search.object(self.line, self.at)?;
         let mut text_at = self.text_at;
         loop {
             text_at += usize::from(self.text.get(text_at) == Some(&b','));
             match self.text.get(text_at)? {
                 b'}' => {
-                    self.meet(self.search.end_of(object), text_at);
+                    self.resync(self.search.end_of(object), text_at);
                     return Some(());
                 }
                 b'"' => {}
@@ -220,7 +220,7 @@ impl Walk<'_> {
             }
             let (key_end, _) = string_end(self.text, text_at + 1);
             if let Some(at) = self.search.find(self.line, object, self.text.get(text_at + 1..key_end)?)? {
-                self.meet(at, text_at);
+                self.resync(at, text_at);
                 return Some(());
             }
             if self.text.get(key_end + 1) != Some(&b':') {
@@ -233,25 +233,25 @@ impl Walk<'_> {
     /// Both in one array, and one of them at its end.
     fn elements(&mut self, start: usize) -> Option<()> {
         self.same = false;
-        self.part(start);
+        self.diverge(start);
         let array = self.search.around(self.line, self.at)?;
         let end = self.search.partner(self.line, array)?;
         let mut text_at = self.text_at;
         while *self.text.get(text_at)? != b']' {
             text_at = self.foreign(text_at + usize::from(self.text[text_at] == b','))?;
         }
-        self.meet(end, text_at);
+        self.resync(end, text_at);
         Some(())
     }
 
     /// Out of step, from here on in the line.
-    fn part(&mut self, here: usize) {
-        self.pieces.push(Piece::Line(self.from..here));
+    fn diverge(&mut self, here: usize) {
+        self.pieces.push(Piece::SourceLine(self.from..here));
         self.from = self.text_at;
     }
 
     /// In step again.
-    fn meet(&mut self, at: usize, text_at: usize) {
+    fn resync(&mut self, at: usize, text_at: usize) {
         self.pieces.push(Piece::Text(self.from..text_at));
         (self.at, self.text_at) = (at, text_at);
         self.from = self.line.place(at).unwrap_or(self.line.text.len());
@@ -290,16 +290,16 @@ impl Walk<'_> {
             return None;
         }
         self.pieces.push(Piece::Text(self.from..text_end - number.len()));
-        self.pieces.push(Piece::Line(long));
+        self.pieces.push(Piece::SourceLine(long));
         self.from = text_end;
         Some(())
     }
 }
 
 /// How many numbers of an ascending list are less than another, which are not many.
-fn how_many_less(places: &[u32], stop: usize) -> usize {
+fn how_many_less(positions: &[u32], stop: usize) -> usize {
     let stop = u32::try_from(stop).unwrap_or(u32::MAX);
-    let (eights, rest) = places.as_chunks::<8>();
+    let (eights, rest) = positions.as_chunks::<8>();
     let mut less = 0;
     for eight in eights {
         let more = eight.iter().map(|place| u32::from(*place < stop)).sum::<u32>();

@@ -11,20 +11,20 @@ const FEW_KEYS: usize = 32;
 /// So many times as much as the line has may be looked at, beyond what is looked at once.
 const MOST: usize = 16;
 
-/// A line and the places of its structure.
+/// A line and the positions of its structure.
 #[derive(Clone, Copy)]
-pub struct Line<'a> {
+pub struct SourceLine<'a> {
     pub text: &'a [u8],
-    pub places: &'a [u32],
+    pub positions: &'a [u32],
     /// Whether there is no white space between tokens.
-    pub dense: bool,
+    pub compact: bool,
     /// Whether any string holds an escape.
     pub escapes: bool,
 }
 
-impl<'a> Line<'a> {
+impl<'a> SourceLine<'a> {
     pub fn place(self, at: usize) -> Option<usize> {
-        self.places.get(at).map(|place| *place as usize)
+        self.positions.get(at).map(|place| *place as usize)
     }
 
     /// The first byte of the token at a place.
@@ -34,7 +34,7 @@ impl<'a> Line<'a> {
 
     /// Where the number at a place ends.
     pub fn number_end(self, at: usize) -> Option<usize> {
-        if self.dense { self.place(at + 1) } else { Some(number_end(self.text, self.place(at)?)) }
+        if self.compact { self.place(at + 1) } else { Some(number_end(self.text, self.place(at)?)) }
     }
 
     /// The string at a place, without its quotes.
@@ -46,7 +46,7 @@ impl<'a> Line<'a> {
 /// What was found in a line; its memory is reused.
 #[derive(Default)]
 pub struct Search {
-    /// For each bracket among the places the number of the other one; empty if they have not been looked for.
+    /// For each bracket among the positions the number of the other one; empty if they have not been looked for.
     partners: Vec<u32>,
     brackets: Vec<u32>,
     /// Objects around the place in hand, from the outside in, and their keys.
@@ -61,9 +61,9 @@ pub struct Search {
     left: usize,
 }
 
-/// An object: the places of its braces, and where its keys start.
+/// An object: the positions of its braces, and where its keys start.
 struct Object {
-    places: Range<usize>,
+    positions: Range<usize>,
     first: usize,
 }
 
@@ -75,12 +75,12 @@ struct Key {
 
 impl Search {
     /// Forgets what was found in another line.
-    pub fn start(&mut self, line: Line<'_>) {
+    pub fn start(&mut self, line: SourceLine<'_>) {
         self.partners.clear();
         self.objects.clear();
         self.keys.clear();
         self.long_is_known = false;
-        self.left = line.places.len() * MOST;
+        self.left = line.positions.len() * MOST;
     }
 
     fn spend(&mut self, amount: usize) -> Option<()> {
@@ -89,7 +89,7 @@ impl Search {
     }
 
     /// The place behind the value that starts at a place.
-    pub fn next(&mut self, line: Line<'_>, at: usize) -> Option<usize> {
+    pub fn next(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
         Some(match line.byte(at)? {
             b'{' | b'[' => self.partner(line, at)? + 1,
             b'"' => at + 2,
@@ -98,7 +98,7 @@ impl Search {
     }
 
     /// The other one of a bracket.
-    pub fn partner(&mut self, line: Line<'_>, at: usize) -> Option<usize> {
+    pub fn partner(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
         if self.partners.is_empty() {
             self.pair(line)?;
         }
@@ -106,12 +106,12 @@ impl Search {
     }
 
     /// Finds out which brackets belong together.
-    fn pair(&mut self, Line { text, places, .. }: Line<'_>) -> Option<()> {
-        self.partners.resize(places.len(), 0);
-        self.brackets.resize(places.len(), 0);
+    fn pair(&mut self, SourceLine { text, positions, .. }: SourceLine<'_>) -> Option<()> {
+        self.partners.resize(positions.len(), 0);
+        self.brackets.resize(positions.len(), 0);
         let mut count = 0;
         // Behind the last one is the line's length.
-        for (at, place) in places[..places.len() - 1].iter().enumerate() {
+        for (at, place) in positions[..positions.len() - 1].iter().enumerate() {
             // Few are brackets, and which ones is hard to foresee: without a branch. Braces are brackets but for one bit.
             self.brackets[count] = at as u32;
             count += usize::from(matches!(text[*place as usize] | 0x20, b'{' | b'}'));
@@ -120,7 +120,7 @@ impl Search {
         let mut open = 0;
         for number in 0..count {
             let at = self.brackets[number];
-            if matches!(text[places[at as usize] as usize], b'{' | b'[') {
+            if matches!(text[positions[at as usize] as usize], b'{' | b'[') {
                 self.brackets[open] = at;
                 open += 1;
             } else {
@@ -134,7 +134,7 @@ impl Search {
     }
 
     /// The bracket that opens what a place is in.
-    pub fn around(&mut self, line: Line<'_>, mut at: usize) -> Option<usize> {
+    pub fn around(&mut self, line: SourceLine<'_>, mut at: usize) -> Option<usize> {
         loop {
             at = at.checked_sub(1)?;
             self.spend(1)?;
@@ -148,15 +148,15 @@ impl Search {
 
     /// The object that a place is in. Nothing if a key of it may occur twice, or V8 may move it to the front, or it is
     /// written with an escape.
-    pub fn object(&mut self, line: Line<'_>, at: usize) -> Option<usize> {
+    pub fn object(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
         let start = self.around(line, at)?;
         while let Some(last) = self.objects.last()
-            && !(last.places.start < at && at <= last.places.end)
+            && !(last.positions.start < at && at <= last.positions.end)
         {
             self.keys.truncate(last.first);
             self.objects.pop();
         }
-        if let Some(known) = self.objects.iter().rposition(|object| object.places.start == start) {
+        if let Some(known) = self.objects.iter().rposition(|object| object.positions.start == start) {
             return Some(known);
         }
         let (first, end) = (self.keys.len(), self.partner(line, start)?);
@@ -170,7 +170,7 @@ impl Search {
             // A colon is before the value, a comma or the end behind it.
             at = self.next(line, at + 3)? + 1;
         }
-        self.objects.push(Object { places: start..end, first });
+        self.objects.push(Object { positions: start..end, first });
         self.all_differ(first).then_some(self.objects.len() - 1)
     }
 
@@ -187,7 +187,7 @@ impl Search {
     }
 
     /// The place of a key in an object, if it has it. Nothing at all if too much was looked at.
-    pub fn find(&mut self, line: Line<'_>, object: usize, key: &[u8]) -> Option<Option<usize>> {
+    pub fn find(&mut self, line: SourceLine<'_>, object: usize, key: &[u8]) -> Option<Option<usize>> {
         let end = self.objects.get(object + 1).map_or(self.keys.len(), |next| next.first);
         let keys = self.objects[object].first..end;
         self.spend(keys.len() / 4 + 1)?;
@@ -198,11 +198,11 @@ impl Search {
 
     /// The place where an object ends.
     pub fn end_of(&self, object: usize) -> usize {
-        self.objects[object].places.end
+        self.objects[object].positions.end
     }
 
     /// Where the number of this value stands that has more digits than a double holds, if there is one.
-    pub fn long(&mut self, line: Line<'_>, value: f64) -> Option<Range<usize>> {
+    pub fn long(&mut self, line: SourceLine<'_>, value: f64) -> Option<Range<usize>> {
         if !self.long_is_known {
             self.find_long(line);
         }
@@ -210,10 +210,10 @@ impl Search {
         Some(self.long[found].1.clone())
     }
 
-    fn find_long(&mut self, Line { text, places, .. }: Line<'_>) {
+    fn find_long(&mut self, SourceLine { text, positions, .. }: SourceLine<'_>) {
         let long = &mut self.long;
         long.clear();
-        for pair in places.windows(2) {
+        for pair in positions.windows(2) {
             let start = pair[0] as usize;
             if pair[1] - pair[0] > 15 && matches!(text[start], b'-' | b'0'..=b'9') {
                 let range = start..number_end(text, start);

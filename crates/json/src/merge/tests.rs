@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::roundtrip::{Likeness, Originals, compare, survey};
-use crate::validator::Skeleton;
+use crate::validator::Validator;
 
 /// A JSON value; strings and keys as they are written, without their quotes.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,7 +277,7 @@ impl Json {
 /// What goes out by the thorough way.
 fn thoroughly(Case { line, text, canonical }: &Case) -> String {
     let [bytes, output] = [line, text].map(|text| text.as_bytes());
-    let survey = survey(bytes, &mut Skeleton::default());
+    let survey = survey(bytes, &mut Validator::default());
     let same = match compare(bytes, survey, output) {
         _ if !survey.any() => line == text,
         Likeness::Same => true,
@@ -297,7 +297,7 @@ fn thoroughly(Case { line, text, canonical }: &Case) -> String {
 
 fn mended(line: &str, text: &str) -> Option<String> {
     let mut out = Vec::new();
-    let mended = Lockstep::default().mend(line.as_bytes(), text.as_bytes(), &mut out);
+    let mended = Merger::default().restore(line.as_bytes(), text.as_bytes(), &mut out);
     assert!(mended || out.is_empty());
     mended.then(|| String::from_utf8(out).unwrap())
 }

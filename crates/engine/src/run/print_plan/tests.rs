@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::{PrintPlanning, has_accessor, may_run_while_printing};
 use crate::verdict::Verdict;
-use crate::{Engine, Event, Laziness, LogLine, Options, Program, Rendering};
+use crate::{Engine, Event, Laziness, LogLine, Options, OutputFraming, Program};
 
 /// Runs a program, a list of edits, which comes as metadata.
 const INTERPRETER: &str = include_str!("tests.js");
@@ -73,7 +73,7 @@ fn engine(planning: PrintPlanning) -> Engine {
 fn run(engine: &mut Engine, event: &str, metadata: &str) -> (Verdict, String, Vec<LogLine>) {
     let mut out = Vec::new();
     let event = Event { json: event.as_bytes(), metadata: Some(metadata.as_bytes()) };
-    let verdict = engine.transform_event(event, &Rendering::LINES, &mut out);
+    let verdict = engine.transform_event(event, &OutputFraming::LINES, &mut out);
     (verdict, String::from_utf8(out).unwrap(), engine.logs().to_vec())
 }
 
