@@ -10,15 +10,17 @@ use deno_core::{serde_v8, v8};
 
 use crate::lazy;
 use crate::limits::Limits;
-use crate::limits::heap::{HeapGuard, limited_allocator};
+use crate::limits::heap::HeapGuard;
 use crate::limits::watchdog::{Observer, Watch};
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::program::Program;
+use crate::run::driver_functions::Driver;
 use crate::run::fetch::SharedNetwork;
 use crate::run::host_functions;
 use crate::run::print_plan::PrintPlan;
 use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
+use crate::v8::lifecycle::{self, discard, end, namespaces};
 use crate::v8::modules::{self, Author, Module, Ready};
 use crate::v8::platform;
 use crate::verdict::Position;
@@ -54,26 +56,6 @@ pub(crate) struct TransformIsolate {
     heap: Box<HeapGuard>,
 }
 
-/// The driver's functions, see `js/runtime/driver.js`.
-pub(crate) struct Driver {
-    pub(crate) finish_lazy: v8::Global<v8::Function>,
-    pub(crate) finish_parts: v8::Global<v8::Function>,
-    pub(crate) piece: v8::Global<v8::Function>,
-    pub(crate) pieces: v8::Global<v8::Function>,
-    pub(crate) finish: v8::Global<v8::Function>,
-    pub(crate) finish_exact: v8::Global<v8::Function>,
-    pub(crate) finish_planned: v8::Global<v8::Function>,
-    pub(crate) finish_learning: v8::Global<v8::Function>,
-    pub(crate) plan_size: v8::Global<v8::Function>,
-    pub(crate) canonical: v8::Global<v8::Function>,
-    pub(crate) event_of: v8::Global<v8::Function>,
-    pub(crate) describe: v8::Global<v8::Function>,
-    pub(crate) open_batch: v8::Global<v8::Function>,
-    pub(crate) finish_batch: v8::Global<v8::Function>,
-    pub(crate) close_batch: v8::Global<v8::Function>,
-    pub(crate) metadata: v8::Global<v8::Function>,
-}
-
 /// What the scripts of `js/runtime` leave behind for the realm.
 struct Installed<'s> {
     driver: v8::Local<'s, v8::Object>,
@@ -95,15 +77,11 @@ impl TransformIsolate {
             .heap_limits(0, limits.heap)
             .set_max_old_generation_size_in_bytes(limits.heap)
             .set_max_young_generation_size_in_bytes(3 * SEMI_SPACE)
-            .set_initial_young_generation_size_in_bytes(3 * FIRST_SEMI_SPACE)
-            .array_buffer_allocator(limited_allocator(limits.heap))
-            .allow_atomics_wait(false);
-        let mut isolate = v8::Isolate::new(params);
-        isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
+            .set_initial_young_generation_size_in_bytes(3 * FIRST_SEMI_SPACE);
+        let (mut isolate, heap) = lifecycle::create(params, limits.heap);
         isolate.set_host_import_module_dynamically_callback(refuse_import);
         isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
         isolate.set_slot(host_functions::State::new(limits.log));
-        let heap = HeapGuard::install(&mut isolate);
         watch.guard(&mut isolate);
 
         let mut inspector = None;
@@ -198,29 +176,7 @@ impl TransformIsolate {
             lazy.borrow_mut().set_plain_prototypes(plain);
         }
 
-        let mut function = |name: &str| {
-            let function = get(scope, installed.driver, name).and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
-            let function = function.expect("the driver exports this");
-            v8::Global::new(scope, function)
-        };
-        let driver = Driver {
-            finish_lazy: function("finishLazy"),
-            finish_parts: function("finishParts"),
-            piece: function("piece"),
-            pieces: function("pieces"),
-            finish: function("finish"),
-            finish_exact: function("finishExact"),
-            finish_planned: function("finishPlanned"),
-            finish_learning: function("finishLearning"),
-            plan_size: function("planSize"),
-            canonical: function("canonical"),
-            event_of: function("eventOf"),
-            describe: function("describe"),
-            open_batch: function("openBatch"),
-            finish_batch: function("finishBatch"),
-            close_batch: function("closeBatch"),
-            metadata: v8::Global::new(scope, installed.metadata),
-        };
+        let driver = Driver::new(scope, installed.driver, installed.metadata);
         Ok(Loaded {
             context: v8::Global::new(scope, context),
             transform: v8::Global::new(scope, transform),
@@ -342,33 +298,6 @@ impl Drop for TransformIsolate {
             end(isolate, self.inspector.take());
         }
     }
-}
-
-/// What modules export, by the modules' names.
-pub(crate) fn namespaces<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    modules: &[(String, v8::Global<v8::Module>)],
-) -> Vec<(String, v8::Local<'s, v8::Value>)> {
-    modules.iter().map(|(name, module)| (name.clone(), v8::Local::new(scope, module).get_module_namespace())).collect()
-}
-
-/// Drops an isolate, and keeps what its inspector saw.
-pub(crate) fn end(mut isolate: v8::OwnedIsolate, inspector: Option<Inspector>) {
-    if let Some(inspector) = inspector {
-        // SAFETY: this is the thread that made it; exited right away.
-        unsafe { isolate.enter() };
-        inspector.close(&mut isolate);
-        // SAFETY: as above.
-        unsafe { isolate.exit() };
-    }
-    discard(isolate);
-}
-
-/// An isolate is dropped while it is the entered one, whatever other isolates the thread has.
-pub(crate) fn discard(isolate: v8::OwnedIsolate) {
-    // SAFETY: dropping exits it; this is the thread that made it.
-    unsafe { isolate.enter() };
-    drop(isolate);
 }
 
 fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
