@@ -1,6 +1,6 @@
 // `assert`, as Vitest (Chai) and Node have it: each is a matcher of `expect`. And the assertions about types, which
 // `tsc --noEmit` checks and a run does not.
-((expecting) => {
+((expecting, nearest) => {
   const { expect, AssertionError } = expecting;
 
   const said = (message) => (Error.isError(message) ? message.message : message);
@@ -76,7 +76,8 @@
   const strict = new Proxy(assert, {
     get: (object, key) => {
       if (key in object || typeof key === 'symbol' || key === 'then' || key === 'toJSON') return object[key];
-      throw new TypeError(`assert.${key} is not here; write expect(…), or one of ${Object.keys(object).slice(0, 20).join(', ')}, …`);
+      const near = nearest(key, Object.keys(object));
+      throw new TypeError(`there is no assert.${key}; ${near === undefined ? 'write expect(…)' : `did you mean ${near}?`}`);
     },
   });
 

@@ -1,6 +1,6 @@
 // `expect(actual).matcher(expected)`: `.not`, promises, soft assertions, matchers of the author's, the error with its
 // frames; and what a test promises about its assertions as a whole.
-((printing, equality, values, verdicts, mocks, asymmetric, settings) => {
+((printing, equality, nearest, values, verdicts, mocks, asymmetric, settings) => {
   const { print, short } = printing;
   const { Asymmetric, equals, differences } = equality;
   const { AssertionError } = values;
@@ -108,25 +108,10 @@
     equal: 'toBe(…)', eql: 'toEqual(…)', include: 'toContain(…)', throw: 'toThrow(…)', is: 'toBe(…)', a: 'toBeTypeOf(…)', an: 'toBeTypeOf(…)',
   };
 
-  /** How many letters have to be changed to make one word of another. */
-  const distance = (a, b) => {
-    let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-    for (let i = 1; i <= a.length; i++) {
-      const next = [i];
-      for (let j = 1; j <= b.length; j++) {
-        next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      }
-      row = next;
-    }
-    return row[b.length];
-  };
-
   const unknown = (key) => {
     if (Object.hasOwn(CHAI, key)) return `expect(…).${key} is Chai's; write expect(…).${CHAI[key]}`;
-    const lower = key.toLowerCase();
-    const ranked = Object.keys(matchers).map((name) => [distance(lower, name.toLowerCase()), name]).sort(([a], [b]) => a - b);
-    const [near, name] = ranked[0];
-    const meant = near <= key.length / 3 ? `; did you mean ${name}?` : '; expect.extend({ … }) adds matchers of your own';
+    const near = nearest(key, Object.keys(matchers));
+    const meant = near === undefined ? '; expect.extend({ … }) adds matchers of your own' : `; did you mean ${near}?`;
     return `there is no matcher ${key}${meant}`;
   };
 

@@ -46,17 +46,22 @@
     ];
     const isNear = (index) => signed.slice(Math.max(0, index - AROUND), index + AROUND + 1).some((line) => line[0] !== ' ');
     const shown = [];
-    let left = 0;
+    let hidden = [];
+    const flush = () => {
+      // A note takes a line too.
+      if (hidden.length > 1) shown.push(` … ${hidden.length} equal lines`);
+      else shown.push(...hidden);
+      hidden = [];
+    };
     signed.forEach((line, index) => {
-      if (isNear(index)) {
-        if (left > 0) shown.push(` … ${left} equal ${left === 1 ? 'line' : 'lines'}`);
-        left = 0;
-        shown.push(line);
-      } else {
-        left++;
+      if (!isNear(index)) {
+        hidden.push(line);
+        return;
       }
+      flush();
+      shown.push(line);
     });
-    if (left > 0) shown.push(` … ${left} equal ${left === 1 ? 'line' : 'lines'}`);
+    flush();
     return shown;
   };
 

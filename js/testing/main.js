@@ -9,25 +9,26 @@
   const logging = parts.logging();
   const equality = parts.equal(printing, linewise);
   const snapshots = parts.snapshot(host, parts.pretty(printing), linewise, equality, (path) => host.read?.(path));
+  const { nearest } = parts.nearest();
   const mocking = parts.mock(printing, hooks);
   const values = parts.matchers(printing, equality, snapshots);
   const verdicts = parts.matchersVerdict(printing, equality, values);
   const mocks = parts.matchersMock(printing, equality, values);
   const asymmetric = parts.asymmetric(printing, equality, values);
-  const expecting = parts.expect(printing, equality, values, verdicts, mocks, asymmetric, settings);
+  const expecting = parts.expect(printing, equality, nearest, values, verdicts, mocks, asymmetric, settings);
   const fixtures = parts.fixtures();
   const collecting = parts.collect(printing, parts.rows(printing), fixtures);
   const running = parts.run(host, printing, logging, snapshots, collecting, expecting, fixtures, parts.hints(), settings);
   const transforming = parts.transform(host, logging, parts.fetch(), clock);
   const addCases = parts.cases(collecting, transforming, expecting, equality);
-  const { vi, jest } = parts.vi(printing, mocking, clock, settings);
+  const { vi, jest } = parts.vi(printing, nearest, mocking, clock, settings);
 
   const written = { logs: true, write: (level, message) => logging.add({ level, message }) };
   const { log, console } = parts.log(written);
   const credentials = new Map();
   const getCredential = (key) => credentials.get(key);
   const globals = {
-    ...collecting.globals, ...running.globals, ...parts.assert(expecting), expect: expecting.expect,
+    ...collecting.globals, ...running.globals, ...parts.assert(expecting, nearest), expect: expecting.expect,
     transform: transforming.transform, vi, vitest: vi, jest, log, console, getCredential,
   };
   const freeze = parts.lockdown();

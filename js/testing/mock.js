@@ -44,7 +44,10 @@
         else if (act !== undefined && Object.hasOwn(act, 'prototype')) value = Reflect.construct(act, args, target);
         else value = act?.apply(self, args) ?? self;
         state.results[index] = { type: 'return', value };
-        if (target !== undefined) state.instances[index] = value;
+        if (target !== undefined) {
+          state.instances[index] = value;
+          state.contexts[index] = value;
+        }
         if (isThenable(value)) noteSettled(state, index, value);
         else state.settledResults[index] = { type: 'fulfilled', value };
         return value;

@@ -133,7 +133,7 @@
   };
 
   /** `test.fails`: a test that fails is as it should be. */
-  const asFailing = (errors) => (errors.length > 0 ? [] : [new Error('the test is marked with `fails`, but it passes')]);
+  const asFailing = (errors) => (errors.length > 0 ? [] : [new expecting.AssertionError('the test is marked with `fails`, but it passes')]);
 
   /** Runs one test with its hooks; never rejects. */
   const run = async (index) => {

@@ -1,5 +1,5 @@
 // `vi` as Vitest's users know it, and `jest` as Jest's do. What cannot be here says what is there instead.
-((printing, mocking, clock, settings) => {
+((printing, nearest, mocking, clock, settings) => {
   const { isMock } = printing;
 
   const absent = (name, instead) => () => {
@@ -8,7 +8,6 @@
   const MODULES = 'the modules of a transformation run as they are, in an engine of their own. Give transform(event, …) '
     + 'what surrounds the code: { fetch, credentials, metadata, now, seed }; or spy on an object with spyOn';
   const ENVIRONMENT = 'code has no environment. Give transform(event, { credentials: { key: value } }) what getCredential answers';
-  const WAITING = 'nothing here waits for the time to pass. Call useFakeTimers() and move the clock with advanceTimersByTime(…)';
 
   const stubbed = new Map();
   const stubGlobal = (name, value) => {
@@ -63,7 +62,8 @@
     const self = new Proxy(api, {
       get: (object, key) => {
         if (Reflect.has(object, key) || typeof key === 'symbol' || key === 'then' || key === 'toJSON') return object[key];
-        throw new TypeError(`${library}.${key} is not here; there are ${Object.keys(object).filter((one) => one[0] !== '_').join(', ')}`);
+        const near = nearest(key, Object.keys(object));
+        throw new TypeError(`there is no ${library}.${key}${near === undefined ? '' : `; did you mean ${near}?`}`);
       },
     });
     return self;
@@ -146,5 +146,5 @@
     return jest;
   };
 
-  return { vi: forVitest(), jest: forJest(), WAITING };
+  return { vi: forVitest(), jest: forJest() };
 })

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use super::program::{self, plain};
-use crate::engine::harness::Module;
+use sluicegate_engine::testing::Module;
 
 /// What is added to a path that names no file.
 const ENDINGS: &[&str] = &[".ts", ".js", ".mts", ".mjs", "/index.ts", "/index.js"];

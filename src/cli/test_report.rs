@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, Place, visible};
 use super::report::Voice;
 use crate::config::When;
-use crate::suite::report::{difference_lines, headline};
-use crate::suite::run::{author_frames, first_place};
-use crate::suite::{FileResult, Status, TestError, TestResult, Totals};
+use crate::testing::report::{difference_lines, headline};
+use crate::testing::run::{author_frames, first_place};
+use crate::testing::{FileResult, Status, TestError, TestResult, Totals};
 use crate::verdict::Position;
 
 /// The most lines of a value, logs or frames that are shown.

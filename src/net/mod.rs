@@ -15,11 +15,12 @@ mod address;
 mod client;
 mod fetch;
 mod hosts;
+mod shared;
 
 use std::time::Duration;
 
 pub use address::is_public;
-pub use client::{Answer, Client, Lane, StartError};
+pub use client::{Client, Lane, NetAnswer, StartError};
 pub use hosts::Hosts;
 use reqwest::Url;
 

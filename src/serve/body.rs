@@ -12,12 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::problem::Problem;
+use crate::root_cause::root_cause;
 
 /// Memory is counted in pieces of this size.
 const PIECE: usize = 64 << 10;
 
 /// The most that is set aside for a body before it is there.
-const MOST_AHEAD: usize = 1 << 20;
+const MAX_AHEAD: usize = 1 << 20;
 
 /// A body may take its time, and a second more for each so many bytes. A client that sends a byte now and then is never
 /// silent for long, and would keep its place for ever.
@@ -84,7 +85,7 @@ impl Room {
         let mut memory = self.memory.clone().try_acquire_many_owned(0).ok();
         // As long as the client says, within reason: memory is taken, and counted, with what arrives.
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MOST_AHEAD));
+        let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MAX_AHEAD));
         let mut body = request.into_body();
         let started = Instant::now();
         loop {
@@ -94,7 +95,7 @@ impl Room {
             let frame = frame.map_err(|_| self.too_slow())?;
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| {
-                Problem::request(StatusCode::BAD_REQUEST, format!("the body cannot be read: {}", innermost(&error)))
+                Problem::request(StatusCode::BAD_REQUEST, format!("the body cannot be read: {}", root_cause(&error)))
             })?;
             let Some(data) = frame.data_ref() else { continue };
             if bytes.len() + data.len() > self.body_limit {
@@ -156,12 +157,4 @@ impl Room {
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::{Missing, Module, NAMELESS, Refused, Sort, javascript};
-use crate::engine::handle_of;
+use crate::root_cause::root_cause;
+use sluicegate_engine::handle_of;
 
 /// Between two tries, one more for each that fails.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST: usize = 64 << 20;
 
 /// Modules that are kept.
-const MOST_MODULES: usize = 10_000;
+const MAX_MODULES: usize = 10_000;
 
 /// What was answered, once it is known.
 type Cell = Arc<OnceCell<Result<Arc<Module>, Missing>>>;
@@ -70,7 +71,7 @@ impl Backend {
         let key = (sort, id.to_owned());
         let cell = {
             let mut kept = self.table();
-            if kept.len() >= MOST_MODULES && !kept.contains_key(&key) {
+            if kept.len() >= MAX_MODULES && !kept.contains_key(&key) {
                 kept.clear();
             }
             kept.entry(key.clone()).or_default().clone()
@@ -135,7 +136,7 @@ impl Backend {
         let mut response = request
             .send()
             .await
-            .map_err(|error| later(format!("the config backend cannot be reached: {}", because(&error))))?;
+            .map_err(|error| later(format!("the config backend cannot be reached: {}", root_cause(&error))))?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED => return Err(Missing::Refused(Refused::AuthFailed)),
@@ -151,7 +152,7 @@ impl Backend {
             status => return Err(later(format!("the config backend answered {status}"))),
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| later(because(&error)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| later(root_cause(&error).to_string()))? {
             if body.len() + chunk.len() > LARGEST {
                 return Err(later("the config backend's answer is larger than 64 MiB".to_owned()));
             }
@@ -214,13 +215,4 @@ fn without_user(mut url: reqwest::Url) -> reqwest::Url {
     // Those that can have none have none.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
-}
-
-/// The innermost reason.
-fn because(error: &reqwest::Error) -> String {
-    let mut error: &dyn std::error::Error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
