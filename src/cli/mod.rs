@@ -33,6 +33,7 @@ mod test_coverage;
 mod test_import;
 mod test_init;
 mod test_report;
+mod test_watch;
 pub mod values;
 mod watch;
 

@@ -27,7 +27,12 @@ enum Form {
 ///
 /// # Errors
 /// When there is none; the text says why.
-pub(super) fn import(specifier: &str, importer: &Path, form: Option<&str>, roots: &[PathBuf]) -> Result<Module, String> {
+pub(super) fn import(
+    specifier: &str,
+    importer: &Path,
+    form: Option<&str>,
+    roots: &[PathBuf],
+) -> Result<Module, String> {
     let failed = |why: &str| format!("import from {specifier} failed. {why}");
     // Vite's way to import a file's text.
     let (path, form) = match specifier.strip_suffix("?raw") {
@@ -78,9 +83,9 @@ fn complete(path: &Path) -> Option<PathBuf> {
 }
 
 fn is_module(path: &Path) -> bool {
-    path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
-        ["js", "mjs", "ts", "mts"].contains(&extension)
-    })
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| ["js", "mjs", "ts", "mts"].contains(&extension))
 }
 
 /// Whether a file, by its real path, is one of the project's, and in no folder that is hidden.

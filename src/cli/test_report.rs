@@ -43,7 +43,12 @@ impl Pretty {
         if file.tests.is_empty() && file.load_error.is_none() {
             return String::new();
         }
-        let (sign, code) = if totals.good() { ("✓", "32") } else { ("✗", "31") };
+        let (sign, code) = match (totals.good(), totals.passed) {
+            (false, _) => ("✗", "31"),
+            // Nothing was run.
+            (true, 0) => ("-", "33"),
+            (true, _) => ("✓", "32"),
+        };
         let millis = file.tests.iter().fold(0.0, |sum, test| sum + test.millis);
         let mut out = format!("{} {} ({}", self.paint(code, sign), visible(&file.file), count(&totals));
         out.push_str(&format!(", {millis:.0} ms)\n"));

@@ -269,7 +269,13 @@ pub fn github(files: &[FileResult]) -> String {
     for file in files {
         if let Some(error) = &file.load_error {
             let at = error.position.as_ref();
-            annotate(&mut out, &file.file, at.filter(|at| at.file == file.file), "it could not be loaded", &error.to_string());
+            annotate(
+                &mut out,
+                &file.file,
+                at.filter(|at| at.file == file.file),
+                "it could not be loaded",
+                &error.to_string(),
+            );
         }
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
             let name = test.file.as_ref().unwrap_or(&file.file);

@@ -279,7 +279,12 @@ impl World for Outside {
 
     fn file(&mut self, path: &str) -> Result<Option<String>, String> {
         let engines = self.0.borrow();
-        match engines.pipe.write(&FromWorker::NeedFile { path: path.to_owned() }).ok().and_then(|()| engines.pipe.read()) {
+        match engines
+            .pipe
+            .write(&FromWorker::NeedFile { path: path.to_owned() })
+            .ok()
+            .and_then(|()| engines.pipe.read())
+        {
             Some(ToWorker::File(text)) => text,
             _ => Err(GONE.to_owned()),
         }
@@ -353,11 +358,10 @@ impl Engines {
         // Nothing is asked in a test, so there is nothing to forbid.
         let network = &mut subject.options.network;
         (network.fetch, network.geolocation) = (true, true);
-        let mut engine = Engine::observed(subject.program, subject.options, &self.onlooker)
-            .map_err(|error| {
-                let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-                format!("the transformation does not load: {error}{help}")
-            })?;
+        let mut engine = Engine::observed(subject.program, subject.options, &self.onlooker).map_err(|error| {
+            let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            format!("the transformation does not load: {error}{help}")
+        })?;
         engine.connect(self.recorded.clone());
         engine.on_stuck(|| {
             // The function that answers a request may take as long as its test.

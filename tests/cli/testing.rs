@@ -126,8 +126,12 @@ fn machines_are_told_the_same() {
     let junit = dir.run(&["test", "--reporter", "junit"], "");
     assert!(junit.text().contains("<testsuites name=\"sluicegate\" tests=\"3\" failures=\"1\""));
     let github = dir.run(&["test", "--reporter", "github"], "");
-    let annotation = "::error file=t.test.js,line=1,col=73,title=two::the values differ%0A";
-    assert!(github.text().contains("1 failed, 1 passed, 1 skipped in 1 file") && github.text().contains(annotation), "{}", github.text());
+    let annotation = "::error file=t.test.js,line=1,col=65,title=two::the values differ%0A";
+    assert!(
+        github.text().contains("1 failed, 1 passed, 1 skipped in 1 file") && github.text().contains(annotation),
+        "{}",
+        github.text()
+    );
     let list = dir.run(&["test", "--list"], "");
     assert_eq!(list.lines(), ["t.test.js › one", "t.test.js › two", "t.test.js › three"]);
 }
@@ -214,7 +218,10 @@ fn tests_run_behind_the_walls_of_production() {
 #[test]
 fn a_file_snapshot_is_a_file_of_the_project() {
     let dir = Dir::new();
-    dir.file("t.test.js", "test('page', async () => { await expect('<p>1</p>\n').toMatchFileSnapshot('./out/page.html'); });");
+    dir.file(
+        "t.test.js",
+        "test('page', async () => { await expect('<p>1</p>\\n').toMatchFileSnapshot('./out/page.html'); });",
+    );
     let run = |args: &[&str]| -> Done { dir.command(args).env_remove("CI").output().unwrap().into() };
     assert_eq!(run(&["test"]).code, 0);
     assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");

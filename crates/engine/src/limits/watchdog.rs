@@ -313,7 +313,8 @@ impl Watchdog {
         let mut busy = false;
         for (engine, sighting) in watched.iter_mut() {
             let Some(engine) = engine.upgrade() else { continue };
-            let own = (engine.cpu.get().min(engine.wall.get()) / 10).clamp(Duration::from_millis(1), Duration::from_millis(20));
+            let own = (engine.cpu.get().min(engine.wall.get()) / 10)
+                .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
             // A process that was stopped, or a machine that did not let this thread run, ages nobody.
             let moved = sighting.look(&engine, since_last.min(4 * own));

@@ -103,6 +103,7 @@ pub(super) fn find(specifier: &str) -> Option<Result<Module, NotFound>> {
         return Some(Ok(Module { name: "sluicegate:api".to_owned(), code: API.to_owned() }));
     }
     let (_, instead) = OTHERS.iter().find(|(name, _)| *name == specifier)?;
-    let message = format!("import from {specifier} failed. Tests run in the engine of production, which has no such module");
+    let message =
+        format!("import from {specifier} failed. Tests run in the engine of production, which has no such module");
     Some(Err(NotFound { message, help: Some((*instead).to_owned()) }))
 }

@@ -322,12 +322,7 @@ fn prepare(
 }
 
 /// What a test's import means: the test API, or what the world says.
-fn find(
-    isolate: &mut v8::Isolate,
-    specifier: &str,
-    form: Option<&str>,
-    importer: &Module,
-) -> Result<Module, NotFound> {
+fn find(isolate: &mut v8::Isolate, specifier: &str, form: Option<&str>, importer: &Module) -> Result<Module, NotFound> {
     if let Some(found) = api::find(specifier) {
         return found;
     }

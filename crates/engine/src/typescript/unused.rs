@@ -113,7 +113,9 @@ mod tests {
         let code = strip(source).unwrap();
         let lines: Vec<&str> = code.lines().collect();
         assert!(lines[0].starts_with("import { slugify,      } from './text';"), "{code}");
-        assert!(lines[1].contains("{ a as b } from './x'") && !lines[1].contains("Größe") && !lines[1].contains("./t'"));
+        assert!(
+            lines[1].contains("{ a as b } from './x'") && !lines[1].contains("Größe") && !lines[1].contains("./t'")
+        );
         assert_eq!(lines[2], "import './effect';");
         for (before, after) in source.lines().zip(&lines) {
             assert_eq!(before.encode_utf16().count(), after.encode_utf16().count(), "{after:?}");
