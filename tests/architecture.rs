@@ -26,7 +26,6 @@ const LAYERS: &[&[&str]] = &[
 const EXCEPTIONS: &[&str] = &[
     "json: : merge object_index roundtrip token validator",
     "engine: run: fetch host_functions",
-    "sluicegate: cli: args bench config play serve setting_sources",
     "sluicegate: testing: isolation run snapshots",
 ];
 

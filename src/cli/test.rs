@@ -72,7 +72,7 @@ impl Runner<'_> {
     fn once(&self, selection: &Selection) -> anyhow::Result<(u8, Failed)> {
         let Self { args, global, voice, .. } = *self;
         let started = Instant::now();
-        let project = Project { flags: args.settings(global), global: global.clone(), roots: roots(&args.paths)? };
+        let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&args.paths)? };
         let (units, broken) = project.units(&selection.paths)?;
         let mut totals = Totals::default();
         let mut teller = Teller::new(args, voice);
@@ -124,7 +124,7 @@ impl Runner<'_> {
             },
             coverage: !args.list && (args.coverage || args.coverage_lcov.is_some() || args.min_coverage.is_some()),
             isolation: args.isolation,
-            sandbox: for_tests(args.settings(global), global, Env::here())?,
+            sandbox: for_tests(global.typed.clone(), global, Env::here())?,
         })
     }
 }
@@ -318,7 +318,7 @@ impl Sources for Project {
         if let Ok(subject) = self.with_settings(importer, Some(""))
             && let Some(code) = subject.program.library(specifier)
         {
-            return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
+            return Ok(Module { name: ModuleId::Library(specifier).to_string(), code: code.to_owned() });
         }
         Err(format!(
             "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"

@@ -83,9 +83,8 @@ impl State {
     /// A change of tests touches these tests; one of anything else can touch them all.
     fn touched(&self, changed: Vec<PathBuf>) -> Selection {
         let only_tests = changed.iter().all(|path| path.is_file() && discover::is_test(path));
-        let wanted = |path: &Path| {
-            self.file_part.as_ref().is_none_or(|part| path.to_string_lossy().contains(part.as_str()))
-        };
+        let wanted =
+            |path: &Path| self.file_part.as_ref().is_none_or(|part| path.to_string_lossy().contains(part.as_str()));
         let paths: Vec<PathBuf> = changed.into_iter().filter(|path| wanted(path)).collect();
         if only_tests && !paths.is_empty() { Selection { paths, ..self.everything() } } else { self.everything() }
     }
