@@ -52,6 +52,7 @@ pub mod cli;
 pub mod config;
 pub mod explore;
 pub mod net;
+mod own_process;
 pub mod parser_process;
 pub mod play;
 mod random;
