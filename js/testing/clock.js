@@ -95,21 +95,28 @@
     if (!installed) throw new Error(`${what} moves timers, and there are none yet: call useFakeTimers() first`);
   };
 
+  /** Lets promises go on that wait for each other, ten deep. */
+  const settled = async () => {
+    for (let turn = 0; turn < 10; turn++) await undefined;
+  };
+
   /** A way to move the clock, as a function and as one that lets promises settle in between. */
   const moving = (name, plan) => ({
     [name]: (...args) => {
       need(name);
       const { next, end } = plan(...args);
-      for (const _ of firing(next));
+      const steps = firing(next);
+      while (!steps.next().done);
       end?.();
     },
     [`${name}Async`]: async (...args) => {
       need(name);
       const { next, end } = plan(...args);
       await undefined;
-      for (const _ of firing(next)) for (let turn = 0; turn < 10; turn++) await undefined;
+      const steps = firing(next);
+      while (!steps.next().done) await settled();
       end?.();
-      for (let turn = 0; turn < 10; turn++) await undefined;
+      await settled();
     },
   });
 

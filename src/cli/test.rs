@@ -27,7 +27,7 @@ use crate::testing::report::{self, Tap};
 use crate::testing::{self, FileResult, Plan, Sources, Status, Subject, TestResult, Totals, Unit, UnitTests};
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::verdict::Position;
-use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
+use sluicegate_engine::{LoadError, LoadErrorKind, ModuleId, Options, Program};
 
 /// Runs the tests; the answer is the exit code.
 ///
@@ -292,7 +292,7 @@ impl Project {
     /// Adds what a unit's isolates saw of the author's files: no tests, nothing shipped, nothing without a file.
     fn add_coverage(&self, coverage: &mut Coverage, file: &mut FileResult) {
         for script in std::mem::take(&mut file.coverage) {
-            let path = match script.name.strip_prefix("library ") {
+            let path = match ModuleId::parse(&script.name).library() {
                 Some(handle) => file.libraries.get(handle).cloned(),
                 None => Some(PathBuf::from(&script.name)),
             };

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use sluicegate_engine::ModuleId;
+
 use super::diagnostic::{Diagnostic, Place, visible};
 use super::report::Voice;
 use crate::config::When;
 use crate::testing::report::{difference_lines, headline};
 use crate::testing::run::{author_frames, first_place};
 use crate::testing::{FileResult, Status, TestError, TestResult, Totals};
-use crate::verdict::Position;
+use sluicegate_engine::verdict::Position;
 
 /// The most lines of a value, logs or frames that are shown.
 const MAX_LINES: usize = 30;
@@ -114,7 +116,7 @@ impl Pretty {
         let title = headline(error);
         let (first, rest) = title.split_once('\n').unwrap_or((&title, ""));
         let place = at.map(|at| {
-            let handle = at.file.strip_prefix("library ");
+            let handle = ModuleId::parse(&at.file).library();
             let path =
                 handle.and_then(|handle| libraries.get(handle)).map_or_else(|| PathBuf::from(&at.file), Clone::clone);
             let source = is_shown(&path, file, libraries).then(|| std::fs::read_to_string(&path).ok()).flatten();

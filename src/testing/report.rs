@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::protocol::{Difference, TestError};
 use super::run::{FileResult, Status, TestResult, Totals, author_frames};
-use crate::verdict::Position;
+use sluicegate_engine::ModuleId;
+use sluicegate_engine::verdict::Position;
 
 /// One JSON object for the whole run.
 pub fn json(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
@@ -280,7 +281,7 @@ pub fn github(files: &[FileResult]) -> String {
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
             let name = test.file.as_ref().unwrap_or(&file.file);
             // A failure inside of a library is shown where that is.
-            let known = test.position.as_ref().filter(|at| !at.file.starts_with("library "));
+            let known = test.position.as_ref().filter(|at| ModuleId::parse(&at.file).library().is_none());
             annotate(&mut out, known.map_or(name, |at| &at.file), known, &test.name, &plain(test));
         }
     }
