@@ -131,7 +131,7 @@ interface Metadata {
   transformationVersionId?: string;
 }
 
-/** The second argument of both functions: gives the metadata of an event. */
+/** The second argument of both functions: the metadata of the current event. */
 type MetadataFunction = (event: object) => Metadata;
 
 /** Writes a log line: arguments joined with spaces, objects as JSON. Never throws. */
