@@ -178,7 +178,107 @@ declare function fetchV2(url: string, options?: FetchOptions): Promise<FetchResp
 /** What the operator's service knows about an address. Rejects with an Error. */
 declare function geolocation(ip: string): Promise<any>;
 
+// --- of the web platform --------------------------------------------------------------------------------------------
+//
+// Where a project has `lib.dom`, its own declarations hold.
+
+interface URL {
+  href: string;
+  readonly origin: string;
+  protocol: string;
+  username: string;
+  password: string;
+  host: string;
+  hostname: string;
+  port: string;
+  pathname: string;
+  search: string;
+  hash: string;
+  readonly searchParams: URLSearchParams;
+  toString(): string;
+  toJSON(): string;
+}
+declare var URL: typeof globalThis extends { onmessage: any; URL: infer Known } ? Known : {
+  new (url: string | URL, base?: string | URL): URL;
+  prototype: URL;
+  canParse(url: string | URL, base?: string | URL): boolean;
+  parse(url: string | URL, base?: string | URL): URL | null;
+};
+
+interface URLSearchParams {
+  readonly size: number;
+  append(name: string, value: string): void;
+  delete(name: string, value?: string): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: string): boolean;
+  set(name: string, value: string): void;
+  sort(): void;
+  toString(): string;
+  forEach(callback: (value: string, key: string, parent: URLSearchParams) => void, self?: any): void;
+}
+declare var URLSearchParams: typeof globalThis extends { onmessage: any; URLSearchParams: infer Known } ? Known : {
+  new (init?: string | [string, string][] | { [name: string]: string } | URLSearchParams): URLSearchParams;
+  prototype: URLSearchParams;
+};
+
+declare var TextEncoder: typeof globalThis extends { onmessage: any; TextEncoder: infer Known } ? Known : {
+  new (): { readonly encoding: string; encode(text?: string): Uint8Array; encodeInto(text: string, target: Uint8Array): { read: number; written: number } };
+};
+declare var TextDecoder: typeof globalThis extends { onmessage: any; TextDecoder: infer Known } ? Known : {
+  new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): {
+    readonly encoding: string; readonly fatal: boolean; readonly ignoreBOM: boolean;
+    decode(bytes?: ArrayBuffer | ArrayBufferView, options?: { stream?: boolean }): string;
+  };
+};
+declare function atob(text: string): string;
+declare function btoa(text: string): string;
+declare function structuredClone<T>(value: T, options?: { transfer?: ArrayBuffer[] }): T;
+declare var crypto: typeof globalThis extends { onmessage: any; crypto: infer Known } ? Known : {
+  randomUUID(): string;
+  getRandomValues<T extends ArrayBufferView>(array: T): T;
+  readonly subtle: { digest(algorithm: 'SHA-1' | 'SHA-256' | 'SHA-384' | 'SHA-512', data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer> };
+};
+
 // --- libraries that are shipped -------------------------------------------------------------------------------------
+
+declare module 'hash' {
+  type Encoding = 'hex' | 'base64';
+  type Input = string | Uint8Array | ArrayBuffer;
+  interface Digest {
+    (input: Input, encoding?: Encoding): string;
+    (input: Input, encoding: 'bytes'): Uint8Array;
+  }
+  export const md5: Digest;
+  export const sha1: Digest;
+  export const sha256: Digest;
+  export const sha512: Digest;
+  export function hmac(algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512', key: Input, message: Input, encoding?: Encoding): string;
+  export function hmac(algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512', key: Input, message: Input, encoding: 'bytes'): Uint8Array;
+}
+
+declare module 'uuid' {
+  export const DNS: string;
+  export const URL_NAMESPACE: string;
+  export function v4(): string;
+  export function v5(name: string, namespace: string): string;
+  export function v7(time?: number): string;
+  export function isUuid(value: unknown): boolean;
+}
+
+declare module 'base64' {
+  export function encode(input: string | Uint8Array, options?: { url?: boolean }): string;
+  export function decode(text: string): string;
+  export function decodeBytes(text: string): Uint8Array;
+}
+
+declare module 'objects' {
+  export function equal(a: unknown, b: unknown): boolean;
+  export function merge(...sources: (object | null | undefined)[]): { [key: string]: any };
+  export function pick(object: object | null | undefined, keys: string[]): { [key: string]: any };
+  export function omit(object: object | null | undefined, keys: string[]): { [key: string]: any };
+  export function get(object: unknown, path: string, fallback?: any): any;
+}
 
 declare module 'warehouseActionsUtils' {
   /** Builds an object of the JSON text of `[key, value]` pairs; pairs with a falsy value are left out. */
