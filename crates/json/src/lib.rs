@@ -23,6 +23,7 @@ pub mod number;
 pub mod object_index;
 pub mod roundtrip;
 mod scan_report;
+mod simd;
 pub mod sink;
 pub mod skip;
 pub mod string;
