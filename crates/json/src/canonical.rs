@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use crate::key_escapes::KeyEscapeTracker;
 use crate::number::{in_number, is_canonical};
-use crate::simd::{self, BLOCK, Isa, Pass, Strings};
+use crate::simd::{self, Isa, Pass, Strings};
 use crate::string::is_canonical_escape;
 
 /// The number of keys in a JSON text that `JSON.stringify(JSON.parse(text))` gives back byte for byte, provided that no
@@ -19,12 +19,12 @@ use crate::string::is_canonical_escape;
 ///
 /// `None` if the text may come back differently. Some texts that would come back the same are among these.
 pub fn round_trips(text: &[u8]) -> Option<usize> {
-    simd::run(text, Scan::<true>::new(text))
+    simd::run(text, || Scan::<true>::new(text))
 }
 
 /// The number of keys in a JSON text.
 pub fn count_keys(text: &[u8]) -> usize {
-    simd::run(text, Scan::<false>::new(text)).unwrap_or_default()
+    simd::run(text, || Scan::<false>::new(text)).unwrap_or_default()
 }
 
 /// The pass that counts the keys and, if it is to `CHECK`, checks everything else.
@@ -48,8 +48,8 @@ impl<const CHECK: bool> Pass for Scan<'_, CHECK> {
     type Output = Option<usize>;
 
     #[inline(always)]
-    fn block<I: Isa>(&mut self, isa: I, bytes: &[u8; BLOCK], base: usize, inside: u64) -> ControlFlow<Option<usize>> {
-        match self.check(isa, isa.load(bytes), base, inside) {
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<Option<usize>> {
+        match self.check(isa, block, base, inside) {
             Some(()) => ControlFlow::Continue(()),
             None => ControlFlow::Break(None),
         }
@@ -62,6 +62,7 @@ impl<const CHECK: bool> Pass for Scan<'_, CHECK> {
 }
 
 impl<'a, const CHECK: bool> Scan<'a, CHECK> {
+    #[inline(always)]
     fn new(text: &'a [u8]) -> Self {
         Self { text, ..Self::default() }
     }
@@ -70,22 +71,23 @@ impl<'a, const CHECK: bool> Scan<'a, CHECK> {
     fn check<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> Option<()> {
         let backslash = isa.equal(block, b'\\');
         let all_quotes = isa.equal(block, b'"');
+        let all_colons = isa.equal(block, b':');
+        // White space and control characters.
+        let blank = isa.within(block, 0, b' ');
+        // Minus signs and points.
+        let sign = isa.within(block, b'-', b'.');
+        let all_digits = isa.within(block, b'0', b'9');
+        let e = isa.equal_with(block, 0x20, b'e');
         let escaped = self.strings.escaped(backslash);
         let quote = all_quotes & !escaped;
         let in_string = self.strings.inside(isa, quote);
-        let colon = isa.equal(block, b':') & !in_string;
+        let colon = all_colons & !in_string;
         self.keys += colon.count_ones() as usize;
         if !CHECK {
             return Some(());
         }
         let (opening, closing) = (quote & in_string, quote & !in_string);
-        // White space and control characters.
-        let blank = isa.within(block, 0, b' ') & !in_string;
-        // Minus signs and points.
-        let sign = isa.within(block, b'-', b'.') & !in_string;
-        let all_digits = isa.within(block, b'0', b'9');
-        let digit = all_digits & !in_string;
-        let e = isa.equal_with(block, 0x20, b'e') & !in_string;
+        let [blank, sign, digit, e] = [blank, sign, all_digits, e].map(|mask| mask & !in_string);
 
         // A string that starts with a digit is no key if it stands right behind a colon. Other keys may be array indices.
         let index = all_digits & (opening << 1 | self.opened) & !(colon << 2 | self.colons);

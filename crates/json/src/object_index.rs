@@ -13,7 +13,7 @@ use std::ops::{ControlFlow, Range};
 
 use crate::key_escapes::KeyEscapeTracker;
 use crate::number::is_scalar_in_range;
-use crate::simd::{self, BLOCK, Isa, Pass, Strings};
+use crate::simd::{self, Isa, Pass, Strings};
 use crate::string::escape_len;
 
 /// Deeper nesting is declined.
@@ -80,7 +80,7 @@ fn run<const WHOLE: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize>
     if text.first() != Some(&b'{') {
         return None;
     }
-    simd::run(text, Indexer::<WHOLE>::new(text, found))
+    simd::run(text, || Indexer::<WHOLE>::new(text, found))
 }
 
 /// The pass that indexes an object: the `WHOLE` text, or what the text starts with.
@@ -110,8 +110,8 @@ impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
     type Output = Option<usize>;
 
     #[inline(always)]
-    fn block<I: Isa>(&mut self, isa: I, bytes: &[u8; BLOCK], base: usize, inside: u64) -> ControlFlow<Option<usize>> {
-        match self.check(isa, isa.load(bytes), base, inside) {
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<Option<usize>> {
+        match self.check(isa, block, base, inside) {
             None => ControlFlow::Break(None),
             Some(()) if !WHOLE && self.end > 0 => ControlFlow::Break(Some(self.end)),
             Some(()) => ControlFlow::Continue(()),
@@ -125,6 +125,7 @@ impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
 }
 
 impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
+    #[inline(always)]
     fn new(text: &'a [u8], found: &'a mut ObjectIndex) -> Self {
         let ObjectIndex { entries, child_separators, enclosing } = found;
         Self {
@@ -150,6 +151,11 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         let backslash = isa.equal(block, b'\\');
         let all_quotes = isa.equal(block, b'"');
         let control = isa.within(block, 0, 0x1F);
+        // A brace is a bracket with one more bit.
+        let (open, close) = (isa.equal_with(block, 0x20, b'{'), isa.equal_with(block, 0x20, b'}'));
+        let (colon, comma) = (isa.equal(block, b':'), isa.equal(block, b','));
+        let (digit, zero) = (isa.within(block, b'0', b'9'), isa.equal(block, b'0'));
+        let (point, minus) = (isa.equal(block, b'.'), isa.equal(block, b'-'));
         let escaped = self.strings.escaped(backslash);
         let quote = all_quotes & !escaped;
         let other = escaped & !(all_quotes | backslash) & inside;
@@ -163,11 +169,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         }
         let in_string = self.strings.inside(isa, quote);
         let (opening, closing) = (quote & in_string, quote & !in_string);
-        // A brace is a bracket with one more bit.
-        let open = isa.equal_with(block, 0x20, b'{') & !in_string;
-        let close = isa.equal_with(block, 0x20, b'}') & !in_string;
-        let colon = isa.equal(block, b':') & !in_string;
-        let comma = isa.equal(block, b',') & !in_string;
+        let [open, close, colon, comma] = [open, close, colon, comma].map(|mask| mask & !in_string);
         let scalar = !(open | close | colon | comma | quote | in_string) & inside;
         let continued = std::mem::replace(&mut self.scalar, scalar >> 63);
         let starts = scalar & !(scalar << 1 | continued);
@@ -190,10 +192,8 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         if backslash | escaped != 0 || self.key_escapes.any() {
             self.key_escapes.none_in_keys(base, escaped, (opening, closing), colon, after_string != 0)?;
         }
-        if scalar != 0 {
-            let masks = Scalars { scalar, starts, continued };
-            self.check_scalars(base, starts, masks.unusual(isa, block))?;
-        }
+        let scalars = Scalars { scalar, starts, continued, digit, zero, point, minus };
+        self.check_scalars(base, starts, scalars.unusual())?;
         // Every other separator, and all bits between it and the next one.
         let turns = isa.prefix_xor(colon | comma);
         self.nesting(base, (open, close), (colon, comma), turns)
@@ -354,19 +354,22 @@ struct Scalars {
     starts: u64,
     /// 1 if the first of them started in the block before, where it was checked.
     continued: u64,
+    /// These bytes, in strings or not.
+    digit: u64,
+    zero: u64,
+    point: u64,
+    minus: u64,
 }
 
 impl Scalars {
     /// A byte of each number or literal that has to be read byte by byte: those that are more than digits with a sign and a
     /// point, and those that go on in the next block.
     #[inline(always)]
-    fn unusual<I: Isa>(self, isa: I, block: I::Block) -> u64 {
-        let Self { scalar, starts, continued } = self;
+    fn unusual(self) -> u64 {
+        let Self { scalar, starts, continued, .. } = self;
         // Without the rest of the one that was checked: that is the run of ones from the lowest bit on.
         let inside = scalar & !(scalar & !scalar.wrapping_add(1) & continued.wrapping_neg());
-        let digit = isa.within(block, b'0', b'9') & inside;
-        let point = isa.equal(block, b'.') & inside;
-        let minus = isa.equal(block, b'-') & inside;
+        let [digit, point, minus] = [self.digit, self.point, self.minus].map(|mask| mask & inside);
         // A sum carries from the first digit of a run to the byte behind it.
         let first = digit & !(digit << 1);
         let fraction = first & point << 1;
@@ -379,7 +382,7 @@ impl Scalars {
             | point & !behind_whole
             | behind_whole & inside & !point
             | behind_fraction & inside
-            | whole & isa.equal(block, b'0') & digit >> 1
+            | whole & self.zero & digit >> 1
             | scalar & 1 << 63
     }
 }

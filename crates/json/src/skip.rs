@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::simd::{self, BLOCK, Isa, Pass, Strings};
+use crate::simd::{self, Isa, Pass, Strings};
 
 /// An object or array at the start of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub fn skip_container(text: &[u8]) -> Option<Container> {
     if !matches!(text.first(), Some(b'{' | b'[')) {
         return None;
     }
-    simd::run(text, Search { text, strings: Strings::default(), depth: 0, control: 0 })
+    simd::run(text, || Search { text, strings: Strings::default(), depth: 0, control: 0 })
 }
 
 /// The pass that looks for the end.
@@ -40,15 +40,14 @@ impl Pass for Search<'_> {
     type Output = Option<Container>;
 
     #[inline(always)]
-    fn block<I: Isa>(&mut self, isa: I, bytes: &[u8; BLOCK], base: usize, inside: u64) -> ControlFlow<Self::Output> {
-        let block = isa.load(bytes);
-        let escaped = self.strings.escaped(isa.equal(block, b'\\'));
-        let quote = isa.equal(block, b'"') & !escaped;
-        let in_string = self.strings.inside(isa, quote);
-        // A brace is a bracket with one more bit.
-        let open = isa.equal_with(block, 0x20, b'{') & !in_string;
-        let mut close = isa.equal_with(block, 0x20, b'}') & !in_string;
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<Self::Output> {
+        let (backslash, all_quotes) = (isa.equal(block, b'\\'), isa.equal(block, b'"'));
         let control = isa.within(block, 0, 0x1F) & inside;
+        // A brace is a bracket with one more bit.
+        let (open, close) = (isa.equal_with(block, 0x20, b'{'), isa.equal_with(block, 0x20, b'}'));
+        let quote = all_quotes & !self.strings.escaped(backslash);
+        let in_string = self.strings.inside(isa, quote);
+        let (open, mut close) = (open & !in_string, close & !in_string);
         if close.count_ones() >= self.depth {
             let mut depth = self.depth;
             while close != 0 {

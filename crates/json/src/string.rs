@@ -77,7 +77,7 @@ pub fn is_canonical_escape(letter: u8) -> bool {
 /// `\u0041`, which this function does not decode; then `out` holds nothing of use.
 pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
-    simd::run(text, Unescape { strings: Strings::default(), out })
+    simd::run(text, || Unescape { strings: Strings::default(), out })
 }
 
 /// The pass of [`unescape`]. A string that holds JSON has an escape every few bytes, so bytes are kept or dropped by the
@@ -92,24 +92,21 @@ impl Pass for Unescape<'_> {
     const COMPRESSES: bool = true;
 
     #[inline(always)]
-    fn block<I: Isa>(&mut self, isa: I, bytes: &[u8; BLOCK], _: usize, inside: u64) -> ControlFlow<bool> {
-        let block = isa.load(bytes);
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, _: usize, inside: u64) -> ControlFlow<bool> {
         let backslash = isa.equal(block, b'\\');
         let escaped = self.strings.escaped(backslash);
         let kept = !(backslash & !escaped) & inside;
-        // These stand for themselves.
-        let other = escaped & !(isa.equal(block, b'"') | backslash | isa.equal(block, b'/'));
-        if other == 0 {
-            isa.push_kept(bytes, kept, self.out);
-            return ControlFlow::Continue(());
-        }
-        match decoded(bytes, other) {
-            Some(bytes) => {
-                isa.push_kept(&bytes, kept, self.out);
-                ControlFlow::Continue(())
+        if escaped != 0 {
+            // Quotes, backslashes and slashes stand for themselves.
+            let letters = escaped & !(isa.equal(block, b'"') | backslash | isa.equal(block, b'/'));
+            if letters != 0 {
+                let Some(bytes) = decoded(isa.store(block), letters) else { return ControlFlow::Break(false) };
+                isa.push_kept(isa.load(&bytes), kept, self.out);
+                return ControlFlow::Continue(());
             }
-            None => ControlFlow::Break(false),
         }
+        isa.push_kept(block, kept, self.out);
+        ControlFlow::Continue(())
     }
 
     #[inline(always)]
@@ -120,8 +117,7 @@ impl Pass for Unescape<'_> {
 
 /// A block with the characters that its `escaped` letters stand for. `None` if one of them is `u`, or starts no escape.
 #[inline]
-fn decoded(bytes: &[u8; BLOCK], mut escaped: u64) -> Option<[u8; BLOCK]> {
-    let mut bytes = *bytes;
+fn decoded(mut bytes: [u8; BLOCK], mut escaped: u64) -> Option<[u8; BLOCK]> {
     while escaped != 0 {
         let at = escaped.trailing_zeros() as usize;
         bytes[at] = escaped_char(bytes[at])?;

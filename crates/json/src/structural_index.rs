@@ -34,7 +34,7 @@ impl StructuralIndex {
         }
         self.count = 0;
         self.escapes.clear();
-        let is_valid = simd::run(text, Find::new(self));
+        let is_valid = simd::run(text, || Find::new(self));
         self.next_block()[0] = len;
         is_valid
     }
@@ -113,6 +113,7 @@ struct Find<'a> {
 }
 
 impl<'a> Find<'a> {
+    #[inline(always)]
     fn new(index: &'a mut StructuralIndex) -> Self {
         Self { index, strings: Strings::default(), scalar: 0, errors: 0, space: 0, escape: 0 }
     }
@@ -122,8 +123,7 @@ impl Pass for Find<'_> {
     type Output = bool;
 
     #[inline(always)]
-    fn block<I: Isa>(&mut self, isa: I, bytes: &[u8; BLOCK], base: usize, inside: u64) -> ControlFlow<bool> {
-        let block = isa.load(bytes);
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<bool> {
         let backslash = isa.equal(block, b'\\');
         let escaped = self.strings.escaped(backslash);
         let (quote, escape) = (isa.equal(block, b'"') & !escaped, backslash & !escaped);

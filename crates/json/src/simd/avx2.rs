@@ -3,7 +3,7 @@
 use std::arch::x86_64::{
     __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
     _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
-    _mm256_shuffle_epi8, _mm256_sub_epi8,
+    _mm256_shuffle_epi8, _mm256_storeu_si256, _mm256_sub_epi8,
 };
 
 use super::{BLOCK, Isa, Pass, walk};
@@ -53,6 +53,18 @@ impl Isa for Avx2 {
         // SAFETY: an `Avx2` exists only where the processor has AVX2. Both loads are of 32 of the block's 64 bytes, and need
         // no alignment.
         unsafe { [_mm256_loadu_si256(bytes.as_ptr().cast()), _mm256_loadu_si256(bytes.as_ptr().add(BLOCK / 2).cast())] }
+    }
+
+    #[inline(always)]
+    fn store(self, [low, high]: Self::Block) -> [u8; BLOCK] {
+        let mut bytes = [0; BLOCK];
+        // SAFETY: an `Avx2` exists only where the processor has AVX2. Both stores are to 32 of the 64 bytes, and need no
+        // alignment.
+        unsafe {
+            _mm256_storeu_si256(bytes.as_mut_ptr().cast(), low);
+            _mm256_storeu_si256(bytes.as_mut_ptr().add(BLOCK / 2).cast(), high);
+        }
+        bytes
     }
 
     #[inline(always)]
@@ -113,13 +125,13 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn run<P: Pass>(self, text: &[u8], pass: P) -> P::Output {
+    fn run<P: Pass>(self, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
         #[target_feature(enable = "avx2,bmi1,lzcnt,pclmulqdq,popcnt")]
-        fn enter<P: Pass>(isa: Avx2, text: &[u8], pass: P) -> P::Output {
-            walk(isa, text, pass)
+        fn enter<P: Pass>(isa: Avx2, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
+            walk(isa, text, start())
         }
         // SAFETY: an `Avx2` exists only where the processor has these.
-        unsafe { enter(self, text, pass) }
+        unsafe { enter(self, text, start) }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::{
     __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
-    _mm512_or_si512, _mm512_set1_epi8, _mm512_set4_epi32, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_sub_epi8,
+    _mm512_maskz_loadu_epi8, _mm512_or_si512, _mm512_set1_epi8, _mm512_set4_epi32, _mm512_shuffle_epi8,
+    _mm512_storeu_si512, _mm512_sub_epi8,
 };
 
 use super::{BLOCK, Isa, Pass, avx2, push_runs, walk};
@@ -52,6 +53,22 @@ impl<const COMPRESS: bool> Isa for Avx512<COMPRESS> {
     }
 
     #[inline(always)]
+    fn load_rest(self, rest: &[u8]) -> Self::Block {
+        debug_assert!(0 < rest.len() && rest.len() < BLOCK);
+        // SAFETY: an `Avx512` exists only where the processor has AVX-512BW. The mask has one bit for each byte of `rest`, from
+        // the lowest on, and no other byte is read.
+        unsafe { _mm512_maskz_loadu_epi8(!0 >> ((BLOCK - rest.len()) % BLOCK), rest.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn store(self, block: Self::Block) -> [u8; BLOCK] {
+        let mut bytes = [0; BLOCK];
+        // SAFETY: an `Avx512` exists only where the processor has AVX-512. The store is to the 64 bytes, and needs no alignment.
+        unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), block) };
+        bytes
+    }
+
+    #[inline(always)]
     fn equal(self, block: Self::Block, byte: u8) -> u64 {
         // SAFETY: an `Avx512` exists only where the processor has AVX-512.
         unsafe { _mm512_cmpeq_epi8_mask(block, self.splat(byte)) }
@@ -92,32 +109,32 @@ impl<const COMPRESS: bool> Isa for Avx512<COMPRESS> {
     }
 
     #[inline(always)]
-    fn push_kept(self, bytes: &[u8; BLOCK], kept: u64, out: &mut Vec<u8>) {
+    fn push_kept(self, block: Self::Block, kept: u64, out: &mut Vec<u8>) {
         if !COMPRESS {
-            return push_runs(bytes, kept, out);
+            return push_runs(&self.store(block), kept, out);
         }
         out.reserve(BLOCK);
         let len = out.len();
         // SAFETY: an `Avx512<true>` exists only where the processor has `avx512vbmi2`. There is room for a whole block behind
         // what `out` holds, and as many bytes of it are initialized as `kept` has bits.
         unsafe {
-            let packed = _mm512_maskz_compress_epi8(kept, self.load(bytes));
+            let packed = _mm512_maskz_compress_epi8(kept, block);
             _mm512_storeu_si512(out.as_mut_ptr().add(len).cast(), packed);
             out.set_len(len + kept.count_ones() as usize);
         }
     }
 
     #[inline(always)]
-    fn run<P: Pass>(self, text: &[u8], pass: P) -> P::Output {
+    fn run<P: Pass>(self, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,lzcnt,pclmulqdq,popcnt")]
-        fn enter<P: Pass>(isa: Avx512<false>, text: &[u8], pass: P) -> P::Output {
-            walk(isa, text, pass)
+        fn enter<P: Pass>(isa: Avx512<false>, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
+            walk(isa, text, start())
         }
         #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,bmi1,lzcnt,pclmulqdq,popcnt")]
-        fn enter_compressing<P: Pass>(isa: Avx512<true>, text: &[u8], pass: P) -> P::Output {
-            walk(isa, text, pass)
+        fn enter_compressing<P: Pass>(isa: Avx512<true>, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
+            walk(isa, text, start())
         }
         // SAFETY: an `Avx512` exists only where the processor has these.
-        unsafe { if COMPRESS { enter_compressing(Avx512(()), text, pass) } else { enter(Avx512(()), text, pass) } }
+        unsafe { if COMPRESS { enter_compressing(Avx512(()), text, start) } else { enter(Avx512(()), text, start) } }
     }
 }

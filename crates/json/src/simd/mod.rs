@@ -29,6 +29,17 @@ pub trait Isa: Copy {
     /// Loads a block.
     fn load(self, bytes: &[u8; BLOCK]) -> Self::Block;
 
+    /// Loads the last bytes of a text, fewer than a block, with zeros behind them.
+    #[inline(always)]
+    fn load_rest(self, rest: &[u8]) -> Self::Block {
+        let mut last = [0; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        self.load(&last)
+    }
+
+    /// The bytes of a block.
+    fn store(self, block: Self::Block) -> [u8; BLOCK];
+
     /// The bytes that equal `byte`.
     fn equal(self, block: Self::Block, byte: u8) -> u64;
 
@@ -59,12 +70,12 @@ pub trait Isa: Copy {
 
     /// Appends those bytes of a block to `out` whose bits are set in `kept`.
     #[inline(always)]
-    fn push_kept(self, bytes: &[u8; BLOCK], kept: u64, out: &mut Vec<u8>) {
-        push_runs(bytes, kept, out);
+    fn push_kept(self, block: Self::Block, kept: u64, out: &mut Vec<u8>) {
+        push_runs(&self.store(block), kept, out);
     }
 
-    /// Runs a pass in a function that is compiled for these instructions.
-    fn run<P: Pass>(self, text: &[u8], pass: P) -> P::Output;
+    /// Runs the pass that `start` makes, in a function that is compiled for these instructions.
+    fn run<P: Pass>(self, text: &[u8], start: impl FnOnce() -> P) -> P::Output;
 }
 
 /// What is computed from the blocks of a text.
@@ -77,26 +88,27 @@ pub trait Pass: Sized {
 
     /// Takes the block at offset `base` into account. The bits of `inside` are those of bytes that belong to the text: all
     /// but in the last block, where zeros follow the text. `Break` ends the pass.
-    fn block<I: Isa>(&mut self, isa: I, bytes: &[u8; BLOCK], base: usize, inside: u64) -> ControlFlow<Self::Output>;
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<Self::Output>;
 
     /// The result, once all blocks are done.
     fn finish(self) -> Self::Output;
 }
 
-/// Runs a pass over a text with the best instructions that this processor has.
+/// Runs a pass over a text with the best instructions that this processor has. `start` makes the pass: in the function that
+/// has the loop, so that its fields are in registers.
 #[inline]
-pub fn run<P: Pass>(text: &[u8], pass: P) -> P::Output {
+pub fn run<P: Pass>(text: &[u8], start: impl FnOnce() -> P) -> P::Output {
     match Form::current() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `current` gives only forms that the processor has, and each name says what it needs.
         form @ (Form::Avx2 | Form::Avx512 | Form::Avx512Compress) => unsafe {
             match form {
-                Form::Avx512Compress if P::COMPRESSES => avx512::Avx512::<true>::new_unchecked().run(text, pass),
-                Form::Avx512 | Form::Avx512Compress => avx512::Avx512::<false>::new_unchecked().run(text, pass),
-                _ => avx2::Avx2::new_unchecked().run(text, pass),
+                Form::Avx512Compress if P::COMPRESSES => avx512::Avx512::<true>::new_unchecked().run(text, start),
+                Form::Avx512 | Form::Avx512Compress => avx512::Avx512::<false>::new_unchecked().run(text, start),
+                _ => avx2::Avx2::new_unchecked().run(text, start),
             }
         },
-        _ => scalar::Scalar.run(text, pass),
+        _ => scalar::Scalar.run(text, start),
     }
 }
 
@@ -118,15 +130,13 @@ fn walk<I: Isa, P: Pass>(isa: I, text: &[u8], mut pass: P) -> P::Output {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let mut base = 0;
     for block in blocks {
-        if let ControlFlow::Break(output) = pass.block(isa, block, base, !0) {
+        if let ControlFlow::Break(output) = pass.block(isa, isa.load(block), base, !0) {
             return output;
         }
         base += BLOCK;
     }
     if !rest.is_empty() {
-        let mut last = [0; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        if let ControlFlow::Break(output) = pass.block(isa, &last, base, !0 >> (BLOCK - rest.len())) {
+        if let ControlFlow::Break(output) = pass.block(isa, isa.load_rest(rest), base, !0 >> (BLOCK - rest.len())) {
             return output;
         }
     }

@@ -40,6 +40,15 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
+    fn store(self, block: Self::Block) -> [u8; BLOCK] {
+        let mut bytes = [0; BLOCK];
+        for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(block) {
+            *chunk = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    #[inline(always)]
     fn equal(self, block: Self::Block, byte: u8) -> u64 {
         gather(block, |word| zeros(word ^ splat(byte)))
     }
@@ -64,7 +73,7 @@ impl Isa for Scalar {
         bits
     }
 
-    fn run<P: Pass>(self, text: &[u8], pass: P) -> P::Output {
-        walk(self, text, pass)
+    fn run<P: Pass>(self, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
+        walk(self, text, start())
     }
 }
