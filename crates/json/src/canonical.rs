@@ -80,6 +80,12 @@ impl<'a, const CHECK: bool> Scan<'a, CHECK> {
         let e = isa.equal_with(block, 0x20, b'e');
         let escaped = self.strings.escaped(backslash);
         let quote = all_quotes & !escaped;
+        if CHECK && quote == 0 && self.strings.in_string() {
+            // The middle of a long string: only escapes matter.
+            (self.opened, self.closed, self.digit, self.colons, self.run) = (0, 0, 0, 0, 0);
+            self.key_escapes.in_string(base, escaped);
+            return self.check_escapes(base, escaped & !(all_quotes | backslash) & inside);
+        }
         let in_string = self.strings.inside(isa, quote);
         let colon = all_colons & !in_string;
         self.keys += colon.count_ones() as usize;
@@ -102,7 +108,8 @@ impl<'a, const CHECK: bool> Scan<'a, CHECK> {
         }
         if backslash | escaped != 0 || self.key_escapes.any() {
             self.check_escapes(base, escaped & !(all_quotes | backslash) & inside)?;
-            self.key_escapes.none_in_keys(base, escaped, (opening, closing), colon, self.closed != 0)?;
+            self.key_escapes =
+                self.key_escapes.none_in_keys(base, escaped, (opening, closing), colon, self.closed != 0)?;
         }
         if sign != 0 {
             self.check_numbers(base, sign, digit)?;

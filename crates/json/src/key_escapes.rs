@@ -3,7 +3,7 @@
 use crate::simd::BLOCK;
 
 /// What is known of the escapes in the blocks so far.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub struct KeyEscapeTracker {
     /// Behind the last escaped byte.
     escape: usize,
@@ -32,20 +32,20 @@ impl KeyEscapeTracker {
         self.escape = behind_last(base, escaped, self.escape);
     }
 
-    /// Takes the block at `base` into account. `None` if a key has an escape. To be called for the first block that has an
+    /// The same with the block at `base`. `None` if a key has an escape. To be called for the first block that has an
     /// escape, and for each block after it.
     ///
     /// `escaped` are the escaped bytes, `opening` and `closing` the quotes, `colon` the colons outside of strings. `after_string`
     /// says that the last byte of the block before is a closing quote.
     #[inline(never)]
     pub fn none_in_keys(
-        &mut self,
+        mut self,
         base: usize,
         escaped: u64,
         (opening, closing): (u64, u64),
         colon: u64,
         after_string: bool,
-    ) -> Option<()> {
+    ) -> Option<Self> {
         // Whether the string that is open right before the bit `end` has an escape.
         let is_escaped = |end: u64| {
             let before = end - 1;
@@ -65,6 +65,6 @@ impl KeyEscapeTracker {
         self.last_string_escaped = is_escaped(1 << 63);
         self.escape = behind_last(base, escaped, self.escape);
         self.string = behind_last(base, opening, self.string);
-        Some(())
+        Some(self)
     }
 }

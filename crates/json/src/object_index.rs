@@ -190,7 +190,8 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         self.last = [(colon | comma) >> 63, open >> 63, closing >> 63, close >> 63];
 
         if backslash | escaped != 0 || self.key_escapes.any() {
-            self.key_escapes.none_in_keys(base, escaped, (opening, closing), colon, after_string != 0)?;
+            self.key_escapes =
+                self.key_escapes.none_in_keys(base, escaped, (opening, closing), colon, after_string != 0)?;
         }
         let scalars = Scalars { scalar, starts, continued, digit, zero, point, minus };
         self.check_scalars(base, starts, scalars.unusual())?;

@@ -54,7 +54,7 @@ impl<const COMPRESS: bool> Isa for Avx512<COMPRESS> {
 
     #[inline(always)]
     fn load_rest(self, rest: &[u8]) -> Self::Block {
-        debug_assert!(0 < rest.len() && rest.len() < BLOCK);
+        debug_assert!(!rest.is_empty() && rest.len() < BLOCK);
         // SAFETY: an `Avx512` exists only where the processor has AVX-512BW. The mask has one bit for each byte of `rest`, from
         // the lowest on, and no other byte is read.
         unsafe { _mm512_maskz_loadu_epi8(!0 >> ((BLOCK - rest.len()) % BLOCK), rest.as_ptr().cast()) }

@@ -135,10 +135,10 @@ fn walk<I: Isa, P: Pass>(isa: I, text: &[u8], mut pass: P) -> P::Output {
         }
         base += BLOCK;
     }
-    if !rest.is_empty() {
-        if let ControlFlow::Break(output) = pass.block(isa, isa.load_rest(rest), base, !0 >> (BLOCK - rest.len())) {
-            return output;
-        }
+    if !rest.is_empty()
+        && let ControlFlow::Break(output) = pass.block(isa, isa.load_rest(rest), base, !0 >> (BLOCK - rest.len()))
+    {
+        return output;
     }
     pass.finish()
 }

@@ -73,6 +73,8 @@ impl Isa for Scalar {
         bits
     }
 
+    // In a function of its own, so that the other forms need not prepare the stack for it.
+    #[inline(never)]
     fn run<P: Pass>(self, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
         walk(self, text, start())
     }
