@@ -7,7 +7,7 @@
 use crate::number::scalar_end;
 use crate::object_index::{self, ObjectIndex};
 use crate::skip;
-use crate::string::next_special;
+use crate::string::{escape_len, next_special};
 use crate::validator::Validator;
 
 /// Objects are first looked for in so many bytes: what is kept of them takes up to six times as much memory.
@@ -165,7 +165,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
     /// How long the object here is, if that is quickly known; what is in it is known then.
     fn short_object(&mut self) -> Option<usize> {
         let text = &self.text.as_bytes()[self.at..];
-        object_index::first(&text[..text.len().min(SHORT)], &mut self.memory.found)
+        object_index::index_first(&text[..text.len().min(SHORT)], &mut self.memory.found)
     }
 
     /// Goes past an object or a list, token by token.
@@ -183,11 +183,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
             end = next_special(bytes, end);
             match bytes.get(end)? {
                 b'"' => return self.past(end + 1 - self.at),
-                b'\\' => match bytes.get(end + 1)? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => end += 2,
-                    b'u' if bytes.get(end + 2..end + 6)?.iter().all(u8::is_ascii_hexdigit) => end += 6,
-                    _ => return None,
-                },
+                b'\\' => end += escape_len(bytes, end)?,
                 _ => return None,
             }
         }

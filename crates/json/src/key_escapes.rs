@@ -1,13 +1,22 @@
-//! Whether a key is written with an escape, found block by block of a line without white space.
+//! Whether a key has an escape, block by block, in a text without white space.
 
-/// What is known of the escapes of the blocks so far.
-#[derive(Default)]
+use crate::simd::BLOCK;
+
+/// What is known of the escapes in the blocks so far.
+#[derive(Clone, Copy, Default)]
 pub struct KeyEscapeTracker {
-    /// Behind the last byte that is escaped, and where the last string starts.
+    /// Behind the last escaped byte.
     escape: usize,
+    /// Behind the quote that opened the last string.
     string: usize,
-    /// Whether the string that ended with the block before has an escape.
-    escaped: bool,
+    /// Whether the string that ended with the last byte of the block before has an escape.
+    last_string_escaped: bool,
+}
+
+/// Behind the last of the bits in the block at `base`, or `before` if there is none.
+#[inline(always)]
+fn behind_last(base: usize, bits: u64, before: usize) -> usize {
+    if bits == 0 { before } else { base + BLOCK - bits.leading_zeros() as usize }
 }
 
 impl KeyEscapeTracker {
@@ -17,45 +26,45 @@ impl KeyEscapeTracker {
         self.escape > 0
     }
 
-    /// Takes a block into account that lies inside of a string, in which these bytes are `escaped`.
+    /// Takes the block at `base` into account, which is wholly inside of a string.
     #[inline(always)]
-    pub fn inside(&mut self, base: usize, escaped: u64) {
-        if escaped != 0 {
-            self.escape = base + 64 - escaped.leading_zeros() as usize;
-        }
+    pub fn in_string(&mut self, base: usize, escaped: u64) {
+        self.escape = behind_last(base, escaped, self.escape);
     }
 
-    /// Takes the block at `base` into account, in which these bytes are `escaped`, these quotes start and end a string,
-    /// and these are the colons outside of strings. `ended` says that a string ended with the block before. To be asked
-    /// for each block from the first one on that has an escape. Nothing, if a key has one.
+    /// The same with the block at `base`. `None` if a key has an escape. To be called for the first block that has an
+    /// escape, and for each block after it.
+    ///
+    /// `escaped` are the escaped bytes, `opening` and `closing` the quotes, `colon` the colons outside of strings. `after_string`
+    /// says that the last byte of the block before is a closing quote.
     #[inline(never)]
     pub fn none_in_keys(
-        &mut self,
+        mut self,
         base: usize,
         escaped: u64,
         (opening, closing): (u64, u64),
         colon: u64,
-        ended: bool,
-    ) -> Option<()> {
-        // Behind the last one of the bits in this block, or what is known from before.
-        let last = |bits: u64, before: usize| match bits {
-            0 => before,
-            bits => base + 64 - bits.leading_zeros() as usize,
+        after_string: bool,
+    ) -> Option<Self> {
+        // Whether the string that is open right before the bit `end` has an escape.
+        let is_escaped = |end: u64| {
+            let before = end - 1;
+            behind_last(base, escaped & before, self.escape) > behind_last(base, opening & before, self.string)
         };
-        let in_string = |end: u64| last(escaped & (end - 1), self.escape) > last(opening & (end - 1), self.string);
-        if ended && colon & 1 != 0 && self.escaped {
+        if after_string && colon & 1 != 0 && self.last_string_escaped {
             return None;
         }
         let mut keys = closing & colon >> 1;
         while keys != 0 {
             let end = keys & keys.wrapping_neg();
             keys ^= end;
-            if in_string(end) {
+            if is_escaped(end) {
                 return None;
             }
         }
-        self.escaped = in_string(1 << 63);
-        (self.escape, self.string) = (last(escaped, self.escape), last(opening, self.string));
-        Some(())
+        self.last_string_escaped = is_escaped(1 << 63);
+        self.escape = behind_last(base, escaped, self.escape);
+        self.string = behind_last(base, opening, self.string);
+        Some(self)
     }
 }

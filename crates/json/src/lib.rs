@@ -25,6 +25,7 @@ pub mod object_index;
 pub mod restore;
 pub mod roundtrip;
 mod scan_report;
+mod simd;
 pub mod sink;
 pub mod skip;
 pub mod string;

@@ -93,13 +93,14 @@ pub fn is_scalar_in_range(text: &[u8], start: usize) -> bool {
 
 #[inline]
 fn scan_scalar(text: &[u8], start: usize) -> Option<(usize, NumberForm)> {
-    let word: &[u8] = match text.get(start)? {
-        b't' => b"true",
-        b'f' => b"false",
-        b'n' => b"null",
+    // Each word in an arm of its own: a comparison of known length needs no call.
+    let end = match text.get(start)? {
+        b't' => literal_end(text, start, b"true")?,
+        b'f' => literal_end(text, start, b"false")?,
+        b'n' => literal_end(text, start, b"null")?,
         _ => return scan(text, start),
     };
-    Some((literal_end(text, start, word)?, NumberForm::Plain))
+    Some((end, NumberForm::Plain))
 }
 
 /// Whether V8 certainly prints this number as it stands. Saying no too often only costs time.

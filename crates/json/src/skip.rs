@@ -1,96 +1,66 @@
-//! Where a JSON object or list ends, found by its brackets alone.
+//! The end of a JSON object or array, found by its brackets alone.
 //!
-//! Sixty-four bytes at a time: it ends where as many brackets are closed as were opened, and a block with fewer closing
-//! ones than are open cannot be the place. What is in it is somebody else's to judge, but for its strings: each of them
-//! ends, and none has a control character in it.
+//! A container ends where as many brackets have closed as have opened. A block with fewer closing brackets than are open
+//! cannot hold the end, so most blocks take a count only. What is inside is not checked, except for strings: each of them
+//! ends, and none has a control character.
 
-use crate::structural_index::{BLOCK, Carry};
+use std::ops::ControlFlow;
 
-/// An object or a list.
+use crate::simd::{self, Isa, Pass, Strings};
+
+/// An object or array at the start of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// How many bytes.
+    /// The number of bytes.
     pub len: usize,
-    /// Whether there are no control characters in it, line ends above all.
+    /// Whether there are no control characters in it, which includes line feeds.
     pub one_line: bool,
 }
 
-/// What one block of bytes is made of, a bit for each byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Masks {
-    backslash: u64,
-    quote: u64,
-    control: u64,
-    /// Opening brackets of both kinds.
-    open: u64,
-    close: u64,
-}
-
-/// The extent of what starts with the first byte. Nothing, if that is no bracket, or what follows cannot be JSON as far as
-/// this sees.
+/// The container that starts with the first byte of a text. `None` if that byte is no opening bracket, or if the container
+/// does not end.
 pub fn skip_container(text: &[u8]) -> Option<Container> {
     if !matches!(text.first(), Some(b'{' | b'[')) {
         return None;
     }
-    #[cfg(target_arch = "x86_64")]
-    if let Some(found) = x86::skip_container(text) {
-        return found;
-    }
-    with(text, plain::masks, plain::prefix_xor)
+    simd::run(text, || Search { text, strings: Strings::default(), depth: 0, control: 0 })
 }
 
-#[inline(always)]
-fn with(text: &[u8], masks: impl Fn(&[u8; BLOCK]) -> Masks, prefix_xor: impl Fn(u64) -> u64) -> Option<Container> {
-    let (blocks, rest) = text.as_chunks::<BLOCK>();
-    let mut search = Search { text, carry: Carry::default(), depth: 0, control: 0 };
-    for (number, block) in blocks.iter().enumerate() {
-        if let Some(found) = search.block(number * BLOCK, masks(block), !0, &prefix_xor) {
-            return found;
-        }
-    }
-    let mut last = [0; BLOCK];
-    last[..rest.len()].copy_from_slice(rest);
-    let inside = !(!0u64).checked_shl(rest.len() as u32).unwrap_or(0);
-    search.block(text.len() - rest.len(), masks(&last), inside, &prefix_xor).flatten()
-}
-
+/// The pass that looks for the end.
 struct Search<'a> {
     text: &'a [u8],
-    carry: Carry,
-    /// How many brackets are open.
+    strings: Strings,
+    /// The number of open brackets.
     depth: u32,
-    /// Control characters so far, all blocks' together.
+    /// The control characters of all blocks so far.
     control: u64,
 }
 
-impl Search<'_> {
-    /// Whether it ends in this block, or cannot be.
+impl Pass for Search<'_> {
+    type Output = Option<Container>;
+
     #[inline(always)]
-    fn block(
-        &mut self,
-        base: usize,
-        masks: Masks,
-        inside: u64,
-        prefix_xor: &impl Fn(u64) -> u64,
-    ) -> Option<Option<Container>> {
-        let quote = masks.quote & !self.carry.escaped(masks.backslash);
-        let in_string = prefix_xor(quote) ^ self.carry.in_string;
-        self.carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
-        let (open, mut close) = (masks.open & !in_string, masks.close & !in_string);
-        let control = masks.control & inside;
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<Self::Output> {
+        let (backslash, all_quotes) = (isa.equal(block, b'\\'), isa.equal(block, b'"'));
+        let control = isa.within(block, 0, 0x1F) & inside;
+        // A brace is a bracket with one more bit.
+        let (open, close) = (isa.equal_with(block, 0x20, b'{'), isa.equal_with(block, 0x20, b'}'));
+        let quote = all_quotes & !self.strings.escaped(backslash);
+        let in_string = self.strings.inside(isa, quote);
+        let (open, mut close) = (open & !in_string, close & !in_string);
         if close.count_ones() >= self.depth {
             let mut depth = self.depth;
             while close != 0 {
                 let bit = close & close.wrapping_neg();
                 close ^= bit;
-                // Wraps below zero where a bracket before this one, in the same block, opens: the sum is what counts.
+                // Wraps below zero where a bracket before this one, in the same block, opens: the sum is right.
                 depth = depth.wrapping_sub(1);
                 if depth.wrapping_add((open & (bit - 1)).count_ones()) == 0 {
                     let at = base + bit.trailing_zeros() as usize;
                     let one_line = self.control | control & (bit - 1) == 0;
-                    // What closes a bracket stands two places behind it.
+                    // In ASCII, a closing bracket is its opening one plus two.
                     let fits = self.text[at] == self.text[0] + 2 && control & in_string & (bit - 1) == 0;
-                    return Some(fits.then_some(Container { len: at + 1, one_line }));
+                    return ControlFlow::Break(fits.then_some(Container { len: at + 1, one_line }));
                 }
             }
             self.depth = depth + open.count_ones();
@@ -98,90 +68,12 @@ impl Search<'_> {
             self.depth += open.count_ones() - close.count_ones();
         }
         self.control |= control;
-        (control & in_string != 0).then_some(None)
-    }
-}
-
-/// The same, byte by byte.
-mod plain {
-    use super::{BLOCK, Masks};
-    pub use crate::structural_index::plain::prefix_xor;
-
-    pub fn masks(block: &[u8; BLOCK]) -> Masks {
-        let of = |is: fn(u8) -> bool| block.iter().rev().fold(0, |bits, byte| bits << 1 | u64::from(is(*byte)));
-        Masks {
-            backslash: of(|byte| byte == b'\\'),
-            quote: of(|byte| byte == b'"'),
-            control: of(|byte| byte < b' '),
-            open: of(|byte| matches!(byte, b'{' | b'[')),
-            close: of(|byte| matches!(byte, b'}' | b']')),
-        }
-    }
-}
-
-/// The same with vectors of 64 or 32 bytes.
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{
-        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_or_si256, _mm256_set1_epi8,
-        _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi8,
-    };
-
-    use super::{BLOCK, Container, Masks, with};
-    use crate::structural_index::x86::{available, bits, prefix_xor};
-
-    /// Nothing, if this processor lacks something.
-    pub fn skip_container(text: &[u8]) -> Option<Option<Container>> {
-        if !available() {
-            return None;
-        }
-        let is_wide = is_x86_feature_detected!("avx512bw");
-        // SAFETY: this processor has what they want, it was just asked.
-        Some(if is_wide { unsafe { wide(text) } } else { unsafe { narrow(text) } })
+        if control & in_string != 0 { ControlFlow::Break(None) } else { ControlFlow::Continue(()) }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
-    fn wide(text: &[u8]) -> Option<Container> {
-        with(text, |block| wide_masks(block), |bits| prefix_xor(bits))
-    }
-
-    #[target_feature(enable = "avx2,bmi1,pclmulqdq,popcnt,lzcnt")]
-    fn narrow(text: &[u8]) -> Option<Container> {
-        with(text, |block| masks(block), |bits| prefix_xor(bits))
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub fn wide_masks(block: &[u8; BLOCK]) -> Masks {
-        // SAFETY: the load is of the block's 64 bytes, aligned or not.
-        let block = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
-        let one = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
-        // Brackets are braces but for one bit.
-        let braces = _mm512_or_si512(block, one(0x20));
-        Masks {
-            backslash: _mm512_cmpeq_epi8_mask(block, one(b'\\')),
-            quote: _mm512_cmpeq_epi8_mask(block, one(b'"')),
-            control: _mm512_cmple_epu8_mask(block, one(0x1F)),
-            open: _mm512_cmpeq_epi8_mask(braces, one(b'{')),
-            close: _mm512_cmpeq_epi8_mask(braces, one(b'}')),
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub fn masks(block: &[u8; BLOCK]) -> Masks {
-        // SAFETY: both loads are of 32 of the block's 64 bytes, aligned or not.
-        let halves = unsafe {
-            [_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(BLOCK / 2).cast())]
-        };
-        let one = |byte: u8| _mm256_set1_epi8(byte.cast_signed());
-        let both = |is: &dyn Fn(__m256i) -> __m256i| bits(is(halves[0]), is(halves[1]));
-        let bracket = |byte| both(&|half| _mm256_cmpeq_epi8(_mm256_or_si256(half, one(0x20)), one(byte)));
-        Masks {
-            backslash: both(&|half| _mm256_cmpeq_epi8(half, one(b'\\'))),
-            quote: both(&|half| _mm256_cmpeq_epi8(half, one(b'"'))),
-            control: both(&|half| _mm256_cmpeq_epi8(_mm256_min_epu8(half, one(0x1F)), half)),
-            open: bracket(b'{'),
-            close: bracket(b'}'),
-        }
+    #[inline(always)]
+    fn finish(self) -> Self::Output {
+        None
     }
 }
 
@@ -190,9 +82,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::simd::tests::same_in_every_form;
 
-    /// What is promised, said byte by byte.
-    fn said_slowly(text: &[u8]) -> Option<Container> {
+    /// The same, byte by byte.
+    fn byte_by_byte(text: &[u8]) -> Option<Container> {
         let (mut depth, mut in_string, mut escaped, mut one_line) = (0, false, false, true);
         for (at, byte) in text.iter().enumerate() {
             let quote = *byte == b'"' && !escaped;
@@ -228,31 +121,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_found_is_where_the_brackets_are_even(text in bytes(), list: bool) {
+        fn it_ends_where_the_brackets_balance(text in bytes(), list: bool) {
             let text = [if list { b"[" } else { b"{" }, &text[..]].concat();
-            prop_assert_eq!(skip_container(&text), said_slowly(&text));
-            prop_assert_eq!(with(&text, plain::masks, plain::prefix_xor), said_slowly(&text));
-            #[cfg(target_arch = "x86_64")]
-            prop_assert_eq!(skip_container(&text), x86::skip_container(&text).unwrap_or_else(|| said_slowly(&text)));
-        }
-
-        #[cfg(target_arch = "x86_64")]
-        #[test]
-        fn wide_or_not_the_masks_are_the_same(block in prop::collection::vec(any::<u8>(), BLOCK)) {
-            let block = block.first_chunk().unwrap();
-            if x86::skip_container(b"{}").is_some() {
-                // SAFETY: just asked.
-                unsafe { prop_assert_eq!(x86::masks(block), plain::masks(block)) }
-            }
-            if is_x86_feature_detected!("avx512bw") {
-                // SAFETY: just asked.
-                unsafe { prop_assert_eq!(x86::wide_masks(block), plain::masks(block)) }
-            }
+            prop_assert_eq!(same_in_every_form(|| skip_container(&text)), byte_by_byte(&text));
         }
     }
 
     #[test]
-    fn an_extent_ends_with_a_bracket_of_its_own_kind() {
+    fn a_container_ends_with_a_bracket_of_its_own_kind() {
         for (text, found) in [
             (r#"{"a":[1,"]}"]} x"#, Some((14, true))),
             ("[\n{}]]", Some((5, false))),
@@ -263,11 +139,8 @@ mod tests {
             ("1", None),
             ("", None),
         ] {
-            assert_eq!(
-                skip_container(text.as_bytes()),
-                found.map(|(len, one_line)| Container { len, one_line }),
-                "{text}"
-            );
+            let found = found.map(|(len, one_line)| Container { len, one_line });
+            assert_eq!(same_in_every_form(|| skip_container(text.as_bytes())), found, "{text}");
         }
     }
 }

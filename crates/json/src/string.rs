@@ -1,104 +1,20 @@
-//! What a JSON string means, for strings that are known to be valid.
-//!
-//! A column that holds JSON text is full of escapes, one for every few bytes, and V8 decodes them one by one.
+//! JSON strings: where they end, their escapes, and what they stand for. A string is given without its quotes.
 
-#[cfg(target_arch = "x86_64")]
-use crate::structural_index::{BLOCK, Carry};
+use std::ops::ControlFlow;
 
-/// Replaces what `out` holds by what the text between the quotes of a valid string means. `false` if it has an escape of
-/// the kind `\u0041`, which is left to V8.
-pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> bool {
-    out.clear();
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512bw") {
-        // SAFETY: this processor has what it wants, it was just asked.
-        return unsafe { wide(text, out) };
-    }
-    narrow(text, out)
-}
+use crate::simd::{self, BLOCK, Isa, Pass, Strings};
 
-/// What an escape's second byte stands for.
-fn meaning(kind: u8) -> Option<u8> {
-    Some(match kind {
-        b'"' | b'\\' | b'/' => kind,
-        b'b' => 8,
-        b'f' => 12,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        _ => return None,
-    })
-}
-
-fn narrow(text: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut at = 0;
-    loop {
-        // A quote, or a control character, does not stand in a valid string as it is.
-        let escape = next_special(text, at);
-        out.extend_from_slice(&text[at..escape]);
-        if escape == text.len() {
-            return true;
-        }
-        let Some(meant) = text.get(escape + 1).copied().and_then(meaning) else { return false };
-        out.push(meant);
-        at = escape + 2;
-    }
-}
-
-/// The same for sixty-four bytes at a time, as long as all that there is to do is to leave backslashes out.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
-fn wide(text: &[u8], out: &mut Vec<u8>) -> bool {
-    use std::arch::x86_64::{
-        _mm512_cmpeq_epi8_mask, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_set1_epi8, _mm512_storeu_si512,
-    };
-    let mut carry = Carry::default();
-    let mut at = 0;
-    while let Some(block) = text[at..].first_chunk::<BLOCK>() {
-        // SAFETY: the load is of the block's 64 bytes, aligned or not.
-        let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
-        let equal = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte.cast_signed()));
-        let backslash = equal(b'\\');
-        let escaped = carry.escaped(backslash);
-        if escaped & !(equal(b'"') | backslash | equal(b'/')) != 0 {
-            // From the start of the block, or behind the byte that ends an escape which began in the block before.
-            return rest(text, at, escaped & 1 != 0, out);
-        }
-        let kept = !(backslash & !escaped);
-        let length = out.len();
-        out.reserve(BLOCK);
-        // SAFETY: there is room for the whole block behind what is there, and so many bytes of it are what was kept.
-        unsafe {
-            _mm512_storeu_si512(out.as_mut_ptr().add(length).cast(), _mm512_maskz_compress_epi8(kept, bytes));
-            out.set_len(length + kept.count_ones() as usize);
-        }
-        at += BLOCK;
-    }
-    rest(text, at, carry.escaped != 0, out)
-}
-
-/// What follows from `at` on, where the first byte may be one that is escaped.
-#[cfg(target_arch = "x86_64")]
-fn rest(text: &[u8], mut at: usize, escaped: bool, out: &mut Vec<u8>) -> bool {
-    if escaped {
-        let Some(meant) = text.get(at).copied().and_then(meaning) else { return false };
-        out.push(meant);
-        at += 1;
-    }
-    narrow(&text[at..], out)
-}
-
-/// How many bytes are looked at together for the end of a string.
+/// The number of bytes that [`next_special`] reads at once.
 const STEP: usize = 16;
 
-/// Where in `bytes` the first quote, backslash or control character is.
+/// The offset of the first quote, backslash or control character.
 #[inline]
 #[cfg(target_arch = "x86_64")]
-fn stop(bytes: &[u8; STEP]) -> Option<usize> {
+fn first_special(bytes: &[u8; STEP]) -> Option<usize> {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
-    // SAFETY: every x86-64 has SSE2, and the load is of sixteen bytes that are there, aligned or not.
+    // SAFETY: every x86-64 has SSE2. The load is of the sixteen bytes, and needs no alignment.
     let found = unsafe {
         let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
         let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
@@ -110,15 +26,15 @@ fn stop(bytes: &[u8; STEP]) -> Option<usize> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn stop(bytes: &[u8; STEP]) -> Option<usize> {
+fn first_special(bytes: &[u8; STEP]) -> Option<usize> {
     bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
 }
 
-/// Where from `at` on the first quote, backslash or control character is, or the text's end.
+/// The position of the first quote, backslash or control character from `at` on, or the end of the text.
 #[inline]
 pub fn next_special(text: &[u8], mut at: usize) -> usize {
     while let Some(bytes) = text.get(at..at + STEP) {
-        if let Some(found) = stop(bytes.try_into().expect("as long as asked for")) {
+        if let Some(found) = first_special(bytes.try_into().expect("as long as asked for")) {
             return at + found;
         }
         at += STEP;
@@ -127,26 +43,105 @@ pub fn next_special(text: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }
 
-/// The UTF-16 code units that a JSON string stands for; lone surrogates stay what they are.
+/// The character that an escape of two bytes stands for, by its second byte. `None` for `u`, and if there is no such escape.
+#[inline]
+pub fn escaped_char(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'"' | b'\\' | b'/' => letter,
+        b'b' => 8,
+        b'f' => 12,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
+}
+
+/// The length of the escape whose backslash is at `at`. `None` if it is no valid escape.
+#[inline]
+pub fn escape_len(text: &[u8], at: usize) -> Option<usize> {
+    match *text.get(at + 1)? {
+        b'u' => text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
+        letter => escaped_char(letter).map(|_| 2),
+    }
+}
+
+/// Whether `JSON.stringify` writes this escape of two bytes too, by its second byte. It never writes `\/`, and `\u0041` only
+/// where it must.
+#[inline]
+pub fn is_canonical_escape(letter: u8) -> bool {
+    matches!(letter, b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')
+}
+
+/// Puts the characters of a valid string into `out`, in place of what it held. `false` if the string has an escape such as
+/// `\u0041`, which this function does not decode; then `out` holds nothing of use.
+pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    simd::run(text, || Unescape { strings: Strings::default(), out })
+}
+
+/// The pass of [`unescape`]. A string that holds JSON has an escape every few bytes, so bytes are kept or dropped by the
+/// block, without a branch for each.
+struct Unescape<'a> {
+    strings: Strings,
+    out: &'a mut Vec<u8>,
+}
+
+impl Pass for Unescape<'_> {
+    type Output = bool;
+    const COMPRESSES: bool = true;
+
+    #[inline(always)]
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, _: usize, inside: u64) -> ControlFlow<bool> {
+        let backslash = isa.equal(block, b'\\');
+        let escaped = self.strings.escaped(backslash);
+        let kept = !(backslash & !escaped) & inside;
+        if escaped != 0 {
+            // Quotes, backslashes and slashes stand for themselves.
+            let letters = escaped & !(isa.equal(block, b'"') | backslash | isa.equal(block, b'/'));
+            if letters != 0 {
+                let Some(bytes) = decoded(isa.store(block), letters) else { return ControlFlow::Break(false) };
+                isa.push_kept(isa.load(&bytes), kept, self.out);
+                return ControlFlow::Continue(());
+            }
+        }
+        isa.push_kept(block, kept, self.out);
+        ControlFlow::Continue(())
+    }
+
+    #[inline(always)]
+    fn finish(self) -> bool {
+        !self.strings.ends_with_escape()
+    }
+}
+
+/// A block with the characters that its `escaped` letters stand for. `None` if one of them is `u`, or starts no escape.
+#[inline]
+fn decoded(mut bytes: [u8; BLOCK], mut escaped: u64) -> Option<[u8; BLOCK]> {
+    while escaped != 0 {
+        let at = escaped.trailing_zeros() as usize;
+        bytes[at] = escaped_char(bytes[at])?;
+        escaped &= escaped - 1;
+    }
+    Some(bytes)
+}
+
+/// The UTF-16 code units of a valid string. Lone surrogates stay as they are.
 pub fn unescape_utf16(text: &[u8]) -> Vec<u16> {
     let mut units = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(backslash) = memchr::memchr(b'\\', rest) {
         units.extend(String::from_utf8_lossy(&rest[..backslash]).encode_utf16());
-        let escape = rest.get(backslash + 1).copied().unwrap_or(b'\\');
+        let letter = rest.get(backslash + 1).copied().unwrap_or(b'\\');
         let mut length = 2;
-        units.push(match escape {
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => 10,
-            b'r' => 13,
-            b't' => 9,
-            b'u' => {
+        units.push(match escaped_char(letter) {
+            Some(character) => u16::from(character),
+            None if letter == b'u' => {
                 length = 6;
                 let hex = rest.get(backslash + 2..backslash + 6).and_then(|hex| std::str::from_utf8(hex).ok());
                 hex.and_then(|hex| u16::from_str_radix(hex, 16).ok()).unwrap_or(0xFFFD)
             }
-            other => u16::from(other),
+            None => u16::from(letter),
         });
         rest = rest.get(backslash + length..).unwrap_or_default();
     }
@@ -154,15 +149,16 @@ pub fn unescape_utf16(text: &[u8]) -> Vec<u16> {
     units
 }
 
-/// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
+/// The position of the quote that ends the string which starts at `at`, and whether `JSON.stringify` would write its
+/// escapes the same way.
 pub fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
-    let mut plain = true;
+    let mut is_canonical = true;
     loop {
         at = next_special(text, at);
         match text.get(at) {
-            None | Some(b'"') => return (at.min(text.len()), plain),
+            None | Some(b'"') => return (at.min(text.len()), is_canonical),
             Some(b'\\') => {
-                plain &= !matches!(text.get(at + 1), Some(b'u' | b'/'));
+                is_canonical &= text.get(at + 1).is_none_or(|letter| is_canonical_escape(*letter));
                 at += 2;
             }
             Some(_) => at += 1,
@@ -180,29 +176,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::simd::tests::same_in_every_form;
 
     proptest! {
         #[test]
-        fn it_means_what_serde_says(parts in proptest::collection::vec(
-            prop_oneof!["[a-z é日]{0,70}", r#"(\\["\\/]){0,70}"#, r"\\[bfnrt]", r#"(\\"[a-z,]{1,8}){0,20}"#, r"\\u00e9"], 0..8
+        fn strings_mean_what_serde_json_reads(parts in proptest::collection::vec(
+            prop_oneof!["[a-z é日]{0,70}", r#"(\\["\\/]){0,70}"#, r"(\\[bfnrt]|[a-z]){0,9}", r#"(\\"[a-z,]{1,8}){0,20}"#, r"\\u00e9"], 0..8
         )) {
             let text = parts.concat();
             let meant: String = serde_json::from_str(&format!("\"{text}\"")).unwrap();
-            for way in [unescape, |text: &[u8], out: &mut Vec<u8>| { out.clear(); narrow(text, out) }] {
-                let mut out = b"of before".to_vec();
-                let known = way(text.as_bytes(), &mut out);
-                prop_assert_eq!(known, !parts.iter().any(|part| part == "\\u00e9"));
-                if known {
-                    prop_assert_eq!(std::str::from_utf8(&out).unwrap(), &meant);
-                }
-            }
+            let found = same_in_every_form(|| {
+                let mut out = b"from before".to_vec();
+                unescape(text.as_bytes(), &mut out).then_some(out)
+            });
+            let decodes = !parts.iter().any(|part| part == "\\u00e9");
+            prop_assert_eq!(found, decodes.then(|| meant.into_bytes()));
+            let units: String = String::from_utf16(&unescape_utf16(text.as_bytes())).unwrap();
+            prop_assert_eq!(units, serde_json::from_str::<String>(&format!("\"{text}\"")).unwrap());
         }
 
         #[test]
-        fn every_byte_that_ends_a_run_is_found(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..70), from in 0..70usize) {
+        fn every_special_byte_is_found(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..70), from in 0..70usize) {
             let from = from.min(bytes.len());
             let first = bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
             prop_assert_eq!(next_special(&bytes, from), first.map_or(bytes.len(), |first| from + first));
+        }
+    }
+
+    #[test]
+    fn a_backslash_at_the_end_escapes_nothing() {
+        for len in [0, 1, 62, 63, 64, 127, 128] {
+            let text = format!("{}\\", "x".repeat(len));
+            assert!(!same_in_every_form(|| unescape(text.as_bytes(), &mut Vec::new())), "{text}");
         }
     }
 }

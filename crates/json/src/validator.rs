@@ -15,6 +15,7 @@ pub use crate::object_index::{Entry, MAX_DEPTH};
 use crate::object_index::{ObjectIndex, index_object};
 use crate::restore::Restorer;
 use crate::scan_report::{RoundTripLoss, ScanReport};
+use crate::string::{escape_len, is_canonical_escape};
 use crate::structural_index::StructuralIndex;
 
 /// Objects with more keys count as having duplicates, which has them looked at more closely.
@@ -244,11 +245,9 @@ impl<'a, L: Visitor> Walk<'a, L> {
         let mut escaped = false;
         for at in self.structure.escapes(start, end) {
             escaped = true;
-            match self.text[at + 1] {
-                b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                b'/' => self.look.form(),
-                b'u' if self.text[at + 2..].first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit) => self.look.form(),
-                _ => return None,
+            if !is_canonical_escape(self.text[at + 1]) {
+                escape_len(self.text, at)?;
+                self.look.form();
             }
         }
         Some((start..end, escaped))
