@@ -5,8 +5,8 @@
   const { Asymmetric, equals, isObject } = equality;
   const { close, textMatches } = values;
 
-  /** @type {Map<unknown, string>} */
-  const TYPES = new Map(/** @type {[unknown, string][]} */ ([
+  /** @type {Map<Function, string>} */
+  const TYPES = new Map(/** @type {[Function, string][]} */ ([
     [String, 'string'], [Number, 'number'], [Boolean, 'boolean'], [BigInt, 'bigint'], [Symbol, 'symbol'],
     [Function, 'function'],
   ]));

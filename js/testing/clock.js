@@ -142,8 +142,7 @@
     }),
   };
 
-  /** @param {{ now?: number | string | Date }} [options] */
-  const useFakeTimers = ({ now: at } = {}) => {
+  const useFakeTimers = ({ now: at = undefined } = {}) => {
     set = at === undefined ? now() : toTime(at);
     timers = [];
     installed = true;

@@ -23,7 +23,7 @@
    * A mock function. `original` is what it does as long as it is told nothing else, and after `mockReset` if `keeps`;
    * `restore` puts back what a spy stands for.
    */
-  const create = (original, /** @type {{ name?: string, keeps?: boolean, restore?: () => void }} */ { name = 'vi.fn()', keeps = true, restore } = {}) => {
+  const create = (original, { name = 'vi.fn()', keeps = true, restore = undefined } = {}) => {
     let own = newState();
     let implementation = original;
     let once = [];
@@ -102,8 +102,7 @@
         return mock;
       },
     };
-    const makers = { ReturnValue: always, ResolvedValue: later, RejectedValue: rejecting, Throw: throwing };
-    for (const [word, make] of Object.entries(makers)) {
+    for (const [word, make] of Object.entries({ ReturnValue: always, ResolvedValue: later, RejectedValue: rejecting, Throw: throwing })) {
       methods[`mock${word}`] = chain((value) => { implementation = make(value); });
       methods[`mock${word}Once`] = chain((value) => { once.push(make(value)); });
     }

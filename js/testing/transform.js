@@ -20,7 +20,7 @@
   const inCode = (name) => `add it: transform(event, { fetch: { ${JSON.stringify(name)}: { status: 200, body: {} } } })`;
   let running = false;
 
-  const run = (of, events, /** @type {any} */ options = {}, add = inCode) => {
+  const run = (of, events, options = /** @type {any} */ ({}), add = inCode) => {
     if (running) throw new TypeError('transform cannot be called by the function that answers its requests');
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`transform(event, options): the options are an object with ${OPTIONS.join(', ')}`);
@@ -64,11 +64,11 @@
     return run(of, events, options).verdicts;
   };
   const bound = (of) => {
-    /** @type {any} */
     const transform = (event, options) => one(of, event, options);
     transform.batch = (events, options) => several(of, events, options);
     return transform;
   };
+  /** @type {any} */
   const transform = bound(undefined);
   transform.of = (path) => bound(String(path));
   return { transform, run };

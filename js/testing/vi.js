@@ -95,7 +95,7 @@
       hoisted: (make) => make(),
       waitFor,
       waitUntil,
-      setConfig: (/** @type {{ testTimeout?: number }} */ { testTimeout } = {}) => { if (testTimeout !== undefined) setTestTimeout(testTimeout); },
+      setConfig: ({ testTimeout = undefined } = {}) => { if (testTimeout !== undefined) setTestTimeout(testTimeout); },
       resetConfig: () => { settings.timeout = undefined; },
       resetModules: () => vi,
       unmock: () => vi,
