@@ -49,7 +49,7 @@ read -r port < "$work/port"
 export API="http://127.0.0.1:$port/rows"
 
 ln -s "$binary" "$work/bin/sluicegate"
-export PATH="$work/bin:$tools/bin:$PATH"
+export PATH="$work/bin:$tools/bin:$PATH" PYTHONPATH="$tools"
 cd "$work/run"
 awk '/^```js$/ { on = 1; next } /^```$/ { on = 0 } on' "$page" > count.js
 # Each block by itself, with the number of events that go out of it.
