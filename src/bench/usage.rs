@@ -62,7 +62,8 @@ fn machine_cpu() -> Duration {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in user already.
-    let busy: u64 = ticks.iter().enumerate().filter(|(index, _)| ![3, 4].contains(index) && *index < 8).map(|(_, t)| t).sum();
+    let busy: u64 =
+        ticks.iter().enumerate().filter(|(index, _)| ![3, 4].contains(index) && *index < 8).map(|(_, t)| t).sum();
     Duration::from_secs_f64(busy as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 

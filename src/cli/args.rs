@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::examples::{
-    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, PLAY_EXAMPLES, REPLAY_EXAMPLES,
-    RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
+    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, PLAY_EXAMPLES,
+    REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
 };
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,

@@ -55,7 +55,8 @@ fn from(dir: &Path, path: &Path) -> String {
         Some("mts" | "mjs") => "mjs",
         _ => "js",
     });
-    let (dir, path): (Vec<Component<'_>>, Vec<Component<'_>>) = (dir.components().collect(), path.components().collect());
+    let (dir, path): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (dir.components().collect(), path.components().collect());
     let same = dir.iter().zip(&path).take_while(|(one, other)| one == other).count();
     let up = "../".repeat(dir.len() - same);
     let down: PathBuf = path[same..].iter().collect();

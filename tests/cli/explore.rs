@@ -156,7 +156,9 @@ fn a_version_never_differs_from_itself() {
 
 #[test]
 fn fields_can_be_left_out_and_the_clock_set() {
-    let dir = Dir::with("export const transformEvent = (e) => ({ id: 1, list: [{ id: 1 }], year: new Date().getFullYear() });");
+    let dir = Dir::with(
+        "export const transformEvent = (e) => ({ id: 1, list: [{ id: 1 }], year: new Date().getFullYear() });",
+    );
     dir.file("new.js", "export const transformEvent = (e) => ({ id: 2, list: [{ id: 2 }], year: 2024 });");
     let diff = |args: &[&str]| {
         let done = dir.run(&[&["diff", "t.js", "new.js", "-", "--json"], args].concat(), "{}\n");
