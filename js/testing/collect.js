@@ -84,6 +84,7 @@
 
   /** `test` or `describe` with flags: each word after the point gives the same with one flag more. */
   const api = (kind, flags) => {
+    /** @type {any} */
     const make = (name, ...given) => register[kind](name, given, flags);
     const word = (name, more) => Object.defineProperty(make, name, { get: () => api(kind, { ...flags, ...more }), configurable: true });
     for (const name of ['only', 'skip', 'todo']) word(name, { [name]: true });

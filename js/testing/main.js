@@ -29,9 +29,10 @@
   const getCredential = (key) => credentials.get(key);
   const globals = {
     ...collecting.globals, ...running.globals, ...parts.assert(expecting, nearest), expect: expecting.expect,
-    transform: transforming.transform, vi, vitest: vi, jest, log, console, getCredential,
+    transform: transforming.transform, vi, vitest: vi, jest, log, console, getCredential, global: globalThis,
   };
   const freeze = parts.lockdown();
+  parts.web(host);
   for (const [name, value] of Object.entries(globals)) {
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
   }

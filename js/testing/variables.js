@@ -27,7 +27,7 @@ function () {
   const scope = this === globalThis ? this : this.object;
   const found = {};
   for (const key of getOwnPropertyNames(scope)) {
-    if (scope === globalThis && (key.startsWith('sluicegate:') || !getOwnPropertyDescriptor(scope, key).configurable)) continue;
+    if (scope === globalThis && !getOwnPropertyDescriptor(scope, key).enumerable) continue;
     try {
       Object.defineProperty(found, key, { value: show(scope[key], [globalThis]), enumerable: true });
     } catch {

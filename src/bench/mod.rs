@@ -109,6 +109,7 @@ pub fn run(plan: &Plan, on_step: &mut OnStep<'_>) -> Result<Report, BenchError> 
     }
     // One more per run for writing, of which the size is known only then.
     let total = plan.runs * (series.len() + 1);
+    let others = usage::Others::watch();
     let mut rounds: Vec<Vec<Measured>> = Vec::new();
     for run in 0..plan.runs {
         let mut round: Vec<Measured> = Vec::new();
@@ -125,7 +126,7 @@ pub fn run(plan: &Plan, on_step: &mut OnStep<'_>) -> Result<Report, BenchError> 
         round.push(step(plan.program.clone(), Part::Write { bytes }).run()?);
         rounds.push(round);
     }
-    Ok(report(plan, &prepared, &rounds))
+    Ok(Report { others: others.share(), ..report(plan, &prepared, &rounds) })
 }
 
 fn report(plan: &Plan, prepared: &source::Prepared, rounds: &[Vec<Measured>]) -> Report {
@@ -177,6 +178,7 @@ fn report(plan: &Plan, prepared: &source::Prepared, rounds: &[Vec<Measured>]) ->
             worker_rss: most(|measured| measured.worker_rss),
             supervisor_rss: most(|measured| measured.supervisor_rss),
         },
+        others: 0.0,
     }
 }
 

@@ -39,7 +39,13 @@ pub struct Report {
     pub split: Split,
     /// The peaks.
     pub memory: Memory,
+    /// The share of the machine's CPU time that other processes had meanwhile, 0 to 1.
+    #[serde(default)]
+    pub others: f64,
 }
+
+/// From this share of the machine's CPU time on, others disturb a measurement.
+pub const BUSY: f64 = 0.1;
 
 /// Everything together, with one number of workers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -34,6 +34,39 @@ fn cpu(usage: &libc::rusage) -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
+/// What the other processes of this machine do meanwhile.
+pub struct Others {
+    /// CPU time of everything that the machine runs.
+    all: Duration,
+    own: Duration,
+    since: std::time::Instant,
+}
+
+impl Others {
+    /// From now on.
+    pub fn watch() -> Self {
+        Self { all: machine_cpu(), own: Usage::now().cpu, since: std::time::Instant::now() }
+    }
+
+    /// The share of the machine's CPU time that others have had, 0 to 1. A kernel that tells nothing has none.
+    pub fn share(&self) -> f64 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let others = (machine_cpu().saturating_sub(self.all)).saturating_sub(Usage::now().cpu - self.own);
+        (others.as_secs_f64() / (self.since.elapsed().as_secs_f64() * cores).max(1e-9)).min(1.0)
+    }
+}
+
+/// CPU time that the machine has spent on anything, time that a hypervisor has taken included.
+fn machine_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in user already.
+    let busy: u64 =
+        ticks.iter().enumerate().filter(|(index, _)| ![3, 4].contains(index) && *index < 8).map(|(_, t)| t).sum();
+    Duration::from_secs_f64(busy as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 /// CPU time of the calling thread.
 pub fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

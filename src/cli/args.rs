@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::examples::{
-    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, PLAY_EXAMPLES, REPLAY_EXAMPLES,
-    RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
+    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, PLAY_EXAMPLES,
+    REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
 };
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
@@ -98,7 +98,7 @@ pub enum Command {
     Bench(Box<BenchArgs>),
     /// Run the tests of transformations and libraries, in the engine that runs them in production.
     ///
-    /// Tests are files called *.test.js or *.test.ts beside the code, cases called *.case.json, and RudderStack's YAML
+    /// Tests are files called *.test.js or *.spec.ts, or modules in __tests__, beside the code or in a folder test; cases called *.case.json, and RudderStack's YAML
     /// and meta.json as they stand. orders.test.js is about orders.js; its transform(event) runs the transformation with
     /// the sandbox and the limits of `run`.
     #[command(after_help = TEST_EXAMPLES)]
@@ -119,7 +119,8 @@ pub enum Command {
     Fuzz(Box<FuzzArgs>),
     /// Run two versions of a transformation over the same events, and say what differs.
     ///
-    /// Changed verdicts and changed fields, how many events each is about, an example, and what the new version costs.
+    /// Changed verdicts and changed fields, how many events each is about, an example, and what the new version costs. Both
+    /// versions meet the same clock, which stands still, and the same random numbers.
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Box<DiffArgs>),
     /// Answer requests of rudder-server, in the place of its user-transformation service.
@@ -162,7 +163,14 @@ pub enum Command {
     /// Write the TypeScript declarations of everything that a transformation and its tests can call.
     ///
     /// sluicegate types > sluicegate.d.ts makes them known to every editor that finds the file in the project.
-    Types,
+    ///
+    /// Libraries are declared too, by their handles, with the types of their files: those of -L and of sluicegate.toml.
+    Types(TypesArgs),
+    /// Write a new project: a transformation, a library, tests, a case, and what editors, ESLint and CI want to know.
+    ///
+    /// Everything in it passes. Files that are there already are never overwritten.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
     /// A worker process of `test`.
     #[command(hide = true)]
     SuiteWorker,
@@ -376,11 +384,40 @@ pub struct DiffArgs {
     /// Whether to show progress on standard error [default: auto, on a terminal].
     #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
     pub progress: Option<When>,
-    /// How many worker processes for each version, 0 for as many as the cores allow [default: 0].
+    /// A field whose changes do not count, and all below it, e.g. `context.requestId` or `items[].id`; may be repeated
+    /// [default: every change counts].
+    #[arg(long, value_name = "PATH")]
+    pub ignore: Vec<String>,
+    /// The time at which both versions run, e.g. 2024-02-29T00:00:00Z [default: when the command starts].
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub now: Option<f64>,
+    /// The seed of Math.random() in both versions [default: 1].
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u32>,
+    /// How many worker processes for each version, 0 for as many as the cores allow. With more than one, code that keeps
+    /// state from event to event or draws random numbers can differ from itself [default: 1].
     #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
     pub workers: Option<usize>,
     #[command(flatten)]
     pub code: CodeFlags,
+}
+
+/// `types`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct TypesArgs {
+    #[command(flatten)]
+    pub libraries: LibraryFlags,
+}
+
+/// `init`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct InitArgs {
+    /// The folder of the project, which is made if it is not there [default: the current folder].
+    pub dir: Option<PathBuf>,
+    /// Write TypeScript [default: JavaScript].
+    #[arg(long)]
+    pub ts: bool,
 }
 
 /// `play`.

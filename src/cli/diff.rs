@@ -12,12 +12,13 @@ use super::config::{for_trial, inputs};
 use super::diagnostic::{Diagnostic, visible};
 use super::run::spinner;
 use super::setting_sources::Env;
-use super::values::thousands;
+use super::values::{millis_since_1970, thousands};
 use crate::config::Input;
 use crate::explore::Setup;
 use crate::explore::diff::{Difference, Differences, diff as run};
 use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
+use sluicegate_engine::Determinism;
 
 /// From how many events on CPU time says something of the code, and not of how long V8 takes to start.
 const ENOUGH: u64 = 1000;
@@ -30,7 +31,8 @@ const MAX_ROWS: usize = 40;
 /// # Errors
 /// When one of the versions cannot be run.
 pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
-    let workers = match args.workers.unwrap_or(0) {
+    // With one worker each, both versions see the same events in the same isolate, whatever state they keep.
+    let workers = match args.workers.unwrap_or(1) {
         0 => (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
         workers => workers,
     };
@@ -45,17 +47,20 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
             aside.insert(file).path().to_owned()
         }
     };
+    let now = args.now.unwrap_or_else(|| millis_since_1970(std::time::SystemTime::now()));
+    let determinism = Determinism { now: Some(now), seed: Some(args.seed.unwrap_or(1)) };
     let version = |path: &Path| -> anyhow::Result<Setup> {
-        let (setup, paths) = for_trial(global.typed.clone(), global, path, workers, Env::here())?;
+        let (mut setup, paths) = for_trial(global.typed.clone(), global, path, workers, Env::here())?;
         match workers::check(&setup.program, &setup.options, Sandbox::default()) {
             Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
             loaded => loaded?,
         };
+        setup.program.scene = determinism;
         Ok(Setup { events: Some(events.clone()), ..setup })
     };
     let (old, new) = (version(&args.old)?, version(&args.new)?);
     let bar = spinner(args.progress.unwrap_or_default(), false);
-    let found = run(&old, &new, &mut |found| {
+    let found = run(&old, &new, &args.ignore, &mut |found| {
         bar.set_message(format!("{} events · {} changed", thousands(found.events), thousands(found.changed)));
         bar.tick();
     })?;

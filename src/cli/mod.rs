@@ -21,6 +21,7 @@ mod examples;
 pub mod fuzz;
 #[cfg(test)]
 mod golden;
+pub mod init;
 pub mod manpage;
 pub mod play;
 pub mod program;
@@ -36,6 +37,7 @@ mod test_import;
 mod test_init;
 mod test_report;
 mod test_watch;
+pub mod types;
 pub mod values;
 mod watch;
 
@@ -112,7 +114,8 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(code)
         }
         Command::Man => print(&manpage::man()?),
-        Command::Types => print(sluicegate_engine::DECLARATIONS.as_bytes()),
+        Command::Types(_) => print(types::types(&cli.global)?.as_bytes()),
+        Command::Init(args) => print(init::init(&args, &cli.global)?.as_bytes()),
         Command::Worker => run::worker(),
         Command::Parse => Ok(crate::parser_process::main()),
         Command::BenchStep => Ok(crate::bench::step::main()),

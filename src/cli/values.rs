@@ -141,6 +141,21 @@ pub fn percent(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a percentage such as 5%".to_owned())
 }
 
+/// A point in time, in milliseconds since 1970.
+pub fn time(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    // A date alone is its first moment.
+    let with_time = if text.len() == "2024-02-29".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let time = humantime::parse_rfc3339_weak(&with_time)
+        .map_err(|_| "expected a time such as 2024-02-29T12:00:00Z or 2024-02-29".to_owned())?;
+    Ok(millis_since_1970(time))
+}
+
+/// In milliseconds, as JavaScript has it.
+pub fn millis_since_1970(time: std::time::SystemTime) -> f64 {
+    time.duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_millis() as f64)
+}
+
 /// `--max-requests`.
 pub fn requests(text: &str) -> Result<usize, String> {
     count(text, 1, 100_000)

@@ -47,11 +47,16 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
-/// Runs both over the file that they name.
+/// Runs both over the file that they name. Fields below one of the `ignored` paths do not count.
 ///
 /// # Errors
 /// When one of them cannot be run to its end.
-pub fn diff(old: &Setup, new: &Setup, tick: &mut dyn FnMut(&Differences)) -> io::Result<Differences> {
+pub fn diff(
+    old: &Setup,
+    new: &Setup,
+    ignored: &[String],
+    tick: &mut dyn FnMut(&Differences),
+) -> io::Result<Differences> {
     let mut trials = [ExploreRun::start(old)?, ExploreRun::start(new)?];
     let mut lines = [Vec::new(), Vec::new()];
     let mut found = Differences::default();
@@ -71,7 +76,7 @@ pub fn diff(old: &Setup, new: &Setup, tick: &mut dyn FnMut(&Differences)) -> io:
         }
         found.events += 1;
         if lines[0] != lines[1] {
-            found.compare(&parse(&lines[0]), &parse(&lines[1]));
+            found.compare(&parse(&lines[0]), &parse(&lines[1]), ignored);
         }
         if found.events.is_multiple_of(4096) {
             tick(&found);
@@ -84,7 +89,7 @@ pub fn diff(old: &Setup, new: &Setup, tick: &mut dyn FnMut(&Differences)) -> io:
 
 impl Differences {
     /// Takes note of what differs in the event that was counted last.
-    fn compare(&mut self, old: &Verdict, new: &Verdict) {
+    fn compare(&mut self, old: &Verdict, new: &Verdict, ignored: &[String]) {
         let line = self.events;
         let mut places = BTreeMap::new();
         if let (Verdict::Ok { events: old }, Verdict::Ok { events: new }) = (old, new) {
@@ -94,6 +99,7 @@ impl Differences {
                 let count = |events: &[Value]| Some(format!("{} events", events.len()));
                 places.insert("(how many go out)".to_owned(), (count(old), count(new)));
             }
+            places.retain(|path, _| !ignored.iter().any(|one| is_below(path, one)));
             self.changed += u64::from(!places.is_empty());
             for (path, example) in places {
                 note(&mut self.fields, path, line, example);
@@ -109,6 +115,11 @@ impl Differences {
         let key = if before == after { format!("{before}, another message") } else { format!("{before} → {after}") };
         note(&mut self.verdicts, key, line, (text, other));
     }
+}
+
+/// Whether a path is this one, or leads to something inside of it.
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn note(places: &mut BTreeMap<String, Difference>, key: String, line: u64, (old, new): Example) {
@@ -185,7 +196,7 @@ mod tests {
         let mut found = Differences::default();
         for (old, new) in pairs {
             found.events += 1;
-            found.compare(old, new);
+            found.compare(old, new, &[]);
         }
         found
     }
@@ -207,6 +218,21 @@ mod tests {
         assert_eq!(found.fields["b[].c"], place(1, Some("1"), Some("3")));
         assert_eq!(found.fields["a"], place(2, Some("1"), Some("\"1\"")));
         assert_eq!(found.fields["d"], place(2, None, Some("null")));
+    }
+
+    #[test]
+    fn what_is_ignored_is_no_change() {
+        let old = ok(json!({"id": 1, "list": [{"id": 1, "n": 1}], "identity": 1}));
+        let new = ok(json!({"id": 2, "list": [{"id": 2, "n": 1}], "identity": 1}));
+        let with = |ignored: &[&str]| {
+            let mut found = Differences { events: 1, ..Differences::default() };
+            found.compare(&old, &new, &ignored.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+            (found.changed, found.fields.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(with(&["id"]), (1, vec!["list[].id".to_owned()]));
+        assert_eq!(with(&["id", "list[].id"]), (0, vec![]));
+        assert_eq!(with(&["id", "list"]), (0, vec![]));
+        assert_eq!(with(&["i", "list"]), (1, vec!["id".to_owned()]));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) fn of(code: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
     Ok(imports(&module))
 }
 
-fn parse(code: &str, syntax: Syntax) -> Result<Module, String> {
+pub(super) fn parse(code: &str, syntax: Syntax) -> Result<Module, String> {
     let map: Lrc<SourceMap> = Lrc::default();
     let file = map.new_source_file(Lrc::new(FileName::Anon), code.to_owned());
     let input = StringInput::new(code, file.start_pos, file.end_pos);

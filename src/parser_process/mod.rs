@@ -8,7 +8,10 @@
 //!
 //! Who reads code once and then ends, such as `run`, calls the parser itself.
 
+mod exports;
 mod imports;
+
+pub use exports::{ModuleExport, exports};
 
 use crate::own_process::own_command;
 use std::collections::{BTreeMap, HashMap};

@@ -137,3 +137,39 @@ fn a_version_that_does_not_load_is_shown_where_it_is_wrong() {
     assert_eq!(dir.run(&["diff", "old.js", "old.js", "missing.jsonl"], "").code, 2);
     assert_eq!(dir.run(&["fuzz", "old.js", "missing.jsonl"], "").code, 2);
 }
+
+/// The clock stands still, chance is the same, and state is that of the same events.
+#[test]
+fn a_version_never_differs_from_itself() {
+    let dir = Dir::with(
+        "let n = 0;
+        export function transformEvent(e) {
+          n += 1;
+          return { ...e, n, at: Date.now(), iso: new Date().toISOString(), r: Math.random(), id: crypto.randomUUID() };
+        }",
+    );
+    dir.file("events.jsonl", "{\"a\":1}\n".repeat(3000));
+    let same = dir.run(&["diff", "t.js", "t.js", "events.jsonl", "--json", "--max-changes", "0"], "");
+    let value: Value = serde_json::from_str(same.text()).unwrap();
+    assert_eq!((same.code, value["changed"].as_u64()), (0, Some(0)), "{}", same.text());
+}
+
+#[test]
+fn fields_can_be_left_out_and_the_clock_set() {
+    let dir = Dir::with(
+        "export const transformEvent = (e) => ({ id: 1, list: [{ id: 1 }], year: new Date().getFullYear() });",
+    );
+    dir.file("new.js", "export const transformEvent = (e) => ({ id: 2, list: [{ id: 2 }], year: 2024 });");
+    let diff = |args: &[&str]| {
+        let done = dir.run(&[&["diff", "t.js", "new.js", "-", "--json"], args].concat(), "{}\n");
+        let value: Value = serde_json::from_str(done.text()).unwrap_or_else(|_| panic!("{}{}", done.text(), done.err));
+        let fields: Vec<String> =
+            value["fields"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect();
+        fields
+    };
+    assert_eq!(diff(&["--now", "2024-02-29"]), ["id", "list[].id"]);
+    assert_eq!(diff(&["--now", "2023-12-31T23:59:59Z", "--ignore", "id", "--ignore", "list"]), ["year"]);
+    assert!(diff(&["--now", "2024-02-29", "--ignore", "id", "--ignore", "list[].id"]).is_empty());
+    let wrong = dir.run(&["diff", "t.js", "new.js", "-", "--now", "yesterday"], "{}\n");
+    assert!(wrong.code == 2 && wrong.err.contains("expected a time such as 2024-02-29T12:00:00Z"), "{}", wrong.err);
+}

@@ -231,3 +231,51 @@ fn a_file_snapshot_is_a_file_of_the_project() {
     assert_eq!(run(&["test", "--update"]).code, 0);
     assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");
 }
+
+/// Reads until `wanted` has come; the test's own time limit ends what never comes.
+fn read_until(from: &mut impl std::io::Read, wanted: &str) -> String {
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !String::from_utf8_lossy(&seen).contains(wanted) {
+        assert_eq!(from.read(&mut byte).unwrap_or(0), 1, "{wanted} did not come: {}", String::from_utf8_lossy(&seen));
+        seen.push(byte[0]);
+    }
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+/// A terminal of its own, by `script`: keys choose what is run.
+#[test]
+fn keys_choose_what_watch_runs() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let dir = Dir::new();
+    dir.file("a.test.js", "test('one', () => {}); test('two', () => { expect(1).toBe(2); });");
+    dir.file("b.test.js", "test('three', () => {});");
+    let mut child = Command::new("timeout")
+        .args(["60", "script", "-qfec", concat!(env!("CARGO_BIN_EXE_sluicegate"), " test --watch -j 1"), "/dev/null"])
+        .current_dir(dir.path())
+        .env("NO_COLOR", "1")
+        .env_remove("CI")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keys, mut out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut press = |key: &str| keys.write_all(key.as_bytes()).and_then(|()| keys.flush()).unwrap();
+    let ready = "q quit";
+    assert!(read_until(&mut out, ready).contains("1 failed, 2 passed in 2 files"));
+    press("f");
+    let failed = read_until(&mut out, ready);
+    assert!(failed.contains("1 failed, 1 filtered out in 1 file"), "{failed}");
+    press("p");
+    read_until(&mut out, "all files): ");
+    press("b.test\n");
+    let file = read_until(&mut out, ready);
+    assert!(file.contains("1 passed in 1 file"), "{file}");
+    press("a");
+    assert!(read_until(&mut out, ready).contains("1 failed, 2 passed in 2 files"));
+    dir.file("a.test.js", "test('one', () => {});");
+    assert!(read_until(&mut out, ready).contains("1 passed in 1 file"));
+    press("q");
+    assert!(child.wait().unwrap().success());
+}

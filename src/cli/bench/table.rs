@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::bench::report::Report;
+use crate::bench::report::{BUSY, Report};
 use crate::bench::stats::Spread;
 use crate::bench::svg::time;
 use crate::cli::values::thousands;
@@ -28,6 +28,14 @@ pub(super) fn render(report: &Report) -> String {
         thousands(report.failed)
     );
     put!(out, "{}\n", report.machine);
+    if report.others >= BUSY {
+        put!(
+            out,
+            "The machine was busy: other processes used {:.0}% of its CPU time meanwhile. Do not believe these figures;\n\
+             measure again when it is idle.\n",
+            report.others * 100.0
+        );
+    }
 
     put!(out, "throughput    events/s      ±   MB/s in  MB/s out  CPU/event  CPUs busy");
     for at in &report.throughput {

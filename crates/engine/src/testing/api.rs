@@ -56,6 +56,8 @@ pub(super) const SCRIPTS: &str = concat!(
     include_str!("../../js/testing/cases.js"),
     "), log: (",
     include_str!("../../js/runtime/log.js"),
+    "), web: (",
+    include_str!("../../js/runtime/web.js"),
     "), lockdown: (",
     include_str!("../../js/runtime/lockdown.js"),
     ") })",

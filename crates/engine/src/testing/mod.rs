@@ -18,6 +18,7 @@ use crate::limits::Limits;
 use crate::limits::heap::HeapGuard;
 use crate::limits::watchdog::Watch;
 use crate::load_error::{LoadError, LoadErrorKind};
+use crate::run::web;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{self, discard, end, namespaces};
 pub use crate::v8::modules::Module;
@@ -345,6 +346,11 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local
     let read = v8::Function::new(scope, read)?;
     let key = v8::String::new(scope, "read")?;
     host.set(scope, key.into(), read.into())?;
+    let (group, native) = (v8::Function::new(scope, web::group)?, v8::Function::new(scope, web::native)?);
+    for (name, function) in [("webGroup", group), ("webNative", native)] {
+        let key = v8::String::new(scope, name)?;
+        host.set(scope, key.into(), function.into())?;
+    }
     let undefined = v8::undefined(scope).into();
     main.call(scope, undefined, &[host.into()])?.try_into().ok()
 }

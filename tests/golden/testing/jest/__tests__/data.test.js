@@ -38,3 +38,7 @@ describe('hooks', () => {
   it.skip('skipped', () => {});
 });
 test('afterAll runs although a test of the group is skipped', () => { expect(ended).toBe(true); });
+test('the globals of the web platform are there', () => {
+  expect(new URL('https://a.b/c').host).toBe('a.b');
+  expect(structuredClone({ a: [1] })).toEqual({ a: [1] });
+});
