@@ -56,6 +56,7 @@ pub mod parser_process;
 pub mod play;
 mod random;
 pub mod serve;
+pub mod sync;
 pub mod tally;
 pub mod testing;
 pub mod wire;

@@ -12,6 +12,7 @@ use super::examples::{
     RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
 };
 use super::serve::ServeArgs;
+use super::sync::SyncArgs;
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
     SandboxFlags, Settings, words,
@@ -112,6 +113,12 @@ pub enum Command {
     /// or a config backend, and stays loaded.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
+    /// Send the rows of a table that changed to the tools of a team: reverse ETL.
+    ///
+    /// Rows of a command, a file or standard input become events, go through the transformation, and are delivered to the
+    /// sinks that the config names. Only rows that differ from what a sink has acknowledged go out; nothing is sent twice,
+    /// forgotten, or called a success when it was none.
+    Sync(Box<SyncArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate

@@ -28,6 +28,7 @@ pub mod run;
 pub mod serve;
 pub mod setting_sources;
 pub mod settings;
+pub mod sync;
 pub mod test;
 mod test_coverage;
 mod test_init;
@@ -78,6 +79,7 @@ fn flags(cli: &Cli) -> Settings {
         Command::Fuzz(args) => args.settings(&cli.global),
         Command::Diff(args) => args.settings(&cli.global),
         Command::Serve(args) => args.settings(&cli.global),
+        Command::Sync(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
 }
@@ -113,6 +115,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             *voice = resolved.voice;
             serve::serve(resolved)
         }
+        Command::Sync(args) => sync::sync(&args, &cli.global, voice),
         Command::Test(args) => test::test(&args, &cli.global, *voice),
         Command::Play(args) => play::play(&args, &cli.global),
         Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),

@@ -133,7 +133,7 @@ impl fmt::Display for Share {
 }
 
 /// What a row becomes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct EventConfig {
     /// The type of the events.
     pub kind: EventKind,
@@ -166,7 +166,7 @@ pub struct EventConfig {
 }
 
 /// The type of the events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub enum EventKind {
     /// A user and their traits.
     #[default]
@@ -180,7 +180,7 @@ pub enum EventKind {
 }
 
 /// All columns as the text of a list of pairs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Pairs {
     /// The trait that holds the row.
     pub into: String,
@@ -189,7 +189,7 @@ pub struct Pairs {
 }
 
 /// The id of the row in a destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ExternalId {
     /// Destination and object, e.g. `Salesforce-Lead`.
     pub kind: String,
@@ -366,11 +366,19 @@ impl Secret {
         text.strip_prefix("file:").map(|path| Secret::File(dir.join(path.trim()), range))
     }
 
-    /// Reads it, without the spaces and line ends around it.
+    /// Reads it, without the spaces and line ends around it. A run that sends nothing needs no secrets: what is not there
+    /// is `…` then.
     ///
     /// # Errors
     /// When it is not there, or empty.
-    pub fn read(&self) -> Result<String> {
+    pub fn read(&self, dry: bool) -> Result<String> {
+        match self.read_now() {
+            Err(_) if dry => Ok("…".to_owned()),
+            other => other,
+        }
+    }
+
+    fn read_now(&self) -> Result<String> {
         let (text, error) = match self {
             Secret::Env(name, range) => {
                 let error = Error::new(format!("the environment variable {name} is not set"))
@@ -401,15 +409,21 @@ impl Text {
     ///
     /// # Errors
     /// As [`Secret::read`].
-    pub fn read(&self) -> Result<String> {
+    pub fn read(&self, dry: bool) -> Result<String> {
         match self {
             Text::Plain(text) => Ok(text.clone()),
-            Text::Secret(secret) => secret.read(),
+            Text::Secret(secret) => secret.read(dry),
         }
     }
 }
 
 impl Config {
+    /// A hash of all that decides what an event of a row looks like. With another one, all rows are other rows.
+    pub fn mapping_hash(&self) -> String {
+        let mapping = serde_json::json!([self.event, self.source.key]);
+        format!("blake3:{}", &blake3::hash(mapping.to_string().as_bytes()).to_hex()[..32])
+    }
+
     /// Reads the text of a config; `path` is its file.
     ///
     /// # Errors

@@ -106,6 +106,8 @@ pub struct Ask<'a> {
     pub config: &'a Config,
     /// Whether all rows go out, changed or not.
     pub everything: bool,
+    /// What was settled before the run with this number counts as not settled.
+    pub epoch: i64,
     /// Where temporary files go.
     pub temporary: &'a Path,
     /// Ends the source's command.
@@ -270,7 +272,7 @@ impl Comparison {
         let (mut need, mut known) = (0u32, false);
         for (bit, sink) in sinks.iter().enumerate() {
             match settled.iter().find(|settled| settled.sink == *sink) {
-                Some(settled) if settled.fingerprint == row.fingerprint => known = true,
+                Some(settled) if settled.fingerprint == row.fingerprint && settled.run >= ask.epoch => known = true,
                 Some(_) => {
                     known = true;
                     need |= 1 << bit;
@@ -310,7 +312,8 @@ impl Comparison {
         }
         let spool_error = |error: io::Error| cannot_spool(ask.temporary, &error);
         let file = self.spool.into_inner().map_err(|error| spool_error(error.into_error()))?;
-        let mut gone = Gone::new(ask, state)?;
+        let sinks = state.sinks(ask.config)?;
+        let mut gone = Gone::new(ask, state, &sinks)?;
         let mut duplicates = Sorter::<8>::new(ask.temporary);
         let mut twice: HashMap<[u8; 16], Vec<u64>> = HashMap::new();
         let mut keys = self.keys.sorted().map_err(spool_error)?;
@@ -341,7 +344,7 @@ impl Comparison {
             current = Some(hash);
         }
         let mut spool = Spool { file, duplicates: Some(duplicates.sorted().map_err(spool_error)?) };
-        name_duplicates(&mut self.invalid, twice, &mut spool, state).map_err(spool_error)?;
+        name_duplicates(&mut self.invalid, twice, &mut spool, state, &sinks).map_err(spool_error)?;
         let (gone, deletes, forgotten) = gone.finish(ask, state)?;
         let deletes_held = match ask.config.changes.mode {
             Mode::Mirror if self.without_key > 0 && deletes + forgotten > 0 => {
@@ -400,6 +403,7 @@ fn name_duplicates(
     mut twice: HashMap<[u8; 16], Vec<u64>>,
     spool: &mut Spool,
     state: &State,
+    sinks: &[i64],
 ) -> io::Result<()> {
     if twice.is_empty() {
         return Ok(());
@@ -415,7 +419,7 @@ fn name_duplicates(
     }
     drop(rows);
     if !twice.is_empty() {
-        let scanned = state.keys(|key, _| {
+        let scanned = state.keys(sinks, |key, _| {
             found(key, &mut twice);
             Ok(())
         });
@@ -435,13 +439,13 @@ struct Gone {
 }
 
 impl Gone {
-    fn new(ask: &Ask<'_>, state: &State) -> Result<Self> {
+    fn new(ask: &Ask<'_>, state: &State, sinks: &[i64]) -> Result<Self> {
         let mut gone = Self { known: None, next: None, numbers: Sorter::new(ask.temporary) };
         if ask.config.changes.mode == Mode::Mirror {
             let error = |error: io::Error| cannot_spool(ask.temporary, &error);
             let mut known = Sorter::new(ask.temporary);
             let mut number = 0u64;
-            state.keys(|key, _| {
+            state.keys(sinks, |key, _| {
                 let mut record = [0; 24];
                 record[..16].copy_from_slice(&key_hash(key));
                 record[16..].copy_from_slice(&number.to_be_bytes());
@@ -485,7 +489,7 @@ impl Gone {
         let mut wanted = numbers.next().map_err(error)?.map(u64::from_be_bytes);
         let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
         let (mut at, mut deletes, mut forgotten) = (0, 0, 0);
-        state.keys(|key, was_sent| {
+        state.keys(&state.sinks(ask.config)?, |key, was_sent| {
             if wanted == Some(at) {
                 *(if was_sent { &mut deletes } else { &mut forgotten }) += 1;
                 out.write_all(&[u8::from(was_sent)]).and_then(|()| put(&mut out, key.as_bytes())).map_err(error)?;

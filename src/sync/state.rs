@@ -363,7 +363,7 @@ impl State {
     /// When the state cannot be read.
     pub fn settled(&self, key: &str, found: &mut Vec<Settled>) -> Result<()> {
         found.clear();
-        let read = || -> rusqlite::Result<()> {
+        let mut read = || -> rusqlite::Result<()> {
             let sql = "SELECT sink, fingerprint, status, was_sent, run FROM settled WHERE key = ?1";
             let mut statement = self.connection.prepare_cached(sql)?;
             let mut rows = statement.query([key])?;
@@ -393,12 +393,13 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// Calls `each` with all known keys in their order, and whether anything of them was ever sent.
+    /// Calls `each` with all keys that these sinks know, in their order, and whether anything of them was ever sent.
     ///
     /// # Errors
     /// When the state cannot be read, or `each` fails.
-    pub fn keys(&self, mut each: impl FnMut(&str, bool) -> Result<()>) -> Result<()> {
-        let sql = "SELECT key, max(was_sent) FROM settled GROUP BY key ORDER BY key";
+    pub fn keys(&self, sinks: &[i64], mut each: impl FnMut(&str, bool) -> Result<()>) -> Result<()> {
+        let sinks = sinks.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        let sql = &format!("SELECT key, max(was_sent) FROM settled WHERE sink IN ({sinks}) GROUP BY key ORDER BY key");
         let wrong = |error: rusqlite::Error| wrong(&self.path, &error);
         let mut statement = self.connection.prepare(sql).map_err(wrong)?;
         let mut rows = statement.query([]).map_err(wrong)?;
@@ -417,7 +418,7 @@ impl State {
     pub fn problem_keys(&self) -> Result<HashSet<[u8; 16]>> {
         let read = || {
             let mut statement = self.connection.prepare("SELECT DISTINCT key FROM problems")?;
-            statement.query_map([], |row| Ok(key_hash(row.get_ref(0)?.as_str()?)))?.collect()
+            statement.query_map([], |row| Ok(key_hash(row.get_ref(0)?.as_str()?)))?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| wrong(&self.path, &error))
     }
@@ -449,7 +450,7 @@ impl State {
                 })
             };
             let most = i64::try_from(most).unwrap_or(i64::MAX);
-            statement.query_map(params![key, most], problem)?.collect()
+            statement.query_map(params![key, most], problem)?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| wrong(&self.path, &error))
     }
@@ -465,7 +466,7 @@ impl State {
             let count = |row: &rusqlite::Row<'_>| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?.unsigned_abs()))
             };
-            statement.query_map([], count)?.collect()
+            statement.query_map([], count)?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| wrong(&self.path, &error))
     }
@@ -482,7 +483,7 @@ impl State {
                 let how = Settlement::from_number(row.get(1)?);
                 Ok((row.get(0)?, how, row.get::<_, i64>(2)?.unsigned_abs()))
             };
-            statement.query_map([], count)?.collect()
+            statement.query_map([], count)?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| wrong(&self.path, &error))
     }
@@ -532,7 +533,7 @@ impl State {
                 })
             };
             let most = i64::try_from(most).unwrap_or(i64::MAX);
-            self.connection.prepare(sql)?.query_map([most], run)?.collect()
+            self.connection.prepare(sql)?.query_map([most], run)?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| wrong(&self.path, &error))
     }
@@ -543,7 +544,7 @@ impl State {
     /// When the state cannot be written.
     pub fn set_invalid(&mut self, run: i64, rows: &[(u64, Option<String>, &'static str, String)]) -> Result<()> {
         let path = self.path.clone();
-        let write = || -> rusqlite::Result<()> {
+        let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
             for (line, key, kind, reason) in rows.iter().take(MAX_INVALID) {
                 transaction.execute(
@@ -565,7 +566,7 @@ impl State {
             let sql = "SELECT line, key, reason FROM invalid WHERE run = (SELECT max(id) FROM runs) ORDER BY line LIMIT ?1";
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, row.get(2)?));
-            self.connection.prepare(sql)?.query_map([most], row)?.collect()
+            self.connection.prepare(sql)?.query_map([most], row)?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| wrong(&self.path, &error))
     }
@@ -579,7 +580,7 @@ impl State {
         self.has_problems = has_problems;
         let path = self.path.clone();
         let now = now();
-        let write = || -> rusqlite::Result<()> {
+        let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             for change in changes {
                 write_change(&transaction, change, run, code, &now, has_problems)?;
@@ -595,7 +596,7 @@ impl State {
     /// When the state cannot be written.
     pub fn forget(&mut self, keys: &[String]) -> Result<usize> {
         let path = self.path.clone();
-        let write = || {
+        let mut write = || -> rusqlite::Result<usize> {
             let transaction = self.connection.transaction()?;
             let mut known = 0;
             for key in keys {
@@ -620,7 +621,7 @@ impl State {
             return Ok(());
         }
         let path = self.path.clone();
-        let write = || -> rusqlite::Result<()> {
+        let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
             {
                 let mut keys = transaction.prepare("SELECT DISTINCT key FROM problems")?;

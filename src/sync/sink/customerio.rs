@@ -40,16 +40,16 @@ type Item = std::result::Result<Vec<u8>, String>;
 
 impl Customerio {
     /// Reads the secret and makes the client.
-    pub fn open(config: &CustomerioConfig, sink: &SinkConfig) -> Result<Self> {
-        let auth = config.auth.read()?;
-        if !auth.contains(':') {
+    pub fn open(config: &CustomerioConfig, sink: &SinkConfig, dry: bool) -> Result<Self> {
+        let auth = config.auth.read(dry)?;
+        if !dry && !auth.contains(':') {
             return Err(Error::new(format!("the auth of the sink {} is not site_id:api_key", sink.name))
                 .help("Customer.io shows both under Settings, API Credentials, Tracking API Key"));
         }
         let mut headers = HeaderMap::new();
         let (name, value) = http::header(AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(auth)))?;
         headers.insert(name, value);
-        let endpoint = Endpoint::new(sink, Method::POST, http::url(&config.url, "/api/v2/batch")?, headers)?;
+        let endpoint = Endpoint::new(sink, Method::POST, http::url(&config.url, "/api/v2/batch", dry)?, headers)?;
         let CustomerioConfig { object_type, by_email, convert_dates, .. } = config.clone();
         Ok(Self { endpoint, object_type, by_email, convert_dates })
     }
@@ -262,7 +262,7 @@ fn reply(answer: &Answer, count: usize) -> Reply {
                 after: None,
             },
         },
-        300..400 => http::redirect(answer),
+        300..=399 => http::redirect(answer),
         401 | 403 => Reply::Stop {
             reason: format!("it refuses the credentials: {shown}"),
             help: "see that auth is site_id:api_key of the Track API, and that region is where the account is".to_owned(),

@@ -49,11 +49,20 @@ impl FileSink {
             Some(file) => file,
             none => none.insert(open(&self.path)?),
         };
-        let end = file.seek(SeekFrom::End(0))?;
-        file.write_all(lines).and_then(|()| file.sync_data()).inspect_err(|_| {
+        // A pipe has no end to seek.
+        let end = file.seek(SeekFrom::End(0)).unwrap_or(0);
+        file.write_all(lines).and_then(|()| synced(file)).inspect_err(|_| {
             // A part of a batch was not acknowledged: it must not stay.
             let _ = file.set_len(end);
         })
+    }
+}
+
+/// Waits until the disk has it: the state must not be ahead of the file. A pipe or a device has nothing to wait for.
+fn synced(file: &File) -> io::Result<()> {
+    match file.sync_data() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other,
     }
 }
 

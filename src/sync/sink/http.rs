@@ -40,8 +40,11 @@ impl Answer {
 }
 
 /// The URL that the config names.
-pub fn url(text: &Text, path: &str) -> Result<Url> {
-    let value = text.read()?;
+pub fn url(text: &Text, path: &str, dry: bool) -> Result<Url> {
+    let value = match text.read(dry)? {
+        unknown if dry && check_url(&unknown).is_err() => "http://unknown.invalid".to_owned(),
+        value => value,
+    };
     let wrong = |why: String| Error::new(format!("the url of a sink is `{value}`: {why}"));
     check_url(&value).map_err(wrong)?;
     Url::parse(&format!("{}{path}", if path.is_empty() { &value } else { value.trim_end_matches('/') }))
@@ -50,6 +53,8 @@ pub fn url(text: &Text, path: &str) -> Result<Url> {
 
 /// A header's value, which may be a secret and is not shown.
 pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    // A secret that a dry run does not know.
+    let value = if value.ends_with('…') { "unknown" } else { value };
     let known = HeaderName::try_from(name).map_err(|_| Error::new(format!("`{name}` is not the name of a header")))?;
     let mut value = HeaderValue::try_from(value)
         .map_err(|_| Error::new(format!("the value of the header {name} has characters that a header can't have")))?;

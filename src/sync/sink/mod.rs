@@ -65,14 +65,14 @@ pub enum Reply {
 }
 
 impl Sink {
-    /// Opens a sink: reads its secrets, makes its client.
+    /// Opens a sink: reads its secrets, makes its client. A `dry` one is never sent to, and needs no secrets.
     ///
     /// # Errors
     /// When a secret is missing or the sink can't be opened.
-    pub fn open(config: &SinkConfig) -> Result<Self> {
+    pub fn open(config: &SinkConfig, dry: bool) -> Result<Self> {
         Ok(match &config.kind {
-            SinkKind::Customerio(own) => Sink::Customerio(customerio::Customerio::open(own, config)?),
-            SinkKind::Webhook(own) => Sink::Webhook(webhook::Webhook::open(own, config)?),
+            SinkKind::Customerio(own) => Sink::Customerio(customerio::Customerio::open(own, config, dry)?),
+            SinkKind::Webhook(own) => Sink::Webhook(webhook::Webhook::open(own, config, dry)?),
             SinkKind::File(path) => Sink::File(file::FileSink::new(path)),
         })
     }
@@ -110,7 +110,7 @@ impl Sink {
 }
 
 /// Cuts a text to what a person reads of it.
-pub(super) fn cut(text: &str) -> String {
+pub(in crate::sync) fn cut(text: &str) -> String {
     const MOST: usize = 500;
     let text = text.trim();
     let cut = text.floor_char_boundary(MOST.min(text.len()));

@@ -21,20 +21,20 @@ pub struct Webhook {
 
 impl Webhook {
     /// Reads the secrets and makes the client.
-    pub fn open(config: &WebhookConfig, sink: &SinkConfig) -> Result<Self> {
+    pub fn open(config: &WebhookConfig, sink: &SinkConfig, dry: bool) -> Result<Self> {
         let mut headers = HeaderMap::new();
         for (name, value) in &config.headers {
-            let (name, value) = http::header(name, &value.read()?)?;
+            let (name, value) = http::header(name, &value.read(dry)?)?;
             headers.insert(name, value);
         }
         if let Some(auth) = &config.auth {
-            let auth = auth.read()?;
+            let auth = auth.read(dry)?;
             let auth = if auth.contains(' ') { auth } else { format!("Bearer {auth}") };
             let (name, value) = http::header(AUTHORIZATION.as_str(), &auth)?;
             headers.insert(name, value);
         }
         let method = Method::from_bytes(config.method.as_bytes()).unwrap_or(Method::POST);
-        let endpoint = Endpoint::new(sink, method, http::url(&config.url, "")?, headers)?;
+        let endpoint = Endpoint::new(sink, method, http::url(&config.url, "", dry)?, headers)?;
         let lists = sink.pace.batch > 1 || config.wrap.is_some() || config.results;
         Ok(Self { endpoint, config: config.clone(), lists })
     }
@@ -138,7 +138,7 @@ mod tests {
         );
         let config = super::super::super::config::Config::parse(&text, std::path::Path::new("s.toml")).unwrap();
         let super::super::super::config::SinkKind::Webhook(webhook) = &config.sinks[0].kind else { panic!("a webhook") };
-        Webhook::open(webhook, &config.sinks[0]).unwrap()
+        Webhook::open(webhook, &config.sinks[0], false).unwrap()
     }
 
     fn answer(status: u16, body: &str) -> Answer {
