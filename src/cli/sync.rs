@@ -24,8 +24,9 @@ use crate::config::{LogFormat, Stats, When};
 use crate::net;
 use crate::sync::config::{Config, Input};
 use crate::sync::delivery::Closed;
-use crate::sync::run::{Failed, Options, Progress, Report, Setup};
-use crate::sync::{self, feed::Filter, inspect, report, run, state::Lock, state::State};
+use crate::sync::report::{self, Report};
+use crate::sync::run::{Failed, Options, Progress, Setup};
+use crate::sync::{self, feed::Filter, inspect, run, state::Lock, state::State};
 use crate::tally::{FailOn, exit};
 use crate::workers::{Job, RunError};
 
@@ -131,8 +132,9 @@ pub struct SyncRunArgs {
     #[arg(long, value_name = "FORM", value_parser = words::<Stats>())]
     pub stats: Option<Stats>,
     /// No progress and no summary; errors are still written [default: both are shown].
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[arg(short = 'q', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+        value_parser = values::switch)]
+    pub quiet: Option<bool>,
     /// How messages are written [default: text].
     #[arg(long, value_name = "FORM", value_parser = words::<LogFormat>())]
     pub log_format: Option<LogFormat>,
@@ -169,7 +171,7 @@ impl SyncArgs {
         settings.failures.fail_on = args.fail_on;
         settings.messages.progress = args.progress;
         settings.messages.stats = args.stats;
-        settings.messages.quiet = args.quiet.then_some(true);
+        settings.messages.quiet = args.quiet;
         settings.messages.log_format = args.log_format;
         settings
     }

@@ -10,11 +10,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::config::{Config, Mode};
 use super::delivery::{Channel, Closed, Item, Tracker};
-use super::detect::{Ask, Detected, InvalidRow, RowCounts, detect};
+use super::detect::{Ask, Detected, RowCounts, detect};
 use super::error::{Error, Result};
 use super::event::{EventBuilder, Output, Previous};
 use super::feed::{Fed, Feeder, Filter};
 use super::ledger::{self, Ledger, Outcome, Results, RowState, Settle};
+use super::report::{self, Report, SinkReport};
 use super::sink::Sink;
 use super::source::Stopper;
 use super::state::{Lock, State};
@@ -94,68 +95,6 @@ impl From<Error> for Failed {
     }
 }
 
-/// What a run came to.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// The number of the run.
-    pub run: i64,
-    /// Its id in events.
-    pub uuid: String,
-    /// Rows of the source.
-    pub rows: RowCounts,
-    /// Rows that were to be sent.
-    pub to_send: u64,
-    /// Results.
-    pub results: Results,
-    /// Rows that were left for another run.
-    pub waiting: u64,
-    /// The first invalid rows.
-    pub invalid: Vec<InvalidRow>,
-    /// What was sent to each sink.
-    pub sinks: Vec<SinkReport>,
-    /// The signal that ended it early.
-    pub signal: Option<i32>,
-    /// Whether rows were left for another run on purpose.
-    pub is_partial: bool,
-    /// Why keys that are gone were not deleted.
-    pub deletes_held: Option<String>,
-    /// Keys that the state forgot, because nothing of them was ever sent.
-    pub forgotten: u64,
-    /// How long it took to read the source and compare.
-    pub detecting: Duration,
-    /// How long all of it took.
-    pub elapsed: Duration,
-}
-
-/// What was sent to a sink.
-#[derive(Clone, Debug, Default)]
-pub struct SinkReport {
-    /// Its name.
-    pub name: String,
-    /// Requests.
-    pub requests: u64,
-    /// Requests that were sent again.
-    pub retries: u64,
-    /// Bytes of bodies.
-    pub bytes: u64,
-    /// Why it took no more.
-    pub closed: Option<Closed>,
-}
-
-impl Report {
-    /// Whether every row that was read and every row to send has exactly one result.
-    pub fn is_conserved(&self) -> bool {
-        let (rows, results) = (&self.rows, &self.results.rows);
-        rows.read == rows.unchanged + rows.new + rows.changed + rows.invalid
-            && self.to_send == results.sent + results.dropped + results.failed + self.pending()
-    }
-
-    /// Rows to send that have no answer yet.
-    pub fn pending(&self) -> u64 {
-        self.results.rows.pending + self.waiting
-    }
-}
-
 /// Where the temporary files of a sync go: beside its state, where there is room for what it keeps.
 pub(super) fn temporary(config: &Config) -> PathBuf {
     match config.state.parent() {
@@ -192,7 +131,7 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
             })
             .collect();
         state.set_invalid(run, &rows)?;
-        state.end_run(run, &result_words(&report, &done), &super::report::counts(&report).to_string())
+        state.end_run(run, &result_words(&report, &done), &report::counts(&report).to_string())
     });
     done?;
     ended?;
