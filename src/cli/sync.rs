@@ -249,7 +249,8 @@ fn forget(words: &[String]) -> anyhow::Result<u8> {
         State::existing(&read.config)?.forget(keys)
     };
     let known = work().map_err(|error| read.error(error))?;
-    let text = format!("{known} of {} keys were known and are forgotten; their rows are new at the next sync\n", keys.len());
+    let text =
+        format!("{known} of {} keys were known and are forgotten; their rows are new at the next sync\n", keys.len());
     super::print(text.as_bytes())
 }
 
@@ -270,11 +271,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
-fn failure(
-    failed: Failed,
-    read: &Read,
-    paths: &std::collections::BTreeMap<String, PathBuf>,
-) -> anyhow::Error {
+fn failure(failed: Failed, read: &Read, paths: &std::collections::BTreeMap<String, PathBuf>) -> anyhow::Error {
     match failed {
         Failed::Sync(error) => read.error(error).into(),
         Failed::Run(RunError::Load(error)) => Diagnostic::from_load_error(&error, paths).into(),
@@ -422,7 +419,12 @@ fn show_progress(bar: &ProgressBar, progress: &Progress, started: Instant) {
         let rate = done as f64 / seconds;
         let left = (to_send.saturating_sub(done) as f64 / rate.max(1e-3)).min(360_000.0);
         let left = humantime::format_duration(Duration::from_secs(left as u64));
-        format!("{} of {} rows sent · {} rows/s · {left} left", thousands(done), thousands(to_send), thousands(rate as u64))
+        format!(
+            "{} of {} rows sent · {} rows/s · {left} left",
+            thousands(done),
+            thousands(to_send),
+            thousands(rate as u64)
+        )
     });
     bar.tick();
 }
@@ -470,7 +472,8 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
         if let Some(why) = &report.deletes_held {
             text.push_str(&format!("nothing was deleted: {why}\n"));
         }
-        let more = report.rows.invalid as usize > MAX || report.results.rows.failed as usize > report.results.failures.len();
+        let more =
+            report.rows.invalid as usize > MAX || report.results.rows.failed as usize > report.results.failures.len();
         if more && !dry {
             text.push_str(&format!("all of them: sluicegate sync status {}\n", read.path.display()));
         }

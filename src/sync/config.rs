@@ -444,7 +444,8 @@ impl Config {
             .ok_or_else(|| missing("source", "it says where the rows come from: command, file or stdin, and key"))?;
         let source = source_of(source, &dir)?;
         let changes = root.table("changes")?.map_or_else(|| Ok(Changes::default()), changes_of)?;
-        let event = root.table("event")?.map_or_else(|| Ok(EventConfig::default()), |table| event_of(table, &changes))?;
+        let event =
+            root.table("event")?.map_or_else(|| Ok(EventConfig::default()), |table| event_of(table, &changes))?;
         let transform = root.table("transform")?.map(|table| transform_of(table, &dir)).transpose()?;
         let mut sinks: Vec<SinkConfig> = Vec::new();
         for table in root.tables("sink")? {
@@ -459,7 +460,10 @@ impl Config {
         }
         root.finish()?;
         if sinks.is_empty() {
-            return Err(missing("[sink]", "it says where the events go, e.g. kind = \"file\" and path = \"out.jsonl\""));
+            return Err(missing(
+                "[sink]",
+                "it says where the events go, e.g. kind = \"file\" and path = \"out.jsonl\"",
+            ));
         }
         if sinks.len() > MAX_SINKS {
             return Err(Error::new(format!("the config has {} sinks; the most is {MAX_SINKS}", sinks.len())));
@@ -486,7 +490,9 @@ fn source_of(table: Table<'_, '_>, dir: &Path) -> Result<SourceConfig> {
     let stdin = table.switch("stdin")?.unwrap_or(false);
     let input = match (command, file, stdin) {
         (Some(words), None, false) if words.is_empty() => {
-            return Err(table.error_at("command", "source.command is empty").help("name the program and its arguments"));
+            return Err(table
+                .error_at("command", "source.command is empty")
+                .help("name the program and its arguments"));
         }
         (Some(words), None, false) => Input::Command(words.into_iter().map(str::to_owned).collect()),
         (None, Some(path), false) => Input::File(dir.join(path)),
@@ -509,7 +515,8 @@ fn source_of(table: Table<'_, '_>, dir: &Path) -> Result<SourceConfig> {
 }
 
 fn share(table: &Table<'_, '_>, key: &'static str) -> Result<Option<Share>> {
-    let wrong = || table.error_at(key, format!("{} expects a share such as \"20%\", or a number of rows", table.path(key)));
+    let wrong =
+        || table.error_at(key, format!("{} expects a share such as \"20%\", or a number of rows", table.path(key)));
     let Some(value) = table.get(key) else { return Ok(None) };
     let Some(text) = value.get_ref().as_str() else {
         return table.count(key, 0..=u64::MAX >> 1).map(|count| count.map(Share::Count)).map_err(|_| wrong());
@@ -622,9 +629,9 @@ enum Word {
 fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
     let name = table.required_text("name", "the state knows the sink by it, e.g. name = \"crm\"")?.to_owned();
     let kinds = [("customerio", Word::Customerio), ("webhook", Word::Webhook), ("file", Word::File)];
-    let kind = table
-        .word("kind", &kinds)?
-        .ok_or_else(|| table.error(format!("the sink {name} has no kind")).help("kind is customerio, webhook or file"))?;
+    let kind = table.word("kind", &kinds)?.ok_or_else(|| {
+        table.error(format!("the sink {name} has no kind")).help("kind is customerio, webhook or file")
+    })?;
     let mut integrations = match table.text("integration")? {
         Some(integration) => vec![integration.to_owned()],
         None => vec![name.clone()],
@@ -714,7 +721,9 @@ pub(super) fn check_url(text: &str) -> std::result::Result<(), String> {
 
 fn customerio_of(table: &Table<'_, '_>, dir: &Path) -> Result<CustomerioConfig> {
     let auth = secret(table, "auth", dir)?.ok_or_else(|| {
-        table.error("a customerio sink needs auth").help("auth = \"env:CIO_KEY\", a variable that holds site_id:api_key")
+        table
+            .error("a customerio sink needs auth")
+            .help("auth = \"env:CIO_KEY\", a variable that holds site_id:api_key")
     })?;
     let regions = [("us", "https://track.customer.io"), ("eu", "https://track-eu.customer.io")];
     let region = table.word("region", &regions)?.unwrap_or(regions[0].1);
@@ -728,15 +737,14 @@ fn customerio_of(table: &Table<'_, '_>, dir: &Path) -> Result<CustomerioConfig> 
 }
 
 fn webhook_of(table: &Table<'_, '_>, dir: &Path) -> Result<WebhookConfig> {
-    let url = url(table, dir)?
-        .ok_or_else(|| table.error("a webhook sink needs a url").help("write url = \"https://api.example.com/users\""))?;
+    let url = url(table, dir)?.ok_or_else(|| {
+        table.error("a webhook sink needs a url").help("write url = \"https://api.example.com/users\"")
+    })?;
     let methods = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE")];
     let headers = match table.table("headers")? {
-        Some(table) => table
-            .free_texts()?
-            .into_iter()
-            .map(|(name, text, range)| (name, Text::parse(&text, dir, range)))
-            .collect(),
+        Some(table) => {
+            table.free_texts()?.into_iter().map(|(name, text, range)| (name, Text::parse(&text, dir, range))).collect()
+        }
         None => Vec::new(),
     };
     Ok(WebhookConfig {
@@ -765,7 +773,8 @@ fn statuses_of(table: Table<'_, '_>) -> Result<Statuses> {
                 (Ok(status), _) if (100..600).contains(&status) => single.push((meaning, status..status + 1)),
                 (_, Some(class)) if (1..6).contains(&class) => classes.push((meaning, class * 100..(class + 1) * 100)),
                 _ => {
-                    let message = format!("{} has `{text}`: expected a status such as 409, or \"4xx\"", table.path(key));
+                    let message =
+                        format!("{} has `{text}`: expected a status such as 409, or \"4xx\"", table.path(key));
                     return Err(Error::new(message).at(range));
                 }
             }
@@ -782,7 +791,8 @@ fn statuses_of(table: Table<'_, '_>) -> Result<Statuses> {
 mod tests {
     use super::*;
 
-    const SMALL: &str = "[source]\nfile = \"rows.jsonl\"\nkey = \"id\"\n[[sink]]\nname = \"out\"\nkind = \"file\"\npath = \"o\"\n";
+    const SMALL: &str =
+        "[source]\nfile = \"rows.jsonl\"\nkey = \"id\"\n[[sink]]\nname = \"out\"\nkind = \"file\"\npath = \"o\"\n";
 
     #[test]
     fn the_smallest_config_has_defaults() {

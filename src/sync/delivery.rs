@@ -283,9 +283,12 @@ impl Channel {
                 gate.rejects += 1;
                 if gate.rejects >= MAX_REJECTS && gate.closed.is_none() {
                     gate.closed = Some(Closed::Stopped {
-                        reason: format!("it rejected the first {MAX_REJECTS} rows and accepted none; the last: {reason}"),
-                        help: "it may be the config or the code, not the rows: look at one with `sluicegate sync explain`"
-                            .to_owned(),
+                        reason: format!(
+                            "it rejected the first {MAX_REJECTS} rows and accepted none; the last: {reason}"
+                        ),
+                        help:
+                            "it may be the config or the code, not the rows: look at one with `sluicegate sync explain`"
+                                .to_owned(),
                     });
                 }
             }

@@ -307,8 +307,9 @@ impl Comparison {
             return Err(all_invalid(ask.config, *line, invalid, self.counts.read));
         }
         if !is_whole && self.last_line_invalid {
-            return Err(Error::new(format!("{} ends in the middle of a row", ask.config.source.input))
-                .help("nothing was sent and nothing was deleted; see why the source is cut off, and run the sync again"));
+            return Err(Error::new(format!("{} ends in the middle of a row", ask.config.source.input)).help(
+                "nothing was sent and nothing was deleted; see why the source is cut off, and run the sync again",
+            ));
         }
         let spool_error = |error: io::Error| cannot_spool(ask.temporary, &error);
         let file = self.spool.into_inner().map_err(|error| spool_error(error.into_error()))?;
@@ -347,9 +348,10 @@ impl Comparison {
         name_duplicates(&mut self.invalid, twice, &mut spool, state, &sinks).map_err(spool_error)?;
         let (gone, deletes, forgotten) = gone.finish(ask, state)?;
         let deletes_held = match ask.config.changes.mode {
-            Mode::Mirror if self.without_key > 0 && deletes + forgotten > 0 => {
-                Some(format!("{} rows have no usable key, and each of them may be one of those that look gone", self.without_key))
-            }
+            Mode::Mirror if self.without_key > 0 && deletes + forgotten > 0 => Some(format!(
+                "{} rows have no usable key, and each of them may be one of those that look gone",
+                self.without_key
+            )),
             _ => None,
         };
         let held = deletes_held.is_some();
@@ -370,12 +372,16 @@ fn all_invalid(config: &Config, line: u64, invalid: &Invalid, read: u64) -> Erro
     let sentence = invalid.sentence(&config.source.key);
     let error = Error::new(match read {
         1 => format!("{} has one row, and it cannot be sent: line {line}: {sentence}", config.source.input),
-        _ => format!("none of the {read} rows of {} can be sent; the first, line {line}: {sentence}", config.source.input),
+        _ => format!(
+            "none of the {read} rows of {} can be sent; the first, line {line}: {sentence}",
+            config.source.input
+        ),
     });
     error.help(match invalid {
         Invalid::NotARow(_) => "a source writes one JSON object a line; with DuckDB, use -jsonlines".to_owned(),
         Invalid::NoKeyColumn => {
-            let message = "source.key names the column that identifies a row; names are matched exactly, letter by letter";
+            let message =
+                "source.key names the column that identifies a row; names are matched exactly, letter by letter";
             message.to_owned()
         }
         _ => format!("see that {} is there, is not null and is unique in the source", config.source.key),
@@ -599,14 +605,7 @@ impl SpoolReader {
     }
 }
 
-fn write_spooled(
-    out: &mut impl Write,
-    line: u64,
-    row: &Row,
-    class: Class,
-    sinks: u32,
-    text: &[u8],
-) -> io::Result<()> {
+fn write_spooled(out: &mut impl Write, line: u64, row: &Row, class: Class, sinks: u32, text: &[u8]) -> io::Result<()> {
     out.write_all(&[class as u8])?;
     out.write_all(&line.to_le_bytes())?;
     out.write_all(&sinks.to_le_bytes())?;

@@ -174,12 +174,7 @@ impl<'a> EventBuilder<'a> {
         Ok(())
     }
 
-    fn identifiers(
-        &self,
-        out: &mut Vec<u8>,
-        row: &EventRow<'_>,
-        columns: Option<&Columns<'_>>,
-    ) -> Result<(), String> {
+    fn identifiers(&self, out: &mut Vec<u8>, row: &EventRow<'_>, columns: Option<&Columns<'_>>) -> Result<(), String> {
         out.extend_from_slice(b",\"identifiers\":{");
         let key = &self.config.source.key;
         let names = if self.config.event.identifiers.is_empty() {
@@ -447,7 +442,10 @@ mod tests {
         assert_eq!((&group["groupId"], &group["userId"]), (&"a1".into(), &"u1".into()));
         assert_eq!(group["traits"]["account"], "a1");
         let record = event(&config("type = \"record\""), line, Some("{\"n\":0}")).unwrap();
-        assert_eq!((&record["action"], &record["identifiers"]), (&"update".into(), &serde_json::json!({ "user_id": 1 })));
+        assert_eq!(
+            (&record["action"], &record["identifiers"]),
+            (&"update".into(), &serde_json::json!({ "user_id": 1 }))
+        );
         assert_eq!(record["context"]["previous"], serde_json::json!({ "n": 0 }));
         assert_eq!(event(&config("type = \"record\""), line, None).unwrap()["action"], "insert");
     }

@@ -132,9 +132,11 @@ impl Feeder {
             *number += 1;
             if let Err(unsent) = self.out.blocking_send(std::mem::take(batch)) {
                 // The other side has ended with an error.
-                let pending = unsent.0.entries.iter().flat_map(|entry| {
-                    self.settles(&entry.row, entry.sinks, &Outcome::Pending(None))
-                });
+                let pending = unsent
+                    .0
+                    .entries
+                    .iter()
+                    .flat_map(|entry| self.settles(&entry.row, entry.sinks, &Outcome::Pending(None)));
                 self.ledger.settle_blocking(pending.collect());
             }
         }
@@ -207,8 +209,7 @@ impl Feeder {
             left &= !group;
             let previous = self.previous(&key, first)?;
             let event = EventRow { key: &key, fingerprint: Some(&fingerprint), previous: &previous.clone() };
-            let added =
-                batch.add(state.clone(), group, previous, |out| builder.upsert(out, &event, &line, number));
+            let added = batch.add(state.clone(), group, previous, |out| builder.upsert(out, &event, &line, number));
             if let Err(reason) = added {
                 self.settle(&state, group, &Outcome::Failed { stage: "mapping", reason, answer: None });
             }

@@ -48,8 +48,7 @@ pub fn config(input: &Input, key: Option<&str>) -> Result<String> {
     );
     let others: Vec<&str> = columns.iter().map(|column| column.name.as_str()).filter(|name| *name != key).collect();
     let _ = writeln!(text, "# traits: {}", others.join(", "));
-    let changing: Vec<String> =
-        others.iter().filter(|name| changes_always(name)).map(|name| toml_text(name)).collect();
+    let changing: Vec<String> = others.iter().filter(|name| changes_always(name)).map(|name| toml_text(name)).collect();
     if !changing.is_empty() {
         let _ = writeln!(text, "ignore = [{}]   # neither sent nor compared", changing.join(", "));
     }
@@ -92,8 +91,8 @@ fn look_at(config: &Config) -> Result<(Vec<Seen>, usize)> {
                 match value.get() {
                     "null" | "\"\"" => column.nulls += 1,
                     text => {
-                        column.is_scalar &= !text.starts_with(['{', '[', 't', 'f']) && !text.contains('.')
-                            || text.starts_with('"');
+                        column.is_scalar &=
+                            !text.starts_with(['{', '[', 't', 'f']) && !text.contains('.') || text.starts_with('"');
                         column.values.insert(text.to_owned());
                     }
                 }

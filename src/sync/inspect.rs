@@ -30,7 +30,8 @@ pub fn status(config: &Config) -> Result<Value> {
     let numbers = state.sinks(config)?;
     let name = |number: i64| {
         let place = numbers.iter().position(|known| *known == number);
-        place.map_or_else(|| format!("sink {number}, no longer in the config"), |place| config.sinks[place].name.clone())
+        place
+            .map_or_else(|| format!("sink {number}, no longer in the config"), |place| config.sinks[place].name.clone())
     };
     let mut sinks = serde_json::Map::new();
     for sink in &config.sinks {
@@ -50,7 +51,8 @@ pub fn status(config: &Config) -> Result<Value> {
         .runs(MAX_LISTED)?
         .into_iter()
         .map(|run| {
-            let counts: Value = run.counts.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+            let counts: Value =
+                run.counts.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
             json!({
                 "run": run.id, "run_id": run.uuid, "command": run.command, "started": run.started, "ended": run.ended,
                 "result": run.result, "code": run.code, "mapping": run.mapping, "counts": counts,
@@ -142,7 +144,12 @@ pub fn status_text(status: &Value) -> String {
 ///
 /// # Errors
 /// When the source or the state cannot be read, or the transformation does not load.
-pub async fn explain(config: &Arc<Config>, job: Option<Job>, code: &str, key: &str) -> std::result::Result<String, Failed> {
+pub async fn explain(
+    config: &Arc<Config>,
+    job: Option<Job>,
+    code: &str,
+    key: &str,
+) -> std::result::Result<String, Failed> {
     let mut out = String::new();
     let state = if config.state.exists() { Some(State::existing(config)?) } else { None };
     let mut settled = Vec::new();
@@ -157,7 +164,8 @@ pub async fn explain(config: &Arc<Config>, job: Option<Job>, code: &str, key: &s
         }
         several => {
             let lines: Vec<String> = several.iter().map(|(line, ..)| line.to_string()).collect();
-            let _ = writeln!(out, "invalid: several rows have the key {key}, in lines {}; none is sent", lines.join(", "));
+            let _ =
+                writeln!(out, "invalid: several rows have the key {key}, in lines {}; none is sent", lines.join(", "));
             (None, None)
         }
     };

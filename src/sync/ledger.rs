@@ -236,8 +236,7 @@ pub struct Written {
 }
 
 fn commit(state: &mut State, settles: &[Settle], numbers: &[i64], run: i64, code: &str) -> Result<()> {
-    let changes: Vec<Change> =
-        settles.iter().filter_map(|settle| change(settle, numbers[settle.sink])).collect();
+    let changes: Vec<Change> = settles.iter().filter_map(|settle| change(settle, numbers[settle.sink])).collect();
     if changes.is_empty() { Ok(()) } else { state.commit(&changes, run, code) }
 }
 

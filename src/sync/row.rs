@@ -157,7 +157,9 @@ impl Invalid {
             Invalid::NoKeyColumn => format!("it has no column {column}, which is the key"),
             Invalid::NullKey => format!("its key, {column}, is null or empty"),
             Invalid::Duplicate { key } => {
-                format!("several rows have the key {key}; none of them is sent, because it is not known which one is right")
+                format!(
+                    "several rows have the key {key}; none of them is sent, because it is not known which one is right"
+                )
             }
         }
     }
@@ -355,7 +357,10 @@ mod tests {
     }
 
     fn fingerprint(config: &Config, line: &str) -> Fingerprint {
-        RowReader::new(config).read(line.as_bytes()).map(|row| row.fingerprint).unwrap_or_else(|error| panic!("{error:?}"))
+        RowReader::new(config)
+            .read(line.as_bytes())
+            .map(|row| row.fingerprint)
+            .unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! One run: reads the source, looks whether it may go on, and delivers.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -188,7 +188,11 @@ async fn steps(
         if options.baseline {
             return Ok(Vec::new());
         }
-        config.sinks.iter().map(|sink| Ok(Channel::new(Sink::open(sink, options.dry)?, sink.clone(), ending.clone()))).collect()
+        config
+            .sinks
+            .iter()
+            .map(|sink| Ok(Channel::new(Sink::open(sink, options.dry)?, sink.clone(), ending.clone())))
+            .collect()
     };
     let (end, ending) = watch::channel(false);
     let channels = channels_of(&ending)?;

@@ -251,7 +251,8 @@ impl State {
             return Err(Error::new(format!("there is no state yet: {} does not exist", config.state.display()))
                 .help("the first `sluicegate sync` makes it"));
         }
-        let state = Self::with_flags(&config.state, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let state =
+            Self::with_flags(&config.state, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         state.is_of(config)?;
         Ok(state)
     }
@@ -461,7 +462,8 @@ impl State {
     /// When the state cannot be read.
     pub fn problem_counts(&self) -> Result<Vec<(i64, String, String, u64)>> {
         let read = || {
-            let sql = "SELECT sink, kind, reason, count(*) FROM problems GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 3 LIMIT 50";
+            let sql =
+                "SELECT sink, kind, reason, count(*) FROM problems GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 3 LIMIT 50";
             let mut statement = self.connection.prepare(sql)?;
             let count = |row: &rusqlite::Row<'_>| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?.unsigned_abs()))
@@ -505,7 +507,10 @@ impl State {
     /// # Errors
     /// When the state cannot be written.
     pub fn end_run(&self, run: i64, result: &str, counts: &str) -> Result<()> {
-        self.run("UPDATE runs SET ended = ?2, result = ?3, counts = ?4 WHERE id = ?1", params![run, now(), result, counts])?;
+        self.run(
+            "UPDATE runs SET ended = ?2, result = ?3, counts = ?4 WHERE id = ?1",
+            params![run, now(), result, counts],
+        )?;
         self.run("DELETE FROM invalid WHERE run < ?1", params![run])?;
         // A year of hourly runs.
         self.run("DELETE FROM runs WHERE id <= ?1 - 10000", params![run])
@@ -563,7 +568,8 @@ impl State {
     /// When the state cannot be read.
     pub fn invalid(&self, most: usize) -> Result<Vec<(u64, Option<String>, String)>> {
         let read = || {
-            let sql = "SELECT line, key, reason FROM invalid WHERE run = (SELECT max(id) FROM runs) ORDER BY line LIMIT ?1";
+            let sql =
+                "SELECT line, key, reason FROM invalid WHERE run = (SELECT max(id) FROM runs) ORDER BY line LIMIT ?1";
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, row.get(2)?));
             self.connection.prepare(sql)?.query_map([most], row)?.collect::<rusqlite::Result<_>>()
@@ -576,7 +582,8 @@ impl State {
     /// # Errors
     /// When the state cannot be written.
     pub fn commit(&mut self, changes: &[Change], run: i64, code: &str) -> Result<()> {
-        let has_problems = self.has_problems || changes.iter().any(|change| matches!(change.what, What::Problem { .. }));
+        let has_problems =
+            self.has_problems || changes.iter().any(|change| matches!(change.what, What::Problem { .. }));
         self.has_problems = has_problems;
         let path = self.path.clone();
         let now = now();
@@ -705,7 +712,17 @@ fn write_change(
                        tries = iif(fingerprint = ?3 AND code = ?9, tries + ?8, ?8), fingerprint = ?3, kind = ?4, stage = ?5, \
                        reason = ?6, answer = ?7, code = ?9, run = ?10, at = ?11";
             transaction.prepare_cached(sql)?.execute(params![
-                key, sink, fingerprint, kind, stage, reason, answer, i64::from(*failed), code, run, now
+                key,
+                sink,
+                fingerprint,
+                kind,
+                stage,
+                reason,
+                answer,
+                i64::from(*failed),
+                code,
+                run,
+                now
             ])?;
             Ok(())
         }

@@ -176,8 +176,7 @@ fn take_outputs(rows: &[u8], results: &mut [Transformed]) -> Result<()> {
 
 /// Sees to it that each output has a message id of its own, which a retry has too.
 pub fn with_message_ids(builder: &EventBuilder<'_>, entry: &Entry, outputs: Vec<String>) -> Vec<String> {
-    let row =
-        EventRow { key: &entry.row.key, fingerprint: entry.row.fingerprint.as_ref(), previous: &entry.previous };
+    let row = EventRow { key: &entry.row.key, fingerprint: entry.row.fingerprint.as_ref(), previous: &entry.previous };
     let first = builder.message_id(&row, 0);
     let one = |(number, output): (usize, String)| {
         let Ok(parsed) = Output::parse(&output) else { return output };

@@ -249,23 +249,26 @@ struct ItemError {
 fn reply(answer: &Answer, count: usize) -> Reply {
     let shown = answer.shown();
     match answer.status {
-        200..300 => match serde_json::from_str::<Errors<'_>>(if answer.body.trim().is_empty() { "{}" } else { &answer.body }) {
-            Ok(errors) if errors.errors.is_empty() && answer.status != 207 => {
-                Reply::Items(vec![ItemAnswer::Accepted; count])
+        200..300 => {
+            match serde_json::from_str::<Errors<'_>>(if answer.body.trim().is_empty() { "{}" } else { &answer.body }) {
+                Ok(errors) if errors.errors.is_empty() && answer.status != 207 => {
+                    Reply::Items(vec![ItemAnswer::Accepted; count])
+                }
+                Ok(errors) => item_answers(&errors, count, shown),
+                Err(_) if answer.status == 207 => {
+                    Reply::Refused { reason: "it answered 207 without a list of errors".to_owned(), answer: shown }
+                }
+                Err(_) => Reply::Later {
+                    reason: format!("it answered {} with something that Customer.io does not say", answer.status),
+                    after: None,
+                },
             }
-            Ok(errors) => item_answers(&errors, count, shown),
-            Err(_) if answer.status == 207 => {
-                Reply::Refused { reason: "it answered 207 without a list of errors".to_owned(), answer: shown }
-            }
-            Err(_) => Reply::Later {
-                reason: format!("it answered {} with something that Customer.io does not say", answer.status),
-                after: None,
-            },
-        },
+        }
         300..=399 => http::redirect(answer),
         401 | 403 => Reply::Stop {
             reason: format!("it refuses the credentials: {shown}"),
-            help: "see that auth is site_id:api_key of the Track API, and that region is where the account is".to_owned(),
+            help: "see that auth is site_id:api_key of the Track API, and that region is where the account is"
+                .to_owned(),
         },
         408 | 425 | 429 | 500.. => Reply::Later { reason: format!("it answered {shown}"), after: answer.after },
         _ => Reply::Refused { reason: format!("it answered {shown}"), answer: shown },
@@ -276,8 +279,7 @@ fn reply(answer: &Answer, count: usize) -> Reply {
 fn item_answers(errors: &Errors<'_>, count: usize, shown: String) -> Reply {
     let mut items = vec![ItemAnswer::Accepted; count];
     for error in &errors.errors {
-        let Some(found) =
-            serde_json::from_str::<ItemError>(error.get()).ok().filter(|error| error.batch_index < count)
+        let Some(found) = serde_json::from_str::<ItemError>(error.get()).ok().filter(|error| error.batch_index < count)
         else {
             let reason = format!("an error in its answer names no item of the batch: {}", super::cut(error.get()));
             return Reply::Refused { reason, answer: shown };
@@ -349,9 +351,15 @@ mod tests {
             (r#"{"type":"identify","traits":{}}"#.to_owned(), "it has no userId"),
             (r#"{"type":"page","userId":"u"}"#.to_owned(), "this is a page event"),
             (r#"{"type":"identify","userId":"u","traits":7}"#.to_owned(), "its traits are no object"),
-            (format!(r#"{{"type":"identify","userId":"u","traits":{{"a":"{long}"}}}}"#), "its attribute a has 1001 bytes"),
+            (
+                format!(r#"{{"type":"identify","userId":"u","traits":{{"a":"{long}"}}}}"#),
+                "its attribute a has 1001 bytes",
+            ),
             (format!(r#"{{"type":"identify","userId":"{long}"}}"#), "has 1001 bytes; Customer.io takes 150"),
-            (format!(r#"{{"type":"identify","userId":"u","traits":{{"a":[{}0]}}}}"#, "0,".repeat(20_000)), "it has 40081 bytes"),
+            (
+                format!(r#"{{"type":"identify","userId":"u","traits":{{"a":[{}0]}}}}"#, "0,".repeat(20_000)),
+                "it has 40081 bytes",
+            ),
         ] {
             let error = item(&event).unwrap_err();
             assert!(error.contains(reason), "{error}");
@@ -371,7 +379,8 @@ mod tests {
             assert_eq!(items[0], ItemAnswer::Accepted);
             assert!(matches!(&items[1], ItemAnswer::Rejected { reason, .. } if reason == "invalid: id: too long"));
         }
-        for body in [r#"{"errors":[{"batch_index":2}]}"#, r#"{"errors":[{"reason":"x"}]}"#, r#"{"errors":[]}"#, "oops"] {
+        for body in [r#"{"errors":[{"batch_index":2}]}"#, r#"{"errors":[{"reason":"x"}]}"#, r#"{"errors":[]}"#, "oops"]
+        {
             assert!(matches!(reply(207, body), Reply::Refused { .. }), "{body}");
         }
         assert!(matches!(reply(200, "<html>"), Reply::Later { .. }));

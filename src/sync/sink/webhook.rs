@@ -137,7 +137,9 @@ mod tests {
             "[source]\nstdin = true\nkey = \"id\"\n[[sink]]\nname = \"sf\"\nkind = \"webhook\"\nurl = \"http://h/\"\n{more}\n"
         );
         let config = super::super::super::config::Config::parse(&text, std::path::Path::new("s.toml")).unwrap();
-        let super::super::super::config::SinkKind::Webhook(webhook) = &config.sinks[0].kind else { panic!("a webhook") };
+        let super::super::super::config::SinkKind::Webhook(webhook) = &config.sinks[0].kind else {
+            panic!("a webhook")
+        };
         Webhook::open(webhook, &config.sinks[0], false).unwrap()
     }
 
