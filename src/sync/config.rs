@@ -691,8 +691,8 @@ fn secret(table: &Table<'_, '_>, key: &'static str, dir: &Path) -> Result<Option
     let Some(text) = table.text(key)? else { return Ok(None) };
     let range = table.get(key).map_or(0..0, toml::Spanned::span);
     Secret::parse(text, dir, range).map(Some).ok_or_else(|| {
-        table
-            .error_at(key, format!("{} holds the secret itself", table.path(key)))
+        // Without its place: the line would show the secret.
+        Error::new(format!("{} holds the secret itself", table.path(key)))
             .help("name where it is: \"env:NAME\" for a variable of the environment, \"file:PATH\" for a file")
     })
 }

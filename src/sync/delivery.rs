@@ -296,13 +296,21 @@ impl Channel {
         }
     }
 
+    /// Notes in the state that these rows are on their way; `false` if it could not be written.
+    async fn announce(&self, batch: &[Item], ledger: &Ledger) -> bool {
+        let sending =
+            |item: &Item| Settle { row: item.tracker.row.clone(), sink: item.tracker.sink, outcome: Outcome::Sending };
+        ledger.settle(batch.iter().map(sending).collect()).await;
+        !ledger.is_broken()
+    }
+
     /// Sends a batch until there is an answer.
-    async fn request(&self, batch: &[Item]) -> Answered {
+    async fn request(&self, batch: &[Item], ledger: &Ledger) -> Answered {
         let bodies: Vec<&[u8]> = batch.iter().map(|item| &item.body[..]).collect();
         let Pace { retries, .. } = self.config.pace;
         let mut last = None;
         for attempt in 0.. {
-            if !self.may_send().await {
+            if !self.may_send().await || attempt == 0 && !self.announce(batch, ledger).await {
                 return Answered::Pending(last);
             }
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
@@ -311,11 +319,11 @@ impl Channel {
             match self.sink.send(&bodies).await {
                 Reply::Items(items) => {
                     self.answered();
-                    return Answered::Items(items);
+                    return Answered::Items { items, sure: last.is_none() };
                 }
                 Reply::Refused { reason, answer } => {
                     self.answered();
-                    return Answered::Refused { reason, answer };
+                    return Answered::Refused { reason, answer, sure: last.is_none() };
                 }
                 Reply::Stop { reason, help } => {
                     self.stop(reason.clone(), help);
@@ -340,21 +348,24 @@ impl Channel {
 
     /// Sends a batch, and the parts of it that it is split into.
     async fn deliver(&self, batch: Vec<Item>, ledger: &Ledger) {
-        let mut parts = vec![batch];
-        while let Some(mut part) = parts.pop() {
+        let mut parts = vec![(batch, true)];
+        while let Some((mut part, was_sure)) = parts.pop() {
             if ledger.is_broken() {
                 self.stop("the state can't be written".to_owned(), String::new());
             }
-            let outcomes = match self.request(&part).await {
-                Answered::Items(answers) => answers.into_iter().map(outcome).collect(),
-                Answered::Refused { .. } if part.len() > 1 => {
+            let outcomes = match self.request(&part, ledger).await {
+                Answered::Items { items, sure } => {
+                    items.into_iter().map(|item| outcome(item, sure && was_sure)).collect()
+                }
+                Answered::Refused { sure, .. } if part.len() > 1 => {
                     let tail = part.split_off(part.len() / 2);
-                    parts.push(tail);
-                    parts.push(part);
+                    parts.push((tail, sure && was_sure));
+                    parts.push((part, sure && was_sure));
                     continue;
                 }
-                Answered::Refused { reason, answer } => {
-                    vec![Outcome::Failed { stage: "destination", reason, answer: Some(answer) }]
+                Answered::Refused { reason, answer, sure } => {
+                    let sure = sure && was_sure;
+                    vec![Outcome::Failed { stage: "destination", reason, answer: Some(answer), sure }]
                 }
                 Answered::Pending(reason) => vec![Outcome::Pending(reason); part.len()],
             };
@@ -398,17 +409,18 @@ impl Channel {
     }
 }
 
+/// What came of a batch. It is not sure that a destination does not have what it rejects, if it did not answer before.
 enum Answered {
-    Items(Vec<ItemAnswer>),
-    Refused { reason: String, answer: String },
+    Items { items: Vec<ItemAnswer>, sure: bool },
+    Refused { reason: String, answer: String, sure: bool },
     Pending(Option<String>),
 }
 
-fn outcome(answer: ItemAnswer) -> Outcome {
+fn outcome(answer: ItemAnswer, sure: bool) -> Outcome {
     match answer {
         ItemAnswer::Accepted => Outcome::Sent,
         ItemAnswer::Rejected { reason, answer } => {
-            Outcome::Failed { stage: "destination", reason, answer: Some(answer) }
+            Outcome::Failed { stage: "destination", reason, answer: Some(answer), sure }
         }
     }
 }

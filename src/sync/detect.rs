@@ -15,7 +15,7 @@ use super::error::{Error, Result, plain};
 use super::row::{Fingerprint, Invalid, Row, RowReader, key_hash};
 use super::sorter::{Sorted, Sorter};
 use super::source::{Block, Source, Stopper};
-use super::state::{Settled, State};
+use super::state::{Doubts, Settled, State};
 
 /// Invalid rows that are kept to be shown.
 const MAX_SHOWN: usize = 1000;
@@ -198,6 +198,7 @@ struct Comparison {
     /// Rows whose key is not known.
     without_key: u64,
     problems: HashSet<[u8; 16]>,
+    doubts: Doubts,
     solved: HashSet<[u8; 16]>,
     last_line_invalid: bool,
 }
@@ -214,6 +215,7 @@ fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -
         without_key: 0,
         solved: problems.clone(),
         problems,
+        doubts: state.doubts(&sinks)?,
         last_line_invalid: false,
     };
     let is_first = state.known()? == 0;
@@ -280,13 +282,15 @@ impl Comparison {
                 None => need |= 1 << bit,
             }
         }
+        let hash = key_hash(&row.key);
+        // What a sink may have is not what it has.
+        need |= self.doubts.get(&hash).copied().unwrap_or(0);
         let class = match (need, known) {
             (0, _) => Class::Unchanged,
             (_, false) => Class::New,
             _ => Class::Changed,
         };
         *self.counts.of(class) += 1;
-        let hash = key_hash(&row.key);
         if need != 0 && self.problems.contains(&hash) {
             self.solved.remove(&hash);
         }

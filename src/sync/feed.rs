@@ -14,7 +14,7 @@ use super::error::{Error, Result, plain};
 use super::event::{EventBuilder, EventRow, Previous};
 use super::ledger::{Ledger, Outcome, RowState, Settle};
 use super::row::{Columns, Fingerprint, key_hash, mapped_object};
-use super::state::{Settled, State};
+use super::state::{Doubts, Settled, State};
 use super::transform::Batch;
 
 /// The most events of a batch, and the bytes that it is filled to.
@@ -65,6 +65,8 @@ pub struct Feeder {
     pub out: mpsc::Sender<Batch>,
     /// Keys that have problems, hashed.
     pub problems: HashSet<[u8; 16]>,
+    /// Sinks that may have rows that they have not acknowledged.
+    pub doubts: Doubts,
 }
 
 /// What was handed on.
@@ -82,6 +84,8 @@ struct Known {
     /// Sinks that have rejected this row too often.
     given_up: u32,
     is_retry: bool,
+    /// Sinks that may have another row of the key.
+    doubts: u32,
 }
 
 impl Feeder {
@@ -157,7 +161,9 @@ impl Feeder {
         if !is_new {
             self.state.settled(key, &mut settled)?;
         }
-        let mut known = Known { settled, given_up: 0, is_retry: self.problems.contains(&key_hash(key)) };
+        let hash = key_hash(key);
+        let doubts = self.doubts.get(&hash).copied().unwrap_or(0);
+        let mut known = Known { settled, given_up: 0, is_retry: self.problems.contains(&hash), doubts };
         if known.is_retry && !self.filter.only_problems {
             let max = self.config.changes.max_tries;
             let fingerprint: &[u8] = fingerprint.map_or(&[], |fingerprint| &fingerprint[..]);
@@ -190,7 +196,7 @@ impl Feeder {
             true => Columns::parse(&line).ok().map(|columns| Arc::from(mapped_object(&self.config, &columns))),
             false => None,
         };
-        let state = RowState::new(&key, Some(fingerprint), kept, known.is_retry, sinks.count_ones());
+        let state = RowState::new(&key, Some(fingerprint), kept, known.is_retry, known.doubts, sinks.count_ones());
         if self.baseline {
             self.settle(&state, sinks, &Outcome::Baseline);
             return Ok(());
@@ -211,7 +217,7 @@ impl Feeder {
             let event = EventRow { key: &key, fingerprint: Some(&fingerprint), previous: &previous.clone() };
             let added = batch.add(state.clone(), group, previous, |out| builder.upsert(out, &event, &line, number));
             if let Err(reason) = added {
-                self.settle(&state, group, &Outcome::Failed { stage: "mapping", reason, answer: None });
+                self.settle(&state, group, &Outcome::Failed { stage: "mapping", reason, answer: None, sure: true });
             }
         }
         Ok(())
@@ -219,15 +225,16 @@ impl Feeder {
 
     fn delete(&self, builder: &EventBuilder<'_>, key: &str, batch: &mut Batch, number: u64) -> Result<()> {
         let known = self.known(key, false, None)?;
-        let (mut sent, mut never) = (0, 0);
+        let (mut sent, mut never) = (known.doubts, 0);
         for settled in &known.settled {
             // A sink that left the config keeps what it has.
             if let Some(bit) = self.sinks.iter().position(|sink| *sink == settled.sink) {
                 *(if settled.was_sent { &mut sent } else { &mut never }) |= 1u32 << bit;
             }
         }
+        never &= !sent;
         // What a sink never got is forgotten, and counts only with the delete at another sink.
-        let state = RowState::new(key, None, None, known.is_retry, (sent | never).count_ones());
+        let state = RowState::new(key, None, None, known.is_retry, known.doubts, (sent | never).count_ones());
         if sent == 0 {
             let forgotten = RowState::forgotten(key);
             self.settle(&forgotten, never, &Outcome::NotForSink);
@@ -243,7 +250,7 @@ impl Feeder {
         let previous = self.previous(key, first)?;
         let event = EventRow { key, fingerprint: None, previous: &previous.clone() };
         if let Err(reason) = batch.add(state.clone(), sinks, previous, |out| builder.delete(out, &event, number)) {
-            self.settle(&state, sinks, &Outcome::Failed { stage: "mapping", reason, answer: None });
+            self.settle(&state, sinks, &Outcome::Failed { stage: "mapping", reason, answer: None, sure: true });
         }
         Ok(())
     }

@@ -229,7 +229,7 @@ async fn would_send(
 ) -> std::result::Result<(), Failed> {
     let builder = EventBuilder::new(config, "explain", code);
     let kept = Columns::parse(line).ok().map(|columns| Arc::from(mapped_object(config, &columns)));
-    let state = RowState::new(key, fingerprint, kept, false, 0);
+    let state = RowState::new(key, fingerprint, kept, false, 0, 0);
     let mut batch = Batch::default();
     let event = EventRow { key, fingerprint: fingerprint.as_ref(), previous: &previous.clone() };
     if let Err(reason) = batch.add(state, u32::MAX, previous, |out| builder.upsert(out, &event, line, 0)) {

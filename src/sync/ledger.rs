@@ -26,6 +26,8 @@ pub struct RowState {
     pub row: Option<Arc<[u8]>>,
     /// Whether it failed in an earlier run.
     pub is_retry: bool,
+    /// The sinks that may have another row of this key, without having acknowledged it.
+    pub doubts: u32,
     /// Whether it is one of the rows that go out.
     is_counted: bool,
     /// Sinks that have no result yet.
@@ -41,10 +43,11 @@ impl RowState {
         fingerprint: Option<Fingerprint>,
         row: Option<Arc<[u8]>>,
         is_retry: bool,
+        doubts: u32,
         sinks: u32,
     ) -> Arc<Self> {
         let (remaining, worst) = (AtomicU32::new(sinks), AtomicU8::new(0));
-        Arc::new(Self { key: Arc::from(key), fingerprint, row, is_retry, is_counted: true, remaining, worst })
+        Arc::new(Self { key: Arc::from(key), fingerprint, row, is_retry, doubts, is_counted: true, remaining, worst })
     }
 }
 
@@ -53,13 +56,24 @@ impl RowState {
     pub fn forgotten(key: &str) -> Arc<Self> {
         let (remaining, worst) = (AtomicU32::new(0), AtomicU8::new(0));
         let key = Arc::from(key);
-        Arc::new(Self { key, fingerprint: None, row: None, is_retry: false, is_counted: false, remaining, worst })
+        Arc::new(Self {
+            key,
+            fingerprint: None,
+            row: None,
+            is_retry: false,
+            doubts: 0,
+            is_counted: false,
+            remaining,
+            worst,
+        })
     }
 }
 
 /// What came of a row at one sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// It is about to be sent: not a result yet.
+    Sending,
     /// It is acknowledged.
     Sent,
     /// The transformation dropped it.
@@ -76,6 +90,8 @@ pub enum Outcome {
         reason: String,
         /// What the destination answered.
         answer: Option<String>,
+        /// Whether it is sure that the destination does not have it.
+        sure: bool,
     },
     /// It was rejected too often and not tried.
     GivenUp,
@@ -86,6 +102,7 @@ pub enum Outcome {
 impl Outcome {
     fn rank(&self) -> u8 {
         match self {
+            Outcome::Sending => 0,
             Outcome::Dropped | Outcome::NotForSink => 1,
             Outcome::Sent | Outcome::Baseline => 2,
             Outcome::Pending(_) => 3,
@@ -213,7 +230,11 @@ pub fn start(
             }
             for settle in settles {
                 // What the state doesn't have is sent again.
-                let outcome = if error.is_some() { Outcome::Pending(None) } else { settle.outcome };
+                let outcome = match settle.outcome {
+                    Outcome::Sending => continue,
+                    _ if error.is_some() => Outcome::Pending(None),
+                    outcome => outcome,
+                };
                 count(&mut results, &settle.row, settle.sink, outcome);
             }
             for done in waiting {
@@ -247,9 +268,10 @@ fn change(settle: &Settle, sink: i64) -> Option<Change> {
         // A delete that is acknowledged or dropped.
         None => What::Gone,
     };
-    let problem = |failed, stage, reason: &String, answer: &Option<String>| What::Problem {
+    let problem = |failed, sure, stage, reason: &String, answer: &Option<String>| What::Problem {
         fingerprint: row.fingerprint,
         failed,
+        sure,
         stage,
         reason: reason.clone(),
         answer: answer.clone(),
@@ -259,8 +281,12 @@ fn change(settle: &Settle, sink: i64) -> Option<Change> {
         Outcome::Dropped => settled(Settlement::Dropped),
         Outcome::NotForSink => settled(Settlement::NotForSink),
         Outcome::Baseline => settled(Settlement::Baseline),
-        Outcome::Failed { stage, reason, answer } => problem(true, stage, reason, answer),
-        Outcome::Pending(Some(reason)) => problem(false, "destination", reason, &None),
+        Outcome::Sending => What::Doubt,
+        Outcome::Failed { stage, reason, answer, sure } => {
+            let sure = *sure && row.doubts & 1 << settle.sink == 0;
+            problem(true, sure, stage, reason, answer)
+        }
+        Outcome::Pending(Some(reason)) => problem(false, false, "destination", reason, &None),
         Outcome::Pending(None) | Outcome::GivenUp => return None,
     };
     Some(Change { key: row.key.clone(), sink, what })
@@ -277,6 +303,7 @@ fn count(results: &mut Results, row: &RowState, sink: usize, outcome: Outcome) {
         Outcome::NotForSink => counts.not_for_sink += 1,
         Outcome::Failed { .. } | Outcome::GivenUp => counts.failed += 1,
         Outcome::Pending(_) => counts.pending += 1,
+        Outcome::Sending => {}
     }
     let worst = row.worst.fetch_max(outcome.rank(), Ordering::Relaxed).max(outcome.rank());
     match outcome {

@@ -131,6 +131,10 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
             })
             .collect();
         state.set_invalid(run, &rows)?;
+        let is_whole = done.is_ok() && report.signal.is_none() && report.pending() == 0;
+        if is_whole {
+            state.set_meta(FIRST_SYNC, "done")?;
+        }
         state.end_run(run, &result_words(&report, &done), &report::counts(&report).to_string())
     });
     done?;
@@ -307,6 +311,9 @@ impl Detecting {
     }
 }
 
+/// The mark of a state whose sync has once gone through without pending rows.
+const FIRST_SYNC: &str = "first_sync";
+
 /// Whether a run with these changes may go on without somebody having looked at them.
 pub(super) fn may_go_on(
     config: &Config,
@@ -331,7 +338,9 @@ pub(super) fn may_go_on(
     if options.yes || options.baseline {
         return Ok(());
     }
-    if let Some(max) = config.changes.max_changes.filter(|_| known > 0 && !options.resync)
+    // The first sync is all changes, also if it takes several runs.
+    let is_first = state.meta(FIRST_SYNC)?.is_none();
+    if let Some(max) = config.changes.max_changes.filter(|_| !is_first && !options.resync)
         && config.changes.mode != Mode::Full
         && changed > max.of(known)
     {
@@ -404,6 +413,7 @@ impl Delivery<'_> {
         let numbers = state.sinks(self.config)?;
         let reader = state.reader()?;
         let problems = state.problem_keys()?;
+        let doubts = state.doubts(&numbers)?;
         let (ledger, writer) = ledger::start(state, numbers.clone(), report.run, code.clone(), options.dry);
         let (to_transform, batches) = mpsc::channel(2);
         let feeder = Feeder {
@@ -418,6 +428,7 @@ impl Delivery<'_> {
             baseline: options.baseline,
             out: to_transform,
             problems,
+            doubts,
         };
         let feeding = tokio::task::spawn_blocking(move || feeder.feed(detected));
         let (mut to_sinks, mut tasks) = (Vec::new(), Vec::new());
@@ -508,7 +519,15 @@ impl Delivery<'_> {
                     let reason = failure_words(&failure);
                     let stage = "transformation";
                     for sink in sinks {
-                        settle(sink, Outcome::Failed { stage, reason: reason.clone(), answer: failure.stack.clone() });
+                        settle(
+                            sink,
+                            Outcome::Failed {
+                                stage,
+                                reason: reason.clone(),
+                                answer: failure.stack.clone(),
+                                sure: true,
+                            },
+                        );
                     }
                     continue;
                 }
@@ -520,7 +539,7 @@ impl Delivery<'_> {
             };
             for sink in sinks {
                 match bodies(&self.channels[sink], &outputs) {
-                    Err(reason) => settle(sink, Outcome::Failed { stage: "sink", reason, answer: None }),
+                    Err(reason) => settle(sink, Outcome::Failed { stage: "sink", reason, answer: None, sure: true }),
                     Ok(bodies) if bodies.is_empty() => settle(sink, Outcome::NotForSink),
                     Ok(bodies) => self.hand_over(&entry, sink, bodies, &to_sinks[sink]).await,
                 }
@@ -544,7 +563,9 @@ impl Delivery<'_> {
             for sink in sinks {
                 let bodies = outputs.clone().and_then(|outputs| bodies(&self.channels[sink], &outputs));
                 let outcome = match &bodies {
-                    Err(reason) => Outcome::Failed { stage: "dry run", reason: reason.clone(), answer: None },
+                    Err(reason) => {
+                        Outcome::Failed { stage: "dry run", reason: reason.clone(), answer: None, sure: true }
+                    }
                     Ok(bodies) if !bodies.is_empty() => Outcome::Sent,
                     Ok(_) if is_dropped => Outcome::Dropped,
                     Ok(_) => Outcome::NotForSink,

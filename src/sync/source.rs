@@ -219,7 +219,8 @@ fn nothing_sent(error: Error) -> Error {
 fn command_failed(name: &str, status: &str, rows: u64, tail: &[u8]) -> Error {
     let said = String::from_utf8_lossy(tail);
     let said = said.trim();
-    let mut message = format!("{name} failed after {rows} lines ({status})");
+    let lines = if rows == 1 { "line" } else { "lines" };
+    let mut message = format!("{name} failed after {rows} {lines} ({status})");
     if !said.is_empty() {
         message.push_str(&format!(": {said}"));
     }
@@ -327,6 +328,6 @@ mod tests {
         let mut source = Source::open(&config, Stopper::default()).unwrap();
         assert!(source.next().unwrap().is_some());
         let error = source.next().err().unwrap();
-        assert!(error.message.contains("failed after 1 lines (exit status: 3): no lock"), "{error}");
+        assert!(error.message.contains("failed after 1 line (exit status: 3): no lock"), "{error}");
     }
 }

@@ -1,10 +1,11 @@
 //! The state of a sync: what each destination has acknowledged, in a SQLite file.
 //!
-//! Everything is written after the acknowledgement and never before. So a row that was not acknowledged differs from its state,
-//! and goes out again. The file is in WAL mode with `synchronous = NORMAL`: a process that is killed loses nothing that was
+//! What is settled is written after the acknowledgement and never before. So a row that was not acknowledged differs from its state,
+//! and goes out again. Before a request, its rows are noted as in doubt: if no answer is recorded, the destination may have them or
+//! not, and they are sent, or deleted, again, also when the source has meanwhile gone back to what was acknowledged. The file is in WAL mode with `synchronous = NORMAL`: a process that is killed loses nothing that was
 //! committed; a machine that loses power may lose the last commits, and then those rows are sent again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ const TABLES: &str = "
         reason TEXT NOT NULL, answer TEXT, tries INTEGER NOT NULL, code TEXT NOT NULL, run INTEGER NOT NULL, at TEXT NOT NULL,
         PRIMARY KEY (key, sink)
     ) WITHOUT ROWID;
+    -- Rows that were on their way to a sink and have no answer: the sink may have them, or not.
+    CREATE TABLE doubts (key TEXT NOT NULL, sink INTEGER NOT NULL, PRIMARY KEY (key, sink)) WITHOUT ROWID;
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, command TEXT NOT NULL, started TEXT NOT NULL, ended TEXT,
         result TEXT, code TEXT NOT NULL, mapping TEXT NOT NULL, counts TEXT
@@ -153,12 +156,16 @@ pub enum What {
     },
     /// The key is gone: its delete is acknowledged, or nothing of it was ever sent.
     Gone,
+    /// It is about to be sent: until there is an answer, the sink may have it or not.
+    Doubt,
     /// The row is not settled.
     Problem {
         /// Its fingerprint; `None` for a delete.
         fingerprint: Option<Fingerprint>,
         /// Whether it counts as a try.
         failed: bool,
+        /// Whether it is sure that the sink does not have it.
+        sure: bool,
         /// Where it happened.
         stage: &'static str,
         /// Why.
@@ -200,6 +207,9 @@ pub struct State {
     path: PathBuf,
     has_problems: bool,
 }
+
+/// The sinks that may have a row of a key, a bit for each in the order of the config. Keys are hashed.
+pub type Doubts = HashMap<[u8; 16], u32>;
 
 impl Lock {
     /// Takes the lock of the sync with this state.
@@ -349,13 +359,16 @@ impl State {
         self.run("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, value])
     }
 
-    /// How many keys are known.
+    /// How many keys the sinks know, or may know.
     ///
     /// # Errors
     /// When the state cannot be read.
     pub fn known(&self) -> Result<u64> {
-        let count: i64 = self.one("SELECT count(DISTINCT key) FROM settled")?;
-        Ok(count.unsigned_abs())
+        let settled: i64 = self.one("SELECT count(DISTINCT key) FROM settled")?;
+        let doubts: i64 = self.one(
+            "SELECT count(DISTINCT key) FROM doubts WHERE NOT EXISTS (SELECT 1 FROM settled WHERE settled.key = doubts.key)",
+        )?;
+        Ok((settled + doubts).unsigned_abs())
     }
 
     /// What the sinks have acknowledged of a key.
@@ -394,13 +407,40 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// Calls `each` with all keys that these sinks know, in their order, and whether anything of them was ever sent.
+    /// The sinks that may have a row, although they have not acknowledged it.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn doubts(&self, sinks: &[i64]) -> Result<Doubts> {
+        let read = || -> rusqlite::Result<Doubts> {
+            let mut doubts = Doubts::new();
+            let mut statement = self.connection.prepare("SELECT key, sink FROM doubts")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let number: i64 = row.get(1)?;
+                if let Some(bit) = sinks.iter().position(|sink| *sink == number) {
+                    *doubts.entry(key_hash(row.get_ref(0)?.as_str()?)).or_default() |= 1 << bit;
+                }
+            }
+            Ok(doubts)
+        };
+        read().map_err(|error| wrong(&self.path, &error))
+    }
+
+    /// Calls `each` with all keys that these sinks know or may have, in their order, and whether anything of them was ever
+    /// sent.
     ///
     /// # Errors
     /// When the state cannot be read, or `each` fails.
     pub fn keys(&self, sinks: &[i64], mut each: impl FnMut(&str, bool) -> Result<()>) -> Result<()> {
         let sinks = sinks.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-        let sql = &format!("SELECT key, max(was_sent) FROM settled WHERE sink IN ({sinks}) GROUP BY key ORDER BY key");
+        let doubts: i64 = self.one("SELECT EXISTS (SELECT 1 FROM doubts)")?;
+        let known = match doubts {
+            // In the order of the table, without sorting.
+            0 => "settled",
+            _ => "(SELECT key, sink, was_sent FROM settled UNION ALL SELECT key, sink, 1 FROM doubts)",
+        };
+        let sql = &format!("SELECT key, max(was_sent) FROM {known} WHERE sink IN ({sinks}) GROUP BY key ORDER BY key");
         let wrong = |error: rusqlite::Error| wrong(&self.path, &error);
         let mut statement = self.connection.prepare(sql).map_err(wrong)?;
         let mut rows = statement.query([]).map_err(wrong)?;
@@ -608,7 +648,7 @@ impl State {
             let mut known = 0;
             for key in keys {
                 let mut rows = 0;
-                for table in ["settled", "versions", "problems"] {
+                for table in ["settled", "versions", "problems", "doubts"] {
                     rows += transaction.execute(&format!("DELETE FROM {table} WHERE key = ?1"), [key])?;
                 }
                 known += usize::from(rows > 0);
@@ -679,6 +719,10 @@ fn write_change(
         }
         Ok(())
     };
+    let without_doubt = || {
+        let sql = "DELETE FROM doubts WHERE key = ?1 AND sink = ?2";
+        transaction.prepare_cached(sql)?.execute(params![key, sink])
+    };
     let without_old_versions = || {
         let sql = "DELETE FROM versions WHERE key = ?1 \
                    AND fingerprint NOT IN (SELECT fingerprint FROM settled WHERE key = ?1)";
@@ -695,15 +739,25 @@ fn write_change(
                 transaction.prepare_cached(sql)?.execute(params![key, fingerprint, &row[..]])?;
                 without_old_versions()?;
             }
+            without_doubt()?;
             without_problem()
+        }
+        What::Doubt => {
+            let sql = "INSERT OR IGNORE INTO doubts VALUES (?1, ?2)";
+            transaction.prepare_cached(sql)?.execute(params![key, sink])?;
+            Ok(())
         }
         What::Gone => {
             let sql = "DELETE FROM settled WHERE key = ?1 AND sink = ?2";
             transaction.prepare_cached(sql)?.execute(params![key, sink])?;
             without_old_versions()?;
+            without_doubt()?;
             without_problem()
         }
-        What::Problem { fingerprint, failed, stage, reason, answer } => {
+        What::Problem { fingerprint, failed, sure, stage, reason, answer } => {
+            if *sure {
+                without_doubt()?;
+            }
             let kind = if *failed { "failed" } else { "pending" };
             let fingerprint: &[u8] = fingerprint.as_ref().map_or(&[], |fingerprint| &fingerprint[..]);
             // Tries are of one row with one code: another row, or another code, starts anew.
@@ -810,6 +864,7 @@ mod tests {
             what: What::Problem {
                 fingerprint: Some([fingerprint; 16]),
                 failed,
+                sure: false,
                 stage: "destination",
                 reason: "no".into(),
                 answer: None,

@@ -358,7 +358,7 @@ mod tests {
             (format!(r#"{{"type":"identify","userId":"{long}"}}"#), "has 1001 bytes; Customer.io takes 150"),
             (
                 format!(r#"{{"type":"identify","userId":"u","traits":{{"a":[{}0]}}}}"#, "0,".repeat(20_000)),
-                "it has 40081 bytes",
+                "bytes; Customer.io takes 32000",
             ),
         ] {
             let error = item(&event).unwrap_err();

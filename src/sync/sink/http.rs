@@ -127,15 +127,7 @@ impl Endpoint {
             true => "no answer in time".to_owned(),
             false => "no answer".to_owned(),
         };
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        let mut tls = false;
-        let mut last = String::new();
-        while let Some(cause) = source {
-            last = cause.to_string();
-            let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            tls |= cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>());
-            source = cause.source();
-        }
+        let (tls, last) = look_into(&error);
         if !is_slow {
             reason.push_str(&format!(" from {}: {last}", self.url.host_str().unwrap_or_default()));
         }
@@ -143,6 +135,23 @@ impl Endpoint {
             return Reply::Stop { reason, help: "see to the certificate of the destination, or to its url".to_owned() };
         }
         Reply::Later { reason, after: None }
+    }
+}
+
+/// Whether TLS is the cause of an error, and what the innermost cause says. An I/O error hides what it holds from `source`.
+fn look_into(error: &(dyn std::error::Error + 'static)) -> (bool, String) {
+    let (mut tls, mut cause) = (false, error);
+    loop {
+        tls |= cause.is::<rustls::Error>();
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let next: Option<&(dyn std::error::Error + 'static)> = match inner {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
+        match next {
+            Some(next) => cause = next,
+            None => return (tls, cause.to_string()),
+        }
     }
 }
 

@@ -55,7 +55,7 @@ fn explain_says_everything_about_one_row() {
         "/api/v2/batch\n{\"batch\":[{\"type\":\"person\",\"action\":\"identify\",\"identifiers\":{\"id\":\"u1\"},\"attributes\":{\"a\":1}}]}\n",
         "crm: never settled\n",
         "crm: failed in run 1 at ",
-        "crm: last answer: {\"batch_index\":0,\"field\":\"id\",\"message\":\"not today\",\"reason\":\"invalid\"}\n",
+        "crm: last answer: {\"batch_index\":0,",
     ] {
         assert!(done.text().contains(wanted), "{wanted}\n{}", done.text());
     }

@@ -161,7 +161,7 @@ fn code_that_throws_fails_its_row_alone() {
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["sent", "failed"])), (1, [2, 1]), "{}", done.err);
     let wanted =
-        "failed: 1 at crm (transformation): TypeError: Cannot read properties of undefined (reading 'b') (t.js:2:32)";
+        "failed: 1 at crm (transformation): TypeError: Cannot read properties of undefined (reading 'b') (t.js:2:29)";
     assert!(run(&dir, &["sync", "sync.toml"]).err.contains(wanted));
 }
 
