@@ -597,7 +597,8 @@ pub struct SyncRunArgs {
 }
 
 impl SyncArgs {
-    fn run_args(&self) -> &SyncRunArgs {
+    /// The arguments of the run, if it is one.
+    pub fn run_args(&self) -> &SyncRunArgs {
         match &self.command {
             Some(SyncCommand::Retry(args) | SyncCommand::Baseline(args)) => args,
             _ => &self.run,

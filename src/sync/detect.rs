@@ -148,7 +148,7 @@ pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
 /// Hands blocks to the threads in turns; says whether the last line had a line end.
 fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<bool> {
     let mut turn = 0;
-    while let Some(block) = source.next()? {
+    while let Some(block) = source.next_block()? {
         if to_parse[turn].send(block).is_err() {
             break;
         }
@@ -325,7 +325,7 @@ impl Comparison {
         let mut group: Vec<(u64, Class)> = Vec::new();
         let mut current = None;
         loop {
-            let next = keys.next().map_err(spool_error)?.map(|record| split_key_record(&record));
+            let next = keys.next_record().map_err(spool_error)?.map(|record| split_key_record(&record));
             if let Some((hash, line, class)) = next
                 && current == Some(hash)
             {
@@ -424,7 +424,7 @@ fn name_duplicates(
         }
     };
     let mut rows = spool.all()?;
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next_row()? {
         found(&row.key, &mut twice);
     }
     drop(rows);
@@ -463,7 +463,7 @@ impl Gone {
                 known.push(record).map_err(error)
             })?;
             let mut known = known.sorted().map_err(error)?;
-            gone.next = known.next().map_err(error)?;
+            gone.next = known.next_record().map_err(error)?;
             gone.known = Some(known);
         }
         Ok(gone)
@@ -478,7 +478,7 @@ impl Gone {
                     std::cmp::Ordering::Equal => {}
                     std::cmp::Ordering::Less => self.numbers.push(number(&next))?,
                 }
-                self.next = known.next()?;
+                self.next = known.next_record()?;
             }
             Ok(())
         };
@@ -490,20 +490,20 @@ impl Gone {
         let error = |error: io::Error| cannot_spool(ask.temporary, &error);
         while let (Some(known), Some(next)) = (&mut self.known, self.next) {
             self.numbers.push(number(&next)).map_err(error)?;
-            self.next = known.next().map_err(error)?;
+            self.next = known.next_record().map_err(error)?;
         }
         if self.known.is_none() {
             return Ok((Keys::none(), 0, 0));
         }
         let mut numbers = self.numbers.sorted().map_err(error)?;
-        let mut wanted = numbers.next().map_err(error)?.map(u64::from_be_bytes);
+        let mut wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
         let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
         let (mut at, mut deletes, mut forgotten) = (0, 0, 0);
         state.keys(&state.sinks(ask.config)?, |key, was_sent| {
             if wanted == Some(at) {
                 *(if was_sent { &mut deletes } else { &mut forgotten }) += 1;
                 out.write_all(&[u8::from(was_sent)]).and_then(|()| put(&mut out, key.as_bytes())).map_err(error)?;
-                wanted = numbers.next().map_err(error)?.map(u64::from_be_bytes);
+                wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
             }
             at += 1;
             Ok(())
@@ -532,7 +532,7 @@ impl Keys {
     ///
     /// # Errors
     /// When the temporary file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<(String, bool)>> {
+    pub fn next_key(&mut self) -> io::Result<Option<(String, bool)>> {
         let Some(reader) = &mut self.0 else { return Ok(None) };
         let Some(was_sent) = get_byte(reader)? else { return Ok(None) };
         Ok(Some((String::from_utf8_lossy(&get(reader)?).into_owned(), was_sent == 1)))
@@ -559,7 +559,7 @@ impl Spool {
     pub fn rows(mut self) -> io::Result<SpoolReader> {
         let mut rows = self.all()?;
         rows.duplicates = self.duplicates.take();
-        rows.duplicate = rows.duplicates.as_mut().map_or(Ok(None), Sorted::next)?.map(u64::from_be_bytes);
+        rows.duplicate = rows.duplicates.as_mut().map_or(Ok(None), Sorted::next_record)?.map(u64::from_be_bytes);
         Ok(rows)
     }
 }
@@ -576,12 +576,12 @@ impl SpoolReader {
     ///
     /// # Errors
     /// When the temporary file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Spooled>> {
+    pub fn next_row(&mut self) -> io::Result<Option<Spooled>> {
         while let Some(row) = self.next_of_all()? {
             while let (Some(duplicates), Some(line)) = (&mut self.duplicates, self.duplicate)
                 && line < row.line
             {
-                self.duplicate = duplicates.next()?.map(u64::from_be_bytes);
+                self.duplicate = duplicates.next_record()?.map(u64::from_be_bytes);
             }
             if self.duplicate != Some(row.line) {
                 return Ok(Some(row));

@@ -99,7 +99,7 @@ impl Feeder {
         let (mut fed, mut batch, mut number) = (Fed::default(), Batch::default(), 0);
         let spool_error = |error: io::Error| Error::new(format!("cannot read a temporary file: {}", plain(&error)));
         let mut rows = detected.spool.rows().map_err(spool_error)?;
-        while let Some(row) = rows.next().map_err(spool_error)? {
+        while let Some(row) = rows.next_row().map_err(spool_error)? {
             if !self.takes(&row.key, &fed) {
                 fed.waiting += 1;
                 continue;
@@ -109,7 +109,7 @@ impl Feeder {
             self.flush(&mut batch, &mut number, false);
         }
         let mut gone = detected.gone;
-        while let Some((key, was_sent)) = gone.next().map_err(spool_error)? {
+        while let Some((key, was_sent)) = gone.next_key().map_err(spool_error)? {
             if was_sent && (self.baseline || !self.takes(&key, &fed)) {
                 fed.waiting += 1;
                 continue;

@@ -70,7 +70,7 @@ fn look_at(config: &Config) -> Result<(Vec<Seen>, usize)> {
     let mut source = Source::open(config, Stopper::default())?;
     let mut columns: Vec<Seen> = Vec::new();
     let mut rows = 0;
-    'all: while let Some(block) = source.next()? {
+    'all: while let Some(block) = source.next_block()? {
         for line in block.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
             if rows == MAX_ROWS {
                 break 'all;

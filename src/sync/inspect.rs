@@ -204,7 +204,7 @@ fn find(config: &Config, key: &str) -> Result<Found> {
     let mut source = Source::open(config, Stopper::default())?;
     let mut reader = RowReader::new(config);
     let mut found = Vec::new();
-    while let Some(block) = source.next()? {
+    while let Some(block) = source.next_block()? {
         for (line, text) in (block.first_line..).zip(block.bytes.split(|byte| *byte == b'\n')) {
             if let Ok(row) = reader.read(text.trim_ascii())
                 && row.key == key

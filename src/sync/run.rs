@@ -54,8 +54,14 @@ pub struct Setup {
     /// How far it is.
     pub progress: Arc<Progress>,
     /// Where a dry run shows what would go out.
-    pub show: Box<dyn FnMut(Shown<'_>) + Send>,
+    pub show: Show,
 }
+
+/// What is sent of a row to a sink, or why it can't be.
+pub type Bodies = std::result::Result<Vec<Vec<u8>>, String>;
+
+/// Is told of each row that would go out.
+pub type Show = Box<dyn FnMut(Shown<'_>) + Send>;
 
 /// A row that would go out.
 pub struct Shown<'a> {
@@ -64,7 +70,7 @@ pub struct Shown<'a> {
     /// What was acknowledged.
     pub previous: &'a Previous,
     /// Why it would fail, or what would be sent to each sink by its name; nothing if it is dropped or not for it.
-    pub sinks: Vec<(&'a str, std::result::Result<Vec<Vec<u8>>, String>)>,
+    pub sinks: Vec<(&'a str, Bodies)>,
     /// Whether the transformation dropped it.
     pub is_dropped: bool,
 }
@@ -389,7 +395,7 @@ struct Delivery<'a> {
     transformer: Arc<Transformer>,
     ending: watch::Receiver<bool>,
     progress: Arc<Progress>,
-    show: Mutex<Box<dyn FnMut(Shown<'_>) + Send>>,
+    show: Mutex<Show>,
 }
 
 /// What came of a batch: its entries, and what each became; nothing if the run ends.
@@ -593,7 +599,7 @@ impl Delivery<'_> {
 }
 
 /// What is sent of outputs to a sink: nothing if none is for it.
-pub(super) fn bodies(channel: &Channel, outputs: &[String]) -> std::result::Result<Vec<Vec<u8>>, String> {
+pub(super) fn bodies(channel: &Channel, outputs: &[String]) -> Bodies {
     let mut bodies = Vec::new();
     for output in outputs {
         let event = Output::parse(output)?;

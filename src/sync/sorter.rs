@@ -135,7 +135,7 @@ impl<const N: usize> Sorted<N> {
     ///
     /// # Errors
     /// When the temporary file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<[u8; N]>> {
+    pub fn next_record(&mut self) -> io::Result<Option<[u8; N]>> {
         let Some(Reverse((record, index))) = self.heap.pop() else { return Ok(None) };
         if let Some(next) = self.runs[index].next()? {
             self.heap.push(Reverse((next, index)));
@@ -159,7 +159,7 @@ mod tests {
             }
             let mut sorted = sorter.sorted().unwrap();
             let mut got = Vec::new();
-            while let Some(record) = sorted.next().unwrap() {
+            while let Some(record) = sorted.next_record().unwrap() {
                 got.push(u32::from_be_bytes(record));
             }
             let mut expected = numbers.clone();

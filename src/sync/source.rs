@@ -104,7 +104,7 @@ impl Source {
     ///
     /// # Errors
     /// When the source fails.
-    pub fn next(&mut self) -> Result<Option<Block>> {
+    pub fn next_block(&mut self) -> Result<Option<Block>> {
         let mut bytes = std::mem::take(&mut self.rest);
         let first_line = self.line;
         loop {
@@ -280,7 +280,9 @@ mod tests {
 
     use super::*;
 
-    fn lines(content: &[u8], limit: &str) -> (Vec<(u64, usize)>, Vec<(u64, u64)>, bool) {
+    type Lines = (Vec<(u64, usize)>, Vec<(u64, u64)>, bool);
+
+    fn lines(content: &[u8], limit: &str) -> Lines {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("rows"), content).unwrap();
         let text = format!(
@@ -290,7 +292,7 @@ mod tests {
         let config = Config::parse(&text, &dir.path().join("s.toml")).unwrap();
         let mut source = Source::open(&config, Stopper::default()).unwrap();
         let (mut short, mut long) = (Vec::new(), Vec::new());
-        while let Some(block) = source.next().unwrap() {
+        while let Some(block) = source.next_block().unwrap() {
             for (index, line) in block.bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
                 short.push((block.first_line + index as u64, line.len()));
             }
@@ -326,8 +328,8 @@ mod tests {
                     [[sink]]\nname = \"o\"\nkind = \"file\"\npath = \"o\"\n";
         let config = Config::parse(text, Path::new("s.toml")).unwrap();
         let mut source = Source::open(&config, Stopper::default()).unwrap();
-        assert!(source.next().unwrap().is_some());
-        let error = source.next().err().unwrap();
+        assert!(source.next_block().unwrap().is_some());
+        let error = source.next_block().err().unwrap();
         assert!(error.message.contains("failed after 1 line (exit status: 3): no lock"), "{error}");
     }
 }

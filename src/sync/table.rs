@@ -10,6 +10,9 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Error, Result};
 use crate::engine::nearest;
 
+/// A text and its place.
+type Placed = (String, Range<usize>);
+
 /// One table, and the keys that were asked for.
 pub(super) struct Table<'t, 'i> {
     /// How messages name it, e.g. `source`.
@@ -197,7 +200,7 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 
     /// The raw items of a list of numbers and texts.
-    pub(super) fn words_or_numbers(&self, key: &'static str) -> Result<Option<Vec<(String, Range<usize>)>>> {
+    pub(super) fn words_or_numbers(&self, key: &'static str) -> Result<Option<Vec<Placed>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let DeValue::Array(items) = value.get_ref() else { return Err(self.wrong(key, value, "a list")) };
         items
