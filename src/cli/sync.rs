@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::values::thousands;
 use crate::config::{LogFormat, Stats, When};
 use crate::net;
+use crate::serve::traces::{self, Traces, Work};
 use crate::sync::config::{Config, Input};
 use crate::sync::delivery::Closed;
 use crate::sync::report::{self, Report};
@@ -207,6 +208,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
     };
     let bar = bar(settings.messages.progress.unwrap_or_default(), quiet);
     let runtime = runtime()?;
+    let began = SystemTime::now();
     let done = runtime.block_on(async {
         let running = run::run(setup);
         tokio::pin!(running);
@@ -222,6 +224,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
     bar.finish_and_clear();
     // A read from an idle pipe may never return.
     runtime.shutdown_background();
+    trace(&read, began, done.as_ref().ok())?;
     let report = done.map_err(|failed| failure(failed, &read, &ready.paths))?;
     let code = exit_code(&report, settings.failures.fail_on.unwrap_or(FailOn::Error));
     if !quiet {
@@ -232,6 +235,42 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         report::write_metrics(path, &read.config, &report, code).map_err(|error| read.error(error))?;
     }
     Ok(code)
+}
+
+/// Sends a span of the run, and one of each of its halves, if the environment names a collector.
+fn trace(read: &Read, start: SystemTime, report: Option<&Report>) -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let wanted = traces::are_wanted(&variable);
+    if !wanted
+        .map_err(|error| Diagnostic::new(error).help("see docs/server.md, or unset OTEL_EXPORTER_OTLP_ENDPOINT"))?
+    {
+        return Ok(());
+    }
+    let traces = Traces::start(&read.config.name).map_err(Diagnostic::new)?;
+    let end = SystemTime::now();
+    let work = |name: &str, start, end, counts: &[(&str, u64)]| Work {
+        name: name.to_owned(),
+        start,
+        end,
+        counts: counts.iter().map(|(name, count)| (format!("rows.{name}"), *count)).collect(),
+        error: None,
+    };
+    let Some(report) = report else {
+        traces.record(Work { error: Some("it could not run".to_owned()), ..work("sync", start, end, &[]) }, Vec::new());
+        traces.end();
+        return Ok(());
+    };
+    let (rows, sent) = (&report.rows, &report.results.rows);
+    let middle = start + report.detecting;
+    let detect = [("read", rows.read), ("new", rows.new), ("changed", rows.changed), ("invalid", rows.invalid)];
+    let deliver =
+        [("sent", sent.sent), ("dropped", sent.dropped), ("failed", sent.failed), ("pending", report.pending())];
+    traces.record(
+        work("sync", start, end, &[("to_send", report.to_send)]),
+        vec![work("detect", start, middle, &detect), work("deliver", middle, end, &deliver)],
+    );
+    traces.end();
+    Ok(())
 }
 
 /// What the sync logs as it goes: with `--log-format json`, each step; else only warnings.

@@ -330,7 +330,7 @@ impl Channel {
                     return Answered::Pending(Some(reason));
                 }
                 Reply::Later { reason, after } => {
-                    tracing::debug!(sink = self.config.name, reason, attempt, "to be sent again");
+                    tracing::info!(sink = self.config.name, reason, attempt, "to be sent again");
                     let pause = self.failed(&reason, after, attempt);
                     last = Some(reason);
                     if attempt >= retries {

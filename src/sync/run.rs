@@ -124,6 +124,7 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
     let uuid = uuid::Uuid::new_v4().to_string();
     let (code, mapping) = (&setup.code, config.mapping_hash());
     let run = state.start_run(&uuid, setup.options.command, code, &mapping)?;
+    tracing::info!(sync = config.name, run, run_id = uuid, command = setup.options.command, "started");
     let mut report = Report { run, uuid, is_partial: setup.options.filter.is_any(), ..Report::default() };
     let done = steps(setup, state, mapping, &mut report, started).await;
     report.elapsed = started.elapsed();
@@ -228,6 +229,9 @@ async fn steps(
     report.forgotten = detected.forgotten;
     report.deletes_held.clone_from(&detected.deletes_held);
     report.invalid.clone_from(&detected.invalid);
+    let RowCounts { read, unchanged, new, changed, invalid, deletes } = detected.counts;
+    let seconds = report.detecting.as_secs_f64();
+    tracing::info!(sync = config.name, read, unchanged, new, changed, invalid, deletes, seconds, "source read");
     may_go_on(&config, &options, &state, &code, &mapping, &detected)?;
     if !options.dry {
         state.set_meta("code", &code)?;

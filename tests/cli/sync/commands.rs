@@ -135,6 +135,23 @@ fn metrics_and_logs_are_for_machines() {
 }
 
 #[test]
+fn a_collector_gets_a_span_of_each_run() {
+    use crate::support::web_server::{Reply, Web};
+    let collector = Web::start(|_| Reply::json("{}"));
+    let crm = Destination::start();
+    let dir = users(&crm, TWO, "");
+    let mut command = dir.command(&["sync", "sync.toml"]);
+    command.env("CIO_KEY", "site:key").env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url(""));
+    command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
+    let done = crate::support::finish(command.spawn().unwrap(), Vec::new());
+    assert_eq!(done.code, 0, "{}", done.err);
+    let asked: String = collector.asked().iter().map(|asked| asked.body.clone()).collect();
+    for wanted in ["\"sync\"", "\"detect\"", "\"deliver\"", "sluicegate.rows.sent"] {
+        assert!(asked.contains(wanted), "{wanted}: {asked}");
+    }
+}
+
+#[test]
 fn events_have_what_rudderstacks_have() {
     let dir = Dir::new();
     dir.file("rows.jsonl", TWO);
