@@ -50,6 +50,7 @@ pub mod play;
 mod random;
 mod root_cause;
 pub mod serve;
+pub mod sync;
 pub mod tally;
 pub mod testing;
 pub mod wire;

@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::examples::{
     BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, PLAY_EXAMPLES,
-    REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
+    REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, SYNC_EXAMPLES, TEST_EXAMPLES,
 };
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
@@ -17,7 +17,8 @@ use super::settings::{
 };
 use super::values;
 use crate::bench::generate::Workload;
-use crate::config::{LogFormat, Reporter, When};
+use crate::config::{LogFormat, Reporter, Stats, When};
+use crate::tally::FailOn;
 
 /// Runs a user's JavaScript over every event of a stream.
 ///
@@ -129,6 +130,12 @@ pub enum Command {
     /// or a config backend, and stays loaded.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
+    /// Send the rows of a table that changed to the tools of a team: reverse ETL.
+    ///
+    /// Rows of a command, a file or standard input become events, go through the transformation, and are delivered to the
+    /// sinks that the config names. Only rows that differ from what a sink has acknowledged go out; nothing is sent twice,
+    /// forgotten, or called a success when it was none.
+    Sync(Box<SyncArgs>),
     /// Write completions for a shell to standard output.
     ///
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
@@ -513,6 +520,148 @@ pub struct ServeArgs {
     pub network: NetworkFlags,
 }
 
+/// `sync`.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true, after_help = SYNC_EXAMPLES)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct SyncArgs {
+    #[command(subcommand)]
+    pub command: Option<SyncCommand>,
+    #[command(flatten)]
+    pub run: SyncRunArgs,
+}
+
+/// What `sync` does, if it does not just run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SyncCommand {
+    /// Say what the state knows: runs, what each sink has, rows that are not settled.
+    Status {
+        /// The config [default: sync.toml].
+        #[arg(value_name = "CONFIG")]
+        sync: Option<PathBuf>,
+        /// Say the same as one JSON object [default: for people].
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say everything about one key: row, previous row, event, what it becomes, requests, last answers. Sends nothing.
+    Explain {
+        /// The config, and the key. The config may be left out [default: sync.toml].
+        #[arg(value_names = ["CONFIG", "KEY"], num_args = 1..=2, required = true)]
+        sync_and_key: Vec<String>,
+    },
+    /// Send the rows that have failed again, also those that were tried too often. Other rows wait.
+    Retry(SyncRunArgs),
+    /// Mark all rows of the source as sent, and send nothing.
+    Baseline(SyncRunArgs),
+    /// Forget keys: the next sync sends their rows as new ones.
+    Forget {
+        /// The config, and the keys.
+        #[arg(value_names = ["CONFIG", "KEY"], num_args = 2.., required = true)]
+        sync_and_keys: Vec<String>,
+    },
+    /// Write a config to standard output, from a look at the source.
+    ///
+    /// For a command: sluicegate sync init -- duckdb -jsonlines warehouse.duckdb 'select * from users' > sync.toml
+    Init {
+        /// A file of rows, one JSON object a line.
+        #[arg(long, value_name = "FILE", required_unless_present = "source")]
+        file: Option<PathBuf>,
+        /// The column that identifies a row [default: one that is unique and called like a key].
+        #[arg(long, value_name = "COLUMN")]
+        key: Option<String>,
+        /// The command that writes the rows.
+        #[arg(last = true, value_name = "COMMAND", conflicts_with = "file")]
+        source: Vec<String>,
+    },
+}
+
+/// What a run of a sync takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SyncRunArgs {
+    /// The config of the sync [default: sync.toml].
+    #[arg(value_name = "CONFIG")]
+    pub sync: Option<PathBuf>,
+    /// Send nothing and write nothing: show the rows that would go out as diffs, and count them [default: send].
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Send at most N rows; the others wait. With --dry-run, show at most N [default: all; 20 are shown].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64))]
+    pub limit: Option<u64>,
+    /// Send only the row with this key; the others wait [default: all].
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Go on where max_changes or max_deletes would stop the run [default: stop].
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+    /// Send all rows through the code again, and out again. A resync that is interrupted goes on with the next run
+    /// [default: only rows that changed].
+    #[arg(long, conflicts_with = "keep_settled")]
+    pub resync: bool,
+    /// The code has changed: use it for rows that change from now on [default: stop, and say what would change].
+    #[arg(long)]
+    pub keep_settled: bool,
+    /// Write the counts of the run to FILE, for the textfile collector of node_exporter [default: not written].
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+    /// From when on failed and invalid rows make the exit code 1: never, error (any), or a percentage [default: error].
+    #[arg(long, value_name = "WHEN", value_parser = values::fail_on)]
+    pub fail_on: Option<FailOn>,
+    /// Worker processes, 0 for one per core [default: 0].
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<usize>,
+    /// Whether to show progress on standard error [default: auto, on a terminal].
+    #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
+    pub progress: Option<When>,
+    /// How the numbers at the end are written to standard error [default: line].
+    #[arg(long, value_name = "FORM", value_parser = words::<Stats>())]
+    pub stats: Option<Stats>,
+    /// No progress and no summary; errors are still written [default: both are shown].
+    #[arg(short = 'q', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+        value_parser = values::switch)]
+    pub quiet: Option<bool>,
+    /// How messages are written [default: text].
+    #[arg(long, value_name = "FORM", value_parser = words::<LogFormat>())]
+    pub log_format: Option<LogFormat>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "as above")]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "as above")]
+    pub sandbox: SandboxFlags,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "as above")]
+    pub network: NetworkFlags,
+}
+
+impl SyncArgs {
+    /// The arguments of the run, if it is one.
+    pub fn run_args(&self) -> &SyncRunArgs {
+        match &self.command {
+            Some(SyncCommand::Retry(args) | SyncCommand::Baseline(args)) => args,
+            _ => &self.run,
+        }
+    }
+
+    /// What the flags say, as far as other commands have them too.
+    pub fn settings(&self, global: &Global) -> Settings {
+        let args = self.run_args();
+        let mut settings = Settings {
+            limits: args.limits.clone(),
+            sandbox: args.sandbox.clone(),
+            network: args.network.clone(),
+            global: global.settings.clone(),
+            ..Settings::default()
+        };
+        settings.events.workers = args.workers;
+        settings.failures.fail_on = args.fail_on;
+        settings.messages.progress = args.progress;
+        settings.messages.stats = args.stats;
+        settings.messages.quiet = args.quiet;
+        settings.messages.log_format = args.log_format;
+        settings
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -527,7 +676,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench", "test", "fuzz", "diff", "play", "serve"] {
+        for name in ["run", "check", "bench", "test", "fuzz", "diff", "play", "serve", "sync"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| !arg.is_required_set() && arg.get_id() != "help") {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();

@@ -127,3 +127,20 @@ Examples:
   sluicegate play                                  write one, in the browser
   sluicegate completions bash > sluicegate.bash
 ";
+
+/// After the help of `sync`.
+pub(super) const SYNC_EXAMPLES: &str = "\
+Examples:
+  sluicegate sync init --file rows.jsonl > sync.toml
+  sluicegate sync sync.toml --dry-run              what would go out, as diffs
+  sluicegate sync sync.toml                        new and changed rows go out
+  sluicegate sync status sync.toml                 runs, and rows that are not settled
+  sluicegate sync explain sync.toml u42            everything about one row
+  sluicegate sync retry sync.toml                  rows that failed, once more
+
+Exit codes:
+  0    complete, drops included
+  1    complete, but rows failed, were invalid or have no answer yet (see --fail-on)
+  2    could not run: config, source, state, code; or a destination refuses this sync
+  130, 143  ended by SIGINT or SIGTERM, what was in flight is finished and recorded
+";

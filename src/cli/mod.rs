@@ -31,6 +31,7 @@ pub mod run;
 pub mod serve;
 pub mod setting_sources;
 pub mod settings;
+pub mod sync;
 pub mod test;
 mod test_coverage;
 mod test_import;
@@ -101,6 +102,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             *voice = resolved.voice;
             serve::serve(resolved)
         }
+        Command::Sync(args) => sync::sync(&args, &cli.global, voice),
         Command::Test(args) => test::test(&args, &cli.global, *voice),
         Command::Play(args) => play::play(&args, &cli.global),
         Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),

@@ -53,6 +53,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
 
 /// Where the settings of a playground come from.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub(super) enum SettingsOrigin {
     /// Flags, environment and the folder's own `sluicegate.toml`, read anew for each trial.
     Project(Settings, Global),

@@ -9,12 +9,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes};
 use axum::http::{self, HeaderMap, Request};
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HeaderExtractor, HttpClient, HttpError, Response};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
@@ -106,12 +106,48 @@ impl Traces {
         Trace { tracer: self.tracer.clone(), context: parent.with_span(span) }
     }
 
+    /// Records a piece of work that is over, and its steps.
+    pub fn record(&self, work: Work, steps: Vec<Work>) {
+        let span = self.start(&work, &Context::new());
+        let context = Context::new().with_span(span);
+        for step in steps {
+            self.start(&step, &context).end_with_timestamp(step.end);
+        }
+        context.span().end_with_timestamp(work.end);
+    }
+
+    fn start(&self, work: &Work, parent: &Context) -> opentelemetry_sdk::trace::Span {
+        let attributes = work.counts.iter().map(|(name, count)| {
+            KeyValue::new(format!("sluicegate.{name}"), i64::try_from(*count).unwrap_or(i64::MAX))
+        });
+        let builder = self.tracer.span_builder(work.name.clone()).with_start_time(work.start);
+        let mut span = builder.with_attributes(attributes).start_with_context(&self.tracer, parent);
+        if let Some(error) = &work.error {
+            span.set_status(Status::error(error.clone()));
+        }
+        span
+    }
+
     /// Sends what is left; blocks for a little while.
-    pub(super) fn end(&self) {
+    pub fn end(&self) {
         if self.provider.shutdown_with_timeout(FAREWELL).is_err() {
             tracing::debug!("the last spans were not sent");
         }
     }
+}
+
+/// A piece of work that is over.
+pub struct Work {
+    /// Its name.
+    pub name: String,
+    /// When it started.
+    pub start: SystemTime,
+    /// When it ended.
+    pub end: SystemTime,
+    /// What was counted.
+    pub counts: Vec<(String, u64)>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
 }
 
 impl Drop for Traces {

@@ -26,4 +26,5 @@ mod serve;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod sync;
 mod testing;

@@ -1,0 +1,426 @@
+//! Sends items to one sink: batches, rate, concurrency, retries, a breaker; a batch that is refused is split until the bad item
+//! is alone.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use governor::clock::DefaultClock;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::config::{Pace, SinkConfig};
+use super::ledger::{Ledger, Outcome, RowState, Settle};
+use super::sink::{ItemAnswer, Reply, Sink};
+use crate::random::Random;
+
+/// The bytes of items that wait for a sink or are on their way to it.
+const MAX_WAITING: usize = 32 << 20;
+
+/// A permit stands for so many bytes.
+const PERMIT: usize = 1 << 10;
+
+/// The bytes around the items of a request.
+const AROUND: usize = 64;
+
+/// How often the breaker opens before the sink is given up for this run.
+const MAX_OPENS: u32 = 3;
+
+/// A destination that asks for a longer pause is given up for this run.
+const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// After so many rows were rejected and none was accepted, it is not the rows.
+const MAX_REJECTS: u32 = 20;
+
+/// The outputs of one row at one sink: the row is settled when all of them are.
+pub struct Tracker {
+    row: Arc<RowState>,
+    sink: usize,
+    remaining: AtomicUsize,
+    worst: Mutex<Option<Outcome>>,
+}
+
+/// One output on its way to a sink.
+pub struct Item {
+    tracker: Arc<Tracker>,
+    body: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Tracker {
+    /// For so many outputs.
+    pub fn new(row: Arc<RowState>, sink: usize, outputs: usize) -> Arc<Self> {
+        Arc::new(Self { row, sink, remaining: AtomicUsize::new(outputs), worst: Mutex::new(None) })
+    }
+
+    /// One output has a result; gives that of the row when it was the last one.
+    fn done(&self, outcome: Outcome) -> Option<Settle> {
+        let mut worst = self.worst.lock().expect("nothing panics while it holds this");
+        let is_worse = match (&*worst, &outcome) {
+            (None, _) => true,
+            (Some(Outcome::Failed { .. }), _) => false,
+            (_, Outcome::Failed { .. }) => true,
+            (_, Outcome::Pending(_)) => true,
+            _ => false,
+        };
+        if is_worse {
+            *worst = Some(outcome);
+        }
+        if self.remaining.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return None;
+        }
+        let outcome = worst.take().unwrap_or(Outcome::Pending(None));
+        Some(Settle { row: self.row.clone(), sink: self.sink, outcome })
+    }
+}
+
+/// What is counted of a sink.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Requests.
+    pub requests: AtomicU64,
+    /// Of those, requests that were sent again.
+    pub retries: AtomicU64,
+    /// Bytes of bodies.
+    pub bytes: AtomicU64,
+    /// Items on their way.
+    pub items: AtomicU64,
+}
+
+/// Why a sink takes no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It refuses this sync.
+    Stopped {
+        /// Why.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
+    /// It did not answer for too long.
+    GivenUp(String),
+}
+
+/// One sink, as everything that sends to it sees it.
+pub struct Channel {
+    /// The sink.
+    pub sink: Sink,
+    /// Its config.
+    pub config: SinkConfig,
+    /// What is counted.
+    pub traffic: Traffic,
+    rate: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
+    waiting: Arc<Semaphore>,
+    gate: Mutex<Gate>,
+    changed: Notify,
+    ending: watch::Receiver<bool>,
+}
+
+/// Whether requests may go out.
+struct Gate {
+    /// Failed requests since the last that succeeded.
+    failures: u32,
+    opens: u32,
+    /// Nothing goes out until then.
+    until: Option<Instant>,
+    /// Whether the breaker is open: after the pause one request goes out alone.
+    is_open: bool,
+    is_probing: bool,
+    rejects: u32,
+    accepted: bool,
+    closed: Option<Closed>,
+    random: Random,
+}
+
+impl Channel {
+    /// For a sink that is open. It stops trying when `ending` is true.
+    pub fn new(sink: Sink, config: SinkConfig, ending: watch::Receiver<bool>) -> Arc<Self> {
+        let rate = config.pace.rate.map(|rate| {
+            let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
+            let each = (rate.per / rate.count).max(Duration::from_nanos(1));
+            // A tenth of the time's requests at once at most, so that no window of that time has many more.
+            let burst = NonZeroU32::new(count.get() / 10).unwrap_or(NonZeroU32::MIN);
+            RateLimiter::direct(Quota::with_period(each).expect("it is not zero").allow_burst(burst))
+        });
+        let gate = Gate {
+            failures: 0,
+            opens: 0,
+            until: None,
+            is_open: false,
+            is_probing: false,
+            rejects: 0,
+            accepted: false,
+            closed: None,
+            random: Random::new(uuid::Uuid::new_v4().as_u64_pair().0),
+        };
+        Arc::new(Self {
+            sink,
+            config,
+            traffic: Traffic::default(),
+            rate,
+            waiting: Arc::new(Semaphore::new(MAX_WAITING / PERMIT)),
+            gate: Mutex::new(gate),
+            changed: Notify::new(),
+            ending,
+        })
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().expect("nothing panics while it holds this")
+    }
+
+    /// Why it takes no more, if it does not.
+    pub fn closed(&self) -> Option<Closed> {
+        self.gate().closed.clone()
+    }
+
+    /// An item, when there is room for it.
+    pub async fn item(&self, tracker: Arc<Tracker>, body: Vec<u8>) -> Item {
+        let permits = body.len().div_ceil(PERMIT).clamp(1, MAX_WAITING / PERMIT);
+        // The semaphore is never closed; without a permit the item would only not be counted.
+        let permit = self.waiting.clone().acquire_many_owned(permits as u32).await.ok();
+        Item { tracker, body, _permit: permit }
+    }
+
+    fn is_ending(&self) -> bool {
+        *self.ending.borrow()
+    }
+
+    /// Waits until then, until the gate changes, or until the run is to end.
+    async fn pause(&self, until: Instant, changed: impl Future<Output = ()>) {
+        let mut ending = self.ending.clone();
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            // The sender lives as long as the run.
+            _ = ending.wait_for(|ending| *ending) => {}
+            () = changed => {}
+        }
+    }
+
+    /// Waits until a request may go out; `false` if none may any more.
+    async fn may_send(&self) -> bool {
+        loop {
+            // Before the gate is looked at: what changes from here on wakes it.
+            let changed = self.changed.notified();
+            let until = {
+                let mut gate = self.gate();
+                if gate.closed.is_some() || self.is_ending() {
+                    return false;
+                }
+                match gate.until {
+                    Some(until) if until > Instant::now() => until,
+                    _ if !gate.is_open => break,
+                    _ if !gate.is_probing => {
+                        gate.is_probing = true;
+                        break;
+                    }
+                    _ => Instant::now() + self.config.pace.timeout,
+                }
+            };
+            self.pause(until, changed).await;
+        }
+        if let Some(rate) = &self.rate {
+            let mut ending = self.ending.clone();
+            tokio::select! {
+                () = rate.until_ready() => {}
+                _ = ending.wait_for(|ending| *ending) => {}
+            }
+        }
+        !self.is_ending()
+    }
+
+    fn answered(&self) {
+        let mut gate = self.gate();
+        (gate.failures, gate.is_open, gate.is_probing) = (0, false, false);
+        drop(gate);
+        self.changed.notify_waiters();
+    }
+
+    /// A request failed. Gives the pause before the next try.
+    fn failed(&self, reason: &str, after: Option<Duration>, attempt: u32) -> Duration {
+        let pace = &self.config.pace;
+        let mut gate = self.gate();
+        gate.failures += 1;
+        gate.is_probing = false;
+        if let Some(after) = after {
+            if after > MAX_PAUSE {
+                let seconds = after.as_secs();
+                gate.closed = Some(Closed::GivenUp(format!("{reason}; it asks for a pause of {seconds} s")));
+            }
+            gate.until = gate.until.max(Some(Instant::now() + after));
+        }
+        if gate.failures >= pace.breaker {
+            gate.failures = 0;
+            gate.opens += 1;
+            gate.is_open = true;
+            gate.until = gate.until.max(Some(Instant::now() + pace.cooldown));
+            if gate.opens > MAX_OPENS {
+                gate.closed = Some(Closed::GivenUp(reason.to_owned()));
+            }
+        }
+        let longest = pace.backoff.saturating_mul(1 << attempt.min(20)).min(pace.max_backoff);
+        let part = gate.random.between(500, 1000) as u32;
+        drop(gate);
+        self.changed.notify_waiters();
+        longest * part / 1000
+    }
+
+    fn stop(&self, reason: String, help: String) {
+        self.gate().closed.get_or_insert(Closed::Stopped { reason, help });
+        self.changed.notify_waiters();
+    }
+
+    /// Notes what came of items, so that a destination that rejects everything is not asked a million times.
+    fn note(&self, row: &RowState, outcome: &Outcome) {
+        let mut gate = self.gate();
+        match outcome {
+            Outcome::Sent => gate.accepted = true,
+            Outcome::Failed { reason, .. } if !row.is_retry && !gate.accepted => {
+                gate.rejects += 1;
+                if gate.rejects >= MAX_REJECTS && gate.closed.is_none() {
+                    gate.closed = Some(Closed::Stopped {
+                        reason: format!(
+                            "it rejected the first {MAX_REJECTS} rows and accepted none; the last: {reason}"
+                        ),
+                        help:
+                            "it may be the config or the code, not the rows: look at one with `sluicegate sync explain`"
+                                .to_owned(),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes in the state that these rows are on their way; `false` if it could not be written.
+    async fn announce(&self, batch: &[Item], ledger: &Ledger) -> bool {
+        let sending =
+            |item: &Item| Settle { row: item.tracker.row.clone(), sink: item.tracker.sink, outcome: Outcome::Sending };
+        ledger.settle(batch.iter().map(sending).collect()).await;
+        !ledger.is_broken()
+    }
+
+    /// Sends a batch until there is an answer.
+    async fn request(&self, batch: &[Item], ledger: &Ledger) -> Answered {
+        let bodies: Vec<&[u8]> = batch.iter().map(|item| &item.body[..]).collect();
+        let Pace { retries, .. } = self.config.pace;
+        let mut last = None;
+        for attempt in 0.. {
+            if !self.may_send().await || attempt == 0 && !self.announce(batch, ledger).await {
+                return Answered::Pending(last);
+            }
+            self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+            self.traffic.retries.fetch_add(u64::from(attempt > 0), Ordering::Relaxed);
+            self.traffic.bytes.fetch_add(bodies.iter().map(|body| body.len() as u64).sum(), Ordering::Relaxed);
+            match self.sink.send(&bodies).await {
+                Reply::Items(items) => {
+                    self.answered();
+                    return Answered::Items { items, sure: last.is_none() };
+                }
+                Reply::Refused { reason, answer } => {
+                    self.answered();
+                    return Answered::Refused { reason, answer, sure: last.is_none() };
+                }
+                Reply::Stop { reason, help } => {
+                    self.stop(reason.clone(), help);
+                    return Answered::Pending(Some(reason));
+                }
+                Reply::Later { reason, after } => {
+                    tracing::info!(sink = self.config.name, reason, attempt, "to be sent again");
+                    let pause = self.failed(&reason, after, attempt);
+                    last = Some(reason);
+                    if attempt >= retries {
+                        break;
+                    }
+                    let until = Instant::now() + pause;
+                    while Instant::now() < until && !self.is_ending() && self.closed().is_none() {
+                        self.pause(until, self.changed.notified()).await;
+                    }
+                }
+            }
+        }
+        Answered::Pending(last)
+    }
+
+    /// Sends a batch, and the parts of it that it is split into.
+    async fn deliver(&self, batch: Vec<Item>, ledger: &Ledger) {
+        let mut parts = vec![(batch, true)];
+        while let Some((mut part, was_sure)) = parts.pop() {
+            if ledger.is_broken() {
+                self.stop("the state can't be written".to_owned(), String::new());
+            }
+            let outcomes = match self.request(&part, ledger).await {
+                Answered::Items { items, sure } => {
+                    items.into_iter().map(|item| outcome(item, sure && was_sure)).collect()
+                }
+                Answered::Refused { sure, .. } if part.len() > 1 => {
+                    let tail = part.split_off(part.len() / 2);
+                    parts.push((tail, sure && was_sure));
+                    parts.push((part, sure && was_sure));
+                    continue;
+                }
+                Answered::Refused { reason, answer, sure } => {
+                    let sure = sure && was_sure;
+                    vec![Outcome::Failed { stage: "destination", reason, answer: Some(answer), sure }]
+                }
+                Answered::Pending(reason) => vec![Outcome::Pending(reason); part.len()],
+            };
+            self.traffic.items.fetch_add(part.len() as u64, Ordering::Relaxed);
+            let mut settles = Vec::with_capacity(part.len());
+            for (item, outcome) in part.into_iter().zip(outcomes) {
+                self.note(&item.tracker.row, &outcome);
+                settles.extend(item.tracker.done(outcome));
+            }
+            ledger.settle(settles).await;
+        }
+    }
+
+    /// Takes items until there are no more, and sends them.
+    pub async fn run(self: Arc<Self>, mut items: mpsc::Receiver<Item>, ledger: Ledger) {
+        let places = Arc::new(Semaphore::new(self.config.pace.concurrency));
+        let (max, max_bytes) = (self.config.pace.batch, self.config.pace.batch_bytes.saturating_sub(AROUND));
+        let mut tasks = JoinSet::new();
+        let (mut batch, mut bytes): (Vec<Item>, usize) = (Vec::new(), 0);
+        loop {
+            let item = items.recv().await;
+            let is_full = match &item {
+                None => true,
+                Some(item) => batch.len() >= max || bytes + item.body.len() + 1 > max_bytes,
+            };
+            if is_full && !batch.is_empty() {
+                let place = places.clone().acquire_owned().await;
+                let (channel, ledger, full) = (self.clone(), ledger.clone(), std::mem::take(&mut batch));
+                tasks.spawn(async move {
+                    channel.deliver(full, &ledger).await;
+                    drop(place);
+                });
+                bytes = 0;
+            }
+            let Some(item) = item else { break };
+            bytes += item.body.len() + 1;
+            batch.push(item);
+            while tasks.try_join_next().is_some() {}
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+/// What came of a batch. It is not sure that a destination does not have what it rejects, if it did not answer before.
+enum Answered {
+    Items { items: Vec<ItemAnswer>, sure: bool },
+    Refused { reason: String, answer: String, sure: bool },
+    Pending(Option<String>),
+}
+
+fn outcome(answer: ItemAnswer, sure: bool) -> Outcome {
+    match answer {
+        ItemAnswer::Accepted => Outcome::Sent,
+        ItemAnswer::Rejected { reason, answer } => {
+            Outcome::Failed { stage: "destination", reason, answer: Some(answer), sure }
+        }
+    }
+}

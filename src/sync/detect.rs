@@ -1,0 +1,641 @@
+//! Reads all rows once and says which of them are new, changed, unchanged or invalid, and which keys are gone.
+//!
+//! Nothing is sent before the source has been read to its end: only then it is known that no key is there twice, that the
+//! source did not fail, and how many rows would go out. Rows that go out wait in a temporary file, so memory is flat.
+//! Lines are parsed and hashed on all cores, and compared with the state on one.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::config::{Config, Mode};
+use super::error::{Error, Result, plain};
+use super::row::{Fingerprint, Invalid, Row, RowReader, key_hash};
+use super::sorter::{Sorted, Sorter};
+use super::source::{Block, Source, Stopper};
+use super::state::{Doubts, Settled, State};
+
+/// Invalid rows that are kept to be shown.
+const MAX_SHOWN: usize = 1000;
+
+/// Blocks that wait for each thread.
+const WAITING: usize = 4;
+
+/// What a row is, compared with the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// All sinks have it.
+    Unchanged,
+    /// No sink has any row of this key.
+    New,
+    /// A sink has another row of this key, or none.
+    Changed,
+}
+
+const CLASSES: [Class; 3] = [Class::Unchanged, Class::New, Class::Changed];
+
+/// Rows, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RowCounts {
+    /// Rows of the source.
+    pub read: u64,
+    /// Rows that all sinks have.
+    pub unchanged: u64,
+    /// Rows of keys that no sink has.
+    pub new: u64,
+    /// Rows that differ from what a sink has.
+    pub changed: u64,
+    /// Rows that cannot be sent.
+    pub invalid: u64,
+    /// Keys that are gone and are to be deleted.
+    pub deletes: u64,
+}
+
+impl RowCounts {
+    fn of(&mut self, class: Class) -> &mut u64 {
+        match class {
+            Class::Unchanged => &mut self.unchanged,
+            Class::New => &mut self.new,
+            Class::Changed => &mut self.changed,
+        }
+    }
+}
+
+/// A row that goes out.
+pub struct Spooled {
+    /// Its line in the source.
+    pub line: u64,
+    /// Its key.
+    pub key: String,
+    /// What it is.
+    pub class: Class,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The sinks that need it, a bit for each in the order of the config.
+    pub sinks: u32,
+    /// The line.
+    pub text: Vec<u8>,
+}
+
+/// An invalid row: its line, and why.
+pub type InvalidRow = (u64, Invalid);
+
+/// What was found.
+pub struct Detected {
+    /// The counts.
+    pub counts: RowCounts,
+    /// Keys that are gone and of which nothing was ever sent: the state forgets them.
+    pub forgotten: u64,
+    /// Rows that go out.
+    pub spool: Spool,
+    /// Keys that are gone, in their order, and whether anything of them was sent.
+    pub gone: Keys,
+    /// The first invalid rows.
+    pub invalid: Vec<InvalidRow>,
+    /// Why keys that are gone are not deleted, if they are not.
+    pub deletes_held: Option<String>,
+    /// Keys with problems that are settled or gone now.
+    pub solved: HashSet<[u8; 16]>,
+}
+
+/// What is asked for.
+pub struct Ask<'a> {
+    /// The sync.
+    pub config: &'a Config,
+    /// Whether all rows go out, changed or not.
+    pub everything: bool,
+    /// What was settled before the run with this number counts as not settled.
+    pub epoch: i64,
+    /// Where temporary files go.
+    pub temporary: &'a Path,
+    /// Ends the source's command.
+    pub stopper: Stopper,
+    /// Is told how many rows have been read.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+type Parsed = Vec<(u64, std::ops::Range<usize>, std::result::Result<Row, Invalid>)>;
+
+/// Reads the source and compares it with the state.
+///
+/// # Errors
+/// When the source, the state or a temporary file fails.
+pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let source = Source::open(ask.config, ask.stopper.clone())?;
+    std::thread::scope(|scope| {
+        let mut to_parse = Vec::new();
+        let mut parsed: Vec<Receiver<(Block, Parsed)>> = Vec::new();
+        for _ in 0..threads {
+            let (blocks, receiver) = sync_channel::<Block>(WAITING);
+            let (sender, done) = sync_channel(WAITING);
+            to_parse.push(blocks);
+            parsed.push(done);
+            scope.spawn(move || parse(ask.config, &receiver, &sender));
+        }
+        let reader = scope.spawn(move || read(source, &to_parse));
+        let compared = compare(ask, state, &parsed);
+        drop(parsed);
+        let read = reader.join().unwrap_or_else(|_| Err(Error::new("the reader of the source has stopped")));
+        // The source's own error says more than what follows from it.
+        let is_whole = read?;
+        compared?.finish(ask, state, is_whole)
+    })
+}
+
+/// Hands blocks to the threads in turns; says whether the last line had a line end.
+fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<bool> {
+    let mut turn = 0;
+    while let Some(block) = source.next_block()? {
+        if to_parse[turn].send(block).is_err() {
+            break;
+        }
+        turn = (turn + 1) % to_parse.len();
+    }
+    Ok(source.is_whole())
+}
+
+fn parse(config: &Config, blocks: &Receiver<Block>, done: &SyncSender<(Block, Parsed)>) {
+    let mut reader = RowReader::new(config);
+    while let Ok(block) = blocks.recv() {
+        let mut rows = Parsed::new();
+        let (mut at, mut line) = (0, block.first_line);
+        for text in block.bytes.split_inclusive(|byte| *byte == b'\n') {
+            let range = at..at + text.len();
+            at = range.end;
+            if !text.trim_ascii().is_empty() {
+                let row = if text.len() > config.source.row_limit {
+                    Err(too_long(text.len() as u64, config))
+                } else {
+                    reader.read(text.trim_ascii())
+                };
+                rows.push((line, range, row));
+            }
+            line += 1;
+        }
+        if let Some((line, len)) = block.too_long {
+            rows.push((line, 0..0, Err(too_long(len, config))));
+        }
+        if done.send((block, rows)).is_err() {
+            return;
+        }
+    }
+}
+
+fn too_long(len: u64, config: &Config) -> Invalid {
+    Invalid::NotARow(format!("it has {len} bytes; the most is {} (source.row_limit)", config.source.row_limit))
+}
+
+/// The state of the comparison.
+struct Comparison {
+    counts: RowCounts,
+    spool: BufWriter<File>,
+    /// All keys: hash, line and class.
+    keys: Sorter<24>,
+    invalid: Vec<InvalidRow>,
+    /// Rows whose key is not known.
+    without_key: u64,
+    problems: HashSet<[u8; 16]>,
+    doubts: Doubts,
+    solved: HashSet<[u8; 16]>,
+    last_line_invalid: bool,
+}
+
+fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -> Result<Comparison> {
+    let temporary = tempfile::tempfile_in(ask.temporary).map_err(|error| cannot_spool(ask.temporary, &error))?;
+    let sinks = state.sinks(ask.config)?;
+    let problems = state.problem_keys()?;
+    let mut comparison = Comparison {
+        counts: RowCounts::default(),
+        spool: BufWriter::with_capacity(1 << 20, temporary),
+        keys: Sorter::new(ask.temporary),
+        invalid: Vec::new(),
+        without_key: 0,
+        solved: problems.clone(),
+        problems,
+        doubts: state.doubts(&sinks)?,
+        last_line_invalid: false,
+    };
+    let is_first = state.known()? == 0;
+    let mut settled = Vec::new();
+    let mut turn = 0;
+    while let Ok((block, rows)) = parsed[turn].recv() {
+        turn = (turn + 1) % parsed.len();
+        for (line, range, row) in rows {
+            comparison.counts.read += 1;
+            comparison.last_line_invalid = row.is_err();
+            match row {
+                Err(invalid) => comparison.refuse(line, invalid),
+                Ok(row) => {
+                    settled.clear();
+                    if !is_first {
+                        state.settled(&row.key, &mut settled)?;
+                    }
+                    let text = block.bytes[range].trim_ascii();
+                    let taken = comparison.take(ask, &sinks, line, &row, &settled, text);
+                    taken.map_err(|error| cannot_spool(ask.temporary, &error))?;
+                }
+            }
+        }
+        (ask.progress)(comparison.counts.read);
+    }
+    Ok(comparison)
+}
+
+fn cannot_spool(dir: &Path, error: &io::Error) -> Error {
+    Error::new(format!("cannot write a temporary file in {}: {}", dir.display(), plain(error)))
+        .help("rows that go out wait there; nothing was sent. Make room, and run the sync again")
+}
+
+impl Comparison {
+    fn refuse(&mut self, line: u64, invalid: Invalid) {
+        self.counts.invalid += 1;
+        if invalid.key().is_none() {
+            self.without_key += 1;
+        } else if let Some(key) = invalid.key() {
+            self.solved.remove(&key_hash(key));
+        }
+        if self.invalid.len() < MAX_SHOWN {
+            self.invalid.push((line, invalid));
+        }
+    }
+
+    fn take(
+        &mut self,
+        ask: &Ask<'_>,
+        sinks: &[i64],
+        line: u64,
+        row: &Row,
+        settled: &[Settled],
+        text: &[u8],
+    ) -> io::Result<()> {
+        let (mut need, mut known) = (0u32, false);
+        for (bit, sink) in sinks.iter().enumerate() {
+            match settled.iter().find(|settled| settled.sink == *sink) {
+                Some(settled) if settled.fingerprint == row.fingerprint && settled.run >= ask.epoch => known = true,
+                Some(_) => {
+                    known = true;
+                    need |= 1 << bit;
+                }
+                None => need |= 1 << bit,
+            }
+        }
+        let hash = key_hash(&row.key);
+        // What a sink may have is not what it has.
+        need |= self.doubts.get(&hash).copied().unwrap_or(0);
+        let class = match (need, known) {
+            (0, _) => Class::Unchanged,
+            (_, false) => Class::New,
+            _ => Class::Changed,
+        };
+        *self.counts.of(class) += 1;
+        if need != 0 && self.problems.contains(&hash) {
+            self.solved.remove(&hash);
+        }
+        self.keys.push(key_record(&hash, line, class))?;
+        if ask.everything {
+            need = u32::MAX >> (32 - sinks.len());
+        }
+        if need != 0 {
+            write_spooled(&mut self.spool, line, row, class, need, text)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, ask: &Ask<'_>, state: &State, is_whole: bool) -> Result<Detected> {
+        if self.counts.invalid == self.counts.read
+            && let Some((line, invalid)) = self.invalid.first()
+        {
+            return Err(all_invalid(ask.config, *line, invalid, self.counts.read));
+        }
+        if !is_whole && self.last_line_invalid {
+            return Err(Error::new(format!("{} ends in the middle of a row", ask.config.source.input)).help(
+                "nothing was sent and nothing was deleted; see why the source is cut off, and run the sync again",
+            ));
+        }
+        let spool_error = |error: io::Error| cannot_spool(ask.temporary, &error);
+        let file = self.spool.into_inner().map_err(|error| spool_error(error.into_error()))?;
+        let sinks = state.sinks(ask.config)?;
+        let mut gone = Gone::new(ask, state, &sinks)?;
+        let mut duplicates = Sorter::<8>::new(ask.temporary);
+        let mut twice: HashMap<[u8; 16], Vec<u64>> = HashMap::new();
+        let mut keys = self.keys.sorted().map_err(spool_error)?;
+        let mut group: Vec<(u64, Class)> = Vec::new();
+        let mut current = None;
+        loop {
+            let next = keys.next_record().map_err(spool_error)?.map(|record| split_key_record(&record));
+            if let Some((hash, line, class)) = next
+                && current == Some(hash)
+            {
+                group.push((line, class));
+                continue;
+            }
+            if let (Some(hash), 2..) = (current, group.len()) {
+                for (line, class) in &group {
+                    *self.counts.of(*class) -= 1;
+                    self.counts.invalid += 1;
+                    duplicates.push(line.to_be_bytes()).map_err(spool_error)?;
+                }
+                if twice.len() < MAX_SHOWN {
+                    twice.insert(hash, group.iter().take(MAX_SHOWN).map(|(line, _)| *line).collect());
+                }
+            }
+            let Some((hash, line, class)) = next else { break };
+            gone.seen(&hash)?;
+            group.clear();
+            group.push((line, class));
+            current = Some(hash);
+        }
+        let mut spool = Spool { file, duplicates: Some(duplicates.sorted().map_err(spool_error)?) };
+        name_duplicates(&mut self.invalid, twice, &mut spool, state, &sinks).map_err(spool_error)?;
+        let (gone, deletes, forgotten) = gone.finish(ask, state)?;
+        let deletes_held = match ask.config.changes.mode {
+            Mode::Mirror if self.without_key > 0 && deletes + forgotten > 0 => Some(format!(
+                "{} rows have no usable key, and each of them may be one of those that look gone",
+                self.without_key
+            )),
+            _ => None,
+        };
+        let held = deletes_held.is_some();
+        self.counts.deletes = if held { 0 } else { deletes };
+        Ok(Detected {
+            counts: self.counts,
+            forgotten: if held { 0 } else { forgotten },
+            spool,
+            gone: if held { Keys::none() } else { gone },
+            invalid: self.invalid,
+            deletes_held,
+            solved: self.solved,
+        })
+    }
+}
+
+fn all_invalid(config: &Config, line: u64, invalid: &Invalid, read: u64) -> Error {
+    let sentence = invalid.sentence(&config.source.key);
+    let error = Error::new(match read {
+        1 => format!("{} has one row, and it cannot be sent: line {line}: {sentence}", config.source.input),
+        _ => format!(
+            "none of the {read} rows of {} can be sent; the first, line {line}: {sentence}",
+            config.source.input
+        ),
+    });
+    error.help(match invalid {
+        Invalid::NotARow(_) => "a source writes one JSON object a line; with DuckDB, use -jsonlines".to_owned(),
+        Invalid::NoKeyColumn => {
+            let message =
+                "source.key names the column that identifies a row; names are matched exactly, letter by letter";
+            message.to_owned()
+        }
+        _ => format!("see that {} is there, is not null and is unique in the source", config.source.key),
+    })
+}
+
+fn key_record(hash: &[u8; 16], line: u64, class: Class) -> [u8; 24] {
+    let mut record = [0; 24];
+    record[..16].copy_from_slice(hash);
+    record[16..].copy_from_slice(&(line << 2 | class as u64).to_be_bytes());
+    record
+}
+
+fn split_key_record(record: &[u8; 24]) -> ([u8; 16], u64, Class) {
+    let (mut hash, mut rest) = ([0; 16], [0; 8]);
+    hash.copy_from_slice(&record[..16]);
+    rest.copy_from_slice(&record[16..]);
+    let rest = u64::from_be_bytes(rest);
+    (hash, rest >> 2, CLASSES[(rest & 3) as usize])
+}
+
+/// Finds the texts of the keys that are there more than once, in the rows that go out and in the state.
+fn name_duplicates(
+    invalid: &mut Vec<InvalidRow>,
+    mut twice: HashMap<[u8; 16], Vec<u64>>,
+    spool: &mut Spool,
+    state: &State,
+    sinks: &[i64],
+) -> io::Result<()> {
+    if twice.is_empty() {
+        return Ok(());
+    }
+    let mut found = |key: &str, twice: &mut HashMap<[u8; 16], Vec<u64>>| {
+        for line in twice.remove(&key_hash(key)).unwrap_or_default() {
+            invalid.push((line, Invalid::Duplicate { key: key.to_owned() }));
+        }
+    };
+    let mut rows = spool.all()?;
+    while let Some(row) = rows.next_row()? {
+        found(&row.key, &mut twice);
+    }
+    drop(rows);
+    if !twice.is_empty() {
+        let scanned = state.keys(sinks, |key, _| {
+            found(key, &mut twice);
+            Ok(())
+        });
+        scanned.map_err(io::Error::other)?;
+    }
+    invalid.sort_by_key(|(line, _)| *line);
+    invalid.truncate(MAX_SHOWN);
+    Ok(())
+}
+
+/// Finds the keys of the state that the source no longer has. Both sides are sorted by hash.
+struct Gone {
+    known: Option<Sorted<24>>,
+    next: Option<[u8; 24]>,
+    /// The numbers of the gone keys, in the order of the state.
+    numbers: Sorter<8>,
+}
+
+impl Gone {
+    fn new(ask: &Ask<'_>, state: &State, sinks: &[i64]) -> Result<Self> {
+        let mut gone = Self { known: None, next: None, numbers: Sorter::new(ask.temporary) };
+        if ask.config.changes.mode == Mode::Mirror {
+            let error = |error: io::Error| cannot_spool(ask.temporary, &error);
+            let mut known = Sorter::new(ask.temporary);
+            let mut number = 0u64;
+            state.keys(sinks, |key, _| {
+                let mut record = [0; 24];
+                record[..16].copy_from_slice(&key_hash(key));
+                record[16..].copy_from_slice(&number.to_be_bytes());
+                number += 1;
+                known.push(record).map_err(error)
+            })?;
+            let mut known = known.sorted().map_err(error)?;
+            gone.next = known.next_record().map_err(error)?;
+            gone.known = Some(known);
+        }
+        Ok(gone)
+    }
+
+    /// The source has the key with this hash. Hashes come in their order.
+    fn seen(&mut self, hash: &[u8; 16]) -> Result<()> {
+        let step = || -> io::Result<()> {
+            while let (Some(known), Some(next)) = (&mut self.known, self.next) {
+                match next[..16].cmp(hash) {
+                    std::cmp::Ordering::Greater => break,
+                    std::cmp::Ordering::Equal => {}
+                    std::cmp::Ordering::Less => self.numbers.push(number(&next))?,
+                }
+                self.next = known.next_record()?;
+            }
+            Ok(())
+        };
+        let mut step = step;
+        step().map_err(|error| Error::new(format!("cannot sort the keys: {}", plain(&error))))
+    }
+
+    fn finish(mut self, ask: &Ask<'_>, state: &State) -> Result<(Keys, u64, u64)> {
+        let error = |error: io::Error| cannot_spool(ask.temporary, &error);
+        while let (Some(known), Some(next)) = (&mut self.known, self.next) {
+            self.numbers.push(number(&next)).map_err(error)?;
+            self.next = known.next_record().map_err(error)?;
+        }
+        if self.known.is_none() {
+            return Ok((Keys::none(), 0, 0));
+        }
+        let mut numbers = self.numbers.sorted().map_err(error)?;
+        let mut wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
+        let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
+        let (mut at, mut deletes, mut forgotten) = (0, 0, 0);
+        state.keys(&state.sinks(ask.config)?, |key, was_sent| {
+            if wanted == Some(at) {
+                *(if was_sent { &mut deletes } else { &mut forgotten }) += 1;
+                out.write_all(&[u8::from(was_sent)]).and_then(|()| put(&mut out, key.as_bytes())).map_err(error)?;
+                wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
+            }
+            at += 1;
+            Ok(())
+        })?;
+        let mut file = out.into_inner().map_err(|failed| error(failed.into_error()))?;
+        file.seek(SeekFrom::Start(0)).map_err(error)?;
+        Ok((Keys(Some(BufReader::new(file))), deletes, forgotten))
+    }
+}
+
+fn number(record: &[u8; 24]) -> [u8; 8] {
+    let mut number = [0; 8];
+    number.copy_from_slice(&record[16..]);
+    number
+}
+
+/// Keys in a temporary file.
+pub struct Keys(Option<BufReader<File>>);
+
+impl Keys {
+    fn none() -> Self {
+        Self(None)
+    }
+
+    /// The next key, and whether anything of it was ever sent.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be read.
+    pub fn next_key(&mut self) -> io::Result<Option<(String, bool)>> {
+        let Some(reader) = &mut self.0 else { return Ok(None) };
+        let Some(was_sent) = get_byte(reader)? else { return Ok(None) };
+        Ok(Some((String::from_utf8_lossy(&get(reader)?).into_owned(), was_sent == 1)))
+    }
+}
+
+/// Rows that go out, in a temporary file, in the order of the source.
+pub struct Spool {
+    file: File,
+    duplicates: Option<Sorted<8>>,
+}
+
+impl Spool {
+    fn all(&mut self) -> io::Result<SpoolReader> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(SpoolReader { reader: BufReader::with_capacity(256 << 10, file), duplicates: None, duplicate: None })
+    }
+
+    /// The rows, without those whose key is there more than once. To be asked for once.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be read.
+    pub fn rows(mut self) -> io::Result<SpoolReader> {
+        let mut rows = self.all()?;
+        rows.duplicates = self.duplicates.take();
+        rows.duplicate = rows.duplicates.as_mut().map_or(Ok(None), Sorted::next_record)?.map(u64::from_be_bytes);
+        Ok(rows)
+    }
+}
+
+/// Reads rows that go out.
+pub struct SpoolReader {
+    reader: BufReader<File>,
+    duplicates: Option<Sorted<8>>,
+    duplicate: Option<u64>,
+}
+
+impl SpoolReader {
+    /// The next row.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be read.
+    pub fn next_row(&mut self) -> io::Result<Option<Spooled>> {
+        while let Some(row) = self.next_of_all()? {
+            while let (Some(duplicates), Some(line)) = (&mut self.duplicates, self.duplicate)
+                && line < row.line
+            {
+                self.duplicate = duplicates.next_record()?.map(u64::from_be_bytes);
+            }
+            if self.duplicate != Some(row.line) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_of_all(&mut self) -> io::Result<Option<Spooled>> {
+        let Some(class) = get_byte(&mut self.reader)? else { return Ok(None) };
+        let mut head = [0; 28];
+        self.reader.read_exact(&mut head)?;
+        let (mut line, mut sinks, mut fingerprint) = ([0; 8], [0; 4], [0; 16]);
+        line.copy_from_slice(&head[..8]);
+        sinks.copy_from_slice(&head[8..12]);
+        fingerprint.copy_from_slice(&head[12..]);
+        Ok(Some(Spooled {
+            line: u64::from_le_bytes(line),
+            class: CLASSES[usize::from(class)],
+            sinks: u32::from_le_bytes(sinks),
+            fingerprint,
+            key: String::from_utf8_lossy(&get(&mut self.reader)?).into_owned(),
+            text: get(&mut self.reader)?,
+        }))
+    }
+}
+
+fn write_spooled(out: &mut impl Write, line: u64, row: &Row, class: Class, sinks: u32, text: &[u8]) -> io::Result<()> {
+    out.write_all(&[class as u8])?;
+    out.write_all(&line.to_le_bytes())?;
+    out.write_all(&sinks.to_le_bytes())?;
+    out.write_all(&row.fingerprint)?;
+    put(out, row.key.as_bytes())?;
+    put(out, text)
+}
+
+fn put(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    out.write_all(&(bytes.len() as u32).to_le_bytes())?;
+    out.write_all(bytes)
+}
+
+fn get(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut len = [0; 4];
+    reader.read_exact(&mut len)?;
+    let mut bytes = vec![0; u32::from_le_bytes(len) as usize];
+    reader.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The next byte; `None` at the end.
+fn get_byte(reader: &mut impl Read) -> io::Result<Option<u8>> {
+    let mut byte = [0];
+    match reader.read(&mut byte)? {
+        0 => Ok(None),
+        _ => Ok(Some(byte[0])),
+    }
+}

@@ -1,0 +1,79 @@
+//! Shows what a run would send: for each row what differs, and what each sink would get.
+
+use std::fmt::Write as _;
+
+use super::row::Columns;
+use super::run::Shown;
+use super::sink::cut;
+
+/// The text of a row that would go out.
+pub fn text(shown: &Shown<'_>) -> String {
+    let row = shown.row;
+    let (sign, word) = match (&row.fingerprint, &shown.previous.fingerprint) {
+        (None, _) => ('-', "gone"),
+        (_, None) => ('+', "new"),
+        _ => ('~', "changed"),
+    };
+    let mut text = format!("{sign} {} ({word})\n", row.key);
+    if row.fingerprint.is_some() {
+        let before = shown.previous.row.as_deref().unwrap_or(b"{}");
+        for line in row.row.as_deref().map(|now| differences(before, now)).unwrap_or_default() {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+    if shown.is_dropped {
+        text.push_str("    dropped by the transformation\n");
+        return text;
+    }
+    for (sink, bodies) in &shown.sinks {
+        match bodies {
+            Err(reason) => {
+                let _ = writeln!(text, "    {sink}: would fail: {}", cut(reason));
+            }
+            Ok(bodies) if bodies.is_empty() => {
+                let _ = writeln!(text, "    {sink}: nothing, its integrations do not name it");
+            }
+            Ok(bodies) => {
+                for body in bodies {
+                    let _ = writeln!(text, "    {sink} <- {}", cut(&String::from_utf8_lossy(body)));
+                }
+            }
+        }
+    }
+    text
+}
+
+/// The columns that differ, a line each.
+fn differences(before: &[u8], now: &[u8]) -> Vec<String> {
+    let (Ok(before), Ok(now)) = (std::str::from_utf8(before), std::str::from_utf8(now)) else { return Vec::new() };
+    let (Ok(before), Ok(now)) = (Columns::parse(before), Columns::parse(now)) else { return Vec::new() };
+    let find = |columns: &Columns<'_>, name: &str| {
+        columns.0.iter().find(|(column, _)| column == name).map(|(_, value)| cut(value.get()))
+    };
+    let mut lines = Vec::new();
+    for (name, value) in &now.0 {
+        let value = cut(value.get());
+        match find(&before, name) {
+            Some(old) if old == value => {}
+            Some(old) => lines.push(format!("{name}: {old} -> {value}")),
+            None => lines.push(format!("{name}: {value}")),
+        }
+    }
+    for (name, value) in &before.0 {
+        if find(&now, name).is_none() {
+            lines.push(format!("{name}: {} -> not there", cut(value.get())));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_shown() {
+        let lines = differences(br#"{"a":1,"b":"x","c":2}"#, br#"{"a":1,"b":"y","d":null}"#);
+        assert_eq!(lines, ["b: \"x\" -> \"y\"", "d: null", "c: 2 -> not there"]);
+    }
+}

@@ -1,0 +1,188 @@
+//! One HTTP request and its answer, for the sinks that speak HTTP.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, Url};
+
+use super::super::config::{SinkConfig, Text, check_url};
+use super::super::error::{Error, Result};
+use super::{Reply, cut};
+
+/// The most bytes that are read of an answer.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// A place to send to.
+pub struct Endpoint {
+    client: Client,
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+}
+
+/// What was answered.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body, as far as it was read.
+    pub body: String,
+    /// What `Retry-After` says.
+    pub after: Option<Duration>,
+    /// Where it redirects to.
+    pub location: Option<String>,
+}
+
+impl Answer {
+    /// Status and body, as people read them.
+    pub fn shown(&self) -> String {
+        cut(&format!("{} {}", self.status, self.body))
+    }
+}
+
+/// The URL that the config names.
+pub fn url(text: &Text, path: &str, dry: bool) -> Result<Url> {
+    let value = match text.read(dry)? {
+        unknown if dry && check_url(&unknown).is_err() => "http://unknown.invalid".to_owned(),
+        value => value,
+    };
+    let wrong = |why: String| Error::new(format!("the url of a sink is `{value}`: {why}"));
+    check_url(&value).map_err(wrong)?;
+    Url::parse(&format!("{}{path}", if path.is_empty() { &value } else { value.trim_end_matches('/') }))
+        .map_err(|error| wrong(error.to_string()))
+}
+
+/// A header's value, which may be a secret and is not shown.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    // A secret that a dry run does not know.
+    let value = if value.ends_with('…') { "unknown" } else { value };
+    let known = HeaderName::try_from(name).map_err(|_| Error::new(format!("`{name}` is not the name of a header")))?;
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| Error::new(format!("the value of the header {name} has characters that a header can't have")))?;
+    value.set_sensitive(true);
+    Ok((known, value))
+}
+
+impl Endpoint {
+    /// For the requests of a sink.
+    ///
+    /// # Errors
+    /// When there can be no client.
+    pub fn new(sink: &SinkConfig, method: Method, url: Url, headers: HeaderMap) -> Result<Self> {
+        // Fails where one is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(sink.pace.timeout)
+            .connect_timeout(sink.pace.timeout.min(Duration::from_secs(10)))
+            .pool_max_idle_per_host(sink.pace.concurrency)
+            .build();
+        let client = client.map_err(|error| Error::new(format!("cannot make a client for {}: {error}", sink.name)))?;
+        Ok(Self { client, method, url, headers })
+    }
+
+    /// Method and URL; a query may hold a secret and is left out.
+    pub fn shown(&self) -> String {
+        format!("{} {}", self.method, self.shown_url())
+    }
+
+    /// The URL without its query, user and password.
+    pub fn shown_url(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(url.query().map(|_| "…"));
+        let _ = url.set_password(None).and_then(|()| url.set_username(""));
+        url.to_string()
+    }
+
+    /// Sends a body.
+    ///
+    /// # Errors
+    /// When there is no answer: what is to be done then.
+    pub async fn send(&self, body: Vec<u8>) -> std::result::Result<Answer, Reply> {
+        let request = self
+            .client
+            .request(self.method.clone(), self.url.clone())
+            .headers(self.headers.clone())
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .body(body);
+        let mut answer = request.send().await.map_err(|error| self.no_answer(error))?;
+        let status = answer.status().as_u16();
+        let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let after = header(RETRY_AFTER).and_then(retry_after);
+        let location = header(reqwest::header::LOCATION).map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.no_answer(error))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), after, location })
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> Reply {
+        let is_slow = error.is_timeout();
+        let error = error.without_url();
+        let mut reason = match is_slow {
+            true => "no answer in time".to_owned(),
+            false => "no answer".to_owned(),
+        };
+        let (tls, last) = look_into(&error);
+        if !is_slow {
+            reason.push_str(&format!(" from {}: {last}", self.url.host_str().unwrap_or_default()));
+        }
+        if tls {
+            return Reply::Stop { reason, help: "see to the certificate of the destination, or to its url".to_owned() };
+        }
+        Reply::Later { reason, after: None }
+    }
+}
+
+/// Whether TLS is the cause of an error, and what the innermost cause says. An I/O error hides what it holds from `source`.
+fn look_into(error: &(dyn std::error::Error + 'static)) -> (bool, String) {
+    let (mut tls, mut cause) = (false, error);
+    loop {
+        tls |= cause.is::<rustls::Error>();
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let next: Option<&(dyn std::error::Error + 'static)> = match inner {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
+        match next {
+            Some(next) => cause = next,
+            None => return (tls, cause.to_string()),
+        }
+    }
+}
+
+/// A redirect is not followed: it would take the secret elsewhere.
+pub fn redirect(answer: &Answer) -> Reply {
+    let to = answer.location.as_deref().unwrap_or("nowhere");
+    Reply::Stop {
+        reason: format!("it redirects ({}) to {}", answer.status, cut(to)),
+        help: "redirects are not followed; set url to where it is now".to_owned(),
+    }
+}
+
+/// Seconds, or a date.
+fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
+    Duration::try_from(date.duration_since(jiff::Timestamp::now())).ok().or(Some(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let later = retry_after("Fri, 01 Jan 2100 00:00:00 GMT").unwrap();
+        assert!(later > Duration::from_secs(3600));
+        assert_eq!(retry_after("soon"), None);
+    }
+}

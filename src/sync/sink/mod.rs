@@ -1,0 +1,118 @@
+//! Where events go. A sink makes an item of an event, or says why it can't take it; sends a batch of items; and says what the
+//! destination answered about each of them.
+
+mod customerio;
+mod file;
+mod http;
+mod webhook;
+
+use std::time::Duration;
+
+use super::config::{SinkConfig, SinkKind};
+use super::error::Result;
+use super::event::Output;
+
+/// A sink that can be sent to.
+pub enum Sink {
+    /// Customer.io's Track API.
+    Customerio(customerio::Customerio),
+    /// Any JSON API.
+    Webhook(webhook::Webhook),
+    /// A file.
+    File(file::FileSink),
+}
+
+/// What the destination says of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemAnswer {
+    /// It has it.
+    Accepted,
+    /// It does not take it.
+    Rejected {
+        /// Why.
+        reason: String,
+        /// What it answered.
+        answer: String,
+    },
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The destination answered about each item, in order.
+    Items(Vec<ItemAnswer>),
+    /// The batch as a whole is refused, or the answer cannot be matched with its items: it is split.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What it answered.
+        answer: String,
+    },
+    /// It can't be said now. To be sent again.
+    Later {
+        /// Why.
+        reason: String,
+        /// When, if the destination says so.
+        after: Option<Duration>,
+    },
+    /// Nothing of this sync is taken until somebody does something.
+    Stop {
+        /// Why.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
+}
+
+impl Sink {
+    /// Opens a sink: reads its secrets, makes its client. A `dry` one is never sent to, and needs no secrets.
+    ///
+    /// # Errors
+    /// When a secret is missing or the sink can't be opened.
+    pub fn open(config: &SinkConfig, dry: bool) -> Result<Self> {
+        Ok(match &config.kind {
+            SinkKind::Customerio(own) => Sink::Customerio(customerio::Customerio::open(own, config, dry)?),
+            SinkKind::Webhook(own) => Sink::Webhook(webhook::Webhook::open(own, config, dry)?),
+            SinkKind::File(path) => Sink::File(file::FileSink::new(path)),
+        })
+    }
+
+    /// What is sent of an event.
+    ///
+    /// # Errors
+    /// When the sink can't take it; why, in words.
+    pub fn item(&self, event: &Output<'_>) -> std::result::Result<Vec<u8>, String> {
+        match self {
+            Sink::Customerio(sink) => sink.item(event),
+            Sink::Webhook(sink) => sink.item(event),
+            Sink::File(_) => Ok(event.text.as_bytes().to_vec()),
+        }
+    }
+
+    /// Sends a batch.
+    pub async fn send(&self, items: &[&[u8]]) -> Reply {
+        match self {
+            Sink::Customerio(sink) => sink.send(items).await,
+            Sink::Webhook(sink) => sink.send(items).await,
+            Sink::File(sink) => sink.send(items),
+        }
+    }
+
+    /// The request of a batch as people read it, without secrets.
+    pub fn shown(&self, items: &[&[u8]]) -> String {
+        let (head, body) = match self {
+            Sink::Customerio(sink) => (format!("POST {}", sink.url()), customerio::body(items)),
+            Sink::Webhook(sink) => (sink.shown(), sink.body(items)),
+            Sink::File(sink) => (format!("append to {}", sink.path().display()), items.concat()),
+        };
+        format!("{head}\n{}", String::from_utf8_lossy(&body))
+    }
+}
+
+/// Cuts a text to what a person reads of it.
+pub(in crate::sync) fn cut(text: &str) -> String {
+    const MOST: usize = 500;
+    let text = text.trim();
+    let cut = text.floor_char_boundary(MOST.min(text.len()));
+    if cut < text.len() { format!("{}…", &text[..cut]) } else { text.to_owned() }
+}

@@ -1,0 +1,335 @@
+//! Reads the source: a command, a file or standard input, as blocks of whole lines.
+//!
+//! A source that ends with an error has not been read: what it said until then is thrown away, because rows that are missing at
+//! its end would look like deleted ones.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use flate2::read::MultiGzDecoder;
+
+use super::config::{Config, Input};
+use super::error::{Error, Result, plain};
+
+/// About how many bytes a block has.
+const BLOCK: usize = 256 << 10;
+
+/// How much is kept of what a command writes to standard error.
+const TAIL: usize = 4 << 10;
+
+/// Whole lines.
+pub struct Block {
+    /// The lines, each with its line end; the last one perhaps without.
+    pub bytes: Vec<u8>,
+    /// The number of the first one, from 1.
+    pub first_line: u64,
+    /// The number of a line after them that is over the limit, and its length.
+    pub too_long: Option<(u64, u64)>,
+}
+
+/// Ends the command of a source that is being read.
+#[derive(Clone, Default)]
+pub struct Stopper(Arc<Mutex<Option<rustix::process::Pid>>>);
+
+impl Stopper {
+    /// Ends it, with all that it has started.
+    pub fn stop(&self) {
+        let pid = self.0.lock().map(|mut pid| pid.take()).unwrap_or_default();
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
+        }
+    }
+}
+
+/// An open source.
+pub struct Source {
+    reader: Box<dyn Read + Send>,
+    name: String,
+    command: Option<Running>,
+    stopper: Stopper,
+    limit: usize,
+    line: u64,
+    /// What was read and not given out: the start of a line.
+    rest: Vec<u8>,
+    ended: bool,
+    /// Whether the last line had a line end.
+    is_whole: bool,
+}
+
+struct Running {
+    child: Child,
+    tail: JoinHandle<Vec<u8>>,
+}
+
+impl Source {
+    /// Opens the source of a sync.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(config: &Config, stopper: Stopper) -> Result<Self> {
+        let input = &config.source.input;
+        let name = input.to_string();
+        let (reader, command): (Box<dyn Read + Send>, _) = match input {
+            Input::Stdin => (Box::new(io::stdin()), None),
+            Input::File(path) => {
+                let opened = File::open(path).and_then(|file| {
+                    if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+                });
+                let file = opened.map_err(|error| {
+                    Error::new(format!("cannot read {name}: {}", plain(&error)))
+                        .help("a relative path starts in the folder of the config")
+                })?;
+                (Box::new(file), None)
+            }
+            Input::Command(words) => {
+                let (out, running) = start(words, config)?;
+                let pid = rustix::process::Pid::from_child(&running.child);
+                if let Ok(mut place) = stopper.0.lock() {
+                    *place = Some(pid);
+                }
+                (Box::new(out), Some(running))
+            }
+        };
+        let reader = unpacked(reader).map_err(|error| Error::new(format!("cannot read {name}: {}", plain(&error))))?;
+        let limit = config.source.row_limit;
+        Ok(Self { reader, name, command, stopper, limit, line: 1, rest: Vec::new(), ended: false, is_whole: true })
+    }
+
+    /// The next block; `None` at the end.
+    ///
+    /// # Errors
+    /// When the source fails.
+    pub fn next_block(&mut self) -> Result<Option<Block>> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        let first_line = self.line;
+        loop {
+            if self.ended {
+                return match bytes.is_empty() {
+                    true => self.end().map(|()| None),
+                    false => {
+                        self.is_whole = false;
+                        self.line += 1;
+                        Ok(Some(Block { bytes, first_line, too_long: None }))
+                    }
+                };
+            }
+            let start = bytes.len();
+            let want = BLOCK.max(start);
+            bytes.resize(start + want, 0);
+            let n = self.fill(&mut bytes[start..]);
+            let n = n.map_err(|error| self.failed(&error))?;
+            bytes.truncate(start + n);
+            self.ended = n < want;
+            if first_line == 1 && start == 0 && bytes.starts_with(b"\xef\xbb\xbf") {
+                bytes.drain(..3);
+            }
+            if let Some(end) = memchr::memrchr(b'\n', &bytes) {
+                self.rest = bytes.split_off(end + 1);
+                self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+                return Ok(Some(Block { bytes, first_line, too_long: None }));
+            }
+            if bytes.len() > self.limit {
+                return self.skip(bytes.len() as u64).map(Some);
+            }
+        }
+    }
+
+    /// Fills the buffer, up to the end of the input.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut at = 0;
+        while at < buffer.len() {
+            match self.reader.read(&mut buffer[at..]) {
+                Ok(0) => break,
+                Ok(n) => at += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(at)
+    }
+
+    /// Reads on to the end of a line that is over the limit.
+    fn skip(&mut self, read: u64) -> Result<Block> {
+        let mut len = read;
+        let mut buffer = vec![0; BLOCK];
+        while !self.ended {
+            let n = self.fill(&mut buffer).map_err(|error| self.failed(&error))?;
+            self.ended = n < buffer.len();
+            if let Some(end) = memchr::memchr(b'\n', &buffer[..n]) {
+                len += end as u64;
+                self.rest = buffer[end + 1..n].to_vec();
+                break;
+            }
+            len += n as u64;
+        }
+        let line = self.line;
+        self.line += 1;
+        Ok(Block { bytes: Vec::new(), first_line: line, too_long: Some((line, len)) })
+    }
+
+    /// Whether the last line that was read had a line end.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    fn failed(&mut self, error: &io::Error) -> Error {
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "it is cut off: its compressed data have no end".to_owned(),
+            _ => plain(error),
+        };
+        self.stopper.stop();
+        nothing_sent(Error::new(format!("{} failed at line {}: {reason}", self.name, self.line)))
+    }
+
+    /// Waits for the command, and sees how it ended.
+    fn end(&mut self) -> Result<()> {
+        let Some(Running { mut child, tail }) = self.command.take() else { return Ok(()) };
+        let status = child.wait();
+        if let Ok(mut pid) = self.stopper.0.lock() {
+            *pid = None;
+        }
+        let tail = tail.join().unwrap_or_default();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(command_failed(&self.name, &status.to_string(), self.line - 1, &tail)),
+            Err(error) => Err(command_failed(&self.name, &plain(&error), self.line - 1, &tail)),
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Some(Running { mut child, .. }) = self.command.take() {
+            self.stopper.stop();
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn nothing_sent(error: Error) -> Error {
+    error.help("nothing was sent and nothing was deleted; run the sync again when the source works")
+}
+
+fn command_failed(name: &str, status: &str, rows: u64, tail: &[u8]) -> Error {
+    let said = String::from_utf8_lossy(tail);
+    let said = said.trim();
+    let lines = if rows == 1 { "line" } else { "lines" };
+    let mut message = format!("{name} failed after {rows} {lines} ({status})");
+    if !said.is_empty() {
+        message.push_str(&format!(": {said}"));
+    }
+    let error = nothing_sent(Error::new(message));
+    let is_held = said.contains("set lock on file") || said.contains("database is locked");
+    if is_held {
+        return error.help("another process, dbt perhaps, holds the database: run the sync when it has ended");
+    }
+    error
+}
+
+fn start(words: &[String], config: &Config) -> Result<(ChildStdout, Running)> {
+    let dir = if config.dir.as_os_str().is_empty() { ".".as_ref() } else { config.dir.as_path() };
+    let spawned = Command::new(&words[0])
+        .args(&words[1..])
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn();
+    let mut child = spawned.map_err(|error| {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "see that the program is installed and in PATH",
+            _ => "see that the program can be run",
+        };
+        Error::new(format!("cannot run the source command {}: {}", words[0], plain(&error))).help(help)
+    })?;
+    let (Some(out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(Error::new("the source command has no output"));
+    };
+    let tail = std::thread::spawn(move || {
+        let (mut tail, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(n @ 1..) = err.read(&mut buffer) {
+            tail.extend_from_slice(&buffer[..n]);
+            let over = tail.len().saturating_sub(TAIL);
+            tail.drain(..over);
+        }
+        tail
+    });
+    Ok((out, Running { child, tail }))
+}
+
+/// Unpacks what starts like a gzip file.
+fn unpacked(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut head = Vec::new();
+    reader.by_ref().take(2).read_to_end(&mut head)?;
+    let is_gzip = head == [0x1f, 0x8b];
+    let whole = io::Cursor::new(head).chain(reader);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole))) } else { Box::new(whole) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::*;
+
+    type Lines = (Vec<(u64, usize)>, Vec<(u64, u64)>, bool);
+
+    fn lines(content: &[u8], limit: &str) -> Lines {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("rows"), content).unwrap();
+        let text = format!(
+            "[source]\nfile = \"rows\"\nkey = \"id\"\nrow_limit = \"{limit}\"\n\
+             [[sink]]\nname = \"o\"\nkind = \"file\"\npath = \"o\"\n"
+        );
+        let config = Config::parse(&text, &dir.path().join("s.toml")).unwrap();
+        let mut source = Source::open(&config, Stopper::default()).unwrap();
+        let (mut short, mut long) = (Vec::new(), Vec::new());
+        while let Some(block) = source.next_block().unwrap() {
+            for (index, line) in block.bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+                short.push((block.first_line + index as u64, line.len()));
+            }
+            long.extend(block.too_long);
+        }
+        (short, long, source.is_whole())
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_and_long_ones_are_skipped() {
+        let long = "x".repeat(3 << 20);
+        let text = format!("a\n{long}\nbb\n{}", "c\n".repeat(300_000));
+        let (short, skipped, whole) = lines(text.as_bytes(), "1MiB");
+        assert_eq!(skipped, [(2, 3 << 20)]);
+        assert_eq!(&short[..3], [(1, 2), (3, 3), (4, 2)]);
+        assert_eq!(short.last(), Some(&(300_003, 2)));
+        assert!(whole);
+        let (short, skipped, whole) = lines(b"a\nb", "1MiB");
+        assert_eq!((short, skipped, whole), (vec![(1, 2), (2, 1)], vec![], false));
+    }
+
+    #[test]
+    fn a_gzip_file_is_unpacked() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(b"one\ntwo\n").unwrap();
+        let packed = encoder.finish().unwrap();
+        assert_eq!(lines(&packed, "1MiB").0, [(1, 4), (2, 4)]);
+    }
+
+    #[test]
+    fn a_command_that_fails_says_what_it_said() {
+        let text = "[source]\ncommand = [\"sh\", \"-c\", \"echo 1; echo no lock >&2; exit 3\"]\nkey = \"id\"\n\
+                    [[sink]]\nname = \"o\"\nkind = \"file\"\npath = \"o\"\n";
+        let config = Config::parse(text, Path::new("s.toml")).unwrap();
+        let mut source = Source::open(&config, Stopper::default()).unwrap();
+        assert!(source.next_block().unwrap().is_some());
+        let error = source.next_block().err().unwrap();
+        assert!(error.message.contains("failed after 1 line (exit status: 3): no lock"), "{error}");
+    }
+}

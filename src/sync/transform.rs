@@ -1,0 +1,241 @@
+//! Runs events through the transformation, in the workers and the sandbox of `run`; without one, events pass as they are.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::{Error, Result};
+use super::event::{EventBuilder, EventRow, Output, Previous};
+use super::ledger::RowState;
+use super::row::text;
+use crate::workers::{Job, Resources, Row, Rows, RunError, ServicePool, UnitResult};
+use sluicegate_engine::verdict::Failure;
+
+/// How long the first worker may wait for its place; nothing else takes one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An event that is to be transformed.
+pub struct Entry {
+    /// Its row.
+    pub row: Arc<RowState>,
+    /// The sinks that it is for, a bit for each.
+    pub sinks: u32,
+    /// What was acknowledged; a part of message ids.
+    pub previous: Previous,
+    /// The event, in the batch's text.
+    pub event: Range<usize>,
+    metadata: Range<usize>,
+}
+
+/// Events that are transformed together.
+#[derive(Default)]
+pub struct Batch {
+    text: Vec<u8>,
+    /// The events.
+    pub entries: Vec<Entry>,
+}
+
+impl Batch {
+    /// The bytes of the events.
+    pub fn size(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Adds an event, which `write` appends.
+    ///
+    /// # Errors
+    /// What `write` says. Then nothing is added.
+    pub fn add<E>(
+        &mut self,
+        row: Arc<RowState>,
+        sinks: u32,
+        previous: Previous,
+        write: impl FnOnce(&mut Vec<u8>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let start = self.text.len();
+        if let Err(error) = write(&mut self.text) {
+            self.text.truncate(start);
+            return Err(error);
+        }
+        let end = self.text.len();
+        self.text.extend_from_slice(format!("{{\"jobId\":{},\"recordId\":", self.entries.len()).as_bytes());
+        text(&mut self.text, &row.key);
+        self.text.push(b'}');
+        let metadata = end..self.text.len();
+        self.entries.push(Entry { row, sinks, previous, event: start..end, metadata });
+        Ok(())
+    }
+
+    /// The text of an event.
+    pub fn event(&self, entry: &Entry) -> String {
+        String::from_utf8_lossy(&self.text[entry.event.clone()]).into_owned()
+    }
+}
+
+/// What an event became.
+#[derive(Debug)]
+pub enum Transformed {
+    /// These events; none if it was dropped.
+    Outputs(Vec<String>),
+    /// It failed.
+    Failed(Box<Failure>),
+}
+
+/// The transformation.
+pub struct Transformer {
+    pool: Option<ServicePool>,
+    workers: usize,
+}
+
+/// A row of the pool's answer.
+#[derive(Deserialize)]
+struct OutputRow<'a> {
+    #[serde(borrow)]
+    output: &'a RawValue,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "jobId")]
+    job_id: usize,
+}
+
+impl Transformer {
+    /// Starts the workers, if there is a transformation.
+    ///
+    /// # Errors
+    /// When it does not load, or there are no workers.
+    pub async fn start(job: Option<Job>) -> std::result::Result<Self, RunError> {
+        let Some(job) = job else { return Ok(Self { pool: None, workers: 1 }) };
+        let resources = Resources::new(2 * job.workers, job.workers);
+        let place = resources.place_within(PATIENCE).await;
+        let place = place.ok_or_else(|| RunError::Start("there is no place for it".to_owned()))?;
+        Ok(Self { pool: Some(ServicePool::start(&job, &resources, place).await?), workers: job.workers })
+    }
+
+    /// Batches that are worth having under way at a time.
+    pub fn width(&self) -> usize {
+        2 * self.workers
+    }
+
+    /// Transforms a batch: one result for each event, in order.
+    ///
+    /// # Errors
+    /// When the workers are gone.
+    pub async fn transform(&self, batch: &mut Batch) -> Result<Vec<Transformed>> {
+        let Some(pool) = &self.pool else {
+            let outputs = batch.entries.iter().map(|entry| Transformed::Outputs(vec![batch.event(entry)]));
+            return Ok(outputs.collect());
+        };
+        let events = batch.entries.iter();
+        let events = events.map(|entry| Row { event: entry.event.clone(), metadata: entry.metadata.clone() }).collect();
+        let body = Arc::new(std::mem::take(&mut batch.text));
+        let rows = Rows { body: body.clone(), events, one_line: true, guard: None };
+        let answer = pool.transform(rows).await.map_err(|error| {
+            Error::new(format!("the workers of the transformation are gone: {error}"))
+                .help("what was not acknowledged is sent by the next sync")
+        })?;
+        let mut results: Vec<Transformed> = Vec::with_capacity(batch.entries.len());
+        results.resize_with(batch.entries.len(), || Transformed::Outputs(Vec::new()));
+        for outcome in answer.outcomes {
+            match outcome {
+                // Dropped is what has no outputs.
+                UnitResult::Dropped(_) => {}
+                UnitResult::Failed(index, failure) => results[index] = Transformed::Failed(Box::new(failure)),
+                UnitResult::Rows(rows) => take_outputs(&rows, &mut results)?,
+            }
+        }
+        if let Some(text) = Arc::into_inner(body) {
+            batch.text = text;
+        }
+        Ok(results)
+    }
+}
+
+/// Puts the outputs of a list of rows, a comma after each, with the events that they came of.
+fn take_outputs(rows: &[u8], results: &mut [Transformed]) -> Result<()> {
+    let unreadable = |why: &dyn std::fmt::Display| Error::new(format!("the answer of a worker can't be read: {why}"));
+    let rows = std::str::from_utf8(rows).map_err(|error| unreadable(&error))?;
+    let list = format!("[{}]", rows.strip_suffix(',').unwrap_or(rows));
+    let rows: Vec<OutputRow<'_>> = serde_json::from_str(&list).map_err(|error| unreadable(&error))?;
+    for row in rows {
+        match results.get_mut(row.metadata.job_id) {
+            Some(Transformed::Outputs(outputs)) => outputs.push(row.output.get().to_owned()),
+            // Of a failed event nothing goes out.
+            Some(Transformed::Failed(_)) => {}
+            None => return Err(unreadable(&"it names no event of the batch")),
+        }
+    }
+    Ok(())
+}
+
+/// Sees to it that each output has a message id of its own, which a retry has too.
+pub fn with_message_ids(builder: &EventBuilder<'_>, entry: &Entry, outputs: Vec<String>) -> Vec<String> {
+    let row = EventRow { key: &entry.row.key, fingerprint: entry.row.fingerprint.as_ref(), previous: &entry.previous };
+    let first = builder.message_id(&row, 0);
+    let one = |(number, output): (usize, String)| {
+        let Ok(parsed) = Output::parse(&output) else { return output };
+        let own = parsed.id("messageId");
+        if own.as_deref().is_some_and(|own| number == 0 || own != first) {
+            return output;
+        }
+        let id = if number == 0 { first.clone() } else { builder.message_id(&row, number) };
+        let mut out = b"{\"messageId\":".to_vec();
+        text(&mut out, &id);
+        for (name, value) in parsed.fields.0.iter().filter(|(name, _)| name != "messageId") {
+            out.push(b',');
+            text(&mut out, name);
+            out.push(b':');
+            out.extend_from_slice(value.get().as_bytes());
+        }
+        out.push(b'}');
+        String::from_utf8(out).unwrap_or(output)
+    };
+    outputs.into_iter().enumerate().map(one).collect()
+}
+
+/// Keeps the order of batches that are transformed at the same time.
+pub struct InOrder<T>(VecDeque<tokio::task::JoinHandle<T>>);
+
+impl<T: Send + 'static> InOrder<T> {
+    /// None under way.
+    pub fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    /// How many are under way.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Starts one.
+    pub fn push(&mut self, task: impl Future<Output = T> + Send + 'static) {
+        self.0.push_back(tokio::spawn(task));
+    }
+
+    /// Waits for the one that was started first. Waiting may be given up: nothing is lost then.
+    ///
+    /// # Errors
+    /// When it panicked.
+    pub async fn next(&mut self) -> Option<Result<T>> {
+        let done = self.0.front_mut()?.await;
+        self.0.pop_front();
+        Some(done.map_err(|error| Error::new(format!("a part of the sync stopped: {error}"))))
+    }
+}
+
+impl<T: Send + 'static> Default for InOrder<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
