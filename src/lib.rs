@@ -47,22 +47,22 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod apart;
 pub mod bench;
 pub mod cli;
 pub mod config;
-pub mod engine;
+pub mod explore;
 pub mod net;
+pub mod parser_process;
 pub mod play;
-pub mod pool;
 mod random;
 pub mod serve;
-pub mod suite;
-pub mod trial;
-pub mod verdict;
+pub mod tally;
+pub mod testing;
 pub mod wire;
+pub mod workers;
 
-pub use engine::Engine;
+pub use sluicegate_engine as engine;
+pub use sluicegate_engine::{Engine, verdict};
 
 /// The README's Rust code is tested with the documentation.
 #[cfg(doctest)]

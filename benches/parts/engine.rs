@@ -22,7 +22,7 @@ const DIFFERENT: usize = 256;
 
 pub fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one event");
-    let ways = [("", Laziness::WhereItPays), (", parsed in full", Laziness::Never)];
+    let ways = [("", Laziness::Auto), (", parsed in full", Laziness::Never)];
     let kinds = [
         ("small, identity", Workload::Small, IDENTITY),
         ("small, touched", Workload::Small, TOUCH),

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use sluicegate::engine::{Engine, Limits, Options, Program};
-use sluicegate::pool;
 use sluicegate::verdict::{FailureKind, Verdict};
+use sluicegate::workers;
 
 const CODE: &str = "export function transformEvent(event) {
   if (event.loop) for (;;);
@@ -27,7 +27,7 @@ pub fn benches(criterion: &mut Criterion) {
 
     // A process, its isolate, the answer that it is ready, and its end.
     group.bench_function("worker start", |bencher| {
-        bencher.iter(|| pool::check(&program, &options, pool::Sandbox::default()).unwrap());
+        bencher.iter(|| workers::check(&program, &options, workers::Sandbox::default()).unwrap());
     });
 
     let limits = Limits { cpu: LIMIT, ..Limits::default() };

@@ -12,7 +12,7 @@ use criterion::Criterion;
 fn main() {
     // The pool starts this very program as its workers.
     if std::env::args().nth(1).as_deref() == Some("worker") {
-        std::process::exit(sluicegate::pool::worker_main().into());
+        std::process::exit(sluicegate::workers::worker_main().into());
     }
     let mut criterion = Criterion::default().configure_from_args();
     wire::benches(&mut criterion);

@@ -28,8 +28,8 @@ use self::report::{Memory, Report, Split, Throughput};
 use self::source::Source;
 use self::stats::{Latency, Spread};
 use self::step::{Measured, Part, Step};
-use crate::engine::{Export, LoadError, Options, Program};
-use crate::pool::{self, RunError, Sandbox};
+use crate::workers::{self, RunError, Sandbox};
+use sluicegate_engine::{Export, LoadError, Options, Program};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Plan {
     pub source: Source,
     /// How many are measured; if not said, as many as make a run of about a second.
     pub events: Option<u64>,
-    /// How many come before those; if not said, half as many, at most [`MOST_WARM_UP`].
+    /// How many come before those; if not said, half as many, at most [`MAX_WARM_UP`].
     pub warm_up: Option<u64>,
     /// How often everything is measured.
     pub runs: usize,
@@ -53,7 +53,7 @@ pub struct Plan {
 }
 
 /// The most events of warm-up, unless told otherwise: V8's last compiler has long been at work by then.
-pub const MOST_WARM_UP: u64 = 10_000;
+pub const MAX_WARM_UP: u64 = 10_000;
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ const MEASURED: &str = "sluicegate-bench";
 /// # Errors
 /// When the program does not load, there are no events, or a measurement did not get through.
 pub fn run(plan: &Plan, on_step: &mut OnStep<'_>) -> Result<Report, BenchError> {
-    let export = match pool::check(&plan.program, &plan.options, Sandbox::default()) {
+    let export = match workers::check(&plan.program, &plan.options, Sandbox::default()) {
         Ok((loaded, _)) => loaded.export,
         Err(RunError::Load(error)) => return Err(Box::new(error).into()),
         Err(error) => return Err(BenchError::Step(error.to_string())),
@@ -223,8 +223,8 @@ pub fn read_report(path: &Path) -> Result<Report, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Engine;
-    use crate::verdict::Verdict;
+    use sluicegate_engine::Engine;
+    use sluicegate_engine::verdict::Verdict;
 
     #[test]
     fn the_measured_programs_load_and_let_nothing_out() {

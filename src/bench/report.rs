@@ -85,9 +85,9 @@ impl Split {
 pub struct Memory {
     /// V8's heap in use, looked at every few hundred events.
     pub heap: u64,
-    /// Resident memory of the largest worker, what it shares with the supervisor included.
+    /// ServicePool memory of the largest worker, what it shares with the supervisor included.
     pub worker_rss: u64,
-    /// Resident memory of the supervisor, likewise.
+    /// ServicePool memory of the supervisor, likewise.
     pub supervisor_rss: u64,
 }
 

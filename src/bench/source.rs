@@ -6,13 +6,13 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::generate::{Events, Workload};
-use super::{BenchError, MOST_WARM_UP};
+use super::{BenchError, MAX_WARM_UP};
 
 /// As many events as make this many bytes are measured, unless told otherwise, ...
 const BYTES: u64 = 48 << 20;
 
 /// ... but no more than this.
-const MOST_EVENTS: u64 = 50_000;
+const MAX_EVENTS: u64 = 50_000;
 
 /// Where the events come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl Source {
         let events_file = folder.join("events.jsonl");
         let (events, bytes) = lines.write(&events_file, |count, bytes| match events {
             Some(events) => count < events,
-            None => count < MOST_EVENTS && bytes < BYTES,
+            None => count < MAX_EVENTS && bytes < BYTES,
         })?;
-        let warm_up = warm_up.unwrap_or((events / 2).clamp(1, MOST_WARM_UP)).max(1);
+        let warm_up = warm_up.unwrap_or((events / 2).clamp(1, MAX_WARM_UP)).max(1);
         let warm_up_file = folder.join("warm-up.jsonl");
         lines.write(&warm_up_file, |count, _| count < warm_up)?;
         Ok(Prepared { warm_up_file, events_file, warm_up, events, bytes })

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::BenchError;
 use super::stats::Latency;
 use super::usage::{Usage, peak_rss, thread_cpu};
-use crate::engine::{Engine, Event, Export, Options, Program, Rendering};
-use crate::pool::{self, Job, Summary};
-use crate::verdict::Verdict;
 use crate::wire::lines::{FILL, Open, Reader, slot_len};
 use crate::wire::shared;
+use crate::workers::{self, Job, Summary};
+use sluicegate_engine::verdict::Verdict;
+use sluicegate_engine::{Engine, Event, Export, Options, OutputFraming, Program};
 
 /// What to measure, on what.
 #[derive(Clone, Serialize, Deserialize)]
@@ -200,7 +200,7 @@ fn pass(engine: &mut Engine, bytes: &[u8], batch: usize, measured: &mut Measured
                 count(verdicts, &engine.transform(event, &mut out));
             } else {
                 let events: Vec<Event<'_>> = chunk.iter().map(|json| Event { json, metadata: None }).collect();
-                engine.transform_batch(&events, &mut |_| Rendering::LINES, &mut |verdict, text, _| {
+                engine.transform_batch(&events, &mut |_| OutputFraming::LINES, &mut |verdict, text, _| {
                     count(verdicts, &verdict);
                     out.extend_from_slice(&text);
                 });
@@ -232,7 +232,7 @@ fn pipeline(step: &Step, workers: usize) -> Result<Measured, BenchError> {
         let job = Job { workers, batch_size: step.batch_size, ..Job::new(step.program.clone(), step.options.clone()) };
         let inputs = inputs.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
         let before = Usage::now().cpu;
-        let (summary, result) = pool::run(job, inputs, &mut |_| {});
+        let (summary, result) = workers::run(job, inputs, &mut |_| {});
         result.map_err(|error| BenchError::Step(error.to_string()))?;
         Ok((summary, (Usage::now().cpu - before).as_secs_f64()))
     };

@@ -492,7 +492,7 @@ mod tests {
 
     #[test]
     fn the_help_states_the_defaults_that_hold() {
-        let limits = crate::engine::Limits::default();
+        let limits = sluicegate_engine::Limits::default();
         let cli = Cli::command();
         let run = cli.find_subcommand("run").unwrap();
         for (flag, value) in [

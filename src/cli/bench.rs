@@ -18,7 +18,7 @@ use crate::bench::generate::Workload;
 use crate::bench::report::{Regression, Report};
 use crate::bench::{self, BenchError, svg};
 use crate::config::When;
-use crate::verdict::exit;
+use crate::tally::exit;
 
 /// What only `bench` takes.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -78,7 +78,7 @@ pub struct BenchFlags {
     pub progress: Option<When>,
 }
 /// What `bench` has to say, and the exit code.
-pub struct Outcome {
+pub struct BenchReport {
     /// For standard output.
     pub text: String,
     /// For standard error.
@@ -91,7 +91,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When nothing could be measured, or the results could not be compared or kept.
-pub fn bench(config: &BenchConfig) -> anyhow::Result<Outcome> {
+pub fn bench(config: &BenchConfig) -> anyhow::Result<BenchReport> {
     // Before minutes of measuring, not after them.
     let baseline = config.baseline.as_deref().map(read_baseline).transpose()?;
     let bar = progress_bar(config.progress);
@@ -123,7 +123,7 @@ pub fn bench(config: &BenchConfig) -> anyhow::Result<Outcome> {
         _ => None,
     };
     let code = if error.is_some() { exit::EVENTS_FAILED } else { exit::COMPLETE };
-    Ok(Outcome { text, error, code })
+    Ok(BenchReport { text, error, code })
 }
 
 fn read_baseline(path: &Path) -> anyhow::Result<Report> {

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::config::CheckConfig;
 use super::diagnostic::Diagnostic;
-use crate::engine::{Export, LoadError, Loaded, Program, handle_of};
-use crate::pool::{self, RunError};
-use crate::verdict::exit;
+use crate::tally::exit;
+use crate::workers::{self, RunError};
+use sluicegate_engine::{Export, LoadError, Loaded, Program, handle_of};
 
 /// What is known of a program that loads.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl From<Loaded> for Checked {
 
 /// What `check` has to say, and the exit code.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CheckReport {
     /// For standard output.
     pub text: String,
     /// For standard error.
@@ -42,28 +42,28 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When no worker could be started.
-pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<Outcome> {
-    match pool::check(&config.program, &config.options, config.sandbox) {
+pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<CheckReport> {
+    match workers::check(&config.program, &config.options, config.sandbox) {
         Ok((loaded, _)) => Ok(say(config, Ok(loaded.into()), as_json)),
         Err(RunError::Load(error)) => Ok(say(config, Err(error), as_json)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool) -> Outcome {
+fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool) -> CheckReport {
     let CheckConfig { program, library_paths, .. } = config;
     match checked {
         Ok(checked) => {
             let text = if as_json { ok_json(program, &checked) } else { ok_text(program, &checked) };
-            Outcome { text, error: None, code: exit::COMPLETE }
+            CheckReport { text, error: None, code: exit::COMPLETE }
         }
         Err(error) if as_json => {
             let text = format!("{}\n", error_json(program, &error, library_paths));
-            Outcome { text, error: None, code: exit::COULD_NOT_RUN }
+            CheckReport { text, error: None, code: exit::COULD_NOT_RUN }
         }
         Err(error) => {
             let error = Diagnostic::from_load_error(&error, library_paths);
-            Outcome { text: String::new(), error: Some(error), code: exit::COULD_NOT_RUN }
+            CheckReport { text: String::new(), error: Some(error), code: exit::COULD_NOT_RUN }
         }
     }
 }
@@ -135,10 +135,10 @@ mod tests {
     use super::*;
     use crate::cli::golden;
     use crate::cli::program::{self, Loaded as Files, Sources};
-    use crate::engine::{Engine, Limits, Options};
+    use sluicegate_engine::{Engine, Limits, Options};
 
     /// A check without a worker process: the test's own program is not one that could start workers.
-    fn check_here(config: &CheckConfig, as_json: bool) -> Outcome {
+    fn check_here(config: &CheckConfig, as_json: bool) -> CheckReport {
         let engine = Engine::new(config.program.clone(), config.options.clone());
         say(config, engine.map(|engine| engine.loaded().into()), as_json)
     }
@@ -157,7 +157,7 @@ mod tests {
             program,
             library_paths: paths,
             options: Options { limits, ..Options::default() },
-            sandbox: pool::Sandbox::default(),
+            sandbox: workers::Sandbox::default(),
         }
     }
 

@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use super::args::{BenchArgs, CheckArgs, Global, PlayArgs, RunArgs};
 use super::diagnostic::Diagnostic;
-use super::layers::{Surroundings, from_environment, layered};
 use super::program::{self, Loaded, Sources, plain};
 use super::report::{self, Voice};
+use super::setting_sources::{Env, from_environment, layered};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
 use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
-use crate::engine::{Access, Limits, Options, Program};
+use crate::explore::Setup;
 use crate::net::Policy;
-use crate::pool::Sandbox;
-use crate::trial::Setup;
-use crate::verdict::FailOn;
+use crate::tally::FailOn;
+use crate::workers::Sandbox;
+use sluicegate_engine::{Access, Limits, Options, Program};
 
 /// The most events that one call of `transformBatch` is given, unless told otherwise.
 pub const BATCH_SIZE: usize = 200;
@@ -106,7 +106,7 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 
 /// How to write errors, as far as it is known before anything was resolved: a mistake in the file must not decide
 /// how it is reported.
-pub fn early_voice(flags: &Settings, around: Surroundings<'_>) -> Voice {
+pub fn early_voice(flags: &Settings, around: Env<'_>) -> Voice {
     let settings = match from_environment(around) {
         Ok(environment) => flags.clone().or(environment),
         Err(_) => flags.clone(),
@@ -125,7 +125,7 @@ pub(super) fn voice(settings: &Settings) -> Voice {
 ///
 /// # Errors
 /// When anything is wrong with what was typed, set or written; the error says where and what to do.
-pub fn run(args: &RunArgs, global: &Global, around: Surroundings<'_>) -> Result<RunConfig> {
+pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig> {
     let settings = layered(args.settings(global), global, &args.transformation, around)?;
     let inputs = inputs(&args.files)?;
     let emit = settings.events.emit.unwrap_or_default();
@@ -171,7 +171,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Surroundings<'_>) -> Result<
 ///
 /// # Errors
 /// As for [`run`].
-pub fn check(args: &CheckArgs, global: &Global, around: Surroundings<'_>) -> Result<CheckConfig> {
+pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<CheckConfig> {
     let settings = layered(args.settings(global), global, &args.transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
@@ -182,7 +182,7 @@ pub fn check(args: &CheckArgs, global: &Global, around: Surroundings<'_>) -> Res
 ///
 /// # Errors
 /// As for [`run`].
-pub fn play(args: &PlayArgs, global: &Global, dir: &Path, around: Surroundings<'_>) -> Result<Sandbox> {
+pub fn play(args: &PlayArgs, global: &Global, dir: &Path, around: Env<'_>) -> Result<Sandbox> {
     let global = super::play::with_config_of(dir, global);
     let transformation = dir.join("transform.js");
     let settings = layered(args.settings(&global), &global, &transformation, around)?;
@@ -207,7 +207,7 @@ pub(super) fn sandbox(settings: &Settings) -> Sandbox {
 ///
 /// # Errors
 /// As for [`run`].
-pub fn bench(args: &BenchArgs, global: &Global, around: Surroundings<'_>) -> Result<BenchConfig> {
+pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<BenchConfig> {
     let settings = layered(args.settings(global), global, &args.transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     let flags = &args.bench;
@@ -262,7 +262,7 @@ pub(super) fn for_transformation(
     flags: Settings,
     global: &Global,
     transformation: &Path,
-    around: Surroundings<'_>,
+    around: Env<'_>,
 ) -> Result<(Sources, Options)> {
     let settings = layered(flags, global, transformation, around)?;
     Ok((sources(transformation, &settings), options(&settings)))
@@ -277,7 +277,7 @@ pub(super) fn for_trial(
     global: &Global,
     transformation: &Path,
     workers: usize,
-    around: Surroundings<'_>,
+    around: Env<'_>,
 ) -> Result<(Setup, BTreeMap<String, PathBuf>)> {
     let settings = layered(flags, global, transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(transformation, &settings))?;
@@ -299,7 +299,7 @@ pub(super) fn for_trial(
 ///
 /// # Errors
 /// As for [`run`].
-pub(super) fn for_tests(flags: Settings, global: &Global, around: Surroundings<'_>) -> Result<Sandbox> {
+pub(super) fn for_tests(flags: Settings, global: &Global, around: Env<'_>) -> Result<Sandbox> {
     Ok(sandbox(&layered(flags, global, Path::new(""), around)?))
 }
 

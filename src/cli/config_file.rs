@@ -26,7 +26,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::Diagnostic;
 use super::settings::{Setting, Settings};
 use super::values::{Kind, Library};
-use crate::engine::nearest;
+use sluicegate_engine::nearest;
 
 /// The name under which the file is looked for.
 pub const NAME: &str = "sluicegate.toml";

@@ -21,8 +21,8 @@ use std::path::PathBuf;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::{LoadError, Program};
-use crate::verdict::{Failure, Position};
+use sluicegate_engine::verdict::{Failure, Position};
+use sluicegate_engine::{LoadError, Program};
 
 /// How wide the shown part of a source line may be, and how much of it may come before the caret.
 const WIDTH: usize = 110;

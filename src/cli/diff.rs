@@ -10,20 +10,20 @@ use unicode_width::UnicodeWidthStr;
 use super::args::{DiffArgs, Global};
 use super::config::{for_trial, inputs};
 use super::diagnostic::{Diagnostic, visible};
-use super::layers::Surroundings;
 use super::run::spinner;
+use super::setting_sources::Env;
 use super::values::thousands;
 use crate::config::Input;
-use crate::pool::{self, RunError, Sandbox};
-use crate::trial::Setup;
-use crate::trial::diff::{Differences, Place, diff as run};
-use crate::verdict::exit;
+use crate::explore::Setup;
+use crate::explore::diff::{Difference, Differences, diff as run};
+use crate::tally::exit;
+use crate::workers::{self, RunError, Sandbox};
 
 /// From how many events on CPU time says something of the code, and not of how long V8 takes to start.
 const ENOUGH: u64 = 1000;
 
 /// The most rows of a table.
-const MOST_ROWS: usize = 40;
+const MAX_ROWS: usize = 40;
 
 /// Compares; the answer is the exit code.
 ///
@@ -46,8 +46,8 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
         }
     };
     let version = |path: &Path| -> anyhow::Result<Setup> {
-        let (setup, paths) = for_trial(args.settings(global), global, path, workers, Surroundings::here())?;
-        match pool::check(&setup.program, &setup.options, Sandbox::default()) {
+        let (setup, paths) = for_trial(args.settings(global), global, path, workers, Env::here())?;
+        match workers::check(&setup.program, &setup.options, Sandbox::default()) {
             Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
             loaded => loaded?,
         };
@@ -97,16 +97,16 @@ fn as_text(found: &Differences) -> String {
 }
 
 /// Rows by count, the most frequent first, each with its example.
-fn table(out: &mut String, title: &str, places: &std::collections::BTreeMap<String, Place>) {
+fn table(out: &mut String, title: &str, places: &std::collections::BTreeMap<String, Difference>) {
     if places.is_empty() {
         return;
     }
-    let mut rows: Vec<(String, &Place)> =
+    let mut rows: Vec<(String, &Difference)> =
         places.iter().map(|(name, place)| (visible(name).into_owned(), place)).collect();
     rows.sort_by_key(|(_, place)| std::cmp::Reverse(place.count));
-    let width = rows.iter().take(MOST_ROWS).map(|(name, _)| name.width()).max().unwrap_or(0).max(title.width() - 2);
+    let width = rows.iter().take(MAX_ROWS).map(|(name, _)| name.width()).max().unwrap_or(0).max(title.width() - 2);
     let _ = writeln!(out, "{title}{}  events  example", " ".repeat(width + 2 - title.width()));
-    for (name, place) in rows.iter().take(MOST_ROWS) {
+    for (name, place) in rows.iter().take(MAX_ROWS) {
         let side =
             |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), |text| visible(text).into_owned());
         let pad = " ".repeat(width - name.width());
@@ -114,15 +114,15 @@ fn table(out: &mut String, title: &str, places: &std::collections::BTreeMap<Stri
         let count = thousands(place.count);
         let _ = writeln!(out, "  {name}{pad}  {count:>6}  line {}: {old} → {new}", place.line);
     }
-    if rows.len() > MOST_ROWS {
-        let _ = writeln!(out, "  … and {} more", rows.len() - MOST_ROWS);
+    if rows.len() > MAX_ROWS {
+        let _ = writeln!(out, "  … and {} more", rows.len() - MAX_ROWS);
     }
     out.push('\n');
 }
 
 fn as_json(found: &Differences, over: bool) -> String {
-    let rows = |places: &std::collections::BTreeMap<String, Place>, key: &str| -> Vec<Value> {
-        let row = |(name, place): (&String, &Place)| {
+    let rows = |places: &std::collections::BTreeMap<String, Difference>, key: &str| -> Vec<Value> {
+        let row = |(name, place): (&String, &Difference)| {
             let mut value = json!(place);
             value[key] = json!(name);
             value

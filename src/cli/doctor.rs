@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::engine::{Limits, Options, Program};
-use crate::pool::{self, Sandbox, Wall};
-use crate::verdict::exit;
+use crate::tally::exit;
+use crate::workers::{self, Sandbox, Wall};
+use sluicegate_engine::{Limits, Options, Program};
 
 /// The table, and the exit code: 0 if every wall stands.
 ///
@@ -16,7 +16,7 @@ use crate::verdict::exit;
 pub fn doctor(as_json: bool) -> anyhow::Result<(String, u8)> {
     let program = Program::new("doctor.js", "export const transformEvent = (event) => event;");
     let options = Options::default();
-    let (_, walls) = pool::check(&program, &options, Sandbox::default())?;
+    let (_, walls) = workers::check(&program, &options, Sandbox::default())?;
     let code = if walls.lacking().is_none() { exit::COMPLETE } else { exit::COULD_NOT_RUN };
     let facts = facts(&options.limits);
     let text = if as_json {
@@ -50,7 +50,7 @@ fn facts(limits: &Limits) -> Vec<(&'static str, String)> {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     vec![
         ("sluicegate", env!("CARGO_PKG_VERSION").to_owned()),
-        ("V8", crate::engine::v8_version().to_owned()),
+        ("V8", sluicegate_engine::v8_version().to_owned()),
         (
             "kernel",
             format!(

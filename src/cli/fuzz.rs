@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 use super::args::{FuzzArgs, Global};
 use super::config::{for_trial, inputs};
 use super::diagnostic::{Diagnostic, visible};
-use super::layers::Surroundings;
 use super::program::{module_stem, plain};
 use super::report::Voice;
 use super::run::spinner;
+use super::setting_sources::Env;
 use super::values::thousands;
 use crate::config::Input;
-use crate::pool::{self, RunError, Sandbox};
-use crate::trial::fuzz::{Fault, Outcome, Plan, SAMPLES, What, fuzz as run};
-use crate::verdict::exit;
+use crate::explore::fuzz::{Fault, FuzzReport, Plan, SAMPLES, What, fuzz as run};
+use crate::tally::exit;
+use crate::workers::{self, RunError, Sandbox};
 
 /// How many events of a file are taken as samples.
-const MOST_SAMPLES: usize = 1000;
+const MAX_SAMPLES: usize = 1000;
 
 /// How much of an event is shown.
-const MOST_SHOWN: usize = 400;
+const MAX_SHOWN: usize = 400;
 
 /// Fuzzes; the answer is the exit code.
 ///
@@ -36,9 +36,9 @@ pub fn fuzz(args: &FuzzArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let (setup, paths) = for_trial(args.settings(global), global, &args.transformation, workers, Surroundings::here())?;
+    let (setup, paths) = for_trial(args.settings(global), global, &args.transformation, workers, Env::here())?;
     let samples = samples(args.events.as_deref())?;
-    match pool::check(&setup.program, &setup.options, Sandbox::default()) {
+    match workers::check(&setup.program, &setup.options, Sandbox::default()) {
         Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
         loaded => loaded?,
     };
@@ -77,7 +77,7 @@ fn samples(path: Option<&Path>) -> anyhow::Result<Vec<Value>> {
     };
     let lines = from.lines().map_while(Result::ok);
     let events = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok()).filter(Value::is_object);
-    let events: Vec<Value> = events.take(MOST_SAMPLES).collect();
+    let events: Vec<Value> = events.take(MAX_SAMPLES).collect();
     if events.is_empty() {
         let path = path.unwrap_or(Path::new("-"));
         return Err(Diagnostic::new(format!("there is no event in {}", path.display()))
@@ -98,7 +98,7 @@ fn count(faults: usize) -> String {
 fn as_text(
     args: &FuzzArgs,
     plan: &Plan,
-    outcome: &Outcome,
+    outcome: &FuzzReport,
     saved: &[PathBuf],
     libraries: &std::collections::BTreeMap<String, PathBuf>,
     voice: Voice,
@@ -115,7 +115,7 @@ fn as_text(
                 let _ = writeln!(out, "invalid: {} ({})", message, visible(path));
             }
         }
-        let shown: String = fault.event.chars().take(MOST_SHOWN).collect();
+        let shown: String = fault.event.chars().take(MAX_SHOWN).collect();
         let more = fault.event.chars().count() - shown.chars().count();
         let more = if more > 0 { format!("… {more} more characters") } else { String::new() };
         let _ = writeln!(out, "  smallest event: {}{more}", visible(&shown));
@@ -141,7 +141,7 @@ fn as_text(
     out
 }
 
-fn as_json(seed: u64, outcome: &Outcome, saved: &[PathBuf]) -> String {
+fn as_json(seed: u64, outcome: &FuzzReport, saved: &[PathBuf]) -> String {
     let faults: Vec<Value> = outcome
         .faults
         .iter()

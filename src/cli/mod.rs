@@ -19,14 +19,14 @@ mod examples;
 pub mod fuzz;
 #[cfg(test)]
 mod golden;
-pub mod layers;
-pub mod pages;
+pub mod manpage;
 pub mod play;
 pub mod program;
 pub mod replay;
 pub mod report;
 pub mod run;
 pub mod serve;
+pub mod setting_sources;
 pub mod settings;
 pub mod test;
 mod test_coverage;
@@ -43,10 +43,10 @@ use anyhow::Context;
 use clap::Parser;
 
 use self::args::{Cli, Command};
-use self::layers::Surroundings;
 use self::report::Voice;
+use self::setting_sources::Env;
 use self::settings::Settings;
-use crate::verdict::exit;
+use crate::tally::exit;
 
 /// The whole program: `main` is this.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -58,7 +58,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }
     };
-    let mut voice = config::early_voice(&flags(&cli), Surroundings::here());
+    let mut voice = config::early_voice(&flags(&cli), Env::here());
     let code = dispatch(cli, &mut voice).unwrap_or_else(|error| {
         voice.error(&error);
         exit::COULD_NOT_RUN
@@ -85,13 +85,13 @@ fn flags(cli: &Cli) -> Settings {
 fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
     match cli.command {
         Command::Run(args) => {
-            let config = config::run(&args, &cli.global, Surroundings::here())?;
+            let config = config::run(&args, &cli.global, Env::here())?;
             *voice = config.voice;
             run::run(config)
         }
         Command::Replay(args) => replay::replay(&args, &cli.global, voice),
         Command::Check(args) => {
-            let config = config::check(&args, &cli.global, Surroundings::here())?;
+            let config = config::check(&args, &cli.global, Env::here())?;
             let outcome = check::check(&config, args.json)?;
             print(outcome.text.as_bytes())?;
             if let Some(error) = outcome.error {
@@ -100,7 +100,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(outcome.code)
         }
         Command::Bench(args) => {
-            let config = config::bench(&args, &cli.global, Surroundings::here())?;
+            let config = config::bench(&args, &cli.global, Env::here())?;
             let outcome = bench::bench(&config)?;
             print(outcome.text.as_bytes())?;
             if let Some(error) = outcome.error {
@@ -109,7 +109,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             Ok(outcome.code)
         }
         Command::Serve(args) => {
-            let resolved = serve::resolve(&args, &cli.global, Surroundings::here())?;
+            let resolved = serve::resolve(&args, &cli.global, Env::here())?;
             *voice = resolved.voice;
             serve::serve(resolved)
         }
@@ -117,18 +117,18 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Play(args) => play::play(&args, &cli.global),
         Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),
         Command::Diff(args) => diff::diff(&args, &cli.global),
-        Command::Trial => Ok(crate::trial::main()),
-        Command::SuiteWorker => Ok(crate::suite::worker_main()),
-        Command::Completions { shell } => print(&pages::completions(shell)),
+        Command::Trial => Ok(crate::explore::main()),
+        Command::SuiteWorker => Ok(crate::testing::worker_main()),
+        Command::Completions { shell } => print(&manpage::completions(shell)),
         Command::Doctor { json } => {
             let (text, code) = doctor::doctor(json)?;
             print(text.as_bytes())?;
             Ok(code)
         }
-        Command::Man => print(&pages::man()?),
-        Command::Types => print(crate::engine::DECLARATIONS.as_bytes()),
+        Command::Man => print(&manpage::man()?),
+        Command::Types => print(sluicegate_engine::DECLARATIONS.as_bytes()),
         Command::Worker => run::worker(),
-        Command::Parse => Ok(crate::apart::main()),
+        Command::Parse => Ok(crate::parser_process::main()),
         Command::BenchStep => Ok(crate::bench::step::main()),
     }
 }

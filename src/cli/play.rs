@@ -12,15 +12,15 @@ use super::args::{Global, PlayArgs};
 use super::config;
 use super::config_file;
 use super::diagnostic::Diagnostic;
-use super::layers::{Surroundings, layered};
 use super::program::{self, Sources, plain};
+use super::setting_sources::{Env, layered};
 use super::settings::Settings;
-use crate::apart;
-use crate::engine::{Options, is_typescript};
 use crate::net::Policy;
+use crate::parser_process;
 use crate::play::{self, Draft, Playground, Problem, Ready};
-use crate::pool::Sandbox;
-use crate::verdict::exit;
+use crate::tally::exit;
+use crate::workers::Sandbox;
+use sluicegate_engine::{Options, is_typescript};
 
 /// Serves the playground; the answer is the exit code.
 ///
@@ -28,8 +28,8 @@ use crate::verdict::exit;
 /// When the folder or the port cannot be used.
 pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
-    let sandbox = config::play(args, global, &dir, Surroundings::here())?;
-    let playground = playground(&dir, Terms::Project(args.settings(global), global.clone()), sandbox)?;
+    let sandbox = config::play(args, global, &dir, Env::here())?;
+    let playground = playground(&dir, SettingsOrigin::Project(args.settings(global), global.clone()), sandbox)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(async {
         let port = args.port.unwrap_or(0);
@@ -54,7 +54,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
 
 /// Where the settings of a playground come from.
 #[derive(Clone)]
-pub(super) enum Terms {
+pub(super) enum SettingsOrigin {
     /// Flags, environment and the folder's own `sluicegate.toml`, read anew for each trial.
     Project(Settings, Global),
     /// A server's, as they are; libraries are those of the folder itself, as they are for its requests.
@@ -65,8 +65,8 @@ pub(super) enum Terms {
 ///
 /// # Errors
 /// When there is no such folder.
-pub(super) fn playground(dir: &Path, mut terms: Terms, sandbox: Sandbox) -> anyhow::Result<Playground> {
-    if let Terms::Server(settings) = &mut terms {
+pub(super) fn playground(dir: &Path, mut terms: SettingsOrigin, sandbox: Sandbox) -> anyhow::Result<Playground> {
+    if let SettingsOrigin::Server(settings) = &mut terms {
         settings.libraries.library_dir = Some(vec![dir.to_owned()]);
         settings.libraries.library.clear();
     }
@@ -93,18 +93,18 @@ pub(super) fn with_config_of(dir: &Path, global: &Global) -> Global {
 struct Folder {
     dir: PathBuf,
     shown: PathBuf,
-    terms: Terms,
+    terms: SettingsOrigin,
 }
 
 impl Folder {
     fn sources(&self, file: &str) -> Result<(Sources, Options, Policy), Problem> {
         let path = self.shown.join(file);
         let settings = match &self.terms {
-            Terms::Project(flags, global) => {
+            SettingsOrigin::Project(flags, global) => {
                 let global = with_config_of(&self.shown, global);
-                layered(flags.clone(), &global, &path, Surroundings::here()).map_err(|error| self.problem(error))?
+                layered(flags.clone(), &global, &path, Env::here()).map_err(|error| self.problem(error))?
             }
-            Terms::Server(settings) => settings.clone(),
+            SettingsOrigin::Server(settings) => settings.clone(),
         };
         let options = Options { logs: true, ..config::options(&settings) };
         // The page goes on whatever is in the files.
@@ -165,7 +165,7 @@ fn javascript(path: &str, text: &str) -> Result<String, Problem> {
     if !is_typescript(Path::new(path)) {
         return Ok(text.to_owned());
     }
-    apart::strip(text).map_err(|error| {
+    parser_process::strip(text).map_err(|error| {
         let place = Diagnostic::new("").at(path, text, error.range).place;
         Problem {
             help: error.help.map(Into::into),

@@ -14,8 +14,8 @@ use serde::de::IgnoredAny;
 
 use super::diagnostic::Diagnostic;
 use super::values::Library;
-use crate::apart;
-use crate::engine::{Program, handle_of, is_typescript, strip_types};
+use crate::parser_process;
+use sluicegate_engine::{Program, handle_of, is_typescript, strip_types};
 
 /// Which files make up a program.
 #[derive(Clone, Debug, Default)]
@@ -204,7 +204,7 @@ pub(crate) fn read_module_as(path: &Path, what: &str, apart: bool) -> Result<Str
     if !is_typescript(path) {
         return Ok(text);
     }
-    let strip = if apart { apart::strip } else { strip_types };
+    let strip = if apart { parser_process::strip } else { strip_types };
     strip(&text).map_err(|error| {
         let diagnostic = Diagnostic::new(error.message).at(path.display().to_string(), &text, error.range);
         match error.help {

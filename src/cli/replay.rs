@@ -16,16 +16,17 @@ use serde_json::{Value, json};
 use super::args::{Global, ReplayArgs};
 use super::config::{self, RunConfig};
 use super::diagnostic::{Diagnostic, visible};
-use super::layers::Surroundings;
 use super::program::plain;
 use super::report::Voice;
+use super::setting_sources::Env;
 use super::{print, run};
 use crate::config::{Emit, Input, OnError, Target};
-use crate::engine::LogLine;
-use crate::pool::{self, Cost, RunError};
-use crate::verdict::{Failure, exit};
+use crate::tally::exit;
 use crate::wire::dead_letter::{self, Letter};
 use crate::wire::lines::Open;
+use crate::workers::{self, Cost, RunError};
+use sluicegate_engine::LogLine;
+use sluicegate_engine::verdict::Failure;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -34,7 +35,7 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// # Errors
 /// When there is no such record, or it could not be run.
 pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::Result<u8> {
-    let around = Surroundings::here();
+    let around = Env::here();
     let resolve = |letters: &mut Letters| -> anyhow::Result<RunConfig> {
         let first = letters.next()?.ok_or_else(|| {
             Diagnostic::new(format!("{} holds no dead letters", letters.name)).help("`run --errors FILE` writes them")
@@ -213,12 +214,12 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
         // Nobody to tell is no reason to stop.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
-    let job = pool::Job { origins: Some(origins.into()), ..run::job(config)? };
+    let job = workers::Job { origins: Some(origins.into()), ..run::job(config)? };
     run::over(config, job, vec![Open { name: letters.name, file }])
 }
 
 /// What came of one event.
-struct Outcome<'a> {
+struct ReplayResult<'a> {
     letter: &'a Letter,
     same_code: bool,
     verdict: &'a str,
@@ -238,7 +239,7 @@ enum Logged {
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct ReplayAnswer<'a> {
     verdict: String,
     #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
@@ -266,7 +267,7 @@ fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> 
     file.write_all(b"\n")?;
     file.rewind()?;
     let (answer, result, deaths) = captured(|| {
-        let (summary, result) = pool::run(job, vec![Open { name: letters.name.clone(), file }], &mut |_| {});
+        let (summary, result) = workers::run(job, vec![Open { name: letters.name.clone(), file }], &mut |_| {});
         (result, summary.deaths)
     })?;
     match result {
@@ -276,8 +277,8 @@ fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> 
         other => other?,
     }
     let text = std::str::from_utf8(&answer)?;
-    let parsed: Answer<'_> = serde_json::from_str(text)?;
-    let mut outcome = Outcome {
+    let parsed: ReplayAnswer<'_> = serde_json::from_str(text)?;
+    let mut outcome = ReplayResult {
         letter: &letter,
         same_code: letter.code == config.program.code_hash(),
         verdict: &parsed.verdict,
@@ -312,7 +313,7 @@ fn captured<T, U>(work: impl FnOnce() -> (T, U)) -> io::Result<(Vec<u8>, T, U)> 
     Ok((text, one, other))
 }
 
-impl Outcome<'_> {
+impl ReplayResult<'_> {
     fn heap(&self) -> Option<u64> {
         self.cost.map(|cost| cost.heap).filter(|heap| *heap > 0)
     }

@@ -11,9 +11,10 @@ use super::diagnostic::Diagnostic;
 use super::values::thousands;
 use crate::config::{Target, When};
 use crate::net;
-use crate::pool::{self, Ended, Job, RunError, Summary};
-use crate::verdict::{FailureKind, exit};
+use crate::tally::exit;
 use crate::wire::lines::Open;
+use crate::workers::{self, Ended, Job, RunError, Summary};
+use sluicegate_engine::verdict::FailureKind;
 
 /// Runs the transformation over all events; the answer is the exit code.
 ///
@@ -21,7 +22,7 @@ use crate::wire::lines::Open;
 /// When the run could not start, or could not go on. What was answered by then has been written, and the summary says
 /// how far it came.
 pub fn run(config: RunConfig) -> anyhow::Result<u8> {
-    let inputs = pool::open(&config.inputs)?;
+    let inputs = workers::open(&config.inputs)?;
     let job = job(&config)?;
     over(&config, job, inputs)
 }
@@ -57,7 +58,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
 pub(super) fn over(config: &RunConfig, job: Job, inputs: Vec<Open>) -> anyhow::Result<u8> {
     let bar = spinner(config.progress, config.quiet);
     let started = Instant::now();
-    let (summary, result) = pool::run(job, inputs, &mut |tally| {
+    let (summary, result) = workers::run(job, inputs, &mut |tally| {
         let rate = tally.lines_in as f64 / started.elapsed().as_secs_f64();
         bar.set_message(format!("{tally} · {} events/s", thousands(rate as u64)));
         bar.tick();
@@ -175,7 +176,7 @@ pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
 /// # Errors
 /// When this is not a process that a supervisor started.
 pub fn worker() -> anyhow::Result<u8> {
-    Ok(pool::worker_main())
+    Ok(workers::worker_main())
 }
 
 #[cfg(test)]
@@ -183,7 +184,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::verdict::Tally;
+    use crate::tally::Tally;
 
     #[test]
     fn the_summary_is_one_line() {

@@ -13,17 +13,17 @@ use tracing_subscriber::filter::LevelFilter;
 use super::args::Global;
 use super::config;
 use super::diagnostic::Diagnostic;
-use super::layers::{Surroundings, layered};
-use super::play::{Terms as PlayTerms, playground};
+use super::play::{SettingsOrigin, playground};
 use super::report::Voice;
+use super::setting_sources::{Env, layered};
 use super::settings::{LimitFlags, NetworkFlags, SandboxFlags, ServeFlags, Settings};
 use super::values;
 use crate::config::{LogFormat, LogLevel};
 use crate::net::{Client, Policy};
 use crate::play::{self, Playground};
-use crate::serve::warm::Terms;
+use crate::serve::pool_cache::PoolOptions;
 use crate::serve::{self, Config, From, traces};
-use crate::verdict::exit;
+use crate::tally::exit;
 
 /// `serve`.
 #[derive(Args, Clone, Debug, Default)]
@@ -81,7 +81,7 @@ const PLAY: &str = "/play";
 ///
 /// # Errors
 /// When anything is wrong with what was typed, set or written.
-pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> Result<Resolved, Diagnostic> {
+pub fn resolve(args: &ServeArgs, global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic> {
     let settings = layered(args.settings(global), global, Path::new(""), around)?;
     let variable = |name: &str| {
         (around.variable)(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty())
@@ -121,7 +121,7 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Surroundings<'_>) -> R
     let config = Config {
         listen: flags.listen.clone().unwrap_or_else(|| "0.0.0.0:9090".to_owned()),
         code,
-        terms: Terms {
+        terms: PoolOptions {
             options: config::options(&settings),
             network: None,
             sandbox: config::sandbox(&settings),
@@ -181,7 +181,7 @@ fn at_home(address: SocketAddr) -> Option<SocketAddr> {
 /// The playground beside the server, and its token.
 fn beside(resolved: &Resolved) -> anyhow::Result<Option<(Playground, String)>> {
     let (Some(settings), From::Folder(dir)) = (&resolved.play, &resolved.config.code) else { return Ok(None) };
-    let playground = playground(dir, PlayTerms::Server(settings.clone()), config::sandbox(settings))?;
+    let playground = playground(dir, SettingsOrigin::Server(settings.clone()), config::sandbox(settings))?;
     let token = playground.token().as_str().to_owned();
     Ok(Some((playground, token)))
 }

@@ -17,7 +17,7 @@ use reqwest::Url;
 use super::values::{self, Kind, Library};
 use crate::config::{Choice, Emit, LogFormat, LogLevel, OnError, Stats, Target, When};
 use crate::net::Hosts;
-use crate::verdict::FailOn;
+use crate::tally::FailOn;
 
 /// One row of the table, without its help.
 #[derive(Clone, Copy, Debug)]

@@ -9,23 +9,24 @@ use std::time::{Duration, Instant};
 use super::args::{Global, TestArgs};
 use super::config::{for_tests, for_transformation};
 use super::diagnostic::Diagnostic;
-use super::layers::Surroundings;
 use super::program::{self, Loaded, Sources as Files, plain};
 use super::report::Voice;
+use super::setting_sources::Env;
 use super::settings::Settings;
 use super::test_coverage::tell_coverage;
 use super::test_init::init;
 use super::test_report::Pretty;
 use super::watch::Watched;
 use crate::config::Reporter;
-use crate::engine::harness::Module;
-use crate::engine::{LoadError, LoadErrorKind, Options, Program};
-use crate::suite::coverage::Coverage;
-use crate::suite::data::{self, About, Code, DataError, DataUnit};
-use crate::suite::discover::{self, Kind, subject_of};
-use crate::suite::report::{self, Tap};
-use crate::suite::{self, FileResult, Plan, Sources, Subject, Totals, Unit, UnitTests};
-use crate::verdict::{Position, exit};
+use crate::tally::exit;
+use crate::testing::coverage::Coverage;
+use crate::testing::data::{self, About, Code, DataError, DataUnit};
+use crate::testing::discover::{self, Kind, subject_of};
+use crate::testing::report::{self, Tap};
+use crate::testing::{self, FileResult, Plan, Sources, Subject, Totals, Unit, UnitTests};
+use sluicegate_engine::testing::Module;
+use sluicegate_engine::verdict::Position;
+use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 
 /// Runs the tests; the answer is the exit code.
 ///
@@ -85,11 +86,11 @@ fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: b
         },
         coverage: !args.list && (args.coverage || args.coverage_lcov.is_some() || args.min_coverage.is_some()),
         isolation: args.isolation,
-        sandbox: for_tests(args.settings(global), global, Surroundings::here())?,
+        sandbox: for_tests(args.settings(global), global, Env::here())?,
     };
     let mut failed = None;
     let mut covered = Coverage::default();
-    let ran = suite::run(&plan, &project, &mut |mut file| {
+    let ran = testing::run(&plan, &project, &mut |mut file| {
         project.add_coverage(&mut covered, &mut file);
         if let Err(error) = teller.tell(file) {
             failed.get_or_insert(error);
@@ -254,7 +255,7 @@ impl Project {
 
     /// A transformation as `run` would have it: its config file, libraries, limits.
     fn with_settings(&self, path: &Path, code: Option<&str>) -> Result<Subject, String> {
-        let (files, options) = for_transformation(self.flags.clone(), &self.global, path, Surroundings::here())
+        let (files, options) = for_transformation(self.flags.clone(), &self.global, path, Env::here())
             .map_err(|error| error.to_string())?;
         let program = match code {
             None => program::read(&files).map(|Loaded { program, .. }| program),
@@ -268,7 +269,7 @@ impl Project {
     /// The files of the libraries of a test, by handle.
     fn library_paths(&self, test: &Path) -> BTreeMap<String, PathBuf> {
         let about = subject_of(test).unwrap_or_else(|| test.to_owned());
-        let found = for_transformation(self.flags.clone(), &self.global, &about, Surroundings::here());
+        let found = for_transformation(self.flags.clone(), &self.global, &about, Env::here());
         found.ok().and_then(|(files, _): (Files, _)| program::read_libraries(&files).ok()).unwrap_or_default().1
     }
 }

@@ -10,7 +10,7 @@ use super::args::TestArgs;
 use super::diagnostic::{Diagnostic, visible};
 use super::program::plain;
 use crate::config::Reporter;
-use crate::suite::coverage::{FileCoverage, lcov, percent, ranges, sums};
+use crate::testing::coverage::{FileCoverage, lcov, percent, ranges, sums};
 
 /// Tells what ran; whether it is as much as was asked for.
 ///

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::diagnostic::Diagnostic;
 use super::program::{module_stem, plain};
-use crate::engine::is_typescript;
+use sluicegate_engine::is_typescript;
 
 /// The test.
 const TEMPLATE: &str = include_str!("../../js/testing/template.js");

@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, Place, visible};
 use super::report::Voice;
 use crate::config::When;
-use crate::suite::report::headline;
-use crate::suite::run::author_frames;
-use crate::suite::{Difference, FileResult, Status, TestError, TestResult, Totals};
+use crate::testing::report::headline;
+use crate::testing::run::author_frames;
+use crate::testing::{Difference, FileResult, Status, TestError, TestResult, Totals};
 
 /// The most lines of a value, logs or frames that are shown.
-const MOST_LINES: usize = 30;
+const MAX_LINES: usize = 30;
 
 /// The reporter for people.
 pub(super) struct Pretty {
@@ -81,30 +81,30 @@ impl Pretty {
         // The test's name stands above; "error: " would say nothing more.
         let rendered = rendered.split_once(": ").map_or(rendered.as_str(), |(_, text)| text);
         out.push_str(&indent(&indent(rendered)));
-        for line in rest.lines().take(MOST_LINES) {
+        for line in rest.lines().take(MAX_LINES) {
             out.push_str(&format!("    {}\n", visible(line)));
         }
         if let Some(stack) = &error.failure {
             out.push_str("\n    the transformation's failure:\n");
-            for line in stack.lines().take(MOST_LINES) {
+            for line in stack.lines().take(MAX_LINES) {
                 out.push_str(&format!("      {}\n", visible(line)));
             }
         }
         self.differences(error, &mut out);
         if !test.logs.is_empty() {
             out.push_str("\n    logs:\n");
-            for line in test.logs.iter().take(MOST_LINES) {
+            for line in test.logs.iter().take(MAX_LINES) {
                 out.push_str(&format!("      {}: {}\n", line.level, visible(&line.message).replace('\n', "\n      ")));
             }
-            if test.logs.len() > MOST_LINES {
-                out.push_str(&format!("      … and {} more\n", test.logs.len() - MOST_LINES));
+            if test.logs.len() > MAX_LINES {
+                out.push_str(&format!("      … and {} more\n", test.logs.len() - MAX_LINES));
             }
         }
         let frames: Vec<&str> = error.stack.iter().flat_map(|stack| author_frames(stack)).collect();
         // One frame says no more than the place above.
         if frames.len() > 1 {
             out.push('\n');
-            for frame in frames.iter().take(MOST_LINES) {
+            for frame in frames.iter().take(MAX_LINES) {
                 out.push_str(&format!("    {}\n", self.paint("2", &visible(frame.trim_start()))));
             }
         }
@@ -118,20 +118,20 @@ impl Pretty {
         }
         let (minus, plus) = (self.paint("32", "- expected"), self.paint("31", "+ received"));
         out.push_str(&format!("\n    {minus}  {plus}\n"));
-        for Difference { path, expected, actual } in error.differences.iter().take(MOST_LINES) {
+        for Difference { path, expected, actual } in error.differences.iter().take(MAX_LINES) {
             if !path.is_empty() {
                 out.push_str(&format!("      {}\n", visible(path)));
             }
             for (sign, code, side) in [('-', "32", expected), ('+', "31", actual)] {
                 // A field that is on one side only has no line on the other, but a word.
-                for line in side.as_deref().unwrap_or("(nothing)").lines().take(MOST_LINES) {
+                for line in side.as_deref().unwrap_or("(nothing)").lines().take(MAX_LINES) {
                     let line = self.paint(code, &format!("{sign} {}", visible(line)));
                     out.push_str(&format!("    {line}\n"));
                 }
             }
         }
-        if error.differences.len() > MOST_LINES {
-            out.push_str(&format!("      … and {} more places\n", error.differences.len() - MOST_LINES));
+        if error.differences.len() > MAX_LINES {
+            out.push_str(&format!("      … and {} more places\n", error.differences.len() - MAX_LINES));
         }
     }
 

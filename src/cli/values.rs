@@ -12,14 +12,14 @@ use reqwest::Url;
 
 use crate::config::{Choice, Target};
 use crate::net::{self, Hosts};
-use crate::verdict::FailOn;
+use crate::tally::FailOn;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// The longest string that V8 can hold has 2^29 - 24 characters; a line or an output beyond that cannot be handled.
-const LONGEST_TEXT: u64 = 512 * MIB - KIB;
+const MAX_TEXT_LEN: u64 = 512 * MIB - KIB;
 
 /// What a setting's value looks like in `sluicegate.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub fn heap(text: &str) -> Result<usize, String> {
 
 /// `--output-limit` and `--line-limit`.
 pub fn text_size(text: &str) -> Result<usize, String> {
-    size(text, 1, LONGEST_TEXT)
+    size(text, 1, MAX_TEXT_LEN)
 }
 
 /// `--log-limit`.

@@ -13,13 +13,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::{Hosts, Policy, fetch};
 
 /// Bytes of requests that a worker may have waiting. An honest one stays below what one event may ask.
-const MOST_WAITING_BYTES: usize = 64 << 20;
+const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// Requests that a worker may have waiting, those of events that are over included.
-const MOST_WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;
 
 /// Requests of a worker that nobody waits for, and that are made all the same.
-const MOST_LEFT_BEHIND: usize = 16;
+const MAX_ABANDONED: usize = 16;
 
 /// Makes requests as its [`Policy`] allows. Clones are the same client; its thread ends with the last of them.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ pub struct StartError(String);
 
 /// An answer, on its way to a worker. While it lives, it counts as under way: a worker that does not read what it has
 /// asked for gets no more.
-pub struct Answer {
+pub struct NetAnswer {
     /// The request's number.
     pub id: u64,
     /// See `js/runtime/network.js`.
@@ -126,8 +126,8 @@ impl Client {
         Ok(Self(Arc::new(Inner { shared, runtime: handle, _end: end })))
     }
 
-    /// A lane for one worker. `answer` is told of every answer, in the order in which they come.
-    pub fn lane(&self, answer: impl Fn(Answer) + Send + Sync + 'static) -> Lane {
+    /// A session for one worker. `answer` is told of every answer, in the order in which they come.
+    pub fn session(&self, answer: impl Fn(NetAnswer) + Send + Sync + 'static) -> Lane {
         let shared = self.0.shared.clone();
         let waiting = Arc::new(Waiting::default());
         let (sender, mut said) = unbounded_channel::<Said>();
@@ -153,7 +153,7 @@ impl Client {
                             own = share(&shared);
                             left.extend(current.drain(..));
                             left.retain(|request| !request.is_finished());
-                            while left.len() > MOST_LEFT_BEHIND {
+                            while left.len() > MAX_ABANDONED {
                                 left.pop_front().iter().for_each(AbortHandle::abort);
                             }
                         }
@@ -190,12 +190,12 @@ struct Asked {
     id: u64,
     text: String,
     /// Counts it as waiting until it is dropped.
-    _place: Place,
+    _place: WaitingSlot,
 }
 
-struct Place(Arc<Waiting>, usize);
+struct WaitingSlot(Arc<Waiting>, usize);
 
-impl Drop for Place {
+impl Drop for WaitingSlot {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
         self.0.bytes.fetch_sub(self.1, Ordering::Relaxed);
@@ -207,8 +207,8 @@ impl Lane {
     pub fn ask(&self, id: u64, request: &str) -> bool {
         let requests = self.waiting.requests.fetch_add(1, Ordering::Relaxed);
         let bytes = self.waiting.bytes.fetch_add(request.len(), Ordering::Relaxed);
-        let place = Place(self.waiting.clone(), request.len());
-        let fits = requests < MOST_WAITING && bytes + request.len() <= MOST_WAITING_BYTES;
+        let place = WaitingSlot(self.waiting.clone(), request.len());
+        let fits = requests < MAX_WAITING && bytes + request.len() <= MAX_WAITING_BYTES;
         fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
     }
 
@@ -222,12 +222,12 @@ impl Lane {
 async fn one(
     shared: Arc<Shared>,
     own: Arc<Semaphore>,
-    answer: Arc<impl Fn(Answer) + Send + Sync + 'static>,
+    answer: Arc<impl Fn(NetAnswer) + Send + Sync + 'static>,
     asked: Asked,
 ) {
     let (Ok(mine), Ok(of_all)) = (own.acquire_owned().await, shared.all.clone().acquire_owned().await) else { return };
     let text = fetch::answer(&shared, &asked.text).await;
-    answer(Answer { id: asked.id, text, _share: (mine, of_all) });
+    answer(NetAnswer { id: asked.id, text, _share: (mine, of_all) });
 }
 
 /// Looks names up, and lets only those addresses through that may be connected to.
@@ -319,10 +319,10 @@ mod tests {
         let lookup = move |_: &str| Ok(vec![address.parse().unwrap()]);
         let client = Client::start_with(policy, Arc::new(lookup)).unwrap();
         let (tell, told) = mpsc::channel();
-        let lane = client.lane(move |answer| {
+        let session = client.session(move |answer| {
             let _ = tell.send(answer.text);
         });
-        assert!(lane.ask(1, &serde_json::json!({ "url": url, "method": "GET" }).to_string()));
+        assert!(session.ask(1, &serde_json::json!({ "url": url, "method": "GET" }).to_string()));
         told.recv().unwrap()
     }
 
@@ -370,15 +370,15 @@ mod tests {
         };
         let client = Client::start_with(policy, Arc::new(lookup)).unwrap();
         let (tell, told) = mpsc::channel();
-        let lane = client.lane(move |answer| {
+        let session = client.session(move |answer| {
             let _ = tell.send(answer.text);
         });
         let request =
             serde_json::json!({ "url": format!("http://rebind.example:{}/", server.port()), "method": "GET" });
-        assert!(lane.ask(1, &request.to_string()));
+        assert!(session.ask(1, &request.to_string()));
         assert!(told.recv().unwrap().contains("\"status\":200"));
         connected.recv().unwrap();
-        assert!(lane.ask(2, &request.to_string()));
+        assert!(session.ask(2, &request.to_string()));
         let answer = told.recv().unwrap();
         assert!(answer.contains("rebind.example has a private address"), "{answer}");
         assert!(reached.try_recv().is_err() && connected.try_recv().is_err(), "nobody may have come here");
@@ -388,10 +388,10 @@ mod tests {
     fn a_worker_that_asks_for_far_too_much_is_told_so() {
         let policy = Policy { at_once: 0, ..Policy::none() };
         let client = Client::start(policy).unwrap();
-        let lane = client.lane(|_| {});
-        assert_eq!((0..2 * MOST_WAITING).filter(|id| lane.ask(*id as u64, "{}")).count(), MOST_WAITING);
-        let lane = client.lane(|_| {});
-        let large = "x".repeat(MOST_WAITING_BYTES / 2);
-        assert_eq!([1, 2, 3].map(|id| lane.ask(id, &large)), [true, true, false]);
+        let session = client.session(|_| {});
+        assert_eq!((0..2 * MAX_WAITING).filter(|id| session.ask(*id as u64, "{}")).count(), MAX_WAITING);
+        let session = client.session(|_| {});
+        let large = "x".repeat(MAX_WAITING_BYTES / 2);
+        assert_eq!([1, 2, 3].map(|id| session.ask(id, &large)), [true, true, false]);
     }
 }

@@ -12,10 +12,10 @@ use super::client::{Shared, innermost};
 use super::{Hosts, is_public};
 
 /// The longest URL that is asked, in bytes.
-const LONGEST_URL: usize = 16 << 10;
+const MAX_URL_LEN: usize = 16 << 10;
 
 /// The most bytes of headers, names and values, of a request or an answer.
-const MOST_HEADERS: usize = 64 << 10;
+const MAX_HEADERS: usize = 64 << 10;
 
 /// These two are what authors know from elsewhere, word for word, and may look for.
 const NO_SUCH_PROTOCOL: &str = "invalid protocol, only http and https are supported";
@@ -23,7 +23,7 @@ const NOT_PUBLIC: &str = "blocked request to non-public address";
 
 /// What `js/runtime/network.js` sends.
 #[derive(Deserialize)]
-struct Request {
+struct FetchRequest {
     #[serde(default)]
     url: String,
     #[serde(default)]
@@ -49,7 +49,7 @@ struct Fetched {
 
 /// Makes the request that `text` describes; the answer, or what went wrong, as text.
 pub(super) async fn answer(shared: &Shared, text: &str) -> String {
-    let result = match serde_json::from_str::<Request>(text) {
+    let result = match serde_json::from_str::<FetchRequest>(text) {
         Err(_) => Err("it could not be understood".to_owned()),
         Ok(request) => {
             let asked = request.timeout.filter(|time| time.is_finite() && *time >= 0.0);
@@ -94,7 +94,7 @@ async fn geolocation(shared: &Shared, ip: &str) -> Result<Fetched, String> {
     read(response, &url, shared.policy.most_body).await
 }
 
-async fn fetch(shared: &Shared, request: Request) -> Result<Fetched, String> {
+async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String> {
     let method = method(&request.method)?;
     let mut url = Url::parse(&request.url).map_err(|error| format!("it is not a valid URL ({error})"))?;
     let mut hop = Hop { method, headers: headers(&request.headers)?, body: request.body };
@@ -165,8 +165,8 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(NO_SUCH_PROTOCOL.to_owned());
     }
-    if url.as_str().len() > LONGEST_URL {
-        return Err(format!("its URL is longer than {LONGEST_URL} bytes"));
+    if url.as_str().len() > MAX_URL_LEN {
+        return Err(format!("its URL is longer than {MAX_URL_LEN} bytes"));
     }
     let not_a_host = || "its host is not one".to_owned();
     if let Some(name) = url.host_str().and_then(|host| host.strip_suffix('.')).map(str::to_owned) {
@@ -313,8 +313,8 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
         }
         headers.append(name, HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| bad())?);
     }
-    if size > MOST_HEADERS {
-        return Err(format!("its headers are longer than {MOST_HEADERS} bytes"));
+    if size > MAX_HEADERS {
+        return Err(format!("its headers are longer than {MAX_HEADERS} bytes"));
     }
     Ok(headers)
 }
@@ -331,8 +331,8 @@ fn location(response: &Response) -> Option<String> {
 /// Reads an answer, as much of it as is allowed.
 async fn read(mut response: Response, url: &Url, most: usize) -> Result<Fetched, String> {
     let size: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > MOST_HEADERS {
-        return Err(format!("the headers of the answer are longer than {MOST_HEADERS} bytes"));
+    if size > MAX_HEADERS {
+        return Err(format!("the headers of the answer are longer than {MAX_HEADERS} bytes"));
     }
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in response.headers() {

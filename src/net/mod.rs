@@ -19,7 +19,7 @@ mod hosts;
 use std::time::Duration;
 
 pub use address::is_public;
-pub use client::{Answer, Client, Lane, StartError};
+pub use client::{Client, Lane, NetAnswer, StartError};
 pub use hosts::Hosts;
 use reqwest::Url;
 

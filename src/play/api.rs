@@ -21,16 +21,16 @@ use serde_json::{Value, json};
 
 use super::files::{self, NotWritten};
 use super::{Draft, LARGEST_REQUEST, Playground, Problem, Ready, case};
-use crate::engine::SHIPPED_LIBRARIES;
 use crate::net::Policy;
-use crate::pool::{RunError, Trial, Tried};
+use crate::workers::{PreviewJob, RunError, Tried};
+use sluicegate_engine::SHIPPED_LIBRARIES;
 
 /// The most events that are tried at once.
-const MOST_EVENTS: usize = 1000;
+const MAX_EVENTS: usize = 1000;
 
 type Shared = Arc<Playground>;
 type Refusal = (StatusCode, Json<Value>);
-type Answer<T> = Result<Json<T>, Refusal>;
+type RecordedAnswer<T> = Result<Json<T>, Refusal>;
 
 /// An error as the page gets it.
 pub(super) fn refusal(status: StatusCode, why: impl Into<String>) -> Refusal {
@@ -117,7 +117,7 @@ fn by_path(dir: &Path, libraries: &BTreeMap<String, std::path::PathBuf>) -> BTre
     let mut handles: BTreeMap<String, String> = BTreeMap::new();
     for (handle, path) in libraries {
         let Some(path) = relative(dir, path) else { continue };
-        let is_canonical = crate::engine::handle_of(handle) == *handle;
+        let is_canonical = sluicegate_engine::handle_of(handle) == *handle;
         if is_canonical || !handles.contains_key(&path) {
             handles.insert(path, handle.clone());
         }
@@ -166,7 +166,7 @@ struct Save {
     base: Option<String>,
 }
 
-async fn read(State(playground): State<Shared>, Query(Named { path }): Query<Named>) -> Answer<files::Text> {
+async fn read(State(playground): State<Shared>, Query(Named { path }): Query<Named>) -> RecordedAnswer<files::Text> {
     files::read(&playground.dir, &path).map(Json).map_err(bad)
 }
 
@@ -175,7 +175,7 @@ async fn save(
     Query(Named { path }): Query<Named>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
-) -> Answer<Value> {
+) -> RecordedAnswer<Value> {
     let Save { text, base } = body(&headers, bytes)?;
     match files::save(&playground.dir, &path, &text, base.as_deref()) {
         Ok(version) => Ok(Json(json!({ "version": version }))),
@@ -230,37 +230,37 @@ impl TryAnswer {
 }
 
 /// What came of a request: the program's files, the trial, its end.
-struct Outcome {
+struct RunResult {
     ready: Ready,
-    trial: Trial,
+    trial: PreviewJob,
     tried: Result<Tried, Problem>,
 }
 
 /// Runs what was typed.
-async fn attempt(playground: &Shared, request: TryRequest) -> Result<Outcome, Problem> {
+async fn attempt(playground: &Shared, request: TryRequest) -> Result<RunResult, Problem> {
     let events = events(&request.events)?;
     let metadata = metadata(&request.metadata)?;
     let (shared, draft) = (playground.clone(), request.draft);
     // Reads files, and strips types.
     let ready = tokio::task::spawn_blocking(move || shared.project.ready(&draft));
     let ready = ready.await.unwrap_or_else(|_| Err(Problem::new("the code cannot be read: its parser gave up")))?;
-    let options = crate::engine::Options { logs: true, ..ready.options.clone() };
-    let trial = Trial { program: ready.program.clone(), options, events, metadata };
+    let options = sluicegate_engine::Options { logs: true, ..ready.options.clone() };
+    let trial = PreviewJob { program: ready.program.clone(), options, events, metadata };
     // In turn; a request that its page gave up is dropped here, with the worker if it has one.
     let tried = playground.trier.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
     });
-    Ok(Outcome { ready, trial, tried })
+    Ok(RunResult { ready, trial, tried })
 }
 
 async fn try_draft(
     State(playground): State<Shared>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
-) -> Answer<TryAnswer> {
+) -> RecordedAnswer<TryAnswer> {
     let request: TryRequest = body(&headers, bytes)?;
-    let Outcome { ready, trial, tried } = match attempt(&playground, request).await {
+    let RunResult { ready, trial, tried } = match attempt(&playground, request).await {
         Ok(outcome) => outcome,
         Err(problem) => return Ok(Json(TryAnswer::problem(problem, None))),
     };
@@ -309,9 +309,9 @@ fn events(text: &str) -> Result<Vec<String>, Problem> {
     };
     match found.len() {
         0 => Err(Problem { file: Some("event".to_owned()), ..Problem::new("there is no event yet") }),
-        1..=MOST_EVENTS => Ok(found.into_iter().map(|event| event.get().replace(['\n', '\r'], " ")).collect()),
+        1..=MAX_EVENTS => Ok(found.into_iter().map(|event| event.get().replace(['\n', '\r'], " ")).collect()),
         many => {
-            let message = format!("{many} events are more than the {MOST_EVENTS} that are tried at once");
+            let message = format!("{many} events are more than the {MAX_EVENTS} that are tried at once");
             Err(Problem { file: Some("event".to_owned()), ..Problem::new(message) })
         }
     }
@@ -359,7 +359,7 @@ async fn add_case(
     State(playground): State<Shared>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
-) -> Answer<Value> {
+) -> RecordedAnswer<Value> {
     let CaseRequest { trial, name } = body(&headers, bytes)?;
     let file = trial.draft.file.clone();
     let dir = &playground.dir;
@@ -368,9 +368,10 @@ async fn add_case(
         return Err(bad(format!("save {file} first: a test runs what is on disk")));
     }
     let unusable = |problem: Problem| refusal(StatusCode::UNPROCESSABLE_ENTITY, problem.message);
-    let Outcome { trial, tried, .. } = attempt(&playground, trial).await.map_err(unusable)?;
+    let RunResult { trial, tried, .. } = attempt(&playground, trial).await.map_err(unusable)?;
     let tried = tried.map_err(unusable)?;
-    let answer: case::Answer<'_> = serde_json::from_str(tried.answer.get()).map_err(|error| bad(error.to_string()))?;
+    let answer: case::RecordedAnswer<'_> =
+        serde_json::from_str(tried.answer.get()).map_err(|error| bad(error.to_string()))?;
     let name = match name.trim() {
         "" => "case",
         name => name,
@@ -396,7 +397,7 @@ mod tests {
             assert_eq!(events(text).unwrap(), wanted, "{text}");
         }
         assert_eq!(events(" \n").unwrap_err().message, "there is no event yet");
-        assert!(events(&"{}".repeat(MOST_EVENTS + 1)).unwrap_err().message.contains("1001 events"));
+        assert!(events(&"{}".repeat(MAX_EVENTS + 1)).unwrap_err().message.contains("1001 events"));
     }
 
     #[test]

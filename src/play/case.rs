@@ -6,15 +6,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::suite::discover::subject_of;
-use crate::verdict::FailureKind;
+use crate::testing::discover::subject_of;
+use sluicegate_engine::verdict::FailureKind;
 
 /// The names that are tried if one is taken.
-const MOST_OF_A_NAME: usize = 100;
+const MAX_NAME_LEN: usize = 100;
 
-/// An answer of [`crate::pool::answer()`], as far as a case needs it.
+/// An answer of [`crate::workers::answer()`], as far as a case needs it.
 #[derive(Deserialize)]
-pub(super) struct Answer<'a> {
+pub(super) struct RecordedAnswer<'a> {
     #[serde(borrow)]
     verdicts: Vec<Verdict<'a>>,
 }
@@ -33,7 +33,7 @@ struct Verdict<'a> {
 pub(super) fn names(transformation: &str, name: &str) -> impl Iterator<Item = String> {
     let stem = transformation.rsplit_once('.').map_or(transformation, |(stem, _)| stem).to_owned();
     let slug = slug(name);
-    (1..=MOST_OF_A_NAME).map(move |number| match number {
+    (1..=MAX_NAME_LEN).map(move |number| match number {
         1 => format!("{stem}.{slug}.case.json"),
         _ => format!("{stem}.{slug}-{number}.case.json"),
     })
@@ -57,7 +57,7 @@ pub(super) fn text(
     (subject, place): (&std::path::Path, &std::path::Path),
     events: &[String],
     metadata: Option<&str>,
-    answer: &Answer<'_>,
+    answer: &RecordedAnswer<'_>,
 ) -> String {
     let mut parts = vec![format!("\"name\": {}", json!(name))];
     if subject_of(place).as_deref() != Some(subject)
@@ -77,7 +77,7 @@ pub(super) fn text(
 }
 
 /// What must become of the events: the first failure, a drop, or what went out.
-fn expectation(answer: &Answer<'_>) -> String {
+fn expectation(answer: &RecordedAnswer<'_>) -> String {
     if let Some((kind, failed)) = answer.verdicts.iter().find_map(|verdict| Some((verdict.kind?, verdict))) {
         let mut failure = json!({ "kind": kind });
         // The texts of limits name the limit, which is not what a test is about.

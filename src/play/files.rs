@@ -20,7 +20,7 @@ const DATA: &[&str] = &["json", "jsonl", "ndjson"];
 const PASSED_OVER: &[&str] = &["node_modules", "target", "__snapshots__"];
 /// How deep folders are looked through, and how many files are listed.
 const DEEPEST: usize = 4;
-const MOST_FILES: usize = 500;
+const MAX_FILES: usize = 500;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 32 << 20;
 
@@ -57,7 +57,7 @@ fn walk(dir: &Path, below: &Path, depth: usize, found: &mut Vec<String>) {
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if found.len() >= MOST_FILES || name.starts_with('.') {
+        if found.len() >= MAX_FILES || name.starts_with('.') {
             continue;
         }
         let path = below.join(&name);

@@ -1,7 +1,7 @@
 //! The playground: a local page to write a transformation and see at once what it does to an event.
 //!
 //! What it promises: the code that is being written runs where a run would run it, in a worker process behind its
-//! walls and limits ([`crate::pool::Trier`]), and never in this process; what is seen is what `sluicegate run` would
+//! walls and limits ([`crate::workers::PreviewWorker`]), and never in this process; what is seen is what `sluicegate run` would
 //! do. Nobody but the page that was opened with the printed address can ask for anything (`guard`). Only modules and
 //! cases below the project's folder are ever written (`files`).
 //!
@@ -28,10 +28,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
-use crate::engine::{LoadError, Options, Program};
 use crate::net::Policy;
-use crate::pool::{Sandbox, Trier};
+use crate::workers::{PreviewWorker, Sandbox};
 pub use guard::Token;
+use sluicegate_engine::{LoadError, Options, Program};
 
 /// How large a request may be, in bytes: files, and an event of the default size limit.
 const LARGEST_REQUEST: usize = 48 << 20;
@@ -122,7 +122,7 @@ pub struct Playground {
     dir: PathBuf,
     project: Box<dyn Project>,
     token: Token,
-    trier: Mutex<Trier>,
+    trier: Mutex<PreviewWorker>,
 }
 
 impl Playground {
@@ -131,7 +131,12 @@ impl Playground {
     /// # Errors
     /// When the folder cannot be found, or the system refuses random numbers or memory.
     pub fn new(dir: &std::path::Path, project: Box<dyn Project>, sandbox: Sandbox) -> io::Result<Self> {
-        Ok(Self { dir: dir.canonicalize()?, project, token: Token::random()?, trier: Mutex::new(Trier::new(sandbox)?) })
+        Ok(Self {
+            dir: dir.canonicalize()?,
+            project,
+            token: Token::random()?,
+            trier: Mutex::new(PreviewWorker::new(sandbox)?),
+        })
     }
 
     /// What stands behind `#` in the address of the page.

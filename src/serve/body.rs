@@ -17,7 +17,7 @@ use super::problem::Problem;
 const PIECE: usize = 64 << 10;
 
 /// The most that is set aside for a body before it is there.
-const MOST_AHEAD: usize = 1 << 20;
+const MAX_AHEAD: usize = 1 << 20;
 
 /// A body may take its time, and a second more for each so many bytes. A client that sends a byte now and then is never
 /// silent for long, and would keep its place for ever.
@@ -84,7 +84,7 @@ impl Room {
         let mut memory = self.memory.clone().try_acquire_many_owned(0).ok();
         // As long as the client says, within reason: memory is taken, and counted, with what arrives.
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MOST_AHEAD));
+        let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MAX_AHEAD));
         let mut body = request.into_body();
         let started = Instant::now();
         loop {

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use serde::de::IgnoredAny;
 
 use super::fields;
-use crate::engine::{Cursor, Memory};
+use sluicegate_json::{Cursor, Memory};
 
 /// How long an element is at least, as a rule.
 const USUAL: usize = 1 << 10;

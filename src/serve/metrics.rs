@@ -13,11 +13,12 @@ use prometheus_client::registry::Registry;
 
 use super::App;
 use super::labels::Labels;
-use crate::pool::Status;
-use crate::verdict::{FailureKind, Tally};
+use crate::tally::Tally;
+use crate::workers::Status;
+use sluicegate_engine::verdict::FailureKind;
 
 /// Transformations that have series of their own, see [`super::labels`].
-const MOST_TRANSFORMATIONS: usize = 500;
+const MAX_TRANSFORMATIONS: usize = 500;
 
 /// In seconds.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0];
@@ -34,7 +35,7 @@ struct Transformation {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     path: &'static str,
     status: u16,
 }
@@ -50,7 +51,7 @@ type Histograms = Family<Transformation, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     registry: Registry,
     events: Family<Verdict, Counter>,
-    requests: Family<Request, Counter>,
+    requests: Family<RequestLabels, Counter>,
     latency: Histograms,
     cpu: Histograms,
     heap: Family<Transformation, Gauge>,
@@ -96,7 +97,7 @@ impl Default for Metrics {
             started: register!("starts", "Programs that were given workers", Counter::default()),
             evicted: register!("evictions", "Programs that gave their workers up for another", Counter::default()),
             registry,
-            labels: Mutex::new(Labels::new(MOST_TRANSFORMATIONS)),
+            labels: Mutex::new(Labels::new(MAX_TRANSFORMATIONS)),
         }
     }
 }
@@ -104,7 +105,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts one request.
     pub fn request(&self, path: &'static str, status: u16) {
-        self.requests.get_or_create(&Request { path, status }).inc();
+        self.requests.get_or_create(&RequestLabels { path, status }).inc();
     }
 
     /// Counts what became of a group.
@@ -199,7 +200,7 @@ mod tests {
         };
         let days = |day: u64| day * 24 * 3600;
         for day in 0..3 {
-            (0..MOST_TRANSFORMATIONS).for_each(|n| observe(&format!("v{n} of day {day}"), days(day)));
+            (0..MAX_TRANSFORMATIONS).for_each(|n| observe(&format!("v{n} of day {day}"), days(day)));
             // One too many, of that day.
             observe("one more", days(day) + 1);
             assert_eq!((series("v7 of day 0"), series(&format!("v7 of day {day}"))), (2 * usize::from(day == 0), 2));

@@ -1,7 +1,7 @@
 //! HTTP: a drop-in for RudderStack's user-transformation service.
 //!
 //! A request brings some hundred events of one source and destination, and is answered with a row for each. Events run
-//! through the same workers, walls, limits and rules of blame as in a run: a [`crate::pool::Resident`] for each program
+//! through the same workers, walls, limits and rules of blame as in a run: a [`crate::workers::ServicePool`] for each program
 //! and tenant. What is here is HTTP, where code comes from, and what to do when there is more of everything than there
 //! is room for: then a request is refused in a way that makes its caller send it again, and no event is lost.
 //!
@@ -23,14 +23,14 @@ pub mod http;
 mod labels;
 pub mod metrics;
 pub mod pieces;
+pub mod pool_cache;
 pub mod problem;
 pub mod request;
 pub mod router;
 pub mod rows;
+pub mod test_run;
 pub mod traces;
 pub mod transform;
-pub mod trial;
-pub mod warm;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,8 +42,8 @@ use tokio::sync::Semaphore;
 use self::body::Room;
 use self::code::{Backend, Code, Folder, Source};
 use self::metrics::Metrics;
-use self::warm::{Terms, Warm};
-use crate::pool::Resources;
+use self::pool_cache::{PoolCache, PoolOptions};
+use crate::workers::Resources;
 
 /// What a server is told to do.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub struct Config {
     /// Where the code is.
     pub code: From,
     /// How it is run.
-    pub terms: Terms,
+    pub terms: PoolOptions,
     /// Units of events in the hands of workers, all together.
     pub turns: usize,
     /// Worker processes, all together.
@@ -114,7 +114,7 @@ pub enum ServeError {
 /// What all requests share.
 pub struct App {
     code: Code,
-    warm: Warm,
+    warm: PoolCache,
     metrics: Metrics,
     room: Room,
     /// For large bodies that are being taken apart: one for each core, as that takes some memory beside them.
@@ -137,7 +137,7 @@ impl App {
         };
         Ok(Self {
             code: Code::new(source),
-            warm: Warm::new(config.terms.clone(), Resources::new(config.turns, config.max_processes)),
+            warm: PoolCache::new(config.terms.clone(), Resources::new(config.turns, config.max_processes)),
             metrics: Metrics::default(),
             traces: match config.traces {
                 true => Some(traces::Traces::start(&config.instance).map_err(ServeError::Traces)?),

@@ -69,9 +69,9 @@ struct List {
 }
 
 /// A piece that keeps its request's room until the client has it.
-struct Kept(Vec<u8>, #[expect(dead_code, reason = "only dropped")] Arc<dyn Any + Send + Sync>);
+struct BudgetedPiece(Vec<u8>, #[expect(dead_code, reason = "only dropped")] Arc<dyn Any + Send + Sync>);
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for BudgetedPiece {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
@@ -84,7 +84,7 @@ impl HttpBody for List {
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let Some(piece) = self.pieces.next() else { return Poll::Ready(None) };
         self.left -= piece.len() as u64;
-        let piece = Bytes::from_owner(Kept(piece, self.guard.clone()));
+        let piece = Bytes::from_owner(BudgetedPiece(piece, self.guard.clone()));
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -36,7 +36,7 @@ pub struct Group {
 
 /// A request.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct TransformRequest {
     /// By source and destination, in the order in which they come.
     pub groups: Vec<Group>,
     /// The `VersionID`s of the libraries.
@@ -49,7 +49,7 @@ pub struct Request {
 ///
 /// # Errors
 /// When it is not JSON, events aside, or not a list of objects; in words.
-pub fn parse(body: &[u8]) -> Result<Request, String> {
+pub fn parse(body: &[u8]) -> Result<TransformRequest, String> {
     let Elements { each: elements, one_line } = elements::of(body).map_err(|error| words(&error))?;
     let start = body.as_ptr() as usize;
     let range = |text: Option<&str>| match text {
@@ -59,7 +59,7 @@ pub fn parse(body: &[u8]) -> Result<Request, String> {
         }
         None => 0..0,
     };
-    let mut request = Request {
+    let mut request = TransformRequest {
         groups: Vec::new(),
         libraries: elements.first().and_then(|first| first.libraries).map(versions).unwrap_or_default(),
         one_line,

@@ -17,8 +17,8 @@ use tracing::Instrument;
 
 use super::App;
 use super::problem::Problem;
+use super::test_run;
 use super::transform::custom_transform;
-use super::trial;
 
 /// The caller does not accept answers without it.
 const API_VERSION: HeaderName = HeaderName::from_static("apiversion");
@@ -27,7 +27,7 @@ const INSTANCE: HeaderName = HeaderName::from_static("x-instance-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that is taken over from a caller.
-const LONGEST_ID: usize = 128;
+const MAX_ID_LEN: usize = 128;
 
 /// The paths that are counted by name.
 const PATHS: &[&str] = &[
@@ -49,11 +49,11 @@ const PATHS: &[&str] = &[
 pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
     let with_bodies = Router::new()
         .route("/customTransform", post(custom_transform))
-        .route("/transformation/test", post(trial::test))
-        .route("/transformation/testRun", post(trial::test_run))
-        .route("/transformationLibrary/test", post(trial::library))
-        .route("/transformation/sethandle", post(trial::set_handle))
-        .route("/extractLibs", post(trial::extract_libs))
+        .route("/transformation/test", post(test_run::test))
+        .route("/transformation/testRun", post(test_run::test_run))
+        .route("/transformationLibrary/test", post(test_run::library))
+        .route("/transformation/sethandle", post(test_run::set_handle))
+        .route("/extractLibs", post(test_run::extract_libs))
         .layer(RequestDecompressionLayer::new())
         .with_state(app.clone());
     let version = || async { env!("CARGO_PKG_VERSION") };
@@ -105,7 +105,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: N
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let started = Instant::now();
     let path = PATHS.iter().find(|path| **path == request.uri().path()).copied().unwrap_or("other");
-    let theirs = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= LONGEST_ID).cloned();
+    let theirs = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= MAX_ID_LEN).cloned();
     let id = theirs.unwrap_or_else(|| {
         // Asking for it is a system call.
         static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::engine::{LoadError, LoadErrorKind};
-use crate::verdict::Failure;
+use sluicegate_engine::verdict::Failure;
+use sluicegate_engine::{LoadError, LoadErrorKind};
 
 /// A row about an event that failed, a comma after it. `metadata` is the text of a JSON value.
 pub fn failed(out: &mut Vec<u8>, status: u16, error: &str, metadata: &[u8]) {

@@ -22,7 +22,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use crate::verdict::Tally;
+use crate::tally::Tally;
 
 /// How long one message to the collector may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -14,14 +14,14 @@ use super::App;
 use super::body::Taken;
 use super::code::Missing;
 use super::pieces::Pieces;
+use super::pool_cache::{AcquireError, Key};
 use super::problem::Problem;
 use super::request::{self, Group, Item};
 use super::rows;
 use super::traces::Trace;
-use super::warm::{Key, NoWorkers};
-use crate::engine::LoadError;
-use crate::pool::{Answer, Outcome, Row, Rows, RunError};
-use crate::verdict::{Failure, FailureKind};
+use crate::workers::{Row, Rows, RunError, ServiceAnswer, UnitResult};
+use sluicegate_engine::LoadError;
+use sluicegate_engine::verdict::{Failure, FailureKind};
 
 /// Larger bodies are taken apart on a thread of their own, so that small requests do not wait for them.
 const LARGE: usize = 1 << 20;
@@ -199,13 +199,13 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
     let key = Key::new(group, &order.libraries, &ready);
     let entry = match app.warm.get(&key, group, &ready).await {
         Ok(entry) => entry,
-        Err(NoWorkers::Load(error)) => return not_loaded(order, group, &error),
-        Err(NoWorkers::Later(why)) => return Err(Problem::overloaded(why)),
+        Err(AcquireError::Load(error)) => return not_loaded(order, group, &error),
+        Err(AcquireError::Later(why)) => return Err(Problem::overloaded(why)),
     };
     let resident = match entry.resident() {
         Ok(resident) => resident,
-        Err(NoWorkers::Load(error)) => return not_loaded(order, group, &error),
-        Err(NoWorkers::Later(why)) => return Err(Problem::overloaded(why)),
+        Err(AcquireError::Load(error)) => return not_loaded(order, group, &error),
+        Err(AcquireError::Later(why)) => return Err(Problem::overloaded(why)),
     };
     let events: Vec<Row> =
         group.items.iter().map(|item| Row { event: item.event.clone(), metadata: item.metadata.clone() }).collect();
@@ -228,8 +228,8 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         span.done(&answer.tally, answer.cpu);
     }
     tracing::debug!(version, tally = %answer.tally, cpu = ?answer.cpu, "group");
-    if let Some(Outcome::Failed(_, failure)) =
-        answer.outcomes.iter().find(|outcome| matches!(outcome, Outcome::Failed(..)))
+    if let Some(UnitResult::Failed(_, failure)) =
+        answer.outcomes.iter().find(|outcome| matches!(outcome, UnitResult::Failed(..)))
     {
         tracing::info!(
             version, workspace = group.workspace, transformation = group.transformation, tally = %answer.tally,
@@ -257,9 +257,9 @@ fn every(order: &Order, group: &Group, status: u16, error: &str) -> Result<Group
 }
 
 /// The rows of a group that has been through its transformation: dropped events first, then the others in order.
-fn written(order: &Order, group: &Group, answer: Answer) -> Result<GroupRows, Problem> {
+fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupRows, Problem> {
     let unparsed = answer.outcomes.iter().filter_map(|outcome| match outcome {
-        Outcome::Failed(index, failure) if !was_parsed(failure.kind) => Some(&group.items[*index]),
+        UnitResult::Failed(index, failure) if !was_parsed(failure.kind) => Some(&group.items[*index]),
         _ => None,
     });
     order.judge(unparsed)?;
@@ -272,18 +272,18 @@ fn written(order: &Order, group: &Group, answer: Answer) -> Result<GroupRows, Pr
     let metadata = |index: usize| &order.body[group.items[index].metadata.clone()];
     if order.filter {
         for outcome in &answer.outcomes {
-            if let Outcome::Dropped(index) = outcome {
+            if let UnitResult::Dropped(index) = outcome {
                 rows::dropped(rows.pieces.text(), metadata(*index));
             }
         }
     }
     for outcome in answer.outcomes {
         match outcome {
-            Outcome::Rows(text) => rows.pieces.push(text),
-            Outcome::Failed(index, failure) => {
+            UnitResult::Rows(text) => rows.pieces.push(text),
+            UnitResult::Failed(index, failure) => {
                 rows::failed(rows.pieces.text(), 400, &about_message(&failure), metadata(index));
             }
-            Outcome::Dropped(_) => {}
+            UnitResult::Dropped(_) => {}
         }
     }
     Ok(rows)
@@ -297,10 +297,10 @@ fn was_parsed(kind: FailureKind) -> bool {
 
 /// The failure of a `transformBatch` that came to nothing for any of its events, together and alone, always for the same
 /// reason: callers know it as one row about all of them.
-pub(super) fn of_the_whole_batch(outcomes: &[Outcome]) -> Option<&Failure> {
-    fn failure(outcome: &Outcome) -> Option<&Failure> {
+pub(super) fn of_the_whole_batch(outcomes: &[UnitResult]) -> Option<&Failure> {
+    fn failure(outcome: &UnitResult) -> Option<&Failure> {
         match outcome {
-            Outcome::Failed(_, failure) => Some(failure),
+            UnitResult::Failed(_, failure) => Some(failure),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Failure;
+use sluicegate_engine::verdict::Failure;
 
 /// One dead letter, without the event itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ fn open(out: &mut Vec<u8>, record: &Record<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{FailureKind, Position};
+    use sluicegate_engine::verdict::{FailureKind, Position};
 
     fn record() -> Record<'static> {
         let mut failure = Failure::new(FailureKind::Exception, "boom");

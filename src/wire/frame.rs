@@ -10,7 +10,7 @@ use std::io::{self, Read};
 pub const HEADER: usize = 8;
 
 /// The largest payload that is accepted from a worker, in bytes: failures and logs of one part, flushed at a mebibyte.
-pub const MOST_PAYLOAD: usize = 256 << 20;
+pub const MAX_PAYLOAD: usize = 256 << 20;
 
 /// What kind of frame it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,7 +251,7 @@ impl Fields<'_> {
 pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let kind = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
-    Some((Kind::from_u32(kind)?, len)).filter(|(_, len)| *len <= MOST_PAYLOAD)
+    Some((Kind::from_u32(kind)?, len)).filter(|(_, len)| *len <= MAX_PAYLOAD)
 }
 
 /// Reads one frame; `None` at the end of the stream. The payload is left in `payload`.

@@ -22,7 +22,7 @@ use super::slots::Slot;
 pub const FILL: usize = 256 << 10;
 
 /// The most lines in a batch: small lines with slow code still spread over all workers.
-const MOST_LINES: usize = 1024;
+const MAX_LINES: usize = 1024;
 
 /// Whole lines, the last one perhaps without a line end.
 #[derive(Clone)]
@@ -177,7 +177,7 @@ impl Reader {
         let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
         let seekable = open.file.metadata().is_ok_and(|meta| meta.is_file());
         let mut at = if seekable { (&open.file).stream_position().unwrap_or(0) } else { 0 };
-        let mut place = Place { input, line: 1, offset: at };
+        let mut place = LinePosition { input, line: 1, offset: at };
         let mut first = true;
         self.carry.clear();
         loop {
@@ -249,7 +249,7 @@ impl Reader {
         slot: Arc<Slot>,
         start: usize,
         end: usize,
-        place: &mut Place,
+        place: &mut LinePosition,
         send: &mut dyn FnMut(Piece) -> bool,
     ) -> bool {
         let mut at = start;
@@ -259,7 +259,7 @@ impl Reader {
             let mut len = bytes.len();
             for newline in memchr::memchr_iter(b'\n', bytes) {
                 count += 1;
-                if count == MOST_LINES {
+                if count == MAX_LINES {
                     len = newline + 1;
                     break;
                 }
@@ -294,7 +294,7 @@ impl Reader {
         seekable: bool,
         at: &mut u64,
         (slot, from): (Slot, usize),
-        place: &mut Place,
+        place: &mut LinePosition,
         send: &mut dyn FnMut(Piece) -> bool,
     ) -> io::Result<bool> {
         let fd = open.file.as_fd();
@@ -389,7 +389,7 @@ enum Ready {
 }
 
 /// Where in the input the next line is.
-struct Place {
+struct LinePosition {
     input: usize,
     line: u64,
     offset: u64,

@@ -4,7 +4,7 @@
 //! past once already: the letters from `a` to `p`, four bits each.
 
 use super::slots::Filling;
-use crate::engine::{Event, Rendering};
+use sluicegate_engine::{Event, OutputFraming};
 
 /// Letters of each length.
 const LETTERS: usize = 8;
@@ -81,8 +81,8 @@ fn number(letters: [u8; LETTERS]) -> Option<usize> {
 }
 
 /// The rendering of rows: a comma after each.
-pub fn rendering<'a>(around: (&'a [u8], &'a [u8])) -> Rendering<'a> {
-    Rendering { open: b"", around, between: b",", close: b",", beside_faults: true }
+pub fn rendering<'a>(around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
+    OutputFraming { open: b"", around, between: b",", close: b",", keep_partial_output: true }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-// tries: nesting a million deep; verdict: failed exception|memory|timeout
+// tries: nesting a million deep; verdict: ok or failed exception|memory|timeout
 export function transformEvent(event, metadata) {
   if (!event.hostile) return event;
   let o = {};

@@ -55,7 +55,11 @@ fn problems(file: &Path, input: &str) -> String {
             break;
         }
     }
-    let verdict: serde_json::Value = serde_json::from_str(lines[PLACE]).unwrap_or_default();
+    // An output may be nested deeper than this program reads; its verdict stands in front.
+    let verdict: serde_json::Value = serde_json::from_str(lines[PLACE]).unwrap_or_else(|_| {
+        let ok = lines[PLACE].starts_with("{\"verdict\":\"ok\",");
+        serde_json::json!({ "verdict": if ok { "ok" } else { "unreadable" } })
+    });
     let got = match (verdict["verdict"].as_str().unwrap_or_default(), verdict["kind"].as_str()) {
         (verdict, Some(kind)) => format!("{verdict} {kind}"),
         (verdict, None) => verdict.to_owned(),

@@ -9,7 +9,7 @@ use std::io;
 use std::process::ExitCode;
 
 use sluicegate::engine::{Options, Program};
-use sluicegate::pool::{self, RunError, Sandbox};
+use sluicegate::workers::{self, RunError, Sandbox};
 
 type Payload = fn() -> Result<String, String>;
 
@@ -217,7 +217,7 @@ fn hook(program: &Program) -> Result<(), String> {
 fn main() -> ExitCode {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     if filter.as_deref() == Some("worker") {
-        return ExitCode::from(pool::worker_main_with(hook));
+        return ExitCode::from(workers::worker_main_with(hook));
     }
     let mut failed = 0;
     for jitless in [false, true] {
@@ -228,7 +228,7 @@ fn main() -> ExitCode {
             }
             let program = Program::new(*name, "export const transformEvent = (event) => event;");
             let sandbox = Sandbox { jitless, require: true, ..Sandbox::default() };
-            let answer = match pool::check(&program, &Options::default(), sandbox) {
+            let answer = match workers::check(&program, &Options::default(), sandbox) {
                 Err(RunError::Load(error)) => error.message,
                 Err(error) => error.to_string(),
                 Ok(_) => "the payload did not run".to_owned(),
@@ -245,7 +245,7 @@ fn main() -> ExitCode {
     }
     // And a worker without a payload works behind the same walls.
     let program = Program::new("none", "export const transformEvent = (event) => event;");
-    let plain = pool::check(&program, &Options::default(), Sandbox { require: true, ..Sandbox::default() });
+    let plain = workers::check(&program, &Options::default(), Sandbox { require: true, ..Sandbox::default() });
     if let Err(error) = plain {
         println!("test a worker without a payload ... FAILED ({error})");
         failed += 1;

@@ -52,7 +52,7 @@ impl Project {
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
         let Command::Run(args) = cli.command else { panic!("not run") };
         let variable = |name: &str| self.variables.get(name).map(OsString::from);
-        let around = Surroundings { variable: &variable, folder: Path::new("no such folder") };
+        let around = Env { variable: &variable, folder: Path::new("no such folder") };
         run(&args, &cli.global, around).map_err(|error| error.render(false).replace(&dir, "DIR"))
     }
 }
@@ -229,7 +229,7 @@ fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
         };
         let name = setting.variable();
         let variable = |asked: &str| (asked == name).then(|| OsString::from(value));
-        let around = Surroundings { variable: &variable, folder: Path::new("") };
+        let around = Env { variable: &variable, folder: Path::new("") };
         assert_eq!(from_flag, from_environment(around).unwrap(), "{flag}");
         assert_ne!(from_flag, Settings::default(), "{flag}");
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::{Missing, Module, NAMELESS, Refused, Sort, javascript};
-use crate::engine::handle_of;
+use sluicegate_engine::handle_of;
 
 /// Between two tries, one more for each that fails.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST: usize = 64 << 20;
 
 /// Modules that are kept.
-const MOST_MODULES: usize = 10_000;
+const MAX_MODULES: usize = 10_000;
 
 /// What was answered, once it is known.
 type Cell = Arc<OnceCell<Result<Arc<Module>, Missing>>>;
@@ -70,7 +70,7 @@ impl Backend {
         let key = (sort, id.to_owned());
         let cell = {
             let mut kept = self.table();
-            if kept.len() >= MOST_MODULES && !kept.contains_key(&key) {
+            if kept.len() >= MAX_MODULES && !kept.contains_key(&key) {
                 kept.clear();
             }
             kept.entry(key.clone()).or_default().clone()

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::{Missing, Module, Sort, javascript};
-use crate::engine::{handle_of, is_typescript};
+use sluicegate_engine::{handle_of, is_typescript};
 
 /// In this order.
 const EXTENSIONS: [&str; 4] = ["js", "ts", "mjs", "mts"];

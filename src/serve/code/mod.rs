@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 pub use backend::Backend;
 pub use folder::Folder;
 
-use crate::apart;
-use crate::engine::Program;
+use crate::parser_process;
+use sluicegate_engine::Program;
 
 /// Programs that are kept put together; many more than can have warm workers.
-const MOST_PROGRAMS: usize = 2000;
+const MAX_PROGRAMS: usize = 2000;
 
 /// What stack traces call a transformation that has no name.
 pub const NAMELESS: &str = "base transformation";
@@ -88,7 +88,7 @@ pub async fn javascript(text: &str, typescript: bool, name: &str) -> Result<Stri
     if !typescript {
         return Ok(text.to_owned());
     }
-    apart::strip_in_turn(text).await.map_err(|error| {
+    parser_process::strip_in_turn(text).await.map_err(|error| {
         let line = text[..error.range.start].matches('\n').count() + 1;
         format!("{} [{name}:{line}]", error.message)
     })
@@ -157,7 +157,7 @@ impl Code {
             self.put_together(transformation.name.clone(), transformation.code.clone(), &modules[1..]).await?;
         let ready = Arc::new(Ready { hash: program.code_hash(), program, modules });
         let mut table = self.table();
-        if table.len() >= MOST_PROGRAMS {
+        if table.len() >= MAX_PROGRAMS {
             // Each can be put together again from what the source keeps.
             table.clear();
         }
@@ -194,7 +194,7 @@ impl Code {
                 continue;
             }
             // Code that cannot be parsed imports nothing; why it cannot is said when it is loaded.
-            for specifier in apart::imports(&code).await.unwrap_or_default().into_keys() {
+            for specifier in parser_process::imports(&code).await.unwrap_or_default().into_keys() {
                 if let Some(id) = specifier.strip_prefix("@rs/")
                     && self.source.may_share(id)
                     && !libraries.contains_key(&specifier)

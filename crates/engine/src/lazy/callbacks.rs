@@ -1,0 +1,394 @@
+//! What V8 calls when a lazy value is read or assigned.
+
+use std::ops::Range;
+
+use deno_core::v8;
+
+use super::{LazyEntry, MAX_ENTRIES, MAX_READS, Node, SPAN, Shared, State, TEXT, Tag, VALUES, number};
+use crate::v8::v8_string::{self, Scratch};
+use sluicegate_json::canonical;
+use sluicegate_json::string::unescape;
+use sluicegate_json::validator::{Entry, Validator};
+
+/// The constructor of lazy objects, which V8 makes without it.
+pub(crate) fn construct(
+    _: &mut v8::PinScope<'_, '_>,
+    _: v8::FunctionCallbackArguments<'_>,
+    _: v8::ReturnValue<'_, v8::Value>,
+) {
+}
+
+/// A lazy value is read.
+pub(crate) fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: v8::Local<'s, v8::Name>,
+    args: v8::PropertyCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let number = number_of(&args);
+    let holder = args.holder();
+    // Templates try their objects out while they are made; what these hold matters to nobody.
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let Ok(mut state) = shared.try_borrow_mut() else { return };
+    let state = &mut *state;
+    let entry = state.node_of(Tag::of_lazy(holder)).map(|node| {
+        // SAFETY: the memory belongs to an array buffer that lives as long as the isolate; only this thread uses it.
+        let [probed, probed_node] = unsafe { state.probe.read_volatile() };
+        (state.nodes[node].entries.start + number, probed as usize == number + 1 && probed_node as usize == node)
+    });
+    // What nobody has touched has no value yet.
+    let fresh = entry.is_some_and(|(entry, _)| !state.entries[entry].read && !state.entries[entry].assigned);
+    if let Some(value) = if fresh { None } else { field(scope, holder, number) } {
+        if state.is_undefined(value) {
+            return;
+        }
+        answer.set(value);
+        if let Some((entry, false)) = entry {
+            let lazy = &mut state.entries[entry];
+            lazy.reads = lazy.reads.saturating_add(1);
+            if lazy.reads > MAX_READS {
+                make_ordinary(scope, holder, name, value);
+            }
+        }
+        return;
+    }
+    let value = match entry {
+        Some((entry, true)) => {
+            if let Some(marker) = state.marker(scope, entry) {
+                answer.set(marker.into());
+            }
+            return;
+        }
+        Some((entry, false)) => state.value(scope, holder, entry),
+        None => parse_later(scope, holder, name),
+    };
+    if let Some(value) = value {
+        holder.set_internal_field(VALUES + number, value.into());
+        answer.set(value);
+    }
+}
+
+/// A lazy value is assigned.
+pub(crate) fn assign<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _: v8::Local<'s, v8::Name>,
+    value: v8::Local<'s, v8::Value>,
+    args: v8::PropertyCallbackArguments<'s>,
+    _: v8::ReturnValue<()>,
+) {
+    let number = number_of(&args);
+    let holder = args.holder();
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let Ok(mut state) = shared.try_borrow_mut() else { return };
+    if let Some(node) = state.node_of(Tag::of_lazy(holder)) {
+        let entry = state.nodes[node].entries.start + number;
+        state.entries[entry].assigned = true;
+    }
+    let value = if value.is_undefined() { v8::Local::new(scope, &state.undefined) } else { value };
+    holder.set_internal_field(VALUES + number, value.into());
+}
+
+/// Which of its object's properties a callback is about.
+pub(crate) fn number_of(args: &v8::PropertyCallbackArguments<'_>) -> usize {
+    // SAFETY: templates of lazy objects give their accessors an integer, and nothing else.
+    let number: v8::Local<v8::Integer> = unsafe { v8::Local::cast_unchecked(args.data()) };
+    number.value() as usize
+}
+
+/// What the field of a value holds, if it has been worked out.
+pub(crate) fn field<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    object: v8::Local<v8::Object>,
+    number: usize,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let field = object.get_internal_field(scope, VALUES + number)?;
+    // SAFETY: nothing but values is put into these fields, and at first they hold undefined.
+    let value: v8::Local<v8::Value> = unsafe { v8::Local::cast_unchecked(field) };
+    (!value.is_undefined()).then_some(value)
+}
+
+/// What a valid JSON text means. `unescaped` is memory that is reused.
+pub(crate) fn meaning<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    text: &[u8],
+    scratch: &mut Scratch,
+    unescaped: &mut Vec<u8>,
+) -> Option<v8::Local<'s, v8::Value>> {
+    Some(match text {
+        b"true" => v8::Boolean::new(scope, true).into(),
+        b"false" => v8::Boolean::new(scope, false).into(),
+        b"null" => v8::null(scope).into(),
+        // Both round to the nearest double, and of two the even one.
+        [b'-' | b'0'..=b'9', ..] => v8::Number::new(scope, std::str::from_utf8(text).ok()?.parse().ok()?).into(),
+        [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
+            v8_string::to_v8(scope, inner, scratch)?.into()
+        }
+        [b'"', inner @ .., b'"'] if unescape(inner, unescaped) => v8_string::to_v8(scope, unescaped, scratch)?.into(),
+        _ => {
+            let text = v8_string::to_v8(scope, text, scratch)?;
+            v8::json::parse(scope, text)?
+        }
+    })
+}
+
+/// Whether a field's value stands for undefined.
+pub(crate) fn is_undefined(scope: &v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> bool {
+    scope.get_slot::<Shared>().is_some_and(|shared| shared.borrow().is_undefined(value))
+}
+
+impl State {
+    /// Whether a field's value stands for undefined. Most are no symbols, which is quicker to see.
+    pub(crate) fn is_undefined(&self, value: v8::Local<v8::Value>) -> bool {
+        value.is_symbol() && value == self.undefined
+    }
+
+    /// Works out a value of the event in hand.
+    fn value<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        holder: v8::Local<'s, v8::Object>,
+        entry: usize,
+    ) -> Option<v8::Local<'s, v8::Value>> {
+        self.entries[entry].read = true;
+        let span = self.entries[entry].entry.value.clone();
+        if self.line[span.start] == b'{'
+            && span.len() >= self.least_object
+            && let Some(object) = self.nested(scope, holder, entry)
+        {
+            return Some(object.into());
+        }
+        meaning(scope, &self.line[span], &mut self.scratch, &mut self.unescaped)
+    }
+
+    /// Makes the object that the value of an entry is, with its values lazy in turn.
+    fn nested<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        holder: v8::Local<'s, v8::Object>,
+        entry: usize,
+    ) -> Option<v8::Local<'s, v8::Object>> {
+        let (first, node) = (self.entries.len(), self.nodes.len());
+        let span = self.entries[entry].entry.value.clone();
+        let entries = &mut self.entries;
+        if !self.validator.children(&span, |child| entries.push(LazyEntry::new(child))) {
+            if !self.inner.find(&self.line[span.clone()]) {
+                return None;
+            }
+            let moved = |part: &Range<usize>| part.start + span.start..part.end + span.start;
+            let children = self.inner.entries().iter();
+            let children = children.map(|child| Entry { key: moved(&child.key), value: moved(&child.value) });
+            entries.extend(children.map(LazyEntry::new));
+        }
+        let mut made = None;
+        if self.entries.len() <= MAX_ENTRIES {
+            made = self.object(scope, first..self.entries.len(), span, Some(holder));
+        }
+        match made {
+            Some((object, _)) => {
+                self.entries[entry].child = Some(node);
+                self.nodes[node].of = Some(entry);
+                Some(object)
+            }
+            None => {
+                self.entries.truncate(first);
+                None
+            }
+        }
+    }
+
+    /// What stands for an entry whose value is still lazy.
+    fn marker<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::String>> {
+        if self.markers.len() <= entry {
+            self.markers.resize(entry + 1, None);
+        }
+        if self.markers[entry].is_none() {
+            let secret = String::from_utf8_lossy(&self.secret.needle()[1..]);
+            let marker = v8::String::new(scope, &format!("{secret}{entry:03}"))?;
+            self.markers[entry] = Some(v8::Global::new(scope, marker));
+        }
+        self.markers[entry].as_ref().map(|marker| v8::Local::new(scope, marker))
+    }
+}
+
+/// Parses the value `name` of an object that somebody kept beyond its event, or that nobody but V8 takes apart, out of the
+/// object's own text.
+pub(crate) fn parse_later<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    holder: v8::Local<'s, v8::Object>,
+    name: v8::Local<'s, v8::Name>,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let text: v8::Local<v8::Value> = holder.get_internal_field(scope, TEXT)?.try_into().ok()?;
+    let text = v8_string::to_string(scope, text.try_into().ok()?);
+    let span = number(holder, SPAN);
+    let text = &text[(span >> Tag::HALF) as usize..(span & ((1 << Tag::HALF) - 1)) as usize];
+    let mut validator = Validator::default();
+    if !validator.find(text.as_bytes()) {
+        let whole = parse(scope, text)?.try_cast::<v8::Object>().ok()?;
+        return if whole.has_own_property(scope, name)? { whole.get(scope, name.into()) } else { None };
+    }
+    let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
+    // An event's are all different; of metadata's the last one counts.
+    let entry = validator.entries().iter().rev().find(|entry| text[entry.key.clone()] == name)?;
+    parse(scope, &text[entry.value.clone()])
+}
+
+fn parse<'s>(scope: &mut v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8::Value>> {
+    let text = v8_string::to_v8(scope, text.as_bytes(), &mut Scratch::default())?;
+    v8::json::parse(scope, text)
+}
+
+/// `part(value, name, node)`: how an object of the event in hand goes out as `name` of what stands for a node, as an output
+/// (true) or somewhere else (undefined). By a marker, if it is as it came; property by property, if it is not: its names are
+/// the answer, and the number of its node is left where probes are; or not at all but in the plain way (null), since what V8
+/// prints otherwise is put back only where it stood.
+pub(crate) fn part<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0)) else { return };
+    let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
+    let state = &mut *shared.borrow_mut();
+    let Some(node) = state.node(object) else { return };
+    let within = args.get(2).uint32_value(scope).unwrap_or_default() as usize;
+    if !state.in_place(scope, node, args.get(1), within) {
+        answer.set_null();
+    } else if let Some(marker) = state.intact(scope, object, node) {
+        answer.set(marker.into());
+    } else {
+        state.tell_names(scope, node, &mut answer);
+    }
+}
+
+impl State {
+    /// Whether a node's text is as V8 would print it, or stands where it stood.
+    fn in_place(
+        &mut self,
+        scope: &v8::PinScope<'_, '_>,
+        node: usize,
+        name: v8::Local<v8::Value>,
+        within: usize,
+    ) -> bool {
+        let Self { nodes, entries, line, .. } = self;
+        let of = nodes[node].of;
+        let value = of.map_or(0..line.len(), |of| entries[of].entry.value.clone());
+        if *nodes[node].clean.get_or_insert_with(|| canonical::round_trips(&line[value]).is_some()) {
+            return true;
+        }
+        let Some(of) = of else { return name.is_true() };
+        nodes.get(within).is_some_and(|within| within.entries.contains(&of))
+            && v8::Local::<v8::String>::try_from(name)
+                .is_ok_and(|name| name.to_rust_string_lossy(scope).as_bytes() == &line[entries[of].entry.key.clone()])
+    }
+
+    /// A marker for a node that is as it came.
+    fn intact<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        node: usize,
+    ) -> Option<v8::Local<'s, v8::String>> {
+        let Node { shape, of, entries, .. } = &self.nodes[node];
+        let entry = (*of)?;
+        let touched = self.entries[entries.clone()].iter().any(LazyEntry::touched);
+        if !self.plain_prototypes || !self.validator.compact || touched {
+            return None;
+        }
+        let pristine = self.shapes[*shape].template.as_ref()?.pristine.as_ref()?;
+        pristine.keeps_all(scope, object).then_some(())?;
+        self.marker(scope, entry)
+    }
+
+    /// Answers with the names of a node's properties, and its number where probes are.
+    fn tell_names(&self, scope: &mut v8::PinScope<'_, '_>, node: usize, answer: &mut v8::ReturnValue<v8::Value>) {
+        if let Some(template) = &self.shapes[self.nodes[node].shape].template {
+            // SAFETY: as above.
+            unsafe { self.probe.write_volatile([0, node as u32]) };
+            answer.set(v8::Local::new(scope, &template.names).into());
+        }
+    }
+}
+
+/// Has `Object.freeze` and `Object.seal` make a lazy object an ordinary one first: V8 takes native properties for accessors
+/// there, and would call a sealed event frozen, or let what inherits from a frozen one overwrite its properties.
+pub(crate) fn guard(scope: &mut v8::PinScope<'_, '_>, context: v8::Local<v8::Context>) -> Option<()> {
+    let global = context.global(scope);
+    let key = v8::String::new(scope, "Object")?;
+    let object: v8::Local<v8::Object> = global.get(scope, key.into())?.try_into().ok()?;
+    for name in ["freeze", "seal"] {
+        let key = v8::String::new(scope, name)?;
+        let original = object.get(scope, key.into())?;
+        let guarded = v8::Function::builder(settle_and_call)
+            .data(original)
+            .length(1)
+            .constructor_behavior(v8::ConstructorBehavior::Throw)
+            .build(scope)?;
+        guarded.set_name(key);
+        object.set(scope, key.into(), guarded.into())?;
+    }
+    Some(())
+}
+
+fn settle_and_call<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    if let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0))
+        && !object.is_proxy()
+        && Tag::of(object).is_some()
+    {
+        materialize(scope, object);
+    }
+    if let Ok(original) = v8::Local::<v8::Function>::try_from(args.data()) {
+        let undefined = v8::undefined(scope).into();
+        if let Some(value) = original.call(scope, undefined, &[args.get(0)]) {
+            answer.set(value);
+        }
+    }
+}
+
+/// Makes ordinary properties of those that are as a lazy object has them: not of those that the author has defined
+/// otherwise, whose attributes V8 keeps right, nor of accessors, which must not be called.
+fn materialize(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
+    let all = v8::GetPropertyNamesArgs { property_filter: v8::PropertyFilter::SKIP_SYMBOLS, ..Default::default() };
+    let names = object.get_own_property_names(scope, all)?;
+    let [value, writable, configurable] = ["value", "writable", "configurable"].map(|key| v8::String::new(scope, key));
+    for index in 0..names.length() {
+        // The numbers of elements are no names, and elements are ordinary.
+        let Ok(name) = v8::Local::<v8::Name>::try_from(names.get_index(scope, index)?) else { continue };
+        let descriptor: v8::Local<v8::Object> = object.get_own_property_descriptor(scope, name)?.try_into().ok()?;
+        let open = [writable?, configurable?]
+            .iter()
+            .all(|key| descriptor.get(scope, (*key).into()).is_some_and(|value| value.is_true()));
+        if open {
+            let value = descriptor.get(scope, value?.into())?;
+            make_ordinary(scope, object, name, value);
+        }
+    }
+    Some(())
+}
+
+/// Makes an ordinary property of a lazy one, in its place. V8 does so when a native property without a setter is assigned.
+fn make_ordinary(
+    scope: &mut v8::PinScope<'_, '_>,
+    object: v8::Local<v8::Object>,
+    name: v8::Local<v8::Name>,
+    value: v8::Local<v8::Value>,
+) {
+    // The author may have made it one that is not enumerated, say.
+    let attributes = object.get_property_attributes(scope, name.into()).unwrap_or(v8::PropertyAttribute::NONE);
+    object.set_accessor(scope, name, nothing);
+    object.create_data_property(scope, name, value);
+    if attributes != v8::PropertyAttribute::NONE {
+        object.define_own_property(scope, name, value, attributes);
+    }
+}
+
+fn nothing<'s>(
+    _: &mut v8::PinScope<'s, '_>,
+    _: v8::Local<'s, v8::Name>,
+    _: v8::PropertyCallbackArguments<'s>,
+    _: v8::ReturnValue<v8::Value>,
+) {
+}

@@ -1,0 +1,433 @@
+//! What goes out of a lazy event: the line, but for the values that were read or assigned.
+
+use std::io::Write;
+use std::ops::Range;
+
+use deno_core::v8;
+
+use super::callbacks::field;
+use super::shape_check::{Addition, Additions, Others, UnchangedProps};
+use super::{Node, Shared, State, Template};
+use sluicegate_json::canonical;
+use sluicegate_json::number::may_hold_long;
+use sluicegate_json::sink::Sink;
+use sluicegate_json::validator::Validator;
+
+/// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
+const MAX_SIMPLE_LEN: usize = 16 << 10;
+
+/// So many edits mostly suffice.
+const HOLES: usize = 8;
+
+/// What has changed in a lazy event, in the line's order.
+pub(crate) struct Edits<'s> {
+    pub(crate) list: Vec<Edit<'s>>,
+    /// The texts of values, and what goes before them.
+    pub(crate) texts: Vec<u8>,
+}
+
+/// A part of a line that is left out, and what comes in its place, if anything does.
+pub(crate) struct Edit<'s> {
+    /// The value that stood there, if it is one and not a property that was deleted or added.
+    entry: Option<usize>,
+    span: Range<usize>,
+    value: Option<v8::Local<'s, v8::Value>>,
+    /// Which part of the texts goes before the value: a key, if it is a property that was added.
+    before: Range<usize>,
+    /// Which part is its text, if that is known already.
+    pub(crate) text: Option<Range<usize>>,
+}
+
+/// What has changed in the event; nothing if it is not sure that all else is as it was. The memory of the texts is the
+/// state's, to be given back.
+pub(crate) fn edits<'s>(scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Edits<'s>> {
+    let shared = scope.get_slot::<Shared>()?.clone();
+    let state = &mut *shared.borrow_mut();
+    // V8 prints no white space, so where a value has changed none may be left around it.
+    if !state.plain_prototypes || !state.validator.compact {
+        return None;
+    }
+    let edits = state.edits(scope, event);
+    if edits.is_none() {
+        state.entries.iter().for_each(|lazy| lazy.same.set(false));
+    }
+    edits
+}
+
+impl<'s> Edits<'s> {
+    /// None yet, in memory that is reused.
+    fn new(mut texts: Vec<u8>) -> Self {
+        texts.clear();
+        Self { list: Vec::with_capacity(HOLES), texts }
+    }
+
+    /// Another value goes where the text of `entry` stands, or `before` and that where a property was added.
+    fn replace(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        entry: Option<usize>,
+        span: Range<usize>,
+        before: [&str; 2],
+        value: v8::Local<'s, v8::Value>,
+    ) {
+        let start = self.texts.len();
+        before.iter().for_each(|part| self.texts.extend_from_slice(part.as_bytes()));
+        let middle = self.texts.len();
+        let simple = put_simple(scope, value, &mut self.texts);
+        let text = simple.then_some(middle..self.texts.len());
+        self.list.push(Edit { entry, span, value: Some(value), before: start..middle, text });
+    }
+
+    /// Nothing takes the place of a property that was deleted.
+    fn cut(&mut self, span: Range<usize>) {
+        self.list.push(Edit { entry: None, span, value: None, before: 0..0, text: None });
+    }
+
+    /// The values whose texts are not known yet.
+    pub(crate) fn unprinted(&self) -> impl Iterator<Item = v8::Local<'s, v8::Value>> {
+        self.list.iter().filter(|hole| hole.is_unprinted()).filter_map(|hole| hole.value)
+    }
+
+    /// The text of a hole's value.
+    pub(crate) fn text(&self, hole: &Edit<'_>) -> &[u8] {
+        hole.text.clone().map_or(&[], |text| &self.texts[text])
+    }
+
+    /// By how many bytes the line grows.
+    pub(crate) fn growth(&self) -> isize {
+        let growth =
+            |hole: &Edit<'_>| (hole.before.len() + self.text(hole).len()).cast_signed() - hole.span.len().cast_signed();
+        self.list.iter().map(growth).sum()
+    }
+}
+
+impl Edit<'_> {
+    /// Whether its text is still to be printed.
+    pub(crate) fn is_unprinted(&self) -> bool {
+        self.value.is_some() && self.text.is_none()
+    }
+
+    /// Where the value was that has another one in its place.
+    pub(crate) fn replaces(&self) -> Option<Range<usize>> {
+        self.entry.map(|_| self.span.clone())
+    }
+}
+
+impl State {
+    /// Takes memory back that [`edits`] has given away.
+    pub(crate) fn reuse(&mut self, edits: Edits<'_>) {
+        self.texts = edits.texts;
+    }
+
+    fn edits<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Edits<'s>> {
+        let mut edits = Edits::new(std::mem::take(&mut self.texts));
+        self.changes(scope, event, 0, &mut edits)?;
+        // Where a property was added, the places of what comes in place of a value are not looked at again: V8 must lose
+        // nothing of it. And a number with more digits than a double keeps may have moved there, and they follow it.
+        if edits.list.iter().any(|hole| hole.entry.is_none()) {
+            for lazy in self.entries.iter().filter(|lazy| (lazy.read || lazy.assigned) && lazy.child.is_none()) {
+                let came = &self.line[lazy.entry.value.clone()];
+                if canonical::round_trips(came).is_none() && (!lazy.same.get() || may_hold_long(came)) {
+                    return None;
+                }
+            }
+        }
+        Some(edits)
+    }
+
+    fn changes<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        node: usize,
+        edits: &mut Edits<'s>,
+    ) -> Option<()> {
+        let Node { shape, entries, end, .. } = self.nodes.get(node)?;
+        let template = self.shapes[*shape].template.as_ref()?;
+        let kept = template.pristine.as_ref()?.kept(scope, object)?;
+        // What is undefined is not printed either.
+        let mut printed = kept.own;
+        for (number, entry) in entries.clone().enumerate() {
+            if self.entries[entry].assigned && self.is_undefined(field(scope, object, number)?) {
+                printed &= !(1 << number);
+            }
+        }
+        for (number, entry) in entries.clone().enumerate() {
+            let lazy = &self.entries[entry];
+            if printed >> number & 1 == 0 {
+                edits.cut(self.cut(entries, number, printed));
+                continue;
+            }
+            if !lazy.touched() {
+                continue;
+            }
+            let value = field(scope, object, number)?;
+            // What is no object cannot have been changed.
+            if !lazy.assigned && !value.is_object() {
+                lazy.same.set(true);
+                continue;
+            }
+            if let Some(child) = lazy.child
+                && let Ok(object) = v8::Local::<v8::Object>::try_from(value)
+                && self.node(object) == Some(child)
+            {
+                self.changes(scope, object, child, edits)?;
+            } else {
+                edits.replace(scope, Some(entry), lazy.entry.value.clone(), ["", ""], value);
+            }
+        }
+        if !kept.others.none() {
+            self.additions(scope, object, template, &kept, printed != 0, *end, edits)?;
+        }
+        Some(())
+    }
+
+    /// What goes with a property that was deleted: the comma before it, or behind it where nothing is left before it.
+    fn cut(&self, entries: &Range<usize>, number: usize, kept: u64) -> Range<usize> {
+        let entry = |number: usize| &self.entries[entries.start + number].entry;
+        let end = entry(number).value.end;
+        if kept & ((1 << number) - 1) != 0 {
+            entry(number - 1).value.end..end
+        } else if number + 1 < entries.len() {
+            entry(number).key.start - 1..entry(number + 1).key.start - 1
+        } else {
+            entry(number).key.start - 1..end
+        }
+    }
+
+    /// Properties that the line does not have stand behind all others, if there are any others.
+    #[allow(clippy::too_many_arguments)]
+    fn additions<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        template: &Template,
+        kept: &UnchangedProps,
+        mut behind: bool,
+        end: usize,
+        edits: &mut Edits<'s>,
+    ) -> Option<()> {
+        let additions = match &kept.others {
+            Others::Known(additions) => additions.clone(),
+            Others::Unknown(count) => self.record_dictionary(scope, object, template, kept, *count)?,
+        };
+        for Addition { name, key } in additions.iter() {
+            let name = v8::Local::new(scope, name);
+            let value = object.get(scope, name.into())?;
+            let plain = value.is_object() && !value.is_function()
+                || value.is_string()
+                || value.is_number()
+                || value.is_boolean()
+                || value.is_null();
+            if !plain {
+                return None;
+            }
+            edits.replace(scope, None, end..end, [if behind { "," } else { "" }, key], value);
+            behind = true;
+        }
+        Some(())
+    }
+
+    /// The properties that the line does not have, if they are ordinary ones and stand behind all others; they are known
+    /// from then on.
+    fn record_dictionary<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        template: &Template,
+        kept: &UnchangedProps,
+        count: usize,
+    ) -> Option<Additions> {
+        let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
+        // Symbols, and what is not enumerated, may mean something to whoever prints the event.
+        if names.length() as usize != kept.own.count_ones() as usize + count {
+            return None;
+        }
+        let known = v8::Local::new(scope, &template.names);
+        let own = (0..known.length()).filter(|number| kept.own >> number & 1 == 1);
+        let value_key = v8::String::new(scope, "value")?;
+        let mut at = 0;
+        for number in own {
+            if names.get_index(scope, at)? != known.get_index(scope, number)? {
+                return None;
+            }
+            at += 1;
+        }
+        let mut additions = Vec::new();
+        for number in at..names.length() {
+            let name: v8::Local<v8::String> = names.get_index(scope, number)?.try_into().ok()?;
+            // An accessor would have to be called.
+            let descriptor: v8::Local<v8::Object> =
+                object.get_own_property_descriptor(scope, name.into())?.try_into().ok()?;
+            descriptor.has_own_property(scope, value_key.into())?.then_some(())?;
+            additions.push(Addition::new(scope, name)?);
+        }
+        let additions = Additions::from(additions);
+        template.pristine.as_ref()?.record_dictionary(scope, object, &additions);
+        Some(additions)
+    }
+
+    /// Whether a key may stand twice in an object that was parsed in full.
+    pub(crate) fn may_have_twins(&self, validator: &mut Validator) -> bool {
+        self.entries.iter().filter(|lazy| lazy.touched() && lazy.child.is_none()).any(|lazy| {
+            let came = &self.line[lazy.entry.value.clone()];
+            matches!(came[0], b'{' | b'[') && validator.survey_value(came).is_none_or(|survey| survey.duplicates)
+        })
+    }
+
+    /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those
+    /// of `edits`.
+    fn parts<'h, 's>(
+        &self,
+        node: usize,
+        edits: &mut &'h [Edit<'s>],
+        with: &mut impl FnMut(usize, Option<&'h Edit<'s>>),
+    ) {
+        let Some(node) = self.nodes.get(node) else { return };
+        for entry in node.entries.clone() {
+            if let Some((hole, rest)) = edits.split_first().filter(|(hole, _)| hole.entry == Some(entry)) {
+                *edits = rest;
+                with(entry, Some(hole));
+            } else if !self.entries[entry].touched() {
+                with(entry, None);
+            } else if let Some(child) = self.entries[entry].child {
+                self.parts(child, edits, with);
+            }
+        }
+    }
+
+    fn put_marker(&self, entry: usize, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.secret.needle());
+        text.extend([100, 10, 1].map(|unit| b'0' + (entry / unit % 10) as u8));
+        text.push(b'"');
+    }
+
+    /// The line with a marker for each value that nobody has touched.
+    pub(crate) fn expected(&self, text: &mut Vec<u8>) {
+        self.marked(&Edits { list: Vec::new(), texts: Vec::new() }, text);
+    }
+
+    /// The same with other texts for the values of `edits`.
+    pub(crate) fn marked(&self, edits: &Edits<'_>, text: &mut Vec<u8>) {
+        text.clear();
+        let mut copied = 0;
+        self.parts(0, &mut edits.list.as_slice(), &mut |entry, hole| {
+            let span = &self.entries[entry].entry.value;
+            text.extend_from_slice(&self.line[copied..span.start]);
+            match hole {
+                Some(hole) => text.extend_from_slice(edits.text(hole)),
+                None => self.put_marker(entry, text),
+            }
+            copied = span.end;
+        });
+        text.extend_from_slice(&self.line[copied..]);
+    }
+
+    /// Appends the line with `edits` in it, and in each what comes in its place.
+    pub(crate) fn replace(&self, edits: &Edits<'_>, out: &mut dyn Sink) {
+        let mut copied = 0;
+        for hole in &edits.list {
+            out.push(&self.line[copied..hole.span.start]);
+            if hole.value.is_some() {
+                out.push(&edits.texts[hole.before.clone()]);
+                out.push(edits.text(hole));
+            }
+            copied = hole.span.end;
+        }
+        out.push(&self.line[copied..]);
+    }
+
+    /// The parts of `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead.
+    pub(crate) fn spliced<'t>(&'t self, printed: &'t [u8], mut with: impl FnMut(&'t [u8])) {
+        let mut copied = 0;
+        for at in self.secret.find_iter(printed) {
+            let digits = at + self.secret.needle().len();
+            let Some([hundreds, tens, ones, b'"']) = printed.get(digits..digits + 4) else { continue };
+            let number =
+                [hundreds, tens, ones].iter().fold(0, |all, digit| all * 10 + usize::from(digit.wrapping_sub(b'0')));
+            let Some(lazy) = self.entries.get(number) else { continue };
+            with(&printed[copied..at]);
+            with(&self.line[lazy.entry.value.clone()]);
+            copied = digits + 4;
+        }
+        with(&printed[copied..]);
+    }
+}
+
+/// Appends the JSON text of a value that is no object, if it is an easy one; whether it is.
+fn put_simple<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, texts: &mut Vec<u8>) -> bool {
+    let word: &[u8] = match () {
+        () if value.is_string() => return put_string(scope, value.cast(), texts),
+        () if value.is_number() => return put_number(value.cast::<v8::Number>().value(), texts),
+        () if value.is_true() => b"true",
+        () if value.is_false() => b"false",
+        () if value.is_null() => b"null",
+        () => return false,
+    };
+    texts.extend_from_slice(word);
+    true
+}
+
+fn put_string(scope: &mut v8::PinScope<'_, '_>, text: v8::Local<v8::String>, texts: &mut Vec<u8>) -> bool {
+    if text.length() > MAX_SIMPLE_LEN {
+        return false;
+    }
+    let view = v8::ValueView::new(scope, text);
+    let v8::ValueViewData::OneByte(bytes) = view.data() else { return false };
+    let plain = bytes.iter().all(|byte| matches!(byte, b' '..=0x7E) && !matches!(byte, b'"' | b'\\'));
+    if plain {
+        texts.push(b'"');
+        texts.extend_from_slice(bytes);
+        texts.push(b'"');
+    }
+    plain
+}
+
+fn put_number(number: f64, texts: &mut Vec<u8>) -> bool {
+    // Of -0, JavaScript writes no sign; larger ones may have zeros for digits.
+    const EXACT: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
+    if number.abs() < EXACT && number.trunc() == number {
+        let written = write!(texts, "{}", number as i64);
+        debug_assert!(written.is_ok(), "memory takes what it is given");
+        return true;
+    }
+    // The shortest digits, as in JavaScript; it writes exponents of other numbers.
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format(number).as_bytes();
+    let easy = number.is_finite() && number.abs() < EXACT && !text.contains(&b'e');
+    if easy {
+        texts.extend_from_slice(text);
+    }
+    easy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_in_javascript_or_left_to_it() {
+        for (number, expected) in [
+            (0.0, Some("0")),
+            (-0.0, Some("0")),
+            (-7.0, Some("-7")),
+            (9_007_199_254_740_991.0, Some("9007199254740991")),
+            (9_007_199_254_740_992.0, None),
+            (0.1, Some("0.1")),
+            (-12.34, Some("-12.34")),
+            (1.1 + 2.2, Some("3.3000000000000003")),
+            (123_456_789.123_456_7, Some("123456789.1234567")),
+            (0.0001, Some("0.0001")),
+            (1.5e-7, None),
+            (5e-324, None),
+            (1e21, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+        ] {
+            let mut text = Vec::new();
+            let easy = put_number(number, &mut text);
+            let text = String::from_utf8(text).expect("digits");
+            assert_eq!((easy, text.as_str()), (expected.is_some(), expected.unwrap_or_default()), "{number}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! `metadata(event)`: the metadata of the events in hand, and the objects that the code is given for it.
+//!
+//! Of the many values that are documented code mostly wants one or two. So such an object is made of a template, like a
+//! lazy event: it has all of the documented names, and what stands under one is worked out at its first read. Code that
+//! reads most of them gets objects that are made in full, since printing one of a template is slow.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use deno_core::v8;
+use memchr::memmem::Finder;
+
+use super::{Laziness, SPAN, TEXT, Tag, VALUES, callbacks, object_template, set_number};
+use crate::v8::v8_string::{self, Scratch};
+use sluicegate_json::validator::Validator;
+
+/// Reads of one object from which making it in full is cheaper.
+const MANY_READS: u32 = 16;
+
+/// So many are made in full after one of which much was read.
+const IN_FULL: u32 = 256;
+
+/// Marks the tags of metadata: no lazy event has such a number.
+const METADATA: u64 = 1 << 52;
+
+/// Lives in a slot of the isolate. Nothing that is done while it is borrowed runs code.
+pub(crate) type SharedMetadata = Rc<RefCell<Metadata>>;
+
+/// The metadata of the events in hand.
+#[derive(Default)]
+pub(crate) struct Metadata {
+    /// As JSON text end to end, and where each one lies. One event, or a batch.
+    text: Vec<u8>,
+    spans: Vec<Option<Range<usize>>>,
+    /// What counts for every event.
+    default: Option<Box<[u8]>>,
+    pub(crate) laziness: Laziness,
+    names: Vec<Name>,
+    template: Option<v8::Global<v8::ObjectTemplate>>,
+    latest: Latest,
+    /// So many are still to be made in full.
+    in_full: u32,
+    scratch: Scratch,
+    unescaped: Vec<u8>,
+}
+
+/// The name of a documented value.
+struct Name {
+    text: Box<[u8]>,
+    /// Finds it in quotes.
+    quoted: Finder<'static>,
+}
+
+/// The lazy object that was made last.
+#[derive(Default)]
+struct Latest {
+    /// The how-manieth it is, from 1.
+    number: u64,
+    /// Its text; valid JSON.
+    text: Vec<u8>,
+    /// Whether it has neither objects within nor escapes, if that was asked for.
+    simple: Option<bool>,
+    /// What stands in it, if that was looked for, and was found.
+    outline: Option<bool>,
+    validator: Validator,
+    reads: u32,
+}
+
+impl Metadata {
+    pub(crate) fn new(default: Option<&str>) -> Self {
+        Self { default: default.map(|text| text.as_bytes().into()), ..Self::default() }
+    }
+
+    /// The metadata of the one event in hand.
+    pub(crate) fn set(&mut self, metadata: Option<&[u8]>) {
+        if metadata.is_none() && self.spans.is_empty() {
+            return;
+        }
+        self.text.clear();
+        self.spans.clear();
+        if metadata.is_some() {
+            self.add(metadata);
+        }
+    }
+
+    /// The metadata of the next event of a batch.
+    pub(crate) fn add(&mut self, metadata: Option<&[u8]>) {
+        let start = self.text.len();
+        self.spans.push(metadata.map(|text| {
+            self.text.extend_from_slice(text);
+            start..self.text.len()
+        }));
+    }
+
+    fn own(&self, index: Option<usize>) -> Option<&[u8]> {
+        Some(&self.text[self.spans.get(index?)?.clone()?])
+    }
+
+    /// An object that has the documented names and works out what they stand for; nothing if it is better made in full.
+    fn lazy<'s>(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        index: Option<usize>,
+    ) -> Option<v8::Local<'s, v8::Object>> {
+        if self.laziness != Laziness::Always {
+            if self.laziness == Laziness::Never {
+                return None;
+            }
+            if std::mem::take(&mut self.latest.reads) >= MANY_READS {
+                self.in_full = IN_FULL;
+            }
+            if self.in_full > 0 {
+                self.in_full -= 1;
+                return None;
+            }
+        }
+        let template = v8::Local::new(scope, self.template.as_ref()?);
+        // From here on the one before is none that is made of the text kept here.
+        self.latest.number += 1;
+        self.latest.reads = 0;
+        let mut kept = std::mem::take(&mut self.latest.text);
+        let text = match (self.own(index), &self.default) {
+            (Some(text), None) => text,
+            (None, Some(text)) => text,
+            // Nothing, or two that are to be merged.
+            _ => return None,
+        };
+        kept.clear();
+        kept.extend_from_slice(text);
+        let latest = &mut self.latest;
+        latest.text = kept;
+        // What is no object, V8 shall judge.
+        if latest.text.first() != Some(&b'{') || latest.text.len() >> Tag::HALF != 0 {
+            return None;
+        }
+        (latest.simple, latest.outline) = (None, None);
+        let text = v8_string::to_v8(scope, &latest.text, &mut self.scratch)?;
+        let object = template.new_instance(scope)?;
+        object.set_internal_field(TEXT, text.into());
+        set_number(object, SPAN, latest.text.len() as u64);
+        Tag { event: METADATA | latest.number, node: 0 }.put(object);
+        Some(object)
+    }
+
+    /// The value under a documented name of the object that was made last; nothing if it cannot be said without V8.
+    fn value<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, name: usize) -> Option<v8::Local<'s, v8::Value>> {
+        let span = match self.latest.find(self.names.get(name)?) {
+            Found::At(span) => span,
+            Found::Nowhere => return Some(v8::undefined(scope).into()),
+            Found::Unknown => return None,
+        };
+        callbacks::meaning(scope, &self.latest.text[span], &mut self.scratch, &mut self.unescaped)
+    }
+}
+
+/// Where a value is.
+enum Found {
+    At(Range<usize>),
+    Nowhere,
+    Unknown,
+}
+
+impl Latest {
+    fn find(&mut self, name: &Name) -> Found {
+        let Self { text, simple, outline, validator, .. } = self;
+        if *simple.get_or_insert_with(|| memchr::memchr2(b'{', b'\\', &text[1..]).is_none())
+            && let Some(span) = name.find(text)
+        {
+            return Found::At(span);
+        }
+        if !*outline.get_or_insert_with(|| validator.find(text)) {
+            return Found::Unknown;
+        }
+        // Of several the last one counts.
+        let entry = validator.entries().iter().rev().find(|entry| text[entry.key.clone()] == *name.text);
+        entry.map_or(Found::Nowhere, |entry| Found::At(entry.value.clone()))
+    }
+}
+
+impl Name {
+    fn new(text: Box<[u8]>) -> Self {
+        let quoted = [b"\"", &*text, b"\""].concat();
+        Self { text, quoted: Finder::new(&quoted).into_owned() }
+    }
+
+    /// Where the value under this name is in the text of an object with neither objects within nor escapes, if that is
+    /// quickly said: there this is a key where a brace or a comma stands before it and a colon behind it.
+    fn find(&self, text: &[u8]) -> Option<Range<usize>> {
+        // Of several the last one counts.
+        let start = self.quoted.find_iter(text).last()?;
+        let (before, behind) = (start.checked_sub(1)?, start + self.quoted.needle().len());
+        let (b'{' | b',', b':') = (text[before], *text.get(behind)?) else { return None };
+        let start = behind + 1;
+        let length = match text.get(start)? {
+            b'"' => memchr::memchr(b'"', &text[start + 1..])? + 2,
+            b'[' | b' ' | b'\t' | b'\r' | b'\n' => return None,
+            _ => text[start..].iter().position(|byte| matches!(byte, b',' | b'}' | b' ' | b'\t' | b'\r' | b'\n'))?,
+        };
+        Some(start..start + length)
+    }
+}
+
+/// `documented(names)`: the names of the documented values.
+pub(crate) fn documented(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(list) = v8::Local::<v8::Array>::try_from(args.get(0)) else { return };
+    let mut names: Vec<Box<[u8]>> = Vec::new();
+    for index in 0..list.length() {
+        let Some(name) = list.get_index(scope, index) else { return };
+        names.push(name.to_rust_string_lossy(scope).into_bytes().into());
+    }
+    let template = object_template(scope, &names, read).map(|(template, _)| v8::Global::new(scope, template));
+    if let Some(shared) = scope.get_slot::<SharedMetadata>() {
+        let mut state = shared.borrow_mut();
+        (state.names, state.template) = (names.into_iter().map(Name::new).collect(), template);
+    }
+}
+
+/// `lazyMetadata(index)`: an object for an event's metadata, or undefined if it is to be made from `metadataOf`.
+pub(crate) fn lazy_metadata(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let index = index(scope, &args);
+    let Some(shared) = scope.get_slot::<SharedMetadata>().cloned() else { return };
+    if let Some(object) = shared.borrow_mut().lazy(scope, index) {
+        answer.set(object.into());
+    }
+}
+
+/// `metadataOf(index)`: an event's own metadata, or undefined.
+pub(crate) fn metadata_of(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let index = index(scope, &args);
+    let Some(shared) = scope.get_slot::<SharedMetadata>().cloned() else { return };
+    let text = {
+        let state = &mut *shared.borrow_mut();
+        let mut scratch = std::mem::take(&mut state.scratch);
+        let text = state.own(index).and_then(|text| v8_string::to_v8(scope, text, &mut scratch));
+        state.scratch = scratch;
+        text
+    };
+    if let Some(value) = text.and_then(|text| v8::json::parse(scope, text)) {
+        answer.set(value);
+    }
+}
+
+fn index(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments) -> Option<usize> {
+    usize::try_from(args.get(0).int32_value(scope)?).ok()
+}
+
+/// A value is read.
+fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: v8::Local<'s, v8::Name>,
+    args: v8::PropertyCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let number = callbacks::number_of(&args);
+    let holder = args.holder();
+    let Some(shared) = scope.get_slot::<SharedMetadata>().cloned() else { return };
+    let Ok(mut state) = shared.try_borrow_mut() else { return };
+    state.latest.reads += 1;
+    if let Some(value) = callbacks::field(scope, holder, number) {
+        if !callbacks::is_undefined(scope, value) {
+            answer.set(value);
+        }
+        return;
+    }
+    let is_latest = Tag::of_lazy(holder).event == METADATA | state.latest.number;
+    let value = if is_latest { state.value(scope, number) } else { None };
+    if let Some(value) = value.or_else(|| callbacks::parse_later(scope, holder, name)) {
+        holder.set_internal_field(VALUES + number, value.into());
+        answer.set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What is found under `sourceName`, as a value, or that it cannot be said.
+    fn found(text: &str) -> Option<Option<Value>> {
+        let mut latest = Latest { text: text.into(), ..Latest::default() };
+        match latest.find(&Name::new(b"sourceName".to_vec().into())) {
+            Found::At(span) => Some(Some(serde_json::from_str(&text[span]).expect("a value is JSON"))),
+            Found::Nowhere => Some(None),
+            Found::Unknown => None,
+        }
+    }
+
+    /// What V8 would find: of several the last one.
+    fn expected(text: &str) -> Option<Value> {
+        serde_json::from_str::<Value>(text).expect("the text is JSON").get("sourceName").cloned()
+    }
+
+    #[test]
+    fn values_are_found_by_their_names() {
+        for text in [
+            "{}",
+            r#"{"sourceName":"web"}"#,
+            r#"{"a":1,"sourceName":-1.5e3,"b":true}"#,
+            r#"{"sourceName":null}"#,
+            r#"{"sourceName":"","a":[]}"#,
+            r#"{"sourceName":1,"sourceName":2}"#,
+            r#"{"sourceName":1, "sourceName":2}"#,
+            r#"{"sourceName":1,"sourceName" :2}"#,
+            r#"{"a":"sourceName","b":",sourceName:"}"#,
+            r#"{"a":["sourceName","b"]}"#,
+            r#"{"a":{"sourceName":1}}"#,
+            r#"{"a":{"sourceName":1},"sourceName":{"b":"}"}}"#,
+            r#"{"sourceName":["a",{"b":1}]}"#,
+            r#"{ "sourceName" : "web" }"#,
+            r#"{"sourceName": "web"}"#,
+            "{\"sourceName\":1\n}",
+            r#"{"xsourceName":1}"#,
+            r#"{"sourceName":"a\"b","a":1}"#,
+            r#"{"sourceName":"{"}"#,
+        ] {
+            assert_eq!(found(text), Some(expected(text)), "{text}");
+        }
+        // Keys with escapes are left to V8.
+        for text in [r#"{"sourceName":1,"source\u004eame":2}"#, r#"{"a\"sourceName":1}"#] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_is_there(pieces in prop::collection::vec(prop::sample::select(vec![
+            r#""sourceName":"#, r#""a":"#, r#""sourceName""#, "1", "null", r#""b,""#, r#""\"sourceName\":""#, r#"[1,"x"]"#,
+            r#"{"sourceName":2}"#, ",", ",", " ", "{}",
+        ]), 0..9)) {
+            let text = format!("{{{}}}", pieces.concat());
+            if serde_json::from_str::<Value>(&text).is_ok()
+                && let Some(found) = found(&text)
+            {
+                prop_assert_eq!(found, expected(&text), "{}", text);
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! One isolate: source in, verdicts out.
+//!
+//! An [`Engine`] holds a [`Program`] in a V8 isolate of its own and runs it over events, one at a time. It promises that
+//! every event gets exactly one [`Verdict`], that no event costs more than its [`Limits`], and that whatever one event
+//! does, the next one meets a working isolate: after a time or memory limit was hit the isolate is replaced, and an
+//! event is blamed for memory only when it failed alone in a fresh one.
+//!
+//! It never touches files, flags, the environment, processes or standard output. What it cannot survive is V8 aborting
+//! the process (an allocation beyond all limits, a bug in V8): that wall is the worker process, see [`crate::pool`].
+//!
+//! ```
+//! use sluicegate::engine::{Engine, Options, Program};
+//! use sluicegate::verdict::Verdict;
+//!
+//! let program = Program::new("greet.js", "export function transformEvent(event) { event.seen = true; return event; }");
+//! let mut engine = Engine::new(program, Options::default()).unwrap();
+//! let mut out = Vec::new();
+//! let verdict = engine.transform(br#"{"id":9007199254740993}"#, &mut out);
+//! assert_eq!(verdict, Verdict::Ok { outputs: 1 });
+//! assert_eq!(out, b"{\"id\":9007199254740993,\"seen\":true}\n");
+//! ```
+
+mod lazy;
+mod library_name;
+mod limits;
+mod load_error;
+mod program;
+mod run;
+pub mod testing;
+mod typescript;
+mod v8;
+pub mod verdict;
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+pub use lazy::Laziness;
+pub use limits::Limits;
+pub use limits::heap::max_memory;
+pub use limits::watchdog::ticks;
+use limits::watchdog::{Clock, Watch};
+pub use load_error::{LoadError, LoadErrorKind};
+pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
+use run::fetch;
+pub use run::fetch::{Access, MAX_REQUEST, Network, SharedNetwork};
+pub use run::host_functions::LogLine;
+pub use run::print_plan::PrintPlanning;
+use serde::{Deserialize, Serialize};
+pub use sluicegate_json::Sink;
+pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
+pub use v8::errors::frame_position;
+pub use v8::inspector::{FunctionCoverage, Look, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables};
+use v8::isolate::TransformIsolate;
+pub use v8::platform::{Protection, initialize, initialize_with, version as v8_version};
+use v8::v8_string;
+
+use crate::verdict::{Failure, FailureKind, Verdict};
+
+/// Which of the two functions a transformation exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Export {
+    /// `transformEvent(event, metadata)`.
+    Event,
+    /// `transformBatch(events, metadata)`.
+    Batch,
+}
+
+/// What is known of a program that has been loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// The function that it exports.
+    pub export: Export,
+    /// The handles of the libraries that it imports, directly or through others, sorted.
+    pub libraries: Vec<String>,
+}
+
+impl Export {
+    /// The function's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Export::Event => "transformEvent",
+            Export::Batch => "transformBatch",
+        }
+    }
+}
+
+/// How an engine runs a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// What one event may cost.
+    pub limits: Limits,
+    /// Whether `log` and `console` are kept; if not, they cost next to nothing.
+    pub logs: bool,
+    /// Which of the network functions work; they need [`Engine::connect`] besides.
+    #[serde(default)]
+    pub network: Access,
+}
+
+/// One event, ready to be transformed.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// The event, one JSON object.
+    pub json: &'a [u8],
+    /// What `metadata(event)` answers, as the text of a JSON object; it wins over the program's own metadata.
+    pub metadata: Option<&'a [u8]>,
+}
+
+/// What is written around an event's outputs.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputFraming<'a> {
+    /// Before the first output.
+    pub open: &'a [u8],
+    /// Before and after each output.
+    pub around: (&'a [u8], &'a [u8]),
+    /// Between two outputs.
+    pub between: &'a [u8],
+    /// After the last output.
+    pub close: &'a [u8],
+    /// Whether an event that failed for one of the outputs that belong to it gives its good ones all the same. Where the
+    /// event itself is kept, to be run again, they would be there twice.
+    pub keep_partial_output: bool,
+}
+
+impl OutputFraming<'static> {
+    /// One output per line.
+    pub const LINES: Self =
+        Self { open: b"", around: (b"", b""), between: b"\n", close: b"\n", keep_partial_output: false };
+}
+
+/// A program in an isolate of its own. Bound to the thread that made it.
+pub struct Engine {
+    program: Program,
+    options: Options,
+    realm: Option<TransformIsolate>,
+    watch: Watch,
+    scratch: v8_string::Scratch,
+    validator: sluicegate_json::validator::Validator,
+    text: Vec<u8>,
+    logs: Vec<LogLine>,
+    replaced: u64,
+    masks: Vec<String>,
+    laziness: Laziness,
+    choice: lazy::Tuner,
+    print_plan: PrintPlanning,
+    network: Option<SharedNetwork>,
+    onlooker: Option<Rc<RunObserver>>,
+    /// Whether isolates stay entered from event to event.
+    held: bool,
+    /// V8's isolates belong to a thread.
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Engine {
+    /// Loads a program. Sets V8 up for embedding (see [`initialize`]) if nobody has.
+    ///
+    /// # Errors
+    /// When the program cannot be loaded; the error says what, where, and what to do.
+    pub fn new(program: Program, options: Options) -> Result<Self, LoadError> {
+        Self::load(program, options, None)
+    }
+
+    /// The same with somebody who looks on: for tests, whose code may take longer for it.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`].
+    pub fn observed(program: Program, options: Options, onlooker: &Rc<RunObserver>) -> Result<Self, LoadError> {
+        Self::load(program, options, Some(onlooker.clone()))
+    }
+
+    fn load(program: Program, options: Options, onlooker: Option<Rc<RunObserver>>) -> Result<Self, LoadError> {
+        initialize(Protection::None);
+        let watch = Watch::new(&options.limits);
+        let realm = TransformIsolate::new(&program, &options, &watch, onlooker.as_ref())?;
+        // Shorter ones would mask half of every text without being secrets.
+        let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
+        let masks = secrets.flat_map(|secret| [vec![secret.clone()], fetch::spellings(secret)].concat()).collect();
+        Ok(Self {
+            program,
+            options,
+            realm: Some(realm),
+            watch,
+            scratch: v8_string::Scratch::default(),
+            validator: sluicegate_json::validator::Validator::default(),
+            text: Vec::new(),
+            logs: Vec::new(),
+            replaced: 0,
+            masks,
+            laziness: Laziness::default(),
+            choice: lazy::Tuner::default(),
+            print_plan: PrintPlanning::default(),
+            network: None,
+            onlooker,
+            held: false,
+            _not_send: PhantomData,
+        })
+    }
+
+    /// Which function the program exports.
+    pub fn export(&self) -> Export {
+        self.realm.as_ref().map_or(Export::Event, |realm| realm.export)
+    }
+
+    /// What is known of the program.
+    pub fn loaded(&self) -> Loaded {
+        let libraries = self.realm.as_ref().map(|realm| realm.libraries.clone()).unwrap_or_default();
+        Loaded { export: self.export(), libraries }
+    }
+
+    /// Transforms one event and appends its outputs to `out`, a line each.
+    pub fn transform(&mut self, event: &[u8], out: &mut dyn Sink) -> Verdict {
+        self.transform_event(Event { json: event, metadata: None }, &OutputFraming::LINES, out)
+    }
+
+    /// Transforms one event and appends its outputs to `out`, rendered as asked. What is appended belongs to the verdict
+    /// `ok`; for any other nothing is.
+    pub fn transform_event(&mut self, event: Event<'_>, rendering: &OutputFraming<'_>, out: &mut dyn Sink) -> Verdict {
+        if self.export() == Export::Batch {
+            let mut verdict = None;
+            self.transform_batch(&[event], &mut |_| *rendering, &mut |one, text, _| {
+                out.push(&text);
+                verdict = Some(one);
+            });
+            return verdict.expect("a batch gives one verdict per event");
+        }
+        self.retrying(|engine| engine.attempt(event, rendering, out))
+    }
+
+    /// Runs an attempt; if it hit the heap limit in an isolate that had seen other events, once more in a fresh one.
+    fn retrying<T: From<Failure>>(&mut self, mut attempt: impl FnMut(&mut Self) -> Attempt<T>) -> T {
+        loop {
+            let fresh = match self.realm.as_mut() {
+                Some(realm) => {
+                    realm.events += 1;
+                    if self.held {
+                        realm.hold();
+                    }
+                    realm.events == 1
+                }
+                None => match self.replace() {
+                    Ok(()) => continue,
+                    Err(error) => return Failure::new(FailureKind::Exception, error.to_string()).into(),
+                },
+            };
+            let ended = attempt(self);
+            let limits = &self.options.limits;
+            match ended {
+                Attempt::Done(done) => return done,
+                Attempt::OutOfTime => {
+                    let message = match self.watch.ran_out_of() {
+                        Clock::Cpu => {
+                            format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu))
+                        }
+                        Clock::Wall => {
+                            let limit = humantime::format_duration(limits.wall);
+                            let waits = match self.realm.as_mut().map_or(0, TransformIsolate::unanswered) {
+                                0 => String::new(),
+                                1 => ", with a request to the network unanswered".to_owned(),
+                                some => format!(", with {some} requests to the network unanswered"),
+                            };
+                            format!("the event took more than {limit} by the clock{waits}")
+                        }
+                    };
+                    self.realm = None;
+                    return Failure::new(FailureKind::Timeout, message).into();
+                }
+                Attempt::OutOfMemory if fresh => {
+                    let message = format!("the event needed more than {} MiB of heap", limits.heap >> 20);
+                    self.realm = None;
+                    return Failure::new(FailureKind::Memory, message).into();
+                }
+                Attempt::OutOfMemory => self.realm = None,
+            }
+        }
+    }
+
+    fn replace(&mut self) -> Result<(), LoadError> {
+        self.replaced += 1;
+        let onlooker = self.onlooker.as_ref();
+        self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker)?);
+        self.plug_in();
+        Ok(())
+    }
+
+    /// Gives the network functions somebody to ask, as far as [`Options::network`] has them.
+    pub fn connect(&mut self, network: SharedNetwork) {
+        self.network = Some(network);
+        self.plug_in();
+    }
+
+    fn plug_in(&mut self) {
+        if let (Some(realm), Some(network)) = (self.realm.as_mut(), &self.network) {
+            realm.connect(network.clone(), self.watch.observer());
+        }
+    }
+
+    /// What the last event (or batch) logged. Credentials are masked.
+    pub fn logs(&self) -> &[LogLine] {
+        &self.logs
+    }
+
+    /// How many times the isolate was replaced because a limit was hit.
+    pub fn replacements(&self) -> u64 {
+        self.replaced
+    }
+
+    /// The limits that hold.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    /// V8's heap in use, in bytes. Walks the heap's spaces: not for every event.
+    pub fn heap_used(&mut self) -> usize {
+        match self.realm.as_mut() {
+            Some(realm) => realm.enter().isolate.get_heap_statistics().used_heap_size(),
+            None => 0,
+        }
+    }
+
+    /// What the variables hold that outlive an event: those at the top level of the author's modules, those that their
+    /// functions keep, and those that were put into the global object. Nothing unless an onlooker looks at them.
+    pub fn variables(&mut self) -> Variables {
+        self.realm.as_mut().map(TransformIsolate::variables).unwrap_or_default()
+    }
+
+    /// From now on, and until [`Engine::idle`] is called, the isolate stays entered from event to event, which takes a
+    /// little less time. Meanwhile this thread must not do anything else with V8.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// To be called now and then between events: lets V8 do what it has put off.
+    pub fn idle(&mut self) {
+        self.held = false;
+        if let Some(realm) = self.realm.as_mut() {
+            realm.release();
+            realm.idle();
+        }
+    }
+
+    /// Which events are lazy; without this, those for which it pays.
+    pub fn set_laziness(&mut self, laziness: Laziness) {
+        self.laziness = laziness;
+    }
+
+    /// Whether events are printed with a print plan; without this, where it pays.
+    pub fn set_print_planning(&mut self, planning: PrintPlanning) {
+        self.print_plan = planning;
+        if let Some(realm) = self.realm.as_mut() {
+            realm.enter().plan.restart();
+        }
+    }
+
+    /// How many edits the print plan knows of.
+    #[cfg(test)]
+    pub(crate) fn print_plan_size(&mut self) -> u32 {
+        self.realm.as_mut().map_or(0, |realm| realm.enter().plan.size())
+    }
+
+    /// What to do when an event can be stopped by no means inside the process. Called on another thread.
+    pub fn on_stuck(&self, act: fn()) {
+        self.watch.on_stuck(act);
+    }
+
+    /// Replaces every credential's value in `text`.
+    fn mask(&self, text: &mut String) {
+        for secret in &self.masks {
+            if text.contains(secret.as_str()) {
+                *text = text.replace(secret.as_str(), "***");
+            }
+        }
+    }
+
+    fn mask_failure(&self, failure: &mut Failure) {
+        self.mask(&mut failure.message);
+        if let Some(name) = failure.name.as_mut() {
+            self.mask(name);
+        }
+        if let Some(stack) = failure.stack.as_mut() {
+            self.mask(stack);
+        }
+    }
+}
+
+/// How one attempt at an event ended.
+enum Attempt<T> {
+    Done(T),
+    OutOfTime,
+    OutOfMemory,
+}

@@ -1,0 +1,48 @@
+//! What one event may cost. Each limit holds per event, never per batch, so that one event's fault stays its own.
+
+pub(crate) mod heap;
+pub(crate) mod watchdog;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A mebibyte, in bytes.
+const MIB: usize = 1 << 20;
+
+/// The limits of one event. The defaults are those of the transformation contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// CPU time of the author's code, counted from the moment it is entered.
+    pub cpu: Duration,
+    /// Wall time, for code that waits.
+    pub wall: Duration,
+    /// V8's heap, in bytes, and as much again for `ArrayBuffer`s.
+    pub heap: usize,
+    /// All output of one event together, in bytes.
+    pub output: usize,
+    /// One input line, in bytes, without its line end.
+    pub line: usize,
+    /// Log text of one event, in bytes.
+    pub log: usize,
+}
+
+impl Limits {
+    /// CPU time for loading a program: compiling and starting it takes longer than an event may.
+    pub fn loading(&self) -> Duration {
+        self.cpu.max(Duration::from_secs(1))
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_secs(1),
+            wall: Duration::from_secs(5),
+            heap: 128 * MIB,
+            output: 16 * MIB,
+            line: 16 * MIB,
+            log: 64 << 10,
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Time limits without a system call per event.
+//!
+//! One thread per process looks at all engines every tick (a tenth of the shortest limit, 1 to 20 ms). Each engine
+//! owns one word: the number of the event in hand and a phase. Starting and ending an event is one atomic operation
+//! each; the watchdog remembers when it first saw a number and ends the event once it is over its limit. CPU time is
+//! read from the engine thread's own clock, so a thread that the machine did not let run is not blamed. While nothing
+//! runs, the watchdog sleeps.
+//!
+//! **The race.** `terminate_execution` is sticky: sent too late, it would kill the next event. So the word decides:
+//! the engine ends an event by `RUN → IDLE`, the watchdog claims it by `RUN → KILL`, and only one of them succeeds.
+//! Only after it has claimed the event does the watchdog terminate, then it says `KILLED`, for which the engine waits.
+//! An isolate that was terminated is never used again, so a repeated termination can do no harm.
+//!
+//! **Time or memory?** Code that eats memory without end hits a short time limit first, while V8 is still busy making
+//! room, and would be blamed for the wrong thing. So an event whose heap has grown to an eighth of its limit gets up to
+//! [`GRACE`] more, in which it either hits the heap limit or is stopped for its time after all.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use deno_core::v8::{GCCallbackFlags, GCType, Isolate, IsolateHandle, UnsafeRawIsolatePtr};
+
+use crate::limits::Limits;
+
+const PHASE: u64 = 0b11;
+const IDLE: u64 = 0;
+const RUN: u64 = 1;
+const KILL: u64 = 2;
+const KILLED: u64 = 3;
+const NEXT: u64 = 4;
+
+/// How long an event may ignore its termination before [`Watch::on_stuck`] is called: long enough for every construct
+/// that V8 can interrupt, short enough that the process wall stops the others in time.
+const STUCK_AFTER: Duration = Duration::from_millis(150);
+
+/// How much longer an event with a large heap may run, or as much as the CPU limit if that is more.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// One engine's side: the word that it shares with the watchdog.
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+}
+
+/// Padded to two cache lines, so that engines on different cores do not slow each other down.
+#[repr(align(128))]
+struct Word(AtomicU64);
+
+struct Shared {
+    word: Word,
+    cpu: Duration,
+    wall: Duration,
+    /// CPU time while the program is loaded.
+    load_cpu: Duration,
+    loading: AtomicBool,
+    /// Whether the last event that ran out of time ran out of wall time.
+    by_wall: AtomicBool,
+    clock: libc::clockid_t,
+    isolate: Mutex<Option<IsolateHandle>>,
+    on_stuck: OnceLock<fn()>,
+    /// From this size in bytes on, the heap counts as large.
+    large_heap: usize,
+    /// Bytes of heap in use after the last garbage collection.
+    heap: AtomicUsize,
+}
+
+/// After each garbage collection: how much is left.
+unsafe extern "C" fn gc_ends(isolate: UnsafeRawIsolatePtr, _: GCType, _: GCCallbackFlags, data: *mut c_void) {
+    // SAFETY: `guard` put it there, and it outlives the isolate.
+    let shared = unsafe { &*(data as *const Shared) };
+    // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it collected.
+    let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
+    shared.heap.store(isolate.get_heap_statistics().used_heap_size(), Ordering::Relaxed);
+}
+
+impl Watch {
+    /// Watches the calling thread.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let shared = Arc::new(Shared {
+            word: Word(AtomicU64::new(IDLE)),
+            cpu: limits.cpu,
+            wall: limits.wall,
+            load_cpu: limits.loading(),
+            loading: AtomicBool::new(false),
+            by_wall: AtomicBool::new(false),
+            clock: own_cpu_clock(),
+            isolate: Mutex::new(None),
+            on_stuck: OnceLock::new(),
+            large_heap: limits.heap / 8,
+            heap: AtomicUsize::new(0),
+        });
+        Watchdog::get().register(&shared);
+        Self { shared }
+    }
+
+    /// Names the isolate that is to be terminated from now on, and looks at its heap. The isolate must be dropped
+    /// before the watch.
+    pub(crate) fn guard(&self, isolate: &mut Isolate) {
+        let data = Arc::as_ptr(&self.shared) as *mut c_void;
+        isolate.add_gc_epilogue_callback(gc_ends, data, GCType::kGCTypeAll);
+        self.shared.heap.store(0, Ordering::Relaxed);
+        let handle = isolate.thread_safe_handle();
+        *self.shared.isolate.lock().expect("never poisoned: no code panics while it holds this") = Some(handle);
+    }
+
+    /// What to do with an event that not even termination can stop. Called on the watchdog's thread.
+    pub(crate) fn on_stuck(&self, act: fn()) {
+        let _ = self.shared.on_stuck.set(act);
+    }
+
+    /// Which limit the event hit for which the last [`Watch::end`] said that it was late.
+    pub(crate) fn ran_out_of(&self) -> Clock {
+        if self.shared.by_wall.load(Ordering::Relaxed) { Clock::Wall } else { Clock::Cpu }
+    }
+
+    /// Somebody who wants to know whether the event in hand still has time.
+    pub(crate) fn observer(&self) -> Observer {
+        Observer(self.shared.clone())
+    }
+
+    /// From here on the limits of loading count, until [`Watch::end`].
+    pub(crate) fn begin_loading(&self) {
+        self.shared.loading.store(true, Ordering::Relaxed);
+        self.begin();
+    }
+
+    /// From here on the limits count.
+    pub(crate) fn begin(&self) {
+        let word = &self.shared.word.0;
+        let next = (word.load(Ordering::Relaxed) & !PHASE).wrapping_add(NEXT) | RUN;
+        // Sequentially consistent with the watchdog's going to sleep: one of the two sees the other.
+        word.swap(next, Ordering::SeqCst);
+        if Watchdog::get().asleep.load(Ordering::SeqCst) {
+            Watchdog::get().wake();
+        }
+    }
+
+    /// The event is over. Says whether it was over in time; if not, its isolate must be thrown away.
+    pub(crate) fn end(&self) -> bool {
+        let in_time = self.end_of_word();
+        if self.shared.loading.load(Ordering::Relaxed) {
+            self.shared.loading.store(false, Ordering::Relaxed);
+        }
+        in_time
+    }
+
+    fn end_of_word(&self) -> bool {
+        let word = &self.shared.word.0;
+        let now = word.load(Ordering::Relaxed);
+        let number = now & !PHASE;
+        if word.compare_exchange(number | RUN, number | IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return true;
+        }
+        while word.load(Ordering::Acquire) & PHASE != KILLED {
+            std::hint::spin_loop();
+        }
+        word.store(number | IDLE, Ordering::Release);
+        false
+    }
+}
+
+/// The two clocks of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// CPU time.
+    Cpu,
+    /// The one on the wall.
+    Wall,
+}
+
+/// Sees when the event in hand is to be ended, for code of ours that waits on its behalf.
+#[derive(Clone)]
+pub(crate) struct Observer(Arc<Shared>);
+
+impl Observer {
+    /// Whether the watchdog has claimed the event in hand.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.word.0.load(Ordering::Acquire) & PHASE != RUN
+    }
+}
+
+/// Counts the watchdog's ticks while something runs: a clock that costs nothing to read, for work that should be done
+/// "every few milliseconds".
+pub fn ticks() -> u64 {
+    Watchdog::get().ticks.load(Ordering::Relaxed)
+}
+
+/// The clock that counts the CPU time of the calling thread, readable from any thread of the process.
+fn own_cpu_clock() -> libc::clockid_t {
+    let mut clock = 0;
+    // SAFETY: `pthread_self` is always valid, and `clock` is a valid place for the answer.
+    let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
+    assert_eq!(error, 0, "a running thread has a CPU clock");
+    clock
+}
+
+fn cpu_time(clock: libc::clockid_t) -> Option<Duration> {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid place for the answer; an unknown clock is an error, not undefined behaviour.
+    (unsafe { libc::clock_gettime(clock, &mut now) } == 0).then(|| Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
+}
+
+struct Watchdog {
+    asleep: AtomicBool,
+    ticks: AtomicU64,
+    thread: Thread,
+    watched: Mutex<Vec<(Weak<Shared>, Sighting)>>,
+}
+
+/// What the watchdog remembers of an engine between two ticks.
+#[derive(Default)]
+struct Sighting {
+    word: u64,
+    cpu_at_first: Duration,
+    wall: Duration,
+    killed_for: Duration,
+}
+
+impl Watchdog {
+    fn get() -> &'static Watchdog {
+        static ONE: OnceLock<&'static Watchdog> = OnceLock::new();
+        ONE.get_or_init(|| {
+            let (send, receive) = std::sync::mpsc::channel::<&'static Watchdog>();
+            let thread = std::thread::Builder::new()
+                .name("watchdog".into())
+                .spawn(move || {
+                    if let Ok(watchdog) = receive.recv() {
+                        watchdog.run();
+                    }
+                })
+                .expect("a process that cannot start a thread cannot keep its limits");
+            let watchdog: &'static Watchdog = Box::leak(Box::new(Watchdog {
+                asleep: AtomicBool::new(false),
+                ticks: AtomicU64::new(0),
+                thread: thread.thread().clone(),
+                watched: Mutex::new(Vec::new()),
+            }));
+            send.send(watchdog).expect("the watchdog waits for this");
+            watchdog
+        })
+    }
+
+    fn register(&self, shared: &Arc<Shared>) {
+        let mut watched = self.watched.lock().expect("never poisoned: no code panics while it holds this");
+        watched.retain(|(engine, _)| engine.strong_count() > 0);
+        watched.push((Arc::downgrade(shared), Sighting::default()));
+        drop(watched);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+
+    fn run(&self) -> ! {
+        let mut last = Instant::now();
+        let mut idle_ticks = 0;
+        loop {
+            let now = Instant::now();
+            let (tick, busy) = self.look(now - last);
+            last = now;
+            self.ticks.fetch_add(1, Ordering::Relaxed);
+            idle_ticks = if busy { 0 } else { idle_ticks + 1 };
+            if idle_ticks < 5 {
+                std::thread::park_timeout(tick);
+                continue;
+            }
+            self.asleep.store(true, Ordering::SeqCst);
+            // Look once more after the announcement: an engine that began before it saw `asleep` is seen here.
+            if self.look(Duration::ZERO).1 {
+                self.asleep.store(false, Ordering::SeqCst);
+            }
+            while self.asleep.load(Ordering::SeqCst) {
+                std::thread::park();
+            }
+            idle_ticks = 0;
+            last = Instant::now();
+        }
+    }
+
+    /// Looks at every engine; says how long to wait for the next look, and whether anything is running.
+    fn look(&self, since_last: Duration) -> (Duration, bool) {
+        let mut watched = self.watched.lock().expect("never poisoned: no code panics while it holds this");
+        let mut tick = Duration::from_millis(20);
+        let mut busy = false;
+        for (engine, sighting) in watched.iter_mut() {
+            let Some(engine) = engine.upgrade() else { continue };
+            let own = (engine.cpu.min(engine.wall) / 10).clamp(Duration::from_millis(1), Duration::from_millis(20));
+            tick = tick.min(own);
+            // A process that was stopped, or a machine that did not let this thread run, ages nobody.
+            let moved = sighting.look(&engine, since_last.min(4 * own));
+            busy |= moved;
+        }
+        (tick, busy)
+    }
+}
+
+impl Sighting {
+    /// One look at one engine. Says whether it is at work.
+    fn look(&mut self, engine: &Shared, passed: Duration) -> bool {
+        let word = engine.word.0.load(Ordering::SeqCst);
+        if word & PHASE == IDLE {
+            let moved = self.word != word;
+            self.word = word;
+            return moved;
+        }
+        if word & !PHASE != self.word & !PHASE || self.word & PHASE == IDLE {
+            let cpu_at_first = cpu_time(engine.clock).unwrap_or_default();
+            *self = Sighting { word, cpu_at_first, ..Sighting::default() };
+            return true;
+        }
+        self.wall += passed;
+        match word & PHASE {
+            RUN => {
+                let cpu = cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
+                let large = engine.heap.load(Ordering::Relaxed) >= engine.large_heap;
+                let loading = engine.loading.load(Ordering::Relaxed);
+                let own = if loading { engine.load_cpu } else { engine.cpu };
+                let limit = if large { own + own.max(GRACE) } else { own };
+                let wall = if loading { engine.wall.max(5 * engine.load_cpu) } else { engine.wall };
+                if cpu >= limit || self.wall >= wall {
+                    engine.by_wall.store(cpu < limit, Ordering::Relaxed);
+                    self.kill(engine, word);
+                }
+            }
+            KILLED => {
+                // Termination is only noticed at V8's next check; some code swallows it before it gets there.
+                self.killed_for += passed;
+                let isolate = engine.isolate.lock().expect("never poisoned");
+                if engine.word.0.load(Ordering::Acquire) == word {
+                    isolate.as_ref().map(IsolateHandle::terminate_execution);
+                    drop(isolate);
+                    // Back to KILL, in which the engine waits should it get out just now: what `act` says is about this
+                    // event, and not about the next one.
+                    let claim =
+                        |from, to| engine.word.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+                    if self.killed_for >= STUCK_AFTER
+                        && let Some(act) = engine.on_stuck.get()
+                        && claim(word, word & !PHASE | KILL).is_ok()
+                    {
+                        act();
+                        engine.word.0.store(word, Ordering::Release);
+                    }
+                }
+            }
+            _ => unreachable!("only this thread is ever between KILL and KILLED"),
+        }
+        true
+    }
+
+    fn kill(&self, engine: &Shared, word: u64) {
+        let number = word & !PHASE;
+        let claim = engine.word.0.compare_exchange(word, number | KILL, Ordering::AcqRel, Ordering::Acquire);
+        if claim.is_ok() {
+            let isolate = engine.isolate.lock().expect("never poisoned");
+            isolate.as_ref().map(IsolateHandle::terminate_execution);
+            engine.word.0.store(number | KILLED, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The recorded answers of a test: a function in the test's isolate, called while the transformation runs in another one.
+
+use deno_core::v8;
+
+/// Answers requests of the transformation under test by `ask` of `js/testing/fetch.js`. To be used only inside the call
+/// of [`super::World::transform`] that it was given to.
+pub struct Answers {
+    isolate: v8::UnsafeRawIsolatePtr,
+    context: v8::Global<v8::Context>,
+    ask: v8::Global<v8::Function>,
+}
+
+impl Answers {
+    pub(crate) fn new(scope: &mut v8::PinScope<'_, '_>, ask: v8::Local<'_, v8::Value>) -> Option<Self> {
+        let ask = v8::Local::<v8::Function>::try_from(ask).ok()?;
+        let context = scope.get_current_context();
+        Some(Self {
+            // SAFETY: only used while the isolate is in the middle of the call that this was made for, see `ask`.
+            isolate: unsafe { scope.as_raw_isolate_ptr() },
+            context: v8::Global::new(scope, context),
+            ask: v8::Global::new(scope, ask),
+        })
+    }
+
+    /// The answer to a request, both as in `js/runtime/network.js`. `None` when the test is being stopped.
+    pub fn ask(&self, request: &str) -> Option<String> {
+        // SAFETY: the isolate belongs to this thread (what is here is not `Send`) and is alive: it waits, entered, for
+        // the call of `World::transform` during which this is used. Another isolate was entered since, so this one is
+        // entered again for as long as its code runs.
+        let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(self.isolate) };
+        // SAFETY: as above; exited below.
+        unsafe { isolate.enter() };
+        let answer = {
+            v8::scope_with_context!(scope, &mut isolate, &self.context);
+            v8::tc_scope!(let scope, scope);
+            let undefined = v8::undefined(scope).into();
+            let ask = v8::Local::new(scope, &self.ask);
+            let request = v8::String::new(scope, request);
+            let answer = request.and_then(|request| ask.call(scope, undefined, &[request.into()]));
+            answer.map(|answer| answer.to_rust_string_lossy(scope))
+        };
+        // SAFETY: entered above, and the scopes are gone.
+        unsafe { isolate.exit() };
+        answer
+    }
+}

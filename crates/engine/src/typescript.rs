@@ -1,0 +1,182 @@
+//! TypeScript, made JavaScript by taking the types away and putting blanks in their place.
+//!
+//! Nothing moves: each line keeps its number and each expression its column, so that stack traces, carets and coverage
+//! are the author's own without a source map. That works for everything that only describes (annotations, interfaces,
+//! generics, `as`, `satisfies`, `import type`); the few constructs that make code of their own (`enum`, `namespace`,
+//! parameter properties, `import =`) are refused, with what to write instead. It is what Node does too, with the very
+//! library that Node uses.
+//!
+//! Types are not checked here: an editor does that, or `tsc --noEmit`, with the declarations of `sluicegate types`.
+//! No V8: the supervisor calls this while it reads files.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use swc_common::comments::SingleThreadedComments;
+use swc_common::errors::{DiagnosticBuilder, Emitter, HANDLER, Handler};
+use swc_common::sync::Lrc;
+use swc_common::{BytePos, FileName, GLOBALS, Globals, SourceMap};
+use swc_ecma_parser::{EsSyntax, Syntax, parse_file_as_module};
+use swc_ts_fast_strip::{Mode, Options, TsError, operate};
+
+/// The declarations of what an author can call, as `sluicegate types` writes them.
+pub const DECLARATIONS: &str = include_str!("../js/sluicegate.d.ts");
+
+/// Why a source could not be stripped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeScriptError {
+    /// One sentence, e.g. `SyntaxError: Expression expected`.
+    pub message: String,
+    /// The bytes of the source that are meant.
+    pub range: Range<usize>,
+    /// What to write instead, where that is known.
+    pub help: Option<Cow<'static, str>>,
+}
+
+/// Whether a file is TypeScript, by its name.
+pub fn is_typescript(path: &Path) -> bool {
+    matches!(path.extension().and_then(|extension| extension.to_str()), Some("ts" | "mts"))
+}
+
+/// The source without its types, every line and column where it was.
+///
+/// # Errors
+/// When the source is not TypeScript, or uses a construct that is more than a type.
+pub fn strip(source: &str) -> Result<String, TypeScriptError> {
+    let map: Lrc<SourceMap> = Lrc::default();
+    let found = Found::default();
+    let handler = Handler::with_emitter(true, false, Box::new(found.clone()));
+    let options = Options { module: Some(true), mode: Mode::StripOnly, ..Options::default() };
+    let stripped =
+        GLOBALS.set(&Globals::new(), || HANDLER.set(&handler, || operate(&map, &handler, source.to_owned(), options)));
+    stripped.map(|output| output.code).map_err(|error| found.error(error, source.len()))
+}
+
+/// The bytes of JavaScript that are comments, in order. Source that does not parse has none.
+pub fn comments(code: &str) -> Vec<Range<usize>> {
+    let map: Lrc<SourceMap> = Lrc::default();
+    let file = map.new_source_file(Lrc::new(FileName::Anon), code.to_owned());
+    let comments = SingleThreadedComments::default();
+    let _ =
+        parse_file_as_module(&file, Syntax::Es(EsSyntax::default()), Default::default(), Some(&comments), &mut vec![]);
+    let (leading, trailing) = comments.take_all();
+    let leading = std::mem::take(&mut *leading.borrow_mut());
+    let trailing = std::mem::take(&mut *trailing.borrow_mut());
+    let offset = |at: BytePos| (at.0 as usize).saturating_sub(file.start_pos.0 as usize).min(code.len());
+    let all = leading.into_values().chain(trailing.into_values()).flatten();
+    let mut ranges: Vec<_> = all.map(|comment| offset(comment.span.lo)..offset(comment.span.hi)).collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges
+}
+
+/// What is wrong, and which bytes of the source it is about.
+type Finding = (String, Range<usize>);
+
+/// Collects what the library complains about: message and byte range, in the order in which it comes.
+#[derive(Clone, Default)]
+struct Found(Arc<Mutex<Vec<Finding>>>);
+
+impl Emitter for Found {
+    fn emit(&mut self, diagnostic: &mut DiagnosticBuilder<'_>) {
+        // The one file of the map starts at 1.
+        let offset = |at: BytePos| (at.0 as usize).saturating_sub(1);
+        let range = match diagnostic.span.primary_span() {
+            Some(span) => offset(span.lo)..offset(span.hi),
+            None => 0..0,
+        };
+        self.0.lock().expect("no code panics while it holds this").push((diagnostic.message(), range));
+    }
+}
+
+impl Found {
+    /// The first complaint in the order of the source.
+    fn error(&self, error: TsError, len: usize) -> TypeScriptError {
+        let found = self.0.lock().expect("no code panics while it holds this");
+        let first = found.iter().min_by_key(|(_, range)| range.start);
+        let (message, range) = first.cloned().unwrap_or((error.message, 0..0));
+        let range = range.start.min(len)..range.end.min(len);
+        match INSTEAD.iter().find(|(key, ..)| message.contains(key)) {
+            Some((_, what, help)) => TypeScriptError {
+                message: format!("{what} cannot be used: only types are taken away, and it is more than a type"),
+                range,
+                help: Some((*help).into()),
+            },
+            None => TypeScriptError { message: format!("SyntaxError: {message}"), range, help: None },
+        }
+    }
+}
+
+/// Constructs that are not only types: a word of the library's message, their name, and what to write instead.
+const INSTEAD: &[(&str, &str, &str)] = &[
+    (
+        "enum is not",
+        "a TypeScript enum",
+        "write `const Color = { Red: 'red', Blue: 'blue' } as const;` and, for its type, \
+         `type Color = (typeof Color)[keyof typeof Color];`",
+    ),
+    (
+        "namespace",
+        "a TypeScript namespace with code in it",
+        "put its contents into a library of its own and import it, or use a plain object",
+    ),
+    (
+        "parameter property",
+        "a parameter property",
+        "declare the field in the class, and assign it in the constructor: `this.name = name;`",
+    ),
+    ("import equals", "`import x = …`", "write `import x from '…';`"),
+    ("export assignment", "`export = …`", "write `export default …;`"),
+    ("angle-bracket", "a type assertion with angle brackets", "write `value as Type`"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_moves() {
+        let source = "interface Größe { ü: string }\r\nconst f = <T,>(a: Map<string, T>, é?: '🎉' | number): T[] => \
+                      [...a.values()] as T[]; export { f };\nimport type { X } from 'y';\nlet z = f!;\n";
+        let code = strip(source).unwrap();
+        assert!(!code.contains("interface") && !code.contains("Map<") && !code.contains("import"), "{code}");
+        for (before, after) in source.lines().zip(code.lines()) {
+            let column = |line: &str, what: &str| line.find(what).map(|at| line[..at].encode_utf16().count());
+            for word in ["const f", "=> [", ".values", "export", "let z"] {
+                if column(after, word).is_some() {
+                    assert_eq!(column(before, word), column(after, word), "{word} in {after:?}");
+                }
+            }
+        }
+        assert_eq!(source.lines().count(), code.lines().count());
+    }
+
+    #[test]
+    fn a_line_does_not_run_into_the_next_one() {
+        // Blanks alone would make `return (x)` of two lines, or call what stands before.
+        let code = strip("let a = b\ntype T = string\n(globalThis as any).c = a\n").unwrap();
+        assert!(code.contains("b\n;"), "{code:?}");
+    }
+
+    #[test]
+    fn what_is_more_than_a_type_is_refused_by_name() {
+        for (source, word, marked) in [
+            ("export enum Color { Red }", "enum", "enum"),
+            ("const a = 1;\nnamespace N { export const b = 2; }", "namespace", "namespace"),
+            ("class A { constructor(private b: string) {} }", "parameter property", "b: string"),
+            ("let a = <string>b;", "angle", "<string>"),
+        ] {
+            let error = strip(source).unwrap_err();
+            assert!(error.message.contains(word) && error.help.is_some(), "{error:?}");
+            assert!(source[error.range.clone()].contains(marked), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_has_a_place() {
+        let error = strip("export function transformEvent(event: {) { return event; }").unwrap_err();
+        assert!(error.message.starts_with("SyntaxError: ") && error.range.start > 30, "{error:?}");
+    }
+}

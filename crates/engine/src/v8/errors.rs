@@ -1,0 +1,157 @@
+//! What was thrown, in words: the text that the contract promises, the frames that are the author's, and the place.
+
+use deno_core::v8;
+
+use crate::v8::v8_string;
+use crate::verdict::{Failure, FailureKind, Position};
+
+/// The name under which the engine's own scripts run; its frames are not shown.
+pub(crate) const OWN_SCRIPT: &str = "sluicegate:runtime";
+
+/// `[name, message, stack]` of the driver's `describe`, as a failure of `kind`.
+pub(crate) fn describe<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    describe: v8::Local<'s, v8::Function>,
+    thrown: v8::Local<'s, v8::Value>,
+    kind: FailureKind,
+    sources: &dyn Fn(&str) -> bool,
+) -> Failure {
+    let undefined = v8::undefined(scope).into();
+    let parts = describe.call(scope, undefined, &[thrown]);
+    from_parts(scope, parts, kind, sources)
+}
+
+/// What `finishBatch` caught for one input: an object with what `describe` said as `thrown`.
+pub(crate) fn thrown<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    caught: v8::Local<'s, v8::Value>,
+    sources: &dyn Fn(&str) -> bool,
+) -> Failure {
+    let key = v8::String::new(scope, "thrown").expect("short");
+    let parts = caught.to_object(scope).and_then(|caught| caught.get(scope, key.into()));
+    from_parts(scope, parts, FailureKind::Exception, sources)
+}
+
+fn from_parts<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    parts: Option<v8::Local<'s, v8::Value>>,
+    kind: FailureKind,
+    sources: &dyn Fn(&str) -> bool,
+) -> Failure {
+    let Some(parts) = parts.and_then(|parts| v8::Local::<v8::Array>::try_from(parts).ok()) else {
+        return Failure::new(kind, "the error itself could not be read");
+    };
+    let part = |scope: &mut v8::PinScope<'s, '_>, index: u32| {
+        let value = parts.get_index(scope, index)?;
+        let text = v8::Local::<v8::String>::try_from(value).ok()?;
+        Some(v8_string::to_string(scope, text))
+    };
+    let name = part(scope, 0);
+    let message = part(scope, 1).unwrap_or_default();
+    let stack = part(scope, 2);
+    failure(kind, name, message, stack, sources)
+}
+
+/// Puts a failure together: the stack cut to the author's frames, the position of the first of them.
+fn failure(
+    kind: FailureKind,
+    name: Option<String>,
+    message: String,
+    stack: Option<String>,
+    sources: &dyn Fn(&str) -> bool,
+) -> Failure {
+    let headline = match &name {
+        Some(name) if message.is_empty() => name.clone(),
+        Some(name) => format!("{name}: {message}"),
+        None => message.clone(),
+    };
+    let stack = match &stack {
+        Some(stack) if frames(stack).is_some() || stack.is_empty() => format!("{headline}{}", cut(stack)),
+        // The author's own words instead of a stack.
+        Some(stack) => stack.clone(),
+        None => headline,
+    };
+    let position = stack.lines().filter_map(frame_position).find(|at| sources(&at.file));
+    Failure { kind, name, message, stack: Some(stack), position }
+}
+
+/// Where the frames of a stack start, after its headline.
+fn frames(stack: &str) -> Option<usize> {
+    if stack.starts_with(FRAME) { Some(0) } else { stack.find("\n    at ").map(|end| end + 1) }
+}
+
+/// The frames of a stack down to the last one inside `transformEvent` or `transformBatch`; where there is none (the
+/// exported function has another name), down to the engine's own frames. Each on a line of its own, after a line end.
+fn cut(stack: &str) -> String {
+    let mut shown: Vec<&str> = Vec::new();
+    let mut last_entry = None;
+    for line in stack[frames(stack).unwrap_or(stack.len())..].lines() {
+        if line.contains(OWN_SCRIPT) {
+            // On top: a function of ours that the author called. Below: what called the author.
+            if shown.is_empty() { continue } else { break }
+        }
+        shown.push(line);
+        if is_entry_frame(line) {
+            last_entry = Some(shown.len());
+        }
+    }
+    shown.truncate(last_entry.unwrap_or(shown.len()));
+    // The engine called `JSON.stringify`, which called the author's `toJSON`.
+    if shown.last().is_some_and(|line| line.ends_with("stringify (<anonymous>)")) {
+        shown.pop();
+    }
+    shown.iter().flat_map(|line| ["\n", line]).collect()
+}
+
+/// How V8 starts a frame.
+const FRAME: &str = "    at ";
+
+fn is_entry_frame(line: &str) -> bool {
+    let Some(call) = line.strip_prefix(FRAME) else { return false };
+    let call = call.strip_prefix("async ").unwrap_or(call);
+    ["transformEvent (", "transformBatch ("].iter().any(|entry| call.starts_with(entry))
+}
+
+/// The place that one line of a V8 stack names: `    at name (file:line:column)` or `    at file:line:column`.
+pub fn frame_position(line: &str) -> Option<Position> {
+    let place = line.strip_prefix(FRAME)?;
+    let place = match place.strip_suffix(')') {
+        Some(inner) => &inner[inner.find(" (")? + 2..],
+        None => place.strip_prefix("async ").unwrap_or(place),
+    };
+    let (rest, column) = place.rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    Some(Position { file: file.to_owned(), line: line.parse().ok()?, column: column.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEEP: &str = "ReferenceError: z2 is not defined
+    at add (library jsLib1:3:28)
+    at transformEvent (orders.js:3:20)
+    at transformEvent (orders.js:9:1)
+    at later (orders.js:10:2)";
+
+    #[test]
+    fn frames_end_with_the_last_one_inside_the_entry_function() {
+        assert!(cut(DEEP).ends_with("orders.js:9:1)"));
+        assert_eq!(
+            cut("Error: x\n    at f (a.js:1:1)\n    at finish (sluicegate:runtime:3:4)"),
+            "\n    at f (a.js:1:1)"
+        );
+        assert_eq!(cut("Error: x\n    at get (sluicegate:runtime:3:4)\n    at f (a.js:1:1)"), "\n    at f (a.js:1:1)");
+        assert_eq!(cut("Error: no frames"), "");
+    }
+
+    #[test]
+    fn the_position_is_that_of_the_first_frame_in_the_authors_code() {
+        let failure =
+            failure(FailureKind::Exception, None, String::new(), Some(DEEP.into()), &|file| file == "orders.js");
+        assert_eq!(failure.position.unwrap(), Position { file: "orders.js".into(), line: 3, column: 20 });
+        assert_eq!(frame_position("    at my file (1).js:3:4").unwrap().file, "my file (1).js");
+        assert_eq!(frame_position("    at async transformEvent (a.js:3:4)").unwrap().line, 3);
+        assert!(frame_position("    at Array.map (<anonymous>)").is_none());
+    }
+}

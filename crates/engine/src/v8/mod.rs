@@ -1,0 +1,9 @@
+//! V8 itself: its start, an isolate and its lockdown, the driver, modules, strings, errors and the inspector.
+
+pub(crate) mod driver;
+pub(crate) mod errors;
+pub(crate) mod inspector;
+pub(crate) mod isolate;
+pub(crate) mod modules;
+pub(crate) mod platform;
+pub(crate) mod v8_string;

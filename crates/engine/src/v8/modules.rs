@@ -1,0 +1,230 @@
+//! The author's modules: compiled, linked, evaluated. One mechanism for a transformation with its libraries and for a test
+//! file with what it imports; what an import means is for the caller to say.
+
+use std::collections::HashMap;
+
+use deno_core::v8;
+
+use crate::load_error::{LoadError, LoadErrorKind};
+use crate::program::{Program, nearest};
+use crate::v8::errors;
+use crate::verdict::{FailureKind, Position};
+
+/// A module.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Module {
+    /// How stack traces call it; the same module always has the same name.
+    pub name: String,
+    /// Its source.
+    pub code: String,
+}
+
+/// Why an import leads nowhere.
+pub(crate) struct NotFound {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+/// Says which module `importer` means by `specifier`.
+pub(crate) type Find<'a> = dyn FnMut(&mut v8::Isolate, &str, &Module) -> Result<Module, NotFound> + 'a;
+
+/// Compiled modules by name, and which name each import means; lives in a slot of the isolate while they are linked.
+#[derive(Default)]
+struct Linked {
+    modules: HashMap<String, v8::Global<v8::Module>>,
+    imports: HashMap<(i32, String), String>,
+}
+
+/// A module that is ready to be evaluated, with all that it imports.
+pub(crate) struct Ready<'s> {
+    pub(crate) module: v8::Local<'s, v8::Module>,
+    /// All of them by name, itself included.
+    pub(crate) modules: Vec<(String, v8::Local<'s, v8::Module>)>,
+}
+
+/// How a library is called in stack traces.
+pub(crate) fn display_name(handle: &str) -> String {
+    format!("library {handle}")
+}
+
+/// Compiles and links a module with all that it imports. Nothing is evaluated yet.
+pub(crate) fn link<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    root: &Module,
+    find: &mut Find<'_>,
+) -> Result<Ready<'s>, LoadError> {
+    scope.set_slot(Linked::default());
+    let linked = compile(scope, root, find).and_then(|module| {
+        v8::tc_scope!(let scope, scope);
+        match module.instantiate_module(scope, resolve) {
+            Some(true) => Ok(module),
+            _ => Err(from_message(scope, LoadErrorKind::Import)),
+        }
+    });
+    let compiled = scope.remove_slot::<Linked>().unwrap_or_default();
+    let module = linked?;
+    let mut modules: Vec<_> =
+        compiled.modules.iter().map(|(name, module)| (name.clone(), v8::Local::new(scope, module))).collect();
+    modules.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(Ready { module, modules })
+}
+
+/// Compiles one module and, depth first, those that it imports.
+fn compile<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    of: &Module,
+    find: &mut Find<'_>,
+) -> Result<v8::Local<'s, v8::Module>, LoadError> {
+    let too_large = || LoadError::new(LoadErrorKind::Syntax, format!("{} is larger than V8 can hold", of.name));
+    let source = v8::String::new(scope, &of.code).ok_or_else(too_large)?;
+    let resource = v8::String::new(scope, &of.name).ok_or_else(too_large)?;
+    let origin = v8::ScriptOrigin::new(scope, resource.into(), 0, 0, false, 0, None, false, false, true, None);
+    let module = {
+        v8::tc_scope!(let scope, scope);
+        let mut source = v8::script_compiler::Source::new(source, Some(&origin));
+        match v8::script_compiler::compile_module(scope, &mut source) {
+            Some(module) => module,
+            None => return Err(from_message(scope, LoadErrorKind::Syntax)),
+        }
+    };
+    // Before its imports are followed: modules may import each other in a circle.
+    let global = v8::Global::new(scope, module);
+    if let Some(linked) = scope.get_slot_mut::<Linked>() {
+        linked.modules.insert(of.name.clone(), global);
+    }
+    let requests = module.get_module_requests();
+    for index in 0..requests.length() {
+        let request = requests.get(scope, index).expect("an index below the length");
+        let request: v8::Local<v8::ModuleRequest> = request.cast();
+        let specifier = request.get_specifier().to_rust_string_lossy(scope);
+        let imported = find(scope, &specifier, of).map_err(|NotFound { message, help }| {
+            let at = module.source_offset_to_location(request.get_source_offset());
+            let (line, column) = (at.get_line_number() as u32 + 1, at.get_column_number() as u32 + 1);
+            LoadError {
+                // V8's column is that of the whole import; the caret belongs under the name that nobody knows.
+                end_column: column + specifier.encode_utf16().count() as u32 + 2,
+                position: Some(Position { file: of.name.clone(), line, column }),
+                source_line: of.code.lines().nth(line as usize - 1).map(str::to_owned),
+                help,
+                ..LoadError::new(LoadErrorKind::Import, message)
+            }
+        })?;
+        let key = (module.get_identity_hash().get(), specifier);
+        let known = scope.get_slot_mut::<Linked>().is_some_and(|linked| {
+            linked.imports.insert(key, imported.name.clone());
+            linked.modules.contains_key(&imported.name)
+        });
+        if !known {
+            compile(scope, &imported, find)?;
+        }
+    }
+    Ok(module)
+}
+
+fn resolve<'s>(
+    context: v8::Local<'s, v8::Context>,
+    specifier: v8::Local<'s, v8::String>,
+    _attributes: v8::Local<'s, v8::FixedArray>,
+    referrer: v8::Local<'s, v8::Module>,
+) -> Option<v8::Local<'s, v8::Module>> {
+    v8::callback_scope!(unsafe scope, context);
+    let key = (referrer.get_identity_hash().get(), specifier.to_rust_string_lossy(scope));
+    let linked = scope.get_slot::<Linked>()?;
+    let module = linked.modules.get(linked.imports.get(&key)?)?.clone();
+    Some(v8::Local::new(scope, &module))
+}
+
+/// Whose code is evaluated, for the errors that come of it.
+pub(crate) struct Author<'a> {
+    /// Whether a file, as stack traces call it, is the author's.
+    pub(crate) is_source: &'a dyn Fn(&str) -> bool,
+    /// The line of source at a position.
+    pub(crate) line: &'a dyn Fn(&Position) -> Option<String>,
+    /// When an error is thrown here, e.g. `while loading`.
+    pub(crate) when: &'a str,
+}
+
+/// Runs the top level of a linked module. `describe` puts what was thrown into words.
+pub(crate) fn evaluate<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    module: v8::Local<'s, v8::Module>,
+    describe: v8::Local<'s, v8::Function>,
+    author: &Author<'_>,
+) -> Result<(), LoadError> {
+    v8::tc_scope!(let scope, scope);
+    let promise = module.evaluate(scope).and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok());
+    scope.perform_microtask_checkpoint();
+    let Some(promise) = promise else { return Err(from_message(scope, LoadErrorKind::Threw)) };
+    match promise.state() {
+        v8::PromiseState::Fulfilled => Ok(()),
+        v8::PromiseState::Rejected => {
+            promise.mark_as_handled();
+            let thrown = promise.result(scope);
+            let failure = errors::describe(scope, describe, thrown, FailureKind::Exception, author.is_source);
+            let message = match &failure.name {
+                Some(name) => format!("{name}: {}", failure.message),
+                None => failure.message,
+            };
+            Err(LoadError {
+                end_column: failure.position.as_ref().map_or(0, |at| at.column + 1),
+                source_line: failure.position.as_ref().and_then(author.line),
+                position: failure.position,
+                stack: failure.stack,
+                ..LoadError::new(LoadErrorKind::Threw, format!("{message}, thrown {}", author.when))
+            })
+        }
+        v8::PromiseState::Pending => {
+            let mut error = LoadError::new(LoadErrorKind::TopLevelAwait, "a top-level await can never settle");
+            let stalled = module.get_stalled_top_level_await_message(scope);
+            if let Some((_, message)) = stalled.first() {
+                error.position = position(scope, *message);
+                error.end_column = message.get_end_column() as u32 + 1;
+                error.source_line = message.get_source_line(scope).map(|line| line.to_rust_string_lossy(scope));
+            }
+            Err(error.help("nothing outside the module can settle a promise while it loads; await inside the function"))
+        }
+    }
+}
+
+/// Which library of the program a specifier means. Nothing is ever looked up outside of it.
+pub(crate) fn library(program: &Program, specifier: &str) -> Result<Module, NotFound> {
+    if let Some(code) = program.library(specifier) {
+        return Ok(Module { name: display_name(specifier), code: code.to_owned() });
+    }
+    let help = match nearest(specifier, program.handles()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if specifier.starts_with('.') || specifier.starts_with('/') => format!(
+            "libraries are imported by their handle, not by a path: put the file into a library folder (-L) and \
+             import it as '{}'",
+            crate::program::handle_of(specifier.rsplit('/').next().unwrap_or("").split('.').next().unwrap_or(""))
+        ),
+        None => format!(
+            "known libraries: {}; add a folder of them with -L, or one with --library {specifier}=FILE",
+            program.handles().join(", ")
+        ),
+    };
+    Err(NotFound { message: format!("import from {specifier} failed. Module not found."), help: Some(help) })
+}
+
+fn position(scope: &mut v8::PinScope<'_, '_>, message: v8::Local<'_, v8::Message>) -> Option<Position> {
+    message.get_line_number(scope).map(|line| Position {
+        file: message.get_script_resource_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default(),
+        line: line as u32,
+        column: message.get_start_column() as u32 + 1,
+    })
+}
+
+/// What V8 says of the exception that was just caught: its text, its place and the line of source.
+pub(crate) fn from_message(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>,
+    kind: LoadErrorKind,
+) -> LoadError {
+    let Some(message) = scope.message() else {
+        return LoadError::new(kind, "the code could not be loaded");
+    };
+    let text = message.get(scope).to_rust_string_lossy(scope);
+    let text = text.strip_prefix("Uncaught ").unwrap_or(&text).to_owned();
+    let source_line = message.get_source_line(scope).map(|line| line.to_rust_string_lossy(scope));
+    let position = position(scope, message);
+    LoadError { end_column: message.get_end_column() as u32 + 1, position, source_line, ..LoadError::new(kind, text) }
+}

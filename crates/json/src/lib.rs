@@ -1,0 +1,32 @@
+//! JSON text, and nothing else: where its structure is, whether it is valid, what V8's JSON would lose of it on the way through
+//! a program, and how that is put back. Knows RFC 8259 and what ECMAScript's `JSON` does; knows no V8, no I/O and no threads.
+//!
+//! Who walks over a text, and how:
+//!
+//! - [`structural_index`]: the positions of all structural characters, 64 bytes at a time.
+//! - [`object_index`]: the top-level entries of one object, with the separators inside of its values.
+//! - [`validator`]: byte by byte, for texts that the fast walks decline.
+//! - [`skip`]: the end of a container, without looking inside.
+//! - [`cursor`]: fields of nested objects, one after the other.
+//!
+//! Leaves: [`string`], [`number`], [`token`], [`key_escapes`], [`sink`].
+//!
+//! What V8 would lose: [`canonical`] says whether a text is what `JSON.stringify` would print, [`roundtrip`] what would be lost,
+//! [`merge`] puts it back.
+
+pub mod canonical;
+pub mod cursor;
+pub mod key_escapes;
+pub mod merge;
+pub mod number;
+pub mod object_index;
+pub mod roundtrip;
+pub mod sink;
+pub mod skip;
+pub mod string;
+pub mod structural_index;
+pub mod token;
+pub mod validator;
+
+pub use cursor::{Cursor, Memory};
+pub use sink::Sink;

@@ -1,0 +1,236 @@
+//! What is looked for in a line once it was edited: its keys, what its brackets enclose, and its long numbers.
+
+use std::ops::Range;
+
+use crate::number::{is_long, number_end, value_of};
+use crate::validator::hash;
+
+/// Up to so many keys of an object are compared with each other one by one.
+const FEW_KEYS: usize = 32;
+
+/// So many times as much as the line has may be looked at, beyond what is looked at once.
+const MOST: usize = 16;
+
+/// A line and the positions of its structure.
+#[derive(Clone, Copy)]
+pub struct SourceLine<'a> {
+    pub text: &'a [u8],
+    pub positions: &'a [u32],
+    /// Whether there is no white space between tokens.
+    pub compact: bool,
+    /// Whether any string holds an escape.
+    pub escapes: bool,
+}
+
+impl<'a> SourceLine<'a> {
+    pub fn place(self, at: usize) -> Option<usize> {
+        self.positions.get(at).map(|place| *place as usize)
+    }
+
+    /// The first byte of the token at a place.
+    pub fn byte(self, at: usize) -> Option<u8> {
+        self.text.get(self.place(at)?).copied()
+    }
+
+    /// Where the number at a place ends.
+    pub fn number_end(self, at: usize) -> Option<usize> {
+        if self.compact { self.place(at + 1) } else { Some(number_end(self.text, self.place(at)?)) }
+    }
+
+    /// The string at a place, without its quotes.
+    pub fn string(self, at: usize) -> Option<&'a [u8]> {
+        self.text.get(self.place(at)? + 1..self.place(at + 1)?)
+    }
+}
+
+/// What was found in a line; its memory is reused.
+#[derive(Default)]
+pub struct Search {
+    /// For each bracket among the positions the number of the other one; empty if they have not been looked for.
+    partners: Vec<u32>,
+    brackets: Vec<u32>,
+    /// Objects around the place in hand, from the outside in, and their keys.
+    objects: Vec<Object>,
+    keys: Vec<Key>,
+    hashes: Vec<u32>,
+    /// The numbers with more digits than a double holds: the doubles' bits, in order, and where they stand. Only those of
+    /// which there is one text.
+    long: Vec<(u64, Range<usize>)>,
+    long_is_known: bool,
+    /// How much more may be looked at.
+    left: usize,
+}
+
+/// An object: the positions of its braces, and where its keys start.
+struct Object {
+    positions: Range<usize>,
+    first: usize,
+}
+
+/// A key and the number of its place.
+struct Key {
+    hash: u32,
+    at: u32,
+}
+
+impl Search {
+    /// Forgets what was found in another line.
+    pub fn start(&mut self, line: SourceLine<'_>) {
+        self.partners.clear();
+        self.objects.clear();
+        self.keys.clear();
+        self.long_is_known = false;
+        self.left = line.positions.len() * MOST;
+    }
+
+    fn spend(&mut self, amount: usize) -> Option<()> {
+        self.left = self.left.checked_sub(amount)?;
+        Some(())
+    }
+
+    /// The place behind the value that starts at a place.
+    pub fn next(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
+        Some(match line.byte(at)? {
+            b'{' | b'[' => self.partner(line, at)? + 1,
+            b'"' => at + 2,
+            _ => at + 1,
+        })
+    }
+
+    /// The other one of a bracket.
+    pub fn partner(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
+        if self.partners.is_empty() {
+            self.pair(line)?;
+        }
+        self.partners.get(at).map(|partner| *partner as usize)
+    }
+
+    /// Finds out which brackets belong together.
+    fn pair(&mut self, SourceLine { text, positions, .. }: SourceLine<'_>) -> Option<()> {
+        self.partners.resize(positions.len(), 0);
+        self.brackets.resize(positions.len(), 0);
+        let mut count = 0;
+        // Behind the last one is the line's length.
+        for (at, place) in positions[..positions.len() - 1].iter().enumerate() {
+            // Few are brackets, and which ones is hard to foresee: without a branch. Braces are brackets but for one bit.
+            self.brackets[count] = at as u32;
+            count += usize::from(matches!(text[*place as usize] | 0x20, b'{' | b'}'));
+        }
+        // Those that are open take the room of those that were looked at.
+        let mut open = 0;
+        for number in 0..count {
+            let at = self.brackets[number];
+            if matches!(text[positions[at as usize] as usize], b'{' | b'[') {
+                self.brackets[open] = at;
+                open += 1;
+            } else {
+                open = usize::checked_sub(open, 1)?;
+                let partner = self.brackets[open];
+                self.partners[at as usize] = partner;
+                self.partners[partner as usize] = at;
+            }
+        }
+        (open == 0).then_some(())
+    }
+
+    /// The bracket that opens what a place is in.
+    pub fn around(&mut self, line: SourceLine<'_>, mut at: usize) -> Option<usize> {
+        loop {
+            at = at.checked_sub(1)?;
+            self.spend(1)?;
+            match line.byte(at)? {
+                b'{' | b'[' => return Some(at),
+                b'}' | b']' => at = self.partner(line, at)?,
+                _ => {}
+            }
+        }
+    }
+
+    /// The object that a place is in. Nothing if a key of it may occur twice, or V8 may move it to the front, or it is
+    /// written with an escape.
+    pub fn object(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
+        let start = self.around(line, at)?;
+        while let Some(last) = self.objects.last()
+            && !(last.positions.start < at && at <= last.positions.end)
+        {
+            self.keys.truncate(last.first);
+            self.objects.pop();
+        }
+        if let Some(known) = self.objects.iter().rposition(|object| object.positions.start == start) {
+            return Some(known);
+        }
+        let (first, end) = (self.keys.len(), self.partner(line, start)?);
+        let mut at = start + 1;
+        while at < end {
+            let key = line.string(at)?;
+            if key.first().is_some_and(u8::is_ascii_digit) || line.escapes && key.contains(&b'\\') {
+                return None;
+            }
+            self.keys.push(Key { hash: hash(key), at: at as u32 });
+            // A colon is before the value, a comma or the end behind it.
+            at = self.next(line, at + 3)? + 1;
+        }
+        self.objects.push(Object { positions: start..end, first });
+        self.all_differ(first).then_some(self.objects.len() - 1)
+    }
+
+    /// Whether no two of the last keys can be the same.
+    fn all_differ(&mut self, first: usize) -> bool {
+        let hashes = &mut self.hashes;
+        hashes.clear();
+        hashes.extend(self.keys[first..].iter().map(|key| key.hash));
+        if hashes.len() <= FEW_KEYS {
+            return (1..hashes.len()).all(|next| !hashes[..next].contains(&hashes[next]));
+        }
+        hashes.sort_unstable();
+        hashes.windows(2).all(|pair| pair[0] != pair[1])
+    }
+
+    /// The place of a key in an object, if it has it. Nothing at all if too much was looked at.
+    pub fn find(&mut self, line: SourceLine<'_>, object: usize, key: &[u8]) -> Option<Option<usize>> {
+        let end = self.objects.get(object + 1).map_or(self.keys.len(), |next| next.first);
+        let keys = self.objects[object].first..end;
+        self.spend(keys.len() / 4 + 1)?;
+        let hash = hash(key);
+        let is_it = |known: &&Key| known.hash == hash && line.string(known.at as usize) == Some(key);
+        Some(self.keys[keys].iter().find(is_it).map(|known| known.at as usize))
+    }
+
+    /// The place where an object ends.
+    pub fn end_of(&self, object: usize) -> usize {
+        self.objects[object].positions.end
+    }
+
+    /// Where the number of this value stands that has more digits than a double holds, if there is one.
+    pub fn long(&mut self, line: SourceLine<'_>, value: f64) -> Option<Range<usize>> {
+        if !self.long_is_known {
+            self.find_long(line);
+        }
+        let found = self.long.binary_search_by_key(&value.to_bits(), |(value, _)| *value).ok()?;
+        Some(self.long[found].1.clone())
+    }
+
+    fn find_long(&mut self, SourceLine { text, positions, .. }: SourceLine<'_>) {
+        let long = &mut self.long;
+        long.clear();
+        for pair in positions.windows(2) {
+            let start = pair[0] as usize;
+            if pair[1] - pair[0] > 15 && matches!(text[start], b'-' | b'0'..=b'9') {
+                let range = start..number_end(text, start);
+                if is_long(&text[range.clone()]) {
+                    long.push((value_of(&text[range.clone()]).to_bits(), range));
+                }
+            }
+        }
+        if long.len() > 1 {
+            long.sort_unstable_by_key(|(value, _)| *value);
+            // Two texts for one double: then nobody can say which of them moved.
+            let alone = |group: &[(u64, Range<usize>)]| {
+                let first = &group[0];
+                group.iter().all(|(_, range)| text[range.clone()] == text[first.1.clone()]).then(|| first.clone())
+            };
+            *long = long.chunk_by(|one, next| one.0 == next.0).filter_map(alone).collect();
+        }
+        self.long_is_known = true;
+    }
+}

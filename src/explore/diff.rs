@@ -1,0 +1,228 @@
+//! Two versions over the same events: which verdicts and which fields differ, how often, and one example of each.
+//!
+//! Both run at the same time and are read side by side, a line of each; what is kept is counts and examples. Numbers
+//! are compared as JSON, objects without regard to the order of their keys, failures by kind and message: a line number
+//! that moved is no change.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{ExploreRun, Setup, Verdict, parse};
+
+/// The most differing places that are told apart; the rest is counted as one.
+const MAX_PLACES: usize = 2000;
+
+/// The most characters of an example's value.
+const MAX_TEXT: usize = 200;
+
+/// What differs between two versions.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Differences {
+    /// Events that both were given.
+    pub events: u64,
+    /// Events of which anything differs.
+    pub changed: u64,
+    /// Changed verdicts, by what they were and what they became.
+    pub verdicts: BTreeMap<String, Difference>,
+    /// Changed fields of events that go out in both versions, by path; `[]` stands for every element of an array.
+    pub fields: BTreeMap<String, Difference>,
+    /// CPU time of all processes, of the old and the new version.
+    pub cpu: [Duration; 2],
+}
+
+/// Something that differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// In how many events.
+    pub count: u64,
+    /// The line of the first of them, from 1.
+    pub line: u64,
+    /// What is there in the old version; nothing if it has no such field.
+    pub old: Option<String>,
+    /// In the new one.
+    pub new: Option<String>,
+}
+
+/// Runs both over the file that they name.
+///
+/// # Errors
+/// When one of them cannot be run to its end.
+pub fn diff(old: &Setup, new: &Setup, tick: &mut dyn FnMut(&Differences)) -> io::Result<Differences> {
+    let mut trials = [ExploreRun::start(old)?, ExploreRun::start(new)?];
+    let mut lines = [Vec::new(), Vec::new()];
+    let mut found = Differences::default();
+    loop {
+        let [one, other] = &mut trials;
+        let more = [one.next_line(&mut lines[0])?, other.next_line(&mut lines[1])?];
+        match more {
+            [true, true] => {}
+            [false, false] => break,
+            // Which says why it ended early.
+            [first, _] => {
+                let [one, other] = trials;
+                let short = if first { other } else { one };
+                short.end()?;
+                return Err(io::Error::other("one of the versions answered fewer lines than the other"));
+            }
+        }
+        found.events += 1;
+        if lines[0] != lines[1] {
+            found.compare(&parse(&lines[0]), &parse(&lines[1]));
+        }
+        if found.events.is_multiple_of(4096) {
+            tick(&found);
+        }
+    }
+    let [one, other] = trials;
+    found.cpu = [one.end()?, other.end()?];
+    Ok(found)
+}
+
+impl Differences {
+    /// Takes note of what differs in the event that was counted last.
+    fn compare(&mut self, old: &Verdict, new: &Verdict) {
+        let line = self.events;
+        let mut places = BTreeMap::new();
+        if let (Verdict::Ok { events: old }, Verdict::Ok { events: new }) = (old, new) {
+            if old.len() == new.len() {
+                old.iter().zip(new).for_each(|(old, new)| fields(String::new(), Some(old), Some(new), &mut places));
+            } else {
+                let count = |events: &[Value]| Some(format!("{} events", events.len()));
+                places.insert("(how many go out)".to_owned(), (count(old), count(new)));
+            }
+            self.changed += u64::from(!places.is_empty());
+            for (path, example) in places {
+                note(&mut self.fields, path, line, example);
+            }
+            return;
+        }
+        let (before, after) = (word(old), word(new));
+        let (text, other) = (says(old), says(new));
+        if before == after && text == other {
+            return;
+        }
+        self.changed += 1;
+        let key = if before == after { format!("{before}, another message") } else { format!("{before} → {after}") };
+        note(&mut self.verdicts, key, line, (text, other));
+    }
+}
+
+fn note(places: &mut BTreeMap<String, Difference>, key: String, line: u64, (old, new): Example) {
+    let key = if places.len() < MAX_PLACES || places.contains_key(&key) { key } else { "(others)".to_owned() };
+    places.entry(key).or_insert_with(|| Difference { count: 0, line, old, new }).count += 1;
+}
+
+fn word(told: &Verdict) -> String {
+    match told {
+        Verdict::Ok { .. } => "ok".to_owned(),
+        Verdict::Dropped => "dropped".to_owned(),
+        Verdict::Failed(failure) => format!("failed ({})", failure.kind),
+    }
+}
+
+/// What is shown of a verdict as an example.
+fn says(told: &Verdict) -> Option<String> {
+    match told {
+        Verdict::Ok { events } => Some(shown(&Value::from(events.clone()))),
+        Verdict::Dropped => None,
+        Verdict::Failed(failure) => {
+            let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            Some(cut(&format!("{name}{}", failure.message)))
+        }
+    }
+}
+
+type Example = (Option<String>, Option<String>);
+
+/// The fields in which two values differ, and the first example of each.
+fn fields(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut BTreeMap<String, Example>) {
+    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match (old, new) {
+        (Some(old), Some(new)) if old == new => {}
+        (Some(Value::Object(old)), Some(Value::Object(new))) => {
+            let added = new.keys().filter(|key| !old.contains_key(*key));
+            for key in old.keys().chain(added) {
+                fields(join(key), old.get(key), new.get(key), found);
+            }
+        }
+        (Some(Value::Array(old)), Some(Value::Array(new))) => {
+            for index in 0..old.len().max(new.len()) {
+                fields(format!("{path}[]"), old.get(index), new.get(index), found);
+            }
+        }
+        _ => {
+            found.entry(path).or_insert_with(|| (old.map(shown), new.map(shown)));
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    cut(&value.to_string())
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ok(event: Value) -> Verdict {
+        Verdict::Ok { events: vec![event] }
+    }
+
+    fn compared(pairs: &[(Verdict, Verdict)]) -> Differences {
+        let mut found = Differences::default();
+        for (old, new) in pairs {
+            found.events += 1;
+            found.compare(old, new);
+        }
+        found
+    }
+
+    #[test]
+    fn fields_are_counted_once_per_event_and_have_an_example() {
+        let found = compared(&[
+            (ok(json!({"a": 1, "b": [{"c": 1}, {"c": 2}]})), ok(json!({"b": [{"c": 3}, {"c": 4}], "a": 1}))),
+            (ok(json!({"a": 1})), ok(json!({"a": "1", "d": null}))),
+            (ok(json!({"a": 1})), ok(json!({"a": 1}))),
+        ]);
+        assert_eq!((found.events, found.changed), (3, 2));
+        let place = |line, old: Option<&str>, new: Option<&str>| Difference {
+            count: 1,
+            line,
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        };
+        assert_eq!(found.fields["b[].c"], place(1, Some("1"), Some("3")));
+        assert_eq!(found.fields["a"], place(2, Some("1"), Some("\"1\"")));
+        assert_eq!(found.fields["d"], place(2, None, Some("null")));
+    }
+
+    #[test]
+    fn a_failure_that_moved_is_none_and_another_message_is_one() {
+        use sluicegate_engine::verdict::{Failure, FailureKind, Position};
+        let failed = |message: &str, line| {
+            let position = Some(Position { file: "t.js".into(), line, column: 1 });
+            Verdict::Failed(Failure { position, ..Failure::new(FailureKind::Exception, message) })
+        };
+        let found = compared(&[
+            (failed("a", 1), failed("a", 2)),
+            (failed("a", 1), failed("b", 1)),
+            (failed("a", 1), Verdict::Dropped),
+        ]);
+        assert_eq!(found.changed, 2);
+        let keys: Vec<&str> = found.verdicts.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["failed (exception) → dropped", "failed (exception), another message"]);
+    }
+}

@@ -1,0 +1,269 @@
+//! Events that make a transformation throw, hit a limit, or send something invalid; each fault with the smallest event
+//! that shows it.
+//!
+//! Samples are changed at random, the same way for the same seed, and run in batches. A fault is a kind of failure at a
+//! place in the code; events that show a known one are counted. Output counts as invalid when it has lost its `type`, or
+//! when a text says `undefined`, `NaN` or `[object Object]` that nobody sent: values that were put together without a
+//! look at them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::mutate::{is_stand_in, mutated, text};
+use super::shrink::smaller;
+use super::{ExploreRun, Setup, Verdict};
+use crate::random::Random;
+use sluicegate_engine::verdict::{Failure, FailureKind};
+
+/// The events that are changed if there are no others.
+pub const SAMPLES: &str = include_str!("samples.jsonl");
+
+/// The most rounds of making an event smaller; and fewer where each try costs a time limit.
+const ROUNDS: (usize, usize) = (120, 6);
+
+/// How many smaller events are tried at a time where each costs a time limit.
+const MAX_SLOW: usize = 8;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What is tried.
+    pub setup: Setup,
+    /// Events to start from; at least one.
+    pub samples: Vec<Value>,
+    /// Decides which changes are made.
+    pub seed: u64,
+    /// How many events are tried.
+    pub runs: u64,
+    /// For how long.
+    pub time: Duration,
+}
+
+/// Something wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// What the smallest event fails with; for one that sends something invalid, what that is.
+    pub what: What,
+    /// How many events showed it.
+    pub count: u64,
+    /// The smallest event, as text.
+    pub event: String,
+    /// Whether it shows in a fresh isolate, where nothing came before it.
+    pub alone: bool,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The event failed.
+    Failed(Failure),
+    /// It went out, and should not have like this.
+    Invalid {
+        /// Where in the output, e.g. `traits.name`.
+        path: String,
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct FuzzReport {
+    /// How many events were tried.
+    pub events: u64,
+    /// In the order in which they were found.
+    pub faults: Vec<Fault>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Runs it; `tick` is told now and then how many events there were, and how many faults.
+///
+/// # Errors
+/// When the transformation cannot be run.
+pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzReport> {
+    let started = Instant::now();
+    let mut random = Random::new(plan.seed);
+    let mut trial = ExploreRun::start(&plan.setup)?;
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut outcome = FuzzReport::default();
+    let mut next: u64 = 0;
+    let mut batch = 64;
+    while next < plan.runs && started.elapsed() < plan.time {
+        let count = batch.min(plan.runs - next);
+        // First the samples as they are.
+        let events: Vec<Value> = (next..next + count)
+            .map(|number| match plan.samples.get(number as usize) {
+                Some(sample) => sample.clone(),
+                None => mutated(&plan.samples[random.below(plan.samples.len() as u64) as usize], &mut random),
+            })
+            .collect();
+        next += count;
+        let asked = Instant::now();
+        let told = trial.verdicts(&events.iter().map(text).collect::<Vec<_>>())?;
+        // Events that hit a time limit are slow; the user wants to see something, and to be able to end it in time.
+        batch = if asked.elapsed() > Duration::from_secs(1) { (batch / 2).max(4) } else { (batch * 2).min(512) };
+        outcome.events = next;
+        for (event, told) in events.into_iter().zip(told) {
+            let Some(what) = wrong(&event, &told) else { continue };
+            match known.get(&what.key()) {
+                Some(index) => outcome.faults[*index].count += 1,
+                None => {
+                    known.insert(what.key(), outcome.faults.len());
+                    let fault = smallest(&mut trial, &plan.setup, event, what)?;
+                    outcome.faults.push(fault);
+                    tick(next, outcome.faults.len());
+                }
+            }
+        }
+        tick(next, outcome.faults.len());
+    }
+    outcome.elapsed = started.elapsed();
+    Ok(outcome)
+}
+
+impl What {
+    /// Faults with the same key are one.
+    fn key(&self) -> String {
+        match self {
+            What::Failed(failure) => match &failure.position {
+                Some(at) => format!("{} {}:{}:{}", failure.kind, at.file, at.line, at.column),
+                None => failure.kind.to_string(),
+            },
+            What::Invalid { path, message } => format!("invalid {path} {message}"),
+        }
+    }
+
+    fn is_slow(&self) -> bool {
+        use FailureKind::{Crashed, Memory, Timeout};
+        matches!(self, What::Failed(failure) if matches!(failure.kind, Timeout | Memory | Crashed))
+    }
+}
+
+/// What is wrong with what became of an event.
+fn wrong(event: &Value, told: &Verdict) -> Option<What> {
+    match told {
+        Verdict::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
+        Verdict::Failed(failure) => Some(What::Failed(failure.clone())),
+        Verdict::Dropped => None,
+        Verdict::Ok { events } => events.iter().find_map(|output| invalid(event, output)),
+    }
+}
+
+/// What is wrong with an event that went out.
+fn invalid(input: &Value, output: &Value) -> Option<What> {
+    if !output.is_object() {
+        // Not to be read here: that is what was sent.
+        return None;
+    }
+    let is_type = |event: &Value| {
+        let kind = event.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| !kind.is_empty() && !is_stand_in(kind))
+    };
+    if is_type(input) && !is_type(output) {
+        let message = "the event that goes out has lost its type".to_owned();
+        return Some(What::Invalid { path: "type".to_owned(), message });
+    }
+    let sent = input.to_string();
+    let word = |text: &str| {
+        ["undefined", "[object Object]", "NaN"].into_iter().find(|word| text.contains(word) && !sent.contains(word))
+    };
+    let mut found = None;
+    visit(output, &mut String::new(), &mut |path, text| {
+        if let (None, Some(word)) = (&found, word(text)) {
+            let message = format!("a text that goes out says \"{word}\", which nobody sent");
+            found = Some(What::Invalid { path: path.to_owned(), message });
+        }
+    });
+    found
+}
+
+/// Shows every text in a value, with its path.
+fn visit(value: &Value, path: &mut String, see: &mut dyn FnMut(&str, &str)) {
+    let len = path.len();
+    match value {
+        Value::String(text) => see(path, text),
+        Value::Array(list) => list.iter().for_each(|value| {
+            path.push_str("[]");
+            visit(value, path, see);
+            path.truncate(len);
+        }),
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            if len > 0 {
+                path.push('.');
+            }
+            path.push_str(key);
+            visit(value, path, see);
+            path.truncate(len);
+        }),
+        _ => {}
+    }
+}
+
+/// The smallest event that shows the same fault.
+fn smallest(trial: &mut ExploreRun, setup: &Setup, mut event: Value, mut what: What) -> io::Result<Fault> {
+    let key = what.key();
+    let (rounds, most) = if what.is_slow() { (ROUNDS.1, MAX_SLOW) } else { (ROUNDS.0, usize::MAX) };
+    for _ in 0..rounds {
+        let mut tries = smaller(&event);
+        tries.truncate(most);
+        let told = trial.verdicts(&tries.iter().map(text).collect::<Vec<_>>())?;
+        let found = tries.into_iter().zip(told).find_map(|(event, told)| {
+            let what = wrong(&event, &told)?;
+            (what.key() == key).then_some((event, what))
+        });
+        let Some(next) = found else { break };
+        (event, what) = next;
+    }
+    let text = text(&event);
+    let alone = ExploreRun::start(setup)?.verdicts(std::slice::from_ref(&text))?;
+    let alone = alone.first().and_then(|told| wrong(&event, told)).is_some_and(|what| what.key() == key);
+    Ok(Fault { what, count: 1, event: text, alone })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn samples_are_events_and_a_seed_decides_what_becomes_of_them() {
+        let samples: Vec<Value> = SAMPLES.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(samples.iter().all(Value::is_object) && samples.len() >= 9);
+        let events = |seed| {
+            let mut random = Random::new(seed);
+            (0..2000).map(|n| text(&mutated(&samples[n % samples.len()], &mut random))).collect::<Vec<_>>()
+        };
+        assert_eq!(events(1), events(1));
+        assert_ne!(events(1), events(2));
+        for wanted in ["1e400", "\\ud800", "__proto__", "2024-02-30", "-0.0", "18446744073709551617"] {
+            assert!(events(1).iter().any(|text| text.contains(wanted)), "{wanted}");
+        }
+        assert!(events(1).iter().all(|text| !text.contains('\n') && !text.contains('\u{f8f0}')));
+    }
+
+    #[test]
+    fn invalid_output_is_what_nobody_sent() {
+        let sent = json!({"type": "identify", "note": "NaN"});
+        assert_eq!(invalid(&sent, &json!({"type": "identify", "a": "NaN"})), None);
+        let path = |output: Value| match invalid(&sent, &output) {
+            Some(What::Invalid { path, .. }) => path,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(path(json!({"a": 1})), "type");
+        assert_eq!(path(json!({"type": "track", "a": [{"b": "undefined Lovelace"}]})), "a[].b");
+    }
+
+    #[test]
+    fn smaller_events_are_smaller() {
+        let event = json!({"a": {"b": [1, 2, 3], "c": "text"}, "d": null});
+        let size = text(&event).len();
+        let all = smaller(&event);
+        assert!(!all.is_empty() && all.iter().all(|event| text(event).len() < size));
+        assert!(smaller(&json!({})).is_empty());
+    }
+}

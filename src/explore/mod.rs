@@ -1,0 +1,223 @@
+//! A transformation tried out: on events that nobody sent yet ([`mod@fuzz`]), and against the version before it ([`mod@diff`]).
+//!
+//! What is tried runs as `run` runs it, workers, limits and walls included: a [`ExploreRun`] is this same program in a process
+//! of its own, whose verdict lines are read one by one. Nothing is kept of a line that has been read, so that a stream
+//! may be as long as it likes.
+
+pub mod diff;
+pub mod fuzz;
+mod mutate;
+mod shrink;
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::bench::usage::Usage;
+use crate::config::{Emit, Input};
+use crate::wire::lines::Open;
+use crate::workers::{self, Job, Sandbox};
+use sluicegate_engine::verdict::{Failure, FailureKind};
+use sluicegate_engine::{Options, Program};
+
+/// What a trial runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// The code.
+    pub program: Program,
+    /// Its limits.
+    pub options: Options,
+    /// How many worker processes.
+    pub workers: usize,
+    /// The most events per call of `transformBatch`.
+    pub batch_size: usize,
+    /// Whether V8 makes no machine code.
+    pub jitless: bool,
+    /// Whether every wall around the workers must stand.
+    pub require_sandbox: bool,
+    /// The file of events; none if they are handed over one by one.
+    pub events: Option<PathBuf>,
+}
+
+/// A verdict line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// These events went out.
+    Ok {
+        /// In order. What this program cannot hold (half of a surrogate pair, a number beyond all) is its text.
+        events: Vec<Value>,
+    },
+    /// Nothing went out.
+    Dropped,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Ended {
+    /// CPU time of all its processes.
+    cpu: Duration,
+    /// Why it could not be run to its end.
+    error: Option<String>,
+}
+
+/// A run in a process of its own. Killed when dropped.
+pub struct ExploreRun {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    errors: ChildStderr,
+}
+
+impl ExploreRun {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn start(setup: &Setup) -> io::Result<Self> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg("trial")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut input = child.stdin.take().expect("piped");
+        let output = BufReader::with_capacity(1 << 16, child.stdout.take().expect("piped"));
+        let errors = child.stderr.take().expect("piped");
+        let text = serde_json::to_vec(setup)?;
+        input.write_all(&(text.len() as u64).to_le_bytes())?;
+        input.write_all(&text)?;
+        let input = setup.events.is_none().then_some(input);
+        Ok(Self { child, input, output, errors })
+    }
+
+    /// The next verdict line into `line`; `false` after the last one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
+        line.clear();
+        Ok(self.output.read_until(b'\n', line)? > 0)
+    }
+
+    /// The verdicts on these events, each a JSON text without line ends.
+    ///
+    /// # Errors
+    /// When the trial ended before it had answered; the text says why, where that is known.
+    pub fn verdicts(&mut self, events: &[String]) -> io::Result<Vec<Verdict>> {
+        let Self { input, output, .. } = self;
+        let input = input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let told = std::thread::scope(|threads| {
+            // Both pipes are small: who only wrote would wait for who only wrote.
+            let text: String = events.iter().flat_map(|event| [event, "\n"]).collect();
+            threads.spawn(move || {
+                // Who cannot write finds out where it reads.
+                let _ = input.write_all(text.as_bytes());
+            });
+            let mut told = Vec::with_capacity(events.len());
+            let mut line = Vec::new();
+            while told.len() < events.len() {
+                line.clear();
+                if output.read_until(b'\n', &mut line)? == 0 {
+                    break;
+                }
+                told.push(parse(&line));
+            }
+            io::Result::Ok(told)
+        })?;
+        if told.len() < events.len() {
+            return Err(self.why());
+        }
+        Ok(told)
+    }
+
+    /// Waits for the end of a trial whose verdicts have all been read; the CPU time that it took.
+    ///
+    /// # Errors
+    /// When it did not get through.
+    pub fn end(mut self) -> io::Result<Duration> {
+        self.input = None;
+        match self.ended() {
+            Some(Ended { cpu, error: None }) => Ok(cpu),
+            Some(Ended { error: Some(error), .. }) => Err(io::Error::other(error)),
+            None => Err(io::Error::other("the process of the trial died")),
+        }
+    }
+
+    fn why(&mut self) -> io::Error {
+        self.input = None;
+        let error = self.ended().and_then(|ended| ended.error);
+        io::Error::other(error.unwrap_or_else(|| "the process of the trial died".to_owned()))
+    }
+
+    /// The last line of its standard error; before that there may be warnings.
+    fn ended(&mut self) -> Option<Ended> {
+        let mut text = String::new();
+        self.errors.read_to_string(&mut text).ok()?;
+        let _ = self.child.wait();
+        serde_json::from_str(text.lines().last()?).ok()
+    }
+}
+
+impl Drop for ExploreRun {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads a verdict line.
+pub fn parse(line: &[u8]) -> Verdict {
+    #[derive(Deserialize)]
+    struct VerdictLine<'a> {
+        verdict: &'a str,
+        #[serde(borrow, default)]
+        events: Vec<&'a RawValue>,
+    }
+    let value = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::from(raw.get()));
+    let read = || match serde_json::from_slice::<VerdictLine<'_>>(line)? {
+        VerdictLine { verdict: "ok", events } => Ok(Verdict::Ok { events: events.into_iter().map(value).collect() }),
+        VerdictLine { verdict: "dropped", .. } => Ok(Verdict::Dropped),
+        _ => serde_json::from_slice(line).map(Verdict::Failed),
+    };
+    read().unwrap_or_else(|error: serde_json::Error| {
+        Verdict::Failed(Failure::new(FailureKind::BadReturn, format!("the verdict cannot be read: {error}")))
+    })
+}
+
+/// The process's side. Returns its exit code.
+pub fn main() -> u8 {
+    let (ended, code) = match serve() {
+        Ok(()) => (Ended { cpu: Usage::now().cpu, error: None }, 0),
+        Err(error) => (Ended { cpu: Duration::ZERO, error: Some(error.to_string()) }, 2),
+    };
+    let _ = writeln!(io::stderr(), "{}", serde_json::to_string(&ended).unwrap_or_default());
+    code
+}
+
+fn serve() -> anyhow::Result<()> {
+    // Read without a buffer: what follows on standard input is for the pool.
+    let mut stdin = std::fs::File::from(rustix::io::dup(io::stdin())?);
+    let mut len = [0; 8];
+    stdin.read_exact(&mut len)?;
+    let mut text = Vec::new();
+    (&mut stdin).take(u64::from_le_bytes(len)).read_to_end(&mut text)?;
+    let setup: Setup = serde_json::from_slice(&text)?;
+    let input = setup.events.map_or(Input::Stdin, Input::File);
+    let opened: Vec<Open> = workers::open(&[input])?;
+    let job = Job {
+        workers: setup.workers,
+        emit: Emit::Verdicts,
+        batch_size: setup.batch_size,
+        sandbox: Sandbox { jitless: setup.jitless, require: setup.require_sandbox, ..Sandbox::default() },
+        ..Job::new(setup.program, setup.options)
+    };
+    workers::run(job, opened, &mut |_| {}).1?;
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Parsing in a process of its own, for those who must outlive what they read.
+//!
+//! The parser recurses as deep as its input is nested, and a stack that overflows ends the process, whatever else it was
+//! doing; and it finds its way through some TypeScript by trying, in time that doubles with each level (`<T>(<T>(…))` among
+//! it). A server reads code of many authors, and a playground code that is half written:
+//! they have it parsed by a process that may neither run long nor take much memory, and whose end is an error like any
+//! other. It costs some ten milliseconds, so answers are kept where they are asked for often.
+//!
+//! Who reads code once and then ends, such as `run`, calls the parser itself.
+
+mod imports;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use sluicegate_engine::{TypeScriptError, strip_types};
+
+/// The name of the hidden command.
+const COMMAND: &str = "parse";
+
+/// CPU time, in seconds.
+const MAX_TIME: u64 = 2;
+
+/// Address space, in bytes.
+const MAX_MEMORY: u64 = 4 << 30;
+
+/// The parser's stack: enough for everything that V8 accepts.
+const STACK: usize = 64 << 20;
+
+/// Parsed at a time, of all requests.
+static TURNS: Semaphore = Semaphore::const_new(4);
+
+/// Sources whose types were taken away, which [`strip`] remembers, and how large they may be.
+const MAX_KEPT: usize = 64;
+const LARGEST_KEPT: usize = 1 << 20;
+
+#[derive(Serialize)]
+enum Asked<'a> {
+    Imports(&'a str),
+    Strip(&'a str),
+}
+
+type Imports = BTreeMap<String, Vec<String>>;
+
+/// The modules that `code` imports or re-exports from, each with the names that it takes from it: the local name of a
+/// default import, the exported one of the others. TypeScript is understood too.
+///
+/// # Errors
+/// When it is not a module, or cannot be parsed within bounds; in words, with the place where there is one.
+pub async fn imports(code: &str) -> Result<Imports, String> {
+    in_turn(code, |code| ask(&Asked::Imports(code)).unwrap_or_else(|why| Err(format!("SyntaxError: {why}")))).await
+}
+
+/// [`strip_types`], for an async task.
+///
+/// # Errors
+/// As there, and when the source cannot be parsed within bounds.
+pub async fn strip_in_turn(source: &str) -> Result<String, TypeScriptError> {
+    in_turn(source, strip).await
+}
+
+async fn in_turn<T: Send + 'static>(code: &str, parse: impl FnOnce(&str) -> T + Send + 'static) -> T {
+    let turn = TURNS.acquire().await;
+    let code = code.to_owned();
+    let done = tokio::task::spawn_blocking(move || parse(&code)).await.expect("nothing panics in there");
+    drop(turn);
+    done
+}
+
+/// [`strip_types`]; it remembers what it was asked lately.
+///
+/// # Errors
+/// As there, and when the source cannot be parsed within bounds.
+pub fn strip(source: &str) -> Result<String, TypeScriptError> {
+    type Kept = HashMap<[u8; 32], Result<String, TypeScriptError>>;
+    static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+    let key = Sha256::digest(source).into();
+    let table = || KEPT.lock().expect("nothing panics in here");
+    if let Some(known) = table().as_ref().and_then(|kept| kept.get(&key)) {
+        return known.clone();
+    }
+    let stripped = ask(&Asked::Strip(source))
+        .unwrap_or_else(|why| Err(TypeScriptError { message: format!("SyntaxError: {why}"), range: 0..0, help: None }));
+    if source.len() > LARGEST_KEPT {
+        return stripped;
+    }
+    let mut kept = table();
+    let kept = kept.get_or_insert_default();
+    if kept.len() >= MAX_KEPT {
+        kept.clear();
+    }
+    kept.insert(key, stripped.clone());
+    stripped
+}
+
+/// Has it parsed. The outer error is for what was not parsed at all.
+fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> {
+    // The program of unit tests knows no commands.
+    if cfg!(test) {
+        return serde_json::from_str(&answer(asked)).map_err(|error| error.to_string());
+    }
+    let cannot = |error: io::Error| format!("the code cannot be parsed: {error}");
+    let send = || -> io::Result<File> {
+        let mut file = File::from(memfd_create("sluicegate-parse", MemfdFlags::CLOEXEC)?);
+        serde_json::to_writer(io::BufWriter::new(&file), asked)?;
+        file.rewind()?;
+        Ok(file)
+    };
+    let output = Command::new("/proc/self/exe")
+        .arg(COMMAND)
+        .env_clear()
+        .stdin(send().map_err(cannot)?)
+        .stderr(Stdio::null())
+        .output()
+        .map_err(cannot)?;
+    match output.status.signal() {
+        None => serde_json::from_slice(&output.stdout).map_err(|error| cannot(error.into())),
+        Some(libc::SIGXCPU | libc::SIGKILL) => Err(format!("the code takes more than {MAX_TIME} s to parse")),
+        Some(_) => Err("the code is nested too deep, or is too large".to_owned()),
+    }
+}
+
+fn answer(asked: &Asked<'_>) -> String {
+    match asked {
+        Asked::Imports(code) => serde_json::to_string(&imports::of(code)),
+        Asked::Strip(source) => serde_json::to_string(&strip_types(source)),
+    }
+    .expect("plain data")
+}
+
+/// The process's side. Returns its exit code.
+pub fn main() -> u8 {
+    let limit = |resource, most| {
+        // A system without this limit has the others.
+        let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    };
+    limit(Resource::Core, 0);
+    limit(Resource::Cpu, MAX_TIME);
+    limit(Resource::As, MAX_MEMORY);
+    let parse = || -> io::Result<()> {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        // Texts with escapes cannot be borrowed from what was read.
+        #[derive(Deserialize)]
+        enum Read {
+            Imports(String),
+            Strip(String),
+        }
+        let answer = match serde_json::from_str(&text)? {
+            Read::Imports(code) => answer(&Asked::Imports(&code)),
+            Read::Strip(source) => answer(&Asked::Strip(&source)),
+        };
+        io::stdout().write_all(answer.as_bytes())
+    };
+    let parsed = std::thread::Builder::new().stack_size(STACK).spawn(parse).map(|thread| thread.join());
+    u8::from(!matches!(parsed, Ok(Ok(Ok(())))))
+}

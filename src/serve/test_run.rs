@@ -1,0 +1,386 @@
+//! The endpoints with which code is tried before it is saved. Each trial has a worker of its own, which ends with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::App;
+use super::body::Taken;
+use super::code::backend::supported;
+use super::code::{self, Missing};
+use super::pool_cache::AcquireError;
+use super::problem::Problem;
+use super::request::credentials;
+use super::rows;
+use super::transform::{about_message, of_the_whole_batch};
+use crate::parser_process;
+use crate::workers::{Row, Rows, UnitResult};
+use sluicegate_engine::{LogLine, Program};
+
+/// Code that is to be tried.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+struct Revision {
+    code: Option<String>,
+    code_version: Option<Value>,
+    language: Option<String>,
+    name: Option<String>,
+    test_name: Option<String>,
+}
+
+impl Revision {
+    fn has_code(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| !code.is_empty())
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(code::NAMELESS)
+    }
+}
+
+/// An event with what belongs to it.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct Sample {
+    message: Option<Box<RawValue>>,
+    metadata: Option<Box<RawValue>>,
+    #[serde(default)]
+    credentials: Value,
+}
+
+/// What is tried on what.
+struct TestRun {
+    samples: Vec<Sample>,
+    revision: Revision,
+    libraries: Vec<String>,
+    credentials: BTreeMap<String, String>,
+}
+
+/// What became of an event: it went out, or why it did not.
+struct Tried {
+    output: Result<Box<RawValue>, String>,
+    metadata: Box<RawValue>,
+}
+
+/// A trial that came to nothing.
+enum Failed {
+    /// The author's or the caller's fault: a 400 with these words.
+    Code(String),
+    /// Anything else.
+    Problem(Problem),
+}
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        Failed::Problem(problem)
+    }
+}
+
+impl From<Missing> for Failed {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Final(_, error) => Failed::Code(error),
+            Missing::Later(error) => Failed::Problem(Problem::later("config_backend_unavailable", error)),
+            Missing::Refused(refused) => Failed::Problem(Problem::refused(refused)),
+        }
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        match self {
+            Failed::Code(error) => bad(error),
+            Failed::Problem(problem) => problem.into_response(),
+        }
+    }
+}
+
+fn bad(error: impl Into<String>) -> Response {
+    Problem::request(StatusCode::BAD_REQUEST, error).into_response()
+}
+
+/// Reads a body of plain data.
+async fn read<T: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(T, Taken), Problem> {
+    let taken = app.room.take(request).await?;
+    match serde_json::from_slice(&taken.bytes) {
+        Ok(value) => Ok((value, taken)),
+        Err(error) => {
+            let what = if error.is_data() { "what it should be" } else { "JSON" };
+            Err(Problem::request(StatusCode::BAD_REQUEST, format!("the body is not {what}: {error}")))
+        }
+    }
+}
+
+/// `POST /transformation/test`.
+pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
+    struct Asked {
+        #[serde(default)]
+        events: Vec<Sample>,
+        #[serde(rename = "trRevCode", default)]
+        revision: Option<Revision>,
+        #[serde(rename = "libraryVersionIDs", default)]
+        libraries: Vec<String>,
+        #[serde(default)]
+        credentials: Value,
+    }
+    let (asked, taken): (Asked, _) = match read(&app, request).await {
+        Ok(read) => read,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(revision) = asked.revision.filter(|revision| revision.has_code() && revision.code_version.is_some())
+    else {
+        return bad("Error: Invalid Request. Missing parameters in transformation code block");
+    };
+    if asked.events.is_empty() {
+        return bad("Error: Invalid request. Missing events");
+    }
+    let own = if asked.events[0].credentials.is_null() { &asked.credentials } else { &asked.events[0].credentials };
+    let credentials = credentials(own);
+    let trial = TestRun { revision, libraries: asked.libraries, credentials, samples: asked.events };
+    match attempt(&app, trial, taken).await {
+        Ok((tried, logs)) => {
+            #[derive(serde::Serialize)]
+            #[serde(untagged)]
+            enum One {
+                Event(Box<RawValue>),
+                Failed { error: String },
+            }
+            let events: Vec<One> = tried
+                .into_iter()
+                .map(|tried| match tried.output {
+                    Ok(event) => One::Event(event),
+                    Err(error) => One::Failed { error },
+                })
+                .collect();
+            #[derive(serde::Serialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Answer {
+                transformed_events: Vec<One>,
+                logs: Vec<String>,
+            }
+            Json(Answer { transformed_events: events, logs }).into_response()
+        }
+        Err(failed) => failed.into_response(),
+    }
+}
+
+/// `POST /transformation/testRun`.
+pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    #[derive(Default, Deserialize)]
+    #[serde(default, expecting = "an object")]
+    struct Dependencies {
+        libraries: Vec<Value>,
+        credentials: Value,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", expecting = "an object")]
+    struct Asked {
+        #[serde(default)]
+        input: Vec<Sample>,
+        #[serde(default)]
+        code_revision: Option<Revision>,
+        #[serde(default)]
+        dependencies: Option<Dependencies>,
+    }
+    let (asked, taken): (Asked, _) = match read(&app, request).await {
+        Ok(read) => read,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(revision) = asked.code_revision.filter(Revision::has_code) else {
+        return bad("Error: Invalid Request. Missing parameters in transformation code block");
+    };
+    if asked.input.is_empty() {
+        return bad("Error: Invalid request. Missing events");
+    }
+    let dependencies = asked.dependencies.unwrap_or_default();
+    let version = |library: &Value| {
+        let id = library["versionId"].as_str().or(library["VersionID"].as_str()).or(library.as_str());
+        id.map(str::to_owned)
+    };
+    let trial = TestRun {
+        samples: asked.input,
+        revision,
+        libraries: dependencies.libraries.iter().filter_map(version).collect(),
+        credentials: credentials(&dependencies.credentials),
+    };
+    match attempt(&app, trial, taken).await {
+        Ok((tried, logs)) => {
+            let events: Vec<Box<RawValue>> = tried
+                .into_iter()
+                .map(|tried| {
+                    let metadata = tried.metadata;
+                    let text = match tried.output {
+                        Ok(event) => format!("{{\"transformedEvent\":{event},\"metadata\":{metadata}}}"),
+                        Err(error) => format!("{{\"error\":{},\"metadata\":{metadata}}}", json!(error)),
+                    };
+                    RawValue::from_string(text).expect("made of JSON")
+                })
+                .collect();
+            #[derive(serde::Serialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Answer {
+                transformed_events: Vec<Box<RawValue>>,
+                logs: Vec<String>,
+            }
+            Json(Answer { transformed_events: events, logs }).into_response()
+        }
+        Err(failed) => failed.into_response(),
+    }
+}
+
+/// `POST /transformationLibrary/test`.
+pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    let (revision, _taken): (Revision, _) = match read(&app, request).await {
+        Ok(read) => read,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(code) = revision.code.as_deref().filter(|code| !code.is_empty()) else {
+        return bad("Invalid request. Missing code");
+    };
+    let code = match javascript(code, &revision, false).await {
+        Ok(code) => code,
+        Err(error) => return bad(error),
+    };
+    // A transformation that does nothing but load it.
+    let program = Program::new("test", "import 'library'; export function transformEvent(event) { return event; }")
+        .with_library("library", code);
+    match app.warm.alone(program).await {
+        Ok(_) => Json(true).into_response(),
+        Err(AcquireError::Load(error)) => bad(rows::load_words(&error)),
+        Err(AcquireError::Later(why)) => Problem::overloaded(why).into_response(),
+    }
+}
+
+/// `POST /transformation/sethandle`: there is nothing to set up here.
+pub async fn set_handle(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
+    struct Asked {
+        #[serde(rename = "trRevCode", default)]
+        revision: Option<Revision>,
+    }
+    let (asked, _taken): (Asked, _) = match read(&app, request).await {
+        Ok(read) => read,
+        Err(problem) => return problem.into_response(),
+    };
+    let revision = asked.revision.unwrap_or_default();
+    let fields = [&revision.code, &revision.language, &revision.test_name];
+    if fields.iter().any(|field| field.as_deref().unwrap_or_default().is_empty()) {
+        return bad("Invalid Request. Missing parameters in transformation code block");
+    }
+    Json(json!({ "success": true })).into_response()
+}
+
+/// `POST /extractLibs`.
+pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    let (revision, _taken): (Revision, _) = match read(&app, request).await {
+        Ok(read) => read,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(code) = revision.code.as_deref().filter(|code| !code.is_empty()) else {
+        return bad("Invalid request. Code is missing");
+    };
+    if let Err(error) = supported("1", revision.language.as_deref()) {
+        return bad(error);
+    }
+    match parser_process::imports(code).await {
+        Ok(found) => {
+            // Callers look libraries up by these names, and have always had them without spaces around.
+            let mut libraries: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for (specifier, names) in found {
+                libraries.entry(specifier.trim().to_owned()).or_default().extend(names);
+            }
+            Json(libraries).into_response()
+        }
+        Err(error) => bad(error),
+    }
+}
+
+/// The code of a revision, without types.
+async fn javascript(code: &str, revision: &Revision, transformation: bool) -> Result<String, String> {
+    let version = revision
+        .code_version
+        .as_ref()
+        .map_or_else(|| "1".to_owned(), |version| version.as_str().map_or_else(|| version.to_string(), str::to_owned));
+    supported(if transformation { &version } else { "1" }, revision.language.as_deref())?;
+    let typescript = revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
+    code::javascript(code, typescript, revision.name()).await
+}
+
+/// Runs it.
+async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<(Vec<Tried>, Vec<String>), Failed> {
+    let code = trial.revision.code.as_deref().unwrap_or_default();
+    let code = javascript(code, &trial.revision, true).await.map_err(Failed::Code)?;
+    let mut program = app.code.trial(trial.revision.name(), &code, &trial.libraries).await?;
+    program.credentials = trial.credentials;
+    let resident = app.warm.alone(program).await.map_err(|error| match error {
+        AcquireError::Load(error) => Failed::Code(rows::load_words(&error)),
+        AcquireError::Later(why) => Failed::Problem(Problem::overloaded(why)),
+    })?;
+    let mut body = Vec::new();
+    let mut put = |text: Option<&RawValue>, nothing: &str| {
+        let start = body.len();
+        body.extend_from_slice(text.map_or(nothing, RawValue::get).as_bytes());
+        start..body.len()
+    };
+    let events: Vec<Row> = trial
+        .samples
+        .iter()
+        .map(|sample| Row {
+            event: put(sample.message.as_deref(), "null"),
+            metadata: put(sample.metadata.as_deref(), "{}"),
+        })
+        .collect();
+    let places = events.clone();
+    let body = Arc::new(body);
+    let asked = Rows { body: body.clone(), events, one_line: false, guard: Some(taken.guard) };
+    let answer =
+        resident.transform(asked).await.map_err(|error| Failed::Problem(Problem::overloaded(error.to_string())))?;
+    let mut tried = Vec::new();
+    let logs = answer.logs.split(|byte| *byte == b'\n').filter_map(log_line).collect();
+    if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
+        let metadata = RawValue::from_string("{}".to_owned()).expect("it is JSON");
+        tried.push(Tried { output: Err(rows::words(failure)), metadata });
+        return Ok((tried, logs));
+    }
+    for outcome in answer.outcomes {
+        match outcome {
+            UnitResult::Rows(rows) => {
+                #[derive(Deserialize)]
+                struct Out {
+                    output: Box<RawValue>,
+                    metadata: Box<RawValue>,
+                }
+                let text = [b"[", rows.strip_suffix(b",").unwrap_or(&rows), b"]"].concat();
+                let rows: Vec<Out> = serde_json::from_slice(&text).map_err(|error| Failed::Code(error.to_string()))?;
+                tried.extend(rows.into_iter().map(|row| Tried { output: Ok(row.output), metadata: row.metadata }));
+            }
+            UnitResult::Failed(index, failure) => {
+                let metadata = String::from_utf8_lossy(&body[places[index].metadata.clone()]).into_owned();
+                let metadata = RawValue::from_string(metadata).expect("it came as JSON");
+                tried.push(Tried { output: Err(about_message(&failure)), metadata });
+            }
+            UnitResult::Dropped(_) => {}
+        }
+    }
+    Ok((tried, logs))
+}
+
+/// `Log: …`, with the level in the place of `Log` where it is another.
+fn log_line(line: &[u8]) -> Option<String> {
+    let LogLine { level, message } = serde_json::from_slice(line).ok()?;
+    let mut level = level.chars();
+    let first = level.next()?.to_uppercase();
+    Some(format!("{first}{}: {message}", level.as_str()))
+}

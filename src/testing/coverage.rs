@@ -1,0 +1,291 @@
+//! Which of the author's lines ran, from V8's precise coverage.
+//!
+//! V8 counts per isolate; a file runs in many. Its counts are laid over the file's text, the inner range over the outer
+//! one, and added up, so that each character has the number of times that it ran. A line is covered when any of its code
+//! ran, and partly covered when not all of it did: the other side of an `if` on one line, a function that nobody called.
+//! Blank lines, comments, types and lines of nothing but brackets are no code.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use sluicegate_engine::{ScriptCoverage, comments};
+
+/// The files that ran, by their paths.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    files: BTreeMap<PathBuf, Counts>,
+}
+
+/// How often a file's code ran.
+#[derive(Debug)]
+struct Counts {
+    /// As V8 saw it: without types, of which blanks are left.
+    code: String,
+    /// For each UTF-16 code unit.
+    units: Vec<u64>,
+    functions: BTreeMap<(u32, u32), Function>,
+}
+
+#[derive(Debug)]
+struct Function {
+    name: String,
+    count: u64,
+}
+
+/// What is known of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileCoverage {
+    /// Its path.
+    pub path: PathBuf,
+    /// Lines with code, from 1, and how often each ran.
+    pub lines: BTreeMap<u32, u64>,
+    /// Lines that ran, but not all of them.
+    pub partly: Vec<u32>,
+    /// Functions: line, name, and how often each was called.
+    pub functions: Vec<(u32, String, u64)>,
+}
+
+impl Coverage {
+    /// Adds what one isolate saw of a file with this source.
+    pub fn add(&mut self, path: &Path, code: &str, script: &ScriptCoverage) {
+        let counts = self.files.entry(path.to_owned()).or_insert_with(|| Counts {
+            code: code.to_owned(),
+            units: vec![0; code.encode_utf16().count()],
+            functions: BTreeMap::new(),
+        });
+        if counts.code != code {
+            // The file has changed since; what ran then is no news of what is there now.
+            return;
+        }
+        let mut own = vec![0; counts.units.len()];
+        for (index, function) in script.functions.iter().enumerate() {
+            for range in &function.ranges {
+                let end = (range.end_offset as usize).min(own.len());
+                if let Some(units) = own.get_mut(range.start_offset as usize..end) {
+                    units.fill(range.count);
+                }
+            }
+            // The first is the script, and what V8 makes up (the initialisers of a class) has a name in brackets.
+            if let (Some(range), false) = (function.ranges.first(), index == 0 || function.name.starts_with('<')) {
+                let place = (range.start_offset, range.end_offset);
+                let found = counts.functions.entry(place);
+                found.or_insert_with(|| Function { name: function.name.clone(), count: 0 }).count += range.count;
+            }
+        }
+        for (sum, count) in counts.units.iter_mut().zip(own) {
+            *sum = sum.saturating_add(count);
+        }
+    }
+
+    /// What is known of each file, by path.
+    pub fn files(&self) -> Vec<FileCoverage> {
+        self.files.iter().map(|(path, counts)| counts.file(path)).collect()
+    }
+}
+
+impl Counts {
+    fn file(&self, path: &Path) -> FileCoverage {
+        let comments = comments(&self.code);
+        let mut comment = comments.iter().peekable();
+        let mut lines = BTreeMap::new();
+        let mut partly = Vec::new();
+        let (mut byte, mut unit) = (0, 0);
+        let mut starts = Vec::new();
+        for (number, line) in self.code.split_inclusive('\n').enumerate() {
+            starts.push(unit as u32);
+            let skipped = declaring(line);
+            let (mut most, mut least) = (None::<u64>, u64::MAX);
+            for (column, char) in line.char_indices() {
+                let at = byte + column;
+                while comment.next_if(|range| range.end <= at).is_some() {}
+                let in_comment = comment.peek().is_some_and(|range| range.contains(&at));
+                let counts = column >= skipped && !char.is_whitespace() && !"{}()[];,".contains(char);
+                if counts && !in_comment {
+                    let count = self.units.get(unit).copied().unwrap_or_default();
+                    most = Some(most.map_or(count, |most| most.max(count)));
+                    least = least.min(count);
+                }
+                unit += char.len_utf16();
+            }
+            byte += line.len();
+            let number = number as u32 + 1;
+            if let Some(most) = most {
+                lines.insert(number, most);
+                if most > 0 && least == 0 {
+                    partly.push(number);
+                }
+            }
+        }
+        let functions = self.functions.iter().map(|((start, _), function)| {
+            let line = starts.partition_point(|first| first <= start) as u32;
+            let name = if function.name.is_empty() { "(anonymous)".to_owned() } else { function.name.clone() };
+            (line, name, function.count)
+        });
+        FileCoverage { path: path.to_owned(), lines, partly, functions: functions.collect() }
+    }
+}
+
+/// How many bytes of a line only say that what follows is exported: they run even if the function never does.
+fn declaring(line: &str) -> usize {
+    let mut rest = line.trim_start();
+    for word in ["export ", "default "] {
+        rest = rest.strip_prefix(word).map_or(rest, str::trim_start);
+    }
+    let declares = ["function", "async ", "class "].iter().any(|word| rest.starts_with(word));
+    if declares { line.len() - rest.len() } else { 0 }
+}
+
+impl FileCoverage {
+    /// Lines that ran, and lines with code.
+    pub fn line_counts(&self) -> (usize, usize) {
+        (self.lines.values().filter(|count| **count > 0).count(), self.lines.len())
+    }
+
+    /// Functions that were called, and functions.
+    pub fn function_counts(&self) -> (usize, usize) {
+        (self.functions.iter().filter(|(_, _, count)| *count > 0).count(), self.functions.len())
+    }
+
+    /// Lines that did not run.
+    pub fn uncovered(&self) -> Vec<u32> {
+        self.lines.iter().filter(|(_, count)| **count == 0).map(|(line, _)| *line).collect()
+    }
+}
+
+/// The lines covered of all, in percent.
+pub fn percent((covered, all): (usize, usize)) -> f64 {
+    if all == 0 { 100.0 } else { covered as f64 * 100.0 / all as f64 }
+}
+
+/// The sums of several files: of lines, and of functions.
+pub fn sums(files: &[FileCoverage]) -> [(usize, usize); 2] {
+    let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (a + c, b + d);
+    let lines = files.iter().map(FileCoverage::line_counts).fold((0, 0), add);
+    let functions = files.iter().map(FileCoverage::function_counts).fold((0, 0), add);
+    [lines, functions]
+}
+
+/// The format of lcov, as genhtml and most services read it. Paths are absolute, so that the sources are found.
+pub fn lcov(files: &[FileCoverage]) -> String {
+    let mut out = String::new();
+    for file in files {
+        let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+        let _ = writeln!(out, "TN:\nSF:{}", path.display());
+        // Readers take functions of one name for one function.
+        let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+        file.functions.iter().for_each(|(_, name, _)| *names.entry(name).or_default() += 1);
+        let unique: Vec<(u32, String, u64)> = file
+            .functions
+            .iter()
+            .enumerate()
+            .map(|(index, (line, name, count))| match names[name.as_str()] {
+                1 => (*line, name.clone(), *count),
+                _ => (*line, format!("{name}#{}", index + 1), *count),
+            })
+            .collect();
+        for (line, name, _) in &unique {
+            let _ = writeln!(out, "FN:{line},{name}");
+        }
+        for (_, name, count) in &unique {
+            let _ = writeln!(out, "FNDA:{count},{name}");
+        }
+        let (called, functions) = file.function_counts();
+        let _ = writeln!(out, "FNF:{functions}\nFNH:{called}");
+        for (line, count) in &file.lines {
+            let _ = writeln!(out, "DA:{line},{count}");
+        }
+        let (covered, lines) = file.line_counts();
+        let _ = writeln!(out, "LF:{lines}\nLH:{covered}\nend_of_record");
+    }
+    out
+}
+
+/// `1-3, 7`: numbers in order, neighbours as ranges. Between two of them there may be lines without code.
+pub fn ranges(numbers: &[u32], with_code: &BTreeMap<u32, u64>) -> String {
+    let mut parts: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        let joins = |last: &(u32, u32)| with_code.range(last.1 + 1..*number).next().is_none();
+        match parts.last_mut() {
+            Some(last) if joins(last) => last.1 = *number,
+            _ => parts.push((*number, *number)),
+        }
+    }
+    let text = parts.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    text.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluicegate_engine::{Engine, Look, Options, Program, RunObserver};
+
+    /// What V8 says of `code` when it has been given these events.
+    fn covered(code: &str, events: &[&str]) -> FileCoverage {
+        let onlooker = RunObserver::new(Look { coverage: true, variables: false });
+        let mut engine = Engine::observed(Program::new("t.js", code), Options::default(), &onlooker).unwrap();
+        for event in events {
+            engine.transform(event.as_bytes(), &mut Vec::new());
+        }
+        drop(engine);
+        let mut coverage = Coverage::default();
+        for script in onlooker.take_coverage() {
+            coverage.add(Path::new("t.js"), code, &script);
+        }
+        coverage.files().remove(0)
+    }
+
+    const CODE: &str = "// ü: two bytes
+const unused = (x) => {
+  return x;
+};
+
+/* a comment */ export function transformEvent(event) {
+  if (event.a) return null; // not always
+  if (event.b) {
+    event.c = 'never // a comment';
+  } else {
+    event.c = event.n
+      ? 1
+      : 2;
+  }
+  return event;
+}
+
+export function never() {
+  return 1;
+}
+";
+
+    #[test]
+    fn lines_functions_and_parts() {
+        let file = covered(CODE, &["{}", "{}"]);
+        let counts: Vec<(u32, u64)> = file.lines.iter().map(|(line, count)| (*line, *count)).collect();
+        let expected = [(2, 1), (3, 0), (6, 2), (7, 2), (8, 2), (9, 0), (10, 2), (11, 2), (12, 0), (13, 2), (15, 2)];
+        assert_eq!(counts[..11], expected, "{counts:?}");
+        assert_eq!(counts[11..], [(18, 0), (19, 0)]);
+        assert_eq!(file.partly, [2, 7]);
+        let functions: Vec<_> = file.functions.iter().map(|(line, name, count)| (*line, &name[..], *count)).collect();
+        assert_eq!(functions, [(2, "unused", 0), (6, "transformEvent", 2), (18, "never", 0)]);
+        assert_eq!(ranges(&file.uncovered(), &file.lines), "3, 9, 12, 18-19");
+    }
+
+    #[test]
+    fn what_a_limit_ended_is_counted() {
+        let code = "let n = 0;\nexport function transformEvent(event) {\n  n += 1;\n  while (event.loop);\n  return event;\n}\n";
+        let file = covered(code, &[r#"{"loop":1}"#, "{}"]);
+        // The module is evaluated again in the isolate that takes over.
+        assert_eq!(file.lines.values().copied().collect::<Vec<_>>()[..3], [2, 2, 2], "{file:?}");
+    }
+
+    #[test]
+    fn lcov_has_unique_names_and_sums() {
+        let text =
+            lcov(&[covered("const f = [() => 1,\n  () => 2];\nexport const transformEvent = (e) => e;\n", &["{}"])]);
+        assert!(text.contains("FN:1,f#1\nFN:2,f#2\nFN:3,transformEvent\n"), "{text}");
+        assert!(text.contains("FNF:3\nFNH:1\nDA:1,1\nDA:2,0\nDA:3,1\nLF:3\nLH:2\nend_of_record\n"), "{text}");
+    }
+}

@@ -1,0 +1,393 @@
+//! Tests that are data: what goes in and what must come out, without code.
+//!
+//! Three forms are read. One of our own, a file per case (`*.case.json`), which can say everything that a JavaScript
+//! test can. And RudderStack's as they stand: the YAML of its command line, with folders of same-named input and output
+//! files, and the `meta.json` of its GitHub action. In those an expected `[]` asserts a drop, which theirs cannot; a
+//! missing expected file means that the code runs without an error.
+//!
+//! Events are handed on as the text that they are, so that a large integer reaches the code unchanged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use sluicegate_engine::handle_of;
+
+/// Cases about one transformation.
+#[derive(Clone, Debug)]
+pub struct DataUnit {
+    /// How results call it.
+    pub name: String,
+    /// The transformation.
+    pub about: About,
+    /// Libraries that the project's files name, by handle.
+    pub libraries: BTreeMap<String, Code>,
+    /// As `js/testing/cases.js` takes them.
+    pub cases: Vec<Value>,
+}
+
+/// Which transformation cases are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// One with source, in a file or in the YAML itself.
+    Code(Code),
+    /// None was found; why.
+    Nothing(String),
+}
+
+/// Source: where it is, or what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A file.
+    File(PathBuf),
+    /// Text that stands in a file of another kind; the name is for stack traces.
+    Text(String, String),
+}
+
+/// A file of data that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataError {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub message: String,
+    /// Line and column, from 1, where they are known.
+    pub at: Option<(usize, usize)>,
+}
+
+type Result<T> = std::result::Result<T, DataError>;
+
+fn wrong(file: &Path, message: impl Into<String>) -> DataError {
+    DataError { file: file.to_owned(), message: message.into(), at: None }
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).map_err(|error| wrong(file, format!("it cannot be read: {error}")))
+}
+
+fn parse<'a, T: Deserialize<'a>>(file: &Path, text: &'a str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+        DataError { file: file.to_owned(), message, at: Some((error.line(), error.column().max(1))) }
+    })
+}
+
+// --- *.case.json ----------------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseFile<'a> {
+    name: Option<String>,
+    /// Relative to the case's folder.
+    transformation: Option<String>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    events: Vec<&'a RawValue>,
+    metadata: Option<Value>,
+    credentials: Option<Value>,
+    /// Recorded answers, see `js/testing/fetch.js`.
+    fetch: Option<serde_json::Map<String, Value>>,
+    now: Option<Value>,
+    seed: Option<u32>,
+    #[serde(default)]
+    skip: bool,
+    expect: Expect,
+    #[serde(default)]
+    budget: Budget,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Expect {
+    Word(String),
+    Fields(ExpectFields),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectFields {
+    events: Option<Vec<Value>>,
+    failure: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Budget {
+    cpu: Option<String>,
+    heap: Option<String>,
+    output: Option<String>,
+}
+
+/// A `*.case.json`: the transformation that it is about, and the case.
+///
+/// # Errors
+/// When it is not a case.
+pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
+    let text = read(file)?;
+    let case: CaseFile<'_> = parse(file, &text)?;
+    let events: Vec<&str> = case.event.into_iter().chain(case.events).map(RawValue::get).collect();
+    if events.is_empty() {
+        return Err(wrong(file, "it has neither `event` nor `events`"));
+    }
+    let expect = match case.expect {
+        Expect::Word(word) if word == "drop" => json!({ "events": [] }),
+        Expect::Word(word) if word == "ok" => json!({}),
+        Expect::Fields(ExpectFields { events: Some(events), failure: None }) => json!({ "events": events }),
+        Expect::Fields(ExpectFields { events: None, failure: Some(failure) }) => json!({ "failure": failure }),
+        _ => {
+            let forms = "{\"events\": […]}, \"drop\", \"ok\" or {\"failure\": {\"kind\": \"…\", \"message\": \"…\"}}";
+            return Err(wrong(file, format!("`expect` is one of {forms}")));
+        }
+    };
+    let mut options = json!({});
+    for (key, value) in [
+        ("metadata", case.metadata),
+        ("credentials", case.credentials),
+        ("fetch", case.fetch.map(Value::from)),
+        ("now", case.now),
+        ("seed", case.seed.map(Value::from)),
+    ] {
+        if let Some(value) = value {
+            options[key] = value;
+        }
+    }
+    let name = case.name.unwrap_or_else(|| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_suffix(".case.json").unwrap_or(&name).to_owned()
+    });
+    let events: Vec<String> = events.into_iter().map(one_line).collect();
+    let mut made = json!({ "name": name, "events": events, "options": options, "expect": expect, "skip": case.skip });
+    made["budget"] = budget(file, &case.budget)?;
+    let transformation = case.transformation.map(|path| beside(file, &path));
+    Ok((transformation, made))
+}
+
+/// JSON text as it would stand on a line of input: line ends can only be blanks between tokens.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+fn budget(file: &Path, budget: &Budget) -> Result<Value> {
+    let size = |key: &str, text: &Option<String>| -> Result<Value> {
+        let Some(text) = text else { return Ok(Value::Null) };
+        let size = text.parse::<ByteSize>();
+        size.map(|size| size.as_u64().into())
+            .map_err(|_| wrong(file, format!("`budget.{key}` is a size such as \"256KiB\"")))
+    };
+    let mut made = serde_json::Map::new();
+    let cpu = match &budget.cpu {
+        None => Value::Null,
+        Some(text) => {
+            let time = humantime::parse_duration(text);
+            let time = time.map_err(|_| wrong(file, "`budget.cpu` is a time such as \"500us\""))?;
+            (time.as_nanos() as u64).into()
+        }
+    };
+    for (key, value) in
+        [("cpu", cpu), ("heap", size("heap", &budget.heap)?), ("output", size("output", &budget.output)?)]
+    {
+        if !value.is_null() {
+            made.insert(key.to_owned(), value);
+        }
+    }
+    Ok(made.into())
+}
+
+// --- RudderStack's YAML ---------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct Resource {
+    version: Option<String>,
+    kind: Option<String>,
+    spec: Option<Spec>,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    id: Option<String>,
+    name: Option<String>,
+    language: Option<String>,
+    code: Option<String>,
+    file: Option<String>,
+    import_name: Option<String>,
+    #[serde(default)]
+    tests: Vec<Suite>,
+}
+
+#[derive(Deserialize)]
+struct Suite {
+    name: Option<String>,
+    input: Option<String>,
+    output: Option<String>,
+}
+
+/// The transformations with tests among these YAML files, each with the libraries among them. Files that are no
+/// resources of RudderStack's are passed over.
+///
+/// # Errors
+/// When a resource is not what it should be.
+pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
+    let mut units = Vec::new();
+    let mut libraries = BTreeMap::new();
+    for file in files {
+        let text = read(file)?;
+        // Any YAML may lie around; only what says that it is theirs is looked at.
+        if !text.contains("rudder/v") {
+            continue;
+        }
+        let resource: Resource = serde_saphyr::from_str(&text)
+            .map_err(|error| wrong(file, error.to_string().lines().next().unwrap_or_default().to_owned()))?;
+        let (Some(version), Some(kind), Some(spec)) = (resource.version, resource.kind, resource.spec) else {
+            continue;
+        };
+        if !version.starts_with("rudder/") || spec.language.as_deref().is_some_and(|language| language != "javascript")
+        {
+            continue;
+        }
+        let label = spec.name.clone().or(spec.id.clone()).unwrap_or_else(|| file.display().to_string());
+        let code = match (&spec.code, &spec.file) {
+            (Some(code), None) => Code::Text(file.display().to_string(), code.clone()),
+            (None, Some(path)) => Code::File(beside(file, path)),
+            _ => return Err(wrong(file, "spec has `code` or `file`, one of the two")),
+        };
+        match kind.as_str() {
+            "transformation-library" => {
+                libraries.insert(spec.import_name.clone().unwrap_or_else(|| handle_of(&label)), code);
+            }
+            "transformation" => {
+                let mut cases = Vec::new();
+                for suite in &spec.tests {
+                    cases.extend(folder_cases(file, suite)?);
+                }
+                units.push(DataUnit {
+                    name: file.display().to_string(),
+                    about: About::Code(code),
+                    libraries: BTreeMap::new(),
+                    cases,
+                });
+            }
+            _ => {}
+        }
+    }
+    units.retain(|unit| !unit.cases.is_empty());
+    units.iter_mut().for_each(|unit| unit.libraries.clone_from(&libraries));
+    Ok(units)
+}
+
+/// A case for each input file of a suite, in the order of their names.
+fn folder_cases(file: &Path, suite: &Suite) -> Result<Vec<Value>> {
+    let input = beside(file, suite.input.as_deref().unwrap_or("./input"));
+    let output = beside(file, suite.output.as_deref().unwrap_or("./output"));
+    let entries = fs::read_dir(&input)
+        .map_err(|error| wrong(file, format!("the input folder {} cannot be read: {error}", input.display())))?;
+    let mut inputs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    inputs.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    inputs.sort();
+    let prefix = suite.name.as_ref().map(|name| format!("{name} › ")).unwrap_or_default();
+    inputs
+        .iter()
+        .map(|input| {
+            let expected = output.join(input.file_name().unwrap_or_default());
+            let stem = input.file_stem().unwrap_or_default().to_string_lossy();
+            in_and_out(format!("{prefix}{stem}"), input, expected.is_file().then_some(expected.as_path()))
+        })
+        .collect()
+}
+
+/// A case of an input file and an expected file, each an array or one event.
+fn in_and_out(name: String, input: &Path, expected: Option<&Path>) -> Result<Value> {
+    let text = read(input)?;
+    let events: Vec<String> = if text.trim_start().starts_with('[') {
+        parse::<Vec<&RawValue>>(input, &text)?.into_iter().map(|event| one_line(event.get())).collect()
+    } else {
+        vec![one_line(parse::<&RawValue>(input, &text)?.get())]
+    };
+    let expect = match expected {
+        None => json!({}),
+        Some(file) => match parse::<Value>(file, &read(file)?)? {
+            Value::Array(events) => json!({ "events": events }),
+            event => json!({ "events": [event] }),
+        },
+    };
+    Ok(json!({ "name": name, "events": events, "options": {}, "expect": expect }))
+}
+
+// --- the action's meta.json -----------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct Meta {
+    transformations: Option<Vec<MetaTransformation>>,
+    #[serde(default)]
+    libraries: Vec<MetaLibrary>,
+}
+
+#[derive(Deserialize)]
+struct MetaTransformation {
+    file: String,
+    name: Option<String>,
+    language: Option<String>,
+    #[serde(rename = "test-input-file")]
+    input: Option<String>,
+    #[serde(rename = "expected-output")]
+    expected: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MetaLibrary {
+    file: String,
+    name: String,
+}
+
+/// The transformations of a `meta.json`; none if it is another's.
+///
+/// # Errors
+/// When it is the action's and not what it should be.
+pub fn meta(file: &Path) -> Result<Vec<DataUnit>> {
+    let text = read(file)?;
+    let Ok(meta) = serde_json::from_str::<Meta>(&text) else { return Ok(Vec::new()) };
+    let Some(transformations) = meta.transformations else { return Ok(Vec::new()) };
+    let libraries: BTreeMap<String, Code> = meta
+        .libraries
+        .iter()
+        .map(|library| (handle_of(&library.name), Code::File(near(file, &library.file))))
+        .collect();
+    let mut units = Vec::new();
+    for one in transformations {
+        let Some(input) = &one.input else { continue };
+        if one.language.as_deref().is_some_and(|language| language != "javascript") {
+            continue;
+        }
+        let expected = one.expected.as_ref().map(|path| near(file, path));
+        let name = one.name.clone().unwrap_or_else(|| one.file.clone());
+        units.push(DataUnit {
+            name: file.display().to_string(),
+            about: About::Code(Code::File(near(file, &one.file))),
+            libraries: libraries.clone(),
+            cases: vec![in_and_out(name, &near(file, input), expected.as_deref())?],
+        });
+    }
+    Ok(units)
+}
+
+fn beside(file: &Path, path: &str) -> PathBuf {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+/// The action's paths start at the root of the repository: the nearest folder above in which there is such a file.
+fn near(file: &Path, path: &str) -> PathBuf {
+    let relative = path.strip_prefix("./").unwrap_or(path);
+    let absolute = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let beside = beside(file, path);
+    if beside.exists() || Path::new(relative).exists() {
+        return if beside.exists() { beside } else { PathBuf::from(relative) };
+    }
+    absolute.ancestors().skip(1).map(|dir| dir.join(relative)).find(|path| path.exists()).unwrap_or(beside)
+}

@@ -1,0 +1,353 @@
+//! The worker's side: loads a unit into a fresh isolate, runs its tests one by one, and runs the transformation under
+//! test whenever one of them asks.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, BufRead, Write};
+use std::os::fd::FromRawFd;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::protocol::{Change, Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
+use crate::workers::{answer, sandbox};
+use sluicegate_engine::testing::{Answers, Module, Stopped, TestIsolate, TestIsolateOptions, Tests as Loaded, World};
+use sluicegate_engine::{self as engine, Determinism, Engine, Event, Network, RunObserver, Variable, Variables};
+
+/// Engines that are kept for the next event of the same unit.
+pub(super) const MAX_ENGINES: usize = 8;
+
+/// The heap of a test file's own isolate, in bytes.
+pub(super) const HEAP: usize = 256 << 20;
+
+/// The worker's whole life. Returns its exit code.
+pub fn main() -> u8 {
+    match serve() {
+        Ok(()) => 0,
+        Err(_) => 2,
+    }
+}
+
+/// Builds the walls that a worker of `run` has, then runs one unit after the other.
+fn serve() -> io::Result<()> {
+    let mut walls = sandbox::first();
+    // SAFETY: the supervisor starts workers with exactly this descriptor open; nothing else in this process knows it.
+    let socket = unsafe { UnixStream::from_raw_fd(sandbox::SOCKET) };
+    let pipe = Pipe(Rc::new(RefCell::new(io::BufReader::new(socket))));
+    let Some(ToWorker::Setup(setup)) = pipe.read() else { return Ok(()) };
+    engine::initialize_with(engine::Protection::Keys, setup.jitless);
+    // Starts the watchdog, if it is not there yet.
+    engine::ticks();
+    sandbox::last(&mut walls, engine::max_memory(setup.heap), setup.jitless);
+    pipe.write(&FromWorker::SandboxReport(walls))?;
+    while let Some(ToWorker::Job(job)) = pipe.read() {
+        run(*job, &pipe)?;
+    }
+    Ok(())
+}
+
+/// Whether a transformation runs on behalf of the test.
+static INSIDE: AtomicBool = AtomicBool::new(false);
+
+/// Ends the process, whatever it is doing; the supervisor knows which test it was.
+fn end() {
+    // Not `exit`: the main thread is in the middle of something, and destructors are not for it.
+    // SAFETY: this takes nothing and gives nothing back.
+    unsafe { libc::_exit(3) }
+}
+
+/// The socket to the supervisor.
+#[derive(Clone)]
+struct Pipe(Rc<RefCell<io::BufReader<UnixStream>>>);
+
+impl Pipe {
+    fn read(&self) -> Option<ToWorker> {
+        let mut line = String::new();
+        self.0.borrow_mut().read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    fn write(&self, message: &FromWorker) -> io::Result<()> {
+        let mut text = serde_json::to_vec(message)?;
+        text.push(b'\n');
+        self.0.borrow().get_ref().write_all(&text)
+    }
+}
+
+fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
+    let options = TestIsolateOptions { time: job.time, heap: HEAP, host: job.host.clone() };
+    let onlooker = RunObserver::new(job.look);
+    let engines = Rc::new(RefCell::new(Engines {
+        subject: job.subject,
+        seed: job.seed,
+        others: BTreeMap::new(),
+        made: Vec::new(),
+        onlooker: onlooker.clone(),
+        pipe: pipe.clone(),
+        recorded: Rc::default(),
+    }));
+    let load = || {
+        let tests = match &job.tests {
+            Tests::Module(module) => Loaded::Module(module),
+            Tests::Cases(text) => Loaded::Cases(text),
+        };
+        let harness = TestIsolate::load(&tests, &options, &onlooker, Box::new(Outside(engines.clone())))?;
+        harness.on_stuck(|| {
+            // A test that waits for its transformation is not stuck: that has limits of its own.
+            if !INSIDE.load(Ordering::SeqCst) {
+                end();
+            }
+        });
+        Ok(harness)
+    };
+    let mut harness = match load() {
+        Ok(harness) => harness,
+        Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+    };
+    let listed: Vec<super::protocol::Listed> =
+        harness.list().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    pipe.write(&FromWorker::Listed(listed.clone()))?;
+    if job.list_only {
+        return pipe.write(&FromWorker::Finished(super::protocol::Finished::default()));
+    }
+    let mut held = harness.variables();
+    let order = job.order.unwrap_or_else(|| (0..listed.len()).collect());
+    let is_run = |index: &usize| listed.get(*index).is_some_and(|test| !test.skipped && !test.filtered);
+    let mut used = false;
+    for index in order.into_iter().filter(is_run).skip(job.from) {
+        if job.alone && used {
+            engines.borrow_mut().made.clear();
+            drop(harness);
+            harness = match load() {
+                Ok(harness) => harness,
+                Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+            };
+            harness.list();
+        }
+        used = true;
+        pipe.write(&FromWorker::Started(index))?;
+        let started = Instant::now();
+        let ran = harness.run(index);
+        let millis = started.elapsed().as_secs_f64() * 1e3;
+        let result = match &ran {
+            Ok(text) => serde_json::from_str(text).unwrap_or_else(|error| {
+                let message = format!("the test's result cannot be read: {error}");
+                Ended { error: Some(TestError { message, ..TestError::default() }), logs: Vec::new() }
+            }),
+            Err(stopped) => Ended { error: Some(stopped_error(*stopped, &options)), logs: Vec::new() },
+        };
+        let over = matches!(ran, Err(Stopped::Time | Stopped::Heap));
+        let mut changes = engines.borrow_mut().changes();
+        if !over {
+            changes.extend(take_changes(&mut held, harness.variables()));
+        }
+        pipe.write(&FromWorker::Ended { index, millis, result, changes })?;
+        if over {
+            drop(harness);
+            harness = match load() {
+                Ok(harness) => harness,
+                Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+            };
+            harness.list();
+            held = harness.variables();
+        }
+    }
+    let finished = harness.finish().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    if job.look.coverage {
+        // What isolates have seen is known when they are gone.
+        drop(harness);
+        engines.borrow_mut().made.clear();
+        pipe.write(&FromWorker::Coverage(onlooker.take_coverage()))?;
+    }
+    pipe.write(&FromWorker::Finished(finished))
+}
+
+/// What holds something else now than it held before.
+fn take_changes(held: &mut Variables, now: Variables) -> Vec<Change> {
+    let before = std::mem::replace(held, now);
+    let names: BTreeSet<&Variable> = before.keys().chain(held.keys()).collect();
+    let changes = names.into_iter().filter(|name| before.get(name) != held.get(name)).map(|name| Change {
+        variable: name.clone(),
+        before: before.get(name).cloned(),
+        after: held.get(name).cloned(),
+    });
+    changes.collect()
+}
+
+fn stopped_error(stopped: Stopped, options: &TestIsolateOptions) -> TestError {
+    let message = match stopped {
+        Stopped::Time => {
+            let limit = humantime::format_duration(options.time);
+            format!("the test did not end within {limit} and was stopped (see --test-timeout)")
+        }
+        Stopped::Heap => format!("the test needs more than {} MiB of heap", options.heap >> 20),
+        Stopped::NeverSettles => "the test waits for a promise that nothing can settle".to_owned(),
+    };
+    TestError { message, ..TestError::default() }
+}
+
+/// What the tests reach: modules of the supervisor's, and engines for the transformation.
+struct Outside(Rc<RefCell<Engines>>);
+
+struct Engines {
+    subject: Result<Subject, String>,
+    seed: Option<u32>,
+    others: BTreeMap<String, Result<Subject, String>>,
+    /// By what makes them different.
+    made: Vec<Made>,
+    onlooker: Rc<RunObserver>,
+    pipe: Pipe,
+    /// The network of all of them.
+    recorded: Rc<RefCell<Recorded>>,
+}
+
+/// A network that knows its answers beforehand.
+#[derive(Default)]
+struct Recorded {
+    source: Option<Answers>,
+    answers: VecDeque<(u64, String)>,
+}
+
+impl Network for Recorded {
+    fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
+        // What runs now is the test's code again, on the test's time.
+        INSIDE.store(false, Ordering::SeqCst);
+        let answer = self.source.as_ref().and_then(|source| source.ask(request));
+        INSIDE.store(true, Ordering::SeqCst);
+        self.answers.push_back((id, answer.ok_or("the test is over")?));
+        Ok(())
+    }
+
+    fn wait(&mut self, _over: &dyn Fn() -> bool) -> Option<(u64, String)> {
+        self.answers.pop_front()
+    }
+
+    fn forget(&mut self) {
+        self.answers.clear();
+    }
+}
+
+struct Made {
+    key: Key,
+    engine: Engine,
+    /// What its variables held after the last test.
+    held: Variables,
+}
+
+#[derive(Clone, PartialEq)]
+struct Key {
+    of: Option<String>,
+    credentials: Option<BTreeMap<String, String>>,
+    scene: Determinism,
+}
+
+/// What `js/testing/transform.js` asks for.
+#[derive(Deserialize)]
+struct TransformCall {
+    of: Option<String>,
+    events: Vec<String>,
+    metadata: Option<String>,
+    credentials: Option<BTreeMap<String, String>>,
+    now: Option<f64>,
+    seed: Option<u32>,
+}
+
+impl World for Outside {
+    fn module(&mut self, specifier: &str, importer: &str) -> Result<Module, String> {
+        let engines = self.0.borrow();
+        if let Ok(subject) = &engines.subject
+            && let Some(code) = subject.program.library(specifier)
+        {
+            return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
+        }
+        let ask = FromWorker::NeedModule { specifier: specifier.to_owned(), importer: importer.to_owned() };
+        match engines.pipe.write(&ask).ok().and_then(|()| engines.pipe.read()) {
+            Some(ToWorker::Module(module)) => module,
+            _ => Err("the supervisor is gone".to_owned()),
+        }
+    }
+
+    fn transform(&mut self, request: &str, answers: Answers) -> String {
+        INSIDE.store(true, Ordering::SeqCst);
+        let answer = serde_json::from_str::<TransformCall>(request)
+            .map_err(|error| format!("transform: {error}"))
+            .and_then(|request| self.0.borrow_mut().transform(&request, answers));
+        INSIDE.store(false, Ordering::SeqCst);
+        answer.unwrap_or_else(|error| json!({ "error": error }).to_string())
+    }
+}
+
+impl Engines {
+    fn transform(&mut self, request: &TransformCall, answers: Answers) -> Result<String, String> {
+        let key = Key {
+            of: request.of.clone(),
+            credentials: request.credentials.clone(),
+            scene: Determinism { now: request.now, seed: request.seed.or(self.seed) },
+        };
+        let at = match self.made.iter().position(|made| made.key == key) {
+            Some(at) => at,
+            None => {
+                let mut engine = self.make(&key)?;
+                if self.made.len() == MAX_ENGINES {
+                    self.made.remove(0);
+                }
+                let held = engine.variables();
+                self.made.push(Made { key, engine, held });
+                self.made.len() - 1
+            }
+        };
+        *self.recorded.borrow_mut() = Recorded { source: Some(answers), answers: VecDeque::new() };
+        let engine = &mut self.made[at].engine;
+        let metadata = request.metadata.as_deref().map(str::as_bytes);
+        let events: Vec<Event<'_>> =
+            request.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
+        let answer = answer(engine, &events);
+        self.recorded.borrow_mut().source = None;
+        Ok(answer)
+    }
+
+    /// What the last test left behind in the transformation's variables.
+    fn changes(&mut self) -> Vec<Change> {
+        self.made.iter_mut().flat_map(|made| take_changes(&mut made.held, made.engine.variables())).collect()
+    }
+
+    fn make(&mut self, key: &Key) -> Result<Engine, String> {
+        let mut subject = match &key.of {
+            None => self.subject.clone()?,
+            Some(path) => match self.others.get(path) {
+                Some(known) => known.clone()?,
+                None => {
+                    let ask = FromWorker::NeedSubject { path: path.clone() };
+                    let found = match self.pipe.write(&ask).ok().and_then(|()| self.pipe.read()) {
+                        Some(ToWorker::Subject(subject)) => subject.map(|subject| *subject),
+                        _ => Err("the supervisor is gone".to_owned()),
+                    };
+                    self.others.insert(path.clone(), found.clone());
+                    found?
+                }
+            },
+        };
+        subject.program.scene = key.scene;
+        if let Some(credentials) = &key.credentials {
+            subject.program.credentials.clone_from(credentials);
+        }
+        subject.options.logs = true;
+        // Nothing is asked in a test, so there is nothing to forbid.
+        let network = &mut subject.options.network;
+        (network.fetch, network.geolocation) = (true, true);
+        let mut engine = Engine::observed(subject.program, subject.options, &self.onlooker)
+            .map_err(|error| format!("the transformation does not load: {error}"))?;
+        engine.connect(self.recorded.clone());
+        engine.on_stuck(|| {
+            // The function that answers a request may take as long as its test.
+            if INSIDE.load(Ordering::SeqCst) {
+                end();
+            }
+        });
+        Ok(engine)
+    }
+}

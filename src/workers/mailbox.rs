@@ -1,0 +1,142 @@
+//! What a worker reads from its socket: work, free slots, and answers to what its code has asked the network.
+//!
+//! All of them come over the one socket in any order. Whoever waits for one kind keeps what comes of the others.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::wire::frame::{self, Kind, Message, Work};
+use sluicegate_engine::Network;
+
+/// How often a wait for the network is interrupted to see whether the event still has time.
+const GLANCE: Duration = Duration::from_millis(40);
+
+/// The reading side of a worker's socket; and its writing side, as far as the network is concerned.
+pub(super) struct Mailbox {
+    reader: BufReader<Patient>,
+    socket: &'static UnixStream,
+    payload: Vec<u8>,
+    /// WorkQueue to be transformed.
+    pub(super) waiting: VecDeque<Work>,
+    /// Output slots that are free.
+    pub(super) free: Vec<u32>,
+    answers: VecDeque<(u64, String)>,
+    /// Whether anything was asked since the supervisor was told to forget.
+    asked: bool,
+    out: Vec<u8>,
+}
+
+/// A socket that may have a timeout, which only matters to those who are in a hurry.
+pub(super) struct Patient {
+    socket: &'static UnixStream,
+    hurry: Cell<bool>,
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match (&mut &*self.socket).read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.hurry.get() => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// To be called before the walls are up, in a worker whose code may use the network: afterwards no option of the socket
+/// can be changed.
+pub(super) fn glance_while_waiting(socket: &UnixStream) -> io::Result<()> {
+    socket.set_read_timeout(Some(GLANCE))
+}
+
+impl Mailbox {
+    pub(super) fn new(socket: &'static UnixStream) -> Self {
+        Self {
+            reader: BufReader::new(Patient { socket, hurry: Cell::new(false) }),
+            socket,
+            payload: Vec::new(),
+            waiting: VecDeque::new(),
+            free: Vec::new(),
+            answers: VecDeque::new(),
+            asked: false,
+            out: Vec::new(),
+        }
+    }
+
+    /// One frame as it is, before there is any work.
+    pub(super) fn read(&mut self, payload: &mut Vec<u8>) -> io::Result<Option<Kind>> {
+        frame::read(&mut self.reader, payload)
+    }
+
+    /// Takes one frame; `false` when the supervisor is gone.
+    pub(super) fn receive(&mut self) -> io::Result<bool> {
+        let kind = frame::read(&mut self.reader, &mut self.payload)?;
+        match kind {
+            Some(Kind::Work) => self.waiting.extend(Work::get(&self.payload)),
+            Some(Kind::Free) => {
+                if let Some(slot) = self.payload.first_chunk() {
+                    self.free.push(u32::from_le_bytes(*slot));
+                }
+            }
+            Some(Kind::Answer) => {
+                self.answers.extend(Message::get(&self.payload).map(|answer| (answer.id, answer.text.to_owned())));
+                // Answers are large now and then; events' frames are not.
+                self.payload.shrink_to(64 << 10);
+            }
+            _ => {}
+        }
+        Ok(kind.is_some())
+    }
+}
+
+impl Network for Mailbox {
+    fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
+        self.out.clear();
+        Message { id, text: request }.put(Kind::Ask, &mut self.out);
+        self.asked = true;
+        let sent = (&mut &*self.socket).write_all(&self.out);
+        self.out.shrink_to(64 << 10);
+        sent.map_err(|_| "the supervisor is gone".to_owned())
+    }
+
+    fn wait(&mut self, over: &dyn Fn() -> bool) -> Option<(u64, String)> {
+        loop {
+            if let Some(answer) = self.answers.pop_front() {
+                return Some(answer);
+            }
+            if over() {
+                return None;
+            }
+            // Only the first byte of a frame is waited for in glances; the rest of it is on its way.
+            if self.reader.buffer().is_empty() {
+                self.reader.get_ref().hurry.set(true);
+                let came = self.reader.fill_buf().map(|bytes| !bytes.is_empty());
+                self.reader.get_ref().hurry.set(false);
+                match came {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                        continue;
+                    }
+                    Err(_) => return None,
+                }
+            }
+            if !self.receive().ok()? {
+                return None;
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.answers.clear();
+        if std::mem::take(&mut self.asked) {
+            self.out.clear();
+            frame::put(&mut self.out, Kind::Forget, |_| {});
+            // A supervisor that is gone is noticed where its frames are read.
+            let _ = (&mut &*self.socket).write_all(&self.out);
+        }
+    }
+}

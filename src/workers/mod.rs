@@ -1,0 +1,249 @@
+//! Workers: spawned, fed, put back in order, blamed, replaced.
+//!
+//! The supervisor is this process, and it never runs V8. Each worker is a process with one isolate. Whole batches of
+//! lines go to workers through shared memory, and answers come back the same way, so the cost per event of the wall
+//! between the processes is a fraction of a microsecond.
+//!
+//! What it promises: every line that was read gets exactly one verdict, outputs leave in the order of the input (unless
+//! asked otherwise), memory stays bounded however long the stream is, and a worker that dies or hangs costs at most the
+//! event that killed it. An event is blamed for a death only when it killed a fresh worker alone.
+//!
+//! - [`run`] is the supervisor's side of a stream: `supervisor`, with the bookkeeping of `units`.
+//! - [`ServicePool`] is the same for requests: workers of one program that stay, and answer whatever comes. Both own a
+//!   `pool`, which holds all that decides over an event.
+//! - [`worker_main`] is the worker's side.
+//! - [`check`] loads a program in a worker and says what came of it.
+//! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
+
+mod answer;
+mod fetch_relay;
+mod launcher;
+mod mailbox;
+mod output;
+mod preview;
+mod process;
+pub(crate) mod sandbox;
+mod service_pool;
+mod supervisor;
+mod work_queue;
+mod worker;
+mod worker_pool;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use answer::answer;
+pub use preview::{PreviewJob, PreviewWorker, Tried};
+pub use sandbox::{SandboxReport, Wall};
+pub use service_pool::{Resources, Row, Rows, ServiceAnswer, ServicePool, Status, UnitResult, WorkerPermit};
+pub use supervisor::run;
+pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
+
+use crate::config::{Emit, OnError, Target};
+use crate::tally::Tally;
+use crate::wire::dead_letter::Origin;
+use crate::wire::lines::{Open, ReadError};
+use sluicegate_engine::verdict::Failure;
+use sluicegate_engine::{LoadError, Loaded, Options, Program};
+
+/// A stream to be transformed.
+pub struct Job {
+    /// The transformation with its libraries.
+    pub program: Program,
+    /// Limits, and whether logs are kept.
+    pub options: Options,
+    /// How many workers.
+    pub workers: usize,
+    /// What stands on standard output.
+    pub emit: Emit,
+    /// Whether lines are `{"message":…,"metadata":…}`.
+    pub envelope: bool,
+    /// What happens to failed events.
+    pub on_error: OnError,
+    /// Where dead letters go.
+    pub errors: Target,
+    /// Where log lines go, if they are wanted.
+    pub logs: Option<Target>,
+    /// Whether outputs may leave in any order.
+    pub unordered: bool,
+    /// Whether every event's output leaves at once.
+    pub line_buffered: bool,
+    /// The most events per call of `transformBatch`.
+    pub batch_size: usize,
+    /// What is asked of the walls around the workers.
+    pub sandbox: Sandbox,
+    /// Who asks the network for the code, if anybody does.
+    pub network: Option<crate::net::Client>,
+    /// Where the lines stood before, if the input is one of dead letters: theirs say so too.
+    pub origins: Option<Arc<[Origin]>>,
+    /// Whether the logs say what each event cost, see [`Cost`].
+    pub measure: bool,
+}
+
+/// What one event cost: a line of the logs, if that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cost {
+    /// CPU time, in nanoseconds.
+    pub cpu: u64,
+    /// V8's heap in use afterwards, in bytes; zero if the isolate had to be thrown away.
+    pub heap: u64,
+}
+
+impl Job {
+    /// A job with nothing but a program: one worker, events out, in order, side streams nowhere.
+    pub fn new(program: Program, options: Options) -> Self {
+        Self {
+            program,
+            options,
+            workers: 1,
+            emit: Emit::Events,
+            envelope: false,
+            on_error: OnError::DeadLetter,
+            errors: Target::Nowhere,
+            logs: None,
+            unordered: false,
+            line_buffered: false,
+            batch_size: 1,
+            sandbox: Sandbox::default(),
+            network: None,
+            origins: None,
+            measure: false,
+        }
+    }
+}
+
+/// What is asked of the walls around the workers.
+#[derive(Clone, Copy, Debug)]
+pub struct Sandbox {
+    /// No machine code.
+    pub jitless: bool,
+    /// Do not run without all of them.
+    pub require: bool,
+    /// Is told, once, what the kernel lacks, if it is not required.
+    pub warn: fn(&str),
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self { jitless: false, require: false, warn: |_| {} }
+    }
+}
+
+impl Sandbox {
+    /// Whether these walls will do.
+    pub(crate) fn judge(&self, walls: &SandboxReport) -> Result<(), RunError> {
+        match walls.lacking() {
+            Some(lacking) if self.require => Err(RunError::Sandbox(lacking)),
+            Some(lacking) => {
+                (self.warn)(&lacking);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a stream came to.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// The verdicts.
+    pub tally: Tally,
+    /// From the first worker's start to the last byte written.
+    pub elapsed: Duration,
+    /// Bytes of input read.
+    pub bytes_in: u64,
+    /// Bytes of output written.
+    pub bytes_out: u64,
+    /// Workers that had to be replaced because they died.
+    pub deaths: u64,
+    /// Workers that had to be replaced because they no longer answered.
+    pub hangs: u64,
+    /// Why the stream ended before its end, if it did.
+    pub ended: Ended,
+    /// The first failure in the order in which verdicts left, for people to look at.
+    pub first_failure: Option<Failure>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// All input was read.
+    #[default]
+    Complete,
+    /// An event failed, and the run was to stop there.
+    Stopped,
+    /// Whoever reads the output went away.
+    Closed,
+    /// This signal came; everything in flight was finished.
+    Signal(i32),
+}
+
+/// Why a stream could not be run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The program could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// An input could not be read; everything before that is done.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Output, dead letters or logs could not be written.
+    #[error("cannot write {what}: {error}")]
+    Write {
+        /// Which of them.
+        what: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A wall around the workers is required, and the kernel lacks it.
+    #[error("this kernel lacks a part of the sandbox, and --require-sandbox asks for all of it: {0}")]
+    Sandbox(String),
+    /// Workers cannot be started.
+    #[error("cannot start a worker process: {0}")]
+    Start(String),
+    /// The system refused something that the supervisor needs.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What the supervisor tells while it runs, several times a second.
+pub type OnTick<'a> = dyn FnMut(&Tally) + 'a;
+
+/// Loads a program in a worker process, runs nothing, and says which function it exports.
+///
+/// # Errors
+/// When it cannot be loaded, or no worker can be started.
+pub fn check(program: &Program, options: &Options, sandbox: Sandbox) -> Result<(Loaded, SandboxReport), RunError> {
+    let job = Job { sandbox, ..Job::new(program.clone(), options.clone()) };
+    supervisor::check(job)
+}
+
+/// Opens what events are read from.
+///
+/// # Errors
+/// When a file cannot be opened, or is a folder.
+pub fn open(inputs: &[crate::config::Input]) -> Result<Vec<Open>, ReadError> {
+    use std::os::fd::AsFd;
+    inputs
+        .iter()
+        .map(|input| match input {
+            crate::config::Input::Stdin => {
+                let name = "standard input".to_owned();
+                match std::io::stdin().as_fd().try_clone_to_owned() {
+                    Ok(fd) => Ok(Open { name, file: fd.into() }),
+                    Err(error) => Err(ReadError { name, error }),
+                }
+            }
+            crate::config::Input::File(path) => {
+                let name = path.display().to_string();
+                let opened = std::fs::File::open(path).and_then(|file| {
+                    if file.metadata()?.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+                });
+                match opened {
+                    Ok(file) => Ok(Open { name, file }),
+                    Err(error) => Err(ReadError { name, error }),
+                }
+            }
+        })
+        .collect()
+}

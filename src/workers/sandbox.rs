@@ -1,0 +1,253 @@
+//! The kernel's wall: what a worker gives up before it is shown the author's code.
+//!
+//! V8's own limits and the lockdown are for code that plays by JavaScript's rules. This is for code that has found a
+//! way out of them and runs as it pleases inside the process. It finds a process that can compute, use the memory that
+//! it may have, read and write one socket to its supervisor, and nothing else: no files, no network, no other process,
+//! no environment, no way to start a thread or a program.
+//!
+//! Two steps, because Landlock binds a thread and those that it starts, while seccomp must come after the last thread
+//! was started:
+//!
+//! 1. [`first`], before V8: the parent's death, no new privileges, no core dump and no debugger, Landlock.
+//! 2. [`last`], when V8 and the watchdog are up, and before the first byte of code is read: descriptors, resource
+//!    limits, and the list of system calls, for all threads at once.
+//!
+//! The list is an allowlist, found by tracing workers under load (compilation, collections, timeouts, heap limits,
+//! replaced isolates, `Intl`); `docs/security.md` says how to repeat that. Whatever is not on it fails with `EPERM`, so
+//! that libraries which ask for something optional (a file in `/sys`) go on without it. What the kernel lacks is told
+//! to the supervisor, which warns, or refuses to run with `--require-sandbox`.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, RestrictionStatus, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope,
+};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
+use serde::{Deserialize, Serialize};
+
+use super::process::fd;
+
+/// The one descriptor that is left: a socket to the supervisor.
+pub(crate) const SOCKET: i32 = fd::SOCKET;
+
+/// One of the walls around a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wall {
+    /// What it is called.
+    pub name: String,
+    /// Whether it stands.
+    pub holds: bool,
+    /// What it keeps out, or why it does not stand.
+    pub detail: String,
+}
+
+/// All of them, in the order in which they were built.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxReport(pub Vec<Wall>);
+
+impl SandboxReport {
+    /// Notes what came of building one.
+    fn note(&mut self, name: &str, what: &str, result: Result<(), impl ToString>) {
+        let (holds, detail) = match result {
+            Ok(()) => (true, what.to_owned()),
+            Err(error) => (false, error.to_string()),
+        };
+        self.0.push(Wall { name: name.to_owned(), holds, detail });
+    }
+
+    /// Those that do not stand, in words; nothing if all do.
+    pub fn lacking(&self) -> Option<String> {
+        let lacking: Vec<String> =
+            self.0.iter().filter(|wall| !wall.holds).map(|wall| format!("{} ({})", wall.name, wall.detail)).collect();
+        (!lacking.is_empty()).then(|| lacking.join(", "))
+    }
+}
+
+/// What is built before V8 is set up and a second thread exists.
+pub(crate) fn first() -> SandboxReport {
+    let mut walls = SandboxReport::default();
+    walls.note(
+        "parent's death",
+        "a supervisor that is killed takes its workers with it",
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
+    );
+    walls.note(
+        "no new privileges",
+        "no program could gain any by being started",
+        rustix::thread::set_no_new_privs(true),
+    );
+    walls.note(
+        "not dumpable",
+        "no core dump with personal data in it, and no other worker can look into this one",
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable),
+    );
+    let environment = if std::env::vars_os().next().is_none() { Ok(()) } else { Err("it is not empty") };
+    walls.note("environment", "there is none to read", environment);
+    match landlock() {
+        Ok(status) => {
+            let (what, result) = match status.ruleset {
+                RulesetStatus::FullyEnforced => {
+                    ("no files, no TCP, no signals and no sockets outside of the worker", Ok(()))
+                }
+                RulesetStatus::PartiallyEnforced => ("no files; this kernel does not know the rest", Ok(())),
+                RulesetStatus::NotEnforced => ("", Err("this kernel has none")),
+            };
+            walls.note("Landlock", what, result);
+        }
+        Err(error) => walls.note("Landlock", "", Err(error)),
+    }
+    walls
+}
+
+/// Handles everything and allows nothing.
+fn landlock() -> Result<RestrictionStatus, RulesetError> {
+    let abi = ABI::V6;
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(abi))?
+        .handle_access(AccessNet::from_all(abi))?
+        .scope(Scope::from_all(abi))?
+        .create()?
+        .restrict_self()
+}
+
+/// What is built when no thread will be started any more. `memory` is the most that this process may use, in bytes.
+pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
+    walls.note("descriptors", "one socket is open, to the supervisor", close_all());
+    walls.note("resource limits", "memory, size of files, no more descriptors, no core file", limit(memory));
+    let what = if jitless {
+        "only what V8 cannot do without; no memory can be made executable"
+    } else {
+        "only what V8 cannot do without"
+    };
+    walls.note("system calls", what, filter(jitless));
+}
+
+/// Closes everything but the standard streams (which lead nowhere) and the socket.
+fn close_all() -> io::Result<()> {
+    let first = fd::SOCKET as u32 + 1;
+    // SAFETY: shared memory is mapped by now, and nothing of ours keeps a descriptor above the socket's.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() != Some(libc::ENOSYS) {
+        return Err(error);
+    }
+    // Before Linux 5.9. The supervisor's descriptors are marked close-on-exec: few can be here.
+    for fd in first as i32..1024 {
+        // SAFETY: as above; one that is not open is an error without consequence.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
+}
+
+fn limit(memory: usize) -> io::Result<()> {
+    let lower = |resource, to: u64| {
+        let old = rustix::process::getrlimit(resource);
+        let to = Some(old.maximum.map_or(to, |maximum| maximum.min(to)));
+        rustix::process::setrlimit(resource, Rlimit { current: to, maximum: to })
+    };
+    lower(Resource::Core, 0)?;
+    lower(Resource::Nofile, fd::SOCKET as u64 + 1)?;
+    // V8's last words go to a file in memory; they are short.
+    lower(Resource::Fsize, 1 << 20)?;
+    lower(Resource::Memlock, 0)?;
+    // Not RLIMIT_AS: V8 reserves far more addresses than it uses. This one counts what was made writable.
+    lower(Resource::Data, memory as u64)?;
+    Ok(())
+}
+
+/// Compares an argument with a value.
+fn arg(index: u8, op: SeccompCmpOp, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(index, SeccompCmpArgLen::Qword, op, value)
+}
+
+/// The same for arguments of which the kernel looks at 32 bits only, such as descriptors.
+fn word(index: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+}
+
+/// System calls that are allowed with any arguments.
+const FREE: &[i64] = &[
+    // Memory that the process has.
+    libc::SYS_munmap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    // Waiting, clocks, chance.
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_clock_getres,
+    libc::SYS_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_restart_syscall,
+    libc::SYS_getrandom,
+    libc::SYS_membarrier,
+    libc::SYS_getcpu,
+    libc::SYS_sched_getaffinity,
+    // Who am I, and the end.
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_close,
+    // The handlers of this process's own signals.
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+];
+
+/// Nothing but this from here on, for every thread of the process.
+fn filter(jitless: bool) -> Result<(), String> {
+    let program = program(jitless).map_err(|error| error.to_string())?;
+    seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())
+}
+
+fn program(jitless: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+    use SeccompCmpOp::{Eq, MaskedEq};
+    let socket = fd::SOCKET as u64;
+    let own = u64::from(std::process::id());
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FREE.iter().map(|call| (*call, Vec::new())).collect();
+    let mut allow = |call: i64, conditions: Vec<SeccompCondition>| -> Result<(), seccompiler::BackendError> {
+        rules.entry(call).or_default().push(SeccompRule::new(conditions)?);
+        Ok(())
+    };
+    allow(libc::SYS_read, vec![word(0, socket)?])?;
+    allow(libc::SYS_write, vec![word(0, socket)?])?;
+    // V8's last words.
+    allow(libc::SYS_write, vec![word(0, 2)?])?;
+    allow(libc::SYS_recvfrom, vec![word(0, socket)?])?;
+    // Without an address: to whom the socket is connected.
+    allow(libc::SYS_sendto, vec![word(0, socket)?, arg(4, Eq, 0)?])?;
+    // Memory that is nobody else's: no file can be mapped. Machine code needs memory that can be written and executed
+    // (V8 guards it with memory protection keys); without it, nothing that is written can ever be.
+    let anonymous = arg(3, MaskedEq(libc::MAP_ANONYMOUS as u64), libc::MAP_ANONYMOUS as u64)?;
+    if jitless {
+        let data = || arg(2, MaskedEq(libc::PROT_EXEC as u64), 0);
+        allow(libc::SYS_mmap, vec![anonymous, data()?])?;
+        allow(libc::SYS_mprotect, vec![data()?])?;
+        allow(libc::SYS_pkey_mprotect, vec![data()?])?;
+    } else {
+        allow(libc::SYS_mmap, vec![anonymous])?;
+        for call in [libc::SYS_mprotect, libc::SYS_pkey_mprotect] {
+            // Any arguments: a condition that always holds.
+            allow(call, vec![arg(2, MaskedEq(0), 0)?])?;
+        }
+    }
+    // A growing buffer of malloc's. Never to a place that the caller names.
+    allow(libc::SYS_mremap, vec![arg(3, MaskedEq(libc::MREMAP_FIXED as u64), 0)?])?;
+    // `abort` sends a signal to its own thread.
+    allow(libc::SYS_tgkill, vec![word(0, own)?])?;
+    // Reading one's own limits; setting them needs the third argument.
+    allow(libc::SYS_prlimit64, vec![word(0, 0)?, arg(2, Eq, 0)?])?;
+    let arch: TargetArch = std::env::consts::ARCH.try_into()?;
+    SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch)?.try_into()
+}

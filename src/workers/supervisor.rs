@@ -1,0 +1,341 @@
+//! The supervisor: reader, workers and writer, held together by one loop.
+//!
+//! The reader and the writer are threads that block; everything else is this loop on one thread, which sees an event
+//! per batch and never per line. It hands units to workers, books their answers, lets what is next in the input's order
+//! leave, and puts back what a dead worker had not answered.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::output::{Config, Report, Writer, Written};
+use super::sandbox::SandboxReport;
+use super::work_queue::Chunk;
+use super::worker::line_too_long;
+use super::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
+use super::{Ended, Job, OnTick, RunError, Summary};
+use crate::config::OnError;
+use crate::wire::lines::{Open, Piece, ReadError, Reader};
+use crate::wire::shared::Mapping;
+use sluicegate_engine::Loaded;
+use sluicegate_engine::verdict::FailureKind;
+
+enum Happening {
+    Piece(Piece),
+    Read(Result<(), ReadError>),
+    WorkerEvent(WorkerEvent),
+    Written(Written),
+}
+
+struct Supervisor {
+    job: Job,
+    pool: WorkerPool,
+    sender: UnboundedSender<Happening>,
+    writer: Option<Sender<Chunk>>,
+    stop_reader: OwnedFd,
+    summary: Summary,
+    read_done: bool,
+    read_error: Option<ReadError>,
+    stopping: bool,
+}
+
+/// Transforms what `inputs` hold and writes the outputs to standard output.
+///
+/// # Errors
+/// When it could not be run, or not to its end. What had been read by then has its verdicts.
+pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, Result<(), RunError>) {
+    match runtime() {
+        Ok(runtime) => runtime.block_on(async {
+            match Supervisor::new(job) {
+                Ok((supervisor, memory, happenings)) => supervisor.run(inputs, memory, happenings, on_tick).await,
+                Err(error) => (Summary::default(), Err(error)),
+            }
+        }),
+        Err(error) => (Summary::default(), Err(error.into())),
+    }
+}
+
+pub(super) fn check(job: Job) -> Result<(Loaded, SandboxReport), RunError> {
+    runtime()?.block_on(async {
+        let (mut supervisor, _, mut happenings) = Supervisor::new(job)?;
+        let loaded = supervisor.load(&mut happenings).await;
+        supervisor.pool.end().await;
+        loaded
+    })
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+impl Supervisor {
+    fn new(job: Job) -> Result<(Self, Arc<Mapping>, UnboundedReceiver<Happening>), RunError> {
+        let stop_reader = eventfd(0, EventfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
+        let (sender, receiver) = unbounded_channel();
+        let tell = sender.clone();
+        let (pool, memory) =
+            WorkerPool::new(&job, false, None, move |news| tell.send(Happening::WorkerEvent(news)).is_ok())?;
+        let supervisor = Self {
+            pool,
+            sender,
+            writer: None,
+            stop_reader,
+            summary: Summary::default(),
+            read_done: false,
+            read_error: None,
+            stopping: false,
+            job,
+        };
+        Ok((supervisor, memory, receiver))
+    }
+
+    /// Starts the first worker and waits until it has loaded the program.
+    async fn load(
+        &mut self,
+        happenings: &mut UnboundedReceiver<Happening>,
+    ) -> Result<(Loaded, SandboxReport), RunError> {
+        self.pool.start(None).await?;
+        let deadline = self.pool.loading_ends();
+        loop {
+            match tokio::time::timeout_at(deadline, happenings.recv()).await {
+                Ok(Some(Happening::WorkerEvent(news))) => {
+                    if let PoolEvent::Loaded(loaded) = self.pool.take(news).await? {
+                        self.job.sandbox.judge(&loaded.1)?;
+                        return Ok(*loaded);
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => return Err(self.pool.too_slow_to_load()),
+            }
+        }
+    }
+
+    async fn run(
+        mut self,
+        inputs: Vec<Open>,
+        memory: Arc<Mapping>,
+        mut happenings: UnboundedReceiver<Happening>,
+        on_tick: &mut OnTick<'_>,
+    ) -> (Summary, Result<(), RunError>) {
+        let started = Instant::now();
+        let names = inputs.iter().map(|input| (input.name != "standard input").then(|| input.name.clone())).collect();
+        let config = Config {
+            emit: self.job.emit,
+            on_error: self.job.on_error,
+            errors: self.job.errors.clone(),
+            logs: self.job.logs.clone(),
+            names,
+            transformation: self.job.program.name.clone(),
+            code: self.job.program.code_hash(),
+            envelope: self.job.envelope,
+            origins: self.job.origins.clone(),
+            layout: self.pool.layout,
+        };
+        let writer = match Writer::open(config) {
+            Ok(writer) => writer,
+            Err((what, error)) => return (self.summary, Err(RunError::Write { what, error })),
+        };
+        let (chunks, to_write) = channel();
+        self.writer = Some(chunks);
+        let tell = self.sender.clone();
+        let writer = std::thread::spawn(move || {
+            writer.run(&to_write, &mut |written| {
+                let _ = tell.send(Happening::Written(written));
+            })
+        });
+
+        let result = self.stream(inputs, memory, &mut happenings, on_tick).await;
+
+        // Workers first: nobody answers any more. Then the writer finishes what it has.
+        self.pool.end().await;
+        (self.summary.deaths, self.summary.hangs) = (self.pool.losses.deaths, self.pool.losses.hangs);
+        drop(self.writer.take());
+        let report = loop {
+            if writer.is_finished() {
+                break writer.join().unwrap_or_default();
+            }
+            // The writer's messages are of no use now, but a full output may still take its time.
+            tokio::select! {
+                _ = happenings.recv() => {}
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+        };
+        self.summary.elapsed = started.elapsed();
+        self.summary.bytes_out = report.bytes_out;
+        let result = result.and_then(|()| self.verdict_on_io(report));
+        (self.summary, result)
+    }
+
+    fn verdict_on_io(&mut self, mut report: Report) -> Result<(), RunError> {
+        if let Some(error) = self.read_error.take() {
+            return Err(error.into());
+        }
+        if let Some(error) = report.out {
+            return Err(RunError::Write { what: "standard output".into(), error });
+        }
+        match report.failed.pop() {
+            Some((what, error)) => Err(RunError::Write { what, error }),
+            None => Ok(()),
+        }
+    }
+
+    async fn stream(
+        &mut self,
+        inputs: Vec<Open>,
+        memory: Arc<Mapping>,
+        happenings: &mut UnboundedReceiver<Happening>,
+        on_tick: &mut OnTick<'_>,
+    ) -> Result<(), RunError> {
+        // The code is loaded before the first byte is read: a transformation that does not compile consumes nothing.
+        self.load(happenings).await?;
+        let stop = self.stop_reader.try_clone()?;
+        let reader = Reader::new(memory, self.pool.layout.input_slot, self.pool.layout.input_slots, stop);
+        let sender = self.sender.clone();
+        // Detached: a read from a terminal or an idle pipe may never return.
+        std::thread::spawn(move || {
+            let done = reader.run(inputs, &mut |piece| sender.send(Happening::Piece(piece)).is_ok());
+            let _ = sender.send(Happening::Read(done));
+        });
+
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !(self.stopping || self.read_done && self.pool.units.is_empty()) {
+            tokio::select! {
+                Some(happening) = happenings.recv() => self.take(happening).await?,
+                _ = tick.tick() => {
+                    self.pool.look_after_workers();
+                    on_tick(&self.summary.tally);
+                }
+                _ = interrupt.recv() => self.end_early(libc::SIGINT),
+                _ = terminate.recv() => self.end_early(libc::SIGTERM),
+            }
+        }
+        Ok(())
+    }
+
+    /// A signal: the first one ends reading and lets everything in flight finish, the second one ends everything.
+    fn end_early(&mut self, signal: i32) {
+        if let Ended::Signal(_) = self.summary.ended {
+            self.stopping = true;
+        }
+        self.summary.ended = Ended::Signal(signal);
+        self.stop_reading();
+    }
+
+    fn stop_reading(&self) {
+        let _ = rustix::io::write(&self.stop_reader, &1u64.to_ne_bytes());
+    }
+
+    async fn take(&mut self, happening: Happening) -> Result<(), RunError> {
+        match happening {
+            Happening::Piece(Piece::Lines(lines)) => {
+                self.summary.tally.lines_in += lines.count;
+                self.summary.bytes_in += lines.len as u64;
+                self.pool.units.add_lines(lines);
+                self.pool.dispatch().await?;
+            }
+            Happening::Piece(Piece::Long(long)) => {
+                self.summary.tally.lines_in += 1;
+                self.summary.bytes_in += long.len + 1;
+                let failure = line_too_long(long.len, self.job.options.limits.line);
+                self.pool.units.add_long(long, failure);
+                self.leave();
+            }
+            Happening::Read(done) => {
+                self.read_done = true;
+                self.read_error = done.err();
+            }
+            Happening::WorkerEvent(news) => {
+                if let PoolEvent::Answered = self.pool.take(news).await? {
+                    self.leave();
+                }
+                self.pool.dispatch().await?;
+            }
+            Happening::Written(Written::Free { worker, generation, slot }) => {
+                self.pool.free(worker, generation, slot).await;
+                self.pool.dispatch().await?;
+            }
+            Happening::Written(Written::Closed) => {
+                self.forget_what_has_no_verdict();
+                self.summary.ended = Ended::Closed;
+                self.stopping = true;
+                self.stop_reading();
+            }
+            Happening::Written(Written::Failed) => {
+                self.stopping = true;
+                self.stop_reading();
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go what may leave, and counts it.
+    fn leave(&mut self) {
+        for chunk in self.pool.units.leave(self.job.unordered) {
+            let chunk = self.count(chunk);
+            if let Some(writer) = &self.writer {
+                // The writer lives as long as its sender.
+                let _ = writer.send(chunk);
+            }
+            if self.stopping {
+                return;
+            }
+        }
+    }
+
+    fn count(&mut self, chunk: Chunk) -> Chunk {
+        let stop = self.job.on_error == OnError::Stop;
+        let tally = &mut self.summary.tally;
+        match &chunk {
+            Chunk::Answer { part, .. } => {
+                tally.ok += u64::from(part.ok);
+                tally.dropped += u64::from(part.dropped);
+                tally.blank += u64::from(part.blank);
+                tally.events_out += part.events_out;
+                for failed in &part.failures {
+                    #[derive(serde::Deserialize)]
+                    struct OnlyKind {
+                        kind: FailureKind,
+                    }
+                    if self.summary.first_failure.is_none() {
+                        self.summary.first_failure = serde_json::from_slice(&failed.failure).ok();
+                    }
+                    let kind = serde_json::from_slice::<OnlyKind>(&failed.failure);
+                    tally.fail(kind.map_or(FailureKind::Crashed, |failure| failure.kind));
+                }
+                // A worker tells of a failure at once when the run is to stop there: nothing of this part stands behind it.
+                if stop && !part.failures.is_empty() {
+                    self.end_at_failure();
+                }
+            }
+            Chunk::Blamed { failure, .. } => {
+                tally.fail(failure.kind);
+                self.summary.first_failure.get_or_insert_with(|| failure.clone());
+                if stop {
+                    self.end_at_failure();
+                }
+            }
+        }
+        chunk
+    }
+
+    fn end_at_failure(&mut self) {
+        self.forget_what_has_no_verdict();
+        self.summary.ended = Ended::Stopped;
+        self.stopping = true;
+        self.stop_reading();
+    }
+
+    /// Where a run ends early on purpose: what was read beyond that place counts as not read.
+    fn forget_what_has_no_verdict(&mut self) {
+        let tally = &mut self.summary.tally;
+        tally.lines_in = tally.ok + tally.dropped + tally.failures();
+    }
+}

@@ -1,0 +1,236 @@
+//! The supervisor's books: which lines are where, what has been answered, and what may leave next.
+//!
+//! A unit is a run of lines that one worker answers in order. WorkQueue are kept in the order of the input, by batch number
+//! and line within the batch; so a unit can be split when its worker dies, and nothing else has to know. No I/O and no
+//! time in here: all of it can be tested as arithmetic.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::wire::frame::Part;
+use crate::wire::lines::{Lines, Long};
+use crate::wire::shared::Mapping;
+use sluicegate_engine::verdict::Failure;
+
+/// The place of a unit in the input: the batch's number, and the line within it.
+pub(super) type Key = (u64, u64);
+
+/// What has been found out about some lines and waits for its turn to leave.
+pub(super) enum Chunk {
+    /// A worker's answer about the lines of a unit from number `from` on, counted from 0; the output lies in that
+    /// worker's memory.
+    Answer { part: Part, lines: Lines, from: u64, output: Arc<Mapping>, worker: usize, generation: u64 },
+    /// A failure that the supervisor found: the line's bytes and the reason.
+    Blamed { line: LineRef, failure: Failure },
+}
+
+/// A line, wherever it is.
+#[derive(Clone)]
+pub(super) enum LineRef {
+    Short(Lines),
+    Long(Long),
+}
+
+/// Lines that one worker answers in order.
+pub(super) struct Unit {
+    /// Its number in frames.
+    pub(super) id: u64,
+    pub(super) lines: Option<Lines>,
+    /// How many of its lines are answered.
+    pub(super) answered: u64,
+    /// Whether it is one line that is to be tried alone in a fresh worker, and why: what became of the worker before.
+    pub(super) solo: bool,
+    /// How many workers have died with it in hand since it is alone.
+    pub(super) deaths: u32,
+    chunks: VecDeque<Chunk>,
+    done: bool,
+}
+
+/// All units that have not left yet.
+#[derive(Default)]
+pub(super) struct WorkQueue {
+    by_key: BTreeMap<Key, Unit>,
+    by_id: HashMap<u64, Key>,
+    todo: BTreeSet<Key>,
+    next_id: u64,
+    next_batch: u64,
+}
+
+impl WorkQueue {
+    /// Whether everything has left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Takes lines from the reader.
+    pub(super) fn add_lines(&mut self, lines: Lines) {
+        let key = (self.next_batch, 0);
+        self.next_batch += 1;
+        self.insert(key, lines, false);
+    }
+
+    /// Takes a line that is too long to be transformed.
+    pub(super) fn add_long(&mut self, long: Long, failure: Failure) {
+        let key = (self.next_batch, 0);
+        self.next_batch += 1;
+        let chunks = VecDeque::from([Chunk::Blamed { line: LineRef::Long(long), failure }]);
+        self.by_key
+            .insert(key, Unit { id: u64::MAX, lines: None, answered: 1, solo: false, deaths: 0, chunks, done: true });
+    }
+
+    fn insert(&mut self, key: Key, lines: Lines, solo: bool) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let unit = Unit { id, lines: Some(lines), answered: 0, solo, deaths: 0, chunks: VecDeque::new(), done: false };
+        self.by_id.insert(id, key);
+        self.by_key.insert(key, unit);
+        self.todo.insert(key);
+    }
+
+    /// The first unit that nobody works on. Those that are to be tried alone are taken by name.
+    pub(super) fn next_todo(&self) -> Option<Key> {
+        self.todo.iter().find(|key| !self.by_key[*key].solo).copied()
+    }
+
+    /// The lines of the unit at this place.
+    pub(super) fn at(&self, key: Key) -> Option<&Lines> {
+        self.by_key.get(&key)?.lines.as_ref()
+    }
+
+    /// Bytes of the units that nobody works on.
+    pub(super) fn bytes_to_do(&self) -> usize {
+        self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.len).sum()
+    }
+
+    /// Gives a unit to a worker.
+    pub(super) fn take(&mut self, key: Key) -> Option<&Unit> {
+        self.todo.remove(&key).then(|| &self.by_key[&key])
+    }
+
+    /// The unit with this number.
+    pub(super) fn get(&self, id: u64) -> Option<&Unit> {
+        self.by_key.get(self.by_id.get(&id)?)
+    }
+
+    /// The place of the unit with this number.
+    pub(super) fn place(&self, id: u64) -> Option<Key> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// Books a worker's answer. `false` if it does not fit the unit: then the worker cannot be trusted.
+    pub(super) fn answer(&mut self, part: Part, output: &Arc<Mapping>, worker: usize, generation: u64) -> bool {
+        let Some(unit) = self.by_id.get(&part.unit).and_then(|key| self.by_key.get_mut(key)) else { return false };
+        let Some(lines) = unit.lines.clone() else { return false };
+        let (from, to) = (unit.answered, unit.answered + u64::from(part.lines));
+        let inside = |line: u32| (from..to).contains(&u64::from(line));
+        if part.lines == 0
+            || to > lines.count
+            || !part.failures.iter().all(|failed| inside(failed.line))
+            || !part.dropped_lines.iter().all(|line| inside(*line))
+        {
+            return false;
+        }
+        unit.answered = to;
+        unit.done = to == lines.count;
+        unit.chunks.push_back(Chunk::Answer { part, lines, from, output: output.clone(), worker, generation });
+        true
+    }
+
+    /// Whether all lines of the unit with this number are answered.
+    pub(super) fn is_done(&self, id: u64) -> bool {
+        self.get(id).is_none_or(|unit| unit.done)
+    }
+
+    /// A worker died. Puts the unanswered lines of a unit of its back; `suspect` is the line in hand, if known. Gives
+    /// the unit that is to be tried alone, if there is one.
+    pub(super) fn put_back(&mut self, id: u64, suspect: Option<u64>, blame: Option<Failure>) -> Option<Key> {
+        let key = *self.by_id.get(&id)?;
+        let unit = self.by_key.get_mut(&key)?;
+        let lines = unit.lines.clone()?;
+        let (answered, count) = (unit.answered, lines.count);
+        let deaths = if unit.solo { unit.deaths + 1 } else { 0 };
+        if answered == count {
+            return None;
+        }
+        // What has been answered stays where it is; the rest becomes units of their own right behind it.
+        if answered > 0 {
+            unit.lines = Some(lines.part(0, answered));
+            unit.done = true;
+        } else {
+            self.by_key.remove(&key);
+        }
+        self.by_id.remove(&id);
+        self.todo.remove(&key);
+        let put = |units: &mut Self, from: u64, to: u64, solo: bool| {
+            let key = (key.0, key.1 + from);
+            if from < to {
+                units.insert(key, lines.part(from, to - from), solo);
+            }
+            key
+        };
+        let Some(suspect) = suspect.filter(|line| (answered..count).contains(line)) else {
+            put(self, answered, count, false);
+            return None;
+        };
+        put(self, answered, suspect, false);
+        let alone = put(self, suspect, suspect + 1, true);
+        if let Some(unit) = self.by_key.get_mut(&alone) {
+            unit.deaths = deaths;
+        }
+        put(self, suspect + 1, count, false);
+        match blame {
+            Some(failure) => {
+                self.blame(alone, failure);
+                None
+            }
+            None => Some(alone),
+        }
+    }
+
+    /// A unit of one line has got its verdict from the supervisor.
+    fn blame(&mut self, key: Key, failure: Failure) {
+        self.todo.remove(&key);
+        if let Some(unit) = self.by_key.get_mut(&key)
+            && let Some(lines) = unit.lines.clone()
+        {
+            unit.answered = lines.count;
+            unit.done = true;
+            unit.chunks.push_back(Chunk::Blamed { line: LineRef::Short(lines), failure });
+        }
+    }
+
+    /// What may leave now, in the order of the input; with `any_order`, whatever there is.
+    pub(super) fn leave(&mut self, any_order: bool) -> Vec<Chunk> {
+        let mut leaving = Vec::new();
+        if any_order {
+            for unit in self.by_key.values_mut() {
+                leaving.extend(unit.chunks.drain(..));
+            }
+            let by_id = &mut self.by_id;
+            self.by_key.retain(|_, unit| {
+                if unit.done {
+                    by_id.remove(&unit.id);
+                }
+                !unit.done
+            });
+            return leaving;
+        }
+        while let Some(mut first) = self.by_key.first_entry() {
+            let unit = first.get_mut();
+            leaving.extend(unit.chunks.drain(..));
+            if !unit.done {
+                break;
+            }
+            self.by_id.remove(&unit.id);
+            first.remove();
+        }
+        leaving
+    }
+
+    /// Forgets everything that has not left.
+    pub(super) fn clear(&mut self) {
+        self.by_key.clear();
+        self.by_id.clear();
+        self.todo.clear();
+    }
+}

@@ -1,0 +1,535 @@
+//! The worker's side: one isolate, fed with lines from shared memory.
+//!
+//! Single-threaded but for the watchdog and V8's own helper. It reads a frame, transforms the lines it names straight
+//! from the input region, writes outputs straight into its output region, and tells the supervisor in parts: when a slot
+//! is full, when the lines are done, and every few milliseconds in between, so that slow code does not hold back what is
+//! finished. Before each event it notes which one it is about to touch; that note is all it leaves if it dies.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::mailbox::{self, Mailbox};
+use super::process::{Ready, Setup, Start, fd};
+use super::{Cost, preview, sandbox};
+use crate::config::Emit;
+use crate::wire::frame::{self, Failed, Kind, Part, Work};
+use crate::wire::lines::FILL;
+use crate::wire::shared::{Layout, Mapping, note, progress};
+use crate::wire::{row, verdict_line};
+use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
+use sluicegate_engine::{
+    self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program,
+};
+use sluicegate_json::Sink;
+
+/// Failures and logs are told at the latest when they have grown to this size, in bytes.
+const MAX_PENDING: usize = 1 << 20;
+
+/// The output region, for the watchdog's last note; a worker has one.
+static OUTPUT: OnceLock<Mapping> = OnceLock::new();
+
+/// Something that runs in a worker between its walls and the author's code; see [`main_with`].
+pub type Hook = fn(&Program) -> Result<(), String>;
+
+/// The worker's whole life. Returns its exit code.
+pub fn main() -> u8 {
+    main_with(|_| Ok(()))
+}
+
+/// The same, with a hook for tests that try the walls from within. What it says is told as an error of loading.
+pub fn main_with(hook: Hook) -> u8 {
+    match serve(hook) {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            2
+        }
+    }
+}
+
+fn serve(hook: Hook) -> io::Result<()> {
+    let mut walls = sandbox::first();
+    // SAFETY: the supervisor starts workers with exactly these descriptors open; nothing else in this process knows them.
+    let (socket, input, output) = unsafe {
+        (UnixStream::from_raw_fd(fd::SOCKET), OwnedFd::from_raw_fd(fd::INPUT), OwnedFd::from_raw_fd(fd::OUTPUT))
+    };
+    // A worker has one, for as long as it lives.
+    let socket: &'static UnixStream = Box::leak(Box::new(socket));
+    let mut payload = Vec::new();
+    // Read without a buffer, so that nothing of the code is here before the walls are.
+    let Some(Kind::Setup) = frame::read(&mut &*socket, &mut payload)? else { return Ok(()) };
+    let Setup { layout, heap, jitless, network } = serde_json::from_slice(&payload)?;
+    if network {
+        mailbox::glance_while_waiting(socket)?;
+    }
+    // V8's memory protection keys want the process's first thread, before there is another.
+    engine::initialize_with(engine::Protection::Keys, jitless);
+    // Starts the watchdog, if it is not there yet.
+    engine::ticks();
+    let input = Mapping::new(&input, layout.input_len(), false)?;
+    let output = OUTPUT
+        .get_or_init(|| Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large"));
+    sandbox::last(&mut walls, engine::max_memory(heap), jitless);
+
+    let mut mailbox = Mailbox::new(socket);
+    match mailbox.read(&mut payload)? {
+        Some(Kind::Start) => {}
+        Some(Kind::Try) => return preview::serve(mailbox, network, socket, payload, &walls),
+        _ => return Ok(()),
+    }
+    let start: Start = serde_json::from_slice(&payload)?;
+    let answer = |ready: &Ready| -> io::Result<()> {
+        let mut out = Vec::new();
+        frame::put(&mut out, Kind::Ready, |out| serde_json::to_writer(out, ready).expect("plain data"));
+        (&mut &*socket).write_all(&out)
+    };
+    if let Err(message) = hook(&start.program) {
+        return answer(&Ready::Failed(LoadError::new(LoadErrorKind::Threw, message)));
+    }
+    let mut engine = match Engine::new(start.program, start.options) {
+        Ok(engine) => engine,
+        Err(error) => return answer(&Ready::Failed(error)),
+    };
+    engine.on_stuck(|| {
+        if let Some(output) = OUTPUT.get() {
+            progress(output).note.store(note::STUCK, Ordering::SeqCst);
+        }
+        // Not `exit`: the main thread is in the middle of something, and destructors are not for it.
+        // SAFETY: ends the process, whatever it is doing.
+        unsafe { libc::_exit(3) }
+    });
+    answer(&Ready::Loaded(engine.loaded(), walls))?;
+    mailbox.free = (0..layout.output_slots as u32).collect();
+    let mailbox = Rc::new(RefCell::new(mailbox));
+    if network {
+        engine.connect(mailbox.clone());
+    }
+    let mut worker = Worker {
+        engine,
+        mailbox,
+        socket,
+        input,
+        output,
+        layout,
+        emit: start.emit,
+        envelope: start.envelope,
+        rows: start.rows,
+        pass: start.pass,
+        stop: start.stop,
+        line_buffered: start.line_buffered,
+        batch_size: start.batch_size,
+        measure: start.measure,
+        sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
+        part: Part::default(),
+        pending: 0,
+        told_at: 0,
+        cpu: Duration::ZERO,
+        frame: Vec::new(),
+    };
+    worker.run()
+}
+
+/// An output slot of the shared region as a buffer.
+struct ShmSink {
+    start: *mut u8,
+    capacity: usize,
+    len: usize,
+    slot: Option<u32>,
+}
+
+impl Sink for ShmSink {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.capacity - self.len, "an event's output is limited to less than a slot");
+        // SAFETY: just checked; the slot is this process's until it is told about.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(self.len), bytes.len()) };
+        self.len += bytes.len();
+    }
+
+    fn fill(&mut self, most: usize, fill: &mut dyn FnMut(&mut [u8]) -> usize) {
+        assert!(most <= self.capacity - self.len, "an event's output is limited to less than a slot");
+        // SAFETY: as above.
+        let wrote = fill(unsafe { std::slice::from_raw_parts_mut(self.start.add(self.len), most) });
+        debug_assert!(wrote <= most);
+        self.len += wrote.min(most);
+    }
+}
+
+struct Worker {
+    engine: Engine,
+    mailbox: Rc<RefCell<Mailbox>>,
+    socket: &'static UnixStream,
+    input: Mapping,
+    output: &'static Mapping,
+    layout: Layout,
+    emit: Emit,
+    envelope: bool,
+    rows: bool,
+    pass: bool,
+    stop: bool,
+    line_buffered: bool,
+    batch_size: usize,
+    measure: bool,
+    sink: ShmSink,
+    part: Part,
+    pending: usize,
+    told_at: u64,
+    /// The thread's CPU time when it last told something; only of rows.
+    cpu: Duration,
+    frame: Vec<u8>,
+}
+
+impl Worker {
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            let next = self.mailbox.borrow_mut().waiting.pop_front();
+            let work = match next {
+                Some(work) => work,
+                None => {
+                    if !self.mailbox.borrow_mut().receive()? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            self.unit(work)?;
+            self.engine.idle();
+        }
+    }
+
+    fn unit(&mut self, work: Work) -> io::Result<()> {
+        let start = self.input.at(work.offset as usize, work.len as usize);
+        // SAFETY: the supervisor fills the range before it names it and leaves it alone until it is answered.
+        let bytes: &[u8] = unsafe { std::slice::from_raw_parts(start, work.len as usize) };
+        progress(self.output).unit.store(work.unit, Ordering::Relaxed);
+        self.part = Part { unit: work.unit, ..Part::default() };
+        self.engine.hold();
+        self.told_at = engine::ticks();
+        if self.rows {
+            self.cpu = thread_cpu();
+        }
+        let mut lines = Split { rest: bytes, rows: self.rows };
+        let mut number = 0;
+        if self.engine.export() == Export::Batch {
+            let mut chunk = Vec::with_capacity(self.batch_size);
+            loop {
+                chunk.clear();
+                chunk.extend(lines.by_ref().take(self.batch_size));
+                if chunk.is_empty() {
+                    break;
+                }
+                self.chunk(work, number, &chunk)?;
+                number += chunk.len() as u32;
+            }
+        } else {
+            for line in lines {
+                self.line(work, number, line)?;
+                number += 1;
+            }
+        }
+        self.tell()
+    }
+
+    /// Notes which line is about to be touched, and sees to it that there is room for its output.
+    fn begin(&mut self, number: u32) -> io::Result<()> {
+        let ticks = engine::ticks();
+        // The supervisor ends a run at its first failure: nothing may stand behind one in a part.
+        let failed = self.stop && !self.part.failures.is_empty();
+        let due = self.line_buffered || failed || ticks != self.told_at;
+        if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending >= MAX_PENDING) {
+            self.told_at = ticks;
+            self.tell()?;
+        }
+        while self.sink.slot.is_none() {
+            // The one that was given back last may still be in the processor's cache.
+            let free = self.mailbox.borrow_mut().free.pop();
+            match free {
+                Some(slot) => {
+                    let start = self.layout.output_start(slot as usize);
+                    let capacity = self.layout.output_slot;
+                    self.sink = ShmSink { start: self.output.at(start, capacity), capacity, len: 0, slot: Some(slot) };
+                }
+                None => {
+                    if !self.mailbox.borrow_mut().receive()? {
+                        return Err(io::ErrorKind::BrokenPipe.into());
+                    }
+                }
+            }
+        }
+        let progress = progress(self.output);
+        progress.line.store(number, Ordering::Relaxed);
+        progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
+        Ok(())
+    }
+
+    fn line(&mut self, work: Work, number: u32, line: &[u8]) -> io::Result<()> {
+        self.begin(number)?;
+        let before = self.sink.len;
+        let line = trim(line);
+        match self.event(line) {
+            Ok(None) => {
+                self.part.blank += 1;
+                self.settle(number, line, before, Verdict::Dropped);
+            }
+            Ok(Some((event, around))) => {
+                let rendering = rendering(self.emit, self.rows, around);
+                let before_cpu = self.measure.then(thread_cpu);
+                let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
+                self.cost(before_cpu);
+                render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
+                self.settle(number, line, before, verdict);
+            }
+            Err(failure) => self.settle(number, line, before, failure.into()),
+        }
+        Ok(())
+    }
+
+    /// Adds to the logs what was spent since then, if that is asked for.
+    fn cost(&mut self, before: Option<Duration>) {
+        let Some(before) = before else { return };
+        let cpu = thread_cpu().saturating_sub(before).as_nanos() as u64;
+        let cost = Cost { cpu, heap: self.engine.heap_used() as u64 };
+        serde_json::to_writer(&mut self.part.logs, &cost).expect("plain data");
+        self.part.logs.push(b'\n');
+    }
+
+    /// Lines that go to `transformBatch` together.
+    fn chunk(&mut self, work: Work, first: u32, lines: &[&[u8]]) -> io::Result<()> {
+        self.begin(first)?;
+        let mut events = Vec::with_capacity(lines.len());
+        let mut around = Vec::with_capacity(lines.len());
+        let mut settled: Vec<Option<Verdict>> = Vec::with_capacity(lines.len());
+        for line in lines {
+            match self.event(trim(line)) {
+                Ok(Some((event, here))) => {
+                    events.push(event);
+                    around.push(here);
+                    settled.push(None);
+                }
+                Ok(None) => settled.push(Some(Verdict::Dropped)),
+                Err(failure) => settled.push(Some(failure.into())),
+            }
+        }
+        let (emit, rows) = (self.emit, self.rows);
+        let mut answers: VecDeque<(Verdict, Vec<u8>, Vec<LogLine>)> = VecDeque::new();
+        let before_cpu = self.measure.then(thread_cpu);
+        self.engine.transform_batch(
+            &events,
+            &mut |index| rendering(emit, rows, around[index]),
+            &mut |verdict, text, logs| {
+                answers.push_back((verdict, text, logs.to_vec()));
+            },
+        );
+        self.cost(before_cpu);
+        for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
+            let number = first + index as u32;
+            if index > 0 {
+                // Each line's output needs room, and may be told; but which line is in hand stays unknown.
+                self.begin(number)?;
+            }
+            let before = self.sink.len;
+            let verdict = match settled {
+                Some(verdict) => {
+                    // Only a blank line is dropped without being asked. It counts in the part that it is told in.
+                    self.part.blank += u32::from(matches!(verdict, Verdict::Dropped));
+                    verdict
+                }
+                None => {
+                    let Some((verdict, text, logs)) = answers.pop_front() else { continue };
+                    self.sink.push(&text);
+                    render_logs(&logs, work.first_line + u64::from(number), &mut self.part.logs);
+                    verdict
+                }
+            };
+            self.settle(number, trim(line), before, verdict);
+        }
+        Ok(())
+    }
+
+    /// The event in a line and what of the line stands around it; nothing for a blank line.
+    #[allow(clippy::type_complexity, reason = "used twice, right here")]
+    fn event<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
+        if self.rows {
+            let broken = || Failure::new(FailureKind::InvalidJson, "the line is not a row");
+            return row::get(line).map(Some).ok_or_else(broken);
+        }
+        let limit = self.engine.limits().line;
+        if line.len() > limit {
+            return Err(line_too_long(line.len() as u64, limit));
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        if !self.envelope {
+            return Ok(Some((Event { json: line, metadata: None }, (b"", b""))));
+        }
+        #[derive(Deserialize)]
+        struct Envelope<'a> {
+            #[serde(borrow)]
+            message: Option<&'a RawValue>,
+            #[serde(borrow)]
+            metadata: Option<&'a RawValue>,
+        }
+        let envelope: Envelope<'b> = serde_json::from_slice(line).map_err(|error| {
+            let kind = if error.is_data() { FailureKind::NotAnObject } else { FailureKind::InvalidJson };
+            Failure::new(kind, error.to_string())
+        })?;
+        let message = envelope.message.map(|message| message.get().as_bytes()).unwrap_or_default();
+        if message.first() != Some(&b'{') {
+            return Err(Failure::new(
+                FailureKind::NotAnObject,
+                "the line has no object as its \"message\": with --envelope each line is {\"message\":{…},\"metadata\":{…}}",
+            ));
+        }
+        let metadata = envelope.metadata.map(|metadata| metadata.get().as_bytes());
+        let metadata = metadata.filter(|text| text.first() == Some(&b'{'));
+        let start = message.as_ptr() as usize - line.as_ptr() as usize;
+        let around = (&line[..start], &line[start + message.len()..]);
+        Ok(Some((Event { json: message, metadata }, around)))
+    }
+
+    /// Books one line's verdict.
+    fn settle(&mut self, number: u32, line: &[u8], before: usize, verdict: Verdict) {
+        self.part.lines += 1;
+        match verdict {
+            Verdict::Ok { outputs } => {
+                self.part.ok += 1;
+                self.part.events_out += u64::from(outputs);
+            }
+            Verdict::Dropped => {
+                self.part.dropped += 1;
+                if self.rows {
+                    self.part.dropped_lines.push(number);
+                } else if self.emit == Emit::Verdicts {
+                    self.sink.push(verdict_line::DROPPED);
+                }
+            }
+            Verdict::Failed(failure) => {
+                if self.emit == Emit::Verdicts {
+                    let mut text = Vec::new();
+                    verdict_line::failed(&failure, &mut text);
+                    self.sink.push(&text);
+                } else if self.pass {
+                    self.sink.push(line);
+                    self.sink.push(b"\n");
+                }
+                let failure = serde_json::to_vec(&*failure).expect("a failure is plain data");
+                self.pending += failure.len();
+                self.part.failures.push(Failed { line: number, output_at: before as u64, failure });
+            }
+        }
+    }
+
+    /// Tells the supervisor what is settled so far.
+    fn tell(&mut self) -> io::Result<()> {
+        if self.part.lines == 0 {
+            return Ok(());
+        }
+        if self.rows {
+            let cpu = thread_cpu();
+            self.part.cpu = (cpu - self.cpu).as_nanos() as u64;
+            self.cpu = cpu;
+            self.part.heap = self.engine.heap_used() as u64;
+        }
+        self.part.bytes = self.sink.len as u64;
+        if self.sink.len > 0 {
+            self.part.slot = self.sink.slot.take().unwrap_or_default();
+            self.sink.len = 0;
+        }
+        let mut out = std::mem::take(&mut self.frame);
+        out.clear();
+        self.part.put(&mut out);
+        let written = (&mut &*self.socket).write_all(&out);
+        self.frame = out;
+        let unit = self.part.unit;
+        self.part = Part { unit, ..Part::default() };
+        self.pending = 0;
+        written
+    }
+}
+
+/// The verdict on a line over the limit.
+pub(crate) fn line_too_long(len: u64, limit: usize) -> Failure {
+    let message = format!("the line of {len} bytes is over the limit of {limit} bytes; raise --line-limit");
+    Failure::new(FailureKind::LineTooLong, message)
+}
+
+fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
+    if rows {
+        return row::rendering(around);
+    }
+    let base = match emit {
+        Emit::Events => OutputFraming::LINES,
+        Emit::Verdicts => verdict_line::OK,
+    };
+    OutputFraming { around, ..base }
+}
+
+fn render_logs(lines: &[LogLine], line: u64, out: &mut Vec<u8>) {
+    #[derive(serde::Serialize)]
+    struct Rendered<'a> {
+        line: u64,
+        #[serde(flatten)]
+        log: &'a LogLine,
+    }
+    for log in lines {
+        serde_json::to_writer(&mut *out, &Rendered { line, log }).expect("plain data");
+        out.push(b'\n');
+    }
+}
+
+/// The CPU time of this thread so far.
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+fn trim(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Lines without their ends; nothing after the last line end.
+struct Split<'a> {
+    rest: &'a [u8],
+    /// Whether they say themselves how long they are.
+    rows: bool,
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let said = if self.rows { row::len(self.rest) } else { None };
+        let end = match said {
+            Some(len) if self.rest.get(len) == Some(&b'\n') => said,
+            _ => memchr::memchr(b'\n', self.rest),
+        };
+        let (line, rest) = match end {
+            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+            None => (self.rest, &self.rest[self.rest.len()..]),
+        };
+        self.rest = rest;
+        Some(line)
+    }
+}

@@ -1,0 +1,550 @@
+//! The workers of one program, and the units that they are given: started, fed, looked after, buried, replaced.
+//!
+//! Whoever owns a pool brings lines and takes away what came of them; a run does it for one stream ([`super::supervisor`]),
+//! a server for as many requests as come ([`super::service_pool`]). Everything that decides over an event's fate lies here:
+//! which worker gets it, what a frame may say, and who is blamed when a worker dies.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::process::{Process, Ready, Setup, Start, read_frame};
+use super::sandbox::SandboxReport;
+use super::work_queue::{Key, WorkQueue};
+use super::{Job, RunError, fetch_relay};
+use crate::config::OnError;
+use crate::wire::frame::{self, Kind, Part, Work};
+use crate::wire::lines::{FILL, Lines, slot_len};
+use crate::wire::shared::{self, Layout, Mapping, note, pages, progress};
+use sluicegate_engine::verdict::{Failure, FailureKind};
+use sluicegate_engine::{Limits, LoadError, Loaded};
+
+/// WorkQueue that a worker has at a time: one in hand, one to go on with.
+const UNITS_PER_WORKER: usize = 2;
+
+/// How often to look after the workers.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// How many workers may be killed from outside with an event alone in hand before it is blamed.
+const PATIENCE_WITH_KILLS: u32 = 4;
+
+/// Workers that may die in a row before they are ready.
+const MAX_FAILED_STARTS: u32 = 3;
+
+/// The same, where somebody else killed them.
+const MAX_KILLED_STARTS: u32 = 30;
+
+/// What a pool is told by its workers, and has to be handed by its owner.
+pub(super) enum WorkerEvent {
+    Frame {
+        worker: usize,
+        generation: u64,
+        kind: Kind,
+        payload: Vec<u8>,
+    },
+    Gone {
+        worker: usize,
+        generation: u64,
+    },
+    /// It is this crew's turn to have a worker work, see [`ConcurrencyLimiter`].
+    Turn(OwnedSemaphorePermit),
+}
+
+/// What came of some news.
+pub(super) enum PoolEvent {
+    /// Nothing that an owner need know.
+    Nothing,
+    /// A worker has loaded the program.
+    Loaded(Box<(Loaded, SandboxReport)>),
+    /// Something can leave.
+    Answered,
+}
+
+/// What crews share that live side by side in one process. Permits are handed out in the order in which they are asked
+/// for, so no pool waits for ever while another one works.
+#[derive(Clone)]
+pub(super) struct ConcurrencyLimiter {
+    /// One for each unit that may be in a worker's hands.
+    pub(super) turns: Arc<Semaphore>,
+    /// One for each worker process.
+    pub(super) processes: Arc<Semaphore>,
+}
+
+/// A unit in a worker's hands.
+struct Assigned {
+    id: u64,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+struct Worker {
+    process: Process,
+    generation: u64,
+    ready: bool,
+    /// Whether it has answered nothing yet.
+    fresh: bool,
+    /// WorkQueue it has, in order.
+    units: VecDeque<Assigned>,
+    /// The unit that it was started for.
+    reserved: Option<Key>,
+    slots_out: usize,
+    events: u64,
+    moved: Instant,
+    hung: bool,
+    /// It broke a rule: it is being killed, and nothing that it still says counts.
+    condemned: bool,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Worker {
+    fn condemn(&mut self) {
+        self.condemned = true;
+        self.process.kill();
+    }
+}
+
+/// What happened to workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PoolCounters {
+    /// Workers that had to be replaced because they died.
+    pub(super) deaths: u64,
+    /// Those of them that no longer answered.
+    pub(super) hangs: u64,
+    /// Those that needed more memory than V8 could be held to.
+    pub(super) memory: u64,
+    /// Those whose code could be stopped only with its process.
+    pub(super) stuck: u64,
+}
+
+/// How a pool tells its owner's loop what has happened; `false` when nobody listens any more.
+type Tell = Arc<dyn Fn(WorkerEvent) -> bool + Send + Sync>;
+
+/// The workers of one program.
+pub(super) struct WorkerPool {
+    pub(super) layout: Layout,
+    pub(super) units: WorkQueue,
+    pub(super) losses: PoolCounters,
+    input_fd: OwnedFd,
+    start: Vec<u8>,
+    name: String,
+    limits: Limits,
+    pub(super) most_workers: usize,
+    network: Option<crate::net::Client>,
+    workers: Vec<Worker>,
+    tell: Tell,
+    frame: Vec<u8>,
+    generations: u64,
+    failed_starts: u32,
+    gate: Option<ConcurrencyLimiter>,
+    turn: Option<OwnedSemaphorePermit>,
+    asked_for_turn: bool,
+}
+
+/// How long a worker may not move. It keeps the limits itself; this is for one that no longer can.
+fn patience(limits: &Limits) -> Duration {
+    limits.cpu.max(limits.wall) + Duration::from_secs(1)
+}
+
+impl WorkerPool {
+    /// A pool without a worker yet, and the region that its input goes into. `rows` says whether lines are rows, see
+    /// [`crate::wire::row`]. With a gate, it starts workers and hands out units only as far as the gate allows.
+    pub(super) fn new(
+        job: &Job,
+        rows: bool,
+        gate: Option<ConcurrencyLimiter>,
+        tell: impl Fn(WorkerEvent) -> bool + Send + Sync + 'static,
+    ) -> Result<(Self, Arc<Mapping>), RunError> {
+        let limits = &job.options.limits;
+        let layout = Layout {
+            input_slot: slot_len(limits.line),
+            // One being filled, one carried over, and what the workers have.
+            input_slots: job.workers * UNITS_PER_WORKER + 2,
+            // A batch's output, then one event's, then a line passed on as it came, then a failure's account.
+            output_slot: pages(FILL + limits.output + limits.line + (1 << 20)),
+            output_slots: 4,
+        };
+        let (input_fd, memory) = shared::create("sluicegate-input", layout.input_len(), true)?;
+        let hello = Start {
+            program: job.program.clone(),
+            options: job.options.clone(),
+            emit: job.emit,
+            envelope: job.envelope,
+            rows,
+            pass: job.on_error == OnError::Pass,
+            stop: job.on_error == OnError::Stop,
+            line_buffered: job.line_buffered,
+            batch_size: job.batch_size.max(1),
+            measure: job.measure,
+        };
+        let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless, network: job.network.is_some() };
+        let mut start = Vec::new();
+        frame::put(&mut start, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
+        frame::put(&mut start, Kind::Start, |out| serde_json::to_writer(out, &hello).expect("plain data"));
+        let pool = Self {
+            layout,
+            units: WorkQueue::default(),
+            losses: PoolCounters::default(),
+            input_fd,
+            start,
+            name: job.program.name.clone(),
+            limits: limits.clone(),
+            most_workers: job.workers,
+            network: job.network.clone(),
+            workers: Vec::new(),
+            tell: Arc::new(tell),
+            frame: Vec::new(),
+            generations: 0,
+            failed_starts: 0,
+            gate,
+            turn: None,
+            asked_for_turn: false,
+        };
+        Ok((pool, Arc::new(memory)))
+    }
+
+    /// Starts the first worker; whoever keeps count of processes has a place for it.
+    pub(super) async fn start(&mut self, place: Option<OwnedSemaphorePermit>) -> Result<(), RunError> {
+        self.spawn(None, place).await
+    }
+
+    /// Ends all workers, whatever they are doing.
+    pub(super) async fn end(&mut self) {
+        for mut worker in self.workers.drain(..) {
+            worker.process.end().await;
+        }
+        self.units.clear();
+    }
+
+    /// Until when the first worker has to have loaded the program.
+    pub(super) fn loading_ends(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + patience(&self.limits)
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// The code is in the middle of something that V8 cannot interrupt.
+    pub(super) fn too_slow_to_load(&self) -> RunError {
+        LoadError::too_slow(&self.name, &self.limits).into()
+    }
+
+    /// Takes what a worker said. To be followed by [`WorkerPool::dispatch`].
+    pub(super) async fn take(&mut self, news: WorkerEvent) -> Result<PoolEvent, RunError> {
+        match news {
+            WorkerEvent::Frame { worker, generation, kind, payload } if self.is_current(worker, generation) => {
+                self.frame(worker, kind, &payload)
+            }
+            WorkerEvent::Gone { worker, generation } if self.is_current(worker, generation) => {
+                self.handle_exit(worker).await?;
+                Ok(PoolEvent::Answered)
+            }
+            WorkerEvent::Turn(turn) => {
+                self.asked_for_turn = false;
+                self.turn = Some(turn);
+                Ok(PoolEvent::Nothing)
+            }
+            // From a worker that has been replaced.
+            WorkerEvent::Frame { .. } | WorkerEvent::Gone { .. } => Ok(PoolEvent::Nothing),
+        }
+    }
+
+    /// A worker may use an output slot again. To be followed by [`WorkerPool::dispatch`].
+    pub(super) async fn free(&mut self, worker: usize, generation: u64, slot: u32) {
+        if !self.is_current(worker, generation) {
+            return;
+        }
+        let mut out = std::mem::take(&mut self.frame);
+        out.clear();
+        frame::put(&mut out, Kind::Free, |out| out.extend_from_slice(&slot.to_le_bytes()));
+        self.workers[worker].slots_out -= 1;
+        self.workers[worker].process.send(&out);
+        self.frame = out;
+    }
+
+    fn is_current(&self, worker: usize, generation: u64) -> bool {
+        self.workers.get(worker).is_some_and(|worker| worker.generation == generation)
+    }
+
+    fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<PoolEvent, RunError> {
+        if self.workers[index].condemned {
+            return Ok(PoolEvent::Nothing);
+        }
+        match kind {
+            Kind::Ready => match serde_json::from_slice(payload) {
+                Ok(Ready::Loaded(loaded, walls)) => {
+                    self.failed_starts = 0;
+                    self.workers[index].ready = true;
+                    self.workers[index].moved = Instant::now();
+                    Ok(PoolEvent::Loaded(Box::new((loaded, walls))))
+                }
+                Ok(Ready::Failed(error)) => Err(error.into()),
+                Err(error) => Err(RunError::Start(error.to_string())),
+            },
+            Kind::Part => {
+                let worker = &mut self.workers[index];
+                let good = Part::get(payload).filter(|part| {
+                    let fits = part.bytes <= self.layout.output_slot as u64
+                        && (part.slot as usize) < self.layout.output_slots
+                        && worker.slots_out < self.layout.output_slots;
+                    fits && worker.units.iter().any(|unit| unit.id == part.unit)
+                });
+                let Some(part) = good else {
+                    worker.condemn();
+                    return Ok(PoolEvent::Nothing);
+                };
+                let (unit, bytes) = (part.unit, part.bytes);
+                if !self.units.answer(part, &worker.process.output, index, worker.generation) {
+                    worker.condemn();
+                    return Ok(PoolEvent::Nothing);
+                }
+                worker.fresh = false;
+                worker.moved = Instant::now();
+                if bytes > 0 {
+                    worker.slots_out += 1;
+                }
+                if self.units.is_done(unit) {
+                    worker.units.retain(|other| other.id != unit);
+                }
+                Ok(PoolEvent::Answered)
+            }
+            _ => {
+                self.workers[index].condemn();
+                Ok(PoolEvent::Nothing)
+            }
+        }
+    }
+
+    /// Gives units to workers that have room, starting more workers as long as there is work for them.
+    pub(super) async fn dispatch(&mut self) -> Result<(), RunError> {
+        for index in 0..self.workers.len() {
+            let worker = &mut self.workers[index];
+            if worker.ready
+                && worker.units.is_empty()
+                && let Some(key) = worker.reserved.take()
+            {
+                self.give(index, key, None).await;
+            }
+        }
+        while let Some(key) = self.units.next_todo() {
+            let alone = |worker: &Worker, units: &WorkQueue| {
+                worker.units.front().and_then(|unit| units.get(unit.id)).is_some_and(|unit| unit.solo)
+            };
+            // What a dead worker leaves behind stands before what the others have. Output slots are free again when it
+            // is their turn to leave, so a unit must not wait behind a later one, nor for slots that later ones hold.
+            let in_turn = |worker: &Worker| {
+                let last = worker.units.back().and_then(|unit| self.units.place(unit.id));
+                worker.slots_out < self.layout.output_slots && last.is_none_or(|last| last < key)
+            };
+            let free = (0..self.workers.len())
+                .filter(|index| {
+                    let worker = &self.workers[*index];
+                    worker.ready
+                        && worker.reserved.is_none()
+                        && worker.units.len() < UNITS_PER_WORKER
+                        && !alone(worker, &self.units)
+                        && in_turn(worker)
+                })
+                .min_by_key(|index| self.workers[*index].units.len());
+            let Some(turn) = self.turn() else { break };
+            let idle = free.is_some_and(|index| self.workers[index].units.is_empty());
+            if !idle
+                && self.is_pressing(key)
+                && self.workers.len() < self.most_workers
+                && self.workers.iter().all(|worker| worker.ready)
+                && let Some(place) = self.place()
+            {
+                self.spawn(None, place).await?;
+            }
+            let Some(index) = free else { break };
+            self.give(index, key, turn).await;
+        }
+        // Nobody to give it to: others wait for it.
+        self.turn = None;
+        Ok(())
+    }
+
+    /// Whether the unit is worth one more worker, all others being busy. Who shares the processes with others does not start
+    /// one for the rest of a request that a worker has in hand, unless that is much.
+    fn is_pressing(&self, key: Key) -> bool {
+        let input = |lines: &Lines| lines.input;
+        let next = self.units.at(key).map(input);
+        let mut in_hand = self.workers.iter().flat_map(|worker| &worker.units);
+        let another =
+            in_hand.any(|unit| self.units.get(unit.id).and_then(|unit| unit.lines.as_ref()).map(input) != next);
+        self.gate.is_none() || another || self.units.bytes_to_do() >= FILL
+    }
+
+    /// Whether one more worker may be started. What comes back is kept with it.
+    fn place(&self) -> Option<Option<OwnedSemaphorePermit>> {
+        match &self.gate {
+            None => Some(None),
+            Some(gate) => gate.processes.clone().try_acquire_owned().ok().map(Some),
+        }
+    }
+
+    /// Whether one more unit may be handed out. If not, the pool is told when it may.
+    fn turn(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
+        let Some(gate) = &self.gate else { return Some(None) };
+        let turns = gate.turns.clone();
+        if let Some(turn) = self.turn.take().or_else(|| turns.clone().try_acquire_owned().ok()) {
+            return Some(Some(turn));
+        }
+        if !self.asked_for_turn {
+            self.asked_for_turn = true;
+            let tell = self.tell.clone();
+            tokio::spawn(async move {
+                if let Ok(turn) = turns.acquire_owned().await {
+                    tell(WorkerEvent::Turn(turn));
+                }
+            });
+        }
+        None
+    }
+
+    async fn give(&mut self, index: usize, key: Key, turn: Option<OwnedSemaphorePermit>) {
+        let Some(unit) = self.units.take(key) else { return };
+        let Some(lines) = &unit.lines else { return };
+        let work =
+            Work { unit: unit.id, offset: lines.start as u64, len: lines.len as u64, first_line: lines.first_line };
+        let mut out = std::mem::take(&mut self.frame);
+        out.clear();
+        work.put(&mut out);
+        let worker = &mut self.workers[index];
+        if worker.units.is_empty() {
+            worker.moved = Instant::now();
+        }
+        worker.units.push_back(Assigned { id: work.unit, _turn: turn });
+        worker.process.send(&out);
+        self.frame = out;
+    }
+
+    async fn spawn(&mut self, of: Option<usize>, place: Option<OwnedSemaphorePermit>) -> Result<(), RunError> {
+        let (process, mut reader) = Process::spawn(&self.start, &self.layout, &self.input_fd)
+            .await
+            .map_err(|error| RunError::Start(error.to_string()))?;
+        self.generations += 1;
+        let generation = self.generations;
+        let index = of.unwrap_or(self.workers.len());
+        let tell = self.tell.clone();
+        let session = self.network.as_ref().map(|client| fetch_relay::session(client, &process));
+        tokio::spawn(async move {
+            while let Some((kind, payload)) = read_frame(&mut reader).await {
+                if fetch_relay::take(session.as_ref(), kind, &payload) {
+                    continue;
+                }
+                if !tell(WorkerEvent::Frame { worker: index, generation, kind, payload }) {
+                    return;
+                }
+            }
+            tell(WorkerEvent::Gone { worker: index, generation });
+        });
+        let worker = Worker {
+            process,
+            generation,
+            ready: false,
+            fresh: true,
+            units: VecDeque::new(),
+            reserved: None,
+            slots_out: 0,
+            events: 0,
+            moved: Instant::now(),
+            hung: false,
+            condemned: false,
+            place,
+        };
+        match of {
+            Some(index) => self.workers[index] = worker,
+            None => self.workers.push(worker),
+        }
+        Ok(())
+    }
+
+    /// Kills workers that do not move although they have work and room for its output.
+    pub(super) fn look_after_workers(&mut self) {
+        let patience = patience(&self.limits);
+        for worker in &mut self.workers {
+            let events = progress(&worker.process.output).events.load(Ordering::Acquire);
+            let waits = worker.units.is_empty() && worker.ready || worker.slots_out == self.layout.output_slots;
+            if events != worker.events || waits {
+                worker.events = events;
+                worker.moved = Instant::now();
+            } else if worker.moved.elapsed() > patience && !worker.hung {
+                worker.hung = true;
+                worker.process.kill();
+            }
+        }
+    }
+
+    /// A worker is gone: puts back what it had not answered and starts another one in its place.
+    async fn handle_exit(&mut self, index: usize) -> Result<(), RunError> {
+        let how = self.workers[index].process.end().await;
+        let worker = &mut self.workers[index];
+        if !worker.ready {
+            self.failed_starts += 1;
+            let most = if how.starts_with("killed by signal 9 ") { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
+            if self.failed_starts >= most {
+                return Err(RunError::Start(format!("it died while loading the code ({how})")));
+            }
+        }
+        self.losses.deaths += 1;
+        self.losses.hangs += u64::from(worker.hung);
+        let page = progress(&worker.process.output);
+        let (unit, line) = (page.unit.load(Ordering::Acquire), u64::from(page.line.load(Ordering::Acquire)));
+        let stuck = page.note.load(Ordering::Acquire) == note::STUCK;
+        // V8's last words; a wrong guess only names the failure differently.
+        let out_of_memory = how.contains("out of memory");
+        let hung = worker.hung;
+        self.losses.memory += u64::from(out_of_memory && !hung);
+        self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
+        let mut alone = worker.reserved.take();
+        let fresh = worker.fresh;
+        for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {
+            let Some(entry) = self.units.get(id) else { continue };
+            let (answered, solo) = (entry.answered, entry.solo);
+            // No event can send this signal, or stop the whole process: most likely somebody else did. Only one that
+            // meets it time and again is blamed (the kernel may be short of memory because of it).
+            let from_outside = !out_of_memory && (hung || how.starts_with("killed by signal 9 "));
+            let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
+            // Only the unit in hand can have killed it.
+            let hint = if unit == id { Some(line.max(answered)) } else { Some(answered) }.filter(|_| place == 0);
+            let limits = &self.limits;
+            let blame = match () {
+                () if place > 0 => None,
+                () if stuck && unit == id => Some(Failure::new(
+                    FailureKind::Timeout,
+                    format!(
+                        "the event took more than {} of CPU time and could only be stopped with its process",
+                        humantime::format_duration(limits.cpu)
+                    ),
+                )),
+                () if !(solo && fresh) || innocent => None,
+                () if hung => Some(Failure::new(
+                    FailureKind::Timeout,
+                    "the event hung its worker process, every time, and could only be stopped with it",
+                )),
+                () if out_of_memory => Some(Failure::new(
+                    FailureKind::Memory,
+                    format!(
+                        "the event needed far more than {} MiB of heap: its worker process died",
+                        limits.heap >> 20
+                    ),
+                )),
+                () => Some(Failure::new(
+                    FailureKind::Crashed,
+                    format!("the event killed its worker process, twice ({how})"),
+                )),
+            };
+            let suspect = self.units.put_back(id, hint, blame);
+            alone = alone.or(suspect);
+        }
+        let place = self.workers[index].place.take();
+        self.spawn(Some(index), place).await?;
+        self.workers[index].reserved = alone;
+        Ok(())
+    }
+}
