@@ -159,8 +159,9 @@ class Handler(BaseHTTPRequestHandler):
         request = {"method": self.command, "path": self.path, "status": status, "accepted": accepted}
         if fault:
             request["fault"] = fault["fault"]
-        with standin.lock:
-            standin.append("requests.jsonl", compact(request))
+        if not self.path.startswith("/stand-in/"):
+            with standin.lock:
+                standin.append("requests.jsonl", compact(request))
         if fault.get("fault") == "hang_up":
             self.close_connection = True
             return None
