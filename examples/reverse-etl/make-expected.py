@@ -124,8 +124,8 @@ def salesforce(row):
     return {
         "type": "group",
         "channel": "sources",
-        "userId": row["user_id"],
         "recordId": row["user_id"],
+        "userId": row["user_id"],
         "context": {"sources": run, "externalId": [{"type": "Salesforce-Account", "id": row["sfdc_id"]}]},
         "integrations": {"All": True, "Customer.io": True, "Salesforce": True},
         "traits": truth(row),

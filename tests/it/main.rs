@@ -19,6 +19,7 @@ mod network;
 mod playground;
 mod readme;
 mod replay;
+mod reverse_etl;
 mod sandbox;
 mod serve;
 mod stream;
