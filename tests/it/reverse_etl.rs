@@ -1,9 +1,9 @@
-//! `examples/reverse-etl`: the whole way of a row, with real dbt, DuckDB and Postgres; and what the faults of its stand-in of
-//! Customer.io do to a sync.
+//! `examples/reverse-etl`: the whole way of a row, with real dbt, DuckDB and Postgres; and what the faults of its
+//! stand-in of Customer.io do to a sync.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,13 +63,18 @@ fn missing_commands(commands: &[&str]) -> Option<String> {
     Some(format!("there is no {missing}"))
 }
 
-/// Runs the whole story and gives what it printed. dbt's folder is kept from run to run.
-fn story(warehouse: &str) -> Option<String> {
+/// Where dbt is installed; kept from run to run.
+fn dbt_venvs() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("dbt")
+}
+
+/// Runs the whole story and gives its folder and what it printed.
+fn story(warehouse: &str) -> Option<(Dir, String)> {
     let dir = copy();
     let output = Command::new(dir.path().join(EXAMPLE).join("run"))
         .arg(warehouse)
         .env("SLUICEGATE_BIN", env!("CARGO_BIN_EXE_sluicegate"))
-        .env("DBT_VENVS", Path::new(env!("CARGO_TARGET_TMPDIR")).join("dbt"))
+        .env("DBT_VENVS", dbt_venvs())
         .env("NO_COLOR", "1")
         .output()
         .unwrap();
@@ -80,25 +85,28 @@ fn story(warehouse: &str) -> Option<String> {
         return None;
     }
     assert!(output.status.success(), "{text}");
-    Some(text)
+    Some((dir, text))
 }
 
 fn assert_story(text: &str) {
     let steps = [
         "day1: dbt build",
         "dbt's own comparison: 12 rows in customer_io_updates",
-        "12 read = 0 unchanged + 12 new + 0 changed + 0 invalid · 12 to send = 12 sent + 0 dropped + 0 failed + 0 pending",
+        "12 read = 0 unchanged + 12 new + 0 changed + 0 invalid · ",
+        "12 to send = 12 sent + 0 dropped + 0 failed + 0 pending",
         "customerio received 12 items: the expected ones, to the byte",
         "salesforce received 2 items: the expected ones, to the byte",
         "gives the same 12 users",
         "day2: dbt build",
         "dbt's own comparison: 8 rows in customer_io_updates",
-        "12 read = 4 unchanged + 1 new + 7 changed + 0 invalid · 8 to send = 7 sent + 1 dropped + 0 failed + 0 pending",
+        "12 read = 4 unchanged + 1 new + 7 changed + 0 invalid · ",
+        "8 to send = 7 sent + 1 dropped + 0 failed + 0 pending",
         "customerio received 7 items: the expected ones, to the byte",
         "salesforce received 2 items: the expected ones, to the byte",
         "gives the same 7 users",
         "dbt's own comparison: 0 rows in customer_io_updates",
-        "12 read = 12 unchanged + 0 new + 0 changed + 0 invalid · 0 to send = 0 sent + 0 dropped + 0 failed + 0 pending",
+        "12 read = 12 unchanged + 0 new + 0 changed + 0 invalid · ",
+        "0 to send = 0 sent + 0 dropped + 0 failed + 0 pending",
         "customerio received 0 items",
         "salesforce received 0 items",
         r#"{"change":"gone","users":1}"#,
@@ -115,9 +123,48 @@ fn two_days_on_duckdb_arrive_to_the_byte() {
     if is_skipped("the example of reverse ETL", missing_commands(&["python3"])) {
         return;
     }
-    if let Some(text) = story("duckdb") {
+    if let Some((dir, text)) = story("duckdb") {
         assert_story(&text);
+        a_warehouse_that_dbt_writes_is_left_alone(&dir);
     }
+}
+
+/// Keeps a DuckDB file open for writing until its standard input ends.
+const HOLDS_IT: &str = "import duckdb, sys
+warehouse = duckdb.connect('.work/warehouse.duckdb')
+print('open', flush=True)
+sys.stdin.read()";
+
+/// A DuckDB file that is open for writing can't be read: the sync says so, and sends and deletes nothing.
+fn a_warehouse_that_dbt_writes_is_left_alone(dir: &Dir) {
+    let (example, venv) = (dir.path().join(EXAMPLE), dbt_venvs().join("duckdb/bin"));
+    let mut writer = Command::new(venv.join("python3"))
+        .args(["-c", HOLDS_IT])
+        .current_dir(&example)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut open = String::new();
+    BufReader::new(writer.stdout.take().unwrap()).read_line(&mut open).unwrap();
+    assert_eq!(open, "open\n");
+    let path = format!("{}:{}", venv.display(), std::env::var("PATH").unwrap());
+    let sync = || -> Done {
+        let mut command = dir.command(&["sync", "sync.toml"]);
+        command.current_dir(&example).env("PATH", &path).stdin(Stdio::null());
+        // Nothing listens there.
+        command.env("CUSTOMERIO_URL", "http://127.0.0.1:1").env("SALESFORCE_URL", "http://127.0.0.1:1");
+        command.env("CUSTOMERIO_AUTH", "site:key").env("SALESFORCE_TOKEN", "token");
+        command.output().unwrap().into()
+    };
+    let held = sync();
+    assert_eq!(held.code, 2, "{}", held.err);
+    assert!(held.err.contains("Could not set lock on file"), "{}", held.err);
+    drop(writer.stdin.take());
+    writer.wait().unwrap();
+    let free = sync();
+    assert_eq!(free.code, 0, "{}", free.err);
+    assert!(free.err.contains("12 read = 12 unchanged"), "{}", free.err);
 }
 
 #[test]
@@ -125,7 +172,7 @@ fn two_days_on_postgres_arrive_to_the_byte() {
     if is_skipped("the example of reverse ETL on Postgres", missing_commands(&["python3", "psql", "initdb"])) {
         return;
     }
-    if let Some(text) = story("postgres") {
+    if let Some((_, text)) = story("postgres") {
         assert_story(&text);
     }
 }
@@ -252,6 +299,22 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+const PEOPLE: &str = r#"
+[source]
+file = "rows.jsonl"
+key = "id"
+[event]
+type = "identify"
+[[sink]]
+name = "customerio"
+kind = "customerio"
+url = "env:CUSTOMERIO_URL"
+auth = "env:CUSTOMERIO_AUTH"
+timeout = "2s"
+retries = 2
+backoff = "10ms"
+"#;
+
 fn sync(dir: &Dir, customerio: &CustomerIo) -> Done {
     let mut command = dir.command(&["sync", "people.toml"]);
     command.env("CUSTOMERIO_URL", &customerio.url).env("CUSTOMERIO_AUTH", "site:key").stdin(Stdio::null());
@@ -266,12 +329,7 @@ fn whatever_the_destination_does_in_the_end_it_has_every_row() {
     for case in cases() {
         let dir = Dir::new();
         dir.file("rows.jsonl", "{\"id\":\"a\",\"n\":1}\n{\"id\":\"b\",\"n\":2}\n{\"id\":\"c\",\"n\":3}\n");
-        dir.file(
-            "people.toml",
-            "[source]\nfile = \"rows.jsonl\"\nkey = \"id\"\n[event]\ntype = \"identify\"\n[[sink]]\nname = \"customerio\"\n\
-             kind = \"customerio\"\nurl = \"env:CUSTOMERIO_URL\"\nauth = \"env:CUSTOMERIO_AUTH\"\ntimeout = \"2s\"\n\
-             retries = 2\nbackoff = \"10ms\"\n",
-        );
+        dir.file("people.toml", PEOPLE);
         let customerio = CustomerIo::start(&dir);
         customerio.set_faults(&case.faults);
         let started = Instant::now();
