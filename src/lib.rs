@@ -55,6 +55,7 @@ pub mod net;
 pub mod parser_process;
 pub mod play;
 mod random;
+mod root_cause;
 pub mod serve;
 pub mod tally;
 pub mod testing;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::shared::{Shared, cause};
 use super::{Hosts, Policy, fetch};
 
 /// Bytes of requests that a worker may have waiting. An honest one stays below what one event may ask.
@@ -29,18 +30,6 @@ struct Inner {
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
     _end: oneshot::Sender<()>,
-}
-
-/// What every request uses.
-pub(super) struct Shared {
-    pub(super) policy: Policy,
-    /// For hosts on the list.
-    pub(super) filtered: reqwest::Client,
-    /// For the operator's own geolocation service.
-    pub(super) trusted: reqwest::Client,
-    /// Why https cannot be asked on this machine, if it cannot.
-    pub(super) no_tls: Option<String>,
-    all: Arc<Semaphore>,
 }
 
 /// Why there can be no client.
@@ -71,7 +60,7 @@ impl Client {
     }
 
     pub(super) fn start_with(policy: Policy, lookup: Lookup) -> Result<Self, StartError> {
-        let failed = |error: &dyn std::error::Error| StartError(innermost(error));
+        let failed = |error: &(dyn std::error::Error + 'static)| StartError(cause(error));
         // Somebody else may have installed one; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |lookup: Filter, roots: bool| {
@@ -98,7 +87,7 @@ impl Client {
         // A machine without certificates, such as a slim container, can still ask what is near.
         let (no_tls, (filtered, trusted)) = match both(true) {
             Ok(clients) => (None, clients),
-            Err(error) => (Some(innermost(&error)), both(false).map_err(|error| failed(&error))?),
+            Err(error) => (Some(cause(&error)), both(false).map_err(|error| failed(&error))?),
         };
         let shared = Arc::new(Shared {
             filtered,
@@ -271,18 +260,6 @@ struct Unknown(String);
 fn system_lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
     use std::net::ToSocketAddrs;
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
-}
-
-/// What an error is about in the end; the layers above only say that something failed.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    let text = last.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 #[cfg(test)]

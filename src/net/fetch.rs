@@ -8,7 +8,7 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
 use serde::{Deserialize, Serialize};
 
-use super::client::{Shared, innermost};
+use super::shared::{Shared, cause};
 use super::{Hosts, is_public};
 
 /// The longest URL that is asked, in bytes.
@@ -90,7 +90,7 @@ async fn geolocation(shared: &Shared, ip: &str) -> Result<Fetched, String> {
     url.path_segments_mut().map_err(|()| "its URL has no path".to_owned())?.pop_if_empty().extend(["geoip", ip]);
     trust(shared, &url)?;
     let request = shared.trusted.get(url.clone());
-    let response = request.send().await.map_err(|error| innermost(&error))?;
+    let response = request.send().await.map_err(|error| cause(&error))?;
     read(response, &url, shared.policy.most_body).await
 }
 
@@ -117,7 +117,7 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
         if let Some(body) = &hop.body {
             sent = sent.body(body.clone());
         }
-        let response = sent.send().await.map_err(|error| at_hop(redirects, &url, innermost(&error)))?;
+        let response = sent.send().await.map_err(|error| at_hop(redirects, &url, cause(&error)))?;
         check_peer(&shared.policy.hosts, &url, &response).map_err(|why| at_hop(redirects, &url, why))?;
         let next = match request.redirect.as_deref() {
             Some("manual") => None,
@@ -347,7 +347,7 @@ async fn read(mut response: Response, url: &Url, most: usize) -> Result<Fetched,
             .or_insert(value);
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))? {
         if body.len() + chunk.len() > most {
             return Err(format!("the answer is larger than {} MiB", most >> 20));
         }

@@ -15,6 +15,7 @@ mod address;
 mod client;
 mod fetch;
 mod hosts;
+mod shared;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::problem::Problem;
+use crate::root_cause::root_cause;
 
 /// Memory is counted in pieces of this size.
 const PIECE: usize = 64 << 10;
@@ -94,7 +95,7 @@ impl Room {
             let frame = frame.map_err(|_| self.too_slow())?;
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| {
-                Problem::request(StatusCode::BAD_REQUEST, format!("the body cannot be read: {}", innermost(&error)))
+                Problem::request(StatusCode::BAD_REQUEST, format!("the body cannot be read: {}", root_cause(&error)))
             })?;
             let Some(data) = frame.data_ref() else { continue };
             if bytes.len() + data.len() > self.body_limit {
@@ -156,12 +157,4 @@ impl Room {
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

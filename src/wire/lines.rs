@@ -15,60 +15,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::line_block::Slot;
+pub use super::line_block::{FILL, Lines};
 use super::shared::{Mapping, PAGE, pages};
-use super::slots::Slot;
-
-/// How many bytes a slot is filled to, as long as the input has them ready.
-pub const FILL: usize = 256 << 10;
 
 /// The most lines in a batch: small lines with slow code still spread over all workers.
 const MAX_LINES: usize = 1024;
-
-/// Whole lines, the last one perhaps without a line end.
-#[derive(Clone)]
-pub struct Lines {
-    pub(super) slot: Arc<Slot>,
-    /// Where they start in the input region.
-    pub start: usize,
-    /// How many bytes.
-    pub len: usize,
-    /// How many lines.
-    pub count: u64,
-    /// The number of the first one in its file, from 1.
-    pub first_line: u64,
-    /// The offset of the first byte in its file.
-    pub offset: u64,
-    /// Which input, from 0.
-    pub input: usize,
-}
-
-impl Lines {
-    /// The bytes. Only this process can write to them, and it does not while a batch holds the slot.
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the region is sealed against other writers, the reader fills a slot only while it alone holds it, and
-        // the slot lives as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.slot.memory.at(self.start, self.len), self.len) }
-    }
-
-    /// The lines from number `from` (counted from 0) on, `count` of them.
-    pub fn part(&self, from: u64, count: u64) -> Lines {
-        let bytes = self.bytes();
-        let nth = |n: u64| match n {
-            0 => 0,
-            n => memchr::memchr_iter(b'\n', bytes).nth(n as usize - 1).map_or(bytes.len(), |end| end + 1),
-        };
-        let (start, end) = (nth(from), nth(from + count));
-        Lines {
-            slot: self.slot.clone(),
-            start: self.start + start,
-            len: end - start,
-            count,
-            first_line: self.first_line + from,
-            offset: self.offset + start as u64,
-            input: self.input,
-        }
-    }
-}
 
 /// A line that is too long to be held in memory.
 #[derive(Clone)]

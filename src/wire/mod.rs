@@ -3,6 +3,7 @@
 
 pub mod dead_letter;
 pub mod frame;
+mod line_block;
 pub mod lines;
 pub mod row;
 pub mod shared;

@@ -4,29 +4,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::lines::{FILL, Lines};
-use super::shared::{Mapping, pages};
-
-/// A slot of the input region; free again when the last batch in it is dropped.
-pub struct Slot {
-    pub(super) memory: Arc<Mapping>,
-    pub(super) start: usize,
-    pub(super) len: usize,
-    pub(super) index: usize,
-    pub(super) free: Sender<usize>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        // A long line leaves a slot large; steady memory is worth the page faults of the next long one.
-        let keep = pages(2 * FILL);
-        if self.len > keep {
-            self.memory.release(self.start + keep, self.len - keep);
-        }
-        // The reader may be gone.
-        let _ = self.free.send(self.index);
-    }
-}
+use super::line_block::{Lines, Slot};
+use super::shared::Mapping;
 
 /// All slots of a region.
 pub struct Slots {
@@ -142,7 +121,8 @@ impl Filling {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shared::create;
+    use super::super::line_block::FILL;
+    use super::super::shared::{create, pages};
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::worker::line_too_long;
+use super::line_limit::line_too_long;
 use sluicegate_engine::verdict::Verdict;
 use sluicegate_engine::{Engine, Event, Export, LogLine, OutputFraming};
 

@@ -16,8 +16,10 @@
 //! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
+mod fd;
 mod fetch_relay;
 mod launcher;
+mod line_limit;
 mod mailbox;
 mod output;
 mod preview;

@@ -25,18 +25,8 @@ use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 use sluicegate_engine::{LoadError, Loaded, Options, Program};
 
-use super::launcher;
 use super::sandbox::SandboxReport;
-
-/// The worker's file descriptors.
-pub(super) mod fd {
-    /// The socket for frames.
-    pub const SOCKET: i32 = 3;
-    /// The input region, sealed.
-    pub const INPUT: i32 = 4;
-    /// The worker's output region.
-    pub const OUTPUT: i32 = 5;
-}
+use super::{fd, launcher};
 
 /// The first frame to a worker: what it must know before it builds its walls (see `wall`).
 #[derive(Serialize, Deserialize)]

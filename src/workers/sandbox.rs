@@ -29,7 +29,7 @@ use seccompiler::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::process::fd;
+use super::fd;
 
 /// The one descriptor that is left: a socket to the supervisor.
 pub(crate) const SOCKET: i32 = fd::SOCKET;

@@ -18,9 +18,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::line_limit::line_too_long;
 use super::output::unreadable;
 use super::work_queue::{Chunk, LineRef};
-use super::worker::line_too_long;
 use super::worker_pool::{ConcurrencyLimiter, PoolEvent, TICK, WorkerEvent, WorkerPool};
 use super::{Job, RunError};
 use crate::tally::Tally;

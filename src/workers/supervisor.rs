@@ -13,10 +13,10 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::line_limit::line_too_long;
 use super::output::{Config, Report, Writer, Written};
 use super::sandbox::SandboxReport;
 use super::work_queue::Chunk;
-use super::worker::line_too_long;
 use super::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;

@@ -19,8 +19,10 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::fd;
+use super::line_limit::line_too_long;
 use super::mailbox::{self, Mailbox};
-use super::process::{Ready, Setup, Start, fd};
+use super::process::{Ready, Setup, Start};
 use super::{Cost, preview, sandbox};
 use crate::config::Emit;
 use crate::wire::frame::{self, Failed, Kind, Part, Work};
@@ -464,12 +466,6 @@ impl Worker {
         self.pending = 0;
         written
     }
-}
-
-/// The verdict on a line over the limit.
-pub(crate) fn line_too_long(len: u64, limit: usize) -> Failure {
-    let message = format!("the line of {len} bytes is over the limit of {limit} bytes; raise --line-limit");
-    Failure::new(FailureKind::LineTooLong, message)
 }
 
 fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {

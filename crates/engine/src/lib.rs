@@ -45,12 +45,12 @@ use run::fetch;
 pub use run::fetch::{Access, MAX_REQUEST, Network, SharedNetwork};
 pub use run::host_functions::LogLine;
 pub use run::print_plan::PrintPlanning;
+use run::transform_isolate::TransformIsolate;
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
 pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
 pub use v8::errors::frame_position;
 pub use v8::inspector::{FunctionCoverage, Look, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables};
-use v8::isolate::TransformIsolate;
 pub use v8::platform::{Protection, initialize, initialize_with, version as v8_version};
 use v8::v8_string;
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::{Missing, Module, NAMELESS, Refused, Sort, javascript};
+use crate::root_cause::root_cause;
 use sluicegate_engine::handle_of;
 
 /// Between two tries, one more for each that fails.
@@ -135,7 +136,7 @@ impl Backend {
         let mut response = request
             .send()
             .await
-            .map_err(|error| later(format!("the config backend cannot be reached: {}", because(&error))))?;
+            .map_err(|error| later(format!("the config backend cannot be reached: {}", root_cause(&error))))?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED => return Err(Missing::Refused(Refused::AuthFailed)),
@@ -151,7 +152,7 @@ impl Backend {
             status => return Err(later(format!("the config backend answered {status}"))),
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| later(because(&error)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| later(root_cause(&error).to_string()))? {
             if body.len() + chunk.len() > LARGEST {
                 return Err(later("the config backend's answer is larger than 64 MiB".to_owned()));
             }
@@ -214,13 +215,4 @@ fn without_user(mut url: reqwest::Url) -> reqwest::Url {
     // Those that can have none have none.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
-}
-
-/// The innermost reason.
-fn because(error: &reqwest::Error) -> String {
-    let mut error: &dyn std::error::Error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

@@ -8,8 +8,8 @@ use deno_core::v8;
 use crate::run::event::{self, Settled, settled};
 use crate::run::host_functions;
 use crate::run::output::{Canonical, Print, bad_return};
+use crate::run::transform_isolate;
 use crate::v8::errors;
-use crate::v8::isolate;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
 use sluicegate_json::canonical;
@@ -70,7 +70,7 @@ impl Engine {
         let entered = realm.enter();
         let (context, function, driver) = entered.realm;
         self.logs.clear();
-        let is_source = |file: &str| isolate::is_source(&self.program, file);
+        let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
         let mut in_time = true;
         let batched = 'batch: {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);

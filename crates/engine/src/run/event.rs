@@ -7,13 +7,13 @@
 use deno_core::v8;
 
 use crate::lazy::{self, Edits, Laziness, LazyEvent, Sample, Strategy};
+use crate::run::driver_functions::Driver;
 use crate::run::fetch;
 use crate::run::host_functions;
 use crate::run::output::{Canonical, Print};
 use crate::run::print_plan::Planning;
+use crate::run::transform_isolate;
 use crate::v8::errors;
-use crate::v8::isolate;
-use crate::v8::isolate::Driver;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming};
@@ -46,7 +46,7 @@ impl Engine {
         let entered = realm.enter();
         let (context, transform, driver) = entered.realm;
         self.logs.clear();
-        let is_source = |file: &str| isolate::is_source(&self.program, file);
+        let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
         let mut in_time = true;
         let trial = match self.laziness {
             Laziness::Auto => self.choice.start(event.json.len()),

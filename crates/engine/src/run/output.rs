@@ -6,7 +6,7 @@ use deno_core::v8;
 
 use crate::OutputFraming;
 use crate::lazy::{self, Edits};
-use crate::v8::isolate::Driver;
+use crate::run::driver_functions::Driver;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_json::canonical;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use deno_core::v8;
 
 use crate::program::Program;
-use crate::v8::isolate::Driver;
+use crate::run::driver_functions::Driver;
 use crate::v8::v8_string::{self, Scratch};
 
 /// So many events teach what the program edits.

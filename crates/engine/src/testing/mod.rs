@@ -14,11 +14,11 @@ pub use answers::Answers;
 use deno_core::v8;
 
 use crate::limits::Limits;
-use crate::limits::heap::{HeapGuard, limited_allocator};
+use crate::limits::heap::HeapGuard;
 use crate::limits::watchdog::Watch;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
-use crate::v8::isolate::{discard, end, namespaces};
+use crate::v8::lifecycle::{self, discard, end, namespaces};
 pub use crate::v8::modules::Module;
 use crate::v8::modules::{self, Author, NotFound, Ready, from_message};
 use crate::v8::v8_string;
@@ -135,14 +135,9 @@ impl TestIsolate {
         // A test computes, and waits for nobody but its transformation; a busy machine is not the test's fault.
         let limits = Limits { cpu: options.time, wall: 10 * options.time, heap: options.heap, ..Limits::default() };
         let watch = Watch::new(&limits);
-        let params = v8::CreateParams::default()
-            .heap_limits(0, limits.heap)
-            .array_buffer_allocator(limited_allocator(limits.heap))
-            .allow_atomics_wait(false);
-        let mut isolate = v8::Isolate::new(params);
-        isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
+        let (mut isolate, heap) =
+            lifecycle::create(v8::CreateParams::default().heap_limits(0, limits.heap), limits.heap);
         isolate.set_slot::<Outside>(Some(world));
-        let heap = HeapGuard::install(&mut isolate);
         watch.guard(&mut isolate);
         watch.begin();
         let mut inspector = None;

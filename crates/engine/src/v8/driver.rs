@@ -10,7 +10,7 @@ use v8::script_compiler::{CachedData, CompileOptions, NoCacheReason, Source, com
 
 use crate::v8::errors::OWN_SCRIPT;
 
-/// The scripts as they are written: one function, see [`crate::v8::isolate`].
+/// The scripts as they are written: one function, see [`crate::run::transform_isolate`].
 const WRITTEN: &str = concat!(
     "'use strict';(host, credentials) => { (",
     include_str!("../../js/runtime/scene.js"),

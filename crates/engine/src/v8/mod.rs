@@ -3,7 +3,7 @@
 pub(crate) mod driver;
 pub(crate) mod errors;
 pub(crate) mod inspector;
-pub(crate) mod isolate;
+pub(crate) mod lifecycle;
 pub(crate) mod modules;
 pub(crate) mod platform;
 pub(crate) mod v8_string;

@@ -1,0 +1,56 @@
+//! The functions of the driver, the script that calls the author's code and prints what it returns.
+
+use deno_core::v8;
+
+/// The driver's functions, see `js/runtime/driver.js`.
+pub(crate) struct Driver {
+    pub(crate) finish_lazy: v8::Global<v8::Function>,
+    pub(crate) finish_parts: v8::Global<v8::Function>,
+    pub(crate) piece: v8::Global<v8::Function>,
+    pub(crate) pieces: v8::Global<v8::Function>,
+    pub(crate) finish: v8::Global<v8::Function>,
+    pub(crate) finish_exact: v8::Global<v8::Function>,
+    pub(crate) finish_planned: v8::Global<v8::Function>,
+    pub(crate) finish_learning: v8::Global<v8::Function>,
+    pub(crate) plan_size: v8::Global<v8::Function>,
+    pub(crate) canonical: v8::Global<v8::Function>,
+    pub(crate) event_of: v8::Global<v8::Function>,
+    pub(crate) describe: v8::Global<v8::Function>,
+    pub(crate) open_batch: v8::Global<v8::Function>,
+    pub(crate) finish_batch: v8::Global<v8::Function>,
+    pub(crate) close_batch: v8::Global<v8::Function>,
+    pub(crate) metadata: v8::Global<v8::Function>,
+}
+
+impl Driver {
+    /// The functions of `driver`, the object that the scripts leave behind.
+    pub(crate) fn new(
+        scope: &mut v8::PinScope<'_, '_>,
+        driver: v8::Local<'_, v8::Object>,
+        metadata: v8::Local<'_, v8::Function>,
+    ) -> Self {
+        let function = |name: &str| {
+            let key = v8::String::new(scope, name).expect("a short name");
+            let function = driver.get(scope, key.into()).and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
+            v8::Global::new(scope, function.expect("the driver exports this"))
+        };
+        Self {
+            finish_lazy: function("finishLazy"),
+            finish_parts: function("finishParts"),
+            piece: function("piece"),
+            pieces: function("pieces"),
+            finish: function("finish"),
+            finish_exact: function("finishExact"),
+            finish_planned: function("finishPlanned"),
+            finish_learning: function("finishLearning"),
+            plan_size: function("planSize"),
+            canonical: function("canonical"),
+            event_of: function("eventOf"),
+            describe: function("describe"),
+            open_batch: function("openBatch"),
+            finish_batch: function("finishBatch"),
+            close_batch: function("closeBatch"),
+            metadata: v8::Global::new(scope, metadata),
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! One isolate with the author's code in it, from birth to the function that is called per event.
+//!
+//! The order is the security: create, take the driver's copies of the intrinsics, empty the global, hand the author the
+//! few functions of the contract, evaluate the modules under the time limit, freeze. A realm that hit a limit is thrown
+//! away whole.
+
+use std::rc::Rc;
+
+use deno_core::{serde_v8, v8};
+
+use crate::lazy;
+use crate::limits::Limits;
+use crate::limits::heap::HeapGuard;
+use crate::limits::watchdog::{Observer, Watch};
+use crate::load_error::{LoadError, LoadErrorKind};
+use crate::program::Program;
+use crate::run::driver_functions::Driver;
+use crate::run::fetch::SharedNetwork;
+use crate::run::host_functions;
+use crate::run::print_plan::PrintPlan;
+use crate::v8::driver;
+use crate::v8::inspector::{Inspector, RunObserver, Variables};
+use crate::v8::lifecycle::{self, discard, end, namespaces};
+use crate::v8::modules::{self, Author, Module, Ready};
+use crate::v8::platform;
+use crate::verdict::Position;
+use crate::{Export, Options};
+
+/// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
+/// `docs/benchmarks.md`.
+const SEMI_SPACE: usize = 8 << 20;
+
+/// What it starts with. V8 doubles it while much survives; an event leaves nothing behind, so that mostly it stays, and
+/// with it the pages that a process has to touch.
+const FIRST_SEMI_SPACE: usize = 1 << 20;
+
+/// An isolate that is ready for events. Fields are dropped in this order: handles, isolate, what its callbacks use.
+pub(crate) struct TransformIsolate {
+    pub(crate) context: v8::Global<v8::Context>,
+    pub(crate) transform: v8::Global<v8::Function>,
+    pub(crate) driver: Driver,
+    pub(crate) export: Export,
+    /// The handles of the libraries that are loaded.
+    pub(crate) libraries: Vec<String>,
+    /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
+    pub(crate) events: u64,
+    plan: PrintPlan,
+    /// The engine's own scripts, until it is kept what they were compiled to.
+    script: Option<v8::Global<v8::UnboundScript>>,
+    /// The author's modules, kept if somebody looks at their variables.
+    modules: Vec<(String, v8::Global<v8::Module>)>,
+    inspector: Option<Inspector>,
+    /// Whether the isolate is entered from event to event.
+    held: bool,
+    isolate: Option<v8::OwnedIsolate>,
+    heap: Box<HeapGuard>,
+}
+
+/// What the scripts of `js/runtime` leave behind for the realm.
+struct Installed<'s> {
+    driver: v8::Local<'s, v8::Object>,
+    metadata: v8::Local<'s, v8::Function>,
+    freeze: v8::Local<'s, v8::Function>,
+    script: v8::Local<'s, v8::UnboundScript>,
+}
+
+impl TransformIsolate {
+    /// Makes an isolate and loads `program` into it.
+    pub(crate) fn new(
+        program: &Program,
+        options: &Options,
+        watch: &Watch,
+        onlooker: Option<&Rc<RunObserver>>,
+    ) -> Result<Self, LoadError> {
+        let limits = &options.limits;
+        let params = v8::CreateParams::default()
+            .heap_limits(0, limits.heap)
+            .set_max_old_generation_size_in_bytes(limits.heap)
+            .set_max_young_generation_size_in_bytes(3 * SEMI_SPACE)
+            .set_initial_young_generation_size_in_bytes(3 * FIRST_SEMI_SPACE);
+        let (mut isolate, heap) = lifecycle::create(params, limits.heap);
+        isolate.set_host_import_module_dynamically_callback(refuse_import);
+        isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
+        isolate.set_slot(host_functions::State::new(limits.log));
+        watch.guard(&mut isolate);
+
+        let mut inspector = None;
+        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, onlooker, &mut inspector);
+        let error = match loaded {
+            _ if !in_time => LoadError::too_slow(&program.name, limits),
+            _ if heap.was_hit() => heap_while_loading(program, limits),
+            Err(error) => error,
+            Ok(loaded) => {
+                // SAFETY: the isolate was entered when it was made; every later use enters it again (see `Entered`).
+                unsafe { isolate.exit() };
+                return Ok(Self {
+                    context: loaded.context,
+                    transform: loaded.transform,
+                    driver: loaded.driver,
+                    export: loaded.export,
+                    libraries: loaded.libraries,
+                    events: 0,
+                    plan: PrintPlan::new(program),
+                    script: loaded.script,
+                    modules: loaded.modules,
+                    inspector,
+                    held: false,
+                    isolate: Some(isolate),
+                    heap,
+                });
+            }
+        };
+        drop(inspector);
+        // SAFETY: as above. Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
+        unsafe { isolate.exit() };
+        discard(isolate);
+        Err(error)
+    }
+
+    /// What was loaded, and whether it was in time. The time of our own scripts is not the author's.
+    fn load(
+        isolate: &mut v8::OwnedIsolate,
+        program: &Program,
+        options: &Options,
+        watch: &Watch,
+        onlooker: Option<&Rc<RunObserver>>,
+        inspector: &mut Option<Inspector>,
+    ) -> (Result<Loaded, LoadError>, bool) {
+        v8::scope!(let scope, isolate);
+        let context = v8::Context::new(scope, v8::ContextOptions::default());
+        context.set_allow_generation_from_strings(false);
+        let scope = &mut v8::ContextScope::new(scope, context);
+        *inspector = Inspector::open(scope, context, onlooker);
+        let Some(installed) = install(scope, program, options) else {
+            return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);
+        };
+        watch.begin_loading();
+        let mut loaded = Self::load_program(scope, context, &installed, program);
+        if let (Ok(loaded), None) = (&mut loaded, onlooker) {
+            loaded.modules.clear();
+        }
+        (loaded, watch.end())
+    }
+
+    /// Compiles and runs the author's modules, then closes the door behind them.
+    fn load_program<'s>(
+        scope: &mut v8::PinScope<'s, '_>,
+        context: v8::Local<'s, v8::Context>,
+        installed: &Installed<'s>,
+        program: &Program,
+    ) -> Result<Loaded, LoadError> {
+        let root = Module { name: program.name.clone(), code: program.code.clone() };
+        let linked = modules::link(scope, &root, &mut |_, specifier, _| modules::library(program, specifier));
+        // V8 does not always say where an export is missing.
+        let Ready { module, modules } = linked.map_err(|error| match (error.kind, &error.position) {
+            (LoadErrorKind::Import, None) => error.help(format!("known libraries: {}", program.handles().join(", "))),
+            _ => error,
+        })?;
+        let describe =
+            get(scope, installed.driver, "describe").and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
+        let author = Author {
+            is_source: &|file| is_source(program, file),
+            line: &|at| program.source_line(at),
+            when: "while loading",
+        };
+        modules::evaluate(scope, module, describe.expect("the driver exports this"), &author)?;
+        let libraries = modules
+            .iter()
+            .filter(|(name, _)| *name != root.name)
+            .filter_map(|(name, _)| Some(name.strip_prefix("library ")?.to_owned()))
+            .collect();
+        let (export, transform) = exported(scope, module, program)?;
+        let undefined = v8::undefined(scope).into();
+        let plain = installed.freeze.call(scope, undefined, &[]).is_some_and(|plain| plain.is_true());
+        if let Some(lazy) = scope.get_slot::<lazy::Shared>() {
+            lazy.borrow_mut().set_plain_prototypes(plain);
+        }
+
+        let driver = Driver::new(scope, installed.driver, installed.metadata);
+        Ok(Loaded {
+            context: v8::Global::new(scope, context),
+            transform: v8::Global::new(scope, transform),
+            driver,
+            export,
+            libraries,
+            script: (!driver::is_kept()).then(|| v8::Global::new(scope, installed.script)),
+            modules: modules.into_iter().map(|(name, module)| (name, v8::Global::new(scope, module))).collect(),
+        })
+    }
+
+    /// The isolate, entered on this thread for as long as the guard lives.
+    pub(crate) fn enter(&mut self) -> Entered<'_> {
+        let isolate = self.isolate.as_mut().expect("only taken on drop");
+        if !self.held {
+            // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
+            unsafe { isolate.enter() };
+        }
+        let realm = (&self.context, &self.transform, &self.driver);
+        Entered { isolate, held: self.held, realm, plan: &mut self.plan }
+    }
+
+    /// Enters the isolate until it is released, or this is dropped, so that it need not be entered for each event. Nothing
+    /// else may be done with V8 on this thread meanwhile.
+    pub(crate) fn hold(&mut self) {
+        if let (Some(isolate), false) = (self.isolate.as_mut(), self.held) {
+            // SAFETY: `release` exits it again; engines are not `Send`, so this is the isolate's thread.
+            unsafe { isolate.enter() };
+            self.held = true;
+        }
+    }
+
+    pub(crate) fn release(&mut self) {
+        if let (Some(isolate), true) = (self.isolate.as_mut(), std::mem::take(&mut self.held)) {
+            // SAFETY: entered by `hold`, and no `Entered` is left.
+            unsafe { isolate.exit() };
+        }
+    }
+
+    /// What can wait until no event does.
+    pub(crate) fn idle(&mut self) {
+        let script = self.script.take();
+        let entered = self.enter();
+        platform::pump(entered.isolate);
+        if let Some(script) = script {
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.realm.0);
+            driver::keep(v8::Local::new(scope, script));
+        }
+    }
+
+    /// Gives the network functions somebody to ask.
+    pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer) {
+        let heap = self.heap.flag();
+        if let Some(state) = self.enter().isolate.get_slot_mut::<host_functions::State>() {
+            state.requests.connect(network, time, heap);
+        }
+    }
+
+    /// How many requests of the event in hand have no answer.
+    pub(crate) fn unanswered(&mut self) -> usize {
+        self.enter().isolate.get_slot::<host_functions::State>().map_or(0, |state| state.requests.unanswered())
+    }
+
+    /// What the variables hold that outlive an event, if the onlooker looks at them.
+    pub(crate) fn variables(&mut self) -> Variables {
+        let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
+            return Variables::new();
+        };
+        // SAFETY: exited below; engines are not `Send`, so this is the isolate's thread.
+        unsafe { isolate.enter() };
+        let variables = {
+            v8::scope_with_context!(scope, &mut *isolate, &self.context);
+            let roots = namespaces(scope, &self.modules);
+            inspector.variables(scope, &roots)
+        };
+        // SAFETY: entered above, and the scopes are gone.
+        unsafe { isolate.exit() };
+        variables
+    }
+
+    /// Whether the heap limit was hit.
+    pub(crate) fn heap_was_hit(&self) -> bool {
+        self.heap.was_hit()
+    }
+}
+
+struct Loaded {
+    context: v8::Global<v8::Context>,
+    transform: v8::Global<v8::Function>,
+    driver: Driver,
+    export: Export,
+    libraries: Vec<String>,
+    script: Option<v8::Global<v8::UnboundScript>>,
+    modules: Vec<(String, v8::Global<v8::Module>)>,
+}
+
+/// An isolate while it is entered.
+pub(crate) struct Entered<'a> {
+    pub(crate) isolate: &'a mut v8::OwnedIsolate,
+    /// Whether it stays entered.
+    held: bool,
+    pub(crate) realm: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
+    pub(crate) plan: &'a mut PrintPlan,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if !self.held {
+            // SAFETY: entered by `TransformIsolate::enter`, and scopes inside it are gone.
+            unsafe { self.isolate.exit() };
+        }
+    }
+}
+
+impl Drop for TransformIsolate {
+    fn drop(&mut self) {
+        self.release();
+        if let Some(isolate) = self.isolate.take() {
+            end(isolate, self.inspector.take());
+        }
+    }
+}
+
+fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
+    let limit = limits.heap >> 20;
+    LoadError::new(LoadErrorKind::Limit, format!("{} needs more than {limit} MiB of heap to load", program.name))
+        .help("keep less at the top level of the module, or raise --heap-limit")
+}
+
+/// Runs the engine's own scripts: the driver takes its copies, the lockdown empties the global, the author's functions
+/// are put there.
+fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Options) -> Option<Installed<'s>> {
+    let script = driver::script(scope)?;
+    let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
+    let host = host_functions::object(scope, program.metadata.as_deref(), options.logs, options.network)?;
+    for (name, value) in [("now", program.scene.now), ("seed", program.scene.seed.map(f64::from))] {
+        if let Some(value) = value {
+            let (key, value) = (v8::String::new(scope, name)?, v8::Number::new(scope, value));
+            host.set(scope, key.into(), value.into())?;
+        }
+    }
+    let credentials = serde_v8::to_v8(scope, &program.credentials).ok()?;
+    let undefined = v8::undefined(scope).into();
+    let installed: v8::Local<v8::Object> =
+        function.call(scope, undefined, &[host.into(), credentials])?.try_into().ok()?;
+    let context = scope.get_current_context();
+    lazy::guard(scope, context)?;
+    Some(Installed {
+        driver: get(scope, installed, "driver")?.try_into().ok()?,
+        metadata: get(scope, installed, "metadata")?.try_into().ok()?,
+        script: script.get_unbound_script(scope),
+        freeze: get(scope, installed, "freeze")?.try_into().ok()?,
+    })
+}
+
+fn get<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    object: v8::Local<'s, v8::Object>,
+    name: &str,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let key = v8::String::new(scope, name)?;
+    object.get(scope, key.into())
+}
+
+/// Whether `file` is how a stack trace calls one of the author's modules. The shipped libraries are not the author's: an
+/// error in one of them is shown where the author called it.
+pub(crate) fn is_source(program: &Program, file: &str) -> bool {
+    file == program.name || file.strip_prefix("library ").is_some_and(|handle| program.libraries.contains_key(handle))
+}
+
+/// The one function that the contract asks for.
+fn exported<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    module: v8::Local<'s, v8::Module>,
+    program: &Program,
+) -> Result<(Export, v8::Local<'s, v8::Function>), LoadError> {
+    const ENTRIES: [(&str, Export); 2] = [("transformEvent", Export::Event), ("transformBatch", Export::Batch)];
+    let namespace: v8::Local<v8::Object> = module.get_module_namespace().cast();
+    let names = namespace.get_own_property_names(scope, v8::GetPropertyNamesArgs::default());
+    let mut all = Vec::new();
+    if let Some(names) = names {
+        for index in 0..names.length() {
+            if let Some(name) = names.get_index(scope, index) {
+                all.push(name.to_rust_string_lossy(scope));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (name, export) in ENTRIES {
+        if all.iter().any(|exported| exported == name) {
+            let value = get(scope, namespace, name);
+            match value.and_then(|value| v8::Local::<v8::Function>::try_from(value).ok()) {
+                Some(function) => found.push((export, function)),
+                None => {
+                    let message =
+                        format!("Expected one of transformEvent,transformBatch. Found {name}, which is not a function");
+                    return Err(LoadError::new(LoadErrorKind::Exports, message)
+                        .help(format!("export a function under this name: `export function {name}(…) {{ … }}`")));
+                }
+            }
+        }
+    }
+    if let [(export, function)] = found[..] {
+        return Ok((export, function));
+    }
+    let list = match found[..] {
+        [] => all.join(","),
+        _ => ENTRIES.map(|(name, _)| name).join(","),
+    };
+    let error = LoadError::new(
+        LoadErrorKind::Exports,
+        format!("Expected one of transformEvent,transformBatch. Found {list}").trim_end().to_owned(),
+    );
+    Err(match unexported(&program.code) {
+        _ if found.len() > 1 => error.help("export only one of the two; the other can stay as a plain function"),
+        Some((line, column, name)) => LoadError {
+            end_column: column + name.len() as u32,
+            source_line: program.code.lines().nth(line as usize - 1).map(str::to_owned),
+            position: Some(Position { file: program.name.clone(), line, column }),
+            ..error.help(format!("add `export` before the declaration of {name}"))
+        },
+        None => error.help("add `export function transformEvent(event, metadata) { return event; }`"),
+    })
+}
+
+/// Where the source declares one of the two functions without exporting it: for a hint, so a look at the text will do.
+fn unexported(code: &str) -> Option<(u32, u32, &'static str)> {
+    for (number, line) in code.lines().enumerate() {
+        for name in ["transformEvent", "transformBatch"] {
+            let declares = ["function ", "const ", "let ", "var "].iter().any(|word| {
+                let text = line.trim_start();
+                let text = text.strip_prefix("async ").unwrap_or(text);
+                text.strip_prefix(word).is_some_and(|rest| rest.trim_start().starts_with(name))
+            });
+            if declares {
+                let column = line.find(name)?;
+                return Some((number as u32 + 1, line[..column].encode_utf16().count() as u32 + 1, name));
+            }
+        }
+    }
+    None
+}
+
+fn refuse_import<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _options: v8::Local<'s, v8::Data>,
+    _resource: v8::Local<'s, v8::Value>,
+    specifier: v8::Local<'s, v8::String>,
+    _attributes: v8::Local<'s, v8::FixedArray>,
+) -> Option<v8::Local<'s, v8::Promise>> {
+    let resolver = v8::PromiseResolver::new(scope)?;
+    let specifier = specifier.to_rust_string_lossy(scope);
+    let text = format!("import('{specifier}') failed. Dynamic import is not available; use an import declaration.");
+    let text = v8::String::new(scope, &text)?;
+    let error = v8::Exception::type_error(scope, text);
+    resolver.reject(scope, error);
+    Some(resolver.get_promise(scope))
+}
+
+unsafe extern "C" fn refuse_wasm(_context: v8::Local<v8::Context>, _source: v8::Local<v8::String>) -> bool {
+    false
+}

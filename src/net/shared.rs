@@ -1,0 +1,28 @@
+//! What the client and a request share.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::Policy;
+use crate::root_cause::root_cause;
+
+/// What every request uses.
+pub(super) struct Shared {
+    pub(super) policy: Policy,
+    /// For hosts on the list.
+    pub(super) filtered: reqwest::Client,
+    /// For the operator's own geolocation service.
+    pub(super) trusted: reqwest::Client,
+    /// Why https cannot be asked on this machine, if it cannot.
+    pub(super) no_tls: Option<String>,
+    pub(super) all: Arc<Semaphore>,
+}
+
+/// The root cause of an error as a clause: without its number, in lower case.
+pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = root_cause(error).to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

@@ -1,0 +1,10 @@
+//! What an error is about in the end.
+
+/// The innermost source of an error. The layers above only say that something failed.
+pub(crate) fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last
+}
