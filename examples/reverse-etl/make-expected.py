@@ -119,9 +119,11 @@ def customerio(row):
 
 
 def salesforce(row):
-    # The ids of a run are others each time: `run` writes `*` for them.
+    # `run` writes `*` for ids that each run has of its own, and for the message's, which depends on the code. The
+    # transformation removes that of the identify; sync gives the event one, the same at each retry.
     run = {"job_id": "customer_io_demo", "job_run_id": "*", "task_run_id": "*", "batch_id": "*", "version": "*"}
     return {
+        "messageId": "*",
         "type": "group",
         "channel": "sources",
         "recordId": row["user_id"],

@@ -109,6 +109,7 @@ fn assert_story(text: &str) {
         "0 to send = 0 sent + 0 dropped + 0 failed + 0 pending",
         "customerio received 0 items",
         "salesforce received 0 items",
+        "no request was made",
         r#"{"change":"gone","users":1}"#,
     ];
     let mut rest = text;
