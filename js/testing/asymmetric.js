@@ -5,10 +5,11 @@
   const { Asymmetric, equals, isObject } = equality;
   const { close, textMatches } = values;
 
-  const TYPES = new Map([
+  /** @type {Map<Function, string>} */
+  const TYPES = new Map(/** @type {[Function, string][]} */ ([
     [String, 'string'], [Number, 'number'], [Boolean, 'boolean'], [BigInt, 'bigint'], [Symbol, 'symbol'],
     [Function, 'function'],
-  ]);
+  ]));
   const isOf = (type) => {
     if (typeof type !== 'function') throw new TypeError('expect.any wants a class, such as String; for any value use expect.anything()');
     const word = TYPES.get(type);

@@ -15,6 +15,7 @@
   const isSet = () => set !== undefined || nowSpy !== undefined;
 
   const install = () => {
+    /** @type {any} */
     const Clocked = function Date(...parts) {
       if (new.target === undefined) return new Original(Clocked.now()).toString();
       const own = parts.length === 0 && set !== undefined ? [set] : parts;
@@ -24,7 +25,7 @@
     Object.defineProperty(Clocked, 'prototype', { value: Original.prototype, writable: false });
     Object.defineProperty(Clocked.prototype, 'constructor', { value: Clocked, writable: true, configurable: true });
     const dateNow = { now: () => (nowSpy === undefined ? now() : nowSpy.call(Clocked)) }.now;
-    for (const [name, value] of [['now', dateNow], ['parse', Original.parse], ['UTC', Original.UTC]]) {
+    for (const [name, value] of Object.entries({ now: dateNow, parse: Original.parse, UTC: Original.UTC })) {
       Object.defineProperty(Clocked, name, { value, writable: true, configurable: true });
     }
     Object.defineProperty(globalThis, 'Date', { value: Clocked, writable: true, configurable: true });
@@ -141,7 +142,7 @@
     }),
   };
 
-  const useFakeTimers = ({ now: at } = {}) => {
+  const useFakeTimers = ({ now: at = undefined } = {}) => {
     set = at === undefined ? now() : toTime(at);
     timers = [];
     installed = true;

@@ -114,7 +114,9 @@
       current[kind].push(body);
     };
   }
+  /** @type {any} */
   const describe = api('describe', {});
+  /** @type {any} */
   const test = Object.assign(api('test', {}), hooks, { describe });
 
   const isTodo = (one) => [one, ...chain(one.group)].some((at) => at.todo);

@@ -127,6 +127,7 @@
   });
 
   const plain = { not: false, soft: false, promise: undefined, message: undefined };
+  /** @type {any} */
   const expect = (actual, message) => expectation(actual, { ...plain, message });
   expect.soft = (actual, message) => expectation(actual, { ...plain, message, soft: true });
 

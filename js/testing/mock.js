@@ -23,7 +23,7 @@
    * A mock function. `original` is what it does as long as it is told nothing else, and after `mockReset` if `keeps`;
    * `restore` puts back what a spy stands for.
    */
-  const create = (original, { name = 'vi.fn()', keeps = true, restore } = {}) => {
+  const create = (original, { name = 'vi.fn()', keeps = true, restore = undefined } = {}) => {
     let own = newState();
     let implementation = original;
     let once = [];
@@ -102,7 +102,7 @@
         return mock;
       },
     };
-    for (const [word, make] of [['ReturnValue', always], ['ResolvedValue', later], ['RejectedValue', rejecting], ['Throw', throwing]]) {
+    for (const [word, make] of Object.entries({ ReturnValue: always, ResolvedValue: later, RejectedValue: rejecting, Throw: throwing })) {
       methods[`mock${word}`] = chain((value) => { implementation = make(value); });
       methods[`mock${word}Once`] = chain((value) => { once.push(make(value)); });
     }

@@ -74,7 +74,7 @@
   });
 
   /** The callback of Jest's tests: a promise that settles when it is called. */
-  const withDone = (body) => new Promise((resolve, reject) => {
+  const withDone = (body) => new Promise((/** @type {(value?: unknown) => void} */ resolve, reject) => {
     const done = (error) => (error === undefined ? resolve() : reject(error));
     done.fail = (error) => reject(error ?? new Error('done.fail() was called'));
     const result = body(done);

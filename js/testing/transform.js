@@ -20,7 +20,7 @@
   const inCode = (name) => `add it: transform(event, { fetch: { ${JSON.stringify(name)}: { status: 200, body: {} } } })`;
   let running = false;
 
-  const run = (of, events, options = {}, add = inCode) => {
+  const run = (of, events, options = /** @type {any} */ ({}), add = inCode) => {
     if (running) throw new TypeError('transform cannot be called by the function that answers its requests');
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`transform(event, options): the options are an object with ${OPTIONS.join(', ')}`);
@@ -68,6 +68,7 @@
     transform.batch = (events, options) => several(of, events, options);
     return transform;
   };
+  /** @type {any} */
   const transform = bound(undefined);
   transform.of = (path) => bound(String(path));
   return { transform, run };

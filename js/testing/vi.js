@@ -95,7 +95,7 @@
       hoisted: (make) => make(),
       waitFor,
       waitUntil,
-      setConfig: ({ testTimeout } = {}) => { if (testTimeout !== undefined) setTestTimeout(testTimeout); },
+      setConfig: ({ testTimeout = undefined } = {}) => { if (testTimeout !== undefined) setTestTimeout(testTimeout); },
       resetConfig: () => { settings.timeout = undefined; },
       resetModules: () => vi,
       unmock: () => vi,
