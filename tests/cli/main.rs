@@ -21,6 +21,7 @@ mod playground;
 mod readme;
 mod reference;
 mod replay;
+mod reverse_etl;
 mod sandbox;
 mod serve;
 mod stream;
