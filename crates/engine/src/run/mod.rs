@@ -8,3 +8,5 @@ pub(crate) mod host_functions;
 pub(crate) mod output;
 pub(crate) mod print_plan;
 pub(crate) mod transform_isolate;
+pub(crate) mod turns;
+pub(crate) mod waiting;
