@@ -21,7 +21,7 @@ test:
 # A part of `test`; the long runs with coverage are `fuzz/run`.
 fuzz-smoke:
 	@scripts/v8
-	cargo test --profile quick --test it fuzz::
+	cargo test --profile quick --test cli fuzz::
 
 lint:
 	@scripts/v8

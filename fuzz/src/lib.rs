@@ -1,6 +1,6 @@
 //! What the fuzz targets check, one module each: a `check` that takes any bytes and panics when a promise is broken.
 //!
-//! libFuzzer calls them with coverage (`fuzz/run`); `tests/it/fuzz.rs` calls the same functions from an ordinary test,
+//! libFuzzer calls them with coverage (`fuzz/run`); `tests/cli/fuzz.rs` calls the same functions from an ordinary test,
 //! with the seeds and with what a small mutator makes of them.
 
 pub mod config;

@@ -12,6 +12,8 @@ pub mod bench;
 pub mod check;
 pub mod config;
 pub mod config_file;
+#[cfg(test)]
+mod configuration_page;
 pub mod diagnostic;
 pub mod diff;
 pub mod doctor;
@@ -40,17 +42,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 
 use self::args::{Cli, Command};
 use self::report::Voice;
 use self::setting_sources::Env;
-use self::settings::Settings;
 use crate::tally::exit;
 
 /// The whole program: `main` is this.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Also `--help` and `--version`. If nobody reads it, nobody misses it.
@@ -58,28 +58,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }
     };
-    let mut voice = config::early_voice(&flags(&cli), Env::here());
+    let mut voice = config::early_voice(&cli.global.typed, Env::here());
     let code = dispatch(cli, &mut voice).unwrap_or_else(|error| {
         voice.error(&error);
         exit::COULD_NOT_RUN
     });
     ExitCode::from(code)
-}
-
-/// The flags that were typed.
-fn flags(cli: &Cli) -> Settings {
-    match &cli.command {
-        Command::Run(args) => args.settings(&cli.global),
-        Command::Check(args) => args.settings(&cli.global),
-        Command::Replay(args) => args.settings(&cli.global),
-        Command::Bench(args) => args.settings(&cli.global),
-        Command::Test(args) => args.settings(&cli.global),
-        Command::Play(args) => args.settings(&cli.global),
-        Command::Fuzz(args) => args.settings(&cli.global),
-        Command::Diff(args) => args.settings(&cli.global),
-        Command::Serve(args) => args.settings(&cli.global),
-        _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
-    }
 }
 
 fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
@@ -108,8 +92,8 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             }
             Ok(outcome.code)
         }
-        Command::Serve(args) => {
-            let resolved = serve::resolve(&args, &cli.global, Env::here())?;
+        Command::Serve(_) => {
+            let resolved = serve::resolve(&cli.global, Env::here())?;
             *voice = resolved.voice;
             serve::serve(resolved)
         }

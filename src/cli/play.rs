@@ -10,10 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Global, PlayArgs};
 use super::config;
-use super::config_file;
 use super::diagnostic::Diagnostic;
 use super::program::{self, Sources, plain};
-use super::setting_sources::{Env, layered};
+use super::setting_sources::{Env, layered, with_config_of};
 use super::settings::Settings;
 use crate::net::Policy;
 use crate::parser_process;
@@ -28,8 +27,8 @@ use sluicegate_engine::{Options, is_typescript};
 /// When the folder or the port cannot be used.
 pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
-    let sandbox = config::play(args, global, &dir, Env::here())?;
-    let playground = playground(&dir, SettingsOrigin::Project(args.settings(global), global.clone()), sandbox)?;
+    let sandbox = config::play(global, &dir, Env::here())?;
+    let playground = playground(&dir, SettingsOrigin::Project(global.typed.clone(), global.clone()), sandbox)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(async {
         let port = args.port.unwrap_or(0);
@@ -77,16 +76,6 @@ pub(super) fn playground(dir: &Path, mut terms: SettingsOrigin, sandbox: Sandbox
             .help(format!("make it with `mkdir {}`, or leave it out for the current folder", dir.display())),
         _ => Diagnostic::new(format!("cannot open a playground in {}: {}", dir.display(), plain(&error))),
     })?)
-}
-
-/// The config file of a project that is not the current folder.
-pub(super) fn with_config_of(dir: &Path, global: &Global) -> Global {
-    let mut global = global.clone();
-    let own = dir.join(config_file::NAME);
-    if global.config.is_none() && own.is_file() {
-        global.config = Some(own);
-    }
-    global
 }
 
 /// A folder whose transformations run as `sluicegate run` would run them.

@@ -63,7 +63,7 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
 /// Runs the tests of some paths once.
 fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: bool) -> anyhow::Result<u8> {
     let started = Instant::now();
-    let project = Project { flags: args.settings(global), global: global.clone(), roots: roots(&args.paths)? };
+    let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&args.paths)? };
     let (units, broken) = project.units(paths)?;
     let mut totals = Totals::default();
     let mut teller = Teller::new(args, voice);
@@ -86,7 +86,7 @@ fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: b
         },
         coverage: !args.list && (args.coverage || args.coverage_lcov.is_some() || args.min_coverage.is_some()),
         isolation: args.isolation,
-        sandbox: for_tests(args.settings(global), global, Env::here())?,
+        sandbox: for_tests(global.typed.clone(), global, Env::here())?,
     };
     let mut failed = None;
     let mut covered = Coverage::default();

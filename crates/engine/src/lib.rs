@@ -9,8 +9,8 @@
 //! the process (an allocation beyond all limits, a bug in V8): that wall is the worker process, see [`crate::pool`].
 //!
 //! ```
-//! use sluicegate::engine::{Engine, Options, Program};
-//! use sluicegate::verdict::Verdict;
+//! use sluicegate_engine::{Engine, Options, Program};
+//! use sluicegate_engine::verdict::Verdict;
 //!
 //! let program = Program::new("greet.js", "export function transformEvent(event) { event.seen = true; return event; }");
 //! let mut engine = Engine::new(program, Options::default()).unwrap();

@@ -102,7 +102,7 @@ impl Program {
 /// handles already, `@rs/…/v1` included, stay as they are.
 ///
 /// ```
-/// use sluicegate::engine::handle_of;
+/// use sluicegate_engine::handle_of;
 /// assert_eq!(handle_of("js Lib1"), "jsLib1");
 /// assert_eq!(handle_of("URL Parser 2"), "urlParser2");
 /// assert_eq!(handle_of("hash_v2"), "hashV2");

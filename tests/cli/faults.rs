@@ -1,0 +1,140 @@
+//! Events that loop for ever, eat memory or kill their process: each pays alone, all others are untouched and in order.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::live::Live;
+use crate::support::{Dir, Done};
+
+const CODE: &str = "export function transformEvent(event) {
+  switch (event.do) {
+    case 'loop': for (;;);
+    case 'swallow': for (;;) try { for (;;); } finally { continue; }
+    case 'stuck': new Array(2 ** 32 - 1).fill(0); break;
+    case 'eat': { const all = []; for (;;) all.push(new Array(1e5).fill(all.length)); }
+    case 'grow': { let all = []; for (;;) all = [all, 'x'.repeat(1e5) + all.length]; }
+    case 'die': 'a'.repeat(2 ** 27 + 1).split('');
+  }
+  return event;
+}";
+
+/// Runs events of which some do something bad, and checks that each of those is blamed for just that and all others come
+/// out as they came. `bad` says what number n does, and what that is called.
+fn run(count: u64, flags: &[&str], bad: impl Fn(u64) -> Option<(&'static str, &'static str)>) -> Done {
+    let line = |n: u64, what: Option<(&str, &str)>| match what {
+        Some((what, _)) => format!("{{\"n\":{n},\"do\":\"{what}\"}}\n"),
+        None => format!("{{\"n\":{n}}}\n"),
+    };
+    let input: String = (1..=count).map(|n| line(n, bad(n))).collect();
+    let good: String = (1..=count).filter(|n| bad(*n).is_none()).map(|n| line(n, None)).collect();
+    let done = Dir::with(CODE).run(&[&["run", "t.js"], flags].concat(), input);
+    assert!(done.text() == good, "the others are not what they were: {}", done.err);
+    assert_eq!(done.code, 1);
+    let found: BTreeMap<u64, Value> =
+        done.dead_letters().into_iter().map(|letter| (letter["input_line"].as_u64().unwrap(), letter)).collect();
+    let wanted: Vec<u64> = (1..=count).filter(|n| bad(*n).is_some()).collect();
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), wanted);
+    for (n, letter) in &found {
+        let (what, kind) = bad(*n).unwrap();
+        assert_eq!(letter["kind"], kind, "{letter}");
+        assert_eq!(letter["event"].as_str().unwrap(), line(*n, Some((what, kind))).trim_end());
+    }
+    let counts = format!("{count} in = {} ok + 0 dropped + {} failed", count - wanted.len() as u64, wanted.len());
+    assert!(done.summary().starts_with(&counts), "{}", done.err);
+    done
+}
+
+#[test]
+fn one_in_a_hundred_loops_and_one_in_a_thousand_eats_memory() {
+    let flags = ["-j", "2", "--cpu-limit", "50ms", "--heap-limit", "16MiB"];
+    run(5000, &flags, |n| match n % 1000 {
+        // The retry in a fresh isolate is its own; the limit on time does not come first.
+        500 => Some(("eat", "memory")),
+        n if n % 100 == 37 => Some(("loop", "timeout")),
+        _ => None,
+    });
+}
+
+#[test]
+fn an_event_that_kills_its_process_is_blamed_and_nothing_else_is_lost() {
+    let done = run(20_000, &["-j", "2", "--cpu-limit", "1m"], |n| (n % 10_000 == 5000).then_some(("die", "crashed")));
+    // Once among others, once alone.
+    assert!(done.err.trim_end().ends_with(" · 4 workers replaced"), "{}", done.err);
+    let letter = &done.dead_letters()[0];
+    let message = letter["message"].as_str().unwrap();
+    let start = "the event killed its worker process, twice (killed by signal ";
+    assert!(message.starts_with(start) && message.contains("Fatal JavaScript invalid size"), "{message}");
+}
+
+#[test]
+fn an_event_at_either_end_or_beside_another_bad_one_is_told_apart() {
+    let flags = ["-j", "2", "--cpu-limit", "50ms", "--heap-limit", "16MiB", "--line-buffered"];
+    run(12, &flags, |n| match n {
+        1 | 12 => Some(("loop", "timeout")),
+        2 => Some(("swallow", "timeout")),
+        3 | 7 | 8 => Some(("stuck", "timeout")),
+        4 => Some(("grow", "memory")),
+        _ => None,
+    });
+}
+
+/// Whoever kills workers from outside: their events are not to blame.
+#[test]
+fn killed_workers_cost_nothing() {
+    const EVENTS: usize = 20_000;
+    let line = |n: usize| format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(1000));
+    let dir = Dir::with(CODE);
+    let mut live = Live::start(dir.command(&["run", "t.js", "-j", "2", "--stats", "json"]));
+    let mut input = live.take_input();
+    let feed = std::thread::spawn(move || (0..EVENTS).for_each(|n| writeln!(input, "{}", line(n)).unwrap()));
+    let mut killed = 0;
+    for n in 0..EVENTS {
+        assert_eq!(live.line(), line(n));
+        // Far enough apart that what the kill before put back has been answered since: buffers on the way are smaller.
+        if n % 6000 == 3000 {
+            for worker in live.workers() {
+                killed += u64::from(kill_process(worker, Signal::KILL).is_ok());
+            }
+        }
+    }
+    feed.join().unwrap();
+    let done = live.finish();
+    let stats: Value = serde_json::from_str(&done.err).unwrap();
+    assert_eq!((done.code, &stats["ok"], &stats["failed"]), (0, &EVENTS.into(), &0.into()), "{stats}");
+    let replaced = stats["workers_replaced"].as_u64().unwrap();
+    assert!(killed >= 3 && (1..=killed).contains(&replaced), "{replaced} of {killed} killed workers were replaced");
+}
+
+/// A cache in the module fills the heap until some innocent event hits the limit: that one is tried again in a fresh
+/// isolate, and nobody is blamed.
+#[test]
+fn state_kept_across_events_is_nobody_s_fault() {
+    let dir = Dir::with(
+        "const cache = new Map();
+export function transformEvent(event) {
+  cache.set(event.n, Array.from({ length: 1000 }, (_, i) => ({ i })));
+  return { ...event, size: cache.size };
+}",
+    );
+    const EVENTS: usize = 2000;
+    let input: String = (0..EVENTS).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let done =
+        dir.run(&["run", "t.js", "-j", "1", "--heap-limit", "16MiB", "--cpu-limit", "1m", "--wall-limit", "1m"], input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let sizes: Vec<u64> = done
+        .lines()
+        .iter()
+        .enumerate()
+        .map(|(n, line)| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(event["n"], n);
+            event["size"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(sizes.len(), EVENTS);
+    let fresh = sizes.iter().filter(|size| **size == 1).count();
+    assert!(fresh > 2, "the cache was to fill the heap more than once, not {fresh} times");
+}

@@ -1,0 +1,111 @@
+//! The hostile corpus: `tests/hostile/*.js`, each with a first line that says what it tries and which verdict it must
+//! get. Each runs once, its one hostile event in the middle of a thousand ordinary ones, which must come out untouched
+//! and in their places, whatever the hostile one did. A credential is in reach of each, and must not show up where it
+//! does not belong.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
+
+use crate::support::Dir;
+
+const SECRET: &str = "s3cr3t-value";
+const ORDINARY: usize = 1000;
+const PLACE: usize = 500;
+
+/// The verdicts that a file may get: `ok`, `failed timeout|memory`, several with ` or ` between them, `load_error`.
+fn expected(code: &str) -> Option<Vec<String>> {
+    let (tries, verdict) = code.lines().next()?.strip_prefix("// tries: ")?.split_once("; verdict: ")?;
+    let each = verdict.split(" or ").flat_map(|one| match one.strip_prefix("failed ") {
+        Some(kinds) => kinds.split('|').map(|kind| format!("failed {kind}")).collect(),
+        None => vec![one.to_owned()],
+    });
+    (!tries.is_empty()).then(|| each.collect())
+}
+
+/// What went wrong with one file, if anything.
+fn problems(file: &Path, input: &str) -> String {
+    let code = std::fs::read_to_string(file).unwrap();
+    let mut wrong = String::new();
+    let Some(expected) = expected(&code) else { return "its first line is not `// tries: …; verdict: …`\n".into() };
+    let dir = Dir::with(&code);
+    dir.file("credentials.json", format!("{{\"apiKey\":\"{SECRET}\"}}"));
+    let args = "run t.js -j1 --emit verdicts --quiet --require-sandbox --credentials credentials.json --logs - \
+                --cpu-limit 50ms --wall-limit 500ms --heap-limit 32MiB";
+    let done = dir.run(&args.split_whitespace().collect::<Vec<_>>(), input);
+    if done.err.contains(SECRET) {
+        wrong.push_str("the secret is in the log or in an error\n");
+    }
+    if expected == ["load_error"] {
+        if done.code != 2 || !done.out.is_empty() {
+            let _ = writeln!(wrong, "wanted a load error, got exit code {}: {}", done.code, done.err);
+        }
+        return wrong;
+    }
+    // Not `lines`: a forged line end must show.
+    let lines: Vec<&str> = done.text().split('\n').collect();
+    if lines.len() != ORDINARY + 2 || lines.last() != Some(&"") {
+        let _ = writeln!(wrong, "{} lines of output, exit code {}: {}", lines.len(), done.code, done.err);
+        return wrong;
+    }
+    for (line, out) in input.lines().zip(&lines).enumerate().filter(|(at, _)| *at != PLACE).map(|(_, pair)| pair) {
+        if *out != format!("{{\"verdict\":\"ok\",\"events\":[{line}]}}") {
+            let _ = writeln!(wrong, "a neighbour was touched: {line}\n became {out:.300}");
+            break;
+        }
+    }
+    // An output may be nested deeper than this program reads; its verdict stands in front.
+    let verdict: serde_json::Value = serde_json::from_str(lines[PLACE]).unwrap_or_else(|_| {
+        let ok = lines[PLACE].starts_with("{\"verdict\":\"ok\",");
+        serde_json::json!({ "verdict": if ok { "ok" } else { "unreadable" } })
+    });
+    let got = match (verdict["verdict"].as_str().unwrap_or_default(), verdict["kind"].as_str()) {
+        (verdict, Some(kind)) => format!("{verdict} {kind}"),
+        (verdict, None) => verdict.to_owned(),
+    };
+    if !expected.contains(&got) {
+        let _ = writeln!(wrong, "wanted {}, got {got}: {}", expected.join(" or "), verdict["message"]);
+    }
+    if got != "ok" && lines[PLACE].contains(SECRET) {
+        wrong.push_str("the secret is in the verdict\n");
+    }
+    wrong
+}
+
+#[test]
+fn hostile_code_gets_its_verdict_and_its_neighbours_stay_untouched() {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir("tests/hostile").unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 200, "only {} files were found", files.len());
+    let mut lines: Vec<String> = (0..ORDINARY).map(|n| format!("{{\"n\":{n},\"s\":\"ordinary\"}}")).collect();
+    lines.insert(PLACE, "{\"n\":\"x\",\"hostile\":true}".into());
+    let input = lines.join("\n") + "\n";
+    let (next, suspects) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let start = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                start.wait();
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !problems(file, &input).is_empty() {
+                        suspects.lock().unwrap().push(file);
+                    }
+                }
+            });
+        }
+    });
+    // Fifty milliseconds are little on a machine that has other work: what failed is tried again, alone.
+    let wrong: Vec<String> = suspects
+        .into_inner()
+        .unwrap()
+        .into_iter()
+        .filter_map(|file| {
+            let problems = problems(file, &input);
+            (!problems.is_empty()).then(|| format!("── {}\n{problems}", file.display()))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} of {} files:\n{}", wrong.len(), files.len(), wrong.join("\n"));
+}

@@ -1,0 +1,27 @@
+//! Drives the built binary over real pipes. One test program, so that it is linked once.
+
+mod bad_input;
+mod bad_lines;
+mod chaos;
+mod command_line;
+mod contract;
+mod deploy;
+mod early_end;
+mod example;
+mod explore;
+mod faults;
+mod fuzz;
+mod hostile;
+mod invariants;
+mod kill;
+mod many_events;
+mod network;
+mod playground;
+mod readme;
+mod replay;
+mod sandbox;
+mod serve;
+mod stream;
+#[path = "../support/mod.rs"]
+mod support;
+mod testing;
