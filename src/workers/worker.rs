@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fd;
+use super::in_flight::InFlight;
 use super::line_limit::line_too_long;
 use super::mailbox::{self, Mailbox};
 use super::process::{Ready, Setup, Start};
@@ -31,7 +32,7 @@ use crate::wire::shared::{Layout, Mapping, note, progress};
 use crate::wire::{row, verdict_line};
 use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_engine::{
-    self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program,
+    self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program, Ticket,
 };
 use sluicegate_json::Sink;
 
@@ -116,6 +117,12 @@ fn serve(hook: Hook) -> io::Result<()> {
     let mailbox = Rc::new(RefCell::new(mailbox));
     if network {
         engine.connect(mailbox.clone());
+        engine.on_turn(|Ticket(unit, line)| {
+            let progress = progress(output);
+            progress.unit.store(unit, Ordering::Relaxed);
+            progress.line.store(line, Ordering::Relaxed);
+            progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
+        });
     }
     let mut worker = Worker {
         engine,
@@ -131,6 +138,9 @@ fn serve(hook: Hook) -> io::Result<()> {
         stop: start.stop,
         line_buffered: start.line_buffered,
         batch_size: start.batch_size,
+        concurrency: start.concurrency,
+        in_flight: InFlight::new(),
+        repeated: 0,
         measure: start.measure,
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
         part: Part::default(),
@@ -139,14 +149,15 @@ fn serve(hook: Hook) -> io::Result<()> {
         cpu: Duration::ZERO,
         frame: Vec::new(),
     };
-    worker.run()
+    let waits = network && worker.concurrency > 1 && !worker.stop && !worker.measure;
+    if waits && worker.engine.export() == Export::Event { worker.run_in_flight() } else { worker.run() }
 }
 
 /// An output slot of the shared region as a buffer.
-struct ShmSink {
+pub(super) struct ShmSink {
     start: *mut u8,
     capacity: usize,
-    len: usize,
+    pub(super) len: usize,
     slot: Option<u32>,
 }
 
@@ -175,27 +186,32 @@ impl Sink for ShmSink {
     }
 }
 
-struct Worker {
-    engine: Engine,
-    mailbox: Rc<RefCell<Mailbox>>,
+pub(super) struct Worker {
+    pub(super) engine: Engine,
+    pub(super) mailbox: Rc<RefCell<Mailbox>>,
     socket: &'static UnixStream,
     input: Mapping,
-    output: &'static Mapping,
+    pub(super) output: &'static Mapping,
     layout: Layout,
-    emit: Emit,
+    pub(super) emit: Emit,
     envelope: bool,
-    rows: bool,
+    pub(super) rows: bool,
     pass: bool,
     stop: bool,
     line_buffered: bool,
     batch_size: usize,
+    /// How many events may wait at a time.
+    pub(super) concurrency: usize,
+    pub(super) in_flight: InFlight,
+    /// Requests made again that were told.
+    repeated: u64,
     measure: bool,
-    sink: ShmSink,
-    part: Part,
+    pub(super) sink: ShmSink,
+    pub(super) part: Part,
     pending: usize,
-    told_at: u64,
+    pub(super) told_at: u64,
     /// The thread's CPU time when it last told something; only of rows.
-    cpu: Duration,
+    pub(super) cpu: Duration,
     frame: Vec<u8>,
 }
 
@@ -218,9 +234,7 @@ impl Worker {
     }
 
     fn unit(&mut self, work: Work) -> io::Result<()> {
-        let start = self.input.at(work.offset as usize, work.len as usize);
-        // SAFETY: the supervisor fills the range before it names it and leaves it alone until it is answered.
-        let bytes: &[u8] = unsafe { std::slice::from_raw_parts(start, work.len as usize) };
+        let mut lines = self.lines_of(work);
         progress(self.output).unit.store(work.unit, Ordering::Relaxed);
         self.part = Part { unit: work.unit, ..Part::default() };
         self.engine.hold();
@@ -228,7 +242,6 @@ impl Worker {
         if self.rows {
             self.cpu = thread_cpu();
         }
-        let mut lines = Split { rest: bytes, rows: self.rows };
         let mut number = 0;
         if self.engine.export() == Export::Batch {
             let mut chunk = Vec::with_capacity(self.batch_size);
@@ -250,8 +263,34 @@ impl Worker {
         self.tell()
     }
 
+    /// The lines of a unit. They stay as they are until they are told.
+    pub(super) fn lines_of(&self, work: Work) -> Split<'static> {
+        let start = self.input.at(work.offset as usize, work.len as usize);
+        // SAFETY: the supervisor fills the range before it names it and leaves it alone until it is answered; the mapping
+        // lives as long as the worker.
+        let bytes: &'static [u8] = unsafe { std::slice::from_raw_parts(start, work.len as usize) };
+        Split { rest: bytes, rows: self.rows }
+    }
+
     /// Notes which line is about to be touched, and sees to it that there is room for its output.
     fn begin(&mut self, number: u32) -> io::Result<()> {
+        self.make_room_here()?;
+        let progress = progress(self.output);
+        progress.line.store(number, Ordering::Relaxed);
+        progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Sees to it that there is room for the output of a line of this unit.
+    pub(super) fn make_room(&mut self, work: Work) -> io::Result<()> {
+        if self.part.unit != work.unit {
+            self.tell()?;
+            self.part = Part { unit: work.unit, ..Part::default() };
+        }
+        self.make_room_here()
+    }
+
+    fn make_room_here(&mut self) -> io::Result<()> {
         let ticks = engine::ticks();
         // The supervisor ends a run at its first failure: nothing may stand behind one in a part.
         let failed = self.stop && !self.part.failures.is_empty();
@@ -276,9 +315,6 @@ impl Worker {
                 }
             }
         }
-        let progress = progress(self.output);
-        progress.line.store(number, Ordering::Relaxed);
-        progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
         Ok(())
     }
 
@@ -296,12 +332,33 @@ impl Worker {
                 let before_cpu = self.measure.then(thread_cpu);
                 let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
                 self.cost(before_cpu);
-                render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
+                self.render_logs(work, number);
                 self.settle(number, line, before, verdict);
             }
             Err(failure) => self.settle(number, line, before, failure.into()),
         }
         Ok(())
+    }
+
+    /// Adds what the last event has logged.
+    pub(super) fn render_logs(&mut self, work: Work, number: u32) {
+        render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
+    }
+
+    /// Books a line that was finished before its turn.
+    pub(super) fn settle_kept(
+        &mut self,
+        work: Work,
+        number: u32,
+        line: &[u8],
+        verdict: Verdict,
+        text: &[u8],
+        logs: &[LogLine],
+    ) {
+        let before = self.sink.len;
+        self.sink.push(text);
+        render_logs(logs, work.first_line + u64::from(number), &mut self.part.logs);
+        self.settle(number, line, before, verdict);
     }
 
     /// Adds to the logs what was spent since then, if that is asked for.
@@ -368,7 +425,7 @@ impl Worker {
 
     /// The event in a line and what of the line stands around it; nothing for a blank line.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
-    fn event<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
+    pub(super) fn event<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
         if self.rows {
             let broken = || Failure::new(FailureKind::InvalidJson, "the line is not a row");
             return row::get(line).map(Some).ok_or_else(broken);
@@ -409,7 +466,7 @@ impl Worker {
     }
 
     /// Books one line's verdict.
-    fn settle(&mut self, number: u32, line: &[u8], before: usize, verdict: Verdict) {
+    pub(super) fn settle(&mut self, number: u32, line: &[u8], before: usize, verdict: Verdict) {
         self.part.lines += 1;
         match verdict {
             Verdict::Ok { outputs } => {
@@ -440,8 +497,15 @@ impl Worker {
         }
     }
 
+    /// A frame without anything in it.
+    pub(super) fn say(&self, kind: Kind) -> io::Result<()> {
+        let mut out = Vec::new();
+        frame::put(&mut out, kind, |_| {});
+        (&mut &*self.socket).write_all(&out)
+    }
+
     /// Tells the supervisor what is settled so far.
-    fn tell(&mut self) -> io::Result<()> {
+    pub(super) fn tell(&mut self) -> io::Result<()> {
         if self.part.lines == 0 {
             return Ok(());
         }
@@ -451,6 +515,8 @@ impl Worker {
             self.cpu = cpu;
             self.part.heap = self.engine.heap_used() as u64;
         }
+        let repeated = self.engine.repeated_requests();
+        self.part.repeated = repeated - std::mem::replace(&mut self.repeated, repeated);
         self.part.bytes = self.sink.len as u64;
         if self.sink.len > 0 {
             self.part.slot = self.sink.slot.take().unwrap_or_default();
@@ -468,7 +534,7 @@ impl Worker {
     }
 }
 
-fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
+pub(super) fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
     if rows {
         return row::rendering(around);
     }
@@ -493,17 +559,17 @@ fn render_logs(lines: &[LogLine], line: u64, out: &mut Vec<u8>) {
 }
 
 /// The CPU time of this thread so far.
-fn thread_cpu() -> Duration {
+pub(super) fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-fn trim(line: &[u8]) -> &[u8] {
+pub(super) fn trim(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Lines without their ends; nothing after the last line end.
-struct Split<'a> {
+pub(super) struct Split<'a> {
     rest: &'a [u8],
     /// Whether they say themselves how long they are.
     rows: bool,

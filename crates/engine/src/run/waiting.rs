@@ -73,7 +73,7 @@ pub(crate) struct InFlight {
     deadlines: VecDeque<(Instant, u32)>,
     settled: VecDeque<u32>,
     failed: VecDeque<(Ticket, Failure)>,
-    lost: Vec<Lost>,
+    lost: VecDeque<Lost>,
     /// So many of the next events are measured.
     measured: u32,
     /// Requests of events that have to be run again.
@@ -283,7 +283,7 @@ impl Engine {
 
     /// An event that has to be run again, if there is one.
     pub fn lost(&mut self) -> Option<Lost> {
-        self.in_flight.lost.pop()
+        self.in_flight.lost.pop_front()
     }
 
     /// Prints an event that waited. `event` is the one that it was started with. It may turn out to wait once more, or be
@@ -399,7 +399,13 @@ impl Engine {
                 _ => {
                     let made = self.realm.as_mut().and_then(|realm| realm.state()?.of(number).map(|event| event.made));
                     self.in_flight.repeated += u64::from(made.unwrap_or_default());
-                    self.in_flight.lost.push(Lost { ticket, alone: in_time });
+                    let lost = Lost { ticket, alone: in_time };
+                    // Most likely it is the one whose turn it was: that one is tried first.
+                    if turn == Some(number) {
+                        self.in_flight.lost.push_front(lost);
+                    } else {
+                        self.in_flight.lost.push_back(lost);
+                    }
                 }
             }
         }
