@@ -18,7 +18,6 @@
 mod answer;
 mod fd;
 mod fetch_relay;
-mod in_flight;
 mod launcher;
 mod line_limit;
 mod mailbox;

@@ -5,6 +5,8 @@
 //! is full, when the lines are done, and every few milliseconds in between, so that slow code does not hold back what is
 //! finished. Before each event it notes which one it is about to touch; that note is all it leaves if it dies.
 
+mod in_flight;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -20,7 +22,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fd;
-use super::in_flight::InFlight;
 use super::line_limit::line_too_long;
 use super::mailbox::{self, Mailbox};
 use super::process::{Ready, Setup, Start};
@@ -30,6 +31,7 @@ use crate::wire::frame::{self, Failed, Kind, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
 use crate::wire::{row, verdict_line};
+use in_flight::InFlight;
 use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_engine::{
     self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program, Ticket,
@@ -154,10 +156,10 @@ fn serve(hook: Hook) -> io::Result<()> {
 }
 
 /// An output slot of the shared region as a buffer.
-pub(super) struct ShmSink {
+struct ShmSink {
     start: *mut u8,
     capacity: usize,
-    pub(super) len: usize,
+    len: usize,
     slot: Option<u32>,
 }
 
@@ -186,32 +188,32 @@ impl Sink for ShmSink {
     }
 }
 
-pub(super) struct Worker {
-    pub(super) engine: Engine,
-    pub(super) mailbox: Rc<RefCell<Mailbox>>,
+struct Worker {
+    engine: Engine,
+    mailbox: Rc<RefCell<Mailbox>>,
     socket: &'static UnixStream,
     input: Mapping,
-    pub(super) output: &'static Mapping,
+    output: &'static Mapping,
     layout: Layout,
-    pub(super) emit: Emit,
+    emit: Emit,
     envelope: bool,
-    pub(super) rows: bool,
+    rows: bool,
     pass: bool,
     stop: bool,
     line_buffered: bool,
     batch_size: usize,
     /// How many events may wait at a time.
-    pub(super) concurrency: usize,
-    pub(super) in_flight: InFlight,
+    concurrency: usize,
+    in_flight: InFlight,
     /// Requests made again that were told.
     repeated: u64,
     measure: bool,
-    pub(super) sink: ShmSink,
-    pub(super) part: Part,
+    sink: ShmSink,
+    part: Part,
     pending: usize,
-    pub(super) told_at: u64,
+    told_at: u64,
     /// The thread's CPU time when it last told something; only of rows.
-    pub(super) cpu: Duration,
+    cpu: Duration,
     frame: Vec<u8>,
 }
 
@@ -264,7 +266,7 @@ impl Worker {
     }
 
     /// The lines of a unit. They stay as they are until they are told.
-    pub(super) fn lines_of(&self, work: Work) -> Split<'static> {
+    fn lines_of(&self, work: Work) -> Split<'static> {
         let start = self.input.at(work.offset as usize, work.len as usize);
         // SAFETY: the supervisor fills the range before it names it and leaves it alone until it is answered; the mapping
         // lives as long as the worker.
@@ -282,7 +284,7 @@ impl Worker {
     }
 
     /// Sees to it that there is room for the output of a line of this unit.
-    pub(super) fn make_room(&mut self, work: Work) -> io::Result<()> {
+    fn make_room(&mut self, work: Work) -> io::Result<()> {
         if self.part.unit != work.unit {
             self.tell()?;
             self.part = Part { unit: work.unit, ..Part::default() };
@@ -341,20 +343,12 @@ impl Worker {
     }
 
     /// Adds what the last event has logged.
-    pub(super) fn render_logs(&mut self, work: Work, number: u32) {
+    fn render_logs(&mut self, work: Work, number: u32) {
         render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
     }
 
     /// Books a line that was finished before its turn.
-    pub(super) fn settle_kept(
-        &mut self,
-        work: Work,
-        number: u32,
-        line: &[u8],
-        verdict: Verdict,
-        text: &[u8],
-        logs: &[LogLine],
-    ) {
+    fn settle_kept(&mut self, work: Work, number: u32, line: &[u8], verdict: Verdict, text: &[u8], logs: &[LogLine]) {
         let before = self.sink.len;
         self.sink.push(text);
         render_logs(logs, work.first_line + u64::from(number), &mut self.part.logs);
@@ -425,7 +419,7 @@ impl Worker {
 
     /// The event in a line and what of the line stands around it; nothing for a blank line.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
-    pub(super) fn event<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
+    fn event<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
         if self.rows {
             let broken = || Failure::new(FailureKind::InvalidJson, "the line is not a row");
             return row::get(line).map(Some).ok_or_else(broken);
@@ -466,7 +460,7 @@ impl Worker {
     }
 
     /// Books one line's verdict.
-    pub(super) fn settle(&mut self, number: u32, line: &[u8], before: usize, verdict: Verdict) {
+    fn settle(&mut self, number: u32, line: &[u8], before: usize, verdict: Verdict) {
         self.part.lines += 1;
         match verdict {
             Verdict::Ok { outputs } => {
@@ -498,14 +492,14 @@ impl Worker {
     }
 
     /// A frame without anything in it.
-    pub(super) fn say(&self, kind: Kind) -> io::Result<()> {
+    fn say(&self, kind: Kind) -> io::Result<()> {
         let mut out = Vec::new();
         frame::put(&mut out, kind, |_| {});
         (&mut &*self.socket).write_all(&out)
     }
 
     /// Tells the supervisor what is settled so far.
-    pub(super) fn tell(&mut self) -> io::Result<()> {
+    fn tell(&mut self) -> io::Result<()> {
         if self.part.lines == 0 {
             return Ok(());
         }
@@ -534,7 +528,7 @@ impl Worker {
     }
 }
 
-pub(super) fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
+fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
     if rows {
         return row::rendering(around);
     }
@@ -559,17 +553,17 @@ fn render_logs(lines: &[LogLine], line: u64, out: &mut Vec<u8>) {
 }
 
 /// The CPU time of this thread so far.
-pub(super) fn thread_cpu() -> Duration {
+fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-pub(super) fn trim(line: &[u8]) -> &[u8] {
+fn trim(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Lines without their ends; nothing after the last line end.
-pub(super) struct Split<'a> {
+struct Split<'a> {
     rest: &'a [u8],
     /// Whether they say themselves how long they are.
     rows: bool,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::lazy;
 use crate::lazy::Laziness;
 use crate::run::fetch::{self, Access, Requests};
-use crate::run::turns::{OnTurn, Ticket};
+use crate::run::ticket::{OnTurn, Ticket};
 use crate::v8::event_number::{self, NO_EVENT};
 use crate::v8::v8_string;
 
@@ -99,9 +99,7 @@ impl State {
             self.event.logs.clear();
             self.event.logged = 0;
         }
-        if self.context.is_none() {
-            return None;
-        }
+        self.context.as_ref()?;
         self.event.ticket = ticket;
         self.event.over = false;
         self.event.made = 0;
@@ -311,5 +309,17 @@ fn write_log(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArgumen
         && let Some(event) = state.of(number)
     {
         event.log(limit, level, message);
+    }
+}
+
+/// Called by V8 when the promise of an event that waits is settled.
+pub(crate) fn note_settled(
+    scope: &mut v8::PinScope<'_, '_>,
+    _: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    let number = event_number::current(scope);
+    if let Some(state) = scope.get_slot_mut::<State>() {
+        state.settle(number);
     }
 }

@@ -17,9 +17,9 @@ use crate::module_id::ModuleId;
 use crate::program::Program;
 use crate::run::driver_functions::Driver;
 use crate::run::fetch::SharedNetwork;
+use crate::run::host_functions;
 use crate::run::print_plan::PrintPlan;
-use crate::run::turns::OnTurn;
-use crate::run::{host_functions, waiting};
+use crate::run::ticket::OnTurn;
 use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{self, discard, end, namespaces};
@@ -178,7 +178,7 @@ impl TransformIsolate {
             lazy.borrow_mut().set_plain_prototypes(plain);
         }
 
-        let settled = v8::Function::new(scope, waiting::note_settled).expect("an isolate can make a function");
+        let settled = v8::Function::new(scope, host_functions::note_settled).expect("an isolate can make a function");
         let driver = Driver::new(scope, installed.driver, installed.metadata, settled);
         Ok(Loaded {
             context: v8::Global::new(scope, context),

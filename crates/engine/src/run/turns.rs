@@ -1,6 +1,5 @@
 //! Whose turn it is, for the watchdog: several events' code can run in one turn, see [`crate::limits::watchdog`].
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use deno_core::v8;
@@ -8,13 +7,6 @@ use deno_core::v8;
 use crate::limits::watchdog::{Turn, Turns};
 use crate::run::host_functions::State;
 use crate::v8::event_number::{self, NO_EVENT};
-
-/// What an embedder calls an event: the numbers of a unit and of a line in it, say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ticket(pub u64, pub u32);
-
-/// Told whose turn it is, see [`crate::Engine::on_turn`].
-pub(crate) type OnTurn = Rc<dyn Fn(Ticket)>;
 
 /// How the watchdog asks.
 pub(crate) const TURNS: Turns = Turns { look, pass };

@@ -9,36 +9,24 @@
 //! run again ([`Engine::lost`]). When the heap limit is hit nobody can say whose fault it is: all are to be run again, each
 //! alone. An event that only waits too long fails, and its isolate goes on.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use deno_core::v8;
 use sluicegate_json::{canonical, roundtrip};
 
-use crate::limits::watchdog::{Clock, Watch};
+use crate::limits::watchdog::Clock;
 use crate::run::event::{CallResult, Step, call_finish, never_settles};
 use crate::run::fetch;
 use crate::run::host_functions::State;
+use crate::run::in_flight::{InFlight, Lost, Waiting};
 use crate::run::output::{Canonical, Print};
+use crate::run::ticket::Ticket;
 use crate::run::transform_isolate;
-use crate::run::turns::Ticket;
-use crate::v8::event_number;
 use crate::verdict::{Failure, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming, Sink};
 
-/// So many events after one that waited are started as those that may wait: their time is measured.
-const MEASURED: u32 = 256;
-
 /// The ticket of an event whose embedder waits with it.
 const ALONE: Ticket = Ticket(u64::MAX, u32::MAX);
-
-/// An event that waits.
-pub(crate) struct Waiting {
-    pub(crate) ticket: Ticket,
-    pub(crate) promise: v8::Global<v8::Promise>,
-    /// Whether it was made as a lazy event.
-    pub(crate) lazy: bool,
-}
 
 /// An event that waits no more; to be handed to [`Engine::finish_event`].
 #[derive(Debug)]
@@ -54,116 +42,6 @@ enum How {
     Settled(u32),
     /// It has failed.
     Failed(Box<Failure>),
-}
-
-/// An event that waited in an isolate which is gone, and has to be run again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Which event.
-    pub ticket: Ticket,
-    /// Whether it must be run with no other beside it.
-    pub alone: bool,
-}
-
-/// The events of an engine that wait.
-#[derive(Default)]
-pub(crate) struct InFlight {
-    waiting: HashMap<u32, Waiting>,
-    /// When the wall limit of each is reached, in order.
-    deadlines: VecDeque<(Instant, u32)>,
-    settled: VecDeque<u32>,
-    failed: VecDeque<(Ticket, Failure)>,
-    lost: VecDeque<Lost>,
-    /// So many of the next events are measured.
-    measured: u32,
-    /// Requests of events that have to be run again.
-    repeated: u64,
-}
-
-impl InFlight {
-    /// Whether the time of events is measured from their first turn on.
-    pub(crate) fn measured(&mut self) -> bool {
-        if self.waiting.is_empty() {
-            self.measured = self.measured.saturating_sub(1);
-        }
-        self.measured > 0
-    }
-
-    /// The first turn of an event begins: what runs from here on is its own.
-    pub(crate) fn begin_first(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch, number: u32) {
-        event_number::set(scope, number);
-        if self.measured == 0 {
-            return watch.begin();
-        }
-        let now = watch.cpu_time();
-        if let Some(state) = scope.get_slot_mut::<State>() {
-            state.begin_first_turn(now);
-        }
-        watch.begin_turn(Duration::ZERO, !self.waiting.is_empty());
-    }
-
-    /// The next turn of this event begins.
-    fn begin(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch, number: u32) {
-        event_number::set(scope, number);
-        let now = watch.cpu_time();
-        let mut used = Duration::ZERO;
-        if let Some(state) = scope.get_slot_mut::<State>() {
-            state.begin_turn(number, now);
-            used = state.used(number);
-        }
-        watch.begin_turn(used, !self.waiting.is_empty());
-    }
-
-    /// The turn is over; says whether it was in time.
-    pub(crate) fn end_first(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch) -> bool {
-        if self.measured == 0 { watch.end() } else { self.end(scope, watch) }
-    }
-
-    fn end(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch) -> bool {
-        let in_time = watch.end_turn();
-        if let Some(state) = scope.get_slot_mut::<State>() {
-            state.end_turn(watch.cpu_time());
-        }
-        in_time
-    }
-
-    /// An event waits, for the first time (`started` is when it was, if that was measured) or once more.
-    pub(crate) fn wait(&mut self, number: u32, waiting: Waiting, started: Option<Instant>, wall: Duration) {
-        self.measured = MEASURED;
-        self.waiting.insert(number, waiting);
-        self.deadlines.push_back((started.unwrap_or_else(Instant::now) + wall, number));
-    }
-
-    /// What this event has come to is told otherwise.
-    pub(crate) fn remove(&mut self, number: Option<u32>) {
-        number.and_then(|number| self.waiting.remove(&number));
-    }
-
-    /// This event need not be run again.
-    pub(crate) fn forget_lost(&mut self, ticket: Ticket) {
-        self.lost.retain(|lost| lost.ticket != ticket);
-    }
-
-    /// Takes note of the events whose promises were settled.
-    pub(crate) fn take_settled(&mut self, state: &mut State) {
-        for number in state.take_settled() {
-            if self.waiting.contains_key(&number) {
-                self.settled.push_back(number);
-            }
-        }
-    }
-}
-
-/// Called by V8 when the promise of an event that waits is settled.
-pub(crate) fn note_settled(
-    scope: &mut v8::PinScope<'_, '_>,
-    _: v8::FunctionCallbackArguments,
-    _: v8::ReturnValue<v8::Value>,
-) {
-    let number = event_number::current(scope);
-    if let Some(state) = scope.get_slot_mut::<State>() {
-        state.settle(number);
-    }
 }
 
 impl Engine {

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::worker::{Split, Worker, rendering, thread_cpu, trim};
+use super::{Split, Worker, rendering, thread_cpu, trim};
 use crate::wire::frame::{Kind, Work};
 use crate::wire::shared::progress;
 use sluicegate_engine::verdict::{FailureKind, Verdict};
