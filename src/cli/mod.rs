@@ -5,7 +5,7 @@
 //! need: events, workers and verdicts are the business of the rooms below.
 //!
 //! Standard output carries data only, and what the user asked to be printed (`check`, `completions`, `man`). Errors go
-//! to standard error, in one place, [`report`]. Nothing here panics because of what somebody typed.
+//! to standard error, in one place, [`report`]. Nothing here panics because of what was typed.
 
 pub mod args;
 pub mod bench;
@@ -32,8 +32,10 @@ pub mod setting_sources;
 pub mod settings;
 pub mod test;
 mod test_coverage;
+mod test_import;
 mod test_init;
 mod test_report;
+mod test_watch;
 pub mod values;
 mod watch;
 
@@ -53,7 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Also `--help` and `--version`. If nobody reads it, nobody misses it.
+            // Also `--help` and `--version`. If it is not read, nothing is lost.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }

@@ -55,8 +55,8 @@ struct Word(AtomicU64);
 
 struct Shared {
     word: Word,
-    cpu: Duration,
-    wall: Duration,
+    cpu: Limit,
+    wall: Limit,
     /// CPU time while the program is loaded.
     load_cpu: Duration,
     loading: AtomicBool,
@@ -91,6 +91,25 @@ pub(crate) struct Turns {
     pub(crate) pass: fn(&mut Isolate, u32, Duration),
 }
 
+/// A time that can be set between two events; only the watchdog's thread reads it.
+struct Limit(AtomicU64);
+
+impl Limit {
+    fn new(time: Duration) -> Self {
+        let limit = Self(AtomicU64::new(0));
+        limit.set(time);
+        limit
+    }
+
+    fn set(&self, time: Duration) {
+        self.0.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// After each garbage collection: how much is left.
 unsafe extern "C" fn gc_ends(isolate: UnsafeRawIsolatePtr, _: GCType, _: GCCallbackFlags, data: *mut c_void) {
     // SAFETY: `guard` put it there, and it outlives the isolate.
@@ -105,8 +124,8 @@ impl Watch {
     pub(crate) fn new(limits: &Limits) -> Self {
         let shared = Arc::new(Shared {
             word: Word(AtomicU64::new(IDLE)),
-            cpu: limits.cpu,
-            wall: limits.wall,
+            cpu: Limit::new(limits.cpu),
+            wall: Limit::new(limits.wall),
             load_cpu: limits.loading(),
             loading: AtomicBool::new(false),
             by_wall: AtomicBool::new(false),
@@ -141,6 +160,12 @@ impl Watch {
     /// How to find out whose turn it is, for isolates in which several events wait.
     pub(crate) fn set_turns(&self, turns: Turns) {
         let _ = self.shared.turns.set(turns);
+    }
+
+    /// The limits of what begins from now on.
+    pub(crate) fn set_limits(&self, cpu: Duration, wall: Duration) {
+        self.shared.cpu.set(cpu);
+        self.shared.wall.set(wall);
     }
 
     /// Which limit the event hit for which the last [`Watch::end`] said that it was late.
@@ -285,7 +310,7 @@ unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void)
 impl Shared {
     /// CPU time that an event may take; more if its heap is large, see [`GRACE`].
     fn cpu_limit(&self) -> Duration {
-        let own = if self.loading.load(Ordering::Relaxed) { self.load_cpu } else { self.cpu };
+        let own = if self.loading.load(Ordering::Relaxed) { self.load_cpu } else { self.cpu.get() };
         if self.heap.load(Ordering::Relaxed) >= self.large_heap { own + own.max(GRACE) } else { own }
     }
 
@@ -389,7 +414,8 @@ impl Watchdog {
         let mut busy = false;
         for (engine, sighting) in watched.iter_mut() {
             let Some(engine) = engine.upgrade() else { continue };
-            let own = (engine.cpu.min(engine.wall) / 10).clamp(Duration::from_millis(1), Duration::from_millis(20));
+            let own = (engine.cpu.get().min(engine.wall.get()) / 10)
+                .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
             // A process that was stopped, or a machine that did not let this thread run, ages nobody.
             let moved = sighting.look(&engine, since_last.min(4 * own));
@@ -420,7 +446,7 @@ impl Sighting {
                 let cpu = used + cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
                 let limit = engine.cpu_limit();
                 let loading = engine.loading.load(Ordering::Relaxed);
-                let wall = if loading { engine.wall.max(5 * engine.load_cpu) } else { engine.wall };
+                let wall = if loading { engine.wall.get().max(5 * engine.load_cpu) } else { engine.wall.get() };
                 let over = cpu >= limit || self.wall >= wall;
                 if engine.others_wait.load(Ordering::Relaxed) && self.unclear_for < STUCK_AFTER {
                     self.unclear_for += if over { passed } else { Duration::ZERO };

@@ -12,3 +12,4 @@ pub(crate) mod ticket;
 pub(crate) mod transform_isolate;
 pub(crate) mod turns;
 pub(crate) mod waiting;
+pub(crate) mod web;
