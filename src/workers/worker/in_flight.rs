@@ -4,6 +4,7 @@
 //! handed in first, so that an event waits for the network and not for its neighbours, and a new one is started only when
 //! nothing else can be done. How much is kept is bounded, by number and by bytes.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -164,7 +165,8 @@ impl Worker {
         let ticket = settled.ticket;
         let Some(place) = self.in_flight.places.get(&(ticket.0, ticket.1)).copied() else { return };
         let Some(line) = self.in_flight.get(place).map(|line| line.line) else { return };
-        let Ok(Some((event, around))) = self.event(line) else { return };
+        let whole = OnceCell::new();
+        let Ok(Some((event, around))) = self.event(line, &whole) else { return };
         let mut text = Vec::new();
         let framing = rendering(self.emit, self.rows, around);
         if let Step::Done(verdict) = self.engine.finish_event(settled, event, &framing, &mut text) {
@@ -244,7 +246,8 @@ impl Worker {
     fn run_again(&mut self, place: u64, alone: bool) {
         let Some(line) = self.in_flight.get(place) else { return };
         let (work, number, line) = (line.work, line.number, line.line);
-        let Ok(Some((event, around))) = self.event(line) else { return };
+        let whole = OnceCell::new();
+        let Ok(Some((event, around))) = self.event(line, &whole) else { return };
         self.note(work, number);
         let mut text = Vec::new();
         let framing = rendering(self.emit, self.rows, around);
@@ -268,7 +271,8 @@ impl Worker {
         let direct = self.in_flight.lines.is_empty();
         let before = self.sink.len;
         let mut text = Vec::new();
-        let (verdict, blank) = match self.event(line) {
+        let whole = OnceCell::new();
+        let (verdict, blank) = match self.event(line, &whole) {
             Ok(None) => (Verdict::Dropped, true),
             Err(failure) => (failure.into(), false),
             Ok(Some((event, around))) => {

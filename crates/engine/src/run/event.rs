@@ -13,7 +13,7 @@ use crate::run::driver_functions::Driver;
 use crate::run::fetch;
 use crate::run::host_functions;
 use crate::run::in_flight::Waiting;
-use crate::run::output::{Canonical, Print};
+use crate::run::output::Print;
 use crate::run::print_plan::Planning;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate;
@@ -25,6 +25,7 @@ use crate::{Attempt, Engine, Event, OutputFraming};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 use sluicegate_json::sink::Sink;
+use sluicegate_json::validator::Validator;
 
 /// What the code answered, while its handles live.
 pub(crate) enum CallResult<'s> {
@@ -79,6 +80,7 @@ impl Engine {
             Laziness::Auto => self.choice.start(event.json.len()),
             Laziness::Always => Sample::none(Strategy::Lazy(0)),
             Laziness::Never => Sample::none(Strategy::Whole),
+            Laziness::From(bytes) => Sample::none(Strategy::Lazy(bytes)),
         };
         let verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
@@ -96,16 +98,23 @@ impl Engine {
                         number = state.start(ticket);
                         state.set_metadata(event.metadata, self.laziness);
                     }
-                    // What is found here need not be looked for when the event is printed.
-                    let survey = (lazy.is_none() && clean.is_none() && roundtrip::may_hold_infinite(event.json))
-                        .then(|| roundtrip::survey(event.json, &mut self.validator));
-                    let infinite = survey.is_some_and(|survey| survey.losses.infinite);
+                    let lossy = lazy.is_none() && clean.is_none() && roundtrip::may_hold_lossy(event.json);
+                    if lossy {
+                        carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch);
+                    }
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
                     match number {
                         Some(number) => self.in_flight.begin_first(scope, &self.watch, number),
                         None => self.watch.begin(),
                     }
-                    let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, planning, &is_source);
+                    let answer = call(scope, transform, driver, value, lazy.as_ref(), lossy, planning, &is_source);
+                    if let (CallResult::Waits(_), Some(lazy)) = (&answer, &lazy)
+                        && roundtrip::may_hold_lossy(event.json)
+                    {
+                        // It will be printed in the plain way.
+                        let object = lazy.object.into();
+                        carry(scope, driver, object, event.json, &mut self.validator, &mut self.scratch);
+                    }
                     in_time = match number {
                         Some(_) => self.in_flight.end_first(scope, &self.watch),
                         None => self.watch.end(),
@@ -131,22 +140,19 @@ impl Engine {
                             let mut print = Print {
                                 line: event.json,
                                 clean,
-                                survey,
-                                originals: None,
+                                lossy,
+                                is_read: false,
                                 validator: &mut self.validator,
                                 rendering,
                                 limit: self.options.limits.output,
                                 used: 0,
                                 text: &mut self.text,
-                                canonical: Canonical::Unknown,
                             };
                             match answer {
-                                CallResult::Edits(edits, texts) => Some(print.edits(scope, driver, edits, texts, out)),
-                                CallResult::Lazy(text) => Some(print.lazy(scope, driver, text.into(), out)),
-                                CallResult::Parts(texts) => Some(print.lazy(scope, driver, texts, out)),
-                                CallResult::Finished(texts) => {
-                                    Some(print.all(scope, driver, texts, "transformEvent", out))
-                                }
+                                CallResult::Edits(edits, texts) => Some(print.edits(scope, edits, texts, out)),
+                                CallResult::Lazy(text) => Some(print.lazy(scope, text.into(), out)),
+                                CallResult::Parts(texts) => Some(print.lazy(scope, texts, out)),
+                                CallResult::Finished(texts) => Some(print.all(scope, texts, "transformEvent", out)),
                                 _ => None,
                             }
                             .map(Step::Done)
@@ -231,6 +237,29 @@ pub(crate) fn parse<'s>(
     }
 }
 
+/// Has the driver know the objects and arrays of an event in which there are numbers that JavaScript may not hold.
+pub(crate) fn carry<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    event: v8::Local<'s, v8::Value>,
+    line: &[u8],
+    validator: &mut Validator,
+    scratch: &mut v8_string::Scratch,
+) {
+    // Of a key that stands twice the last value counts, and paths know nothing of that.
+    let mut once = Vec::new();
+    if validator.duplicates.any(line) {
+        validator.restorer.without_duplicates(line, &mut once);
+    }
+    let Some(numbers) = roundtrip::unsafe_numbers(if once.is_empty() { line } else { &once }) else { return };
+    let Some(numbers) = v8_string::to_v8(scope, &numbers, scratch) else { return };
+    let function = v8::Local::new(scope, &driver.carry);
+    let undefined = v8::undefined(scope).into();
+    if function.call(scope, undefined, &[event, numbers.into()]).is_none() {
+        scope.reset();
+    }
+}
+
 /// The event that lists stand for; nothing if they are too deep.
 fn from_lists<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -289,7 +318,7 @@ fn call<'s>(
     driver: &Driver,
     event: v8::Local<'s, v8::Value>,
     lazy: Option<&LazyEvent<'s>>,
-    infinite: bool,
+    lossy: bool,
     mut planning: Planning<'_>,
     is_source: &dyn Fn(&str) -> bool,
 ) -> CallResult<'s> {
@@ -340,11 +369,11 @@ fn call<'s>(
     }
     let parts = lazy.is_some() && planning.plan.may_copy();
     let mut print =
-        |scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>, result| match (infinite, lazy) {
+        |scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>, result| match (lossy, lazy) {
             (false, None) => planning.finish(scope, driver, result),
             _ => {
                 let finish = match () {
-                    () if infinite => &driver.finish_exact,
+                    () if lossy => &driver.finish_exact,
                     () if parts => &driver.finish_parts,
                     () => &driver.finish,
                 };
@@ -408,7 +437,7 @@ pub(crate) fn call_finish<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
     promise: v8::Local<'s, v8::Promise>,
-    infinite: bool,
+    lossy: bool,
     is_source: &dyn Fn(&str) -> bool,
 ) -> CallResult<'s> {
     let result = match settled(scope, promise) {
@@ -418,7 +447,7 @@ pub(crate) fn call_finish<'s>(
         Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
     };
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
-    let finish = if infinite { &driver.finish_exact } else { &driver.finish };
+    let finish = if lossy { &driver.finish_exact } else { &driver.finish };
     let mut print = |scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>, result| {
         v8::Local::new(scope, finish).call(scope, undefined, &[result])
     };

@@ -19,7 +19,7 @@ use crate::run::event::{CallResult, Step, call_finish, never_settles};
 use crate::run::fetch;
 use crate::run::host_functions::State;
 use crate::run::in_flight::{InFlight, Lost, Waiting};
-use crate::run::output::{Canonical, Print};
+use crate::run::output::Print;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate;
 use crate::verdict::{Failure, Verdict};
@@ -212,11 +212,9 @@ impl Engine {
             v8::tc_scope!(let scope, scope);
             let promise = v8::Local::new(scope, &waiting.promise);
             let clean = if waiting.lazy { None } else { canonical::round_trips(event.json) };
-            let survey = (clean.is_none() && roundtrip::may_hold_infinite(event.json))
-                .then(|| roundtrip::survey(event.json, &mut self.validator));
-            let infinite = survey.is_some_and(|survey| survey.losses.infinite);
+            let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
             self.in_flight.begin(scope, &self.watch, number);
-            let answer = call_finish(scope, driver, promise, infinite, &is_source);
+            let answer = call_finish(scope, driver, promise, lossy, &is_source);
             in_time = self.in_flight.end(scope, &self.watch);
             let step = match answer {
                 _ if !in_time => None,
@@ -231,16 +229,15 @@ impl Engine {
                     let mut print = Print {
                         line: event.json,
                         clean,
-                        survey,
-                        originals: None,
+                        lossy,
+                        is_read: false,
                         validator: &mut self.validator,
                         rendering: framing,
                         limit: self.options.limits.output,
                         used: 0,
                         text: &mut self.text,
-                        canonical: Canonical::Unknown,
                     };
-                    Some(Step::Done(print.all(scope, driver, texts, "transformEvent", out)))
+                    Some(Step::Done(print.all(scope, texts, "transformEvent", out)))
                 }
                 _ => None,
             };
