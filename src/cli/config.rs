@@ -17,7 +17,7 @@ use crate::bench::Plan;
 use crate::bench::source::Source;
 use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
 use crate::explore::Setup;
-use crate::net::Policy;
+use crate::net::{CONCURRENCY, Policy};
 use crate::tally::FailOn;
 use crate::workers::Sandbox;
 use sluicegate_engine::{Access, Limits, Options, Program};
@@ -330,6 +330,7 @@ pub(super) fn options(settings: &Settings) -> Options {
 pub(super) fn policy(settings: &Settings) -> Policy {
     Policy {
         hosts: settings.network.allow_net.clone().unwrap_or_default(),
+        concurrency: settings.network.concurrency.unwrap_or(CONCURRENCY),
         geolocation: settings.network.geolocation_url.clone(),
         timeout: limits(settings).wall + Duration::from_secs(1),
         ..Policy::none()

@@ -112,6 +112,9 @@ fn line(summary: &Summary) -> String {
     if summary.deaths > 0 {
         text.push_str(&format!(" · {} workers replaced", summary.deaths));
     }
+    if summary.repeated_requests > 0 {
+        text.push_str(&format!(" · {} requests made again", summary.repeated_requests));
+    }
     match summary.ended {
         Ended::Complete => {}
         Ended::Stopped => text.push_str(" · stopped at the first failure (--on-error stop)"),
@@ -146,6 +149,7 @@ fn stats(summary: &Summary) -> String {
         "events_per_second": tally.lines_in as f64 / seconds.max(1e-9),
         "workers_replaced": summary.deaths,
         "workers_hung": summary.hangs,
+        "requests_repeated": summary.repeated_requests,
         "ended": match summary.ended {
             Ended::Complete => "complete",
             Ended::Stopped => "stopped",

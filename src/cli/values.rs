@@ -133,6 +133,11 @@ pub fn batch_size(text: &str) -> Result<usize, String> {
     count(text, 1, 100_000)
 }
 
+/// `--concurrency`.
+pub fn concurrency(text: &str) -> Result<usize, String> {
+    count(text, 1, 10_000)
+}
+
 /// A percentage with its sign, `--max-regress` and `--min-coverage`.
 pub fn percent(text: &str) -> Result<f64, String> {
     text.strip_suffix('%')

@@ -10,14 +10,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use sluicegate_engine::{MAX_UNANSWERED, MAX_UNANSWERED_BYTES};
+
 use super::shared::{Shared, cause};
 use super::{Hosts, Policy, fetch};
 
-/// Bytes of requests that a worker may have waiting. An honest one stays below what one event may ask.
-const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Bytes of requests that a worker may have waiting. An honest one stays below what its isolate may ask, and what the
+/// isolate before that has left behind.
+const MAX_WAITING_BYTES: usize = 2 * MAX_UNANSWERED_BYTES;
 
-/// Requests that a worker may have waiting, those of events that are over included.
-const MAX_WAITING: usize = 1024;
+/// The same, of requests.
+const MAX_WAITING: usize = 2 * MAX_UNANSWERED;
 
 /// The most requests of one worker that are still made although no event waits for them.
 const MAX_ABANDONED: usize = 16;
@@ -93,7 +96,7 @@ impl Client {
             filtered,
             trusted,
             no_tls,
-            all: Arc::new(Semaphore::new(policy.at_once_in_all)),
+            all: Arc::new(Semaphore::new(policy.at_once_in_all.min(max_sockets()))),
             policy,
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -113,6 +116,11 @@ impl Client {
             })
             .map_err(|error| failed(&error))?;
         Ok(Self(Arc::new(Inner { shared, runtime: handle, _end: end })))
+    }
+
+    /// What the operator allows.
+    pub fn policy(&self) -> &Policy {
+        &self.0.shared.policy
     }
 
     /// A session for one worker. `answer` is told of every answer, in the order in which they come.
@@ -260,6 +268,17 @@ struct Unknown(String);
 fn system_lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
     use std::net::ToSocketAddrs;
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+}
+
+/// How many sockets there may be: half of the descriptors that the system allows, which are asked for here.
+fn max_sockets() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    current
+        .map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX))
+        .clamp(16, Semaphore::MAX_PERMITS)
 }
 
 #[cfg(test)]

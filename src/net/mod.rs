@@ -24,6 +24,9 @@ pub use client::{Client, Lane, NetAnswer, StartError};
 pub use hosts::Hosts;
 use reqwest::Url;
 
+/// How many events of a worker may wait for answers at a time, unless something else is asked for.
+pub const CONCURRENCY: usize = 256;
+
 /// What the operator allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -37,7 +40,9 @@ pub struct Policy {
     pub most_body: usize,
     /// The most redirects that are followed.
     pub most_redirects: u32,
-    /// The most requests of one worker's event that are under way at a time; others wait for their turn.
+    /// The most events of one worker that wait for answers at a time.
+    pub concurrency: usize,
+    /// The most requests of one worker that are under way at a time; others wait for their turn.
     pub at_once: usize,
     /// The same, of all workers.
     pub at_once_in_all: usize,
@@ -52,8 +57,9 @@ impl Policy {
             timeout: Duration::from_secs(5),
             most_body: 4 << 20,
             most_redirects: 10,
-            at_once: 16,
-            at_once_in_all: 512,
+            concurrency: CONCURRENCY,
+            at_once: 1024,
+            at_once_in_all: 4096,
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Kind {
     Answer = 8,
     /// From the worker: no event waits any more for the requests so far.
     Forget = 9,
+    /// From the worker: all its events wait for the network, and it can start more.
+    Waits = 10,
     /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
     Try = 16,
     /// From the worker: how far a trial has come, as JSON.
@@ -42,8 +44,10 @@ pub enum Kind {
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        use Kind::{Answer, Ask, Forget, Free, Part, Ready, Setup, Start, Tried, Try, Work};
-        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Try, Tried].into_iter().find(|k| *k as u32 == kind)
+        use Kind::{Answer, Ask, Forget, Free, Part, Ready, Setup, Start, Tried, Try, Waits, Work};
+        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Waits, Try, Tried]
+            .into_iter()
+            .find(|k| *k as u32 == kind)
     }
 }
 
@@ -110,6 +114,8 @@ pub struct Part {
     pub logs: Vec<u8>,
     /// The lines that were dropped, in order, counting as [`Failed::line`] does; only of rows, see [`super::row`].
     pub dropped_lines: Vec<u32>,
+    /// Requests to the network that are made again since the part before.
+    pub repeated: u64,
     /// CPU time since the part before, in nanoseconds; only of rows.
     pub cpu: u64,
     /// V8's heap in use, in bytes; only of rows, and 0 where it was not looked at.
@@ -159,7 +165,7 @@ impl Part {
     /// Appends it as a frame.
     pub fn put(&self, out: &mut Vec<u8>) {
         put(out, Kind::Part, |out| {
-            for field in [self.unit, self.events_out, self.bytes, self.cpu, self.heap] {
+            for field in [self.unit, self.events_out, self.bytes, self.repeated, self.cpu, self.heap] {
                 out.extend_from_slice(&field.to_le_bytes());
             }
             let (failures, logs) = (self.failures.len() as u32, self.logs.len() as u32);
@@ -184,10 +190,11 @@ impl Part {
     pub fn get(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
         let (unit, events_out, bytes) = (fields.u64()?, fields.u64()?, fields.u64()?);
-        let (cpu, heap) = (fields.u64()?, fields.u64()?);
+        let (repeated, cpu, heap) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (lines, ok, dropped, blank) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
         let (slot, failures, logs, dropped_lines) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
-        let mut part = Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, cpu, heap, ..Part::default() };
+        let mut part =
+            Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, repeated, cpu, heap, ..Part::default() };
         let sum = u64::from(ok) + u64::from(dropped) + u64::from(failures);
         if sum != u64::from(lines) || blank > dropped {
             return None;

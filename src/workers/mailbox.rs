@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::wire::frame::{self, Kind, Message, Work};
 use sluicegate_engine::Network;
@@ -29,17 +29,34 @@ pub(super) struct Mailbox {
     out: Vec<u8>,
 }
 
-/// A socket that may have a timeout, which only matters to those who are in a hurry.
+/// A socket that is read as patiently as asked.
 pub(super) struct Patient {
     socket: &'static UnixStream,
-    hurry: Cell<bool>,
+    patience: Cell<Patience>,
+}
+
+/// How long a read waits.
+#[derive(Clone, Copy, PartialEq)]
+enum Patience {
+    UntilItComes,
+    /// As long as the socket's timeout says, if it has one.
+    Glance,
+    NotAtAll,
 }
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match (&mut &*self.socket).read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.hurry.get() => {}
+            let read = match self.patience.get() {
+                Patience::NotAtAll => {
+                    let read = rustix::net::recv(self.socket, &mut *buffer, rustix::net::RecvFlags::DONTWAIT);
+                    read.map(|(read, _)| read).map_err(io::Error::from)
+                }
+                _ => (&mut &*self.socket).read(buffer),
+            };
+            match read {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && self.patience.get() == Patience::UntilItComes => {}
                 other => return other,
             }
         }
@@ -55,7 +72,7 @@ pub(super) fn glance_while_waiting(socket: &UnixStream) -> io::Result<()> {
 impl Mailbox {
     pub(super) fn new(socket: &'static UnixStream) -> Self {
         Self {
-            reader: BufReader::new(Patient { socket, hurry: Cell::new(false) }),
+            reader: BufReader::new(Patient { socket, patience: Cell::new(Patience::UntilItComes) }),
             socket,
             payload: Vec::new(),
             waiting: VecDeque::new(),
@@ -92,6 +109,50 @@ impl Mailbox {
     }
 }
 
+impl Mailbox {
+    /// Whether a frame has begun to come; an error when the supervisor is gone. Only the first byte of a frame is waited
+    /// for like this: the rest of it is on its way.
+    fn look(&mut self, patience: Patience) -> io::Result<bool> {
+        if !self.reader.buffer().is_empty() {
+            return Ok(true);
+        }
+        self.reader.get_ref().patience.set(patience);
+        let came = self.reader.fill_buf().map(|bytes| !bytes.is_empty());
+        self.reader.get_ref().patience.set(Patience::UntilItComes);
+        match came {
+            Ok(true) => Ok(true),
+            Ok(false) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes all frames that are there, without waiting for any. An error when the supervisor is gone.
+    pub(super) fn receive_ready(&mut self) -> io::Result<()> {
+        while self.look(Patience::NotAtAll)? {
+            self.receive()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a frame until this time and takes it. An error when the supervisor is gone.
+    pub(super) fn receive_until(&mut self, until: Instant) -> io::Result<()> {
+        loop {
+            if self.look(Patience::Glance)? {
+                return self.receive().map(|_| ());
+            }
+            if Instant::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
+    /// An answer that has come.
+    pub(super) fn answer(&mut self) -> Option<(u64, String)> {
+        self.answers.pop_front()
+    }
+}
+
 impl Network for Mailbox {
     fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
         self.out.clear();
@@ -110,19 +171,10 @@ impl Network for Mailbox {
             if over() {
                 return None;
             }
-            // Only the first byte of a frame is waited for in glances; the rest of it is on its way.
-            if self.reader.buffer().is_empty() {
-                self.reader.get_ref().hurry.set(true);
-                let came = self.reader.fill_buf().map(|bytes| !bytes.is_empty());
-                self.reader.get_ref().hurry.set(false);
-                match came {
-                    Ok(true) => {}
-                    Ok(false) => return None,
-                    Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                        continue;
-                    }
-                    Err(_) => return None,
-                }
+            match self.look(Patience::Glance) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) => return None,
             }
             if !self.receive().ok()? {
                 return None;

@@ -161,6 +161,8 @@ pub struct Summary {
     pub deaths: u64,
     /// Workers that had to be replaced because they no longer answered.
     pub hangs: u64,
+    /// Requests to the network that were made again, because an event beside theirs hit a limit.
+    pub repeated_requests: u64,
     /// Why the stream ended before its end, if it did.
     pub ended: Ended,
     /// The first failure in the order in which verdicts left, for people to look at.

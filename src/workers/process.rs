@@ -57,6 +57,8 @@ pub(super) struct Start {
     pub(super) stop: bool,
     pub(super) line_buffered: bool,
     pub(super) batch_size: usize,
+    /// How many events of a worker may wait for the network at a time.
+    pub(super) concurrency: usize,
     /// Whether the logs say what each event cost.
     pub(super) measure: bool,
 }

@@ -299,6 +299,7 @@ impl Supervisor {
                 tally.dropped += u64::from(part.dropped);
                 tally.blank += u64::from(part.blank);
                 tally.events_out += part.events_out;
+                self.summary.repeated_requests += part.repeated;
                 for failed in &part.failures {
                     #[derive(serde::Deserialize)]
                     struct OnlyKind {

@@ -5,6 +5,8 @@
 //! is full, when the lines are done, and every few milliseconds in between, so that slow code does not hold back what is
 //! finished. Before each event it notes which one it is about to touch; that note is all it leaves if it dies.
 
+mod in_flight;
+
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -29,9 +31,10 @@ use crate::wire::frame::{self, Failed, Kind, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
 use crate::wire::{row, verdict_line};
+use in_flight::InFlight;
 use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_engine::{
-    self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program,
+    self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program, Ticket,
 };
 use sluicegate_json::Sink;
 
@@ -116,6 +119,12 @@ fn serve(hook: Hook) -> io::Result<()> {
     let mailbox = Rc::new(RefCell::new(mailbox));
     if network {
         engine.connect(mailbox.clone());
+        engine.on_turn(|Ticket(unit, line)| {
+            let progress = progress(output);
+            progress.unit.store(unit, Ordering::Relaxed);
+            progress.line.store(line, Ordering::Relaxed);
+            progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
+        });
     }
     let mut worker = Worker {
         engine,
@@ -131,6 +140,9 @@ fn serve(hook: Hook) -> io::Result<()> {
         stop: start.stop,
         line_buffered: start.line_buffered,
         batch_size: start.batch_size,
+        concurrency: start.concurrency,
+        in_flight: InFlight::new(),
+        repeated: 0,
         measure: start.measure,
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
         part: Part::default(),
@@ -139,7 +151,8 @@ fn serve(hook: Hook) -> io::Result<()> {
         cpu: Duration::ZERO,
         frame: Vec::new(),
     };
-    worker.run()
+    let waits = network && worker.concurrency > 1 && !worker.stop && !worker.measure;
+    if waits && worker.engine.export() == Export::Event { worker.run_in_flight() } else { worker.run() }
 }
 
 /// An output slot of the shared region as a buffer.
@@ -189,6 +202,11 @@ struct Worker {
     stop: bool,
     line_buffered: bool,
     batch_size: usize,
+    /// How many events may wait at a time.
+    concurrency: usize,
+    in_flight: InFlight,
+    /// Requests made again that were told.
+    repeated: u64,
     measure: bool,
     sink: ShmSink,
     part: Part,
@@ -218,9 +236,7 @@ impl Worker {
     }
 
     fn unit(&mut self, work: Work) -> io::Result<()> {
-        let start = self.input.at(work.offset as usize, work.len as usize);
-        // SAFETY: the supervisor fills the range before it names it and leaves it alone until it is answered.
-        let bytes: &[u8] = unsafe { std::slice::from_raw_parts(start, work.len as usize) };
+        let mut lines = self.lines_of(work);
         progress(self.output).unit.store(work.unit, Ordering::Relaxed);
         self.part = Part { unit: work.unit, ..Part::default() };
         self.engine.hold();
@@ -228,7 +244,6 @@ impl Worker {
         if self.rows {
             self.cpu = thread_cpu();
         }
-        let mut lines = Split { rest: bytes, rows: self.rows };
         let mut number = 0;
         if self.engine.export() == Export::Batch {
             let mut chunk = Vec::with_capacity(self.batch_size);
@@ -250,8 +265,34 @@ impl Worker {
         self.tell()
     }
 
+    /// The lines of a unit. They stay as they are until they are told.
+    fn lines_of(&self, work: Work) -> Split<'static> {
+        let start = self.input.at(work.offset as usize, work.len as usize);
+        // SAFETY: the supervisor fills the range before it names it and leaves it alone until it is answered; the mapping
+        // lives as long as the worker.
+        let bytes: &'static [u8] = unsafe { std::slice::from_raw_parts(start, work.len as usize) };
+        Split { rest: bytes, rows: self.rows }
+    }
+
     /// Notes which line is about to be touched, and sees to it that there is room for its output.
     fn begin(&mut self, number: u32) -> io::Result<()> {
+        self.make_room_here()?;
+        let progress = progress(self.output);
+        progress.line.store(number, Ordering::Relaxed);
+        progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Sees to it that there is room for the output of a line of this unit.
+    fn make_room(&mut self, work: Work) -> io::Result<()> {
+        if self.part.unit != work.unit {
+            self.tell()?;
+            self.part = Part { unit: work.unit, ..Part::default() };
+        }
+        self.make_room_here()
+    }
+
+    fn make_room_here(&mut self) -> io::Result<()> {
         let ticks = engine::ticks();
         // The supervisor ends a run at its first failure: nothing may stand behind one in a part.
         let failed = self.stop && !self.part.failures.is_empty();
@@ -276,9 +317,6 @@ impl Worker {
                 }
             }
         }
-        let progress = progress(self.output);
-        progress.line.store(number, Ordering::Relaxed);
-        progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
         Ok(())
     }
 
@@ -297,12 +335,25 @@ impl Worker {
                 let before_cpu = self.measure.then(thread_cpu);
                 let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
                 self.cost(before_cpu);
-                render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
+                self.render_logs(work, number);
                 self.settle(number, line, before, verdict);
             }
             Err(failure) => self.settle(number, line, before, failure.into()),
         }
         Ok(())
+    }
+
+    /// Adds what the last event has logged.
+    fn render_logs(&mut self, work: Work, number: u32) {
+        render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
+    }
+
+    /// Books a line that was finished before its turn.
+    fn settle_kept(&mut self, work: Work, number: u32, line: &[u8], verdict: Verdict, text: &[u8], logs: &[LogLine]) {
+        let before = self.sink.len;
+        self.sink.push(text);
+        render_logs(logs, work.first_line + u64::from(number), &mut self.part.logs);
+        self.settle(number, line, before, verdict);
     }
 
     /// Adds to the logs what was spent since then, if that is asked for.
@@ -447,6 +498,13 @@ impl Worker {
         }
     }
 
+    /// A frame without anything in it.
+    fn say(&self, kind: Kind) -> io::Result<()> {
+        let mut out = Vec::new();
+        frame::put(&mut out, kind, |_| {});
+        (&mut &*self.socket).write_all(&out)
+    }
+
     /// The metadata of a line's envelope, which every verdict says again.
     fn metadata<'b>(&self, line: &'b [u8]) -> Option<Cow<'b, [u8]>> {
         if self.envelope { envelope::metadata(line) } else { None }
@@ -463,6 +521,8 @@ impl Worker {
             self.cpu = cpu;
             self.part.heap = self.engine.heap_used() as u64;
         }
+        let repeated = self.engine.repeated_requests();
+        self.part.repeated = repeated - std::mem::replace(&mut self.repeated, repeated);
         self.part.bytes = self.sink.len as u64;
         if self.sink.len > 0 {
             self.part.slot = self.sink.slot.take().unwrap_or_default();

@@ -27,6 +27,9 @@ use sluicegate_engine::{Limits, LoadError, Loaded};
 /// WorkQueue that a worker has at a time: one in hand, one to go on with.
 const UNITS_PER_WORKER: usize = 2;
 
+/// Units that a worker has at a time while all its events wait for the network.
+const UNITS_OF_WAITING_WORKER: usize = 64;
+
 /// How often to look after the workers.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
@@ -78,7 +81,8 @@ pub(super) struct ConcurrencyLimiter {
 /// A unit in a worker's hands.
 struct Assigned {
     id: u64,
-    _turn: Option<OwnedSemaphorePermit>,
+    /// Given back while all of the worker's events wait.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 struct Worker {
@@ -89,6 +93,8 @@ struct Worker {
     fresh: bool,
     /// WorkQueue it has, in order.
     units: VecDeque<Assigned>,
+    /// All its events wait, and it can start more.
+    waits: bool,
     /// The unit that it was started for.
     reserved: Option<Key>,
     slots_out: usize,
@@ -101,6 +107,11 @@ struct Worker {
 }
 
 impl Worker {
+    /// Whether it can be given one more unit.
+    fn has_room(&self) -> bool {
+        self.units.len() < if self.waits { UNITS_OF_WAITING_WORKER } else { UNITS_PER_WORKER }
+    }
+
     fn condemn(&mut self) {
         self.condemned = true;
         self.process.kill();
@@ -162,7 +173,8 @@ impl WorkerPool {
         let layout = Layout {
             input_slot: slot_len(limits.line),
             // One being filled, one carried over, and what the workers have.
-            input_slots: job.workers * UNITS_PER_WORKER + 2,
+            input_slots: job.workers * if job.network.is_some() { UNITS_OF_WAITING_WORKER } else { UNITS_PER_WORKER }
+                + 2,
             // A batch's output, then one event's, then a line passed on as it came, then a failure's account.
             output_slot: pages(FILL + limits.output + limits.line + (1 << 20)),
             output_slots: 4,
@@ -178,6 +190,7 @@ impl WorkerPool {
             stop: job.on_error == OnError::Stop,
             line_buffered: job.line_buffered,
             batch_size: job.batch_size.max(1),
+            concurrency: job.network.as_ref().map_or(1, |client| client.policy().concurrency),
             measure: job.measure,
         };
         let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless, network: job.network.is_some() };
@@ -313,6 +326,12 @@ impl WorkerPool {
                 }
                 Ok(PoolEvent::Answered)
             }
+            Kind::Waits => {
+                let worker = &mut self.workers[index];
+                worker.waits = true;
+                worker.units.iter_mut().for_each(|unit| drop(unit.turn.take()));
+                Ok(PoolEvent::Nothing)
+            }
             _ => {
                 self.workers[index].condemn();
                 Ok(PoolEvent::Nothing)
@@ -346,7 +365,7 @@ impl WorkerPool {
                     let worker = &self.workers[*index];
                     worker.ready
                         && worker.reserved.is_none()
-                        && worker.units.len() < UNITS_PER_WORKER
+                        && worker.has_room()
                         && !alone(worker, &self.units)
                         && in_turn(worker)
                 })
@@ -419,7 +438,8 @@ impl WorkerPool {
         if worker.units.is_empty() {
             worker.moved = Instant::now();
         }
-        worker.units.push_back(Assigned { id: work.unit, _turn: turn });
+        worker.waits = false;
+        worker.units.push_back(Assigned { id: work.unit, turn });
         worker.process.send(&out);
         self.frame = out;
     }
@@ -450,6 +470,7 @@ impl WorkerPool {
             ready: false,
             fresh: true,
             units: VecDeque::new(),
+            waits: false,
             reserved: None,
             slots_out: 0,
             events: 0,
@@ -503,6 +524,8 @@ impl WorkerPool {
         self.losses.memory += u64::from(out_of_memory && !hung);
         self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
         let mut alone = worker.reserved.take();
+        // Several units can be under way where events wait. If none of them is named, it was the first.
+        let suspect_unit = worker.units.iter().position(|assigned| assigned.id == unit).unwrap_or(0);
         let fresh = worker.fresh;
         for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {
             let Some(entry) = self.units.get(id) else { continue };
@@ -511,11 +534,12 @@ impl WorkerPool {
             // meets it time and again is blamed (the kernel may be short of memory because of it).
             let from_outside = !out_of_memory && (hung || exit.reason == ExitReason::Killed);
             let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
-            // Only the unit in hand can have killed it.
-            let hint = if unit == id { Some(line.max(answered)) } else { Some(answered) }.filter(|_| place == 0);
+            // Only the unit whose line was noted can have killed it.
+            let is_suspect = place == suspect_unit;
+            let hint = is_suspect.then(|| if unit == id { line.max(answered) } else { answered });
             let limits = &self.limits;
             let blame = match () {
-                () if place > 0 => None,
+                () if !is_suspect => None,
                 () if stuck && unit == id => Some(Failure::new(
                     FailureKind::Timeout,
                     format!(

@@ -29,3 +29,4 @@ mod stream;
 mod support;
 mod sync;
 mod testing;
+mod waiting;

@@ -43,15 +43,23 @@ use limits::watchdog::{Clock, Watch};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use module_id::ModuleId;
 pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
+pub use run::event::Step;
 use run::fetch;
-pub use run::fetch::{Access, MAX_REQUEST, Network, SharedNetwork};
+pub use run::fetch::{Access, MAX_REQUEST, MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Network, SharedNetwork};
 pub use run::host_functions::LogLine;
+use run::in_flight::InFlight;
+pub use run::in_flight::Lost;
 pub use run::print_plan::PrintPlanning;
+use run::ticket::OnTurn;
+pub use run::ticket::Ticket;
 use run::transform_isolate::TransformIsolate;
+use run::turns;
+pub use run::waiting::Settled;
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
 pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
 pub use v8::errors::frame_position;
+use v8::event_number::NO_EVENT;
 pub use v8::inspector::{FunctionCoverage, Look, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables};
 pub use v8::platform::{Protection, initialize, initialize_with, version as v8_version};
 use v8::v8_string;
@@ -133,6 +141,8 @@ impl OutputFraming<'static> {
 pub struct Engine {
     program: Program,
     options: Options,
+    /// Before the isolate: it holds handles of it.
+    in_flight: InFlight,
     realm: Option<TransformIsolate>,
     watch: Watch,
     scratch: v8_string::Scratch,
@@ -145,6 +155,7 @@ pub struct Engine {
     choice: lazy::Tuner,
     print_plan: PrintPlanning,
     network: Option<SharedNetwork>,
+    on_turn: Option<OnTurn>,
     onlooker: Option<Rc<RunObserver>>,
     /// Whether isolates stay entered from event to event.
     held: bool,
@@ -179,6 +190,7 @@ impl Engine {
         Ok(Self {
             program,
             options,
+            in_flight: InFlight::default(),
             realm: Some(realm),
             watch,
             scratch: v8_string::Scratch::default(),
@@ -191,6 +203,7 @@ impl Engine {
             choice: lazy::Tuner::default(),
             print_plan: PrintPlanning::default(),
             network: None,
+            on_turn: None,
             onlooker,
             held: false,
             _not_send: PhantomData,
@@ -224,7 +237,7 @@ impl Engine {
             });
             return verdict.expect("a batch gives one verdict per event");
         }
-        self.retrying(|engine| engine.attempt(event, rendering, out))
+        self.run_alone(event, rendering, out)
     }
 
     /// Runs an attempt; if it hit the heap limit in an isolate that had seen other events, once more in a fresh one.
@@ -244,35 +257,55 @@ impl Engine {
                 },
             };
             let ended = attempt(self);
-            let limits = &self.options.limits;
+            let state = self.realm.as_mut().and_then(TransformIsolate::state);
+            let number = state.map_or(NO_EVENT, |state| state.number());
             match ended {
                 Attempt::Done(done) => return done,
                 Attempt::OutOfTime => {
-                    let message = match self.watch.ran_out_of() {
-                        Clock::Cpu => {
-                            format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu))
-                        }
-                        Clock::Wall => {
-                            let limit = humantime::format_duration(limits.wall);
-                            let waits = match self.realm.as_mut().map_or(0, TransformIsolate::unanswered) {
-                                0 => String::new(),
-                                1 => ", with a request to the network unanswered".to_owned(),
-                                some => format!(", with {some} requests to the network unanswered"),
-                            };
-                            format!("the event took more than {limit} by the clock{waits}")
-                        }
-                    };
-                    self.realm = None;
-                    return Failure::new(FailureKind::Timeout, message).into();
+                    if let Some(failure) = self.lose(false, Some((number, Ticket::default()))) {
+                        return failure.into();
+                    }
+                    // Another event's turn took too long. Only that one is among those that wait no more; this one is run
+                    // again right here.
+                    self.in_flight.forget_lost(Ticket::default());
                 }
-                Attempt::OutOfMemory if fresh => {
-                    let message = format!("the event needed more than {} MiB of heap", limits.heap >> 20);
-                    self.realm = None;
-                    return Failure::new(FailureKind::Memory, message).into();
+                Attempt::OutOfMemory => {
+                    self.lose(true, None);
+                    if fresh {
+                        return self.out_of_memory().into();
+                    }
                 }
-                Attempt::OutOfMemory => self.realm = None,
             }
         }
+    }
+
+    fn out_of_memory(&self) -> Failure {
+        let limit = self.options.limits.heap >> 20;
+        Failure::new(FailureKind::Memory, format!("the event needed more than {limit} MiB of heap"))
+    }
+
+    /// The failure of an event that hit this limit, with so many requests unanswered.
+    fn out_of_time(&self, clock: Clock, unanswered: usize) -> Failure {
+        let limits = &self.options.limits;
+        let message = match clock {
+            Clock::Cpu => format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu)),
+            Clock::Wall => {
+                let limit = humantime::format_duration(limits.wall);
+                let waits = match unanswered {
+                    0 => String::new(),
+                    1 => ", with a request to the network unanswered".to_owned(),
+                    some => format!(", with {some} requests to the network unanswered"),
+                };
+                format!("the event took more than {limit} by the clock{waits}")
+            }
+        };
+        Failure::new(FailureKind::Timeout, message)
+    }
+
+    /// How many requests of the event whose turn it is have no answer.
+    fn unanswered_of_turn(&mut self) -> usize {
+        let state = self.realm.as_mut().and_then(TransformIsolate::state);
+        state.and_then(|state| Some(state.of(state.turn())?.unanswered)).unwrap_or_default() as usize
     }
 
     fn replace(&mut self) -> Result<(), LoadError> {
@@ -291,7 +324,8 @@ impl Engine {
 
     fn plug_in(&mut self) {
         if let (Some(realm), Some(network)) = (self.realm.as_mut(), &self.network) {
-            realm.connect(network.clone(), self.watch.observer());
+            self.watch.set_turns(turns::TURNS);
+            realm.connect(network.clone(), self.watch.observer(), self.on_turn.clone());
         }
     }
 

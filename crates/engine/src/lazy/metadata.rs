@@ -5,6 +5,7 @@
 //! reads most of them gets objects that are made in full, since printing one of a template is slow.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use deno_core::v8;
 use memchr::memmem::Finder;
 
 use super::{Laziness, SPAN, TEXT, Tag, VALUES, callbacks, object_template, set_number};
+use crate::v8::event_number::{self, NO_EVENT};
 use crate::v8::v8_string::{self, Scratch};
 use sluicegate_json::roundtrip;
 use sluicegate_json::validator::Validator;
@@ -28,12 +30,14 @@ const METADATA: u64 = 1 << 52;
 /// Lives in a slot of the isolate. Nothing that is done while it is borrowed runs code.
 pub(crate) type SharedMetadata = Rc<RefCell<Metadata>>;
 
-/// The metadata of the events in hand.
+/// The metadata of the events under way.
 #[derive(Default)]
 pub(crate) struct Metadata {
-    /// As JSON text end to end, and where each one lies. One event, or a batch.
-    text: Vec<u8>,
-    spans: Vec<Option<Range<usize>>>,
+    /// Of the event that was started last, whose number this is.
+    texts: Texts,
+    number: u32,
+    /// Of those that wait, by their numbers.
+    waiting: HashMap<u32, Texts>,
     /// What counts for every event.
     default: Option<Box<[u8]>>,
     pub(crate) laziness: Laziness,
@@ -44,6 +48,13 @@ pub(crate) struct Metadata {
     in_full: u32,
     scratch: Scratch,
     unescaped: Vec<u8>,
+}
+
+/// JSON texts end to end, and where each one lies. One event, or a batch.
+#[derive(Default)]
+struct Texts {
+    text: Vec<u8>,
+    spans: Vec<Option<Range<usize>>>,
 }
 
 /// The name of a documented value.
@@ -73,13 +84,14 @@ impl Metadata {
         Self { default: default.map(|text| text.as_bytes().into()), ..Self::default() }
     }
 
-    /// The metadata of the one event in hand.
-    pub(crate) fn set(&mut self, metadata: Option<&[u8]>) {
-        if metadata.is_none() && self.spans.is_empty() {
+    /// The metadata of the event with this number, which is started.
+    pub(crate) fn set(&mut self, number: u32, metadata: Option<&[u8]>) {
+        self.number = number;
+        if metadata.is_none() && self.texts.spans.is_empty() {
             return;
         }
-        self.text.clear();
-        self.spans.clear();
+        self.texts.text.clear();
+        self.texts.spans.clear();
         if metadata.is_some() {
             self.add(metadata);
         }
@@ -87,15 +99,30 @@ impl Metadata {
 
     /// The metadata of the next event of a batch.
     pub(crate) fn add(&mut self, metadata: Option<&[u8]>) {
-        let start = self.text.len();
-        self.spans.push(metadata.map(|text| {
-            self.text.extend_from_slice(text);
-            start..self.text.len()
+        let Texts { text: all, spans } = &mut self.texts;
+        let start = all.len();
+        spans.push(metadata.map(|text| {
+            all.extend_from_slice(text);
+            start..all.len()
         }));
     }
 
-    fn own(&self, index: Option<usize>) -> Option<&[u8]> {
-        Some(&self.text[self.spans.get(index?)?.clone()?])
+    /// The event that was started last waits.
+    pub(crate) fn wait(&mut self) {
+        if !self.texts.spans.is_empty() {
+            self.waiting.insert(self.number, std::mem::take(&mut self.texts));
+        }
+        self.number = NO_EVENT;
+    }
+
+    /// An event that has waited is over.
+    pub(crate) fn forget(&mut self, number: u32) {
+        self.waiting.remove(&number);
+    }
+
+    fn own(&self, number: u32, index: Option<usize>) -> Option<&[u8]> {
+        let texts = if number == self.number { &self.texts } else { self.waiting.get(&number)? };
+        Some(&texts.text[texts.spans.get(index?)?.clone()?])
     }
 
     /// An object that has the documented names and works out what they stand for; nothing if it is better made in full.
@@ -121,7 +148,7 @@ impl Metadata {
         self.latest.number += 1;
         self.latest.reads = 0;
         let mut kept = std::mem::take(&mut self.latest.text);
-        let text = match (self.own(index), &self.default) {
+        let text = match (self.own(event_number::current(scope), index), &self.default) {
             (Some(text), None) => text,
             (None, Some(text)) => text,
             // Nothing, or two that are to be merged.
@@ -245,7 +272,7 @@ pub(crate) fn metadata_of(
     let text = {
         let state = &mut *shared.borrow_mut();
         let mut scratch = std::mem::take(&mut state.scratch);
-        let text = state.own(index).and_then(|text| {
+        let text = state.own(event_number::current(scope), index).and_then(|text| {
             let escaped = roundtrip::has_escaped_key(text);
             Some((v8_string::to_v8(scope, text, &mut scratch)?, escaped))
         });

@@ -14,6 +14,11 @@
 //! **Time or memory?** Code that eats memory without end hits a short time limit first, while V8 is still busy making
 //! room, and would be blamed for the wrong thing. So an event whose heap has grown to an eighth of its limit gets up to
 //! [`GRACE`] more, in which it either hits the heap limit or is stopped for its time after all.
+//!
+//! **Whose turn?** While events wait, code of several of them can run in one turn: all that awaited the same promise. From
+//! outside it cannot be seen whose code runs. So the watchdog interrupts such a turn at every tick, and on the isolate's own
+//! thread V8 is asked ([`Shared::look`]): the turn passes to the event that is found, with its own number and CPU time, and
+//! only there an event is stopped. A turn that ends before the first tick is not interrupted.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -58,12 +63,32 @@ struct Shared {
     /// Whether the last event that ran out of time ran out of wall time.
     by_wall: AtomicBool,
     clock: libc::clockid_t,
+    /// CPU time, in nanoseconds, that the event had taken before its present turn.
+    used: AtomicU64,
+    /// Whether other events wait, so that code of theirs may run in this turn. Then only the isolate's own thread can say
+    /// whose turn it is, see [`Shared::look`].
+    others_wait: AtomicBool,
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
+    turns: OnceLock<Turns>,
     /// From this size in bytes on, the heap counts as large.
     large_heap: usize,
     /// Bytes of heap in use after the last garbage collection.
     heap: AtomicUsize,
+}
+
+/// Whose turn it is, as V8 says.
+pub(crate) enum Turn {
+    /// The event's whose turn it was; the CPU time that it has taken so far.
+    Same(Duration),
+    /// This event's; the CPU time that it has taken.
+    Passed { to: u32, used: Duration },
+}
+
+/// How to find out whose turn it is, and to note that it is another event's.
+pub(crate) struct Turns {
+    pub(crate) look: fn(&mut Isolate, Duration) -> Turn,
+    pub(crate) pass: fn(&mut Isolate, u32, Duration),
 }
 
 /// A time that can be set between two events; only the watchdog's thread reads it.
@@ -105,8 +130,11 @@ impl Watch {
             loading: AtomicBool::new(false),
             by_wall: AtomicBool::new(false),
             clock: own_cpu_clock(),
+            used: AtomicU64::new(0),
+            others_wait: AtomicBool::new(false),
             isolate: Mutex::new(None),
             on_stuck: OnceLock::new(),
+            turns: OnceLock::new(),
             large_heap: limits.heap / 8,
             heap: AtomicUsize::new(0),
         });
@@ -127,6 +155,11 @@ impl Watch {
     /// What to do with an event that not even termination can stop. Called on the watchdog's thread.
     pub(crate) fn on_stuck(&self, act: fn()) {
         let _ = self.shared.on_stuck.set(act);
+    }
+
+    /// How to find out whose turn it is, for isolates in which several events wait.
+    pub(crate) fn set_turns(&self, turns: Turns) {
+        let _ = self.shared.turns.set(turns);
     }
 
     /// The limits of what begins from now on.
@@ -160,6 +193,26 @@ impl Watch {
         if Watchdog::get().asleep.load(Ordering::SeqCst) {
             Watchdog::get().wake();
         }
+    }
+
+    /// The same for a turn of an event that has had turns before, or beside which others wait.
+    pub(crate) fn begin_turn(&self, used: Duration, others_wait: bool) {
+        self.shared.used.store(used.as_nanos() as u64, Ordering::Relaxed);
+        self.shared.others_wait.store(others_wait, Ordering::Relaxed);
+        self.begin();
+    }
+
+    /// The turn is over. Says whether it was over in time; if not, its isolate must be thrown away.
+    pub(crate) fn end_turn(&self) -> bool {
+        let in_time = self.end();
+        self.shared.used.store(0, Ordering::Relaxed);
+        self.shared.others_wait.store(false, Ordering::Relaxed);
+        in_time
+    }
+
+    /// The CPU time of the watched thread.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time(self.shared.clock).unwrap_or_default()
     }
 
     /// The event is over. Says whether it was over in time; if not, its isolate must be thrown away.
@@ -241,6 +294,54 @@ struct Sighting {
     cpu_at_first: Duration,
     wall: Duration,
     killed_for: Duration,
+    /// For how long it has been over its limit, and nobody has said yet whose turn it is.
+    unclear_for: Duration,
+}
+
+/// Called by V8 on the isolate's own thread, in the middle of its code.
+unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void) {
+    // SAFETY: `Sighting::look` passes it, and it outlives the isolate.
+    let shared = unsafe { &*(data as *const Shared) };
+    // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it interrupts.
+    let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
+    shared.look(&mut isolate);
+}
+
+impl Shared {
+    /// CPU time that an event may take; more if its heap is large, see [`GRACE`].
+    fn cpu_limit(&self) -> Duration {
+        let own = if self.loading.load(Ordering::Relaxed) { self.load_cpu } else { self.cpu.get() };
+        if self.heap.load(Ordering::Relaxed) >= self.large_heap { own + own.max(GRACE) } else { own }
+    }
+
+    /// Finds out whose code runs, where several events wait: the turn passes to that event, or the event is stopped if it
+    /// is over its limit. Runs on the isolate's thread, so that nothing moves meanwhile.
+    fn look(&self, isolate: &mut Isolate) {
+        let word = self.word.0.load(Ordering::Acquire);
+        if word & PHASE != RUN || !self.others_wait.load(Ordering::Relaxed) {
+            return;
+        }
+        let number = word & !PHASE;
+        let claim =
+            |phase| self.word.0.compare_exchange(word, number | phase, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let Some(turns) = self.turns.get() else { return };
+        let now = cpu_time(self.clock).unwrap_or_default();
+        match (turns.look)(isolate, now) {
+            Turn::Same(used) if used >= self.cpu_limit() && claim(KILL) => {
+                self.by_wall.store(false, Ordering::Relaxed);
+                isolate.terminate_execution();
+                self.word.0.store(number | KILLED, Ordering::Release);
+            }
+            Turn::Same(_) => {}
+            // Idle for a moment, so that the watchdog does not take one event's time for another's.
+            Turn::Passed { to, used } if claim(IDLE) => {
+                (turns.pass)(isolate, to, now);
+                self.used.store(used.as_nanos() as u64, Ordering::Relaxed);
+                self.word.0.swap(number.wrapping_add(NEXT) | RUN, Ordering::SeqCst);
+            }
+            Turn::Passed { .. } => {}
+        }
+    }
 }
 
 impl Watchdog {
@@ -341,13 +442,18 @@ impl Sighting {
         self.wall += passed;
         match word & PHASE {
             RUN => {
-                let cpu = cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
-                let large = engine.heap.load(Ordering::Relaxed) >= engine.large_heap;
+                let used = Duration::from_nanos(engine.used.load(Ordering::Relaxed));
+                let cpu = used + cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
+                let limit = engine.cpu_limit();
                 let loading = engine.loading.load(Ordering::Relaxed);
-                let own = if loading { engine.load_cpu } else { engine.cpu.get() };
-                let limit = if large { own + own.max(GRACE) } else { own };
                 let wall = if loading { engine.wall.get().max(5 * engine.load_cpu) } else { engine.wall.get() };
-                if cpu >= limit || self.wall >= wall {
+                let over = cpu >= limit || self.wall >= wall;
+                if engine.others_wait.load(Ordering::Relaxed) && self.unclear_for < STUCK_AFTER {
+                    self.unclear_for += if over { passed } else { Duration::ZERO };
+                    let data = std::ptr::from_ref(engine) as *mut c_void;
+                    let isolate = engine.isolate.lock().expect("never poisoned");
+                    isolate.as_ref().map(|isolate| isolate.request_interrupt(whose_turn, data));
+                } else if over {
                     engine.by_wall.store(cpu < limit, Ordering::Relaxed);
                     self.kill(engine, word);
                 }

@@ -6,10 +6,12 @@
 use deno_core::v8;
 
 use crate::run::event::{self, Settled, settled};
+use crate::run::fetch;
 use crate::run::host_functions;
 use crate::run::output::{Print, bad_return};
+use crate::run::ticket::Ticket;
 use crate::run::transform_isolate;
-use crate::v8::errors;
+use crate::v8::{errors, event_number};
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
 use sluicegate_json::canonical;
@@ -28,6 +30,15 @@ enum Batched {
 impl From<Failure> for Batched {
     fn from(failure: Failure) -> Self {
         Batched::Failed(failure)
+    }
+}
+
+/// What a promise is settled with, when all answers have come that could settle it.
+fn settled_at_last<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'s, v8::Promise>) -> Settled<'s> {
+    match settled(scope, promise) {
+        Settled::Waits if fetch::drive(scope, promise) => settled(scope, promise),
+        Settled::Waits => Settled::Never,
+        settled => settled,
     }
 }
 
@@ -77,8 +88,11 @@ impl Engine {
             v8::tc_scope!(let scope, scope);
             let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
             if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
-                state.clear();
+                let number = state.start(Ticket::default());
                 state.set_metadata(None, self.laziness);
+                if let Some(number) = number {
+                    event_number::set(scope, number);
+                }
             }
             // Lines that are no events get their verdict at once and are not part of the call.
             let mut verdicts: Vec<(Verdict, Vec<u8>)> = Vec::with_capacity(events.len());
@@ -122,12 +136,12 @@ impl Engine {
             let mut failed = None;
             if let Some(promise) = result.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
                 let describe = v8::Local::new(scope, &driver.describe);
-                match settled(scope, promise) {
+                match settled_at_last(scope, promise) {
                     Settled::Fulfilled(value) => result = Some(value),
                     Settled::Rejected(thrown) => {
                         failed = Some(errors::describe(scope, describe, thrown, FailureKind::Exception, &is_source));
                     }
-                    Settled::Never => failed = Some(event::never_settles("transformBatch")),
+                    Settled::Waits | Settled::Never => failed = Some(event::never_settles("transformBatch")),
                 }
             }
             let mut grouped = None;
@@ -209,7 +223,7 @@ impl Engine {
         if self.options.logs
             && let Some(state) = entered.isolate.get_slot_mut::<host_functions::State>()
         {
-            std::mem::swap(&mut self.logs, &mut state.logs);
+            state.swap_logs(&mut self.logs);
         }
         drop(entered);
         let out_of_memory = realm.heap_was_hit();

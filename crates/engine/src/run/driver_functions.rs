@@ -20,6 +20,8 @@ pub(crate) struct Driver {
     pub(crate) finish_batch: v8::Global<v8::Function>,
     pub(crate) close_batch: v8::Global<v8::Function>,
     pub(crate) metadata: v8::Global<v8::Function>,
+    /// Not the driver's: called when the promise of an event that waits is settled.
+    pub(crate) settled: v8::Global<v8::Function>,
 }
 
 impl Driver {
@@ -28,6 +30,7 @@ impl Driver {
         scope: &mut v8::PinScope<'_, '_>,
         driver: v8::Local<'_, v8::Object>,
         metadata: v8::Local<'_, v8::Function>,
+        settled: v8::Local<'_, v8::Function>,
     ) -> Self {
         let function = |name: &str| {
             let key = v8::String::new(scope, name).expect("a short name");
@@ -51,6 +54,7 @@ impl Driver {
             finish_batch: function("finishBatch"),
             close_batch: function("closeBatch"),
             metadata: v8::Global::new(scope, metadata),
+            settled: v8::Global::new(scope, settled),
         }
     }
 }

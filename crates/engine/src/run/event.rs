@@ -4,15 +4,20 @@
 //! per event. Everything that can run code of the author's (getters, `toJSON`, the error's own `message`) lies between
 //! the watch's `begin` and `end`.
 
+use std::time::Instant;
+
 use deno_core::v8;
 
 use crate::lazy::{self, Edits, Laziness, LazyEvent, Sample, Strategy};
 use crate::run::driver_functions::Driver;
 use crate::run::fetch;
 use crate::run::host_functions;
+use crate::run::in_flight::Waiting;
 use crate::run::output::Print;
 use crate::run::print_plan::Planning;
+use crate::run::ticket::Ticket;
 use crate::run::transform_isolate;
+use crate::run::transform_isolate::TransformIsolate;
 use crate::v8::errors;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -23,7 +28,7 @@ use sluicegate_json::sink::Sink;
 use sluicegate_json::validator::Validator;
 
 /// What the code answered, while its handles live.
-enum CallResult<'s> {
+pub(crate) enum CallResult<'s> {
     Finished(v8::Local<'s, v8::Value>),
     /// The same, with markers for parts of the lazy event in hand that are as they came.
     Parts(v8::Local<'s, v8::Value>),
@@ -32,30 +37,52 @@ enum CallResult<'s> {
     /// The text of the lazy event in hand, with markers for what is still lazy.
     Lazy(v8::Local<'s, v8::String>),
     Failed(Failure),
+    /// This promise has to settle first, and an answer from the network could settle it.
+    Waits(v8::Local<'s, v8::Promise>),
     Terminated,
+}
+
+/// How far an event has come.
+#[derive(Debug)]
+pub enum Step {
+    /// It has its verdict.
+    Done(Verdict),
+    /// It waits for the network; see [`Engine::settled`].
+    Waits,
+}
+
+impl From<Failure> for Step {
+    fn from(failure: Failure) -> Self {
+        Step::Done(failure.into())
+    }
 }
 
 impl Engine {
     pub(crate) fn attempt(
         &mut self,
+        ticket: Ticket,
         event: Event<'_>,
         rendering: &OutputFraming<'_>,
         out: &mut dyn Sink,
-    ) -> Attempt<Verdict> {
+    ) -> Attempt<Step> {
         let Some(realm) = self.realm.as_mut() else { return Attempt::OutOfMemory };
         let start = out.len();
         let entered = realm.enter();
         let (context, transform, driver) = entered.realm;
         self.logs.clear();
         let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
-        let mut in_time = true;
+        let (mut in_time, mut number) = (true, None);
+        let measured = self.in_flight.measured();
+        let started = measured.then(Instant::now);
         let trial = match self.laziness {
+            // What waits is printed in the plain way, which is slow for a lazy event.
+            Laziness::Auto if measured => Sample::none(Strategy::Whole),
             Laziness::Auto => self.choice.start(event.json.len()),
             Laziness::Always => Sample::none(Strategy::Lazy(0)),
             Laziness::Never => Sample::none(Strategy::Whole),
             Laziness::From(bytes) => Sample::none(Strategy::Lazy(bytes)),
         };
-        let mut verdict = {
+        let verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
             let lazy = lazy::event(scope, event.json, trial.way);
@@ -68,7 +95,7 @@ impl Engine {
                 Err(failure) => Some(failure.into()),
                 Ok(value) => {
                     if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
-                        state.clear();
+                        number = state.start(ticket);
                         state.set_metadata(event.metadata, self.laziness);
                     }
                     let lossy = lazy.is_none() && clean.is_none() && roundtrip::may_hold_lossy(event.json);
@@ -76,9 +103,22 @@ impl Engine {
                         carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch);
                     }
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
-                    self.watch.begin();
+                    match number {
+                        Some(number) => self.in_flight.begin_first(scope, &self.watch, number),
+                        None => self.watch.begin(),
+                    }
                     let answer = call(scope, transform, driver, value, lazy.as_ref(), lossy, planning, &is_source);
-                    in_time = self.watch.end();
+                    if let (CallResult::Waits(_), Some(lazy)) = (&answer, &lazy)
+                        && roundtrip::may_hold_lossy(event.json)
+                    {
+                        // It will be printed in the plain way.
+                        let object = lazy.object.into();
+                        carry(scope, driver, object, event.json, &mut self.validator, &mut self.scratch);
+                    }
+                    in_time = match number {
+                        Some(_) => self.in_flight.end_first(scope, &self.watch),
+                        None => self.watch.end(),
+                    };
                     if lazy.is_some() {
                         lazy::finish_event(scope);
                     }
@@ -86,6 +126,16 @@ impl Engine {
                         _ if !in_time => None,
                         CallResult::Terminated => None,
                         CallResult::Failed(failure) => Some(failure.into()),
+                        CallResult::Waits(promise) => {
+                            if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
+                                state.wait();
+                            }
+                            let promise = v8::Global::new(scope, promise);
+                            let waiting = Waiting { ticket, promise, lazy: lazy.is_some() };
+                            let wall = self.options.limits.wall;
+                            self.in_flight.wait(number.unwrap_or_default(), waiting, started, wall);
+                            Some(Step::Waits)
+                        }
                         answer => {
                             let mut print = Print {
                                 line: event.json,
@@ -105,33 +155,54 @@ impl Engine {
                                 CallResult::Finished(texts) => Some(print.all(scope, texts, "transformEvent", out)),
                                 _ => None,
                             }
+                            .map(Step::Done)
                         }
                     }
                 }
             }
         };
-        if self.options.logs
-            && let Some(state) = entered.isolate.get_slot_mut::<host_functions::State>()
-        {
-            std::mem::swap(&mut self.logs, &mut state.logs);
+        if let Some(state) = entered.isolate.get_slot_mut::<host_functions::State>() {
+            if self.options.logs {
+                state.swap_logs(&mut self.logs);
+            }
+            self.in_flight.take_settled(state);
         }
         drop(entered);
-        self.choice.end(trial);
-        let out_of_memory = realm.heap_was_hit();
-        if !in_time || out_of_memory || verdict.is_none() {
+        if let Some(Step::Done(_)) = verdict {
+            self.choice.end(trial);
+        }
+        let attempt = self.conclude(verdict, in_time, start, out);
+        if !matches!(attempt, Attempt::Done(_)) {
+            self.in_flight.remove(number);
+        }
+        attempt
+    }
+
+    /// What an attempt came to, whose output starts at `start`.
+    pub(crate) fn conclude(
+        &mut self,
+        mut step: Option<Step>,
+        in_time: bool,
+        start: usize,
+        out: &mut dyn Sink,
+    ) -> Attempt<Step> {
+        let out_of_memory = self.realm.as_ref().is_none_or(TransformIsolate::heap_was_hit);
+        if !in_time || out_of_memory || step.is_none() {
             out.truncate(start);
             self.logs.clear();
             return if !in_time { Attempt::OutOfTime } else { Attempt::OutOfMemory };
         }
-        if !self.masks.is_empty() {
-            self.mask_everything(verdict.as_mut());
+        if !self.masks.is_empty()
+            && let Some(Step::Done(verdict)) = step.as_mut()
+        {
+            self.mask_everything(Some(verdict));
         }
-        match verdict {
-            Some(verdict) => {
-                if !matches!(verdict, Verdict::Ok { .. }) {
+        match step {
+            Some(step) => {
+                if !matches!(step, Step::Done(Verdict::Ok { .. })) {
                     out.truncate(start);
                 }
-                Attempt::Done(verdict)
+                Attempt::Done(step)
             }
             None => Attempt::OutOfMemory,
         }
@@ -262,6 +333,7 @@ fn call<'s>(
         match settled(scope, promise) {
             Settled::Fulfilled(value) => result = Some(value),
             Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
+            Settled::Waits => return waits(scope, driver, promise, is_source),
             Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
         }
     }
@@ -296,8 +368,8 @@ fn call<'s>(
         }
     }
     let parts = lazy.is_some() && planning.plan.may_copy();
-    loop {
-        let answer = result.and_then(|result| match (lossy, lazy) {
+    let mut print =
+        |scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>, result| match (lossy, lazy) {
             (false, None) => planning.finish(scope, driver, result),
             _ => {
                 let finish = match () {
@@ -307,24 +379,89 @@ fn call<'s>(
                 };
                 v8::Local::new(scope, finish).call(scope, undefined, &[result])
             }
-        });
-        let Some(texts) = answer else { return caught(scope, driver, is_source) };
-        // A thenable: it settles like a promise, and then it is none any more.
-        let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else {
-            return if parts { CallResult::Parts(texts) } else { CallResult::Finished(texts) };
         };
+    let texts = match print_result(scope, driver, result, &mut print, is_source) {
+        Ok(texts) => texts,
+        Err(other) => return other,
+    };
+    if parts { CallResult::Parts(texts) } else { CallResult::Finished(texts) }
+}
+
+/// Calls the driver's functions that print.
+type PrintResult<'a, 's> = dyn FnMut(
+        &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+        v8::Local<'s, v8::Value>,
+    ) -> Option<v8::Local<'s, v8::Value>>
+    + 'a;
+
+/// What the driver makes of a result: texts. What else it came to, otherwise.
+fn print_result<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    mut result: Option<v8::Local<'s, v8::Value>>,
+    print: &mut PrintResult<'_, 's>,
+    is_source: &dyn Fn(&str) -> bool,
+) -> Result<v8::Local<'s, v8::Value>, CallResult<'s>> {
+    loop {
+        let answer = result.and_then(|result| print(scope, result));
+        let Some(texts) = answer else { return Err(caught(scope, driver, is_source)) };
+        // A thenable: it settles like a promise, and then it is none any more.
+        let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else { return Ok(texts) };
         scope.perform_microtask_checkpoint();
         match settled(scope, promise) {
             Settled::Fulfilled(value) => result = Some(value),
-            Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
-            Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
+            Settled::Rejected(thrown) => return Err(describe(scope, driver, thrown, is_source)),
+            Settled::Waits => return Err(waits(scope, driver, promise, is_source)),
+            Settled::Never => return Err(CallResult::Failed(never_settles("transformEvent"))),
         }
+    }
+}
+
+/// The event waits for this promise: the engine is told when it is settled.
+fn waits<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    promise: v8::Local<'s, v8::Promise>,
+    is_source: &dyn Fn(&str) -> bool,
+) -> CallResult<'s> {
+    let settled = v8::Local::new(scope, &driver.settled);
+    // This may call code of the author's: a class of promises of its own.
+    match promise.then2(scope, settled, settled) {
+        Some(_) => CallResult::Waits(promise),
+        None => caught(scope, driver, is_source),
+    }
+}
+
+/// An event that has waited: prints what its promise was settled with.
+pub(crate) fn call_finish<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    promise: v8::Local<'s, v8::Promise>,
+    lossy: bool,
+    is_source: &dyn Fn(&str) -> bool,
+) -> CallResult<'s> {
+    let result = match settled(scope, promise) {
+        Settled::Fulfilled(value) => value,
+        Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
+        Settled::Waits => return waits(scope, driver, promise, is_source),
+        Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
+    };
+    let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+    let finish = if lossy { &driver.finish_exact } else { &driver.finish };
+    let mut print = |scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>, result| {
+        v8::Local::new(scope, finish).call(scope, undefined, &[result])
+    };
+    match print_result(scope, driver, Some(result), &mut print, is_source) {
+        Ok(texts) => CallResult::Finished(texts),
+        Err(other) => other,
     }
 }
 
 pub(crate) enum Settled<'s> {
     Fulfilled(v8::Local<'s, v8::Value>),
     Rejected(v8::Local<'s, v8::Value>),
+    /// An answer from the network could settle it.
+    Waits,
     Never,
 }
 
@@ -336,7 +473,7 @@ pub(crate) fn settled<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'
             promise.mark_as_handled();
             Settled::Rejected(promise.result(scope))
         }
-        v8::PromiseState::Pending if fetch::drive(scope, promise) => settled(scope, promise),
+        v8::PromiseState::Pending if fetch::any_unanswered(scope) => Settled::Waits,
         v8::PromiseState::Pending => Settled::Never,
     }
 }

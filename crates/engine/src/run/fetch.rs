@@ -6,8 +6,8 @@
 //! code is loaded, every request fails.
 //!
 //! An event that never asks pays nothing: the only place where this is looked at is a promise that is still pending when
-//! all microtasks have run. While an event waits, its wall limit counts and its CPU limit does not. What an event has
-//! asked for ends with it: an answer that comes later is thrown away.
+//! all microtasks have run. While an event waits, its wall limit counts and its CPU limit does not. An answer reaches
+//! whatever code waits for it, whichever event asked, also when that event is over.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,13 +20,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::watchdog::Observer;
 use crate::run::host_functions;
-use crate::v8::v8_string;
+use crate::v8::{event_number, v8_string};
 
 /// How many requests one event may make.
 const MAX_REQUESTS: u32 = 256;
 
 /// The longest request, in bytes of its JSON text, URL, headers and body together.
 pub const MAX_REQUEST: usize = 4 << 20;
+
+/// How many requests of one isolate may have no answer yet.
+pub const MAX_UNANSWERED: usize = 16 << 10;
+
+/// The same, in bytes of their texts.
+pub const MAX_UNANSWERED_BYTES: usize = 64 << 20;
 
 /// Which of the network functions work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +57,7 @@ pub trait Network {
     /// which it is asked several times a second.
     fn wait(&mut self, over: &dyn Fn() -> bool) -> Option<(u64, String)>;
 
-    /// The event is over: nobody waits for what was asked so far, and it must not be in the way of what will be.
+    /// The isolate is gone: nothing waits for what was asked so far, and it must not be in the way of what will be.
     fn forget(&mut self);
 }
 
@@ -62,9 +68,17 @@ pub type SharedNetwork = Rc<RefCell<dyn Network>>;
 #[derive(Default)]
 pub(crate) struct Requests {
     line: Option<Channel>,
-    waiting: HashMap<u64, v8::Global<v8::PromiseResolver>>,
-    /// How many the event in hand has made.
-    made: u32,
+    unanswered: HashMap<u64, Unanswered>,
+    /// Bytes of those requests.
+    bytes: usize,
+}
+
+/// A request that has no answer yet.
+struct Unanswered {
+    resolver: v8::Global<v8::PromiseResolver>,
+    /// The number of the event that asked.
+    event: u32,
+    bytes: usize,
 }
 
 /// The way out, and when waiting on it ends.
@@ -84,20 +98,24 @@ impl Requests {
 
     /// How many have no answer.
     pub(crate) fn unanswered(&self) -> usize {
-        self.waiting.len()
+        self.unanswered.len()
     }
 
-    /// The event is over, and so is what it asked for.
-    pub(crate) fn clear(&mut self) {
-        if self.made > 0 {
-            self.made = 0;
-            if !self.waiting.is_empty() {
-                self.waiting.clear();
-                if let Some(line) = &self.line {
-                    line.network.borrow_mut().forget();
-                }
-            }
-        }
+    fn refusal(&self, made: u32, bytes: usize) -> Option<String> {
+        Some(if self.line.is_none() {
+            "nothing can be asked while the code is loaded; ask inside the function".to_owned()
+        } else if made >= MAX_REQUESTS {
+            format!("one event may make {MAX_REQUESTS} requests, and it has")
+        } else if bytes > MAX_REQUEST {
+            format!("the request of {bytes} bytes is over the limit of {MAX_REQUEST} bytes")
+        } else if self.unanswered.len() >= MAX_UNANSWERED {
+            format!("{MAX_UNANSWERED} requests of this isolate have no answer yet, and there can be no more")
+        } else if self.bytes + bytes > MAX_UNANSWERED_BYTES {
+            let limit = MAX_UNANSWERED_BYTES >> 20;
+            format!("the requests of this isolate that have no answer yet are together over the limit of {limit} MiB")
+        } else {
+            return None;
+        })
     }
 }
 
@@ -125,23 +143,45 @@ fn send(
     // Unique in the process: an answer that comes too late must not meet a request of the isolate's successor.
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let kept = v8::Global::new(scope, resolver);
-    let Some(requests) = scope.get_slot_mut::<host_functions::State>().map(|state| &mut state.requests) else {
-        return Err("the engine is gone".to_owned());
-    };
-    let Some(line) = &requests.line else {
-        return Err("nothing can be asked while the code is loaded; ask inside the function".to_owned());
-    };
-    if requests.made == MAX_REQUESTS {
-        return Err(format!("one event may make {MAX_REQUESTS} requests, and it has"));
+    let resolver = v8::Global::new(scope, resolver);
+    let event = event_number::current(scope);
+    let gone = || "the engine is gone".to_owned();
+    let state = scope.get_slot_mut::<host_functions::State>().ok_or_else(gone)?;
+    let made = state.of(event).map_or(0, |event| event.made);
+    if let Some(refusal) = state.requests.refusal(made, text.len()) {
+        return Err(refusal);
     }
-    if text.len() > MAX_REQUEST {
-        return Err(format!("the request of {} bytes is over the limit of {MAX_REQUEST} bytes", text.len()));
-    }
-    requests.made += 1;
+    let line = state.requests.line.as_ref().ok_or_else(gone)?;
     line.network.borrow_mut().send(id, text)?;
-    requests.waiting.insert(id, kept);
+    state.requests.bytes += text.len();
+    state.requests.unanswered.insert(id, Unanswered { resolver, event, bytes: text.len() });
+    if let Some(event) = state.of(event) {
+        event.made += 1;
+        event.unanswered += 1;
+    }
     Ok(())
+}
+
+/// Which event's request an answer belongs to; nothing if it comes too late.
+pub(crate) fn asked_by(scope: &mut v8::PinScope<'_, '_>, id: u64) -> Option<u32> {
+    Some(scope.get_slot::<host_functions::State>()?.requests.unanswered.get(&id)?.event)
+}
+
+/// Gives an answer to the code that waits for it, which runs at the next checkpoint.
+pub(crate) fn take_answer(scope: &mut v8::PinScope<'_, '_>, id: u64, text: &str) {
+    let Some(state) = scope.get_slot_mut::<host_functions::State>() else { return };
+    let Some(Unanswered { resolver, event, bytes }) = state.requests.unanswered.remove(&id) else { return };
+    state.requests.bytes -= bytes;
+    if let Some(event) = state.of(event) {
+        event.unanswered -= 1;
+    }
+    let resolver = v8::Local::new(scope, resolver);
+    resolve(scope, resolver, text);
+}
+
+/// Whether an answer is still to come.
+pub(crate) fn any_unanswered(scope: &v8::PinScope<'_, '_>) -> bool {
+    scope.get_slot::<host_functions::State>().is_some_and(|state| state.requests.unanswered() > 0)
 }
 
 /// Lets answers come in until `promise` is settled. Says whether it is; if not, nothing is left that could settle it, or
@@ -152,18 +192,14 @@ pub(crate) fn drive(scope: &mut v8::PinScope<'_, '_>, promise: v8::Local<'_, v8:
             return true;
         }
         let Some((id, text)) = next(scope) else { return false };
-        let requests = scope.get_slot_mut::<host_functions::State>().map(|state| &mut state.requests);
-        if let Some(resolver) = requests.and_then(|requests| requests.waiting.remove(&id)) {
-            let resolver = v8::Local::new(scope, resolver);
-            resolve(scope, resolver, &text);
-            scope.perform_microtask_checkpoint();
-        }
+        take_answer(scope, id, &text);
+        scope.perform_microtask_checkpoint();
     }
 }
 
 fn next(scope: &mut v8::PinScope<'_, '_>) -> Option<(u64, String)> {
     let requests = &scope.get_slot::<host_functions::State>()?.requests;
-    let line = requests.line.as_ref().filter(|_| !requests.waiting.is_empty())?;
+    let line = requests.line.as_ref().filter(|_| !requests.unanswered.is_empty())?;
     let (network, time, heap) = (line.network.clone(), line.time.clone(), line.heap.clone());
     let over = || time.is_over() || heap.load(Ordering::Relaxed);
     if over() { None } else { network.borrow_mut().wait(&over) }

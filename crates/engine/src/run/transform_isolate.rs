@@ -19,6 +19,7 @@ use crate::run::driver_functions::Driver;
 use crate::run::fetch::SharedNetwork;
 use crate::run::host_functions;
 use crate::run::print_plan::PrintPlan;
+use crate::run::ticket::OnTurn;
 use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{self, discard, end, namespaces};
@@ -177,7 +178,8 @@ impl TransformIsolate {
             lazy.borrow_mut().set_plain_prototypes(plain);
         }
 
-        let driver = Driver::new(scope, installed.driver, installed.metadata);
+        let settled = v8::Function::new(scope, host_functions::note_settled).expect("an isolate can make a function");
+        let driver = Driver::new(scope, installed.driver, installed.metadata, settled);
         Ok(Loaded {
             context: v8::Global::new(scope, context),
             transform: v8::Global::new(scope, transform),
@@ -229,16 +231,17 @@ impl TransformIsolate {
     }
 
     /// Gives the network functions somebody to ask.
-    pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer) {
-        let heap = self.heap.flag();
-        if let Some(state) = self.enter().isolate.get_slot_mut::<host_functions::State>() {
+    pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer, on_turn: Option<OnTurn>) {
+        let (heap, context) = (self.heap.flag(), self.context.clone());
+        if let Some(state) = self.state() {
             state.requests.connect(network, time, heap);
+            state.number_events(context, on_turn);
         }
     }
 
-    /// How many requests of the event in hand have no answer.
-    pub(crate) fn unanswered(&mut self) -> usize {
-        self.enter().isolate.get_slot::<host_functions::State>().map_or(0, |state| state.requests.unanswered())
+    /// What the callbacks share with the engine.
+    pub(crate) fn state(&mut self) -> Option<&mut host_functions::State> {
+        self.isolate.as_mut()?.get_slot_mut::<host_functions::State>()
     }
 
     /// What the variables hold that outlive an event, if the onlooker looks at them.

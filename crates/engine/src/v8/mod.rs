@@ -2,6 +2,7 @@
 
 pub(crate) mod driver;
 pub(crate) mod errors;
+pub(crate) mod event_number;
 pub(crate) mod inspector;
 pub(crate) mod lifecycle;
 pub(crate) mod modules;

@@ -1,0 +1,121 @@
+//! The books about events that wait: which, until when, and which of them wait no more.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use deno_core::v8;
+
+use crate::limits::watchdog::Watch;
+use crate::run::host_functions::State;
+use crate::run::ticket::Ticket;
+use crate::v8::event_number;
+use crate::verdict::Failure;
+
+/// So many events after one that waited are started as those that may wait: their time is measured.
+const MEASURED: u32 = 256;
+
+/// An event that waits.
+pub(crate) struct Waiting {
+    pub(crate) ticket: Ticket,
+    pub(crate) promise: v8::Global<v8::Promise>,
+    /// Whether it was made as a lazy event.
+    pub(crate) lazy: bool,
+}
+
+/// An event that waited in an isolate which is gone, and has to be run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Which event.
+    pub ticket: Ticket,
+    /// Whether it must be run with no other beside it.
+    pub alone: bool,
+}
+
+/// The events of an engine that wait.
+#[derive(Default)]
+pub(crate) struct InFlight {
+    pub(crate) waiting: HashMap<u32, Waiting>,
+    /// When the wall limit of each is reached, in order.
+    pub(crate) deadlines: VecDeque<(Instant, u32)>,
+    pub(crate) settled: VecDeque<u32>,
+    pub(crate) failed: VecDeque<(Ticket, Failure)>,
+    pub(crate) lost: VecDeque<Lost>,
+    /// So many of the next events are measured.
+    measured: u32,
+    /// Requests of events that have to be run again.
+    pub(crate) repeated: u64,
+}
+
+impl InFlight {
+    /// Whether the time of events is measured from their first turn on.
+    pub(crate) fn measured(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            self.measured = self.measured.saturating_sub(1);
+        }
+        self.measured > 0
+    }
+
+    /// The first turn of an event begins: what runs from here on is its own.
+    pub(crate) fn begin_first(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch, number: u32) {
+        event_number::set(scope, number);
+        if self.measured == 0 {
+            return watch.begin();
+        }
+        let now = watch.cpu_time();
+        if let Some(state) = scope.get_slot_mut::<State>() {
+            state.begin_first_turn(now);
+        }
+        watch.begin_turn(Duration::ZERO, !self.waiting.is_empty());
+    }
+
+    /// The next turn of this event begins.
+    pub(crate) fn begin(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch, number: u32) {
+        event_number::set(scope, number);
+        let now = watch.cpu_time();
+        let mut used = Duration::ZERO;
+        if let Some(state) = scope.get_slot_mut::<State>() {
+            state.begin_turn(number, now);
+            used = state.used(number);
+        }
+        watch.begin_turn(used, !self.waiting.is_empty());
+    }
+
+    /// The turn is over; says whether it was in time.
+    pub(crate) fn end_first(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch) -> bool {
+        if self.measured == 0 { watch.end() } else { self.end(scope, watch) }
+    }
+
+    pub(crate) fn end(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch) -> bool {
+        let in_time = watch.end_turn();
+        if let Some(state) = scope.get_slot_mut::<State>() {
+            state.end_turn(watch.cpu_time());
+        }
+        in_time
+    }
+
+    /// An event waits, for the first time (`started` is when it was, if that was measured) or once more.
+    pub(crate) fn wait(&mut self, number: u32, waiting: Waiting, started: Option<Instant>, wall: Duration) {
+        self.measured = MEASURED;
+        self.waiting.insert(number, waiting);
+        self.deadlines.push_back((started.unwrap_or_else(Instant::now) + wall, number));
+    }
+
+    /// What this event has come to is told otherwise.
+    pub(crate) fn remove(&mut self, number: Option<u32>) {
+        number.and_then(|number| self.waiting.remove(&number));
+    }
+
+    /// This event need not be run again.
+    pub(crate) fn forget_lost(&mut self, ticket: Ticket) {
+        self.lost.retain(|lost| lost.ticket != ticket);
+    }
+
+    /// Takes note of the events whose promises were settled.
+    pub(crate) fn take_settled(&mut self, state: &mut State) {
+        for number in state.take_settled() {
+            if self.waiting.contains_key(&number) {
+                self.settled.push_back(number);
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Events that wait for the network, several in one isolate.
+//!
+//! When an event's promise is still pending and an answer could settle it, [`Engine::start_event`] says so and the embedder
+//! goes on with the next event. It hands answers in with [`Engine::deliver`] as they come, and asks [`Engine::settled`] for
+//! events whose promises are settled, which [`Engine::finish_event`] prints. Each event keeps what is its own, see
+//! [`crate::v8::event_number`].
+//!
+//! **Blame.** Who runs over the CPU limit is the event whose turn it is; the isolate ends with it, and the others are to be
+//! run again ([`Engine::lost`]). When the heap limit is hit nobody can say whose fault it is: all are to be run again, each
+//! alone. An event that only waits too long fails, and its isolate goes on.
+
+use std::time::Instant;
+
+use deno_core::v8;
+use sluicegate_json::{canonical, roundtrip};
+
+use crate::limits::watchdog::Clock;
+use crate::run::event::{CallResult, Step, call_finish, never_settles};
+use crate::run::fetch;
+use crate::run::host_functions::State;
+use crate::run::in_flight::{InFlight, Lost, Waiting};
+use crate::run::output::Print;
+use crate::run::ticket::Ticket;
+use crate::run::transform_isolate;
+use crate::verdict::{Failure, Verdict};
+use crate::{Attempt, Engine, Event, OutputFraming, Sink};
+
+/// The ticket of an event whose embedder waits with it.
+const ALONE: Ticket = Ticket(u64::MAX, u32::MAX);
+
+/// An event that waits no more; to be handed to [`Engine::finish_event`].
+#[derive(Debug)]
+pub struct Settled {
+    /// Which event.
+    pub ticket: Ticket,
+    how: How,
+}
+
+#[derive(Debug)]
+enum How {
+    /// Its promise is settled.
+    Settled(u32),
+    /// It has failed.
+    Failed(Box<Failure>),
+}
+
+impl Engine {
+    /// Begins to transform an event. If it waits for the network, the embedder can start others meanwhile; to it this one
+    /// is known by its ticket. Not for `transformBatch`.
+    pub fn start_event(
+        &mut self,
+        ticket: Ticket,
+        event: Event<'_>,
+        framing: &OutputFraming<'_>,
+        out: &mut dyn Sink,
+    ) -> Step {
+        self.retrying(|engine| engine.attempt(ticket, event, framing, out))
+    }
+
+    /// How many events wait.
+    pub fn waiting(&self) -> usize {
+        self.in_flight.waiting.len()
+    }
+
+    /// When the first of them has waited too long.
+    pub fn next_deadline(&mut self) -> Option<Instant> {
+        let InFlight { waiting, deadlines, .. } = &mut self.in_flight;
+        while let Some((_, number)) = deadlines.front() {
+            if waiting.contains_key(number) {
+                break;
+            }
+            deadlines.pop_front();
+        }
+        deadlines.front().map(|(at, _)| *at)
+    }
+
+    /// How many requests have no answer yet, those of events that are over included.
+    pub fn unanswered(&mut self) -> usize {
+        self.realm.as_mut().and_then(|realm| realm.state()).map_or(0, |state| state.requests.unanswered())
+    }
+
+    /// Requests that are made again because their event has to be run again.
+    pub fn repeated_requests(&self) -> u64 {
+        self.in_flight.repeated
+    }
+
+    /// `on_turn` is told whose turn it is, whenever code of an event that has waited runs.
+    pub fn on_turn(&mut self, on_turn: impl Fn(Ticket) + 'static) {
+        self.on_turn = Some(std::rc::Rc::new(on_turn));
+        self.plug_in();
+    }
+
+    /// The answer to a request has come: runs the code that waits for it.
+    pub fn deliver(&mut self, id: u64, text: &str) {
+        let Some(realm) = self.realm.as_mut() else { return };
+        let entered = realm.enter();
+        let in_time = {
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.realm.0);
+            v8::tc_scope!(let scope, scope);
+            let Some(number) = fetch::asked_by(scope, id) else { return };
+            self.in_flight.begin(scope, &self.watch, number);
+            fetch::take_answer(scope, id, text);
+            scope.perform_microtask_checkpoint();
+            let in_time = self.in_flight.end(scope, &self.watch);
+            if let Some(state) = scope.get_slot_mut::<State>() {
+                state.drop_if_over(number);
+                self.in_flight.take_settled(state);
+            }
+            in_time
+        };
+        drop(entered);
+        if !in_time || realm.heap_was_hit() {
+            self.lose(in_time, None);
+        }
+    }
+
+    /// Fails the events that have waited too long, and all if nothing is left that could settle them.
+    pub fn expire(&mut self, now: Instant) {
+        if self.in_flight.waiting.is_empty() {
+            return;
+        }
+        if self.in_flight.settled.is_empty() && self.unanswered() == 0 {
+            let stuck: Vec<u32> = self.in_flight.waiting.keys().copied().collect();
+            for number in stuck {
+                self.fail(number, never_settles("transformEvent"));
+            }
+            return;
+        }
+        while self.next_deadline().is_some_and(|at| at <= now) {
+            let Some((_, number)) = self.in_flight.deadlines.pop_front() else { return };
+            if self.in_flight.settled.contains(&number) {
+                continue;
+            }
+            let unanswered = self.realm.as_mut().and_then(|realm| realm.state()?.of(number).map(|e| e.unanswered));
+            let failure = self.out_of_time(Clock::Wall, unanswered.unwrap_or_default() as usize);
+            self.fail(number, failure);
+        }
+    }
+
+    fn fail(&mut self, number: u32, failure: Failure) {
+        if let Some(waiting) = self.in_flight.waiting.remove(&number) {
+            self.in_flight.failed.push_back((waiting.ticket, failure));
+        }
+        if let Some(state) = self.realm.as_mut().and_then(|realm| realm.state()) {
+            state.finish(number);
+        }
+    }
+
+    /// An event that waits no more, if there is one.
+    pub fn settled(&mut self) -> Option<Settled> {
+        if let Some((ticket, failure)) = self.in_flight.failed.pop_front() {
+            return Some(Settled { ticket, how: How::Failed(Box::new(failure)) });
+        }
+        while let Some(number) = self.in_flight.settled.pop_front() {
+            if let Some(waiting) = self.in_flight.waiting.get(&number) {
+                return Some(Settled { ticket: waiting.ticket, how: How::Settled(number) });
+            }
+        }
+        None
+    }
+
+    /// An event that has to be run again, if there is one.
+    pub fn lost(&mut self) -> Option<Lost> {
+        self.in_flight.lost.pop_front()
+    }
+
+    /// Prints an event that waited. `event` is the one that it was started with. It may turn out to wait once more, or be
+    /// among the [`Engine::lost`].
+    pub fn finish_event(
+        &mut self,
+        settled: Settled,
+        event: Event<'_>,
+        framing: &OutputFraming<'_>,
+        out: &mut dyn Sink,
+    ) -> Step {
+        self.logs.clear();
+        let number = match settled.how {
+            How::Failed(mut failure) => {
+                self.mask_failure(&mut failure);
+                return Step::Done(Verdict::Failed(failure));
+            }
+            How::Settled(number) => number,
+        };
+        let (attempt, in_time) = self.finish_attempt(number, event, framing, out);
+        match attempt {
+            Attempt::Done(step) => step,
+            _ => match self.lose(in_time, Some((number, settled.ticket))) {
+                Some(failure) => failure.into(),
+                None => Step::Waits,
+            },
+        }
+    }
+
+    fn finish_attempt(
+        &mut self,
+        number: u32,
+        event: Event<'_>,
+        framing: &OutputFraming<'_>,
+        out: &mut dyn Sink,
+    ) -> (Attempt<Step>, bool) {
+        let start = out.len();
+        let waiting = self.in_flight.waiting.remove(&number);
+        let (Some(realm), Some(waiting)) = (self.realm.as_mut(), waiting) else {
+            return (Attempt::OutOfMemory, true);
+        };
+        let entered = realm.enter();
+        let driver = entered.realm.2;
+        let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
+        let in_time;
+        let step = {
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.realm.0);
+            v8::tc_scope!(let scope, scope);
+            let promise = v8::Local::new(scope, &waiting.promise);
+            let clean = if waiting.lazy { None } else { canonical::round_trips(event.json) };
+            let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
+            self.in_flight.begin(scope, &self.watch, number);
+            let answer = call_finish(scope, driver, promise, lossy, &is_source);
+            in_time = self.in_flight.end(scope, &self.watch);
+            let step = match answer {
+                _ if !in_time => None,
+                CallResult::Failed(failure) => Some(failure.into()),
+                CallResult::Waits(promise) => {
+                    let promise = v8::Global::new(scope, promise);
+                    let wall = self.options.limits.wall;
+                    self.in_flight.wait(number, Waiting { promise, ..waiting }, None, wall);
+                    Some(Step::Waits)
+                }
+                CallResult::Finished(texts) => {
+                    let mut print = Print {
+                        line: event.json,
+                        clean,
+                        lossy,
+                        is_read: false,
+                        validator: &mut self.validator,
+                        rendering: framing,
+                        limit: self.options.limits.output,
+                        used: 0,
+                        text: &mut self.text,
+                    };
+                    Some(Step::Done(print.all(scope, texts, "transformEvent", out)))
+                }
+                _ => None,
+            };
+            if let Some(state) = scope.get_slot_mut::<State>() {
+                if let Some(Step::Done(_)) = step {
+                    self.logs = state.finish(number);
+                }
+                self.in_flight.take_settled(state);
+            }
+            step
+        };
+        drop(entered);
+        (self.conclude(step, in_time, start, out), in_time)
+    }
+
+    /// The isolate has hit a limit. Notes what has to be run again, `current` too unless it is to blame; then its failure is
+    /// given.
+    pub(crate) fn lose(&mut self, in_time: bool, current: Option<(u32, Ticket)>) -> Option<Failure> {
+        let turn = self.realm.as_mut().and_then(|realm| realm.state()).map(|state| state.turn());
+        let to_blame = if in_time { None } else { turn };
+        let unanswered = self.unanswered_of_turn();
+        let failure = (!in_time).then(|| self.out_of_time(self.watch.ran_out_of(), unanswered));
+        let waiting = std::mem::take(&mut self.in_flight.waiting);
+        let mut mine = None;
+        for (number, ticket) in waiting.iter().map(|(number, one)| (*number, one.ticket)).chain(current) {
+            match &failure {
+                Some(failure) if to_blame == Some(number) => {
+                    if current.is_some_and(|(current, _)| current == number) {
+                        mine = Some(failure.clone());
+                    } else {
+                        self.in_flight.failed.push_back((ticket, failure.clone()));
+                    }
+                }
+                _ => {
+                    let made = self.realm.as_mut().and_then(|realm| realm.state()?.of(number).map(|event| event.made));
+                    self.in_flight.repeated += u64::from(made.unwrap_or_default());
+                    let lost = Lost { ticket, alone: in_time };
+                    // Most likely it is the one whose turn it was: that one is tried first.
+                    if turn == Some(number) {
+                        self.in_flight.lost.push_front(lost);
+                    } else {
+                        self.in_flight.lost.push_back(lost);
+                    }
+                }
+            }
+        }
+        self.in_flight.settled.clear();
+        self.in_flight.deadlines.clear();
+        self.realm = None;
+        mine
+    }
+
+    /// Transforms an event and waits with it.
+    pub(crate) fn run_alone(&mut self, event: Event<'_>, framing: &OutputFraming<'_>, out: &mut dyn Sink) -> Verdict {
+        loop {
+            if let Step::Done(verdict) = self.start_event(ALONE, event, framing, out) {
+                return verdict;
+            }
+            let fresh = self.realm.as_ref().is_some_and(|realm| realm.events == 1);
+            match self.wait_alone(event, framing, out) {
+                Ok(verdict) => return verdict,
+                // In a fresh isolate a full heap is this event's own.
+                Err(lost) if lost.alone && fresh => return self.out_of_memory().into(),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The verdict of the one event that waits, unless it has to be run again.
+    fn wait_alone(
+        &mut self,
+        event: Event<'_>,
+        framing: &OutputFraming<'_>,
+        out: &mut dyn Sink,
+    ) -> Result<Verdict, Lost> {
+        loop {
+            self.expire(Instant::now());
+            while let Some(settled) = self.settled() {
+                if let Step::Done(verdict) = self.finish_event(settled, event, framing, out) {
+                    return Ok(verdict);
+                }
+            }
+            if let Some(lost) = self.lost() {
+                return Err(lost);
+            }
+            let deadline = self.next_deadline();
+            let over = || deadline.is_some_and(|at| at <= Instant::now());
+            let answer = self.network.clone().and_then(|network| network.borrow_mut().wait(&over));
+            match answer {
+                Some((id, text)) => self.deliver(id, &text),
+                None if over() => {}
+                // The embedder has ended.
+                None => return Ok(never_settles("transformEvent").into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Several events of a worker in flight: while one waits for the network, others are started.
+//!
+//! Lines are started in order, and told in order: what is finished before its turn is kept here. Whatever has come is
+//! handed in first, so that an event waits for the network and not for its neighbours, and a new one is started only when
+//! nothing else can be done. How much is kept is bounded, by number and by bytes.
+
+use std::cell::OnceCell;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Split, Worker, rendering, thread_cpu, trim};
+use crate::wire::frame::{Kind, Work};
+use crate::wire::shared::progress;
+use sluicegate_engine::verdict::{FailureKind, Verdict};
+use sluicegate_engine::{LogLine, Settled, Step, Ticket};
+
+/// Lines that are finished before their turn are kept up to this number, for each event that may wait.
+const KEPT_PER_EVENT: usize = 16;
+
+/// The same, in bytes of output.
+const MAX_KEPT_BYTES: usize = 8 << 20;
+
+/// No event is started while so many requests have no answer, or while the waiting events' lines have so many bytes.
+const ENOUGH_UNANSWERED: usize = 4096;
+const ENOUGH_BYTES: usize = 8 << 20;
+
+/// How often the socket is looked at while events are started beside others that wait.
+const LOOK_EVERY: Duration = Duration::from_micros(200);
+
+/// How long a look for answers lasts where no event has a deadline.
+const LONG: Duration = Duration::from_secs(1);
+
+/// A line that was started and has not been told.
+struct Line {
+    work: Work,
+    number: u32,
+    line: &'static [u8],
+    state: State,
+}
+
+enum State {
+    Waits,
+    Done { verdict: Verdict, text: Vec<u8>, logs: Vec<LogLine>, blank: bool },
+}
+
+/// The lines of a worker that have been started and not been told.
+pub(super) struct InFlight {
+    lines: VecDeque<Line>,
+    /// The number of the first of them, counted over the worker's life.
+    first: u64,
+    /// Where those that wait are.
+    places: HashMap<(u64, u32), u64>,
+    /// Events that have to be run again, some of them alone.
+    again: VecDeque<(u64, bool)>,
+    waiting_bytes: usize,
+    kept_bytes: usize,
+    looked: Instant,
+    /// What is being started: the unit, its lines, and the number of the next one.
+    unit: Option<(Work, Split<'static>, u32)>,
+    asked_for_more: bool,
+}
+
+impl InFlight {
+    pub(super) fn new() -> Self {
+        Self {
+            lines: VecDeque::new(),
+            first: 0,
+            places: HashMap::new(),
+            again: VecDeque::new(),
+            waiting_bytes: 0,
+            kept_bytes: 0,
+            looked: Instant::now(),
+            unit: None,
+            asked_for_more: false,
+        }
+    }
+
+    fn get(&mut self, place: u64) -> Option<&mut Line> {
+        self.lines.get_mut(usize::try_from(place.checked_sub(self.first)?).ok()?)
+    }
+
+    fn next_place(&self) -> u64 {
+        self.first + self.lines.len() as u64
+    }
+}
+
+impl Worker {
+    /// The worker's life where events may wait.
+    pub(super) fn run_in_flight(&mut self) -> io::Result<()> {
+        loop {
+            self.take_answers()?;
+            self.tell_in_order()?;
+            if self.start_next()? {
+                continue;
+            }
+            if self.in_flight.lines.is_empty() {
+                self.tell()?;
+                self.engine.idle();
+                if !self.mailbox.borrow_mut().receive()? {
+                    return Ok(());
+                }
+            } else {
+                // Nothing more comes for a while: what is finished leaves.
+                self.tell()?;
+                self.ask_for_more()?;
+                let until = self.engine.next_deadline().unwrap_or_else(|| Instant::now() + LONG);
+                self.mailbox.borrow_mut().receive_until(until)?;
+            }
+        }
+    }
+
+    /// Says once that all events wait and more could be started.
+    fn ask_for_more(&mut self) -> io::Result<()> {
+        let room = self.in_flight.unit.is_none() && !self.is_full();
+        if room && !std::mem::replace(&mut self.in_flight.asked_for_more, true) {
+            self.say(Kind::Waits)?;
+        }
+        Ok(())
+    }
+
+    /// Whether no further event may be started now.
+    fn is_full(&mut self) -> bool {
+        let waiting = self.engine.waiting();
+        let in_flight = &self.in_flight;
+        waiting >= self.concurrency
+            || in_flight.lines.len() >= self.concurrency * KEPT_PER_EVENT
+            || in_flight.kept_bytes >= MAX_KEPT_BYTES
+            || waiting > 0 && (in_flight.waiting_bytes >= ENOUGH_BYTES || self.engine.unanswered() >= ENOUGH_UNANSWERED)
+    }
+
+    /// Hands in the answers that have come, and takes what that settles.
+    fn take_answers(&mut self) -> io::Result<()> {
+        if self.engine.waiting() > 0 && self.in_flight.looked.elapsed() >= LOOK_EVERY {
+            self.mailbox.borrow_mut().receive_ready()?;
+            self.in_flight.looked = Instant::now();
+        }
+        loop {
+            let answer = self.mailbox.borrow_mut().answer();
+            let Some((id, text)) = answer else { break };
+            self.engine.deliver(id, &text);
+            self.take_settled()?;
+        }
+        if self.engine.waiting() > 0 {
+            self.engine.expire(Instant::now());
+            self.take_settled()?;
+        }
+        Ok(())
+    }
+
+    fn take_settled(&mut self) -> io::Result<()> {
+        while let Some(settled) = self.engine.settled() {
+            self.finish_line(settled);
+        }
+        while let Some(lost) = self.engine.lost() {
+            if let Some(place) = self.in_flight.places.get(&(lost.ticket.0, lost.ticket.1)) {
+                self.in_flight.again.push_back((*place, lost.alone));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_line(&mut self, settled: Settled) {
+        let ticket = settled.ticket;
+        let Some(place) = self.in_flight.places.get(&(ticket.0, ticket.1)).copied() else { return };
+        let Some(line) = self.in_flight.get(place).map(|line| line.line) else { return };
+        let whole = OnceCell::new();
+        let Ok(Some((event, around))) = self.event(line, &whole) else { return };
+        let mut text = Vec::new();
+        let framing = rendering(self.emit, self.rows, around);
+        if let Step::Done(verdict) = self.engine.finish_event(settled, event, &framing, &mut text) {
+            let logs = self.engine.logs().to_vec();
+            self.finished(place, verdict, text, logs);
+        }
+    }
+
+    /// An event that has waited has its verdict.
+    fn finished(&mut self, place: u64, verdict: Verdict, text: Vec<u8>, logs: Vec<LogLine>) {
+        let Some(line) = self.in_flight.get(place) else { return };
+        let (key, bytes) = ((line.work.unit, line.number), line.line.len());
+        self.in_flight.kept_bytes += text.len();
+        self.in_flight.waiting_bytes -= bytes;
+        self.in_flight.places.remove(&key);
+        if let Some(line) = self.in_flight.get(place) {
+            line.state = State::Done { verdict, text, logs, blank: false };
+        }
+    }
+
+    /// Tells the lines that are finished, up to the first one that is not.
+    fn tell_in_order(&mut self) -> io::Result<()> {
+        while let Some(Line { state: State::Done { .. }, work, .. }) = self.in_flight.lines.front() {
+            let work = *work;
+            // Before the line is taken: the worker may have to wait for room.
+            self.make_room(work)?;
+            let Some(line) = self.in_flight.lines.pop_front() else { return Ok(()) };
+            self.in_flight.first += 1;
+            let State::Done { verdict, text, logs, blank } = line.state else { return Ok(()) };
+            self.in_flight.kept_bytes -= text.len();
+            self.part.blank += u32::from(blank);
+            self.settle_kept(work, line.number, line.line, verdict, &text, &logs);
+        }
+        Ok(())
+    }
+
+    /// Starts the next line, if there is one and room for it. Says whether anything was done.
+    fn start_next(&mut self) -> io::Result<bool> {
+        if let Some((place, alone)) = self.next_again() {
+            self.run_again(place, alone);
+            self.take_settled()?;
+            return Ok(true);
+        }
+        if self.is_full() {
+            return Ok(false);
+        }
+        if self.in_flight.unit.is_none() {
+            let Some(work) = self.mailbox.borrow_mut().waiting.pop_front() else { return Ok(false) };
+            self.in_flight.asked_for_more = false;
+            let lines = self.open(work);
+            self.in_flight.unit = Some((work, lines, 0));
+        }
+        let Some((work, lines, number)) = self.in_flight.unit.as_mut() else { return Ok(false) };
+        let (work, next) = (*work, *number);
+        match lines.next() {
+            None => self.in_flight.unit = None,
+            Some(line) => {
+                *number += 1;
+                if self.in_flight.lines.is_empty() {
+                    self.make_room(work)?;
+                }
+                self.start_line(work, next, trim(line))?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next event that has to be run again: those that must be alone first, and one by one.
+    fn next_again(&mut self) -> Option<(u64, bool)> {
+        let again = &mut self.in_flight.again;
+        if let Some(at) = again.iter().position(|(_, alone)| *alone) {
+            return if self.engine.waiting() == 0 { again.remove(at) } else { None };
+        }
+        if self.engine.waiting() < self.concurrency { again.pop_front() } else { None }
+    }
+
+    fn run_again(&mut self, place: u64, alone: bool) {
+        let Some(line) = self.in_flight.get(place) else { return };
+        let (work, number, line) = (line.work, line.number, line.line);
+        let whole = OnceCell::new();
+        let Ok(Some((event, around))) = self.event(line, &whole) else { return };
+        self.note(work, number);
+        let mut text = Vec::new();
+        let framing = rendering(self.emit, self.rows, around);
+        let step = if alone {
+            Step::Done(self.engine.transform_event(event, &framing, &mut text))
+        } else {
+            self.engine.start_event(Ticket(work.unit, number), event, &framing, &mut text)
+        };
+        if let Step::Done(verdict) = step {
+            if alone && matches!(&verdict, Verdict::Failed(failure) if failure.kind == FailureKind::Memory) {
+                // This one it was: the others were only beside it.
+                self.in_flight.again.iter_mut().for_each(|(_, alone)| *alone = false);
+            }
+            let logs = self.engine.logs().to_vec();
+            self.finished(place, verdict, text, logs);
+        }
+    }
+
+    fn start_line(&mut self, work: Work, number: u32, line: &'static [u8]) -> io::Result<()> {
+        self.note(work, number);
+        let direct = self.in_flight.lines.is_empty();
+        let before = self.sink.len;
+        let mut text = Vec::new();
+        let whole = OnceCell::new();
+        let (verdict, blank) = match self.event(line, &whole) {
+            Ok(None) => (Verdict::Dropped, true),
+            Err(failure) => (failure.into(), false),
+            Ok(Some((event, around))) => {
+                let framing = rendering(self.emit, self.rows, around);
+                let ticket = Ticket(work.unit, number);
+                let step = if direct {
+                    self.engine.start_event(ticket, event, &framing, &mut self.sink)
+                } else {
+                    self.engine.start_event(ticket, event, &framing, &mut text)
+                };
+                match step {
+                    Step::Done(verdict) => (verdict, false),
+                    Step::Waits => {
+                        let place = self.in_flight.next_place();
+                        self.in_flight.places.insert((work.unit, number), place);
+                        self.in_flight.waiting_bytes += line.len();
+                        self.in_flight.lines.push_back(Line { work, number, line, state: State::Waits });
+                        return self.take_settled();
+                    }
+                }
+            }
+        };
+        if direct {
+            self.part.blank += u32::from(blank);
+            if !blank {
+                self.render_logs(work, number);
+            }
+            self.settle(number, line, before, verdict);
+        } else {
+            let logs = if blank { Vec::new() } else { self.engine.logs().to_vec() };
+            self.in_flight.kept_bytes += text.len();
+            self.in_flight.lines.push_back(Line {
+                work,
+                number,
+                line,
+                state: State::Done { verdict, text, logs, blank },
+            });
+        }
+        // Its turn may have settled others, or have been taken by one that ran too long.
+        self.take_settled()
+    }
+
+    /// Notes which line is about to be touched: all that is left of it if the worker dies.
+    fn note(&self, work: Work, number: u32) {
+        let progress = progress(self.output);
+        progress.unit.store(work.unit, Ordering::Relaxed);
+        progress.line.store(number, Ordering::Relaxed);
+        progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// The lines of a unit.
+    fn open(&mut self, work: Work) -> Split<'static> {
+        self.engine.hold();
+        if self.in_flight.lines.is_empty() {
+            self.told_at = sluicegate_engine::ticks();
+            if self.rows {
+                self.cpu = thread_cpu();
+            }
+        }
+        self.lines_of(work)
+    }
+}
