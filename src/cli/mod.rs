@@ -19,6 +19,7 @@ mod examples;
 pub mod fuzz;
 #[cfg(test)]
 mod golden;
+pub mod lineage;
 pub mod manpage;
 pub mod play;
 pub mod program;
@@ -77,6 +78,7 @@ fn flags(cli: &Cli) -> Settings {
         Command::Play(args) => args.settings(&cli.global),
         Command::Fuzz(args) => args.settings(&cli.global),
         Command::Diff(args) => args.settings(&cli.global),
+        Command::Lineage(args) => args.settings(&cli.global),
         Command::Serve(args) => args.settings(&cli.global),
         _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
     }
@@ -117,6 +119,8 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Play(args) => play::play(&args, &cli.global),
         Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),
         Command::Diff(args) => diff::diff(&args, &cli.global),
+        Command::Lineage(args) => lineage::lineage(&args, &cli.global),
+        Command::LineageWorker => Ok(crate::explore::lineage::main()),
         Command::Trial => Ok(crate::explore::main()),
         Command::SuiteWorker => Ok(crate::testing::worker_main()),
         Command::Completions { shell } => print(&manpage::completions(shell)),

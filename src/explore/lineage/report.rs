@@ -1,0 +1,402 @@
+//! What was found: reads, edges, constants, and what decides over the verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::path::ROOTS;
+use sluicegate_engine::ScriptCoverage;
+
+/// The most different values of an output that are kept.
+const MAX_VALUES: usize = 4;
+
+/// The most characters of an example's value.
+const MAX_TEXT: usize = 120;
+
+/// The source of what no input changes.
+pub const CONSTANT: &str = "(constant)";
+
+/// How an output depends on an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The same value in a place of the same name.
+    Copied,
+    /// The same value in a place of another name.
+    Renamed,
+    /// Made of the value, alone or with others.
+    Computed,
+    /// The value only chooses among others, or whether there is one.
+    Conditional,
+    /// The same for every input.
+    Constant,
+    /// From the event's metadata.
+    Metadata,
+    /// From a credential.
+    Credential,
+    /// From an answer of the network.
+    Network,
+    /// From the clock.
+    Clock,
+    /// From chance.
+    Random,
+}
+
+impl Kind {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Copied => "copied",
+            Kind::Renamed => "renamed",
+            Kind::Computed => "computed",
+            Kind::Conditional => "conditional",
+            Kind::Constant => "constant",
+            Kind::Metadata => "metadata",
+            Kind::Credential => "credential",
+            Kind::Network => "network",
+            Kind::Clock => "clock",
+            Kind::Random => "random",
+        }
+    }
+}
+
+/// One event that shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The line of the event, from 1.
+    pub line: u64,
+    /// The input's value, and what it was changed to; none where there is no value.
+    pub input: [Option<String>; 2],
+    /// What the output was before and after.
+    pub output: [Option<String>; 2],
+    /// What else had been changed, if the event as it came does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<String>,
+}
+
+/// An edge while it is counted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// In how many events it was seen as they came.
+    pub(super) events: u64,
+    pub(super) copied: u64,
+    pub(super) computed: u64,
+    pub(super) conditional: u64,
+    pub(super) example: Option<Example>,
+}
+
+/// What an input decides, and in how many events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decides {
+    /// Whether the event is dropped.
+    pub drop: u64,
+    /// How many events go out.
+    pub fan_out: u64,
+    /// Whether the event fails.
+    pub fail: u64,
+    /// One event that shows it.
+    pub example: Option<Example>,
+}
+
+/// What was read of a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// In how many events its value was read.
+    pub events: u64,
+    /// In how many events the code looked for it in vain.
+    pub absent: u64,
+    /// The lines that read it, as `file:line`, and in how many events each did.
+    pub lines: BTreeMap<String, u64>,
+}
+
+/// What stands in a place of the output.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Output {
+    pub(super) events: u64,
+    pub(super) values: Vec<Value>,
+}
+
+/// What one worker found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Findings {
+    pub(super) events: u64,
+    pub(super) ok: u64,
+    pub(super) dropped: u64,
+    pub(super) failed: u64,
+    pub(super) failure: Option<String>,
+    /// Events that were looked at closely, and runs in all.
+    pub(super) studied: u64,
+    pub(super) kinds: u64,
+    pub(super) kinds_studied: u64,
+    pub(super) runs: u64,
+    /// In how many events a place held a value.
+    pub(super) came: BTreeMap<String, u64>,
+    pub(super) read: BTreeMap<String, Read>,
+    /// By place of the input, then of the output.
+    pub(super) edges: BTreeMap<String, BTreeMap<String, Tally>>,
+    pub(super) tested: BTreeMap<String, u64>,
+    pub(super) decides: BTreeMap<String, Decides>,
+    pub(super) outputs: BTreeMap<String, Output>,
+    /// Places of the output of events that were looked at closely.
+    pub(super) outputs_studied: BTreeSet<String>,
+    pub(super) unstable: BTreeSet<String>,
+    pub(super) stateful: bool,
+    pub(super) unanswered: BTreeSet<String>,
+    /// By place of the input and kind of personal data, in how many events.
+    pub(super) personal: BTreeMap<String, BTreeMap<String, u64>>,
+    pub(super) coverage: Vec<ScriptCoverage>,
+}
+
+impl Findings {
+    pub(super) fn edge(&mut self, from: &str, to: &str) -> &mut Tally {
+        self.edges.entry(from.to_owned()).or_default().entry(to.to_owned()).or_default()
+    }
+
+    pub(super) fn output(&mut self, to: String, value: &Value) {
+        let output = self.outputs.entry(to).or_default();
+        output.events += 1;
+        if output.values.len() < MAX_VALUES && !output.values.contains(value) {
+            output.values.push(value.clone());
+        }
+    }
+
+    /// Adds what another worker found.
+    pub(super) fn add(&mut self, other: Findings) {
+        self.events += other.events;
+        self.ok += other.ok;
+        self.dropped += other.dropped;
+        self.failed += other.failed;
+        self.failure = self.failure.take().or(other.failure);
+        self.studied += other.studied;
+        self.kinds += other.kinds;
+        self.kinds_studied += other.kinds_studied;
+        self.runs += other.runs;
+        other.came.into_iter().for_each(|(name, count)| *self.came.entry(name).or_default() += count);
+        other.tested.into_iter().for_each(|(name, count)| *self.tested.entry(name).or_default() += count);
+        for (name, read) in other.read {
+            let sum = self.read.entry(name).or_default();
+            sum.events += read.events;
+            sum.absent += read.absent;
+            read.lines.into_iter().for_each(|(line, count)| *sum.lines.entry(line).or_default() += count);
+        }
+        for (from, edges) in other.edges {
+            for (to, tally) in edges {
+                let sum = self.edge(&from, &to);
+                sum.events += tally.events;
+                sum.copied += tally.copied;
+                sum.computed += tally.computed;
+                sum.conditional += tally.conditional;
+                sum.example = better(sum.example.take(), tally.example);
+            }
+        }
+        for (name, decides) in other.decides {
+            let sum = self.decides.entry(name).or_default();
+            sum.drop += decides.drop;
+            sum.fan_out += decides.fan_out;
+            sum.fail += decides.fail;
+            sum.example = better(sum.example.take(), decides.example);
+        }
+        for (name, output) in other.outputs {
+            let sum = self.outputs.entry(name).or_default();
+            sum.events += output.events;
+            for value in output.values {
+                if sum.values.len() < MAX_VALUES && !sum.values.contains(&value) {
+                    sum.values.push(value);
+                }
+            }
+        }
+        self.outputs_studied.extend(other.outputs_studied);
+        self.unstable.extend(other.unstable);
+        self.unanswered.extend(other.unanswered);
+        self.stateful |= other.stateful;
+        for (name, kinds) in other.personal {
+            let sum = self.personal.entry(name).or_default();
+            kinds.into_iter().for_each(|(kind, count)| *sum.entry(kind).or_default() += count);
+        }
+        self.coverage.extend(other.coverage);
+    }
+}
+
+/// The example of an event as it came is better than that of one that was changed; else the first one.
+pub(super) fn better(one: Option<Example>, other: Option<Example>) -> Option<Example> {
+    match (one, other) {
+        (Some(one), Some(other)) if one.given.is_some() && other.given.is_none() => Some(other),
+        (Some(one), Some(other)) if one.given.is_some() == other.given.is_some() && other.line < one.line => Some(other),
+        (None, other) => other,
+        (one, _) => one,
+    }
+}
+
+/// A value as an example shows it.
+pub(super) fn shown(value: Option<&Value>) -> Option<String> {
+    let text = value?.to_string();
+    Some(match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    })
+}
+
+/// A flow from an input to an output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Where it comes from.
+    pub from: String,
+    /// Where it goes.
+    pub to: String,
+    /// How.
+    pub kind: Kind,
+    /// Whether the value arrives as it is.
+    pub exact: bool,
+    /// Whether the value only chooses among others.
+    pub indirect: bool,
+    /// In how many of the events that were looked at closely it was seen as they came; 0 if only in changed ones.
+    pub events: u64,
+    /// In how many such events the input had a value.
+    pub tested: u64,
+    /// One event that shows it.
+    pub example: Option<Example>,
+    /// The value of a constant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+}
+
+/// Personal data that goes out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The input.
+    pub from: String,
+    /// What it looks like: e-mail, phone, card, …
+    pub what: String,
+    /// Whether its name says so, or its values, or both.
+    pub because: String,
+    /// Where it goes.
+    pub to: Vec<String>,
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Events that were read.
+    pub events: u64,
+    /// Events by verdict: ok, dropped, failed.
+    pub verdicts: [u64; 3],
+    /// The first failure.
+    pub failure: Option<String>,
+    /// Events that were run again with changes.
+    pub studied: u64,
+    /// Kinds of events: those that look alike and are treated alike. How many there are, and how many were studied.
+    pub kinds: [u64; 2],
+    /// How often the transformation was run.
+    pub runs: u64,
+    /// In how many events each place of the input held a value.
+    pub came: BTreeMap<String, u64>,
+    /// What was read, by place of the input.
+    pub reads: BTreeMap<String, Read>,
+    /// All edges, by input and output.
+    pub edges: Vec<Edge>,
+    /// What decides over the verdict.
+    pub decides: BTreeMap<String, Decides>,
+    /// Outputs that nothing explains.
+    pub unexplained: Vec<String>,
+    /// Outputs that were not looked at, because the time was up.
+    pub untested: Vec<String>,
+    /// Outputs that are another value each time.
+    pub unstable: Vec<String>,
+    /// Whether the code remembers earlier events.
+    pub stateful: bool,
+    /// Requests that no answer was recorded for.
+    pub unanswered: Vec<String>,
+    /// Personal data that goes out.
+    pub hints: Vec<Hint>,
+    /// Which code the events ran.
+    pub coverage: Vec<ScriptCoverage>,
+}
+
+impl Report {
+    /// Makes a report of what all workers found.
+    pub(super) fn of(found: Findings) -> Self {
+        let mut edges = Vec::new();
+        for (from, all) in &found.edges {
+            for (to, tally) in all.iter().filter(|(to, _)| !found.unstable.contains(*to)) {
+                edges.push(edge(from, to, tally, found.tested.get(from).copied().unwrap_or_default()));
+            }
+        }
+        let mut report = Self { unstable: found.unstable.iter().cloned().collect(), ..Self::default() };
+        for (to, output) in found.outputs.iter().filter(|(to, _)| !found.unstable.contains(*to)) {
+            let mut direct = edges.iter().filter(|edge| edge.to == *to && !edge.indirect);
+            let indirect = edges.iter().any(|edge| edge.to == *to && edge.indirect);
+            if direct.next().is_some() {
+                continue;
+            }
+            match output.values.as_slice() {
+                [value] if found.outputs_studied.contains(to) => edges.push(Edge {
+                    from: CONSTANT.to_owned(),
+                    to: to.clone(),
+                    kind: Kind::Constant,
+                    exact: true,
+                    indirect: false,
+                    events: output.events,
+                    tested: output.events,
+                    example: None,
+                    value: Some(value.clone()),
+                }),
+                _ if indirect => {}
+                _ if found.outputs_studied.contains(to) => report.unexplained.push(to.clone()),
+                _ => report.untested.push(to.clone()),
+            }
+        }
+        edges.sort_by(|a, b| (&a.to, a.indirect, &a.from).cmp(&(&b.to, b.indirect, &b.from)));
+        report.hints = super::pii::hints(&found.personal, &found.came, &edges);
+        Self {
+            events: found.events,
+            verdicts: [found.ok, found.dropped, found.failed],
+            failure: found.failure,
+            studied: found.studied,
+            kinds: [found.kinds, found.kinds_studied],
+            runs: found.runs,
+            came: found.came,
+            reads: found.read,
+            edges,
+            decides: found.decides,
+            stateful: found.stateful,
+            unanswered: found.unanswered.into_iter().collect(),
+            coverage: found.coverage,
+            ..report
+        }
+    }
+
+    /// Places that came in events and that the code never read.
+    pub fn unread(&self) -> Vec<&str> {
+        let never = |name: &&String| self.reads.get(*name).is_none_or(|read| read.events == 0);
+        self.came.keys().filter(never).map(String::as_str).collect()
+    }
+}
+
+fn edge(from: &str, to: &str, tally: &Tally, tested: u64) -> Edge {
+    let exact = tally.copied > 0 && tally.copied >= tally.computed;
+    let indirect = tally.copied == 0 && tally.computed == 0;
+    let root = ROOTS.iter().find(|root| from.strip_prefix(**root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '('])));
+    let kind = match root.copied() {
+        Some("metadata") => Kind::Metadata,
+        Some("credential") => Kind::Credential,
+        Some("network") => Kind::Network,
+        Some("clock") => Kind::Clock,
+        Some("random") => Kind::Random,
+        _ if indirect => Kind::Conditional,
+        _ if exact && from == to => Kind::Copied,
+        _ if exact => Kind::Renamed,
+        _ => Kind::Computed,
+    };
+    Edge {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        kind,
+        exact,
+        indirect,
+        events: tally.events,
+        tested: tested.max(tally.events),
+        example: tally.example.clone(),
+        value: None,
+    }
+}
