@@ -212,7 +212,9 @@ fn edges_come_and_go_between_versions() {
     let list = |key: &str| -> Vec<String> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let list = report["changes"][key].as_array().unwrap();
-        list.iter().map(|edge| format!("{} -> {} {}", text(&edge["from"]), text(&edge["to"]), text(&edge["kind"]))).collect()
+        list.iter()
+            .map(|edge| format!("{} -> {} {}", text(&edge["from"]), text(&edge["to"]), text(&edge["kind"])))
+            .collect()
     };
     assert_eq!(list("came"), ["traits.age -> traits.age copied", "traits.email -> traits.mail computed"]);
     assert_eq!(list("went"), ["traits.email -> traits.mail renamed"]);
@@ -228,7 +230,10 @@ fn reads_name_the_line_and_what_nobody_reads() {
     assert!(never.contains(&json!("traits.age")) && never.contains(&json!("context.ip")), "{never:?}");
     assert_eq!(report["coverage"][0]["missing"], json!([]));
     let email = &report["personal"][0];
-    assert_eq!((&email["from"], &email["what"], &email["to"]), (&json!("traits.email"), &json!("e-mail"), &json!(["traits.mail"])));
+    assert_eq!(
+        (&email["from"], &email["what"], &email["to"]),
+        (&json!("traits.email"), &json!("e-mail"), &json!(["traits.mail"]))
+    );
 }
 
 #[test]

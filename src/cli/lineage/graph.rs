@@ -104,9 +104,7 @@ pub(super) fn svg(shown: &Shown<'_>) -> String {
             to = escape(&edge.to),
         );
     }
-    for (names, x, text_x, anchor) in
-        [(&inputs, 20.0, LEFT - 10.0, "end"), (&outputs, RIGHT, RIGHT + 10.0, "start")]
-    {
+    for (names, x, text_x, anchor) in [(&inputs, 20.0, LEFT - 10.0, "end"), (&outputs, RIGHT, RIGHT + 10.0, "start")] {
         for (at, name) in names.iter().enumerate() {
             let top = offset(names.len()) + at as f64 * ROW;
             put!(out, r#"<rect class="node" x="{x}" y="{}" width="310" height="20" rx="5"/>"#, top + 2.0);
@@ -121,7 +119,11 @@ pub(super) fn svg(shown: &Shown<'_>) -> String {
     }
     if passing > 0 {
         let fields = if passing == 1 { "field goes" } else { "fields go" };
-        put!(out, r#"<text class="faint" x="20" y="{}">{passing} more {fields} out as they came.</text>"#, height - 14.0);
+        put!(
+            out,
+            r#"<text class="faint" x="20" y="{}">{passing} more {fields} out as they came.</text>"#,
+            height - 14.0
+        );
     }
     out.push_str("</svg>\n");
     out
@@ -142,7 +144,11 @@ fn legend(out: &mut String, edges: &[&Edge]) {
 
 fn short(name: &str) -> String {
     let count = name.chars().count();
-    if count <= MAX_NAME { name.to_owned() } else { format!("…{}", name.chars().skip(count - MAX_NAME + 1).collect::<String>()) }
+    if count <= MAX_NAME {
+        name.to_owned()
+    } else {
+        format!("…{}", name.chars().skip(count - MAX_NAME + 1).collect::<String>())
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -152,7 +158,8 @@ fn escape(text: &str) -> String {
 pub(super) fn mermaid(shown: &Shown<'_>) -> String {
     let (edges, passing) = drawn(shown);
     let (inputs, outputs) = columns(&edges);
-    let label = |text: &str| text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;");
+    let label =
+        |text: &str| text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;");
     let mut out = String::from("flowchart LR\n");
     for (letter, title, names) in [("i", "input", &inputs), ("o", "output", &outputs)] {
         put!(out, "  subgraph {title}");

@@ -41,8 +41,7 @@ pub(super) fn event(shown: &Shown<'_>, program: &Program) -> String {
             field(&input, from, how)
         })
         .collect();
-    let facet =
-        json!({ "_producer": PRODUCER, "_schemaURL": FACET_SCHEMA, "fields": fields, "dataset": dataset });
+    let facet = json!({ "_producer": PRODUCER, "_schemaURL": FACET_SCHEMA, "fields": fields, "dataset": dataset });
     let value = json!({
         "eventType": "COMPLETE",
         "eventTime": now(),

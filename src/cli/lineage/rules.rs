@@ -114,13 +114,17 @@ impl Rule {
     /// What flows so.
     fn flows(&self, report: &Report) -> Vec<String> {
         let edges = report.edges.iter().filter(|edge| {
-            (self.indirect || !edge.indirect) && path::matches(&self.from, &edge.from) && path::matches(&self.to, &edge.to)
+            (self.indirect || !edge.indirect)
+                && path::matches(&self.from, &edge.from)
+                && path::matches(&self.to, &edge.to)
         });
-        let mut found: Vec<String> = edges.map(|edge| format!("{} → {} ({})", edge.from, edge.to, edge.kind.name())).collect();
+        let mut found: Vec<String> =
+            edges.map(|edge| format!("{} → {} ({})", edge.from, edge.to, edge.kind.name())).collect();
         if self.indirect && path::matches(&self.to, "(verdict)") {
-            let decides = report.decides.iter().filter(|(from, one)| {
-                (one.drop > 0 || one.fan_out > 0) && path::matches(&self.from, from)
-            });
+            let decides = report
+                .decides
+                .iter()
+                .filter(|(from, one)| (one.drop > 0 || one.fan_out > 0) && path::matches(&self.from, from));
             found.extend(decides.map(|(from, _)| format!("{from} → (verdict)")));
         }
         found

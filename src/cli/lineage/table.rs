@@ -16,6 +16,9 @@ use crate::testing::coverage::ranges;
 /// The most lines that are named for a place that is read.
 const MAX_LINES: usize = 3;
 
+/// The most inputs of the log that are shown one by one.
+const MAX_LOGGED: usize = 6;
+
 /// How wide a row with names may become.
 const WIDTH: usize = 100;
 
@@ -34,10 +37,26 @@ pub(super) fn text(shown: &Shown<'_>, args: &LineageArgs) -> String {
     }
     if all {
         names(&mut out, "never read (they pass as they came, or not at all)", report.unread());
-        names(&mut out, "outputs that change, and by no single input", report.unexplained.iter().map(String::as_str).collect());
-        names(&mut out, "outputs not looked at in the time given (see --time)", report.untested.iter().map(String::as_str).collect());
-        names(&mut out, "outputs that are another value each time", report.unstable.iter().map(String::as_str).collect());
-        names(&mut out, "requests without a recorded answer (see --answers)", report.unanswered.iter().map(String::as_str).collect());
+        names(
+            &mut out,
+            "outputs that change, and by no single input",
+            report.unexplained.iter().map(String::as_str).collect(),
+        );
+        names(
+            &mut out,
+            "outputs not looked at in the time given (see --time)",
+            report.untested.iter().map(String::as_str).collect(),
+        );
+        names(
+            &mut out,
+            "outputs that are another value each time",
+            report.unstable.iter().map(String::as_str).collect(),
+        );
+        names(
+            &mut out,
+            "requests without a recorded answer (see --answers)",
+            report.unanswered.iter().map(String::as_str).collect(),
+        );
         personal(&mut out, report);
     }
     changes(&mut out, shown);
@@ -94,7 +113,10 @@ fn seen(edge: &Edge) -> String {
 fn edges(out: &mut String, shown: &Shown<'_>, args: &LineageArgs) {
     let detailed = args.indirect || args.from.is_some() || args.to.is_some();
     let in_place = |edge: &Edge| edge.kind == Kind::Copied && edge.from == edge.to && !detailed;
-    let is_shown = |edge: &Edge| !in_place(edge) && (detailed || !edge.indirect);
+    let logged: Vec<&str> =
+        shown.edges.iter().filter(|edge| edge.to == "log" && !edge.indirect).map(|edge| edge.from.as_str()).collect();
+    let many_logged = !detailed && logged.len() > MAX_LOGGED;
+    let is_shown = |edge: &Edge| !in_place(edge) && (detailed || !edge.indirect) && !(many_logged && edge.to == "log");
     let rows: Vec<[String; 4]> = shown
         .edges
         .iter()
@@ -102,6 +124,10 @@ fn edges(out: &mut String, shown: &Shown<'_>, args: &LineageArgs) {
         .map(|edge| {
             let more = match (&edge.value, &edge.example) {
                 (Some(value), _) => visible(&shorten(&value.to_string())).into_owned(),
+                (None, Some(example)) if edge.exact && example.given.is_none() => {
+                    let value = example.input[0].as_deref().unwrap_or("nothing");
+                    visible(&format!("line {}: {}", example.line, shorten(value))).into_owned()
+                }
                 (None, Some(example)) => said(example),
                 _ => String::new(),
             };
@@ -124,6 +150,9 @@ fn edges(out: &mut String, shown: &Shown<'_>, args: &LineageArgs) {
             last = &one[0];
         }
         out.push('\n');
+    }
+    if many_logged {
+        names(out, "reach the log (--to log lists them with examples)", logged);
     }
     let copied: Vec<&str> = shown.edges.iter().filter(|edge| in_place(edge)).map(|edge| edge.to.as_str()).collect();
     names(out, "go out as they came", copied);
@@ -215,7 +244,9 @@ fn reads(out: &mut String, report: &Report, from: Option<&str>) {
     let rows: Vec<[String; 4]> = report
         .reads
         .iter()
-        .filter(|(name, read)| wanted(name) && read.events + read.absent > 0 && name.as_str() != "event" && !name.is_empty())
+        .filter(|(name, read)| {
+            wanted(name) && read.events + read.absent > 0 && name.as_str() != "event" && !name.is_empty()
+        })
         .map(|(name, read)| {
             let mut lines: Vec<(&String, &u64)> = read.lines.iter().collect();
             lines.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

@@ -9,7 +9,7 @@ mod classify;
 mod study;
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ struct Base {
     reads: Reads,
     /// What was changed, if it is not an event as it came.
     given: Vec<String>,
+    /// The values that it was changed to.
+    invented: Vec<Value>,
     /// How closely it is looked at: whether values of other events and the code's own literals are tried, too.
     closely: bool,
     /// Whether what it leads to is studied in turn.
@@ -60,8 +62,9 @@ pub(super) struct Analyzer {
     /// By place, values that events have there.
     others: BTreeMap<String, Vec<Value>>,
     literals: Literals,
-    /// Every key that an event or an output has.
+    /// Every key that an event has, and every key of an output that an event as it came has become.
     keys: HashSet<String>,
+    made_keys: HashSet<String>,
     credentials: BTreeMap<String, String>,
     network: Map<String, Value>,
     explored: HashSet<u64>,
@@ -82,7 +85,8 @@ impl Analyzer {
             runner: Runner::new(setup.clone())?,
             findings: Findings::default(),
             others: BTreeMap::new(),
-            keys: HashSet::from(["out".to_owned()]),
+            keys: HashSet::new(),
+            made_keys: HashSet::from(["out".to_owned()]),
             explored: HashSet::new(),
             until: Instant::now() + setup.time,
             setup,
@@ -107,21 +111,24 @@ impl Analyzer {
         kinds.retain(|kind| !kind.is_empty());
         self.until = self.until.max(Instant::now() + MIN_STUDY.min(self.setup.time));
         let mut queues: Vec<std::vec::IntoIter<Base>> = kinds.into_iter().map(Vec::into_iter).collect();
-        self.findings.kinds = queues.len() as u64;
+        let all = queues.len();
+        self.findings.kinds = all as u64;
         for round in 0..self.setup.per_kind {
-            for at in 0..queues.len() {
+            let mut next = Vec::new();
+            for at in 0..all {
                 let Some(mut base) = queues[at].next() else { continue };
                 if Instant::now() > self.until {
-                    continue;
+                    break;
                 }
                 tell(Progress::Event(base.line));
-                tell(Progress::Studied(at, queues.len()));
-                base.closely = round < 2;
-                base.explore = round < 2;
+                tell(Progress::Studied(at, all));
+                (base.closely, base.explore) = (round < 2, round < 2);
                 self.findings.studied += 1;
                 self.findings.kinds_studied += u64::from(round == 0);
-                self.study_all(base);
+                next.push(VecDeque::from(self.study(base)));
             }
+            // What changes lead to comes after the events as they came, a bit of each kind in turn.
+            self.explore_all(next, tell);
         }
         self.findings.unanswered = self.runner.unanswered();
         self.findings.stateful = self.runner.fresh;
@@ -191,14 +198,23 @@ impl Analyzer {
         compare::leaves(&outcome.made, &mut Vec::new(), &mut places);
         for step in places.into_iter().flat_map(|(path, _)| path) {
             if let Step::Key(key) = step {
-                self.keys.insert(key);
+                self.made_keys.insert(key);
             }
         }
         for (to, value) in self.outputs(&outcome) {
             to.hash(&mut hash);
             self.findings.output(to, &value);
         }
-        let base = Base { line, input, outcome, reads, given: Vec::new(), closely: false, explore: false };
+        let base = Base {
+            line,
+            input,
+            outcome,
+            reads,
+            given: Vec::new(),
+            invented: Vec::new(),
+            closely: false,
+            explore: false,
+        };
         (base, hash.finish())
     }
 
@@ -272,7 +288,8 @@ impl Analyzer {
     /// Whether an author could have written a place's keys, or an event brought them: they are not made of values that
     /// were invented here.
     fn is_known(&self, path: &[Step]) -> bool {
-        let known = |key: &String| self.keys.contains(key) || self.literals.words.contains(key);
+        let known =
+            |key: &String| self.keys.contains(key) || self.made_keys.contains(key) || self.literals.words.contains(key);
         match path {
             [Step::Key(root), ..] if root == "log" || root == "fetch" => true,
             _ => path.iter().all(|step| !matches!(step, Step::Key(key) if !known(key))),

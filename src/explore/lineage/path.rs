@@ -92,10 +92,12 @@ pub fn value_at(value: &Value, path: &[Step]) -> Option<Value> {
 /// The value of a text that holds a JSON object or array.
 pub fn parsed(value: &Value) -> Option<Value> {
     let text = value.as_str()?.trim_start();
-    (text.starts_with('{') || text.starts_with('['))
-        .then(|| serde_json::from_str::<Value>(text).ok())
-        .flatten()
-        .filter(|inner| inner.as_object().is_some_and(|map| !map.is_empty()) || inner.as_array().is_some_and(|list| !list.is_empty()))
+    (text.starts_with('{') || text.starts_with('[')).then(|| serde_json::from_str::<Value>(text).ok()).flatten().filter(
+        |inner| {
+            inner.as_object().is_some_and(|map| !map.is_empty())
+                || inner.as_array().is_some_and(|list| !list.is_empty())
+        },
+    )
 }
 
 /// Changes what is at a path: to another value, or to nothing. Objects on the way are made. Whether it could be done.

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Edge, Hint};
+use serde::{Deserialize, Serialize};
 
 /// A kind by what the last step of a path is called, in small letters and without `_`, `-` and blanks.
 const NAMES: &[(&str, &[&str])] = &[
     ("e-mail", &["email", "emailaddress", "mail", "useremail"]),
     ("phone", &["phone", "phonenumber", "mobile", "mobilephone", "tel", "telephone", "msisdn", "fax"]),
     ("name", &["firstname", "lastname", "fullname", "surname", "givenname", "familyname", "middlename"]),
-    ("address", &["address", "street", "addressline1", "addressline2", "streetaddress", "postalcode", "zip", "zipcode"]),
+    (
+        "address",
+        &["address", "street", "addressline1", "addressline2", "streetaddress", "postalcode", "zip", "zipcode"],
+    ),
     ("birthday", &["birthday", "birthdate", "dateofbirth", "dob"]),
     ("national id", &["ssn", "socialsecuritynumber", "nationalid", "passport", "passportnumber", "taxid", "nino"]),
     ("card", &["creditcard", "cardnumber", "ccnumber", "pan", "cvv", "cvc"]),
@@ -52,7 +55,10 @@ fn is_card(text: &str) -> bool {
         return false;
     }
     let digits: Vec<u32> = text.chars().filter_map(|char| char.to_digit(10)).collect();
-    (13..=19).contains(&digits.len()) && (2..=6).contains(&digits[0]) && luhn(&digits) && digits.iter().any(|d| *d != digits[0])
+    (13..=19).contains(&digits.len())
+        && (2..=6).contains(&digits[0])
+        && luhn(&digits)
+        && digits.iter().any(|d| *d != digits[0])
 }
 
 fn luhn(digits: &[u32]) -> bool {
@@ -74,7 +80,8 @@ fn is_phone(text: &str) -> bool {
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let rest = text.strip_prefix('+').unwrap_or(text);
     let allowed = rest.chars().all(|char| char.is_ascii_digit() || " ()-./".contains(char));
-    let grouped = text.starts_with('+') || text.starts_with('(') || rest.contains(' ') || rest.matches('-').count() == 2;
+    let grouped =
+        text.starts_with('+') || text.starts_with('(') || rest.contains(' ') || rest.matches('-').count() == 2;
     // A date or an address of a machine is none.
     let is_date = text.len() >= 10 && text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(7) == Some(&b'-');
     allowed && grouped && (7..=15).contains(&digits) && !is_date && rest.matches('.').count() < 3
@@ -87,19 +94,32 @@ pub fn kind_of_name(path: &str) -> Option<&'static str> {
     NAMES.iter().find(|(_, names)| names.contains(&plain.as_str())).map(|(kind, _)| *kind)
 }
 
+/// Personal data that goes out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The input.
+    pub from: String,
+    /// What it looks like: e-mail, phone, card, …
+    pub what: String,
+    /// Whether its name says so, or its values, or both.
+    pub because: String,
+    /// Where it goes.
+    pub to: Vec<String>,
+}
+
 /// Personal data among the inputs of edges, and where it goes.
-pub(super) fn hints(
+pub(super) fn hints<'a>(
     personal: &BTreeMap<String, BTreeMap<String, u64>>,
     came: &BTreeMap<String, u64>,
-    edges: &[Edge],
+    edges: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Vec<Hint> {
     let mut hints: BTreeMap<&str, Hint> = BTreeMap::new();
-    for edge in edges.iter().filter(|edge| !edge.indirect) {
-        let name = kind_of_name(&edge.from).filter(|_| came.contains_key(&edge.from) || edge.from.contains('('));
+    for (from, to) in edges {
+        let name = kind_of_name(from).filter(|_| came.contains_key(from) || from.contains('('));
         // One value of a hundred that happens to look like a card says nothing.
-        let values = personal.get(&edge.from).and_then(|kinds| {
+        let values = personal.get(from).and_then(|kinds| {
             let (kind, count) = kinds.iter().max_by_key(|(_, count)| **count)?;
-            (*count * 20 >= came.get(&edge.from).copied().unwrap_or(1)).then_some(kind.as_str())
+            (*count * 20 >= came.get(from).copied().unwrap_or(1)).then_some(kind.as_str())
         });
         let (what, because) = match (name, values) {
             (Some(name), Some(value)) if name == value => (value, "name and values"),
@@ -107,14 +127,14 @@ pub(super) fn hints(
             (Some(name), None) => (name, "name"),
             (None, None) => continue,
         };
-        let hint = hints.entry(&edge.from).or_insert_with(|| Hint {
-            from: edge.from.clone(),
+        let hint = hints.entry(from).or_insert_with(|| Hint {
+            from: from.to_owned(),
             what: what.to_owned(),
             because: because.to_owned(),
             to: Vec::new(),
         });
-        if !hint.to.contains(&edge.to) {
-            hint.to.push(edge.to.clone());
+        if !hint.to.iter().any(|known| known == to) {
+            hint.to.push(to.to_owned());
         }
     }
     hints.into_values().collect()
@@ -137,7 +157,17 @@ mod tests {
         ] {
             assert_eq!(kind_of(text), Some(kind), "{text}");
         }
-        for text in ["4111111111111112", "2024-03-04", "203.0.113.7", "a@b", "12345678", "1.2.3", "", "@x.com", "0000000000000000"] {
+        for text in [
+            "4111111111111112",
+            "2024-03-04",
+            "203.0.113.7",
+            "a@b",
+            "12345678",
+            "1.2.3",
+            "",
+            "@x.com",
+            "0000000000000000",
+        ] {
             assert_eq!(kind_of(text), None, "{text}");
         }
     }

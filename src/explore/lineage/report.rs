@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::path::ROOTS;
+use super::pii::{self, Hint};
 use sluicegate_engine::ScriptCoverage;
 
 /// The most different values of an output that are kept.
@@ -83,6 +84,8 @@ pub(super) struct Tally {
     pub(super) copied: u64,
     pub(super) computed: u64,
     pub(super) conditional: u64,
+    /// Whether the output takes other values, and is not only there or not.
+    pub(super) varies: bool,
     pub(super) example: Option<Example>,
 }
 
@@ -187,6 +190,7 @@ impl Findings {
                 sum.copied += tally.copied;
                 sum.computed += tally.computed;
                 sum.conditional += tally.conditional;
+                sum.varies |= tally.varies;
                 sum.example = better(sum.example.take(), tally.example);
             }
         }
@@ -218,11 +222,17 @@ impl Findings {
     }
 }
 
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
 /// The example of an event as it came is better than that of one that was changed; else the first one.
 pub(super) fn better(one: Option<Example>, other: Option<Example>) -> Option<Example> {
     match (one, other) {
         (Some(one), Some(other)) if one.given.is_some() && other.given.is_none() => Some(other),
-        (Some(one), Some(other)) if one.given.is_some() == other.given.is_some() && other.line < one.line => Some(other),
+        (Some(one), Some(other)) if one.given.is_some() == other.given.is_some() && other.line < one.line => {
+            Some(other)
+        }
         (None, other) => other,
         (one, _) => one,
     }
@@ -259,19 +269,6 @@ pub struct Edge {
     /// The value of a constant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-}
-
-/// Personal data that goes out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hint {
-    /// The input.
-    pub from: String,
-    /// What it looks like: e-mail, phone, card, …
-    pub what: String,
-    /// Whether its name says so, or its values, or both.
-    pub because: String,
-    /// Where it goes.
-    pub to: Vec<String>,
 }
 
 /// Everything that was found.
@@ -324,30 +321,36 @@ impl Report {
         }
         let mut report = Self { unstable: found.unstable.iter().cloned().collect(), ..Self::default() };
         for (to, output) in found.outputs.iter().filter(|(to, _)| !found.unstable.contains(*to)) {
-            let mut direct = edges.iter().filter(|edge| edge.to == *to && !edge.indirect);
-            let indirect = edges.iter().any(|edge| edge.to == *to && edge.indirect);
-            if direct.next().is_some() {
+            let sources: Vec<&Tally> = found.edges.values().filter_map(|all| all.get(to)).collect();
+            let is_made = sources.iter().any(|tally| tally.copied + tally.computed > 0);
+            // An object that is empty in some events is no value of its own.
+            let holds =
+                |other: &String| other.strip_prefix(to.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']));
+            if is_made || (output.values.iter().all(is_empty) && found.outputs.keys().any(holds)) {
                 continue;
             }
+            let indirect = !sources.is_empty();
             match output.values.as_slice() {
-                [value] if found.outputs_studied.contains(to) => edges.push(Edge {
-                    from: CONSTANT.to_owned(),
-                    to: to.clone(),
-                    kind: Kind::Constant,
-                    exact: true,
-                    indirect: false,
-                    events: output.events,
-                    tested: output.events,
-                    example: None,
-                    value: Some(value.clone()),
-                }),
+                [value] if found.outputs_studied.contains(to) && !sources.iter().any(|tally| tally.varies) => edges
+                    .push(Edge {
+                        from: CONSTANT.to_owned(),
+                        to: to.clone(),
+                        kind: Kind::Constant,
+                        exact: true,
+                        indirect: false,
+                        events: output.events,
+                        tested: output.events,
+                        example: None,
+                        value: Some(value.clone()),
+                    }),
                 _ if indirect => {}
                 _ if found.outputs_studied.contains(to) => report.unexplained.push(to.clone()),
                 _ => report.untested.push(to.clone()),
             }
         }
         edges.sort_by(|a, b| (&a.to, a.indirect, &a.from).cmp(&(&b.to, b.indirect, &b.from)));
-        report.hints = super::pii::hints(&found.personal, &found.came, &edges);
+        let direct = edges.iter().filter(|edge| !edge.indirect).map(|edge| (edge.from.as_str(), edge.to.as_str()));
+        report.hints = pii::hints(&found.personal, &found.came, direct);
         Self {
             events: found.events,
             verdicts: [found.ok, found.dropped, found.failed],
@@ -376,7 +379,9 @@ impl Report {
 fn edge(from: &str, to: &str, tally: &Tally, tested: u64) -> Edge {
     let exact = tally.copied > 0 && tally.copied >= tally.computed;
     let indirect = tally.copied == 0 && tally.computed == 0;
-    let root = ROOTS.iter().find(|root| from.strip_prefix(**root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '('])));
+    let root = ROOTS
+        .iter()
+        .find(|root| from.strip_prefix(**root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '('])));
     let kind = match root.copied() {
         Some("metadata") => Kind::Metadata,
         Some("credential") => Kind::Credential,

@@ -1,6 +1,6 @@
 //! Other values for a place in an event: of the same type, missing, null; and what an author's code compares with.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
@@ -112,9 +112,7 @@ fn pairs(list: &[Value]) -> Option<Vec<String>> {
             _ => None,
         })
         .collect();
-    let keys = keys.filter(|keys| keys.len() <= MAX_PAIRS)?;
-    let different: BTreeSet<&String> = keys.iter().collect();
-    (different.len() == keys.len()).then_some(keys)
+    keys.filter(|keys| keys.len() <= MAX_PAIRS)
 }
 
 /// A value that nobody else has, for places that the code does not look at.
@@ -124,7 +122,13 @@ pub fn unique(number: usize) -> Value {
 
 /// What is tried in a place, most telling first. `others` are values that other events have there, `literals` those that
 /// stand in the code.
-pub fn variations(value: Option<&Value>, number: usize, others: &[Value], literals: &Literals, short: bool) -> Vec<Variation> {
+pub fn variations(
+    value: Option<&Value>,
+    number: usize,
+    others: &[Value],
+    literals: &Literals,
+    short: bool,
+) -> Vec<Variation> {
     let mut made: Vec<Variation> = Vec::new();
     let mut add = |value: Option<Value>, class: Class| {
         if !made.iter().any(|known| known.value == value) {
@@ -152,7 +156,11 @@ pub fn variations(value: Option<&Value>, number: usize, others: &[Value], litera
             add(Some(number_value(old + shift)), Class::Marker);
             add(Some(number_value(if whole { old + 2.0 * shift + 0.37 } else { old + shift + 0.0077 })), Class::Marker);
         }
-        Some(Value::Bool(old)) => add(Some(json!(!old)), Class::Same),
+        Some(Value::Bool(old)) => {
+            add(Some(json!(!old)), Class::Same);
+            // There are two booleans only: whether it is a copy, another type shows.
+            add(Some(unique(number)), Class::Other);
+        }
         Some(Value::Null) | None => {
             add(Some(json!(messy("", number))), Class::Marker);
             add(Some(json!(1234.5 + number as f64)), Class::Marker);
@@ -357,7 +365,8 @@ impl Literals {
 
     fn add_text(&mut self, text: &str) {
         self.words.insert(text.to_owned());
-        self.words.extend(text.split(|char: char| !(char.is_alphanumeric() || "_$-".contains(char))).map(str::to_owned));
+        self.words
+            .extend(text.split(|char: char| !(char.is_alphanumeric() || "_$-".contains(char))).map(str::to_owned));
         let usable = !text.is_empty() && text.len() <= 60 && !text.contains(['\\', '\n', '$']);
         if usable && !self.texts.iter().any(|known| known == text) {
             self.texts.push(text.to_owned());
@@ -380,7 +389,8 @@ mod tests {
 
     #[test]
     fn literals_are_those_of_the_code() {
-        let found = Literals::of(["// 'no'\nconst t = { de: 'Germany', fr: \"France\" }; /* 7 */ if (x > 1_000.5) y = `z`;"]);
+        let found =
+            Literals::of(["// 'no'\nconst t = { de: 'Germany', fr: \"France\" }; /* 7 */ if (x > 1_000.5) y = `z`;"]);
         assert_eq!(found.texts, ["de", "Germany", "fr", "France", "z"]);
         assert_eq!(found.numbers, [1000.5]);
     }

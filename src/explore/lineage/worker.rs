@@ -14,9 +14,9 @@ use command_fds::{CommandFdExt, FdMapping};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::LineageSetup;
 use super::analyze::{Analyzer, Progress};
 use super::report::{Findings, Report};
-use super::LineageSetup;
 use crate::workers::{RunError, Sandbox, SandboxReport, sandbox};
 use sluicegate_engine::{self as engine, LoadError};
 
@@ -139,7 +139,9 @@ fn measure(
                     found.events += killed.len() as u64;
                     found.failed += killed.len() as u64;
                     if let Some(line) = killed.first() {
-                        found.failure.get_or_insert_with(|| format!("the event of line {line} killed its worker process"));
+                        found
+                            .failure
+                            .get_or_insert_with(|| format!("the event of line {line} killed its worker process"));
                     }
                     return Ok(found);
                 }
@@ -152,7 +154,9 @@ fn measure(
                 share.retain(|(other, _)| *other != line);
             }
             Some(line) => {
-                return Err(RunError::Start(format!("worker processes died {MAX_DEATHS} times, last at the event of line {line}")));
+                return Err(RunError::Start(format!(
+                    "worker processes died {MAX_DEATHS} times, last at the event of line {line}"
+                )));
             }
             None => return Err(RunError::Start("a worker process died before its first event".to_owned())),
         }
@@ -185,8 +189,7 @@ impl Worker {
         worker.send(&ToWorker::Walls(Walls { heap, jitless: setup.jitless })).map_err(failed)?;
         match worker.read() {
             Some(FromWorker::SandboxReport(walls)) => {
-                let wanted =
-                    Sandbox { jitless: setup.jitless, require: setup.require_sandbox, ..Sandbox::default() };
+                let wanted = Sandbox { jitless: setup.jitless, require: setup.require_sandbox, ..Sandbox::default() };
                 wanted.judge(&walls)?;
             }
             _ => return Err(RunError::Start("a worker process could not be started".to_owned())),

@@ -1,6 +1,6 @@
 // event {"items":[{"category":"shoes"},{"category":"hats"},{"category":"shoes"}]}
-// items[].category -> counts.shoes
-// items[].category -> counts.hats
+// items[].category ~> counts.shoes
+// items[].category ~> counts.hats
 
 export function transformEvent({ items }) {
   const counts = {};

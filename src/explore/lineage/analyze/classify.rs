@@ -34,7 +34,10 @@ pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>]) -
         Some(_) => equal(input, output),
     };
     let marker = alike.iter().any(|one| one.class == Class::Marker && changed(one) && exact(one));
-    let flipped = alike.iter().any(|one| one.input.is_some_and(Value::is_boolean) && changed(one) && exact(one));
+    let is_bool = input.is_some_and(Value::is_boolean);
+    // A boolean: the other one arrives, or a text in its place does.
+    let flipped =
+        is_bool && seen.iter().any(|one| one.input.is_some_and(|value| !value.is_null()) && changed(one) && exact(one));
     let remade = alike.iter().any(|one| !exact(one) && one.class == Class::Marker && is_made_of(one.output, one.input));
     if was_equal && (marker || flipped) && !remade {
         return Influence::Copied;
@@ -48,7 +51,7 @@ pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>]) -
             different.push(one.output);
         }
     }
-    let of_booleans = input.is_some_and(Value::is_boolean) && different.iter().flatten().all(|value| value.is_boolean());
+    let of_booleans = is_bool && different.iter().flatten().all(|value| value.is_boolean());
     match different.len() {
         // The other boolean.
         2 if of_booleans && different.iter().all(Option::is_some) => Influence::Computed,
@@ -123,6 +126,8 @@ mod tests {
         assert_eq!(of([json!("de"), json!("Germany")], &table), Influence::Computed);
         assert_eq!(of([json!(true), json!(false)], &[(Same, json!(false), json!(true))]), Influence::Computed);
         assert_eq!(of([json!(true), json!(true)], &[(Same, json!(false), json!(false))]), Influence::Copied);
+        let if_true = [(Same, json!(false), Value::Null), (Other, json!("Qz1"), json!("Qz1"))];
+        assert_eq!(of([json!(true), json!(true)], &if_true), Influence::Copied);
         assert_eq!(of([json!(true), json!("on")], &[(Same, json!(false), json!("off"))]), Influence::Conditional);
     }
 }

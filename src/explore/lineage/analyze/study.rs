@@ -13,10 +13,13 @@ use super::super::report::{Example, better, shown};
 use super::super::runner::{Ended, Outcome, Reads};
 use super::super::vary::{self, Class, Leaf, Variation};
 use super::classify::{Influence, Observation, influence};
-use super::{Analyzer, Base};
+use super::{Analyzer, Base, Progress};
 
 /// How many changed events are studied in turn, of one event.
 const MAX_EXPLORED: usize = 60;
+
+/// In how many events a place is tried with every value that there is for it.
+const CLOSELY: u64 = 6;
 
 /// How many changes lie between an event and what is studied of it.
 const MAX_CHANGES: usize = 3;
@@ -34,6 +37,8 @@ struct Flow {
     from: String,
     to: String,
     influence: Influence,
+    /// Whether another value stood in the output's place.
+    varies: bool,
     example: Example,
 }
 
@@ -54,26 +59,26 @@ struct Found {
 }
 
 impl Analyzer {
-    /// Studies an event, and what its changes lead to.
-    pub(super) fn study_all(&mut self, base: Base) {
-        let mut queue = VecDeque::from([base]);
-        let mut count = 0;
-        while let Some(base) = queue.pop_front() {
-            let next = self.study(base);
-            for base in next {
-                if count < MAX_EXPLORED {
-                    count += 1;
-                    queue.push_back(base);
+    /// Studies changed events, and what their changes lead to.
+    pub(super) fn explore_all(&mut self, mut queues: Vec<VecDeque<Base>>, tell: &mut dyn FnMut(Progress)) {
+        let mut left = vec![MAX_EXPLORED; queues.len()];
+        while queues.iter().any(|queue| !queue.is_empty()) {
+            for (queue, left) in queues.iter_mut().zip(&mut left) {
+                let Some(base) = queue.pop_front() else { continue };
+                if *left == 0 || Instant::now() > self.until {
+                    queue.clear();
+                    continue;
                 }
-            }
-            if Instant::now() > self.until {
-                break;
+                *left -= 1;
+                tell(Progress::Event(base.line));
+                let next = self.study(base);
+                queue.extend(next);
             }
         }
     }
 
     /// Studies one input; the changed ones that are worth a study of their own.
-    fn study(&mut self, mut base: Base) -> Vec<Base> {
+    pub(super) fn study(&mut self, mut base: Base) -> Vec<Base> {
         let first = base.given.is_empty();
         if !first {
             base.reads = self.runner.record(&base.input);
@@ -89,7 +94,10 @@ impl Analyzer {
             leaves.into_iter().partition(|leaf| is_touched(&base.reads, leaf));
         let untouched: Vec<Leaf> = untouched
             .into_iter()
-            .filter(|leaf| !leaf.path.contains(&Step::Json) && !matches!(&leaf.path[0], Step::Key(root) if root == "metadata" || root == "credential"))
+            .filter(|leaf| {
+                !leaf.path.contains(&Step::Json)
+                    && !matches!(&leaf.path[0], Step::Key(root) if root == "metadata" || root == "credential")
+            })
             .collect();
         if !self.all_at_once(&base, &untouched, &mut found) {
             touched.extend(untouched);
@@ -146,7 +154,8 @@ impl Analyzer {
         }
         let mut flows = Vec::new();
         for difference in between(&base.outcome, &outcome) {
-            let place = |value: &Value| leaves.iter().enumerate().position(|(number, _)| vary::unique(number) == *value);
+            let place =
+                |value: &Value| leaves.iter().enumerate().position(|(number, _)| vary::unique(number) == *value);
             let Some(at) = difference.new.as_ref().and_then(place) else { return false };
             let to = name(&difference.path);
             let leaf = &leaves[at];
@@ -157,7 +166,7 @@ impl Analyzer {
                 given: given(base),
             };
             let from = name(&leaf.label);
-            flows.push(Flow { leaf: leaf.path.clone(), from, to, influence: Influence::Copied, example });
+            flows.push(Flow { leaf: leaf.path.clone(), from, to, influence: Influence::Copied, varies: true, example });
         }
         found.flows.extend(flows);
         true
@@ -179,7 +188,14 @@ impl Analyzer {
                 };
                 let leaf = vec![Step::Key(root.to_owned())];
                 let to = name(&difference.path);
-                found.flows.push(Flow { leaf, from: root.to_owned(), to, influence: Influence::Computed, example });
+                found.flows.push(Flow {
+                    leaf,
+                    from: root.to_owned(),
+                    to,
+                    influence: Influence::Computed,
+                    varies: true,
+                    example,
+                });
             }
         }
     }
@@ -188,7 +204,10 @@ impl Analyzer {
     fn changed(&mut self, base: &Base, leaf: Leaf, number: usize) -> Trials {
         let from = name(&leaf.label);
         let others = self.others.get(&from).cloned().unwrap_or_default();
-        let variations = vary::variations(leaf.value.as_ref(), number, &others, &self.literals, !base.closely);
+        // A place that was looked at closely in some events is looked at less closely in others.
+        let known = self.findings.tested.get(&from).is_some_and(|tested| *tested >= CLOSELY);
+        let short = known || !base.closely;
+        let variations = vary::variations(leaf.value.as_ref(), number, &others, &self.literals, short);
         let is_credential = matches!(&leaf.path[0], Step::Key(root) if root == "credential");
         let mut runs = Vec::with_capacity(variations.len());
         for variation in variations {
@@ -220,7 +239,7 @@ impl Analyzer {
                 given: given(base),
             };
             decide(found, one, &base.outcome.ended, &outcome.ended, &example);
-            if let Some(all) = self.flowing(&base.outcome, outcome, variation.value.as_ref()) {
+            if let Some(all) = self.flowing(base, outcome, variation.value.as_ref()) {
                 comparable.push((variation, all));
             }
         }
@@ -270,23 +289,33 @@ impl Analyzer {
                 given: given(base),
             };
             let (leaf, from, to) = (one.leaf.path.clone(), one.from.clone(), name(&place));
-            found.flows.push(Flow { leaf, from, to, influence, example });
+            let varies = list.iter().flatten().any(|difference| difference.old.is_some() && difference.new.is_some());
+            found.flows.push(Flow { leaf, from, to, influence, varies, example });
         }
     }
 
     /// The places that a change reaches; nothing if that cannot be told, because the event ended otherwise.
-    fn flowing(&self, before: &Outcome, after: &Outcome, value: Option<&Value>) -> Option<Vec<Difference>> {
-        let all = match (&before.ended, &after.ended) {
+    fn flowing(&self, base: &Base, after: &Outcome, value: Option<&Value>) -> Option<Vec<Difference>> {
+        let all = match (&base.outcome.ended, &after.ended) {
             (_, Ended::Failed(_)) | (Ended::Failed(_), _) => return None,
             (before, after) if before != after => return None,
-            _ => between(before, after),
+            _ => between(&base.outcome, after),
         };
         let is_kept = |difference: &Difference| {
-            let echoes = difference.old.is_none()
-                && difference.path.iter().any(|step| matches!(step, Step::Key(key) if is_echo(key, value)));
-            self.is_known(&difference.path) && !echoes
+            let echoes = difference.old.is_none() && self.echoes(&difference.path, value);
+            self.is_known(&difference.path) && !echoes && !self.is_invented(base, &difference.path)
         };
         Some(all.into_iter().filter(|difference| is_kept(difference)).collect())
+    }
+
+    /// Whether a key of an output is the value that was put into the input, and no event as it came has it.
+    fn echoes(&self, path: &[Step], value: Option<&Value>) -> bool {
+        path.iter().any(|step| matches!(step, Step::Key(key) if !self.made_keys.contains(key) && is_echo(key, value)))
+    }
+
+    /// The same for what was changed before.
+    fn is_invented(&self, base: &Base, path: &[Step]) -> bool {
+        base.invented.iter().any(|value| self.echoes(path, Some(value)))
     }
 
     /// An object or an array as a whole matters where nothing inside of it does.
@@ -301,11 +330,13 @@ impl Analyzer {
         let explains = |flow: &&Flow| inside(&flow.leaf) || whole(flow);
         let explained: Vec<String> = found.flows.iter().filter(explains).map(|flow| flow.to.clone()).collect();
         // Elements of an array that is made of this one come and go with it.
-        let is_explained = |to: &str| explained.iter().any(|known| known == to || (to.ends_with("[]") && known.starts_with(to)));
+        let is_explained =
+            |to: &str| explained.iter().any(|known| known == to || (to.ends_with("[]") && known.starts_with(to)));
         let decided = |drop: bool| {
-            found.decisions.values().any(|one| {
-                inside(&one.leaf) && if drop { one.drop.is_some() } else { one.fan_out.is_some() }
-            })
+            found
+                .decisions
+                .values()
+                .any(|one| inside(&one.leaf) && if drop { one.drop.is_some() } else { one.fan_out.is_some() })
         };
         let (drops, fans_out) = (decided(true), decided(false));
         let Some(value) = &container.value else { return };
@@ -396,6 +427,7 @@ impl Analyzer {
                     input,
                     outcome: outcome.clone(),
                     reads: Reads::default(),
+                    invented: base.invented.iter().chain(&variation.value).cloned().collect(),
                     given,
                     closely: false,
                     explore: true,
@@ -409,7 +441,8 @@ impl Analyzer {
     fn keep(&mut self, base: &Base, found: Found) {
         let first = base.given.is_empty();
         if first {
-            let mut names: BTreeSet<String> = self.places(base).0.iter().filter(|leaf| leaf.value.is_some()).map(|leaf| name(&leaf.label)).collect();
+            let mut names: BTreeSet<String> =
+                self.places(base).0.iter().filter(|leaf| leaf.value.is_some()).map(|leaf| name(&leaf.label)).collect();
             names.extend(found.flows.iter().map(|flow| flow.from.clone()));
             for name in names {
                 *self.findings.tested.entry(name).or_default() += 1;
@@ -420,6 +453,7 @@ impl Analyzer {
             let once = counted.insert((flow.from.clone(), flow.to.clone()));
             let tally = self.findings.edge(&flow.from, &flow.to);
             tally.events += u64::from(first && once);
+            tally.varies |= flow.varies;
             match flow.influence {
                 Influence::Copied => tally.copied += 1,
                 Influence::Computed => tally.computed += 1,
@@ -444,24 +478,35 @@ fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
     let mut found = Vec::new();
     differences(Some(&before.made), Some(&after.made), &mut Vec::new(), &mut found);
     // How many events go out is the verdict's business.
-    found.retain(|difference| difference.path.len() > 1 && !(difference.elements && difference.path.len() == 2 && matches!(&difference.path[0], Step::Key(root) if root == "out")));
+    found.retain(|difference| {
+        difference.path.len() > 1
+            && !(difference.elements
+                && difference.path.len() == 2
+                && matches!(&difference.path[0], Step::Key(root) if root == "out"))
+    });
     found
 }
 
 /// A value that cannot be changed without another verdict, and that stands in the same place of the output, is taken for
 /// what stands there.
 fn assume_copy(base: &Base, one: &Trials, found: &mut Found) {
-    let Some(value) = one.leaf.value.as_ref().filter(|_| matches!(&one.leaf.path[0], Step::Key(root) if root == "event")) else {
+    let of_event = matches!(&one.leaf.path[0], Step::Key(root) if root == "event");
+    let Some(value) = one.leaf.value.as_ref().filter(|value| of_event && !value.is_object() && !value.is_array())
+    else {
         return;
     };
     let Ended::Ok(1) = base.outcome.ended else { return };
     let place = [Step::Key("out".to_owned()), Step::Index(0)].into_iter().chain(one.leaf.path[1..].iter().cloned());
     if value_at(&base.outcome.made, &place.collect::<Vec<_>>()).is_some_and(|output| same(&output, value)) {
         let text = shown(Some(value));
-        let example =
-            Example { line: base.line, input: [text.clone(), text.clone()], output: [text.clone(), text], given: given(base) };
+        let example = Example {
+            line: base.line,
+            input: [text.clone(), text.clone()],
+            output: [text.clone(), text],
+            given: given(base),
+        };
         let (leaf, from) = (one.leaf.path.clone(), one.from.clone());
-        found.flows.push(Flow { leaf, to: from.clone(), from, influence: Influence::Copied, example });
+        found.flows.push(Flow { leaf, to: from.clone(), from, influence: Influence::Copied, varies: true, example });
     }
 }
 
@@ -521,19 +566,23 @@ fn decide(found: &mut Found, one: &Trials, before: &Ended, after: &Ended, exampl
 fn explain(found: &mut Found) {
     let whole: Vec<(Path, String, Influence)> =
         found.flows.iter().map(|flow| (flow.leaf.clone(), flow.to.clone(), flow.influence)).collect();
-    let inside = |inner: &Path, outer: &Path| inner.len() > outer.len() && inner.starts_with(outer) && inner[outer.len()] == Step::Json;
+    let inside = |inner: &Path, outer: &Path| {
+        inner.len() > outer.len() && inner.starts_with(outer) && inner[outer.len()] == Step::Json
+    };
     found.flows.retain(|flow| {
         let copied_whole = whole
             .iter()
             .any(|(leaf, to, influence)| *to == flow.to && *influence == Influence::Copied && inside(&flow.leaf, leaf));
-        let explained =
-            flow.influence != Influence::Copied && whole.iter().any(|(leaf, to, _)| *to == flow.to && inside(leaf, &flow.leaf));
+        let explained = flow.influence != Influence::Copied
+            && whole.iter().any(|(leaf, to, _)| *to == flow.to && inside(leaf, &flow.leaf));
         !copied_whole && !explained
     });
     let decided: Vec<(Path, bool, bool)> =
         found.decisions.values().map(|one| (one.leaf.clone(), one.drop.is_some(), one.fan_out.is_some())).collect();
     for one in found.decisions.values_mut() {
-        let inner = |kind: fn(&(Path, bool, bool)) -> bool| decided.iter().any(|other| inside(&other.0, &one.leaf) && kind(other));
+        let inner = |kind: fn(&(Path, bool, bool)) -> bool| {
+            decided.iter().any(|other| inside(&other.0, &one.leaf) && kind(other))
+        };
         let (drop, fan_out) = (inner(|other| other.1), inner(|other| other.2));
         one.drop = one.drop.take().filter(|_| !drop);
         one.fan_out = one.fan_out.take().filter(|_| !fan_out);
