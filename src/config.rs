@@ -56,7 +56,7 @@ choices! {
         Verdicts = "verdicts",
     }
 
-    /// What becomes of a line whose event failed.
+    /// What happens to a line whose event failed.
     OnError {
         /// It goes to the dead letters; the run goes on.
         #[default]
@@ -98,6 +98,8 @@ choices! {
         Junit = "junit",
         /// TAP version 14.
         Tap = "tap",
+        /// For people, and as annotations that GitHub shows at the lines of a pull request.
+        Github = "github",
     }
 
     /// How much a server tells of itself.

@@ -8,7 +8,7 @@ import { inWords, showCost, showLogCount, showVerdict, showView, stackOf, verdic
 import { FIRST_CODE, FIRST_FILE, FIRST_LIBRARY, FIRST_TYPED, SAMPLES } from './samples.js';
 
 /** Between the last keystroke and a run, and until it is worth saying that one is under way, in milliseconds. Where code
- * may ask the network, half-written requests are nobody's business out there. */
+ * may ask the network, half-written requests must not be sent. */
 const PAUSE = 120;
 const PAUSE_WITH_NETWORK = 700;
 const SLOW = 400;
@@ -105,7 +105,7 @@ function show(answer) {
     showView(view, seen);
   }
   const failure = problem ?? seen.verdicts.find(({ verdict }) => verdict === 'failed');
-  markProblem(failure, files, go);
+  markProblem(failure, files);
 }
 
 const editorOf = (file, files) => ({ event, metadata })[file] ?? project.get(files[file] ?? file)?.editor;
@@ -117,7 +117,7 @@ const explained = (problem, go) => [
   problem.stack && problem.kind === undefined ? stackOf(problem.stack, go) : undefined,
 ];
 
-function markProblem(problem, files, go) {
+function markProblem(problem, files) {
   const boxes = { code: byId('code-problem'), event: byId('event-problem') };
   for (const box of Object.values(boxes)) box.hidden = true;
   if (problem === undefined) return;

@@ -261,7 +261,7 @@
     return textOf(output);
   };
 
-  /** `finish` for what became of a lazy event. */
+  /** `finish` for the result of a lazy event. */
   const finishParts = (result) => answer(result, partsText);
 
   // --- transformBatch -------------------------------------------------------------------------------------------

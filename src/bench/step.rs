@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::BenchError;
 use super::stats::Latency;
 use super::usage::{Usage, peak_rss, thread_cpu};
+use crate::own_process::own_command;
 use crate::wire::lines::{FILL, Open, Reader, slot_len};
 use crate::wire::shared;
 use crate::workers::{self, Job, Summary};
@@ -101,12 +102,8 @@ impl Step {
     /// # Errors
     /// When the process could not be started, or did not get through.
     pub fn run(&self) -> Result<Measured, BenchError> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg("bench-step")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            own_command("bench-step").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let text = serde_json::to_vec(self).expect("plain data");
         child.stdin.take().expect("it is piped").write_all(&text)?;
         let output = child.wait_with_output()?;
@@ -145,7 +142,7 @@ fn read(step: &Step) -> Result<Measured, BenchError> {
     Ok(Measured { wall: wall.elapsed().as_secs_f64(), cpu: (thread_cpu() - cpu).as_secs_f64(), ..Measured::default() })
 }
 
-/// Only this thread's time counts: the reader of the pipe is somebody else's program.
+/// Only this thread's time counts: the reader of the pipe is another program.
 fn write(bytes: u64) -> Result<Measured, BenchError> {
     let (mut from, mut to) = std::io::pipe()?;
     let _ = rustix::pipe::fcntl_setpipe_size(&to, 1 << 20);

@@ -1,23 +1,23 @@
 //! Arguments as typed. What they resolve to, together with the environment and the config file, is
 //! [`crate::cli::config`]; nothing outside `cli` sees these types.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::bench::BenchFlags;
 use super::examples::{
     BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, LINEAGE_EXAMPLES, PLAY_EXAMPLES,
     REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
 };
-use super::serve::ServeArgs;
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
-    SandboxFlags, Settings, words,
+    SandboxFlags, ServeFlags, Settings, words,
 };
 use super::values;
-use crate::config::{Reporter, When};
+use crate::bench::generate::Workload;
+use crate::config::{LogFormat, Reporter, When};
 
 /// Runs a user's JavaScript over every event of a stream.
 ///
@@ -52,6 +52,22 @@ pub struct Global {
     /// The config file [default: sluicegate.toml in the current folder, else beside the transformation].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// All settings that were typed, see [`Cli::read`].
+    #[arg(skip)]
+    pub typed: Settings,
+}
+
+impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// When it makes no sense, and for `--help` and `--version`, whose text is the error.
+    pub fn read<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(words)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        cli.global.typed = Settings::from_matches(matches.subcommand().map_or(&matches, |(_, matches)| matches));
+        Ok(cli)
+    }
 }
 
 /// The commands.
@@ -175,19 +191,6 @@ pub struct CodeFlags {
     pub sandbox: SandboxFlags,
 }
 
-impl CodeFlags {
-    fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        }
-    }
-}
-
 /// What every command takes that runs code over a stream.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "as above")]
@@ -204,18 +207,6 @@ pub struct RunFlags {
     pub messages: MessageFlags,
 }
 
-impl RunFlags {
-    fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            network: self.network.clone(),
-            events: self.events.clone(),
-            failures: self.failures.clone(),
-            messages: self.messages.clone(),
-            ..self.code.settings(global)
-        }
-    }
-}
-
 /// `run`.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
@@ -227,13 +218,6 @@ pub struct RunArgs {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub flags: RunFlags,
-}
-
-impl RunArgs {
-    /// What the flags say.
-    pub fn settings(&self, global: &Global) -> Settings {
-        self.flags.settings(global)
-    }
 }
 
 /// `replay`.
@@ -261,11 +245,6 @@ impl ReplayArgs {
     pub fn as_run(&self, transformation: PathBuf) -> RunArgs {
         RunArgs { transformation, files: Vec::new(), flags: self.flags.clone() }
     }
-
-    /// What the flags say.
-    pub fn settings(&self, global: &Global) -> Settings {
-        self.flags.settings(global)
-    }
 }
 
 /// `check`.
@@ -279,13 +258,6 @@ pub struct CheckArgs {
     pub json: bool,
     #[command(flatten)]
     pub code: CodeFlags,
-}
-
-impl CheckArgs {
-    /// What the flags say.
-    pub fn settings(&self, global: &Global) -> Settings {
-        self.code.settings(global)
-    }
 }
 
 /// `bench`.
@@ -304,19 +276,6 @@ pub struct BenchArgs {
     pub data: DataFlags,
     #[command(flatten)]
     pub limits: LimitFlags,
-}
-
-impl BenchArgs {
-    /// What the flags say, as far as the other sources know them too.
-    pub fn settings(&self, global: &Global) -> Settings {
-        Settings {
-            libraries: self.libraries.clone(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        }
-    }
 }
 
 /// `test`.
@@ -373,13 +332,6 @@ pub struct TestArgs {
     pub code: CodeFlags,
 }
 
-impl TestArgs {
-    /// What the flags say.
-    pub fn settings(&self, global: &Global) -> Settings {
-        self.code.settings(global)
-    }
-}
-
 /// `fuzz`.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
@@ -414,13 +366,6 @@ pub struct FuzzArgs {
     pub code: CodeFlags,
 }
 
-impl FuzzArgs {
-    /// What the flags say, as far as the other sources know them too.
-    pub fn settings(&self, global: &Global) -> Settings {
-        self.code.settings(global)
-    }
-}
-
 /// `diff`.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
@@ -445,13 +390,6 @@ pub struct DiffArgs {
     pub workers: Option<usize>,
     #[command(flatten)]
     pub code: CodeFlags,
-}
-
-impl DiffArgs {
-    /// What the flags say, as far as the other sources know them too.
-    pub fn settings(&self, global: &Global) -> Settings {
-        self.code.settings(global)
-    }
 }
 
 /// `lineage`.
@@ -508,13 +446,6 @@ pub struct LineageArgs {
     pub code: CodeFlags,
 }
 
-impl LineageArgs {
-    /// What the flags say, as far as the other sources know them too.
-    pub fn settings(&self, global: &Global) -> Settings {
-        self.code.settings(global)
-    }
-}
-
 /// `play`.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
@@ -530,11 +461,82 @@ pub struct PlayArgs {
     pub network: NetworkFlags,
 }
 
-impl PlayArgs {
-    /// What the flags say, as far as the other sources know them too.
-    pub fn settings(&self, global: &Global) -> Settings {
-        Settings { network: self.network.clone(), ..self.code.settings(global) }
-    }
+/// What only `bench` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Measuring")]
+pub struct BenchFlags {
+    /// What made-up events are like, where no file is named [default: small].
+    ///
+    /// small: a 0.5 KB identify. truths: a 2 KB row of a reverse-ETL sync. wide: a 7 KB order of 40 products. cjk:
+    /// 0.7 KB of text outside Latin-1. filter: wide, with context.traits.plan `enterprise` in one of ten.
+    #[arg(long, value_name = "KIND", value_parser = words::<Workload>(), conflicts_with = "events")]
+    pub generate: Option<Workload>,
+
+    /// What made-up events depend on [default: 1].
+    #[arg(long, value_name = "N", conflicts_with = "events")]
+    pub seed: Option<u64>,
+
+    /// How many events are measured in each run [default: those of 48 MiB, at most 50000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+
+    /// How many events come before those and are not counted [default: half as many, at most 10000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub warm_up: Option<u64>,
+
+    /// How often everything is measured [default: 5].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub runs: Option<u16>,
+
+    /// The numbers of workers to measure with, e.g. 1,2,4 [default: 1, 2, 4 … up to one per core].
+    #[arg(short = 'j', long, value_name = "N,…", value_delimiter = ',',
+        value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Vec<u16>,
+
+    /// The most events that one call of transformBatch is given [default: 200].
+    #[arg(long, value_name = "N", value_parser = values::batch_size)]
+    pub batch_size: Option<usize>,
+
+    /// Write one JSON object instead of the table [default: the table].
+    #[arg(long)]
+    pub json: bool,
+
+    /// Also draw a picture: a histogram of the events' times, and the scaling [default: none].
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+
+    /// Compare with what an earlier bench wrote with --json [default: no comparison].
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+
+    /// By how much events/s, CPU time and the median time of an event may be worse than the baseline
+    /// [default: 5%].
+    #[arg(long, value_name = "N%", value_parser = values::percent, requires = "baseline")]
+    pub max_regress: Option<f64>,
+
+    /// Whether to show progress on standard error [default: auto, on a terminal].
+    #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
+    pub progress: Option<When>,
+}
+
+/// `serve`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub serve: ServeFlags,
+    /// Worker processes of one transformation, 0 for one per core [default: 0].
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<usize>,
+    /// How messages are written [default: text].
+    #[arg(long, value_name = "FORM", value_parser = words::<LogFormat>())]
+    pub log_format: Option<LogFormat>,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    pub sandbox: SandboxFlags,
+    #[command(flatten)]
+    pub network: NetworkFlags,
 }
 
 #[cfg(test)]

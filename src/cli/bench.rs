@@ -4,79 +4,21 @@ mod table;
 
 use std::fs;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
-use clap::Args;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::config::BenchConfig;
 use super::diagnostic::Diagnostic;
-use super::settings::words;
+
 use super::values;
-use crate::bench::generate::Workload;
 use crate::bench::report::{Regression, Report};
 use crate::bench::{self, BenchError, svg};
 use crate::config::When;
 use crate::tally::exit;
 
-/// What only `bench` takes.
-#[derive(Args, Clone, Debug, Default, PartialEq)]
-#[command(next_help_heading = "Measuring")]
-pub struct BenchFlags {
-    /// What made-up events are like, where no file is named [default: small].
-    ///
-    /// small: a 0.5 KB identify. truths: a 2 KB row of a reverse-ETL sync. wide: a 7 KB order of 40 products. cjk:
-    /// 0.7 KB of text outside Latin-1. filter: wide, with context.traits.plan `enterprise` in one of ten.
-    #[arg(long, value_name = "KIND", value_parser = words::<Workload>(), conflicts_with = "events")]
-    pub generate: Option<Workload>,
-
-    /// What made-up events depend on [default: 1].
-    #[arg(long, value_name = "N", conflicts_with = "events")]
-    pub seed: Option<u64>,
-
-    /// How many events are measured in each run [default: those of 48 MiB, at most 50000].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
-
-    /// How many events come before those and are not counted [default: half as many, at most 10000].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub warm_up: Option<u64>,
-
-    /// How often everything is measured [default: 5].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub runs: Option<u16>,
-
-    /// The numbers of workers to measure with, e.g. 1,2,4 [default: 1, 2, 4 … up to one per core].
-    #[arg(short = 'j', long, value_name = "N,…", value_delimiter = ',',
-        value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub workers: Vec<u16>,
-
-    /// The most events that one call of transformBatch is given [default: 200].
-    #[arg(long, value_name = "N", value_parser = values::batch_size)]
-    pub batch_size: Option<usize>,
-
-    /// Write one JSON object instead of the table [default: the table].
-    #[arg(long)]
-    pub json: bool,
-
-    /// Also draw a picture: a histogram of the events' times, and the scaling [default: none].
-    #[arg(long, value_name = "FILE")]
-    pub svg: Option<PathBuf>,
-
-    /// Compare with what an earlier bench wrote with --json [default: no comparison].
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-
-    /// By how much events/s, CPU time and the median time of an event may be worse than the baseline
-    /// [default: 5%].
-    #[arg(long, value_name = "N%", value_parser = values::percent, requires = "baseline")]
-    pub max_regress: Option<f64>,
-
-    /// Whether to show progress on standard error [default: auto, on a terminal].
-    #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
-    pub progress: Option<When>,
-}
 /// What `bench` has to say, and the exit code.
 pub struct BenchReport {
     /// For standard output.

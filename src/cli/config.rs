@@ -1,5 +1,5 @@
 //! What a command is to do, resolved: flags over environment over `sluicegate.toml` over defaults, files read,
-//! combinations that make no sense refused. After this nobody asks where a value came from.
+//! combinations that make no sense refused. After this it does not matter where a value came from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::args::{BenchArgs, CheckArgs, Global, PlayArgs, RunArgs};
+use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
 use super::diagnostic::Diagnostic;
 use super::program::{self, Loaded, Sources, plain};
 use super::report::{self, Voice};
-use super::setting_sources::{Env, from_environment, layered};
+use super::setting_sources::{Env, from_environment, layered, with_config_of};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
@@ -46,7 +46,7 @@ pub struct RunConfig {
     pub emit: Emit,
     /// Whether lines are envelopes around events.
     pub envelope: bool,
-    /// What becomes of a line whose event failed.
+    /// What happens to a line whose event failed.
     pub on_error: OnError,
     /// Where dead letters go.
     pub errors: Target,
@@ -126,7 +126,7 @@ pub(super) fn voice(settings: &Settings) -> Voice {
 /// # Errors
 /// When anything is wrong with what was typed, set or written; the error says where and what to do.
 pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig> {
-    let settings = layered(args.settings(global), global, &args.transformation, around)?;
+    let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
     let inputs = inputs(&args.files)?;
     let emit = settings.events.emit.unwrap_or_default();
     let on_error = settings.failures.on_error.unwrap_or_default();
@@ -172,7 +172,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
 /// # Errors
 /// As for [`run`].
 pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<CheckConfig> {
-    let settings = layered(args.settings(global), global, &args.transformation, around)?;
+    let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
 }
@@ -182,10 +182,10 @@ pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<Check
 ///
 /// # Errors
 /// As for [`run`].
-pub fn play(args: &PlayArgs, global: &Global, dir: &Path, around: Env<'_>) -> Result<Sandbox> {
-    let global = super::play::with_config_of(dir, global);
+pub fn play(global: &Global, dir: &Path, around: Env<'_>) -> Result<Sandbox> {
+    let global = with_config_of(dir, global);
     let transformation = dir.join("transform.js");
-    let settings = layered(args.settings(&global), &global, &transformation, around)?;
+    let settings = layered(global.typed.clone(), &global, &transformation, around)?;
     if dir.is_dir() {
         program::read_beside(&sources(&transformation, &settings))?;
     }
@@ -208,7 +208,7 @@ pub(super) fn sandbox(settings: &Settings) -> Sandbox {
 /// # Errors
 /// As for [`run`].
 pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<BenchConfig> {
-    let settings = layered(args.settings(global), global, &args.transformation, around)?;
+    let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     let flags = &args.bench;
     let source = match args.events.as_slice() {
@@ -224,7 +224,7 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<Bench
     };
     let plan = Plan {
         program,
-        // What is measured is the code, and not somebody else's server.
+        // What is measured is the code, not a server that it asks.
         options: Options { network: Access::default(), ..options(&settings) },
         batch_size: flags.batch_size.unwrap_or(BATCH_SIZE),
         source,
@@ -284,7 +284,7 @@ pub(super) fn for_trial(
     let Sandbox { jitless, require: require_sandbox, .. } = sandbox(&settings);
     let setup = Setup {
         program,
-        // No network, whatever the settings allow: thousands of invented events are nobody's business out there.
+        // No network, whatever the settings allow: thousands of invented events must not reach real servers.
         options: Options { limits: limits(&settings), ..Options::default() },
         workers,
         batch_size: settings.events.batch_size.unwrap_or(BATCH_SIZE),

@@ -46,7 +46,7 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
         }
     };
     let version = |path: &Path| -> anyhow::Result<Setup> {
-        let (setup, paths) = for_trial(args.settings(global), global, path, workers, Env::here())?;
+        let (setup, paths) = for_trial(global.typed.clone(), global, path, workers, Env::here())?;
         match workers::check(&setup.program, &setup.options, Sandbox::default()) {
             Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
             loaded => loaded?,

@@ -124,7 +124,7 @@ fn measure(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let (setup, paths) = for_trial(args.settings(global), global, transformation, workers, Env::here())?;
+    let (setup, paths) = for_trial(global.typed.clone(), global, transformation, workers, Env::here())?;
     let loaded = match workers::check(&setup.program, &setup.options, Sandbox::default()) {
         Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
         loaded => loaded?,

@@ -5,13 +5,15 @@
 //! need: events, workers and verdicts are the business of the rooms below.
 //!
 //! Standard output carries data only, and what the user asked to be printed (`check`, `completions`, `man`). Errors go
-//! to standard error, in one place, [`report`]. Nothing here panics because of what somebody typed.
+//! to standard error, in one place, [`report`]. Nothing here panics because of what was typed.
 
 pub mod args;
 pub mod bench;
 pub mod check;
 pub mod config;
 pub mod config_file;
+#[cfg(test)]
+mod configuration_page;
 pub mod diagnostic;
 pub mod diff;
 pub mod doctor;
@@ -31,8 +33,10 @@ pub mod setting_sources;
 pub mod settings;
 pub mod test;
 mod test_coverage;
+mod test_import;
 mod test_init;
 mod test_report;
+mod test_watch;
 pub mod values;
 mod watch;
 
@@ -41,47 +45,28 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 
 use self::args::{Cli, Command};
 use self::report::Voice;
 use self::setting_sources::Env;
-use self::settings::Settings;
 use crate::tally::exit;
 
 /// The whole program: `main` is this.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Also `--help` and `--version`. If nobody reads it, nobody misses it.
+            // Also `--help` and `--version`. If it is not read, nothing is lost.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }
     };
-    let mut voice = config::early_voice(&flags(&cli), Env::here());
+    let mut voice = config::early_voice(&cli.global.typed, Env::here());
     let code = dispatch(cli, &mut voice).unwrap_or_else(|error| {
         voice.error(&error);
         exit::COULD_NOT_RUN
     });
     ExitCode::from(code)
-}
-
-/// The flags that were typed.
-fn flags(cli: &Cli) -> Settings {
-    match &cli.command {
-        Command::Run(args) => args.settings(&cli.global),
-        Command::Check(args) => args.settings(&cli.global),
-        Command::Replay(args) => args.settings(&cli.global),
-        Command::Bench(args) => args.settings(&cli.global),
-        Command::Test(args) => args.settings(&cli.global),
-        Command::Play(args) => args.settings(&cli.global),
-        Command::Fuzz(args) => args.settings(&cli.global),
-        Command::Diff(args) => args.settings(&cli.global),
-        Command::Lineage(args) => args.settings(&cli.global),
-        Command::Serve(args) => args.settings(&cli.global),
-        _ => Settings { global: cli.global.settings.clone(), ..Settings::default() },
-    }
 }
 
 fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
@@ -110,8 +95,8 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             }
             Ok(outcome.code)
         }
-        Command::Serve(args) => {
-            let resolved = serve::resolve(&args, &cli.global, Env::here())?;
+        Command::Serve(_) => {
+            let resolved = serve::resolve(&cli.global, Env::here())?;
             *voice = resolved.voice;
             serve::serve(resolved)
         }

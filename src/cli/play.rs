@@ -10,10 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Global, PlayArgs};
 use super::config;
-use super::config_file;
 use super::diagnostic::Diagnostic;
 use super::program::{self, Sources, plain};
-use super::setting_sources::{Env, layered};
+use super::setting_sources::{Env, layered, with_config_of};
 use super::settings::Settings;
 use crate::net::Policy;
 use crate::parser_process;
@@ -28,8 +27,8 @@ use sluicegate_engine::{Options, is_typescript};
 /// When the folder or the port cannot be used.
 pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
-    let sandbox = config::play(args, global, &dir, Env::here())?;
-    let playground = playground(&dir, SettingsOrigin::Project(args.settings(global), global.clone()), sandbox)?;
+    let sandbox = config::play(global, &dir, Env::here())?;
+    let playground = playground(&dir, SettingsOrigin::Project(global.typed.clone(), global.clone()), sandbox)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(async {
         let port = args.port.unwrap_or(0);
@@ -37,7 +36,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
             let help = "name another one with --port, or leave it out for any that is free";
             Diagnostic::new(format!("cannot listen on 127.0.0.1:{port}: {}", plain(&error))).help(help)
         })?;
-        // Ready before the address is told: whoever reads it may send a signal at once.
+        // Ready before the address is told: its reader may send a signal at once.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let address = listener.local_addr()?;
@@ -47,7 +46,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
         };
         play::serve(listener, playground, end).await.map_err(anyhow::Error::from)
     });
-    // A blocking task may still read a file; nobody waits for it.
+    // A blocking task may still read a file; it is not waited for.
     runtime.shutdown_background();
     served.map(|()| exit::COMPLETE)
 }
@@ -77,16 +76,6 @@ pub(super) fn playground(dir: &Path, mut terms: SettingsOrigin, sandbox: Sandbox
             .help(format!("make it with `mkdir {}`, or leave it out for the current folder", dir.display())),
         _ => Diagnostic::new(format!("cannot open a playground in {}: {}", dir.display(), plain(&error))),
     })?)
-}
-
-/// The config file of a project that is not the current folder.
-pub(super) fn with_config_of(dir: &Path, global: &Global) -> Global {
-    let mut global = global.clone();
-    let own = dir.join(config_file::NAME);
-    if global.config.is_none() && own.is_file() {
-        global.config = Some(own);
-    }
-    global
 }
 
 /// A folder whose transformations run as `sluicegate run` would run them.

@@ -43,7 +43,7 @@ pub struct Loaded {
     pub paths: BTreeMap<String, PathBuf>,
 }
 
-/// The largest file that is read here. Nobody writes that much by hand.
+/// The largest file that is read here. No author writes that much by hand.
 const LARGEST: u64 = 64 << 20;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
@@ -163,7 +163,8 @@ fn is_version(stem: &str) -> bool {
 pub(crate) fn module_stem(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let stem = [".js", ".mjs", ".ts", ".mts"].iter().find_map(|extension| name.strip_suffix(extension))?;
-    let is_module = !stem.is_empty() && !stem.starts_with('.') && !stem.ends_with(".test") && !stem.ends_with(".d");
+    let is_other = [".test", ".spec", ".d"].iter().any(|word| stem.ends_with(word));
+    let is_module = !stem.is_empty() && !stem.starts_with('.') && !is_other;
     is_module.then(|| stem.to_owned())
 }
 

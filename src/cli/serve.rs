@@ -6,7 +6,6 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use clap::Args;
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -16,7 +15,7 @@ use super::diagnostic::Diagnostic;
 use super::play::{SettingsOrigin, playground};
 use super::report::Voice;
 use super::setting_sources::{Env, layered};
-use super::settings::{LimitFlags, NetworkFlags, SandboxFlags, ServeFlags, Settings};
+use super::settings::Settings;
 use super::values;
 use crate::config::{LogFormat, LogLevel};
 use crate::net::{Client, Policy};
@@ -24,43 +23,6 @@ use crate::play::{self, Playground};
 use crate::serve::pool_cache::PoolOptions;
 use crate::serve::{self, Config, From, traces};
 use crate::tally::exit;
-
-/// `serve`.
-#[derive(Args, Clone, Debug, Default)]
-#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
-pub struct ServeArgs {
-    #[command(flatten)]
-    pub serve: ServeFlags,
-    /// Worker processes of one transformation, 0 for one per core [default: 0].
-    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
-    pub workers: Option<usize>,
-    /// How messages are written [default: text].
-    #[arg(long, value_name = "FORM", value_parser = super::settings::words::<LogFormat>())]
-    pub log_format: Option<LogFormat>,
-    #[command(flatten)]
-    pub limits: LimitFlags,
-    #[command(flatten)]
-    pub sandbox: SandboxFlags,
-    #[command(flatten)]
-    pub network: NetworkFlags,
-}
-
-impl ServeArgs {
-    /// What the flags say.
-    pub fn settings(&self, global: &Global) -> Settings {
-        let mut settings = Settings {
-            serve: self.serve.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            network: self.network.clone(),
-            global: global.settings.clone(),
-            ..Settings::default()
-        };
-        settings.events.workers = self.workers;
-        settings.messages.log_format = self.log_format;
-        settings
-    }
-}
 
 /// A server, and how it speaks.
 pub struct Resolved {
@@ -81,8 +43,8 @@ const PLAY: &str = "/play";
 ///
 /// # Errors
 /// When anything is wrong with what was typed, set or written.
-pub fn resolve(args: &ServeArgs, global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic> {
-    let settings = layered(args.settings(global), global, Path::new(""), around)?;
+pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic> {
+    let settings = layered(global.typed.clone(), global, Path::new(""), around)?;
     let variable = |name: &str| {
         (around.variable)(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty())
     };
@@ -147,14 +109,14 @@ pub fn resolve(args: &ServeArgs, global: &Global, around: Env<'_>) -> Result<Res
     })
 }
 
-/// Refuses a playground that nobody could open, or that has nothing to show.
+/// Refuses a playground that could not be opened, or that has nothing to show.
 fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
     if !folder {
         return Err(Diagnostic::new("the playground works on a folder of code, and --play stands here without --dir")
             .help("name the folder with --dir; `sluicegate play DIR` tries code without a server"));
     }
     let Some(listen) = listen else { return Ok(()) };
-    // A name that nobody knows is told of when it is listened on.
+    // An unknown name is reported when the server starts to listen.
     let addresses = listen.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     if addresses.iter().any(|address| at_home(*address).is_none()) {
         return Err(Diagnostic::new(format!(
@@ -233,7 +195,7 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         };
         let _ = writeln!(std::io::stderr().lock(), "{line}");
         if let (Some(token), Some(home)) = (token, at_home(address)) {
-            // Not among the messages, which are kept: whoever has it may write the code.
+            // Not among the messages, which are kept: the address lets its holder write the code.
             let _ = super::print(format!("http://{home}{PLAY}/#{token}\n").as_bytes());
         }
     })?;

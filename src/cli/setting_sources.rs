@@ -100,3 +100,13 @@ fn from_file(global: &Global, transformation: &Path, around: Env<'_>) -> Result<
     })?;
     config_file::parse(&text, &path)
 }
+
+/// The config file of a project that is not the current folder.
+pub(super) fn with_config_of(dir: &Path, global: &Global) -> Global {
+    let mut global = global.clone();
+    let own = dir.join(config_file::NAME);
+    if global.config.is_none() && own.is_file() {
+        global.config = Some(own);
+    }
+    global
+}

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{ArgMatches, Args};
 use reqwest::Url;
 
 use super::values::{self, Kind, Library};
@@ -61,11 +61,21 @@ macro_rules! settings {
                 }
             }
 
+            /// What was typed, for a command that knows some of these flags.
+            fn from_matches(matches: &ArgMatches) -> Self {
+                Self { $($field: typed(matches, stringify!($field)),)+ }
+            }
+
             fn or(self, lower: Self) -> Self {
                 Self { $($field: self.$field.or(lower.$field),)+ }
             }
         }
     )+};
+}
+
+/// The value of a flag that a command may know.
+fn typed<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<T> {
+    matches.try_get_one::<T>(id).ok().flatten().cloned()
 }
 
 /// A parser for clap that knows the words, for `--help` and the completions.
@@ -206,10 +216,10 @@ settings! {
         batch_size: usize = "batch-size", "run", "batch-size", Kind::Count, values::batch_size;
     }
 
-    /// What becomes of events that fail.
+    /// What happens to events that fail.
     #[command(next_help_heading = "Failures")]
     FailureFlags {
-        /// What becomes of a line whose event failed [default: dead-letter].
+        /// What happens to a line whose event failed [default: dead-letter].
         ///
         /// `dead-letter`: it is written to --errors, and the run goes on. `pass`: it goes out unchanged, in its
         /// place. `stop`: it is written to --errors, and the run ends once what is in flight is done.
@@ -339,6 +349,13 @@ pub struct LibraryFlags {
 }
 
 impl LibraryFlags {
+    fn from_matches(matches: &ArgMatches) -> Self {
+        fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<Vec<T>> {
+            Some(matches.try_get_many::<T>(id).ok().flatten()?.cloned().collect())
+        }
+        Self { library_dir: all(matches, "library_dir"), library: all(matches, "library").unwrap_or_default() }
+    }
+
     /// Folders are replaced as a whole, libraries handle by handle.
     fn or(mut self, lower: Self) -> Self {
         let named: BTreeSet<String> = self.library.iter().map(|library| library.handle.clone()).collect();
@@ -379,6 +396,22 @@ impl Settings {
         ]
         .into_iter()
         .flatten()
+    }
+
+    /// What was typed. A command that does not know a flag has nothing typed for it.
+    pub fn from_matches(matches: &ArgMatches) -> Self {
+        Self {
+            libraries: LibraryFlags::from_matches(matches),
+            data: DataFlags::from_matches(matches),
+            limits: LimitFlags::from_matches(matches),
+            sandbox: SandboxFlags::from_matches(matches),
+            network: NetworkFlags::from_matches(matches),
+            events: EventFlags::from_matches(matches),
+            failures: FailureFlags::from_matches(matches),
+            messages: MessageFlags::from_matches(matches),
+            serve: ServeFlags::from_matches(matches),
+            global: GlobalFlags::from_matches(matches),
+        }
     }
 
     /// Reads the text of one setting.

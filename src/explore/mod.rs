@@ -1,4 +1,4 @@
-//! A transformation tried out: on events that nobody sent yet ([`mod@fuzz`]), and against the version before it ([`mod@diff`]).
+//! A transformation tried out: on invented events ([`mod@fuzz`]), and against the version before it ([`mod@diff`]).
 //!
 //! What is tried runs as `run` runs it, workers, limits and walls included: a [`ExploreRun`] is this same program in a process
 //! of its own, whose verdict lines are read one by one. Nothing is kept of a line that has been read, so that a stream
@@ -12,7 +12,7 @@ mod shrink;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 
 use crate::bench::usage::Usage;
 use crate::config::{Emit, Input};
+use crate::own_process::own_command;
 use crate::wire::lines::Open;
 use crate::workers::{self, Job, Sandbox};
 use sluicegate_engine::verdict::{Failure, FailureKind};
@@ -82,12 +83,8 @@ impl ExploreRun {
     /// # Errors
     /// When the process cannot be started.
     pub fn start(setup: &Setup) -> io::Result<Self> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg("trial")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            own_command("trial").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().expect("piped");
         let output = BufReader::with_capacity(1 << 16, child.stdout.take().expect("piped"));
         let errors = child.stderr.take().expect("piped");

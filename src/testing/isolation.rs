@@ -1,11 +1,13 @@
 //! Which tests depend on each other, and through which variable.
 //!
-//! A test should say the same whatever ran before it. So each is run alone, in isolates that nobody else has used, and
+//! A test should say the same whatever ran before it. So each is run alone, in isolates that no other test has used, and
 //! all of them once more in another order. Where a result differs, the test that makes the difference is looked for
 //! among those before it: one that changed a variable, and after which alone the result differs in the same way. That
 //! test and what it changed are named. Nothing is guessed: if no single test makes the difference, that is what is said.
 
 use std::io;
+
+use sluicegate_engine::ModuleId;
 
 use super::protocol::{Change, TestError};
 use super::run::{Pass, Ran, Runner, Status, TestResult};
@@ -45,7 +47,7 @@ pub(super) fn compare(runner: &mut Runner<'_>, first: &mut Ran) -> io::Result<()
 }
 
 fn was_run(test: &TestResult) -> bool {
-    test.status != Status::Skipped
+    matches!(test.status, Status::Passed | Status::Failed)
 }
 
 /// The test before `index` after which alone it ends with `status`.
@@ -97,8 +99,9 @@ fn named(changes: &[Change]) -> impl Iterator<Item = &Change> {
         let same = |other: &&Change| {
             other.variable.name == change.variable.name && other.before == change.before && other.after == change.after
         };
-        let is_library =
-            |change: &Change| change.variable.file.as_ref().is_some_and(|file| file.starts_with("library "));
+        let is_library = |change: &Change| {
+            change.variable.file.as_ref().is_some_and(|file| ModuleId::parse(file).library().is_some())
+        };
         !is_library(change) && changes.iter().filter(same).any(is_library)
     };
     changes.iter().filter(move |change| !twice(change)).take(MAX_NAMED)

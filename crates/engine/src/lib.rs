@@ -9,8 +9,8 @@
 //! the process (an allocation beyond all limits, a bug in V8): that wall is the worker process, see [`crate::pool`].
 //!
 //! ```
-//! use sluicegate::engine::{Engine, Options, Program};
-//! use sluicegate::verdict::Verdict;
+//! use sluicegate_engine::{Engine, Options, Program};
+//! use sluicegate_engine::verdict::Verdict;
 //!
 //! let program = Program::new("greet.js", "export function transformEvent(event) { event.seen = true; return event; }");
 //! let mut engine = Engine::new(program, Options::default()).unwrap();
@@ -24,6 +24,7 @@ mod lazy;
 mod library_name;
 mod limits;
 mod load_error;
+mod module_id;
 mod program;
 mod run;
 pub mod testing;
@@ -40,6 +41,7 @@ pub use limits::heap::max_memory;
 pub use limits::watchdog::ticks;
 use limits::watchdog::{Clock, Watch};
 pub use load_error::{LoadError, LoadErrorKind};
+pub use module_id::ModuleId;
 pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
 use run::fetch;
 pub use run::fetch::{Access, MAX_REQUEST, Network, SharedNetwork};

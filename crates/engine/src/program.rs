@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::module_id::ModuleId;
 use crate::verdict::Position;
 
 /// A transformation with everything that decides what it does.
@@ -38,8 +39,13 @@ pub struct Determinism {
 impl Eq for Determinism {}
 
 /// Libraries that every transformation may import, by handle. One of the author's own with the same handle wins.
-pub const SHIPPED_LIBRARIES: &[(&str, &str)] =
-    &[("warehouseActionsUtils", include_str!("../js/lib/warehouseActionsUtils.js"))];
+pub const SHIPPED_LIBRARIES: &[(&str, &str)] = &[
+    ("warehouseActionsUtils", include_str!("../js/lib/warehouseActionsUtils.js")),
+    ("hash", include_str!("../js/lib/hash.js")),
+    ("uuid", include_str!("../js/lib/uuid.js")),
+    ("base64", include_str!("../js/lib/base64.js")),
+    ("objects", include_str!("../js/lib/objects.js")),
+];
 
 impl Program {
     /// A program without libraries.
@@ -63,7 +69,7 @@ impl Program {
 
     /// The line of source that a position names.
     pub fn source_line(&self, at: &Position) -> Option<String> {
-        let code = match at.file.strip_prefix("library ") {
+        let code = match ModuleId::parse(&at.file).library() {
             Some(handle) if at.file != self.name => self.library(handle)?,
             _ => &self.code,
         };
@@ -102,7 +108,7 @@ impl Program {
 /// handles already, `@rs/…/v1` included, stay as they are.
 ///
 /// ```
-/// use sluicegate::engine::handle_of;
+/// use sluicegate_engine::handle_of;
 /// assert_eq!(handle_of("js Lib1"), "jsLib1");
 /// assert_eq!(handle_of("URL Parser 2"), "urlParser2");
 /// assert_eq!(handle_of("hash_v2"), "hashV2");

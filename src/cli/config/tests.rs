@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::Parser;
-
 use super::*;
 use crate::cli::args::{Cli, Command};
 use crate::cli::settings::Setting;
@@ -49,7 +47,7 @@ impl Project {
         let dir = self.dir.path().display().to_string();
         let mut words = vec!["sluicegate".to_owned(), "run".to_owned(), self.path("t.js").display().to_string()];
         words.extend(flags.iter().map(|flag| flag.replace("DIR", &dir)));
-        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+        let cli = Cli::read(words).map_err(|error| error.to_string())?;
         let Command::Run(args) = cli.command else { panic!("not run") };
         let variable = |name: &str| self.variables.get(name).map(OsString::from);
         let around = Env { variable: &variable, folder: Path::new("no such folder") };
@@ -221,12 +219,8 @@ fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
     for setting in Settings::table() {
         let (flag, value) = (format!("--{}={}", setting.flag, text(setting)), text(setting));
         let words: &[&str] = if setting.table == "serve" { &["serve"] } else { &["run", "t.js"] };
-        let cli = Cli::try_parse_from([&["sluicegate"], words, &[&flag]].concat()).unwrap();
-        let from_flag = match cli.command {
-            Command::Run(args) => args.settings(&cli.global),
-            Command::Serve(args) => args.settings(&cli.global),
-            other => panic!("{other:?}"),
-        };
+        let cli = Cli::read([&["sluicegate"], words, &[&flag]].concat()).unwrap();
+        let from_flag = cli.global.typed;
         let name = setting.variable();
         let variable = |asked: &str| (asked == name).then(|| OsString::from(value));
         let around = Env { variable: &variable, folder: Path::new("") };

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::fd::FromRawFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::LineageSetup;
 use super::analyze::{Analyzer, Progress};
 use super::report::{Findings, Report};
+use crate::own_process::own_command;
 use crate::workers::{RunError, Sandbox, SandboxReport, sandbox};
 use sluicegate_engine::{self as engine, LoadError};
 
@@ -172,9 +173,8 @@ impl Worker {
     fn start(setup: &LineageSetup) -> Result<Self, RunError> {
         let failed = |error: io::Error| RunError::Start(error.to_string());
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = own_command("lineage-worker");
         command
-            .arg("lineage-worker")
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
