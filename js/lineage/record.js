@@ -45,24 +45,6 @@ const replace = (object, name, value) =>
   defineProperty(object, name, { __proto__: null, value, writable: true, configurable: true });
 
 replace(Math, 'random', () => chance());
-if (typeof globalThis.crypto === 'object') {
-  const byte = () => Math.floor(chance() * 256);
-  const hex = (count) => Array.from({ length: count }, () => Math.floor(chance() * 16).toString(16)).join('');
-  const fixed = {
-    randomUUID: () => `${hex(8)}-${hex(4)}-4${hex(3)}-8${hex(3)}-${hex(12)}`,
-    getRandomValues: (array) => {
-      for (let i = 0; i < array.length; i++) array[i] = array.BYTES_PER_ELEMENT === 1 ? byte() : Math.floor(chance() * 2 ** 31);
-      return array;
-    },
-  };
-  for (const [name, value] of Object.entries(fixed)) {
-    try {
-      replace(globalThis.crypto, name, value);
-    } catch {
-      // It is frozen; what depends on it is found to change by itself.
-    }
-  }
-}
 
 /** To be called before each run of an event. */
 export const repeat = () => {
@@ -161,7 +143,7 @@ const handler = {
     if (typeof key === 'symbol') return get(target, key, receiver);
     const own = hasOwn(target, key);
     if (!own) {
-      // Methods are no data; a key that nobody has is looked for in vain.
+      // Methods are no data; a key that is not there is looked for in vain.
       if (!(key in target) && !isAsked(key) && !isWritten(target, key) && !isArray(target)) note(child(nodeOf.get(target), key), ABSENT);
       return get(target, key, receiver);
     }

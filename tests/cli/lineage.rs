@@ -221,7 +221,7 @@ fn edges_come_and_go_between_versions() {
 }
 
 #[test]
-fn reads_name_the_line_and_what_nobody_reads() {
+fn reads_name_the_line_and_what_is_never_read() {
     let dir = example();
     let report = measured(&dir, &["t.js", "events.jsonl", "-j", "1"]);
     assert_eq!(report["reads"]["traits.email"]["lines"], json!({ "t.js:3": 2 }));
@@ -301,4 +301,27 @@ fn openlineage_is_what_its_schema_asks_for() {
     assert_eq!(direct["transformations"][0]["type"], json!("DIRECT"));
     assert_eq!(direct["transformations"][0]["subtype"], json!("IDENTITY"));
     assert_eq!(facet["dataset"][0]["field"], json!("type"));
+}
+
+/// The first fenced block of a Markdown text in this language.
+fn block<'a>(text: &'a str, language: &str) -> &'a str {
+    let (_, rest) = text.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_commands_of_the_docs_work() {
+    let text = fs::read_to_string("docs/lineage.md").unwrap();
+    let dir = Dir::new();
+    dir.file("orders.js", block(&text, "js"));
+    dir.file("events.jsonl", block(&text, "json"));
+    for command in block(&text, "sh").lines() {
+        let args: Vec<&str> = command.split(" > ").next().unwrap().split(' ').skip(1).collect();
+        let done = dir.run(&args, "");
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{command}");
+    }
+    let rules = block(&text, "toml");
+    dir.file("lineage.toml", rules);
+    let done = dir.run(&["lineage", "orders.js", "events.jsonl"], "");
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
 }

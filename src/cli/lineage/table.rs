@@ -9,12 +9,15 @@ use super::super::args::LineageArgs;
 use super::super::diagnostic::visible;
 use super::super::values::thousands;
 use super::Shown;
-use crate::explore::lineage::report::{Example, Report};
+use crate::explore::lineage::report::{Decides, Example, Report};
 use crate::explore::lineage::{Edge, Kind, path};
 use crate::testing::coverage::ranges;
 
 /// The most lines that are named for a place that is read.
 const MAX_LINES: usize = 3;
+
+/// The most fields of one text that are shown one by one where they do the same.
+const MAX_ALIKE: usize = 3;
 
 /// The most inputs of the log that are shown one by one.
 const MAX_LOGGED: usize = 6;
@@ -116,7 +119,10 @@ fn edges(out: &mut String, shown: &Shown<'_>, args: &LineageArgs) {
     let logged: Vec<&str> =
         shown.edges.iter().filter(|edge| edge.to == "log" && !edge.indirect).map(|edge| edge.from.as_str()).collect();
     let many_logged = !detailed && logged.len() > MAX_LOGGED;
-    let is_shown = |edge: &Edge| !in_place(edge) && (detailed || !edge.indirect) && !(many_logged && edge.to == "log");
+    let is_shown = |edge: &Edge| {
+        let is_counted = (edge.indirect && !detailed) || (many_logged && edge.to == "log");
+        !in_place(edge) && !is_counted
+    };
     let rows: Vec<[String; 4]> = shown
         .edges
         .iter()
@@ -159,7 +165,10 @@ fn edges(out: &mut String, shown: &Shown<'_>, args: &LineageArgs) {
     if !detailed {
         let mut chooses: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for edge in shown.edges.iter().filter(|edge| edge.indirect) {
-            chooses.entry(&edge.from).or_default().push(&edge.to);
+            let to = chooses.entry(group(&edge.from)).or_default();
+            if !to.contains(&edge.to.as_str()) {
+                to.push(&edge.to);
+            }
         }
         if !chooses.is_empty() {
             let _ = writeln!(out, "choose what stands elsewhere (--indirect lists them with examples)");
@@ -214,29 +223,39 @@ fn shorten(text: &str) -> String {
 }
 
 fn decides(out: &mut String, report: &Report, from: Option<&str>) {
-    let mut any = false;
-    for (name, one) in &report.decides {
-        if from.is_some_and(|pattern| !path::matches(pattern, name)) {
-            continue;
-        }
+    let wanted = |name: &str| from.is_none_or(|pattern| path::matches(pattern, name));
+    let mut groups: BTreeMap<String, Vec<(&str, &Decides)>> = BTreeMap::new();
+    for (name, one) in report.decides.iter().filter(|(name, _)| wanted(name)) {
         let what: Vec<&str> = [(one.drop, "whether the event is dropped"), (one.fan_out, "how many events go out")]
             .into_iter()
             .filter(|(count, _)| *count > 0)
             .map(|(_, what)| what)
             .collect();
-        if what.is_empty() {
-            continue;
+        if !what.is_empty() {
+            groups.entry(format!("{}\u{0}{}", group(name), what.join(", "))).or_default().push((name, one));
         }
-        if !any {
-            let _ = writeln!(out, "decide over the verdict");
-            any = true;
+    }
+    if groups.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "decide over the verdict");
+    for (key, all) in &groups {
+        let (group, what) = key.split_once('\u{0}').unwrap_or((key, ""));
+        let example = |one: &Decides| one.example.as_ref().map(said).unwrap_or_default();
+        if all.len() > MAX_ALIKE {
+            let _ = writeln!(out, "  {}.* ({} fields): {what}  {}", visible(group), all.len(), example(all[0].1));
+        } else {
+            for (name, one) in all {
+                let _ = writeln!(out, "  {}: {what}  {}", visible(name), example(one));
+            }
         }
-        let example = one.example.as_ref().map(said).unwrap_or_default();
-        let _ = writeln!(out, "  {}: {}  {example}", visible(name), what.join(", "));
     }
-    if any {
-        out.push('\n');
-    }
+    out.push('\n');
+}
+
+/// The text that a field stands in, if it stands in one.
+fn group(name: &str) -> &str {
+    name.find("(json)").map_or(name, |at| &name[..at + "(json)".len()])
 }
 
 fn reads(out: &mut String, report: &Report, from: Option<&str>) {
@@ -282,7 +301,7 @@ fn names(out: &mut String, title: &str, names: Vec<&str>) {
     for (at, name) in names.iter().enumerate() {
         let name = visible(name);
         if !line.is_empty() && line.width() + name.width() + 2 > WIDTH {
-            let _ = writeln!(out, "  {line}");
+            let _ = writeln!(out, "  {}", line.trim_end());
             line.clear();
         }
         line.push_str(&name);

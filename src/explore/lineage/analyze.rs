@@ -2,10 +2,12 @@
 //!
 //! Every event runs once as it is and once with its reads noted. Events that look alike and are treated alike are one kind,
 //! and of each kind a few are studied: values that the code never looks at are all changed at once, each to a text that
-//! nobody else has, which shows where they go; those that it reads are changed one by one. Where a change takes the code
+//! no other value is, which shows where they go; those that it reads are changed one by one. Where a change takes the code
 //! another way (a fallback, the other side of an `if`), the changed event is studied in turn.
 
 mod classify;
+mod explore;
+mod found;
 mod study;
 
 use std::collections::hash_map::DefaultHasher;
@@ -17,11 +19,12 @@ use serde_json::{Map, Value, json};
 
 use super::LineageSetup;
 use super::compare;
+use super::findings::Findings;
+use super::literals::Literals;
 use super::path::{Path, Step, name, value_at};
 use super::pii;
-use super::report::Findings;
 use super::runner::{Ended, Outcome, Reads, Runner};
-use super::vary::{self, Leaf, Literals};
+use super::vary::{self, Leaf};
 use sluicegate_engine::LoadError;
 
 /// The most values of other events that are kept for a place.
@@ -115,8 +118,8 @@ impl Analyzer {
         self.findings.kinds = all as u64;
         for round in 0..self.setup.per_kind {
             let mut next = Vec::new();
-            for at in 0..all {
-                let Some(mut base) = queues[at].next() else { continue };
+            for (at, queue) in queues.iter_mut().enumerate() {
+                let Some(mut base) = queue.next() else { continue };
                 if Instant::now() > self.until {
                     break;
                 }
@@ -141,7 +144,7 @@ impl Analyzer {
     fn first(&mut self, line: u64, event: &Value) -> (Base, u64) {
         let mut input = self.input(event);
         let mut reads = self.runner.record(&input);
-        // Credentials that the code asks for and nobody gave: stand-ins, so that it is seen where they go.
+        // Credentials that the code asks for and that were not given: stand-ins, so that it is seen where they go.
         let asked = |path: &Path| matches!(path.as_slice(), [Step::Key(root), Step::Key(_)] if root == "credential");
         let missing: Vec<Path> = reads.absent.keys().filter(|path| asked(path)).cloned().collect();
         if !missing.is_empty() {

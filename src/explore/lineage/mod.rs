@@ -7,13 +7,18 @@
 //! - `path`: places in inputs and outputs, and patterns for them.
 //! - `vary`: other values for a place.
 //! - `compare`: in which places two outputs differ.
+//! - `literals`: what stands in the code.
+//! - `network`: requests, and answers from a record.
 //! - `runner`: runs one input, in the worker process.
 //! - `analyze`: which inputs are run, and what follows from it.
 //! - `worker`: processes, each with a share of the events.
-//! - `report`: what was found, added up.
+//! - `findings`, `report`: what was found, counted, and what follows from the counts.
 
 mod analyze;
 mod compare;
+mod findings;
+mod literals;
+mod network;
 pub mod path;
 pub mod pii;
 pub mod report;

@@ -1,9 +1,8 @@
 //! Other values for a place in an event: of the same type, missing, null; and what an author's code compares with.
 
-use std::collections::HashSet;
-
 use serde_json::{Value, json};
 
+use super::literals::Literals;
 use super::path::{Path, Step, change, parsed};
 
 /// The most literals of the code that are tried in a place.
@@ -115,7 +114,7 @@ fn pairs(list: &[Value]) -> Option<Vec<String>> {
     keys.filter(|keys| keys.len() <= MAX_PAIRS)
 }
 
-/// A value that nobody else has, for places that the code does not look at.
+/// A value that no other place has, for places that the code does not look at.
 pub fn unique(number: usize) -> Value {
     json!(format!("Qz{number:04}vXj"))
 }
@@ -289,91 +288,6 @@ fn other_date(text: &str, number: usize) -> Option<String> {
     (made != text).then_some(made)
 }
 
-/// The texts and numbers that stand in the code: what it compares values with.
-#[derive(Clone, Debug, Default)]
-pub struct Literals {
-    /// Texts, and names of properties of objects.
-    pub texts: Vec<String>,
-    /// Numbers.
-    pub numbers: Vec<f64>,
-    /// Names, and the words of texts.
-    pub words: HashSet<String>,
-}
-
-impl Literals {
-    /// Those of these sources. Looks at the text only: too many do no harm.
-    pub fn of<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut found = Self::default();
-        for source in sources {
-            found.scan(source);
-        }
-        found
-    }
-
-    fn scan(&mut self, source: &str) {
-        let chars: Vec<char> = source.chars().collect();
-        let mut at = 0;
-        while at < chars.len() {
-            let char = chars[at];
-            if char == '/' && chars.get(at + 1) == Some(&'/') {
-                while at < chars.len() && chars[at] != '\n' {
-                    at += 1;
-                }
-            } else if char == '/' && chars.get(at + 1) == Some(&'*') {
-                while at < chars.len() && !(chars[at] == '*' && chars.get(at + 1) == Some(&'/')) {
-                    at += 1;
-                }
-                at += 2;
-            } else if matches!(char, '\'' | '"' | '`') {
-                let start = at + 1;
-                at = start;
-                while at < chars.len() && chars[at] != char && (char == '`' || chars[at] != '\n') {
-                    at += 1 + usize::from(chars[at] == '\\');
-                }
-                let text: String = chars[start.min(chars.len())..at.min(chars.len())].iter().collect();
-                self.add_text(&text);
-                at += 1;
-            } else if char.is_ascii_digit() {
-                let start = at;
-                while at < chars.len() && (chars[at].is_ascii_digit() || matches!(chars[at], '.' | '_')) {
-                    at += 1;
-                }
-                let text: String = chars[start..at].iter().filter(|char| **char != '_').collect();
-                if let Ok(number) = text.parse()
-                    && !self.numbers.contains(&number)
-                {
-                    self.numbers.push(number);
-                }
-            } else if char.is_alphabetic() || matches!(char, '_' | '$') {
-                let start = at;
-                while at < chars.len() && (chars[at].is_alphanumeric() || matches!(chars[at], '_' | '$')) {
-                    at += 1;
-                }
-                self.words.insert(chars[start..at].iter().collect());
-                // The key of a table: `{ de: 'Germany' }`.
-                let after = chars[at..].iter().position(|char| !char.is_whitespace()).map(|gap| chars[at + gap]);
-                let before = chars[..start].iter().rev().find(|char| !char.is_whitespace());
-                if after == Some(':') && matches!(before, Some('{' | ',')) {
-                    let text: String = chars[start..at].iter().collect();
-                    self.add_text(&text);
-                }
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    fn add_text(&mut self, text: &str) {
-        self.words.insert(text.to_owned());
-        self.words
-            .extend(text.split(|char: char| !(char.is_alphanumeric() || "_$-".contains(char))).map(str::to_owned));
-        let usable = !text.is_empty() && text.len() <= 60 && !text.contains(['\\', '\n', '$']);
-        if usable && !self.texts.iter().any(|known| known == text) {
-            self.texts.push(text.to_owned());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,14 +299,6 @@ mod tests {
         assert_ne!(alike("10", 3), "10");
         let date = alike("2024-02-29T10:00:00.000Z", 2);
         assert!(date.starts_with("2021-") && date.ends_with(":00.000Z") && date.len() == 24, "{date}");
-    }
-
-    #[test]
-    fn literals_are_those_of_the_code() {
-        let found =
-            Literals::of(["// 'no'\nconst t = { de: 'Germany', fr: \"France\" }; /* 7 */ if (x > 1_000.5) y = `z`;"]);
-        assert_eq!(found.texts, ["de", "Germany", "fr", "France", "z"]);
-        assert_eq!(found.numbers, [1000.5]);
     }
 
     #[test]

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::LineageSetup;
 use super::analyze::{Analyzer, Progress};
-use super::report::{Findings, Report};
+use super::findings::Findings;
+use super::report::Report;
 use crate::own_process::own_command;
 use crate::workers::{RunError, Sandbox, SandboxReport, sandbox};
 use sluicegate_engine::{self as engine, LoadError};
@@ -249,7 +250,7 @@ fn serve() -> io::Result<()> {
         Err(error) => return write(&reader, &FromWorker::LoadFailed(error)),
     };
     let found = analyzer.run(&events, &mut |progress| {
-        // If nobody reads it, this process is about to be killed.
+        // If it is not read, this process is about to be killed.
         let _ = write(
             &reader,
             &match progress {

@@ -1,82 +1,23 @@
 //! One input, changed in many ways.
 
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde_json::Value;
 
-use super::super::compare::{Difference, differences, same};
-use super::super::path::{Path, Step, name, value_at};
-use super::super::report::{Example, better, shown};
+use super::super::compare::{Difference, differences};
+use super::super::findings::{Example, better, shown};
+use super::super::path::{Path, Step, name};
 use super::super::runner::{Ended, Outcome, Reads};
 use super::super::vary::{self, Class, Leaf, Variation};
 use super::classify::{Influence, Observation, influence};
-use super::{Analyzer, Base, Progress};
-
-/// How many changed events are studied in turn, of one event.
-const MAX_EXPLORED: usize = 60;
+use super::found::{Flow, Found, Trials, assume_copy, decide, explain, given, verdict};
+use super::{Analyzer, Base};
 
 /// In how many events a place is tried with every value that there is for it.
 const CLOSELY: u64 = 6;
 
-/// How many changes lie between an event and what is studied of it.
-const MAX_CHANGES: usize = 3;
-
-/// The runs of one input with one place changed.
-struct Trials {
-    leaf: Leaf,
-    from: String,
-    runs: Vec<(Variation, Outcome)>,
-}
-
-/// A flow that one input shows.
-struct Flow {
-    leaf: Path,
-    from: String,
-    to: String,
-    influence: Influence,
-    /// Whether another value stood in the output's place.
-    varies: bool,
-    example: Example,
-}
-
-/// What one input decides over its verdict.
-#[derive(Default)]
-struct Decision {
-    leaf: Path,
-    drop: Option<Example>,
-    fan_out: Option<Example>,
-    fail: Option<Example>,
-}
-
-/// What a study of one input found.
-#[derive(Default)]
-struct Found {
-    flows: Vec<Flow>,
-    decisions: BTreeMap<String, Decision>,
-}
-
 impl Analyzer {
-    /// Studies changed events, and what their changes lead to.
-    pub(super) fn explore_all(&mut self, mut queues: Vec<VecDeque<Base>>, tell: &mut dyn FnMut(Progress)) {
-        let mut left = vec![MAX_EXPLORED; queues.len()];
-        while queues.iter().any(|queue| !queue.is_empty()) {
-            for (queue, left) in queues.iter_mut().zip(&mut left) {
-                let Some(base) = queue.pop_front() else { continue };
-                if *left == 0 || Instant::now() > self.until {
-                    queue.clear();
-                    continue;
-                }
-                *left -= 1;
-                tell(Progress::Event(base.line));
-                let next = self.study(base);
-                queue.extend(next);
-            }
-        }
-    }
-
     /// Studies one input; the changed ones that are worth a study of their own.
     pub(super) fn study(&mut self, mut base: Base) -> Vec<Base> {
         let first = base.given.is_empty();
@@ -308,9 +249,10 @@ impl Analyzer {
         Some(all.into_iter().filter(|difference| is_kept(difference)).collect())
     }
 
-    /// Whether a key of an output is the value that was put into the input, and no event as it came has it.
+    /// Whether a key of an output is the value that was put into the input, and no event as it came has such a place.
     fn echoes(&self, path: &[Step], value: Option<&Value>) -> bool {
-        path.iter().any(|step| matches!(step, Step::Key(key) if !self.made_keys.contains(key) && is_echo(key, value)))
+        let echoes = path.iter().any(|step| matches!(step, Step::Key(key) if is_echo(key, value)));
+        echoes && !self.findings.outputs.contains_key(&name(path))
     }
 
     /// The same for what was changed before.
@@ -359,82 +301,6 @@ impl Analyzer {
             decision.fan_out = decision.fan_out.filter(|_| !fans_out);
             found.decisions.entry(from).or_insert(decision);
         }
-    }
-
-    /// Places of the input that show something that was not known before.
-    fn is_new(&self, found: &Found) -> BTreeSet<Path> {
-        let known = |flow: &Flow| self.findings.edges.get(&flow.from).is_some_and(|edges| edges.contains_key(&flow.to));
-        let flows = found.flows.iter().filter(|flow| !known(flow)).map(|flow| flow.leaf.clone());
-        let decisions = found.decisions.iter().filter(|(from, one)| {
-            let known = self.findings.decides.get(*from);
-            (one.drop.is_some() && known.is_none_or(|known| known.drop == 0))
-                || (one.fan_out.is_some() && known.is_none_or(|known| known.fan_out == 0))
-        });
-        flows.chain(decisions.map(|(_, one)| one.leaf.clone())).collect()
-    }
-
-    /// The changed inputs that take the code another way.
-    fn explore(
-        &mut self,
-        base: &Base,
-        trials: &[Trials],
-        outputs: &BTreeMap<String, Value>,
-        new: &BTreeSet<Path>,
-    ) -> Vec<Base> {
-        let mut next = Vec::new();
-        if base.given.len() >= MAX_CHANGES {
-            return next;
-        }
-        let before: BTreeSet<&String> = outputs.keys().collect();
-        for one in trials {
-            if !base.given.is_empty() && !new.contains(&one.leaf.path) {
-                continue;
-            }
-            let mut ways: BTreeSet<(bool, usize, Vec<String>)> = BTreeSet::new();
-            for (variation, outcome) in &one.runs {
-                let ended = match outcome.ended {
-                    Ended::Failed(_) => continue,
-                    Ended::Dropped => (true, 0),
-                    Ended::Ok(count) => (false, count),
-                };
-                let is_same = outcome.same(&base.outcome);
-                let after = self.outputs(outcome);
-                let names: Vec<String> = after.into_keys().filter(|name| !before.contains(name)).collect();
-                let is_missing = variation.value.is_none() || variation.value.as_ref().is_some_and(Value::is_boolean);
-                let another_way = outcome.ended != base.outcome.ended || !names.is_empty();
-                if (is_same && !is_missing) || !(is_missing || another_way) || (is_same && one.leaf.value.is_none()) {
-                    continue;
-                }
-                let ours = (ended.0, ended.1, names);
-                if !is_missing && (ways.contains(&ours) || ways.len() > 3) {
-                    continue;
-                }
-                ways.insert(ours);
-                let mut given = base.given.clone();
-                given.push(match &variation.value {
-                    None => format!("without {}", one.from),
-                    Some(_) => format!("{} = {}", one.from, shown(variation.value.as_ref()).unwrap_or_default()),
-                });
-                let mut hash = DefaultHasher::new();
-                (&given, outputs.keys().collect::<Vec<_>>()).hash(&mut hash);
-                if !self.explored.insert(hash.finish()) {
-                    continue;
-                }
-                let mut input = base.input.clone();
-                one.leaf.change(&mut input, variation.value.clone());
-                next.push(Base {
-                    line: base.line,
-                    input,
-                    outcome: outcome.clone(),
-                    reads: Reads::default(),
-                    invented: base.invented.iter().chain(&variation.value).cloned().collect(),
-                    given,
-                    closely: false,
-                    explore: true,
-                });
-            }
-        }
-        next
     }
 
     /// Adds what one input showed to what is known.
@@ -487,29 +353,6 @@ fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
     found
 }
 
-/// A value that cannot be changed without another verdict, and that stands in the same place of the output, is taken for
-/// what stands there.
-fn assume_copy(base: &Base, one: &Trials, found: &mut Found) {
-    let of_event = matches!(&one.leaf.path[0], Step::Key(root) if root == "event");
-    let Some(value) = one.leaf.value.as_ref().filter(|value| of_event && !value.is_object() && !value.is_array())
-    else {
-        return;
-    };
-    let Ended::Ok(1) = base.outcome.ended else { return };
-    let place = [Step::Key("out".to_owned()), Step::Index(0)].into_iter().chain(one.leaf.path[1..].iter().cloned());
-    if value_at(&base.outcome.made, &place.collect::<Vec<_>>()).is_some_and(|output| same(&output, value)) {
-        let text = shown(Some(value));
-        let example = Example {
-            line: base.line,
-            input: [text.clone(), text.clone()],
-            output: [text.clone(), text],
-            given: given(base),
-        };
-        let (leaf, from) = (one.leaf.path.clone(), one.from.clone());
-        found.flows.push(Flow { leaf, to: from.clone(), from, influence: Influence::Copied, varies: true, example });
-    }
-}
-
 /// Whether a key of the output is the value that was put into the input.
 fn is_echo(key: &str, value: Option<&Value>) -> bool {
     let plain = |text: &str| -> String {
@@ -529,62 +372,4 @@ fn is_touched(reads: &Reads, leaf: &Leaf) -> bool {
     let end = leaf.path.iter().position(|step| *step == Step::Json).unwrap_or(leaf.path.len());
     let path = leaf.path[..end].to_vec();
     reads.values.contains_key(&path) || reads.keys.contains_key(&path) || reads.absent.contains_key(&path)
-}
-
-fn given(base: &Base) -> Option<String> {
-    (!base.given.is_empty()).then(|| base.given.join(", "))
-}
-
-fn verdict(ended: &Ended) -> Option<String> {
-    Some(match ended {
-        Ended::Ok(1) => "ok".to_owned(),
-        Ended::Ok(count) => format!("ok, {count} events"),
-        Ended::Dropped => "dropped".to_owned(),
-        Ended::Failed(message) => format!("failed: {message}"),
-    })
-}
-
-fn decide(found: &mut Found, one: &Trials, before: &Ended, after: &Ended, example: &dyn Fn() -> Example) {
-    let mut decision = found.decisions.remove(&one.from).unwrap_or_default();
-    let place = match (before, after) {
-        (before, after) if before == after => None,
-        (Ended::Failed(_), _) => None,
-        (_, Ended::Failed(_)) => Some(&mut decision.fail),
-        (Ended::Dropped, _) | (_, Ended::Dropped) => Some(&mut decision.drop),
-        _ => Some(&mut decision.fan_out),
-    };
-    if let Some(place) = place {
-        place.get_or_insert_with(example);
-        decision.leaf.clone_from(&one.leaf.path);
-    }
-    if decision.drop.is_some() || decision.fan_out.is_some() || decision.fail.is_some() {
-        found.decisions.insert(one.from.clone(), decision);
-    }
-}
-
-/// Of a text that holds JSON, either the text as a whole is what goes on, or what stands in it.
-fn explain(found: &mut Found) {
-    let whole: Vec<(Path, String, Influence)> =
-        found.flows.iter().map(|flow| (flow.leaf.clone(), flow.to.clone(), flow.influence)).collect();
-    let inside = |inner: &Path, outer: &Path| {
-        inner.len() > outer.len() && inner.starts_with(outer) && inner[outer.len()] == Step::Json
-    };
-    found.flows.retain(|flow| {
-        let copied_whole = whole
-            .iter()
-            .any(|(leaf, to, influence)| *to == flow.to && *influence == Influence::Copied && inside(&flow.leaf, leaf));
-        let explained = flow.influence != Influence::Copied
-            && whole.iter().any(|(leaf, to, _)| *to == flow.to && inside(leaf, &flow.leaf));
-        !copied_whole && !explained
-    });
-    let decided: Vec<(Path, bool, bool)> =
-        found.decisions.values().map(|one| (one.leaf.clone(), one.drop.is_some(), one.fan_out.is_some())).collect();
-    for one in found.decisions.values_mut() {
-        let inner = |kind: fn(&(Path, bool, bool)) -> bool| {
-            decided.iter().any(|other| inside(&other.0, &one.leaf) && kind(other))
-        };
-        let (drop, fan_out) = (inner(|other| other.1), inner(|other| other.2));
-        one.drop = one.drop.take().filter(|_| !drop);
-        one.fan_out = one.fan_out.take().filter(|_| !fan_out);
-    }
 }
