@@ -22,6 +22,9 @@ const DEFAULT_MAX_TRIES: u64 = 5;
 /// The share of rows that a mirror deletes at most, if the config does not say.
 const DEFAULT_MAX_DELETES: Share = Share::Percent(10.0);
 
+/// The most bytes of a request: several of them have room in what may wait for a sink.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+
 /// The number of sinks: each has a bit in a row's set of sinks.
 const MAX_SINKS: usize = 32;
 
@@ -659,7 +662,7 @@ fn pace_of(table: &Table<'_, '_>, (concurrency, batch, batch_bytes): (usize, u64
         rate: rate(table)?,
         concurrency: table.count("concurrency", 1..=256)?.map_or(concurrency, |count| count as usize),
         batch: table.count("batch", 1..=10_000)?.unwrap_or(batch) as usize,
-        batch_bytes: table.size("batch_bytes")?.unwrap_or(batch_bytes),
+        batch_bytes: table.size("batch_bytes")?.unwrap_or(batch_bytes).min(MAX_BATCH_BYTES),
         timeout: table.duration("timeout")?.unwrap_or(Duration::from_secs(30)),
         retries: table.count("retries", 0..=1000)?.unwrap_or(5) as u32,
         backoff: table.duration("backoff")?.unwrap_or(Duration::from_millis(500)),

@@ -96,8 +96,10 @@ pub struct Detected {
     pub invalid: Vec<InvalidRow>,
     /// Why keys that are gone are not deleted, if they are not.
     pub deletes_held: Option<String>,
-    /// Keys with problems that are settled or gone now.
+    /// Keys with problems whose rows are settled now.
     pub solved: HashSet<[u8; 16]>,
+    /// Keys with problems that the source no longer has.
+    pub missing: HashSet<[u8; 16]>,
 }
 
 /// What is asked for.
@@ -200,6 +202,7 @@ struct Comparison {
     problems: HashSet<[u8; 16]>,
     doubts: Doubts,
     solved: HashSet<[u8; 16]>,
+    missing: HashSet<[u8; 16]>,
     last_line_invalid: bool,
 }
 
@@ -213,7 +216,8 @@ fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -
         keys: Sorter::new(ask.temporary),
         invalid: Vec::new(),
         without_key: 0,
-        solved: problems.clone(),
+        solved: HashSet::new(),
+        missing: problems.clone(),
         problems,
         doubts: state.doubts(&sinks)?,
         last_line_invalid: false,
@@ -255,7 +259,7 @@ impl Comparison {
         if invalid.key().is_none() {
             self.without_key += 1;
         } else if let Some(key) = invalid.key() {
-            self.solved.remove(&key_hash(key));
+            self.missing.remove(&key_hash(key));
         }
         if self.invalid.len() < MAX_SHOWN {
             self.invalid.push((line, invalid));
@@ -291,8 +295,11 @@ impl Comparison {
             _ => Class::Changed,
         };
         *self.counts.of(class) += 1;
-        if need != 0 && self.problems.contains(&hash) {
-            self.solved.remove(&hash);
+        if self.problems.contains(&hash) {
+            self.missing.remove(&hash);
+            if need == 0 {
+                self.solved.insert(hash);
+            }
         }
         self.keys.push(key_record(&hash, line, class))?;
         if ask.everything {
@@ -368,6 +375,7 @@ impl Comparison {
             invalid: self.invalid,
             deletes_held,
             solved: self.solved,
+            missing: self.missing,
         })
     }
 }

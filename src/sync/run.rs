@@ -415,7 +415,7 @@ impl Delivery<'_> {
         options: &Options,
     ) -> std::result::Result<(Fed, Results), Failed> {
         if !options.dry {
-            state.forget_problems(&detected.solved)?;
+            state.forget_problems(&detected.solved, &detected.missing)?;
             if options.filter.only_problems {
                 state.reset_tries()?;
             }

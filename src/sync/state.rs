@@ -659,12 +659,12 @@ impl State {
         write().map_err(|error| wrong(&path, &error))
     }
 
-    /// Forgets the problems of keys whose hashes these are.
+    /// Forgets the problems of keys whose hashes these are: of settled ones all of them, of missing ones all but deletes.
     ///
     /// # Errors
     /// When the state cannot be written.
-    pub fn forget_problems(&mut self, hashes: &HashSet<[u8; 16]>) -> Result<()> {
-        if hashes.is_empty() {
+    pub fn forget_problems(&mut self, settled: &HashSet<[u8; 16]>, missing: &HashSet<[u8; 16]>) -> Result<()> {
+        if settled.is_empty() && missing.is_empty() {
             return Ok(());
         }
         let path = self.path.clone();
@@ -673,8 +673,14 @@ impl State {
             {
                 let mut keys = transaction.prepare("SELECT DISTINCT key FROM problems")?;
                 let keys: Vec<String> = keys.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-                for key in keys.iter().filter(|key| hashes.contains(&key_hash(key))) {
-                    transaction.prepare_cached("DELETE FROM problems WHERE key = ?1")?.execute([key])?;
+                for key in keys {
+                    let hash = key_hash(&key);
+                    let sql = match (settled.contains(&hash), missing.contains(&hash)) {
+                        (true, _) => "DELETE FROM problems WHERE key = ?1",
+                        (_, true) => "DELETE FROM problems WHERE key = ?1 AND length(fingerprint) > 0",
+                        _ => continue,
+                    };
+                    transaction.prepare_cached(sql)?.execute([key])?;
                 }
             }
             transaction.commit()
