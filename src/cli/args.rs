@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::examples::{
-    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, LINEAGE_EXAMPLES, PLAY_EXAMPLES,
-    REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, SYNC_EXAMPLES, TEST_EXAMPLES,
+    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, LINEAGE_EXAMPLES,
+    PLAY_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, SYNC_EXAMPLES, TEST_EXAMPLES,
 };
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
@@ -739,8 +739,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench", "test", "fuzz", "diff", "play", "serve", "sync"] {
-        for name in ["run", "check", "bench", "test", "fuzz", "diff", "lineage", "play", "serve"] {
+        for name in ["run", "check", "bench", "test", "fuzz", "diff", "lineage", "play", "serve", "sync"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| !arg.is_required_set() && arg.get_id() != "help") {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();

@@ -108,15 +108,15 @@ impl Traces {
 
     /// Records a piece of work that is over, and its steps.
     pub fn record(&self, work: Work, steps: Vec<Work>) {
-        let span = self.start(&work, &Context::new());
+        let span = self.span(&work, &Context::new());
         let context = Context::new().with_span(span);
         for step in steps {
-            self.start(&step, &context).end_with_timestamp(step.end);
+            self.span(&step, &context).end_with_timestamp(step.end);
         }
         context.span().end_with_timestamp(work.end);
     }
 
-    fn start(&self, work: &Work, parent: &Context) -> opentelemetry_sdk::trace::Span {
+    fn span(&self, work: &Work, parent: &Context) -> opentelemetry_sdk::trace::Span {
         let attributes = work.counts.iter().map(|(name, count)| {
             KeyValue::new(format!("sluicegate.{name}"), i64::try_from(*count).unwrap_or(i64::MAX))
         });
