@@ -242,6 +242,25 @@ pub fn alike(text: &str, number: usize) -> String {
     if text.is_empty() {
         return format!("Qz{number:04}vXj");
     }
+    if let Some((network, _)) = text.rsplit_once('.')
+        && text.parse::<std::net::Ipv4Addr>().is_ok()
+    {
+        // The last part differs from the old one and stays below 256.
+        let last = (1..=254).map(|by| (number + by) % 254 + 1).find(|last| format!("{network}.{last}") != text);
+        return format!("{network}.{}", last.unwrap_or_default());
+    }
+    // The scheme of a URL, and the names of its query's parameters.
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+        let value = |pair: &str| match pair.split_once('=') {
+            Some((name, value)) => format!("{name}={}", alike(value, number)),
+            None => pair.to_owned(),
+        };
+        let query = query.map(|query| query.split('&').map(value).collect::<Vec<_>>().join("&"));
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        return format!("{scheme}://{}{query}", alike(path, number));
+    }
+    let is_hex = text.len() >= 16 && text.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
     let by = 1 + (number % 7) as u8;
     let turn = |char: char, first: char, count: u8, by: u8| {
         char::from(first as u8 + ((char as u8 - first as u8) + by) % count)
@@ -249,8 +268,8 @@ pub fn alike(text: &str, number: usize) -> String {
     let mut leading = true;
     text.chars()
         .map(|char| match char {
-            'a'..='z' => turn(char, 'a', 26, by),
-            'A'..='Z' => turn(char, 'A', 26, by),
+            'a'..='z' => turn(char, 'a', if is_hex { 6 } else { 26 }, if is_hex { 1 + by % 5 } else { by }),
+            'A'..='Z' => turn(char, 'A', if is_hex { 6 } else { 26 }, if is_hex { 1 + by % 5 } else { by }),
             // The first digit stays other than zero, so that a number keeps its length.
             '1'..='9' if leading => {
                 leading = false;
@@ -297,6 +316,9 @@ mod tests {
         assert_eq!(alike("ada@example.com", 0), "beb@fybnqmf.dpn");
         assert_eq!(alike("Ada", 0).len(), 3);
         assert_ne!(alike("10", 3), "10");
+        assert_eq!(alike("203.0.113.7", 4), "203.0.113.6");
+        assert_eq!(alike("https://a.example/x?utm=b", 0), "https://b.fybnqmf/y?utm=c");
+        assert!(alike("f9bf739c-d387-4263-bdba-8247720201ef", 5).chars().all(|c| c.is_ascii_hexdigit() || c == '-'));
         let date = alike("2024-02-29T10:00:00.000Z", 2);
         assert!(date.starts_with("2021-") && date.ends_with(":00.000Z") && date.len() == 24, "{date}");
     }
