@@ -15,6 +15,7 @@ mod hostile;
 mod inputs;
 mod invariants;
 mod kill;
+mod lineage;
 mod many_events;
 mod network;
 mod playground;
