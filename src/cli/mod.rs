@@ -33,6 +33,7 @@ pub mod serve;
 pub mod setting_sources;
 pub mod settings;
 pub mod sync;
+mod streams;
 pub mod test;
 mod test_coverage;
 mod test_import;

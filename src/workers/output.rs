@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -30,6 +31,8 @@ pub(super) struct Config {
     pub(super) on_error: OnError,
     pub(super) errors: Target,
     pub(super) logs: Option<Target>,
+    pub(super) truncate: bool,
+    pub(super) run: String,
     pub(super) names: Vec<Option<String>>,
     pub(super) transformation: String,
     pub(super) code: String,
@@ -54,6 +57,7 @@ impl Config {
             transformation: self.transformation.as_str().into(),
             code: self.code.as_str().into(),
             envelope: self.envelope,
+            run: Some(self.run.as_str().into()),
         }
     }
 }
@@ -78,14 +82,29 @@ struct Side {
 
 impl Side {
     /// Opens it.
-    fn open(what: &'static str, target: &Target) -> Result<Self, (String, io::Error)> {
+    fn open(what: &'static str, target: &Target, truncate: bool) -> Result<Self, (String, io::Error)> {
         let mut side = Self { what, name: String::new(), to: None, stderr: false };
         match target {
             Target::Nowhere => {}
             Target::Stderr => side.stderr = true,
             Target::File(path) => {
                 side.name = path.display().to_string();
-                match File::create(path) {
+                // Several runs may share one file: each record goes to what is then its end.
+                let opened = File::options().create(true).append(true).read(true).open(path).or_else(|error| {
+                    // A pipe, say, or a file that may only be written.
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        File::options().create(true).append(true).open(path)
+                    } else {
+                        Err(error)
+                    }
+                });
+                let opened = opened.and_then(|file| {
+                    if truncate && file.metadata()?.is_file() {
+                        file.set_len(0)?;
+                    }
+                    Ok(file)
+                });
+                match opened {
                     Ok(file) => side.to = Some(file),
                     Err(error) => return Err((format!("{what} to {}", side.name), error)),
                 }
@@ -100,7 +119,7 @@ impl Side {
 
     fn write(&mut self, bytes: &[u8], report: &mut Report) {
         if let Some(file) = self.to.as_mut()
-            && let Err(error) = file.write_all(bytes)
+            && let Err(error) = locked(file, |file| file.write_all(bytes))
         {
             self.give_up(error, report);
         } else if !self.stderr {
@@ -135,8 +154,8 @@ impl Writer {
     /// Opens the side streams.
     pub(super) fn open(config: Config) -> Result<Self, (String, io::Error)> {
         Ok(Self {
-            errors: Side::open("dead letters", &config.errors)?,
-            logs: Side::open("logs", config.logs.as_ref().unwrap_or(&Target::Nowhere))?,
+            errors: Side::open("dead letters", &config.errors, config.truncate)?,
+            logs: Side::open("logs", config.logs.as_ref().unwrap_or(&Target::Nowhere), config.truncate)?,
             config,
             report: Report::default(),
             scratch: Vec::new(),
@@ -256,10 +275,13 @@ impl Writer {
     fn long_record(&mut self, line: &crate::wire::lines::Long, failure: &Failure) {
         let record = self.config.record(line.input, line.line, line.offset, failure.clone());
         if let Some(file) = self.errors.to.as_mut() {
-            let mut buffered = io::BufWriter::with_capacity(256 << 10, file);
-            let written =
-                dead_letter::write_long(&mut buffered, &record, line.reader()).and_then(|()| buffered.flush());
-            let _ = buffered.into_parts();
+            let written = locked(file, |file| {
+                let mut buffered = io::BufWriter::with_capacity(256 << 10, file);
+                let written =
+                    dead_letter::write_long(&mut buffered, &record, line.reader()).and_then(|()| buffered.flush());
+                let _ = buffered.into_parts();
+                written
+            });
             match written {
                 Ok(()) => return,
                 Err(error) => self.errors.give_up(error, &mut self.report),
@@ -285,6 +307,27 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Writes whole lines to the end of a file that other processes may write to as well. What one of them had begun when it was killed
+/// stays a line of its own.
+fn locked(file: &mut File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let Ok(metadata) = file.metadata() else { return write(file) };
+    if !metadata.is_file() {
+        return write(file);
+    }
+    // Not every file system has locks; each write goes to the end all the same.
+    let has_lock = rustix::fs::flock(&*file, rustix::fs::FlockOperation::LockExclusive).is_ok();
+    let mut last = [b'\n'];
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    if len > 0 {
+        let _ = file.read_at(&mut last, len - 1);
+    }
+    let written = if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }.and_then(|()| write(file));
+    if has_lock {
+        let _ = rustix::fs::flock(&*file, rustix::fs::FlockOperation::Unlock);
+    }
+    written
 }
 
 /// A line without its end.

@@ -13,6 +13,7 @@ mod faults;
 mod fuzz;
 mod hostile;
 mod init;
+mod inputs;
 mod invariants;
 mod kill;
 mod lineage;
