@@ -14,6 +14,7 @@ mod fuzz;
 mod hostile;
 mod invariants;
 mod kill;
+mod lineage;
 mod many_events;
 mod network;
 mod playground;
