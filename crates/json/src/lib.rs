@@ -9,6 +9,8 @@
 //! - [`skip`]: the end of a container, without looking inside.
 //! - [`cursor`]: fields of nested objects, one after the other.
 //!
+//! Most of these walks are passes of `simd`: one loop over blocks of 64 bytes, in four forms that give the same results.
+//!
 //! Leaves: [`string`], [`number`], `token`, `hash`, `key_escapes`, `scan_report`, [`sink`].
 //!
 //! What V8 would lose: [`canonical`] says whether a text is what `JSON.stringify` would print, [`roundtrip`] what would be lost,
