@@ -39,10 +39,6 @@ pub fn check(data: &[u8]) {
     if data.contains(&b'\n') || data.last() == Some(&b'\r') || data.starts_with(b"{\"plain\"") {
         return;
     }
-    // After an object with a backslash in the name of a key, V8's own JSON.parse may take another key for that one.
-    if data.windows(2).any(|pair| pair == br"\\") || data.to_ascii_lowercase().windows(6).any(|six| six == br"\u005c") {
-        return;
-    }
     ENGINE.with_borrow_mut(|engine| {
         let mut got = Vec::new();
         let verdict = engine.transform(data, &mut got);
@@ -65,7 +61,11 @@ pub fn check(data: &[u8]) {
         assert!(got[0] == data, "an untouched event left as {:?}", String::from_utf8_lossy(got[0]));
         let texts: Vec<String> = unquoted(&texts);
         for (got, wanted) in got[1..].iter().zip(&texts[1..]) {
-            same_value(std::str::from_utf8(got).expect("output is UTF-8"), wanted);
+            // What is untouched is written as it came: to be compared, it is read and written by plain JavaScript.
+            let got = std::str::from_utf8(got).expect("output is UTF-8");
+            let mut read = Vec::new();
+            engine.transform(format!("{{\"plain\":{}}}", quoted(&format!("plain:{got}"))).as_bytes(), &mut read);
+            assert_eq!(unquoted(&read)[0], *wanted, "a changed event left as {got}");
         }
     });
 }
@@ -112,47 +112,4 @@ fn unquoted(json: &[u8]) -> Vec<String> {
         }
     }
     texts
-}
-
-/// The same text but for numbers, which may have more digits; what is infinite for a double is `null` for plain JavaScript.
-fn same_value(got: &str, wanted: &str) {
-    let fail = || panic!("a changed event left as\n  {got}\nand plain JavaScript makes it\n  {wanted}");
-    let (mut a, mut b) = (got.as_bytes(), wanted.as_bytes());
-    let mut in_string = false;
-    while let (Some(x), Some(y)) = (a.first(), b.first()) {
-        let number = |byte: &u8| matches!(byte, b'-' | b'0'..=b'9');
-        if !in_string && number(x) {
-            let (text, rest) = split_number(a);
-            let value: f64 = text.parse().expect("a number");
-            a = rest;
-            if value.is_infinite() {
-                b = b.strip_prefix(b"null").unwrap_or_else(&fail);
-            } else {
-                let (plain, rest) = split_number(b);
-                if plain.parse() != Ok(value) {
-                    fail();
-                }
-                b = rest;
-            }
-            continue;
-        }
-        if x != y {
-            fail();
-        }
-        let skip = if in_string && *x == b'\\' { 2 } else { 1 };
-        if skip == 2 && a.get(1) != b.get(1) {
-            fail();
-        }
-        in_string ^= *x == b'"';
-        (a, b) = (&a[skip.min(a.len())..], &b[skip.min(b.len())..]);
-    }
-    if !(a.is_empty() && b.is_empty()) {
-        fail();
-    }
-}
-
-fn split_number(text: &[u8]) -> (&str, &[u8]) {
-    let end = text.iter().position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'));
-    let (number, rest) = text.split_at(end.unwrap_or(text.len()));
-    (std::str::from_utf8(number).expect("digits"), rest)
 }

@@ -5,10 +5,10 @@
 // Answers of `finish`: `undefined`, nothing goes out; a string, one output; an array of strings, several; a number, the
 // transformation returned something that is not an event (see `bad_return` in the engine); a promise, the result was a
 // thenable, and has to settle first.
-((host, { learn, forget, planSize, planned }) => {
-  const { stringify, parse, rawJSON } = JSON;
+((host, { parse, print, printWith, isCycle, eventOf }, { learn, forget, planSize, planned }) => {
+  const { rawJSON } = JSON;
   const { isArray } = Array;
-  const { defineProperty } = Object;
+  const { hasOwn } = Object;
   const { isError } = Error;
   const asText = String;
   const uncurry = (method) => Function.prototype.call.bind(method);
@@ -17,6 +17,10 @@
   const slice = uncurry(String.prototype.slice);
   const mapGet = uncurry(Map.prototype.get);
   const mapSet = uncurry(Map.prototype.set);
+  const mapForEach = uncurry(Map.prototype.forEach);
+  const weakGet = uncurry(WeakMap.prototype.get);
+  const weakSet = uncurry(WeakMap.prototype.set);
+  const includes = uncurry(String.prototype.includes);
   const NewMap = Map;
   const { isFinite } = Number;
   const resolve = Promise.resolve.bind(Promise);
@@ -32,12 +36,67 @@
 
   const exactBigInts = (_key, value) => (typeof value === 'bigint' ? rawJSON(bigintText(value)) : value);
 
-  // Numbers beyond the range of doubles: marked, so that the engine can put back the input's own digits.
-  const exactNumbers = (_key, value) => {
-    if (typeof value === 'bigint') return rawJSON(bigintText(value));
-    if (typeof value === 'number' && !isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
-    return value;
+  // --- numbers that JavaScript can't hold -----------------------------------------------------------------------
+
+  /** From here on, doubles are further apart than whole numbers. */
+  const FIRST_UNSAFE = 2 ** 53;
+
+  // What a number stood as in the line, by the object or array that it came in, and there by its key.
+  const carried = new WeakMap();
+
+  /**
+   * Takes in the numbers of an event that JavaScript may not hold: a JSON array of arrays, each of the keys on the way to a
+   * number and its text. See the engine's `roundtrip::unsafe_numbers`.
+   */
+  const carry = (event, list) => {
+    const numbers = parse(list);
+    for (let n = 0; n < numbers.length; n++) {
+      const path = numbers[n];
+      const last = path.length - 2;
+      let holder = event;
+      // Where a key stands twice in the line, the path may lead to something else, or to nothing.
+      for (let i = 0; i < last && typeof holder === 'object' && holder !== null; i++) {
+        holder = hasOwn(holder, path[i]) ? holder[path[i]] : undefined;
+      }
+      if (typeof holder !== 'object' || holder === null || !hasOwn(holder, path[last])) continue;
+      const text = path[last + 1];
+      if (holder[path[last]] !== +text) continue;
+      let texts = weakGet(carried, holder);
+      if (texts === undefined) weakSet(carried, holder, (texts = new NewMap()));
+      mapSet(texts, path[last], text);
+    }
   };
+
+  /** The text that a number had in the line, if it is still where it came in. */
+  const carriedText = (holder, key, value) => {
+    const texts = weakGet(carried, holder);
+    if (texts === undefined) return undefined;
+    const text = mapGet(texts, key);
+    if (text !== undefined && +text === value) return text;
+    // In an array it may stand at another index now. Smaller numbers may be others: 0 and 1e-400 have one double.
+    if (!isArray(holder) || (value < FIRST_UNSAFE && value > -FIRST_UNSAFE)) return undefined;
+    let found;
+    mapForEach(texts, (other) => {
+      if (+other === value) found = found === undefined || found === other ? other : null;
+    });
+    return found ?? undefined;
+  };
+
+  // For events with numbers that JavaScript can't hold: they leave with the line's digits. What is infinite, and of which
+  // nothing is known, is marked, so that the engine can put back what stands at the same place of the line.
+  function exactNumbers(key, value) {
+    if (typeof value === 'bigint') return rawJSON(`${bigintText(value)}e0`);
+    if (typeof value !== 'number') return value;
+    const text = carriedText(this, key, value);
+    if (text !== undefined) {
+      const printed = asText(value);
+      if (text !== printed) return rawJSON(text);
+      // With an exponent it can't be marked, and no other number of a line is likely to have the same double.
+      return includes(printed, 'e') ? value : rawJSON(`${text}e0`);
+    }
+    if (!isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
+    return value;
+  }
 
   let exact = false;
 
@@ -45,10 +104,11 @@
   const textOf = (value) => {
     let text;
     try {
-      text = exact ? stringify(value, exactNumbers) : stringify(value);
+      text = exact ? printWith(value, exactNumbers) : print(value);
     } catch (error) {
+      if (isCycle(error)) throw error;
       // A BigInt is the one thing that plain `stringify` refuses and we do not; whatever else is wrong throws again.
-      text = stringify(value, exactBigInts);
+      text = printWith(value, exactBigInts);
     }
     return text !== undefined && text[0] === '{' ? text : undefined;
   };
@@ -83,7 +143,7 @@
     let text;
     try {
       const copy = planned(event);
-      if (copy !== undefined) text = stringify(copy);
+      if (copy !== undefined) text = print(copy);
     } catch {
       // A cycle, a BigInt, a stack that is too small: whatever it is, the event itself is what shall be found faulty.
     }
@@ -101,41 +161,11 @@
     return text;
   };
 
-  /** `finish` for an event that holds numbers which JSON.parse turned into Infinity. */
+  /** `finish` for an event with numbers that JavaScript can't hold. */
   const finishExact = (result) => {
     exact = true;
     try {
       return finish(result);
-    } finally {
-      exact = false;
-    }
-  };
-
-  /** What a list of `fidelity::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. */
-  const built = (list) => {
-    if (!isArray(list)) return list;
-    const { length } = list;
-    if (list[0] === 1) {
-      const array = [];
-      for (let i = 1; i < length; i++) array[i - 1] = built(list[i]);
-      return array;
-    }
-    const object = {};
-    for (let i = 1; i < length; i += 2) {
-      const value = built(list[i + 1]);
-      defineProperty(object, list[i], { __proto__: null, value, writable: true, enumerable: true, configurable: true });
-    }
-    return object;
-  };
-
-  /** The event of a line, which may have been made lists. An event itself never starts with a bracket. */
-  const eventOf = (line) => (line[0] === '[' ? built(parse(line)) : parse(line));
-
-  /** The text that an unchanged event would have: what JSON.parse and `finishExact` make of the line. */
-  const canonical = (line) => {
-    exact = true;
-    try {
-      return textOf(eventOf(line));
     } finally {
       exact = false;
     }
@@ -151,7 +181,7 @@
   const piece = (value) => {
     try {
       if (typeof value === 'object' && value !== null && typeof value.toJSON === 'function') return undefined;
-      return stringify(value);
+      return typeof value === 'object' && value !== null ? print(value) : printWith(value);
     } catch (error) {
       return undefined;
     }
@@ -215,7 +245,14 @@
   /** The text of a lazy event with a marker for each value that is still lazy, or undefined. */
   const finishLazy = (event, names) => {
     const plain = marked(event, names, 0, [event]);
-    return plain === undefined ? undefined : textOf(plain);
+    if (plain === undefined) return undefined;
+    try {
+      return textOf(plain);
+    } catch (error) {
+      // The event itself is what shall be found faulty.
+      if (isCycle(error)) return undefined;
+      throw error;
+    }
   };
 
   /** How deep in a result parts of a lazy event are looked for. */
@@ -254,7 +291,7 @@
       let plain = lazyPart(output, true, 0);
       if (plain === undefined) plain = getPrototypeOf(output) === plainPrototype ? lifted(output, 0) : null;
       else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], [output]);
-      if (plain !== undefined && plain !== null) return stringify(plain);
+      if (plain !== undefined && plain !== null) return print(plain);
     } catch {
       // A cycle, a BigInt, a stack that is too small: whatever it is, the output itself is what shall be found faulty.
     }
@@ -287,8 +324,8 @@
    * Two lists: per input an array of texts, or undefined; and per input its fault, which good outputs may stand beside:
    * undefined, a number if one of its outputs is no event, or what was thrown.
    */
-  const finishBatch = (results, count, infinite) => {
-    exact = infinite;
+  const finishBatch = (results, count, lossy) => {
+    exact = lossy;
     try {
       return grouped(results, count);
     } finally {
@@ -385,7 +422,7 @@
     finishPlanned,
     finishLearning,
     planSize,
-    canonical,
+    carry,
     eventOf,
     openBatch,
     finishBatch,

@@ -48,7 +48,8 @@
     const index = batchIndex(event);
     const lazy = lazyMetadata(index);
     if (lazy !== undefined) return lazy;
-    const own = metadataOf(index) ?? NOTHING;
+    const found = metadataOf(index) ?? NOTHING;
+    const own = typeof found === 'string' ? parse(found) : found;
     return documented(host.defaultMetadata === undefined ? own : merged(own));
   };
 })

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::examples::{
-    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, PLAY_EXAMPLES,
-    REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
+    BENCH_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, FUZZ_EXAMPLES, INIT_EXAMPLES, LINEAGE_EXAMPLES,
+    PLAY_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, SERVE_EXAMPLES, TEST_EXAMPLES,
 };
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
@@ -123,6 +123,12 @@ pub enum Command {
     /// versions meet the same clock, which stands still, and the same random numbers.
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Box<DiffArgs>),
+    /// Say what a transformation reads, and what of it reaches what goes out.
+    ///
+    /// Measured, not guessed: events run with every read noted, then again with one value changed at a time. Shows where
+    /// each field of the output comes from, what decides over the verdict, and what is never read.
+    #[command(after_help = LINEAGE_EXAMPLES)]
+    Lineage(Box<LineageArgs>),
     /// Answer requests of rudder-server, in the place of its user-transformation service.
     ///
     /// Events come over HTTP, some hundred in a request, and are answered with a row for each. Code comes from a folder
@@ -160,6 +166,9 @@ pub enum Command {
     /// A run for `fuzz` and `diff`, in a process of its own.
     #[command(hide = true)]
     Trial,
+    /// A worker process of `lineage`.
+    #[command(hide = true)]
+    LineageWorker,
     /// Write the TypeScript declarations of everything that a transformation and its tests can call.
     ///
     /// sluicegate types > sluicegate.d.ts makes them known to every editor that finds the file in the project.
@@ -420,6 +429,60 @@ pub struct InitArgs {
     pub ts: bool,
 }
 
+/// `lineage`.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
+pub struct LineageArgs {
+    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
+    pub transformation: PathBuf,
+    /// Files of events, one JSON object a line; `-` is standard input [default: one of each kind, built in].
+    pub events: Vec<PathBuf>,
+    /// Show only what comes from here, e.g. traits.email; `*` stands for any steps [default: everything].
+    #[arg(long, value_name = "PATTERN")]
+    pub from: Option<String>,
+    /// Show only what goes there, e.g. properties.total [default: everything].
+    #[arg(long, value_name = "PATTERN")]
+    pub to: Option<String>,
+    /// Say everything as one JSON object [default: for people].
+    #[arg(long, group = "form")]
+    pub json: bool,
+    /// Draw a graph as SVG [default: for people].
+    #[arg(long, group = "form")]
+    pub svg: bool,
+    /// Draw a graph as Mermaid reads it [default: for people].
+    #[arg(long, group = "form")]
+    pub mermaid: bool,
+    /// Write an OpenLineage event with the columnLineage facet [default: for people].
+    #[arg(long, group = "form")]
+    pub openlineage: bool,
+    /// Also show values that only choose among others, one by one [default: only counted, in the table for people].
+    #[arg(long)]
+    pub indirect: bool,
+    /// What must and must not flow [default: lineage.toml beside the transformation, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Compare with this version: which edges came and went [default: none].
+    #[arg(long, value_name = "OLD")]
+    pub against: Option<PathBuf>,
+    /// Recorded answers of the network, a JSON object by URL [default: empty answers].
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// For how long events are changed and run again, at most [default: 12s].
+    #[arg(long, value_name = "TIME", value_parser = values::limit)]
+    pub time: Option<Duration>,
+    /// How many events are read [default: 20000].
+    #[arg(long, value_name = "N")]
+    pub max_events: Option<usize>,
+    /// Whether to show progress on standard error [default: auto, on a terminal].
+    #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
+    pub progress: Option<When>,
+    /// How many worker processes, 0 for one per core [default: 0].
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<usize>,
+    #[command(flatten)]
+    pub code: CodeFlags,
+}
+
 /// `play`.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
@@ -527,7 +590,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_command_says_its_default() {
         let cli = Cli::command();
-        for name in ["run", "check", "bench", "test", "fuzz", "diff", "play", "serve"] {
+        for name in ["run", "check", "bench", "test", "fuzz", "diff", "lineage", "play", "serve"] {
             let command = cli.find_subcommand(name).unwrap();
             for arg in command.get_arguments().filter(|arg| !arg.is_required_set() && arg.get_id() != "help") {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();

@@ -108,6 +108,20 @@ Examples:
 Exit codes: 0 compared, 1 more events changed than --max-changes allows, 2 could not run.
 ";
 
+/// After the help of `lineage`.
+pub(super) const LINEAGE_EXAMPLES: &str = "\
+Examples:
+  sluicegate lineage orders.js events.jsonl
+  sluicegate lineage orders.js events.jsonl --from traits.email
+  sluicegate lineage orders.js --svg > orders.svg  with the built-in events
+  sluicegate lineage orders.js events.jsonl --rules lineage.toml --against old.js
+
+Exit codes:
+  0  measured, and every rule holds
+  1  a rule is broken
+  2  could not run
+";
+
 /// After the help of `serve`.
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:

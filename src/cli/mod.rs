@@ -22,6 +22,7 @@ pub mod fuzz;
 #[cfg(test)]
 mod golden;
 pub mod init;
+pub mod lineage;
 pub mod manpage;
 pub mod play;
 pub mod program;
@@ -105,6 +106,8 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Play(args) => play::play(&args, &cli.global),
         Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),
         Command::Diff(args) => diff::diff(&args, &cli.global),
+        Command::Lineage(args) => lineage::lineage(&args, &cli.global),
+        Command::LineageWorker => Ok(crate::explore::lineage::main()),
         Command::Trial => Ok(crate::explore::main()),
         Command::SuiteWorker => Ok(crate::testing::worker_main()),
         Command::Completions { shell } => print(&manpage::completions(shell)),

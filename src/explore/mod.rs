@@ -6,6 +6,7 @@
 
 pub mod diff;
 pub mod fuzz;
+pub mod lineage;
 mod mutate;
 mod shrink;
 

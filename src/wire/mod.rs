@@ -2,6 +2,7 @@
 //! they share, dead letters, verdict lines and rows. Nothing here knows V8.
 
 pub mod dead_letter;
+pub mod envelope;
 pub mod frame;
 mod line_block;
 pub mod lines;

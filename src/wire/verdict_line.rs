@@ -12,11 +12,14 @@ pub const OK: OutputFraming<'static> = OutputFraming {
     keep_partial_output: false,
 };
 
-/// The line of an event that was dropped.
-pub const DROPPED: &[u8] = b"{\"verdict\":\"dropped\"}\n";
+/// The line of an event that was dropped, with the metadata of its envelope.
+pub fn dropped(metadata: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"verdict\":\"dropped\"");
+    close(metadata, out);
+}
 
-/// The line of an event that failed.
-pub fn failed(failure: &Failure, out: &mut Vec<u8>) {
+/// The line of an event that failed, likewise.
+pub fn failed(failure: &Failure, metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     #[derive(serde::Serialize)]
     struct FailedLine<'a> {
         verdict: &'static str,
@@ -24,5 +27,15 @@ pub fn failed(failure: &Failure, out: &mut Vec<u8>) {
         failure: &'a Failure,
     }
     serde_json::to_writer(&mut *out, &FailedLine { verdict: "failed", failure }).expect("a failure is plain data");
-    out.push(b'\n');
+    let closed = out.pop();
+    debug_assert_eq!(closed, Some(b'}'), "a failure is an object");
+    close(metadata, out);
+}
+
+fn close(metadata: Option<&[u8]>, out: &mut Vec<u8>) {
+    if let Some(metadata) = metadata {
+        out.extend_from_slice(b",\"metadata\":");
+        out.extend_from_slice(metadata);
+    }
+    out.extend_from_slice(b"}\n");
 }

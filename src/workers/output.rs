@@ -11,7 +11,7 @@ use super::work_queue::{Chunk, LineRef};
 use crate::config::{Emit, OnError, Target};
 use crate::wire::dead_letter::Origin;
 use crate::wire::shared::Layout;
-use crate::wire::{dead_letter, verdict_line};
+use crate::wire::{dead_letter, envelope, verdict_line};
 use sluicegate_engine::verdict::Failure;
 
 /// What the writer tells the supervisor.
@@ -231,7 +231,11 @@ impl Writer {
         match (self.config.emit, self.config.on_error, line) {
             (Emit::Verdicts, ..) => {
                 let mut text = Vec::new();
-                verdict_line::failed(failure, &mut text);
+                let metadata = match line {
+                    LineRef::Short(line) if self.config.envelope => envelope::metadata(trimmed(line.bytes())),
+                    _ => None,
+                };
+                verdict_line::failed(failure, metadata.as_deref(), &mut text);
                 self.out(&text)
             }
             (Emit::Events, OnError::Pass, LineRef::Short(line)) => {

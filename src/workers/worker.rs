@@ -5,7 +5,8 @@
 //! is full, when the lines are done, and every few milliseconds in between, so that slow code does not hold back what is
 //! finished. Before each event it notes which one it is about to touch; that note is all it leaves if it dies.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -16,8 +17,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::fd;
 use super::line_limit::line_too_long;
@@ -25,6 +24,7 @@ use super::mailbox::{self, Mailbox};
 use super::process::{Ready, Setup, Start};
 use super::{Cost, preview, sandbox};
 use crate::config::Emit;
+use crate::wire::envelope::{self, Envelope, NoEnvelope};
 use crate::wire::frame::{self, Failed, Kind, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
@@ -286,7 +286,8 @@ impl Worker {
         self.begin(number)?;
         let before = self.sink.len;
         let line = trim(line);
-        match self.event(line) {
+        let whole = OnceCell::new();
+        match self.event(line, &whole) {
             Ok(None) => {
                 self.part.blank += 1;
                 self.settle(number, line, before, Verdict::Dropped);
@@ -319,8 +320,9 @@ impl Worker {
         let mut events = Vec::with_capacity(lines.len());
         let mut around = Vec::with_capacity(lines.len());
         let mut settled: Vec<Option<Verdict>> = Vec::with_capacity(lines.len());
-        for line in lines {
-            match self.event(trim(line)) {
+        let wholes: Vec<OnceCell<Vec<u8>>> = lines.iter().map(|_| OnceCell::new()).collect();
+        for (line, whole) in lines.iter().zip(&wholes) {
+            match self.event(trim(line), whole) {
                 Ok(Some((event, here))) => {
                     events.push(event);
                     around.push(here);
@@ -366,16 +368,38 @@ impl Worker {
         Ok(())
     }
 
-    /// The event in a line and what of the line stands around it; nothing for a blank line.
+    /// The event in a line and what of the line stands around it; nothing for a blank line. `whole` is room for the line with
+    /// each field once.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
-    fn event<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
+    fn event<'b>(
+        &self,
+        line: &'b [u8],
+        whole: &'b OnceCell<Vec<u8>>,
+    ) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
+        match self.event_of(line) {
+            Err(NoEnvelope::Failed(failure)) => Err(failure),
+            Err(NoEnvelope::Duplicates) => {
+                let whole = whole.get_or_init(|| envelope::without_duplicates(line));
+                let twice = || Failure::new(FailureKind::InvalidJson, "the line has a field twice");
+                self.event_of(whole).map_err(|error| match error {
+                    NoEnvelope::Failed(failure) => failure,
+                    NoEnvelope::Duplicates => twice(),
+                })
+            }
+            Ok(event) => Ok(event),
+        }
+    }
+
+    /// The same, if no field stands twice in an envelope.
+    #[allow(clippy::type_complexity, reason = "used twice, right here")]
+    fn event_of<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, NoEnvelope> {
         if self.rows {
-            let broken = || Failure::new(FailureKind::InvalidJson, "the line is not a row");
+            let broken = || NoEnvelope::Failed(Failure::new(FailureKind::InvalidJson, "the line is not a row"));
             return row::get(line).map(Some).ok_or_else(broken);
         }
         let limit = self.engine.limits().line;
         if line.len() > limit {
-            return Err(line_too_long(line.len() as u64, limit));
+            return Err(NoEnvelope::Failed(line_too_long(line.len() as u64, limit)));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
@@ -383,26 +407,7 @@ impl Worker {
         if !self.envelope {
             return Ok(Some((Event { json: line, metadata: None }, (b"", b""))));
         }
-        #[derive(Deserialize)]
-        struct Envelope<'a> {
-            #[serde(borrow)]
-            message: Option<&'a RawValue>,
-            #[serde(borrow)]
-            metadata: Option<&'a RawValue>,
-        }
-        let envelope: Envelope<'b> = serde_json::from_slice(line).map_err(|error| {
-            let kind = if error.is_data() { FailureKind::NotAnObject } else { FailureKind::InvalidJson };
-            Failure::new(kind, error.to_string())
-        })?;
-        let message = envelope.message.map(|message| message.get().as_bytes()).unwrap_or_default();
-        if message.first() != Some(&b'{') {
-            return Err(Failure::new(
-                FailureKind::NotAnObject,
-                "the line has no object as its \"message\": with --envelope each line is {\"message\":{…},\"metadata\":{…}}",
-            ));
-        }
-        let metadata = envelope.metadata.map(|metadata| metadata.get().as_bytes());
-        let metadata = metadata.filter(|text| text.first() == Some(&b'{'));
+        let Envelope { message, metadata } = envelope::parse(line)?;
         let start = message.as_ptr() as usize - line.as_ptr() as usize;
         let around = (&line[..start], &line[start + message.len()..]);
         Ok(Some((Event { json: message, metadata }, around)))
@@ -421,13 +426,15 @@ impl Worker {
                 if self.rows {
                     self.part.dropped_lines.push(number);
                 } else if self.emit == Emit::Verdicts {
-                    self.sink.push(verdict_line::DROPPED);
+                    let mut text = Vec::new();
+                    verdict_line::dropped(self.metadata(line).as_deref(), &mut text);
+                    self.sink.push(&text);
                 }
             }
             Verdict::Failed(failure) => {
                 if self.emit == Emit::Verdicts {
                     let mut text = Vec::new();
-                    verdict_line::failed(&failure, &mut text);
+                    verdict_line::failed(&failure, self.metadata(line).as_deref(), &mut text);
                     self.sink.push(&text);
                 } else if self.pass {
                     self.sink.push(line);
@@ -438,6 +445,11 @@ impl Worker {
                 self.part.failures.push(Failed { line: number, output_at: before as u64, failure });
             }
         }
+    }
+
+    /// The metadata of a line's envelope, which every verdict says again.
+    fn metadata<'b>(&self, line: &'b [u8]) -> Option<Cow<'b, [u8]>> {
+        if self.envelope { envelope::metadata(line) } else { None }
     }
 
     /// Tells the supervisor what is settled so far.

@@ -15,6 +15,7 @@ mod hostile;
 mod init;
 mod invariants;
 mod kill;
+mod lineage;
 mod many_events;
 mod network;
 mod playground;

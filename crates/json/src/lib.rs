@@ -12,15 +12,17 @@
 //! Leaves: [`string`], [`number`], `token`, `hash`, `key_escapes`, `scan_report`, [`sink`].
 //!
 //! What V8 would lose: [`canonical`] says whether a text is what `JSON.stringify` would print, [`roundtrip`] what would be lost,
-//! [`merge`] puts it back.
+//! [`restore`] puts it back, [`merge`] does so faster where it can.
 
 pub mod canonical;
 pub mod cursor;
+pub mod duplicates;
 mod hash;
 mod key_escapes;
 pub mod merge;
 pub mod number;
 pub mod object_index;
+pub mod restore;
 pub mod roundtrip;
 mod scan_report;
 pub mod sink;

@@ -147,16 +147,122 @@ fn is_shortest(text: &[u8]) -> bool {
         && short.get(text.len()).is_none_or(|after| *after == 0)
 }
 
-/// Whether the text holds more digits than every double keeps.
-pub fn is_long(text: &[u8]) -> bool {
-    let mantissa = text.split(|b| matches!(b, b'e' | b'E')).next().unwrap_or(text);
-    let digits = mantissa.iter().filter(|b| b.is_ascii_digit());
-    digits.skip_while(|b| **b == b'0').count() > 15
+/// Whether JavaScript loses value of a number: what it prints for the double is not the same number. How it is written
+/// doesn't matter: `1.000000000000000000` loses nothing, `9007199254740993` and `1e400` do.
+pub fn is_lossy(text: &[u8]) -> bool {
+    let exponent = memchr::memchr2(b'e', b'E', text).is_some();
+    if !exponent && significant_digits(text) <= 15 {
+        return false;
+    }
+    let value = value_of(text);
+    if value.is_infinite() {
+        return true;
+    }
+    // Rust prints the same digits as V8: the shortest that give the double back.
+    let mut short = [0; 40];
+    let mut rest = &mut short[..];
+    let written = write!(rest, "{value:e}").is_ok();
+    let left = rest.len();
+    debug_assert!(written, "a double has at most 17 digits");
+    !same_decimal(text, &short[..short.len() - left])
 }
 
-/// Whether there may be a number with more digits than every double keeps in a JSON text.
-pub fn may_hold_long(text: &[u8]) -> bool {
-    text.split(|byte| !in_number(byte)).any(|run| run.len() > 15 && is_long(run))
+/// Whether JavaScript loses value of a number, or holds it only as one of several whole numbers with one double.
+pub fn is_unsafe(text: &[u8]) -> bool {
+    value_of(text).abs() >= FIRST_UNSAFE || is_lossy(text)
+}
+
+/// From here on, doubles are further apart than whole numbers.
+pub const FIRST_UNSAFE: f64 = 9_007_199_254_740_992.0;
+
+/// How many digits of a number count: all but the zeros in front.
+fn significant_digits(text: &[u8]) -> usize {
+    let mantissa = text.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or(text);
+    mantissa.iter().filter(|byte| byte.is_ascii_digit()).skip_while(|byte| **byte == b'0').count()
+}
+
+/// Whether two JSON numbers are the same number, to the last digit.
+pub fn same_decimal(one: &[u8], other: &[u8]) -> bool {
+    Decimal::of(one) == Decimal::of(other)
+}
+
+/// A number without the zeros that make no difference. Zero has no sign, as where JavaScript prints it.
+#[derive(PartialEq)]
+struct Decimal {
+    negative: bool,
+    digits: Vec<u8>,
+    /// The power of ten of the last digit.
+    exponent: i64,
+}
+
+impl Decimal {
+    fn of(text: &[u8]) -> Self {
+        let (mantissa, exponent) = match memchr::memchr2(b'e', b'E', text) {
+            Some(at) => (&text[..at], &text[at + 1..]),
+            None => (text, &b"0"[..]),
+        };
+        let exponent = std::str::from_utf8(exponent).ok().and_then(|text| text.parse::<i64>().ok());
+        // An exponent that does not fit differs from every other one.
+        let mut exponent = exponent.unwrap_or(i64::MAX / 2);
+        let point = mantissa.iter().position(|byte| *byte == b'.');
+        exponent -= point.map_or(0, |point| (mantissa.len() - point - 1) as i64);
+        let all = mantissa.iter().copied().filter(u8::is_ascii_digit);
+        let mut digits: Vec<u8> = all.skip_while(|digit| *digit == b'0').collect();
+        while digits.last() == Some(&b'0') {
+            digits.pop();
+            exponent += 1;
+        }
+        let zero = digits.is_empty();
+        Self { negative: !zero && text.first() == Some(&b'-'), digits, exponent: if zero { 0 } else { exponent } }
+    }
+}
+
+/// Whether a JSON text may hold a number of which JavaScript loses value: one with too many digits, or with an exponent. A
+/// string may be taken for one.
+pub fn may_hold_lossy(text: &[u8]) -> bool {
+    may_hold_lossy_digits(text) || may_hold_lossy_exponent(text)
+}
+
+/// The same for numbers without an exponent.
+pub fn may_hold_lossy_digits(text: &[u8]) -> bool {
+    /// What is lost needs so many digits.
+    const DIGITS: usize = 16;
+    let in_run = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    let mut at = DIGITS - 1;
+    while let Some(byte) = text.get(at) {
+        if !in_run(byte) {
+            at += DIGITS;
+            continue;
+        }
+        let start = at - text[..at].iter().rev().take_while(|byte| in_run(byte)).count();
+        let end = at + text[at..].iter().take_while(|byte| in_run(byte)).count();
+        let sign = usize::from(start > 0 && text[start - 1] == b'-');
+        let before = text[..start - sign].last();
+        if end - start >= DIGITS && before.is_none_or(may_come_before) && is_lossy(&text[start..end]) {
+            return true;
+        }
+        at = end + DIGITS;
+    }
+    false
+}
+
+fn may_hold_lossy_exponent(text: &[u8]) -> bool {
+    memchr::memchr2_iter(b'e', b'E', text).any(|at| {
+        let in_mantissa = |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        let digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+        if at == 0 || !digit(at - 1) {
+            return false;
+        }
+        let start = at - text[..at].iter().rev().take_while(in_mantissa).count();
+        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        let digits = text[at + 1 + sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        start > 0 && may_come_before(&text[start - 1]) && digits > 0 && is_lossy(&text[start..at + 1 + sign + digits])
+    })
+}
+
+/// Whether a byte may stand right before a number.
+fn may_come_before(byte: &u8) -> bool {
+    matches!(byte, b':' | b',' | b'[' | b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// Whether a number goes on from `stop` to `end` with nothing but zeros behind its point.
@@ -174,48 +280,66 @@ pub fn only_zeros(text: &[u8], stop: usize, end: usize) -> bool {
     zeros.iter().all(|digit| *digit == b'0')
 }
 
-/// Whether a line may hold a number that is infinite as a double: with an exponent that makes it so, or more than three
-/// hundred digits.
-pub fn may_hold_infinite(line: &[u8]) -> bool {
-    let digit = |at: usize| line.get(at).is_some_and(u8::is_ascii_digit);
-    let exponent =
-        memchr::memchr2_iter(b'e', b'E', line).any(|at| at > 0 && digit(at - 1) && is_infinite_around(line, at));
-    exponent || (0..line.len()).step_by(300).any(|at| digit(at) && (digit(at + 150) || digit(at.wrapping_sub(150))))
-}
-
-/// Whether an exponent belongs to an infinite number, be it in a string.
-fn is_infinite_around(line: &[u8], exponent: usize) -> bool {
-    // Not past another exponent: then it is none, and a long text of them is not gone through again and again.
-    let in_mantissa = |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    let start = exponent - line[..exponent].iter().rev().take_while(in_mantissa).count();
-    let sign = usize::from(matches!(line.get(exponent + 1), Some(b'+' | b'-')));
-    let digits = line[exponent + 1 + sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    start > 0
-        && matches!(line[start - 1], b':' | b',' | b'[' | b' ' | b'\t' | b'\n' | b'\r')
-        && value_of(&line[start..exponent + 1 + sign + digits]).is_infinite()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn infinite_numbers_are_found_with_or_without_an_exponent() {
-        let many = format!(r#"{{"a":"e","b":{}}}"#, "9".repeat(400));
-        let small = format!(r#"{{"a":[1, {}e-50]}}"#, "9".repeat(400));
-        for line in [
-            r#"{"a":1e400}"#,
-            r#"{"a":-1E400}"#,
-            r#"{"a":[1.5e+309]}"#,
-            "{\"a\":\t0.1e310}",
-            r#"{"e1e1":"1e1","a":1e309}"#,
-            many.as_str(),
-            small.as_str(),
+    fn value_is_lost_not_spelling() {
+        for lossy in [
+            "9007199254740993",
+            "-9007199254740993",
+            "12345678901234567890",
+            "1e400",
+            "-1E400",
+            "1e-400",
+            "0.1000000000000000055",
+            "1.00000000000000000001",
+            "9007199254740993e0",
+            "12345678901234567168",
         ] {
-            assert!(may_hold_infinite(line.as_bytes()), "{line}");
+            assert!(is_lossy(lossy.as_bytes()), "{lossy}");
         }
-        for line in [r#"{"a":1e300}"#, r#"{"event":"seen"}"#, r#"{"a":"1e400"}"#, r#"{"id":"881e162f","n":1e-400}"#] {
-            assert!(!may_hold_infinite(line.as_bytes()), "{line}");
+        for exact in [
+            "1.000000000000000000",
+            "9007199254740992",
+            "9007199254740992.0",
+            "12345678901234567000",
+            "100000000000000000000000",
+            "0.30000000000000004",
+            "1e5",
+            "-0",
+            "0e999",
+            "5e-324",
+            "1E+2",
+            "0.10",
+        ] {
+            assert!(!is_lossy(exact.as_bytes()), "{exact}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_lose_value_are_found_in_a_line() {
+        let many = format!(r#"{{"a":"e","b":{}}}"#, "9".repeat(400));
+        for pad in 0..40 {
+            for number in ["9007199254740993", "-1.00000000000000000001", "1e400", "-1E400", "0.1e310", "1.5e+309"] {
+                for line in
+                    [format!(r#"{{"{}":{number}}}"#, "p".repeat(pad)), format!(r#"["{}", {number}]"#, "p".repeat(pad))]
+                {
+                    assert!(may_hold_lossy(line.as_bytes()), "{line}");
+                }
+            }
+        }
+        assert!(may_hold_lossy(many.as_bytes()));
+        for line in [
+            r#"{"a":1e300}"#,
+            r#"{"event":"seen"}"#,
+            r#"{"a":"1e400"}"#,
+            r#"{"id":"881e162f"}"#,
+            r#"{"id":"9007199254740993","n":123456789012345,"at":"2024-05-13T09:30:00.000000000000Z"}"#,
+            r#"{"a":1.000000000000000000,"b":9007199254740992}"#,
+        ] {
+            assert!(!may_hold_lossy(line.as_bytes()), "{line}");
         }
     }
 

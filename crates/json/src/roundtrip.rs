@@ -6,23 +6,18 @@
 //!
 //! - [`survey`] says in one pass whether a line holds anything that V8 would print differently. For most lines it does
 //!   not, and V8's text is the answer.
-//! - Otherwise [`compare`] walks input and output side by side. If they mean the same, the input's bytes are the
-//!   answer. If not, with [`Originals`] each number of the output that stands at the same path as in the input, with the
-//!   same value, keeps the input's digits; one with more digits than a double holds keeps them wherever the code moved it.
-//! - [`Merger`](crate::merge::Merger) does most of that faster. What it declines is done here.
+//! - Otherwise [`Restorer`](crate::restore::Restorer) compares input and output. If they mean the same, the input's bytes are
+//!   the answer. If not, each part of the output that means what stood at the same place of the input leaves as it came.
+//! - [`Merger`](crate::merge::Merger) does most of that faster, and declines the rest.
 //!
 //! Both texts are known to be valid JSON here: V8 has read the one and written the other. Nothing recurses, so depth
 //! costs memory and not the stack.
 
-use std::collections::HashMap;
-
-use crate::hash::key_hash;
-pub use crate::number::may_hold_infinite;
-use crate::number::{is_canonical, is_long, number_end, value_of};
+pub use crate::number::may_hold_lossy;
+use crate::number::{is_unsafe, number_end};
 pub use crate::scan_report::{RoundTripLoss, ScanReport};
-use crate::sink::Sink;
-use crate::string::{is_key, string_end, unescape_utf16};
-use crate::token::{Path, Token, Tokens};
+use crate::string::{is_key, string_end};
+use crate::token::{Token, Tokens};
 use crate::validator::Validator;
 
 /// Looks through a line once, in whatever way it can be looked through; `duplicates` is true if a key may occur twice in
@@ -62,20 +57,27 @@ fn scan(line: &[u8]) -> RoundTripLoss {
     losses
 }
 
+/// Whether a key of a valid text is written with an escape.
+pub fn has_escaped_key(text: &[u8]) -> bool {
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        let (end, _) = string_end(text, from + at);
+        from = end + 1;
+        if is_key(text, from) {
+            return true;
+        }
+    }
+    false
+}
+
 /// The line with its objects as lists, `{"a":[1]}` as `[0,"a",[1,1]]`, if a key is written with an escape.
 ///
 /// V8's `JSON.parse` expects the keys of the object that it read last in the same place, and compares them with the text
 /// of the line before its escapes are read: after `{"q\\":1}` it takes the key `"q\u0041"` for `q\`, in the next event as
 /// well. Nothing of the kind happens to a string in a list, from which the driver makes the object.
 pub fn as_lists(line: &[u8]) -> Option<Vec<u8>> {
-    let mut from = 0;
-    loop {
-        from += memchr::memchr(b'\\', line.get(from..)?)?;
-        let (end, _) = string_end(line, from);
-        from = end + 1;
-        if is_key(line, from) {
-            break;
-        }
+    if !has_escaped_key(line) {
+        return None;
     }
     let mut lists = Vec::with_capacity(line.len() + line.len() / 4);
     for token in Tokens::new(line) {
@@ -97,127 +99,49 @@ pub fn as_lists(line: &[u8]) -> Option<Vec<u8>> {
     Some(lists)
 }
 
-/// How an output relates to the line it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Likeness {
-    /// They mean the same.
-    Same,
-    /// They do not.
-    Different,
-    /// They would have to be compared in V8's own order of keys.
-    Unsure,
-}
-
-/// Compares a line with V8's text for what became of it.
-pub fn compare(line: &[u8], survey: ScanReport, output: &[u8]) -> Likeness {
-    let (mut left, mut right) = (Tokens::new(line), Tokens::new(output));
-    loop {
-        match (left.next(), right.next()) {
-            (None, None) => return Likeness::Same,
-            (Some(a), Some(b)) if same_token(a, b) => {}
-            _ if survey.losses.index_keys => return Likeness::Unsure,
-            // A key that occurs twice is printed once, so the text is shorter, unless a number became longer.
-            _ if survey.duplicates
-                && (output.len() < line.len() || survey.losses.numbers)
-                && has_duplicate_keys(line) =>
-            {
-                return Likeness::Unsure;
-            }
-            _ => return Likeness::Different,
-        }
+/// The numbers of a valid line that JavaScript may not hold, as a JSON array; nothing if it has none. Each is an array of the
+/// keys and indices on the way to it, and at last its text as a string.
+pub fn unsafe_numbers(line: &[u8]) -> Option<Vec<u8>> {
+    /// Where the walk is in an object or array: the last key as it is written, or the last index.
+    enum Step<'a> {
+        Key(&'a [u8]),
+        Index(usize),
     }
-}
-
-fn same_token(a: Token<'_>, b: Token<'_>) -> bool {
-    match (a, b) {
-        (Token::Key(a), Token::Key(b)) | (Token::String(a), Token::String(b)) => {
-            a == b || unescape_utf16(a) == unescape_utf16(b)
+    let (mut list, mut path) = (Vec::new(), Vec::new());
+    for token in Tokens::new(line) {
+        if !matches!(token, Token::Key(_) | Token::Close(_))
+            && let Some(Step::Index(index)) = path.last_mut()
+        {
+            *index = usize::wrapping_add(*index, 1);
         }
-        (Token::Number(a), Token::Number(b)) => a == b || value_of(a) == value_of(b),
-        (a, b) => a == b,
-    }
-}
-
-/// Whether an object anywhere in `text` has the same key twice.
-fn has_duplicate_keys(text: &[u8]) -> bool {
-    let mut open: Vec<Vec<u64>> = Vec::new();
-    for token in Tokens::new(text) {
         match token {
-            Token::Open(_) => open.push(Vec::new()),
-            Token::Close(_) => {
-                if let Some(mut keys) = open.pop() {
-                    keys.sort_unstable();
-                    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-                        return true;
+            Token::Open(b'{') => path.push(Step::Key(b"")),
+            Token::Open(_) => path.push(Step::Index(usize::MAX)),
+            Token::Close(_) => drop(path.pop()),
+            Token::Key(key) => {
+                if let Some(Step::Key(known)) = path.last_mut() {
+                    *known = key;
+                }
+            }
+            Token::Number(number) if is_unsafe(number) => {
+                list.push(if list.is_empty() { b'[' } else { b',' });
+                list.push(b'[');
+                for step in &path {
+                    match step {
+                        Step::Key(key) => list.extend([b"\"", *key, b"\","].concat()),
+                        Step::Index(index) => list.extend(format!("\"{index}\",").into_bytes()),
                     }
                 }
+                list.extend([b"\"", number, b"\"]"].concat());
             }
-            Token::Key(key) => {
-                if let Some(keys) = open.last_mut() {
-                    keys.push(key_hash(key));
-                }
-            }
-            _ => {}
+            Token::String(_) | Token::Number(_) | Token::Literal(_) => {}
         }
     }
-    false
-}
-
-/// The numbers of a line, for outputs to be given their digits.
-pub struct Originals<'a> {
-    by_path: HashMap<u64, &'a [u8]>,
-    /// Those with more digits than a double holds, by what it does hold; nothing where that is the same of two of them.
-    long: HashMap<u64, Option<&'a [u8]>>,
-}
-
-impl<'a> Originals<'a> {
-    /// The numbers of `line`, to be looked up by path and by value.
-    pub fn of(line: &'a [u8]) -> Self {
-        let (mut by_path, mut long) = (HashMap::new(), HashMap::new());
-        let mut path = Path::default();
-        for token in Tokens::new(line) {
-            let place = path.step(token);
-            let Token::Number(text) = token else { continue };
-            // Where a key occurs twice, the last one wins.
-            by_path.insert(place, text);
-            if is_long(text) {
-                // Two texts for one double: then nobody can say which of them moved.
-                let known = long.entry(value_of(text).to_bits()).or_insert(Some(text));
-                if *known != Some(text) {
-                    *known = None;
-                }
-            }
-        }
-        Self { by_path, long }
+    if list.is_empty() {
+        return None;
     }
-
-    /// Appends `output` to `sink`, with the line's digits for the numbers that the code did not touch.
-    pub fn restore(&self, output: &[u8], sink: &mut dyn Sink) {
-        let mut path = Path::default();
-        let mut copied = 0;
-        let mut tokens = Tokens::new(output);
-        while let Some(token) = tokens.next() {
-            let place = path.step(token);
-            let Token::Number(text) = token else { continue };
-            let here = self.by_path.get(&place).copied();
-            // Most numbers need not be read.
-            if here == Some(text) || here.is_none() && self.long.is_empty() && !text.contains(&b'e') {
-                continue;
-            }
-            let value = value_of(text);
-            let here = here.filter(|original| value_of(original) == value && !is_canonical(original));
-            let original = here.or_else(|| self.long.get(&value.to_bits()).copied().flatten());
-            // The driver marks infinite numbers with a text that V8 never prints.
-            let original = original.or(value.is_infinite().then_some(b"null"));
-            if let Some(original) = original {
-                let start = tokens.at - text.len();
-                sink.push(&output[copied..start]);
-                sink.push(original);
-                copied = tokens.at;
-            }
-        }
-        sink.push(&output[copied..]);
-    }
+    list.push(b']');
+    Some(list)
 }
 
 #[cfg(test)]
@@ -229,12 +153,6 @@ mod tests {
         let survey = survey(line, &mut Validator::default());
         assert_eq!(survey.losses, scan(line));
         survey
-    }
-
-    fn restored(line: &str, output: &str) -> String {
-        let mut sink = Vec::new();
-        Originals::of(line.as_bytes()).restore(output.as_bytes(), &mut sink);
-        String::from_utf8(sink).unwrap()
     }
 
     #[test]
@@ -268,62 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn meaning_is_compared_not_text() {
-        let line = br#"{ "a" : "\u00e9", "b": [1.0, 1e400, -0] }"#;
-        let survey = seen(line);
-        assert_eq!(compare(line, survey, r#"{"a":"é","b":[1,1e999,0]}"#.as_bytes()), Likeness::Same);
-        assert_eq!(compare(line, survey, r#"{"a":"e","b":[1,1e999,0]}"#.as_bytes()), Likeness::Different);
-        assert_eq!(compare(line, survey, r#"{"a":"é","b":[1,1e999]}"#.as_bytes()), Likeness::Different);
-    }
-
-    #[test]
-    fn an_order_of_keys_that_only_v8_knows_is_not_decided_here() {
-        let both = [
-            (r#"{"b":1,"1":2}"#, r#"{"1":2,"b":1}"#),
-            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
-            (r#"{"a":1,"a":1e20}"#, r#"{"a":100000000000000000000}"#),
-        ];
-        for (line, output) in both {
-            assert_eq!(compare(line.as_bytes(), seen(line.as_bytes()), output.as_bytes()), Likeness::Unsure);
-        }
-    }
-
-    #[test]
-    fn untouched_numbers_keep_their_digits() {
-        let line = r#"{"id":9007199254740993,"f":1.0,"deep":{"list":[1,2.50,1e400]},"gone":-0}"#;
+    fn unsafe_numbers_are_listed_with_their_paths() {
+        let line = br#"{"a":9007199254740993,"b":[1,{"\u0063":[1e400]},[9007199254740992]],"d":1.0,"e":{}}"#;
+        let listed = String::from_utf8(unsafe_numbers(line).unwrap()).unwrap();
         assert_eq!(
-            restored(line, r#"{"id":9007199254740992,"f":1,"deep":{"list":[1,2.5,1e999]},"new":1}"#),
-            r#"{"id":9007199254740993,"f":1.0,"deep":{"list":[1,2.50,1e400]},"new":1}"#
+            listed,
+            r#"[["a","9007199254740993"],["b","1","\u0063","0","1e400"],["b","2","0","9007199254740992"]]"#
         );
-    }
-
-    #[test]
-    fn a_changed_number_is_not_restored() {
-        assert_eq!(restored(r#"{"a":1.0,"b":1e400}"#, r#"{"a":2,"b":-1e999}"#), r#"{"a":2,"b":null}"#);
-    }
-
-    #[test]
-    fn an_untouched_number_does_not_get_the_digits_of_another() {
-        assert_eq!(
-            restored(r#"{"a":1,"b":1.00000000000000000001}"#, r#"{"a":1,"b":2,"c":1}"#),
-            r#"{"a":1,"b":2,"c":1.00000000000000000001}"#
-        );
-    }
-
-    #[test]
-    fn long_digits_survive_a_move_and_short_ones_are_only_numbers() {
-        let line = r#"{"id":9007199254740993,"price":1.0}"#;
-        assert_eq!(
-            restored(line, r#"{"user":{"id":9007199254740992},"p":1}"#),
-            r#"{"user":{"id":9007199254740993},"p":1}"#
-        );
-        let twins = r#"{"a":9007199254740993,"b":9007199254740992}"#;
-        assert_eq!(restored(twins, r#"{"c":9007199254740992}"#), r#"{"c":9007199254740992}"#);
-    }
-
-    #[test]
-    fn depth_costs_no_stack() {
-        let deep = format!("{}1.0{}", "[".repeat(200_000), "]".repeat(200_000));
-        assert_eq!(restored(&deep, &deep.replace("1.0", "1")), deep);
+        assert_eq!(unsafe_numbers(br#"{"a":1}"#), None);
     }
 }

@@ -1,8 +1,7 @@
-//! A valid JSON text, token by token, and where in the document each stands.
+//! A valid JSON text, token by token.
 //!
 //! Nothing recurses, so depth costs memory and not the stack.
 
-use crate::hash::key_hash;
 use crate::number::number_end;
 use crate::string::{is_key, string_end};
 
@@ -73,46 +72,5 @@ impl<'a> Iterator for Tokens<'a> {
                 }
             }
         }
-    }
-}
-
-/// Where in a document a token stands, as a hash of the keys and indices on the way there.
-#[derive(Default)]
-pub struct Path {
-    open: Vec<(u64, Option<u64>)>,
-    key: u64,
-}
-
-impl Path {
-    /// Takes one token; gives the hash of its place.
-    pub fn step(&mut self, token: Token<'_>) -> u64 {
-        match token {
-            Token::Key(key) => {
-                self.key = key_hash(key);
-                0
-            }
-            Token::Close(_) => {
-                self.open.pop();
-                0
-            }
-            Token::Open(bracket) => {
-                let here = self.here();
-                self.open.push((here, (bracket == b'[').then_some(0)));
-                here
-            }
-            _ => self.here(),
-        }
-    }
-
-    fn here(&mut self) -> u64 {
-        let Some((parent, index)) = self.open.last_mut() else { return 1 };
-        let step = match index {
-            Some(index) => {
-                *index += 1;
-                *index
-            }
-            None => self.key,
-        };
-        (parent.rotate_left(23) ^ step).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }

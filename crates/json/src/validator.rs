@@ -7,11 +7,13 @@
 
 use std::ops::Range;
 
+use crate::duplicates::Duplicates;
 use crate::hash::quick_hash;
 use crate::merge::Merger;
 use crate::number::{self, NumberForm, literal_end};
 pub use crate::object_index::{Entry, MAX_DEPTH};
 use crate::object_index::{ObjectIndex, index_object};
+use crate::restore::Restorer;
 use crate::scan_report::{RoundTripLoss, ScanReport};
 use crate::structural_index::StructuralIndex;
 
@@ -28,8 +30,12 @@ pub struct Validator {
     structure: StructuralIndex,
     open: Vec<Open>,
     hashes: Vec<u32>,
-    /// Puts digits back into an output of this line.
+    /// Puts back into an output what V8 has lost of its line: the fast way, and the thorough one.
     pub merger: Merger,
+    /// See [`Self::merger`].
+    pub restorer: Restorer,
+    /// Looks for keys that stand twice.
+    pub duplicates: Duplicates,
 }
 
 /// An object or array that has not ended: for an object, where its keys' hashes start.
@@ -116,15 +122,6 @@ impl Validator {
         let mut survey = ScanReport { losses: RoundTripLoss::default(), duplicates: false };
         self.walk(text, &mut survey)?;
         Some(survey)
-    }
-
-    /// The same of a text that may be any JSON value.
-    pub fn survey_value(&mut self, text: &[u8]) -> Option<ScanReport> {
-        let mut survey = ScanReport { losses: RoundTripLoss::default(), duplicates: false };
-        let Self { structure, open, hashes, .. } = self;
-        let mut walk = Walk::over(text, structure, open, hashes, &mut survey)?;
-        walk.value()?;
-        (walk.at + 1 == walk.places.len()).then_some(survey)
     }
 
     /// Whether a text is a JSON value and nothing else, and not declined.

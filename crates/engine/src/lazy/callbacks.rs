@@ -240,7 +240,7 @@ fn parse<'s>(scope: &mut v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'
 /// `part(value, name, node)`: how an object of the event in hand goes out as `name` of what stands for a node, as an output
 /// (true) or somewhere else (undefined). By a marker, if it is as it came; property by property, if it is not: its names are
 /// the answer, and the number of its node is left where probes are; or not at all but in the plain way (null), since what V8
-/// prints otherwise is put back only where it stood.
+/// prints otherwise is put back only where it stands in the line.
 pub(crate) fn part<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -261,7 +261,8 @@ pub(crate) fn part<'s>(
 }
 
 impl State {
-    /// Whether a node's text is as V8 would print it, or stands where it stood.
+    /// Whether a node stands where it stood, or V8 would print the line as it stands. Otherwise the text of a part that was moved
+    /// hangs on what stands in the line where it is now.
     fn in_place(
         &mut self,
         scope: &v8::PinScope<'_, '_>,
@@ -269,16 +270,12 @@ impl State {
         name: v8::Local<v8::Value>,
         within: usize,
     ) -> bool {
-        let Self { nodes, entries, line, .. } = self;
-        let of = nodes[node].of;
-        let value = of.map_or(0..line.len(), |of| entries[of].entry.value.clone());
-        if *nodes[node].clean.get_or_insert_with(|| canonical::round_trips(&line[value]).is_some()) {
-            return true;
-        }
-        let Some(of) = of else { return name.is_true() };
-        nodes.get(within).is_some_and(|within| within.entries.contains(&of))
+        let Self { nodes, entries, line, clean, .. } = self;
+        let Some(of) = nodes[node].of else { return name.is_true() };
+        let in_place = nodes.get(within).is_some_and(|within| within.entries.contains(&of))
             && v8::Local::<v8::String>::try_from(name)
-                .is_ok_and(|name| name.to_rust_string_lossy(scope).as_bytes() == &line[entries[of].entry.key.clone()])
+                .is_ok_and(|name| name.to_rust_string_lossy(scope).as_bytes() == &line[entries[of].entry.key.clone()]);
+        in_place || *clean.get_or_insert_with(|| canonical::round_trips(line).is_some())
     }
 
     /// A marker for a node that is as it came.

@@ -7,11 +7,10 @@ use deno_core::v8;
 
 use super::callbacks::field;
 use super::shape_check::{Addition, Additions, Others, UnchangedProps};
-use super::{Node, Shared, State, Template};
+use super::{LazyEntry, Node, Shared, State, Template};
 use sluicegate_json::canonical;
-use sluicegate_json::number::may_hold_long;
+use sluicegate_json::duplicates::Duplicates;
 use sluicegate_json::sink::Sink;
-use sluicegate_json::validator::Validator;
 
 /// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
 const MAX_SIMPLE_LEN: usize = 16 << 10;
@@ -123,11 +122,11 @@ impl State {
         let mut edits = Edits::new(std::mem::take(&mut self.texts));
         self.changes(scope, event, 0, &mut edits)?;
         // Where a property was added, the places of what comes in place of a value are not looked at again: V8 must lose
-        // nothing of it. And a number with more digits than a double keeps may have moved there, and they follow it.
+        // nothing of it.
         if edits.list.iter().any(|hole| hole.entry.is_none()) {
             for lazy in self.entries.iter().filter(|lazy| (lazy.read || lazy.assigned) && lazy.child.is_none()) {
                 let came = &self.line[lazy.entry.value.clone()];
-                if canonical::round_trips(came).is_none() && (!lazy.same.get() || may_hold_long(came)) {
+                if !lazy.same.get() && canonical::round_trips(came).is_none() {
                     return None;
                 }
             }
@@ -256,6 +255,10 @@ impl State {
         let mut additions = Vec::new();
         for number in at..names.length() {
             let name: v8::Local<v8::String> = names.get_index(scope, number)?.try_into().ok()?;
+            // One that was deleted and made again stands elsewhere, but may mean what it meant.
+            if (0..known.length()).any(|number| known.get_index(scope, number) == Some(name.into())) {
+                return None;
+            }
             // An accessor would have to be called.
             let descriptor: v8::Local<v8::Object> =
                 object.get_own_property_descriptor(scope, name.into())?.try_into().ok()?;
@@ -267,12 +270,26 @@ impl State {
         Some(additions)
     }
 
-    /// Whether a key may stand twice in an object that was parsed in full.
-    pub(crate) fn may_have_twins(&self, validator: &mut Validator) -> bool {
-        self.entries.iter().filter(|lazy| lazy.touched() && lazy.child.is_none()).any(|lazy| {
-            let came = &self.line[lazy.entry.value.clone()];
-            matches!(came[0], b'{' | b'[') && validator.survey_value(came).is_none_or(|survey| survey.duplicates)
-        })
+    /// Whether a key stands twice in an object of an entry's text.
+    pub(crate) fn has_duplicates(&self, entry: usize, duplicates: &mut Duplicates) -> bool {
+        let LazyEntry { entry, duplicates: known, .. } = &self.entries[entry];
+        let text = &self.line[entry.value.clone()];
+        // The shortest is `{"":1,"":2}`.
+        if text.len() < 11 || !matches!(text[0], b'{' | b'[') {
+            return false;
+        }
+        let known_now = known.get().unwrap_or_else(|| duplicates.any(text));
+        known.set(Some(known_now));
+        known_now
+    }
+
+    /// Whether a key stands twice in what goes out as it came beside `edits`.
+    pub(crate) fn copies_duplicates(&self, edits: &Edits<'_>, duplicates: &mut Duplicates) -> bool {
+        let mut any = false;
+        self.parts(0, &mut edits.list.as_slice(), &mut |entry, hole| {
+            any |= hole.is_none() && self.has_duplicates(entry, duplicates);
+        });
+        any
     }
 
     /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those
@@ -302,12 +319,36 @@ impl State {
         text.push(b'"');
     }
 
-    /// The line with a marker for each value that nobody has touched.
-    pub(crate) fn expected(&self, text: &mut Vec<u8>) {
-        self.marked(&Edits { list: Vec::new(), texts: Vec::new() }, text);
+    /// The line with those markers that `printed` holds.
+    pub(crate) fn expected(&self, printed: &[u8], text: &mut Vec<u8>) {
+        let mut marked = vec![false; self.entries.len()];
+        self.spliced(printed, |_, entry| {
+            if let Some(entry) = entry {
+                marked[entry] = true;
+            }
+        });
+        text.clear();
+        let copied = self.with_markers(0, &marked, 0, text);
+        text.extend_from_slice(&self.line[copied..]);
     }
 
-    /// The same with other texts for the values of `edits`.
+    /// Appends the line from `copied` on up to the last marker in a node; gives where that ends.
+    fn with_markers(&self, node: usize, marked: &[bool], mut copied: usize, text: &mut Vec<u8>) -> usize {
+        let Some(node) = self.nodes.get(node) else { return copied };
+        for entry in node.entries.clone() {
+            let lazy = &self.entries[entry];
+            if marked[entry] {
+                text.extend_from_slice(&self.line[copied..lazy.entry.value.start]);
+                self.put_marker(entry, text);
+                copied = lazy.entry.value.end;
+            } else if let Some(child) = lazy.child {
+                copied = self.with_markers(child, marked, copied, text);
+            }
+        }
+        copied
+    }
+
+    /// The line with markers for what nobody has touched, and other texts for the values of `edits`.
     pub(crate) fn marked(&self, edits: &Edits<'_>, text: &mut Vec<u8>) {
         text.clear();
         let mut copied = 0;
@@ -337,8 +378,9 @@ impl State {
         out.push(&self.line[copied..]);
     }
 
-    /// The parts of `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead.
-    pub(crate) fn spliced<'t>(&'t self, printed: &'t [u8], mut with: impl FnMut(&'t [u8])) {
+    /// The parts of `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead, and
+    /// which entry's they are.
+    pub(crate) fn spliced<'t>(&'t self, printed: &'t [u8], mut with: impl FnMut(&'t [u8], Option<usize>)) {
         let mut copied = 0;
         for at in self.secret.find_iter(printed) {
             let digits = at + self.secret.needle().len();
@@ -346,11 +388,11 @@ impl State {
             let number =
                 [hundreds, tens, ones].iter().fold(0, |all, digit| all * 10 + usize::from(digit.wrapping_sub(b'0')));
             let Some(lazy) = self.entries.get(number) else { continue };
-            with(&printed[copied..at]);
-            with(&self.line[lazy.entry.value.clone()]);
+            with(&printed[copied..at], None);
+            with(&self.line[lazy.entry.value.clone()], Some(number));
             copied = digits + 4;
         }
-        with(&printed[copied..]);
+        with(&printed[copied..], None);
     }
 }
 

@@ -13,6 +13,7 @@ use memchr::memmem::Finder;
 
 use super::{Laziness, SPAN, TEXT, Tag, VALUES, callbacks, object_template, set_number};
 use crate::v8::v8_string::{self, Scratch};
+use sluicegate_json::roundtrip;
 use sluicegate_json::validator::Validator;
 
 /// Reads of one object from which making it in full is cheaper.
@@ -233,7 +234,7 @@ pub(crate) fn lazy_metadata(
     }
 }
 
-/// `metadataOf(index)`: an event's own metadata, or undefined.
+/// `metadataOf(index)`: an event's own metadata, or undefined; its text, if a key of it is written with an escape.
 pub(crate) fn metadata_of(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -244,12 +245,17 @@ pub(crate) fn metadata_of(
     let text = {
         let state = &mut *shared.borrow_mut();
         let mut scratch = std::mem::take(&mut state.scratch);
-        let text = state.own(index).and_then(|text| v8_string::to_v8(scope, text, &mut scratch));
+        let text = state.own(index).and_then(|text| {
+            let escaped = roundtrip::has_escaped_key(text);
+            Some((v8_string::to_v8(scope, text, &mut scratch)?, escaped))
+        });
         state.scratch = scratch;
         text
     };
-    if let Some(value) = text.and_then(|text| v8::json::parse(scope, text)) {
-        answer.set(value);
+    if let Some((text, escaped)) = text
+        && let Some(value) = v8::json::parse(scope, text)
+    {
+        answer.set(if escaped { text.into() } else { value });
     }
 }
 

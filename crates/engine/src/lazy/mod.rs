@@ -31,6 +31,7 @@ use shape_check::ShapeReference;
 pub(crate) use tuner::{Sample, Strategy, Tuner};
 
 use crate::v8::v8_string::{self, Scratch};
+use sluicegate_json::number::may_hold_lossy_digits;
 use sluicegate_json::validator::{Entry, Validator};
 
 /// Objects with more properties than this are parsed in full.
@@ -74,6 +75,8 @@ pub enum Laziness {
     Never,
     /// Every event and every object in it that can be.
     Always,
+    /// Every event that can be, and every object in it that has at least so many bytes, as far as it seems to pay.
+    From(usize),
 }
 
 /// What lazy events need of the isolate; lives in a slot of it. Nothing that is done while it is borrowed runs code.
@@ -107,6 +110,8 @@ pub(crate) struct State {
     /// Whether it still is.
     in_hand: bool,
     line: Vec<u8>,
+    /// Whether V8 prints the line as it stands, if that was asked for.
+    clean: Option<bool>,
     nodes: Vec<Node>,
     entries: Vec<LazyEntry>,
 }
@@ -120,8 +125,6 @@ struct Node {
     entries: Range<usize>,
     /// Where its closing brace is.
     end: usize,
-    /// Whether V8 would print its text as it stands, if that was asked for: it may be in many places of an output.
-    clean: Option<bool>,
 }
 
 /// A value of the event in hand.
@@ -136,6 +139,8 @@ struct LazyEntry {
     child: Option<usize>,
     /// Whether it is sure to be as it came although it was read.
     same: Cell<bool>,
+    /// Whether a key stands twice in an object of it, if that was asked for.
+    duplicates: Cell<Option<bool>>,
 }
 
 /// Says of which event a lazy object is, and which of its nodes.
@@ -196,6 +201,7 @@ impl State {
             number: 0,
             in_hand: false,
             line: Vec::new(),
+            clean: None,
             nodes: Vec::new(),
             entries: Vec::new(),
         })
@@ -257,7 +263,7 @@ impl State {
         object.set_internal_field(TEXT, text);
         set_number(object, SPAN, (span.start as u64) << Tag::HALF | span.end as u64);
         Tag { event: self.number, node: self.nodes.len() }.put(object);
-        self.nodes.push(Node { shape: index, of: None, entries, end: span.end - 1, clean: None });
+        self.nodes.push(Node { shape: index, of: None, entries, end: span.end - 1 });
         Some((object, template))
     }
 
@@ -271,18 +277,20 @@ impl State {
     }
 }
 
-/// The event of a line with its values lazy, or nothing if it is better parsed in full.
+/// The event of a line with its values lazy, or nothing if it is better parsed in full. A line with a number of which JavaScript
+/// loses value always is: the driver has to know the objects that such numbers came in.
 pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Strategy) -> Option<LazyEvent<'s>> {
     let Strategy::Lazy(least_object) = way else { return None };
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
-    if !state.validator.find(line) || state.validator.entries().len() > MAX_ENTRIES {
+    if !state.validator.find(line) || state.validator.entries().len() > MAX_ENTRIES || may_hold_lossy_digits(line) {
         return None;
     }
     state.least_object = least_object;
     state.number += 1;
     state.line.clear();
     state.line.extend_from_slice(line);
+    state.clean = None;
     state.nodes.clear();
     state.entries.clear();
     state.entries.extend(state.validator.entries().iter().cloned().map(LazyEntry::new));
@@ -319,7 +327,15 @@ pub(crate) fn finish_event(scope: &mut v8::PinScope<'_, '_>) {
 
 impl LazyEntry {
     fn new(entry: Entry) -> Self {
-        Self { entry, read: false, assigned: false, reads: 0, child: None, same: Cell::new(false) }
+        Self {
+            entry,
+            read: false,
+            assigned: false,
+            reads: 0,
+            child: None,
+            same: Cell::new(false),
+            duplicates: Cell::new(None),
+        }
     }
 
     fn touched(&self) -> bool {

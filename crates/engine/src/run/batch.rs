@@ -7,7 +7,7 @@ use deno_core::v8;
 
 use crate::run::event::{self, Settled, settled};
 use crate::run::host_functions;
-use crate::run::output::{Canonical, Print, bad_return};
+use crate::run::output::{Print, bad_return};
 use crate::run::transform_isolate;
 use crate::v8::errors;
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -88,7 +88,11 @@ impl Engine {
                 let clean = canonical::round_trips(event.json);
                 let verdict = match event::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
                     Ok(input) => {
-                        present.push((index, clean));
+                        let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
+                        if lossy {
+                            event::carry(scope, driver, input, event.json, &mut self.validator, &mut self.scratch);
+                        }
+                        present.push((index, clean, lossy));
                         inputs.push(input);
                         if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
                             state.add_metadata(event.metadata);
@@ -132,12 +136,9 @@ impl Engine {
             {
                 let finish = v8::Local::new(scope, &driver.finish_batch);
                 let count = v8::Integer::new(scope, present.len() as i32);
-                let infinite = present.iter().filter(|(_, clean)| clean.is_none()).any(|(index, _)| {
-                    let line = events[*index].json;
-                    roundtrip::may_hold_infinite(line) && roundtrip::survey(line, &mut self.validator).losses.infinite
-                });
-                let infinite = v8::Boolean::new(scope, infinite);
-                grouped = finish.call(scope, undefined, &[result, count.into(), infinite.into()]);
+                let lossy = present.iter().any(|(.., lossy)| *lossy);
+                let lossy = v8::Boolean::new(scope, lossy);
+                grouped = finish.call(scope, undefined, &[result, count.into(), lossy.into()]);
             }
             if grouped.is_none()
                 && failed.is_none()
@@ -159,6 +160,8 @@ impl Engine {
                 break 'batch Some(Batched::Failed(failure));
             }
             let Some(grouped) = grouped else { break 'batch None };
+            // A number may have moved from one event to another.
+            let lossy = present.iter().any(|(.., lossy)| *lossy);
             fn array<'s>(value: Option<v8::Local<'s, v8::Value>>) -> Option<v8::Local<'s, v8::Array>> {
                 value?.try_cast().ok()
             }
@@ -170,7 +173,7 @@ impl Engine {
             else {
                 break 'batch None;
             };
-            for (group, (index, clean)) in present.iter().enumerate() {
+            for (group, (index, clean, _)) in present.iter().enumerate() {
                 let (Some(texts), Some(fault)) =
                     (groups.get_index(scope, group as u32), faults.get_index(scope, group as u32))
                 else {
@@ -179,18 +182,18 @@ impl Engine {
                 let rendering = rendering(*index);
                 let mut print = Print {
                     line: events[*index].json,
-                    clean: *clean,
-                    survey: None,
-                    originals: None,
+                    // The driver's marks are taken out where the text is compared with the line.
+                    clean: clean.filter(|_| !lossy),
+                    lossy,
+                    is_read: false,
                     validator: &mut self.validator,
                     rendering: &rendering,
                     limit: self.options.limits.output,
                     used: 0,
                     text: &mut self.text,
-                    canonical: Canonical::Unknown,
                 };
                 let (verdict, out) = &mut verdicts[*index];
-                *verdict = print.all(scope, driver, texts, "transformBatch", out);
+                *verdict = print.all(scope, texts, "transformBatch", out);
                 let printed = matches!(verdict, Verdict::Ok { .. });
                 if fault.is_object() {
                     *verdict = errors::thrown(scope, fault, &is_source).into();

@@ -10,7 +10,7 @@ use crate::lazy::{self, Edits, Laziness, LazyEvent, Sample, Strategy};
 use crate::run::driver_functions::Driver;
 use crate::run::fetch;
 use crate::run::host_functions;
-use crate::run::output::{Canonical, Print};
+use crate::run::output::Print;
 use crate::run::print_plan::Planning;
 use crate::run::transform_isolate;
 use crate::v8::errors;
@@ -20,6 +20,7 @@ use crate::{Attempt, Engine, Event, OutputFraming};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 use sluicegate_json::sink::Sink;
+use sluicegate_json::validator::Validator;
 
 /// What the code answered, while its handles live.
 enum CallResult<'s> {
@@ -52,6 +53,7 @@ impl Engine {
             Laziness::Auto => self.choice.start(event.json.len()),
             Laziness::Always => Sample::none(Strategy::Lazy(0)),
             Laziness::Never => Sample::none(Strategy::Whole),
+            Laziness::From(bytes) => Sample::none(Strategy::Lazy(bytes)),
         };
         let mut verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
@@ -69,13 +71,13 @@ impl Engine {
                         state.clear();
                         state.set_metadata(event.metadata, self.laziness);
                     }
-                    // What is found here need not be looked for when the event is printed.
-                    let survey = (lazy.is_none() && clean.is_none() && roundtrip::may_hold_infinite(event.json))
-                        .then(|| roundtrip::survey(event.json, &mut self.validator));
-                    let infinite = survey.is_some_and(|survey| survey.losses.infinite);
+                    let lossy = lazy.is_none() && clean.is_none() && roundtrip::may_hold_lossy(event.json);
+                    if lossy {
+                        carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch);
+                    }
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
                     self.watch.begin();
-                    let answer = call(scope, transform, driver, value, lazy.as_ref(), infinite, planning, &is_source);
+                    let answer = call(scope, transform, driver, value, lazy.as_ref(), lossy, planning, &is_source);
                     in_time = self.watch.end();
                     if lazy.is_some() {
                         lazy::finish_event(scope);
@@ -88,22 +90,19 @@ impl Engine {
                             let mut print = Print {
                                 line: event.json,
                                 clean,
-                                survey,
-                                originals: None,
+                                lossy,
+                                is_read: false,
                                 validator: &mut self.validator,
                                 rendering,
                                 limit: self.options.limits.output,
                                 used: 0,
                                 text: &mut self.text,
-                                canonical: Canonical::Unknown,
                             };
                             match answer {
-                                CallResult::Edits(edits, texts) => Some(print.edits(scope, driver, edits, texts, out)),
-                                CallResult::Lazy(text) => Some(print.lazy(scope, driver, text.into(), out)),
-                                CallResult::Parts(texts) => Some(print.lazy(scope, driver, texts, out)),
-                                CallResult::Finished(texts) => {
-                                    Some(print.all(scope, driver, texts, "transformEvent", out))
-                                }
+                                CallResult::Edits(edits, texts) => Some(print.edits(scope, edits, texts, out)),
+                                CallResult::Lazy(text) => Some(print.lazy(scope, text.into(), out)),
+                                CallResult::Parts(texts) => Some(print.lazy(scope, texts, out)),
+                                CallResult::Finished(texts) => Some(print.all(scope, texts, "transformEvent", out)),
                                 _ => None,
                             }
                         }
@@ -167,6 +166,29 @@ pub(crate) fn parse<'s>(
     }
 }
 
+/// Has the driver know the objects and arrays of an event in which there are numbers that JavaScript may not hold.
+pub(crate) fn carry<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    event: v8::Local<'s, v8::Value>,
+    line: &[u8],
+    validator: &mut Validator,
+    scratch: &mut v8_string::Scratch,
+) {
+    // Of a key that stands twice the last value counts, and paths know nothing of that.
+    let mut once = Vec::new();
+    if validator.duplicates.any(line) {
+        validator.restorer.without_duplicates(line, &mut once);
+    }
+    let Some(numbers) = roundtrip::unsafe_numbers(if once.is_empty() { line } else { &once }) else { return };
+    let Some(numbers) = v8_string::to_v8(scope, &numbers, scratch) else { return };
+    let function = v8::Local::new(scope, &driver.carry);
+    let undefined = v8::undefined(scope).into();
+    if function.call(scope, undefined, &[event, numbers.into()]).is_none() {
+        scope.reset();
+    }
+}
+
 /// The event that lists stand for; nothing if they are too deep.
 fn from_lists<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -225,7 +247,7 @@ fn call<'s>(
     driver: &Driver,
     event: v8::Local<'s, v8::Value>,
     lazy: Option<&LazyEvent<'s>>,
-    infinite: bool,
+    lossy: bool,
     mut planning: Planning<'_>,
     is_source: &dyn Fn(&str) -> bool,
 ) -> CallResult<'s> {
@@ -275,11 +297,11 @@ fn call<'s>(
     }
     let parts = lazy.is_some() && planning.plan.may_copy();
     loop {
-        let answer = result.and_then(|result| match (infinite, lazy) {
+        let answer = result.and_then(|result| match (lossy, lazy) {
             (false, None) => planning.finish(scope, driver, result),
             _ => {
                 let finish = match () {
-                    () if infinite => &driver.finish_exact,
+                    () if lossy => &driver.finish_exact,
                     () if parts => &driver.finish_parts,
                     () => &driver.finish,
                 };

@@ -9,6 +9,7 @@ use crate::lazy::Laziness;
 use crate::run::fetch::{self, Access, Requests};
 use crate::run::web;
 use crate::v8::v8_string;
+use sluicegate_json::roundtrip;
 
 /// One line that the author's code logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +94,7 @@ pub(crate) fn object<'s>(
     scope.set_slot(lazy::Shared::new(lazy.into()));
     let lazy_part = v8::Function::new(scope, lazy::part)?;
     let write = v8::Function::new(scope, write_log)?;
+    let escaped_keys = v8::Function::new(scope, escaped_keys)?;
     let shared = lazy::SharedMetadata::new(lazy::Metadata::new(default_metadata).into());
     if let Some(state) = scope.get_slot_mut::<State>() {
         state.metadata = shared.clone();
@@ -117,6 +119,7 @@ pub(crate) fn object<'s>(
         ("metadataOf", metadata.into()),
         ("probe", probe.into()),
         ("lazyPart", lazy_part.into()),
+        ("escapedKeys", escaped_keys.into()),
         ("logs", logs.into()),
         ("request", request.into()),
         ("webGroup", web_group.into()),
@@ -128,6 +131,20 @@ pub(crate) fn object<'s>(
         host.set(scope, key.into(), value)?;
     }
     Some(host)
+}
+
+/// `escapedKeys(text)`: a valid JSON text as lists, if a key of it is written with an escape, see [`roundtrip::as_lists`].
+fn escaped_keys(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
+    let text = v8_string::to_string(scope, text);
+    let lists = roundtrip::as_lists(text.as_bytes());
+    if let Some(lists) = lists.and_then(|lists| v8_string::to_v8(scope, &lists, &mut v8_string::Scratch::default())) {
+        answer.set(lists.into());
+    }
 }
 
 /// `write(level, message)`.

@@ -2,15 +2,15 @@
 //!
 //! Nothing here runs code of the author's; it has answered already.
 
+use std::ops::Range;
+
 use deno_core::v8;
 
 use crate::OutputFraming;
 use crate::lazy::{self, Edits};
-use crate::run::driver_functions::Driver;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_json::canonical;
-use sluicegate_json::roundtrip::{self, Likeness, Originals, ScanReport};
 use sluicegate_json::sink::Sink;
 use sluicegate_json::validator::Validator;
 
@@ -27,42 +27,20 @@ pub(crate) fn bad_return(code: f64, function: &str) -> Failure {
     Failure::new(FailureKind::BadReturn, message)
 }
 
-/// The text that V8 makes of a line when nothing is changed, worked out at most once per event.
-pub(crate) enum Canonical {
-    Unknown,
-    Known(Vec<u8>),
-}
-
 /// Writes what the driver's `finish` gave.
 pub(crate) struct Print<'a> {
     pub(crate) line: &'a [u8],
     /// How many keys the line has, if V8 loses nothing of it but those that occur twice.
     pub(crate) clean: Option<usize>,
-    pub(crate) survey: Option<ScanReport>,
-    pub(crate) originals: Option<Originals<'a>>,
+    /// Whether JavaScript may lose value of a number of the line.
+    pub(crate) lossy: bool,
+    /// Whether the restorer has read the line.
+    pub(crate) is_read: bool,
     pub(crate) validator: &'a mut Validator,
     pub(crate) rendering: &'a OutputFraming<'a>,
     pub(crate) limit: usize,
     pub(crate) used: usize,
     pub(crate) text: &'a mut Vec<u8>,
-    pub(crate) canonical: Canonical,
-}
-
-/// What the lazy event in hand prints as if nothing was done to it but reading, with markers for what is still lazy.
-struct Expected {
-    text: Vec<u8>,
-    /// How many keys that has, if V8 loses nothing of it but those that occur twice.
-    keys: Option<usize>,
-    /// Whether some may, if it was asked for.
-    twins: Option<bool>,
-}
-
-impl Expected {
-    fn of(state: &lazy::State) -> Self {
-        let mut text = Vec::new();
-        state.expected(&mut text);
-        Self { keys: canonical::round_trips(&text), text, twins: None }
-    }
 }
 
 /// Writes one output.
@@ -79,12 +57,11 @@ impl Print<'_> {
     pub(crate) fn all<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-        driver: &Driver,
         texts: v8::Local<'s, v8::Value>,
         function: &str,
         out: &mut dyn Sink,
     ) -> Verdict {
-        self.each(scope, texts, function, out, &mut |print, scope, text, out| print.one(scope, driver, text, out))
+        self.each(scope, texts, function, out, &mut |print, scope, text, out| print.one(scope, text, out))
     }
 
     /// Writes each text with `one`, and what belongs around them.
@@ -129,7 +106,6 @@ impl Print<'_> {
     pub(crate) fn edits<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-        driver: &Driver,
         mut edits: Edits<'s>,
         texts: v8::Local<'s, v8::Value>,
         out: &mut dyn Sink,
@@ -147,7 +123,7 @@ impl Print<'_> {
             }
             hole.text = Some(start..edits.texts.len());
         }
-        let verdict = self.filled(scope, driver, &shared.borrow(), &edits, out);
+        let verdict = self.filled(&shared.borrow(), &edits, out);
         shared.borrow_mut().reuse(edits);
         match verdict {
             Ok(()) => Verdict::Ok { outputs: 1 },
@@ -156,29 +132,37 @@ impl Print<'_> {
     }
 
     /// The same, with all texts.
-    fn filled<'s>(
-        &mut self,
-        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-        driver: &Driver,
-        state: &lazy::State,
-        edits: &Edits<'s>,
-        out: &mut dyn Sink,
-    ) -> Result<(), Failure> {
+    fn filled(&mut self, state: &lazy::State, edits: &Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
         // Where properties were added or deleted it is known already that V8 loses nothing.
         let replaced = edits.list.iter().all(|hole| hole.replaces().is_some());
+        let came = |range: Option<Range<usize>>| &self.line[range.unwrap_or_default()];
+        let unchanged = replaced && edits.list.iter().all(|hole| edits.text(hole) == came(hole.replaces()));
         let faithful = !replaced
             || edits.list.iter().all(|hole| {
-                let came = &self.line[hole.replaces().unwrap_or_default()];
-                let text = edits.text(hole);
-                text == came
-                    || canonical::round_trips(came).is_some_and(|keys| is_edited(came, keys, text))
-                    || self.validator.survey_value(came).is_some_and(|survey| !survey.any())
+                let (came, text) = (came(hole.replaces()), edits.text(hole));
+                text == came || canonical::round_trips(came).is_some_and(|keys| is_edited(came, keys, text))
             });
         if !faithful {
             state.marked(edits, self.text);
             out.push(self.rendering.open);
-            self.marked(scope, driver, state, &mut Expected::of(state), out)?;
+            self.marked(state, out)?;
             out.push(self.rendering.close);
+            return Ok(());
+        }
+        if !unchanged && state.copies_duplicates(edits, &mut self.validator.duplicates) {
+            let mut text = Vec::new();
+            state.replace(edits, &mut text);
+            self.text.clear();
+            self.validator.restorer.without_duplicates(&text, self.text);
+            let size = self.around() + self.text.len();
+            if size > self.limit {
+                return Err(self.too_large(size));
+            }
+            for part in
+                [self.rendering.open, self.rendering.around.0, self.text, self.rendering.around.1, self.rendering.close]
+            {
+                out.push(part);
+            }
             return Ok(());
         }
         let size = (self.around() + self.line.len()).saturating_add_signed(edits.growth());
@@ -197,52 +181,62 @@ impl Print<'_> {
     pub(crate) fn lazy<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-        driver: &Driver,
         texts: v8::Local<'s, v8::Value>,
         out: &mut dyn Sink,
     ) -> Verdict {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
         let state = shared.borrow();
-        let mut expected = Expected::of(&state);
         self.each(scope, texts, "transformEvent", out, &mut |print, scope, text, out| {
             print.text.clear();
             if let Err(error) = v8_string::write(scope, text, print.limit, print.text) {
                 return Err(print.too_large(print.used + print.around() + error.size));
             }
-            print.marked(scope, driver, &state, &mut expected, out)
+            print.marked(&state, out)
         })
     }
 
     /// What `self.text` holds, with markers for what is still lazy.
-    fn marked<'s>(
-        &mut self,
-        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-        driver: &Driver,
-        state: &lazy::State,
-        expected: &mut Expected,
-        out: &mut dyn Sink,
-    ) -> Result<(), Failure> {
-        let mut faithful = Vec::new();
-        let Expected { text, keys, twins } = expected;
-        let mut has_twins = || *twins.get_or_insert_with(|| state.may_have_twins(self.validator));
-        let text = if self.text == text {
-            self.line
-        } else if keys.is_some_and(|keys| is_edited(text, keys, self.text) || !has_twins()) {
+    fn marked(&mut self, state: &lazy::State, out: &mut dyn Sink) -> Result<(), Failure> {
+        // The line with the same markers: what is printed if nothing was done to the event but reading.
+        let mut expected = Vec::new();
+        state.expected(self.text, &mut expected);
+        let mut restored = Vec::new();
+        let text = if *self.text == expected {
+            expected.as_slice()
+        } else if canonical::round_trips(&expected).is_some_and(|keys| is_edited(&expected, keys, self.text)) {
             self.text.as_slice()
         } else {
-            self.faithfully(scope, driver, text, &mut faithful);
-            &faithful
+            self.restore(&expected, &mut restored);
+            &restored
         };
+        let is_line = *text == *expected;
         // One part may stand in many places; and a slot has room for the limit.
         let mut size = self.used + self.around();
-        state.spliced(text, |part| size += part.len());
+        let mut clean = true;
+        if is_line {
+            size += self.line.len();
+        } else {
+            let duplicates = &mut self.validator.duplicates;
+            state.spliced(text, |part, entry| {
+                size += part.len();
+                clean &= entry.is_none_or(|entry| !state.has_duplicates(entry, duplicates));
+            });
+        }
         if size > self.limit {
             return Err(self.too_large(size));
         }
         self.used = size + self.rendering.between.len();
         let (before, after) = self.rendering.around;
         out.push(before);
-        state.spliced(text, |part| out.push(part));
+        if is_line {
+            out.push(self.line);
+        } else {
+            let restorer = &mut self.validator.restorer;
+            state.spliced(text, |part, entry| match entry {
+                Some(_) if !clean => restorer.without_duplicates(part, out),
+                _ => out.push(part),
+            });
+        }
         out.push(after);
         Ok(())
     }
@@ -255,7 +249,6 @@ impl Print<'_> {
     fn one<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-        driver: &Driver,
         text: v8::Local<'s, v8::String>,
         out: &mut dyn Sink,
     ) -> Result<(), Failure> {
@@ -275,7 +268,7 @@ impl Print<'_> {
         } else if self.clean.is_some_and(|keys| is_edited(self.line, keys, self.text)) {
             out.push(self.text);
         } else {
-            self.faithfully(scope, driver, self.line, out);
+            self.restore(self.line, out);
         }
         out.push(after);
         // The digits that were put back may have made it a little larger than V8's text.
@@ -288,57 +281,21 @@ impl Print<'_> {
         Failure::new(FailureKind::OutputTooLarge, message)
     }
 
-    /// Appends `self.text`, which became of `line`, with what V8 has lost put back.
-    fn faithfully<'s>(
-        &mut self,
-        scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-        driver: &Driver,
-        line: &[u8],
-        out: &mut dyn Sink,
-    ) {
-        let is_whole = std::ptr::eq(line, self.line);
-        if self.survey.is_some_and(|survey| is_whole && !survey.any()) {
-            out.push(self.text);
-            return;
-        }
+    /// Appends `self.text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back. Markers
+    /// may stand in both.
+    fn restore(&mut self, line: &[u8], out: &mut dyn Sink) {
+        let Validator { merger, restorer, .. } = &mut *self.validator;
         // For many small outputs the line is not gone through again and again.
-        let worth_it = self.used == 0 || self.text.len() >= line.len() / 4;
-        if worth_it && self.validator.merger.restore(line, self.text, out) {
+        let worth_it = !self.lossy && (self.used == 0 || self.text.len() >= line.len() / 4);
+        if worth_it && merger.restore(line, self.text, out) {
             return;
         }
-        let survey = match self.survey {
-            Some(survey) if is_whole => survey,
-            _ => roundtrip::survey(line, self.validator),
-        };
-        if is_whole {
-            self.survey = Some(survey);
+        let is_whole = std::ptr::eq(line, self.line);
+        if !is_whole || !self.is_read {
+            restorer.start(line);
+            self.is_read = is_whole;
         }
-        if !survey.any() {
-            out.push(self.text);
-            return;
-        }
-        let same = match roundtrip::compare(line, survey, self.text) {
-            Likeness::Same => true,
-            Likeness::Different => false,
-            Likeness::Unsure => {
-                if let Canonical::Unknown = self.canonical {
-                    self.canonical = Canonical::Known(canonical(scope, driver, line).unwrap_or_default());
-                }
-                matches!(&self.canonical, Canonical::Known(text) if text == self.text)
-            }
-        };
-        if same {
-            out.push(line);
-        } else if survey.losses.numbers {
-            if is_whole {
-                // An event may have many outputs.
-                self.originals.get_or_insert_with(|| Originals::of(self.line)).restore(self.text, out);
-            } else {
-                Originals::of(line).restore(self.text, out);
-            }
-        } else {
-            out.push(self.text);
-        }
+        restorer.restore(line, self.text, out);
     }
 }
 
@@ -346,20 +303,4 @@ impl Print<'_> {
 /// in one object it would have lost one.
 fn is_edited(line: &[u8], keys: usize, text: &[u8]) -> bool {
     text.len() >= line.len() || canonical::keys(text).is_some_and(|left| left >= keys)
-}
-
-fn canonical<'s>(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-    driver: &Driver,
-    line: &[u8],
-) -> Option<Vec<u8>> {
-    let lists = roundtrip::as_lists(line);
-    let line = lists.as_deref().unwrap_or(line);
-    let text = v8_string::to_v8(scope, line, &mut v8_string::Scratch::default())?;
-    let function = v8::Local::new(scope, &driver.canonical);
-    let undefined = v8::undefined(scope).into();
-    let text = function.call(scope, undefined, &[text.into()])?;
-    let mut bytes = Vec::new();
-    v8_string::write(scope, text.try_into().ok()?, usize::MAX, &mut bytes).ok()?;
-    Some(bytes)
 }

@@ -319,6 +319,9 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Op
             host.set(scope, key.into(), value.into())?;
         }
     }
+    let careful = v8::Boolean::new(scope, !PrintPlan::new(program).may_copy());
+    let key = v8::String::new(scope, "careful")?;
+    host.set(scope, key.into(), careful.into())?;
     let credentials = serde_v8::to_v8(scope, &program.credentials).ok()?;
     let undefined = v8::undefined(scope).into();
     let installed: v8::Local<v8::Object> =

@@ -5,10 +5,10 @@
 //! was changed, at the next key that both have, or where the object or array ends. The structure of the line says what
 //! stands where in it; that of the output is not needed.
 //!
-//! The law is that of [`Originals`](crate::roundtrip::Originals), to the byte. What would take more than this is declined:
-//! an object that was edited, if a key may occur twice in it, or V8 may have moved it to the front, or it is written with
-//! an escape; numbers that V8 does not print (those of a BigInt, say); edits in so many positions that it would take long to
-//! find them.
+//! The rules are those of [`Restorer`](crate::restore::Restorer), to the byte. What would take more than this is declined:
+//! a changed output of a line with white space; an object that was edited, if a key may occur twice in it, or V8 may have
+//! moved it to the front, or it is written with an escape; numbers that V8 does not print (those of a BigInt, say); edits in
+//! so many positions that it would take long to find them.
 
 mod search;
 
@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use search::{Search, SourceLine};
 
-use crate::number::{in_number, is_canonical, number_end, only_zeros, value_of};
+use crate::number::{in_number, is_canonical, is_lossy, number_end, only_zeros, value_of};
 use crate::sink::Sink;
 use crate::string::{string_end, unescape_utf16};
 use crate::structural_index::StructuralIndex;
@@ -38,7 +38,8 @@ enum Piece {
 
 impl Merger {
     /// Appends `text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back; the line
-    /// itself if both mean the same. `false` if that is declined; then nothing was appended.
+    /// itself if both mean the same. `false` if that is declined; then nothing was appended. The line has no number of which
+    /// JavaScript loses value.
     pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) -> bool {
         let Self { structure, search, pieces } = self;
         if !structure.find(line) {
@@ -53,6 +54,10 @@ impl Merger {
         if same {
             out.push(line.text);
             return true;
+        }
+        // What is unchanged keeps its white space, what is changed has none: that takes knowing where each begins.
+        if !compact {
+            return false;
         }
         for piece in &self.pieces {
             out.push(match piece {
@@ -150,22 +155,20 @@ impl Walk<'_> {
             (b'-' | b'0'..=b'9', b'-' | b'0'..=b'9') => self.numbers(start),
             (b'"', b'"') if self.line.byte(at + 2)? != b':' => {
                 let (end, _) = string_end(self.text, text_at + 1);
-                self.same &= unescape_utf16(self.line.string(at)?) == unescape_utf16(self.text.get(text_at + 1..end)?);
-                self.diverge(start);
-                self.resync(at + 2, end + 1);
+                if unescape_utf16(self.line.string(at)?) == unescape_utf16(self.text.get(text_at + 1..end)?) {
+                    // As it came.
+                    (self.at, self.text_at) = (at + 2, end + 1);
+                } else {
+                    self.same = false;
+                    self.diverge(start);
+                    self.resync(at + 2, end + 1);
+                }
                 Some(())
             }
             (b'"', b'"') | (b'}', _) | (_, b'}') => self.members(start),
             (b']', _) | (_, b']') => self.elements(start),
             (b',' | b':', _) | (_, b',' | b':') => None,
-            (first, _) => {
-                // V8 may have printed an infinite one as null.
-                let is_number = matches!(first, b'-' | b'0'..=b'9');
-                if is_number && value_of(&self.line.text[start..self.line.number_end(at)?]).is_infinite() {
-                    return None;
-                }
-                self.changed(start)
-            }
+            _ => self.changed(start),
         }
     }
 
@@ -186,7 +189,8 @@ impl Walk<'_> {
         if value_of(came) != value_of(&self.text[self.text_at..text_end]) {
             return self.changed(start);
         }
-        if is_canonical(came) {
+        // The text may have the digits of a BigInt.
+        if is_canonical(came) || is_lossy(&self.text[self.text_at..text_end]) {
             return None;
         }
         (self.at, self.text_at) = (self.at + 1, text_end);
@@ -266,34 +270,13 @@ impl Walk<'_> {
             match tokens.next()? {
                 Token::Open(_) => depth += 1,
                 Token::Close(_) => depth -= 1,
-                Token::Number(number) => self.moved(number, tokens.at)?,
                 Token::Key(_) if depth == 0 => return None,
-                Token::Key(_) | Token::String(_) | Token::Literal(_) => {}
+                Token::Key(_) | Token::String(_) | Token::Number(_) | Token::Literal(_) => {}
             }
             if depth <= 0 {
                 return (depth == 0).then_some(tokens.at);
             }
         }
-    }
-
-    /// A number of the text that ends there and may be one of the line that was moved.
-    fn moved(&mut self, number: &[u8], text_end: usize) -> Option<()> {
-        let value = value_of(number);
-        if value.is_infinite() {
-            return None;
-        }
-        let Some(long) = self.search.long(self.line, value) else { return Some(()) };
-        let came = &self.line.text[long.clone()];
-        if came == number {
-            return Some(());
-        }
-        if is_canonical(came) {
-            return None;
-        }
-        self.pieces.push(Piece::Text(self.from..text_end - number.len()));
-        self.pieces.push(Piece::SourceLine(long));
-        self.from = text_end;
-        Some(())
     }
 }
 

@@ -1,9 +1,9 @@
-//! What is looked for in a line once it was edited: its keys, what its brackets enclose, and its long numbers.
+//! What is looked for in a line once it was edited: its keys, and what its brackets enclose.
 
 use std::ops::Range;
 
 use crate::hash::quick_hash;
-use crate::number::{is_long, number_end, value_of};
+use crate::number::number_end;
 
 /// Up to so many keys of an object are compared with each other one by one.
 const FEW_KEYS: usize = 32;
@@ -53,10 +53,6 @@ pub struct Search {
     objects: Vec<Object>,
     keys: Vec<Key>,
     hashes: Vec<u32>,
-    /// The numbers with more digits than a double holds: the doubles' bits, in order, and where they stand. Only those of
-    /// which there is one text.
-    long: Vec<(u64, Range<usize>)>,
-    long_is_known: bool,
     /// How much more may be looked at.
     left: usize,
 }
@@ -79,7 +75,6 @@ impl Search {
         self.partners.clear();
         self.objects.clear();
         self.keys.clear();
-        self.long_is_known = false;
         self.left = line.positions.len() * MOST;
     }
 
@@ -199,38 +194,5 @@ impl Search {
     /// The place where an object ends.
     pub fn end_of(&self, object: usize) -> usize {
         self.objects[object].positions.end
-    }
-
-    /// Where the number of this value stands that has more digits than a double holds, if there is one.
-    pub fn long(&mut self, line: SourceLine<'_>, value: f64) -> Option<Range<usize>> {
-        if !self.long_is_known {
-            self.find_long(line);
-        }
-        let found = self.long.binary_search_by_key(&value.to_bits(), |(value, _)| *value).ok()?;
-        Some(self.long[found].1.clone())
-    }
-
-    fn find_long(&mut self, SourceLine { text, positions, .. }: SourceLine<'_>) {
-        let long = &mut self.long;
-        long.clear();
-        for pair in positions.windows(2) {
-            let start = pair[0] as usize;
-            if pair[1] - pair[0] > 15 && matches!(text[start], b'-' | b'0'..=b'9') {
-                let range = start..number_end(text, start);
-                if is_long(&text[range.clone()]) {
-                    long.push((value_of(&text[range.clone()]).to_bits(), range));
-                }
-            }
-        }
-        if long.len() > 1 {
-            long.sort_unstable_by_key(|(value, _)| *value);
-            // Two texts for one double: then nobody can say which of them moved.
-            let alone = |group: &[(u64, Range<usize>)]| {
-                let first = &group[0];
-                group.iter().all(|(_, range)| text[range.clone()] == text[first.1.clone()]).then(|| first.clone())
-            };
-            *long = long.chunk_by(|one, next| one.0 == next.0).filter_map(alone).collect();
-        }
-        self.long_is_known = true;
     }
 }

@@ -1,0 +1,136 @@
+//! Keys that stand twice in one object. V8 reads the last one; what is copied from the line must not have the others.
+
+use crate::hash::{key_hash, quick_hash};
+use crate::structural_index::StructuralIndex;
+use crate::token::{Token, Tokens};
+
+/// How many keys can be told apart without looking closely; a power of two.
+const SLOTS: usize = 4096;
+
+/// Looks for keys that stand twice; its memory is reused.
+pub struct Duplicates {
+    structure: StructuralIndex,
+    /// For hashes of keys, the number of the last object with such a key.
+    slots: Box<[u32; SLOTS]>,
+    /// How many objects there were.
+    objects: u32,
+    /// The objects around the current one; 0 for an array.
+    open: Vec<u32>,
+}
+
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self { structure: StructuralIndex::default(), slots: Box::new([0; SLOTS]), objects: 0, open: Vec::new() }
+    }
+}
+
+impl Duplicates {
+    /// Whether a key stands twice in any object of a valid text.
+    pub fn any(&mut self, text: &[u8]) -> bool {
+        self.may(text) && exactly(text)
+    }
+
+    /// Whether two keys of an object have the same slot.
+    fn may(&mut self, text: &[u8]) -> bool {
+        if !self.structure.find(text) || self.structure.any_escape() && has_key_with_escape(text, &self.structure) {
+            return true;
+        }
+        self.open.clear();
+        let positions = self.structure.positions();
+        let mut at = 0;
+        while at + 1 < positions.len() {
+            let place = positions[at] as usize;
+            match text[place] {
+                b'"' => {
+                    let end = positions[at + 1] as usize;
+                    at += 2;
+                    if positions.get(at).is_none_or(|next| text.get(*next as usize) != Some(&b':')) {
+                        continue;
+                    }
+                    let Some(object) = self.open.last().copied() else { return true };
+                    let slot = quick_hash(&text[place + 1..end]) as usize ^ object.wrapping_mul(0x9E37_79B9) as usize;
+                    if std::mem::replace(&mut self.slots[slot % SLOTS], object) == object {
+                        return true;
+                    }
+                }
+                b'{' => {
+                    self.objects = self.objects.checked_add(1).unwrap_or_else(|| {
+                        self.slots.fill(0);
+                        1
+                    });
+                    self.open.push(self.objects);
+                    at += 1;
+                }
+                b'[' => {
+                    self.open.push(0);
+                    at += 1;
+                }
+                b'}' | b']' => {
+                    self.open.pop();
+                    at += 1;
+                }
+                _ => at += 1,
+            }
+        }
+        false
+    }
+}
+
+fn has_key_with_escape(text: &[u8], structure: &StructuralIndex) -> bool {
+    let positions = structure.positions();
+    let colons =
+        positions.iter().enumerate().filter(|(at, place)| *at > 1 && text.get(**place as usize) == Some(&b':'));
+    colons
+        .map(|(at, _)| (positions[at - 2] as usize, positions[at - 1] as usize))
+        .any(|(start, end)| text[start..end].contains(&b'\\'))
+}
+
+/// The same, with all keys of each object.
+fn exactly(text: &[u8]) -> bool {
+    let mut open: Vec<Vec<u64>> = Vec::new();
+    for token in Tokens::new(text) {
+        match token {
+            Token::Open(_) => open.push(Vec::new()),
+            Token::Close(_) => {
+                let mut keys = open.pop().unwrap_or_default();
+                keys.sort_unstable();
+                if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+                    return true;
+                }
+            }
+            Token::Key(key) => {
+                if let Some(keys) = open.last_mut() {
+                    keys.push(key_hash(key));
+                }
+            }
+            Token::String(_) | Token::Number(_) | Token::Literal(_) => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_stand_twice_are_found_wherever_they_are() {
+        let mut duplicates = Duplicates::default();
+        let many: String = (0..20_000).map(|n| format!("\"k{n}\":{n},")).collect();
+        for (text, twice) in [
+            (r#"{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}]}"#, false),
+            (r#"{"a":1,"b":{"a":2},"a":3}"#, true),
+            (r#"{"a":{"b":1,"c":[{"b":1}],"b":2}}"#, true),
+            (r#"[{"a":1,"\u0061":2}]"#, true),
+            (r#"{"a\n":1,"b\n":"\n","c":"\":"}"#, false),
+            (r#" { "a" : ":" , "b" : ":" } "#, false),
+            (r#""a""#, false),
+            (&format!("{{{many}\"last\":0}}"), false),
+            (&format!("{{{many}\"k0\":0}}"), true),
+        ] {
+            for _ in 0..3 {
+                assert_eq!(duplicates.any(text.as_bytes()), twice, "{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! Puts back into an output what V8's JSON has lost of its line: the rules, to the byte.
+//!
+//! - An output that means the same as its line leaves as the line.
+//! - Otherwise each part of it that means the same as what stands at the same place of the line (the same keys and indices from
+//!   the root) leaves as it came: white space, escapes, how numbers are written. All else is as V8 prints it.
+//! - Of a key that stands twice in an object the last one counts, and the others do not leave with a changed output.
+//! - A number of which JavaScript loses value keeps its digits also where it was moved to. The driver knows the objects and arrays
+//!   that such numbers came in, and prints their digits. A number that left its object is known by its value alone, where
+//!   that leaves no doubt. See [`Restorer::restore`].
+//!
+//! The work is done on two trees, so it costs more than [`Merger`](crate::merge::Merger), which does the same for most outputs.
+//! Both texts are valid JSON: V8 has read the one and printed the other. Nothing recurses, so depth costs memory and not the stack.
+
+use crate::hash::key_hash;
+use crate::number::{FIRST_UNSAFE, is_lossy, same_decimal, value_of};
+use crate::sink::Sink;
+use crate::string::unescape_utf16;
+use crate::token::{Token, Tokens};
+
+/// No node.
+const NONE: u32 = u32::MAX;
+
+/// How the driver marks a number that is exactly as it stands there, although its double may have other digits in the line.
+/// V8 never prints that.
+const EXACT: &[u8] = b"e0";
+
+/// Restores outputs; its memory is reused.
+#[derive(Default)]
+pub struct Restorer {
+    line: Tree,
+    text: Tree,
+    /// For each node of the text, what it is compared with.
+    pairs: Vec<Pair>,
+    keys: Vec<Key>,
+}
+
+/// A JSON text as nodes, each before its children.
+#[derive(Default)]
+struct Tree {
+    nodes: Vec<Node>,
+    open: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    /// The first byte of what it is: a brace, bracket or quote, `0` for numbers and `l` for literals.
+    kind: u8,
+    start: u32,
+    end: u32,
+    /// Its key, without quotes, if it is a member of an object.
+    key: (u32, u32),
+    parent: u32,
+    /// The node behind this one and all that is in it.
+    next: u32,
+    children: u32,
+}
+
+/// What a node of the text is compared with.
+#[derive(Clone, Copy)]
+struct Pair {
+    /// The node of the line at the same place.
+    of: u32,
+    /// Whether they mean something else.
+    differs: bool,
+    /// Whether a key stands twice in an object of the line's node.
+    duplicates: bool,
+}
+
+/// A key of an object of the line that was edited.
+#[derive(Clone, Copy)]
+struct Key {
+    hash: u64,
+    node: u32,
+}
+
+impl Tree {
+    fn read(&mut self, text: &[u8]) {
+        self.nodes.clear();
+        self.open.clear();
+        let mut key = (0, 0);
+        let mut tokens = Tokens::new(text);
+        while let Some(token) = tokens.next() {
+            let end = tokens.at;
+            let (kind, length) = match token {
+                Token::Key(text) => {
+                    key = ((end - 1 - text.len()) as u32, (end - 1) as u32);
+                    continue;
+                }
+                Token::Close(_) => {
+                    if let Some(closed) = self.open.pop() {
+                        let next = self.nodes.len() as u32;
+                        let node = &mut self.nodes[closed as usize];
+                        (node.end, node.next) = (end as u32, next);
+                    }
+                    continue;
+                }
+                Token::Open(bracket) => (bracket, 1),
+                Token::String(text) => (b'"', text.len() + 2),
+                Token::Number(text) => (b'0', text.len()),
+                Token::Literal(text) => (b'l', text.len()),
+            };
+            let (number, parent) = (self.nodes.len() as u32, self.open.last().copied().unwrap_or(NONE));
+            if let Some(parent) = self.nodes.get_mut(parent as usize) {
+                parent.children += 1;
+            }
+            let start = (end - length) as u32;
+            self.nodes.push(Node { kind, start, end: end as u32, key, parent, next: number + 1, children: 0 });
+            if matches!(token, Token::Open(_)) {
+                self.open.push(number);
+            }
+        }
+    }
+
+    fn get(&self, node: u32) -> &Node {
+        &self.nodes[node as usize]
+    }
+
+    /// The numbers of a node's children.
+    fn children(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        let end = self.get(node).next;
+        let mut at = node + 1;
+        std::iter::from_fn(move || {
+            let child = at;
+            (child < end).then(|| {
+                at = self.get(child).next;
+                child
+            })
+        })
+    }
+}
+
+impl Node {
+    fn text<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.start as usize..self.end as usize]
+    }
+
+    fn key<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.key.0 as usize..self.key.1 as usize]
+    }
+}
+
+impl Restorer {
+    /// Appends a value of a changed event as it came, but for keys that stand twice in an object of it: of those the last value
+    /// goes out, and each object around one is written as V8 would print it.
+    pub fn without_duplicates(&mut self, value: &[u8], out: &mut dyn Sink) {
+        self.text.read(value);
+        let Self { text: tree, pairs, keys, .. } = self;
+        pairs.clear();
+        pairs.resize(tree.nodes.len(), Pair { of: NONE, differs: false, duplicates: false });
+        for at in (0..tree.nodes.len()).rev() {
+            let members =
+                Members { lines: tree, texts: tree, line: value, text: value, came: at as u32, went: at as u32 };
+            pairs[at].duplicates |= tree.nodes[at].kind == b'{' && members.distinct(keys) < keys.len();
+            if let Some(parent) = pairs.get(tree.nodes[at].parent as usize).copied() {
+                pairs[tree.nodes[at].parent as usize].duplicates = parent.duplicates | pairs[at].duplicates;
+            }
+        }
+        // What is to be written, the last one first: a node, or the bracket that closes one.
+        let mut left: Vec<Result<(u32, bool), u8>> = vec![Ok((0, false))];
+        while let Some(next) = left.pop() {
+            let (at, comma) = match next {
+                Ok(node) => node,
+                Err(bracket) => {
+                    out.push(&[bracket]);
+                    continue;
+                }
+            };
+            let node = self.text.get(at);
+            if comma {
+                out.push(b",");
+            }
+            let in_object = self.text.nodes.get(node.parent as usize).is_some_and(|parent| parent.kind == b'{');
+            if in_object && at != 0 {
+                out.push(&printed(node.key(value)));
+                out.push(b":");
+            }
+            if !self.pairs[at as usize].duplicates {
+                out.push(node.text(value));
+                continue;
+            }
+            out.push(&[node.kind]);
+            left.push(Err(if node.kind == b'{' { b'}' } else { b']' }));
+            let children: Vec<u32> = if node.kind == b'{' {
+                let members =
+                    Members { lines: &self.text, texts: &self.text, line: value, text: value, came: at, went: at };
+                members.in_v8_order(&mut self.keys)
+            } else {
+                self.text.children(at).collect()
+            };
+            left.extend(children.iter().enumerate().rev().map(|(place, child)| Ok((*child, place > 0))));
+        }
+    }
+
+    /// Reads a line, for its outputs to be restored.
+    pub fn start(&mut self, line: &[u8]) {
+        self.line.read(line);
+    }
+
+    /// Appends `text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back; the line
+    /// itself if both mean the same. The line was read by [`Self::start`].
+    ///
+    /// Numbers of the text that are not what V8 prints (`9007199254740993`, `1e400`) have their own digits: the driver knew
+    /// them. If they have what V8 prints, but are not to be taken for another number of the line with the same double, the
+    /// driver has put `e0` behind them. What is infinite, and of which nothing is known, is `1e999`.
+    pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) {
+        self.text.read(text);
+        self.pair(line, text);
+        if !self.pairs[0].differs {
+            out.push(line);
+            return;
+        }
+        let mut copied = 0;
+        let mut at = 0;
+        while at < self.text.nodes.len() as u32 {
+            let (node, pair) = (*self.text.get(at), self.pairs[at as usize]);
+            let instead = if pair.of != NONE && !pair.differs && !pair.duplicates {
+                at = node.next;
+                Some(self.line.get(pair.of).text(line))
+            } else {
+                at += 1;
+                if node.kind == b'0' { self.moved(line, text, at - 1) } else { None }
+            };
+            if let Some(instead) = instead {
+                out.push(&text[copied..node.start as usize]);
+                out.push(instead);
+                copied = node.end as usize;
+            }
+        }
+        out.push(&text[copied..]);
+    }
+
+    /// Finds what each node of the text is compared with, and whether they mean the same.
+    fn pair(&mut self, line: &[u8], text: &[u8]) {
+        let Self { line: lines, text: texts, pairs, keys } = self;
+        pairs.clear();
+        pairs.resize(texts.nodes.len(), Pair { of: NONE, differs: true, duplicates: false });
+        pairs[0].of = 0;
+        for at in 0..texts.nodes.len() as u32 {
+            let of = pairs[at as usize].of;
+            if of == NONE {
+                continue;
+            }
+            let (came, went) = (lines.get(of), texts.get(at));
+            let mut duplicates = false;
+            let same = match (came.kind, went.kind) {
+                (b'{', b'{') => {
+                    let members = Members { lines, texts, line, text, came: of, went: at };
+                    members.pair_in_order(pairs).unwrap_or_else(|| members.pair_by_key(pairs, keys, &mut duplicates))
+                }
+                (b'[', b'[') => {
+                    for (came, went) in lines.children(of).zip(texts.children(at)) {
+                        pairs[went as usize].of = came;
+                    }
+                    came.children == went.children
+                }
+                (b'"', b'"') => same_string(came.text(line), went.text(text)),
+                (b'0', b'0') => same_number(came.text(line), went.text(text)),
+                (b'l', b'l') => came.text(line) == went.text(text),
+                _ => false,
+            };
+            (pairs[at as usize].differs, pairs[at as usize].duplicates) = (!same, duplicates);
+        }
+        for at in (1..texts.nodes.len()).rev() {
+            let Pair { differs, duplicates, .. } = pairs[at];
+            let parent = &mut pairs[texts.nodes[at].parent as usize];
+            parent.differs |= differs;
+            parent.duplicates |= duplicates;
+        }
+    }
+
+    /// What goes out for a number of the text that is not the one at its place in the line, if it isn't what stands there.
+    fn moved<'t>(&self, line: &'t [u8], text: &'t [u8], at: u32) -> Option<&'t [u8]> {
+        let number = self.text.get(at).text(text);
+        if let Some(exact) = number.strip_suffix(EXACT) {
+            return Some(exact);
+        }
+        let value = value_of(number);
+        if value.is_infinite() {
+            return (matches!(number, b"1e999" | b"-1e999")).then_some(b"null");
+        }
+        if value.abs() < FIRST_UNSAFE || is_lossy(number) {
+            return None;
+        }
+        // By its value alone. A fraction may well be the code's own, so it is not looked for.
+        let mut found: Option<&[u8]> = None;
+        let mut doubt = false;
+        let candidates = || {
+            let numbers = self.line.nodes.iter().enumerate().filter(|(_, node)| node.kind == b'0');
+            numbers.map(|(number, node)| (number as u32, node.text(line))).filter(|(_, came)| value_of(came) == value)
+        };
+        for (_, came) in candidates() {
+            doubt |= found.is_some_and(|found| !same_decimal(found, came));
+            found = Some(came);
+        }
+        if doubt {
+            found = self.most_alike(line, text, at, candidates());
+        }
+        found.filter(|came| is_lossy(came))
+    }
+
+    /// Of several numbers with one double, the one under the same key in the object that is most like the one around a number
+    /// of the text: a copy of it, most likely.
+    fn most_alike<'t>(
+        &self,
+        line: &'t [u8],
+        text: &[u8],
+        at: u32,
+        candidates: impl Iterator<Item = (u32, &'t [u8])>,
+    ) -> Option<&'t [u8]> {
+        let (mut best, mut found, mut doubt) = (0, None::<&[u8]>, false);
+        for (number, came) in candidates {
+            let alike = self.alike(line, text, number, at);
+            if alike > best {
+                (best, found, doubt) = (alike, Some(came), false);
+            } else if alike > 0 && alike == best {
+                doubt |= found.is_some_and(|found| !same_decimal(found, came));
+            }
+        }
+        found.filter(|_| !doubt)
+    }
+
+    /// How many scalars beside a number of the text are the same beside one of the line; 0 if their keys differ.
+    fn alike(&self, line: &[u8], text: &[u8], came: u32, went: u32) -> usize {
+        let (came_in, went_in) = (self.line.get(came).parent, self.text.get(went).parent);
+        if came_in == NONE || went_in == NONE || self.line.get(came_in).kind != self.text.get(went_in).kind {
+            return 0;
+        }
+        let object = self.text.get(went_in).kind == b'{';
+        let place = |tree: &Tree, parent: u32, child: u32| tree.children(parent).position(|one| one == child);
+        let together = if object {
+            same_string(self.line.get(came).key(line), self.text.get(went).key(text))
+        } else {
+            place(&self.line, came_in, came) == place(&self.text, went_in, went)
+        };
+        if !together {
+            return 0;
+        }
+        let same = |one: u32, other: u32| {
+            let (one, other) = (self.line.get(one), self.text.get(other));
+            match (one.kind, other.kind) {
+                (b'"', b'"') => same_string(one.text(line), other.text(text)),
+                (b'0', b'0') => same_number(one.text(line), other.text(text)),
+                _ => one.text(line) == other.text(text),
+            }
+        };
+        let mut alike = 0;
+        let mut others = self.line.children(came_in);
+        for child in self.text.children(went_in).filter(|child| object || *child != went) {
+            let other = if object {
+                let key = self.text.get(child).key(text);
+                self.line.children(came_in).find(|one| same_string(self.line.get(*one).key(line), key))
+            } else {
+                others.next()
+            };
+            alike += usize::from(child != went && other.is_some_and(|other| same(other, child)));
+        }
+        alike
+    }
+}
+
+/// An object of the line and one of the text at the same place.
+struct Members<'a> {
+    lines: &'a Tree,
+    texts: &'a Tree,
+    line: &'a [u8],
+    text: &'a [u8],
+    came: u32,
+    went: u32,
+}
+
+impl Members<'_> {
+    /// Pairs members as long as both have the same keys in the same order; whether there are no others. Nothing if the line
+    /// has more: a key of it may stand there twice. The keys of the text all differ.
+    fn pair_in_order(&self, pairs: &mut [Pair]) -> Option<bool> {
+        let mut went = self.texts.children(self.went);
+        for came in self.lines.children(self.came) {
+            let went = went.next()?;
+            let keys = (self.lines.get(came).key(self.line), self.texts.get(went).key(self.text));
+            if !same_string(keys.0, keys.1) {
+                return None;
+            }
+            pairs[went as usize].of = came;
+        }
+        Some(went.next().is_none())
+    }
+
+    /// Sorts the keys of the line's object, equal ones together and in order; how many different ones there are.
+    fn distinct(&self, keys: &mut Vec<Key>) -> usize {
+        keys.clear();
+        let key = |node: u32| self.lines.get(node).key(self.line);
+        keys.extend(self.lines.children(self.came).map(|node| Key { hash: key_hash(key(node)), node }));
+        keys.sort_unstable_by_key(|key| (key.hash, key.node));
+        keys.chunk_by(|one, next| one.hash == next.hash && same_string(key(one.node), key(next.node))).count()
+    }
+
+    /// The members of the line's object that count, as V8 prints them: array indices first, then by the first place of their keys.
+    fn in_v8_order(&self, keys: &mut Vec<Key>) -> Vec<u32> {
+        self.distinct(keys);
+        let key = |node: u32| self.lines.get(node).key(self.line);
+        let equal = keys.chunk_by(|one, next| one.hash == next.hash && same_string(key(one.node), key(next.node)));
+        let mut members: Vec<(u64, u32)> = equal
+            .map(|group| {
+                let name = printed(key(group[0].node));
+                let index = Some(&name[1..name.len() - 1]).filter(|name| is_index(name));
+                let index = index.map(|digits| digits.iter().fold(0, |all, digit| all * 10 + u64::from(digit - b'0')));
+                // Behind all indices.
+                let place = index.unwrap_or((1 << 32) + u64::from(group[0].node));
+                (place, group[group.len() - 1].node)
+            })
+            .collect();
+        members.sort_unstable();
+        members.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// Pairs members by their keys; whether both have the same keys in V8's order.
+    fn pair_by_key(&self, pairs: &mut [Pair], keys: &mut Vec<Key>, duplicates: &mut bool) -> bool {
+        let key = |node: u32| self.lines.get(node).key(self.line);
+        let distinct = self.distinct(keys);
+        *duplicates = distinct < keys.len();
+        let mut same = self.texts.get(self.went).children as usize == distinct;
+        let mut before = 0;
+        for went in self.texts.children(self.went) {
+            let name = self.texts.get(went).key(self.text);
+            let hash = key_hash(name);
+            let first = keys.partition_point(|key| key.hash < hash);
+            let mut found = keys[first..]
+                .iter()
+                .take_while(|key| key.hash == hash)
+                .map(|key| key.node)
+                .filter(|node| same_string(key(*node), name));
+            let Some(first) = found.next() else {
+                same = false;
+                pairs[went as usize].of = NONE;
+                continue;
+            };
+            // The last value counts, at the place of the first.
+            pairs[went as usize].of = found.last().unwrap_or(first);
+            // V8 has put indices before all other keys.
+            if !is_index(name) {
+                same &= first > before;
+                before = first;
+            }
+        }
+        same
+    }
+}
+
+/// A string as V8 prints it, with quotes. `text` is without.
+fn printed(text: &[u8]) -> Vec<u8> {
+    let mut out = vec![b'"'];
+    if !text.contains(&b'\\') {
+        out.extend_from_slice(text);
+    } else {
+        for unit in char::decode_utf16(unescape_utf16(text)) {
+            match unit {
+                Ok('"') => out.extend(b"\\\""),
+                Ok('\\') => out.extend(b"\\\\"),
+                Ok('\n') => out.extend(b"\\n"),
+                Ok('\r') => out.extend(b"\\r"),
+                Ok('\t') => out.extend(b"\\t"),
+                Ok('\u{8}') => out.extend(b"\\b"),
+                Ok('\u{c}') => out.extend(b"\\f"),
+                Ok(control @ '\0'..' ') => out.extend(format!("\\u{:04x}", control as u32).into_bytes()),
+                Ok(other) => out.extend(other.encode_utf8(&mut [0; 4]).bytes()),
+                Err(lone) => out.extend(format!("\\u{:04x}", lone.unpaired_surrogate()).into_bytes()),
+            }
+        }
+    }
+    out.push(b'"');
+    out
+}
+
+/// Whether JavaScript takes a key for an array index, and so puts it before all others that are none.
+fn is_index(key: &[u8]) -> bool {
+    let digits =
+        key.len() <= 10 && key.iter().all(u8::is_ascii_digit) && (key.first() != Some(&b'0') || key.len() == 1);
+    digits
+        && !key.is_empty()
+        && key.iter().fold(0, |all, digit| all * 10 + u64::from(digit - b'0')) < u64::from(u32::MAX)
+}
+
+/// Whether two strings mean the same, with their quotes or without.
+fn same_string(one: &[u8], other: &[u8]) -> bool {
+    one == other || (one.contains(&b'\\') || other.contains(&b'\\')) && unescape_utf16(one) == unescape_utf16(other)
+}
+
+/// Whether a number of the text is the one that stands in the line.
+fn same_number(came: &[u8], went: &[u8]) -> bool {
+    if came == went {
+        return true;
+    }
+    if let Some(exact) = went.strip_suffix(EXACT) {
+        return same_decimal(came, exact);
+    }
+    value_of(came) == value_of(went)
+        && (matches!(went, b"1e999" | b"-1e999") || !is_lossy(went) || same_decimal(came, went))
+}
+
+#[cfg(test)]
+mod tests;

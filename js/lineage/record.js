@@ -1,0 +1,269 @@
+// The module in front of a transformation whose lineage is measured. It is loaded before the author's code, so what it
+// puts in place is what that code finds. Two things happen here:
+//
+// - `repeat` makes chance the same for every run of an event, so that outputs can be compared.
+// - `record` hands the author a view of the event that notes each property that is read, and the line that reads it.
+//   The view is a Proxy for each object and array. Values that the author has written are not input any more, and
+//   reading them back is not noted.
+//
+// Notes leave through `log`, as one line that begins with a character that no author writes.
+
+const MARK = '\u0001lineage ';
+const { ownKeys, getOwnPropertyDescriptor, defineProperty, deleteProperty, get, set, has } = Reflect;
+const { isArray } = Array;
+const { hasOwn } = Object;
+const { stringify } = JSON;
+const write = globalThis.log;
+const NewError = Error;
+const isIndex = RegExp.prototype.test.bind(/^(?:0|[1-9]\d{0,8})$/);
+
+/** What is found at a place: nothing, a value, or the list of an object's keys or an array's length. */
+const ABSENT = 0;
+const VALUE = 1;
+const KEYS = 2;
+
+/** Asked for by the language, whenever a value is awaited or printed. */
+const isAsked = (key) => key === 'then' || key === 'toJSON';
+
+/** How many reads of one place have their line looked up. */
+const MAX_LINES = 6;
+
+/** How many places are noted for one event. */
+const MAX_NODES = 50_000;
+
+// --- the same chance for every run ------------------------------------------------------------------------------------
+
+let state = 0;
+const chance = () => {
+  // mulberry32, as in a test with a seed.
+  state = (state + 0x6d2b79f5) | 0;
+  let t = Math.imul(state ^ (state >>> 15), state | 1);
+  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+};
+const replace = (object, name, value) =>
+  defineProperty(object, name, { __proto__: null, value, writable: true, configurable: true });
+
+replace(Math, 'random', () => chance());
+
+/** To be called before each run of an event. */
+export const repeat = () => {
+  state = host.seed;
+};
+
+// --- recording --------------------------------------------------------------------------------------------------------
+
+/** `[parent, key]` of each place. Places without a parent are roots. */
+let nodes = [];
+let children = [];
+let notes = [];
+let nodeOf = new WeakMap();
+let viewOf = new WeakMap();
+let targetOf = new WeakMap();
+let written = new WeakMap();
+
+const begin = () => {
+  repeat();
+  nodes = [[-1, 'event'], [-1, 'metadata'], [-1, 'credential'], [-1, 'network']];
+  children = [];
+  notes = [];
+  nodeOf = new WeakMap();
+  viewOf = new WeakMap();
+  targetOf = new WeakMap();
+  written = new WeakMap();
+};
+
+const child = (parent, key) => {
+  const known = (children[parent] ??= new Map());
+  let node = known.get(key);
+  if (node === undefined) {
+    if (nodes.length >= MAX_NODES) return parent;
+    node = nodes.length;
+    nodes[node] = [parent, key];
+    known.set(key, node);
+  }
+  return node;
+};
+
+const OWN_FRAME = /library sluicegate:(?:record|lineage):/;
+const FRAME = /\(?((?:library )?[^()]*):(\d+):\d+\)?$/;
+
+/** The first line of the stack that is the author's or a library's, as `[file, line]`. */
+const caller = () => {
+  const lines = new NewError().stack.split('\n');
+  for (let i = 1; i < lines.length; i++) {
+    const line = lines[i];
+    if (OWN_FRAME.test(line) || !line.includes('library ')) continue;
+    const found = FRAME.exec(line.slice(line.indexOf('library ')));
+    if (found !== null) return `${found[1]}:${found[2]}`;
+  }
+  return '';
+};
+
+const note = (node, what) => {
+  const kinds = (notes[node] ??= []);
+  const entry = (kinds[what] ??= { count: 0, lines: new Set() });
+  entry.count++;
+  if (entry.count <= MAX_LINES) entry.lines.add(caller());
+};
+
+const isObject = (value) => typeof value === 'object' && value !== null;
+const raw = (value) => (isObject(value) ? targetOf.get(value) ?? value : value);
+
+const view = (target, node) => {
+  let made = viewOf.get(target);
+  if (made === undefined) {
+    made = new Proxy(target, handler);
+    viewOf.set(target, made);
+    targetOf.set(made, target);
+    nodeOf.set(target, node);
+  }
+  return made;
+};
+
+const isWritten = (target, key) => written.get(target)?.has(key) === true;
+const markWritten = (target, key) => {
+  const keys = written.get(target);
+  if (keys === undefined) written.set(target, new Set([key]));
+  else keys.add(key);
+};
+const keyOf = (target, key) => (isArray(target) && isIndex(key) ? Number(key) : key);
+
+/** The view of what stands under a key of a target, which is noted. */
+const seen = (target, key, value) => {
+  const known = isObject(value) && nodeOf.get(value);
+  const node = child(nodeOf.get(target), keyOf(target, key));
+  note(node, VALUE);
+  if (!isObject(value)) return value;
+  return known === undefined || known === false ? view(value, node) : view(value, known);
+};
+
+const handler = {
+  get(target, key, receiver) {
+    if (typeof key === 'symbol') return get(target, key, receiver);
+    const own = hasOwn(target, key);
+    if (!own) {
+      // Methods are no data; a key that is not there is looked for in vain.
+      if (!(key in target) && !isAsked(key) && !isWritten(target, key) && !isArray(target)) note(child(nodeOf.get(target), key), ABSENT);
+      return get(target, key, receiver);
+    }
+    if (isArray(target) && key === 'length') {
+      note(nodeOf.get(target), KEYS);
+      return target.length;
+    }
+    const value = get(target, key, receiver);
+    if (isWritten(target, key)) return isObject(value) && nodeOf.has(value) ? view(value, nodeOf.get(value)) : value;
+    return seen(target, key, value);
+  },
+  has(target, key) {
+    if (typeof key === 'string' && !isWritten(target, key)) {
+      const own = hasOwn(target, key);
+      if (own || !(key in target)) note(child(nodeOf.get(target), keyOf(target, key)), own ? VALUE : ABSENT);
+    }
+    return has(target, key);
+  },
+  ownKeys(target) {
+    note(nodeOf.get(target), KEYS);
+    return ownKeys(target);
+  },
+  getOwnPropertyDescriptor(target, key) {
+    const descriptor = getOwnPropertyDescriptor(target, key);
+    if (typeof key === 'symbol' || isWritten(target, key) || (isArray(target) && key === 'length')) return descriptor;
+    if (descriptor === undefined) {
+      if (!(key in target) && !isArray(target)) note(child(nodeOf.get(target), key), ABSENT);
+    } else if ('value' in descriptor && descriptor.configurable && isObject(descriptor.value)) {
+      descriptor.value = view(descriptor.value, nodeOf.get(descriptor.value) ?? child(nodeOf.get(target), keyOf(target, key)));
+    }
+    return descriptor;
+  },
+  set(target, key, value, receiver) {
+    if (typeof key === 'string') markWritten(target, key);
+    return set(target, key, raw(value), targetOf.get(receiver) ?? receiver);
+  },
+  defineProperty(target, key, descriptor) {
+    if (typeof key === 'string') markWritten(target, key);
+    if ('value' in descriptor) descriptor.value = raw(descriptor.value);
+    return defineProperty(target, key, descriptor);
+  },
+  deleteProperty(target, key) {
+    if (typeof key === 'string') markWritten(target, key);
+    return deleteProperty(target, key);
+  },
+};
+
+/** A copy without views, for what takes no Proxy; everything in it has been read. */
+const copied = (value, depth) => {
+  if (!isObject(value) || depth > 200) return value;
+  if (isArray(value)) return value.map((inner) => copied(inner, depth + 1));
+  if (!targetOf.has(value) && Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const copy = {};
+  for (const key of Object.keys(value)) copy[key] = copied(value[key], depth + 1);
+  return copy;
+};
+
+const end = () => {
+  const found = [];
+  for (let node = 0; node < nodes.length; node++) {
+    const kinds = notes[node];
+    if (kinds === undefined) continue;
+    for (let what = 0; what < kinds.length; what++) {
+      const entry = kinds[what];
+      if (entry !== undefined) found.push([node, what, [...entry.lines]]);
+    }
+  }
+  write(MARK + stringify({ nodes, notes: found }));
+};
+
+const METADATA = 1;
+const CREDENTIAL = 2;
+const NETWORK = 3;
+
+if (host.recording) {
+  const { getCredential, fetchV2, geolocation, structuredClone } = globalThis;
+  if (structuredClone !== undefined) {
+    replace(globalThis, 'structuredClone', (value, ...rest) => structuredClone(copied(value, 0), ...rest));
+  }
+  replace(globalThis, 'getCredential', (key) => {
+    const value = getCredential(key);
+    note(child(CREDENTIAL, String(key)), value === undefined ? ABSENT : VALUE);
+    return value;
+  });
+  /** The engine's side names the answer's source in a header. */
+  const ask = async (url, options) => {
+    const answer = await fetchV2(url, options);
+    const { 'sluicegate-lineage-source': source, ...headers } = answer.headers ?? {};
+    return { answer: { ...answer, headers }, node: child(NETWORK, source ?? '') };
+  };
+  const isStrict = host.strict;
+  replace(globalThis, 'fetchV2', async (url, options) => {
+    const { answer, node } = await ask(url, options);
+    return view(answer, node);
+  });
+  replace(globalThis, 'fetch', async (url, options) => {
+    try {
+      const { answer, node } = await ask(url, options);
+      if (typeof answer.body === 'string') throw new NewError(`request to ${url} failed, reason: the answer is not JSON`);
+      return isObject(answer.body) ? view(answer.body, child(node, 'body')) : answer.body;
+    } catch (error) {
+      if (isStrict) throw error;
+      return 'ERROR';
+    }
+  });
+  replace(globalThis, 'geolocation', async (ip) => {
+    const body = await geolocation(ip);
+    return isObject(body) ? view(body, child(child(NETWORK, 'geolocation'), 'body')) : body;
+  });
+}
+
+/** Runs the author's function on views; what it makes is of no interest here, only what it reads. */
+export const record = async (author, input, metadata) => {
+  begin();
+  try {
+    const views = isArray(input) ? input.map((event) => view(event, 0)) : view(input, 0);
+    const about = (event) => view(metadata(raw(event)), METADATA);
+    await author(views, about);
+  } finally {
+    end();
+  }
+  return isArray(input) ? [] : null;
+};

@@ -1,0 +1,133 @@
+//! How an output depends on an input, from what it becomes when the input is changed.
+
+use serde_json::Value;
+
+use super::super::compare::same;
+use super::super::vary::Class;
+
+/// One change of an input, and what stands in the output's place then.
+pub(super) struct Observation<'a> {
+    pub(super) class: Class,
+    pub(super) input: Option<&'a Value>,
+    pub(super) output: Option<&'a Value>,
+}
+
+/// What the value does to the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Influence {
+    /// It is what stands there.
+    Copied,
+    /// What stands there is made of it.
+    Computed,
+    /// It chooses among values that it is no part of.
+    Conditional,
+}
+
+/// The influence that these observations show, all of changes that let the event end as it did before.
+pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>]) -> Influence {
+    let [input, output] = before;
+    let alike: Vec<&Observation<'_>> = seen.iter().filter(|one| one.class != Class::Other).collect();
+    let changed = |one: &Observation<'_>| !equal(one.output, output);
+    let exact = |one: &Observation<'_>| one.input.is_some() && equal(one.input, one.output);
+    let was_equal = match input {
+        None | Some(Value::Null) => true,
+        Some(_) => equal(input, output),
+    };
+    let marker = alike.iter().any(|one| one.class == Class::Marker && changed(one) && exact(one));
+    let is_bool = input.is_some_and(Value::is_boolean);
+    // A boolean: the other one arrives, or a text in its place does.
+    let flipped =
+        is_bool && seen.iter().any(|one| one.input.is_some_and(|value| !value.is_null()) && changed(one) && exact(one));
+    let remade = alike.iter().any(|one| !exact(one) && one.class == Class::Marker && is_made_of(one.output, one.input));
+    if was_equal && (marker || flipped) && !remade {
+        return Influence::Copied;
+    }
+    if alike.iter().any(|one| changed(one) && is_made_of(one.output, one.input)) {
+        return Influence::Computed;
+    }
+    let mut different: Vec<Option<&Value>> = vec![output];
+    for one in &alike {
+        if !different.iter().any(|known| equal(*known, one.output)) {
+            different.push(one.output);
+        }
+    }
+    let of_booleans = is_bool && different.iter().flatten().all(|value| value.is_boolean());
+    match different.len() {
+        // The other boolean.
+        2 if of_booleans && different.iter().all(Option::is_some) => Influence::Computed,
+        // Only whether there is a value matters, or of which of two sorts it is.
+        1 | 2 => Influence::Conditional,
+        _ => Influence::Computed,
+    }
+}
+
+fn equal(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
+/// Whether the output has the input in it, cleaned up or cut perhaps.
+fn is_made_of(output: Option<&Value>, input: Option<&Value>) -> bool {
+    match (output, input) {
+        (Some(output), Some(Value::String(input))) => {
+            let plain = |text: &str| -> String {
+                text.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+            };
+            let (output, input) = (plain(&output.to_string()), plain(input));
+            let short = output.len().min(input.len());
+            short >= 3 && (output.contains(&input) || input.contains(&output))
+        }
+        (Some(Value::Number(output)), Some(Value::Number(input))) => {
+            let (output, input) = (output.as_f64().unwrap_or_default(), input.as_f64().unwrap_or_default());
+            // Rounded.
+            (output - input).abs() < 1.0
+        }
+        (Some(Value::String(output)), Some(Value::Number(input))) => output.contains(&input.to_string()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(before: [Value; 2], seen: &[(Class, Value, Value)]) -> Influence {
+        let value = |value: &'_ Value| (!value.is_null()).then(|| value.clone());
+        let owned: Vec<_> = seen.iter().map(|(class, a, b)| (*class, value(a), value(b))).collect();
+        let seen: Vec<Observation<'_>> = owned
+            .iter()
+            .map(|(class, a, b)| Observation { class: *class, input: a.as_ref(), output: b.as_ref() })
+            .collect();
+        let before = [value(&before[0]), value(&before[1])];
+        influence([before[0].as_ref(), before[1].as_ref()], &seen)
+    }
+
+    #[test]
+    fn a_copy_is_exact_for_every_text() {
+        use Class::{Marker, Other, Same};
+        let copy = [(Marker, json!("Qz1"), json!("Qz1")), (Marker, json!(" Qz "), json!(" Qz "))];
+        assert_eq!(of([json!("a"), json!("a")], &copy), Influence::Copied);
+        let trimmed = [(Marker, json!("qz1"), json!("qz1")), (Marker, json!(" QzV "), json!("qzv"))];
+        assert_eq!(of([json!("a"), json!("a")], &trimmed), Influence::Computed);
+        let rounded = [(Marker, json!(1008), json!(1008)), (Marker, json!(1.37), json!(1))];
+        assert_eq!(of([json!(2), json!(2)], &rounded), Influence::Computed);
+        let compared = [
+            (Marker, json!("Qz1"), json!("no")),
+            (Marker, json!("Qz2"), json!("no")),
+            (Same, json!("pro"), json!("yes")),
+            (Other, Value::Null, json!("no")),
+        ];
+        assert_eq!(of([json!("pro"), json!("yes")], &compared), Influence::Conditional);
+        let table = [(Marker, json!("Qz1"), Value::Null), (Same, json!("fr"), json!("France"))];
+        assert_eq!(of([json!("de"), json!("Germany")], &table), Influence::Computed);
+        assert_eq!(of([json!(true), json!(false)], &[(Same, json!(false), json!(true))]), Influence::Computed);
+        assert_eq!(of([json!(true), json!(true)], &[(Same, json!(false), json!(false))]), Influence::Copied);
+        let if_true = [(Same, json!(false), Value::Null), (Other, json!("Qz1"), json!("Qz1"))];
+        assert_eq!(of([json!(true), json!(true)], &if_true), Influence::Copied);
+        assert_eq!(of([json!(true), json!("on")], &[(Same, json!(false), json!("off"))]), Influence::Conditional);
+    }
+}

@@ -1,0 +1,375 @@
+//! One input, changed in many ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::super::compare::{Difference, differences};
+use super::super::findings::{Example, better, shown};
+use super::super::path::{Path, Step, name};
+use super::super::runner::{Ended, Outcome, Reads};
+use super::super::vary::{self, Class, Leaf, Variation};
+use super::classify::{Influence, Observation, influence};
+use super::found::{Flow, Found, Trials, assume_copy, decide, explain, given, verdict};
+use super::{Analyzer, Base};
+
+/// In how many events a place is tried with every value that there is for it.
+const CLOSELY: u64 = 6;
+
+impl Analyzer {
+    /// Studies one input; the changed ones that are worth a study of their own.
+    pub(super) fn study(&mut self, mut base: Base) -> Vec<Base> {
+        let first = base.given.is_empty();
+        if !first {
+            base.reads = self.runner.record(&base.input);
+        }
+        if first {
+            self.hold(&mut base);
+        }
+        let outputs = self.outputs(&base.outcome);
+        self.findings.outputs_studied.extend(outputs.keys().cloned());
+        let (leaves, containers) = self.places(&base);
+        let mut found = Found::default();
+        let (mut touched, untouched): (Vec<Leaf>, Vec<Leaf>) =
+            leaves.into_iter().partition(|leaf| is_touched(&base.reads, leaf));
+        let untouched: Vec<Leaf> = untouched
+            .into_iter()
+            .filter(|leaf| {
+                !leaf.path.contains(&Step::Json)
+                    && !matches!(&leaf.path[0], Step::Key(root) if root == "metadata" || root == "credential")
+            })
+            .collect();
+        if !self.all_at_once(&base, &untouched, &mut found) {
+            touched.extend(untouched);
+        }
+        if first {
+            self.other_worlds(&base, &mut found);
+        }
+        let mut trials = Vec::new();
+        for (number, leaf) in touched.into_iter().enumerate() {
+            if !first && Instant::now() > self.until {
+                break;
+            }
+            let one = self.changed(&base, leaf, number);
+            self.judge(&base, &one, &mut found);
+            trials.push(one);
+        }
+        explain(&mut found);
+        for container in containers {
+            self.judge_container(&base, container, &mut found);
+        }
+        let new = self.is_new(&found);
+        let next = if base.explore { self.explore(&base, &trials, &outputs, &new) } else { Vec::new() };
+        self.keep(&base, found);
+        next
+    }
+
+    /// Runs the event once more: what changes by itself is not the work of any input.
+    fn hold(&mut self, base: &mut Base) {
+        let again = self.runner.run(&base.input);
+        if again.same(&base.outcome) {
+            return;
+        }
+        // The code remembers what it has seen: from now on, every run starts from nothing.
+        self.runner.fresh = true;
+        base.outcome = self.runner.run(&base.input);
+        let again = self.runner.run(&base.input);
+        for difference in between(&base.outcome, &again) {
+            self.findings.unstable.insert(name(&difference.path));
+        }
+    }
+
+    /// Changes every value that the code does not look at; `false` if that shows nothing.
+    fn all_at_once(&mut self, base: &Base, leaves: &[Leaf], found: &mut Found) -> bool {
+        if leaves.is_empty() {
+            return true;
+        }
+        let mut input = base.input.clone();
+        for (number, leaf) in leaves.iter().enumerate() {
+            leaf.change(&mut input, Some(vary::unique(number)));
+        }
+        let outcome = self.runner.run(&input);
+        if outcome.ended != base.outcome.ended {
+            return false;
+        }
+        let mut flows = Vec::new();
+        for difference in between(&base.outcome, &outcome) {
+            let place =
+                |value: &Value| leaves.iter().enumerate().position(|(number, _)| vary::unique(number) == *value);
+            let Some(at) = difference.new.as_ref().and_then(place) else { return false };
+            let to = name(&difference.path);
+            let leaf = &leaves[at];
+            let example = Example {
+                line: base.line,
+                input: [shown(leaf.value.as_ref()), shown(difference.new.as_ref())],
+                output: [shown(difference.old.as_ref()), shown(difference.new.as_ref())],
+                given: given(base),
+            };
+            let from = name(&leaf.label);
+            flows.push(Flow { leaf: leaf.path.clone(), from, to, influence: Influence::Copied, varies: true, example });
+        }
+        found.flows.extend(flows);
+        true
+    }
+
+    /// Runs it at another time and with other chance.
+    fn other_worlds(&mut self, base: &Base, found: &mut Found) {
+        for (root, clock, seed) in [("clock", true, false), ("random", false, true)] {
+            let outcome = self.runner.run_with_other(&base.input, clock, seed);
+            if outcome.ended != base.outcome.ended {
+                continue;
+            }
+            for difference in between(&base.outcome, &outcome) {
+                let example = Example {
+                    line: base.line,
+                    input: [None, None],
+                    output: [shown(difference.old.as_ref()), shown(difference.new.as_ref())],
+                    given: None,
+                };
+                let leaf = vec![Step::Key(root.to_owned())];
+                let to = name(&difference.path);
+                found.flows.push(Flow {
+                    leaf,
+                    from: root.to_owned(),
+                    to,
+                    influence: Influence::Computed,
+                    varies: true,
+                    example,
+                });
+            }
+        }
+    }
+
+    /// Runs an input with other values in one place.
+    fn changed(&mut self, base: &Base, leaf: Leaf, number: usize) -> Trials {
+        let from = name(&leaf.label);
+        let others = self.others.get(&from).cloned().unwrap_or_default();
+        // A place that was looked at closely in some events is looked at less closely in others.
+        let known = self.findings.tested.get(&from).is_some_and(|tested| *tested >= CLOSELY);
+        let short = known || !base.closely;
+        let variations = vary::variations(leaf.value.as_ref(), number, &others, &self.literals, short);
+        let is_credential = matches!(&leaf.path[0], Step::Key(root) if root == "credential");
+        let mut runs = Vec::with_capacity(variations.len());
+        for variation in variations {
+            if is_credential && variation.value.as_ref().is_none_or(|value| !value.is_string()) {
+                continue;
+            }
+            let mut input = base.input.clone();
+            if leaf.change(&mut input, variation.value.clone()) {
+                let outcome = self.runner.run(&input);
+                runs.push((variation, outcome));
+            }
+            // A credential is another engine.
+            if is_credential && runs.len() == 2 {
+                break;
+            }
+        }
+        Trials { leaf, from, runs }
+    }
+
+    /// What follows from the runs of one place.
+    fn judge(&self, base: &Base, one: &Trials, found: &mut Found) {
+        let mut places: BTreeMap<Path, Vec<Option<Difference>>> = BTreeMap::new();
+        let mut comparable: Vec<(&Variation, Vec<Difference>)> = Vec::new();
+        for (variation, outcome) in &one.runs {
+            let example = || Example {
+                line: base.line,
+                input: [shown(one.leaf.value.as_ref()), shown(variation.value.as_ref())],
+                output: [verdict(&base.outcome.ended), verdict(&outcome.ended)],
+                given: given(base),
+            };
+            decide(found, one, &base.outcome.ended, &outcome.ended, &example);
+            if let Some(all) = self.flowing(base, outcome, variation.value.as_ref()) {
+                comparable.push((variation, all));
+            }
+        }
+        if !comparable.iter().any(|(variation, _)| variation.class != Class::Other) {
+            assume_copy(base, one, found);
+        }
+        for (at, (_, all)) in comparable.iter().enumerate() {
+            for difference in all {
+                let list = places.entry(difference.path.clone()).or_default();
+                list.resize(comparable.len(), None);
+                list[at] = Some(difference.clone());
+            }
+        }
+        for (place, mut list) in places {
+            list.resize(comparable.len(), None);
+            let old = list.iter().flatten().find_map(|difference| difference.old.clone());
+            let moves = list.iter().flatten().all(|difference| difference.elements);
+            let seen: Vec<Observation<'_>> = comparable
+                .iter()
+                .zip(&list)
+                .map(|((variation, _), difference)| Observation {
+                    class: variation.class,
+                    input: variation.value.as_ref(),
+                    output: match difference {
+                        Some(difference) => difference.new.as_ref(),
+                        None => old.as_ref(),
+                    },
+                })
+                .collect();
+            let influence = match moves {
+                true => Influence::Conditional,
+                false => influence([one.leaf.value.as_ref(), old.as_ref()], &seen),
+            };
+            let shows = |class: Option<Class>| {
+                let of = |variation: &Variation| class.is_none_or(|class| variation.class == class);
+                comparable.iter().zip(&list).find(|((variation, _), difference)| of(variation) && difference.is_some())
+            };
+            let Some(((variation, _), Some(difference))) =
+                shows(Some(Class::Marker)).or_else(|| shows(Some(Class::Same))).or_else(|| shows(None))
+            else {
+                continue;
+            };
+            let example = Example {
+                line: base.line,
+                input: [shown(one.leaf.value.as_ref()), shown(variation.value.as_ref())],
+                output: [shown(difference.old.as_ref()), shown(difference.new.as_ref())],
+                given: given(base),
+            };
+            let (leaf, from, to) = (one.leaf.path.clone(), one.from.clone(), name(&place));
+            let varies = list.iter().flatten().any(|difference| difference.old.is_some() && difference.new.is_some());
+            found.flows.push(Flow { leaf, from, to, influence, varies, example });
+        }
+    }
+
+    /// The places that a change reaches; nothing if that cannot be told, because the event ended otherwise.
+    fn flowing(&self, base: &Base, after: &Outcome, value: Option<&Value>) -> Option<Vec<Difference>> {
+        let all = match (&base.outcome.ended, &after.ended) {
+            (_, Ended::Failed(_)) | (Ended::Failed(_), _) => return None,
+            (before, after) if before != after => return None,
+            _ => between(&base.outcome, after),
+        };
+        let is_kept = |difference: &Difference| {
+            let echoes = difference.old.is_none() && self.echoes(&difference.path, value);
+            self.is_known(&difference.path) && !echoes && !self.is_invented(base, &difference.path)
+        };
+        Some(all.into_iter().filter(|difference| is_kept(difference)).collect())
+    }
+
+    /// Whether a key of an output is the value that was put into the input, and no event as it came has such a place.
+    fn echoes(&self, path: &[Step], value: Option<&Value>) -> bool {
+        let echoes = path.iter().any(|step| matches!(step, Step::Key(key) if is_echo(key, value)));
+        echoes && !self.findings.outputs.contains_key(&name(path))
+    }
+
+    /// The same for what was changed before.
+    fn is_invented(&self, base: &Base, path: &[Step]) -> bool {
+        base.invented.iter().any(|value| self.echoes(path, Some(value)))
+    }
+
+    /// An object or an array as a whole matters where nothing inside of it does.
+    fn judge_container(&mut self, base: &Base, container: Leaf, found: &mut Found) {
+        if !is_touched(&base.reads, &container) && !base.reads.keys.contains_key(&container.path) {
+            return;
+        }
+        let inside = |leaf: &Path| leaf.len() > container.path.len() && leaf.starts_with(&container.path);
+        // The text that it stands in, if it goes on as a whole.
+        let text = container.path.iter().position(|step| *step == Step::Json).map(|at| container.path[..at].to_vec());
+        let whole = |flow: &Flow| flow.influence == Influence::Copied && text.as_ref() == Some(&flow.leaf);
+        let explains = |flow: &&Flow| inside(&flow.leaf) || whole(flow);
+        let explained: Vec<String> = found.flows.iter().filter(explains).map(|flow| flow.to.clone()).collect();
+        // Elements of an array that is made of this one come and go with it.
+        let is_explained =
+            |to: &str| explained.iter().any(|known| known == to || (to.ends_with("[]") && known.starts_with(to)));
+        let decided = |drop: bool| {
+            found
+                .decisions
+                .values()
+                .any(|one| inside(&one.leaf) && if drop { one.drop.is_some() } else { one.fan_out.is_some() })
+        };
+        let (drops, fans_out) = (decided(true), decided(false));
+        let Some(value) = &container.value else { return };
+        let mut runs = Vec::new();
+        for variation in vary::container_variations(value) {
+            let mut input = base.input.clone();
+            if container.change(&mut input, variation.value.clone()) {
+                let outcome = self.runner.run(&input);
+                runs.push((variation, outcome));
+            }
+        }
+        let one = Trials { from: name(&container.label), runs, leaf: container };
+        let mut own = Found::default();
+        self.judge(base, &one, &mut own);
+        own.flows.retain(|flow| !is_explained(&flow.to));
+        found.flows.extend(own.flows);
+        for (from, mut decision) in own.decisions {
+            decision.fail = None;
+            decision.drop = decision.drop.filter(|_| !drops);
+            decision.fan_out = decision.fan_out.filter(|_| !fans_out);
+            found.decisions.entry(from).or_insert(decision);
+        }
+    }
+
+    /// Adds what one input showed to what is known.
+    fn keep(&mut self, base: &Base, found: Found) {
+        let first = base.given.is_empty();
+        if first {
+            let mut names: BTreeSet<String> =
+                self.places(base).0.iter().filter(|leaf| leaf.value.is_some()).map(|leaf| name(&leaf.label)).collect();
+            names.extend(found.flows.iter().map(|flow| flow.from.clone()));
+            for name in names {
+                *self.findings.tested.entry(name).or_default() += 1;
+            }
+        }
+        let mut counted = BTreeSet::new();
+        for flow in found.flows {
+            let once = counted.insert((flow.from.clone(), flow.to.clone()));
+            let tally = self.findings.edge(&flow.from, &flow.to);
+            tally.events += u64::from(first && once);
+            tally.varies |= flow.varies;
+            match flow.influence {
+                Influence::Copied => tally.copied += 1,
+                Influence::Computed => tally.computed += 1,
+                Influence::Conditional => tally.conditional += 1,
+            }
+            tally.example = better(tally.example.take(), Some(flow.example));
+        }
+        for (from, decision) in found.decisions {
+            let sum = self.findings.decides.entry(from).or_default();
+            for (count, example) in
+                [(&mut sum.drop, decision.drop), (&mut sum.fan_out, decision.fan_out), (&mut sum.fail, decision.fail)]
+            {
+                *count += u64::from(example.is_some());
+                sum.example = better(sum.example.take(), example);
+            }
+        }
+    }
+}
+
+/// The places in which two outcomes differ.
+fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
+    let mut found = Vec::new();
+    differences(Some(&before.made), Some(&after.made), &mut Vec::new(), &mut found);
+    // How many events go out is the verdict's business.
+    found.retain(|difference| {
+        difference.path.len() > 1
+            && !(difference.elements
+                && difference.path.len() == 2
+                && matches!(&difference.path[0], Step::Key(root) if root == "out"))
+    });
+    found
+}
+
+/// Whether a key of the output is the value that was put into the input.
+fn is_echo(key: &str, value: Option<&Value>) -> bool {
+    let plain = |text: &str| -> String {
+        text.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let value = match value {
+        None => "undefined".to_owned(),
+        Some(Value::String(text)) => plain(text),
+        Some(value) => plain(&value.to_string()),
+    };
+    let key = plain(key);
+    key == value || (value.len() >= 3 && key.contains(&value))
+}
+
+/// Whether the code has looked at a place, or at the text that it stands in.
+fn is_touched(reads: &Reads, leaf: &Leaf) -> bool {
+    let end = leaf.path.iter().position(|step| *step == Step::Json).unwrap_or(leaf.path.len());
+    let path = leaf.path[..end].to_vec();
+    reads.values.contains_key(&path) || reads.keys.contains_key(&path) || reads.absent.contains_key(&path)
+}

@@ -1,0 +1,195 @@
+//! What one worker found, counted; and how the findings of several are added up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use sluicegate_engine::ScriptCoverage;
+
+/// The most different values of an output that are kept.
+const MAX_VALUES: usize = 4;
+
+/// The most characters of an example's value.
+const MAX_TEXT: usize = 120;
+
+/// One event that shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The line of the event, from 1.
+    pub line: u64,
+    /// The input's value, and what it was changed to; none where there is no value.
+    pub input: [Option<String>; 2],
+    /// What the output was before and after.
+    pub output: [Option<String>; 2],
+    /// What else had been changed, if the event as it came does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<String>,
+}
+
+/// An edge while it is counted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// In how many events it was seen as they came.
+    pub(super) events: u64,
+    pub(super) copied: u64,
+    pub(super) computed: u64,
+    pub(super) conditional: u64,
+    /// Whether the output takes other values, and is not only there or not.
+    pub(super) varies: bool,
+    pub(super) example: Option<Example>,
+}
+
+/// What an input decides, and in how many events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decides {
+    /// Whether the event is dropped.
+    pub drop: u64,
+    /// How many events go out.
+    pub fan_out: u64,
+    /// Whether the event fails.
+    pub fail: u64,
+    /// One event that shows it.
+    pub example: Option<Example>,
+}
+
+/// What was read of a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// In how many events its value was read.
+    pub events: u64,
+    /// In how many events the code looked for it in vain.
+    pub absent: u64,
+    /// The lines that read it, as `file:line`, and in how many events each did.
+    pub lines: BTreeMap<String, u64>,
+}
+
+/// What stands in a place of the output.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Output {
+    pub(super) events: u64,
+    pub(super) values: Vec<Value>,
+}
+
+/// What one worker found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Findings {
+    pub(super) events: u64,
+    pub(super) ok: u64,
+    pub(super) dropped: u64,
+    pub(super) failed: u64,
+    pub(super) failure: Option<String>,
+    /// Events that were looked at closely, and runs in all.
+    pub(super) studied: u64,
+    pub(super) kinds: u64,
+    pub(super) kinds_studied: u64,
+    pub(super) runs: u64,
+    /// In how many events a place held a value.
+    pub(super) came: BTreeMap<String, u64>,
+    pub(super) read: BTreeMap<String, Read>,
+    /// By place of the input, then of the output.
+    pub(super) edges: BTreeMap<String, BTreeMap<String, Tally>>,
+    pub(super) tested: BTreeMap<String, u64>,
+    pub(super) decides: BTreeMap<String, Decides>,
+    pub(super) outputs: BTreeMap<String, Output>,
+    /// Places of the output of events that were looked at closely.
+    pub(super) outputs_studied: BTreeSet<String>,
+    pub(super) unstable: BTreeSet<String>,
+    pub(super) stateful: bool,
+    pub(super) unanswered: BTreeSet<String>,
+    /// By place of the input and kind of personal data, in how many events.
+    pub(super) personal: BTreeMap<String, BTreeMap<String, u64>>,
+    pub(super) coverage: Vec<ScriptCoverage>,
+}
+
+impl Findings {
+    pub(super) fn edge(&mut self, from: &str, to: &str) -> &mut Tally {
+        self.edges.entry(from.to_owned()).or_default().entry(to.to_owned()).or_default()
+    }
+
+    pub(super) fn output(&mut self, to: String, value: &Value) {
+        let output = self.outputs.entry(to).or_default();
+        output.events += 1;
+        if output.values.len() < MAX_VALUES && !output.values.contains(value) {
+            output.values.push(value.clone());
+        }
+    }
+
+    /// Adds what another worker found.
+    pub(super) fn add(&mut self, other: Findings) {
+        self.events += other.events;
+        self.ok += other.ok;
+        self.dropped += other.dropped;
+        self.failed += other.failed;
+        self.failure = self.failure.take().or(other.failure);
+        self.studied += other.studied;
+        self.kinds += other.kinds;
+        self.kinds_studied += other.kinds_studied;
+        self.runs += other.runs;
+        other.came.into_iter().for_each(|(name, count)| *self.came.entry(name).or_default() += count);
+        other.tested.into_iter().for_each(|(name, count)| *self.tested.entry(name).or_default() += count);
+        for (name, read) in other.read {
+            let sum = self.read.entry(name).or_default();
+            sum.events += read.events;
+            sum.absent += read.absent;
+            read.lines.into_iter().for_each(|(line, count)| *sum.lines.entry(line).or_default() += count);
+        }
+        for (from, edges) in other.edges {
+            for (to, tally) in edges {
+                let sum = self.edge(&from, &to);
+                sum.events += tally.events;
+                sum.copied += tally.copied;
+                sum.computed += tally.computed;
+                sum.conditional += tally.conditional;
+                sum.varies |= tally.varies;
+                sum.example = better(sum.example.take(), tally.example);
+            }
+        }
+        for (name, decides) in other.decides {
+            let sum = self.decides.entry(name).or_default();
+            sum.drop += decides.drop;
+            sum.fan_out += decides.fan_out;
+            sum.fail += decides.fail;
+            sum.example = better(sum.example.take(), decides.example);
+        }
+        for (name, output) in other.outputs {
+            let sum = self.outputs.entry(name).or_default();
+            sum.events += output.events;
+            for value in output.values {
+                if sum.values.len() < MAX_VALUES && !sum.values.contains(&value) {
+                    sum.values.push(value);
+                }
+            }
+        }
+        self.outputs_studied.extend(other.outputs_studied);
+        self.unstable.extend(other.unstable);
+        self.unanswered.extend(other.unanswered);
+        self.stateful |= other.stateful;
+        for (name, kinds) in other.personal {
+            let sum = self.personal.entry(name).or_default();
+            kinds.into_iter().for_each(|(kind, count)| *sum.entry(kind).or_default() += count);
+        }
+        self.coverage.extend(other.coverage);
+    }
+}
+
+/// The example of an event as it came is better than that of one that was changed; else the first one.
+pub(super) fn better(one: Option<Example>, other: Option<Example>) -> Option<Example> {
+    match (one, other) {
+        (Some(one), Some(other)) if one.given.is_some() && other.given.is_none() => Some(other),
+        (Some(one), Some(other)) if one.given.is_some() == other.given.is_some() && other.line < one.line => {
+            Some(other)
+        }
+        (None, other) => other,
+        (one, _) => one,
+    }
+}
+
+/// A value as an example shows it.
+pub(super) fn shown(value: Option<&Value>) -> Option<String> {
+    let text = value?.to_string();
+    Some(match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    })
+}

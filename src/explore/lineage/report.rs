@@ -1,0 +1,224 @@
+//! What was found: reads, edges, constants, and what decides over the verdict.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use super::findings::{Decides, Example, Read};
+use super::findings::{Findings, Tally};
+use super::path::ROOTS;
+use super::pii::{self, Hint};
+use sluicegate_engine::ScriptCoverage;
+
+/// The source of what no input changes.
+pub const CONSTANT: &str = "(constant)";
+
+/// How an output depends on an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The same value in a place of the same name.
+    Copied,
+    /// The same value in a place of another name.
+    Renamed,
+    /// Made of the value, alone or with others.
+    Computed,
+    /// The value only chooses among others, or whether there is one.
+    Conditional,
+    /// The same for every input.
+    Constant,
+    /// From the event's metadata.
+    Metadata,
+    /// From a credential.
+    Credential,
+    /// From an answer of the network.
+    Network,
+    /// From the clock.
+    Clock,
+    /// From chance.
+    Random,
+}
+
+impl Kind {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Copied => "copied",
+            Kind::Renamed => "renamed",
+            Kind::Computed => "computed",
+            Kind::Conditional => "conditional",
+            Kind::Constant => "constant",
+            Kind::Metadata => "metadata",
+            Kind::Credential => "credential",
+            Kind::Network => "network",
+            Kind::Clock => "clock",
+            Kind::Random => "random",
+        }
+    }
+}
+
+/// A flow from an input to an output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Where it comes from.
+    pub from: String,
+    /// Where it goes.
+    pub to: String,
+    /// How.
+    pub kind: Kind,
+    /// Whether the value arrives as it is.
+    pub exact: bool,
+    /// Whether the value only chooses among others.
+    pub indirect: bool,
+    /// In how many of the events that were looked at closely it was seen as they came; 0 if only in changed ones.
+    pub events: u64,
+    /// In how many such events the input had a value.
+    pub tested: u64,
+    /// One event that shows it.
+    pub example: Option<Example>,
+    /// The value of a constant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Events that were read.
+    pub events: u64,
+    /// Events by verdict: ok, dropped, failed.
+    pub verdicts: [u64; 3],
+    /// The first failure.
+    pub failure: Option<String>,
+    /// Events that were run again with changes.
+    pub studied: u64,
+    /// Kinds of events: those that look alike and are treated alike. How many there are, and how many were studied.
+    pub kinds: [u64; 2],
+    /// How often the transformation was run.
+    pub runs: u64,
+    /// In how many events each place of the input held a value.
+    pub came: BTreeMap<String, u64>,
+    /// What was read, by place of the input.
+    pub reads: BTreeMap<String, Read>,
+    /// All edges, by input and output.
+    pub edges: Vec<Edge>,
+    /// What decides over the verdict.
+    pub decides: BTreeMap<String, Decides>,
+    /// Outputs that nothing explains.
+    pub unexplained: Vec<String>,
+    /// Outputs that were not looked at, because the time was up.
+    pub untested: Vec<String>,
+    /// Outputs that are another value each time.
+    pub unstable: Vec<String>,
+    /// Whether the code remembers earlier events.
+    pub stateful: bool,
+    /// Requests that no answer was recorded for.
+    pub unanswered: Vec<String>,
+    /// Personal data that goes out.
+    pub hints: Vec<Hint>,
+    /// Which code the events ran.
+    pub coverage: Vec<ScriptCoverage>,
+}
+
+impl Report {
+    /// Makes a report of what all workers found.
+    pub(super) fn of(found: Findings) -> Self {
+        let mut edges = Vec::new();
+        for (from, all) in &found.edges {
+            for (to, tally) in all.iter().filter(|(to, _)| !found.unstable.contains(*to)) {
+                edges.push(edge(from, to, tally, found.tested.get(from).copied().unwrap_or_default()));
+            }
+        }
+        let mut report = Self { unstable: found.unstable.iter().cloned().collect(), ..Self::default() };
+        for (to, output) in found.outputs.iter().filter(|(to, _)| !found.unstable.contains(*to)) {
+            let sources: Vec<&Tally> = found.edges.values().filter_map(|all| all.get(to)).collect();
+            let is_made = sources.iter().any(|tally| tally.copied + tally.computed > 0);
+            // An object that is empty in some events is no value of its own.
+            let holds =
+                |other: &String| other.strip_prefix(to.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']));
+            if is_made || (output.values.iter().all(is_empty) && found.outputs.keys().any(holds)) {
+                continue;
+            }
+            let indirect = !sources.is_empty();
+            match output.values.as_slice() {
+                [value] if found.outputs_studied.contains(to) && !sources.iter().any(|tally| tally.varies) => edges
+                    .push(Edge {
+                        from: CONSTANT.to_owned(),
+                        to: to.clone(),
+                        kind: Kind::Constant,
+                        exact: true,
+                        indirect: false,
+                        events: output.events,
+                        tested: output.events,
+                        example: None,
+                        value: Some(value.clone()),
+                    }),
+                _ if indirect => {}
+                _ if found.outputs_studied.contains(to) => report.unexplained.push(to.clone()),
+                _ => report.untested.push(to.clone()),
+            }
+        }
+        edges.sort_by(|a, b| (&a.to, a.indirect, &a.from).cmp(&(&b.to, b.indirect, &b.from)));
+        let direct = edges.iter().filter(|edge| !edge.indirect).map(|edge| (edge.from.as_str(), edge.to.as_str()));
+        report.hints = pii::hints(&found.personal, &found.came, direct);
+        Self {
+            events: found.events,
+            verdicts: [found.ok, found.dropped, found.failed],
+            failure: found.failure,
+            studied: found.studied,
+            kinds: [found.kinds, found.kinds_studied],
+            runs: found.runs,
+            came: found.came,
+            reads: found.read,
+            edges,
+            decides: found.decides,
+            stateful: found.stateful,
+            unanswered: found.unanswered.into_iter().collect(),
+            coverage: found.coverage,
+            ..report
+        }
+    }
+
+    /// Places that came in events and that the code never read.
+    pub fn unread(&self) -> Vec<&str> {
+        // What stands in a text is read with it.
+        let text = |name: &str| name.find("(json)").map_or(name.len(), |at| at);
+        let never = |name: &&String| self.reads.get(&name[..text(name)]).is_none_or(|read| read.events == 0);
+        self.came.keys().filter(never).map(String::as_str).collect()
+    }
+}
+
+fn edge(from: &str, to: &str, tally: &Tally, tested: u64) -> Edge {
+    let exact = tally.copied > 0 && tally.copied >= tally.computed;
+    let indirect = tally.copied == 0 && tally.computed == 0;
+    let root = ROOTS
+        .iter()
+        .find(|root| from.strip_prefix(**root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '('])));
+    let kind = match root.copied() {
+        Some("metadata") => Kind::Metadata,
+        Some("credential") => Kind::Credential,
+        Some("network") => Kind::Network,
+        Some("clock") => Kind::Clock,
+        Some("random") => Kind::Random,
+        _ if indirect => Kind::Conditional,
+        _ if exact && from == to => Kind::Copied,
+        _ if exact => Kind::Renamed,
+        _ => Kind::Computed,
+    };
+    Edge {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        kind,
+        exact,
+        indirect,
+        events: tally.events,
+        tested: tested.max(tally.events),
+        example: tally.example.clone(),
+        value: None,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
