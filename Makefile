@@ -1,12 +1,23 @@
 # The two commands of the README, and what CI adds to them. Each sets up what it needs: `scripts/v8` brings V8's library
 # to a machine where cargo cannot fetch it, and says nothing where it can.
 
-.PHONY: demo test build lint bench fuzz-smoke dist
+.PHONY: demo test build lint bench fuzz-smoke dist reverse-etl reverse-etl-postgres
 
 demo:
 	@scripts/v8
 	cargo build --profile quick
 	@scripts/demo
+
+# A warehouse built by dbt, synced to stand-ins of Customer.io and Salesforce. dbt comes from PyPI.
+reverse-etl:
+	@scripts/v8
+	cargo build --profile quick
+	@examples/reverse-etl/run duckdb
+
+reverse-etl-postgres:
+	@scripts/v8
+	cargo build --profile quick
+	@examples/reverse-etl/run postgres
 
 # What users run, from the profile that takes longer to compile.
 build:

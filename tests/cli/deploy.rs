@@ -159,18 +159,66 @@ fn the_unit_starts_what_it_names() {
     let message = first_message(&["serve"], &[("SLUICEGATE_DIR", code.to_str().unwrap())]);
     assert!(message.contains("listening"), "{message}");
 
-    // What systemd itself says, where it is. The program's place is another one here.
-    let here = unit.replace("/usr/local/bin/sluicegate", env!("CARGO_BIN_EXE_sluicegate"));
-    let file = dir.file("sluicegate.service", here);
-    match std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output() {
+    assert_systemd_takes(&dir, &["sluicegate.service"]);
+}
+
+/// What systemd itself says about files of `deploy/`, where it is. The program's place is another one here.
+fn assert_systemd_takes(dir: &Dir, names: &[&str]) {
+    for name in names {
+        let unit = read(&format!("deploy/{name}"));
+        dir.file(name, unit.replace("/usr/local/bin/sluicegate", env!("CARGO_BIN_EXE_sluicegate")));
+    }
+    // A template is verified as one of its instances.
+    let units = names.iter().map(|name| dir.path().join(name.replace('@', "@crm")));
+    match std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).args(units).output() {
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            let about: Vec<&str> = said.lines().filter(|line| line.contains("sluicegate.service")).collect();
+            let about: Vec<&str> = said.lines().filter(|line| line.contains("sluicegate")).collect();
             assert!(about.is_empty(), "{said}");
         }
         Err(error) => eprintln!("SKIPPED: systemd-analyze: {error}"),
     }
 }
+
+#[test]
+fn the_timer_runs_a_sync_that_keeps_its_state_where_it_may_write() {
+    let unit = read("deploy/sluicegate-sync@.service");
+    let value = |key: &str| {
+        let mut found = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        found.next().unwrap_or_else(|| panic!("no {key}"))
+    };
+    let folder = format!("/var/lib/{}", value("StateDirectory"));
+    assert_eq!(value("WorkingDirectory"), folder);
+    let state = format!("{}/state.db", folder.replace("%i", "crm"));
+    assert!(unit.contains(&format!("state = \"{state}\"")), "the unit says where the state can be: {state}");
+
+    // The unit's command, with folders of this test.
+    let dir = Dir::new();
+    dir.file("etc/crm.toml", CRM);
+    dir.file("etc/rows.jsonl", "{\"id\":1}\n");
+    let here = dir.path().to_str().unwrap();
+    let command = value("ExecStart").replace(&folder, here).replace("/etc/sluicegate", &format!("{here}/etc"));
+    let command = command.replace("%i", "crm");
+    let mut words = command.split(' ');
+    assert!(words.next().unwrap().ends_with("/sluicegate"));
+    let done = dir.run(&words.collect::<Vec<_>>(), "");
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(dir.read("etc/out.jsonl").contains("\"userId\":\"1\""));
+    assert!(dir.read("metrics.prom").contains("sluicegate_sync"), "{}", dir.read("metrics.prom"));
+    assert_systemd_takes(&dir, &["sluicegate-sync@.service", "sluicegate-sync@.timer"]);
+}
+
+const CRM: &str = r#"
+[source]
+file = "rows.jsonl"
+key = "id"
+[event]
+type = "identify"
+[[sink]]
+name = "out"
+kind = "file"
+path = "out.jsonl"
+"#;
 
 /// Metrics and the labels with which a query names them: those that it selects by, and those that it keeps.
 fn asked_for(query: &str) -> Vec<(String, BTreeSet<String>)> {

@@ -20,6 +20,7 @@ mod playground;
 mod readme;
 mod reference;
 mod replay;
+mod reverse_etl;
 mod sandbox;
 mod serve;
 mod stream;

@@ -1,0 +1,10 @@
+-- One row per user who did anything: points for what was done, and when it was last.
+select
+    lower(trim(tracks.user_id)) as user_id,
+    -- DuckDB's sum of integers is a HUGEINT, which few readers know.
+    cast(sum(coalesce(event_points.points, 0)) as integer) as points,
+    max(tracks.received_at) as last_seen_at
+from {{ ref('tracks') }} as tracks
+left join {{ ref('event_points') }} as event_points on event_points.event = tracks.event
+where tracks.user_id is not null
+group by 1
