@@ -8,7 +8,7 @@
 ((host, { learn, forget, planSize, planned }) => {
   const { stringify, parse, rawJSON } = JSON;
   const { isArray } = Array;
-  const { defineProperty } = Object;
+  const { defineProperty, setPrototypeOf } = Object;
   const { isError } = Error;
   const asText = String;
   const uncurry = (method) => Function.prototype.call.bind(method);
@@ -39,6 +39,18 @@
     return value;
   };
 
+  /**
+   * A list of the driver's own. It has no prototype: whatever the author put on `Array.prototype`, such as a setter for
+   * the index 0, is never asked when something is appended.
+   */
+  const newList = () => setPrototypeOf([], null);
+
+  const listOf = (value) => {
+    const list = newList();
+    list[0] = value;
+    return list;
+  };
+
   let exact = false;
 
   /** The JSON text of one event, or undefined if it has none that is an object's. */
@@ -67,7 +79,7 @@
   const textsOf = (result, print) => {
     const { length } = result;
     if (length === 0) return undefined;
-    const texts = [];
+    const texts = newList();
     let count = 0;
     for (let i = 0; i < length; i++) {
       const element = result[i];
@@ -111,31 +123,47 @@
     }
   };
 
-  /** What a list of `fidelity::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. */
+  /** Gives an object a property of its own, whatever its prototype has under that name. */
+  const define = (object, key, value) =>
+    defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+
+  /**
+   * What a list of `roundtrip::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. Runs
+   * outside the event's window, so nothing here may reach code of the author's.
+   */
   const built = (list) => {
     if (!isArray(list)) return list;
     const { length } = list;
     if (list[0] === 1) {
       const array = [];
-      for (let i = 1; i < length; i++) array[i - 1] = built(list[i]);
+      for (let i = 1; i < length; i++) define(array, i - 1, built(list[i]));
       return array;
     }
     const object = {};
-    for (let i = 1; i < length; i += 2) {
-      const value = built(list[i + 1]);
-      defineProperty(object, list[i], { __proto__: null, value, writable: true, enumerable: true, configurable: true });
-    }
+    for (let i = 1; i < length; i += 2) define(object, list[i], built(list[i + 1]));
     return object;
   };
 
   /** The event of a line, which may have been made lists. An event itself never starts with a bracket. */
   const eventOf = (line) => (line[0] === '[' ? built(parse(line)) : parse(line));
 
-  /** The text that an unchanged event would have: what JSON.parse and `finishExact` make of the line. */
+  /** The same value without prototypes, so that printing it finds no `toJSON` of the author's. */
+  const bare = (value) => {
+    if (typeof value !== 'object' || value === null) return value;
+    setPrototypeOf(value, null);
+    const keys = keysOf(value);
+    for (let i = 0; i < keys.length; i++) bare(value[keys[i]]);
+    return value;
+  };
+
+  /**
+   * The text that an unchanged event would have: what JSON.parse and `finishExact` make of the line. Runs outside the
+   * event's window, as `built` does.
+   */
   const canonical = (line) => {
     exact = true;
     try {
-      return textOf(eventOf(line));
+      return textOf(bare(eventOf(line)));
     } finally {
       exact = false;
     }
@@ -159,7 +187,7 @@
 
   /** The same of several values. */
   const pieces = (values) => {
-    const texts = [];
+    const texts = newList();
     for (let i = 0; i < values.length; i++) {
       const text = piece(values[i]);
       if (text === undefined) return undefined;
@@ -184,7 +212,7 @@
       if (name in plain) return undefined;
       let at = 0;
       // Mostly nothing was added or deleted, so that they are in the same places.
-      if (names[i] === name) at = i + 1;
+      if (i < names.length && names[i] === name) at = i + 1;
       else for (let n = 0; n < names.length; n++) if (names[n] === name) at = n + 1;
       let value;
       probe[0] = at;
@@ -203,7 +231,7 @@
           for (let n = 0; n < within.length; n++) if (within[n] === value) return undefined;
           within[within.length] = value;
           value = marked(value, part, itsNode, within);
-          within.length--;
+          within.length -= 1;
           if (value === undefined) return undefined;
         }
       }
@@ -214,7 +242,7 @@
 
   /** The text of a lazy event with a marker for each value that is still lazy, or undefined. */
   const finishLazy = (event, names) => {
-    const plain = marked(event, names, 0, [event]);
+    const plain = marked(event, names, 0, listOf(event));
     return plain === undefined ? undefined : textOf(plain);
   };
 
@@ -235,7 +263,7 @@
       if (typeof value !== 'object' || value === null || isArray(value)) continue;
       let held = lazyPart(value, depth === 0 ? name : undefined, 0);
       if (held === null) return undefined;
-      if (typeof held === 'object') held = marked(value, held, probe[1], [value]);
+      if (typeof held === 'object') held = marked(value, held, probe[1], listOf(value));
       else if (held === undefined) {
         if (depth === MOST_DEPTH || getPrototypeOf(value) !== plainPrototype) continue;
         held = lifted(value, depth + 1);
@@ -253,7 +281,7 @@
     try {
       let plain = lazyPart(output, true, 0);
       if (plain === undefined) plain = getPrototypeOf(output) === plainPrototype ? lifted(output, 0) : null;
-      else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], [output]);
+      else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], listOf(output));
       if (plain !== undefined && plain !== null) return stringify(plain);
     } catch {
       // A cycle, a BigInt, a stack that is too small: whatever it is, the output itself is what shall be found faulty.
@@ -298,10 +326,10 @@
 
   const grouped = (results, count) => {
     if (!isArray(results)) return NOT_AN_ARRAY;
-    const texts = [];
-    const faults = [];
+    const texts = newList();
+    const faults = newList();
     for (let i = 0; i < count; i++) texts[i] = faults[i] = undefined;
-    const bad = [];
+    const bad = newList();
     let at = 0;
     const { length } = results;
     for (let i = 0; i < length; i++) {
@@ -319,7 +347,7 @@
         text = { thrown: describe(error) };
       }
       if (typeof text !== 'string') faults[at] = text;
-      else if (texts[at] === undefined) texts[at] = [text];
+      else if (texts[at] === undefined) texts[at] = listOf(text);
       else texts[at][texts[at].length] = text;
     }
     // What is no event has no id: it fails the line at its place, or the next one that nothing else came of.

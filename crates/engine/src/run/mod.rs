@@ -8,3 +8,4 @@ pub(crate) mod host_functions;
 pub(crate) mod output;
 pub(crate) mod print_plan;
 pub(crate) mod transform_isolate;
+pub(crate) mod window;

@@ -7,6 +7,7 @@ use deno_core::v8;
 use crate::OutputFraming;
 use crate::lazy::{self, Edits};
 use crate::run::driver_functions::Driver;
+use crate::run::window;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_json::canonical;
@@ -358,7 +359,14 @@ fn canonical<'s>(
     let text = v8_string::to_v8(scope, line, &mut v8_string::Scratch::default())?;
     let function = v8::Local::new(scope, &driver.canonical);
     let undefined = v8::undefined(scope).into();
-    let text = function.call(scope, undefined, &[text.into()])?;
+    let text = {
+        window::own_code!(scope);
+        function.call(scope, undefined, &[text.into()])
+    };
+    let Some(text) = text else {
+        scope.reset();
+        return None;
+    };
     let mut bytes = Vec::new();
     v8_string::write(scope, text.try_into().ok()?, usize::MAX, &mut bytes).ok()?;
     Some(bytes)
