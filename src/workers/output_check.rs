@@ -118,7 +118,8 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
         if number == answered + u64::from(part.lines) {
             return None;
         }
-        let len = row::len(rest).filter(|len| rest.get(*len) == Some(&b'\n')).or_else(|| memchr::memchr(b'\n', rest))?;
+        let len =
+            row::len(rest).filter(|len| rest.get(*len) == Some(&b'\n')).or_else(|| memchr::memchr(b'\n', rest))?;
         let line = &rest[..len];
         rest = &rest[len + 1..];
         number += 1;
@@ -126,7 +127,7 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
             return row::get(line).map(|(_, around)| around);
         }
     };
-    let mut around = None;
+    let mut around: Option<(&[u8], &[u8])> = None;
     let (mut at, mut count) = (0, 0);
     // Failures stand between rows.
     let mut failures = part.failures.iter().map(|failed| failed.output_at as usize).peekable();
@@ -142,7 +143,7 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
         // The row of this event, or of a later one: an event may have none, or several.
         at = loop {
             if let Some((_, after)) = around
-                && text[end..].strip_prefix(after).is_some_and(|rest: &[u8]| rest.first() == Some(&b','))
+                && text[end..].strip_prefix(after).is_some_and(|rest| rest.first() == Some(&b','))
             {
                 break at + end + after.len() + 1;
             }
@@ -180,8 +181,10 @@ mod tests {
     }
 
     fn part(ok: u32, events_out: u64, failures: &[(u32, u64)]) -> Part {
-        let failures: Vec<Failed> =
-            failures.iter().map(|(line, output_at)| Failed { line: *line, output_at: *output_at, failure: Vec::new() }).collect();
+        let failures: Vec<Failed> = failures
+            .iter()
+            .map(|(line, output_at)| Failed { line: *line, output_at: *output_at, failure: Vec::new() })
+            .collect();
         Part { lines: ok + failures.len() as u32, ok, events_out, failures, ..Part::default() }
     }
 
@@ -234,7 +237,9 @@ mod tests {
     #[test]
     fn a_row_has_the_metadata_of_an_event_of_its_part() {
         let lines = lines(&["{}", "{}", "{}"], true);
-        let row = |output: &str, id: u32| format!("{{\"output\":{output},\"metadata\":{{\"messageId\":\"{id}\"}},\"statusCode\":200}},");
+        let row = |output: &str, id: u32| {
+            format!("{{\"output\":{output},\"metadata\":{{\"messageId\":\"{id}\"}},\"statusCode\":200}},")
+        };
         let fits = |answered, part: &Part, rows: &[String]| {
             OutputFormat::Rows.fits(part, &lines, answered, rows.concat().as_bytes())
         };

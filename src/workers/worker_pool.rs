@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::output_check::OutputFormat;
 use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::sandbox::SandboxReport;
-use super::output_check::OutputFormat;
 use super::work_queue::{Key, WorkQueue};
 use super::{Job, RunError, fetch_relay};
 use crate::config::OnError;
