@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!             ┌──────────── supervisor process (Rust only, no V8) ────────────┐
-//!  stdin ───▶ │ wire: lines, offsets ─▶ pool: batches, order, blame ─▶ wire   │ ──▶ stdout
+//!  stdin ───▶ │ wire: lines, offsets ─▶ workers: batches, order, blame ─▶ wire│ ──▶ stdout
 //!             └───────────────┬───────────────▲───────────────────────────────┘ ──▶ dead letters
 //!           sealed shared     │               │ the worker's shared memory,
 //!           memory, frames    │               │ frames
@@ -11,32 +11,24 @@
 //!             └──────────────────────────────────┘
 //! ```
 //!
-//! # The rooms
+//! The drawing of all parts, one event's way and where to add what: `ARCHITECTURE.md`.
 //!
-//! - [`verdict`]: what can become of an event, the books, and the exit codes that follow. Depends on nothing.
-//! - [`config`]: what a run is asked to do, as plain data.
-//! - [`engine`]: one isolate; source in, verdicts out. The crate's public face for a program that embeds it.
-//! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
-//! - [`net`]: requests to the network on behalf of the code, for the supervisor.
-//! - [`mod@apart`]: parsing in a process of its own, for those who must outlive what they read.
-//! - [`pool`]: workers: spawned, fed, put back in order, blamed, replaced.
-//! - [`mod@bench`]: what a transformation costs, measured with the rooms above.
-//! - [`serve`]: the same over HTTP, for hosts that send events in requests.
-//! - [`suite`]: unit tests of transformations: found, run in workers of their own, reported.
-//! - [`trial`]: a transformation on events that nobody sent yet, and against the version before it.
+//! # Modules, from the top down
+//!
+//! - [`cli`]: arguments as typed, the settings that they resolve to, one file per command.
 //! - [`play`]: the playground, a local page to write and try a transformation.
-//! - [`cli`]: arguments as typed, the config they resolve to, one file per command.
+//! - [`serve`]: the same over HTTP, for hosts that send events in requests.
+//! - [`testing`]: unit tests of transformations: found, run in workers of their own, reported.
+//! - [`explore`]: a transformation on invented events, and against the version before it.
+//! - [`mod@bench`]: what a transformation costs.
+//! - [`workers`]: worker processes: spawned, fed, put back in order, blamed, replaced.
+//! - [`net`]: requests to the network on behalf of the code.
+//! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
+//! - [`parser_process`]: parsing in a process of its own.
+//! - [`tally`]: verdicts added up, and the exit code that follows.
+//! - [`config`]: what a run is asked to do, as plain data.
 //!
-//! Arrows go down only: cli → play → suite, trial, bench, serve → pool, apart → engine, net and wire → verdict. `js/runtime` is what
-//! lives inside the isolate, `js/testing` what tests can call, `js/lib` what is shipped to authors, `js/play` the
-//! playground's page.
-//!
-//! # One event's way
-//!
-//! The reader reads from the pipe straight into a slot of sealed shared memory, which every worker can read and none can
-//! write. A frame names a batch of lines; the worker's engine parses a line from there (of a large one only what the code
-//! reads), calls the transformation under the watchdog, and writes the output into shared memory of its own, from which the supervisor writes it to standard
-//! output when it is its turn. Nothing per event allocates a future, makes a system call, or takes a lock.
+//! Below them are the crates `sluicegate_engine` and `sluicegate_json`.
 //!
 //! # Where this differs from a plain deno_core embedder
 //!
@@ -52,6 +44,7 @@ pub mod cli;
 pub mod config;
 pub mod explore;
 pub mod net;
+mod own_process;
 pub mod parser_process;
 pub mod play;
 mod random;

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::BenchError;
 use super::stats::Latency;
 use super::usage::{Usage, peak_rss, thread_cpu};
+use crate::own_process::own_command;
 use crate::wire::lines::{FILL, Open, Reader, slot_len};
 use crate::wire::shared;
 use crate::workers::{self, Job, Summary};
@@ -101,12 +102,8 @@ impl Step {
     /// # Errors
     /// When the process could not be started, or did not get through.
     pub fn run(&self) -> Result<Measured, BenchError> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg("bench-step")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            own_command("bench-step").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let text = serde_json::to_vec(self).expect("plain data");
         child.stdin.take().expect("it is piped").write_all(&text)?;
         let output = child.wait_with_output()?;

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use unicode_width::UnicodeWidthStr;
 
 use sluicegate_engine::verdict::{Failure, Position};
-use sluicegate_engine::{LoadError, Program};
+use sluicegate_engine::{LoadError, ModuleId, Program};
 
 /// How wide the shown part of a source line may be, and how much of it may come before the caret.
 const WIDTH: usize = 110;
@@ -154,7 +154,7 @@ fn is_frame(line: &str) -> bool {
 
 impl Place {
     fn of(at: &Position, columns: Range<u32>, source: Option<String>, paths: &BTreeMap<String, PathBuf>) -> Self {
-        let path = at.file.strip_prefix("library ").and_then(|handle| paths.get(handle));
+        let path = ModuleId::parse(&at.file).library().and_then(|handle| paths.get(handle));
         Self {
             file: path.map_or_else(|| at.file.clone(), |path| path.display().to_string()),
             alias: path.map(|_| at.file.clone()),

@@ -26,7 +26,7 @@ use crate::testing::report::{self, Tap};
 use crate::testing::{self, FileResult, Plan, Sources, Subject, Totals, Unit, UnitTests};
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::verdict::Position;
-use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
+use sluicegate_engine::{LoadError, LoadErrorKind, ModuleId, Options, Program};
 
 /// Runs the tests; the answer is the exit code.
 ///
@@ -278,7 +278,7 @@ impl Project {
     /// Adds what a unit's isolates saw of the author's files: no tests, nothing shipped, nothing without a file.
     fn add_coverage(&self, coverage: &mut Coverage, file: &mut FileResult) {
         for script in std::mem::take(&mut file.coverage) {
-            let path = match script.name.strip_prefix("library ") {
+            let path = match ModuleId::parse(&script.name).library() {
                 Some(handle) => file.libraries.get(handle).cloned(),
                 None => Some(PathBuf::from(&script.name)),
             };
@@ -302,7 +302,7 @@ impl Sources for Project {
             if let Ok(subject) = self.with_settings(importer, Some(""))
                 && let Some(code) = subject.program.library(specifier)
             {
-                return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
+                return Ok(Module { name: ModuleId::Library(specifier).to_string(), code: code.to_owned() });
             }
             return Err(format!(
                 "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"

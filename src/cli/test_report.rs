@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use sluicegate_engine::ModuleId;
+
 use super::diagnostic::{Diagnostic, Place, visible};
 use super::report::Voice;
 use crate::config::When;
@@ -62,7 +64,7 @@ impl Pretty {
         let title = headline(error);
         let (first, rest) = title.split_once('\n').unwrap_or((&title, ""));
         let place = test.position.as_ref().map(|at| {
-            let handle = at.file.strip_prefix("library ");
+            let handle = ModuleId::parse(&at.file).library();
             let path =
                 handle.and_then(|handle| libraries.get(handle)).map_or_else(|| PathBuf::from(&at.file), Clone::clone);
             let source = is_shown(&path, file, libraries).then(|| std::fs::read_to_string(&path).ok()).flatten();

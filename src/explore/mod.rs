@@ -11,7 +11,7 @@ mod shrink;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 
 use crate::bench::usage::Usage;
 use crate::config::{Emit, Input};
+use crate::own_process::own_command;
 use crate::wire::lines::Open;
 use crate::workers::{self, Job, Sandbox};
 use sluicegate_engine::verdict::{Failure, FailureKind};
@@ -81,12 +82,8 @@ impl ExploreRun {
     /// # Errors
     /// When the process cannot be started.
     pub fn start(setup: &Setup) -> io::Result<Self> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg("trial")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            own_command("trial").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().expect("piped");
         let output = BufReader::with_capacity(1 << 16, child.stdout.take().expect("piped"));
         let errors = child.stderr.take().expect("piped");

@@ -10,11 +10,12 @@
 
 mod imports;
 
+use crate::own_process::own_command;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Mutex;
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -117,8 +118,7 @@ fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> 
         file.rewind()?;
         Ok(file)
     };
-    let output = Command::new("/proc/self/exe")
-        .arg(COMMAND)
+    let output = own_command(COMMAND)
         .env_clear()
         .stdin(send().map_err(cannot)?)
         .stderr(Stdio::null())

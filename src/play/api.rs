@@ -23,7 +23,7 @@ use super::files::{self, NotWritten};
 use super::{Draft, LARGEST_REQUEST, Playground, Problem, Ready, case};
 use crate::net::Policy;
 use crate::workers::{PreviewJob, RunError, Tried};
-use sluicegate_engine::SHIPPED_LIBRARIES;
+use sluicegate_engine::{ModuleId, SHIPPED_LIBRARIES};
 
 /// The most events that are tried at once.
 const MAX_EVENTS: usize = 1000;
@@ -268,7 +268,7 @@ async fn try_draft(
     let files: BTreeMap<String, String> = ready
         .paths
         .iter()
-        .filter_map(|(handle, path)| Some((format!("library {handle}"), relative(&playground.dir, path)?)))
+        .filter_map(|(handle, path)| Some((ModuleId::Library(handle).to_string(), relative(&playground.dir, path)?)))
         .collect();
     Ok(Json(match tried {
         Ok(tried) => TryAnswer {

@@ -7,6 +7,8 @@
 
 use std::io;
 
+use sluicegate_engine::ModuleId;
+
 use super::protocol::{Change, TestError};
 use super::run::{Pass, Ran, Runner, Status, TestResult};
 use crate::random::Random;
@@ -97,8 +99,9 @@ fn named(changes: &[Change]) -> impl Iterator<Item = &Change> {
         let same = |other: &&Change| {
             other.variable.name == change.variable.name && other.before == change.before && other.after == change.after
         };
-        let is_library =
-            |change: &Change| change.variable.file.as_ref().is_some_and(|file| file.starts_with("library "));
+        let is_library = |change: &Change| {
+            change.variable.file.as_ref().is_some_and(|file| ModuleId::parse(file).library().is_some())
+        };
         !is_library(change) && changes.iter().filter(same).any(is_library)
     };
     changes.iter().filter(move |change| !twice(change)).take(MAX_NAMED)

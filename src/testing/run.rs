@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::protocol::{Change, Ended, Finished, FromWorker, Job, Listed, Setup, Subject, TestError, Tests, ToWorker};
 use super::snapshots;
+use crate::own_process::own_command;
 use crate::workers::{Sandbox, sandbox};
 use sluicegate_engine::testing::{Module, TESTING_SCRIPT};
 use sluicegate_engine::verdict::Position;
@@ -222,9 +223,8 @@ pub(super) struct Worker {
 impl Worker {
     fn start(plan: &Plan) -> std::io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = own_command("suite-worker");
         command
-            .arg("suite-worker")
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -16,7 +16,9 @@ use serde_json::json;
 use super::protocol::{Change, Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
 use crate::workers::{answer, sandbox};
 use sluicegate_engine::testing::{Answers, Module, Stopped, TestIsolate, TestIsolateOptions, Tests as Loaded, World};
-use sluicegate_engine::{self as engine, Determinism, Engine, Event, Network, RunObserver, Variable, Variables};
+use sluicegate_engine::{
+    self as engine, Determinism, Engine, Event, ModuleId, Network, RunObserver, Variable, Variables,
+};
 
 /// Engines that are kept for the next event of the same unit.
 pub(super) const MAX_ENGINES: usize = 8;
@@ -262,7 +264,7 @@ impl World for Outside {
         if let Ok(subject) = &engines.subject
             && let Some(code) = subject.program.library(specifier)
         {
-            return Ok(Module { name: format!("library {specifier}"), code: code.to_owned() });
+            return Ok(Module { name: ModuleId::Library(specifier).to_string(), code: code.to_owned() });
         }
         let ask = FromWorker::NeedModule { specifier: specifier.to_owned(), importer: importer.to_owned() };
         match engines.pipe.write(&ask).ok().and_then(|()| engines.pipe.read()) {

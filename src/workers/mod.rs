@@ -30,6 +30,7 @@ mod service_pool;
 mod supervisor;
 mod work_queue;
 mod worker;
+mod worker_exit;
 mod worker_pool;
 
 use std::sync::Arc;

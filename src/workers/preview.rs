@@ -20,6 +20,7 @@ use super::fetch_relay;
 use super::mailbox::Mailbox;
 use super::process::{FramesReader, Process, Setup, read_frame};
 use super::sandbox::SandboxReport;
+use super::worker_exit::{ExitReason, STUCK_CODE, WorkerExit};
 use super::{RunError, Sandbox};
 use crate::net::{Client, Lane, Policy};
 use crate::wire::frame::{self, Kind};
@@ -90,7 +91,7 @@ enum Attempt {
     Done(Result<Tried, LoadError>),
     /// The worker died, or had to be killed; what it had loaded by then.
     Lost {
-        how: String,
+        exit: WorkerExit,
         hung: bool,
         loaded: Option<(Loaded, Duration)>,
     },
@@ -132,11 +133,11 @@ impl PreviewWorker {
                 Attempt::Lost { hung: true, loaded: None, .. } => {
                     return Err(LoadError::too_slow(&trial.program.name, &trial.options.limits).into());
                 }
-                Attempt::Lost { how, loaded: None, .. } => {
-                    return Err(RunError::Start(format!("it died while loading the code ({how})")));
+                Attempt::Lost { exit, loaded: None, .. } => {
+                    return Err(RunError::Start(format!("it died while loading the code ({exit})")));
                 }
-                Attempt::Lost { how, hung, loaded: Some((loaded, load)) } => {
-                    let failure = blame(trial, &how, hung);
+                Attempt::Lost { exit, hung, loaded: Some((loaded, load)) } => {
+                    let failure = blame(trial, &exit, hung);
                     let verdict = verdict_json(&failure.into(), b"", &[]);
                     let text = format!("{{\"verdicts\":[{verdict}],\"cost\":null}}");
                     let answer = RawValue::from_string(text).expect("made of JSON");
@@ -205,12 +206,12 @@ impl PreviewWorker {
                     if let (Some((loaded, load)), Ok(answer)) = (known.take(), RawValue::from_string(text)) {
                         return Ok(Attempt::Done(Ok(Tried { loaded, load, answer })));
                     }
-                    let how = worker.process.end().await;
-                    return Ok(Attempt::Lost { how, hung, loaded: None });
+                    let exit = worker.process.end().await;
+                    return Ok(Attempt::Lost { exit, hung, loaded: None });
                 }
                 None => {
-                    let how = worker.process.end().await;
-                    return Ok(Attempt::Lost { how, hung, loaded: known });
+                    let exit = worker.process.end().await;
+                    return Ok(Attempt::Lost { exit, hung, loaded: known });
                 }
             }
         }
@@ -227,25 +228,21 @@ impl PreviewWorker {
 }
 
 /// What an event is told that takes fresh workers with it, as a run would tell it.
-fn blame(trial: &PreviewJob, how: &str, hung: bool) -> Failure {
+fn blame(trial: &PreviewJob, exit: &WorkerExit, hung: bool) -> Failure {
     let limits = &trial.options.limits;
-    if how.contains("out of memory") {
+    if exit.reason == ExitReason::OutOfMemory {
         let heap = limits.heap >> 20;
         let message = format!("the event needed far more than {heap} MiB of heap: its worker process died");
         Failure::new(FailureKind::Memory, message)
-    } else if hung || how == STUCK {
+    } else if hung || exit.reason == ExitReason::Stuck {
         let limit = humantime::format_duration(limits.cpu);
         let message =
             format!("the event took more than {limit} of CPU time and could be stopped only with its process");
         Failure::new(FailureKind::Timeout, message)
     } else {
-        Failure::new(FailureKind::Crashed, format!("the event killed its worker process, twice ({how})"))
+        Failure::new(FailureKind::Crashed, format!("the event killed its worker process, twice ({exit})"))
     }
 }
-
-/// The exit code of a worker whose watchdog found no other way, and how a supervisor hears of it.
-const STUCK_CODE: i32 = 3;
-const STUCK: &str = "ended with code 3";
 
 /// The worker's side, from the first trial on.
 pub(super) fn serve(

@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream as StdStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -21,11 +21,13 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::config::Emit;
 use crate::net::NetAnswer;
+use crate::own_process::own_command;
 use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 use sluicegate_engine::{LoadError, Loaded, Options, Program};
 
 use super::sandbox::SandboxReport;
+use super::worker_exit::WorkerExit;
 use super::{fd, launcher};
 
 /// The first frame to a worker: what it must know before it builds its walls (see `wall`).
@@ -127,9 +129,8 @@ impl Process {
         let (output_fd, output) = shared::create("sluicegate-output", layout.output_len(), false)?;
         // V8's last words, read only if it dies.
         let stderr = File::from(memfd_create("sluicegate-stderr", MemfdFlags::CLOEXEC)?);
-        let mut command = std::process::Command::new("/proc/self/exe");
+        let mut command = own_command("worker");
         command
-            .arg("worker")
             .env_clear()
             // Ctrl-C in a terminal is for the supervisor, which lets its workers finish what they have.
             .process_group(0)
@@ -166,14 +167,10 @@ impl Process {
     }
 
     /// Waits for its end and says how it came.
-    pub(super) async fn end(&mut self) -> String {
+    pub(super) async fn end(&mut self) -> WorkerExit {
         self.kill();
         let status = self.child.wait().await;
-        let how = status.map_or_else(|error| error.to_string(), describe);
-        match self.last_words() {
-            Some(words) => format!("{how}: {words}"),
-            None => how,
-        }
+        WorkerExit::new(status, self.last_words())
     }
 
     /// The line in which V8 says why it gave up, if there is one.
@@ -188,18 +185,6 @@ impl Process {
             |line: &&str| ["Fatal JavaScript", "Check failed", "out of memory"].iter().any(|it| line.contains(it));
         let line = lines().find(says_why).or_else(|| lines().next())?;
         Some(line.chars().take(300).collect())
-    }
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => {
-            let name = rustix::process::Signal::from_named_raw(signal).map(|signal| format!("{signal:?}"));
-            let name = name.map(|name| format!(" ({})", name.trim_matches('"').replace("Signal::", "SIG")));
-            format!("killed by signal {signal}{}", name.unwrap_or_default())
-        }
-        (_, Some(code)) => format!("ended with code {code}"),
-        _ => "ended".to_owned(),
     }
 }
 

@@ -166,12 +166,12 @@ impl Sink for ShmSink {
         self.len += bytes.len();
     }
 
-    fn fill(&mut self, most: usize, fill: &mut dyn FnMut(&mut [u8]) -> usize) {
-        assert!(most <= self.capacity - self.len, "an event's output is limited to less than a slot");
+    fn append_with(&mut self, max: usize, write: &mut dyn FnMut(&mut [u8]) -> usize) {
+        assert!(max <= self.capacity - self.len, "an event's output is limited to less than a slot");
         // SAFETY: as above.
-        let wrote = fill(unsafe { std::slice::from_raw_parts_mut(self.start.add(self.len), most) });
-        debug_assert!(wrote <= most);
-        self.len += wrote.min(most);
+        let wrote = write(unsafe { std::slice::from_raw_parts_mut(self.start.add(self.len), max) });
+        debug_assert!(wrote <= max);
+        self.len += wrote.min(max);
     }
 }
 

@@ -16,6 +16,7 @@ use super::output_check::OutputFormat;
 use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::sandbox::SandboxReport;
 use super::work_queue::{Key, WorkQueue};
+use super::worker_exit::ExitReason;
 use super::{Job, RunError, fetch_relay};
 use crate::config::OnError;
 use crate::wire::frame::{self, Kind, Part, Work};
@@ -495,13 +496,14 @@ impl WorkerPool {
 
     /// A worker is gone: puts back what it had not answered and starts another one in its place.
     async fn handle_exit(&mut self, index: usize) -> Result<(), RunError> {
-        let how = self.workers[index].process.end().await;
+        let exit = self.workers[index].process.end().await;
         let worker = &mut self.workers[index];
         if !worker.ready {
             self.failed_starts += 1;
-            let most = if how.starts_with("killed by signal 9 ") { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
-            if self.failed_starts >= most {
-                return Err(RunError::Start(format!("it died while loading the code ({how})")));
+            let killed = exit.reason == ExitReason::Killed;
+            let max = if killed { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
+            if self.failed_starts >= max {
+                return Err(RunError::Start(format!("it died while loading the code ({exit})")));
             }
         }
         self.losses.deaths += 1;
@@ -509,8 +511,7 @@ impl WorkerPool {
         let page = progress(&worker.process.output);
         let (unit, line) = (page.unit.load(Ordering::Acquire), u64::from(page.line.load(Ordering::Acquire)));
         let stuck = page.note.load(Ordering::Acquire) == note::STUCK;
-        // V8's last words; a wrong guess only names the failure differently.
-        let out_of_memory = how.contains("out of memory");
+        let out_of_memory = exit.reason == ExitReason::OutOfMemory;
         let hung = worker.hung;
         self.losses.memory += u64::from(out_of_memory && !hung);
         self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
@@ -521,7 +522,7 @@ impl WorkerPool {
             let (answered, solo) = (entry.answered, entry.solo);
             // No event can send this signal, or stop the whole process: most likely somebody else did. Only one that
             // meets it time and again is blamed (the kernel may be short of memory because of it).
-            let from_outside = !out_of_memory && (hung || how.starts_with("killed by signal 9 "));
+            let from_outside = !out_of_memory && (hung || exit.reason == ExitReason::Killed);
             let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
             // Only the unit in hand can have killed it.
             let hint = if unit == id { Some(line.max(answered)) } else { Some(answered) }.filter(|_| place == 0);
@@ -549,7 +550,7 @@ impl WorkerPool {
                 )),
                 () => Some(Failure::new(
                     FailureKind::Crashed,
-                    format!("the event killed its worker process, twice ({how})"),
+                    format!("the event killed its worker process, twice ({exit})"),
                 )),
             };
             let suspect = self.units.put_back(id, hint, blame);

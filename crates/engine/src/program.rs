@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::module_id::ModuleId;
 use crate::verdict::Position;
 
 /// A transformation with everything that decides what it does.
@@ -63,7 +64,7 @@ impl Program {
 
     /// The line of source that a position names.
     pub fn source_line(&self, at: &Position) -> Option<String> {
-        let code = match at.file.strip_prefix("library ") {
+        let code = match ModuleId::parse(&at.file).library() {
             Some(handle) if at.file != self.name => self.library(handle)?,
             _ => &self.code,
         };

@@ -4,9 +4,11 @@
 //! Whatever it goes past is JSON, but for what is skipped: of that it knows where it ends. `None` from any of its
 //! functions: it is not, or not what was asked for, or nested too deeply, or too long.
 
+use crate::number::scalar_end;
 use crate::object_index::{self, ObjectIndex};
 use crate::skip;
-use crate::validator::{self, Validator, next_stop};
+use crate::string::next_special;
+use crate::validator::Validator;
 
 /// Objects are first looked for in so many bytes: what is kept of them takes up to six times as much memory.
 const SHORT: usize = 64 << 10;
@@ -58,7 +60,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
     #[inline]
     pub fn key(&mut self) -> Option<&'t str> {
         self.expect(b'"')?;
-        let end = next_stop(self.text.as_bytes(), self.at);
+        let end = next_special(self.text.as_bytes(), self.at);
         let key = self.text.get(self.at..end)?;
         self.at = end;
         // An escape or what must not be in a string is no quote either.
@@ -77,7 +79,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
             },
             b'[' => self.slowly(),
             b'"' => self.string(),
-            _ => self.past(validator::scalar(self.text.as_bytes(), self.at)? - self.at),
+            _ => self.past(scalar_end(self.text.as_bytes(), self.at)? - self.at),
         }
     }
 
@@ -178,7 +180,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         let bytes = self.text.as_bytes();
         let mut end = self.at + 1;
         loop {
-            end = next_stop(bytes, end);
+            end = next_special(bytes, end);
             match bytes.get(end)? {
                 b'"' => return self.past(end + 1 - self.at),
                 b'\\' => match bytes.get(end + 1)? {

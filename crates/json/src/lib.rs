@@ -9,23 +9,25 @@
 //! - [`skip`]: the end of a container, without looking inside.
 //! - [`cursor`]: fields of nested objects, one after the other.
 //!
-//! Leaves: [`string`], [`number`], [`token`], [`key_escapes`], [`sink`].
+//! Leaves: [`string`], [`number`], `token`, `hash`, `key_escapes`, `scan_report`, [`sink`].
 //!
 //! What V8 would lose: [`canonical`] says whether a text is what `JSON.stringify` would print, [`roundtrip`] what would be lost,
 //! [`merge`] puts it back.
 
 pub mod canonical;
 pub mod cursor;
-pub mod key_escapes;
+mod hash;
+mod key_escapes;
 pub mod merge;
 pub mod number;
 pub mod object_index;
 pub mod roundtrip;
+mod scan_report;
 pub mod sink;
 pub mod skip;
 pub mod string;
 pub mod structural_index;
-pub mod token;
+mod token;
 pub mod validator;
 
 pub use cursor::{Cursor, Memory};

@@ -1,4 +1,4 @@
-//! How numbers are written: what V8 would print otherwise, and what a double does not hold.
+//! Numbers and literals: where they end, whether V8 prints a number as it is written, and which numbers a double does not hold.
 
 use std::io::Write;
 
@@ -19,6 +19,87 @@ pub fn value_of(text: &[u8]) -> f64 {
         return text.iter().fold(0, |all, digit| all * 10 + u64::from(digit - b'0')) as f64;
     }
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// How a number is written, as [`scan`] tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberForm {
+    /// A short whole number without a sign: V8 prints it as it stands.
+    Plain,
+    /// Any other number without an exponent.
+    Other,
+    /// A number with an exponent.
+    Exponent,
+}
+
+impl NumberForm {
+    /// Whether a number of this form and length may be beyond the range of doubles. Without an exponent it needs more
+    /// than 300 digits for that.
+    #[inline]
+    pub fn may_be_infinite(self, len: usize) -> bool {
+        self == Self::Exponent || len > 300
+    }
+}
+
+/// Reads the number that starts at `start` by the grammar, and returns its end and its form:
+/// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`. `None` if there is no number. The caller checks what follows it.
+#[inline]
+pub fn scan(text: &[u8], start: usize) -> Option<(usize, NumberForm)> {
+    let digits = |mut at: usize| {
+        let start = at;
+        while text.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        (at > start).then_some(at)
+    };
+    let mut at = start + usize::from(text.get(start) == Some(&b'-'));
+    at = if text.get(at) == Some(&b'0') { at + 1 } else { digits(at)? };
+    let mut form = if at - start < 15 && text[start] != b'-' { NumberForm::Plain } else { NumberForm::Other };
+    if text.get(at) == Some(&b'.') {
+        form = NumberForm::Other;
+        at = digits(at + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        form = NumberForm::Exponent;
+        at += 1;
+        if let Some(b'+' | b'-') = text.get(at) {
+            at += 1;
+        }
+        at = digits(at)?;
+    }
+    Some((at, form))
+}
+
+/// The end of `word`, if the text has it at `at`.
+#[inline]
+pub fn literal_end(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    text.get(at..)?.starts_with(word).then_some(at + word.len())
+}
+
+/// The end of the number or literal that starts at `start`. The caller checks what follows it.
+#[inline]
+pub fn scalar_end(text: &[u8], start: usize) -> Option<usize> {
+    scan_scalar(text, start).map(|(end, _)| end)
+}
+
+/// Whether a number or literal starts at `start`, is followed by a comma or a closing bracket, and is within the range of
+/// doubles for certain.
+#[inline]
+pub fn is_scalar_in_range(text: &[u8], start: usize) -> bool {
+    scan_scalar(text, start).is_some_and(|(end, form)| {
+        !form.may_be_infinite(end - start) && matches!(text.get(end), Some(b',' | b'}' | b']'))
+    })
+}
+
+#[inline]
+fn scan_scalar(text: &[u8], start: usize) -> Option<(usize, NumberForm)> {
+    let word: &[u8] = match text.get(start)? {
+        b't' => b"true",
+        b'f' => b"false",
+        b'n' => b"null",
+        _ => return scan(text, start),
+    };
+    Some((literal_end(text, start, word)?, NumberForm::Plain))
 }
 
 /// Whether V8 certainly prints this number as it stands. Saying no too often only costs time.

@@ -5,11 +5,11 @@
 //! an object colons and commas take turns, in an array there are no colons. So each block is checked in whole words, and
 //! only its brackets are looked at one by one, and numbers that are not plain integers.
 //!
-//! [`outline`] is sure or says nothing: where it gives properties, the line is one JSON object to its last byte, with no
+//! [`index_object`] is sure or says nothing: where it gives properties, the line is one JSON object to its last byte, with no
 //! number that may be beyond the doubles and no key with an escape. All else is [`crate::validator`]'s to judge. [`first`]
 //! is the same for an object with something behind it.
 
-use crate::validator::Entry;
+use std::ops::Range;
 
 #[cfg(target_arch = "x86_64")]
 pub use x86::{first, index_object};
@@ -20,10 +20,22 @@ pub fn index_object(_: &[u8], _: &mut ObjectIndex) -> Option<()> {
     None
 }
 
-/// See [`outline`].
+/// See [`index_object`].
 #[cfg(not(target_arch = "x86_64"))]
 pub fn first(_: &[u8], _: &mut ObjectIndex) -> Option<usize> {
     None
+}
+
+/// Deeper nesting is declined.
+pub const MAX_DEPTH: usize = 512;
+
+/// A property of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where the key lies, without its quotes.
+    pub key: Range<usize>,
+    /// Where the value lies.
+    pub value: Range<usize>,
 }
 
 /// What an outline is made of; the memory is reused.
@@ -68,11 +80,11 @@ mod x86 {
         _mm256_sub_epi8,
     };
 
-    use super::{Entry, Expect, ObjectIndex, Separator};
+    use super::{Entry, Expect, MAX_DEPTH, ObjectIndex, Separator};
     use crate::key_escapes::KeyEscapeTracker;
+    use crate::number::is_scalar_in_range;
     use crate::structural_index::x86::{available, bits, prefix_xor};
     use crate::structural_index::{BLOCK, Carry};
-    use crate::validator::{MAX_DEPTH, in_range};
 
     /// What one block of bytes is made of, a bit for each byte.
     #[derive(Debug, PartialEq, Eq)]
@@ -236,7 +248,7 @@ mod x86 {
                 odd &= odd - 1;
                 let before = starts & (!0 >> (63 - at));
                 // A number that started in an earlier block was looked at there.
-                if before != 0 && !in_range(self.text, base + 63 - before.leading_zeros() as usize) {
+                if before != 0 && !is_scalar_in_range(self.text, base + 63 - before.leading_zeros() as usize) {
                     return None;
                 }
             }

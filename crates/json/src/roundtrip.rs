@@ -16,57 +16,20 @@
 
 use std::collections::HashMap;
 
+use crate::hash::key_hash;
 pub use crate::number::may_hold_infinite;
 use crate::number::{is_canonical, is_long, number_end, value_of};
+pub use crate::scan_report::{RoundTripLoss, ScanReport};
 use crate::sink::Sink;
-use crate::token::{Path, Token, Tokens, is_key, key_hash, string_end, unescape};
+use crate::string::{is_key, string_end, unescape_utf16};
+use crate::token::{Path, Token, Tokens};
 use crate::validator::Validator;
-
-/// What V8 would print differently from how it stands in a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RoundTripLoss {
-    /// White space between tokens, or escapes that V8 writes otherwise.
-    pub form: bool,
-    /// Numbers whose text is not the one V8 prints.
-    pub numbers: bool,
-    /// Numbers beyond the range of doubles, which V8 reads as infinite and prints as `null`.
-    pub infinite: bool,
-    /// Keys that look like array indices, which JavaScript puts before all others.
-    pub index_keys: bool,
-}
-
-impl RoundTripLoss {
-    /// Takes a number into account.
-    pub fn number(&mut self, text: &[u8]) {
-        if !is_canonical(text) {
-            self.numbers = true;
-            self.infinite |= value_of(text).is_infinite();
-        }
-    }
-}
 
 /// Looks through a line once, in whatever way it can be looked through; `duplicates` is true if a key may occur twice in
 /// one object.
 pub fn survey(line: &[u8], validator: &mut Validator) -> ScanReport {
     // What is too deep for the fast way goes the slow one.
     validator.survey(line).unwrap_or_else(|| ScanReport { losses: scan(line), duplicates: true })
-}
-
-/// What is known of a line before it is compared with what became of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanReport {
-    /// What V8 would print differently.
-    pub losses: RoundTripLoss,
-    /// Whether an object may hold the same key twice.
-    pub duplicates: bool,
-}
-
-impl ScanReport {
-    /// Whether V8's text may differ from the line although nothing was changed.
-    pub fn any(self) -> bool {
-        let RoundTripLoss { form, numbers, index_keys, infinite: _ } = self.losses;
-        form || numbers || index_keys || self.duplicates
-    }
 }
 
 /// Looks through a valid text of any depth.
@@ -167,7 +130,9 @@ pub fn compare(line: &[u8], survey: ScanReport, output: &[u8]) -> Likeness {
 
 fn same_token(a: Token<'_>, b: Token<'_>) -> bool {
     match (a, b) {
-        (Token::Key(a), Token::Key(b)) | (Token::String(a), Token::String(b)) => a == b || unescape(a) == unescape(b),
+        (Token::Key(a), Token::Key(b)) | (Token::String(a), Token::String(b)) => {
+            a == b || unescape_utf16(a) == unescape_utf16(b)
+        }
         (Token::Number(a), Token::Number(b)) => a == b || value_of(a) == value_of(b),
         (a, b) => a == b,
     }

@@ -17,9 +17,9 @@ pub trait Sink {
     /// Appends `bytes`.
     fn push(&mut self, bytes: &[u8]);
 
-    /// Appends at most `most` bytes through `fill`, which gets a zeroed or stale buffer of exactly `most` bytes and
-    /// says how many of them it wrote.
-    fn fill(&mut self, most: usize, fill: &mut dyn FnMut(&mut [u8]) -> usize);
+    /// Appends at most `max` bytes through `write`, which gets a zeroed or stale buffer and says how many bytes of it it
+    /// wrote. A correct implementation gives a buffer of `max` bytes; `write` must not rely on that for memory safety.
+    fn append_with(&mut self, max: usize, write: &mut dyn FnMut(&mut [u8]) -> usize);
 }
 
 impl Sink for Vec<u8> {
@@ -35,11 +35,11 @@ impl Sink for Vec<u8> {
         self.extend_from_slice(bytes);
     }
 
-    fn fill(&mut self, most: usize, fill: &mut dyn FnMut(&mut [u8]) -> usize) {
+    fn append_with(&mut self, max: usize, write: &mut dyn FnMut(&mut [u8]) -> usize) {
         let start = Vec::len(self);
-        self.resize(start + most, 0);
-        let wrote = fill(&mut self[start..]);
-        debug_assert!(wrote <= most);
+        self.resize(start + max, 0);
+        let wrote = write(&mut self[start..]);
+        debug_assert!(wrote <= max);
         Vec::truncate(self, start + wrote);
     }
 }

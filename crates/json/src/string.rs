@@ -4,7 +4,6 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::structural_index::{BLOCK, Carry};
-use crate::validator::next_stop;
 
 /// Replaces what `out` holds by what the text between the quotes of a valid string means. `false` if it has an escape of
 /// the kind `\u0041`, which is left to V8.
@@ -35,7 +34,7 @@ fn narrow(text: &[u8], out: &mut Vec<u8>) -> bool {
     let mut at = 0;
     loop {
         // A quote, or a control character, does not stand in a valid string as it is.
-        let escape = next_stop(text, at);
+        let escape = next_special(text, at);
         out.extend_from_slice(&text[at..escape]);
         if escape == text.len() {
             return true;
@@ -89,6 +88,93 @@ fn rest(text: &[u8], mut at: usize, escaped: bool, out: &mut Vec<u8>) -> bool {
     narrow(&text[at..], out)
 }
 
+/// How many bytes are looked at together for the end of a string.
+const STEP: usize = 16;
+
+/// Where in `bytes` the first quote, backslash or control character is.
+#[inline]
+#[cfg(target_arch = "x86_64")]
+fn stop(bytes: &[u8; STEP]) -> Option<usize> {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    // SAFETY: every x86-64 has SSE2, and the load is of sixteen bytes that are there, aligned or not.
+    let found = unsafe {
+        let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control))
+    };
+    (found != 0).then(|| found.trailing_zeros() as usize)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn stop(bytes: &[u8; STEP]) -> Option<usize> {
+    bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+}
+
+/// Where from `at` on the first quote, backslash or control character is, or the text's end.
+#[inline]
+pub fn next_special(text: &[u8], mut at: usize) -> usize {
+    while let Some(bytes) = text.get(at..at + STEP) {
+        if let Some(found) = stop(bytes.try_into().expect("as long as asked for")) {
+            return at + found;
+        }
+        at += STEP;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+}
+
+/// The UTF-16 code units that a JSON string stands for; lone surrogates stay what they are.
+pub fn unescape_utf16(text: &[u8]) -> Vec<u16> {
+    let mut units = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(backslash) = memchr::memchr(b'\\', rest) {
+        units.extend(String::from_utf8_lossy(&rest[..backslash]).encode_utf16());
+        let escape = rest.get(backslash + 1).copied().unwrap_or(b'\\');
+        let mut length = 2;
+        units.push(match escape {
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => 10,
+            b'r' => 13,
+            b't' => 9,
+            b'u' => {
+                length = 6;
+                let hex = rest.get(backslash + 2..backslash + 6).and_then(|hex| std::str::from_utf8(hex).ok());
+                hex.and_then(|hex| u16::from_str_radix(hex, 16).ok()).unwrap_or(0xFFFD)
+            }
+            other => u16::from(other),
+        });
+        rest = rest.get(backslash + length..).unwrap_or_default();
+    }
+    units.extend(String::from_utf8_lossy(rest).encode_utf16());
+    units
+}
+
+/// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
+pub fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
+    let mut plain = true;
+    loop {
+        at = next_special(text, at);
+        match text.get(at) {
+            None | Some(b'"') => return (at.min(text.len()), plain),
+            Some(b'\\') => {
+                plain &= !matches!(text.get(at + 1), Some(b'u' | b'/'));
+                at += 2;
+            }
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// Whether the string that ends before `at` is a key.
+pub fn is_key(text: &[u8], at: usize) -> bool {
+    text[at.min(text.len())..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b':')
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -110,6 +196,13 @@ mod tests {
                     prop_assert_eq!(std::str::from_utf8(&out).unwrap(), &meant);
                 }
             }
+        }
+
+        #[test]
+        fn every_byte_that_ends_a_run_is_found(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..70), from in 0..70usize) {
+            let from = from.min(bytes.len());
+            let first = bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            prop_assert_eq!(next_special(&bytes, from), first.map_or(bytes.len(), |first| from + first));
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Nothing recurses, so depth costs memory and not the stack.
 
+use crate::hash::key_hash;
 use crate::number::number_end;
-use crate::validator;
+use crate::string::{is_key, string_end};
 
 /// A piece of JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,74 +115,4 @@ impl Path {
         };
         (parent.rotate_left(23) ^ step).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
-}
-
-/// Equal keys have equal hashes, however they are written.
-pub fn key_hash(key: &[u8]) -> u64 {
-    if key.contains(&b'\\') {
-        let units = unescape(key);
-        // Lone surrogates never meet a key that is written without escapes, so any bytes will do for them.
-        let text = String::from_utf16(&units).unwrap_or_else(|_| format!("{units:?}"));
-        return bytes_hash(text.as_bytes());
-    }
-    bytes_hash(key)
-}
-
-fn bytes_hash(bytes: &[u8]) -> u64 {
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut chunks = bytes.chunks_exact(8);
-    let hash = chunks
-        .by_ref()
-        .fold(bytes.len() as u64, |hash, eight| mix(hash, u64::from_le_bytes(eight.try_into().expect("eight bytes"))));
-    let rest = chunks.remainder().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-    let hash = mix(hash, rest);
-    hash ^ hash >> 29
-}
-
-/// The UTF-16 code units that a JSON string stands for; lone surrogates stay what they are.
-pub fn unescape(text: &[u8]) -> Vec<u16> {
-    let mut units = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(backslash) = memchr::memchr(b'\\', rest) {
-        units.extend(String::from_utf8_lossy(&rest[..backslash]).encode_utf16());
-        let escape = rest.get(backslash + 1).copied().unwrap_or(b'\\');
-        let mut length = 2;
-        units.push(match escape {
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => 10,
-            b'r' => 13,
-            b't' => 9,
-            b'u' => {
-                length = 6;
-                let hex = rest.get(backslash + 2..backslash + 6).and_then(|hex| std::str::from_utf8(hex).ok());
-                hex.and_then(|hex| u16::from_str_radix(hex, 16).ok()).unwrap_or(0xFFFD)
-            }
-            other => u16::from(other),
-        });
-        rest = rest.get(backslash + length..).unwrap_or_default();
-    }
-    units.extend(String::from_utf8_lossy(rest).encode_utf16());
-    units
-}
-
-/// The index of the quote that ends the string which starts at `at`, and whether V8 would write it the same way.
-pub fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
-    let mut plain = true;
-    loop {
-        at = validator::next_stop(text, at);
-        match text.get(at) {
-            None | Some(b'"') => return (at.min(text.len()), plain),
-            Some(b'\\') => {
-                plain &= !matches!(text.get(at + 1), Some(b'u' | b'/'));
-                at += 2;
-            }
-            Some(_) => at += 1,
-        }
-    }
-}
-
-/// Whether the string that ends before `at` is a key.
-pub fn is_key(text: &[u8], at: usize) -> bool {
-    text[at.min(text.len())..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b':')
 }

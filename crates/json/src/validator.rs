@@ -7,25 +7,16 @@
 
 use std::ops::Range;
 
+use crate::hash::quick_hash;
 use crate::merge::Merger;
+use crate::number::{self, NumberForm, literal_end};
+pub use crate::object_index::{Entry, MAX_DEPTH};
 use crate::object_index::{ObjectIndex, index_object};
-use crate::roundtrip::{RoundTripLoss, ScanReport};
+use crate::scan_report::{RoundTripLoss, ScanReport};
 use crate::structural_index::StructuralIndex;
 
 /// Objects with more keys count as having duplicates, which has them looked at more closely.
 const MAX_KEYS: usize = 64;
-
-/// Deeper nesting is declined.
-pub const MAX_DEPTH: usize = 512;
-
-/// A property of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Where the key lies, without its quotes.
-    pub key: Range<usize>,
-    /// Where the value lies.
-    pub value: Range<usize>,
-}
 
 /// Walks lines; its memory is reused.
 #[derive(Default)]
@@ -52,19 +43,9 @@ enum Open {
 trait Visitor {
     /// White space between tokens, or an escape that `JSON.stringify` writes otherwise.
     fn form(&mut self) {}
-    fn number(&mut self, text: &[u8], number: Number);
+    fn number(&mut self, text: &[u8], form: NumberForm);
     /// A key; `hashes` are those of all open objects, this one's from `first`.
     fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize);
-}
-
-/// How a number is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Number {
-    /// Short, whole and positive: V8 prints it as it stands.
-    Plain,
-    Other,
-    /// With an exponent.
-    Exponent,
 }
 
 /// Only whether a number may be beyond the doubles, or a key is written with an escape.
@@ -75,9 +56,8 @@ struct NumberRangeCheck {
 
 impl Visitor for NumberRangeCheck {
     #[inline]
-    fn number(&mut self, text: &[u8], number: Number) {
-        // Without an exponent it takes more than three hundred digits.
-        self.odd |= number == Number::Exponent || text.len() > 300;
+    fn number(&mut self, text: &[u8], form: NumberForm) {
+        self.odd |= form.may_be_infinite(text.len());
     }
 
     #[inline]
@@ -92,8 +72,8 @@ impl Visitor for ScanReport {
     }
 
     #[inline]
-    fn number(&mut self, text: &[u8], number: Number) {
-        if number != Number::Plain {
+    fn number(&mut self, text: &[u8], form: NumberForm) {
+        if form != NumberForm::Plain {
             self.losses.number(text);
         }
     }
@@ -102,7 +82,7 @@ impl Visitor for ScanReport {
     fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize) {
         // A digit may be written as an escape.
         self.losses.index_keys |= key.first().is_some_and(|first| first.is_ascii_digit() || *first == b'\\');
-        let hash = hash(key);
+        let hash = quick_hash(key);
         let known = &hashes[first..];
         self.duplicates |= escaped || known.len() >= MAX_KEYS || known.contains(&hash);
         if known.len() < MAX_KEYS {
@@ -354,10 +334,14 @@ impl<'a, L: Visitor> Walk<'a, L> {
     fn scalar(&mut self, first: u8) -> Option<usize> {
         let start = self.place()?;
         let end = match first {
-            b't' => literal(self.text, start, b"true")?,
-            b'f' => literal(self.text, start, b"false")?,
-            b'n' => literal(self.text, start, b"null")?,
-            _ => number(self.text, start, self.look)?,
+            b't' => literal_end(self.text, start, b"true")?,
+            b'f' => literal_end(self.text, start, b"false")?,
+            b'n' => literal_end(self.text, start, b"null")?,
+            _ => {
+                let (end, form) = number::scan(self.text, start)?;
+                self.look.number(&self.text[start..end], form);
+                end
+            }
         };
         self.at += 1;
         // What follows it directly is either of the structure too, or white space, or does not belong there.
@@ -370,113 +354,6 @@ impl<'a, L: Visitor> Walk<'a, L> {
         self.open.push(open);
         (self.open.len() < MAX_DEPTH).then_some(())
     }
-}
-
-/// Equal keys have equal hashes; it need not be good, only fast.
-#[inline]
-pub fn hash(key: &[u8]) -> u32 {
-    let word = |at: usize| key.get(at..at + 8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
-    let mixed = match key.len() {
-        0..8 => key.iter().fold(0u64, |all, byte| all << 8 | u64::from(*byte)),
-        len => word(0).unwrap_or_default() ^ word(len - 8).unwrap_or_default().rotate_left(29),
-    };
-    ((mixed ^ (key.len() as u64) << 57).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
-}
-
-/// How many bytes are looked at together for the end of a string.
-const STEP: usize = 16;
-
-/// Where in `bytes` the first quote, backslash or control character is.
-#[inline]
-#[cfg(target_arch = "x86_64")]
-fn stop(bytes: &[u8; STEP]) -> Option<usize> {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-    };
-    // SAFETY: every x86-64 has SSE2, and the load is of sixteen bytes that are there, aligned or not.
-    let found = unsafe {
-        let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
-        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
-        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
-        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
-        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control))
-    };
-    (found != 0).then(|| found.trailing_zeros() as usize)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn stop(bytes: &[u8; STEP]) -> Option<usize> {
-    bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-}
-
-/// Where from `at` on the first quote, backslash or control character is, or the text's end.
-#[inline]
-pub fn next_stop(text: &[u8], mut at: usize) -> usize {
-    while let Some(bytes) = text.get(at..at + STEP) {
-        if let Some(found) = stop(bytes.try_into().expect("as long as asked for")) {
-            return at + found;
-        }
-        at += STEP;
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
-}
-
-fn literal(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
-    text.get(at..)?.starts_with(word).then_some(at + word.len())
-}
-
-/// Whether a number or literal that starts there ends where a value may, and is none that may be beyond the doubles.
-#[inline]
-pub fn in_range(text: &[u8], start: usize) -> bool {
-    let mut extent = NumberRangeCheck::default();
-    let end = match text[start] {
-        b't' => literal(text, start, b"true"),
-        b'f' => literal(text, start, b"false"),
-        b'n' => literal(text, start, b"null"),
-        _ => number(text, start, &mut extent),
-    };
-    !extent.odd && end.is_some_and(|end| matches!(text.get(end), Some(b',' | b'}' | b']')))
-}
-
-/// Where the number or literal that starts there ends. What follows it directly, the caller looks at.
-#[inline]
-pub fn scalar(text: &[u8], start: usize) -> Option<usize> {
-    match text.get(start)? {
-        b't' => literal(text, start, b"true"),
-        b'f' => literal(text, start, b"false"),
-        b'n' => literal(text, start, b"null"),
-        _ => number(text, start, &mut NumberRangeCheck::default()),
-    }
-}
-
-/// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-#[inline]
-fn number(text: &[u8], start: usize, look: &mut impl Visitor) -> Option<usize> {
-    let digits = |mut at: usize| {
-        let start = at;
-        while text.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
-        (at > start).then_some(at)
-    };
-    let mut at = start + usize::from(text.get(start) == Some(&b'-'));
-    at = if text.get(at) == Some(&b'0') { at + 1 } else { digits(at)? };
-    let mut number = if at - start < 15 && text[start] != b'-' { Number::Plain } else { Number::Other };
-    if text.get(at) == Some(&b'.') {
-        number = Number::Other;
-        at = digits(at + 1)?;
-    }
-    if let Some(b'e' | b'E') = text.get(at) {
-        number = Number::Exponent;
-        at += 1;
-        if let Some(b'+' | b'-') = text.get(at) {
-            at += 1;
-        }
-        at = digits(at)?;
-    }
-    look.number(&text[start..at], number);
-    Some(at)
 }
 
 #[cfg(test)]
@@ -574,13 +451,6 @@ mod tests {
             if accepts(&text) {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
             }
-        }
-
-        #[test]
-        fn every_byte_that_ends_a_run_is_found(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..70), from in 0..70usize) {
-            let from = from.min(bytes.len());
-            let first = bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-            prop_assert_eq!(next_stop(&bytes, from), first.map_or(bytes.len(), |first| from + first));
         }
     }
 }

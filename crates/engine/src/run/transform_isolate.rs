@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::limits::heap::HeapGuard;
 use crate::limits::watchdog::{Observer, Watch};
 use crate::load_error::{LoadError, LoadErrorKind};
+use crate::module_id::ModuleId;
 use crate::program::Program;
 use crate::run::driver_functions::Driver;
 use crate::run::fetch::SharedNetwork;
@@ -168,7 +169,7 @@ impl TransformIsolate {
         let libraries = modules
             .iter()
             .filter(|(name, _)| *name != root.name)
-            .filter_map(|(name, _)| Some(name.strip_prefix("library ")?.to_owned()))
+            .filter_map(|(name, _)| Some(ModuleId::parse(name).library()?.to_owned()))
             .collect();
         let (export, transform) = exported(scope, module, program)?;
         let undefined = v8::undefined(scope).into();
@@ -345,7 +346,7 @@ fn get<'s>(
 /// Whether `file` is how a stack trace calls one of the author's modules. The shipped libraries are not the author's: an
 /// error in one of them is shown where the author called it.
 pub(crate) fn is_source(program: &Program, file: &str) -> bool {
-    file == program.name || file.strip_prefix("library ").is_some_and(|handle| program.libraries.contains_key(handle))
+    file == program.name || ModuleId::parse(file).library().is_some_and(|handle| program.libraries.contains_key(handle))
 }
 
 /// The one function that the contract asks for.

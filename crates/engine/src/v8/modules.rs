@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use deno_core::v8;
 
 use crate::load_error::{LoadError, LoadErrorKind};
+use crate::module_id::ModuleId;
 use crate::program::{Program, nearest};
 use crate::v8::errors;
 use crate::verdict::{FailureKind, Position};
@@ -44,7 +45,7 @@ pub(crate) struct Ready<'s> {
 
 /// How a library is called in stack traces.
 pub(crate) fn display_name(handle: &str) -> String {
-    format!("library {handle}")
+    ModuleId::Library(handle).to_string()
 }
 
 /// Compiles and links a module with all that it imports. Nothing is evaluated yet.

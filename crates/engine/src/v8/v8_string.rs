@@ -69,8 +69,9 @@ pub(crate) fn write(
             }
             let size = simdutf::utf8_length_from_latin1(bytes);
             check(size, limit)?;
-            sink.fill(size, &mut |out| {
-                // SAFETY: the buffer has exactly as many bytes as were just computed for this text.
+            sink.append_with(size, &mut |out| {
+                assert!(out.len() >= size, "the sink gives as much room as it was asked for");
+                // SAFETY: the buffer has at least as many bytes as were computed for this text; just checked.
                 unsafe { simdutf::convert_latin1_to_utf8(bytes, out) }
             });
         }
@@ -78,7 +79,8 @@ pub(crate) fn write(
             let size = simdutf::utf8_length_from_utf16le(units);
             check(size, limit)?;
             let mut valid = true;
-            sink.fill(size, &mut |out| {
+            sink.append_with(size, &mut |out| {
+                assert!(out.len() >= size, "the sink gives as much room as it was asked for");
                 // SAFETY: as above.
                 let result = unsafe { simdutf::convert_utf16le_to_utf8_with_errors(units, out) };
                 valid = result.is_ok();

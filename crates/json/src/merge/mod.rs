@@ -18,8 +18,9 @@ use search::{Search, SourceLine};
 
 use crate::number::{in_number, is_canonical, number_end, only_zeros, value_of};
 use crate::sink::Sink;
+use crate::string::{string_end, unescape_utf16};
 use crate::structural_index::StructuralIndex;
-use crate::token::{Token, Tokens, string_end, unescape};
+use crate::token::{Token, Tokens};
 
 /// Goes through lines; its memory is reused.
 #[derive(Default)]
@@ -149,7 +150,7 @@ impl Walk<'_> {
             (b'-' | b'0'..=b'9', b'-' | b'0'..=b'9') => self.numbers(start),
             (b'"', b'"') if self.line.byte(at + 2)? != b':' => {
                 let (end, _) = string_end(self.text, text_at + 1);
-                self.same &= unescape(self.line.string(at)?) == unescape(self.text.get(text_at + 1..end)?);
+                self.same &= unescape_utf16(self.line.string(at)?) == unescape_utf16(self.text.get(text_at + 1..end)?);
                 self.diverge(start);
                 self.resync(at + 2, end + 1);
                 Some(())

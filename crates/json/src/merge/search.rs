@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use crate::hash::quick_hash;
 use crate::number::{is_long, number_end, value_of};
-use crate::validator::hash;
 
 /// Up to so many keys of an object are compared with each other one by one.
 const FEW_KEYS: usize = 32;
@@ -166,7 +166,7 @@ impl Search {
             if key.first().is_some_and(u8::is_ascii_digit) || line.escapes && key.contains(&b'\\') {
                 return None;
             }
-            self.keys.push(Key { hash: hash(key), at: at as u32 });
+            self.keys.push(Key { hash: quick_hash(key), at: at as u32 });
             // A colon is before the value, a comma or the end behind it.
             at = self.next(line, at + 3)? + 1;
         }
@@ -191,7 +191,7 @@ impl Search {
         let end = self.objects.get(object + 1).map_or(self.keys.len(), |next| next.first);
         let keys = self.objects[object].first..end;
         self.spend(keys.len() / 4 + 1)?;
-        let hash = hash(key);
+        let hash = quick_hash(key);
         let is_it = |known: &&Key| known.hash == hash && line.string(known.at as usize) == Some(key);
         Some(self.keys[keys].iter().find(is_it).map(|known| known.at as usize))
     }

@@ -1,0 +1,24 @@
+import js from '@eslint/js';
+import globals from 'globals';
+
+/** Names of the author's isolate that the scripts may use. */
+const isolate = { ...globals.es2026, console: false };
+
+const rules = {
+  ...js.configs.recommended.rules,
+  eqeqeq: 'error',
+  'no-shadow': 'error',
+  'no-var': 'error',
+  'prefer-const': 'error',
+  'no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'none' }],
+  'no-implicit-globals': 'error',
+};
+
+export default [
+  // A test file to fill in, and a function that the inspector is sent as text: neither is a script of its own.
+  { ignores: ['node_modules/**', '**/*.d.ts', 'testing/template.js', 'testing/variables.js'] },
+  { files: ['eslint.config.js', 'lib/**'], languageOptions: { sourceType: 'module', globals: { ...isolate, log: false } }, rules },
+  // Each is one expression, which the engine puts into a script of its own.
+  { files: ['runtime/**', 'testing/**'], languageOptions: { sourceType: 'script', globals: isolate }, rules },
+  { files: ['play/**'], languageOptions: { sourceType: 'module', globals: globals.browser }, rules },
+];
