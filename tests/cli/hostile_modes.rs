@@ -113,7 +113,7 @@ fn wide_neighbours_stay_untouched() {
             }
         }
         if !all.get(PLACE).is_some_and(|line| is_object(line)) {
-            let _ = writeln!(wrong, "the verdict is not an object: {:.300}", all[PLACE]);
+            wrong.push_str("the verdict is not an object\n");
         }
         wrong
     });

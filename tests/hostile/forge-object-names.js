@@ -4,11 +4,12 @@ const names = ['thrown', 'indexOf', 'indexOfId', 'names', 'nodes', 'losesKeys', 
   'a', 'b', 'status', 'body', 'error', 'whole', 'headers', 'url', 'method', 'message', 'stack', 'name'];
 for (const name of names) {
   Object.defineProperty(Object.prototype, name, {
+    __proto__: null,
     configurable: true,
     get() { seen++; return undefined; },
     set(value) {
       seen++;
-      Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true });
+      Object.defineProperty(this, name, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
     },
   });
 }

@@ -2,7 +2,7 @@
 // `loop` may only ever run inside the event's own time.
 let armed = false;
 const loop = () => { if (armed) for (;;); };
-for (const name of ['a property that no event has', 'and another', 'one more 0', 'the first one', 'thrown', 'value', 'writable', 'configurable', 'prototype']) Object.defineProperty(Object.prototype, name, { configurable: true, get() { loop(); }, set() { loop(); } });
+for (const name of ['a property that no event has', 'and another', 'one more 0', 'the first one', 'thrown', 'value', 'writable', 'configurable', 'prototype']) Object.defineProperty(Object.prototype, name, { __proto__: null, configurable: true, get() { loop(); }, set() { loop(); } });
 export function transformEvent(event) {
   armed = false;
   if (!event.hostile) return event;
