@@ -129,7 +129,7 @@ interface Metadata {
   transformationVersionId?: string;
 }
 
-/** The second argument of both functions: the metadata of the event in hand. */
+/** The second argument of both functions: the metadata of the current event. */
 type MetadataFunction = (event: object) => Metadata;
 
 /** Writes a log line: arguments joined with spaces, objects as JSON. Never throws. */
@@ -195,7 +195,7 @@ interface LogLine {
   message: string;
 }
 
-/** What became of an event: the very verdict of `sluicegate run`. */
+/** The result of an event: the verdict that `sluicegate run` gives. */
 type Verdict =
   | { verdict: 'ok'; events: any[]; logs: LogLine[] }
   | { verdict: 'dropped'; events: any[]; logs: LogLine[] }

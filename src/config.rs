@@ -56,7 +56,7 @@ choices! {
         Verdicts = "verdicts",
     }
 
-    /// What becomes of a line whose event failed.
+    /// What happens to a line whose event failed.
     OnError {
         /// It goes to the dead letters; the run goes on.
         #[default]

@@ -8,7 +8,7 @@ import { inWords, showCost, showLogCount, showVerdict, showView, stackOf, verdic
 import { FIRST_CODE, FIRST_FILE, FIRST_LIBRARY, FIRST_TYPED, SAMPLES } from './samples.js';
 
 /** Between the last keystroke and a run, and until it is worth saying that one is under way, in milliseconds. Where code
- * may ask the network, half-written requests are nobody's business out there. */
+ * may ask the network, half-written requests must not be sent. */
 const PAUSE = 120;
 const PAUSE_WITH_NETWORK = 700;
 const SLOW = 400;

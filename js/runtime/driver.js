@@ -289,7 +289,7 @@
     return textOf(output);
   };
 
-  /** `finish` for what became of a lazy event. */
+  /** `finish` for the result of a lazy event. */
   const finishParts = (result) => answer(result, partsText);
 
   // --- transformBatch -------------------------------------------------------------------------------------------

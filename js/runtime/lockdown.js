@@ -1,7 +1,7 @@
 // What the author's code finds around it, and what it may change there.
 //
 // Before the code is loaded, everything that is not on the list disappears from the global object: an allowlist, so
-// that what a new V8 brings is absent until somebody has looked at it. While modules load, they may extend the
+// that what a new V8 brings is absent until it was reviewed. While modules load, they may extend the
 // prototypes (polyfills do). Once they have loaded, `freeze` ends that: no event can change what a later one meets.
 // `Object.prototype`, `Function.prototype` and the errors' prototypes are only closed to new properties, since a frozen
 // prototype would forbid `this.name = …` in an error class and `result.constructor = …` on a plain object.

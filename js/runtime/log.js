@@ -1,5 +1,5 @@
 // `log(...)` and `console`: the same channel, with a level. Never throws, whatever it is given, and costs nothing when
-// nobody listens.
+// logs are not kept.
 ((host) => {
   const { stringify, rawJSON } = JSON;
   const asText = String;

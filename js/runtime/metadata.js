@@ -1,4 +1,4 @@
-// `metadata(event)`: the documented keys of the event in hand, absent ones undefined. It belongs to the event that is
+// `metadata(event)`: the documented keys of the current event, absent ones undefined. It belongs to the event that is
 // being transformed, whatever the code did to its `messageId`.
 ((host) => {
   const { parse } = JSON;

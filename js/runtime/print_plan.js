@@ -70,7 +70,7 @@
     }
   };
 
-  /** Takes in what became of a line. Both are texts: nothing of the author's is looked at. */
+  /** Learns from a line and its output. Both are texts: nothing of the author's is looked at. */
   const learn = (line, text) => {
     if (edits > MOST_EDITS) return;
     compare(plan, parse(line), parse(text), 0);

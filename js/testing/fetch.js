@@ -10,7 +10,7 @@
     if (Error.isError(reply)) return { error: reply.message };
     const wrong = (what) => new TypeError(`fetch: the answer to ${key} ${what}; it is ${FORM}`);
     if (typeof reply !== 'object' || reply === null) throw wrong(`is ${reply === null ? 'null' : `a ${typeof reply}`}`);
-    if (typeof reply.then === 'function') throw wrong('is a promise, which nobody can wait for here');
+    if (typeof reply.then === 'function') throw wrong('is a promise, which cannot be awaited here');
     for (const field of Object.keys(reply)) if (!FIELDS.includes(field)) throw wrong(`has a field ${field}`);
     if (reply.error !== undefined) return { error: Error.isError(reply.error) ? reply.error.message : String(reply.error) };
     const { status = 200, headers = {}, body = '' } = reply;

@@ -1,4 +1,4 @@
-// What the test in hand has logged, its own lines and the transformation's; shown only if it fails.
+// What the current test has logged, its own lines and the transformation's; shown only if it fails.
 (() => {
   const MOST = 1000;
   let lines = [];

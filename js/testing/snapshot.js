@@ -1,4 +1,4 @@
-// Snapshots: what a value looked like when somebody last looked at it. The file's text comes in when a test file is
+// Snapshots: what a value looked like when it was last accepted. The file's text comes in when a test file is
 // loaded and goes out when it has changed; reading and writing it is the supervisor's business.
 ((host, printing) => {
   const { print } = printing;

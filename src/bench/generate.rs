@@ -17,7 +17,7 @@ pub enum Workload {
     Small,
     /// A row of a reverse-ETL sync, 2 KB: as it is and as it was, each as JSON text of pairs.
     Truths,
-    /// An order of 40 products, 7 KB: the cost of bytes that nobody looks at.
+    /// An order of 40 products, 7 KB: the cost of bytes that the code does not read.
     Wide,
     /// Text outside Latin-1, 0.7 KB.
     Cjk,

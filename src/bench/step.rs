@@ -142,7 +142,7 @@ fn read(step: &Step) -> Result<Measured, BenchError> {
     Ok(Measured { wall: wall.elapsed().as_secs_f64(), cpu: (thread_cpu() - cpu).as_secs_f64(), ..Measured::default() })
 }
 
-/// Only this thread's time counts: the reader of the pipe is somebody else's program.
+/// Only this thread's time counts: the reader of the pipe is another program.
 fn write(bytes: u64) -> Result<Measured, BenchError> {
     let (mut from, mut to) = std::io::pipe()?;
     let _ = rustix::pipe::fcntl_setpipe_size(&to, 1 << 20);

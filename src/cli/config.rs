@@ -1,5 +1,5 @@
 //! What a command is to do, resolved: flags over environment over `sluicegate.toml` over defaults, files read,
-//! combinations that make no sense refused. After this nobody asks where a value came from.
+//! combinations that make no sense refused. After this it does not matter where a value came from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ pub struct RunConfig {
     pub emit: Emit,
     /// Whether lines are envelopes around events.
     pub envelope: bool,
-    /// What becomes of a line whose event failed.
+    /// What happens to a line whose event failed.
     pub on_error: OnError,
     /// Where dead letters go.
     pub errors: Target,
@@ -224,7 +224,7 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<Bench
     };
     let plan = Plan {
         program,
-        // What is measured is the code, and not somebody else's server.
+        // What is measured is the code, not a server that it asks.
         options: Options { network: Access::default(), ..options(&settings) },
         batch_size: flags.batch_size.unwrap_or(BATCH_SIZE),
         source,
@@ -284,7 +284,7 @@ pub(super) fn for_trial(
     let Sandbox { jitless, require: require_sandbox, .. } = sandbox(&settings);
     let setup = Setup {
         program,
-        // No network, whatever the settings allow: thousands of invented events are nobody's business out there.
+        // No network, whatever the settings allow: thousands of invented events must not reach real servers.
         options: Options { limits: limits(&settings), ..Options::default() },
         workers,
         batch_size: settings.events.batch_size.unwrap_or(BATCH_SIZE),

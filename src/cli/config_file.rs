@@ -14,7 +14,7 @@
 //! jsLib1 = "shared/js-lib-1.js"
 //! ```
 //!
-//! A key that nobody knows is an error, not a key that does nothing: with limits, a typing mistake that goes unnoticed
+//! An unknown key is an error, not a key that does nothing: with limits, a typing mistake that goes unnoticed
 //! is one that is found in production. Paths are relative to the file that names them.
 
 use std::ops::Range;
@@ -34,7 +34,7 @@ pub const NAME: &str = "sluicegate.toml";
 /// What the file at `path` says; `text` is what is in it.
 ///
 /// # Errors
-/// When it is not TOML, has a key that nobody knows, or a value that its key does not take.
+/// When it is not TOML, has an unknown key, or a value that its key does not take.
 pub fn parse(text: &str, path: &Path) -> Result<Settings, Diagnostic> {
     let file = File { text, path, base: path.parent().unwrap_or(Path::new("")) };
     let document = DeTable::parse(text).map_err(|error| {

@@ -102,7 +102,7 @@ impl Diagnostic {
         }
     }
 
-    /// What became of an event that failed, with the line of source, as far as it is known.
+    /// Why an event failed, with the line of source where it is known.
     pub fn from_failure(failure: &Failure, program: &Program, paths: &BTreeMap<String, PathBuf>) -> Self {
         let place =
             failure.position.as_ref().map(|at| Place::of(at, at.column..at.column + 1, program.source_line(at), paths));

@@ -5,7 +5,7 @@
 //! need: events, workers and verdicts are the business of the rooms below.
 //!
 //! Standard output carries data only, and what the user asked to be printed (`check`, `completions`, `man`). Errors go
-//! to standard error, in one place, [`report`]. Nothing here panics because of what somebody typed.
+//! to standard error, in one place, [`report`]. Nothing here panics because of what was typed.
 
 pub mod args;
 pub mod bench;
@@ -53,7 +53,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Also `--help` and `--version`. If nobody reads it, nobody misses it.
+            // Also `--help` and `--version`. If it is not read, nothing is lost.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }

@@ -36,7 +36,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
             let help = "name another one with --port, or leave it out for any that is free";
             Diagnostic::new(format!("cannot listen on 127.0.0.1:{port}: {}", plain(&error))).help(help)
         })?;
-        // Ready before the address is told: whoever reads it may send a signal at once.
+        // Ready before the address is told: its reader may send a signal at once.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let address = listener.local_addr()?;
@@ -46,7 +46,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
         };
         play::serve(listener, playground, end).await.map_err(anyhow::Error::from)
     });
-    // A blocking task may still read a file; nobody waits for it.
+    // A blocking task may still read a file; it is not waited for.
     runtime.shutdown_background();
     served.map(|()| exit::COMPLETE)
 }

@@ -43,7 +43,7 @@ pub struct Loaded {
     pub paths: BTreeMap<String, PathBuf>,
 }
 
-/// The largest file that is read here. Nobody writes that much by hand.
+/// The largest file that is read here. No author writes that much by hand.
 const LARGEST: u64 = 64 << 20;
 
 type Result<T> = std::result::Result<T, Diagnostic>;

@@ -1,7 +1,7 @@
 //! `sluicegate replay`: dead letters, run again.
 //!
-//! One record is for whoever looks for the reason: its event runs alone, with everything measured and every log line
-//! kept, and the answer is a report. A whole file is for whoever has mended the code: it is a run like any other, but for
+//! One record is for finding the reason: its event runs alone, with everything measured and every log line
+//! kept, and the answer is a report. A whole file is for mended code: it is a run like any other, but for
 //! where its lines come from, and what fails again keeps the place that it had in the first input.
 
 use std::fs::File;
@@ -211,7 +211,7 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
     if !config.quiet && changed > 0 {
         let count = origins.len();
         let text = format!("note: the code has changed since {changed} of these {count} events failed\n");
-        // Nobody to tell is no reason to stop.
+        // A closed output is no reason to stop.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
     let job = workers::Job { origins: Some(origins.into()), ..run::job(config)? };

@@ -73,7 +73,7 @@ impl Voice {
         }
     }
 
-    /// Writes an error to standard error. If even that is closed, there is nobody left to tell.
+    /// Writes an error to standard error. If even that is closed, nothing can be told.
     pub fn error(self, error: &anyhow::Error) {
         let _ = std::io::stderr().lock().write_all(self.render(error).as_bytes());
     }

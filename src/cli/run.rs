@@ -1,4 +1,4 @@
-//! `sluicegate run`: hands the job to the pool, shows progress, and says at the end what became of every line.
+//! `sluicegate run`: hands the job to the pool, shows progress, and accounts for every line at the end.
 
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -82,7 +82,7 @@ pub(super) fn over(config: &RunConfig, job: Job, inputs: Vec<Open>) -> anyhow::R
     let quiet = config.quiet || summary.ended == Ended::Closed;
     if !nothing && (config.stats_json || !quiet) {
         let text = if config.stats_json { stats(&summary) } else { line(&summary) };
-        // A summary that nobody can read any more is no reason to fail.
+        // A summary that cannot be read any more is no reason to fail.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
     match result {

@@ -109,14 +109,14 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
     })
 }
 
-/// Refuses a playground that nobody could open, or that has nothing to show.
+/// Refuses a playground that could not be opened, or that has nothing to show.
 fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
     if !folder {
         return Err(Diagnostic::new("the playground works on a folder of code, and --play stands here without --dir")
             .help("name the folder with --dir; `sluicegate play DIR` tries code without a server"));
     }
     let Some(listen) = listen else { return Ok(()) };
-    // A name that nobody knows is told of when it is listened on.
+    // An unknown name is reported when the server starts to listen.
     let addresses = listen.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     if addresses.iter().any(|address| at_home(*address).is_none()) {
         return Err(Diagnostic::new(format!(
@@ -195,7 +195,7 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         };
         let _ = writeln!(std::io::stderr().lock(), "{line}");
         if let (Some(token), Some(home)) = (token, at_home(address)) {
-            // Not among the messages, which are kept: whoever has it may write the code.
+            // Not among the messages, which are kept: the address lets its holder write the code.
             let _ = super::print(format!("http://{home}{PLAY}/#{token}\n").as_bytes());
         }
     })?;

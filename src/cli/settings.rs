@@ -216,10 +216,10 @@ settings! {
         batch_size: usize = "batch-size", "run", "batch-size", Kind::Count, values::batch_size;
     }
 
-    /// What becomes of events that fail.
+    /// What happens to events that fail.
     #[command(next_help_heading = "Failures")]
     FailureFlags {
-        /// What becomes of a line whose event failed [default: dead-letter].
+        /// What happens to a line whose event failed [default: dead-letter].
         ///
         /// `dead-letter`: it is written to --errors, and the run goes on. `pass`: it goes out unchanged, in its
         /// place. `stop`: it is written to --errors, and the run ends once what is in flight is done.

@@ -1,5 +1,5 @@
 //! `sluicegate test`: finds the tests, gives each the transformation that it is about as `run` would have it, and tells
-//! what became of them.
+//! their results.
 
 use std::collections::BTreeMap;
 use std::io::Write;

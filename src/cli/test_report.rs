@@ -1,4 +1,4 @@
-//! What became of the tests, for people: a line per file, and for each failure its name, the line of the assertion with
+//! The results of the tests, for people: a line per file, and for each failure its name, the line of the assertion with
 //! a caret, what differs, what was logged, and the author's own frames.
 
 use std::collections::BTreeMap;

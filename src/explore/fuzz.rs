@@ -3,7 +3,7 @@
 //!
 //! Samples are changed at random, the same way for the same seed, and run in batches. A fault is a kind of failure at a
 //! place in the code; events that show a known one are counted. Output counts as invalid when it has lost its `type`, or
-//! when a text says `undefined`, `NaN` or `[object Object]` that nobody sent: values that were put together without a
+//! when a text says `undefined`, `NaN` or `[object Object]` that the event did not have: values that were put together without a
 //! look at them.
 
 use std::collections::BTreeMap;
@@ -143,7 +143,7 @@ impl What {
     }
 }
 
-/// What is wrong with what became of an event.
+/// What is wrong with the result of an event.
 fn wrong(event: &Value, told: &Verdict) -> Option<What> {
     match told {
         Verdict::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
@@ -174,7 +174,7 @@ fn invalid(input: &Value, output: &Value) -> Option<What> {
     let mut found = None;
     visit(output, &mut String::new(), &mut |path, text| {
         if let (None, Some(word)) = (&found, word(text)) {
-            let message = format!("a text that goes out says \"{word}\", which nobody sent");
+            let message = format!("a text that goes out says \"{word}\", which the event did not have");
             found = Some(What::Invalid { path: path.to_owned(), message });
         }
     });

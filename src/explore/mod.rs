@@ -1,4 +1,4 @@
-//! A transformation tried out: on events that nobody sent yet ([`mod@fuzz`]), and against the version before it ([`mod@diff`]).
+//! A transformation tried out: on invented events ([`mod@fuzz`]), and against the version before it ([`mod@diff`]).
 //!
 //! What is tried runs as `run` runs it, workers, limits and walls included: a [`ExploreRun`] is this same program in a process
 //! of its own, whose verdict lines are read one by one. Nothing is kept of a line that has been read, so that a stream

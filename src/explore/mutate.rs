@@ -1,4 +1,4 @@
-//! Events as nobody would send them on purpose: a field is missing, null, of another type, huge, in another script, called
+//! Events that are sent by mistake only: a field is missing, null, of another type, huge, in another script, called
 //! `__proto__`, a date that is none, a number at an edge.
 
 use serde_json::{Map, Number, Value, json};

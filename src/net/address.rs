@@ -1,4 +1,4 @@
-//! Which addresses are anybody's, and which belong to the machine, its network or nobody.
+//! Which addresses are public, and which belong to the machine, its network or no host at all.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

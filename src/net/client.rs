@@ -19,7 +19,7 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Requests that a worker may have waiting, those of events that are over included.
 const MAX_WAITING: usize = 1024;
 
-/// Requests of a worker that nobody waits for, and that are made all the same.
+/// The most requests of one worker that are still made although no event waits for them.
 const MAX_ABANDONED: usize = 16;
 
 /// Makes requests as its [`Policy`] allows. Clones are the same client; its thread ends with the last of them.
@@ -61,11 +61,11 @@ impl Client {
 
     pub(super) fn start_with(policy: Policy, lookup: Lookup) -> Result<Self, StartError> {
         let failed = |error: &(dyn std::error::Error + 'static)| StartError(cause(error));
-        // Somebody else may have installed one; either will do.
+        // Another part of the program may have installed one; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |lookup: Filter, roots: bool| {
             let builder = reqwest::Client::builder();
-            // Without the machine's certificates nobody is trusted.
+            // Without the machine's certificates no server is trusted.
             let builder = if roots { builder } else { builder.tls_certs_only([]) };
             builder
                 // Each hop is looked at, so each is followed by hand.
@@ -108,7 +108,7 @@ impl Client {
             .name("network".into())
             .spawn(move || {
                 let _ = runtime.block_on(ended);
-                // A name that is being looked up may take its time; nobody waits for it.
+                // A name that is being looked up may take its time; no thread waits for it.
                 runtime.shutdown_background();
             })
             .map_err(|error| failed(&error))?;
@@ -125,7 +125,7 @@ impl Client {
         self.0.runtime.spawn(async move {
             let mut running = JoinSet::new();
             let mut own = share(&shared);
-            // What the event in hand has asked for, and what events before it have left behind.
+            // Requests of the current event, and requests that earlier events left behind.
             let (mut current, mut left) = (Vec::<AbortHandle>::new(), VecDeque::<AbortHandle>::new());
             loop {
                 tokio::select! {
@@ -201,7 +201,7 @@ impl Lane {
         fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
     }
 
-    /// Nobody waits for what was asked so far. A little of it may still be made; none of it is in the way of what is
+    /// No event waits for the requests so far. A little of it may still be made; none of it is in the way of what is
     /// asked from here on.
     pub fn forget(&self) {
         let _ = self.sender.send(Said::Forget);
@@ -303,7 +303,7 @@ mod tests {
         told.recv().unwrap()
     }
 
-    /// Whoever owns an allowed name can let it lead anywhere. That is looked at when the connection is made.
+    /// The owner of an allowed name can let it lead anywhere. That is looked at when the connection is made.
     #[test]
     fn a_name_that_leads_to_a_private_address_is_refused() {
         let (server, connected) = server();
@@ -321,7 +321,7 @@ mod tests {
             let answer = ask(hosts, &url, address);
             assert!(answer.contains("rebind.example has a private address"), "{hosts} {address}: {answer}");
         }
-        assert!(connected.try_recv().is_err(), "nobody may have come here");
+        assert!(connected.try_recv().is_err(), "no connection may have come here");
         for (hosts, name) in [("rebind.example,127.0.0.0/8", "rebind.example"), ("localhost", "localhost")] {
             let answer = ask(hosts, &url.replace("rebind.example", name), "127.0.0.1");
             assert!(answer.contains("\"status\":200"), "{hosts}: {answer}");
@@ -358,7 +358,7 @@ mod tests {
         assert!(session.ask(2, &request.to_string()));
         let answer = told.recv().unwrap();
         assert!(answer.contains("rebind.example has a private address"), "{answer}");
-        assert!(reached.try_recv().is_err() && connected.try_recv().is_err(), "nobody may have come here");
+        assert!(reached.try_recv().is_err() && connected.try_recv().is_err(), "no connection may have come here");
     }
 
     #[test]

@@ -110,7 +110,7 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
     });
     let mut redirects = 0;
     loop {
-        // An operator who allows nobody has not given this flag at all.
+        // An operator who allows no host has not given this flag at all.
         check(&shared.policy.hosts, &mut url).map_err(|why| at_hop(redirects, &url, why))?;
         trust(shared, &url)?;
         let mut sent = shared.filtered.request(hop.method.clone(), url.clone()).headers(hop.headers.clone());
@@ -191,8 +191,8 @@ fn literal(host: &str) -> Option<IpAddr> {
     host.trim_matches(['[', ']']).parse().ok()
 }
 
-/// The last look: whoever has answered must be one who could be asked. Nothing should ever get here that is not; if it
-/// does, at least nobody reads the answer.
+/// The last look: the host that answered must be one that could be asked. Nothing should ever get here that is not; if it
+/// does, at least the answer is not read.
 fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), String> {
     let Some(peer) = response.remote_addr() else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();
@@ -365,7 +365,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever passes is a name, or a public address; and reads the same to whoever parses it next.
+        /// What passes is a name or a public address, and every later parser reads it alike.
         #[test]
         fn what_passes_is_a_name_or_public(host in "[0-9a-fx.:\\[\\]%@]{1,20}|[0-9]{1,10}\\.{0,3}|(0x)?[0-9a-f]{1,8}(\\.[0-9x]{1,4}){0,3}\\.{0,3}|\\PC{1,12}") {
             let all: Hosts = "*".parse().unwrap();

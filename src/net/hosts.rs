@@ -28,7 +28,7 @@ enum Host {
     Name(String),
     /// `*.example.com`: what stands behind the star.
     Below(String),
-    /// One address, or a network of them: so many bits count.
+    /// One address, or a network of them: the number of bits that count.
     Addresses(IpAddr, u8),
 }
 
@@ -91,7 +91,7 @@ fn rule(text: &str) -> Result<Rule, String> {
 }
 
 impl Hosts {
-    /// Whether nobody may be asked.
+    /// Whether no host may be asked.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,12 +1,12 @@
 //! Requests to the network on behalf of transformations: who may be asked, and the asking.
 //!
-//! A worker has no socket, so its supervisor asks for it. What is asked for was written by somebody who is not trusted
+//! A worker has no socket, so its supervisor asks for it. The request was written by an author who is not trusted
 //! with the machine's network, so nothing leaves this room unless the operator has named its host, and a name is not
 //! enough: every address that a connection is about to be made to is looked at, at the moment when it is made and again
 //! for every hop of a redirect. Private addresses are refused unless the address itself is allowed.
 //!
 //! - [`Hosts`] is the list of the hosts that are allowed, [`Policy`] all that the operator decides.
-//! - [`Client`] makes requests, on a thread of its own that exists only if somebody asked for a client. A [`Lane`] is
+//! - [`Client`] makes requests, on a thread of its own that exists only once a client was made. A [`Lane`] is
 //!   what one worker gets of it: its share, and an end to all of its requests when it goes.
 //!
 //! Nothing here ever runs on a worker's side.
@@ -27,7 +27,7 @@ use reqwest::Url;
 /// What the operator allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Whom `fetch` and `fetchV2` may ask; nobody, if it is empty.
+    /// The hosts that `fetch` and `fetchV2` may ask; none if it is empty.
     pub hosts: Hosts,
     /// The service behind `geolocation`. It is the operator's own choice, so it may have any address.
     pub geolocation: Option<Url>,
@@ -44,7 +44,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Nobody may be asked; with the bounds that hold when somebody may.
+    /// No host may be asked; with the bounds that hold when one may.
     pub fn none() -> Self {
         Self {
             hosts: Hosts::default(),

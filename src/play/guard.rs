@@ -1,4 +1,4 @@
-//! Who may ask: the page that this program served, in the browser of whoever started it, and nobody else.
+//! Who may ask: the page that this program served, in the browser of the user who started it.
 //!
 //! The playground writes files and runs code. A connection from another machine is refused, whatever address the server
 //! listens on; on loopback, three others can reach it:
@@ -79,7 +79,7 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
     answer
 }
 
-/// A server that does not say who is at the other end has nobody there who is trusted.
+/// A server that does not say who is at the other end has no trusted client.
 fn from_here(peer: Option<SocketAddr>) -> Result<(), &'static str> {
     match peer {
         // A socket for IPv6 tells of IPv4 in its own terms.

@@ -2,7 +2,7 @@
 //!
 //! What it promises: the code that is being written runs where a run would run it, in a worker process behind its
 //! walls and limits ([`crate::workers::PreviewWorker`]), and never in this process; what is seen is what `sluicegate run` would
-//! do. Nobody but the page that was opened with the printed address can ask for anything (`guard`). Only modules and
+//! do. Only the page that was opened with the printed address can ask for anything (`guard`). Only modules and
 //! cases below the project's folder are ever written (`files`).
 //!
 //! The page itself is in `js/play`, hand-written and embedded (`assets`); it asks for nothing outside. Addresses in it

@@ -20,7 +20,7 @@ const PIECE: usize = 64 << 10;
 /// The most that is set aside for a body before it is there.
 const MAX_AHEAD: usize = 1 << 20;
 
-/// A body may take its time, and a second more for each so many bytes. A client that sends a byte now and then is never
+/// A body may take its time, and a second more for every 16 KiB. A client that sends a byte now and then is never
 /// silent for long, and would keep its place for ever.
 const SLOWEST: usize = 16 << 10;
 
@@ -43,7 +43,7 @@ pub struct Taken {
 }
 
 impl Room {
-    /// Room for so many requests, with so many bytes of bodies together and each. `patience` is for clients that are
+    /// Room for a number of requests, with bounds on the bytes of all bodies and of each. `patience` is for clients that are
     /// silent in the middle of a body, and the time that a body has at least.
     pub fn new(requests: usize, memory: usize, body_limit: usize, patience: Duration) -> Self {
         // One body has to fit, whatever was asked for.

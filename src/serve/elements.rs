@@ -1,7 +1,7 @@
 //! The elements of a body, in one pass over it.
 //!
 //! Most of a body are events. They are not looked at, only for where they end: who runs them parses them, and says which
-//! of them is no JSON. So does [`is_json`], for those that nobody runs.
+//! of them is no JSON. So does [`is_json`], for those that are not run.
 //!
 //! Every event of a request brings its destination, its libraries and its credentials along, mostly the same ones, and a
 //! destination's text is often longer than the event's. So a value that starts with the very bytes that the element before
@@ -212,7 +212,7 @@ mod tests {
             (r#"[{"message":null,"libraries":null}]"#, true),
             (r#"[{"message":null,"message":1}]"#, false),
             (r#"[{"message":{}}] x"#, false),
-            // Events are somebody else's to judge, as far as it is clear where they end.
+            // Events are judged by the worker, as far as it is clear where they end.
             (r#"[{"message":{"a":}},{"message":{1[}}}]"#, true),
             (r#"[{"message":{"a":]}]"#, false),
             ("[{\"message\":{\"\n\":1}}]", false),

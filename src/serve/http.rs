@@ -92,7 +92,7 @@ impl Patient {
         Self { stream, stalled: None }
     }
 
-    /// Notes what became of an attempt to write.
+    /// Notes the result of an attempt to write.
     fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;

@@ -20,7 +20,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// So many at most.
+    /// How many at most.
     pub fn new(most: usize) -> Self {
         Self { seen: HashMap::new(), most }
     }

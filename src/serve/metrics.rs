@@ -108,7 +108,7 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { path, status }).inc();
     }
 
-    /// Counts what became of a group.
+    /// Counts the results of a group.
     pub fn group(&self, version: &str, tally: &Tally, latency: Duration, cpu: Duration) {
         for (verdict, count) in [("ok", tally.ok), ("dropped", tally.dropped)] {
             if count > 0 {

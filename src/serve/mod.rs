@@ -182,7 +182,7 @@ pub fn run(
         }
         Ok(())
     });
-    // A body that is being taken apart is nobody's any more.
+    // A body that is being taken apart belongs to no request any more.
     runtime.shutdown_background();
     served
 }

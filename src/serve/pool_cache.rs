@@ -21,7 +21,7 @@ use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 /// Programs that do not load are remembered too, so that a bad one does not cost a process per request.
 const MAX_ENTRIES: usize = 4096;
 
-/// The most events that go to transformBatch together, if a request has so many and they fit into one slot.
+/// The most events that go to transformBatch together, if a request has that many and they fit into one slot.
 const MAX_CONCURRENT: usize = 100_000;
 
 /// How long a resident that has to end takes at most, as a rule.
@@ -156,7 +156,7 @@ impl PoolCache {
         }
     }
 
-    /// A resident that nobody else gets, and whose logs are kept.
+    /// A pool for this caller alone, whose logs are kept.
     ///
     /// # Errors
     /// When there is none to be had.
@@ -225,7 +225,7 @@ impl PoolCache {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             self.evict(&mut self.table(), true);
-            // Whoever was evicted takes a moment to end; whoever is busy may be idle then.
+            // An evicted pool takes a moment to end; a busy one may be idle then.
             if let Some(place) = self.resources.place_within(FAREWELL).await {
                 return Ok(place);
             }

@@ -93,7 +93,7 @@ fn words(error: &serde_json::Error) -> String {
 }
 
 /// What is wrong with a body that was taken apart, in words, if one of these events is no JSON. To be asked about events
-/// that nobody has parsed, and those that failed when they were.
+/// that were not parsed, and those that failed when they were.
 pub fn wrong_with<'a>(body: &[u8], events: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     if events.into_iter().all(elements::is_json) {
         return None;

@@ -65,7 +65,7 @@ struct TestRun {
     credentials: BTreeMap<String, String>,
 }
 
-/// What became of an event: it went out, or why it did not.
+/// The result of an event: what went out, or why nothing did.
 struct Tried {
     output: Result<Box<RawValue>, String>,
     metadata: Box<RawValue>,

@@ -67,7 +67,7 @@ impl Traces {
     /// When there can be no client for it; in words.
     pub fn start(instance: &str) -> Result<Self, String> {
         let words = |error: &dyn fmt::Display| format!("cannot send traces: {error}");
-        // Somebody else may have installed one; either will do.
+        // Another part of the program may have installed one; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(|error| words(&error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -156,7 +156,7 @@ impl Trace {
 }
 
 impl GroupSpan {
-    /// What became of its events. That some of them failed is the code's affair, and no error of this span.
+    /// The results of its events. That some of them failed is the code's affair, and no error of this span.
     pub(super) fn done(&self, tally: &Tally, cpu: Duration) {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let span = self.0.span();

@@ -153,7 +153,7 @@ fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
 }
 
 impl Order {
-    /// Whether these are events: those that the code is not run on are parsed by nobody else.
+    /// Whether these are events: those that the code is not run on are parsed nowhere else.
     ///
     /// # Errors
     /// When one is no JSON. Then the body is none either.

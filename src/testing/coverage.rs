@@ -2,7 +2,7 @@
 //!
 //! V8 counts per isolate; a file runs in many. Its counts are laid over the file's text, the inner range over the outer
 //! one, and added up, so that each character has the number of times that it ran. A line is covered when any of its code
-//! ran, and partly covered when not all of it did: the other side of an `if` on one line, a function that nobody called.
+//! ran, and partly covered when not all of it did: the other side of an `if` on one line, a function that was not called.
 //! Blank lines, comments, types and lines of nothing but brackets are no code.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Which tests depend on each other, and through which variable.
 //!
-//! A test should say the same whatever ran before it. So each is run alone, in isolates that nobody else has used, and
+//! A test should say the same whatever ran before it. So each is run alone, in isolates that no other test has used, and
 //! all of them once more in another order. Where a result differs, the test that makes the difference is looked for
 //! among those before it: one that changed a variable, and after which alone the result differs in the same way. That
 //! test and what it changed are named. Nothing is guessed: if no single test makes the difference, that is what is said.

@@ -88,7 +88,7 @@ pub trait Sources: Sync {
     fn subject(&self, path: &str, from: &Path) -> Result<Subject, String>;
 }
 
-/// What became of a test.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// It holds.
@@ -99,12 +99,12 @@ pub enum Status {
     Skipped,
 }
 
-/// A test and what became of it.
+/// A test and its result.
 #[derive(Clone, Debug)]
 pub struct TestResult {
     /// Its name, with those of the groups around it.
     pub name: String,
-    /// What became of it.
+    /// Its result.
     pub status: Status,
     /// What was wrong.
     pub error: Option<TestError>,
@@ -116,7 +116,7 @@ pub struct TestResult {
     pub millis: f64,
 }
 
-/// What became of a unit.
+/// The result of a unit.
 #[derive(Clone, Debug, Default)]
 pub struct FileResult {
     /// The unit's name.
@@ -276,7 +276,7 @@ pub(super) struct Pass {
     pub(super) alone: bool,
 }
 
-/// One pass of a unit: what became of it, and what each of its tests changed, by the test's place in the file.
+/// One pass of a unit: its result, and what each of its tests changed, by the test's place in the file.
 #[derive(Debug, Default)]
 pub(super) struct Ran {
     pub(super) result: FileResult,
@@ -287,7 +287,7 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    /// What became of the test at this place in the file.
+    /// The result of the test at this place in the file.
     pub(super) fn test(&self, index: usize) -> Option<&TestResult> {
         self.result.tests.get(*self.places.get(&index)?)
     }

@@ -32,7 +32,7 @@ pub enum Kind {
     Ask = 7,
     /// To the worker: the answer to one.
     Answer = 8,
-    /// From the worker: nobody waits any more for what it has asked so far.
+    /// From the worker: no event waits any more for the requests so far.
     Forget = 9,
     /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
     Try = 16,
@@ -85,7 +85,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What became of the next lines of a unit.
+/// The verdicts of the next lines of a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// The unit.

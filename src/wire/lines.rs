@@ -308,7 +308,7 @@ impl Reader {
     }
 
     fn bytes<'a>(&self, slot: &Slot, from: usize, to: usize) -> &'a [u8] {
-        // SAFETY: these bytes were read from the input before, and nobody writes to them until the slot is free again,
+        // SAFETY: these bytes were read from the input before, and are not written to until the slot is free again,
         // which is after the last use of the slice: callers do not keep it longer than their slot.
         unsafe { std::slice::from_raw_parts(self.memory.at(slot.start + from, to - from), to - from) }
     }

@@ -1,6 +1,6 @@
 //! Events of an HTTP request as lines, each laid out like the row that answers it if the event passes unchanged:
 //! `{"output":EVENT,"metadata":METADATA,"statusCode":200}`. The worker puts the output in the event's place and nothing
-//! else has to be written. In front of it stand two lengths, so that nobody has to look for the ends of what has been gone
+//! else has to be written. In front of it stand two lengths, so that the ends need not be looked for of what has been gone
 //! past once already: the letters from `a` to `p`, four bits each.
 
 use super::slots::Filling;

@@ -4,7 +4,7 @@
 //! The input region is written by the supervisor and sealed against every other writer: a worker that has gone wrong
 //! cannot change what another one will read, nor what a dead letter will say. The output region belongs to one worker;
 //! the supervisor reads from it only what a frame has named, with every length checked. Neither can be resized, so
-//! nobody can make the other fault. Regions are sparse: a slot is as large as the largest line allowed, and costs only
+//! neither side can make the other fault. Regions are sparse: a slot is as large as the largest line allowed, and costs only
 //! the pages that were used.
 
 use std::io;
@@ -71,7 +71,7 @@ impl Drop for Mapping {
     }
 }
 
-/// Makes shared memory of `len` bytes and maps it. `readable_only` seals it: after that nobody else can map it writable.
+/// Makes shared memory of `len` bytes and maps it. `readable_only` seals it: after that no other process can map it writable.
 pub fn create(name: &str, len: usize, mine: bool) -> io::Result<(OwnedFd, Mapping)> {
     let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&fd, len as u64)?;
@@ -90,9 +90,9 @@ pub fn create(name: &str, len: usize, mine: bool) -> io::Result<(OwnedFd, Mappin
 pub struct Progress {
     /// Goes up with every event that is begun.
     pub events: AtomicU64,
-    /// The unit in hand, see `frame::Work`.
+    /// The current unit, see `frame::Work`.
     pub unit: AtomicU64,
-    /// The line in hand, from 0, within the unit.
+    /// The current line, from 0, within the unit.
     pub line: AtomicU32,
     /// One of `note`.
     pub note: AtomicU32,
@@ -102,7 +102,7 @@ pub struct Progress {
 pub mod note {
     /// Nothing.
     pub const NONE: u32 = 0;
-    /// The event in hand ran over its time limit and cannot be stopped from within.
+    /// The current event ran over its time limit and cannot be stopped from within.
     pub const STUCK: u32 = 1;
 }
 

@@ -1,5 +1,5 @@
 //! Slots of the shared input region: who holds one may fill it, and it is free again when the last lines in it are
-//! dropped. The reader fills them from files and pipes; [`Slots`] is for whoever has events in memory already.
+//! dropped. The reader fills them from files and pipes; [`Slots`] is for events that are in memory already.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

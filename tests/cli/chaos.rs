@@ -150,7 +150,7 @@ fn a_full_pipe_and_a_slow_reader_lose_nothing() {
     let mut child = dir.command(&["run", "t.js", "-j2", "--errors", "dead"]).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let feed = std::thread::spawn(move || stdin.write_all(input(EVENTS).as_bytes()));
-    // Nobody reads until the pipe is full, which is when bytes stop coming in.
+    // The output is not read until the pipe is full, which is when bytes stop coming in.
     let mut stdout = child.stdout.take().unwrap();
     let readable = |stdout: &std::process::ChildStdout| rustix::io::ioctl_fionread(stdout).unwrap();
     let (mut before, mut same) = (0, 0);
@@ -191,7 +191,7 @@ fn a_reader_that_leaves_ends_the_run_in_order() {
     assert!(lines.next().unwrap().unwrap().starts_with("{\"n\":1,"));
     drop(lines);
     let done = end(child, Vec::new());
-    assert!(feed.join().unwrap(), "all input was taken although nobody read");
+    assert!(feed.join().unwrap(), "all input was taken although the output was not read");
     assert_eq!(done.code, 0, "{}", done.err);
     assert_eq!(done.err, "");
 }

@@ -71,7 +71,7 @@ fn the_image_runs_what_its_last_lines_say() {
     let copied = the(&last, "COPY").split(' ').next_back().unwrap();
     assert_eq!(entry, [copied]);
     assert_eq!(the(&last, "EXPOSE").parse(), Ok(default_port()));
-    // A cluster that wants nobody to be root believes numbers only.
+    // A cluster that forbids root accepts numeric users only.
     let (user, group) = the(&last, "USER").split_once(':').unwrap();
     assert!(user.parse::<u32>().is_ok_and(|id| id > 0) && group.parse::<u32>().is_ok_and(|id| id > 0));
     let mut variables = vec![("CONFIG_BACKEND_URL", "http://127.0.0.1:1")];

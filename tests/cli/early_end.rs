@@ -98,7 +98,7 @@ fn logs_that_their_file_does_not_take_follow_on_standard_error() {
     assert_eq!(logged, ["\"1\"", "\"2\""]);
 }
 
-/// A run that has an endless event in hand, and behind it lines that it has taken and lines that it has not.
+/// A run whose current event is endless, and behind it lines that it has taken and lines that it has not.
 fn in_mid_stream(dir: &Dir, args: &[&str]) -> (Live, String) {
     let mut command = dir.command(&[&["run", "t.js", "--cpu-limit", "200ms", "--line-buffered"], args].concat());
     // As a shell starts it: a signal from the keyboard goes to the whole group.
@@ -133,7 +133,7 @@ fn all_that_was_taken_is_answered(done: &Done, written: &str, left: &[u8]) {
     );
     assert!(done.err.contains(&counts), "wanted {counts}\n   got {}", done.err);
     assert_eq!(done.dead_letters().len(), failed);
-    assert_eq!(failed, 1, "the endless event was in hand");
+    assert_eq!(failed, 1, "the endless event was the current one");
 }
 
 #[test]

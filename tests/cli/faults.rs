@@ -81,7 +81,7 @@ fn an_event_at_either_end_or_beside_another_bad_one_is_told_apart() {
     });
 }
 
-/// Whoever kills workers from outside: their events are not to blame.
+/// Workers are killed from outside: their events are not to blame.
 #[test]
 fn killed_workers_cost_nothing() {
     const EVENTS: usize = 20_000;
@@ -109,7 +109,7 @@ fn killed_workers_cost_nothing() {
 }
 
 /// A cache in the module fills the heap until some innocent event hits the limit: that one is tried again in a fresh
-/// isolate, and nobody is blamed.
+/// isolate, and no event is blamed.
 #[test]
 fn state_kept_across_events_is_nobody_s_fault() {
     let dir = Dir::with(

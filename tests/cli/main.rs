@@ -19,6 +19,7 @@ mod many_events;
 mod network;
 mod playground;
 mod readme;
+mod reference;
 mod replay;
 mod sandbox;
 mod serve;

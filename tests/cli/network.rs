@@ -1,4 +1,4 @@
-//! `fetch`, `fetchV2` and `geolocation` against a real server on this machine: what they give, what becomes of an event
+//! `fetch`, `fetchV2` and `geolocation` against a real server on this machine: what they give, what happens to an event
 //! whose request does not, and who is never asked. The last of these is what the operator's list is worth: hostile URLs
 //! and redirects stand in a table, and the servers that they aim at must not see a single connection.
 
@@ -202,7 +202,7 @@ fn nothing_is_asked_unless_it_is_allowed() {
     assert!(done.text().contains("is not among the hosts"), "{}", done.text());
 }
 
-/// A server that answers only when so many have asked at once.
+/// A server that answers only when a number of clients have asked at once.
 fn crowd(size: usize) -> Web {
     let here = Arc::new((Mutex::new(0), Condvar::new()));
     Web::start(move |asked| {
@@ -341,7 +341,7 @@ fn what_nobody_waits_for_is_asked_all_the_same_and_touches_no_other_event() {
     assert_eq!(web.asked().iter().filter(|asked| asked.path == "/last").count(), 1);
 }
 
-/// Two hundred requests that are never answered, and that nobody waits for: the next event's own is answered at once.
+/// Two hundred requests that are never answered, and that no event waits for: the next event's own is answered at once.
 #[test]
 fn what_an_event_leaves_behind_is_not_in_the_way_of_the_next_one() {
     let end = Arc::new((Mutex::new(false), Condvar::new()));
@@ -398,7 +398,7 @@ fn a_worker_that_does_not_read_its_answers_holds_nobody_up() {
     }
     live.write("{\"n\":2}\n");
     assert_eq!(live.line(), "{\"n\":2}");
-    // The first event goes on for long; nobody waits for its end.
+    // The first event goes on for long; its end is not waited for.
     live.signal(Signal::KILL);
     live.end();
 }
@@ -619,7 +619,7 @@ fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to
         }
     }
     assert!(events.len() >= 200, "{}", events.len());
-    // Once where the list knows nobody else, so that the name alone would do; and once where it allows every name, so
+    // Once where the list has no other host, so that the name alone would do; and once where it allows every name, so
     // that only the address tells.
     for list in [format!("{},allowed.example", redirector.address), format!("*,{}", redirector.address)] {
         let (out, _) = run(&["--allow-net", &list], &events);
@@ -701,7 +701,7 @@ fn what_was_sent_over_tls_does_not_go_on_without() {
         assert!(one["refused"].as_str().unwrap().contains("it redirects from https to http://127.0.0.1"), "{one}");
     }
     assert_eq!(plain.asked().len(), 1);
-    // Nobody is trusted where there are no certificates; and it says so.
+    // No server is trusted where there are no certificates; and it says so.
     for one in ask("nothing") {
         assert!(one["refused"].as_str().unwrap().contains("no certificates"), "{one}");
     }

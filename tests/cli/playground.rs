@@ -178,7 +178,7 @@ fn code_asks_whom_the_flags_the_environment_or_the_folder_allow() {
         assert_eq!(status, 200, "{answer}");
         serde_json::from_str::<serde_json::Value>(&answer).unwrap()
     };
-    // Off unless somebody allows it.
+    // Off unless it is allowed.
     let play = Play::start(&dir, &[]);
     let closed = attempt(&play, "{}");
     assert_eq!((&closed["network"], web.asked().len()), (&serde_json::Value::Null, 0), "{closed}");

@@ -109,7 +109,7 @@ fn the_tutorial_of_testing_works_from_an_empty_folder() {
         let (ok, said) = shell(&dir, block);
         assert!(ok, "{block}\n{said}");
     }
-    // Events that nobody thought of.
+    // Events that the tests did not think of.
     let fuzzed = js.iter().find(|block| block.contains("event.traits.first")).unwrap();
     let other = Dir::new();
     other.file("names.js", fuzzed);

@@ -1,4 +1,4 @@
-// tries: an endless loop in a promise that nobody waits for; verdict: failed timeout
+// tries: an endless loop in a promise that is not awaited; verdict: failed timeout
 export function transformEvent(event, metadata) {
   if (!event.hostile) return event;
   Promise.resolve().then(() => { for (;;) {} });

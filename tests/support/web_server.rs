@@ -68,7 +68,7 @@ impl Web {
         Self::start_at("127.0.0.1:0", answer).unwrap()
     }
 
-    /// The same with TLS, and with a certificate that nobody trusts but who is given `tests/fixtures/tls.crt`.
+    /// The same with TLS, and with a certificate that is trusted only with `tests/fixtures/tls.crt`.
     pub fn start_tls(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let (listener, web) = Self::listen("127.0.0.1:0").unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -129,7 +129,7 @@ impl Web {
         self.seen.0.lock().unwrap().connections
     }
 
-    /// Waits until it was asked so many times.
+    /// Waits until it was asked this many times.
     pub fn wait(&self, times: usize) {
         let seen = self.seen.0.lock().unwrap();
         drop(self.seen.1.wait_while(seen, |seen| seen.asked.len() < times).unwrap());
@@ -146,7 +146,7 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(&Asked) -> Reply, noted: &(M
         if asked.method != "HEAD" {
             out.extend_from_slice(&reply.body);
         }
-        // Whoever has had enough closes the connection.
+        // A client that has had enough closes the connection.
         let stream = reader.get_mut();
         if stream.write_all(&out).and_then(|()| stream.flush()).is_err() {
             return;

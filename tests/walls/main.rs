@@ -186,7 +186,7 @@ fn send_descriptor() -> Result<String, String> {
 const PAGE: usize = 4096;
 
 fn map(protection: i32) -> Result<*mut libc::c_void, String> {
-    // SAFETY: a mapping at a place of the kernel's choice, which nobody uses.
+    // SAFETY: a mapping at a place of the kernel's choice, which nothing else uses.
     let page =
         unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
     if page == libc::MAP_FAILED { Err(errno(io::Error::last_os_error())) } else { Ok(page) }
@@ -198,7 +198,7 @@ fn executable_memory() -> Result<String, String> {
 
 fn made_executable() -> Result<String, String> {
     let page = map(libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the page was just mapped, and nobody uses it.
+    // SAFETY: the page was just mapped, and nothing else uses it.
     match unsafe { libc::mprotect(page, PAGE, libc::PROT_READ | libc::PROT_EXEC) } {
         0 => Ok("made".into()),
         _ => Err(errno(io::Error::last_os_error())),

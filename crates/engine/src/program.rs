@@ -39,8 +39,13 @@ pub struct Determinism {
 impl Eq for Determinism {}
 
 /// Libraries that every transformation may import, by handle. One of the author's own with the same handle wins.
-pub const SHIPPED_LIBRARIES: &[(&str, &str)] =
-    &[("warehouseActionsUtils", include_str!("../js/lib/warehouseActionsUtils.js"))];
+pub const SHIPPED_LIBRARIES: &[(&str, &str)] = &[
+    ("warehouseActionsUtils", include_str!("../js/lib/warehouseActionsUtils.js")),
+    ("hash", include_str!("../js/lib/hash.js")),
+    ("uuid", include_str!("../js/lib/uuid.js")),
+    ("base64", include_str!("../js/lib/base64.js")),
+    ("objects", include_str!("../js/lib/objects.js")),
+];
 
 impl Program {
     /// A program without libraries.

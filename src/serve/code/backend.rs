@@ -57,7 +57,7 @@ impl Backend {
     /// # Errors
     /// When no client can be made.
     pub fn new(url: &str, secret: Option<String>) -> Result<Self, reqwest::Error> {
-        // Fails where somebody has installed one before, which is as good.
+        // Fails where one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(2))

@@ -16,7 +16,7 @@ use sluicegate_engine::{handle_of, is_typescript};
 /// In this order.
 const EXTENSIONS: [&str; 4] = ["js", "ts", "mjs", "mts"];
 
-/// The largest file that is read. Nobody writes that much by hand.
+/// The largest file that is read. No author writes that much by hand.
 const LARGEST: u64 = 64 << 20;
 
 /// What was read, and at which count of changes.

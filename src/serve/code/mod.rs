@@ -1,5 +1,5 @@
 //! Where code comes from: a config backend, or a folder. Both hand out the same thing, a [`Module`] by its version, and
-//! keep what they have; a version that somebody asked for a moment ago costs a look into a table.
+//! keep what they have; a version that was asked for a moment ago costs a look into a table.
 
 pub mod backend;
 mod folder;
@@ -165,7 +165,7 @@ impl Code {
         Ok(ready)
     }
 
-    /// The program of code that somebody wants to try, with libraries by version.
+    /// The program of code that is sent to be tried, with libraries by version.
     ///
     /// # Errors
     /// When a library is missing.

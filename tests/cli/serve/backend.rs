@@ -168,7 +168,7 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
 
 #[test]
 fn a_backend_that_is_down_loses_no_event_and_is_found_again() {
-    // Nobody listens here; then somebody does.
+    // At first nothing listens here; then a backend does.
     let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::start(crate::support::Dir::new(), &["--backend-url", &format!("http://{place}")], &[]);
     let answer = server.send("POST", "/customTransform", JSON, events("v1", 3).to_string().as_bytes());
@@ -226,7 +226,7 @@ fn a_backend_that_does_not_finish_is_given_up_and_holds_up_nobody_else() {
             assert!(std::time::Instant::now() < deadline, "the requests never come");
         }
         assert_eq!(server.rows(&events("quick", 1))[0]["statusCode"], 200);
-        assert_eq!(answered.load(std::sync::atomic::Ordering::SeqCst), 0, "nobody was waiting any more");
+        assert_eq!(answered.load(std::sync::atomic::Ordering::SeqCst), 0, "no request was waiting any more");
     });
 }
 

@@ -237,10 +237,10 @@ fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
     let _ = stream.read_to_end(&mut said);
     assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&said));
     assert_eq!(server.rows(&events("v1", 5)).len(), 5);
-    // What nobody waits for any more is given up, and its room is free again.
+    // What no client waits for any more is given up, and its room is free again.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while server.metric("sluicegate_requests_in_flight") > 0.0 {
-        assert!(std::time::Instant::now() < deadline, "requests that nobody waits for are kept");
+        assert!(std::time::Instant::now() < deadline, "requests that no client waits for are kept");
     }
 }
 
@@ -267,7 +267,7 @@ fn clients_that_leave_in_the_answer_or_read_it_late_hold_up_nobody() {
     assert!(rows.as_array().unwrap().iter().enumerate().all(|(n, row)| row["output"]["n"] == n), "rows are missing");
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while server.metric("sluicegate_requests_in_flight") > 0.0 {
-        assert!(std::time::Instant::now() < deadline, "answers that nobody takes are kept");
+        assert!(std::time::Instant::now() < deadline, "answers that no client takes are kept");
     }
 }
 

@@ -52,7 +52,7 @@ impl Server {
             }
             said.push_str(&line);
         };
-        // Nobody may wait for a reader of its messages.
+        // The server must not wait for a reader of its messages.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address, dir }
     }

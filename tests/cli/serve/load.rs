@@ -14,7 +14,7 @@ fn what_there_is_no_room_for_is_sent_away_to_come_again_and_nothing_is_lost() {
     let server = Server::with(&[("v1.js", SLOW)], &["--max-requests", "4", "-j2"]);
     let (mut answered, mut refused) = (0, 0);
     std::thread::scope(|scope| {
-        // Each has events of its own: nobody gets what another one asked for. Some take more than one unit.
+        // Each has events of its own: no client gets what another one asked for. Some take more than one unit.
         let ask = |client: usize| {
             let number = |n: usize| client * 1000 + n;
             let filler = "x".repeat(client * 1000);

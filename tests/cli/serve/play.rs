@@ -67,7 +67,7 @@ fn it_shows_and_saves_the_code_that_requests_run() {
         event["libraries"] = json!([{ "VersionID": "price-tools" }]);
         server.rows(&json!([event]))[0]["output"].clone()
     };
-    assert_eq!(rows(4), json!({ "n": 4, "seen": true }), "a draft is nobody's business");
+    assert_eq!(rows(4), json!({ "n": 4, "seen": true }), "a draft changes nothing for the server");
     let file = ask(&server, "GET", "/play/api/file?path=orders-v1.js", &token, &host, &json!(null)).json();
     let saved = json!({ "text": code, "base": file["version"] });
     assert_eq!(ask(&server, "PUT", "/play/api/file?path=orders-v1.js", &token, &host, &saved).status, 200);

@@ -1,4 +1,4 @@
-//! `/customTransform`: what becomes of events.
+//! `/customTransform`: the results of events.
 
 use serde_json::{Value, json};
 
@@ -265,7 +265,7 @@ fn workers_that_are_replaced_are_counted_by_reason() {
     // Counted a moment later.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while count("died") == 0.0 {
-        assert!(std::time::Instant::now() < deadline, "nobody counts it");
+        assert!(std::time::Instant::now() < deadline, "it is not counted");
     }
     assert_eq!(["hung", "memory", "stuck"].map(count), [0.0; 3]);
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::lazy;
 use crate::lazy::Laziness;
 use crate::run::fetch::{self, Access, Requests};
+use crate::run::web;
 use crate::v8::v8_string;
 
 /// One line that the author's code logged.
@@ -102,6 +103,8 @@ pub(crate) fn object<'s>(
     let metadata = v8::Function::new(scope, lazy::metadata_of)?;
     let logs = v8::Boolean::new(scope, logs);
     let request = v8::Function::new(scope, fetch::request)?;
+    let web_group = v8::Function::new(scope, web::group)?;
+    let web_native = v8::Function::new(scope, web::native)?;
     let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
     let defaults: v8::Local<v8::Value> = match default_metadata {
         Some(text) => v8::String::new(scope, text)?.into(),
@@ -116,6 +119,8 @@ pub(crate) fn object<'s>(
         ("lazyPart", lazy_part.into()),
         ("logs", logs.into()),
         ("request", request.into()),
+        ("webGroup", web_group.into()),
+        ("webNative", web_native.into()),
         ("access", access),
         ("defaultMetadata", defaults),
     ] {

@@ -8,4 +8,5 @@ pub(crate) mod host_functions;
 pub(crate) mod output;
 pub(crate) mod print_plan;
 pub(crate) mod transform_isolate;
+pub(crate) mod web;
 pub(crate) mod window;
