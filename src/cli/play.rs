@@ -97,7 +97,7 @@ impl Folder {
         };
         let options = Options { logs: true, ..config::options(&settings) };
         // The page goes on whatever is in the files.
-        let sources = Sources { apart: true, ..config::sources(&path, &settings) };
+        let sources = config::sources(&path, &settings);
         Ok((sources, options, config::policy(&settings)))
     }
 

@@ -153,7 +153,7 @@ impl Writer {
     pub(super) fn run(mut self, chunks: &Receiver<Chunk>, tell: &mut dyn FnMut(Written)) -> Report {
         while let Ok(chunk) = chunks.recv() {
             let slot = match &chunk {
-                Chunk::Answer { part, worker, generation, .. } if part.bytes > 0 => {
+                Chunk::Answer { part, worker, generation, .. } if part.holds_slot() => {
                     Some(Written::Free { worker: *worker, generation: *generation, slot: part.slot })
                 }
                 _ => None,

@@ -47,7 +47,7 @@ use run::fetch;
 pub use run::fetch::{Access, MAX_REQUEST, Network, SharedNetwork};
 pub use run::host_functions::LogLine;
 pub use run::print_plan::PrintPlanning;
-use run::transform_isolate::TransformIsolate;
+use run::transform_isolate::{Overrides, TransformIsolate};
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
 pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
@@ -146,6 +146,7 @@ pub struct Engine {
     print_plan: PrintPlanning,
     network: Option<SharedNetwork>,
     onlooker: Option<Rc<RunObserver>>,
+    overrides: Overrides,
     /// Whether isolates stay entered from event to event.
     held: bool,
     /// V8's isolates belong to a thread.
@@ -172,7 +173,7 @@ impl Engine {
     fn load(program: Program, options: Options, onlooker: Option<Rc<RunObserver>>) -> Result<Self, LoadError> {
         initialize(Protection::None);
         let watch = Watch::new(&options.limits);
-        let realm = TransformIsolate::new(&program, &options, &watch, onlooker.as_ref())?;
+        let realm = TransformIsolate::new(&program, &options, &watch, onlooker.as_ref(), Overrides::default())?;
         // Shorter ones would mask half of every text without being secrets.
         let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
         let masks = secrets.flat_map(|secret| [vec![secret.clone()], fetch::spellings(secret)].concat()).collect();
@@ -192,6 +193,7 @@ impl Engine {
             print_plan: PrintPlanning::default(),
             network: None,
             onlooker,
+            overrides: Overrides::default(),
             held: false,
             _not_send: PhantomData,
         })
@@ -249,6 +251,14 @@ impl Engine {
                 Attempt::Done(done) => return done,
                 Attempt::OutOfTime => {
                     let message = match self.watch.ran_out_of() {
+                        Clock::Cpu if self.watch.had_more() => {
+                            let (limit, all) = (limits.cpu, 2 * limits.cpu);
+                            let [limit, all] = [limit, all].map(humantime::format_duration);
+                            format!(
+                                "the event took more than {all} of CPU time: its limit of {limit}, and as much again \
+                                 because its heap grew"
+                            )
+                        }
                         Clock::Cpu => {
                             format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu))
                         }
@@ -271,6 +281,10 @@ impl Engine {
                     return Failure::new(FailureKind::Memory, message).into();
                 }
                 Attempt::OutOfMemory => self.realm = None,
+                Attempt::WantsOverrides => {
+                    self.overrides = Overrides::All;
+                    self.realm = None;
+                }
             }
         }
     }
@@ -278,7 +292,7 @@ impl Engine {
     fn replace(&mut self) -> Result<(), LoadError> {
         self.replaced += 1;
         let onlooker = self.onlooker.as_ref();
-        self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker)?);
+        self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker, self.overrides)?);
         self.plug_in();
         Ok(())
     }
@@ -388,4 +402,6 @@ enum Attempt<T> {
     Done(T),
     OutOfTime,
     OutOfMemory,
+    /// It failed for want of [`Overrides::All`], and is to be tried again in an isolate that has them.
+    WantsOverrides,
 }

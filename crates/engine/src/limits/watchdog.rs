@@ -12,8 +12,9 @@
 //! An isolate that was terminated is never used again, so a repeated termination can do no harm.
 //!
 //! **Time or memory?** Code that eats memory without end hits a short time limit first, while V8 is still busy making
-//! room, and would be blamed for the wrong thing. So an event whose heap has grown to an eighth of its limit gets up to
-//! [`GRACE`] more, in which it either hits the heap limit or is stopped for its time after all.
+//! room, and would be blamed for the wrong thing. So an event during which the heap has grown by an eighth of its limit gets
+//! its CPU limit once more, in which it either hits the heap limit or is stopped for its time after all. A heap that was
+//! large before earns nothing.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -36,9 +37,6 @@ const NEXT: u64 = 4;
 /// that V8 can interrupt, short enough that the process wall stops the others in time.
 const STUCK_AFTER: Duration = Duration::from_millis(150);
 
-/// How much longer an event with a large heap may run, or as much as the CPU limit if that is more.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// One engine's side: the word that it shares with the watchdog.
 pub(crate) struct Watch {
     shared: Arc<Shared>,
@@ -60,8 +58,10 @@ struct Shared {
     clock: libc::clockid_t,
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
-    /// From this size in bytes on, the heap counts as large.
-    large_heap: usize,
+    /// An event during which the heap grows by so many bytes gets more time.
+    growth: usize,
+    /// Whether the last event that ran out of CPU time had got more.
+    had_more: AtomicBool,
     /// Bytes of heap in use after the last garbage collection.
     heap: AtomicUsize,
 }
@@ -88,7 +88,8 @@ impl Watch {
             clock: own_cpu_clock(),
             isolate: Mutex::new(None),
             on_stuck: OnceLock::new(),
-            large_heap: limits.heap / 8,
+            growth: limits.heap / 8,
+            had_more: AtomicBool::new(false),
             heap: AtomicUsize::new(0),
         });
         Watchdog::get().register(&shared);
@@ -113,6 +114,11 @@ impl Watch {
     /// Which limit the event hit for which the last [`Watch::end`] said that it was late.
     pub(crate) fn ran_out_of(&self) -> Clock {
         if self.shared.by_wall.load(Ordering::Relaxed) { Clock::Wall } else { Clock::Cpu }
+    }
+
+    /// Whether it had got its CPU limit once more, because its heap grew.
+    pub(crate) fn had_more(&self) -> bool {
+        self.shared.had_more.load(Ordering::Relaxed)
     }
 
     /// Somebody who wants to know whether the event in hand still has time.
@@ -214,6 +220,7 @@ struct Watchdog {
 struct Sighting {
     word: u64,
     cpu_at_first: Duration,
+    heap_at_first: usize,
     wall: Duration,
     killed_for: Duration,
 }
@@ -309,20 +316,23 @@ impl Sighting {
         }
         if word & !PHASE != self.word & !PHASE || self.word & PHASE == IDLE {
             let cpu_at_first = cpu_time(engine.clock).unwrap_or_default();
-            *self = Sighting { word, cpu_at_first, ..Sighting::default() };
+            let heap_at_first = engine.heap.load(Ordering::Relaxed);
+            *self = Sighting { word, cpu_at_first, heap_at_first, ..Sighting::default() };
             return true;
         }
         self.wall += passed;
         match word & PHASE {
             RUN => {
                 let cpu = cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
-                let large = engine.heap.load(Ordering::Relaxed) >= engine.large_heap;
+                let growth = engine.heap.load(Ordering::Relaxed).saturating_sub(self.heap_at_first);
+                let more = growth >= engine.growth;
                 let loading = engine.loading.load(Ordering::Relaxed);
                 let own = if loading { engine.load_cpu } else { engine.cpu };
-                let limit = if large { own + own.max(GRACE) } else { own };
+                let limit = if more { 2 * own } else { own };
                 let wall = if loading { engine.wall.max(5 * engine.load_cpu) } else { engine.wall };
                 if cpu >= limit || self.wall >= wall {
                     engine.by_wall.store(cpu < limit, Ordering::Relaxed);
+                    engine.had_more.store(more, Ordering::Relaxed);
                     self.kill(engine, word);
                 }
             }

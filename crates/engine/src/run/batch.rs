@@ -8,7 +8,8 @@ use deno_core::v8;
 use crate::run::event::{self, Settled, settled};
 use crate::run::host_functions;
 use crate::run::output::{Canonical, Print, bad_return};
-use crate::run::{transform_isolate, window};
+use crate::run::transform_isolate::{self, Overrides};
+use crate::run::window;
 use crate::v8::errors;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
@@ -23,6 +24,17 @@ pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 enum Batched {
     Verdicts(Vec<(Verdict, Vec<u8>)>),
     Failed(Failure),
+}
+
+impl Batched {
+    /// Whether one of them failed for want of overrides.
+    fn wants_overrides(&self) -> bool {
+        let wants = |verdict: &Verdict| matches!(verdict, Verdict::Failed(failure) if Overrides::were_wanted(failure));
+        match self {
+            Batched::Verdicts(verdicts) => verdicts.iter().any(|(verdict, _)| wants(verdict)),
+            Batched::Failed(failure) => Overrides::were_wanted(failure),
+        }
+    }
 }
 
 impl From<Failure> for Batched {
@@ -216,6 +228,7 @@ impl Engine {
         let out_of_memory = realm.heap_was_hit();
         match batched {
             _ if !in_time => Attempt::OutOfTime,
+            Some(batched) if self.overrides != Overrides::All && batched.wants_overrides() => Attempt::WantsOverrides,
             Some(mut batched) if !out_of_memory => {
                 match &mut batched {
                     Batched::Verdicts(verdicts) => {

@@ -12,7 +12,8 @@ use crate::run::fetch;
 use crate::run::host_functions;
 use crate::run::output::{Canonical, Print};
 use crate::run::print_plan::Planning;
-use crate::run::{transform_isolate, window};
+use crate::run::transform_isolate::{self, Overrides};
+use crate::run::window;
 use crate::v8::errors;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -134,6 +135,10 @@ impl Engine {
             self.mask_everything(verdict.as_mut());
         }
         match verdict {
+            Some(Verdict::Failed(failure)) if self.overrides != Overrides::All && Overrides::were_wanted(&failure) => {
+                out.truncate(start);
+                Attempt::WantsOverrides
+            }
             Some(verdict) => {
                 if !matches!(verdict, Verdict::Ok { .. }) {
                     out.truncate(start);
