@@ -27,4 +27,5 @@ lint:
 	@scripts/v8
 	cargo fmt --check
 	cargo clippy --profile quick --workspace --all-targets -- -D warnings
+	cd js && npm ci --silent && npm run --silent check
 	RUSTDOCFLAGS='-D warnings' cargo doc --profile quick --no-deps

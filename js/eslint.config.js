@@ -17,8 +17,8 @@ const rules = {
 export default [
   // A test file to fill in, and a function that the inspector is sent as text: neither is a script of its own.
   { ignores: ['node_modules/**', '**/*.d.ts', 'testing/template.js', 'testing/variables.js'] },
-  { files: ['eslint.config.js', 'lib/**'], languageOptions: { sourceType: 'module', globals: { ...isolate, log: false } }, rules },
+  { files: ['eslint.config.js', 'lib/**'], languageOptions: { sourceType: 'module', globals: { ...isolate, log: false, TextEncoder: false, TextDecoder: false, crypto: false } }, rules },
   // Each is one expression, which the engine puts into a script of its own.
-  { files: ['runtime/**', 'testing/**'], languageOptions: { sourceType: 'script', globals: isolate }, rules },
+  { files: ['runtime/**', 'testing/**', 'web/**'], languageOptions: { sourceType: 'script', globals: isolate }, rules },
   { files: ['play/**'], languageOptions: { sourceType: 'module', globals: globals.browser }, rules },
 ];

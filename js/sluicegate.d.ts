@@ -7,14 +7,14 @@
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json | undefined };
 
 /** What every event may have. Fields that are not listed can be there too. */
-interface EventBase {
+interface RudderEventBase {
   messageId?: string;
   channel?: string;
   userId?: string;
   anonymousId?: string;
   rudderId?: string;
   recordId?: string;
-  context?: EventContext;
+  context?: RudderEventContext;
   integrations?: { All?: boolean; [destination: string]: any };
   originalTimestamp?: string;
   sentAt?: string;
@@ -23,7 +23,7 @@ interface EventBase {
   [field: string]: any;
 }
 
-interface EventContext {
+interface RudderEventContext {
   app?: { name?: string; version?: string; build?: string; namespace?: string; [field: string]: any };
   campaign?: { name?: string; source?: string; medium?: string; term?: string; content?: string; [field: string]: any };
   device?: { id?: string; manufacturer?: string; model?: string; name?: string; type?: string; [field: string]: any };
@@ -38,52 +38,54 @@ interface EventContext {
   [field: string]: any;
 }
 
-interface IdentifyEvent extends EventBase {
+interface RudderIdentifyEvent extends RudderEventBase {
   type: 'identify';
   traits?: { [trait: string]: any };
 }
 
-interface TrackEvent extends EventBase {
+interface RudderTrackEvent extends RudderEventBase {
   type: 'track';
   event: string;
   properties?: { [property: string]: any };
 }
 
-interface PageEvent extends EventBase {
+interface RudderPageEvent extends RudderEventBase {
   type: 'page';
   name?: string;
   category?: string;
   properties?: { [property: string]: any };
 }
 
-interface ScreenEvent extends EventBase {
+interface RudderScreenEvent extends RudderEventBase {
   type: 'screen';
   name?: string;
   category?: string;
   properties?: { [property: string]: any };
 }
 
-interface GroupEvent extends EventBase {
+interface RudderGroupEvent extends RudderEventBase {
   type: 'group';
   groupId: string;
   traits?: { [trait: string]: any };
 }
 
-interface AliasEvent extends EventBase {
+interface RudderAliasEvent extends RudderEventBase {
   type: 'alias';
   previousId?: string;
   traits?: { [trait: string]: any };
 }
 
 /** A row of a reverse-ETL sync. */
-interface RecordEvent extends EventBase {
+interface RudderRecordEvent extends RudderEventBase {
   type: 'record';
   action: 'insert' | 'update' | 'delete';
   fields?: { [column: string]: any };
   identifiers?: { [column: string]: any };
 }
 
-type RudderEvent = IdentifyEvent | TrackEvent | PageEvent | ScreenEvent | GroupEvent | AliasEvent | RecordEvent;
+type RudderEvent =
+  | RudderIdentifyEvent | RudderTrackEvent | RudderPageEvent | RudderScreenEvent | RudderGroupEvent | RudderAliasEvent
+  | RudderRecordEvent;
 
 /** What `transformEvent` may return: one event, several, or nothing, which drops the event. */
 type Transformed = object | object[] | null | undefined | void;
@@ -136,13 +138,14 @@ type MetadataFunction = (event: object) => Metadata;
 declare function log(...values: unknown[]): void;
 
 /** The same channel as `log`, with a level. */
-declare var console: {
-  log(...values: unknown[]): void;
-  debug(...values: unknown[]): void;
-  info(...values: unknown[]): void;
-  warn(...values: unknown[]): void;
-  error(...values: unknown[]): void;
-};
+interface Console {
+  log(...data: any[]): void;
+  debug(...data: any[]): void;
+  info(...data: any[]): void;
+  warn(...data: any[]): void;
+  error(...data: any[]): void;
+}
+declare var console: Console;
 
 /** A credential of the workspace, or undefined. Its value is masked in logs and errors. */
 declare function getCredential(key: string): string | undefined;
@@ -184,7 +187,7 @@ declare module 'warehouseActionsUtils' {
   export function compare_truths(new_truth: object | null | undefined, old_truth: object | null | undefined): boolean;
 }
 
-// --- tests: *.test.js and *.test.ts ---------------------------------------------------------------------------------
+// --- tests: *.test.js, *.spec.ts, __tests__/*.js --------------------------------------------------------------------
 
 type FailureKind =
   | 'invalid_json' | 'not_an_object' | 'line_too_long' | 'exception' | 'bad_return' | 'timeout' | 'memory'
@@ -230,30 +233,99 @@ type AnswerFunction = (
 interface Transform {
   /** Runs the transformation over one event (or the JSON text of one), as `sluicegate run` would. */
   (event: object | string, options?: TransformOptions): Verdict;
+  /** Runs it over several events at once, as `transformBatch` gets them; a verdict for each. */
+  batch(events: readonly (object | string)[], options?: TransformOptions): Verdict[];
   /** Another transformation than the one that the test file is named after, e.g. `transform.of('./orders.js')`. */
   of(path: string): Transform;
 }
 
-type TestBody = () => unknown;
+/** What a test is called with; calling it ends a test whose parameter is called `done`. */
+interface TestContext {
+  (error?: unknown): void;
+  fail(error?: unknown): void;
+  readonly task: { readonly name: string; readonly fullName: string };
+  readonly expect: Expect;
+  skip(reason?: string): never;
+  skip(condition: boolean, reason?: string): void;
+  onTestFinished(act: () => unknown): void;
+  onTestFailed(act: () => unknown): void;
+}
 
-interface TestFunction {
-  (name: string, body: TestBody): void;
-  only(name: string, body: TestBody): void;
-  skip(name: string, body?: TestBody): void;
+type TestBody<Context = TestContext> = (context: Context) => unknown;
+
+interface TestOptions {
+  /** What the test may take, in milliseconds of CPU time. */
+  timeout?: number;
+  /** How often it is tried again when it fails. */
+  retry?: number;
+  /** How often it is run again when it passes. */
+  repeats?: number;
+  skip?: boolean;
+  only?: boolean;
+  todo?: boolean;
+  fails?: boolean;
+  concurrent?: boolean;
+}
+
+type RowOf<Row> = Row extends readonly any[] ? Row : [Row];
+
+interface EachFunction {
   /** `%s`, `%d`, `%j` and `$key` in the name are replaced by the row's values. */
-  each<Row>(rows: readonly Row[]): (
-    name: string, body: (...row: Row extends readonly any[] ? Row : [Row]) => unknown,
+  <Row extends readonly any[] | [any]>(rows: readonly Row[]): (
+    name: string, body: (...row: Row extends readonly any[] ? [...Row] : [Row]) => unknown, options?: number | TestOptions,
   ) => void;
+  <Row>(rows: readonly Row[]): (name: string, body: (row: Row) => unknown, options?: number | TestOptions) => void;
+  /** A table in a template: names between `|`, then the values. */
+  (strings: TemplateStringsArray, ...values: any[]): (
+    name: string, body: (row: any) => unknown, options?: number | TestOptions,
+  ) => void;
+}
+
+type UseFixture<Value> = (value: Value) => Promise<void>;
+type FixturesOf<Added, Context> = {
+  [Name in keyof Added]: Added[Name] | ((context: Context & Added, use: UseFixture<Added[Name]>) => unknown)
+    | [Added[Name] | ((context: Context & Added, use: UseFixture<Added[Name]>) => unknown), { auto?: boolean; scope?: string }];
+};
+
+interface TestFunction<Context = TestContext> {
+  (name: string | Function, body?: TestBody<Context>, options?: number | TestOptions): void;
+  (name: string | Function, options: TestOptions, body?: TestBody<Context>): void;
+  readonly only: TestFunction<Context>;
+  readonly skip: TestFunction<Context>;
+  readonly todo: TestFunction<Context>;
+  /** Tests run one after the other all the same. */
+  readonly concurrent: TestFunction<Context>;
+  readonly sequential: TestFunction<Context>;
+  /** A test that is right when it fails. */
+  readonly fails: TestFunction<Context>;
+  readonly failing: TestFunction<Context>;
+  skipIf(condition: unknown): TestFunction<Context>;
+  runIf(condition: unknown): TestFunction<Context>;
+  readonly each: EachFunction;
+  for<Row>(rows: readonly Row[]): (
+    name: string, body: (row: Row, context: Context) => unknown, options?: number | TestOptions,
+  ) => void;
+  /** The same with fixtures, which a test names in its first parameter: `test('…', ({ user }) => …)`. */
+  extend<Added extends object>(fixtures: FixturesOf<Added, Context>): TestFunction<Context & Added>;
 }
 
 interface DescribeFunction {
-  (name: string, body: () => void): void;
-  only(name: string, body: () => void): void;
-  skip(name: string, body: () => void): void;
-  each<Row>(rows: readonly Row[]): (
-    name: string, body: (...row: Row extends readonly any[] ? Row : [Row]) => void,
-  ) => void;
+  (name: string | Function, body?: () => void, options?: number | TestOptions): void;
+  (name: string | Function, options: TestOptions, body?: () => void): void;
+  readonly only: DescribeFunction;
+  readonly skip: DescribeFunction;
+  readonly todo: DescribeFunction;
+  readonly concurrent: DescribeFunction;
+  readonly sequential: DescribeFunction;
+  readonly shuffle: DescribeFunction;
+  skipIf(condition: unknown): DescribeFunction;
+  runIf(condition: unknown): DescribeFunction;
+  readonly each: EachFunction;
+  for<Row>(rows: readonly Row[]): (name: string, body: (row: Row) => void, options?: number | TestOptions) => void;
 }
+
+/** May give back a function that is called when the test, or the group, is over. */
+type HookFunction = (body: TestBody, timeout?: number) => void;
 
 interface Asymmetric {
   /** Anything but null and undefined. */
@@ -262,14 +334,47 @@ interface Asymmetric {
   any(type: unknown): any;
   objectContaining(part: object): any;
   arrayContaining(part: readonly unknown[]): any;
+  arrayOf(item: unknown): any;
   stringContaining(part: string): any;
   stringMatching(pattern: string | RegExp): any;
   closeTo(value: number, digits?: number): any;
 }
 
+interface Expect extends Asymmetric {
+  (actual: unknown, message?: string): Matchers<void>;
+  /** The test goes on after a failure, and fails in the end. */
+  soft(actual: unknown, message?: string): Matchers<void>;
+  not: Asymmetric;
+  toBeOneOf(list: readonly unknown[]): any;
+  /** How many assertions the test has to make. */
+  assertions(count: number): void;
+  hasAssertions(): void;
+  /** Fails if it is called. */
+  unreachable(message?: string): never;
+  fail(message?: string): never;
+  /** Adds matchers; `interface Matchers<Result> { toBeEven(): Result }` declares them. */
+  extend(matchers: { [name: string]: CustomMatcher }): void;
+  addEqualityTesters(testers: readonly ((a: unknown, b: unknown) => boolean | undefined)[]): void;
+  getState(): { assertionCalls: number; currentTestName?: string; testPath?: string };
+}
+
+interface MatcherResult {
+  pass: boolean;
+  message: () => string;
+  actual?: unknown;
+  expected?: unknown;
+}
+
+type CustomMatcher = (
+  this: { isNot: boolean; promise: string; equals(a: unknown, b: unknown): boolean; utils: { [name: string]: any } },
+  received: any, ...expected: any[]
+) => MatcherResult | Promise<MatcherResult>;
+
 interface Matchers<Result> {
   not: Matchers<Result>;
+  /** Of what the promise is fulfilled with. Has to be awaited. */
   resolves: Matchers<Promise<void>>;
+  /** Of what the promise is rejected with. Has to be awaited. */
   rejects: Matchers<Promise<void>>;
   toBe(expected: unknown): Result;
   /** The same fields with the same values; those that are undefined do not count. */
@@ -283,7 +388,8 @@ interface Matchers<Result> {
   toHaveProperty(path: string | readonly (string | number)[], value?: unknown): Result;
   toHaveLength(length: number): Result;
   toMatch(pattern: string | RegExp): Result;
-  toThrow(expected?: string | RegExp | Error | (new (...args: any[]) => Error)): Result;
+  toThrow(expected?: string | RegExp | Error | object | (new (...args: any[]) => any)): Result;
+  toThrowError(expected?: string | RegExp | Error | object | (new (...args: any[]) => any)): Result;
   toBeCloseTo(value: number, digits?: number): Result;
   toBeGreaterThan(value: number | bigint): Result;
   toBeGreaterThanOrEqual(value: number | bigint): Result;
@@ -292,43 +398,261 @@ interface Matchers<Result> {
   toBeTruthy(): Result;
   toBeFalsy(): Result;
   toBeNull(): Result;
+  toBeNullable(): Result;
   toBeUndefined(): Result;
   toBeDefined(): Result;
   toBeNaN(): Result;
-  toBeInstanceOf(type: new (...args: any[]) => unknown): Result;
+  toBeInstanceOf(type: abstract new (...args: any[]) => unknown): Result;
+  toBeTypeOf(type: string): Result;
+  toBeOneOf(list: readonly unknown[]): Result;
+  toSatisfy(test: (value: any) => unknown, message?: string): Result;
+
   toMatchSnapshot(hint?: string): Result;
+  toMatchSnapshot(shape: object, hint?: string): Result;
   toMatchInlineSnapshot(snapshot?: string): Result;
-  /** A verdict: nothing goes out. */
+  toMatchInlineSnapshot(shape: object, snapshot?: string): Result;
+  /** A snapshot in a file of its own. Has to be awaited. */
+  toMatchFileSnapshot(path: string): Promise<void>;
+  toThrowErrorMatchingSnapshot(hint?: string): Result;
+  toThrowErrorMatchingInlineSnapshot(snapshot?: string): Result;
+
+  // Of a mock function.
+  toHaveBeenCalled(): Result;
+  toHaveBeenCalledOnce(): Result;
+  toHaveBeenCalledTimes(count: number): Result;
+  toHaveBeenCalledWith(...args: unknown[]): Result;
+  toHaveBeenLastCalledWith(...args: unknown[]): Result;
+  toHaveBeenNthCalledWith(call: number, ...args: unknown[]): Result;
+  toHaveBeenCalledExactlyOnceWith(...args: unknown[]): Result;
+  toHaveBeenCalledBefore(other: Mock<any>): Result;
+  toHaveBeenCalledAfter(other: Mock<any>): Result;
+  toHaveReturned(): Result;
+  toHaveReturnedTimes(count: number): Result;
+  toHaveReturnedWith(value: unknown): Result;
+  toHaveLastReturnedWith(value: unknown): Result;
+  toHaveNthReturnedWith(call: number, value: unknown): Result;
+  toHaveResolved(): Result;
+  toHaveResolvedTimes(count: number): Result;
+  toHaveResolvedWith(value: unknown): Result;
+  toHaveLastResolvedWith(value: unknown): Result;
+  toHaveNthResolvedWith(call: number, value: unknown): Result;
+  toBeCalled(): Result;
+  toBeCalledTimes(count: number): Result;
+  toBeCalledWith(...args: unknown[]): Result;
+  lastCalledWith(...args: unknown[]): Result;
+  nthCalledWith(call: number, ...args: unknown[]): Result;
+  toReturn(): Result;
+  toReturnTimes(count: number): Result;
+  toReturnWith(value: unknown): Result;
+  lastReturnedWith(value: unknown): Result;
+  nthReturnedWith(call: number, value: unknown): Result;
+
+  /** A verdict, or all of a list: nothing goes out. */
   toBeDropped(): Result;
   /** A verdict: the event failed, with this kind, or with a message that matches. */
-  toFailWith(expected: FailureKind | RegExp | { kind?: FailureKind; name?: string; message?: string | RegExp }): Result;
-  /** A verdict: exactly these events go out. One object stands for a list of one. */
+  toFailWith(expected?: FailureKind | RegExp | { kind?: FailureKind; name?: string; message?: string | RegExp }): Result;
+  /** A verdict, or all of a list: exactly these events go out. One object stands for a list of one. */
   toEmit(expected: object | readonly object[]): Result;
+}
+
+// --- mock functions, spies, clock -----------------------------------------------------------------------------------
+
+type Procedure = (...args: any[]) => any;
+
+interface MockResult<Value> {
+  type: 'return' | 'throw' | 'incomplete';
+  value: Value;
+}
+
+interface MockState<Act extends Procedure> {
+  calls: Parameters<Act>[];
+  lastCall: Parameters<Act> | undefined;
+  results: MockResult<ReturnType<Act>>[];
+  settledResults: { type: 'fulfilled' | 'rejected' | 'incomplete'; value: any }[];
+  instances: any[];
+  contexts: any[];
+  invocationCallOrder: number[];
+}
+
+interface MockInstance<Act extends Procedure = Procedure> {
+  readonly mock: MockState<Act>;
+  getMockName(): string;
+  mockName(name: string): this;
+  getMockImplementation(): Act | undefined;
+  mockImplementation(act: Act): this;
+  mockImplementationOnce(act: Act): this;
+  withImplementation(act: Act, body: () => unknown): any;
+  mockReturnThis(): this;
+  mockReturnValue(value: ReturnType<Act>): this;
+  mockReturnValueOnce(value: ReturnType<Act>): this;
+  mockResolvedValue(value: Awaited<ReturnType<Act>>): this;
+  mockResolvedValueOnce(value: Awaited<ReturnType<Act>>): this;
+  mockRejectedValue(error: unknown): this;
+  mockRejectedValueOnce(error: unknown): this;
+  mockThrow(error: unknown): this;
+  mockThrowOnce(error: unknown): this;
+  mockClear(): this;
+  mockReset(): this;
+  mockRestore(): void;
+}
+
+interface Mock<Act extends Procedure = Procedure> extends MockInstance<Act> {
+  (...args: Parameters<Act>): ReturnType<Act>;
+  new (...args: Parameters<Act>): any;
+}
+
+type Mocked<Value> = {
+  [Key in keyof Value]: Value[Key] extends Procedure ? Value[Key] & MockInstance<Value[Key]> : Value[Key];
+} & Value;
+type MockedFunction<Act extends Procedure> = Act & MockInstance<Act>;
+
+interface TestClock<Self> {
+  /** `Date` stands still, and timers are there; `transform` runs at the same time. */
+  useFakeTimers(options?: { now?: number | string | Date; toFake?: string[] }): Self;
+  useRealTimers(): Self;
+  setSystemTime(time?: number | string | Date): Self;
+  getRealSystemTime(): number;
+  isFakeTimers(): boolean;
+  advanceTimersByTime(milliseconds: number): Self;
+  advanceTimersByTimeAsync(milliseconds: number): Promise<Self>;
+  advanceTimersToNextTimer(steps?: number): Self;
+  advanceTimersToNextTimerAsync(steps?: number): Promise<Self>;
+  runAllTimers(): Self;
+  runAllTimersAsync(): Promise<Self>;
+  runOnlyPendingTimers(): Self;
+  runOnlyPendingTimersAsync(): Promise<Self>;
+  runAllTicks(): Self;
+  clearAllTimers(): Self;
+  getTimerCount(): number;
+}
+
+interface TestTools<Self> extends TestClock<Self> {
+  fn<Act extends Procedure = Procedure>(act?: Act): Mock<Act>;
+  spyOn<Of extends object, Key extends keyof Of>(object: Of, key: Key, accessor: 'get' | 'set'): Mock<Procedure>;
+  spyOn<Of extends object, Key extends keyof Of>(
+    object: Of, key: Key,
+  ): Of[Key] extends Procedure ? Mock<Of[Key]> : Mock<Procedure>;
+  isMockFunction(value: unknown): value is Mock;
+  mocked<Value>(value: Value, deep?: unknown): Value extends Procedure ? MockedFunction<Value> : Mocked<Value>;
+  clearAllMocks(): Self;
+  resetAllMocks(): Self;
+  restoreAllMocks(): Self;
+}
+
+/** As in Vitest. */
+interface Vi extends TestTools<Vi> {
+  getMockedSystemTime(): Date | null;
+  mockObject<Value>(value: Value): Mocked<Value>;
+  stubGlobal(name: string, value: unknown): Vi;
+  unstubAllGlobals(): Vi;
+  hoisted<Value>(make: () => Value): Value;
+  waitFor<Value>(body: () => Value | Promise<Value>, options?: unknown): Promise<Value>;
+  waitUntil<Value>(body: () => Value | Promise<Value>, options?: unknown): Promise<Value>;
+  setConfig(config: { testTimeout?: number }): void;
+  resetConfig(): void;
+  resetModules(): Vi;
+}
+
+/** As in Jest. */
+interface Jest extends TestTools<Jest> {
+  now(): number;
+  replaceProperty<Of extends object, Key extends keyof Of>(
+    object: Of, key: Key, value: Of[Key],
+  ): { replaceValue(value: Of[Key]): unknown; restore(): void };
+  setTimeout(milliseconds: number): Jest;
+  retryTimes(times: number): Jest;
+  resetModules(): Jest;
+}
+
+/** `assert(value)`, and Chai's and Node's assertions by their names. */
+interface Assert {
+  (value: unknown, message?: string | Error): asserts value;
+  [name: string]: (...args: any[]) => any;
 }
 
 declare var transform: Transform;
 declare var test: TestFunction;
 declare var it: TestFunction;
+declare var xit: TestFunction;
+declare var xtest: TestFunction;
+declare var fit: TestFunction;
 declare var describe: DescribeFunction;
-declare function beforeEach(body: TestBody): void;
-declare function afterEach(body: TestBody): void;
-declare function beforeAll(body: TestBody): void;
-declare function afterAll(body: TestBody): void;
-declare var expect: ((actual: unknown) => Matchers<void>) & Asymmetric & { not: Asymmetric };
+declare var suite: DescribeFunction;
+declare var xdescribe: DescribeFunction;
+declare var fdescribe: DescribeFunction;
+declare var beforeEach: HookFunction;
+declare var afterEach: HookFunction;
+declare var beforeAll: HookFunction;
+declare var afterAll: HookFunction;
+declare var onTestFinished: (act: () => unknown) => void;
+declare var onTestFailed: (act: () => unknown) => void;
+declare var expect: Expect;
+declare var assert: Assert;
+/** Checked by `tsc`; does nothing when the test runs. */
+declare var expectTypeOf: (value?: unknown) => any;
+declare var assertType: <Type>(value: Type) => void;
+declare var vi: Vi;
+declare var vitest: Vi;
+declare var jest: Jest;
 
+// The same by import, under our name and under those that fingers know.
 declare module 'sluicegate' {
-  const exported: {
-    transform: Transform; test: TestFunction; it: TestFunction; describe: DescribeFunction;
-    beforeEach: (body: TestBody) => void; afterEach: (body: TestBody) => void;
-    beforeAll: (body: TestBody) => void; afterAll: (body: TestBody) => void; expect: typeof globalThis.expect;
+  const tools: {
+    transform: Transform; test: TestFunction; describe: DescribeFunction; hook: HookFunction; expect: Expect; assert: Assert;
+    vi: Vi; jest: Jest; late: (act: () => unknown) => void; anything: (value?: unknown) => any;
+    assertType: <Type>(value: Type) => void;
   };
-  export const transform: typeof exported.transform;
-  export const test: typeof exported.test;
-  export const it: typeof exported.it;
-  export const describe: typeof exported.describe;
-  export const beforeEach: typeof exported.beforeEach;
-  export const afterEach: typeof exported.afterEach;
-  export const beforeAll: typeof exported.beforeAll;
-  export const afterAll: typeof exported.afterAll;
-  export const expect: typeof exported.expect;
+  export const transform: typeof tools.transform;
+  export const test: typeof tools.test;
+  export const it: typeof tools.test;
+  export const xit: typeof tools.test;
+  export const xtest: typeof tools.test;
+  export const fit: typeof tools.test;
+  export const describe: typeof tools.describe;
+  export const suite: typeof tools.describe;
+  export const xdescribe: typeof tools.describe;
+  export const fdescribe: typeof tools.describe;
+  export const beforeEach: typeof tools.hook;
+  export const afterEach: typeof tools.hook;
+  export const beforeAll: typeof tools.hook;
+  export const afterAll: typeof tools.hook;
+  export const onTestFinished: typeof tools.late;
+  export const onTestFailed: typeof tools.late;
+  export const expect: typeof tools.expect;
+  export const assert: Assert;
+  export const expectTypeOf: typeof tools.anything;
+  export const assertType: typeof tools.assertType;
+  export const vi: typeof tools.vi;
+  export const vitest: typeof tools.vi;
+  export const jest: typeof tools.jest;
+  type OwnMock<Act extends Procedure = Procedure> = Mock<Act>;
+  type OwnMockInstance<Act extends Procedure = Procedure> = MockInstance<Act>;
+  type OwnMocked<Value> = Mocked<Value>;
+  type OwnMockedFunction<Act extends Procedure> = MockedFunction<Act>;
+  type OwnTestContext = TestContext;
+  type OwnVerdict = Verdict;
+  export {
+    OwnMock as Mock, OwnMockInstance as MockInstance, OwnMocked as Mocked, OwnMockedFunction as MockedFunction,
+    OwnTestContext as TestContext, OwnVerdict as Verdict,
+  };
+}
+declare module 'vitest' {
+  export * from 'sluicegate';
+}
+declare module '@jest/globals' {
+  export * from 'sluicegate';
+}
+
+/** Data by import: `import events from './events.jsonl' with { type: 'jsonl' }`. */
+declare module '*.jsonl' {
+  const events: any[];
+  export default events;
+}
+declare module '*.txt' {
+  const text: string;
+  export default text;
+}
+declare module '*.csv' {
+  const text: string;
+  export default text;
 }

@@ -98,6 +98,8 @@ choices! {
         Junit = "junit",
         /// TAP version 14.
         Tap = "tap",
+        /// For people, and as annotations that GitHub shows at the lines of a pull request.
+        Github = "github",
     }
 
     /// How much a server tells of itself.

@@ -126,7 +126,7 @@ function isPair(value) {
  * @param {TruthValue} value
  */
 function setOwn(target, key, value) {
-  if (INHERITED_NAMES.has(key)) {
+  if (INHERITED_NAMES.has(String(key))) {
     const attributes = { value, writable: true, enumerable: true, configurable: true };
     Object.defineProperty(target, key, attributes);
   } else {

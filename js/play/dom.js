@@ -1,5 +1,6 @@
 // Making elements. Text stays text: nothing here, or anywhere in the page, turns a string into HTML.
 
+/** @returns {any} */
 export const byId = (id) => document.getElementById(id);
 
 /** An element with attributes (functions are listeners, `class` is its class) and children, texts or elements. */
@@ -31,12 +32,12 @@ export const tabs = (list, choose) => {
   });
   list.addEventListener('keydown', (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const tabs = all();
-    const at = tabs.indexOf(document.activeElement);
+    const found = all();
+    const at = found.indexOf(document.activeElement);
     if (at < 0) return;
     const next = step !== undefined
-      ? tabs[(at + step + tabs.length) % tabs.length]
-      : { Home: tabs[0], End: tabs.at(-1) }[event.key];
+      ? found[(at + step + found.length) % found.length]
+      : { Home: found[0], End: found.at(-1) }[event.key];
     if (next === undefined) return;
     event.preventDefault();
     select(next, true);
@@ -48,7 +49,7 @@ export const tabs = (list, choose) => {
 export const ask = ({ title, label, value, note, ok }) => {
   const dialog = byId('ask');
   const input = byId('ask-input');
-  const back = document.activeElement;
+  const back = /** @type {HTMLElement | null} */ (document.activeElement);
   byId('ask-title').textContent = title;
   byId('ask-label').textContent = label;
   byId('ask-note').textContent = note;

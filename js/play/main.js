@@ -105,7 +105,7 @@ function show(answer) {
     showView(view, seen);
   }
   const failure = problem ?? seen.verdicts.find(({ verdict }) => verdict === 'failed');
-  markProblem(failure, files, go);
+  markProblem(failure, files);
 }
 
 const editorOf = (file, files) => ({ event, metadata })[file] ?? project.get(files[file] ?? file)?.editor;
@@ -117,7 +117,7 @@ const explained = (problem, go) => [
   problem.stack && problem.kind === undefined ? stackOf(problem.stack, go) : undefined,
 ];
 
-function markProblem(problem, files, go) {
+function markProblem(problem, files) {
   const boxes = { code: byId('code-problem'), event: byId('event-problem') };
   for (const box of Object.values(boxes)) box.hidden = true;
   if (problem === undefined) return;

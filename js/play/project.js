@@ -26,7 +26,7 @@ export class Project {
   }
 
   /** Adds a file. `base` is undefined for one that is not on disk yet. */
-  add({ path, role, handle }, text, base) {
+  add({ path, role, handle = undefined }, text, base = undefined) {
     const tab = make('button', {
       type: 'button', role: 'tab', 'aria-selected': 'false', tabindex: '-1', 'aria-controls': 'code', 'data-path': path,
     }, path);

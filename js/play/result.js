@@ -92,7 +92,7 @@ const failed = (one, go) => {
 };
 
 /** The view that is chosen: changes, output or logs. */
-export const showView = (view, { events, verdicts, go }) => {
+export const showView = (view, { events, verdicts, go = undefined }) => {
   const several = verdicts.length > 1;
   const heading = (index, text) => (several ? make('h3', {}, `Event ${index + 1}: ${text}`) : undefined);
   const parts = verdicts.flatMap((one, index) => {

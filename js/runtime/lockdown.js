@@ -66,7 +66,7 @@
   // Intrinsics that no global names.
   const hidden = [
     function* () {}, async function* () {}, async function () {}, [][Symbol.iterator](), new Map().entries(),
-    new Set().entries(), ''[Symbol.iterator](), ''.matchAll(/x/g), Iterator.from({ next() {} }),
+    new Set().entries(), ''[Symbol.iterator](), ''.matchAll(/x/g), Iterator.from({ next: () => ({ done: true, value: undefined }) }),
     [].values().map((x) => x), Int8Array,
   ];
   const overridden = new Set([Object.prototype, Function.prototype]);

@@ -11,7 +11,7 @@
     Object.defineProperty(Fixed, 'length', { value: 7 });
     Object.defineProperty(Fixed, 'prototype', { value: Original.prototype, writable: false });
     Object.defineProperty(Fixed.prototype, 'constructor', { value: Fixed, writable: true, configurable: true });
-    for (const [name, value] of [['now', () => now], ['parse', Original.parse], ['UTC', Original.UTC]]) {
+    for (const [name, value] of Object.entries({ now: () => now, parse: Original.parse, UTC: Original.UTC })) {
       Object.defineProperty(Fixed, name, { value, writable: true, configurable: true });
     }
     Object.defineProperty(globalThis, 'Date', { value: Fixed, writable: true, configurable: true });

@@ -1,6 +1,6 @@
-// Tests as data: each case is events, what surrounds them, and what must become of them. They are run by the same
+// Tests as data: each case is events, what surrounds them, and the result that is expected. They are run by the same
 // runner and judged by the same matchers as tests that are written in JavaScript.
-((running, transforming, expecting, equality) => {
+((collecting, transforming, expecting, equality) => {
   const { AssertionError, verdictText } = expecting;
 
   const refuse = (message, differences = [], verdict = undefined) => {
@@ -45,6 +45,8 @@
   };
 
   return (cases) => {
-    for (const one of cases) running.add(one.name, () => check(one), one.skip ? 'skip' : undefined);
+    for (const one of cases) {
+      collecting.add(one.name, () => check(one), { skip: one.skip, reason: one.reason, file: one.file });
+    }
   };
 })

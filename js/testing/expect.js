@@ -1,274 +1,190 @@
-// `expect(actual).matcher(expected)`: the matchers that Jest and Vitest users know, and the engine's own for verdicts.
-//
-// A matcher returns `{pass, message, differences}`; everything else, `.not`, promises, the error with its frames, is
-// done once for all of them.
-((printing, equality, snapshots) => {
+// `expect(actual).matcher(expected)`: `.not`, promises, soft assertions, matchers of the author's, the error with its
+// frames; and what a test promises about its assertions as a whole.
+((printing, equality, nearest, values, verdicts, mocks, asymmetric, settings) => {
   const { print, short } = printing;
-  const { Asymmetric, differences, equals, isObject } = equality;
+  const { Asymmetric, equals, differences } = equality;
+  const { AssertionError } = values;
+  const matchers = { ...values.matchers, ...verdicts.matchers, ...mocks.matchers };
 
-  class AssertionError extends Error {
-    name = 'AssertionError';
-  }
+  // --- the assertions of the running test ---------------------------------------------------------------------------
 
-  const compared = (expected, actual, mode) => {
-    const found = differences(expected, actual, mode);
-    return { pass: found.length === 0, differences: found, expected, actual };
+  let state = { count: 0, soft: [], floating: new Set() };
+
+  const begin = () => {
+    state = { count: 0, soft: [], floating: new Set(), wanted: undefined, wantsAny: false };
   };
 
-  const need = (ok, what, actual) => {
-    if (!ok) throw new AssertionError(`${what}, but it is ${short(actual)}`);
-  };
-
-  const isVerdict = (value) => isObject(value) && typeof value.verdict === 'string';
-  const verdictText = (verdict) => {
-    if (verdict.verdict === 'failed') {
-      return `it failed: ${verdict.kind}: ${verdict.name === undefined ? '' : `${verdict.name}: `}${verdict.message}`;
+  /** What is wrong with the test's assertions as a whole, beside what was thrown. */
+  const end = () => {
+    const { count, soft, floating, wanted, wantsAny } = state;
+    const wrong = [...soft];
+    for (const { what, error } of floating) {
+      error.message = `${what} is not awaited, so its result is lost: write \`await expect(…).${what}\``;
+      wrong.push(error);
     }
-    if (verdict.verdict === 'dropped') return 'it was dropped';
-    return `it went out as ${verdict.events.length === 1 ? 'one event' : `${verdict.events.length} events`}`;
-  };
-
-  const compare = (word, test) => (actual, expected) => ({
-    pass: (typeof actual === 'number' || typeof actual === 'bigint') && test(actual, expected),
-    message: (not) => `${short(actual)} is ${not ? '' : 'not '}${word} ${short(expected)}`,
-  });
-  const is = (what, test) => (actual) => ({
-    pass: test(actual),
-    message: (not) => `${short(actual)} is ${not ? '' : 'not '}${what}`,
-  });
-
-  const close = (actual, expected, digits) =>
-    Object.is(actual, expected) || Math.abs(actual - expected) < 10 ** -digits / 2;
-
-  const textMatches = (text, pattern) =>
-    pattern instanceof RegExp ? new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')).test(text) : text.includes(pattern);
-
-  const at = (value, path) => {
-    const parts = Array.isArray(path) ? path : String(path).replace(/\[(\w+)\]/g, '.$1').split('.');
-    let here = value;
-    for (const part of parts) {
-      if (here === null || here === undefined || !(part in Object(here))) return { found: false };
-      here = here[part];
+    if (wanted !== undefined && count !== wanted.count) {
+      wanted.error.message = `expected ${wanted.count} assertions, but the test made ${count}`;
+      wrong.push(wanted.error);
     }
-    return { found: true, value: here };
+    if (wantsAny && count === 0) wrong.push(new AssertionError('expected at least one assertion, but the test made none'));
+    return wrong;
   };
 
-  const matchers = {
-    toBe: (actual, expected) => {
-      const pass = Object.is(actual, expected);
-      const alike = !pass && isObject(actual) && equals(expected, actual, 'strict');
-      const found = pass ? [] : alike ? [] : differences(expected, actual, 'strict');
-      const hint = alike ? 'the two look the same but are not one object; use toEqual to compare their fields' : undefined;
-      return { pass, differences: found, hint };
-    },
-    toEqual: (actual, expected) => compared(expected, actual, 'equal'),
-    toStrictEqual: (actual, expected) => compared(expected, actual, 'strict'),
-    toMatchObject: (actual, expected) => compared(expected, actual, 'match'),
-    toContain: (actual, item) => ({
-      pass: typeof actual === 'string' ? actual.includes(item) : Array.from(actual ?? []).some((one) => Object.is(one, item)),
-      message: (not) => `${short(actual)} ${not ? 'contains' : 'does not contain'} ${short(item)}`,
-    }),
-    toContainEqual: (actual, item) => ({
-      pass: Array.from(actual ?? []).some((one) => equals(item, one)),
-      message: (not) => `${short(actual)} ${not ? 'contains' : 'does not contain'} ${short(item)}`,
-    }),
-    toHaveProperty: (actual, path, ...value) => {
-      const { found, value: got } = at(actual, path);
-      if (found && value.length > 0) return compared(value[0], got, 'equal');
-      return { pass: found, message: (not) => `${short(actual)} has ${not ? 'a' : 'no'} property ${short(path)}` };
-    },
-    toHaveLength: (actual, length) => ({
-      pass: actual?.length === length,
-      message: (not) => `its length is ${not ? '' : `${short(actual?.length)}, not `}${length}`,
-      differences: actual?.length === length ? [] : [{ path: 'length', expected: short(length), actual: short(actual?.length) }],
-    }),
-    toMatch: (actual, pattern) => {
-      need(typeof actual === 'string', 'toMatch wants a string', actual);
-      return {
-        pass: textMatches(actual, pattern),
-        message: (not) => `${short(actual)} ${not ? 'matches' : 'does not match'} ${short(pattern)}`,
-      };
-    },
-    toThrow: (actual, expected, fromPromise) => {
-      let thrown = actual;
-      let threw = fromPromise;
-      if (!fromPromise) {
-        need(typeof actual === 'function', 'toThrow wants a function that it can call, such as () => f(x)', actual);
-        try {
-          actual();
-        } catch (error) {
-          thrown = error;
-          threw = true;
-        }
-      }
-      if (!threw) return { pass: false, message: () => 'the function did not throw' };
-      const text = Error.isError(thrown) ? thrown.message : String(thrown);
-      let pass = true;
-      if (typeof expected === 'string' || expected instanceof RegExp) pass = textMatches(text, expected);
-      else if (typeof expected === 'function') pass = thrown instanceof expected;
-      else if (Error.isError(expected)) pass = text === expected.message;
-      else if (expected !== undefined) pass = equals(expected, thrown, 'match');
-      return {
-        pass,
-        message: (not) => not && expected === undefined
-          ? `the function threw ${short(thrown)}`
-          : `the function threw ${short(thrown)}, which ${not ? 'matches' : 'does not match'} ${
-            typeof expected === 'function' ? expected.name : short(expected)}`,
-      };
-    },
-    toBeCloseTo: (actual, expected, digits = 2) => ({
-      pass: typeof actual === 'number' && close(actual, expected, digits),
-      message: (not) => `${short(actual)} is ${not ? '' : 'not '}within ${10 ** -digits / 2} of ${short(expected)}`,
-    }),
-    toBeGreaterThan: compare('greater than', (a, b) => a > b),
-    toBeGreaterThanOrEqual: compare('greater than or equal to', (a, b) => a >= b),
-    toBeLessThan: compare('less than', (a, b) => a < b),
-    toBeLessThanOrEqual: compare('less than or equal to', (a, b) => a <= b),
-    toBeTruthy: is('truthy', Boolean),
-    toBeFalsy: is('falsy', (value) => !value),
-    toBeNull: is('null', (value) => value === null),
-    toBeUndefined: is('undefined', (value) => value === undefined),
-    toBeDefined: is('defined', (value) => value !== undefined),
-    toBeNaN: is('NaN', (value) => Number.isNaN(value)),
-    toBeInstanceOf: (actual, type) => ({
-      pass: actual instanceof type,
-      message: (not) => `${short(actual)} is ${not ? '' : 'not '}an instance of ${type.name}`,
-    }),
-    toMatchSnapshot: (actual, hint) => snapshots.match(actual, hint),
-    toMatchInlineSnapshot: (actual, snapshot) => snapshots.matchInline(actual, snapshot),
-
-    // --- verdicts ---------------------------------------------------------------------------------------------------
-
-    toBeDropped: (actual) => {
-      need(isVerdict(actual), 'toBeDropped wants a verdict, which transform(event) gives', actual);
-      const found = actual.verdict === 'ok' ? differences([], actual.events, 'equal', ['events']) : [];
-      return {
-        pass: actual.verdict === 'dropped',
-        message: (not) => (not ? 'the event was dropped' : `the event was not dropped: ${verdictText(actual)}`),
-        differences: found,
-      };
-    },
-    toFailWith: (actual, expected) => {
-      need(isVerdict(actual), 'toFailWith wants a verdict, which transform(event) gives', actual);
-      if (actual.verdict !== 'failed') {
-        return { pass: false, message: () => `the event did not fail: ${verdictText(actual)}` };
-      }
-      let found = [];
-      const text = actual.name === undefined ? actual.message : `${actual.name}: ${actual.message}`;
-      if (expected instanceof RegExp) {
-        if (!textMatches(text, expected)) found = [{ path: 'message', expected: short(expected), actual: print(text) }];
-      } else if (typeof expected === 'string') found = differences(expected, actual.kind, 'equal', ['kind']);
-      else {
-        const { message, ...rest } = expected;
-        found = differences(rest, actual, 'match');
-        if (message !== undefined && !textMatches(actual.message, message)) {
-          found.push({ path: 'message', expected: short(message), actual: print(actual.message) });
-        }
-      }
-      return {
-        pass: found.length === 0,
-        message: (not) => (not ? `the event failed so: ${text}` : `the event failed otherwise: ${verdictText(actual)}`),
-        differences: found,
-      };
-    },
-    toEmit: (actual, expected) => {
-      need(isVerdict(actual), 'toEmit wants a verdict, which transform(event) gives', actual);
-      const events = Array.isArray(expected) ? expected : [expected];
-      if (actual.verdict !== 'ok') {
-        const found = actual.verdict === 'dropped' ? differences(events, [], 'equal', ['events']) : [];
-        return {
-          pass: actual.verdict === 'dropped' && events.length === 0,
-          message: () => `nothing went out: ${verdictText(actual)}`,
-          differences: found,
-        };
-      }
-      const found = differences(events, actual.events, 'equal', ['events']);
-      return { pass: found.length === 0, differences: found };
-    },
+  /** A promise that knows whether the test waits for it. */
+  const tracked = (promise, what, error) => {
+    const { floating } = state;
+    const entry = { what, error };
+    floating.add(entry);
+    // Somebody has to listen, or V8 takes a failed assertion for a rejection that is nobody's.
+    promise.catch(() => {});
+    const wait = (method) => (...args) => {
+      floating.delete(entry);
+      return promise[method](...args);
+    };
+    return { then: wait('then'), catch: wait('catch'), finally: wait('finally'), [Symbol.toStringTag]: 'Promise' };
   };
 
-  /** Throws what a failed matcher found. */
-  const fail = (name, not, actual, args, result) => {
-    const wrote = args.length === 0 ? '' : short(args[0]);
+  // --- one assertion ------------------------------------------------------------------------------------------------
+
+  /** The error of a failed matcher. */
+  const failure = (name, how, actual, args, result) => {
+    const { not } = how;
     const said = result.message?.(not)
       ?? (not ? `expected the values to differ, but both are ${short(result.actual ?? args[0])}` : 'the values differ');
-    const error = new AssertionError(`${said}${result.hint === undefined ? '' : ` (${result.hint})`}`);
+    const text = `${said}${result.hint === undefined || not ? '' : ` (${result.hint})`}`;
+    const error = new AssertionError(how.message === undefined ? text : `${how.message}: ${text}`);
     error.matcher = `${not ? 'not.' : ''}${name}`;
-    error.wrote = wrote;
+    error.wrote = args.length === 0 ? '' : short(args[0]);
     error.differences = not ? [] : (result.differences ?? []);
-    if (isVerdict(actual) && actual.verdict === 'failed') error.failure = actual.stack;
-    throw error;
+    error.failure = verdicts.failureOf(actual);
+    return error;
   };
 
-  const judge = (name, not, actual, args, fromPromise) => {
-    const result = matchers[name](actual, ...args, ...(name === 'toThrow' && fromPromise ? [undefined, true].slice(args.length) : []));
-    if (result.pass === not) fail(name, not, actual, args, result);
+  const report = (error, how) => {
+    if (!how.soft) throw error;
+    state.soft.push(error);
   };
 
-  const bound = (actual, not) => {
-    const methods = {};
-    for (const name of Object.keys(matchers)) {
-      methods[name] = (...args) => judge(name, not, actual, args, false);
+  const judge = (name, how, actual, args) => {
+    const settle = (result) => {
+      if (Boolean(result.pass) === how.not) report(failure(name, how, actual, args, result), how);
+    };
+    const result = matchers[name](actual, args, how.promise === 'rejects', how);
+    return typeof result?.then === 'function' ? result.then(settle) : settle(result);
+  };
+
+  const awaited = async (name, how, actual, args) => {
+    let value;
+    let rejected = false;
+    try {
+      value = await (typeof actual === 'function' ? actual() : actual);
+    } catch (error) {
+      value = error;
+      rejected = true;
     }
-    return methods;
-  };
-
-  const promised = (actual, not, wanted) => {
-    const methods = {};
-    for (const name of Object.keys(matchers)) {
-      methods[name] = async (...args) => {
-        let value;
-        let rejected = false;
-        try {
-          value = await (typeof actual === 'function' ? actual() : actual);
-        } catch (error) {
-          value = error;
-          rejected = true;
-        }
-        if (rejected !== (wanted === 'rejects')) {
-          throw new AssertionError(rejected
-            ? `the promise was rejected with ${short(value)}`
-            : `the promise was fulfilled with ${short(value)}, not rejected`);
-        }
-        judge(name, not, value, args, true);
-      };
+    if (rejected !== (how.promise === 'rejects')) {
+      const error = new AssertionError(rejected
+        ? `the promise was rejected with ${short(value)}`
+        : `the promise was fulfilled with ${short(value)}, not rejected`);
+      report(error, how);
+      return;
     }
-    return methods;
+    await judge(name, how, value, args);
   };
 
-  const expect = (actual) => ({
-    ...bound(actual, false),
-    not: { ...bound(actual, true), resolves: promised(actual, true, 'resolves'), rejects: promised(actual, true, 'rejects') },
-    resolves: { ...promised(actual, false, 'resolves'), not: promised(actual, true, 'resolves') },
-    rejects: { ...promised(actual, false, 'rejects'), not: promised(actual, true, 'rejects') },
+  const call = (name, how, actual) => (...args) => {
+    state.count++;
+    if (how.promise === undefined) {
+      const result = judge(name, how, actual, args);
+      return result === undefined ? undefined : tracked(result, `${name}(…)`, new AssertionError());
+    }
+    return tracked(awaited(name, how, actual, args), `${how.promise}.${how.not ? 'not.' : ''}${name}(…)`, new AssertionError());
+  };
+
+  // --- words that are no matchers -----------------------------------------------------------------------------------
+
+  const CHAI = {
+    to: 'toBe(…) or toEqual(…)', be: 'toBe(…)', been: 'toHaveBeenCalled()', deep: 'toEqual(…)', have: 'toHaveProperty(…)',
+    equal: 'toBe(…)', eql: 'toEqual(…)', include: 'toContain(…)', throw: 'toThrow(…)', is: 'toBe(…)', a: 'toBeTypeOf(…)', an: 'toBeTypeOf(…)',
+  };
+
+  const unknown = (key) => {
+    if (Object.hasOwn(CHAI, key)) return `expect(…).${key} is Chai's; write expect(…).${CHAI[key]}`;
+    const near = nearest(key, Object.keys(matchers));
+    const meant = near === undefined ? '; expect.extend({ … }) adds matchers of your own' : `; did you mean ${near}?`;
+    return `there is no matcher ${key}${meant}`;
+  };
+
+  const expectation = (actual, how) => new Proxy({}, {
+    get: (_, key) => {
+      if (Object.hasOwn(matchers, key)) return call(key, how, actual);
+      if (key === 'not') return expectation(actual, { ...how, not: !how.not });
+      if (key === 'resolves' || key === 'rejects') return expectation(actual, { ...how, promise: key });
+      // A promise is asked for `then`, a printer for `toJSON`.
+      if (typeof key === 'symbol' || key === 'then' || key === 'toJSON' || key === 'asymmetricMatch') return undefined;
+      throw new TypeError(unknown(key));
+    },
   });
 
-  const makers = {
-    anything: () => new Asymmetric('anything', (value) => value !== null && value !== undefined, 'expect.anything()'),
-    any: (type) => new Asymmetric('any', (value) =>
-      value instanceof type || (value !== null && value !== undefined && Object(value) instanceof type), `expect.any(${type.name})`),
-    objectContaining: (part) => new Asymmetric('objectContaining',
-      (value) => isObject(value) && Object.keys(part).every((key) => key in value && equals(part[key], value[key])),
-      `expect.objectContaining(${short(part)})`),
-    arrayContaining: (part) => new Asymmetric('arrayContaining',
-      (value) => Array.isArray(value) && part.every((item) => value.some((one) => equals(item, one))),
-      `expect.arrayContaining(${short(part)})`),
-    stringContaining: (part) => new Asymmetric('stringContaining',
-      (value) => typeof value === 'string' && value.includes(part), `expect.stringContaining(${short(part)})`),
-    stringMatching: (pattern) => new Asymmetric('stringMatching',
-      (value) => typeof value === 'string' && textMatches(value, pattern), `expect.stringMatching(${short(pattern)})`),
-    closeTo: (number, digits = 2) => new Asymmetric('closeTo',
-      (value) => typeof value === 'number' && close(value, number, digits), `expect.closeTo(${number}, ${digits})`),
-  };
-  const negated = {};
-  for (const [name, make] of Object.entries(makers)) {
-    expect[name] = make;
-    negated[name] = (...args) => {
-      const inner = make(...args);
-      return new Asymmetric(name, (value) => !inner.matches(value), inner.asText().replace('expect.', 'expect.not.'));
-    };
-  }
-  expect.not = negated;
+  const plain = { not: false, soft: false, promise: undefined, message: undefined };
+  /** @type {any} */
+  const expect = (actual, message) => expectation(actual, { ...plain, message });
+  expect.soft = (actual, message) => expectation(actual, { ...plain, message, soft: true });
 
-  return { expect, AssertionError, verdictText };
+  // --- `expect.something` -------------------------------------------------------------------------------------------
+
+  const utils = {
+    printExpected: print, printReceived: print, stringify: print, iterableEquality: undefined, subsetEquality: undefined,
+    EXPECTED_COLOR: String, RECEIVED_COLOR: String, DIM_COLOR: String, BOLD_WEIGHT: String,
+    matcherHint: (name, received = 'received', expected = 'expected', { isNot = false } = {}) =>
+      `expect(${received})${isNot ? '.not' : ''}.${name}(${expected})`,
+    diff: (a, b) => differences(a, b).map((one) => `${one.path}: - ${one.expected} + ${one.actual}`).join('\n'),
+    printDiffOrStringify: (a, b) => `expected ${print(a)}, received ${print(b)}`,
+  };
+  const contextOf = (how) => ({
+    isNot: how.not, promise: how.promise ?? '', expand: false, customTesters: [], utils, currentTestName: settings.testName,
+    testPath: settings.file, equals: (a, b) => equals(b, a), soft: how.soft,
+  });
+
+  const extend = (added) => {
+    for (const [name, match] of Object.entries(added)) {
+      if (typeof match !== 'function') throw new TypeError(`expect.extend: ${name} is not a function`);
+      const adapt = (result) => {
+        if (typeof result?.then === 'function') return result.then(adapt);
+        if (typeof result !== 'object' || result === null || !('pass' in result)) {
+          throw new TypeError(`expect.extend: ${name} has to return { pass, message }`);
+        }
+        const { pass, message, actual, expected } = result;
+        const text = () => (typeof message === 'function' ? message() : message ?? `${name} does not hold`);
+        const found = 'actual' in result && 'expected' in result ? differences(expected, actual) : [];
+        return { pass, message: text, differences: found };
+      };
+      matchers[name] = (actual, args, _, how) => adapt(match.call(contextOf(how), actual, ...args));
+      const maker = (...args) => new Asymmetric(name,
+        (value) => Boolean(match.call(contextOf(plain), value, ...args).pass), `expect.${name}(${args.map(short).join(', ')})`);
+      expect[name] = maker;
+      expect.not[name] = asymmetric.opposite(name, maker);
+    }
+  };
+
+  const refuse = (message) => () => {
+    throw new TypeError(message);
+  };
+  Object.assign(expect, asymmetric.makers, {
+    not: asymmetric.negated,
+    extend,
+    toBeOneOf: (list) => new Asymmetric('toBeOneOf', (value) => [...list].some((one) => equals(one, value)), `expect.toBeOneOf(${short([...list])})`),
+    assertions: (count) => { state.wanted = { count, error: new AssertionError() }; },
+    hasAssertions: () => { state.wantsAny = true; },
+    unreachable: (message) => { throw new AssertionError(message ?? 'this line should not be reached'); },
+    fail: (message) => { throw new AssertionError(message ?? 'expect.fail() was called'); },
+    addEqualityTesters: (added) => equality.addTesters(added),
+    getState: () => ({ assertionCalls: state.count, currentTestName: settings.testName, testPath: settings.file }),
+    setState: () => {},
+    poll: refuse('expect.poll is not here: no time passes while a test waits. Await the function, and look at its result with expect(…)'),
+    addSnapshotSerializer: refuse('expect.addSnapshotSerializer is not here: bring the value into the form that you want, then call toMatchSnapshot()'),
+    element: refuse('expect.element is not here: there is no page'),
+  });
+
+  return { expect, begin, end, verdictText: verdicts.verdictText, AssertionError };
 })

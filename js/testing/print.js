@@ -1,4 +1,4 @@
-// Values as an author would write them: for messages, diffs and snapshots. Keys are sorted in snapshots only.
+// Values as an author would write them: for messages and differences.
 (() => {
   const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
   const quote = (text) => `'${text.replace(/[\\']/g, '\\$&').replace(/\n/g, '\\n').replace(/\r/g, '\\r')}'`;
@@ -8,32 +8,34 @@
     switch (typeof value) {
       case 'string': return quote(value);
       case 'bigint': return `${value}n`;
-      case 'function': return `[Function: ${value.name || 'anonymous'}]`;
+      case 'function': return isMock(value) ? `[mock ${value.getMockName()}]` : `[Function: ${value.name || 'anonymous'}]`;
       case 'number': return Object.is(value, -0) ? '-0' : String(value);
       case 'object': return value === null ? 'null' : undefined;
       default: return String(value);
     }
   };
 
+  const isMock = (value) => typeof value === 'function' && value.isMockFunction === true;
+
   const isPlain = (value) => {
     const prototype = Object.getPrototypeOf(value);
     return prototype === null || prototype === Object.prototype;
   };
 
-  /** One value on as many lines as it needs; `wide` lets short ones stay on one. */
-  const print = (value, { indent = '', seen = [], sort = false, wide = true } = {}) => {
+  /** One value; on one line if it is short. */
+  const print = (value, { indent = '', seen = [] } = {}) => {
     const flat = simple(value);
     if (flat !== undefined) return flat;
-    if (typeof value.asText === 'function' && value.isAsymmetric === true) return value.asText();
+    if (value.isAsymmetric === true) return value.asText();
     if (seen.includes(value)) return '[Circular]';
     if (Error.isError(value)) return `[${value.name}: ${value.message}]`;
     if (value instanceof Date) return `Date(${Number.isNaN(value.getTime()) ? 'invalid' : value.toISOString()})`;
     if (value instanceof RegExp) return String(value);
-    const inner = { indent: `${indent}  `, seen: [...seen, value], sort, wide };
+    const inner = { indent: `${indent}  `, seen: [...seen, value] };
     const block = (open, items, close) => {
       if (items.length === 0) return open + close;
       const line = `${open}${open.endsWith('[') ? '' : ' '}${items.join(', ')}${open.endsWith('[') ? '' : ' '}${close}`;
-      if (wide && line.length + indent.length <= 80 && !line.includes('\n')) return line;
+      if (line.length + indent.length <= 80 && !line.includes('\n')) return line;
       return `${open}\n${items.map((item) => `${inner.indent}${item},\n`).join('')}${indent}${close}`;
     };
     if (Array.isArray(value)) return block('[', Array.from(value, (item) => print(item, inner)), ']');
@@ -42,7 +44,6 @@
     }
     if (value instanceof Set) return block('Set {', Array.from(value, (item) => print(item, inner)), '}');
     const keys = Reflect.ownKeys(value).filter((key) => Object.prototype.propertyIsEnumerable.call(value, key));
-    if (sort) keys.sort((a, b) => (String(a) < String(b) ? -1 : 1));
     const name = isPlain(value) ? '' : `${value.constructor?.name ?? 'Object'} `;
     return block(`${name}{`, keys.map((key) => `${keyText(key)}: ${print(value[key], inner)}`), '}');
   };
@@ -63,5 +64,5 @@
     return text;
   };
 
-  return { print, short, pathText, isPlain };
+  return { print, short, pathText, isPlain, isMock };
 })

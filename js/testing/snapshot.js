@@ -1,7 +1,8 @@
 // Snapshots: what a value looked like when it was last accepted. The file's text comes in when a test file is
-// loaded and goes out when it has changed; reading and writing it is the supervisor's business.
-((host, printing) => {
-  const { print } = printing;
+// loaded and goes out when it has changed; reading and writing it is the supervisor's work.
+((host, prettying, linewise, equality, read) => {
+  const { pretty } = prettying;
+  const { differences, isAsymmetric, isObject } = equality;
   const HEAD = '// Snapshots of sluicegate test; `--update` writes them anew.\n';
   const ENTRY = /^exports\[`((?:[^`\\]|\\.)*)`\] = `((?:[^`\\]|\\.)*)`;$/gms;
   const escape = (text) => text.replace(/[\\`]/g, '\\$&').replace(/\$\{/g, '\\${');
@@ -13,40 +14,61 @@
   }
   let changed = false;
   let counts = new Map();
-  let test = '';
+  let titles = [];
   const inline = [];
+  const files = new Map();
 
   /** Called before each test. */
-  const begin = (name) => {
-    test = name;
+  const begin = (names) => {
+    titles = names;
     counts = new Map();
   };
 
-  const lines = (text) => text.split('\n');
-  const differ = (expected, actual) => {
-    const found = [];
-    const [a, b] = [lines(expected), lines(actual)];
-    // Common head and tail fall away; what is between is what has changed.
-    let start = 0;
-    while (start < a.length && start < b.length && a[start] === b[start]) start++;
-    let end = 0;
-    while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
-    found.push({
-      path: `line ${start + 1}`,
-      expected: a.slice(start, a.length - end).join('\n'),
-      actual: b.slice(start, b.length - end).join('\n'),
-    });
-    return found;
-  };
+  const differ = (expected, actual) => [
+    { path: '', expected, actual, lines: linewise.byLine(expected, actual) },
+  ];
 
   const missing = { pass: false, message: () => 'there is no such snapshot yet, and under CI none is written' };
+  const different = (expected, actual) => ({
+    pass: false,
+    differences: differ(expected, actual),
+    message: () => 'the value differs from its snapshot; if it is right now, run with --update',
+  });
 
-  const match = (actual, hint) => {
-    const base = hint === undefined ? test : `${test}: ${hint}`;
+  /** A value with the fields that matchers stand for put in their places. */
+  const merged = (value, shape) => {
+    if (isAsymmetric(shape) || !isObject(shape) || !isObject(value)) return shape;
+    const made = Array.isArray(value) ? [...value] : { ...value };
+    for (const key of Object.keys(shape)) made[key] = merged(value[key], shape[key]);
+    return made;
+  };
+
+  /** The arguments of a snapshot matcher: a shape may come first. */
+  const shaped = (actual, args) => {
+    if (!isObject(args[0])) return { value: actual, rest: args };
+    const [shape, ...rest] = args;
+    return { value: merged(actual, shape), rest, wrong: differences(shape, actual, 'match') };
+  };
+  const mismatch = (found) => ({ pass: false, differences: found, message: () => 'the value does not have the shape that is given' });
+
+  /** The number of this snapshot's, by the names that we, Vitest and Jest have for it. */
+  const keysOf = (hint) => {
+    const own = titles.join(' › ');
+    const base = hint === undefined ? own : `${own}: ${hint}`;
     const number = (counts.get(base) ?? 0) + 1;
     counts.set(base, number);
-    const key = `${base} ${number}`;
-    const text = print(actual, { sort: true, wide: false });
+    const others = [` > `, ` `].map((between) => titles.join(between));
+    const vitest = hint === undefined ? others[0] : `${others[0]} > ${hint}`;
+    const jest = hint === undefined ? others[1] : `${others[1]}: ${hint}`;
+    return [base, vitest, jest].map((text) => `${text} ${number}`);
+  };
+
+  const match = (actual, ...args) => {
+    const { value, rest: [hint], wrong = [] } = shaped(actual, args);
+    if (wrong.length > 0) return mismatch(wrong);
+    const keys = keysOf(hint);
+    const key = keys.find((one) => known.has(one)) ?? keys[0];
+    const text = pretty(value);
     const before = known.get(key);
     if (before === text) return { pass: true };
     if (before === undefined ? !host.ci : host.update) {
@@ -54,43 +76,51 @@
       changed = true;
       return { pass: true };
     }
-    if (before === undefined) return missing;
-    return {
-      pass: false,
-      differences: differ(before, text),
-      message: () => 'the value differs from its snapshot; if it is right now, run with --update',
-    };
+    return before === undefined ? missing : different(before, text);
   };
 
   /** Takes away what the author's indentation has put before each line. */
   const dedent = (text) => {
-    const all = lines(text.replace(/^\n/, '').replace(/\n[ \t]*$/, ''));
+    const all = text.replace(/^\n/, '').replace(/\n[ \t]*$/, '').split('\n');
     const indents = all.filter((line) => line.trim() !== '').map((line) => line.match(/^[ \t]*/)[0].length);
     const least = Math.min(...indents, Infinity);
     return all.map((line) => line.slice(Number.isFinite(least) ? least : 0)).join('\n');
   };
 
-  const matchInline = (actual, snapshot) => {
-    const text = print(actual, { sort: true, wide: false });
-    if (snapshot !== undefined && dedent(snapshot) === dedent(text)) return { pass: true };
+  const matchInline = (actual, ...args) => {
+    const { value, rest: [snapshot], wrong = [] } = shaped(actual, args);
+    if (wrong.length > 0) return mismatch(wrong);
+    const text = pretty(value);
+    const accepted = [text];
+    // Jest writes the message of what was thrown, in quotes; by hand it is often written without.
+    if (Error.isError(value)) accepted.push(`"${value.message}"`, value.message);
+    if (typeof value === 'string') accepted.push(value);
+    if (snapshot !== undefined && accepted.some((one) => dedent(snapshot) === dedent(one))) return { pass: true };
     if (snapshot === undefined ? !host.ci : host.update) {
-      inline.push({ stack: new Error().stack, text: escape(text) });
+      inline.push({ stack: new Error().stack, text: escape(text), shaped: args.length > 0 && isObject(args[0]) });
       return { pass: true };
     }
-    if (snapshot === undefined) return missing;
-    return {
-      pass: false,
-      differences: differ(dedent(snapshot), dedent(text)),
-      message: () => 'the value differs from its snapshot; if it is right now, run with --update',
-    };
+    return snapshot === undefined ? missing : different(dedent(snapshot), dedent(text));
   };
 
-  /** What has to be written: the snapshot file's new text, if it has one, and inline snapshots with their stacks. */
+  /** A snapshot that is a file of its own. */
+  const matchFile = (actual, path) => {
+    const text = typeof actual === 'string' ? actual : pretty(actual);
+    const before = files.get(path) ?? read(path);
+    if (before === text) return { pass: true };
+    if (before === undefined ? !host.ci : host.update) {
+      files.set(path, text);
+      return { pass: true };
+    }
+    return before === undefined ? missing : different(before, text);
+  };
+
+  /** What has to be written: the snapshot file's new text, if it has one, other files, and inline snapshots. */
   const finish = () => {
     const keys = [...known.keys()].sort();
     const file = HEAD + keys.map((key) => `\nexports[\`${escape(key)}\`] = \`\n${escape(known.get(key))}\n\`;\n`).join('');
-    return { file: changed ? file : undefined, inline };
+    return { file: changed ? file : undefined, inline, files: [...files].map(([path, text]) => ({ path, text })) };
   };
 
-  return { begin, match, matchInline, finish };
+  return { begin, match, matchInline, matchFile, finish };
 })

@@ -1,6 +1,7 @@
 // `transform(event, options)`: one event through the transformation, in an engine of its own with the driver, lockdown
-// and limits of production; the answer is its verdict.
-((host, logging, recording) => {
+// and limits of production; the answer is its verdict. `transform.batch(events)` gives several of them at once, as
+// `transformBatch` gets them, and answers with a verdict for each.
+((host, logging, recording, clock) => {
   const json = (event) => {
     if (typeof event === 'string') return event;
     const text = JSON.stringify(event);
@@ -9,7 +10,7 @@
   };
 
   const time = (now) => {
-    if (now === undefined) return undefined;
+    if (now === undefined) return clock.isSet() ? Date.now() : undefined;
     const at = new Date(now).getTime();
     if (Number.isNaN(at)) throw new TypeError(`transform: now is not a time: ${String(now)}`);
     return at;
@@ -19,8 +20,11 @@
   const inCode = (name) => `add it: transform(event, { fetch: { ${JSON.stringify(name)}: { status: 200, body: {} } } })`;
   let running = false;
 
-  const run = (of, events, options = {}, add = inCode) => {
+  const run = (of, events, options = /** @type {any} */ ({}), add = inCode) => {
     if (running) throw new TypeError('transform cannot be called by the function that answers its requests');
+    if (typeof options !== 'object' || options === null) {
+      throw new TypeError(`transform(event, options): the options are an object with ${OPTIONS.join(', ')}`);
+    }
     for (const key of Object.keys(options)) {
       if (!OPTIONS.includes(key)) throw new TypeError(`transform: there is no option ${key}; there are ${OPTIONS.join(', ')}`);
     }
@@ -49,7 +53,22 @@
     return { verdicts, cost };
   };
 
-  const bound = (of) => (event, options) => run(of, [event], options).verdicts[0];
+  const one = (of, event, options) => {
+    if (Array.isArray(event)) {
+      throw new TypeError('transform(event) takes one event; transform.batch([…]) takes several, and gives a verdict for each');
+    }
+    return run(of, [event], options).verdicts[0];
+  };
+  const several = (of, events, options) => {
+    if (!Array.isArray(events) || events.length === 0) throw new TypeError('transform.batch(events) wants a list of events');
+    return run(of, events, options).verdicts;
+  };
+  const bound = (of) => {
+    const transform = (event, options) => one(of, event, options);
+    transform.batch = (events, options) => several(of, events, options);
+    return transform;
+  };
+  /** @type {any} */
   const transform = bound(undefined);
   transform.of = (path) => bound(String(path));
   return { transform, run };

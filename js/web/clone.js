@@ -75,7 +75,7 @@
         const buffer = clone(value.buffer);
         const kind = kindOfView.call(value);
         if (kind === undefined) return keep(new DataView(buffer, value.byteOffset, value.byteLength));
-        return keep(new globalThis[kind](buffer, value.byteOffset, value.length));
+        return keep(new globalThis[kind](buffer, value.byteOffset, /** @type {Uint8Array} */ (value).length));
       }
       if (Error.isError(value)) return error(value);
       const boxed = brand(Number.prototype.valueOf, value) ?? brand(String.prototype.valueOf, value) ?? brand(Boolean.prototype.valueOf, value) ?? brand(BigInt.prototype.valueOf, value);

@@ -127,7 +127,7 @@
     return decoded;
   };
 
-  for (const [made, name] of [[TextEncoder, 'TextEncoder'], [TextDecoder, 'TextDecoder']]) {
+  for (const [name, made] of Object.entries({ TextEncoder, TextDecoder })) {
     Object.defineProperty(made.prototype, Symbol.toStringTag, { value: name, configurable: true });
   }
   return { TextEncoder, TextDecoder, atob, btoa };

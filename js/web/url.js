@@ -97,7 +97,7 @@
       };
     }
 
-    constructor(init = '') {
+    constructor(init = /** @type {any} */ ('')) {
       if (init === null || (typeof init !== 'object' && typeof init !== 'function')) {
         const text = usv(init);
         this.#pairs = parsePairs(text[0] === '?' ? text.slice(1) : text);
@@ -202,10 +202,7 @@
   });
 
   const invalid = (href) => {
-    const error = new NewTypeError('Invalid URL');
-    error.code = 'ERR_INVALID_URL';
-    error.input = href;
-    return error;
+    return Object.assign(new NewTypeError('Invalid URL'), { code: 'ERR_INVALID_URL', input: href });
   };
 
   class URL {
@@ -351,7 +348,7 @@
     }
   }
 
-  for (const [made, name] of [[URL, 'URL'], [URLSearchParams, 'URLSearchParams']]) {
+  for (const [name, made] of Object.entries({ URL, URLSearchParams })) {
     Object.defineProperty(made.prototype, Symbol.toStringTag, { value: name, configurable: true });
     for (const key of Object.getOwnPropertyNames(made.prototype)) {
       if (key === 'constructor') continue;

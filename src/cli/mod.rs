@@ -32,8 +32,10 @@ pub mod setting_sources;
 pub mod settings;
 pub mod test;
 mod test_coverage;
+mod test_import;
 mod test_init;
 mod test_report;
+mod test_watch;
 pub mod values;
 mod watch;
 

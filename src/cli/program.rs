@@ -161,7 +161,8 @@ fn is_version(stem: &str) -> bool {
 pub(crate) fn module_stem(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let stem = [".js", ".mjs", ".ts", ".mts"].iter().find_map(|extension| name.strip_suffix(extension))?;
-    let is_module = !stem.is_empty() && !stem.starts_with('.') && !stem.ends_with(".test") && !stem.ends_with(".d");
+    let is_other = [".test", ".spec", ".d"].iter().any(|word| stem.ends_with(word));
+    let is_module = !stem.is_empty() && !stem.starts_with('.') && !is_other;
     is_module.then(|| stem.to_owned())
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::args::{Global, TestArgs};
@@ -14,16 +14,17 @@ use super::report::Voice;
 use super::setting_sources::Env;
 use super::settings::Settings;
 use super::test_coverage::tell_coverage;
+use super::test_import::{import, snapshot_file, tidy};
 use super::test_init::init;
 use super::test_report::Pretty;
-use super::watch::Watched;
+use super::test_watch::{Failed, Selection, watch};
 use crate::config::Reporter;
 use crate::tally::exit;
 use crate::testing::coverage::Coverage;
 use crate::testing::data::{self, About, Code, DataError, DataUnit};
 use crate::testing::discover::{self, Kind, subject_of};
 use crate::testing::report::{self, Tap};
-use crate::testing::{self, FileResult, Plan, Sources, Subject, Totals, Unit, UnitTests};
+use crate::testing::{self, FileResult, Plan, Sources, Status, Subject, TestResult, Totals, Unit, UnitTests};
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::verdict::Position;
 use sluicegate_engine::{LoadError, LoadErrorKind, ModuleId, Options, Program};
@@ -43,87 +44,100 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
             .into());
     }
     let paths = if args.paths.is_empty() { vec![PathBuf::from(".")] } else { args.paths.clone() };
+    let runner = Runner { args, global, voice, ci };
+    let first = Selection { paths, names: args.filter.clone(), update: args.update };
     if !args.watch {
-        return once(args, global, voice, &paths, ci);
+        return Ok(runner.once(&first)?.0);
     }
-    let mut watched = Watched::new(&paths);
-    let mut next = paths.clone();
-    loop {
-        if let Err(error) = once(args, global, voice, &next, ci) {
+    watch(&first.paths, args.filter.as_deref(), &mut |selection| match runner.once(selection) {
+        Ok((_, failed)) => failed,
+        Err(error) => {
             voice.error(&error);
+            Failed::new()
         }
-        watched.forget();
-        let changed = watched.changed();
-        // A change of tests touches these tests; one of anything else can touch them all.
-        let only_tests = changed.iter().all(|path| path.is_file() && discover::is_test(path));
-        next = if only_tests { changed } else { paths.clone() };
+    })?;
+    Ok(exit::COMPLETE)
+}
+
+/// Runs tests as the flags say.
+struct Runner<'a> {
+    args: &'a TestArgs,
+    global: &'a Global,
+    voice: Voice,
+    ci: bool,
+}
+
+impl Runner<'_> {
+    /// Runs the tests of some paths once; the exit code, and the tests that failed.
+    fn once(&self, selection: &Selection) -> anyhow::Result<(u8, Failed)> {
+        let Self { args, global, voice, .. } = *self;
+        let started = Instant::now();
+        let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&args.paths)? };
+        let (units, broken) = project.units(&selection.paths)?;
+        let mut totals = Totals::default();
+        let mut teller = Teller::new(args, voice);
+        for file in broken {
+            totals.add(&file);
+            teller.tell(file)?;
+        }
+        let plan = self.plan(units, selection)?;
+        let mut failed = None;
+        let mut covered = Coverage::default();
+        let ran = testing::run(&plan, &project, &mut |mut file| {
+            project.add_coverage(&mut covered, &mut file);
+            if let Err(error) = teller.tell(file) {
+                failed.get_or_insert(error);
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        totals = Totals { broken: totals.broken + ran.broken, ..ran };
+        teller.end(&totals, started.elapsed())?;
+        if totals.passed + totals.failed + totals.skipped + totals.todo + totals.broken == 0 {
+            return Err(nothing_found(selection.names.as_deref(), totals.filtered).into());
+        }
+        let enough = !plan.coverage || tell_coverage(args, &covered.files())?;
+        let code = match totals {
+            Totals { broken: 1.., .. } => exit::COULD_NOT_RUN,
+            Totals { failed: 1.., .. } => exit::EVENTS_FAILED,
+            _ if !enough => exit::EVENTS_FAILED,
+            _ => exit::COMPLETE,
+        };
+        Ok((code, teller.failed()))
+    }
+
+    fn plan(&self, units: Vec<Unit>, selection: &Selection) -> anyhow::Result<Plan> {
+        let Self { args, global, ci, .. } = *self;
+        Ok(Plan {
+            units,
+            filter: selection.names.clone(),
+            update: selection.update,
+            ci,
+            fail_fast: args.fail_fast,
+            list_only: args.list,
+            seed: args.seed,
+            time: args.test_timeout.unwrap_or(Duration::from_secs(5)),
+            workers: match args.workers.unwrap_or(0) {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                workers => workers,
+            },
+            coverage: !args.list && (args.coverage || args.coverage_lcov.is_some() || args.min_coverage.is_some()),
+            isolation: args.isolation,
+            sandbox: for_tests(global.typed.clone(), global, Env::here())?,
+        })
     }
 }
 
-/// Runs the tests of some paths once.
-fn once(args: &TestArgs, global: &Global, voice: Voice, paths: &[PathBuf], ci: bool) -> anyhow::Result<u8> {
-    let started = Instant::now();
-    let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&args.paths)? };
-    let (units, broken) = project.units(paths)?;
-    let mut totals = Totals::default();
-    let mut teller = Teller::new(args, voice);
-    for file in broken {
-        totals.add(&file);
-        teller.tell(file)?;
-    }
-    let plan = Plan {
-        units,
-        filter: args.filter.clone(),
-        update: args.update,
-        ci,
-        fail_fast: args.fail_fast,
-        list_only: args.list,
-        seed: args.seed,
-        time: args.test_timeout.unwrap_or(Duration::from_secs(5)),
-        workers: match args.workers.unwrap_or(0) {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        },
-        coverage: !args.list && (args.coverage || args.coverage_lcov.is_some() || args.min_coverage.is_some()),
-        isolation: args.isolation,
-        sandbox: for_tests(global.typed.clone(), global, Env::here())?,
-    };
-    let mut failed = None;
-    let mut covered = Coverage::default();
-    let ran = testing::run(&plan, &project, &mut |mut file| {
-        project.add_coverage(&mut covered, &mut file);
-        if let Err(error) = teller.tell(file) {
-            failed.get_or_insert(error);
+fn nothing_found(filter: Option<&str>, filtered: usize) -> Diagnostic {
+    match (filter, filtered) {
+        (Some(filter), 1..) => {
+            Diagnostic::new(format!("no test was run: none of {filtered} has a name that matches {filter}"))
+                .help("`sluicegate test --list` shows the names")
         }
-    })?;
-    if let Some(error) = failed {
-        return Err(error);
+        _ => Diagnostic::new("no test was found")
+            .help("write one into a file called like the transformation: orders.test.js for orders.js"),
     }
-    totals.passed = ran.passed;
-    totals.failed = ran.failed;
-    totals.skipped = ran.skipped;
-    totals.broken += ran.broken;
-    totals.filtered = ran.filtered;
-    teller.end(&totals, started.elapsed())?;
-    if totals.passed + totals.failed + totals.skipped + totals.broken == 0 {
-        return Err(match (&args.filter, totals.filtered) {
-            (Some(filter), 1..) => Diagnostic::new(format!(
-                "no test was run: none of {} has a name that matches {filter}",
-                totals.filtered
-            ))
-            .help("`sluicegate test --list` shows the names"),
-            _ => Diagnostic::new("no test was found")
-                .help("write one into a file called like the transformation: orders.test.js for orders.js"),
-        }
-        .into());
-    }
-    let enough = !plan.coverage || tell_coverage(args, &covered.files())?;
-    Ok(match totals {
-        Totals { broken: 1.., .. } => exit::COULD_NOT_RUN,
-        Totals { failed: 1.., .. } => exit::EVENTS_FAILED,
-        _ if !enough => exit::EVENTS_FAILED,
-        _ => exit::COMPLETE,
-    })
 }
 
 /// Below these, and nowhere else, tests may import files.
@@ -297,46 +311,27 @@ fn as_cases(cases: &[serde_json::Value]) -> UnitTests {
 }
 
 impl Sources for Project {
-    fn module(&self, specifier: &str, importer: &Path) -> Result<Module, String> {
-        if !specifier.starts_with("./") && !specifier.starts_with("../") {
-            if let Ok(subject) = self.with_settings(importer, Some(""))
-                && let Some(code) = subject.program.library(specifier)
-            {
-                return Ok(Module { name: ModuleId::Library(specifier).to_string(), code: code.to_owned() });
-            }
-            return Err(format!(
-                "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"
-            ));
+    fn module(&self, specifier: &str, importer: &Path, form: Option<&str>) -> Result<Module, String> {
+        if specifier.starts_with("./") || specifier.starts_with("../") {
+            return import(specifier, importer, form, &self.roots);
         }
-        let path = tidy(&importer.parent().unwrap_or(Path::new("")).join(specifier));
-        let path = [path.clone(), path.with_extension("ts")].into_iter().find(|path| path.is_file());
-        let Some(path) = path else { return Err(format!("import from {specifier} failed. There is no such file.")) };
-        let real = path.canonicalize().map_err(|error| error.to_string())?;
-        if !self.roots.iter().any(|root| real.starts_with(root)) || program::module_stem(&real).is_none() {
-            return Err(format!("import from {specifier} failed. Tests import modules of their own project only."));
+        if let Ok(subject) = self.with_settings(importer, Some(""))
+            && let Some(code) = subject.program.library(specifier)
+        {
+            return Ok(Module { name: ModuleId::Library(specifier).to_string(), code: code.to_owned() });
         }
-        let code = program::read_module(&path, "the module").map_err(|error| error.to_string())?;
-        Ok(Module { name: path.display().to_string(), code })
+        Err(format!(
+            "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"
+        ))
+    }
+
+    fn file(&self, path: &str, from: &Path) -> Result<PathBuf, String> {
+        snapshot_file(path, from, &self.roots)
     }
 
     fn subject(&self, path: &str, from: &Path) -> Result<Subject, String> {
         self.read(&tidy(&from.parent().unwrap_or(Path::new("")).join(path)))
     }
-}
-
-/// A path without `.` and, where that is possible, `..`.
-fn tidy(path: &Path) -> PathBuf {
-    let mut tidy = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(tidy.components().next_back(), Some(Component::Normal(_))) => {
-                tidy.pop();
-            }
-            part => tidy.push(part),
-        }
-    }
-    tidy
 }
 
 fn load_error(error: Diagnostic) -> LoadError {
@@ -378,6 +373,18 @@ struct Teller {
 }
 
 impl Teller {
+    /// The tests that failed, by the file in which they stand.
+    fn failed(&self) -> Failed {
+        let tests = self.all.iter().flat_map(|file| file.tests.iter().map(move |test| (file, test)));
+        let failed = tests.filter(|(_, test)| test.status == Status::Failed);
+        let place = |file: &FileResult, test: &TestResult| {
+            // An input file of RudderStack's is no test by itself.
+            let own = test.file.as_ref().map(PathBuf::from).filter(|path| discover::is_test(path));
+            own.unwrap_or_else(|| PathBuf::from(&file.file))
+        };
+        failed.map(|(file, test)| (place(file, test), test.name.clone())).collect()
+    }
+
     fn new(args: &TestArgs, voice: Voice) -> Self {
         let reporter = args.reporter.unwrap_or_default();
         if reporter == Reporter::Tap && !args.list {
@@ -389,11 +396,14 @@ impl Teller {
     fn tell(&mut self, file: FileResult) -> anyhow::Result<()> {
         let text = match self.reporter {
             _ if self.list => {
-                let names = file.tests.iter().map(|test| format!("{} › {}\n", file.file, test.name));
+                let names = file
+                    .tests
+                    .iter()
+                    .map(|test| format!("{} › {}\n", test.file.as_ref().unwrap_or(&file.file), test.name));
                 let error = file.load_error.as_ref().map(|error| format!("{}: {error}\n", file.file));
                 names.chain(error).collect()
             }
-            Reporter::Pretty => self.pretty.file(&file),
+            Reporter::Pretty | Reporter::Github => self.pretty.file(&file),
             Reporter::Tap => self.tap.file(&file),
             Reporter::Json | Reporter::Junit => String::new(),
         };
@@ -407,6 +417,7 @@ impl Teller {
         let text = match self.reporter {
             _ if self.list => String::new(),
             Reporter::Pretty => self.pretty.end(&self.all, totals, elapsed),
+            Reporter::Github => self.pretty.end(&self.all, totals, elapsed) + &report::github(&self.all),
             Reporter::Json => report::json(&self.all, totals, seconds),
             Reporter::Junit => report::junit(&self.all, totals, seconds),
             Reporter::Tap => self.tap.plan(),

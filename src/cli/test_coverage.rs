@@ -29,7 +29,7 @@ pub(super) fn tell_coverage(args: &TestArgs, files: &[FileCoverage]) -> anyhow::
     if let (Some(least), false) = (args.min_coverage, enough) {
         let _ = writeln!(text, "\n{} of the lines ran, --min-coverage asks for {least}%", share(lines));
     }
-    if args.reporter.unwrap_or_default() == Reporter::Pretty {
+    if args.reporter.unwrap_or_default() == Reporter::Pretty || args.reporter == Some(Reporter::Github) {
         super::print(format!("\n{text}").as_bytes())?;
     } else {
         // What a machine reads is on standard output.

@@ -10,9 +10,10 @@ use sluicegate_engine::ModuleId;
 use super::diagnostic::{Diagnostic, Place, visible};
 use super::report::Voice;
 use crate::config::When;
-use crate::testing::report::headline;
-use crate::testing::run::author_frames;
-use crate::testing::{Difference, FileResult, Status, TestError, TestResult, Totals};
+use crate::testing::report::{difference_lines, headline};
+use crate::testing::run::{author_frames, first_place};
+use crate::testing::{FileResult, Status, TestError, TestResult, Totals};
+use sluicegate_engine::verdict::Position;
 
 /// The most lines of a value, logs or frames that are shown.
 const MAX_LINES: usize = 30;
@@ -44,12 +45,23 @@ impl Pretty {
         if file.tests.is_empty() && file.load_error.is_none() {
             return String::new();
         }
-        let (sign, code) = if totals.good() { ("✓", "32") } else { ("✗", "31") };
+        let (sign, code) = match (totals.good(), totals.passed) {
+            (false, _) => ("✗", "31"),
+            // Nothing was run.
+            (true, 0) => ("-", "33"),
+            (true, _) => ("✓", "32"),
+        };
         let millis = file.tests.iter().fold(0.0, |sum, test| sum + test.millis);
         let mut out = format!("{} {} ({}", self.paint(code, sign), visible(&file.file), count(&totals));
         out.push_str(&format!(", {millis:.0} ms)\n"));
         if let Some(error) = &file.load_error {
             out.push_str(&indent(&Diagnostic::from_load_error(error, &file.libraries).render(self.color)));
+        }
+        for test in &file.tests {
+            // Why it was skipped is worth a line; that it was, is counted above.
+            if let (Status::Skipped, Some(reason)) = (test.status, &test.reason) {
+                out.push_str(&format!("  {} {}: {}\n", self.paint("33", "-"), visible(&test.name), visible(reason)));
+            }
         }
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
             out.push('\n');
@@ -59,11 +71,51 @@ impl Pretty {
     }
 
     fn failure(&self, file: &FileResult, test: &TestResult, libraries: &BTreeMap<String, PathBuf>) -> String {
-        let mut out = format!("  {} {}\n", self.paint("1;31", "✗"), self.paint("1", &visible(&test.name)));
-        let Some(error) = &test.error else { return out };
+        // A case stands in a file of its own.
+        let of = test.file.as_ref().map(|name| format!(" ({})", visible(name))).unwrap_or_default();
+        let mut out = format!("  {} {}{of}\n", self.paint("1;31", "✗"), self.paint("1", &visible(&test.name)));
+        for (index, error) in test.error.iter().chain(&test.others).enumerate() {
+            if index > 0 {
+                out.push('\n');
+            }
+            let own = error.stack.as_deref().and_then(first_place);
+            let at = if index == 0 { test.position.clone() } else { own };
+            self.error(file, error, at.filter(|_| test.file.is_none()), libraries, &mut out);
+        }
+        if !test.logs.is_empty() {
+            out.push_str("\n    logs:\n");
+            for line in test.logs.iter().take(MAX_LINES) {
+                out.push_str(&format!("      {}: {}\n", line.level, visible(&line.message).replace('\n', "\n      ")));
+            }
+            if test.logs.len() > MAX_LINES {
+                out.push_str(&format!("      … and {} more\n", test.logs.len() - MAX_LINES));
+            }
+        }
+        let frames: Vec<&str> =
+            test.error.iter().filter_map(|error| error.stack.as_deref()).flat_map(author_frames).collect();
+        // One frame says no more than the place above.
+        if frames.len() > 1 {
+            out.push('\n');
+            for frame in frames.iter().take(MAX_LINES) {
+                out.push_str(&format!("    {}\n", self.paint("2", &visible(frame.trim_start()))));
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    /// One thing that was wrong: its message, its place, what differs.
+    fn error(
+        &self,
+        file: &FileResult,
+        error: &TestError,
+        at: Option<Position>,
+        libraries: &BTreeMap<String, PathBuf>,
+        out: &mut String,
+    ) {
         let title = headline(error);
         let (first, rest) = title.split_once('\n').unwrap_or((&title, ""));
-        let place = test.position.as_ref().map(|at| {
+        let place = at.map(|at| {
             let handle = ModuleId::parse(&at.file).library();
             let path =
                 handle.and_then(|handle| libraries.get(handle)).map_or_else(|| PathBuf::from(&at.file), Clone::clone);
@@ -92,26 +144,7 @@ impl Pretty {
                 out.push_str(&format!("      {}\n", visible(line)));
             }
         }
-        self.differences(error, &mut out);
-        if !test.logs.is_empty() {
-            out.push_str("\n    logs:\n");
-            for line in test.logs.iter().take(MAX_LINES) {
-                out.push_str(&format!("      {}: {}\n", line.level, visible(&line.message).replace('\n', "\n      ")));
-            }
-            if test.logs.len() > MAX_LINES {
-                out.push_str(&format!("      … and {} more\n", test.logs.len() - MAX_LINES));
-            }
-        }
-        let frames: Vec<&str> = error.stack.iter().flat_map(|stack| author_frames(stack)).collect();
-        // One frame says no more than the place above.
-        if frames.len() > 1 {
-            out.push('\n');
-            for frame in frames.iter().take(MAX_LINES) {
-                out.push_str(&format!("    {}\n", self.paint("2", &visible(frame.trim_start()))));
-            }
-        }
-        out.push('\n');
-        out
+        self.differences(error, out);
     }
 
     fn differences(&self, error: &TestError, out: &mut String) {
@@ -120,16 +153,22 @@ impl Pretty {
         }
         let (minus, plus) = (self.paint("32", "- expected"), self.paint("31", "+ received"));
         out.push_str(&format!("\n    {minus}  {plus}\n"));
-        for Difference { path, expected, actual } in error.differences.iter().take(MAX_LINES) {
-            if !path.is_empty() {
-                out.push_str(&format!("      {}\n", visible(path)));
+        for difference in error.differences.iter().take(MAX_LINES) {
+            if !difference.path.is_empty() {
+                out.push_str(&format!("      {}\n", visible(&difference.path)));
             }
-            for (sign, code, side) in [('-', "32", expected), ('+', "31", actual)] {
-                // A field that is on one side only has no line on the other, but a word.
-                for line in side.as_deref().unwrap_or("(nothing)").lines().take(MAX_LINES) {
-                    let line = self.paint(code, &format!("{sign} {}", visible(line)));
-                    out.push_str(&format!("    {line}\n"));
-                }
+            let lines = difference_lines(difference);
+            for line in lines.iter().take(2 * MAX_LINES) {
+                let line = visible(line);
+                let line = match line.as_bytes().first() {
+                    Some(b'-') => self.paint("32", &line),
+                    Some(b'+') => self.paint("31", &line),
+                    _ => line.into_owned(),
+                };
+                out.push_str(&format!("    {}\n", line.trim_end()));
+            }
+            if lines.len() > 2 * MAX_LINES {
+                out.push_str(&format!("      … and {} more lines\n", lines.len() - 2 * MAX_LINES));
             }
         }
         if error.differences.len() > MAX_LINES {
@@ -140,7 +179,11 @@ impl Pretty {
     /// The last lines.
     pub(super) fn end(&self, files: &[FileResult], totals: &Totals, elapsed: Duration) -> String {
         let written: usize = files.iter().map(|file| file.written).sum();
-        let snapshots = if written > 0 { format!(" · {written} snapshots written") } else { String::new() };
+        let snapshots = match written {
+            0 => String::new(),
+            1 => " · 1 snapshot written".to_owned(),
+            written => format!(" · {written} snapshots written"),
+        };
         let ran = files.iter().filter(|file| !file.tests.is_empty() || file.load_error.is_some()).count();
         if ran == 0 {
             return String::new();
@@ -164,6 +207,7 @@ fn count(totals: &Totals) -> String {
         (totals.broken, "could not be loaded"),
         (totals.passed, "passed"),
         (totals.skipped, "skipped"),
+        (totals.todo, "todo"),
         (totals.filtered, "filtered out"),
     ] {
         if number > 0 {

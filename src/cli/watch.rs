@@ -6,13 +6,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
+use std::time::SystemTime;
 
 /// What can change the outcome of a test.
-const EXTENSIONS: &[&str] = &["js", "mjs", "ts", "mts", "json", "yaml", "yml", "toml"];
+const EXTENSIONS: &[&str] = &["js", "mjs", "ts", "mts", "json", "jsonl", "yaml", "yml", "toml", "txt"];
 
 /// The files below some paths, as they were at the last look.
 pub(super) struct Watched {
@@ -28,22 +25,16 @@ impl Watched {
         watched
     }
 
-    /// Waits for a change; the paths that changed, came or went.
-    pub(super) fn changed(&mut self) -> Vec<PathBuf> {
-        loop {
-            std::thread::sleep(PAUSE);
-            let now = self.look();
-            let differs = |(path, state): (&PathBuf, &(SystemTime, u64)),
-                           other: &BTreeMap<PathBuf, (SystemTime, u64)>| {
-                (other.get(path) != Some(state)).then(|| path.clone())
-            };
-            let mut changed: Vec<PathBuf> = now.iter().filter_map(|file| differs(file, &self.seen)).collect();
-            changed.extend(self.seen.keys().filter(|path| !now.contains_key(*path)).cloned());
-            self.seen = now;
-            if !changed.is_empty() {
-                return changed;
-            }
-        }
+    /// The paths that changed, came or went since the last look, if there are any.
+    pub(super) fn look_for_change(&mut self) -> Option<Vec<PathBuf>> {
+        let now = self.look();
+        let differs = |(path, state): (&PathBuf, &(SystemTime, u64)), other: &BTreeMap<PathBuf, (SystemTime, u64)>| {
+            (other.get(path) != Some(state)).then(|| path.clone())
+        };
+        let mut changed: Vec<PathBuf> = now.iter().filter_map(|file| differs(file, &self.seen)).collect();
+        changed.extend(self.seen.keys().filter(|path| !now.contains_key(*path)).cloned());
+        self.seen = now;
+        (!changed.is_empty()).then_some(changed)
     }
 
     /// What the tests themselves have written is no change.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use crate::workers::sandbox;
+use crate::sandbox;
 use sluicegate_engine::{TypeScriptError, strip_types};
 
 /// The name of the hidden command.

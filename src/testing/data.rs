@@ -165,6 +165,7 @@ pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
     let events: Vec<String> = events.into_iter().map(one_line).collect();
     let mut made = json!({ "name": name, "events": events, "options": options, "expect": expect, "skip": case.skip });
     made["budget"] = budget(file, &case.budget)?;
+    made["file"] = file.display().to_string().into();
     let transformation = case.transformation.map(|path| beside(file, &path));
     Ok((transformation, made))
 }
@@ -228,8 +229,8 @@ struct Suite {
     output: Option<String>,
 }
 
-/// The transformations with tests among these YAML files, each with the libraries among them. Files that are no
-/// resources of RudderStack's are passed over.
+/// The transformations among these YAML files, each with the libraries among them; one that cannot be tested is a case
+/// that is skipped. Files that are no resources of RudderStack's are passed over.
 ///
 /// # Errors
 /// When a resource is not what it should be.
@@ -247,11 +248,16 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
         let (Some(version), Some(kind), Some(spec)) = (resource.version, resource.kind, resource.spec) else {
             continue;
         };
-        if !version.starts_with("rudder/") || spec.language.as_deref().is_some_and(|language| language != "javascript")
-        {
+        if !version.starts_with("rudder/") {
             continue;
         }
         let label = spec.name.clone().or(spec.id.clone()).unwrap_or_else(|| file.display().to_string());
+        if let Some(reason) = other_language(spec.language.as_deref()) {
+            if kind == "transformation" {
+                units.push(skipped(file, &label, &reason));
+            }
+            continue;
+        }
         let code = match (&spec.code, &spec.file) {
             (Some(code), None) => Code::Text(file.display().to_string(), code.clone()),
             (None, Some(path)) => Code::File(beside(file, path)),
@@ -266,6 +272,10 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
                 for suite in &spec.tests {
                     cases.extend(folder_cases(file, suite)?);
                 }
+                if cases.is_empty() {
+                    units.push(skipped(file, &label, "it has no tests: spec.tests names none"));
+                    continue;
+                }
                 units.push(DataUnit {
                     name: file.display().to_string(),
                     about: About::Code(code),
@@ -276,9 +286,30 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
             _ => {}
         }
     }
-    units.retain(|unit| !unit.cases.is_empty());
     units.iter_mut().for_each(|unit| unit.libraries.clone_from(&libraries));
     Ok(units)
+}
+
+/// Why a transformation in this language is not run; none for JavaScript.
+fn other_language(language: Option<&str>) -> Option<String> {
+    let language = language.filter(|language| !language.eq_ignore_ascii_case("javascript"))?;
+    // As people write it.
+    let name = if language.to_ascii_lowercase().starts_with("python") { "Python" } else { language };
+    Some(format!("it is written in {name}, and sluicegate runs JavaScript"))
+}
+
+/// A transformation that is listed and not run.
+fn skipped(file: &Path, name: &str, reason: &str) -> DataUnit {
+    let case = json!({
+        "name": name, "events": [], "options": {}, "expect": {}, "skip": true, "reason": reason,
+        "file": file.display().to_string(),
+    });
+    DataUnit {
+        name: file.display().to_string(),
+        about: About::Nothing(reason.to_owned()),
+        libraries: BTreeMap::new(),
+        cases: vec![case],
+    }
 }
 
 /// A case for each input file of a suite, in the order of their names.
@@ -316,7 +347,8 @@ fn in_and_out(name: String, input: &Path, expected: Option<&Path>) -> Result<Val
             event => json!({ "events": [event] }),
         },
     };
-    Ok(json!({ "name": name, "events": events, "options": {}, "expect": expect }))
+    let file = input.display().to_string();
+    Ok(json!({ "name": name, "events": events, "options": {}, "expect": expect, "file": file }))
 }
 
 // --- the action's meta.json -----------------------------------------------------------------------------------------
@@ -360,12 +392,16 @@ pub fn meta(file: &Path) -> Result<Vec<DataUnit>> {
         .collect();
     let mut units = Vec::new();
     for one in transformations {
-        let Some(input) = &one.input else { continue };
-        if one.language.as_deref().is_some_and(|language| language != "javascript") {
+        let name = one.name.clone().unwrap_or_else(|| one.file.clone());
+        if let Some(reason) = other_language(one.language.as_deref()) {
+            units.push(skipped(file, &name, &reason));
             continue;
         }
+        let Some(input) = &one.input else {
+            units.push(skipped(file, &name, "it has no tests: there is no test-input-file"));
+            continue;
+        };
         let expected = one.expected.as_ref().map(|path| near(file, path));
-        let name = one.name.clone().unwrap_or_else(|| one.file.clone());
         units.push(DataUnit {
             name: file.display().to_string(),
             about: About::Code(Code::File(near(file, &one.file))),

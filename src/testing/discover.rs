@@ -1,7 +1,8 @@
 //! Which files of a project are tests, and of what.
 //!
-//! Tests lie beside the code: `orders.test.js` is about `orders.js` (or `orders.ts`), and so is `orders.big.test.js`;
-//! in a folder `test`, `tests` or `__tests__` the code is looked for one folder up, too.
+//! Tests lie beside the code: `orders.test.js` and `orders.spec.js` are about `orders.js` (or `orders.ts`), and so is
+//! `orders.big.test.js`. In a folder `test`, `tests`, `spec` or `__tests__` the code is looked for beside that folder, too,
+//! and in `src` beside it; in `__tests__` every module is a test.
 
 use std::fs;
 use std::io;
@@ -10,10 +11,19 @@ use std::path::{Path, PathBuf};
 /// Folders that hold no tests of one's own.
 const PASSED_OVER: &[&str] = &["node_modules", "target", "__snapshots__"];
 
+/// Folders of tests; the code is looked for beside them.
+const TEST_FOLDERS: &[&str] = &["test", "tests", "spec", "__tests__", "cases"];
+
+/// The folder in which every module is a test, as Jest has it.
+const ALL_TESTS: &str = "__tests__";
+
+/// How modules end.
+const MODULES: &[&str] = &[".js", ".mjs", ".ts", ".mts"];
+
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// `*.test.js`, `.mjs`, `.ts`, `.mts`.
+    /// `*.test.js` or `*.spec.js`, `.mjs`, `.ts`, `.mts`; any of them in `__tests__`.
     Code,
     /// `*.case.json`.
     Case,
@@ -36,7 +46,8 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Kind)>, (PathBuf, io::Err
         } else if let Some(kind) = kind(path) {
             found.push((path.clone(), kind));
         } else {
-            let message = "it is neither a test (*.test.js, *.test.ts) nor a case (*.case.json, *.yaml, meta.json)";
+            let message = "it is neither a test (*.test.js, *.spec.ts, __tests__/*.js) nor a case (*.case.json, *.yaml, \
+                           meta.json)";
             return Err((path.clone(), io::Error::new(io::ErrorKind::InvalidInput, message)));
         }
     }
@@ -69,7 +80,7 @@ fn walk(dir: &Path, found: &mut Vec<(PathBuf, Kind)>) -> Result<(), (PathBuf, io
 
 fn kind(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?;
-    if [".test.js", ".test.mjs", ".test.ts", ".test.mts"].iter().any(|end| name.ends_with(end)) {
+    if code_stem(path).is_some() {
         Some(Kind::Code)
     } else if name.ends_with(".case.json") {
         Some(Kind::Case)
@@ -87,27 +98,84 @@ pub fn is_test(path: &Path) -> bool {
     matches!(kind(path), Some(Kind::Code | Kind::Case))
 }
 
+/// The name of a test in code without what says that it is one.
+fn code_stem(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    let stem = MODULES.iter().find_map(|end| name.strip_suffix(end))?;
+    if let Some(stem) = [".test", ".spec"].iter().find_map(|word| stem.strip_suffix(word)) {
+        return Some(stem);
+    }
+    let in_tests = path.parent()?.components().any(|part| part.as_os_str() == ALL_TESTS);
+    (in_tests && !stem.ends_with(".d")).then_some(stem)
+}
+
 /// The transformation that a test is about, by its name.
 pub fn subject_of(test: &Path) -> Option<PathBuf> {
     let name = test.file_name()?.to_str()?;
-    let stem = [".test.js", ".test.mjs", ".test.ts", ".test.mts", ".case.json"]
-        .iter()
-        .find_map(|end| name.strip_suffix(end))?;
-    let dir = test.parent().unwrap_or(Path::new(""));
-    let mut folders = vec![dir.to_owned()];
-    if dir.file_name().is_some_and(|name| ["test", "tests", "__tests__", "cases"].iter().any(|word| name == *word)) {
-        folders.push(dir.parent().unwrap_or(Path::new("")).to_owned());
-    }
-    let mut stem = stem;
+    let mut stem = code_stem(test).or_else(|| name.strip_suffix(".case.json"))?;
+    let folders = folders_of(test.parent().unwrap_or(Path::new("")));
     loop {
         for folder in &folders {
-            for extension in ["js", "ts", "mjs", "mts"] {
-                let path = folder.join(format!("{stem}.{extension}"));
-                if path.is_file() {
+            for end in MODULES {
+                let path = folder.join(format!("{stem}{end}"));
+                if path.is_file() && path != test {
                     return Some(path);
                 }
             }
         }
         stem = stem.rsplit_once('.')?.0;
+    }
+}
+
+/// Where the code of a test in this folder may be: in it, and, if it is a folder of tests or lies in one, beside that and
+/// in `src`, also in folders of the same names.
+fn folders_of(dir: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![dir.to_owned()];
+    for above in dir.ancestors() {
+        if !above.file_name().is_some_and(|name| TEST_FOLDERS.iter().any(|word| name == *word)) {
+            continue;
+        }
+        let beside = above.parent().unwrap_or(Path::new(""));
+        let inner = dir.strip_prefix(above).unwrap_or(Path::new(""));
+        for place in [beside.join(inner), beside.join("src").join(inner), beside.to_owned(), beside.join("src")] {
+            if !folders.contains(&place) {
+                folders.push(place);
+            }
+        }
+    }
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_finds_its_code_in_every_usual_layout() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |path: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let (one, two, three) = (file("src/one.ts"), file("two.js"), file("src/deep/three.mjs"));
+        for (test, code) in [
+            ("src/one.test.ts", Some(&one)),
+            ("src/one.big.spec.ts", Some(&one)),
+            ("test/one.test.ts", Some(&one)),
+            ("tests/unit/one.spec.js", Some(&one)),
+            ("src/__tests__/one.ts", Some(&one)),
+            ("__tests__/two.js", Some(&two)),
+            ("test/two.case.json", Some(&two)),
+            ("test/deep/three.test.mjs", Some(&three)),
+            ("other/two.test.js", None),
+            ("__tests__/four.js", None),
+        ] {
+            let test = file(test);
+            assert_eq!(subject_of(&test).as_ref(), code, "{}", test.display());
+            assert!(is_test(&test), "{}", test.display());
+        }
+        assert!(!is_test(&file("src/__tests__/types.d.ts")) && !is_test(&one));
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn compare(runner: &mut Runner<'_>, first: &mut Ran) -> io::Result<()
 }
 
 fn was_run(test: &TestResult) -> bool {
-    test.status != Status::Skipped
+    matches!(test.status, Status::Passed | Status::Failed)
 }
 
 /// The test before `index` after which alone it ends with `status`.

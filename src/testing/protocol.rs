@@ -51,6 +51,7 @@ pub(super) enum ToWorker {
     Setup(Setup),
     Job(Box<Job>),
     Module(Result<Module, String>),
+    File(Result<Option<String>, String>),
     Subject(Result<Box<Subject>, String>),
 }
 
@@ -70,8 +71,12 @@ pub(super) enum FromWorker {
     NeedModule {
         specifier: String,
         importer: String,
+        form: Option<String>,
     },
     NeedSubject {
+        path: String,
+    },
+    NeedFile {
         path: String,
     },
     LoadFailed(LoadError),
@@ -87,13 +92,26 @@ pub(super) enum FromWorker {
     Finished(Finished),
 }
 
-/// A test as `js/testing/runner.js` lists it.
+/// A test as `js/testing/run.js` lists it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Listed {
     pub(super) name: String,
+    #[serde(default)]
     pub(super) skipped: bool,
+    #[serde(default)]
+    pub(super) todo: bool,
+    #[serde(default)]
     pub(super) filtered: bool,
     pub(super) stack: Option<String>,
+    /// The file of a case.
+    #[serde(default)]
+    pub(super) file: Option<String>,
+    /// Why it is skipped.
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+    /// What it may take, in milliseconds, if it says so itself.
+    #[serde(default)]
+    pub(super) timeout: Option<f64>,
 }
 
 /// A variable that holds something else after a test than before it.
@@ -109,6 +127,12 @@ pub(super) struct Change {
 pub(super) struct Ended {
     #[serde(default)]
     pub(super) error: Option<TestError>,
+    /// What else was wrong: soft assertions, and hooks after the test.
+    #[serde(default)]
+    pub(super) others: Vec<TestError>,
+    /// Why it was not run to its end, if it skipped itself; empty if it does not say.
+    #[serde(default)]
+    pub(super) skipped: Option<String>,
     #[serde(default)]
     pub(super) logs: Vec<LogLine>,
 }
@@ -149,6 +173,9 @@ pub struct Difference {
     /// What was there; none if nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
+    /// For texts of several lines: each line with its sign, ` `, `-` or `+`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
 }
 
 /// What has to be written after the last test.
@@ -159,6 +186,16 @@ pub(super) struct Finished {
     pub(super) file: Option<String>,
     #[serde(default)]
     pub(super) inline: Vec<Inline>,
+    #[serde(default)]
+    pub(super) files: Vec<SnapshotFile>,
+}
+
+/// A snapshot that is a file of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SnapshotFile {
+    /// From the test file's folder.
+    pub(super) path: String,
+    pub(super) text: String,
 }
 
 /// A snapshot that stands in the test itself.
@@ -166,4 +203,7 @@ pub(super) struct Finished {
 pub(super) struct Inline {
     pub(super) stack: String,
     pub(super) text: String,
+    /// Whether the shape of the value stands before it.
+    #[serde(default)]
+    pub(super) shaped: bool,
 }

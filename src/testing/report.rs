@@ -1,12 +1,14 @@
-//! Results for machines: JSON, JUnit's XML, and TAP version 14. Each is written when all units are done, except TAP,
-//! which is a stream.
+//! Results for machines: JSON, JUnit's XML, TAP version 14, and GitHub's annotations. Each is written when all units are
+//! done, except TAP, which is a stream.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::protocol::TestError;
+use super::protocol::{Difference, TestError};
 use super::run::{FileResult, Status, TestResult, Totals, author_frames};
+use sluicegate_engine::ModuleId;
+use sluicegate_engine::verdict::Position;
 
 /// One JSON object for the whole run.
 pub fn json(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
@@ -26,6 +28,7 @@ pub fn json(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
         "passed": totals.passed,
         "failed": totals.failed,
         "skipped": totals.skipped,
+        "todo": totals.todo,
         "broken_files": totals.broken,
         "seconds": seconds,
         "files": files,
@@ -38,13 +41,26 @@ fn test_json(test: &TestResult) -> Value {
     if let Some(at) = &test.position {
         value["position"] = json!(at);
     }
+    if let Some(file) = &test.file {
+        value["file"] = json!(file);
+    }
+    if let Some(reason) = &test.reason {
+        value["reason"] = json!(reason);
+    }
     if let Some(error) = &test.error {
-        let mut error = error.clone();
-        error.stack = error.stack.as_deref().map(frames);
-        value["error"] = json!(error);
+        value["error"] = error_json(error);
+        if !test.others.is_empty() {
+            value["more_errors"] = test.others.iter().map(error_json).collect();
+        }
         value["logs"] = json!(test.logs);
     }
     value
+}
+
+fn error_json(error: &TestError) -> Value {
+    let mut error = error.clone();
+    error.stack = error.stack.as_deref().map(frames);
+    json!(error)
 }
 
 fn word(status: Status) -> &'static str {
@@ -52,6 +68,7 @@ fn word(status: Status) -> &'static str {
         Status::Passed => "passed",
         Status::Failed => "failed",
         Status::Skipped => "skipped",
+        Status::Todo => "todo",
     }
 }
 
@@ -61,27 +78,47 @@ fn frames(stack: &str) -> String {
 
 /// What was wrong, as plain text: the message, the differences, logs, frames.
 pub fn plain(test: &TestResult) -> String {
-    let Some(error) = &test.error else { return String::new() };
-    let mut out = headline(error);
-    out.push('\n');
+    let mut out = String::new();
+    for error in test.error.iter().chain(&test.others) {
+        plain_error(error, &mut out);
+    }
+    for line in &test.logs {
+        let _ = writeln!(out, "  {}: {}", line.level, line.message);
+    }
+    out
+}
+
+fn plain_error(error: &TestError, out: &mut String) {
+    let _ = writeln!(out, "{}", headline(error));
     for difference in &error.differences {
         let _ = writeln!(out, "  {}", if difference.path.is_empty() { "(the value)" } else { &difference.path });
-        for (sign, side) in [('-', &difference.expected), ('+', &difference.actual)] {
-            for line in side.iter().flat_map(|text| text.lines()) {
-                let _ = writeln!(out, "  {sign} {line}");
-            }
+        for line in difference_lines(difference) {
+            let _ = writeln!(out, "  {line}");
         }
     }
     for line in error.failure.iter().flat_map(|stack| stack.lines()) {
         let _ = writeln!(out, "  {line}");
     }
-    for line in &test.logs {
-        let _ = writeln!(out, "  {}: {}", line.level, line.message);
-    }
     for frame in error.stack.iter().flat_map(|stack| author_frames(stack)) {
         let _ = writeln!(out, "{frame}");
     }
-    out
+}
+
+/// One place that differs, a line for each line of the values, with its sign: `-` was expected, `+` was received.
+pub fn difference_lines(difference: &Difference) -> Vec<String> {
+    if !difference.lines.is_empty() {
+        let signed = difference.lines.iter().map(|line| {
+            let (sign, text) = line.split_at_checked(1).unwrap_or((line, ""));
+            format!("{sign} {text}")
+        });
+        return signed.collect();
+    }
+    // A field that is on one side only has no value on the other, but a word.
+    let side = |sign: char, text: &Option<String>| {
+        let text = text.as_deref().unwrap_or("(nothing)");
+        text.lines().map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
+    };
+    [side('-', &difference.expected), side('+', &difference.actual)].concat()
 }
 
 /// The first line of what was wrong: the error's name unless a matcher threw it.
@@ -95,7 +132,7 @@ pub fn headline(error: &TestError) -> String {
 /// JUnit's XML, as Jenkins and GitLab read it.
 pub fn junit(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let count = totals.passed + totals.failed + totals.skipped + totals.broken;
+    let count = totals.passed + totals.failed + totals.skipped + totals.todo + totals.broken;
     let _ = writeln!(
         out,
         "<testsuites name=\"sluicegate\" tests=\"{count}\" failures=\"{}\" errors=\"{}\" time=\"{seconds:.3}\">",
@@ -112,7 +149,7 @@ pub fn junit(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
             file.tests.len() + own.broken,
             own.failed,
             own.broken,
-            own.skipped
+            own.skipped + own.todo
         );
         if let Some(error) = &file.load_error {
             let _ = writeln!(
@@ -129,7 +166,7 @@ pub fn junit(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
                 "    <testcase name=\"{}\" classname=\"{name}\" file=\"{name}\"{line} time=\"{:.3}\"",
                 xml(&test.name),
                 test.millis / 1e3,
-                name = xml(&file.file),
+                name = xml(test.file.as_ref().unwrap_or(&file.file)),
             );
             match (&test.error, test.status) {
                 (Some(error), _) => {
@@ -140,7 +177,10 @@ pub fn junit(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
                         ">\n      <failure message=\"{message}\" type=\"{kind}\">{text}</failure>\n    </testcase>"
                     );
                 }
-                (None, Status::Skipped) => out.push_str(">\n      <skipped/>\n    </testcase>\n"),
+                (None, Status::Skipped | Status::Todo) => {
+                    let why = test.reason.as_ref().map(|why| format!(" message=\"{}\"", xml(why))).unwrap_or_default();
+                    let _ = writeln!(out, ">\n      <skipped{why}/>\n    </testcase>");
+                }
                 (None, _) => out.push_str("/>\n"),
             }
         }
@@ -189,8 +229,14 @@ impl Tap {
         for test in &file.tests {
             self.number += 1;
             let ok = if test.status == Status::Failed { "not ok" } else { "ok" };
-            let skip = if test.status == Status::Skipped { " # SKIP" } else { "" };
-            let _ = writeln!(out, "{ok} {} - {} › {}{skip}", self.number, tap(&file.file), tap(&test.name));
+            let directive = match test.status {
+                Status::Skipped => " # SKIP",
+                Status::Todo => " # TODO",
+                Status::Passed | Status::Failed => "",
+            };
+            let why = test.reason.as_ref().map(|why| format!(" {}", tap(why))).unwrap_or_default();
+            let name = test.file.as_ref().unwrap_or(&file.file);
+            let _ = writeln!(out, "{ok} {} - {} › {}{directive}{why}", self.number, tap(name), tap(&test.name));
             if test.error.is_some() {
                 diagnostics(&mut out, &test_json(test));
             }
@@ -218,6 +264,47 @@ fn tap(text: &str) -> String {
     text.replace('\\', "\\\\").replace('#', "\\#").replace(['\n', '\r'], " ")
 }
 
+/// GitHub's workflow commands: a failure is shown at its line in the diff of a pull request.
+pub fn github(files: &[FileResult]) -> String {
+    let mut out = String::new();
+    for file in files {
+        if let Some(error) = &file.load_error {
+            let at = error.position.as_ref();
+            annotate(
+                &mut out,
+                &file.file,
+                at.filter(|at| at.file == file.file),
+                "it could not be loaded",
+                &error.to_string(),
+            );
+        }
+        for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
+            let name = test.file.as_ref().unwrap_or(&file.file);
+            // A failure inside of a library is shown where that is.
+            let known = test.position.as_ref().filter(|at| ModuleId::parse(&at.file).library().is_none());
+            annotate(&mut out, known.map_or(name, |at| &at.file), known, &test.name, &plain(test));
+        }
+    }
+    out
+}
+
+fn annotate(out: &mut String, file: &str, at: Option<&Position>, title: &str, message: &str) {
+    let place = at.map(|at| format!(",line={},col={}", at.line, at.column)).unwrap_or_default();
+    let property = |text: &str| command(text).replace(':', "%3A").replace(',', "%2C");
+    let _ = writeln!(
+        out,
+        "::error file={}{place},title={}::{}",
+        property(file.trim_start_matches("./")),
+        property(title),
+        command(message.trim_end())
+    );
+}
+
+/// Text that stays on the line of its command.
+fn command(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +314,9 @@ mod tests {
             name: name.to_owned(),
             status,
             error,
+            others: Vec::new(),
+            reason: None,
+            file: None,
             position: None,
             logs: Vec::new(),
             millis: 1.5,
@@ -249,6 +339,15 @@ mod tests {
         let text = junit(&files, &totals, 0.1);
         assert!(text.contains("message=\"a &lt; b &amp; \u{fffd}[1m\"") && !text.contains('\u{1b}'), "{text}");
         assert!(text.contains("tests=\"3\" failures=\"1\""), "{text}");
+    }
+
+    #[test]
+    fn github_is_told_the_place_and_the_whole_text_on_one_line() {
+        let (mut files, _) = results();
+        files[0].tests[1].position = Some(Position { file: "a.test.js".to_owned(), line: 3, column: 7 });
+        files[0].tests[1].error.as_mut().unwrap().message = "50% off:\nno".to_owned();
+        let text = github(&files);
+        assert_eq!(text, "::error file=a.test.js,line=3,col=7,title=fails \"<&>\"::50%25 off:%0Ano\n");
     }
 
     #[test]

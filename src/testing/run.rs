@@ -76,16 +76,21 @@ pub struct Plan {
 
 /// Where a test's imports and other transformations come from. Called from several threads.
 pub trait Sources: Sync {
-    /// The module that `importer`, a file, means by `specifier`.
+    /// The module that `importer`, a file, means by `specifier`; `form` is what the import says the file is, e.g. `json`.
     ///
     /// # Errors
     /// When there is none; the text says why.
-    fn module(&self, specifier: &str, importer: &Path) -> Result<Module, String>;
+    fn module(&self, specifier: &str, importer: &Path, form: Option<&str>) -> Result<Module, String>;
     /// The transformation at a path relative to the test file `from`.
     ///
     /// # Errors
     /// As above.
     fn subject(&self, path: &str, from: &Path) -> Result<Subject, String>;
+    /// Where a file is that a snapshot is kept in, by its path from the test file `from`.
+    ///
+    /// # Errors
+    /// When a test may not write there; the text says why.
+    fn file(&self, path: &str, from: &Path) -> Result<PathBuf, String>;
 }
 
 /// The result of a test.
@@ -97,6 +102,8 @@ pub enum Status {
     Failed,
     /// It was not to be run.
     Skipped,
+    /// It has yet to be written.
+    Todo,
 }
 
 /// A test and its result.
@@ -108,6 +115,12 @@ pub struct TestResult {
     pub status: Status,
     /// What was wrong.
     pub error: Option<TestError>,
+    /// What else was wrong.
+    pub others: Vec<TestError>,
+    /// Why it was skipped, if that is known.
+    pub reason: Option<String>,
+    /// The file of a case, which is not the one that its unit is named after.
+    pub file: Option<String>,
     /// Where: the first frame of the author's, else where the test begins.
     pub position: Option<Position>,
     /// What it logged.
@@ -144,6 +157,8 @@ pub struct Totals {
     pub failed: usize,
     /// Tests that were not run.
     pub skipped: usize,
+    /// Tests that have yet to be written.
+    pub todo: usize,
     /// Files that could not be loaded.
     pub broken: usize,
     /// Tests that the filter left out.
@@ -158,6 +173,7 @@ impl Totals {
                 Status::Passed => self.passed += 1,
                 Status::Failed => self.failed += 1,
                 Status::Skipped => self.skipped += 1,
+                Status::Todo => self.todo += 1,
             }
         }
         self.broken += usize::from(file.load_error.is_some());
@@ -311,7 +327,8 @@ fn run_unit(
 ) -> std::io::Result<FileResult> {
     let mut runner = Runner { plan, unit, sources, worker, stop };
     let mut ran = runner.pass(&Pass::default())?;
-    ran.result.written = snapshots::write(&ran.finished, &snapshots::path(Path::new(&unit.name)), &unit.name)?;
+    let locate = |path: &str| sources.file(path, Path::new(&unit.name)).ok();
+    ran.result.written = snapshots::write(&ran.finished, &snapshots::path(Path::new(&unit.name)), &unit.name, &locate)?;
     if plan.isolation && !plan.list_only && ran.result.load_error.is_none() {
         super::isolation::compare(&mut runner, &mut ran)?;
     }
@@ -325,7 +342,9 @@ impl Runner<'_> {
             UnitTests::Code(_) => std::fs::read_to_string(snapshots::path(Path::new(&unit.name))).ok(),
             UnitTests::Cases(_) => None,
         };
-        let host = json!({ "filter": plan.filter, "snapshots": known, "update": plan.update, "ci": plan.ci });
+        let host = json!({
+            "file": unit.name, "filter": plan.filter, "snapshots": known, "update": plan.update, "ci": plan.ci
+        });
         Job {
             tests: match &unit.tests {
                 UnitTests::Code(code) => Tests::Module(Module { name: unit.name.clone(), code: code.clone() }),
@@ -365,11 +384,16 @@ impl Runner<'_> {
             while let Some(message) = one.read() {
                 match message {
                     FromWorker::SandboxReport(_) => {}
-                    FromWorker::NeedModule { specifier, importer } => {
-                        let _ = one.send(&ToWorker::Module(self.sources.module(&specifier, Path::new(&importer))));
+                    FromWorker::NeedModule { specifier, importer, form } => {
+                        let module = self.sources.module(&specifier, Path::new(&importer), form.as_deref());
+                        let _ = one.send(&ToWorker::Module(module));
                     }
                     FromWorker::NeedSubject { path: other } => {
                         let _ = one.send(&ToWorker::Subject(self.sources.subject(&other, path).map(Box::new)));
+                    }
+                    FromWorker::NeedFile { path: other } => {
+                        let text = self.sources.file(&other, path).map(|path| std::fs::read_to_string(path).ok());
+                        let _ = one.send(&ToWorker::File(text));
                     }
                     FromWorker::LoadFailed(mut error) => {
                         error.stack = error.stack.map(|stack| author_frames(&stack).collect::<Vec<_>>().join("\n"));
@@ -413,7 +437,7 @@ impl Runner<'_> {
                 return Ok(ran);
             };
             let message = "the test could not be stopped, or killed its worker process".to_owned();
-            let ended = Ended { error: Some(TestError { message, ..TestError::default() }), logs: Vec::new() };
+            let ended = Ended { error: Some(TestError { message, ..TestError::default() }), ..Ended::default() };
             ran.record(index, 0.0, ended);
         }
     }
@@ -433,9 +457,15 @@ impl Ran {
             self.places.insert(index, self.result.tests.len());
             self.result.tests.push(TestResult {
                 name: test.name,
-                status: Status::Skipped,
+                status: if test.todo { Status::Todo } else { Status::Skipped },
                 error: None,
-                position: test.stack.as_deref().and_then(first_place),
+                others: Vec::new(),
+                reason: test.reason,
+                position: match &test.file {
+                    Some(file) => Some(Position { file: file.clone(), line: 1, column: 1 }),
+                    None => test.stack.as_deref().and_then(first_place),
+                },
+                file: test.file,
                 logs: Vec::new(),
                 millis: 0.0,
             });
@@ -444,12 +474,18 @@ impl Ran {
 
     fn record(&mut self, index: usize, millis: f64, ended: Ended) {
         let Some(test) = self.places.get(&index).and_then(|place| self.result.tests.get_mut(*place)) else { return };
-        test.status = if ended.error.is_some() { Status::Failed } else { Status::Passed };
+        test.status = match (&ended.error, &ended.skipped) {
+            (Some(_), _) => Status::Failed,
+            (None, Some(_)) => Status::Skipped,
+            (None, None) => Status::Passed,
+        };
+        test.reason = ended.skipped.filter(|reason| !reason.is_empty());
         test.millis = millis;
         if let Some(at) = ended.error.as_ref().and_then(|error| error.stack.as_deref()).and_then(first_place) {
             test.position = Some(at);
         }
         test.error = ended.error;
+        test.others = ended.others;
         test.logs = ended.logs;
     }
 }
@@ -469,7 +505,7 @@ pub fn author_frames(stack: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The place of the first frame of the author's.
-pub(super) fn first_place(stack: &str) -> Option<Position> {
+pub fn first_place(stack: &str) -> Option<Position> {
     author_frames(stack).find_map(frame_position)
 }
 

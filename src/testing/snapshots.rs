@@ -13,11 +13,24 @@ pub(super) fn path(test: &Path) -> PathBuf {
     test.parent().unwrap_or(Path::new("")).join("__snapshots__").join(format!("{name}.snap"))
 }
 
-/// Writes what has changed; says how many snapshots that is, a file counting as one.
-pub(super) fn write(finished: &Finished, path: &Path, test: &str) -> std::io::Result<usize> {
+/// Writes what has changed; says how many snapshots that is, a file counting as one. `locate` says where a file is that
+/// the test names.
+pub(super) fn write(
+    finished: &Finished,
+    path: &Path,
+    test: &str,
+    locate: &dyn Fn(&str) -> Option<PathBuf>,
+) -> std::io::Result<usize> {
     if let Some(text) = &finished.file {
         std::fs::create_dir_all(path.parent().expect("a folder was just joined"))?;
         std::fs::write(path, text)?;
+    }
+    for file in &finished.files {
+        let Some(path) = locate(&file.path) else { continue };
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        std::fs::write(path, &file.text)?;
     }
     let mut by_file: BTreeMap<String, Vec<(Position, &Inline)>> = BTreeMap::new();
     for inline in &finished.inline {
@@ -32,15 +45,16 @@ pub(super) fn write(finished: &Finished, path: &Path, test: &str) -> std::io::Re
         edits.sort_by_key(|(at, _)| std::cmp::Reverse((at.line, at.column)));
         edits.dedup_by_key(|(at, _)| (at.line, at.column));
         for (at, inline) in edits {
-            write_inline(&mut text, &at, &inline.text);
+            write_inline(&mut text, &at, inline);
         }
         std::fs::write(&file, text)?;
     }
-    Ok(usize::from(finished.file.is_some()) + finished.inline.len())
+    Ok(usize::from(finished.file.is_some()) + finished.inline.len() + finished.files.len())
 }
 
-/// Puts a snapshot between the parentheses of the call at `at`.
-fn write_inline(text: &mut String, at: &Position, snapshot: &str) -> Option<()> {
+/// Puts a snapshot between the parentheses of the call at `at`: in the place of the one that stands there, or after the
+/// shape of the value.
+fn write_inline(text: &mut String, at: &Position, inline: &Inline) -> Option<()> {
     let line_start = text.split_inclusive('\n').take(at.line as usize - 1).map(str::len).sum::<usize>();
     let line = text[line_start..].lines().next()?;
     let mut units = 1;
@@ -51,28 +65,52 @@ fn write_inline(text: &mut String, at: &Position, snapshot: &str) -> Option<()> 
     })?;
     let start = line_start + column.0;
     let open = start + text[start..].find('(')? + 1;
-    let inner = text[open..].trim_start();
-    let close = if let Some(template) = inner.strip_prefix('`') {
-        let begin = text.len() - template.len();
-        let mut escaped = false;
-        let end = text[begin..].char_indices().find(|(_, char)| {
-            let ends = *char == '`' && !escaped;
-            escaped = *char == '\\' && !escaped;
-            ends
-        })?;
-        begin + end.0 + 1 + text[begin + end.0 + 1..].find(')')?
-    } else {
-        open + text[open..].find(')')?
-    };
+    let close = open + closing(&text[open..])?;
+    let from = if inline.shaped { after_shape(&text[open..close]).map_or(close, |at| open + at) } else { open };
     let indent: String = line.chars().take_while(|char| char.is_whitespace()).collect();
+    let snapshot = &inline.text;
     let written = if snapshot.contains('\n') {
         let body: String = snapshot.lines().map(|line| format!("{indent}  {line}\n")).collect();
         format!("`\n{body}{indent}`")
     } else {
         format!("`{snapshot}`")
     };
-    text.replace_range(open..close, &written);
+    let between = if inline.shaped { ", " } else { "" };
+    text.replace_range(from..close, &format!("{between}{written}"));
     Some(())
+}
+
+/// Where the parenthesis closes that is open before `text`; those in strings do not count.
+fn closing(text: &str) -> Option<usize> {
+    walk(text, |depth, char| depth == 0 && char == ')')
+}
+
+/// Where the comma is after the first argument, or the end of it.
+fn after_shape(text: &str) -> Option<usize> {
+    walk(text, |depth, char| depth == 0 && char == ',')
+}
+
+/// The first place outside of strings that `found` says yes to, given how many brackets are open there.
+fn walk(text: &str, found: impl Fn(usize, char) -> bool) -> Option<usize> {
+    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
+    for (at, char) in text.char_indices() {
+        if let Some(open) = quote {
+            if !escaped && char == open {
+                quote = None;
+            }
+            escaped = char == '\\' && !escaped;
+        } else if found(depth, char) {
+            return Some(at);
+        } else {
+            match char {
+                '\'' | '"' | '`' => quote = Some(char),
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth = depth.checked_sub(1)?,
+                _ => {}
+            }
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -82,10 +120,22 @@ mod tests {
     #[test]
     fn inline_snapshots_are_written_into_the_call() {
         let at = |line, column| Position { file: String::new(), line, column };
+        let inline = |text: &str, shaped| Inline { stack: String::new(), text: text.to_owned(), shaped };
         let mut text = "a\n  expect('é').toMatchInlineSnapshot();\nb(c)\n".to_owned();
-        write_inline(&mut text, &at(2, 15), "{\n  a: 1,\n}").unwrap();
+        write_inline(&mut text, &at(2, 15), &inline("{\n  a: 1,\n}", false)).unwrap();
         assert_eq!(text, "a\n  expect('é').toMatchInlineSnapshot(`\n    {\n      a: 1,\n    }\n  `);\nb(c)\n");
-        write_inline(&mut text, &at(2, 15), "1").unwrap();
+        write_inline(&mut text, &at(2, 15), &inline("1", false)).unwrap();
         assert_eq!(text, "a\n  expect('é').toMatchInlineSnapshot(`1`);\nb(c)\n");
+    }
+
+    #[test]
+    fn the_shape_of_the_value_stays() {
+        let at = Position { file: String::new(), line: 1, column: 11 };
+        let inline = |text: &str| Inline { stack: String::new(), text: text.to_owned(), shaped: true };
+        let mut text = "expect(x).toMatchInlineSnapshot({ a: f(')'), b: [1, 2] });".to_owned();
+        write_inline(&mut text, &at, &inline("1")).unwrap();
+        assert_eq!(text, "expect(x).toMatchInlineSnapshot({ a: f(')'), b: [1, 2] }, `1`);");
+        write_inline(&mut text, &at, &inline("2")).unwrap();
+        assert_eq!(text, "expect(x).toMatchInlineSnapshot({ a: f(')'), b: [1, 2] }, `2`);");
     }
 }

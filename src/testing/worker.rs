@@ -8,7 +8,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -25,6 +25,9 @@ pub(super) const MAX_ENGINES: usize = 8;
 
 /// The heap of a test file's own isolate, in bytes.
 pub(super) const HEAP: usize = 256 << 20;
+
+/// What a test is told while the process ends.
+const GONE: &str = "the supervisor is gone";
 
 /// The worker's whole life. Returns its exit code.
 pub fn main() -> u8 {
@@ -133,14 +136,15 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         used = true;
         pipe.write(&FromWorker::Started(index))?;
         let started = Instant::now();
-        let ran = harness.run(index);
+        let own = listed.get(index).and_then(|test| test.timeout).map(|millis| Duration::from_secs_f64(millis / 1e3));
+        let ran = harness.run(index, own);
         let millis = started.elapsed().as_secs_f64() * 1e3;
         let result = match &ran {
             Ok(text) => serde_json::from_str(text).unwrap_or_else(|error| {
                 let message = format!("the test's result cannot be read: {error}");
-                Ended { error: Some(TestError { message, ..TestError::default() }), logs: Vec::new() }
+                Ended { error: Some(TestError { message, ..TestError::default() }), ..Ended::default() }
             }),
-            Err(stopped) => Ended { error: Some(stopped_error(*stopped, &options)), logs: Vec::new() },
+            Err(stopped) => Ended { error: Some(stopped_error(*stopped, own, &options)), ..Ended::default() },
         };
         let over = matches!(ran, Err(Stopped::Time | Stopped::Heap));
         let mut changes = engines.borrow_mut().changes();
@@ -180,11 +184,12 @@ fn take_changes(held: &mut Variables, now: Variables) -> Vec<Change> {
     changes.collect()
 }
 
-fn stopped_error(stopped: Stopped, options: &TestIsolateOptions) -> TestError {
+fn stopped_error(stopped: Stopped, own: Option<Duration>, options: &TestIsolateOptions) -> TestError {
     let message = match stopped {
         Stopped::Time => {
-            let limit = humantime::format_duration(options.time);
-            format!("the test did not end within {limit} and was stopped (see --test-timeout)")
+            let limit = humantime::format_duration(own.unwrap_or(options.time));
+            let whose = if own.is_some() { "its own timeout" } else { "see --test-timeout" };
+            format!("the test did not end within {limit} and was stopped ({whose})")
         }
         Stopped::Heap => format!("the test needs more than {} MiB of heap", options.heap >> 20),
         Stopped::NeverSettles => "the test waits for a promise that nothing can settle".to_owned(),
@@ -259,17 +264,31 @@ struct TransformCall {
 }
 
 impl World for Outside {
-    fn module(&mut self, specifier: &str, importer: &str) -> Result<Module, String> {
+    fn module(&mut self, specifier: &str, importer: &str, form: Option<&str>) -> Result<Module, String> {
         let engines = self.0.borrow();
         if let Ok(subject) = &engines.subject
             && let Some(code) = subject.program.library(specifier)
         {
             return Ok(Module { name: ModuleId::Library(specifier).to_string(), code: code.to_owned() });
         }
-        let ask = FromWorker::NeedModule { specifier: specifier.to_owned(), importer: importer.to_owned() };
+        let (specifier, importer) = (specifier.to_owned(), importer.to_owned());
+        let ask = FromWorker::NeedModule { specifier, importer, form: form.map(str::to_owned) };
         match engines.pipe.write(&ask).ok().and_then(|()| engines.pipe.read()) {
             Some(ToWorker::Module(module)) => module,
-            _ => Err("the supervisor is gone".to_owned()),
+            _ => Err(GONE.to_owned()),
+        }
+    }
+
+    fn file(&mut self, path: &str) -> Result<Option<String>, String> {
+        let engines = self.0.borrow();
+        match engines
+            .pipe
+            .write(&FromWorker::NeedFile { path: path.to_owned() })
+            .ok()
+            .and_then(|()| engines.pipe.read())
+        {
+            Some(ToWorker::File(text)) => text,
+            _ => Err(GONE.to_owned()),
         }
     }
 
@@ -326,7 +345,7 @@ impl Engines {
                     let ask = FromWorker::NeedSubject { path: path.clone() };
                     let found = match self.pipe.write(&ask).ok().and_then(|()| self.pipe.read()) {
                         Some(ToWorker::Subject(subject)) => subject.map(|subject| *subject),
-                        _ => Err("the supervisor is gone".to_owned()),
+                        _ => Err(GONE.to_owned()),
                     };
                     self.others.insert(path.clone(), found.clone());
                     found?
@@ -341,8 +360,10 @@ impl Engines {
         // Nothing is asked in a test, so there is nothing to forbid.
         let network = &mut subject.options.network;
         (network.fetch, network.geolocation) = (true, true);
-        let mut engine = Engine::observed(subject.program, subject.options, &self.onlooker)
-            .map_err(|error| format!("the transformation does not load: {error}"))?;
+        let mut engine = Engine::observed(subject.program, subject.options, &self.onlooker).map_err(|error| {
+            let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            format!("the transformation does not load: {error}{help}")
+        })?;
         engine.connect(self.recorded.clone());
         engine.on_stuck(|| {
             // The function that answers a request may take as long as its test.

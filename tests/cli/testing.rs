@@ -15,7 +15,7 @@ fn every_kind_of_failure_is_told_as_it_should_be() {
         fs::read_dir("tests/golden/testing").unwrap().map(|entry| entry.unwrap().path()).collect();
     projects.retain(|path| path.is_dir());
     projects.sort();
-    assert!(projects.len() >= 7);
+    assert!(projects.len() >= 14);
     let mut wrong = String::new();
     for project in projects {
         let dir = Dir::new();
@@ -93,13 +93,13 @@ fn update_is_refused_under_ci() {
     assert!(ci.err.contains("--update is refused"), "{}", ci.err);
     let run = |args: &[&str]| -> Done { dir.command(args).env_remove("CI").output().unwrap().into() };
     assert_eq!(run(&["test"]).code, 0);
-    assert!(dir.read("__snapshots__/t.test.js.snap").contains("a: 1"));
+    assert!(dir.read("__snapshots__/t.test.js.snap").contains("\"a\": 1"));
     assert!(dir.read("t.test.js").contains("toMatchInlineSnapshot(`"), "{}", dir.read("t.test.js"));
-    let changed = dir.read("t.test.js").replace("a: 1", "a: 2");
+    let changed = dir.read("t.test.js").replace("\"a\": 1", "\"a\": 2").replace("{ a: 1 }", "{ a: 2 }");
     dir.file("t.test.js", changed);
     assert_eq!(run(&["test"]).code, 1);
     assert_eq!(run(&["test", "--update"]).code, 0);
-    assert!(dir.read("__snapshots__/t.test.js.snap").contains("a: 2"));
+    assert!(dir.read("__snapshots__/t.test.js.snap").contains("\"a\": 2"));
     assert_eq!(run(&["test"]).code, 0);
 }
 
@@ -125,6 +125,13 @@ fn machines_are_told_the_same() {
     );
     let junit = dir.run(&["test", "--reporter", "junit"], "");
     assert!(junit.text().contains("<testsuites name=\"sluicegate\" tests=\"3\" failures=\"1\""));
+    let github = dir.run(&["test", "--reporter", "github"], "");
+    let annotation = "::error file=t.test.js,line=1,col=65,title=two::the values differ%0A";
+    assert!(
+        github.text().contains("1 failed, 1 passed, 1 skipped in 1 file") && github.text().contains(annotation),
+        "{}",
+        github.text()
+    );
     let list = dir.run(&["test", "--list"], "");
     assert_eq!(list.lines(), ["t.test.js › one", "t.test.js › two", "t.test.js › three"]);
 }
@@ -205,4 +212,22 @@ fn tests_run_behind_the_walls_of_production() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+}
+
+/// A snapshot in a file of its own is written once, and compared from then on.
+#[test]
+fn a_file_snapshot_is_a_file_of_the_project() {
+    let dir = Dir::new();
+    dir.file(
+        "t.test.js",
+        "test('page', async () => { await expect('<p>1</p>\\n').toMatchFileSnapshot('./out/page.html'); });",
+    );
+    let run = |args: &[&str]| -> Done { dir.command(args).env_remove("CI").output().unwrap().into() };
+    assert_eq!(run(&["test"]).code, 0);
+    assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");
+    dir.file("out/page.html", "<p>2</p>\n");
+    let done = run(&["test"]);
+    assert!(done.code == 1 && done.text().contains("    - <p>2</p>\n    + <p>1</p>\n"), "{}", done.text());
+    assert_eq!(run(&["test", "--update"]).code, 0);
+    assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");
 }

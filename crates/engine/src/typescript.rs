@@ -9,6 +9,8 @@
 //! Types are not checked here: an editor does that, or `tsc --noEmit`, with the declarations of `sluicegate types`.
 //! No V8: the supervisor calls this while it reads files.
 
+mod unused;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
@@ -52,7 +54,7 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     let options = Options { module: Some(true), mode: Mode::StripOnly, ..Options::default() };
     let stripped =
         GLOBALS.set(&Globals::new(), || HANDLER.set(&handler, || operate(&map, &handler, source.to_owned(), options)));
-    stripped.map(|output| output.code).map_err(|error| found.error(error, source.len()))
+    stripped.map(|output| unused::remove(output.code)).map_err(|error| found.error(error, source.len()))
 }
 
 /// The bytes of JavaScript that are comments, in order. Source that does not parse has none.

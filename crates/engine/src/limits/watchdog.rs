@@ -48,8 +48,8 @@ struct Word(AtomicU64);
 
 struct Shared {
     word: Word,
-    cpu: Duration,
-    wall: Duration,
+    cpu: Limit,
+    wall: Limit,
     /// CPU time while the program is loaded.
     load_cpu: Duration,
     loading: AtomicBool,
@@ -66,6 +66,25 @@ struct Shared {
     heap: AtomicUsize,
 }
 
+/// A time that can be set between two events; only the watchdog's thread reads it.
+struct Limit(AtomicU64);
+
+impl Limit {
+    fn new(time: Duration) -> Self {
+        let limit = Self(AtomicU64::new(0));
+        limit.set(time);
+        limit
+    }
+
+    fn set(&self, time: Duration) {
+        self.0.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// After each garbage collection: how much is left.
 unsafe extern "C" fn gc_ends(isolate: UnsafeRawIsolatePtr, _: GCType, _: GCCallbackFlags, data: *mut c_void) {
     // SAFETY: `guard` put it there, and it outlives the isolate.
@@ -80,8 +99,8 @@ impl Watch {
     pub(crate) fn new(limits: &Limits) -> Self {
         let shared = Arc::new(Shared {
             word: Word(AtomicU64::new(IDLE)),
-            cpu: limits.cpu,
-            wall: limits.wall,
+            cpu: Limit::new(limits.cpu),
+            wall: Limit::new(limits.wall),
             load_cpu: limits.loading(),
             loading: AtomicBool::new(false),
             by_wall: AtomicBool::new(false),
@@ -109,6 +128,12 @@ impl Watch {
     /// What to do with an event that not even termination can stop. Called on the watchdog's thread.
     pub(crate) fn on_stuck(&self, act: fn()) {
         let _ = self.shared.on_stuck.set(act);
+    }
+
+    /// The limits of what begins from now on.
+    pub(crate) fn set_limits(&self, cpu: Duration, wall: Duration) {
+        self.shared.cpu.set(cpu);
+        self.shared.wall.set(wall);
     }
 
     /// Which limit the event hit for which the last [`Watch::end`] said that it was late.
@@ -295,7 +320,8 @@ impl Watchdog {
         let mut busy = false;
         for (engine, sighting) in watched.iter_mut() {
             let Some(engine) = engine.upgrade() else { continue };
-            let own = (engine.cpu.min(engine.wall) / 10).clamp(Duration::from_millis(1), Duration::from_millis(20));
+            let own = (engine.cpu.get().min(engine.wall.get()) / 10)
+                .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
             // A process that was stopped, or a machine that did not let this thread run, ages nobody.
             let moved = sighting.look(&engine, since_last.min(4 * own));
@@ -327,9 +353,9 @@ impl Sighting {
                 let growth = engine.heap.load(Ordering::Relaxed).saturating_sub(self.heap_at_first);
                 let more = growth >= engine.growth;
                 let loading = engine.loading.load(Ordering::Relaxed);
-                let own = if loading { engine.load_cpu } else { engine.cpu };
+                let own = if loading { engine.load_cpu } else { engine.cpu.get() };
                 let limit = if more { 2 * own } else { own };
-                let wall = if loading { engine.wall.max(5 * engine.load_cpu) } else { engine.wall };
+                let wall = if loading { engine.wall.get().max(5 * engine.load_cpu) } else { engine.wall.get() };
                 if cpu >= limit || self.wall >= wall {
                     engine.by_wall.store(cpu < limit, Ordering::Relaxed);
                     engine.had_more.store(more, Ordering::Relaxed);

@@ -173,7 +173,7 @@ impl TransformIsolate {
         overrides: Overrides,
     ) -> Result<Loaded, LoadError> {
         let root = Module { name: program.name.clone(), code: program.code.clone() };
-        let linked = modules::link(scope, &root, &mut |_, specifier, _| modules::library(program, specifier));
+        let linked = modules::link(scope, &root, &mut |_, specifier, _, _| modules::library(program, specifier));
         // V8 does not always say where an export is missing.
         let Ready { module, modules } = linked.map_err(|error| match (error.kind, &error.position) {
             (LoadErrorKind::Import, None) => error.help(format!("known libraries: {}", program.handles().join(", "))),

@@ -6,6 +6,7 @@
 //! that hit a limit is of no more use, see [`TestIsolate::run`].
 
 mod answers;
+mod api;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,20 +29,21 @@ use crate::{Protection, initialize};
 /// Frames of `js/testing` carry this name and are not shown.
 pub const TESTING_SCRIPT: &str = "sluicegate:testing";
 
-/// The module that offers the test API to those who prefer imports to globals.
-const API: &str =
-    "export const { test, it, describe, beforeEach, afterEach, beforeAll, afterAll, expect, transform } = globalThis;";
-
 /// What a test file can reach outside its isolate.
 pub trait World {
-    /// The module that `importer` means by `specifier`.
+    /// The module that `importer` means by `specifier`; `form` is the type that the import gives, e.g. `json`.
     ///
     /// # Errors
     /// When there is none; the text says why.
-    fn module(&mut self, specifier: &str, importer: &str) -> Result<Module, String>;
+    fn module(&mut self, specifier: &str, importer: &str, form: Option<&str>) -> Result<Module, String>;
     /// Runs the transformation under test; both texts are JSON, see `js/testing/transform.js`. What it asks the network,
     /// `answers` knows.
     fn transform(&mut self, request: &str, answers: Answers) -> String;
+    /// The text of a file that a snapshot is kept in, by its path from the test file; none if there is none yet.
+    ///
+    /// # Errors
+    /// When a test may not use that file; the text says why.
+    fn file(&mut self, path: &str) -> Result<Option<String>, String>;
 }
 
 /// What the harness is told, beside the tests themselves.
@@ -80,6 +82,8 @@ pub struct TestIsolate {
     isolate: Option<v8::OwnedIsolate>,
     heap: Box<HeapGuard>,
     watch: Watch,
+    /// What one test may take that says nothing else.
+    time: Duration,
 }
 
 type Outside = Option<Box<dyn World>>;
@@ -91,34 +95,6 @@ pub enum Tests<'a> {
     /// Cases as data, the text of a JSON array, see `js/testing/cases.js`.
     Cases(&'a str),
 }
-
-const SCRIPTS: &str = concat!(
-    "'use strict';(host) => (",
-    include_str!("../../js/testing/main.js"),
-    ")(host, { print: (",
-    include_str!("../../js/testing/print.js"),
-    "), logging: (",
-    include_str!("../../js/testing/logging.js"),
-    "), equal: (",
-    include_str!("../../js/testing/equal.js"),
-    "), snapshot: (",
-    include_str!("../../js/testing/snapshot.js"),
-    "), expect: (",
-    include_str!("../../js/testing/expect.js"),
-    "), runner: (",
-    include_str!("../../js/testing/runner.js"),
-    "), fetch: (",
-    include_str!("../../js/testing/fetch.js"),
-    "), transform: (",
-    include_str!("../../js/testing/transform.js"),
-    "), cases: (",
-    include_str!("../../js/testing/cases.js"),
-    "), log: (",
-    include_str!("../../js/runtime/log.js"),
-    "), lockdown: (",
-    include_str!("../../js/runtime/lockdown.js"),
-    ") })",
-);
 
 impl TestIsolate {
     /// Makes an isolate and loads the tests into it.
@@ -170,6 +146,7 @@ impl TestIsolate {
                     isolate,
                     heap,
                     watch,
+                    time: options.time,
                 });
             }
         };
@@ -187,10 +164,16 @@ impl TestIsolate {
 
     /// Runs the test at `index` of the list. After [`Stopped::Time`] and [`Stopped::Heap`] the harness must be dropped.
     ///
+    /// It may take `time` of CPU time, or what the options say.
+    ///
     /// # Errors
     /// When the test did not end by itself.
-    pub fn run(&mut self, index: usize) -> Result<String, Stopped> {
-        self.call(Which::Run, Some(index))
+    pub fn run(&mut self, index: usize, time: Option<Duration>) -> Result<String, Stopped> {
+        let time = time.unwrap_or(self.time);
+        self.watch.set_limits(time, 10 * time);
+        let ran = self.call(Which::Run, Some(index));
+        self.watch.set_limits(self.time, 10 * self.time);
+        ran
     }
 
     /// What has to be written when all tests have run, as `js/testing/snapshot.js` says it, in JSON.
@@ -339,17 +322,17 @@ fn prepare(
 }
 
 /// What a test's import means: the test API, or what the world says.
-fn find(isolate: &mut v8::Isolate, specifier: &str, importer: &Module) -> Result<Module, NotFound> {
-    if specifier == "sluicegate" {
-        return Ok(Module { name: "sluicegate:api".to_owned(), code: API.to_owned() });
+fn find(isolate: &mut v8::Isolate, specifier: &str, form: Option<&str>, importer: &Module) -> Result<Module, NotFound> {
+    if let Some(found) = api::find(specifier) {
+        return found;
     }
     let world = isolate.get_slot_mut::<Outside>().and_then(Option::as_mut);
-    let found = world.expect("only taken while tests run").module(specifier, &importer.name);
+    let found = world.expect("only taken while tests run").module(specifier, &importer.name, form);
     found.map_err(|message| NotFound { message, help: None })
 }
 
 fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local<'s, v8::Object>> {
-    let code = v8::String::new(scope, SCRIPTS)?;
+    let code = v8::String::new(scope, api::SCRIPTS)?;
     let name = v8::String::new(scope, TESTING_SCRIPT)?;
     let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
     let script = v8::Script::compile(scope, code, Some(&origin))?;
@@ -359,6 +342,9 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local
     let transform = v8::Function::new(scope, transform)?;
     let key = v8::String::new(scope, "transform")?;
     host.set(scope, key.into(), transform.into())?;
+    let read = v8::Function::new(scope, read)?;
+    let key = v8::String::new(scope, "read")?;
+    host.set(scope, key.into(), read.into())?;
     let undefined = v8::undefined(scope).into();
     main.call(scope, undefined, &[host.into()])?.try_into().ok()
 }
@@ -380,6 +366,25 @@ fn transform(
         *slot = Some(world);
     }
     if let Some(text) = v8::String::new(scope, &text) {
+        answer.set(text.into());
+    }
+}
+
+/// `host.read(path)`: the text of a file, or undefined.
+fn read(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArguments, mut answer: v8::ReturnValue<v8::Value>) {
+    let path = args.get(0).to_rust_string_lossy(scope);
+    let Some(world) = scope.get_slot_mut::<Outside>().and_then(Option::as_mut) else { return };
+    let found = world.file(&path);
+    let failed = found.is_err();
+    let text = match found {
+        Ok(None) => return,
+        Ok(Some(text)) | Err(text) => text,
+    };
+    let Some(text) = v8::String::new(scope, &text) else { return };
+    if failed {
+        let error = v8::Exception::type_error(scope, text);
+        scope.throw_exception(error);
+    } else {
         answer.set(text.into());
     }
 }

@@ -26,8 +26,8 @@ pub(crate) struct NotFound {
     pub(crate) help: Option<String>,
 }
 
-/// Says which module `importer` means by `specifier`.
-pub(crate) type Find<'a> = dyn FnMut(&mut v8::Isolate, &str, &Module) -> Result<Module, NotFound> + 'a;
+/// Says which module an importer means by a specifier, with the type that the import gives, if it gives one.
+pub(crate) type Find<'a> = dyn FnMut(&mut v8::Isolate, &str, Option<&str>, &Module) -> Result<Module, NotFound> + 'a;
 
 /// Compiled modules by name, and which name each import means; lives in a slot of the isolate while they are linked.
 #[derive(Default)]
@@ -98,7 +98,8 @@ fn compile<'s>(
         let request = requests.get(scope, index).expect("an index below the length");
         let request: v8::Local<v8::ModuleRequest> = request.cast();
         let specifier = request.get_specifier().to_rust_string_lossy(scope);
-        let imported = find(scope, &specifier, of).map_err(|NotFound { message, help }| {
+        let form = type_attribute(scope, request);
+        let imported = find(scope, &specifier, form.as_deref(), of).map_err(|NotFound { message, help }| {
             let at = module.source_offset_to_location(request.get_source_offset());
             let (line, column) = (at.get_line_number() as u32 + 1, at.get_column_number() as u32 + 1);
             LoadError {
@@ -120,6 +121,19 @@ fn compile<'s>(
         }
     }
     Ok(module)
+}
+
+/// The `type` in `import x from '…' with { type: 'json' }`.
+fn type_attribute(scope: &mut v8::PinScope<'_, '_>, request: v8::Local<'_, v8::ModuleRequest>) -> Option<String> {
+    let attributes = request.get_import_attributes();
+    // Three entries each: key, value, and where it stands.
+    (0..attributes.length()).step_by(3).find_map(|index| {
+        let text = |index| -> Option<String> {
+            let entry = attributes.get(scope, index)?;
+            Some(v8::Local::<v8::Value>::try_from(entry).ok()?.to_rust_string_lossy(scope))
+        };
+        (text(index)? == "type").then(|| text(index + 1)).flatten()
+    })
 }
 
 fn resolve<'s>(

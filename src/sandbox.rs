@@ -29,10 +29,8 @@ use seccompiler::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::fd;
-
 /// The one descriptor that is left: a socket to the supervisor.
-pub(crate) const SOCKET: i32 = fd::SOCKET;
+pub(crate) const SOCKET: i32 = 3;
 
 /// One of the walls around a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +166,7 @@ pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
 
 /// Closes everything but the standard streams (which lead nowhere) and the socket.
 fn close_all() -> io::Result<()> {
-    let first = fd::SOCKET as u32 + 1;
+    let first = SOCKET as u32 + 1;
     // SAFETY: shared memory is mapped by now, and nothing of ours keeps a descriptor above the socket's.
     if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
         return Ok(());
@@ -192,7 +190,7 @@ fn limit(memory: usize) -> io::Result<()> {
         rustix::process::setrlimit(resource, Rlimit { current: to, maximum: to })
     };
     lower(Resource::Core, 0)?;
-    lower(Resource::Nofile, fd::SOCKET as u64 + 1)?;
+    lower(Resource::Nofile, SOCKET as u64 + 1)?;
     // V8's last words go to a file in memory; they are short.
     lower(Resource::Fsize, 1 << 20)?;
     lower(Resource::Memlock, 0)?;
@@ -283,7 +281,7 @@ struct Descriptors {
 
 /// Those of a worker. V8's last words go to standard error.
 const WORKER: Descriptors =
-    Descriptors { read: &[fd::SOCKET as u64], write: &[fd::SOCKET as u64, 2], socket: Some(fd::SOCKET as u64) };
+    Descriptors { read: &[SOCKET as u64], write: &[SOCKET as u64, 2], socket: Some(SOCKET as u64) };
 
 /// Nothing but this from here on, for every thread of the process.
 fn filter(jitless: bool) -> Result<(), String> {
@@ -314,12 +312,8 @@ fn program(jitless: bool, descriptors: &Descriptors) -> Result<BpfProgram, secco
         allow(libc::SYS_madvise, vec![word(2, *advice as u64)?])?;
     }
     for operation in FUTEX {
-        let operation = SeccompCondition::new(
-            1,
-            SeccompCmpArgLen::Dword,
-            MaskedEq(!FUTEX_FLAGS & 0xFFFF_FFFF),
-            *operation as u64,
-        )?;
+        let operation =
+            SeccompCondition::new(1, SeccompCmpArgLen::Dword, MaskedEq(!FUTEX_FLAGS & 0xFFFF_FFFF), *operation as u64)?;
         allow(libc::SYS_futex, vec![operation])?;
     }
     // Memory that is the process's own, and private: no file can be mapped, and what is shared or grows by itself would not

@@ -1,0 +1,82 @@
+// `test.extend({ name: value })`: what a test asks for by name in its first parameter is made before it runs, and taken
+// down after it.
+(() => {
+  /** The names that a function takes out of its first parameter; undefined when that cannot be seen in its text. */
+  const namesIn = (body) => {
+    const text = Function.prototype.toString.call(body);
+    const found = text.match(/^(?:async\b\s*)?(?:function\b\s*\*?\s*)?[\w$]*\s*\(\s*\{([^{}]*)\}/);
+    if (found === null) return /^[^(]*\(\s*\)/.test(text) || /^(?:async\s*)?\(\s*\)/.test(text) ? [] : undefined;
+    return found[1].split(',').map((part) => part.trim().split(/[:=\s]/)[0]).filter((name) => name !== '');
+  };
+
+  const isFixture = (value) => Array.isArray(value) && value.length === 2
+    && typeof value[1] === 'object' && value[1] !== null && ['auto', 'scope', 'injected'].some((key) => key in value[1]);
+
+  const extend = (base, added) => {
+    const all = { ...base };
+    for (const [name, given] of Object.entries(added)) {
+      const [value, options] = isFixture(given) ? given : [given, {}];
+      all[name] = { value, auto: options.auto === true, before: base[name] };
+    }
+    return all;
+  };
+
+  /** Runs `body` with the fixtures that it asks for beside what `context` has. */
+  const use = async (fixtures, context, body) => {
+    const asked = namesIn(body) ?? Object.keys(fixtures);
+    const auto = Object.keys(fixtures).filter((name) => fixtures[name].auto);
+    const made = new Map();
+    const ends = [];
+
+    const make = async (name, fixture, making) => {
+      if (making.includes(fixture)) throw new TypeError(`the fixture ${name} needs itself`);
+      if (made.has(fixture)) return made.get(fixture);
+      const { value } = fixture;
+      let result = value;
+      if (typeof value === 'function') {
+        const needs = namesIn(value) ?? [];
+        const own = Object.assign(Object.create(null), context);
+        for (const need of needs) {
+          // A fixture that asks for its own name means the one that it extends.
+          const other = need === name ? fixture.before : fixtures[need];
+          if (other !== undefined) own[need] = await make(need, other, [...making, fixture]);
+        }
+        result = await started(value, own);
+      }
+      made.set(fixture, result);
+      return result;
+    };
+
+    /** Calls a fixture until it hands over its value with `use`; the rest of it runs when the test is over. */
+    const started = (value, own) => new Promise((resolve, reject) => {
+      let finish;
+      const over = new Promise((done) => { finish = done; });
+      let given = false;
+      const hand = (result) => {
+        given = true;
+        resolve(result);
+        return over;
+      };
+      const cleanups = [];
+      const end = Promise.resolve(value(own, hand, { onCleanup: (act) => cleanups.push(act) })).then((result) => {
+        if (!given) resolve(result);
+      }, reject);
+      ends.push(async () => {
+        finish();
+        await end;
+        for (const act of cleanups.reverse()) await act();
+      });
+    });
+
+    try {
+      for (const name of new Set([...auto, ...asked])) {
+        if (Object.hasOwn(fixtures, name)) context[name] = await make(name, fixtures[name], []);
+      }
+      await body(context);
+    } finally {
+      for (const end of ends.reverse()) await end();
+    }
+  };
+
+  return { extend, use };
+})

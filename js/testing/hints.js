@@ -1,0 +1,36 @@
+// What is there instead of what a test asked for in vain.
+(() => {
+  const INSTEAD = {
+    setTimeout: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers, and vi.advanceTimersByTime(…) runs them',
+    setInterval: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers, and vi.advanceTimersByTime(…) runs them',
+    clearTimeout: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers',
+    setImmediate: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers',
+    require: 'write import x from \'./x.js\' at the top of the file',
+    module: 'write export',
+    exports: 'write export',
+    process: 'tests run in the engine of production, not in Node; credentials are given to transform(event, { credentials })',
+    Buffer: 'tests run in the engine of production, not in Node; text is a string',
+    __dirname: 'import a file: import data from \'./data.json\' with { type: \'json\' }',
+    __filename: 'import a file: import data from \'./data.json\' with { type: \'json\' }',
+    global: 'write globalThis',
+    window: 'there is no page; write globalThis',
+    document: 'there is no page',
+    fetch: 'transform(event, { fetch: { \'https://…\': { body: {} } } }) answers what the transformation asks',
+    fetchV2: 'transform(event, { fetch: { \'https://…\': { body: {} } } }) answers what the transformation asks',
+    geolocation: 'transform(event, { fetch: { \'geolocation 8.8.8.8\': { body: {} } } }) answers what the transformation asks',
+    structuredClone: 'write JSON.parse(JSON.stringify(value))',
+    performance: 'write Date.now()',
+    URL: 'take the address apart with a regular expression, as the transformation has to',
+    TextEncoder: 'tests have the globals of production, which knows strings only',
+    fail: 'write expect.unreachable(message)',
+    chai: 'write expect(value).toBe(…)',
+    sinon: 'write vi.fn() and vi.spyOn(object, name)',
+    bench: 'sluicegate bench FILE.js EVENTS measures a transformation',
+  };
+
+  /** An error's message, with what to write instead where that is known. */
+  return (name, message) => {
+    const missing = name === 'ReferenceError' ? message.match(/^([\w$]+) is not defined$/)?.[1] : undefined;
+    return missing !== undefined && Object.hasOwn(INSTEAD, missing) ? `${message}: ${INSTEAD[missing]}` : message;
+  };
+})

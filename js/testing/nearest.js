@@ -1,0 +1,25 @@
+// The known word that was probably meant by one that is not known.
+(() => {
+  /** How many letters have to be changed to make one word of another. */
+  const distance = (a, b) => {
+    let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) {
+        next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      }
+      row = next;
+    }
+    return row[b.length];
+  };
+
+  /** The nearest of the words, if one is near. */
+  const nearest = (word, words) => {
+    const lower = word.toLowerCase();
+    const ranked = words.map((name) => [distance(lower, name.toLowerCase()), name]).sort(([a], [b]) => a - b);
+    const [found] = ranked;
+    return found !== undefined && found[0] <= Math.max(1, word.length / 3) ? found[1] : undefined;
+  };
+
+  return { nearest };
+})

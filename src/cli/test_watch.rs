@@ -1,0 +1,223 @@
+//! The loop of `sluicegate test --watch`: what is run next, as a change of a file or a key says.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+
+use super::watch::Watched;
+use crate::testing::discover;
+
+/// What is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// Test files, or folders to look for them in.
+    pub(super) paths: Vec<PathBuf>,
+    /// A regular expression for the names of tests.
+    pub(super) names: Option<String>,
+    /// Whether snapshots that differ are written anew.
+    pub(super) update: bool,
+}
+
+/// A test that failed: its file, and its name.
+pub(super) type Failed = BTreeSet<(PathBuf, String)>;
+
+/// Runs `run` for what changes and for what keys ask for; ends when the user does.
+///
+/// # Errors
+/// When the terminal cannot be read.
+pub(super) fn watch(
+    paths: &[PathBuf],
+    filter: Option<&str>,
+    run: &mut dyn FnMut(&Selection) -> Failed,
+) -> anyhow::Result<()> {
+    let mut watched = Watched::new(paths);
+    let mut state = State { paths: paths.to_vec(), file_part: None, names: filter.map(str::to_owned) };
+    let mut next = state.everything();
+    let keys = Keys::open();
+    loop {
+        let failed = run(&next);
+        watched.forget();
+        if keys.is_some() {
+            say("\nwaiting for changes · a all, f failed, p file, t test, u update snapshots, q quit\n");
+        }
+        next = loop {
+            if let Some(changed) = watched.look_for_change() {
+                break state.touched(changed);
+            }
+            match keys.as_ref().map_or_else(|| Ok(pause()), Keys::wait)? {
+                Some(b'q' | 3 | 4) => return Ok(()),
+                Some(key) => {
+                    if let Some(selection) = state.on_key(key, &failed)? {
+                        break selection;
+                    }
+                }
+                None => {}
+            }
+        };
+    }
+}
+
+/// What the user has chosen so far.
+struct State {
+    paths: Vec<PathBuf>,
+    /// A part of the path of test files.
+    file_part: Option<String>,
+    names: Option<String>,
+}
+
+impl State {
+    fn everything(&self) -> Selection {
+        let paths = match &self.file_part {
+            None => self.paths.clone(),
+            Some(part) => {
+                let found = discover::find(&self.paths).unwrap_or_default().into_iter().map(|(path, _)| path);
+                found.filter(|path| path.to_string_lossy().contains(part.as_str())).collect()
+            }
+        };
+        Selection { paths, names: self.names.clone(), update: false }
+    }
+
+    /// A change of tests touches these tests; one of anything else can touch them all.
+    fn touched(&self, changed: Vec<PathBuf>) -> Selection {
+        let only_tests = changed.iter().all(|path| path.is_file() && discover::is_test(path));
+        let wanted =
+            |path: &Path| self.file_part.as_ref().is_none_or(|part| path.to_string_lossy().contains(part.as_str()));
+        let paths: Vec<PathBuf> = changed.into_iter().filter(|path| wanted(path)).collect();
+        if only_tests && !paths.is_empty() { Selection { paths, ..self.everything() } } else { self.everything() }
+    }
+
+    /// What a key asks for; nothing if it is none of ours.
+    fn on_key(&mut self, key: u8, failed: &Failed) -> io::Result<Option<Selection>> {
+        Ok(match key {
+            b'a' => {
+                (self.file_part, self.names) = (None, None);
+                Some(self.everything())
+            }
+            b'\n' | b'\r' => Some(self.everything()),
+            b'u' => Some(Selection { update: true, ..self.everything() }),
+            b'f' if failed.is_empty() => {
+                say("no test has failed\n");
+                None
+            }
+            b'f' => Some(only(failed)),
+            b'p' => {
+                self.file_part = ask("part of the file's path (empty: all files): ")?;
+                Some(self.everything())
+            }
+            b't' => {
+                self.names = ask("pattern of the test's name (empty: all tests): ")?;
+                Some(self.everything())
+            }
+            _ => None,
+        })
+    }
+}
+
+/// These tests and no others.
+fn only(failed: &Failed) -> Selection {
+    let paths: BTreeSet<&PathBuf> = failed.iter().map(|(path, _)| path).collect();
+    let names: BTreeSet<String> = failed.iter().map(|(_, name)| escape(name)).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    Selection {
+        paths: paths.into_iter().cloned().collect(),
+        names: Some(format!("^(?:{})$", names.join("|"))),
+        update: false,
+    }
+}
+
+/// A regular expression, as JavaScript has them, that matches this text.
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for char in text.chars() {
+        if r"\^$.|?*+()[]{}/".contains(char) {
+            out.push('\\');
+        }
+        out.push(char);
+    }
+    out
+}
+
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A line from the terminal; nothing if it is empty.
+fn ask(question: &str) -> io::Result<Option<String>> {
+    say(question);
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let line = line.trim();
+    Ok((!line.is_empty()).then(|| line.to_owned()))
+}
+
+/// Between two looks at the files.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// Waits for a moment, where there are no keys to wait for.
+fn pause() -> Option<u8> {
+    let _ = poll(&mut [], Some(&PAUSE));
+    None
+}
+
+/// The keys of the terminal. They come at once, and are not shown, only while this waits for one: a run that is going on
+/// can be interrupted as usual, and leaves the terminal as it was.
+struct Keys {
+    usual: Termios,
+}
+
+impl Keys {
+    /// None if standard input is no terminal.
+    fn open() -> Option<Self> {
+        let stdin = io::stdin();
+        (stdin.is_terminal() && io::stdout().is_terminal()).then_some(())?;
+        Some(Self { usual: tcgetattr(&stdin).ok()? })
+    }
+
+    /// The next key, if there is one within a moment.
+    fn wait(&self) -> io::Result<Option<u8>> {
+        let stdin = io::stdin();
+        let mut at_once = self.usual.clone();
+        at_once.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        at_once.special_codes[SpecialCodeIndex::VMIN] = 0;
+        at_once.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(&stdin, OptionalActions::Now, &at_once)?;
+        let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
+        let ready = poll(&mut waiting, Some(&PAUSE));
+        let mut key = [0];
+        let count = match ready {
+            Ok(1..) => rustix::io::read(&stdin, &mut key)?,
+            _ => 0,
+        };
+        tcsetattr(&stdin, OptionalActions::Now, &self.usual)?;
+        // An end of input, too, is an end.
+        let hung_up = ready.is_ok_and(|ready| ready > 0) && count == 0;
+        Ok(if hung_up { Some(4) } else { (count == 1).then_some(key[0]) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State { paths: vec![PathBuf::from(".")], file_part: Some("x".to_owned()), names: Some("n".to_owned()) }
+    }
+
+    #[test]
+    fn keys_choose_what_is_run() {
+        let failed: Failed = [(PathBuf::from("a.test.js"), "adds 1 + 1 (twice)".to_owned())].into();
+        let mut all = state();
+        let selection = all.on_key(b'a', &failed).unwrap().unwrap();
+        assert_eq!(selection, Selection { paths: vec![PathBuf::from(".")], names: None, update: false });
+        let only = state().on_key(b'f', &failed).unwrap().unwrap();
+        assert_eq!(only.paths, [PathBuf::from("a.test.js")]);
+        assert_eq!(only.names.as_deref(), Some(r"^(?:adds 1 \+ 1 \(twice\))$"));
+        assert_eq!(state().on_key(b'f', &Failed::new()).unwrap(), None);
+        assert!(state().on_key(b'u', &failed).unwrap().unwrap().update);
+        assert_eq!(state().on_key(b'z', &failed).unwrap(), None);
+    }
+}
