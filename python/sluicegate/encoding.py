@@ -1,0 +1,88 @@
+"""Events as JSON lines, without loss: decimals keep their digits, dates and UUIDs become text, numpy's scalars become numbers."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import math
+import re
+import secrets
+import uuid
+from typing import Any, Iterable, Iterator, List
+
+_MARK = secrets.token_hex(8)
+_NUMBER = re.compile(f'"{_MARK}([^"]*)"')
+
+
+def _plain(value: Any) -> Any:
+    """What the json module does not know."""
+    if isinstance(value, decimal.Decimal):
+        if not value.is_finite():
+            raise ValueError(f"{value} is no number that JSON can hold; use None")
+        # A text that is taken for a number below: the json module would round it.
+        return _MARK + str(value)
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    for method in ("tolist", "as_py", "item"):
+        convert = getattr(value, method, None)
+        if callable(convert) and type(value).__module__.split(".")[0] in ("numpy", "pandas", "pyarrow"):
+            return convert()
+    raise TypeError(f"an event cannot hold a {type(value).__name__}: {value!r:.100}; turn it into a str, a number, a dict or a list")
+
+
+def _find_nan(value: Any, path: str) -> str:
+    """Where a NaN or an infinity is."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return path
+    if isinstance(value, dict):
+        items: Iterable[Any] = ((f"{path}.{key}", inner) for key, inner in value.items())
+    elif isinstance(value, (list, tuple)):
+        items = ((f"{path}[{at}]", inner) for at, inner in enumerate(value))
+    else:
+        return ""
+    return next((found for inner_path, inner in items if (found := _find_nan(inner, inner_path))), "")
+
+
+def to_line(event: Any) -> bytes:
+    """One event as one line of JSON, with its line end.
+
+    ``bytes`` and ``str`` are taken as JSON that is written already.
+
+    Raises:
+        TypeError: The event holds something that JSON cannot say.
+        ValueError: It holds a NaN or an infinity.
+    """
+    if isinstance(event, (bytes, bytearray, memoryview)):
+        # Line ends in JSON are white space only: within strings they are escaped.
+        return bytes(event).replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
+    if isinstance(event, str):
+        return to_line(event.encode("utf-8", "surrogatepass"))
+    try:
+        text = json.dumps(event, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        where = _find_nan(event, "event")
+        if not where:
+            raise
+        raise ValueError(f"{where} is NaN or infinite, which JSON cannot hold; use None") from error
+    if _MARK in text:
+        text = _NUMBER.sub(r"\1", text)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: only an escape can say it.
+        escaped = json.dumps(event, default=_plain, allow_nan=False, separators=(",", ":"))
+        return _NUMBER.sub(r"\1", escaped).encode() + b"\n"
+
+
+def rows(events: Iterable[Any]) -> Iterator[Any]:
+    """The events of an iterable; Arrow's tables and batches give one event for each row."""
+    for event in events:
+        to_pylist = getattr(event, "to_pylist", None)
+        if callable(to_pylist):
+            batch: List[Any] = to_pylist()
+            yield from batch
+        else:
+            yield event

@@ -1,0 +1,215 @@
+"""Drives the real command. SLUICEGATE_BIN names it where it is not installed."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import doctest
+import os
+import signal
+import subprocess
+import threading
+import uuid
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+import sluicegate
+from sluicegate import transformation as module
+
+IDENTITY = "export function transformEvent(event) { return event; }"
+MIXED = """
+export function transformEvent(event) {
+  if (event.n % 1000 === 7) throw new TypeError('seven');
+  if (event.n % 3 === 0) return null;
+  if (event.n % 3 === 1) return [event, { copy: event.n }];
+  return event;
+}
+"""
+
+
+def run(code: str, events: Any, **options: Any) -> list[sluicegate.Verdict]:
+    with sluicegate.Transformation.from_source(code, **options) as transformation:
+        return list(transformation(events))
+
+
+def test_the_docstrings_hold() -> None:
+    failed, tried = doctest.testmod(module)
+    assert tried > 0 and failed == 0
+
+
+def test_the_readme_shows_what_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    code, output = (text.split(f"```{kind}\n")[1].split("```")[0] for kind in ("python", "text"))
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == output
+
+
+def test_every_event_has_one_verdict_in_order() -> None:
+    count = 200_000
+    seen = 0
+    with sluicegate.Transformation.from_source(MIXED) as transformation:
+        for n, verdict in enumerate(transformation({"n": n} for n in range(count))):
+            assert verdict.index == n
+            if n % 1000 == 7:
+                assert verdict.failure is not None and verdict.failure.name == "TypeError" and verdict.failure.line == 3
+            elif n % 3 == 0:
+                assert verdict.verdict == "dropped"
+            elif n % 3 == 1:
+                assert verdict.events == [{"n": n}, {"copy": n}]
+            else:
+                assert verdict.events == [{"n": n}]
+            seen += 1
+    assert seen == count
+
+
+def test_an_endless_event_fails_alone() -> None:
+    code = "export function transformEvent(event) { if (event.n === 5) for (;;); return event; }"
+    verdicts = run(code, [{"n": n} for n in range(10)], limits={"cpu": "100ms"})
+    assert [verdict.ok for verdict in verdicts] == [n != 5 for n in range(10)]
+    assert verdicts[5].failure is not None and verdicts[5].failure.kind == "timeout"
+
+
+def test_values_arrive_without_loss() -> None:
+    numpy = pytest.importorskip("numpy")
+    event = {
+        "big": 2**63 + 1,
+        "decimal": decimal.Decimal("12345678901234567890.123456789"),
+        "when": datetime.datetime(2026, 2, 3, 4, 5, 6, tzinfo=datetime.timezone.utc),
+        "id": uuid.UUID("2ed6657d-e927-568b-95e1-2665a8aea6a2"),
+        "i64": numpy.int64(2**62 + 1),
+        "f32": numpy.float32(0.5),
+        "list": numpy.array([1, 2]),
+        "text": "line\nend \u2028 ü 😀",
+    }
+    with sluicegate.Transformation.from_source(IDENTITY) as transformation:
+        (verdict,) = transformation([event])
+    (out,) = verdict.events
+    assert out["big"] == 2**63 + 1 and out["i64"] == 2**62 + 1 and out["f32"] == 0.5 and out["list"] == [1, 2]
+    assert out["when"] == "2026-02-03T04:05:06+00:00" and out["id"] == str(event["id"]) and out["text"] == event["text"]
+    from sluicegate.encoding import to_line
+
+    assert b'"decimal":12345678901234567890.123456789' in to_line(event)
+
+
+def test_json_and_arrow_are_taken_as_they_come() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({"n": [1, 2, 3], "s": ["a", None, "c"]})
+    verdicts = run(IDENTITY, [b'{"id":9007199254740993}', '{\n  "pretty": true\n}', *table.to_batches()])
+    assert [verdict.events[0] for verdict in verdicts] == [
+        {"id": 9007199254740993}, {"pretty": True}, {"n": 1, "s": "a"}, {"n": 2, "s": None}, {"n": 3, "s": "c"},
+    ]
+
+
+def test_what_json_cannot_say_is_named() -> None:
+    with pytest.raises(ValueError, match=r"event\.a\[1\] is NaN"):
+        run(IDENTITY, [{"a": [1, float("nan")]}])
+    with pytest.raises(TypeError, match="an event cannot hold a set"):
+        run(IDENTITY, [{"a": {1, 2}}])
+
+
+def test_an_error_of_the_iterable_is_raised_after_its_events() -> None:
+    def events() -> Iterator[Any]:
+        yield {"n": 1}
+        yield {"n": 2}
+        raise KeyError("upstream")
+
+    seen = []
+    with sluicegate.Transformation.from_source(IDENTITY) as transformation, pytest.raises(KeyError, match="upstream"):
+        for verdict in transformation(events()):
+            seen.append(verdict.events[0]["n"])
+    assert seen == [1, 2]
+
+
+def test_code_that_does_not_load_says_why() -> None:
+    with pytest.raises(sluicegate.LoadError, match="Expected one of transformEvent,transformBatch"):
+        run("export const x = 1;", [{"n": 1}])
+    with pytest.raises(sluicegate.LoadError, match="there is no such file"):
+        list(sluicegate.Transformation("missing.js")([{"n": 1}]))
+
+
+def test_a_failure_can_be_raised() -> None:
+    with pytest.raises(sluicegate.TransformationFailed, match="event 7: exception: seven") as raised:
+        run(MIXED, ({"n": n} for n in range(100)), on_failure="raise")
+    assert raised.value.index == 7
+
+
+def test_an_early_exit_leaves_no_process() -> None:
+    def endless() -> Iterator[Any]:
+        n = 0
+        while True:
+            yield {"n": n}
+            n += 1
+
+    transformation = sluicegate.Transformation.from_source(IDENTITY)
+    verdicts = transformation(endless())
+    assert next(verdicts).ok
+    verdicts.close()
+    transformation.close()
+    children = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True).stdout
+    assert "sluicegate" not in children
+
+
+@pytest.mark.parametrize("who", ["supervisor", "worker"])
+def test_a_killed_process_loses_no_event_in_silence(who: str, tmp_path: Path) -> None:
+    (tmp_path / "t.js").write_text(IDENTITY)
+    count = 200_000
+    answered = 0
+    transformation = sluicegate.Transformation(tmp_path / "t.js", workers=1)
+    try:
+        for verdict in transformation({"n": n} for n in range(count)):
+            assert verdict.events == [{"n": answered}]
+            answered += 1
+            if answered == 1000:
+                (run_of,) = transformation._runs
+                pid = run_of._process.pid
+                if who == "worker":
+                    pid = int(subprocess.run(["pgrep", "-P", str(pid)], check=True, capture_output=True, text=True).stdout.split()[0])
+                os.kill(pid, signal.SIGKILL)
+    except sluicegate.ProcessDied as error:
+        assert who == "supervisor" and "killed by signal 9" in str(error) and error.answered == answered < count
+    else:
+        assert who == "worker" and answered == count
+    finally:
+        transformation.close()
+
+
+def test_libraries_metadata_and_credentials(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "phone numbers.js").write_text("export const digits = (text) => text.replace(/\\D/g, '');")
+    (tmp_path / "t.js").write_text(
+        "import { digits } from 'phoneNumbers';\n"
+        "export function transformEvent(event, metadata) {\n"
+        "  return { phone: digits(event.phone), source: metadata(event).sourceId, key: getCredential('k').length };\n}"
+    )
+    with sluicegate.Transformation(
+        tmp_path / "t.js", libraries=[tmp_path / "lib"], metadata={"sourceId": "s1"}, credentials={"k": "secret"}
+    ) as transformation:
+        (verdict,) = transformation([{"phone": "+49 (30) 1"}])
+    assert verdict.events == [{"phone": "49301", "source": "s1", "key": 6}]
+
+
+def test_a_verdict_comes_before_the_next_event_is_asked_for() -> None:
+    answered: list[int] = []
+
+    def events() -> Iterator[Any]:
+        for n in range(5):
+            yield {"n": n}
+            # Only a verdict lets the next event come.
+            while len(answered) <= n:
+                condition.wait(timeout=60)
+
+    condition = threading.Condition()
+
+    class Feed:
+        def __iter__(self) -> Iterator[Any]:
+            with condition:
+                yield from events()
+
+    with sluicegate.Transformation.from_source(IDENTITY) as transformation:
+        for verdict in transformation(Feed()):
+            with condition:
+                answered.append(verdict.index)
+                condition.notify()
+    assert answered == [0, 1, 2, 3, 4]
