@@ -126,8 +126,9 @@ impl play::Project for Folder {
         let mut loaded = program::read_beside(&sources).map_err(|error| self.problem(error))?;
         let text = |path: &str| match draft.texts.get(path) {
             Some(text) => javascript(path, text),
-            None => program::read_module_as(&self.shown.join(path), "the transformation", true)
-                .map_err(|error| self.problem(error)),
+            None => {
+                program::read_module(&self.shown.join(path), "the transformation").map_err(|error| self.problem(error))
+            }
         };
         loaded.program.code = text(&draft.file)?;
         loaded.program.name.clone_from(&draft.file);
