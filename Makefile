@@ -1,7 +1,7 @@
 # The two commands of the README, and what CI adds to them. Each sets up what it needs: `scripts/v8` brings V8's library
 # to a machine where cargo cannot fetch it, and says nothing where it can.
 
-.PHONY: demo test build lint bench fuzz-smoke
+.PHONY: demo test build lint bench fuzz-smoke dist
 
 demo:
 	@scripts/v8
@@ -12,6 +12,10 @@ demo:
 build:
 	@scripts/v8
 	cargo build --release
+
+# Archive, wheel, npm packages, .deb and their sums, of the release build.
+dist:
+	@scripts/dist
 
 # One profile for all but that, so that V8's bindings are compiled once.
 test:

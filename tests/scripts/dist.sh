@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# What scripts/dist packs works from an empty folder, and is the same twice: tests/scripts/dist.sh BINARY.
+set -euo pipefail
+binary=$(realpath "$1")
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+scripts/dist --bin "$binary" --out "$work/dist" > /dev/null
+scripts/dist --bin "$binary" --out "$work/again" --only archive,wheel,npm,deb,sbom > /dev/null
+cmp "$work/dist/SHA256SUMS" "$work/again/SHA256SUMS"
+rm -r "$work/again"
+
+mkdir "$work/project"
+cd "$work/project"
+cat > paid.js <<'JS'
+export function transformEvent(event) { return event.paid ? event : null; }
+JS
+cat > paid.test.js <<'JS'
+test('only paid events go on', () => {
+  expect(transform({ paid: true })).toEmit({ paid: true });
+  expect(transform({ paid: false })).toBeDropped();
+});
+JS
+expected='{"paid":true}'
+
+echo 'wheel'
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --no-index "$work"/dist/*.whl
+[[ $(echo "$expected" | "$work/venv/bin/sluicegate" run paid.js -q) = "$expected" ]]
+"$work/venv/bin/python" - <<'PY'
+import sluicegate
+with sluicegate.Transformation("paid.js") as transformation:
+    assert [verdict.verdict for verdict in transformation([{"paid": True}, {}])] == ["ok", "dropped"]
+PY
+
+echo 'npm'
+npm install --silent --no-audit --no-fund "$work"/dist/sluicegate-linux-x64-*.tgz "$work"/dist/sluicegate-[0-9]*.tgz > /dev/null
+npx sluicegate test | grep -q '1 passed'
+grep -q 'transformEvent' node_modules/sluicegate/types.d.ts
+# A signal reaches the program, and its end is the shim's.
+mkfifo pipe
+npx --no-install sluicegate run paid.js pipe --line-buffered > out.jsonl 2> err.txt &
+shim=$!
+exec 3> pipe
+echo "$expected" >&3
+until grep -q paid out.jsonl; do sleep 0.05; done
+pkill -TERM -f 'node_modules/.bin/sluicegate run' || kill -TERM "$shim"
+code=0
+wait "$shim" || code=$?
+exec 3>&-
+[[ $code -eq 143 ]]
+
+echo 'archive and deb'
+mkdir "$work/deb" "$work/tar"
+(cd "$work/deb" && ar x "$work"/dist/*.deb && tar xzf data.tar.gz)
+tar xzf "$work"/dist/*.tar.gz -C "$work/tar"
+for root in "$work/deb/usr" "$work"/tar/*; do
+  [[ $(echo "$expected" | "$root/bin/sluicegate" run paid.js -q) = "$expected" ]]
+  gzip -dc "$root/share/man/man1/sluicegate.1.gz" | grep -q 'sluicegate'
+  grep -q -- '--heap-limit' "$root/share/bash-completion/completions/sluicegate"
+done
+(cd "$work/dist" && sha256sum --quiet -c SHA256SUMS)
+python3 -c "import json, sys; assert len(json.load(open(sys.argv[1]))['components']) > 100" "$work"/dist/*.cdx.json
+echo 'packages: 4 passed, 0 failed'
