@@ -28,7 +28,7 @@ use sluicegate_engine::{Options, is_typescript};
 pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let sandbox = config::play(global, &dir, Env::here())?;
-    let playground = playground(&dir, SettingsOrigin::Project(global.typed.clone(), global.clone()), sandbox)?;
+    let playground = playground(&dir, SettingsOrigin::Project(Box::new(global.clone())), sandbox)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(async {
         let port = args.port.unwrap_or(0);
@@ -55,7 +55,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
 #[derive(Clone)]
 pub(super) enum SettingsOrigin {
     /// Flags, environment and the folder's own `sluicegate.toml`, read anew for each trial.
-    Project(Settings, Global),
+    Project(Box<Global>),
     /// A server's, as they are; libraries are those of the folder itself, as they are for its requests.
     Server(Settings),
 }
@@ -89,9 +89,9 @@ impl Folder {
     fn sources(&self, file: &str) -> Result<(Sources, Options, Policy), Problem> {
         let path = self.shown.join(file);
         let settings = match &self.terms {
-            SettingsOrigin::Project(flags, global) => {
+            SettingsOrigin::Project(global) => {
                 let global = with_config_of(&self.shown, global);
-                layered(flags.clone(), &global, &path, Env::here()).map_err(|error| self.problem(error))?
+                layered(global.typed.clone(), &global, &path, Env::here()).map_err(|error| self.problem(error))?
             }
             SettingsOrigin::Server(settings) => settings.clone(),
         };
