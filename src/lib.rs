@@ -49,6 +49,7 @@ pub mod parser_process;
 pub mod play;
 mod random;
 mod root_cause;
+mod sandbox;
 pub mod serve;
 pub mod sync;
 pub mod tally;

@@ -490,60 +490,6 @@ pub struct LineageArgs {
     pub code: CodeFlags,
 }
 
-/// `lineage`.
-#[derive(Args, Clone, Debug, Default)]
-#[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
-pub struct LineageArgs {
-    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
-    pub transformation: PathBuf,
-    /// Files of events, one JSON object a line; `-` is standard input [default: one of each kind, built in].
-    pub events: Vec<PathBuf>,
-    /// Show only what comes from here, e.g. traits.email; `*` stands for any steps [default: everything].
-    #[arg(long, value_name = "PATTERN")]
-    pub from: Option<String>,
-    /// Show only what goes there, e.g. properties.total [default: everything].
-    #[arg(long, value_name = "PATTERN")]
-    pub to: Option<String>,
-    /// Say everything as one JSON object [default: for people].
-    #[arg(long, group = "form")]
-    pub json: bool,
-    /// Draw a graph as SVG [default: for people].
-    #[arg(long, group = "form")]
-    pub svg: bool,
-    /// Draw a graph as Mermaid reads it [default: for people].
-    #[arg(long, group = "form")]
-    pub mermaid: bool,
-    /// Write an OpenLineage event with the columnLineage facet [default: for people].
-    #[arg(long, group = "form")]
-    pub openlineage: bool,
-    /// Also show values that only choose among others, one by one [default: only counted, in the table for people].
-    #[arg(long)]
-    pub indirect: bool,
-    /// What must and must not flow [default: lineage.toml beside the transformation, if it is there].
-    #[arg(long, value_name = "FILE")]
-    pub rules: Option<PathBuf>,
-    /// Compare with this version: which edges came and went [default: none].
-    #[arg(long, value_name = "OLD")]
-    pub against: Option<PathBuf>,
-    /// Recorded answers of the network, a JSON object by URL [default: empty answers].
-    #[arg(long, value_name = "FILE")]
-    pub answers: Option<PathBuf>,
-    /// For how long events are changed and run again, at most [default: 12s].
-    #[arg(long, value_name = "TIME", value_parser = values::limit)]
-    pub time: Option<Duration>,
-    /// How many events are read [default: 20000].
-    #[arg(long, value_name = "N")]
-    pub max_events: Option<usize>,
-    /// Whether to show progress on standard error [default: auto, on a terminal].
-    #[arg(long, value_name = "WHEN", value_parser = words::<When>())]
-    pub progress: Option<When>,
-    /// How many worker processes, 0 for one per core [default: 0].
-    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
-    pub workers: Option<usize>,
-    #[command(flatten)]
-    pub code: CodeFlags,
-}
-
 /// `play`.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]

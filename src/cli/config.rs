@@ -321,7 +321,6 @@ pub(super) fn sources(transformation: &Path, settings: &Settings) -> Sources {
         libraries: settings.libraries.library.clone(),
         credentials: settings.data.credentials.clone(),
         metadata: settings.data.metadata.clone(),
-        apart: false,
     }
 }
 

@@ -42,6 +42,18 @@ fn table(walls: &[Wall], facts: &[(&str, String)]) -> String {
     text
 }
 
+/// Whether the processor lets V8 guard the memory that it writes machine code to.
+fn protection_keys() -> String {
+    let has = std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
+        let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+        flags.split_whitespace().any(|flag| flag == "ospke")
+    });
+    match has {
+        true => "yes: V8's machine code is written to by its compilers only".to_owned(),
+        false => "none: a bug in V8 could write machine code; --jitless has none to write to".to_owned(),
+    }
+}
+
 fn facts(limits: &Limits) -> Vec<(&'static str, String)> {
     let uname = rustix::system::uname();
     let cores = std::thread::available_parallelism().map_or_else(|error| error.to_string(), |cores| cores.to_string());
@@ -61,6 +73,7 @@ fn facts(limits: &Limits) -> Vec<(&'static str, String)> {
             ),
         ),
         ("cores", cores),
+        ("protection keys", protection_keys()),
         ("memory", format!("{} MiB", memory >> 20)),
         ("open files", files.map_or("unlimited".to_owned(), |files| files.to_string())),
         (

@@ -28,8 +28,7 @@ use sluicegate_engine::{Options, is_typescript};
 pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let sandbox = config::play(global, &dir, Env::here())?;
-    let playground =
-        playground(&dir, SettingsOrigin::Project(global.typed.clone(), Box::new(global.clone())), sandbox)?;
+    let playground = playground(&dir, SettingsOrigin::Project(Box::new(global.clone())), sandbox)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(async {
         let port = args.port.unwrap_or(0);
@@ -57,7 +56,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
 #[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub(super) enum SettingsOrigin {
     /// Flags, environment and the folder's own `sluicegate.toml`, read anew for each trial.
-    Project(Settings, Box<Global>),
+    Project(Box<Global>),
     /// A server's, as they are; libraries are those of the folder itself, as they are for its requests.
     Server(Settings),
 }
@@ -91,15 +90,15 @@ impl Folder {
     fn sources(&self, file: &str) -> Result<(Sources, Options, Policy), Problem> {
         let path = self.shown.join(file);
         let settings = match &self.terms {
-            SettingsOrigin::Project(flags, global) => {
+            SettingsOrigin::Project(global) => {
                 let global = with_config_of(&self.shown, global);
-                layered(flags.clone(), &global, &path, Env::here()).map_err(|error| self.problem(error))?
+                layered(global.typed.clone(), &global, &path, Env::here()).map_err(|error| self.problem(error))?
             }
             SettingsOrigin::Server(settings) => settings.clone(),
         };
         let options = Options { logs: true, ..config::options(&settings) };
         // The page goes on whatever is in the files.
-        let sources = Sources { apart: true, ..config::sources(&path, &settings) };
+        let sources = config::sources(&path, &settings);
         Ok((sources, options, config::policy(&settings)))
     }
 
@@ -128,8 +127,9 @@ impl play::Project for Folder {
         let mut loaded = program::read_beside(&sources).map_err(|error| self.problem(error))?;
         let text = |path: &str| match draft.texts.get(path) {
             Some(text) => javascript(path, text),
-            None => program::read_module_as(&self.shown.join(path), "the transformation", true)
-                .map_err(|error| self.problem(error)),
+            None => {
+                program::read_module(&self.shown.join(path), "the transformation").map_err(|error| self.problem(error))
+            }
         };
         loaded.program.code = text(&draft.file)?;
         loaded.program.name.clone_from(&draft.file);

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use super::diagnostic::Diagnostic;
 use super::values::Library;
 use crate::parser_process;
-use sluicegate_engine::{Program, handle_of, is_typescript, strip_types};
+use sluicegate_engine::{Program, handle_of, is_typescript};
 
 /// Which files make up a program.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +30,6 @@ pub struct Sources {
     pub credentials: Option<PathBuf>,
     /// Metadata for every event.
     pub metadata: Option<PathBuf>,
-    /// Whether TypeScript is parsed in a process of its own, see [`apart`].
-    pub apart: bool,
 }
 
 /// A program, and where its libraries come from.
@@ -53,7 +51,7 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// # Errors
 /// When a file is not there, not readable or not what it should be; the error names it and says what to do.
 pub fn read(sources: &Sources) -> Result<Loaded> {
-    let code = read_module_as(&sources.transformation, "the transformation", sources.apart)?;
+    let code = read_module(&sources.transformation, "the transformation")?;
     let mut loaded = read_beside(sources)?;
     loaded.program.code = code;
     Ok(loaded)
@@ -99,7 +97,7 @@ pub fn read_libraries(sources: &Sources) -> Result<Libraries> {
     for (handle, path) in &paths {
         let text = match texts.get(path.as_path()) {
             Some(text) => text.clone(),
-            None => read_module_as(path, &format!("the library {handle}"), sources.apart)?,
+            None => read_module(path, &format!("the library {handle}"))?,
         };
         texts.insert(path, text.clone());
         libraries.insert(handle.clone(), text);
@@ -189,13 +187,8 @@ fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A module as V8 is to see it: TypeScript without its types.
+/// A module as V8 is to see it: TypeScript without its types, parsed in a process of its own.
 pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
-    read_module_as(path, what, false)
-}
-
-/// The same, parsed in a process of its own if asked.
-pub(crate) fn read_module_as(path: &Path, what: &str, apart: bool) -> Result<String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if matches!(extension, "cts" | "tsx" | "cjs" | "jsx") {
         return Err(Diagnostic::new(format!("cannot use {what} {}: .{extension} is not supported", path.display()))
@@ -205,8 +198,7 @@ pub(crate) fn read_module_as(path: &Path, what: &str, apart: bool) -> Result<Str
     if !is_typescript(path) {
         return Ok(text);
     }
-    let strip = if apart { parser_process::strip } else { strip_types };
-    strip(&text).map_err(|error| {
+    parser_process::strip(&text).map_err(|error| {
         let diagnostic = Diagnostic::new(error.message).at(path.display().to_string(), &text, error.range);
         match error.help {
             Some(help) => diagnostic.help(help),

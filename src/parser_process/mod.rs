@@ -4,9 +4,7 @@
 //! doing; and it finds its way through some TypeScript by trying, in time that doubles with each level (`<T>(<T>(…))` among
 //! it). A server reads code of many authors, and a playground code that is half written:
 //! they have it parsed by a process that may neither run long nor take much memory, and whose end is an error like any
-//! other. It costs some ten milliseconds, so answers are kept where they are asked for often.
-//!
-//! Who reads code once and then ends, such as `run`, calls the parser itself.
+//! other. It has the walls of a worker. It costs some ten milliseconds, so answers are kept where they are asked for often.
 
 mod exports;
 mod imports;
@@ -28,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use crate::sandbox;
 use sluicegate_engine::{TypeScriptError, strip_types};
 
 /// The name of the hidden command.
@@ -151,7 +150,10 @@ pub fn main() -> u8 {
     limit(Resource::Core, 0);
     limit(Resource::Cpu, MAX_TIME);
     limit(Resource::As, MAX_MEMORY);
+    sandbox::first_of_parser();
     let parse = || -> io::Result<()> {
+        // The last thread is started, and nothing of the code has been read.
+        sandbox::last_of_parser().map_err(io::Error::other)?;
         let mut text = String::new();
         io::stdin().read_to_string(&mut text)?;
         // Texts with escapes cannot be borrowed from what was read.

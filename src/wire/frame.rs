@@ -9,8 +9,12 @@ use std::io::{self, Read};
 /// Bytes of a frame's header: kind and length.
 pub const HEADER: usize = 8;
 
-/// The largest payload that is accepted from a worker, in bytes: failures and logs of one part, flushed at a mebibyte.
-pub const MAX_PAYLOAD: usize = 256 << 20;
+/// The largest payload that is accepted from a worker, in bytes: failures and logs of one part, told at a mebibyte, and those
+/// of one more event.
+pub const MAX_PAYLOAD: usize = 16 << 20;
+
+/// The same for what a worker says of a preview, with its outputs in it.
+pub const MAX_PREVIEW: usize = 256 << 20;
 
 /// What kind of frame it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +166,12 @@ impl Work {
 }
 
 impl Part {
+    /// Whether a slot belongs to it until it has left, whether or not there is output in it. So a worker that has much to say
+    /// waits until it is read.
+    pub fn holds_slot(&self) -> bool {
+        self.bytes > 0 || !self.failures.is_empty() || !self.logs.is_empty()
+    }
+
     /// Appends it as a frame.
     pub fn put(&self, out: &mut Vec<u8>) {
         put(out, Kind::Part, |out| {
@@ -258,7 +268,13 @@ impl Fields<'_> {
 pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let kind = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
-    Some((Kind::from_u32(kind)?, len)).filter(|(_, len)| *len <= MAX_PAYLOAD)
+    let kind = Kind::from_u32(kind)?;
+    let most = match kind {
+        Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits => MAX_PAYLOAD,
+        // To a worker, from a supervisor that it trusts.
+        Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried => MAX_PREVIEW,
+    };
+    (len <= most).then_some((kind, len))
 }
 
 /// Reads one frame; `None` at the end of the stream. The payload is left in `payload`.

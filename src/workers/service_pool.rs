@@ -440,7 +440,7 @@ impl Desk {
         let id = match chunk {
             Chunk::Answer { part, lines, from, output, worker, generation } => {
                 let id = lines.input;
-                let slot = (part.bytes > 0).then_some(part.slot);
+                let slot = part.holds_slot().then_some(part.slot);
                 if part.heap > 0 {
                     self.status.heap.store(part.heap, Ordering::Relaxed);
                 }

@@ -297,7 +297,7 @@ impl Worker {
         // The supervisor ends a run at its first failure: nothing may stand behind one in a part.
         let failed = self.stop && !self.part.failures.is_empty();
         let due = self.line_buffered || failed || ticks != self.told_at;
-        if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending >= MAX_PENDING) {
+        if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending + self.part.logs.len() >= MAX_PENDING) {
             self.told_at = ticks;
             self.tell()?;
         }
@@ -524,7 +524,7 @@ impl Worker {
         let repeated = self.engine.repeated_requests();
         self.part.repeated = repeated - std::mem::replace(&mut self.repeated, repeated);
         self.part.bytes = self.sink.len as u64;
-        if self.sink.len > 0 {
+        if self.part.holds_slot() {
             self.part.slot = self.sink.slot.take().unwrap_or_default();
             self.sink.len = 0;
         }

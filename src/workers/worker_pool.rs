@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::output_check::OutputFormat;
 use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::sandbox::SandboxReport;
 use super::work_queue::{Key, WorkQueue};
@@ -100,6 +101,8 @@ struct Worker {
     slots_out: usize,
     events: u64,
     moved: Instant,
+    /// When it last said something that was valid, or was given its first unit.
+    told: Instant,
     hung: bool,
     /// It broke a rule: it is being killed, and nothing that it still says counts.
     condemned: bool,
@@ -145,11 +148,14 @@ pub(super) struct WorkerPool {
     limits: Limits,
     pub(super) most_workers: usize,
     network: Option<crate::net::Client>,
+    format: OutputFormat,
     workers: Vec<Worker>,
     tell: Tell,
     frame: Vec<u8>,
     generations: u64,
     failed_starts: u32,
+    /// Whether a worker has loaded the program.
+    loaded_once: bool,
     gate: Option<ConcurrencyLimiter>,
     turn: Option<OwnedSemaphorePermit>,
     asked_for_turn: bool,
@@ -207,11 +213,13 @@ impl WorkerPool {
             limits: limits.clone(),
             most_workers: job.workers,
             network: job.network.clone(),
+            format: OutputFormat::new(rows, job.emit, job.on_error == OnError::Pass),
             workers: Vec::new(),
             tell: Arc::new(tell),
             frame: Vec::new(),
             generations: 0,
             failed_starts: 0,
+            loaded_once: false,
             gate,
             turn: None,
             asked_for_turn: false,
@@ -289,15 +297,22 @@ impl WorkerPool {
             return Ok(PoolEvent::Nothing);
         }
         match kind {
-            Kind::Ready => match serde_json::from_slice(payload) {
+            // Said once, before anything else.
+            Kind::Ready if !self.workers[index].ready => match serde_json::from_slice(payload) {
                 Ok(Ready::Loaded(loaded, walls)) => {
                     self.failed_starts = 0;
+                    self.loaded_once = true;
                     self.workers[index].ready = true;
                     self.workers[index].moved = Instant::now();
+                    self.workers[index].told = Instant::now();
                     Ok(PoolEvent::Loaded(Box::new((loaded, walls))))
                 }
-                Ok(Ready::Failed(error)) => Err(error.into()),
-                Err(error) => Err(RunError::Start(error.to_string())),
+                // The same code has been loaded before: this one had bad luck, such as too little time.
+                Ok(Ready::Failed(error)) if !self.loaded_once => Err(error.into()),
+                Ok(Ready::Failed(_)) | Err(_) => {
+                    self.workers[index].condemn();
+                    Ok(PoolEvent::Nothing)
+                }
             },
             Kind::Part => {
                 let worker = &mut self.workers[index];
@@ -311,14 +326,25 @@ impl WorkerPool {
                     worker.condemn();
                     return Ok(PoolEvent::Nothing);
                 };
-                let (unit, bytes) = (part.unit, part.bytes);
-                if !self.units.answer(part, &worker.process.output, index, worker.generation) {
+                let (unit, bytes, holds_slot) = (part.unit, part.bytes, part.holds_slot());
+                let fits = self.units.get(unit).is_some_and(|unit| {
+                    let Some(lines) = &unit.lines else { return false };
+                    let start = self.layout.output_start(part.slot as usize);
+                    // SAFETY: the range lies in the slot, as was just checked. A worker writes to a slot only until it
+                    // tells of it; one that has been taken over may write all the same, see `Writer::answer`.
+                    let output = unsafe {
+                        std::slice::from_raw_parts(worker.process.output.at(start, bytes as usize), bytes as usize)
+                    };
+                    self.format.fits(&part, lines, unit.answered, output)
+                });
+                if !fits || !self.units.answer(part, &worker.process.output, index, worker.generation) {
                     worker.condemn();
                     return Ok(PoolEvent::Nothing);
                 }
                 worker.fresh = false;
                 worker.moved = Instant::now();
-                if bytes > 0 {
+                worker.told = worker.moved;
+                if holds_slot {
                     worker.slots_out += 1;
                 }
                 if self.units.is_done(unit) {
@@ -437,6 +463,7 @@ impl WorkerPool {
         let worker = &mut self.workers[index];
         if worker.units.is_empty() {
             worker.moved = Instant::now();
+            worker.told = worker.moved;
         }
         worker.waits = false;
         worker.units.push_back(Assigned { id: work.unit, turn });
@@ -475,6 +502,7 @@ impl WorkerPool {
             slots_out: 0,
             events: 0,
             moved: Instant::now(),
+            told: Instant::now(),
             hung: false,
             condemned: false,
             place,
@@ -492,10 +520,17 @@ impl WorkerPool {
         for worker in &mut self.workers {
             let events = progress(&worker.process.output).events.load(Ordering::Acquire);
             let waits = worker.units.is_empty() && worker.ready || worker.slots_out == self.layout.output_slots;
+            if waits {
+                worker.told = Instant::now();
+            }
             if events != worker.events || waits {
                 worker.events = events;
                 worker.moved = Instant::now();
-            } else if worker.moved.elapsed() > patience && !worker.hung {
+            }
+            // A worker counts its events itself, and one that has been taken over may count for ever. It tells of its events
+            // every few milliseconds, and after each that takes longer: two attempts at one, at most.
+            let silent = worker.told.elapsed() > 3 * patience;
+            if (silent || worker.moved.elapsed() > patience) && !worker.hung {
                 worker.hung = true;
                 worker.process.kill();
             }

@@ -52,7 +52,7 @@ pub use run::in_flight::Lost;
 pub use run::print_plan::PrintPlanning;
 use run::ticket::OnTurn;
 pub use run::ticket::Ticket;
-use run::transform_isolate::TransformIsolate;
+use run::transform_isolate::{Overrides, TransformIsolate};
 use run::turns;
 pub use run::waiting::Settled;
 use serde::{Deserialize, Serialize};
@@ -157,6 +157,7 @@ pub struct Engine {
     network: Option<SharedNetwork>,
     on_turn: Option<OnTurn>,
     onlooker: Option<Rc<RunObserver>>,
+    overrides: Overrides,
     /// Whether isolates stay entered from event to event.
     held: bool,
     /// V8's isolates belong to a thread.
@@ -183,7 +184,7 @@ impl Engine {
     fn load(program: Program, options: Options, onlooker: Option<Rc<RunObserver>>) -> Result<Self, LoadError> {
         initialize(Protection::None);
         let watch = Watch::new(&options.limits);
-        let realm = TransformIsolate::new(&program, &options, &watch, onlooker.as_ref())?;
+        let realm = TransformIsolate::new(&program, &options, &watch, onlooker.as_ref(), Overrides::default())?;
         // Shorter ones would mask half of every text without being secrets.
         let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
         let masks = secrets.flat_map(|secret| [vec![secret.clone()], fetch::spellings(secret)].concat()).collect();
@@ -205,6 +206,7 @@ impl Engine {
             network: None,
             on_turn: None,
             onlooker,
+            overrides: Overrides::default(),
             held: false,
             _not_send: PhantomData,
         })
@@ -275,6 +277,10 @@ impl Engine {
                         return self.out_of_memory().into();
                     }
                 }
+                Attempt::WantsOverrides => {
+                    self.overrides = Overrides::All;
+                    self.realm = None;
+                }
             }
         }
     }
@@ -288,6 +294,12 @@ impl Engine {
     fn out_of_time(&self, clock: Clock, unanswered: usize) -> Failure {
         let limits = &self.options.limits;
         let message = match clock {
+            Clock::Cpu if self.watch.had_more() => {
+                let [limit, all] = [limits.cpu, 2 * limits.cpu].map(humantime::format_duration);
+                format!(
+                    "the event took more than {all} of CPU time: its limit of {limit}, and as much again because its heap grew"
+                )
+            }
             Clock::Cpu => format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu)),
             Clock::Wall => {
                 let limit = humantime::format_duration(limits.wall);
@@ -311,7 +323,7 @@ impl Engine {
     fn replace(&mut self) -> Result<(), LoadError> {
         self.replaced += 1;
         let onlooker = self.onlooker.as_ref();
-        self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker)?);
+        self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker, self.overrides)?);
         self.plug_in();
         Ok(())
     }
@@ -422,4 +434,6 @@ enum Attempt<T> {
     Done(T),
     OutOfTime,
     OutOfMemory,
+    /// It failed for want of [`Overrides::All`], and is to be tried again in an isolate that has them.
+    WantsOverrides,
 }

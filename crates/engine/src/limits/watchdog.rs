@@ -12,8 +12,9 @@
 //! An isolate that was terminated is never used again, so a repeated termination can do no harm.
 //!
 //! **Time or memory?** Code that eats memory without end hits a short time limit first, while V8 is still busy making
-//! room, and would be blamed for the wrong thing. So an event whose heap has grown to an eighth of its limit gets up to
-//! [`GRACE`] more, in which it either hits the heap limit or is stopped for its time after all.
+//! room, and would be blamed for the wrong thing. So an event during which the heap has grown by an eighth of its limit gets
+//! its CPU limit once more, in which it either hits the heap limit or is stopped for its time after all. A heap that was
+//! large before earns nothing.
 //!
 //! **Whose turn?** While events wait, code of several of them can run in one turn: all that awaited the same promise. From
 //! outside it cannot be seen whose code runs. So the watchdog interrupts such a turn at every tick, and on the isolate's own
@@ -40,9 +41,6 @@ const NEXT: u64 = 4;
 /// How long an event may ignore its termination before [`Watch::on_stuck`] is called: long enough for every construct
 /// that V8 can interrupt, short enough that the process wall stops the others in time.
 const STUCK_AFTER: Duration = Duration::from_millis(150);
-
-/// How much longer an event with a large heap may run, or as much as the CPU limit if that is more.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// One engine's side: the word that it shares with the watchdog.
 pub(crate) struct Watch {
@@ -71,8 +69,12 @@ struct Shared {
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
     turns: OnceLock<Turns>,
-    /// From this size in bytes on, the heap counts as large.
-    large_heap: usize,
+    /// An event during which the heap grows by this many bytes gets more time.
+    growth: usize,
+    /// Whether the heap has grown by that much in the present turn, by the watchdog's last look.
+    grown: AtomicBool,
+    /// Whether the last event that ran out of CPU time had got more.
+    had_more: AtomicBool,
     /// Bytes of heap in use after the last garbage collection.
     heap: AtomicUsize,
 }
@@ -135,7 +137,9 @@ impl Watch {
             isolate: Mutex::new(None),
             on_stuck: OnceLock::new(),
             turns: OnceLock::new(),
-            large_heap: limits.heap / 8,
+            growth: limits.heap / 8,
+            grown: AtomicBool::new(false),
+            had_more: AtomicBool::new(false),
             heap: AtomicUsize::new(0),
         });
         Watchdog::get().register(&shared);
@@ -171,6 +175,11 @@ impl Watch {
     /// Which limit the event hit for which the last [`Watch::end`] said that it was late.
     pub(crate) fn ran_out_of(&self) -> Clock {
         if self.shared.by_wall.load(Ordering::Relaxed) { Clock::Wall } else { Clock::Cpu }
+    }
+
+    /// Whether it had got its CPU limit once more, because its heap grew.
+    pub(crate) fn had_more(&self) -> bool {
+        self.shared.had_more.load(Ordering::Relaxed)
     }
 
     /// Somebody who wants to know whether the event in hand still has time.
@@ -292,6 +301,7 @@ struct Watchdog {
 struct Sighting {
     word: u64,
     cpu_at_first: Duration,
+    heap_at_first: usize,
     wall: Duration,
     killed_for: Duration,
     /// For how long it has been over its limit, and nobody has said yet whose turn it is.
@@ -308,10 +318,10 @@ unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void)
 }
 
 impl Shared {
-    /// CPU time that an event may take; more if its heap is large, see [`GRACE`].
-    fn cpu_limit(&self) -> Duration {
+    /// CPU time that the current event may take: its limit, and once more while `more` holds.
+    fn cpu_limit(&self, more: bool) -> Duration {
         let own = if self.loading.load(Ordering::Relaxed) { self.load_cpu } else { self.cpu.get() };
-        if self.heap.load(Ordering::Relaxed) >= self.large_heap { own + own.max(GRACE) } else { own }
+        if more { 2 * own } else { own }
     }
 
     /// Finds out whose code runs, where several events wait: the turn passes to that event, or the event is stopped if it
@@ -327,7 +337,7 @@ impl Shared {
         let Some(turns) = self.turns.get() else { return };
         let now = cpu_time(self.clock).unwrap_or_default();
         match (turns.look)(isolate, now) {
-            Turn::Same(used) if used >= self.cpu_limit() && claim(KILL) => {
+            Turn::Same(used) if used >= self.cpu_limit(self.grown.load(Ordering::Relaxed)) && claim(KILL) => {
                 self.by_wall.store(false, Ordering::Relaxed);
                 isolate.terminate_execution();
                 self.word.0.store(number | KILLED, Ordering::Release);
@@ -436,7 +446,8 @@ impl Sighting {
         }
         if word & !PHASE != self.word & !PHASE || self.word & PHASE == IDLE {
             let cpu_at_first = cpu_time(engine.clock).unwrap_or_default();
-            *self = Sighting { word, cpu_at_first, ..Sighting::default() };
+            let heap_at_first = engine.heap.load(Ordering::Relaxed);
+            *self = Sighting { word, cpu_at_first, heap_at_first, ..Sighting::default() };
             return true;
         }
         self.wall += passed;
@@ -444,8 +455,11 @@ impl Sighting {
             RUN => {
                 let used = Duration::from_nanos(engine.used.load(Ordering::Relaxed));
                 let cpu = used + cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
-                let limit = engine.cpu_limit();
+                let growth = engine.heap.load(Ordering::Relaxed).saturating_sub(self.heap_at_first);
+                let more = growth >= engine.growth;
                 let loading = engine.loading.load(Ordering::Relaxed);
+                let limit = engine.cpu_limit(more);
+                engine.grown.store(more, Ordering::Relaxed);
                 let wall = if loading { engine.wall.get().max(5 * engine.load_cpu) } else { engine.wall.get() };
                 let over = cpu >= limit || self.wall >= wall;
                 if engine.others_wait.load(Ordering::Relaxed) && self.unclear_for < STUCK_AFTER {
@@ -455,6 +469,7 @@ impl Sighting {
                     isolate.as_ref().map(|isolate| isolate.request_interrupt(whose_turn, data));
                 } else if over {
                     engine.by_wall.store(cpu < limit, Ordering::Relaxed);
+                    engine.had_more.store(more, Ordering::Relaxed);
                     self.kill(engine, word);
                 }
             }

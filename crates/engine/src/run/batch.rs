@@ -10,7 +10,8 @@ use crate::run::fetch;
 use crate::run::host_functions;
 use crate::run::output::{Print, bad_return};
 use crate::run::ticket::Ticket;
-use crate::run::transform_isolate;
+use crate::run::transform_isolate::{self, Overrides};
+use crate::run::window;
 use crate::v8::{errors, event_number};
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
@@ -25,6 +26,17 @@ pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 enum Batched {
     Verdicts(Vec<(Verdict, Vec<u8>)>),
     Failed(Failure),
+}
+
+impl Batched {
+    /// Whether one of them failed for want of overrides.
+    fn wants_overrides(&self) -> bool {
+        let wants = |verdict: &Verdict| matches!(verdict, Verdict::Failed(failure) if Overrides::were_wanted(failure));
+        match self {
+            Batched::Verdicts(verdicts) => verdicts.iter().any(|(verdict, _)| wants(verdict)),
+            Batched::Failed(failure) => Overrides::were_wanted(failure),
+        }
+    }
 }
 
 impl From<Failure> for Batched {
@@ -100,6 +112,7 @@ impl Engine {
             let mut inputs = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
                 let clean = canonical::round_trips(event.json);
+                window::no_code!(scope);
                 let verdict = match event::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
                     Ok(input) => {
                         let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
@@ -121,12 +134,14 @@ impl Engine {
                 break 'batch Some(Batched::Verdicts(verdicts));
             }
             let inputs = v8::Array::new_with_elements(scope, &inputs).into();
-            let open = v8::Local::new(scope, &driver.open_batch);
-            if open.call(scope, undefined, &[inputs]).is_none() {
-                break 'batch None;
-            }
 
             self.watch.begin();
+            // It reads the events' ids, and a prototype may have one.
+            let open = v8::Local::new(scope, &driver.open_batch);
+            if open.call(scope, undefined, &[inputs]).is_none() {
+                in_time = self.watch.end();
+                break 'batch None;
+            }
             let transform = v8::Local::new(scope, function);
             let metadata = v8::Local::new(scope, &driver.metadata);
             let mut result = transform.call(scope, undefined, &[inputs, metadata.into()]);
@@ -162,14 +177,15 @@ impl Engine {
                 scope.reset();
                 let describe = v8::Local::new(scope, &driver.describe);
                 failed = Some(errors::describe(scope, describe, thrown, FailureKind::Exception, &is_source));
-                scope.perform_microtask_checkpoint();
             }
-            in_time = self.watch.end();
-            if !in_time || scope.has_terminated() {
-                break 'batch None;
-            }
+            let whole = window::drain(scope);
             let close = v8::Local::new(scope, &driver.close_batch);
             close.call(scope, undefined, &[]);
+            in_time = self.watch.end();
+            if !in_time || !whole {
+                break 'batch None;
+            }
+            window::no_code!(scope);
             if let Some(failure) = failed {
                 break 'batch Some(Batched::Failed(failure));
             }
@@ -211,7 +227,7 @@ impl Engine {
                 let printed = matches!(verdict, Verdict::Ok { .. });
                 if fault.is_object() {
                     *verdict = errors::thrown(scope, fault, &is_source).into();
-                } else if let Some(code) = fault.number_value(scope).filter(|_| fault.is_number()) {
+                } else if let Some(code) = fault.is_number().then(|| fault.number_value(scope)).flatten() {
                     *verdict = bad_return(code, "transformBatch").into();
                 }
                 if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
@@ -229,6 +245,7 @@ impl Engine {
         let out_of_memory = realm.heap_was_hit();
         match batched {
             _ if !in_time => Attempt::OutOfTime,
+            Some(batched) if self.overrides != Overrides::All && batched.wants_overrides() => Attempt::WantsOverrides,
             Some(mut batched) if !out_of_memory => {
                 match &mut batched {
                     Batched::Verdicts(verdicts) => {

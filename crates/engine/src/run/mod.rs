@@ -13,3 +13,4 @@ pub(crate) mod transform_isolate;
 pub(crate) mod turns;
 pub(crate) mod waiting;
 pub(crate) mod web;
+pub(crate) mod window;

@@ -25,7 +25,7 @@ use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{self, discard, end, namespaces};
 use crate::v8::modules::{self, Author, Module, Ready};
 use crate::v8::platform;
-use crate::verdict::Position;
+use crate::verdict::{Failure, Position};
 use crate::{Export, Options};
 
 /// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
@@ -35,6 +35,23 @@ const SEMI_SPACE: usize = 8 << 20;
 /// What it starts with. V8 doubles it while much survives; an event leaves nothing behind, so that mostly it stays, and
 /// with it the pages that a process has to touch.
 const FIRST_SEMI_SPACE: usize = 1 << 20;
+
+/// Of which intrinsics the properties can be overridden by objects that inherit them, see `js/runtime/lockdown.js`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Overrides {
+    /// Those that nearly all objects inherit from: objects', functions' and errors' prototypes.
+    #[default]
+    Common,
+    /// All of them.
+    All,
+}
+
+impl Overrides {
+    /// Whether an event failed because it assigned to a property that its object inherits from an intrinsic.
+    pub(crate) fn were_wanted(failure: &Failure) -> bool {
+        failure.message.contains("Cannot assign to read only property")
+    }
+}
 
 /// An isolate that is ready for events. Fields are dropped in this order: handles, isolate, what its callbacks use.
 pub(crate) struct TransformIsolate {
@@ -73,6 +90,7 @@ impl TransformIsolate {
         options: &Options,
         watch: &Watch,
         onlooker: Option<&Rc<RunObserver>>,
+        overrides: Overrides,
     ) -> Result<Self, LoadError> {
         let limits = &options.limits;
         let params = v8::CreateParams::default()
@@ -87,7 +105,7 @@ impl TransformIsolate {
         watch.guard(&mut isolate);
 
         let mut inspector = None;
-        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, onlooker, &mut inspector);
+        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, onlooker, overrides, &mut inspector);
         let error = match loaded {
             _ if !in_time => LoadError::too_slow(&program.name, limits),
             _ if heap.was_hit() => heap_while_loading(program, limits),
@@ -120,12 +138,14 @@ impl TransformIsolate {
     }
 
     /// What was loaded, and whether it was in time. The time of our own scripts is not the author's.
+    #[allow(clippy::too_many_arguments, reason = "all of it is what loading takes, and it is called once")]
     fn load(
         isolate: &mut v8::OwnedIsolate,
         program: &Program,
         options: &Options,
         watch: &Watch,
         onlooker: Option<&Rc<RunObserver>>,
+        overrides: Overrides,
         inspector: &mut Option<Inspector>,
     ) -> (Result<Loaded, LoadError>, bool) {
         v8::scope!(let scope, isolate);
@@ -137,10 +157,11 @@ impl TransformIsolate {
             return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);
         };
         watch.begin_loading();
-        let mut loaded = Self::load_program(scope, context, &installed, program);
+        let mut loaded = Self::load_program(scope, context, &installed, program, overrides);
         if let (Ok(loaded), None) = (&mut loaded, onlooker) {
             loaded.modules.clear();
         }
+        scope.perform_microtask_checkpoint();
         (loaded, watch.end())
     }
 
@@ -150,6 +171,7 @@ impl TransformIsolate {
         context: v8::Local<'s, v8::Context>,
         installed: &Installed<'s>,
         program: &Program,
+        overrides: Overrides,
     ) -> Result<Loaded, LoadError> {
         let root = Module { name: program.name.clone(), code: program.code.clone() };
         let linked = modules::link(scope, &root, &mut |_, specifier, _, _| modules::library(program, specifier));
@@ -173,7 +195,8 @@ impl TransformIsolate {
             .collect();
         let (export, transform) = exported(scope, module, program)?;
         let undefined = v8::undefined(scope).into();
-        let plain = installed.freeze.call(scope, undefined, &[]).is_some_and(|plain| plain.is_true());
+        let all = v8::Boolean::new(scope, overrides == Overrides::All).into();
+        let plain = installed.freeze.call(scope, undefined, &[all]).is_some_and(|plain| plain.is_true());
         if let Some(lazy) = scope.get_slot::<lazy::Shared>() {
             lazy.borrow_mut().set_plain_prototypes(plain);
         }

@@ -22,6 +22,7 @@ use crate::run::in_flight::{InFlight, Lost, Waiting};
 use crate::run::output::Print;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate;
+use crate::run::window;
 use crate::verdict::{Failure, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming, Sink};
 
@@ -215,7 +216,9 @@ impl Engine {
             let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
             self.in_flight.begin(scope, &self.watch, number);
             let answer = call_finish(scope, driver, promise, lossy, &is_source);
+            let answer = if window::drain(scope) { answer } else { CallResult::Terminated };
             in_time = self.in_flight.end(scope, &self.watch);
+            window::no_code!(scope);
             let step = match answer {
                 _ if !in_time => None,
                 CallResult::Failed(failure) => Some(failure.into()),

@@ -29,10 +29,8 @@ use seccompiler::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::fd;
-
 /// The one descriptor that is left: a socket to the supervisor.
-pub(crate) const SOCKET: i32 = fd::SOCKET;
+pub(crate) const SOCKET: i32 = 3;
 
 /// One of the walls around a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +68,13 @@ impl SandboxReport {
 /// What is built before V8 is set up and a second thread exists.
 pub(crate) fn first() -> SandboxReport {
     let mut walls = SandboxReport::default();
+    // First of all: what changes a process's rights also makes it forget what its parent's death means to it.
+    let alone = own_user();
+    walls.note(
+        "capabilities",
+        if alone { "none, in a user namespace of its own" } else { "none" },
+        drop_capabilities(),
+    );
     walls.note(
         "parent's death",
         "a supervisor that is killed takes its workers with it",
@@ -103,6 +108,39 @@ pub(crate) fn first() -> SandboxReport {
     walls
 }
 
+/// Moves into a user namespace in which nobody is anyone, where the kernel lets it; many a container does not.
+fn own_user() -> bool {
+    // SAFETY: this process has one thread yet; nothing in it relies on who its user is.
+    unsafe { libc::unshare(libc::CLONE_NEWUSER) == 0 }
+}
+
+/// A user who may do everything may do nothing special from here on.
+fn drop_capabilities() -> io::Result<()> {
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+    let none = CapabilitySet::empty();
+    Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
+}
+
+/// The same for the process that parses TypeScript, as far as the kernel has it.
+pub(crate) fn first_of_parser() {
+    own_user();
+    let _ = drop_capabilities();
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let _ = rustix::thread::set_no_new_privs(true);
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = landlock();
+}
+
+/// And when its last thread is started: its standard streams are all that it has.
+pub(crate) fn last_of_parser() -> Result<(), String> {
+    const STREAMS: Descriptors = Descriptors { read: &[0], write: &[1, 2], socket: None };
+    let program = program(true, &STREAMS).map_err(|error| error.to_string())?;
+    match seccompiler::apply_filter_all_threads(&program) {
+        // A kernel without it has none for workers either, which is told where they are started.
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Handles everything and allows nothing.
 fn landlock() -> Result<RestrictionStatus, RulesetError> {
     let abi = ABI::V6;
@@ -128,7 +166,7 @@ pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
 
 /// Closes everything but the standard streams (which lead nowhere) and the socket.
 fn close_all() -> io::Result<()> {
-    let first = fd::SOCKET as u32 + 1;
+    let first = SOCKET as u32 + 1;
     // SAFETY: shared memory is mapped by now, and nothing of ours keeps a descriptor above the socket's.
     if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
         return Ok(());
@@ -152,7 +190,7 @@ fn limit(memory: usize) -> io::Result<()> {
         rustix::process::setrlimit(resource, Rlimit { current: to, maximum: to })
     };
     lower(Resource::Core, 0)?;
-    lower(Resource::Nofile, fd::SOCKET as u64 + 1)?;
+    lower(Resource::Nofile, SOCKET as u64 + 1)?;
     // V8's last words go to a file in memory; they are short.
     lower(Resource::Fsize, 1 << 20)?;
     lower(Resource::Memlock, 0)?;
@@ -175,10 +213,8 @@ fn word(index: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendE
 const FREE: &[i64] = &[
     // Memory that the process has.
     libc::SYS_munmap,
-    libc::SYS_madvise,
     libc::SYS_brk,
     // Waiting, clocks, chance.
-    libc::SYS_futex,
     libc::SYS_sched_yield,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
@@ -205,31 +241,86 @@ const FREE: &[i64] = &[
     libc::SYS_rseq,
 ];
 
+/// What the owner of some memory may advise the kernel to do with it. Others reach beyond the process's own memory (`REMOVE`,
+/// `PAGEOUT`), keep it from being counted, or are for machines to be tested with.
+const ADVICE: &[i32] = &[
+    libc::MADV_NORMAL,
+    libc::MADV_WILLNEED,
+    libc::MADV_DONTNEED,
+    libc::MADV_FREE,
+    libc::MADV_DONTFORK,
+    libc::MADV_HUGEPAGE,
+    libc::MADV_NOHUGEPAGE,
+    libc::MADV_DONTDUMP,
+    libc::MADV_DODUMP,
+];
+
+/// What can be done with a futex: waiting and waking. Not those that hand over priorities, in which most faults were found.
+const FUTEX: &[i32] = &[
+    libc::FUTEX_WAIT,
+    libc::FUTEX_WAKE,
+    libc::FUTEX_REQUEUE,
+    libc::FUTEX_CMP_REQUEUE,
+    libc::FUTEX_WAKE_OP,
+    libc::FUTEX_WAIT_BITSET,
+    libc::FUTEX_WAKE_BITSET,
+];
+
+/// The flags of a futex operation beside the operation itself.
+const FUTEX_FLAGS: u64 = (libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME) as u64;
+
+/// The flags of `mmap` that say whose the memory is: shared or private, of a file or of nothing.
+const MAP_KIND: u64 = 0xf | libc::MAP_ANONYMOUS as u64;
+
+/// The descriptors that a process has.
+struct Descriptors {
+    read: &'static [u64],
+    write: &'static [u64],
+    socket: Option<u64>,
+}
+
+/// Those of a worker. V8's last words go to standard error.
+const WORKER: Descriptors =
+    Descriptors { read: &[SOCKET as u64], write: &[SOCKET as u64, 2], socket: Some(SOCKET as u64) };
+
 /// Nothing but this from here on, for every thread of the process.
 fn filter(jitless: bool) -> Result<(), String> {
-    let program = program(jitless).map_err(|error| error.to_string())?;
+    let program = program(jitless, &WORKER).map_err(|error| error.to_string())?;
     seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())
 }
 
-fn program(jitless: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+fn program(jitless: bool, descriptors: &Descriptors) -> Result<BpfProgram, seccompiler::BackendError> {
     use SeccompCmpOp::{Eq, MaskedEq};
-    let socket = fd::SOCKET as u64;
     let own = u64::from(std::process::id());
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FREE.iter().map(|call| (*call, Vec::new())).collect();
     let mut allow = |call: i64, conditions: Vec<SeccompCondition>| -> Result<(), seccompiler::BackendError> {
         rules.entry(call).or_default().push(SeccompRule::new(conditions)?);
         Ok(())
     };
-    allow(libc::SYS_read, vec![word(0, socket)?])?;
-    allow(libc::SYS_write, vec![word(0, socket)?])?;
-    // V8's last words.
-    allow(libc::SYS_write, vec![word(0, 2)?])?;
-    allow(libc::SYS_recvfrom, vec![word(0, socket)?])?;
-    // Without an address: to whom the socket is connected.
-    allow(libc::SYS_sendto, vec![word(0, socket)?, arg(4, Eq, 0)?])?;
-    // Memory that is nobody else's: no file can be mapped. Machine code needs memory that can be written and executed
-    // (V8 guards it with memory protection keys); without it, nothing that is written can ever be.
-    let anonymous = arg(3, MaskedEq(libc::MAP_ANONYMOUS as u64), libc::MAP_ANONYMOUS as u64)?;
+    for read in descriptors.read {
+        allow(libc::SYS_read, vec![word(0, *read)?])?;
+    }
+    for write in descriptors.write {
+        allow(libc::SYS_write, vec![word(0, *write)?])?;
+    }
+    if let Some(socket) = descriptors.socket {
+        allow(libc::SYS_recvfrom, vec![word(0, socket)?])?;
+        // Without an address: to whom the socket is connected.
+        allow(libc::SYS_sendto, vec![word(0, socket)?, arg(4, Eq, 0)?])?;
+    }
+    for advice in ADVICE {
+        allow(libc::SYS_madvise, vec![word(2, *advice as u64)?])?;
+    }
+    for operation in FUTEX {
+        let operation =
+            SeccompCondition::new(1, SeccompCmpArgLen::Dword, MaskedEq(!FUTEX_FLAGS & 0xFFFF_FFFF), *operation as u64)?;
+        allow(libc::SYS_futex, vec![operation])?;
+    }
+    // Memory that is the process's own, and private: no file can be mapped, and what is shared or grows by itself would not
+    // count against RLIMIT_DATA. Machine code needs memory that can be written and executed (V8 guards it with memory
+    // protection keys); without it, nothing that is written can ever be.
+    let kind = MAP_KIND | (libc::MAP_GROWSDOWN | libc::MAP_HUGETLB | libc::MAP_LOCKED) as u64;
+    let anonymous = arg(3, MaskedEq(kind), (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64)?;
     if jitless {
         let data = || arg(2, MaskedEq(libc::PROT_EXEC as u64), 0);
         allow(libc::SYS_mmap, vec![anonymous, data()?])?;
@@ -243,7 +334,7 @@ fn program(jitless: bool) -> Result<BpfProgram, seccompiler::BackendError> {
         }
     }
     // A growing buffer of malloc's. Never to a place that the caller names.
-    allow(libc::SYS_mremap, vec![arg(3, MaskedEq(libc::MREMAP_FIXED as u64), 0)?])?;
+    allow(libc::SYS_mremap, vec![arg(3, MaskedEq(!(libc::MREMAP_MAYMOVE as u64)), 0)?])?;
     // `abort` sends a signal to its own thread.
     allow(libc::SYS_tgkill, vec![word(0, own)?])?;
     // Reading one's own limits; setting them needs the third argument.
