@@ -270,3 +270,47 @@ fn what_waits_has_the_same_bytes_as_what_does_not() {
         assert_eq!(plain.lines(), waited.lines(), "{}", waited.err);
     }
 }
+
+/// What an event may do while it is transformed. None of it hangs on which answer comes first.
+const STEPS: [&str; 12] = [
+    "out.push(await fetch('$URL' + event.n));",
+    "out.push(await Promise.all([fetch('$URLa'), 1, fetch('$URLb' + event.n)]));",
+    "out.push(await Promise.race([fetch('$URLr'), Promise.resolve(event.n)]));",
+    "out.push(await (shared ??= fetch('$URLshared')));",
+    "for (let i = 0; i < event.n % 4; i++) out.push((await fetch('$URL' + i)).length);",
+    "await fetch('$URLx').then(() => { if (event.n % 5 === 0) throw new Error('late'); });",
+    "out.push(await new Promise((done) => { fetch('$URL').then(() => done(event.n)); }));",
+    "fetch('$URLignored').then(() => { throw new Error('nobody hears it'); });",
+    "await null; out.push(metadata(event).messageId);",
+    "if (event.n % 7 === 3) return null;",
+    "if (event.n % 6 === 1) return { then(done) { fetch('$URL').then((got) => done({ n: event.n, got })); } };",
+    "out.push(...(await Promise.allSettled([fetchV2('$URL').then(() => Promise.reject(1)), 2])).map((one) => one.status));",
+];
+
+#[test]
+fn any_number_of_events_in_flight_gives_the_same_verdicts_and_bytes() {
+    let web = web();
+    // Any numbers will do, as long as they are the same each time.
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let input: String =
+        (0..60).map(|n| format!("{{\"message\":{{\"n\":{n}}},\"metadata\":{{\"messageId\":\"m{n}\"}}}}\n")).collect();
+    for _ in 0..8 {
+        let steps: Vec<&str> = (0..2 + next(5)).map(|_| STEPS[next(STEPS.len())]).collect();
+        let code = format!(
+            "let shared;\nexport async function transformEvent(event, metadata) {{\n  const out = [];\n  {}\n  return {{ n: event.n, out }};\n}}",
+            steps.join("\n  ")
+        );
+        let flags =
+            |concurrency| ["--envelope", "--emit", "verdicts", "--fail-on", "never", "--concurrency", concurrency];
+        let (_, one) = run(&code, &web, &flags("1"), &input);
+        for concurrency in ["7", "256"] {
+            let (_, many) = run(&code, &web, &flags(concurrency), &input);
+            assert_eq!(one.lines(), many.lines(), "{code}\n{}", many.err);
+        }
+        assert_eq!(one.lines().len(), 60, "{code}\n{}", one.err);
+    }
+}
