@@ -3,6 +3,8 @@
 ((host) => {
   const { webGroup, webNative, seed } = host;
   const { freeze, defineProperty } = Object;
+  const NewTypeError = TypeError;
+  const asText = String;
   const { ownKeys, getOwnPropertyDescriptor } = Reflect;
   const GROUPS = {
     __proto__: null,
@@ -13,10 +15,30 @@
     crypto: 'crypto', Crypto: 'crypto', SubtleCrypto: 'crypto',
   };
   const made = { __proto__: null };
+  const allowOwn = (prototype, key) => {
+    const own = getOwnPropertyDescriptor(prototype, key);
+    if (!own.configurable || !('value' in own)) return;
+    const { value } = own;
+    defineProperty(prototype, key, {
+      __proto__: null,
+      get: () => value,
+      set(replacement) {
+        if (this === prototype) throw new NewTypeError(`Cannot assign to read only property '${asText(key)}'`);
+        defineProperty(this, key, { __proto__: null, value: replacement, writable: true, enumerable: true, configurable: true });
+      },
+      enumerable: own.enumerable,
+      configurable: false,
+    });
+  };
   const close = (value) => {
     if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return;
     const { prototype } = value;
-    if (prototype) freeze(prototype);
+    if (prototype) {
+      // Methods are accessors that give them: what inherits from the prototype can have properties of these names.
+      const keys = ownKeys(prototype);
+      for (let i = 0; i < keys.length; i++) allowOwn(prototype, keys[i]);
+      freeze(prototype);
+    }
     freeze(value);
   };
   const group = (name) => {

@@ -192,7 +192,7 @@ mod tests {
         let mut checked = Checked { export: Export::Event, used: Some(vec!["jsLib1".into()]) };
         assert_eq!(
             ok_text(&program, &checked),
-            "t.js: ok: exports transformEvent; libraries: jsLib1 (used), warehouseActionsUtils\n"
+            "t.js: ok: exports transformEvent; libraries: base64, hash, jsLib1 (used), objects, uuid, warehouseActionsUtils\n"
         );
         checked.used = Some(vec!["js-lib-1".into()]);
         assert_eq!(

@@ -99,6 +99,9 @@ fn is_inside(real: &Path, roots: &[PathBuf]) -> bool {
 /// # Errors
 /// When a test may not write there; the text says why.
 pub(super) fn snapshot_file(path: &str, test: &Path, roots: &[PathBuf]) -> Result<PathBuf, String> {
+    let hidden = Path::new(path)
+        .components()
+        .any(|part| matches!(part, Component::Normal(name) if name.to_str().is_none_or(|name| name.starts_with('.'))));
     let path = tidy(&test.parent().unwrap_or(Path::new("")).join(path));
     // The folder may have to be made yet: what counts is the one above that is there.
     let there = path.ancestors().skip(1).find_map(|dir| {
@@ -110,7 +113,7 @@ pub(super) fn snapshot_file(path: &str, test: &Path, roots: &[PathBuf]) -> Resul
         return Err(format!("toMatchFileSnapshot: {} is not a file of this project", path.display()));
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_source = is_module(&path) || name.starts_with('.') || name == "package.json" || name.ends_with(".toml");
+    let is_source = is_module(&path) || hidden || name == "package.json" || name.ends_with(".toml");
     if is_source || path.is_symlink() {
         return Err(format!(
             "toMatchFileSnapshot: {} is a source of the project; name a file that only holds the snapshot, such as \

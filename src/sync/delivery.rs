@@ -21,7 +21,7 @@ use crate::random::Random;
 /// The bytes of items that wait for a sink or are on their way to it.
 const MAX_WAITING: usize = 32 << 20;
 
-/// A permit stands for so many bytes.
+/// A permit stands for this many bytes.
 const PERMIT: usize = 1 << 10;
 
 /// The bytes around the items of a request.
@@ -33,7 +33,7 @@ const MAX_OPENS: u32 = 3;
 /// A destination that asks for a longer pause is given up for this run.
 const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// After so many rows were rejected and none was accepted, it is not the rows.
+/// After this many rows were rejected and none was accepted, it is not the rows.
 const MAX_REJECTS: u32 = 20;
 
 /// The outputs of one row at one sink: the row is settled when all of them are.
@@ -52,7 +52,7 @@ pub struct Item {
 }
 
 impl Tracker {
-    /// For so many outputs.
+    /// For this many outputs.
     pub fn new(row: Arc<RowState>, sink: usize, outputs: usize) -> Arc<Self> {
         Arc::new(Self { row, sink, remaining: AtomicUsize::new(outputs), worst: Mutex::new(None) })
     }

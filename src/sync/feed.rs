@@ -26,7 +26,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// Which of the rows go out in this run.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// So many at most.
+    /// This many at most.
     pub limit: Option<u64>,
     /// Only this key.
     pub key: Option<String>,

@@ -37,7 +37,7 @@ pub struct RowState {
 }
 
 impl RowState {
-    /// A row that so many sinks will have a result of.
+    /// A row that this many sinks will have a result of.
     pub fn new(
         key: &str,
         fingerprint: Option<Fingerprint>,

@@ -1,4 +1,4 @@
-//! What became of a few events, as the JSON text that tests and the playground look at: verdicts with events and logs,
+//! The results of a few events, as the JSON text that tests and the playground look at: verdicts with events and logs,
 //! and what it cost. Not for streams.
 
 use rustix::time::{ClockId, clock_gettime};

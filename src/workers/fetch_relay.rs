@@ -6,7 +6,7 @@ use crate::net::{Client, Lane};
 use crate::wire::frame::{Kind, Message};
 use sluicegate_engine::MAX_REQUEST;
 
-/// The way to the network for one worker. It ends with whoever reads the worker's frames, and with it what was asked.
+/// The way to the network for one worker. It ends with the reader of the worker's frames, and with it what was asked.
 pub(super) fn session(client: &Client, process: &Process) -> Lane {
     let outgoing = process.outgoing();
     client.session(move |answer| {

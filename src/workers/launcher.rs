@@ -2,8 +2,8 @@
 //!
 //! To start a process is to fork and to wait until the child has become another program. That takes a millisecond on a
 //! good day, and for ever when the child is stopped in between, so it is not done on the threads that hand over events:
-//! whoever waits for a worker does so without holding up anything else. A child that takes long is told to go on, which
-//! helps one that somebody stopped and does no harm to one that is slow.
+//! a task that waits for a worker does so without holding up anything else. A child that takes long is told to go on, which
+//! helps one that was stopped and does no harm to one that is slow.
 //!
 //! It is always the same thread because workers die with the thread that started them (`PR_SET_PDEATHSIG`).
 
@@ -77,7 +77,7 @@ impl Launcher {
             for order in todo {
                 let _inside = order.runtime.enter();
                 let child = tokio::process::Command::from(order.command).kill_on_drop(true).spawn();
-                // If nobody waits any more, the child dies here.
+                // If no task waits any more, the child dies here.
                 let _ = order.answer.send(child);
             }
         })?;

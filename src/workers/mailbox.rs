@@ -1,6 +1,6 @@
 //! What a worker reads from its socket: work, free slots, and answers to what its code has asked the network.
 //!
-//! All of them come over the one socket in any order. Whoever waits for one kind keeps what comes of the others.
+//! All of them come over the one socket in any order. A reader that waits for one kind keeps frames of the others.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -182,7 +182,7 @@ pub enum Ended {
     Complete,
     /// An event failed, and the run was to stop there.
     Stopped,
-    /// Whoever reads the output went away.
+    /// The reader of the output went away.
     Closed,
     /// This signal came; everything in flight was finished.
     Signal(i32),

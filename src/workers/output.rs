@@ -21,7 +21,7 @@ use sluicegate_engine::verdict::Failure;
 pub(super) enum Written {
     /// An output slot may be used again.
     Free { worker: usize, generation: u64, slot: u32 },
-    /// Whoever reads standard output went away.
+    /// The reader of standard output went away.
     Closed,
     /// Standard output cannot be written; the report says why.
     Failed,

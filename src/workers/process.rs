@@ -158,7 +158,7 @@ impl Process {
         self.frames.send(Frame { bytes: frame.to_vec(), with: None });
     }
 
-    /// Where frames can be put by somebody else than the supervisor's loop.
+    /// Where frames can be put by other code than the supervisor's loop.
     pub(super) fn outgoing(&self) -> Outgoing {
         self.frames.clone()
     }

@@ -5,7 +5,7 @@
 //! up the small ones behind it; what came of a request is put together in the order of its events, and answered at once
 //! when the last one is known. Of who asks, and in which format, nothing is known here.
 //!
-//! One resident runs one program with one set of credentials. Whoever keeps several gives each program, and each tenant,
+//! One resident runs one program with one set of credentials. An owner of several gives each program, and each tenant,
 //! a resident of its own: they share nothing but the number of processes and of units under way, see [`Resources`].
 
 use std::any::Any;
@@ -32,7 +32,7 @@ use crate::wire::slots::Slots;
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Export, Loaded};
 
-/// About how much of a worker's time a unit takes, at most: no worker has so much in hand that the requests of others wait
+/// About how much of a worker's time a unit takes, at most: no worker holds so much work that the requests of others wait
 /// long. To hand out a unit and take its answer costs as much as to transform some events.
 const UNIT_TIME: Duration = Duration::from_millis(4);
 
@@ -42,7 +42,7 @@ const MAX_EVENTS: u64 = 256;
 /// See [`MAX_EVENTS`].
 const MAX_BYTES: usize = 256 << 10;
 
-/// A request that is alone is spread over all workers, as far as that gives units of so many bytes.
+/// A request that is alone is spread over all workers, as far as that gives units of this many bytes.
 const WORTH_A_UNIT: usize = 32 << 10;
 
 /// What an event is taken to cost while nothing is known of the code.
@@ -128,7 +128,7 @@ impl Row {
     }
 }
 
-/// What became of the events of a request.
+/// The results of the events of a request.
 #[derive(Debug, Default)]
 pub struct ServiceAnswer {
     /// In the order of the events.
@@ -141,7 +141,7 @@ pub struct ServiceAnswer {
     pub logs: Vec<u8>,
 }
 
-/// What became of some events.
+/// The results of some events.
 #[derive(Debug)]
 pub enum UnitResult {
     /// They went out: rows, a comma after each.
@@ -395,7 +395,7 @@ impl Desk {
         self.pool.dispatch().await
     }
 
-    /// Nobody waits for the answer: what no worker has begun with is not begun.
+    /// No client waits for the answer: what no worker has begun with is not begun.
     fn forget(&mut self, id: usize) {
         if let Some(request) = self.under_way.get_mut(&id) {
             request.unanswered -= request.rows.events.len() - request.handed;

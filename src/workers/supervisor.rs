@@ -154,7 +154,7 @@ impl Supervisor {
 
         let result = self.stream(inputs, memory, &mut happenings, on_tick).await;
 
-        // Workers first: nobody answers any more. Then the writer finishes what it has.
+        // Workers first: no answer comes any more. Then the writer finishes what it has.
         self.pool.end().await;
         (self.summary.deaths, self.summary.hangs) = (self.pool.losses.deaths, self.pool.losses.hangs);
         drop(self.writer.take());

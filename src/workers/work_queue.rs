@@ -38,9 +38,9 @@ pub(super) struct Unit {
     pub(super) lines: Option<Lines>,
     /// How many of its lines are answered.
     pub(super) answered: u64,
-    /// Whether it is one line that is to be tried alone in a fresh worker, and why: what became of the worker before.
+    /// Whether it is one line that is to be tried alone in a fresh worker, and why: how the worker before it ended.
     pub(super) solo: bool,
-    /// How many workers have died with it in hand since it is alone.
+    /// How many workers have died while it ran alone.
     pub(super) deaths: u32,
     chunks: VecDeque<Chunk>,
     done: bool,
@@ -87,7 +87,7 @@ impl WorkQueue {
         self.todo.insert(key);
     }
 
-    /// The first unit that nobody works on. Those that are to be tried alone are taken by name.
+    /// The first unit that no worker works on. Those that are to be tried alone are taken by name.
     pub(super) fn next_todo(&self) -> Option<Key> {
         self.todo.iter().find(|key| !self.by_key[*key].solo).copied()
     }
@@ -97,7 +97,7 @@ impl WorkQueue {
         self.by_key.get(&key)?.lines.as_ref()
     }
 
-    /// Bytes of the units that nobody works on.
+    /// Bytes of the units that no worker works on.
     pub(super) fn bytes_to_do(&self) -> usize {
         self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.len).sum()
     }
@@ -141,7 +141,7 @@ impl WorkQueue {
         self.get(id).is_none_or(|unit| unit.done)
     }
 
-    /// A worker died. Puts the unanswered lines of a unit of its back; `suspect` is the line in hand, if known. Gives
+    /// A worker died. Puts the unanswered lines of a unit of its back; `suspect` is the current line, if known. Gives
     /// the unit that is to be tried alone, if there is one.
     pub(super) fn put_back(&mut self, id: u64, suspect: Option<u64>, blame: Option<Failure>) -> Option<Key> {
         let key = *self.by_id.get(&id)?;

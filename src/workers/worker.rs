@@ -397,7 +397,7 @@ impl Worker {
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;
             if index > 0 {
-                // Each line's output needs room, and may be told; but which line is in hand stays unknown.
+                // Each line's output needs room, and may be told; but which line is the current one stays unknown.
                 self.begin(number)?;
             }
             let before = self.sink.len;

@@ -1,6 +1,6 @@
 //! The workers of one program, and the units that they are given: started, fed, looked after, buried, replaced.
 //!
-//! Whoever owns a pool brings lines and takes away what came of them; a run does it for one stream ([`super::supervisor`]),
+//! The owner of a pool brings lines and takes away their results; a run does it for one stream ([`super::supervisor`]),
 //! a server for as many requests as come ([`super::service_pool`]). Everything that decides over an event's fate lies here:
 //! which worker gets it, what a frame may say, and who is blamed when a worker dies.
 
@@ -25,7 +25,7 @@ use crate::wire::shared::{self, Layout, Mapping, note, pages, progress};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Limits, LoadError, Loaded};
 
-/// WorkQueue that a worker has at a time: one in hand, one to go on with.
+/// WorkQueue that a worker has at a time: the current one and the next one.
 const UNITS_PER_WORKER: usize = 2;
 
 /// Units that a worker has at a time while all its events wait for the network.
@@ -34,13 +34,13 @@ const UNITS_OF_WAITING_WORKER: usize = 64;
 /// How often to look after the workers.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// How many workers may be killed from outside with an event alone in hand before it is blamed.
+/// How many workers may be killed from outside with an event that runs alone before it is blamed.
 const PATIENCE_WITH_KILLS: u32 = 4;
 
 /// Workers that may die in a row before they are ready.
 const MAX_FAILED_STARTS: u32 = 3;
 
-/// The same, where somebody else killed them.
+/// The same, where they were killed from outside.
 const MAX_KILLED_STARTS: u32 = 30;
 
 /// What a pool is told by its workers, and has to be handed by its owner.
@@ -134,7 +134,7 @@ pub(super) struct PoolCounters {
     pub(super) stuck: u64,
 }
 
-/// How a pool tells its owner's loop what has happened; `false` when nobody listens any more.
+/// How a pool tells its owner's loop what has happened; `false` when the owner is gone.
 type Tell = Arc<dyn Fn(WorkerEvent) -> bool + Send + Sync>;
 
 /// The workers of one program.
@@ -227,7 +227,7 @@ impl WorkerPool {
         Ok((pool, Arc::new(memory)))
     }
 
-    /// Starts the first worker; whoever keeps count of processes has a place for it.
+    /// Starts the first worker; the caller has counted its process.
     pub(super) async fn start(&mut self, place: Option<OwnedSemaphorePermit>) -> Result<(), RunError> {
         self.spawn(None, place).await
     }
@@ -409,13 +409,13 @@ impl WorkerPool {
             let Some(index) = free else { break };
             self.give(index, key, turn).await;
         }
-        // Nobody to give it to: others wait for it.
+        // No worker is free for it: others wait for it.
         self.turn = None;
         Ok(())
     }
 
     /// Whether the unit is worth one more worker, all others being busy. Who shares the processes with others does not start
-    /// one for the rest of a request that a worker has in hand, unless that is much.
+    /// one for the rest of a request that a worker is working on, unless that is much.
     fn is_pressing(&self, key: Key) -> bool {
         let input = |lines: &Lines| lines.input;
         let next = self.units.at(key).map(input);
@@ -565,7 +565,7 @@ impl WorkerPool {
         for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {
             let Some(entry) = self.units.get(id) else { continue };
             let (answered, solo) = (entry.answered, entry.solo);
-            // No event can send this signal, or stop the whole process: most likely somebody else did. Only one that
+            // No event can send this signal, or stop the whole process: most likely it came from outside. Only one that
             // meets it time and again is blamed (the kernel may be short of memory because of it).
             let from_outside = !out_of_memory && (hung || exit.reason == ExitReason::Killed);
             let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;

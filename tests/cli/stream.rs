@@ -147,7 +147,11 @@ fn a_dead_letter_finds_its_line_again() {
     let done = dir.run(&args, input);
     assert_eq!((done.code, done.err.as_str()), (1, ""));
     assert_eq!(done.text(), "{\"n\":1}\n{}\n{\"é\":1}\n");
-    let letters: Vec<Value> = dir.read("dead.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut letters: Vec<Value> =
+        dir.read("dead.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for letter in &mut letters {
+        assert!(letter.as_object_mut().unwrap().remove("run").is_some_and(|run| run.is_string()), "each says its run");
+    }
     let code = letters[0]["code"].clone();
     assert!(code.as_str().unwrap().starts_with("sha256:"));
     let letter = |file: Option<&str>, line: u32, offset: u32| {
@@ -185,7 +189,7 @@ fn the_numbers_can_be_read_by_machines() {
         json!({
             "in": 5, "ok": 2, "dropped": 2, "blank": 1, "failed": 1, "failed_by_kind": { "exception": 1 },
             "conserved": true, "events_out": 3, "bytes_in": MIXED.len(), "bytes_out": done.out.len(),
-            "workers_replaced": 0, "workers_hung": 0, "ended": "complete",
+            "requests_repeated": 0, "workers_replaced": 0, "workers_hung": 0, "ended": "complete",
         })
     );
 }

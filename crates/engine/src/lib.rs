@@ -165,7 +165,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads a program. Sets V8 up for embedding (see [`initialize`]) if nobody has.
+    /// Loads a program. Sets V8 up for embedding (see [`initialize`]) unless it is set up.
     ///
     /// # Errors
     /// When the program cannot be loaded; the error says what, where, and what to do.
@@ -173,7 +173,7 @@ impl Engine {
         Self::load(program, options, None)
     }
 
-    /// The same with somebody who looks on: for tests, whose code may take longer for it.
+    /// The same with an observer: for tests, whose code may take longer for it.
     ///
     /// # Errors
     /// As for [`Engine::new`].
@@ -279,7 +279,11 @@ impl Engine {
                 }
                 Attempt::WantsOverrides => {
                     self.overrides = Overrides::All;
-                    self.realm = None;
+                    self.lose(true, None);
+                    // No limit was hit, so it is not counted as a replacement.
+                    if let Err(error) = self.load_again() {
+                        return Failure::new(FailureKind::Exception, error.to_string()).into();
+                    }
                 }
             }
         }
@@ -290,7 +294,7 @@ impl Engine {
         Failure::new(FailureKind::Memory, format!("the event needed more than {limit} MiB of heap"))
     }
 
-    /// The failure of an event that hit this limit, with so many requests unanswered.
+    /// The failure of an event that hit this limit, with this many requests unanswered.
     fn out_of_time(&self, clock: Clock, unanswered: usize) -> Failure {
         let limits = &self.options.limits;
         let message = match clock {
@@ -322,13 +326,17 @@ impl Engine {
 
     fn replace(&mut self) -> Result<(), LoadError> {
         self.replaced += 1;
+        self.load_again()
+    }
+
+    fn load_again(&mut self) -> Result<(), LoadError> {
         let onlooker = self.onlooker.as_ref();
         self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker, self.overrides)?);
         self.plug_in();
         Ok(())
     }
 
-    /// Gives the network functions somebody to ask, as far as [`Options::network`] has them.
+    /// Connects the network functions, as far as [`Options::network`] has them.
     pub fn connect(&mut self, network: SharedNetwork) {
         self.network = Some(network);
         self.plug_in();

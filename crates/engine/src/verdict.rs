@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What became of one event.
+/// The result of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The event went out, as `outputs` output events (one or more).
@@ -20,7 +20,7 @@ pub enum Verdict {
     Failed(Box<Failure>),
 }
 
-/// Why an event failed, with all that is known for whoever has to mend it.
+/// Why an event failed, with all that is known for the one who mends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The class of the failure; stable, for machines.

@@ -1,5 +1,5 @@
 //! A walk over a JSON text for those who only want to know where its values lie: a body with many events in it, say, each
-//! of which is somebody else's to parse.
+//! of which is parsed elsewhere.
 //!
 //! Whatever it goes past is JSON, but for what is skipped: of that it knows where it ends. `None` from any of its
 //! functions: it is not, or not what was asked for, or nested too deeply, or too long.
@@ -10,7 +10,7 @@ use crate::skip;
 use crate::string::{escape_len, next_special};
 use crate::validator::Validator;
 
-/// Objects are first looked for in so many bytes: what is kept of them takes up to six times as much memory.
+/// Objects are first looked for in this many bytes: what is kept of them takes up to six times as much memory.
 const SHORT: usize = 64 << 10;
 
 /// What is longer than this is not gone past token by token, as that takes up to four times as much memory.

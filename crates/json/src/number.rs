@@ -226,7 +226,7 @@ pub fn may_hold_lossy(text: &[u8]) -> bool {
 
 /// The same for numbers without an exponent.
 pub fn may_hold_lossy_digits(text: &[u8]) -> bool {
-    /// What is lost needs so many digits.
+    /// What is lost needs this many digits.
     const DIGITS: usize = 16;
     let in_run = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let mut at = DIGITS - 1;

@@ -25,7 +25,7 @@ impl RoundTripLoss {
     }
 }
 
-/// What is known of a line before it is compared with what became of it.
+/// What is known of a line before it is compared with its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanReport {
     /// What V8 would print differently.

@@ -190,7 +190,7 @@ struct Walk<'a, L> {
     text: &'a [u8],
     structure: &'a StructuralIndex,
     places: &'a [u32],
-    /// The number of the place in hand.
+    /// The number of the current position.
     at: usize,
     open: &'a mut Vec<Open>,
     hashes: &'a mut Vec<u32>,
@@ -223,7 +223,7 @@ impl<'a, L: Visitor> Walk<'a, L> {
         self.places.get(self.at).map(|place| *place as usize)
     }
 
-    /// The byte in hand; nothing behind the last one.
+    /// The current byte; nothing behind the last one.
     #[inline(always)]
     fn byte(&self) -> Option<u8> {
         self.text.get(self.place()?).copied()
@@ -265,7 +265,7 @@ impl<'a, L: Visitor> Walk<'a, L> {
         Some(key)
     }
 
-    /// Goes past the value in hand; gives where it ends.
+    /// Goes past the current value; gives where it ends.
     fn value(&mut self) -> Option<usize> {
         self.open.clear();
         loop {

@@ -38,7 +38,7 @@ const MIN_STUDY: Duration = Duration::from_secs(2);
 pub(super) enum Progress {
     /// This event will run now, by its line.
     Event(u64),
-    /// This many kinds of events are studied, of so many.
+    /// This many kinds of events are studied, of this many.
     Studied(usize, usize),
 }
 

@@ -33,7 +33,7 @@ const CLOCKS: [f64; 2] = [1_709_532_000_000.0, 1_741_245_678_912.0];
 /// The seed of every run, and another one.
 const SEEDS: [u32; 2] = [1, 77];
 
-/// The most a run may take: among so many values there are some that code cannot deal with.
+/// The most a run may take: among this many values there are some that code cannot deal with.
 const MAX_CPU: Duration = Duration::from_millis(200);
 
 /// Engines that are kept.

@@ -33,7 +33,7 @@ const MAX_HEAPS: usize = 10;
 pub struct Status {
     /// Events that were run.
     pub events: u64,
-    /// Of so many.
+    /// Of this many.
     pub all: u64,
     /// Kinds of events that are studied or were, and all that are known.
     pub studied: [usize; 2],

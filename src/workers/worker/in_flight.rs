@@ -22,7 +22,7 @@ const KEPT_PER_EVENT: usize = 16;
 /// The same, in bytes of output.
 const MAX_KEPT_BYTES: usize = 8 << 20;
 
-/// No event is started while so many requests have no answer, or while the waiting events' lines have so many bytes.
+/// No event is started while this many requests have no answer, or while the waiting events' lines have this many bytes.
 const ENOUGH_UNANSWERED: usize = 4096;
 const ENOUGH_BYTES: usize = 8 << 20;
 

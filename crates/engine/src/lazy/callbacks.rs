@@ -27,7 +27,7 @@ pub(crate) fn read<'s>(
 ) {
     let number = number_of(&args);
     let holder = args.holder();
-    // Templates try their objects out while they are made; what these hold matters to nobody.
+    // Templates try their objects out while they are made; what these hold does not matter.
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let Ok(mut state) = shared.try_borrow_mut() else { return };
     let state = &mut *state;
@@ -36,7 +36,7 @@ pub(crate) fn read<'s>(
         let [probed, probed_node] = unsafe { state.probe.read_volatile() };
         (state.nodes[node].entries.start + number, probed as usize == number + 1 && probed_node as usize == node)
     });
-    // What nobody has touched has no value yet.
+    // An untouched property has no value yet.
     let fresh = entry.is_some_and(|(entry, _)| !state.entries[entry].read && !state.entries[entry].assigned);
     if let Some(value) = if fresh { None } else { field(scope, holder, number) } {
         if state.is_undefined(value) {
@@ -142,7 +142,7 @@ impl State {
         value.is_symbol() && value == self.undefined
     }
 
-    /// Works out a value of the event in hand.
+    /// Works out a value of the current event.
     fn value<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -210,7 +210,7 @@ impl State {
     }
 }
 
-/// Parses the value `name` of an object that somebody kept beyond its event, or that nobody but V8 takes apart, out of the
+/// Parses the value `name` of an object that was kept beyond its event, or that only V8 takes apart, out of the
 /// object's own text.
 pub(crate) fn parse_later<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -237,7 +237,7 @@ fn parse<'s>(scope: &mut v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'
     v8::json::parse(scope, text)
 }
 
-/// `part(value, name, node)`: how an object of the event in hand goes out as `name` of what stands for a node, as an output
+/// `part(value, name, node)`: how an object of the current event goes out as `name` of what stands for a node, as an output
 /// (true) or somewhere else (undefined). By a marker, if it is as it came; property by property, if it is not: its names are
 /// the answer, and the number of its node is left where probes are; or not at all but in the plain way (null), since what V8
 /// prints otherwise is put back only where it stands in the line.

@@ -15,7 +15,7 @@ use sluicegate_json::sink::Sink;
 /// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
 const MAX_SIMPLE_LEN: usize = 16 << 10;
 
-/// So many edits mostly suffice.
+/// This many edits mostly suffice.
 const HOLES: usize = 8;
 
 /// What has changed in a lazy event, in the line's order.
@@ -238,7 +238,7 @@ impl State {
         count: usize,
     ) -> Option<Additions> {
         let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
-        // Symbols, and what is not enumerated, may mean something to whoever prints the event.
+        // Symbols, and what is not enumerated, may mean something to the code that prints the event.
         if names.length() as usize != kept.own.count_ones() as usize + count {
             return None;
         }
@@ -292,7 +292,7 @@ impl State {
         any
     }
 
-    /// Calls `with` for each value that stands for itself, in the line's order: those that nobody has touched, and those
+    /// Calls `with` for each value that stands for itself, in the line's order: those that are untouched, and those
     /// of `edits`.
     fn parts<'h, 's>(
         &self,

@@ -1,4 +1,4 @@
-//! `metadata(event)`: the metadata of the events in hand, and the objects that the code is given for it.
+//! `metadata(event)`: the metadata of the current events, and the objects that the code is given for it.
 //!
 //! Of the many values that are documented code mostly wants one or two. So such an object is made of a template, like a
 //! lazy event: it has all of the documented names, and what stands under one is worked out at its first read. Code that
@@ -21,7 +21,7 @@ use sluicegate_json::validator::Validator;
 /// Reads of one object from which making it in full is cheaper.
 const MANY_READS: u32 = 16;
 
-/// So many are made in full after one of which much was read.
+/// This many are made in full after one of which much was read.
 const IN_FULL: u32 = 256;
 
 /// Marks the tags of metadata: no lazy event has such a number.
@@ -44,7 +44,7 @@ pub(crate) struct Metadata {
     names: Vec<Name>,
     template: Option<v8::Global<v8::ObjectTemplate>>,
     latest: Latest,
-    /// So many are still to be made in full.
+    /// This many are still to be made in full.
     in_full: u32,
     scratch: Scratch,
     unescaped: Vec<u8>,

@@ -37,7 +37,7 @@ use sluicegate_json::validator::{Entry, Validator};
 /// Objects with more properties than this are parsed in full.
 const MAX_KEYS: usize = 64;
 
-/// So many properties can be lazy in one event.
+/// This many properties can be lazy in one event.
 const MAX_ENTRIES: usize = 1000;
 
 /// Shapes that are remembered; a stream with more of them gains little.
@@ -46,10 +46,10 @@ const MAX_SHAPES: usize = 64;
 /// A shape is worth a template when it was seen so often.
 const SEEN: u32 = 2;
 
-/// After so many events of a shape it is decided whether laziness pays.
+/// After this many events of a shape it is decided whether laziness pays.
 const TRIAL: u32 = 32;
 
-/// An object within of which all values are read, at least so many, is taken for one that is spread.
+/// An object within of which all values are read, at least this many, is taken for one that is spread.
 const MIN_SPREAD: usize = 4;
 
 /// A value that is read more often becomes an ordinary property, which costs a little once and nothing from then on.
@@ -75,7 +75,7 @@ pub enum Laziness {
     Never,
     /// Every event and every object in it that can be.
     Always,
-    /// Every event that can be, and every object in it that has at least so many bytes, as far as it seems to pay.
+    /// Every event that can be, and every object in it that has at least this many bytes, as far as it seems to pay.
     From(usize),
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct State {
     probe: *mut [u32; 2],
     /// Whether no prototype has anything that printing would have to ask for.
     plain_prototypes: bool,
-    /// Objects in the event in hand that are shorter are parsed in full at their first read, in bytes.
+    /// Objects in the current event that are shorter are parsed in full at their first read, in bytes.
     least_object: usize,
     shapes: Vec<Shape>,
     validator: Validator,
@@ -105,7 +105,7 @@ pub(crate) struct State {
     unescaped: Vec<u8>,
     /// For the texts of [`Edits`].
     texts: Vec<u8>,
-    /// Which event is in hand, or was last.
+    /// The current event, or the last one.
     number: u64,
     /// Whether it still is.
     in_hand: bool,
@@ -116,7 +116,7 @@ pub(crate) struct State {
     entries: Vec<LazyEntry>,
 }
 
-/// An object of the event in hand whose values are lazy; the first one is the event.
+/// An object of the current event whose values are lazy; the first one is the event.
 struct Node {
     shape: usize,
     /// The entry whose value it is, unless it is the event.
@@ -127,7 +127,7 @@ struct Node {
     end: usize,
 }
 
-/// A value of the event in hand.
+/// A value of the current event.
 struct LazyEntry {
     entry: Entry,
     /// Whether it was worked out, and so what stands in the line may have got anywhere.
@@ -171,7 +171,7 @@ struct Template {
     pristine: Option<ShapeReference>,
 }
 
-/// An event in hand whose values are lazy.
+/// A current event whose values are lazy.
 pub(crate) struct LazyEvent<'s> {
     pub(crate) object: v8::Local<'s, v8::Object>,
     /// The names of its properties.
@@ -267,7 +267,7 @@ impl State {
         Some((object, template))
     }
 
-    /// Whether `object` is a lazy one of the event in hand; which node of it.
+    /// Whether `object` is a lazy one of the current event; which node of it.
     fn node(&self, object: v8::Local<v8::Object>) -> Option<usize> {
         self.node_of(Tag::of(object)?)
     }
@@ -346,7 +346,7 @@ impl LazyEntry {
 impl Tag {
     /// The lower bits have the node.
     const NODES: u32 = 10;
-    /// Two numbers of so many bits fit a field.
+    /// Two numbers of this many bits fit a field.
     const HALF: u32 = 31;
 
     /// That of any object, if it has one.
@@ -372,7 +372,7 @@ fn set_number(object: v8::Local<v8::Object>, field: i32, number: u64) {
 
 /// The number in a field of an object that is made of a template of ours.
 fn number(object: v8::Local<v8::Object>, field: i32) -> u64 {
-    // SAFETY: nobody but `set_number` has put anything into the field, and it has done so when the object was made, before
+    // SAFETY: only `set_number` has put anything into the field, and it has done so when the object was made, before
     // anybody else had it.
     unsafe { object.get_aligned_pointer_from_internal_field(field, NUMBER) }.addr() as u64 >> 1
 }

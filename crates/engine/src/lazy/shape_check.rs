@@ -27,11 +27,11 @@ const MAX_WORDS: usize = 4096;
 /// How many words of a dictionary stand before its triples; the first is the number of properties, in the upper half.
 const PREFIX: usize = 6;
 
-/// Other properties are learned of at most so often per template, and so many ways to have them are kept.
+/// Other properties are learned of at most so often per template, and this many ways to have them are kept.
 const MAX_LESSONS: u32 = 64;
 const MAX_GROWN: usize = 8;
 
-/// Objects of a template that nobody but us has ever seen.
+/// Objects of a template that only this module has ever seen.
 pub(crate) struct ShapeReference {
     template: v8::Global<v8::ObjectTemplate>,
     names: Vec<v8::Global<v8::Name>>,
@@ -67,7 +67,7 @@ pub(crate) struct UnchangedProps {
 pub(crate) enum Others {
     /// They are ordinary ones, and these.
     Known(Additions),
-    /// So many.
+    /// This many.
     Unknown(usize),
 }
 
@@ -270,7 +270,7 @@ impl ShapeReference {
         with_dictionary(scope, other)?;
         let again = self.with_dictionary(scope)?;
         seen &= self.sees(scope, again, all, 0) == Some(true);
-        // So many that a dictionary has to grow for them.
+        // This many that a dictionary has to grow for them.
         let [fast, slow] = [template.new_instance(scope)?, template.new_instance(scope)?];
         let first = v8::String::new(scope, "the first one")?;
         for number in 0..2 * names.len() + 8 {
@@ -321,7 +321,7 @@ impl ShapeReference {
 }
 
 impl Addition {
-    /// Nothing if it means something to whoever prints the event, or has no name in UTF-8.
+    /// Nothing if it means something to the code that prints the event, or has no name in UTF-8.
     pub(crate) fn new(scope: &v8::PinScope<'_, '_>, name: v8::Local<v8::String>) -> Option<Self> {
         let text = name.to_rust_string_lossy(scope);
         if matches!(text.as_str(), "toJSON" | "then") || text.contains('\u{FFFD}') {

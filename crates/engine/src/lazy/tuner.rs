@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 /// Lines shorter than this are never lazy, in bytes.
 const MIN_LINE: usize = 256;
 
-/// So many sizes are told apart: each is double the one before.
+/// This many sizes are told apart: each is double the one before.
 const SIZES: usize = 5;
 
-/// So many events in a row are made in one way, and the first ones of them are not timed: what is a change for the
+/// This many events in a row are made in one way, and the first ones of them are not timed: what is a change for the
 /// processor costs more than what it is used to.
 const BLOCK: usize = 12;
 const UNTIMED: usize = 4;
@@ -23,7 +23,7 @@ const WARM_UP: usize = 2;
 /// Events of a trial that are timed in each way.
 const TIMED: usize = 48;
 
-/// A way that takes half as long again as the best one is not timed to the end: it is looked at when so many are.
+/// A way that takes half as long again as the best one is not timed to the end: it is looked at when this many are.
 const GLIMPSE: usize = 8;
 
 /// Events of a size after which there is a trial again: first, and from then on.
@@ -34,7 +34,7 @@ const AGAIN: [u32; 2] = [4_000, 100_000];
 pub(crate) enum Strategy {
     /// Parsed in full.
     Whole,
-    /// Lazy, and so is an object in it that has at least so many bytes.
+    /// Lazy, and so is an object in it that has at least this many bytes.
     Lazy(usize),
 }
 
@@ -82,7 +82,7 @@ struct Rounds {
 }
 
 impl Tuner {
-    /// How to make the event of a line of so many bytes.
+    /// How to make the event of a line of this many bytes.
     pub(crate) fn start(&mut self, bytes: usize) -> Sample {
         if bytes < MIN_LINE {
             return Sample::none(Strategy::Whole);
@@ -174,7 +174,7 @@ fn median(times: &[Duration]) -> Duration {
 mod tests {
     use super::*;
 
-    /// Which ways so many events of a size get, if each way takes so many microseconds.
+    /// Which ways this many events of a size get, if each way takes this many microseconds.
     fn ways(choice: &mut Tuner, bytes: usize, events: usize, micros: [u64; 4]) -> [usize; 4] {
         let mut counts = [0; 4];
         for _ in 0..events {

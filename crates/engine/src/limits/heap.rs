@@ -2,7 +2,7 @@
 //!
 //! V8 calls back when its heap nears the limit. The callback notes it, asks for termination and grants enough room for
 //! the code to reach the next check: V8 aborts the process when an allocation still does not fit, and one object can
-//! be a gibibyte. So the room is granted by addition, more than the largest single object. Whoever gets past that dies
+//! be a gibibyte. So the room is granted by addition, more than the largest single object. An event that gets past that dies
 //! with the process, which is the wall behind this one.
 //!
 //! `ArrayBuffer`s live outside the heap. Their allocator counts, and refuses what is over the same limit.

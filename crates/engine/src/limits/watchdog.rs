@@ -1,7 +1,7 @@
 //! Time limits without a system call per event.
 //!
 //! One thread per process looks at all engines every tick (a tenth of the shortest limit, 1 to 20 ms). Each engine
-//! owns one word: the number of the event in hand and a phase. Starting and ending an event is one atomic operation
+//! owns one word: the number of the current event and a phase. Starting and ending an event is one atomic operation
 //! each; the watchdog remembers when it first saw a number and ends the event once it is over its limit. CPU time is
 //! read from the engine thread's own clock, so a thread that the machine did not let run is not blamed. While nothing
 //! runs, the watchdog sleeps.
@@ -182,7 +182,7 @@ impl Watch {
         self.shared.had_more.load(Ordering::Relaxed)
     }
 
-    /// Somebody who wants to know whether the event in hand still has time.
+    /// For code that wants to know whether the current event still has time.
     pub(crate) fn observer(&self) -> Observer {
         Observer(self.shared.clone())
     }
@@ -257,12 +257,12 @@ pub(crate) enum Clock {
     Wall,
 }
 
-/// Sees when the event in hand is to be ended, for code of ours that waits on its behalf.
+/// Sees when the current event is to be ended, for code of ours that waits on its behalf.
 #[derive(Clone)]
 pub(crate) struct Observer(Arc<Shared>);
 
 impl Observer {
-    /// Whether the watchdog has claimed the event in hand.
+    /// Whether the watchdog has claimed the current event.
     pub(crate) fn is_over(&self) -> bool {
         self.0.word.0.load(Ordering::Acquire) & PHASE != RUN
     }
@@ -427,7 +427,7 @@ impl Watchdog {
             let own = (engine.cpu.get().min(engine.wall.get()) / 10)
                 .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
-            // A process that was stopped, or a machine that did not let this thread run, ages nobody.
+            // A process that was stopped, or a machine that did not let this thread run, ages no event.
             let moved = sighting.look(&engine, since_last.min(4 * own));
             busy |= moved;
         }

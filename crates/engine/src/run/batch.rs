@@ -18,7 +18,7 @@ use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 
-/// What becomes of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
+/// The result of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
 /// failed has outputs only where its rendering asks for them, see [`OutputFraming::keep_partial_output`].
 pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 

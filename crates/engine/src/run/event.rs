@@ -30,11 +30,11 @@ use sluicegate_json::validator::Validator;
 /// What the code answered, while its handles live.
 pub(crate) enum CallResult<'s> {
     Finished(v8::Local<'s, v8::Value>),
-    /// The same, with markers for parts of the lazy event in hand that are as they came.
+    /// The same, with markers for parts of the current lazy event that are as they came.
     Parts(v8::Local<'s, v8::Value>),
-    /// The event in hand is a lazy one, and as it came but for these values; their texts.
+    /// The current event is a lazy one, and as it came but for these values; their texts.
     Edits(Edits<'s>, v8::Local<'s, v8::Value>),
-    /// The text of the lazy event in hand, with markers for what is still lazy.
+    /// The text of the current lazy event, with markers for what is still lazy.
     Lazy(v8::Local<'s, v8::String>),
     Failed(Failure),
     /// This promise has to settle first, and an answer from the network could settle it.
@@ -489,7 +489,7 @@ pub(crate) enum Settled<'s> {
     Never,
 }
 
-/// What became of a promise after all microtasks have run.
+/// The state of a promise after all microtasks have run.
 pub(crate) fn settled<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'s, v8::Promise>) -> Settled<'s> {
     match promise.state() {
         v8::PromiseState::Fulfilled => Settled::Fulfilled(promise.result(scope)),
@@ -507,7 +507,7 @@ pub(crate) fn never_settles(function: &str) -> Failure {
     Failure::new(FailureKind::NeverSettles, message)
 }
 
-/// The exception in hand, if it is one and not a termination.
+/// The current exception, if it is one and not a termination.
 fn caught<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,

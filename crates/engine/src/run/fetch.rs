@@ -1,7 +1,7 @@
 //! `fetch`, `fetchV2` and `geolocation` as the isolate sees them: a request leaves as text, a promise stays behind, and
 //! when the text of an answer comes it is settled and the event goes on.
 //!
-//! The engine knows no sockets. Whoever embeds it gives it a [`Network`] that carries requests away and waits for
+//! The engine knows no sockets. An embedder gives it a [`Network`] that carries requests away and waits for
 //! answers: in a worker that is the frames to the supervisor, in a test the recorded answers. Without one, or while the
 //! code is loaded, every request fails.
 //!
@@ -61,7 +61,7 @@ pub trait Network {
     fn forget(&mut self);
 }
 
-/// A network that an engine shares with whoever feeds it.
+/// A network that an engine shares with its feeder.
 pub type SharedNetwork = Rc<RefCell<dyn Network>>;
 
 /// What an isolate has asked for; part of the state that its callbacks share.

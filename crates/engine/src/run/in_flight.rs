@@ -11,7 +11,7 @@ use crate::run::ticket::Ticket;
 use crate::v8::event_number;
 use crate::verdict::Failure;
 
-/// So many events after one that waited are started as those that may wait: their time is measured.
+/// This many events after one that waited are started as those that may wait: their time is measured.
 const MEASURED: u32 = 256;
 
 /// An event that waits.
@@ -40,7 +40,7 @@ pub(crate) struct InFlight {
     pub(crate) settled: VecDeque<u32>,
     pub(crate) failed: VecDeque<(Ticket, Failure)>,
     pub(crate) lost: VecDeque<Lost>,
-    /// So many of the next events are measured.
+    /// This many of the next events are measured.
     measured: u32,
     /// Requests of events that have to be run again.
     pub(crate) repeated: u64,

@@ -102,7 +102,7 @@ impl Print<'_> {
         Verdict::Ok { outputs: texts.length() }
     }
 
-    /// The lazy event in hand, as it came but for some values; the texts of those that were not known yet.
+    /// The current lazy event, as it came but for some values; the texts of those that were not known yet.
     pub(crate) fn edits<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -305,7 +305,7 @@ impl Print<'_> {
     }
 }
 
-/// Whether a text is not what V8 makes of a line that it is not, and that is clean and has so many keys: then of two keys
+/// Whether a text is not what V8 makes of a line that it is not, and that is clean and has this many keys: then of two keys
 /// in one object it would have lost one.
 fn is_edited(line: &[u8], keys: usize, text: &[u8]) -> bool {
     text.len() >= line.len() || canonical::count_keys(text) >= keys

@@ -13,28 +13,28 @@ use crate::program::Program;
 use crate::run::driver_functions::Driver;
 use crate::v8::v8_string::{self, Scratch};
 
-/// So many events teach what the program edits.
+/// This many events teach what the program edits.
 const LESSONS: u32 = 16;
 
 /// A longer line, in bytes, teaches nothing: it would cost too much.
 const MAX_SAMPLE_LEN: usize = 32 << 10;
 
-/// So many events are printed with the plan before it is timed, for V8 to compile it.
+/// This many events are printed with the plan before it is timed, for V8 to compile it.
 const WARM_UP: u32 = 1024;
 
-/// So many events are timed each way.
+/// This many events are timed each way.
 const TRIAL: usize = 48;
 
-/// A plan in use learns from one event in so many.
+/// A plan in use learns from one event in this many.
 const LESSON_EVERY: u32 = 4096;
 
-/// A plan in use is tried again after so many events.
+/// A plan in use is tried again after this many events.
 const TRIAL_EVERY: u32 = 1 << 17;
 
-/// Without a plan in use, so many events pass before it is looked for again; twice as many each time.
+/// Without a plan in use, this many events pass before it is looked for again; twice as many each time.
 const FIRST_PAUSE: u32 = 1 << 14;
 
-/// But at most so many.
+/// But at most this many.
 const MAX_PAUSE: u32 = 1 << 20;
 
 /// Whether events are printed with a print plan. It never makes a difference to what comes out, only to what it costs.
@@ -185,7 +185,7 @@ impl PrintPlan {
     }
 }
 
-/// A program's plan, how to use it, and the line in hand.
+/// A program's plan, how to use it, and the current line.
 pub(crate) struct Planning<'a> {
     pub(crate) plan: &'a mut PrintPlan,
     pub(crate) way: PrintPlanning,

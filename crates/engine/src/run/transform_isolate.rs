@@ -66,7 +66,7 @@ pub(crate) struct TransformIsolate {
     plan: PrintPlan,
     /// The engine's own scripts, until it is kept what they were compiled to.
     script: Option<v8::Global<v8::UnboundScript>>,
-    /// The author's modules, kept if somebody looks at their variables.
+    /// The author's modules, kept if an observer looks at their variables.
     modules: Vec<(String, v8::Global<v8::Module>)>,
     inspector: Option<Inspector>,
     /// Whether the isolate is entered from event to event.
@@ -253,7 +253,7 @@ impl TransformIsolate {
         }
     }
 
-    /// Gives the network functions somebody to ask.
+    /// Connects the network functions.
     pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer, on_turn: Option<OnTurn>) {
         let (heap, context) = (self.heap.flag(), self.context.clone());
         if let Some(state) = self.state() {

@@ -2,7 +2,7 @@
 //!
 //! It has the lockdown of production, so that a library called directly meets the globals that it will meet there. The
 //! transformation under test does not live here: `transform(event)` leaves the isolate through [`World::transform`], and
-//! whoever implements that runs an [`super::Engine`] like any other. Each test has a time limit of its own; a harness
+//! its implementation runs an [`super::Engine`] like any other. Each test has a time limit of its own; a harness
 //! that hit a limit is of no more use, see [`TestIsolate::run`].
 
 mod answers;
@@ -109,7 +109,7 @@ impl TestIsolate {
         world: Box<dyn World>,
     ) -> Result<Self, LoadError> {
         initialize(Protection::None);
-        // A test computes, and waits for nobody but its transformation; a busy machine is not the test's fault.
+        // A test computes, and waits only for its transformation; a busy machine is not the test's fault.
         let limits = Limits { cpu: options.time, wall: 10 * options.time, heap: options.heap, ..Limits::default() };
         let watch = Watch::new(&limits);
         let (mut isolate, heap) =

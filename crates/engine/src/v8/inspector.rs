@@ -197,7 +197,7 @@ impl Inspector {
 
     /// The inspector's name for a value.
     fn handle<'s>(&self, scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Option<String> {
-        // The protocol has no other way in than a global; nobody's code runs while it is there.
+        // The protocol has no other way in than a global; no other code runs while it is there.
         let global = scope.get_current_context().global(scope);
         let key = v8::String::new(scope, DOOR)?.into();
         global.create_data_property(scope, key, value)?;

@@ -103,7 +103,7 @@ fn compile<'s>(
             let at = module.source_offset_to_location(request.get_source_offset());
             let (line, column) = (at.get_line_number() as u32 + 1, at.get_column_number() as u32 + 1);
             LoadError {
-                // V8's column is that of the whole import; the caret belongs under the name that nobody knows.
+                // V8's column is that of the whole import; the caret belongs under the unknown name.
                 end_column: column + specifier.encode_utf16().count() as u32 + 2,
                 position: Some(Position { file: of.name.clone(), line, column }),
                 source_line: of.code.lines().nth(line as usize - 1).map(str::to_owned),

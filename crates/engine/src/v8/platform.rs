@@ -42,12 +42,12 @@ pub(crate) fn is_worker() -> bool {
     IS_WORKER.load(Ordering::Relaxed)
 }
 
-/// Sets V8 up, if nobody has yet. The first caller's choice holds.
+/// Sets V8 up, unless it is set up. The first caller's choice holds.
 pub fn initialize(protection: Protection) {
     initialize_with(protection, false);
 }
 
-/// Sets V8 up, if nobody has yet; with `jitless`, so that it makes no machine code: slower, and without the part of V8
+/// Sets V8 up, unless it is set up; with `jitless`, so that it makes no machine code: slower, and without the part of V8
 /// in which most ways out of it were found.
 pub fn initialize_with(protection: Protection, jitless: bool) {
     PLATFORM.get_or_init(|| {

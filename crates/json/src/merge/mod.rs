@@ -1,4 +1,4 @@
-//! A line and what became of it, gone through side by side: the fast way to put back what V8 has lost.
+//! A line and its output, walked side by side: the fast way to put back what V8 has lost.
 //!
 //! Mostly an output is its line with a few edits. As long as both are the same but for how numbers are spelt, what goes
 //! out is the line. Where they differ, what V8 has printed goes out, and they meet again behind it: behind the value that
@@ -8,7 +8,7 @@
 //! The rules are those of [`Restorer`](crate::restore::Restorer), to the byte. What would take more than this is declined:
 //! a changed output of a line with white space; an object that was edited, if a key may occur twice in it, or V8 may have
 //! moved it to the front, or it is written with an escape; numbers that V8 does not print (those of a BigInt, say); edits in
-//! so many positions that it would take long to find them.
+//! this many positions that it would take long to find them.
 
 mod search;
 
@@ -86,7 +86,7 @@ struct Walk<'a> {
     text: &'a [u8],
     search: &'a mut Search,
     pieces: &'a mut Vec<Piece>,
-    /// The number of the line's place in hand.
+    /// The number of the line's current position.
     at: usize,
     text_at: usize,
     /// Up to where the line is put out, or out of step the text.
@@ -127,7 +127,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The token before the one in hand, where they begin to differ.
+    /// The token before the current one, where they begin to differ.
     fn before(&mut self, stop: usize) -> Option<Before> {
         let token = self.at - 1;
         let goes_on = match self.line.byte(token)? {

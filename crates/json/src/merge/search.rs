@@ -5,10 +5,10 @@ use std::ops::Range;
 use crate::hash::quick_hash;
 use crate::number::number_end;
 
-/// Up to so many keys of an object are compared with each other one by one.
+/// Up to this many keys of an object are compared with each other one by one.
 const FEW_KEYS: usize = 32;
 
-/// So many times as much as the line has may be looked at, beyond what is looked at once.
+/// This many times as much as the line has may be looked at, beyond what is looked at once.
 const MOST: usize = 16;
 
 /// A line and the positions of its structure.
@@ -49,7 +49,7 @@ pub struct Search {
     /// For each bracket among the positions the number of the other one; empty if they have not been looked for.
     partners: Vec<u32>,
     brackets: Vec<u32>,
-    /// Objects around the place in hand, from the outside in, and their keys.
+    /// Objects around the current position, from the outside in, and their keys.
     objects: Vec<Object>,
     keys: Vec<Key>,
     hashes: Vec<u32>,

@@ -121,7 +121,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     (any::<usize>(), any::<usize>(), kind).prop_map(|(container, member, kind)| Edit { container, member, kind })
 }
 
-/// A line, and the text of what becomes of its event with some edits; and without any.
+/// A line, and the text of its event after some edits; and without any.
 #[derive(Debug)]
 struct Case {
     line: String,

@@ -1,6 +1,6 @@
 //! With a plan or without, nothing may differ: random programs over random events, run both ways.
 //!
-//! `SLUICEGATE_PRINT_PROGRAMS=300000 cargo test --profile quick --lib print_plan` runs so many of them.
+//! `SLUICEGATE_PRINT_PROGRAMS=300000 cargo test --profile quick --lib print_plan` runs this many of them.
 
 use std::cell::Cell;
 
