@@ -17,7 +17,7 @@
   const made = { __proto__: null };
   const allowOwn = (prototype, key) => {
     const own = getOwnPropertyDescriptor(prototype, key);
-    if (!own.configurable || !('value' in own)) return;
+    if (!own.configurable || !own.writable) return;
     const { value } = own;
     defineProperty(prototype, key, {
       __proto__: null,
@@ -39,6 +39,8 @@
       for (let i = 0; i < keys.length; i++) allowOwn(prototype, keys[i]);
       freeze(prototype);
     }
+    const keys = ownKeys(value);
+    for (let i = 0; i < keys.length; i++) allowOwn(value, keys[i]);
     freeze(value);
   };
   const group = (name) => {

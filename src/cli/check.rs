@@ -197,7 +197,8 @@ mod tests {
         checked.used = Some(vec!["js-lib-1".into()]);
         assert_eq!(
             ok_text(&program, &checked),
-            "t.js: ok: exports transformEvent; libraries: js-lib-1 (used), jsLib1, warehouseActionsUtils\n"
+            "t.js: ok: exports transformEvent; libraries: base64, hash, js-lib-1 (used), jsLib1, objects, uuid, \
+             warehouseActionsUtils\n"
         );
     }
 }
