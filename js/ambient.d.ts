@@ -1,6 +1,7 @@
 // What the isolate has and TypeScript's library does not declare (yet).
 interface JSON {
   rawJSON(text: string): object;
+  isRawJSON(value: unknown): boolean;
 }
 interface ErrorConstructor {
   stackTraceLimit?: number;

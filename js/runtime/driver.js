@@ -125,18 +125,18 @@
     return text !== undefined && text[0] === '{' ? text : undefined;
   };
 
-  /** The answer for a result of which `print` makes the text, or for a list of them. */
-  const answer = (result, print) => {
+  /** The answer for a result of which `toText` makes the text, or for a list of them. */
+  const answer = (result, toText) => {
     if (result === undefined || result === null) return undefined;
-    if (isArray(result)) return textsOf(result, print);
+    if (isArray(result)) return textsOf(result, toText);
     if (!isEvent(result)) return NOT_AN_EVENT;
     if (typeof result.then === 'function') return resolve(result);
-    return print(result) ?? NOT_AN_EVENT;
+    return toText(result) ?? NOT_AN_EVENT;
   };
 
   const finish = (result) => answer(result, textOf);
 
-  const textsOf = (result, print) => {
+  const textsOf = (result, toText) => {
     const { length } = result;
     if (length === 0) return undefined;
     const texts = newList();
@@ -144,7 +144,7 @@
     for (let i = 0; i < length; i++) {
       const element = result[i];
       if (element === undefined && !(i in result)) continue; // a hole is nothing, not a bad element
-      const text = isEvent(element) ? print(element) : undefined;
+      const text = isEvent(element) ? toText(element) : undefined;
       if (text === undefined) return BAD_ELEMENT;
       texts[count++] = text;
     }

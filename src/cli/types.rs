@@ -79,7 +79,7 @@ fn module(handle: &str, path: &str, exports: &[ModuleExport]) -> String {
             }
             ModuleExport::Value(name) => {
                 let _ = writeln!(out, "  const value{index}: (typeof {file})['{name}'];");
-                let _ = write!(renamed, "  export {{ value{index} as '{name}' }};\n");
+                let _ = writeln!(renamed, "  export {{ value{index} as '{name}' }};");
             }
             ModuleExport::Class(name) => {
                 let _ = writeln!(out, "  export const {name}: (typeof {file})['{name}'];");

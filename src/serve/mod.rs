@@ -7,8 +7,8 @@
 //!
 //! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
 //!   writes what answers it, [`pieces`] sends it.
-//! - [`trial`]: the endpoints with which code is tried before it is saved.
-//! - [`code`]: where code comes from. [`warm`]: workers, kept.
+//! - [`test_run`]: the endpoints with which code is tried before it is saved.
+//! - [`code`]: where code comes from. [`pool_cache`]: workers, kept.
 //! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that
 //!   (`labels`: by which names); [`traces`]: to a collector too.
 //! - [`http`]: connections, and the end of them. [`router`]: what answers which path.

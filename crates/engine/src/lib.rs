@@ -6,7 +6,7 @@
 //! event is blamed for memory only when it failed alone in a fresh one.
 //!
 //! It never touches files, flags, the environment, processes or standard output. What it cannot survive is V8 aborting
-//! the process (an allocation beyond all limits, a bug in V8): that wall is the worker process, see [`crate::pool`].
+//! the process (an allocation beyond all limits, a bug in V8): that wall is the worker process, a matter of the program `sluicegate`.
 //!
 //! ```
 //! use sluicegate_engine::{Engine, Options, Program};

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub struct Look {
     /// Which code runs how often.
     pub coverage: bool,
-    /// What the top-level variables of the author's modules hold, see [`super::Engine::variables`].
+    /// What the top-level variables of the author's modules hold, see [`crate::Engine::variables`].
     pub variables: bool,
 }
 
