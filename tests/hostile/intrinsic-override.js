@@ -48,6 +48,8 @@ export function transformEvent(event) {
       const own = Reflect.getOwnPropertyDescriptor(one, key);
       // Accessors of the language, such as `size` of a map, want the object that they are about.
       if (typeof key === 'symbol' || ['prototype', 'name', 'length', '__proto__', 'caller', 'arguments'].includes(key)) continue;
+      // The constructors of generators and async functions are read-only in the language itself.
+      if (key === 'constructor' && /Function|Generator/.test(String(one[Symbol.toStringTag]))) continue;
       let value;
       try { value = 'value' in own ? own.value : one[key]; } catch { continue; }
       if (typeof value !== 'function') continue;

@@ -36,6 +36,7 @@ impl Duplicates {
             return true;
         }
         self.open.clear();
+        let earlier = self.objects;
         let positions = self.structure.positions();
         let mut at = 0;
         while at + 1 < positions.len() {
@@ -49,16 +50,21 @@ impl Duplicates {
                     }
                     let Some(object) = self.open.last().copied() else { return true };
                     let slot = quick_hash(&text[place + 1..end]) as usize ^ object.wrapping_mul(0x9E37_79B9) as usize;
-                    if std::mem::replace(&mut self.slots[slot % SLOTS], object) == object {
+                    let before = std::mem::replace(&mut self.slots[slot % SLOTS], object);
+                    // A key of an object around this one is forgotten here, and may come again in it.
+                    if before == object || before > earlier && self.open.contains(&before) {
                         return true;
                     }
                 }
                 b'{' => {
-                    self.objects = self.objects.checked_add(1).unwrap_or_else(|| {
+                    let Some(next) = self.objects.checked_add(1) else {
+                        // All numbers are used: they begin anew with the next text.
                         self.slots.fill(0);
-                        1
-                    });
-                    self.open.push(self.objects);
+                        self.objects = 0;
+                        return true;
+                    };
+                    self.objects = next;
+                    self.open.push(next);
                     at += 1;
                 }
                 b'[' => {
@@ -112,6 +118,15 @@ fn exactly(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_inner_objects_hide_none_of_an_outer_one() {
+        let mut duplicates = Duplicates::default();
+        for n in 0..3 * SLOTS {
+            let text = format!(r#"{{"a":{{"k{n}":1,"b":2}},"c":0,"a":1}}"#);
+            assert!(duplicates.any(text.as_bytes()), "{text}");
+        }
+    }
 
     #[test]
     fn keys_that_stand_twice_are_found_wherever_they_are() {
