@@ -1,0 +1,5 @@
+// event {"userId":"u"}
+// passes userId
+// random -> messageId
+
+export const transformEvent = (e) => ({ ...e, messageId: crypto.randomUUID() });
