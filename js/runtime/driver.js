@@ -8,7 +8,7 @@
 ((host, { parse, print, printWith, isCycle, eventOf }, { learn, forget, planSize, planned }) => {
   const { rawJSON } = JSON;
   const { isArray } = Array;
-  const { hasOwn } = Object;
+  const { hasOwn, setPrototypeOf } = Object;
   const { isError } = Error;
   const asText = String;
   const uncurry = (method) => Function.prototype.call.bind(method);
@@ -65,6 +65,18 @@
       if (texts === undefined) weakSet(carried, holder, (texts = new NewMap()));
       mapSet(texts, path[last], text);
     }
+  };
+
+  /**
+   * A list of the driver's own. It has no prototype: whatever the author put on `Array.prototype`, such as a setter for
+   * the index 0, is never asked when something is appended.
+   */
+  const newList = () => setPrototypeOf([], null);
+
+  const listOf = (value) => {
+    const list = newList();
+    list[0] = value;
+    return list;
   };
 
   /** The text that a number had in the line, if it is still where it came in. */
@@ -127,7 +139,7 @@
   const textsOf = (result, print) => {
     const { length } = result;
     if (length === 0) return undefined;
-    const texts = [];
+    const texts = newList();
     let count = 0;
     for (let i = 0; i < length; i++) {
       const element = result[i];
@@ -189,7 +201,7 @@
 
   /** The same of several values. */
   const pieces = (values) => {
-    const texts = [];
+    const texts = newList();
     for (let i = 0; i < values.length; i++) {
       const text = piece(values[i]);
       if (text === undefined) return undefined;
@@ -214,7 +226,7 @@
       if (name in plain) return undefined;
       let at = 0;
       // Mostly nothing was added or deleted, so that they are in the same places.
-      if (names[i] === name) at = i + 1;
+      if (i < names.length && names[i] === name) at = i + 1;
       else for (let n = 0; n < names.length; n++) if (names[n] === name) at = n + 1;
       let value;
       probe[0] = at;
@@ -233,7 +245,7 @@
           for (let n = 0; n < within.length; n++) if (within[n] === value) return undefined;
           within[within.length] = value;
           value = marked(value, part, itsNode, within);
-          within.length--;
+          within.length -= 1;
           if (value === undefined) return undefined;
         }
       }
@@ -244,7 +256,7 @@
 
   /** The text of a lazy event with a marker for each value that is still lazy, or undefined. */
   const finishLazy = (event, names) => {
-    const plain = marked(event, names, 0, [event]);
+    const plain = marked(event, names, 0, listOf(event));
     if (plain === undefined) return undefined;
     try {
       return textOf(plain);
@@ -272,7 +284,7 @@
       if (typeof value !== 'object' || value === null || isArray(value)) continue;
       let held = lazyPart(value, depth === 0 ? name : undefined, 0);
       if (held === null) return undefined;
-      if (typeof held === 'object') held = marked(value, held, probe[1], [value]);
+      if (typeof held === 'object') held = marked(value, held, probe[1], listOf(value));
       else if (held === undefined) {
         if (depth === MOST_DEPTH || getPrototypeOf(value) !== plainPrototype) continue;
         held = lifted(value, depth + 1);
@@ -290,7 +302,7 @@
     try {
       let plain = lazyPart(output, true, 0);
       if (plain === undefined) plain = getPrototypeOf(output) === plainPrototype ? lifted(output, 0) : null;
-      else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], [output]);
+      else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], listOf(output));
       if (plain !== undefined && plain !== null) return print(plain);
     } catch {
       // A cycle, a BigInt, a stack that is too small: whatever it is, the output itself is what shall be found faulty.
@@ -335,10 +347,10 @@
 
   const grouped = (results, count) => {
     if (!isArray(results)) return NOT_AN_ARRAY;
-    const texts = [];
-    const faults = [];
+    const texts = newList();
+    const faults = newList();
     for (let i = 0; i < count; i++) texts[i] = faults[i] = undefined;
-    const bad = [];
+    const bad = newList();
     let at = 0;
     const { length } = results;
     for (let i = 0; i < length; i++) {
@@ -356,7 +368,7 @@
         text = { thrown: describe(error) };
       }
       if (typeof text !== 'string') faults[at] = text;
-      else if (texts[at] === undefined) texts[at] = [text];
+      else if (texts[at] === undefined) texts[at] = listOf(text);
       else texts[at][texts[at].length] = text;
     }
     // What is no event has no id: it fails the line at its place, or the next one that nothing else came of.

@@ -9,7 +9,7 @@
 ((host) => {
   const { parse, stringify, isRawJSON } = JSON;
   const { isArray } = Array;
-  const { defineProperty, keys: keysOf } = Object;
+  const { defineProperty, keys: keysOf, setPrototypeOf } = Object;
   const { isError } = Error;
   const { apply } = Reflect;
   const NewTypeError = TypeError;
@@ -29,6 +29,13 @@
   /** What is nested deeper is looked through for a cycle. */
   const MAX_DEPTH = 64;
   const MAX_PATH = 200;
+
+  /** A list that asks no prototype, whatever the author has put on `Array.prototype`. */
+  const newList = () => setPrototypeOf([], null);
+
+  /** Gives an object a property of its own, whatever its prototype has under that name. */
+  const define = (object, key, value) =>
+    defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
 
   // --- printing ---------------------------------------------------------------------------------------------------
 
@@ -52,7 +59,7 @@
   const isAcyclic = (value) => {
     const open = new NewSet();
     const done = new NewSet();
-    const around = [];
+    const around = newList();
     let depth = 0;
     const enter = (object) => {
       setAdd(open, object);
@@ -90,8 +97,8 @@
       const found = cycleIn(item, path, open);
       if (found !== undefined) return found;
     }
-    open.length--;
-    path.length--;
+    open.length -= 1;
+    path.length -= 1;
     return undefined;
   };
 
@@ -116,7 +123,7 @@
     if (typeof message !== 'string' || !startsWith(message, CIRCULAR)) return error;
     let where;
     try {
-      where = cycleIn(value, [], []);
+      where = cycleIn(value, newList(), newList());
     } catch {
       // A getter that throws, or a Proxy.
     }
@@ -145,20 +152,20 @@
 
   // --- parsing ----------------------------------------------------------------------------------------------------
 
-  /** What a list of `roundtrip::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. */
+  /**
+   * What a list of `roundtrip::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. Runs
+   * outside the event's window too, so nothing here may reach code of the author's.
+   */
   const built = (list) => {
     if (!isArray(list)) return list;
     const { length } = list;
     if (list[0] === 1) {
       const array = [];
-      for (let i = 1; i < length; i++) array[i - 1] = built(list[i]);
+      for (let i = 1; i < length; i++) define(array, i - 1, built(list[i]));
       return array;
     }
     const object = {};
-    for (let i = 1; i < length; i += 2) {
-      const value = built(list[i + 1]);
-      defineProperty(object, list[i], { __proto__: null, value, writable: true, enumerable: true, configurable: true });
-    }
+    for (let i = 1; i < length; i += 2) define(object, list[i], built(list[i + 1]));
     return object;
   };
 
@@ -187,7 +194,7 @@
       for (let i = 0; i < names.length; i++) {
         const item = revived(value, names[i], reviver);
         if (item === undefined) delete value[names[i]];
-        else defineProperty(value, names[i], { __proto__: null, value: item, writable: true, enumerable: true, configurable: true });
+        else define(value, names[i], item);
       }
     }
     return apply(reviver, holder, [name, value, {}]);

@@ -22,6 +22,7 @@ mod launcher;
 mod line_limit;
 mod mailbox;
 mod output;
+mod output_check;
 mod preview;
 mod process;
 pub(crate) mod sandbox;

@@ -10,7 +10,9 @@ use std::sync::mpsc::Receiver;
 use super::work_queue::{Chunk, LineRef};
 use crate::config::{Emit, OnError, Target};
 use crate::wire::dead_letter::Origin;
-use crate::wire::shared::Layout;
+use crate::wire::frame::Part;
+use crate::wire::lines::FILL;
+use crate::wire::shared::{Layout, Mapping};
 use crate::wire::{dead_letter, envelope, verdict_line};
 use sluicegate_engine::verdict::Failure;
 
@@ -128,6 +130,8 @@ pub(super) struct Writer {
     logs: Side,
     report: Report,
     scratch: Vec<u8>,
+    /// The output of one part, where no worker can reach it.
+    copy: Vec<u8>,
     closed: bool,
 }
 
@@ -140,6 +144,7 @@ impl Writer {
             config,
             report: Report::default(),
             scratch: Vec::new(),
+            copy: Vec::new(),
             closed: false,
         })
     }
@@ -197,15 +202,34 @@ impl Writer {
                 if part.bytes == 0 || self.closed {
                     return Ok(());
                 }
-                let start = self.config.layout.output_start(part.slot as usize);
-                // SAFETY: the range was checked against the region when the part was booked; the worker does not write
-                // to the slot until it is told that it is free. One that did anyway could only spoil its own output.
-                let bytes =
-                    unsafe { std::slice::from_raw_parts(output.at(start, part.bytes as usize), part.bytes as usize) };
-                self.out(bytes)
+                self.answer(part, output)
             }
             Chunk::Blamed { line, failure } => self.blamed(line, failure),
         }
+    }
+
+    /// Writes the output of a part, which was checked when it was booked (see [`super::output_check`]).
+    fn answer(&mut self, part: &Part, output: &Mapping) -> io::Result<()> {
+        let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
+        // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot
+        // until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
+        let bytes = unsafe { std::slice::from_raw_parts(output.at(start, len), len) };
+        let mut copy = std::mem::take(&mut self.copy);
+        copy.clear();
+        copy.extend_from_slice(bytes);
+        let lines = match (self.config.emit, self.config.on_error) {
+            (Emit::Verdicts, _) => u64::from(part.lines),
+            (Emit::Events, OnError::Pass) => part.events_out + part.failures.len() as u64,
+            (Emit::Events, _) => part.events_out,
+        };
+        let written = if memchr::memchr_iter(b'\n', &copy).count() as u64 == lines {
+            self.out(&copy)
+        } else {
+            Err(io::Error::other("a worker changed its output after it had been checked; nothing of it was written"))
+        };
+        copy.shrink_to(2 * FILL);
+        self.copy = copy;
+        written
     }
 
     fn record(&self, line: &crate::wire::lines::Lines, failure: Failure, out: &mut Vec<u8>) {

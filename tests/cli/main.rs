@@ -12,6 +12,7 @@ mod explore;
 mod faults;
 mod fuzz;
 mod hostile;
+mod hostile_modes;
 mod invariants;
 mod kill;
 mod lineage;
