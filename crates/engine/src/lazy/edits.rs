@@ -313,7 +313,8 @@ impl State {
         }
     }
 
-    fn put_marker(&self, entry: usize, text: &mut Vec<u8>) {
+    /// Appends what stands for an entry whose value is still lazy.
+    pub(crate) fn put_marker(&self, entry: usize, text: &mut Vec<u8>) {
         text.extend_from_slice(self.secret.needle());
         text.extend([100, 10, 1].map(|unit| b'0' + (entry / unit % 10) as u8));
         text.push(b'"');

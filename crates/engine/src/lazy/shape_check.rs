@@ -276,11 +276,11 @@ impl ShapeReference {
         for number in 0..2 * names.len() + 8 {
             let key = v8::String::new(scope, &format!("one more {number}"))?;
             for object in [fast, slow] {
-                object.create_data_property(scope, key.into(), null)?;
+                object.set(scope, key.into(), null)?;
                 seen &= self.sees(scope, object, all, number + 1) != Some(false);
             }
             if number == 0 {
-                slow.create_data_property(scope, first.into(), null)?;
+                slow.set(scope, first.into(), null)?;
                 slow.delete(scope, key.into())?;
             }
         }
@@ -350,8 +350,8 @@ fn third_word(dictionary: &[usize], name: usize) -> Option<usize> {
 fn with_dictionary<'s>(scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<()> {
     let null = v8::null(scope).into();
     let [first, second] = ["a property that no event has", "and another"].map(|key| v8::String::new(scope, key));
-    object.create_data_property(scope, first?.into(), null)?;
-    object.create_data_property(scope, second?.into(), null)?;
+    object.set(scope, first?.into(), null)?;
+    object.set(scope, second?.into(), null)?;
     object.delete(scope, first?.into())?;
     object.delete(scope, second?.into())?;
     Some(())

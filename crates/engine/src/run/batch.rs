@@ -8,7 +8,7 @@ use deno_core::v8;
 use crate::run::event::{self, Settled, settled};
 use crate::run::host_functions;
 use crate::run::output::{Print, bad_return};
-use crate::run::{transform_isolate, window};
+use crate::run::transform_isolate;
 use crate::v8::errors;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
@@ -86,7 +86,6 @@ impl Engine {
             let mut inputs = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
                 let clean = canonical::round_trips(event.json);
-                window::no_code!(scope);
                 let verdict = match event::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
                     Ok(input) => {
                         let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
@@ -108,14 +107,12 @@ impl Engine {
                 break 'batch Some(Batched::Verdicts(verdicts));
             }
             let inputs = v8::Array::new_with_elements(scope, &inputs).into();
-
-            self.watch.begin();
-            // It reads the events' ids, and a prototype may have one.
             let open = v8::Local::new(scope, &driver.open_batch);
             if open.call(scope, undefined, &[inputs]).is_none() {
-                in_time = self.watch.end();
                 break 'batch None;
             }
+
+            self.watch.begin();
             let transform = v8::Local::new(scope, function);
             let metadata = v8::Local::new(scope, &driver.metadata);
             let mut result = transform.call(scope, undefined, &[inputs, metadata.into()]);
@@ -151,15 +148,14 @@ impl Engine {
                 scope.reset();
                 let describe = v8::Local::new(scope, &driver.describe);
                 failed = Some(errors::describe(scope, describe, thrown, FailureKind::Exception, &is_source));
+                scope.perform_microtask_checkpoint();
             }
-            let whole = window::drain(scope);
-            let close = v8::Local::new(scope, &driver.close_batch);
-            close.call(scope, undefined, &[]);
             in_time = self.watch.end();
-            if !in_time || !whole {
+            if !in_time || scope.has_terminated() {
                 break 'batch None;
             }
-            window::no_code!(scope);
+            let close = v8::Local::new(scope, &driver.close_batch);
+            close.call(scope, undefined, &[]);
             if let Some(failure) = failed {
                 break 'batch Some(Batched::Failed(failure));
             }
@@ -201,7 +197,7 @@ impl Engine {
                 let printed = matches!(verdict, Verdict::Ok { .. });
                 if fault.is_object() {
                     *verdict = errors::thrown(scope, fault, &is_source).into();
-                } else if let Some(code) = fault.is_number().then(|| fault.number_value(scope)).flatten() {
+                } else if let Some(code) = fault.number_value(scope).filter(|_| fault.is_number()) {
                     *verdict = bad_return(code, "transformBatch").into();
                 }
                 if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {

@@ -12,7 +12,7 @@ use crate::run::fetch;
 use crate::run::host_functions;
 use crate::run::output::Print;
 use crate::run::print_plan::Planning;
-use crate::run::{transform_isolate, window};
+use crate::run::transform_isolate;
 use crate::v8::errors;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -58,15 +58,11 @@ impl Engine {
         let mut verdict = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
-            let (lazy, clean, parsed) = {
-                window::no_code!(scope);
-                let lazy = lazy::event(scope, event.json, trial.way);
-                let clean = if lazy.is_none() { canonical::round_trips(event.json) } else { None };
-                let parsed = match &lazy {
-                    Some(lazy) => Ok(lazy.object.into()),
-                    None => parse(scope, driver, event.json, clean.is_some(), &mut self.scratch),
-                };
-                (lazy, clean, parsed)
+            let lazy = lazy::event(scope, event.json, trial.way);
+            let clean = if lazy.is_none() { canonical::round_trips(event.json) } else { None };
+            let parsed = match &lazy {
+                Some(lazy) => Ok(lazy.object.into()),
+                None => parse(scope, driver, event.json, clean.is_some(), &mut self.scratch),
             };
             match parsed {
                 Err(failure) => Some(failure.into()),
@@ -82,12 +78,10 @@ impl Engine {
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
                     self.watch.begin();
                     let answer = call(scope, transform, driver, value, lazy.as_ref(), lossy, planning, &is_source);
+                    in_time = self.watch.end();
                     if lazy.is_some() {
                         lazy::finish_event(scope);
                     }
-                    let answer = if window::drain(scope) { answer } else { CallResult::Terminated };
-                    in_time = self.watch.end();
-                    window::no_code!(scope);
                     match answer {
                         _ if !in_time => None,
                         CallResult::Terminated => None,
@@ -190,11 +184,7 @@ pub(crate) fn carry<'s>(
     let Some(numbers) = v8_string::to_v8(scope, &numbers, scratch) else { return };
     let function = v8::Local::new(scope, &driver.carry);
     let undefined = v8::undefined(scope).into();
-    let carried = {
-        window::own_code!(scope);
-        function.call(scope, undefined, &[event, numbers.into()])
-    };
-    if carried.is_none() {
+    if function.call(scope, undefined, &[event, numbers.into()]).is_none() {
         scope.reset();
     }
 }
@@ -209,10 +199,7 @@ fn from_lists<'s>(
     let text = v8_string::to_v8(scope, lists, scratch)?;
     let function = v8::Local::new(scope, &driver.event_of);
     let undefined = v8::undefined(scope).into();
-    let event = {
-        window::own_code!(scope);
-        function.call(scope, undefined, &[text.into()])
-    };
+    let event = function.call(scope, undefined, &[text.into()]);
     if event.is_none() {
         scope.reset();
     }
@@ -246,15 +233,10 @@ fn not_an_object(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) 
 
 /// V8's own words for what is wrong with the text.
 fn invalid_json(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> Failure {
-    // Its own property: turned into a string, the error would ask `toString` of a prototype, which may be the author's.
-    let message = scope.exception().and_then(|error| {
-        let error: v8::Local<v8::Object> = error.try_into().ok()?;
-        let key = v8::String::new(scope, "message")?;
-        let message = error.get_real_named_property(scope, key.into())?;
-        Some(v8_string::to_string(scope, message.try_into().ok()?))
-    });
+    let text = scope.exception().map(|error| error.to_rust_string_lossy(scope)).unwrap_or_default();
     scope.reset();
-    Failure::new(FailureKind::InvalidJson, message.unwrap_or_default())
+    let message = text.strip_prefix("SyntaxError: ").unwrap_or(&text).to_owned();
+    Failure::new(FailureKind::InvalidJson, message)
 }
 
 /// Everything that runs the author's code.
@@ -386,5 +368,7 @@ fn describe<'s>(
 ) -> CallResult<'s> {
     let function = v8::Local::new(scope, &driver.describe);
     let failure = errors::describe(scope, function, thrown, FailureKind::Exception, is_source);
+    // Code that threw may have left microtasks behind; they end with their event.
+    scope.perform_microtask_checkpoint();
     if scope.has_terminated() { CallResult::Terminated } else { CallResult::Failed(failure) }
 }

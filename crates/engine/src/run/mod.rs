@@ -9,4 +9,3 @@ pub(crate) mod output;
 pub(crate) mod print_plan;
 pub(crate) mod transform_isolate;
 pub(crate) mod web;
-pub(crate) mod window;

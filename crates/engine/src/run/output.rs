@@ -197,6 +197,21 @@ impl Print<'_> {
 
     /// What `self.text` holds, with markers for what is still lazy.
     fn marked(&mut self, state: &lazy::State, out: &mut dyn Sink) -> Result<(), Failure> {
+        // Of a part with a key that stands twice, what the last one says goes out: it is put in for its marker, so that all around it
+        // is seen to differ from the line.
+        let Validator { duplicates, restorer, .. } = &mut *self.validator;
+        let mut twice = false;
+        state
+            .spliced(self.text, |_, entry| twice |= entry.is_some_and(|entry| state.has_duplicates(entry, duplicates)));
+        if twice {
+            let mut once = Vec::new();
+            state.spliced(self.text, |part, entry| match entry {
+                Some(entry) if state.has_duplicates(entry, duplicates) => restorer.without_duplicates(part, &mut once),
+                Some(entry) => state.put_marker(entry, &mut once),
+                None => once.extend_from_slice(part),
+            });
+            *self.text = once;
+        }
         // The line with the same markers: what is printed if nothing was done to the event but reading.
         let mut expected = Vec::new();
         state.expected(self.text, &mut expected);
@@ -212,15 +227,10 @@ impl Print<'_> {
         let is_line = *text == *expected;
         // One part may stand in many places; and a slot has room for the limit.
         let mut size = self.used + self.around();
-        let mut clean = true;
         if is_line {
             size += self.line.len();
         } else {
-            let duplicates = &mut self.validator.duplicates;
-            state.spliced(text, |part, entry| {
-                size += part.len();
-                clean &= entry.is_none_or(|entry| !state.has_duplicates(entry, duplicates));
-            });
+            state.spliced(text, |part, _| size += part.len());
         }
         if size > self.limit {
             return Err(self.too_large(size));
@@ -231,11 +241,7 @@ impl Print<'_> {
         if is_line {
             out.push(self.line);
         } else {
-            let restorer = &mut self.validator.restorer;
-            state.spliced(text, |part, entry| match entry {
-                Some(_) if !clean => restorer.without_duplicates(part, out),
-                _ => out.push(part),
-            });
+            state.spliced(text, |part, _| out.push(part));
         }
         out.push(after);
         Ok(())

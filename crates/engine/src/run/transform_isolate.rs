@@ -140,7 +140,6 @@ impl TransformIsolate {
         if let (Ok(loaded), None) = (&mut loaded, onlooker) {
             loaded.modules.clear();
         }
-        scope.perform_microtask_checkpoint();
         (loaded, watch.end())
     }
 

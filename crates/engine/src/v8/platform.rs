@@ -6,7 +6,6 @@
 //! there it is off.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use deno_core::v8;
 
@@ -34,14 +33,6 @@ const FLAGS: &[&str] = &[
 
 static PLATFORM: OnceLock<v8::SharedRef<v8::Platform>> = OnceLock::new();
 
-/// Whether this process was set up as a worker.
-static IS_WORKER: AtomicBool = AtomicBool::new(false);
-
-/// Whether this process runs nothing but an engine, and is replaced when it ends.
-pub(crate) fn is_worker() -> bool {
-    IS_WORKER.load(Ordering::Relaxed)
-}
-
 /// Sets V8 up, if nobody has yet. The first caller's choice holds.
 pub fn initialize(protection: Protection) {
     initialize_with(protection, false);
@@ -51,7 +42,6 @@ pub fn initialize(protection: Protection) {
 /// in which most ways out of it were found.
 pub fn initialize_with(protection: Protection, jitless: bool) {
     PLATFORM.get_or_init(|| {
-        IS_WORKER.store(protection == Protection::Keys, Ordering::Relaxed);
         let mut flags = vec!["sluicegate".to_owned()];
         flags.extend(FLAGS.iter().map(|flag| (*flag).to_owned()));
         flags.extend(jitless.then(|| "--jitless".to_owned()));
