@@ -56,6 +56,26 @@ choices! {
         Verdicts = "verdicts",
     }
 
+    /// What stands in an input.
+    InputFormat {
+        /// An event on each line.
+        #[default]
+        Lines = "lines",
+        /// One JSON array of events.
+        Array = "array",
+        /// JSON values one after the other, over as many lines as they like.
+        Json = "json",
+    }
+
+    /// Whether inputs are decompressed.
+    Decompress {
+        /// Those whose first bytes are those of gzip or zstd.
+        #[default]
+        Auto = "auto",
+        /// None.
+        Never = "never",
+    }
+
     /// What happens to a line whose event failed.
     OnError {
         /// It goes to the dead letters; the run goes on.

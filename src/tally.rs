@@ -114,6 +114,8 @@ pub mod exit {
     pub const EVENTS_FAILED: u8 = 1;
     /// Could not run: flags, config, compile errors, I/O.
     pub const COULD_NOT_RUN: u8 = 2;
+    /// Ended early by SIGHUP, everything in flight finished.
+    pub const HUNG_UP: u8 = 129;
     /// Ended early by SIGINT, everything in flight finished.
     pub const INTERRUPTED: u8 = 130;
     /// Ended early by SIGTERM, everything in flight finished.

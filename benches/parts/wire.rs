@@ -9,7 +9,8 @@ use criterion::{Criterion, Throughput};
 use rustix::event::{EventfdFlags, eventfd};
 use sluicegate::bench::generate::{Events, Workload};
 use sluicegate::wire::frame::{self, Failed, HEADER, Part, Work};
-use sluicegate::wire::lines::{Open, Reader, slot_len};
+use sluicegate::wire::input::Open;
+use sluicegate::wire::lines::{Reader, slot_len};
 use sluicegate::wire::shared;
 
 pub fn benches(criterion: &mut Criterion) {
@@ -35,7 +36,7 @@ fn lines(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let stop = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
                 let reader = Reader::new(memory.clone(), slot, SLOTS, stop);
-                let input = Open { name: name.to_owned(), file: File::open(file.path()).unwrap() };
+                let input = Open::lines(name.to_owned(), File::open(file.path()).unwrap());
                 reader.run(vec![input], &mut |piece| {
                     black_box(&piece);
                     true

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, memfd_create};
-use sluicegate::wire::lines::{Open, Piece, Reader, slot_len};
+use sluicegate::wire::input::Open;
+use sluicegate::wire::lines::{Piece, Reader, slot_len};
 use sluicegate::wire::shared::{self, Mapping};
 
 /// The most bytes that an input is expanded to.
@@ -33,7 +34,7 @@ pub fn check(data: &[u8]) {
     let reader = Reader::new(memory, slot, SLOTS, stop);
     let (file, feeder) = source(*how, &input);
     let mut found = Found::default();
-    reader.run(vec![Open { name: "fuzz".into(), file }], &mut |piece| found.take(piece)).expect("it can be read");
+    reader.run(vec![Open::lines("fuzz".into(), file)], &mut |piece| found.take(piece)).expect("it can be read");
     if let Some(feeder) = feeder {
         feeder.join().expect("everything was read");
     }

@@ -8,7 +8,7 @@
 ((host, { parse, print, printWith, isCycle, eventOf }, { learn, forget, planSize, planned }) => {
   const { rawJSON } = JSON;
   const { isArray } = Array;
-  const { hasOwn, setPrototypeOf } = Object;
+  const { hasOwn } = Object;
   const { isError } = Error;
   const asText = String;
   const uncurry = (method) => Function.prototype.call.bind(method);
@@ -65,18 +65,6 @@
       if (texts === undefined) weakSet(carried, holder, (texts = new NewMap()));
       mapSet(texts, path[last], text);
     }
-  };
-
-  /**
-   * A list of the driver's own. It has no prototype: whatever the author put on `Array.prototype`, such as a setter for
-   * the index 0, is never asked when something is appended.
-   */
-  const newList = () => setPrototypeOf([], null);
-
-  const listOf = (value) => {
-    const list = newList();
-    list[0] = value;
-    return list;
   };
 
   /** The text that a number had in the line, if it is still where it came in. */
@@ -139,7 +127,7 @@
   const textsOf = (result, print) => {
     const { length } = result;
     if (length === 0) return undefined;
-    const texts = newList();
+    const texts = [];
     let count = 0;
     for (let i = 0; i < length; i++) {
       const element = result[i];
@@ -201,7 +189,7 @@
 
   /** The same of several values. */
   const pieces = (values) => {
-    const texts = newList();
+    const texts = [];
     for (let i = 0; i < values.length; i++) {
       const text = piece(values[i]);
       if (text === undefined) return undefined;
@@ -226,7 +214,7 @@
       if (name in plain) return undefined;
       let at = 0;
       // Mostly nothing was added or deleted, so that they are in the same places.
-      if (i < names.length && names[i] === name) at = i + 1;
+      if (names[i] === name) at = i + 1;
       else for (let n = 0; n < names.length; n++) if (names[n] === name) at = n + 1;
       let value;
       probe[0] = at;
@@ -245,7 +233,7 @@
           for (let n = 0; n < within.length; n++) if (within[n] === value) return undefined;
           within[within.length] = value;
           value = marked(value, part, itsNode, within);
-          within.length -= 1;
+          within.length--;
           if (value === undefined) return undefined;
         }
       }
@@ -256,7 +244,7 @@
 
   /** The text of a lazy event with a marker for each value that is still lazy, or undefined. */
   const finishLazy = (event, names) => {
-    const plain = marked(event, names, 0, listOf(event));
+    const plain = marked(event, names, 0, [event]);
     if (plain === undefined) return undefined;
     try {
       return textOf(plain);
@@ -284,7 +272,7 @@
       if (typeof value !== 'object' || value === null || isArray(value)) continue;
       let held = lazyPart(value, depth === 0 ? name : undefined, 0);
       if (held === null) return undefined;
-      if (typeof held === 'object') held = marked(value, held, probe[1], listOf(value));
+      if (typeof held === 'object') held = marked(value, held, probe[1], [value]);
       else if (held === undefined) {
         if (depth === MOST_DEPTH || getPrototypeOf(value) !== plainPrototype) continue;
         held = lifted(value, depth + 1);
@@ -302,7 +290,7 @@
     try {
       let plain = lazyPart(output, true, 0);
       if (plain === undefined) plain = getPrototypeOf(output) === plainPrototype ? lifted(output, 0) : null;
-      else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], listOf(output));
+      else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], [output]);
       if (plain !== undefined && plain !== null) return print(plain);
     } catch {
       // A cycle, a BigInt, a stack that is too small: whatever it is, the output itself is what shall be found faulty.
@@ -347,10 +335,10 @@
 
   const grouped = (results, count) => {
     if (!isArray(results)) return NOT_AN_ARRAY;
-    const texts = newList();
-    const faults = newList();
+    const texts = [];
+    const faults = [];
     for (let i = 0; i < count; i++) texts[i] = faults[i] = undefined;
-    const bad = newList();
+    const bad = [];
     let at = 0;
     const { length } = results;
     for (let i = 0; i < length; i++) {
@@ -368,7 +356,7 @@
         text = { thrown: describe(error) };
       }
       if (typeof text !== 'string') faults[at] = text;
-      else if (texts[at] === undefined) texts[at] = listOf(text);
+      else if (texts[at] === undefined) texts[at] = [text];
       else texts[at][texts[at].length] = text;
     }
     // What is no event has no id: it fails the line at its place, or the next one that nothing else came of.

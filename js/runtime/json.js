@@ -9,7 +9,7 @@
 ((host) => {
   const { parse, stringify, isRawJSON } = JSON;
   const { isArray } = Array;
-  const { defineProperty, keys: keysOf, setPrototypeOf } = Object;
+  const { defineProperty, keys: keysOf } = Object;
   const { isError } = Error;
   const { apply } = Reflect;
   const NewTypeError = TypeError;
@@ -29,13 +29,6 @@
   /** What is nested deeper is looked through for a cycle. */
   const MAX_DEPTH = 64;
   const MAX_PATH = 200;
-
-  /** A list that asks no prototype, whatever the author has put on `Array.prototype`. */
-  const newList = () => setPrototypeOf([], null);
-
-  /** Gives an object a property of its own, whatever its prototype has under that name. */
-  const define = (object, key, value) =>
-    defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
 
   // --- printing ---------------------------------------------------------------------------------------------------
 
@@ -59,7 +52,7 @@
   const isAcyclic = (value) => {
     const open = new NewSet();
     const done = new NewSet();
-    const around = newList();
+    const around = [];
     let depth = 0;
     const enter = (object) => {
       setAdd(open, object);
@@ -97,8 +90,8 @@
       const found = cycleIn(item, path, open);
       if (found !== undefined) return found;
     }
-    open.length -= 1;
-    path.length -= 1;
+    open.length--;
+    path.length--;
     return undefined;
   };
 
@@ -123,7 +116,7 @@
     if (typeof message !== 'string' || !startsWith(message, CIRCULAR)) return error;
     let where;
     try {
-      where = cycleIn(value, newList(), newList());
+      where = cycleIn(value, [], []);
     } catch {
       // A getter that throws, or a Proxy.
     }
@@ -152,20 +145,20 @@
 
   // --- parsing ----------------------------------------------------------------------------------------------------
 
-  /**
-   * What a list of `roundtrip::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. Runs
-   * outside the event's window too, so nothing here may reach code of the author's.
-   */
+  /** What a list of `roundtrip::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. */
   const built = (list) => {
     if (!isArray(list)) return list;
     const { length } = list;
     if (list[0] === 1) {
       const array = [];
-      for (let i = 1; i < length; i++) define(array, i - 1, built(list[i]));
+      for (let i = 1; i < length; i++) array[i - 1] = built(list[i]);
       return array;
     }
     const object = {};
-    for (let i = 1; i < length; i += 2) define(object, list[i], built(list[i + 1]));
+    for (let i = 1; i < length; i += 2) {
+      const value = built(list[i + 1]);
+      defineProperty(object, list[i], { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+    }
     return object;
   };
 
@@ -194,7 +187,7 @@
       for (let i = 0; i < names.length; i++) {
         const item = revived(value, names[i], reviver);
         if (item === undefined) delete value[names[i]];
-        else define(value, names[i], item);
+        else defineProperty(value, names[i], { __proto__: null, value: item, writable: true, enumerable: true, configurable: true });
       }
     }
     return apply(reviver, holder, [name, value, {}]);

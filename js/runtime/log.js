@@ -4,7 +4,6 @@
   const { stringify, rawJSON } = JSON;
   const asText = String;
   const isError = Error.isError;
-  const { setPrototypeOf } = Object;
 
   const text = (value) => {
     switch (typeof value) {
@@ -28,7 +27,7 @@
     } catch {
       // A cycle, or a getter that throws.
       try {
-        const seen = setPrototypeOf([], null);
+        const seen = [];
         return stringify(value, function (_key, inner) {
           if (typeof inner !== 'object' || inner === null) return typeof inner === 'bigint' ? rawJSON(asText(inner)) : inner;
           while (seen.length > 0 && seen[seen.length - 1] !== this) seen.length--;

@@ -10,7 +10,7 @@
   const { parse, stringify } = JSON;
   const { isArray } = Array;
   const { isError } = Error;
-  const { keys, setPrototypeOf } = Object;
+  const { keys } = Object;
   const NewError = Error;
   const NewTypeError = TypeError;
   const asText = String;
@@ -78,7 +78,7 @@
 
   /** An object of headers, or pairs (an array of them, a Map), as pairs. */
   const headersOf = (headers) => {
-    const pairs = setPrototypeOf([], null);
+    const pairs = [];
     if (headers === undefined || headers === null) return pairs;
     if (typeof headers !== 'object') throw new NewTypeError('headers is an object such as {accept: "text/plain"}');
     if (!isArray(headers) && typeof headers[iterator] !== 'function') {

@@ -11,7 +11,7 @@
 (() => {
   const { parse } = JSON;
   const { isArray } = Array;
-  const { getPrototypeOf, hasOwn, keys, setPrototypeOf } = Object;
+  const { getPrototypeOf, hasOwn, keys } = Object;
   const plainPrototype = Object.prototype;
   const join = Function.prototype.call.bind(Array.prototype.join);
 
@@ -22,9 +22,7 @@
 
   // What is known of an object: whether it loses keys, and which of its keys lead to a changed string (no node) or to an
   // object with edits of its own (a node).
-  // The lists have no prototype, so that nothing which the author put on `Array.prototype` is asked when they grow.
-  const newList = () => setPrototypeOf([], null);
-  const newNode = () => ({ losesKeys: false, names: newList(), nodes: newList() });
+  const newNode = () => ({ losesKeys: false, names: [], nodes: [] });
 
   let plan = newNode();
   let edits = 0;

@@ -18,7 +18,8 @@ use super::BenchError;
 use super::stats::Latency;
 use super::usage::{Usage, peak_rss, thread_cpu};
 use crate::own_process::own_command;
-use crate::wire::lines::{FILL, Open, Reader, slot_len};
+use crate::wire::input::Open;
+use crate::wire::lines::{FILL, Reader, slot_len};
 use crate::wire::shared;
 use crate::workers::{self, Job, Summary};
 use sluicegate_engine::verdict::Verdict;
@@ -123,7 +124,7 @@ fn measure(step: &Step) -> Result<Measured, BenchError> {
 }
 
 fn open(path: &Path) -> Result<Open, BenchError> {
-    Ok(Open { name: path.display().to_string(), file: File::open(path)? })
+    Ok(Open::lines(path.display().to_string(), File::open(path)?))
 }
 
 fn read(step: &Step) -> Result<Measured, BenchError> {

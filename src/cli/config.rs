@@ -15,10 +15,11 @@ use super::setting_sources::{Env, from_environment, layered, with_config_of};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
-use crate::config::{Emit, Input, LogFormat, OnError, Stats, Target, When};
+use crate::config::{Decompress, Emit, Input, LogFormat, OnError, Stats, Target, When};
 use crate::explore::Setup;
 use crate::net::Policy;
 use crate::tally::FailOn;
+use crate::wire::input::Format;
 use crate::workers::Sandbox;
 use sluicegate_engine::{Access, Limits, Options, Program};
 
@@ -48,6 +49,10 @@ pub struct RunConfig {
     pub envelope: bool,
     /// What happens to a line whose event failed.
     pub on_error: OnError,
+    /// How inputs are read.
+    pub format: Format,
+    /// Whether the files of dead letters and logs begin anew.
+    pub truncate: bool,
     /// Where dead letters go.
     pub errors: Target,
     /// Where the line between exit codes 0 and 1 lies.
@@ -153,6 +158,12 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
         workers,
         emit,
         envelope: settings.events.envelope.unwrap_or(false),
+        format: Format {
+            input: settings.events.input_format.unwrap_or_default(),
+            decompress: settings.events.decompress.unwrap_or_default() == Decompress::Auto,
+            look: true,
+        },
+        truncate: settings.failures.errors_truncate.unwrap_or(false),
         on_error,
         errors,
         fail_on: settings.failures.fail_on.unwrap_or(FailOn::Error),
@@ -395,7 +406,35 @@ fn refuse_overwriting(
     args: &RunArgs,
     settings: &Settings,
 ) -> Result<()> {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
     let regular = |path: &Path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    // By device and inode: a redirection has no name, and a link has another one.
+    let of_path = |path: &Path| {
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let of_stream = |stream: std::os::fd::BorrowedFd<'_>| {
+        let stat = rustix::fs::fstat(stream).ok()?;
+        let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+        regular.then_some((stat.st_dev, stat.st_ino))
+    };
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let streams = [
+        ("standard input", of_stream(stdin.as_fd())),
+        ("standard output", of_stream(stdout.as_fd())),
+        ("standard error", of_stream(stderr.as_fd())),
+    ];
+    for input in inputs {
+        let (name, file) = match input {
+            Input::File(path) => (path.display().to_string(), of_path(path)),
+            Input::Stdin => (streams[0].0.to_owned(), streams[0].1),
+        };
+        if file.is_some() && file == streams[1].1 {
+            return Err(Diagnostic::new(format!("standard output goes to {name}, which this run reads"))
+                .help("writing to it would destroy it; redirect the output to another file"));
+        }
+    }
     let same = |one: &Path, other: &Path| match (fs::canonicalize(one), fs::canonicalize(other)) {
         (Ok(a), Ok(b)) => a == b && regular(one),
         _ => one == other,
@@ -414,13 +453,20 @@ fn refuse_overwriting(
             return Err(Diagnostic::new(format!("cannot write {flag} {}: it is a folder", path.display()))
                 .help("name a file in it"));
         }
-        if read.iter().any(|input| same(input, path)) {
+        let file = of_path(path);
+        if let Some((name, _)) = streams.iter().find(|(_, stream)| file.is_some() && *stream == file) {
+            return Err(Diagnostic::new(format!("{flag} {} is also {name} of this run", path.display()))
+                .help("one of the two would destroy the other; name another file"));
+        }
+        if read.iter().any(|input| same(input, path) || file.is_some() && of_path(input) == file) {
             return Err(Diagnostic::new(format!("{flag} {} is also read by this run", path.display()))
                 .help("writing to it would destroy it; name another file"));
         }
     }
     match (errors, logs) {
-        (Target::File(errors), Some(Target::File(logs))) if same(errors, logs) => {
+        (Target::File(errors), Some(Target::File(logs)))
+            if same(errors, logs) || of_path(errors).is_some() && of_path(errors) == of_path(logs) =>
+        {
             Err(Diagnostic::new(format!("--errors and --logs are the same file, {}", errors.display()))
                 .help("name two files"))
         }

@@ -12,7 +12,7 @@ Exit codes:
   0  the run is complete, dropped events included
   1  complete, but events failed (see --fail-on)
   2  could not run: flags, config, a transformation that does not load, files
-  130, 143  ended by SIGINT or SIGTERM; what was in flight is finished
+  129, 130, 143  ended by SIGHUP, SIGINT or SIGTERM; what was in flight is finished
 
 Every flag can also be set in the environment (SLUICEGATE_CPU_LIMIT=200ms for --cpu-limit 200ms) and in
 sluicegate.toml; a flag wins over the environment, the environment over the file.

@@ -31,6 +31,7 @@ pub mod run;
 pub mod serve;
 pub mod setting_sources;
 pub mod settings;
+mod streams;
 pub mod test;
 mod test_coverage;
 mod test_import;

@@ -23,7 +23,7 @@ use super::{print, run};
 use crate::config::{Emit, Input, OnError, Target};
 use crate::tally::exit;
 use crate::wire::dead_letter::{self, Letter};
-use crate::wire::lines::Open;
+use crate::wire::input::Open;
 use crate::workers::{self, Cost, RunError};
 use sluicegate_engine::LogLine;
 use sluicegate_engine::verdict::Failure;
@@ -215,7 +215,7 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
     let job = workers::Job { origins: Some(origins.into()), ..run::job(config)? };
-    run::over(config, job, vec![Open { name: letters.name, file }])
+    run::over(config, job, vec![Open::lines(letters.name, file)])
 }
 
 /// What came of one event.
@@ -267,7 +267,7 @@ fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> 
     file.write_all(b"\n")?;
     file.rewind()?;
     let (answer, result, deaths) = captured(|| {
-        let (summary, result) = workers::run(job, vec![Open { name: letters.name.clone(), file }], &mut |_| {});
+        let (summary, result) = workers::run(job, vec![Open::lines(letters.name.clone(), file)], &mut |_| {});
         (result, summary.deaths)
     })?;
     match result {

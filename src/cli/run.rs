@@ -12,7 +12,7 @@ use super::values::thousands;
 use crate::config::{Target, When};
 use crate::net;
 use crate::tally::exit;
-use crate::wire::lines::Open;
+use crate::wire::input::Open;
 use crate::workers::{self, Ended, Job, RunError, Summary};
 use sluicegate_engine::verdict::FailureKind;
 
@@ -22,7 +22,12 @@ use sluicegate_engine::verdict::FailureKind;
 /// When the run could not start, or could not go on. What was answered by then has been written, and the summary says
 /// how far it came.
 pub fn run(config: RunConfig) -> anyhow::Result<u8> {
-    let inputs = workers::open(&config.inputs)?;
+    if super::streams::stdout_was_closed() {
+        return Err(Diagnostic::new("cannot write standard output: it is closed")
+            .help("redirect it to a file, or to /dev/null")
+            .into());
+    }
+    let inputs = workers::open(&config.inputs, config.format)?;
     let job = job(&config)?;
     over(&config, job, inputs)
 }
@@ -41,6 +46,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
         on_error: config.on_error,
         errors: config.errors.clone(),
         logs: config.logs.clone(),
+        truncate: config.truncate,
         unordered: config.unordered,
         line_buffered: config.line_buffered,
         batch_size: config.batch_size,
@@ -96,6 +102,7 @@ fn exit_code(config: &RunConfig, summary: &Summary) -> u8 {
     let code = summary.tally.exit_code(config.fail_on);
     match summary.ended {
         Ended::Signal(libc::SIGINT) => exit::INTERRUPTED,
+        Ended::Signal(libc::SIGHUP) => exit::HUNG_UP,
         Ended::Signal(_) => exit::TERMINATED,
         // A reader that has seen enough: what is still under way has no verdict, and that is no error.
         Ended::Closed => exit::COMPLETE,
@@ -117,6 +124,7 @@ fn line(summary: &Summary) -> String {
         Ended::Stopped => text.push_str(" · stopped at the first failure (--on-error stop)"),
         Ended::Closed => text.push_str(" · the reader of the output went away"),
         Ended::Signal(libc::SIGINT) => text.push_str(" · interrupted"),
+        Ended::Signal(libc::SIGHUP) => text.push_str(" · hung up"),
         Ended::Signal(_) => text.push_str(" · terminated"),
     }
     text

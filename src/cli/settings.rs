@@ -15,7 +15,7 @@ use clap::{ArgMatches, Args};
 use reqwest::Url;
 
 use super::values::{self, Kind, Library};
-use crate::config::{Choice, Emit, LogFormat, LogLevel, OnError, Stats, Target, When};
+use crate::config::{Choice, Decompress, Emit, InputFormat, LogFormat, LogLevel, OnError, Stats, Target, When};
 use crate::net::Hosts;
 use crate::tally::FailOn;
 
@@ -195,6 +195,17 @@ settings! {
         #[arg(value_name = "WHAT", value_parser = words::<Emit>())]
         emit: Emit = "emit", "run", "emit", Kind::Word(Emit::WORDS), values::word;
 
+        /// What stands in the inputs [default: lines].
+        ///
+        /// `lines`: an event on each line. `array`: one JSON array of events. `json`: JSON values one after the other, over as
+        /// many lines as they like, as pretty-printed JSON has them.
+        #[arg(value_name = "FORM", value_parser = words::<InputFormat>())]
+        input_format: InputFormat = "input-format", "run", "input-format", Kind::Word(InputFormat::WORDS), values::word;
+
+        /// Whether inputs in gzip and zstd are decompressed, which their first bytes tell [default: auto].
+        #[arg(value_name = "WHEN", value_parser = words::<Decompress>())]
+        decompress: Decompress = "decompress", "run", "decompress", Kind::Word(Decompress::WORDS), values::word;
+
         /// Lines are {"message": EVENT, "metadata": {…}}, and so is the output [default: lines are events].
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
@@ -233,6 +244,11 @@ settings! {
         /// failed. `sluicegate run T FILE --errors dead.jsonl` keeps them for another try.
         #[arg(value_name = "FILE", value_parser = target())]
         errors: Target = "errors", "run", "errors", Kind::Target, values::target;
+
+        /// Begin the files of --errors and --logs anew [default: what comes is added to what is there].
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        errors_truncate: bool = "errors-truncate", "run", "errors-truncate", Kind::Switch, values::switch;
 
         /// From when on failed events make the exit code 1: never, error (any), or a percentage such as 0.5%
         /// [default: error].

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use crate::bench::usage::Usage;
 use crate::config::{Emit, Input};
 use crate::own_process::own_command;
-use crate::wire::lines::Open;
+use crate::wire::input::{Format, Open};
 use crate::workers::{self, Job, Sandbox};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Options, Program};
@@ -208,7 +208,7 @@ fn serve() -> anyhow::Result<()> {
     (&mut stdin).take(u64::from_le_bytes(len)).read_to_end(&mut text)?;
     let setup: Setup = serde_json::from_slice(&text)?;
     let input = setup.events.map_or(Input::Stdin, Input::File);
-    let opened: Vec<Open> = workers::open(&[input])?;
+    let opened: Vec<Open> = workers::open(&[input], Format::default())?;
     let job = Job {
         workers: setup.workers,
         emit: Emit::Verdicts,

@@ -29,6 +29,9 @@ pub struct Record<'a> {
     /// Whether the line is an envelope around the event.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub envelope: bool,
+    /// Which run it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run: Option<std::borrow::Cow<'a, str>>,
 }
 
 /// Where a line stood before it became a dead letter, for when it becomes one again.
@@ -149,6 +152,7 @@ mod tests {
             transformation: "t.js".into(),
             code: "sha256:00".into(),
             envelope: false,
+            run: None,
         }
     }
 

@@ -12,12 +12,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::input::{self, Feed, Format, Open};
 use super::line_block::Slot;
 pub use super::line_block::{FILL, Lines};
 use super::shared::{Mapping, PAGE, pages};
+use crate::config::InputFormat;
 
 /// The most lines in a batch: small lines with slow code still spread over all workers.
 const MAX_LINES: usize = 1024;
@@ -70,14 +73,6 @@ pub enum Piece {
     Long(Long),
 }
 
-/// An input that is open.
-pub struct Open {
-    /// How it is called in messages.
-    pub name: String,
-    /// What to read from.
-    pub file: File,
-}
-
 /// Why reading ended before the end of the input.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {name}: {error}")]
@@ -113,25 +108,73 @@ impl Reader {
     /// # Errors
     /// When an input cannot be read, or a long line cannot be kept. All lines before that have been sent.
     pub fn run(mut self, inputs: Vec<Open>, send: &mut dyn FnMut(Piece) -> bool) -> Result<(), ReadError> {
-        for (index, input) in inputs.into_iter().enumerate() {
-            match self.one(index, &input, send) {
+        for (index, Open { name, source, format }) in inputs.into_iter().enumerate() {
+            let done = source.open().and_then(|file| {
+                self.carry.clear();
+                let head = match self.head(&file, format)? {
+                    Some(head) => head,
+                    None => return Ok(false),
+                };
+                let packed = input::look(&head, format, &name)?;
+                if packed.is_none() && format.input == InputFormat::Lines {
+                    return self.one(index, &file, None, send);
+                }
+                let read = std::mem::take(&mut self.carry);
+                let Feed { file, thread } = input::feed(read, file, packed, format.input)?;
+                self.one(index, &file, Some(thread), send)
+            });
+            match done {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
-                Err(error) => return Err(ReadError { name: input.name, error }),
+                Err(error) => return Err(ReadError { name, error }),
             }
         }
         Ok(())
     }
 
-    fn one(&mut self, input: usize, open: &Open, send: &mut dyn FnMut(Piece) -> bool) -> io::Result<bool> {
-        let fd = open.file.as_fd();
+    /// The first bytes of an input; nothing if reading is to stop. What had to be read for that is carried over.
+    fn head(&mut self, file: &File, format: Format) -> io::Result<Option<Vec<u8>>> {
+        if format == Format::default() {
+            return Ok(Some(Vec::new()));
+        }
+        let mut head = vec![0; input::LOOK];
+        if file.metadata()?.is_file() {
+            let at = (&*file).stream_position().unwrap_or(0);
+            let read = file.read_at(&mut head, at)?;
+            head.truncate(read);
+            return Ok(Some(head));
+        }
+        let read = loop {
+            if let Ready::Stop = self.wait(file.as_fd())? {
+                return Ok(None);
+            }
+            match rustix::io::read(file, &mut head) {
+                Ok(read) => break read,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        head.truncate(read);
+        self.carry.clone_from(&head);
+        Ok(Some(head))
+    }
+
+    fn one(
+        &mut self,
+        input: usize,
+        file: &File,
+        mut feed: Option<JoinHandle<io::Result<()>>>,
+        send: &mut dyn FnMut(Piece) -> bool,
+    ) -> io::Result<bool> {
+        let fd = file.as_fd();
         // A larger pipe means fewer turns between the processes on both ends. Not every kernel or user may.
         let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
-        let seekable = open.file.metadata().is_ok_and(|meta| meta.is_file());
-        let mut at = if seekable { (&open.file).stream_position().unwrap_or(0) } else { 0 };
-        let mut place = LinePosition { input, line: 1, offset: at };
+        let seekable = file.metadata().is_ok_and(|meta| meta.is_file());
+        let start = if seekable { (&*file).stream_position().unwrap_or(0) } else { 0 };
+        let mut at = start + self.carry.len() as u64;
+        let mut place = LinePosition { input, line: 1, offset: start };
         let mut first = true;
-        self.carry.clear();
+        let mut fault = None;
         loop {
             let Some(mut slot) = self.slot() else { return Ok(false) };
             let mut filled = self.carry.len();
@@ -161,6 +204,9 @@ impl Reader {
                     Err(error) => return Err(error.into()),
                 };
                 eof = n == 0;
+                if eof && let Some(feed) = feed.take() {
+                    fault = feed.join().unwrap_or_else(|_| Err(io::Error::other("it cannot be read"))).err();
+                }
                 at += n as u64;
                 filled += n;
                 let bytes = self.bytes(&slot, 0, filled);
@@ -175,9 +221,10 @@ impl Reader {
                 place.offset += 3;
             }
             first = false;
-            let end = if eof { filled } else { last_end.unwrap_or(0).max(start) };
+            // What a fault has torn off is no line.
+            let end = if eof && fault.is_none() { filled } else { last_end.unwrap_or(0).max(start) };
             if end == start && filled == self.slot_len {
-                let done = self.long(open, seekable, &mut at, (slot, start), &mut place, send)?;
+                let done = self.long(file, seekable, &mut at, (slot, start), &mut place, send)?;
                 if !done {
                     return Ok(false);
                 }
@@ -188,6 +235,9 @@ impl Reader {
             let slot = Arc::new(slot);
             if !self.send(slot, start, end, &mut place, send) {
                 return Ok(false);
+            }
+            if let Some(fault) = fault {
+                return Err(fault);
             }
             if eof || stopped {
                 return Ok(eof);
@@ -242,14 +292,14 @@ impl Reader {
     /// Finds the end of a line that has filled a slot without ending.
     fn long(
         &mut self,
-        open: &Open,
+        file: &File,
         seekable: bool,
         at: &mut u64,
         (slot, from): (Slot, usize),
         place: &mut LinePosition,
         send: &mut dyn FnMut(Piece) -> bool,
     ) -> io::Result<bool> {
-        let fd = open.file.as_fd();
+        let fd = file.as_fd();
         let mut spool = if seekable { None } else { Some(tempfile::tempfile()?) };
         let head = self.bytes(&slot, from, self.slot_len);
         let mut len = head.len() as u64;
@@ -283,7 +333,7 @@ impl Reader {
         };
         let (source, start) = match spool {
             Some(spool) => (spool, 0),
-            None => (open.file.try_clone()?, place.offset),
+            None => (file.try_clone()?, place.offset),
         };
         let long = Long {
             source: Arc::new(source),
@@ -372,7 +422,7 @@ mod tests {
         let (out, mut into) = std::io::pipe().unwrap();
         let feed = std::thread::spawn(move || chunks.iter().for_each(|chunk| into.write_all(chunk).unwrap()));
         let mut found = Vec::new();
-        let input = Open { name: "test".into(), file: File::from(OwnedFd::from(out)) };
+        let input = Open::lines("test".into(), File::from(OwnedFd::from(out)));
         reader
             .run(vec![input], &mut |piece| {
                 match piece {
@@ -436,7 +486,7 @@ mod tests {
             }
             true
         };
-        reader.run(vec![Open { name: "test".into(), file }], send).unwrap();
+        reader.run(vec![Open::lines("test".into(), file)], send).unwrap();
         assert_eq!(lines, [b"{}\n"]);
     }
 

@@ -4,6 +4,7 @@
 pub mod dead_letter;
 pub mod envelope;
 pub mod frame;
+pub mod input;
 mod line_block;
 pub mod lines;
 pub mod row;

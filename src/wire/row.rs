@@ -9,8 +9,7 @@ use sluicegate_engine::{Event, OutputFraming};
 /// Letters of each length.
 const LETTERS: usize = 8;
 
-/// What a row starts with.
-pub const OPEN: &[u8] = b"{\"output\":";
+const OPEN: &[u8] = b"{\"output\":";
 const METADATA: &[u8] = b",\"metadata\":";
 const CLOSE: &[u8] = b",\"statusCode\":200}";
 

@@ -22,7 +22,6 @@ mod launcher;
 mod line_limit;
 mod mailbox;
 mod output;
-mod output_check;
 mod preview;
 mod process;
 pub(crate) mod sandbox;
@@ -46,7 +45,8 @@ pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
 use crate::config::{Emit, OnError, Target};
 use crate::tally::Tally;
 use crate::wire::dead_letter::Origin;
-use crate::wire::lines::{Open, ReadError};
+use crate::wire::input::{Format, Open, Source};
+use crate::wire::lines::ReadError;
 use sluicegate_engine::verdict::Failure;
 use sluicegate_engine::{LoadError, Loaded, Options, Program};
 
@@ -68,6 +68,8 @@ pub struct Job {
     pub errors: Target,
     /// Where log lines go, if they are wanted.
     pub logs: Option<Target>,
+    /// Whether the files of both begin anew.
+    pub truncate: bool,
     /// Whether outputs may leave in any order.
     pub unordered: bool,
     /// Whether every event's output leaves at once.
@@ -105,6 +107,7 @@ impl Job {
             on_error: OnError::DeadLetter,
             errors: Target::Nowhere,
             logs: None,
+            truncate: false,
             unordered: false,
             line_buffered: false,
             batch_size: 1,
@@ -222,32 +225,30 @@ pub fn check(program: &Program, options: &Options, sandbox: Sandbox) -> Result<(
     supervisor::check(job)
 }
 
-/// Opens what events are read from.
+/// What events are read from. Files are opened when their turn comes.
 ///
 /// # Errors
-/// When a file cannot be opened, or is a folder.
-pub fn open(inputs: &[crate::config::Input]) -> Result<Vec<Open>, ReadError> {
+/// When standard input is closed, or the first file cannot be opened.
+pub fn open(inputs: &[crate::config::Input], format: Format) -> Result<Vec<Open>, ReadError> {
     use std::os::fd::AsFd;
-    inputs
-        .iter()
-        .map(|input| match input {
-            crate::config::Input::Stdin => {
-                let name = "standard input".to_owned();
-                match std::io::stdin().as_fd().try_clone_to_owned() {
-                    Ok(fd) => Ok(Open { name, file: fd.into() }),
-                    Err(error) => Err(ReadError { name, error }),
-                }
+    let opened = inputs.iter().enumerate().map(|(index, input)| match input {
+        crate::config::Input::Stdin => {
+            let name = "standard input".to_owned();
+            match std::io::stdin().as_fd().try_clone_to_owned() {
+                Ok(fd) => Ok(Open { name, source: Source::File(fd.into()), format }),
+                Err(error) => Err(ReadError { name, error }),
             }
-            crate::config::Input::File(path) => {
-                let name = path.display().to_string();
-                let opened = std::fs::File::open(path).and_then(|file| {
-                    if file.metadata()?.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
-                });
-                match opened {
-                    Ok(file) => Ok(Open { name, file }),
-                    Err(error) => Err(ReadError { name, error }),
-                }
+        }
+        crate::config::Input::File(path) => {
+            let name = path.display().to_string();
+            let source = Source::Path(path.clone());
+            // A mistake in it is told before the code is loaded.
+            let source = if index == 0 { source.open().map(Source::File) } else { Ok(source) };
+            match source {
+                Ok(source) => Ok(Open { name, source, format }),
+                Err(error) => Err(ReadError { name, error }),
             }
-        })
-        .collect()
+        }
+    });
+    opened.collect()
 }

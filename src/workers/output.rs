@@ -4,15 +4,14 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::work_queue::{Chunk, LineRef};
 use crate::config::{Emit, OnError, Target};
 use crate::wire::dead_letter::Origin;
-use crate::wire::frame::Part;
-use crate::wire::lines::FILL;
-use crate::wire::shared::{Layout, Mapping};
+use crate::wire::shared::Layout;
 use crate::wire::{dead_letter, envelope, verdict_line};
 use sluicegate_engine::verdict::Failure;
 
@@ -32,6 +31,8 @@ pub(super) struct Config {
     pub(super) on_error: OnError,
     pub(super) errors: Target,
     pub(super) logs: Option<Target>,
+    pub(super) truncate: bool,
+    pub(super) run: String,
     pub(super) names: Vec<Option<String>>,
     pub(super) transformation: String,
     pub(super) code: String,
@@ -56,6 +57,7 @@ impl Config {
             transformation: self.transformation.as_str().into(),
             code: self.code.as_str().into(),
             envelope: self.envelope,
+            run: Some(self.run.as_str().into()),
         }
     }
 }
@@ -80,14 +82,29 @@ struct Side {
 
 impl Side {
     /// Opens it.
-    fn open(what: &'static str, target: &Target) -> Result<Self, (String, io::Error)> {
+    fn open(what: &'static str, target: &Target, truncate: bool) -> Result<Self, (String, io::Error)> {
         let mut side = Self { what, name: String::new(), to: None, stderr: false };
         match target {
             Target::Nowhere => {}
             Target::Stderr => side.stderr = true,
             Target::File(path) => {
                 side.name = path.display().to_string();
-                match File::create(path) {
+                // Several runs may share one file: each record goes to what is then its end.
+                let opened = File::options().create(true).append(true).read(true).open(path).or_else(|error| {
+                    // A pipe, say, or a file that may only be written.
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        File::options().create(true).append(true).open(path)
+                    } else {
+                        Err(error)
+                    }
+                });
+                let opened = opened.and_then(|file| {
+                    if truncate && file.metadata()?.is_file() {
+                        file.set_len(0)?;
+                    }
+                    Ok(file)
+                });
+                match opened {
                     Ok(file) => side.to = Some(file),
                     Err(error) => return Err((format!("{what} to {}", side.name), error)),
                 }
@@ -102,7 +119,7 @@ impl Side {
 
     fn write(&mut self, bytes: &[u8], report: &mut Report) {
         if let Some(file) = self.to.as_mut()
-            && let Err(error) = file.write_all(bytes)
+            && let Err(error) = locked(file, |file| file.write_all(bytes))
         {
             self.give_up(error, report);
         } else if !self.stderr {
@@ -130,8 +147,6 @@ pub(super) struct Writer {
     logs: Side,
     report: Report,
     scratch: Vec<u8>,
-    /// The output of one part, where no worker can reach it.
-    copy: Vec<u8>,
     closed: bool,
 }
 
@@ -139,12 +154,11 @@ impl Writer {
     /// Opens the side streams.
     pub(super) fn open(config: Config) -> Result<Self, (String, io::Error)> {
         Ok(Self {
-            errors: Side::open("dead letters", &config.errors)?,
-            logs: Side::open("logs", config.logs.as_ref().unwrap_or(&Target::Nowhere))?,
+            errors: Side::open("dead letters", &config.errors, config.truncate)?,
+            logs: Side::open("logs", config.logs.as_ref().unwrap_or(&Target::Nowhere), config.truncate)?,
             config,
             report: Report::default(),
             scratch: Vec::new(),
-            copy: Vec::new(),
             closed: false,
         })
     }
@@ -202,34 +216,15 @@ impl Writer {
                 if part.bytes == 0 || self.closed {
                     return Ok(());
                 }
-                self.answer(part, output)
+                let start = self.config.layout.output_start(part.slot as usize);
+                // SAFETY: the range was checked against the region when the part was booked; the worker does not write
+                // to the slot until it is told that it is free. One that did anyway could only spoil its own output.
+                let bytes =
+                    unsafe { std::slice::from_raw_parts(output.at(start, part.bytes as usize), part.bytes as usize) };
+                self.out(bytes)
             }
             Chunk::Blamed { line, failure } => self.blamed(line, failure),
         }
-    }
-
-    /// Writes the output of a part, which was checked when it was booked (see [`super::output_check`]).
-    fn answer(&mut self, part: &Part, output: &Mapping) -> io::Result<()> {
-        let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
-        // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot
-        // until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
-        let bytes = unsafe { std::slice::from_raw_parts(output.at(start, len), len) };
-        let mut copy = std::mem::take(&mut self.copy);
-        copy.clear();
-        copy.extend_from_slice(bytes);
-        let lines = match (self.config.emit, self.config.on_error) {
-            (Emit::Verdicts, _) => u64::from(part.lines),
-            (Emit::Events, OnError::Pass) => part.events_out + part.failures.len() as u64,
-            (Emit::Events, _) => part.events_out,
-        };
-        let written = if memchr::memchr_iter(b'\n', &copy).count() as u64 == lines {
-            self.out(&copy)
-        } else {
-            Err(io::Error::other("a worker changed its output after it had been checked; nothing of it was written"))
-        };
-        copy.shrink_to(2 * FILL);
-        self.copy = copy;
-        written
     }
 
     fn record(&self, line: &crate::wire::lines::Lines, failure: Failure, out: &mut Vec<u8>) {
@@ -280,10 +275,13 @@ impl Writer {
     fn long_record(&mut self, line: &crate::wire::lines::Long, failure: &Failure) {
         let record = self.config.record(line.input, line.line, line.offset, failure.clone());
         if let Some(file) = self.errors.to.as_mut() {
-            let mut buffered = io::BufWriter::with_capacity(256 << 10, file);
-            let written =
-                dead_letter::write_long(&mut buffered, &record, line.reader()).and_then(|()| buffered.flush());
-            let _ = buffered.into_parts();
+            let written = locked(file, |file| {
+                let mut buffered = io::BufWriter::with_capacity(256 << 10, file);
+                let written =
+                    dead_letter::write_long(&mut buffered, &record, line.reader()).and_then(|()| buffered.flush());
+                let _ = buffered.into_parts();
+                written
+            });
             match written {
                 Ok(()) => return,
                 Err(error) => self.errors.give_up(error, &mut self.report),
@@ -309,6 +307,27 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Writes whole lines to the end of a file that other processes may write to as well. What one of them had begun when it was killed
+/// stays a line of its own.
+fn locked(file: &mut File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let Ok(metadata) = file.metadata() else { return write(file) };
+    if !metadata.is_file() {
+        return write(file);
+    }
+    // Not every file system has locks; each write goes to the end all the same.
+    let has_lock = rustix::fs::flock(&*file, rustix::fs::FlockOperation::LockExclusive).is_ok();
+    let mut last = [b'\n'];
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    if len > 0 {
+        let _ = file.read_at(&mut last, len - 1);
+    }
+    let written = if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }.and_then(|()| write(file));
+    if has_lock {
+        let _ = rustix::fs::flock(&*file, rustix::fs::FlockOperation::Unlock);
+    }
+    written
 }
 
 /// A line without its end.

@@ -20,7 +20,8 @@ use super::work_queue::Chunk;
 use super::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
-use crate::wire::lines::{Open, Piece, ReadError, Reader};
+use crate::wire::input::Open;
+use crate::wire::lines::{Piece, ReadError, Reader};
 use crate::wire::shared::Mapping;
 use sluicegate_engine::Loaded;
 use sluicegate_engine::verdict::FailureKind;
@@ -129,6 +130,8 @@ impl Supervisor {
             on_error: self.job.on_error,
             errors: self.job.errors.clone(),
             logs: self.job.logs.clone(),
+            truncate: self.job.truncate,
+            run: run_id(),
             names,
             transformation: self.job.program.name.clone(),
             code: self.job.program.code_hash(),
@@ -204,6 +207,8 @@ impl Supervisor {
 
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        // Under `nohup` it is ignored, and stays so.
+        let mut hangup = if is_ignored(libc::SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !(self.stopping || self.read_done && self.pool.units.is_empty()) {
@@ -215,6 +220,7 @@ impl Supervisor {
                 }
                 _ = interrupt.recv() => self.end_early(libc::SIGINT),
                 _ = terminate.recv() => self.end_early(libc::SIGTERM),
+                Some(_) = async { hangup.as_mut()?.recv().await } => self.end_early(libc::SIGHUP),
             }
         }
         Ok(())
@@ -338,4 +344,23 @@ impl Supervisor {
         let tally = &mut self.summary.tally;
         tally.lines_in = tally.ok + tally.dropped + tally.failures();
     }
+}
+
+/// Whether this process was started with a signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: the structure is plain data, for which zeros are valid, and it outlives the call, which only reads the handler.
+    let handler = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        if libc::sigaction(signal, std::ptr::null(), &raw mut action) != 0 {
+            return false;
+        }
+        action.sa_sigaction
+    };
+    handler == libc::SIG_IGN
+}
+
+/// Tells the dead letters of one run from those of another: when it began, in seconds since 1970, and its process.
+fn run_id() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}-{:x}", now.as_secs(), now.subsec_nanos(), std::process::id())
 }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::output_check::OutputFormat;
 use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::sandbox::SandboxReport;
 use super::work_queue::{Key, WorkQueue};
@@ -135,7 +134,6 @@ pub(super) struct WorkerPool {
     limits: Limits,
     pub(super) most_workers: usize,
     network: Option<crate::net::Client>,
-    format: OutputFormat,
     workers: Vec<Worker>,
     tell: Tell,
     frame: Vec<u8>,
@@ -196,7 +194,6 @@ impl WorkerPool {
             limits: limits.clone(),
             most_workers: job.workers,
             network: job.network.clone(),
-            format: OutputFormat::new(rows, job.emit, job.on_error == OnError::Pass),
             workers: Vec::new(),
             tell: Arc::new(tell),
             frame: Vec::new(),
@@ -302,17 +299,7 @@ impl WorkerPool {
                     return Ok(PoolEvent::Nothing);
                 };
                 let (unit, bytes) = (part.unit, part.bytes);
-                let fits = self.units.get(unit).is_some_and(|unit| {
-                    let Some(lines) = &unit.lines else { return false };
-                    let start = self.layout.output_start(part.slot as usize);
-                    // SAFETY: the range lies in the slot, as was just checked. A worker writes to a slot only until it
-                    // tells of it; one that has been taken over may write all the same, see `Writer::answer`.
-                    let output = unsafe {
-                        std::slice::from_raw_parts(worker.process.output.at(start, bytes as usize), bytes as usize)
-                    };
-                    self.format.fits(&part, lines, unit.answered, output)
-                });
-                if !fits || !self.units.answer(part, &worker.process.output, index, worker.generation) {
+                if !self.units.answer(part, &worker.process.output, index, worker.generation) {
                     worker.condemn();
                     return Ok(PoolEvent::Nothing);
                 }

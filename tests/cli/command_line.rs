@@ -38,11 +38,7 @@ fn check_answers_on_stdout_and_complains_on_stderr() {
     ]);
     let out = sluicegate(dir.path(), &["check", "good.js", "-L", "lib"]);
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), ""));
-    let said = text(&out.stdout);
-    assert!(
-        said.starts_with("good.js: ok: exports transformEvent; libraries: ") && said.contains("jsLib1 (used)"),
-        "{said}"
-    );
+    assert!(text(&out.stdout).starts_with("good.js: ok: exports transformEvent; libraries: jsLib1"));
 
     let out = sluicegate(dir.path(), &["check", "bad.js"]);
     assert_eq!((out.status.code(), text(&out.stdout)), (Some(2), ""));

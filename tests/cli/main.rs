@@ -12,7 +12,7 @@ mod explore;
 mod faults;
 mod fuzz;
 mod hostile;
-mod hostile_modes;
+mod inputs;
 mod invariants;
 mod kill;
 mod lineage;

@@ -147,7 +147,11 @@ fn a_dead_letter_finds_its_line_again() {
     let done = dir.run(&args, input);
     assert_eq!((done.code, done.err.as_str()), (1, ""));
     assert_eq!(done.text(), "{\"n\":1}\n{}\n{\"é\":1}\n");
-    let letters: Vec<Value> = dir.read("dead.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut letters: Vec<Value> =
+        dir.read("dead.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for letter in &mut letters {
+        assert!(letter.as_object_mut().unwrap().remove("run").is_some_and(|run| run.is_string()), "each says its run");
+    }
     let code = letters[0]["code"].clone();
     assert!(code.as_str().unwrap().starts_with("sha256:"));
     let letter = |file: Option<&str>, line: u32, offset: u32| {

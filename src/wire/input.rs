@@ -1,0 +1,361 @@
+//! What an input is before it is lines: compressed, a JSON array, values over several lines, or something else by mistake.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use crate::config::InputFormat;
+
+/// How many bytes are looked at before an input is read.
+pub const LOOK: usize = 4096;
+
+/// An input, not opened yet or open.
+pub struct Open {
+    /// How it is called in messages.
+    pub name: String,
+    /// What to read from.
+    pub source: Source,
+    /// How to read it.
+    pub format: Format,
+}
+
+/// What to read from.
+pub enum Source {
+    /// A file or pipe that is open.
+    File(File),
+    /// A file that is opened when its turn comes: there may be more of them than descriptors.
+    Path(PathBuf),
+}
+
+impl Source {
+    /// Opens it, if it is not open.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is a folder.
+    pub fn open(self) -> io::Result<File> {
+        match self {
+            Self::File(file) => Ok(file),
+            Self::Path(path) => {
+                let file = File::open(path)?;
+                if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+            }
+        }
+    }
+}
+
+/// How an input is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// What stands in it.
+    pub input: InputFormat,
+    /// Whether gzip and zstd are seen by their first bytes and read.
+    pub decompress: bool,
+    /// Whether a look at the first bytes may say that it is something else.
+    pub look: bool,
+}
+
+impl Open {
+    /// Lines of a file that is open.
+    pub fn lines(name: String, file: File) -> Self {
+        Self { name, source: Source::File(file), format: Format::default() }
+    }
+}
+
+/// Another stream that a thread of its own writes, from what an input holds.
+pub struct Feed {
+    /// Where it is read.
+    pub file: File,
+    /// What went wrong, once the stream has ended.
+    pub thread: JoinHandle<io::Result<()>>,
+}
+
+/// What the first bytes of an input tell about it.
+///
+/// # Errors
+/// When they say that it is nothing that can be read so; the text says what to do.
+pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed>> {
+    let packed = match head {
+        [0x1F, 0x8B, ..] => Some(Packed::Gzip),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Packed::Zstd),
+        _ => None,
+    };
+    if let Some(packed) = packed {
+        if format.decompress {
+            return Ok(Some(packed));
+        }
+        let (what, tool) = match packed {
+            Packed::Gzip => ("gzip", "zcat"),
+            Packed::Zstd => ("zstd", "zstdcat"),
+        };
+        return mistake(format!("it is {what}; use --decompress auto, or {tool} {name} | sluicegate run …"));
+    }
+    if !format.look {
+        return Ok(None);
+    }
+    match head {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..] => {
+            return mistake(format!("it is UTF-16, and JSON is UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {name}"));
+        }
+        _ => {}
+    }
+    if format.input != InputFormat::Lines {
+        return Ok(None);
+    }
+    // Only whole lines say anything.
+    let mut lines = head.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+    let (Some(first), second) = (lines.next(), lines.next().unwrap_or_default()) else { return Ok(None) };
+    let (first, second) = (first.trim_ascii(), second.trim_ascii());
+    let torn = first.starts_with(b"[{") && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_err();
+    if first == b"[" && matches!(second.first(), Some(b'{' | b'[')) || torn && first.ends_with(b",") {
+        return mistake(
+            "it is one JSON array, not an event on each line; read it with --input-format array".to_owned(),
+        );
+    }
+    if first == b"{" && second.starts_with(b"\"") && second.contains(&b':') {
+        return mistake("its JSON goes over several lines; read it with --input-format json".to_owned());
+    }
+    if is_csv(first, second) {
+        return mistake(format!("it is CSV, not JSON; convert it, e.g.: mlr --icsv --ojsonl cat {name}"));
+    }
+    Ok(None)
+}
+
+fn mistake<T>(text: String) -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+}
+
+/// Whether two lines are a table's head and its first row.
+fn is_csv(head: &[u8], row: &[u8]) -> bool {
+    let name = |field: &[u8]| {
+        let field = field.trim_ascii();
+        let field = field.strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\"")).unwrap_or(field);
+        !field.is_empty() && field.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_ .-/()".contains(byte))
+    };
+    [b',', b';', b'\t'].iter().any(|separator| {
+        let fields = head.split(|byte| byte == separator);
+        let count = fields.clone().count();
+        count > 1
+            && fields.clone().all(name)
+            && !fields.clone().all(|field| field.iter().all(u8::is_ascii_digit))
+            && !row.starts_with(b"{")
+            && row.split(|byte| byte == separator).count() >= count
+    })
+}
+
+/// A way in which an input is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packed {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// Lines of what is not lines yet: `head` was read from `file` already.
+///
+/// # Errors
+/// When there is no pipe or thread to be had, or the decoder cannot be made.
+pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: InputFormat) -> io::Result<Feed> {
+    let (reader, mut writer) = io::pipe()?;
+    let raw = io::Cursor::new(head).chain(file);
+    let mut bytes: Box<dyn Read + Send> = match packed {
+        None => Box::new(raw),
+        Some(Packed::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(raw)),
+        Some(Packed::Zstd) => Box::new(zstd::stream::read::Decoder::new(raw)?),
+    };
+    let work = move || {
+        let done = match format {
+            InputFormat::Lines => io::copy(&mut bytes, &mut writer).map(drop),
+            InputFormat::Array | InputFormat::Json => Values::new(format).copy(&mut bytes, &mut writer),
+        };
+        // Whoever reads has seen enough.
+        done.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+    };
+    let thread = std::thread::Builder::new().name("input".into()).spawn(work)?;
+    Ok(Feed { file: File::from(OwnedFd::from(reader)), thread })
+}
+
+/// Writes each value of a stream on a line of its own, as far as brackets and quotes tell where values end. Whether it is JSON
+/// is found out by whoever reads the line.
+struct Values {
+    array: bool,
+    /// Brackets that are open, without the array's own.
+    depth: usize,
+    /// Whether the array's own is.
+    inside: bool,
+    /// Whether it has ended.
+    done: bool,
+    in_string: bool,
+    escaped: bool,
+    /// Whether a value has begun on the current line.
+    begun: bool,
+}
+
+impl Values {
+    fn new(format: InputFormat) -> Self {
+        let array = format == InputFormat::Array;
+        Self { array, depth: 0, inside: false, done: false, in_string: false, escaped: false, begun: false }
+    }
+
+    fn copy(mut self, from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
+        let (mut buffer, mut out) = (vec![0; 64 << 10], Vec::new());
+        let mut first = true;
+        loop {
+            let n = match from.read(&mut buffer) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if n == 0 {
+                break;
+            }
+            let bytes =
+                if first { buffer[..n].strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&buffer[..n]) } else { &buffer[..n] };
+            first = false;
+            out.clear();
+            for byte in bytes {
+                self.byte(*byte, &mut out)?;
+            }
+            to.write_all(&out)?;
+        }
+        if self.begun {
+            to.write_all(b"\n")?;
+        }
+        if self.depth > 0 || self.in_string || self.array && self.inside && !self.done {
+            return mistake("it ends in the middle of a value".to_owned());
+        }
+        Ok(())
+    }
+
+    fn byte(&mut self, byte: u8, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.in_string {
+            self.in_string = self.escaped || byte != b'"';
+            self.escaped = byte == b'\\' && !self.escaped;
+            // No string has a line end; what reads the line says so.
+            out.push(if byte == b'\n' { b' ' } else { byte });
+            return Ok(());
+        }
+        let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        if self.done {
+            return if space { Ok(()) } else { mistake("something stands behind the array's end".to_owned()) };
+        }
+        if self.array && !self.inside {
+            return match byte {
+                b'[' => {
+                    self.inside = true;
+                    Ok(())
+                }
+                _ if space => Ok(()),
+                _ => mistake("it is no JSON array; leave --input-format array out".to_owned()),
+            };
+        }
+        if self.depth == 0 {
+            match byte {
+                b']' if self.array => {
+                    self.done = true;
+                    self.end(out);
+                    return Ok(());
+                }
+                b',' if self.array => {
+                    self.end(out);
+                    return Ok(());
+                }
+                // A value that is no object ends at white space or where the next one starts.
+                _ if space => {
+                    self.end(out);
+                    return Ok(());
+                }
+                b'{' | b'[' | b'"' if !self.array => self.end(out),
+                _ => {}
+            }
+        }
+        self.begun = true;
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        out.push(if space { b' ' } else { byte });
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.begun) {
+            out.push(b'\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMAT: Format = Format { input: InputFormat::Lines, decompress: true, look: true };
+
+    fn lines(text: &str, format: InputFormat) -> Result<String, String> {
+        let mut out = Vec::new();
+        match Values::new(format).copy(&mut text.as_bytes(), &mut out) {
+            Ok(()) => Ok(String::from_utf8(out).unwrap()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn values_become_lines() {
+        for (text, expected) in [
+            ("[{\"a\":1},\n {\"b\":[\"]\", \"\\\"\"]}\n]\n", "{\"a\":1}\n{\"b\":[\"]\", \"\\\"\"]}\n"),
+            ("[]", ""),
+            (" [ 1, [2,3] ] ", "1\n[2,3]\n"),
+        ] {
+            assert_eq!(lines(text, InputFormat::Array).as_deref(), Ok(expected), "{text}");
+        }
+        for (text, expected) in [
+            ("{\n  \"a\": 1\n}\n{\n  \"b\": {\r\n\"c\": 2}\n}", "{   \"a\": 1 }\n{   \"b\": {  \"c\": 2} }\n"),
+            ("{}{}[1]\n2 3", "{}\n{}\n[1]\n2\n3\n"),
+            ("", ""),
+        ] {
+            assert_eq!(lines(text, InputFormat::Json).as_deref(), Ok(expected), "{text}");
+        }
+        for (text, format) in [
+            ("{}", InputFormat::Array),
+            ("[{}", InputFormat::Array),
+            ("[{}] x", InputFormat::Array),
+            ("{\"a\":", InputFormat::Json),
+        ] {
+            assert!(lines(text, format).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_look_names_the_mistake() {
+        let hint = |head: &[u8]| look(head, FORMAT, "f").err().map(|error| error.to_string()).unwrap_or_default();
+        for (head, expected) in [
+            (&b"\xFF\xFE{\0"[..], "iconv"),
+            (b"{\0\"\0", "iconv"),
+            (b"id,name\n1,x\n", "CSV"),
+            (b"\"id\";\"name\"\n1;\"x\"\n", "CSV"),
+            (b"[\n  {\"a\":1},\n", "--input-format array"),
+            (b"[{\"a\":1},\n{\"b\":2}]\n", "--input-format array"),
+            (b"{\n  \"a\": 1\n", "--input-format json"),
+        ] {
+            assert!(hint(head).contains(expected), "{}", hint(head));
+        }
+        for fine in [
+            &b"{\"a\":1}\n{\"b\":2}\n"[..],
+            b"",
+            b"not json, really\n{}\n",
+            b"[{\"a\":1},{\"b\":2}]\n",
+            b"{\n",
+            b"1,2\n3,4\n",
+            b"\n\n",
+        ] {
+            assert_eq!(hint(fine), "", "{}", String::from_utf8_lossy(fine));
+        }
+        assert_eq!(look(b"\x1F\x8B\x08", FORMAT, "f").unwrap(), Some(Packed::Gzip));
+        let never = Format { decompress: false, ..FORMAT };
+        assert!(look(b"\x1F\x8B\x08", never, "f").unwrap_err().to_string().contains("zcat f"));
+    }
+}

@@ -1,8 +1,0 @@
-// tries: a microtask queued by toString of a boxed string while the result is printed, which never ends; verdict: failed timeout
-let current;
-const late = () => { Promise.resolve().then(() => { for (;;); }); };
-export function transformEvent(event) {
-  current = event;
-  if (!event.hostile) return event;
-  const box = new String('x'); Object.defineProperty(box, 'toString', { value() { late(); return 'x'; } }); return { box };
-}

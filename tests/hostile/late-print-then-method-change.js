@@ -1,8 +1,0 @@
-// tries: a microtask queued by a then method while the result is printed, which changes the next event; verdict: ok
-let current;
-const late = () => { Promise.resolve().then(() => null).then(() => { current.stolen = true; current.n = 'changed'; }); };
-export function transformEvent(event) {
-  current = event;
-  if (!event.hostile) return event;
-  return { then(resolve) { resolve({ get a() { late(); return 1; } }); } };
-}

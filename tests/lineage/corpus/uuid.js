@@ -1,5 +1,0 @@
-// event {"userId":"u"}
-// passes userId
-// random -> messageId
-
-export const transformEvent = (e) => ({ ...e, messageId: crypto.randomUUID() });
