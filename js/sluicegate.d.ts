@@ -144,6 +144,18 @@ interface Console {
   info(...data: any[]): void;
   warn(...data: any[]): void;
   error(...data: any[]): void;
+  trace(...values: unknown[]): void;
+  dir(value?: unknown, ...rest: any[]): void;
+  table(value?: any, ...rest: any[]): void;
+  group(...label: unknown[]): void;
+  groupCollapsed(...label: unknown[]): void;
+  groupEnd(): void;
+  assert(condition?: boolean, ...values: unknown[]): void;
+  count(label?: string): void;
+  countReset(label?: string): void;
+  time(label?: string): void;
+  timeLog(label?: string, ...values: unknown[]): void;
+  timeEnd(label?: string): void;
 }
 declare var console: Console;
 

@@ -53,6 +53,19 @@
   };
 
   const log = writer('log');
-  const console = { log, debug: writer('debug'), info: writer('info'), warn: writer('warn'), error: writer('error') };
+  const error = writer('error');
+  const nothing = () => {};
+  // What other hosts have beside these writes a log line, or does nothing: code that runs there fails nowhere here.
+  const console = {
+    log, debug: writer('debug'), info: writer('info'), warn: writer('warn'), error,
+    trace: log, dir: (value) => log(value), dirxml: log, table: (value) => log(value),
+    group: (...label) => { if (label.length > 0) log(...label); },
+    groupCollapsed: (...label) => { if (label.length > 0) log(...label); },
+    groupEnd: nothing,
+    assert: (holds, ...values) => { if (!holds) error('Assertion failed', ...values); },
+    count: (label = 'default') => log(label), countReset: nothing,
+    time: nothing, timeLog: (label = 'default', ...values) => log(label, ...values), timeEnd: nothing, timeStamp: nothing,
+    profile: nothing, profileEnd: nothing, clear: nothing,
+  };
   return { log, console };
 })

@@ -60,6 +60,10 @@ pub struct Web {
 #[derive(Default)]
 struct Seen {
     connections: usize,
+    /// How many of them are open.
+    open: usize,
+    /// Who made them.
+    peers: Vec<SocketAddr>,
     asked: Vec<Asked>,
 }
 
@@ -103,9 +107,19 @@ impl Web {
         let (noted, shared) = (self.seen.clone(), Arc::new((answer, wrap)));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                noted.0.lock().unwrap().connections += 1;
+                {
+                    let mut seen = noted.0.lock().unwrap();
+                    seen.connections += 1;
+                    seen.open += 1;
+                    seen.peers.extend(stream.peer_addr());
+                }
+                noted.1.notify_all();
                 let (noted, shared) = (noted.clone(), shared.clone());
-                std::thread::spawn(move || serve(shared.1(stream), &shared.0, &noted));
+                std::thread::spawn(move || {
+                    serve(shared.1(stream), &shared.0, &noted);
+                    noted.0.lock().unwrap().open -= 1;
+                    noted.1.notify_all();
+                });
             }
         });
     }
@@ -127,6 +141,17 @@ impl Web {
     /// How many connections were made to it.
     pub fn connections(&self) -> usize {
         self.seen.0.lock().unwrap().connections
+    }
+
+    /// Waits until all connections so far are over, and what came over them is done. For clients that are gone.
+    pub fn quiet(&self) {
+        // Connections are taken in the order in which they were made: once this one is, none is left behind.
+        let own = TcpStream::connect(self.address).unwrap();
+        let address = own.local_addr().unwrap();
+        let seen = self.seen.0.lock().unwrap();
+        let seen = self.seen.1.wait_while(seen, |seen| !seen.peers.contains(&address)).unwrap();
+        drop(own);
+        drop(self.seen.1.wait_while(seen, |seen| seen.open > 0).unwrap());
     }
 
     /// Waits until it was asked this many times.
