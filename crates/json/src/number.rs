@@ -159,13 +159,34 @@ pub fn is_lossy(text: &[u8]) -> bool {
     if value.is_infinite() {
         return true;
     }
-    // Rust prints the same digits as V8: the shortest that give the double back.
+    // The shortest digits that give the double back, as V8 prints them too.
     let mut short = [0; 40];
     let mut rest = &mut short[..];
     let written = write!(rest, "{value:e}").is_ok();
     let left = rest.len();
     debug_assert!(written, "a double has at most 17 digits");
-    !same_decimal(text, &short[..short.len() - left])
+    let short = &short[..short.len() - left];
+    !same_decimal(text, short) || has_twin(short, value)
+}
+
+/// Whether the double lies right between two numbers with as many digits. Of two that are equally near, Rust and V8 may print
+/// different ones.
+fn has_twin(short: &[u8], value: f64) -> bool {
+    let digits =
+        |text: &[u8]| text.iter().take_while(|byte| **byte != b'e').filter(|byte| byte.is_ascii_digit()).count();
+    let count = digits(short);
+    if count < 16 {
+        return false;
+    }
+    // All its digits: a double that lies between two such numbers has few more.
+    let mut exact = [0; 64];
+    let mut rest = &mut exact[..];
+    if write!(rest, "{value:.40e}").is_err() {
+        return true;
+    }
+    let more = exact.iter().take_while(|byte| **byte != b'e').filter(|byte| byte.is_ascii_digit()).skip(count);
+    let mut more = more.copied();
+    more.next() == Some(b'5') && more.all(|byte| byte == b'0')
 }
 
 /// Whether JavaScript loses value of a number, or holds it only as one of several whole numbers with one double.
@@ -284,6 +305,12 @@ pub fn only_zeros(text: &[u8], stop: usize, end: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_numbers_that_are_equally_near_both_may_be_lost() {
+        assert!(is_lossy(b"-954703764754993.3") && is_lossy(b"954703764754993.2") && is_lossy(b"-9547037647549933E-1"));
+        assert!(!is_lossy(b"0.1234567890123456") && !is_lossy(b"1234567890123456"));
+    }
 
     #[test]
     fn value_is_lost_not_spelling() {
