@@ -39,7 +39,7 @@ fn run(count: u64, flags: &[&str], bad: impl Fn(u64) -> Option<(&'static str, &'
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), wanted);
     for (n, letter) in &found {
         let (what, kind) = bad(*n).unwrap();
-        assert_eq!(letter["kind"], kind, "{letter}");
+        assert!(kind.split('|').any(|kind| letter["kind"] == kind), "wanted {kind}: {letter}");
         assert_eq!(letter["event"].as_str().unwrap(), line(*n, Some((what, kind))).trim_end());
     }
     let counts = format!("{count} in = {} ok + 0 dropped + {} failed", count - wanted.len() as u64, wanted.len());
@@ -76,7 +76,8 @@ fn an_event_at_either_end_or_beside_another_bad_one_is_told_apart() {
         1 | 12 => Some(("loop", "timeout")),
         2 => Some(("swallow", "timeout")),
         3 | 7 | 8 => Some(("stuck", "timeout")),
-        4 => Some(("grow", "memory")),
+        // Its time may be up before its memory is: the machine's speed decides.
+        4 => Some(("grow", "memory|timeout")),
         _ => None,
     });
 }
