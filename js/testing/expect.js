@@ -35,7 +35,7 @@
     const { floating } = state;
     const entry = { what, error };
     floating.add(entry);
-    // Somebody has to listen, or V8 takes a failed assertion for a rejection that is nobody's.
+    // Without a listener, V8 takes a failed assertion for a rejection that is not handled.
     promise.catch(() => {});
     const wait = (method) => (...args) => {
       floating.delete(entry);

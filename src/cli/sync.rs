@@ -345,7 +345,7 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
     if too_many || waits && fail_on != FailOn::Never { exit::EVENTS_FAILED } else { exit::COMPLETE }
 }
 
-/// The rows that need somebody's attention, and the line that proves that none was lost.
+/// The rows that need attention, and the line that proves that none was lost.
 fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool) {
     let mut text = String::new();
     if stats_json || voice.format == LogFormat::Json {
@@ -383,7 +383,7 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
         };
         text.push_str(&format!("{dry}{}{signal} · {rate} rows/s\n", report::line(report)));
     }
-    // A summary that nobody can read any more is no reason to fail.
+    // A summary that cannot be read any more is no reason to fail.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -324,7 +324,7 @@ impl Detecting {
 /// The mark of a state whose sync has once gone through without pending rows.
 const FIRST_SYNC: &str = "first_sync";
 
-/// Whether a run with these changes may go on without somebody having looked at them.
+/// Whether a run with these changes may go on without a look at them.
 pub(super) fn may_go_on(
     config: &Config,
     options: &Options,
@@ -372,7 +372,7 @@ pub(super) fn may_go_on(
     Ok(())
 }
 
-/// With other code or another mapping, somebody has to say what becomes of the rows that are settled.
+/// With other code or another mapping, the user has to say what happens to the rows that are settled.
 fn code_is_known(options: &Options, state: &State, code: &str, mapping: &str, counts: &RowCounts) -> Result<()> {
     let is_other = |key: &str, now: &str| Ok::<_, Error>(state.meta(key)?.is_some_and(|before| before != now));
     let plan = format!(

@@ -178,7 +178,7 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: InputForm
 }
 
 /// Writes each value of a stream on a line of its own, as far as brackets and quotes tell where values end. Whether it is JSON
-/// is found out by whoever reads the line.
+/// is found out by the reader of the line.
 struct Values {
     array: bool,
     /// Brackets that are open, without the array's own.

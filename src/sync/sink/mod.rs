@@ -55,7 +55,7 @@ pub enum Reply {
         /// When, if the destination says so.
         after: Option<Duration>,
     },
-    /// Nothing of this sync is taken until somebody does something.
+    /// Nothing of this sync is taken until the user acts.
     Stop {
         /// Why.
         reason: String,

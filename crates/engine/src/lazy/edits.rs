@@ -349,7 +349,7 @@ impl State {
         copied
     }
 
-    /// The line with markers for what nobody has touched, and other texts for the values of `edits`.
+    /// The line with markers for what is untouched, and other texts for the values of `edits`.
     pub(crate) fn marked(&self, edits: &Edits<'_>, text: &mut Vec<u8>) {
         text.clear();
         let mut copied = 0;

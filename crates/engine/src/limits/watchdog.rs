@@ -304,7 +304,7 @@ struct Sighting {
     heap_at_first: usize,
     wall: Duration,
     killed_for: Duration,
-    /// For how long it has been over its limit, and nobody has said yet whose turn it is.
+    /// For how long it has been over its limit while it is not known yet whose turn it is.
     unclear_for: Duration,
 }
 

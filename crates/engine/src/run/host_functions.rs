@@ -1,5 +1,5 @@
 //! The few things of the host that the scripts in the isolate can reach: where log lines go, and the metadata of the
-//! event in hand. Nothing else exists.
+//! current event. Nothing else exists.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(crate) struct State {
     others: HashMap<u32, EventState>,
     /// Events that have waited, and whose promises are settled.
     settled: Vec<u32>,
-    /// Whose turn it is, and the thread's CPU time when that began; zero if nobody has looked.
+    /// Whose turn it is, and the thread's CPU time when that began; zero if it was not looked at.
     turn: u32,
     turn_began: Duration,
     on_turn: Option<OnTurn>,

@@ -6,7 +6,7 @@
 //! [`crate::v8::event_number`].
 //!
 //! **Blame.** Who runs over the CPU limit is the event whose turn it is; the isolate ends with it, and the others are to be
-//! run again ([`Engine::lost`]). When the heap limit is hit nobody can say whose fault it is: all are to be run again, each
+//! run again ([`Engine::lost`]). When the heap limit is hit it is not known whose fault it is: all are to be run again, each
 //! alone. An event that only waits too long fails, and its isolate goes on.
 
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Whose code runs: each event has a number, which V8 keeps with everything that follows from the event's first call.
 //!
 //! The number is V8's continuation-preserved embedder data: what is current when a reaction is made is current again when
-//! it runs. So code that awaits a promise of another event runs under its own number, whoever settles it. The number counts
+//! it runs. So code that awaits a promise of another event runs under its own number, no matter which code settles it. The number counts
 //! for everything that belongs to one event: metadata, logs, the budget of requests, CPU time.
 //!
 //! Only engines with a network number their events: without one, nothing can wait.
