@@ -54,6 +54,17 @@ choices! {
         Events = "events",
         /// One verdict line for each input line, with the events inside.
         Verdicts = "verdicts",
+        /// One verdict line for each input line, and behind it the events, a line each.
+        Framed = "framed",
+    }
+
+    /// What the verdict line of a failed event says.
+    VerdictDetail {
+        /// What went wrong.
+        #[default]
+        Short = "short",
+        /// And all that a dead letter says, the event too.
+        Full = "full",
     }
 
     /// What stands in an input.
@@ -65,6 +76,8 @@ choices! {
         Array = "array",
         /// JSON values one after the other, over as many lines as they like.
         Json = "json",
+        /// Chunks: a line with the number of events, then that many lines.
+        Chunks = "chunks",
     }
 
     /// Whether inputs are decompressed.
@@ -143,6 +156,25 @@ choices! {
         /// One JSON object per message.
         Json = "json",
     }
+}
+
+impl Emit {
+    /// Whether each input line has a verdict line.
+    pub fn has_verdicts(self) -> bool {
+        matches!(self, Self::Verdicts | Self::Framed)
+    }
+}
+
+/// What of a line is the event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum LineFormat {
+    /// All of it.
+    #[default]
+    Event,
+    /// `{"message": EVENT, "metadata": {…}}`.
+    Envelope,
+    /// An object with this field; what it holds, as JSON or as a string of JSON, is the event.
+    Field(String),
 }
 
 /// Where lines are read from.

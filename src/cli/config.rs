@@ -2,20 +2,22 @@
 //! combinations that make no sense refused. After this it does not matter where a value came from.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
 use super::diagnostic::Diagnostic;
-use super::program::{self, Loaded, Sources, plain};
+use super::files::{Written, inputs, refuse_overwriting};
+use super::program::{self, Loaded, Sources};
 use super::report::{self, Voice};
 use super::setting_sources::{Env, from_environment, layered, with_config_of};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
-use crate::config::{Decompress, Emit, Input, LogFormat, OnError, Stats, Target, When};
+use crate::config::{
+    Decompress, Emit, Input, InputFormat, LineFormat, LogFormat, OnError, Stats, Target, VerdictDetail, When,
+};
 use crate::explore::Setup;
 use crate::net::{CONCURRENCY, Policy};
 use crate::tally::FailOn;
@@ -29,9 +31,12 @@ pub const BATCH_SIZE: usize = 200;
 /// A run.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
-    /// The transformation, read from disk.
+    /// The transformation, read from disk. Its name is that of its file without the folder, so that stacks are the same on
+    /// every machine.
     pub program: Program,
-    /// The files of the libraries, by handle, for diagnostics.
+    /// Where the transformation is.
+    pub transformation: PathBuf,
+    /// The files of the libraries, by handle, and that of the transformation, by its name; for diagnostics.
     pub library_paths: BTreeMap<String, PathBuf>,
     /// How the engine runs it.
     pub options: Options,
@@ -43,10 +48,14 @@ pub struct RunConfig {
     pub inputs: Vec<Input>,
     /// How many worker processes; at least one.
     pub workers: usize,
-    /// What standard output carries.
+    /// The file that the output goes to, if it is not standard output.
+    pub output: Option<PathBuf>,
+    /// What the output carries.
     pub emit: Emit,
-    /// Whether lines are envelopes around events.
-    pub envelope: bool,
+    /// What of a line is the event.
+    pub line: LineFormat,
+    /// What the verdict lines of failed events say.
+    pub verdict_detail: VerdictDetail,
     /// What happens to a line whose event failed.
     pub on_error: OnError,
     /// How inputs are read.
@@ -138,28 +147,38 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
     let named = settings.failures.errors.clone();
     let errors = named.unwrap_or(match (on_error, emit) {
         // The line itself goes out, or the verdict line that stands for it says what went wrong.
-        (OnError::Pass, _) | (_, Emit::Verdicts) => Target::Nowhere,
+        (OnError::Pass, _) | (_, Emit::Verdicts | Emit::Framed) => Target::Nowhere,
         _ => Target::Stderr,
     });
     let logs = settings.messages.logs.clone();
-    refuse_overwriting(&errors, logs.as_ref(), &inputs, args, &settings)?;
-    let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
+    // `-` is standard output, as elsewhere.
+    let output = settings.events.output.clone().filter(|path| path.as_os_str() != "-");
+    let written = Written { output: output.as_deref(), errors: &errors, logs: logs.as_ref() };
+    refuse_overwriting(written, &inputs, args, &settings)?;
+    let Loaded { mut program, mut paths } = program::read(&sources(&args.transformation, &settings))?;
+    if let Some(name) = args.transformation.file_name() {
+        program.name = name.to_string_lossy().into_owned();
+        paths.insert(program.name.clone(), args.transformation.clone());
+    }
     let workers = match settings.events.workers.unwrap_or(0) {
         0 => thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
     Ok(RunConfig {
         program,
+        transformation: args.transformation.clone(),
         library_paths: paths,
         options: Options { logs: logs.is_some(), ..options(&settings) },
         sandbox: sandbox(&settings),
         network: policy(&settings),
         inputs,
         workers,
+        output,
         emit,
-        envelope: settings.events.envelope.unwrap_or(false),
+        line: line_format(&settings)?,
+        verdict_detail: settings.events.verdict_detail.unwrap_or_default(),
         format: Format {
-            input: settings.events.input_format.unwrap_or_default(),
+            input: input_format(&settings)?,
             decompress: settings.events.decompress.unwrap_or_default() == Decompress::Auto,
             look: true,
         },
@@ -176,6 +195,27 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
         quiet: settings.messages.quiet.unwrap_or(false),
         voice: voice(&settings),
     })
+}
+
+fn line_format(settings: &Settings) -> Result<LineFormat> {
+    match (settings.events.envelope.unwrap_or(false), settings.events.input_field.clone()) {
+        (true, Some(field)) => Err(Diagnostic::new(format!("--envelope and --input-field {field} exclude each other"))
+            .help("an envelope has its event in \"message\"; leave one of the two out")),
+        (true, None) => Ok(LineFormat::Envelope),
+        (false, Some(field)) => Ok(LineFormat::Field(field)),
+        (false, None) => Ok(LineFormat::Event),
+    }
+}
+
+fn input_format(settings: &Settings) -> Result<InputFormat> {
+    match (settings.events.chunk_header.unwrap_or(false), settings.events.input_format) {
+        (true, Some(format)) if format != InputFormat::Chunks => {
+            Err(Diagnostic::new(format!("--chunk-header and --input-format {format} exclude each other"))
+                .help("chunks have an event on each line; leave one of the two out"))
+        }
+        (true, _) => Ok(InputFormat::Chunks),
+        (false, format) => Ok(format.unwrap_or_default()),
+    }
 }
 
 /// Resolves `check`.
@@ -361,117 +401,11 @@ pub(super) fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// The inputs, looked at before anything starts: a mistyped last file should not be found out after an hour.
-pub(super) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
-    if files.is_empty() {
-        return Ok(vec![Input::Stdin]);
-    }
-    let mut inputs = Vec::new();
-    for path in files {
-        if path.as_os_str() == "-" {
-            if inputs.contains(&Input::Stdin) {
-                return Err(Diagnostic::new("standard input is named twice").help("it can be read only once"));
-            }
-            inputs.push(Input::Stdin);
-            continue;
-        }
-        let cannot = |reason: String, help: &str| {
-            Err(Diagnostic::new(format!("cannot read the events {}: {reason}", path.display())).help(help))
-        };
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => {
-                return cannot("it is a folder".to_owned(), "name the files in it, e.g. folder/*.jsonl");
-            }
-            Ok(_) => inputs.push(Input::File(path.clone())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return cannot("there is no such file".to_owned(), "a relative path starts in the current folder");
-            }
-            Err(error) => return cannot(plain(&error), "see that the file can be read"),
-        }
-    }
-    Ok(inputs)
-}
-
-/// The same for a replay, whose input is the file of the dead letters.
+/// Refuses a replay that would destroy the file of the dead letters, which is its input.
 pub(super) fn refuse_overwriting_letters(config: &RunConfig) -> Result<()> {
-    let args = RunArgs { transformation: PathBuf::from(&config.program.name), ..RunArgs::default() };
-    refuse_overwriting(&config.errors, config.logs.as_ref(), &config.inputs, &args, &Settings::default())
-}
-
-/// Dead letters and logs go to files of their own: writing them over what is being read would destroy it.
-fn refuse_overwriting(
-    errors: &Target,
-    logs: Option<&Target>,
-    inputs: &[Input],
-    args: &RunArgs,
-    settings: &Settings,
-) -> Result<()> {
-    use std::os::fd::AsFd;
-    use std::os::unix::fs::MetadataExt;
-    let regular = |path: &Path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    // By device and inode: a redirection has no name, and a link has another one.
-    let of_path = |path: &Path| {
-        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    let of_stream = |stream: std::os::fd::BorrowedFd<'_>| {
-        let stat = rustix::fs::fstat(stream).ok()?;
-        let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
-        regular.then_some((stat.st_dev, stat.st_ino))
-    };
-    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let streams = [
-        ("standard input", of_stream(stdin.as_fd())),
-        ("standard output", of_stream(stdout.as_fd())),
-        ("standard error", of_stream(stderr.as_fd())),
-    ];
-    for input in inputs {
-        let (name, file) = match input {
-            Input::File(path) => (path.display().to_string(), of_path(path)),
-            Input::Stdin => (streams[0].0.to_owned(), streams[0].1),
-        };
-        if file.is_some() && file == streams[1].1 {
-            return Err(Diagnostic::new(format!("standard output goes to {name}, which this run reads"))
-                .help("writing to it would destroy it; redirect the output to another file"));
-        }
-    }
-    let same = |one: &Path, other: &Path| match (fs::canonicalize(one), fs::canonicalize(other)) {
-        (Ok(a), Ok(b)) => a == b && regular(one),
-        _ => one == other,
-    };
-    let mut read: Vec<&Path> = vec![&args.transformation];
-    read.extend(inputs.iter().filter_map(|input| match input {
-        Input::File(path) => Some(path.as_path()),
-        Input::Stdin => None,
-    }));
-    read.extend(settings.libraries.library.iter().map(|library| library.path.as_path()));
-    read.extend(settings.data.credentials.as_deref());
-    read.extend(settings.data.metadata.as_deref());
-    for (flag, target) in [("--errors", Some(errors)), ("--logs", logs)] {
-        let Some(Target::File(path)) = target else { continue };
-        if path.is_dir() {
-            return Err(Diagnostic::new(format!("cannot write {flag} {}: it is a folder", path.display()))
-                .help("name a file in it"));
-        }
-        let file = of_path(path);
-        if let Some((name, _)) = streams.iter().find(|(_, stream)| file.is_some() && *stream == file) {
-            return Err(Diagnostic::new(format!("{flag} {} is also {name} of this run", path.display()))
-                .help("one of the two would destroy the other; name another file"));
-        }
-        if read.iter().any(|input| same(input, path) || file.is_some() && of_path(input) == file) {
-            return Err(Diagnostic::new(format!("{flag} {} is also read by this run", path.display()))
-                .help("writing to it would destroy it; name another file"));
-        }
-    }
-    match (errors, logs) {
-        (Target::File(errors), Some(Target::File(logs)))
-            if same(errors, logs) || of_path(errors).is_some() && of_path(errors) == of_path(logs) =>
-        {
-            Err(Diagnostic::new(format!("--errors and --logs are the same file, {}", errors.display()))
-                .help("name two files"))
-        }
-        _ => Ok(()),
-    }
+    let args = RunArgs { transformation: config.transformation.clone(), ..RunArgs::default() };
+    let written = Written { output: config.output.as_deref(), errors: &config.errors, logs: config.logs.as_ref() };
+    refuse_overwriting(written, &config.inputs, &args, &Settings::default())
 }
 
 #[cfg(test)]

@@ -154,10 +154,11 @@ fn is_frame(line: &str) -> bool {
 
 impl Place {
     fn of(at: &Position, columns: Range<u32>, source: Option<String>, paths: &BTreeMap<String, PathBuf>) -> Self {
-        let path = ModuleId::parse(&at.file).library().and_then(|handle| paths.get(handle));
+        let library = ModuleId::parse(&at.file).library();
+        let path = paths.get(library.unwrap_or(&at.file));
         Self {
             file: path.map_or_else(|| at.file.clone(), |path| path.display().to_string()),
-            alias: path.map(|_| at.file.clone()),
+            alias: library.and(path).map(|_| at.file.clone()),
             line: at.line,
             columns,
             source,

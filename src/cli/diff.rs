@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
 use super::args::{DiffArgs, Global};
-use super::config::{for_trial, inputs};
+use super::config::for_trial;
 use super::diagnostic::{Diagnostic, visible};
+use super::files::inputs;
 use super::run::spinner;
 use super::setting_sources::Env;
 use super::values::{millis_since_1970, thousands};

@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::args::{FuzzArgs, Global};
-use super::config::{for_trial, inputs};
+use super::config::for_trial;
 use super::diagnostic::{Diagnostic, visible};
+use super::files::inputs;
 use super::program::{module_stem, plain};
 use super::report::Voice;
 use super::run::spinner;

@@ -14,8 +14,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::args::{Global, LineageArgs};
-use super::config::{for_trial, inputs};
+use super::config::for_trial;
 use super::diagnostic::Diagnostic;
+use super::files::inputs;
 use super::program::plain;
 use super::run::spinner;
 use super::setting_sources::Env;

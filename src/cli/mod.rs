@@ -18,12 +18,14 @@ pub mod diagnostic;
 pub mod diff;
 pub mod doctor;
 mod examples;
+mod files;
 pub mod fuzz;
 #[cfg(test)]
 mod golden;
 pub mod init;
 pub mod lineage;
 pub mod manpage;
+mod output_file;
 pub mod play;
 pub mod program;
 pub mod replay;

@@ -20,7 +20,7 @@ use super::program::plain;
 use super::report::Voice;
 use super::setting_sources::Env;
 use super::{print, run};
-use crate::config::{Emit, Input, OnError, Target};
+use crate::config::{Emit, Input, LineFormat, OnError, Target, VerdictDetail};
 use crate::tally::exit;
 use crate::wire::dead_letter::{self, Letter};
 use crate::wire::input::Open;
@@ -42,7 +42,9 @@ pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::
         })?;
         let transformation = transformation(args, &first, letters)?;
         let mut config = config::run(&args.as_run(transformation), global, around)?;
-        config.envelope |= first.envelope;
+        if first.line != LineFormat::Event {
+            config.line = first.line.clone();
+        }
         letters.first = Some(first);
         Ok(config)
     };
@@ -180,6 +182,15 @@ fn transformation(args: &ReplayArgs, letter: &Letter, letters: &Letters) -> Resu
         .help("start this in the folder of that run, or name the file with --transformation"))
 }
 
+/// What a line is, in words.
+fn what(line: &LineFormat) -> String {
+    match line {
+        LineFormat::Event => "an event".to_owned(),
+        LineFormat::Envelope => "an envelope".to_owned(),
+        LineFormat::Field(name) => format!("a row with the event in {name:?}"),
+    }
+}
+
 /// A run over the events of all letters.
 fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Result<u8> {
     let hash = config.program.code_hash();
@@ -188,16 +199,16 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
     let mut changed = 0;
     while let Some(letter) = letters.next()? {
         let place = || format!("{}:{}", letters.name, letters.line);
-        if letter.envelope != config.envelope {
-            let (this, others) = if letter.envelope { ("an envelope", "none") } else { ("no envelope", "one") };
-            return Err(Diagnostic::new(format!("{} is {this}, and the lines before it are {others}", place()))
+        if letter.line != config.line {
+            let (this, others) = (what(&letter.line), what(&config.line));
+            return Err(Diagnostic::new(format!("{} is {this}, and the run reads {others}", place()))
                 .help("split the file, and run each kind alone")
                 .into());
         }
-        if by_name && letter.transformation.as_deref() != Some(config.program.name.as_str()) {
+        let named = config.transformation.display().to_string();
+        if by_name && letter.transformation.as_ref() != Some(&named) {
             let other = letter.transformation.as_deref().unwrap_or("a transformation that it does not name");
-            let message =
-                format!("{} failed in {other}, and the letters before it in {}", place(), config.program.name);
+            let message = format!("{} failed in {other}, and the letters before it in {named}", place());
             let help = "name the transformation for all of them with --transformation, or split the file";
             return Err(Diagnostic::new(message).help(help).into());
         }
@@ -258,7 +269,9 @@ fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> 
     job.options.logs = true;
     job.logs = Some(Target::File(logs.path().to_owned()));
     job.workers = 1;
+    job.output = None;
     job.emit = Emit::Verdicts;
+    job.verdict_detail = VerdictDetail::Short;
     job.on_error = OnError::DeadLetter;
     job.errors = Target::Nowhere;
     job.measure = true;

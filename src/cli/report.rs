@@ -1,11 +1,12 @@
 //! How the program speaks on standard error: in colour or not, for people or as JSON. The one place that prints errors.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use serde_json::json;
 
 use super::diagnostic::{Diagnostic, visible};
 use crate::config::{LogFormat, When};
+use crate::wire::stderr;
 
 /// How messages are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Voice {
 
     /// Writes an error to standard error. If even that is closed, nothing can be told.
     pub fn error(self, error: &anyhow::Error) {
-        let _ = std::io::stderr().lock().write_all(self.render(error).as_bytes());
+        stderr::say(self.render(error).as_bytes());
     }
 }
 
@@ -83,13 +84,13 @@ const LACKING: &str = "this machine lacks a part of the sandbox around the code"
 
 /// Warns of walls that do not stand.
 pub fn warn_in_words(lacking: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "warning: {LACKING}: {lacking}; see `sluicegate doctor`");
+    stderr::say(format!("warning: {LACKING}: {lacking}; see `sluicegate doctor`\n").as_bytes());
 }
 
 /// The same for machines.
 pub fn warn_in_json(lacking: &str) {
     let object = json!({ "level": "warning", "message": format!("{LACKING}: {lacking}") });
-    let _ = writeln!(std::io::stderr().lock(), "{object}");
+    stderr::say(format!("{object}\n").as_bytes());
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `sluicegate run`: hands the job to the pool, shows progress, and accounts for every line at the end.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,11 +9,13 @@ use serde_json::json;
 
 use super::config::RunConfig;
 use super::diagnostic::Diagnostic;
+use super::output_file::OutputFile;
 use super::values::thousands;
 use crate::config::{Target, When};
 use crate::net;
 use crate::tally::exit;
 use crate::wire::input::Open;
+use crate::wire::stderr;
 use crate::workers::{self, Ended, Job, RunError, Summary};
 use sluicegate_engine::verdict::FailureKind;
 
@@ -22,9 +25,9 @@ use sluicegate_engine::verdict::FailureKind;
 /// When the run could not start, or could not go on. What was answered by then has been written, and the summary says
 /// how far it came.
 pub fn run(config: RunConfig) -> anyhow::Result<u8> {
-    if super::streams::stdout_was_closed() {
+    if config.output.is_none() && super::streams::stdout_was_closed() {
         return Err(Diagnostic::new("cannot write standard output: it is closed")
-            .help("redirect it to a file, or to /dev/null")
+            .help("redirect it to a file or to /dev/null, or name a file with --output")
             .into());
     }
     let inputs = workers::open(&config.inputs, config.format)?;
@@ -39,10 +42,13 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
 pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
     Ok(Job {
         program: config.program.clone(),
+        transformation: config.transformation.display().to_string(),
         options: config.options.clone(),
         workers: config.workers,
+        output: None,
         emit: config.emit,
-        envelope: config.envelope,
+        line: config.line.clone(),
+        verdict_detail: config.verdict_detail,
         on_error: config.on_error,
         errors: config.errors.clone(),
         logs: config.logs.clone(),
@@ -61,7 +67,9 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
 ///
 /// # Errors
 /// As [`run`].
-pub(super) fn over(config: &RunConfig, job: Job, inputs: Vec<Open>) -> anyhow::Result<u8> {
+pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyhow::Result<u8> {
+    let output = config.output.as_deref().map(OutputFile::open).transpose()?;
+    job.output = output.as_ref().map(OutputFile::writer).transpose()?;
     let bar = spinner(config.progress, config.quiet);
     let started = Instant::now();
     let (summary, result) = workers::run(job, inputs, &mut |tally| {
@@ -70,6 +78,14 @@ pub(super) fn over(config: &RunConfig, job: Job, inputs: Vec<Open>) -> anyhow::R
         bar.tick();
     });
     bar.finish_and_clear();
+    let whole = result.is_ok() && summary.ended == Ended::Complete && summary.tally.is_conserved();
+    let (output, kept) = match output {
+        // The file is there or not, whatever else is said.
+        Some(output) if whole => (Some((output.path.clone(), true)), output.keep()),
+        Some(output) => (Some((output.path.clone(), false)), Ok(())),
+        None => (None, Ok(())),
+    };
+    let output = output.map(|(path, whole)| (path, whole && kept.is_ok()));
     // For people who wait for the end of a run; machines and quick readers get what they asked for and nothing else.
     let told = !config.quiet && !config.stats_json && result.is_ok() && summary.ended != Ended::Closed;
     if let (Target::File(path), Some(failure), true) = (&config.errors, &summary.first_failure, told) {
@@ -87,10 +103,12 @@ pub(super) fn over(config: &RunConfig, job: Job, inputs: Vec<Open>) -> anyhow::R
     // A reader that has seen enough wants to hear no more.
     let quiet = config.quiet || summary.ended == Ended::Closed;
     if !nothing && (config.stats_json || !quiet) {
-        let text = if config.stats_json { stats(&summary) } else { line(&summary) };
+        let output = output.as_ref().map(|(path, written)| (path.as_path(), *written));
+        let text = if config.stats_json { stats(&summary, output) } else { line(&summary, output) };
         // A summary that cannot be read any more is no reason to fail.
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        stderr::say(format!("{text}\n").as_bytes());
     }
+    kept?;
     match result {
         Ok(()) => Ok(exit_code(config, &summary)),
         Err(RunError::Load(error)) => Err(Diagnostic::from_load_error(&error, &config.library_paths).into()),
@@ -112,7 +130,7 @@ fn exit_code(config: &RunConfig, summary: &Summary) -> u8 {
 }
 
 /// The line that proves that nothing was lost.
-fn line(summary: &Summary) -> String {
+fn line(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     let seconds = summary.elapsed.as_secs_f64().max(1e-9);
     let rate = thousands((summary.tally.lines_in as f64 / seconds) as u64);
     let mut text = format!("{} · {rate} events/s", summary.tally);
@@ -130,11 +148,16 @@ fn line(summary: &Summary) -> String {
         Ended::Signal(libc::SIGHUP) => text.push_str(" · hung up"),
         Ended::Signal(_) => text.push_str(" · terminated"),
     }
+    match output {
+        Some((path, true)) => text.push_str(&format!(" · written to {}", path.display())),
+        Some((path, false)) => text.push_str(&format!(" · {} was not written", path.display())),
+        None => {}
+    }
     text
 }
 
 /// The same for machines.
-fn stats(summary: &Summary) -> String {
+fn stats(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     let tally = &summary.tally;
     let kinds: serde_json::Map<String, serde_json::Value> = FailureKind::ALL
         .iter()
@@ -142,7 +165,7 @@ fn stats(summary: &Summary) -> String {
         .map(|kind| (kind.to_string(), json!(tally.failed[*kind as usize])))
         .collect();
     let seconds = summary.elapsed.as_secs_f64();
-    json!({
+    let mut stats = json!({
         "in": tally.lines_in,
         "ok": tally.ok,
         "dropped": tally.dropped,
@@ -164,8 +187,12 @@ fn stats(summary: &Summary) -> String {
             Ended::Closed => "closed",
             Ended::Signal(_) => "signal",
         },
-    })
-    .to_string()
+    });
+    if let Some((path, written)) = output {
+        stats["output"] = json!(path.display().to_string());
+        stats["output_written"] = json!(written);
+    }
+    stats.to_string()
 }
 
 /// What shows on standard error that something goes on.
@@ -202,8 +229,11 @@ mod tests {
     fn the_summary_is_one_line() {
         let tally = Tally { lines_in: 41_200, ok: 41_000, dropped: 200, events_out: 41_000, ..Tally::default() };
         let summary = Summary { tally, elapsed: Duration::from_secs(1), ..Summary::default() };
-        assert_eq!(line(&summary), "41200 in = 41000 ok + 200 dropped + 0 failed · 41000 events out · 41 200 events/s");
-        let stats: serde_json::Value = serde_json::from_str(&stats(&summary)).unwrap();
+        assert_eq!(
+            line(&summary, None),
+            "41200 in = 41000 ok + 200 dropped + 0 failed · 41000 events out · 41 200 events/s"
+        );
+        let stats: serde_json::Value = serde_json::from_str(&stats(&summary, None)).unwrap();
         assert_eq!((&stats["in"], &stats["conserved"]), (&json!(41_200), &json!(true)));
     }
 }

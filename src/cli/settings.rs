@@ -15,7 +15,9 @@ use clap::{ArgMatches, Args};
 use reqwest::Url;
 
 use super::values::{self, Kind, Library};
-use crate::config::{Choice, Decompress, Emit, InputFormat, LogFormat, LogLevel, OnError, Stats, Target, When};
+use crate::config::{
+    Choice, Decompress, Emit, InputFormat, LogFormat, LogLevel, OnError, Stats, Target, VerdictDetail, When,
+};
 use crate::net::Hosts;
 use crate::tally::FailOn;
 
@@ -195,20 +197,48 @@ settings! {
         ///
         /// `events`: the events that come out, a line each. `verdicts`: exactly one line for each input line,
         /// {"verdict":"ok","events":[…]}, {"verdict":"dropped"} or {"verdict":"failed",…}, for hosts that
-        /// count lines (Redpanda Connect, ClickHouse).
+        /// count lines (Redpanda Connect, ClickHouse). `framed`: the same, but {"verdict":"ok","count":2} with that
+        /// many events on the lines behind it, so that nobody has to parse them to take them apart.
         #[arg(value_name = "WHAT", value_parser = words::<Emit>())]
         emit: Emit = "emit", "run", "emit", Kind::Word(Emit::WORDS), values::word;
+
+        /// Write what comes out to FILE, whole or not at all [default: to standard output].
+        ///
+        /// It stands in a temporary file beside FILE until the run is complete, and takes its place then. A run that ends
+        /// early or by an error leaves FILE as it was.
+        #[arg(short = 'o', value_name = "FILE", value_parser = values::path)]
+        output: PathBuf = "output", "run", "output", Kind::Path, values::path;
 
         /// What stands in the inputs [default: lines].
         ///
         /// `lines`: an event on each line. `array`: one JSON array of events. `json`: JSON values one after the other, over as
-        /// many lines as they like, as pretty-printed JSON has them.
+        /// many lines as they like, as pretty-printed JSON has them. `chunks`: see --chunk-header.
         #[arg(value_name = "FORM", value_parser = words::<InputFormat>())]
         input_format: InputFormat = "input-format", "run", "input-format", Kind::Word(InputFormat::WORDS), values::word;
 
         /// Whether inputs in gzip and zstd are decompressed, which their first bytes tell [default: auto].
         #[arg(value_name = "WHEN", value_parser = words::<Decompress>())]
         decompress: Decompress = "decompress", "run", "decompress", Kind::Word(Decompress::WORDS), values::word;
+
+        /// Lines come in chunks, a line with their number before each, as ClickHouse sends them with send_chunk_header
+        /// [default: no such lines].
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        chunk_header: bool = "chunk-header", "run", "chunk-header", Kind::Switch, values::switch;
+
+        /// The event is in this field of each line, as a JSON string such as {"NAME": "{\"id\": 1}"} or as it is
+        /// [default: the line is the event].
+        ///
+        /// For hosts that write rows, and count the answers: a line end inside an event can't shift them.
+        #[arg(value_name = "NAME", value_parser = values::field)]
+        input_field: String = "input-field", "run", "input-field", Kind::Text("the name of a field"), values::field;
+
+        /// What the verdict line of a failed event says [default: short].
+        ///
+        /// `short`: what went wrong. `full`: also where the line stood, the code and the event, so that the line is a dead letter
+        /// that `replay` takes.
+        #[arg(value_name = "WHAT", value_parser = words::<VerdictDetail>())]
+        verdict_detail: VerdictDetail = "verdict-detail", "run", "verdict-detail", Kind::Word(VerdictDetail::WORDS), values::word;
 
         /// Lines are {"message": EVENT, "metadata": {…}}, and so is the output [default: lines are events].
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",

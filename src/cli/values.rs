@@ -216,6 +216,11 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("expected a path".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
+/// `--input-field`.
+pub fn field(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("expected the name of a field".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 /// `--errors` and `--logs`.
 pub fn target(text: &str) -> Result<Target, String> {
     path(text).map(target_at)

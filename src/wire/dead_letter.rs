@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::config::LineFormat;
 use sluicegate_engine::verdict::Failure;
 
 /// One dead letter, without the event itself.
@@ -29,6 +30,9 @@ pub struct Record<'a> {
     /// Whether the line is an envelope around the event.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub envelope: bool,
+    /// The field of the line that holds the event, if it is not the line.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub input_field: Option<std::borrow::Cow<'a, str>>,
     /// Which run it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run: Option<std::borrow::Cow<'a, str>>,
@@ -56,8 +60,8 @@ pub struct Letter {
     pub transformation: Option<String>,
     /// Which code that was.
     pub code: String,
-    /// Whether the line is an envelope around the event.
-    pub envelope: bool,
+    /// What of the line is the event.
+    pub line: LineFormat,
     /// The line, byte for byte.
     pub event: Vec<u8>,
 }
@@ -78,6 +82,7 @@ pub fn read(line: &[u8]) -> Result<Letter, String> {
         code: String,
         #[serde(default)]
         envelope: bool,
+        input_field: Option<String>,
         event: Option<String>,
         event_base64: Option<String>,
     }
@@ -91,8 +96,13 @@ pub fn read(line: &[u8]) -> Result<Letter, String> {
         return Err("the event holds a line feed, and a line never does".to_owned());
     }
     let origin = Origin { file: stored.input_file, line: stored.input_line, offset: stored.input_offset };
-    let Stored { failure, transformation, code, envelope, .. } = stored;
-    Ok(Letter { origin, failure, transformation, code, envelope, event })
+    let Stored { failure, transformation, code, envelope, input_field, .. } = stored;
+    let line = match input_field {
+        Some(field) => LineFormat::Field(field),
+        None if envelope => LineFormat::Envelope,
+        None => LineFormat::Event,
+    };
+    Ok(Letter { origin, failure, transformation, code, line, event })
 }
 
 /// Writes a dead letter: the record, then the event's bytes as `event`, or as `event_base64` if they are not UTF-8.
@@ -116,9 +126,23 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, event: &[u8]) {
 ///
 /// # Errors
 /// Whatever reading or writing gives.
-pub fn write_long(out: &mut impl Write, record: &Record<'_>, mut event: impl Read) -> io::Result<()> {
+pub fn write_long(out: &mut (impl Write + ?Sized), record: &Record<'_>, event: impl Read) -> io::Result<()> {
+    write_long_after(out, record, event, b'{')
+}
+
+/// The same in an object that has been begun, with a comma as `first`.
+///
+/// # Errors
+/// As [`write_long`].
+pub(super) fn write_long_after(
+    out: &mut (impl Write + ?Sized),
+    record: &Record<'_>,
+    mut event: impl Read,
+    first: u8,
+) -> io::Result<()> {
     let mut head = Vec::new();
     open(&mut head, record);
+    head[0] = first;
     head.extend_from_slice(b",\"event_base64\":\"");
     out.write_all(&head)?;
     {
@@ -152,6 +176,7 @@ mod tests {
             transformation: "t.js".into(),
             code: "sha256:00".into(),
             envelope: false,
+            input_field: None,
             run: None,
         }
     }
@@ -165,7 +190,7 @@ mod tests {
             assert_eq!(letter.origin, Origin { file: Some("in".into()), line: 12, offset: 345 });
             assert_eq!(letter.failure, record().failure);
             assert_eq!((letter.transformation.as_deref(), &*letter.code), (Some("t.js"), "sha256:00"));
-            assert!(letter.envelope);
+            assert_eq!(letter.line, LineFormat::Envelope);
             assert_eq!(letter.event, event);
         }
         let mut long = Vec::new();

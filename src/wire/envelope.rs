@@ -25,6 +25,8 @@ pub enum NoEnvelope {
     Failed(Failure),
     /// A field stands twice in it: see [`without_duplicates`].
     Duplicates,
+    /// The event is not a part of the line's text: this is what a string in it says.
+    Elsewhere(Vec<u8>),
 }
 
 /// Takes an envelope apart.
@@ -88,7 +90,8 @@ pub fn metadata(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-fn kind(value: &[u8]) -> &'static str {
+/// What a JSON value is, in words.
+pub(super) fn kind(value: &[u8]) -> &'static str {
     match value.first() {
         Some(b'[') => "an array",
         Some(b'"') => "a string",

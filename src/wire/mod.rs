@@ -3,6 +3,7 @@
 
 pub mod dead_letter;
 pub mod envelope;
+pub mod field;
 pub mod frame;
 pub mod input;
 mod line_block;
@@ -10,4 +11,5 @@ pub mod lines;
 pub mod row;
 pub mod shared;
 pub mod slots;
+pub mod stderr;
 pub mod verdict_line;

@@ -1,5 +1,8 @@
 //! One verdict per input line, for hosts that count lines: `{"verdict":"ok","events":[…]}`.
 
+use std::io::{self, Read, Write};
+
+use super::dead_letter;
 use sluicegate_engine::OutputFraming;
 use sluicegate_engine::verdict::Failure;
 
@@ -11,6 +14,28 @@ pub const OK: OutputFraming<'static> = OutputFraming {
     close: b"]}\n",
     keep_partial_output: false,
 };
+
+/// The line before the outputs of an event that went out, each of which is a line of its own.
+pub fn ok(count: u32) -> Vec<u8> {
+    format!("{OK_COUNT}{count}}}\n").into_bytes()
+}
+
+const OK_COUNT: &str = "{\"verdict\":\"ok\",\"count\":";
+
+/// How many lines stand behind a verdict line, which has its line end, where they do not stand in it; nothing if it is no verdict
+/// line.
+pub fn lines_behind(line: &[u8]) -> Option<u64> {
+    if let Some(count) = line.strip_prefix(OK_COUNT.as_bytes()) {
+        let digits = count.strip_suffix(b"}\n")?;
+        return std::str::from_utf8(digits)
+            .ok()
+            .filter(|text| text.bytes().all(|it| it.is_ascii_digit()))?
+            .parse()
+            .ok();
+    }
+    let other = [&b"{\"verdict\":\"dropped\""[..], b"{\"verdict\":\"failed\""];
+    other.iter().any(|start| line.starts_with(start)).then_some(0)
+}
 
 /// The line of an event that was dropped, with the metadata of its envelope.
 pub fn dropped(metadata: Option<&[u8]>, out: &mut Vec<u8>) {
@@ -31,6 +56,28 @@ pub fn failed(failure: &Failure, metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     debug_assert_eq!(closed, Some(b'}'), "a failure is an object");
     close(metadata, out);
 }
+
+/// The same, which is a dead letter besides.
+pub fn failed_in_full(record: &dead_letter::Record<'_>, event: &[u8], metadata: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(FAILED);
+    let start = out.len();
+    dead_letter::write(out, record, event);
+    // The record's own bracket is that of the line.
+    out[start] = b',';
+    out.truncate(out.len() - "}\n".len());
+    close(metadata, out);
+}
+
+/// The same for an event that is too long to be held in memory.
+///
+/// # Errors
+/// Whatever reading or writing gives.
+pub fn failed_in_full_long(out: &mut impl Write, record: &dead_letter::Record<'_>, event: impl Read) -> io::Result<()> {
+    out.write_all(FAILED)?;
+    dead_letter::write_long_after(out, record, event, b',')
+}
+
+const FAILED: &[u8] = b"{\"verdict\":\"failed\"";
 
 fn close(metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     if let Some(metadata) = metadata {

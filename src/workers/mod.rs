@@ -26,6 +26,7 @@ mod output_check;
 mod preview;
 mod process;
 mod service_pool;
+mod side_stream;
 mod supervisor;
 mod work_queue;
 mod worker;
@@ -43,7 +44,7 @@ pub use service_pool::{Resources, Row, Rows, ServiceAnswer, ServicePool, Status,
 pub use supervisor::run;
 pub use worker::{Hook, main as worker_main, main_with as worker_main_with};
 
-use crate::config::{Emit, OnError, Target};
+use crate::config::{Emit, LineFormat, OnError, Target, VerdictDetail};
 use crate::tally::Tally;
 use crate::wire::dead_letter::Origin;
 use crate::wire::input::{Format, Open, Source};
@@ -55,14 +56,20 @@ use sluicegate_engine::{LoadError, Loaded, Options, Program};
 pub struct Job {
     /// The transformation with its libraries.
     pub program: Program,
+    /// How dead letters name the transformation: its path, while the program has the name that stacks show.
+    pub transformation: String,
     /// Limits, and whether logs are kept.
     pub options: Options,
     /// How many workers.
     pub workers: usize,
-    /// What stands on standard output.
+    /// Where what comes out is written; standard output if there is none.
+    pub output: Option<std::fs::File>,
+    /// What stands in it.
     pub emit: Emit,
-    /// Whether lines are `{"message":…,"metadata":…}`.
-    pub envelope: bool,
+    /// What of a line is the event.
+    pub line: LineFormat,
+    /// What the verdict lines of failed events say.
+    pub verdict_detail: VerdictDetail,
     /// What happens to failed events.
     pub on_error: OnError,
     /// Where dead letters go.
@@ -100,11 +107,14 @@ impl Job {
     /// A job with nothing but a program: one worker, events out, in order, side streams nowhere.
     pub fn new(program: Program, options: Options) -> Self {
         Self {
+            transformation: program.name.clone(),
             program,
             options,
             workers: 1,
+            output: None,
             emit: Emit::Events,
-            envelope: false,
+            line: LineFormat::Event,
+            verdict_detail: VerdictDetail::Short,
             on_error: OnError::DeadLetter,
             errors: Target::Nowhere,
             logs: None,

@@ -1,18 +1,19 @@
-//! The one place that writes: outputs to standard output, failures to the dead letters, log lines to the logs. Runs on a
+//! The one place that writes: outputs to standard output or a file, failures to the dead letters, log lines to the logs. Runs on a
 //! thread of its own, so that a reader that is slow to take the output holds up nothing but the output.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use super::side_stream::SideStream;
 use super::work_queue::{Chunk, LineRef};
-use crate::config::{Emit, OnError, Target};
+use crate::config::{Emit, LineFormat, OnError, Target, VerdictDetail};
 use crate::wire::dead_letter::Origin;
-use crate::wire::frame::Part;
-use crate::wire::lines::FILL;
+use crate::wire::frame::{Failed, Part};
+use crate::wire::lines::{FILL, Lines};
 use crate::wire::shared::{Layout, Mapping};
 use crate::wire::{dead_letter, envelope, verdict_line};
 use sluicegate_engine::verdict::Failure;
@@ -38,7 +39,8 @@ pub(super) struct Config {
     pub(super) names: Vec<Option<String>>,
     pub(super) transformation: String,
     pub(super) code: String,
-    pub(super) envelope: bool,
+    pub(super) line: LineFormat,
+    pub(super) verdict_detail: VerdictDetail,
     pub(super) origins: Option<Arc<[Origin]>>,
     pub(super) layout: Layout,
 }
@@ -58,7 +60,11 @@ impl Config {
             failure,
             transformation: self.transformation.as_str().into(),
             code: self.code.as_str().into(),
-            envelope: self.envelope,
+            envelope: self.line == LineFormat::Envelope,
+            input_field: match &self.line {
+                LineFormat::Field(name) => Some(name.as_str().into()),
+                LineFormat::Event | LineFormat::Envelope => None,
+            },
             run: Some(self.run.as_str().into()),
         }
     }
@@ -74,79 +80,12 @@ pub(super) struct Report {
     pub(super) failed: Vec<(String, io::Error)>,
 }
 
-/// A side stream that is never simply lost: what its file does not take goes to standard error.
-struct Side {
-    what: &'static str,
-    name: String,
-    to: Option<File>,
-    stderr: bool,
-}
-
-impl Side {
-    /// Opens it.
-    fn open(what: &'static str, target: &Target, truncate: bool) -> Result<Self, (String, io::Error)> {
-        let mut side = Self { what, name: String::new(), to: None, stderr: false };
-        match target {
-            Target::Nowhere => {}
-            Target::Stderr => side.stderr = true,
-            Target::File(path) => {
-                side.name = path.display().to_string();
-                // Several runs may share one file: each record goes to what is then its end.
-                let opened = File::options().create(true).append(true).read(true).open(path).or_else(|error| {
-                    // A pipe, say, or a file that may only be written.
-                    if error.kind() == io::ErrorKind::PermissionDenied {
-                        File::options().create(true).append(true).open(path)
-                    } else {
-                        Err(error)
-                    }
-                });
-                let opened = opened.and_then(|file| {
-                    if truncate && file.metadata()?.is_file() {
-                        file.set_len(0)?;
-                    }
-                    Ok(file)
-                });
-                match opened {
-                    Ok(file) => side.to = Some(file),
-                    Err(error) => return Err((format!("{what} to {}", side.name), error)),
-                }
-            }
-        }
-        Ok(side)
-    }
-
-    fn wanted(&self) -> bool {
-        self.to.is_some() || self.stderr
-    }
-
-    fn write(&mut self, bytes: &[u8], report: &mut Report) {
-        if let Some(file) = self.to.as_mut()
-            && let Err(error) = locked(file, |file| file.write_all(bytes))
-        {
-            self.give_up(error, report);
-        } else if !self.stderr {
-            return;
-        }
-        if self.stderr {
-            let _ = io::stderr().write_all(bytes);
-        }
-    }
-
-    /// From here on, to standard error. A record that was cut off in the file is written again as a whole.
-    fn give_up(&mut self, error: io::Error, report: &mut Report) {
-        let message = format!("error: cannot write {} to {}: {error}; they follow here\n", self.what, self.name);
-        let _ = io::stderr().write_all(message.as_bytes());
-        report.failed.push((format!("{} to {}", self.what, self.name), error));
-        self.to = None;
-        self.stderr = true;
-    }
-}
-
 /// The writer.
 pub(super) struct Writer {
     config: Config,
-    errors: Side,
-    logs: Side,
+    out: Output,
+    errors: SideStream,
+    logs: SideStream,
     report: Report,
     scratch: Vec<u8>,
     /// The output of one part, where no worker can reach it.
@@ -155,11 +94,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Opens the side streams.
-    pub(super) fn open(config: Config) -> Result<Self, (String, io::Error)> {
+    /// Opens the side streams. The output goes to a file, or to standard output.
+    pub(super) fn open(config: Config, file: Option<File>) -> Result<Self, (String, io::Error)> {
         Ok(Self {
-            errors: Side::open("dead letters", &config.errors, config.truncate)?,
-            logs: Side::open("logs", config.logs.as_ref().unwrap_or(&Target::Nowhere), config.truncate)?,
+            out: Output { file, written: 0 },
+            errors: SideStream::open("dead letters", &config.errors, config.truncate)?,
+            logs: SideStream::open("logs", config.logs.as_ref().unwrap_or(&Target::Nowhere), config.truncate)?,
             config,
             report: Report::default(),
             scratch: Vec::new(),
@@ -193,6 +133,11 @@ impl Writer {
                 tell(free);
             }
         }
+        self.errors.end();
+        self.logs.end();
+        self.report.bytes_out = self.out.written;
+        self.report.failed.extend(self.errors.failed.take());
+        self.report.failed.extend(self.logs.failed.take());
         self.report
     }
 
@@ -201,34 +146,28 @@ impl Writer {
         match chunk {
             Chunk::Answer { part, lines, output, .. } => {
                 if !part.logs.is_empty() && self.logs.wanted() {
-                    self.logs.write(&part.logs, &mut self.report);
+                    self.logs.write(&part.logs);
                 }
                 if !part.failures.is_empty() && self.errors.wanted() {
                     self.scratch.clear();
                     let mut records = std::mem::take(&mut self.scratch);
-                    let mut rest = lines.part(0, lines.count);
-                    let mut passed = 0;
-                    for failed in &part.failures {
-                        let failure = serde_json::from_slice(&failed.failure).unwrap_or_else(|_| unreadable());
-                        // Onwards from the failure before, not from the start again.
-                        rest = rest.part(u64::from(failed.line) - passed, rest.count + passed - u64::from(failed.line));
-                        passed = u64::from(failed.line);
-                        self.record(&rest.part(0, 1), failure, &mut records);
+                    for (line, failed) in failed_lines(part, lines) {
+                        self.record(&line, failure_of(failed), &mut records);
                     }
-                    self.errors.write(&records, &mut self.report);
+                    self.errors.write(&records);
                     self.scratch = records;
                 }
                 if part.bytes == 0 || self.closed {
                     return Ok(());
                 }
-                self.answer(part, output)
+                self.answer(part, lines, output)
             }
             Chunk::Blamed { line, failure } => self.blamed(line, failure),
         }
     }
 
     /// Writes the output of a part, which was checked when it was booked (see [`super::output_check`]).
-    fn answer(&mut self, part: &Part, output: &Mapping) -> io::Result<()> {
+    fn answer(&mut self, part: &Part, answered: &Lines, output: &Mapping) -> io::Result<()> {
         let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
         // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot
         // until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
@@ -238,11 +177,17 @@ impl Writer {
         copy.extend_from_slice(bytes);
         let lines = match (self.config.emit, self.config.on_error) {
             (Emit::Verdicts, _) => u64::from(part.lines),
+            (Emit::Framed, _) => u64::from(part.lines) + part.events_out,
             (Emit::Events, OnError::Pass) => part.events_out + part.failures.len() as u64,
             (Emit::Events, _) => part.events_out,
         };
         let written = if memchr::memchr_iter(b'\n', &copy).count() as u64 == lines {
-            self.out(&copy)
+            match self.config.emit {
+                Emit::Verdicts | Emit::Framed if self.has_full_failures(part) => {
+                    self.answer_in_full(part, answered, &copy)
+                }
+                Emit::Events | Emit::Verdicts | Emit::Framed => self.out.write_all(&copy),
+            }
         } else {
             Err(io::Error::other("a worker changed its output after it had been checked; nothing of it was written"))
         };
@@ -251,7 +196,36 @@ impl Writer {
         written
     }
 
-    fn record(&self, line: &crate::wire::lines::Lines, failure: Failure, out: &mut Vec<u8>) {
+    fn has_full_failures(&self, part: &Part) -> bool {
+        self.config.verdict_detail == VerdictDetail::Full && !part.failures.is_empty()
+    }
+
+    /// Writes verdict lines, those of failed events with all that is known here.
+    fn answer_in_full(&mut self, part: &Part, answered: &Lines, output: &[u8]) -> io::Result<()> {
+        let mut text = Vec::with_capacity(2 * output.len());
+        let mut written = 0;
+        for (line, failed) in failed_lines(part, answered) {
+            let at = failed.output_at as usize;
+            text.extend_from_slice(&output[written..at]);
+            written = memchr::memchr(b'\n', &output[at..]).map_or(output.len(), |end| at + end + 1);
+            self.failed_in_full(&line, failure_of(failed), &mut text);
+        }
+        text.extend_from_slice(&output[written..]);
+        self.out.write_all(&text)
+    }
+
+    fn failed_in_full(&self, line: &Lines, failure: Failure, out: &mut Vec<u8>) {
+        let record = self.config.record(line.input, line.first_line, line.offset, failure);
+        let event = trimmed(line.bytes());
+        verdict_line::failed_in_full(&record, event, self.metadata(event).as_deref(), out);
+    }
+
+    /// The metadata that a verdict line says again.
+    fn metadata<'b>(&self, line: &'b [u8]) -> Option<Cow<'b, [u8]>> {
+        if self.config.line == LineFormat::Envelope { envelope::metadata(line) } else { None }
+    }
+
+    fn record(&self, line: &Lines, failure: Failure, out: &mut Vec<u8>) {
         let record = self.config.record(line.input, line.first_line, line.offset, failure);
         dead_letter::write(out, &record, trimmed(line.bytes()));
     }
@@ -263,7 +237,7 @@ impl Writer {
                 LineRef::Short(line) => {
                     let mut record = Vec::new();
                     self.record(line, failure.clone(), &mut record);
-                    self.errors.write(&record, &mut self.report);
+                    self.errors.write(&record);
                 }
                 LineRef::Long(line) => self.long_record(line, failure),
             }
@@ -272,25 +246,40 @@ impl Writer {
             return Ok(());
         }
         match (self.config.emit, self.config.on_error, line) {
-            (Emit::Verdicts, ..) => {
+            (Emit::Verdicts | Emit::Framed, _, LineRef::Long(line)) => {
                 let mut text = Vec::new();
-                let metadata = match line {
-                    LineRef::Short(line) if self.config.envelope => envelope::metadata(trimmed(line.bytes())),
-                    _ => None,
-                };
-                verdict_line::failed(failure, metadata.as_deref(), &mut text);
-                self.out(&text)
+                if self.config.verdict_detail == VerdictDetail::Short {
+                    verdict_line::failed(failure, None, &mut text);
+                    return self.out.write_all(&text);
+                }
+                let record = self.config.record(line.input, line.line, line.offset, failure.clone());
+                let mut out = io::BufWriter::with_capacity(256 << 10, &mut self.out);
+                verdict_line::failed_in_full_long(&mut out, &record, line.reader())?;
+                out.flush()
+            }
+            (Emit::Verdicts | Emit::Framed, _, LineRef::Short(line)) => {
+                let mut text = Vec::new();
+                if self.config.verdict_detail == VerdictDetail::Full {
+                    self.failed_in_full(line, failure.clone(), &mut text);
+                } else {
+                    verdict_line::failed(failure, self.metadata(trimmed(line.bytes())).as_deref(), &mut text);
+                }
+                self.out.write_all(&text)
             }
             (Emit::Events, OnError::Pass, LineRef::Short(line)) => {
                 let mut text = trimmed(line.bytes()).to_vec();
                 text.push(b'\n');
-                self.out(&text)
+                self.out.write_all(&text)
             }
             (Emit::Events, OnError::Pass, LineRef::Long(line)) => {
-                let mut stdout = io::stdout().lock();
-                self.report.bytes_out += io::copy(&mut line.reader(), &mut stdout)? + 1;
-                stdout.write_all(b"\n")?;
-                stdout.flush()
+                let mut reader = line.reader();
+                let mut buffer = vec![0; 256 << 10];
+                loop {
+                    match reader.read(&mut buffer)? {
+                        0 => return self.out.write_all(b"\n"),
+                        n => self.out.write_all(&buffer[..n])?,
+                    }
+                }
             }
             (Emit::Events, ..) => Ok(()),
         }
@@ -298,60 +287,56 @@ impl Writer {
 
     fn long_record(&mut self, line: &crate::wire::lines::Long, failure: &Failure) {
         let record = self.config.record(line.input, line.line, line.offset, failure.clone());
-        if let Some(file) = self.errors.to.as_mut() {
-            let written = locked(file, |file| {
-                let mut buffered = io::BufWriter::with_capacity(256 << 10, file);
-                let written =
-                    dead_letter::write_long(&mut buffered, &record, line.reader()).and_then(|()| buffered.flush());
-                let _ = buffered.into_parts();
-                written
-            });
-            match written {
-                Ok(()) => return,
-                Err(error) => self.errors.give_up(error, &mut self.report),
-            }
-        }
-        let _ = dead_letter::write_long(&mut io::BufWriter::new(io::stderr().lock()), &record, line.reader());
+        self.errors.write_with(&mut |out| dead_letter::write_long(out, &record, line.reader()));
     }
+}
 
-    fn out(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        self.report.bytes_out += bytes.len() as u64;
+/// Standard output, or the file that stands for it.
+struct Output {
+    file: Option<File>,
+    written: u64,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let stdout = io::stdout();
-        while !bytes.is_empty() {
+        let out = self.file.as_ref().map_or(stdout.as_fd(), File::as_fd);
+        loop {
             // Not through `Stdout`: it would buffer lines and copy what is already in one piece.
-            match rustix::io::write(stdout.as_fd(), bytes) {
-                Ok(n) => bytes = &bytes[n..],
+            match rustix::io::write(out, bytes) {
+                Ok(n) => {
+                    self.written += n as u64;
+                    return Ok(n);
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
-                    let mut fds = [rustix::event::PollFd::new(&stdout, rustix::event::PollFlags::OUT)];
+                    let mut fds = [rustix::event::PollFd::new(&out, rustix::event::PollFlags::OUT)];
                     let _ = rustix::event::poll(&mut fds, None);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Writes whole lines to the end of a file that other processes may write to as well. What one of them had begun when it was killed
-/// stays a line of its own.
-fn locked(file: &mut File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let Ok(metadata) = file.metadata() else { return write(file) };
-    if !metadata.is_file() {
-        return write(file);
-    }
-    // Not every file system has locks; each write goes to the end all the same.
-    let has_lock = rustix::fs::flock(&*file, rustix::fs::FlockOperation::LockExclusive).is_ok();
-    let mut last = [b'\n'];
-    let len = file.metadata().map_or(0, |metadata| metadata.len());
-    if len > 0 {
-        let _ = file.read_at(&mut last, len - 1);
-    }
-    let written = if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }.and_then(|()| write(file));
-    if has_lock {
-        let _ = rustix::fs::flock(&*file, rustix::fs::FlockOperation::Unlock);
-    }
-    written
+/// The failures of a part, each with its line.
+fn failed_lines<'a>(part: &'a Part, lines: &'a Lines) -> impl Iterator<Item = (Lines, &'a Failed)> {
+    let mut rest = lines.part(0, lines.count);
+    let mut passed = 0;
+    part.failures.iter().map(move |failed| {
+        // Onwards from the failure before, not from the start again.
+        rest = rest.part(u64::from(failed.line) - passed, rest.count + passed - u64::from(failed.line));
+        passed = u64::from(failed.line);
+        (rest.part(0, 1), failed)
+    })
+}
+
+fn failure_of(failed: &Failed) -> Failure {
+    serde_json::from_slice(&failed.failure).unwrap_or_else(|_| unreadable())
 }
 
 /// A line without its end.

@@ -10,7 +10,7 @@
 use crate::config::Emit;
 use crate::wire::frame::Part;
 use crate::wire::lines::Lines;
-use crate::wire::row;
+use crate::wire::{row, verdict_line};
 use sluicegate_json::skip::skip_container;
 
 /// What a worker writes.
@@ -20,6 +20,8 @@ pub(super) enum OutputFormat {
     Events { pass: bool },
     /// A line for each line of the input.
     Verdicts,
+    /// The same, and the outputs behind it, a line each.
+    Framed,
     /// Rows, a comma after each, see [`crate::wire::row`].
     Rows,
 }
@@ -31,6 +33,7 @@ impl OutputFormat {
             _ if rows => Self::Rows,
             Emit::Events => Self::Events { pass },
             Emit::Verdicts => Self::Verdicts,
+            Emit::Framed => Self::Framed,
         }
     }
 
@@ -40,6 +43,7 @@ impl OutputFormat {
         let outputs = match self {
             Self::Events { pass } => events(part, lines, pass, output),
             Self::Verdicts => verdicts(part, output),
+            Self::Framed => framed(part, output),
             Self::Rows => rows(part, lines, answered, output),
         };
         outputs.is_some() && objects(&part.logs).is_some()
@@ -106,7 +110,32 @@ fn events(part: &Part, lines: &Lines, pass: bool, output: &[u8]) -> Option<()> {
 }
 
 fn verdicts(part: &Part, output: &[u8]) -> Option<()> {
-    (objects(output)? == u64::from(part.lines)).then_some(())
+    let (mut at, mut count) = (0, 0);
+    let mut failures = part.failures.iter().map(|failed| failed.output_at as usize).peekable();
+    while at < output.len() {
+        failures.next_if(|to| *to == at);
+        at += object_line(&output[at..])?;
+        count += 1;
+    }
+    (count == part.lines && failures.peek().is_none()).then_some(())
+}
+
+fn framed(part: &Part, output: &[u8]) -> Option<()> {
+    let (mut at, mut verdicts, mut events) = (0, 0, 0);
+    let mut failures = part.failures.iter().map(|failed| failed.output_at as usize).peekable();
+    while at < output.len() {
+        let failed = failures.next_if(|to| *to == at).is_some();
+        let len = object_line(&output[at..])?;
+        let behind = verdict_line::lines_behind(&output[at..at + len])?;
+        (!failed || behind == 0).then_some(())?;
+        at += len;
+        for _ in 0..behind {
+            at += object_line(output.get(at..)?)?;
+        }
+        verdicts += 1;
+        events += behind;
+    }
+    (verdicts == u64::from(part.lines) && events == part.events_out && failures.peek().is_none()).then_some(())
 }
 
 fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> {
@@ -207,7 +236,7 @@ mod tests {
             (1, "{\"a\":1},\n"),
             (2, "{\"a\":1}{\"b\":2}\n"),
             (1, "[1]\n"),
-            (1, "no object\n"),
+            (1, "nobrkect\n"),
             (1, "{\"a\":\"\n\"}\n"),
             (1, "{\"a\":1]\n"),
             (1, "\n{\"a\":1}\n"),
@@ -230,10 +259,26 @@ mod tests {
     #[test]
     fn every_line_has_one_verdict() {
         let lines = lines(&["{}", "{}"], false);
-        let fits = |output: &str| OutputFormat::Verdicts.fits(&part(1, 1, &[(1, 20)]), &lines, 0, output.as_bytes());
+        let fits = |output: &str| OutputFormat::Verdicts.fits(&part(1, 1, &[(1, 17)]), &lines, 0, output.as_bytes());
         assert!(fits("{\"verdict\":\"ok\"}\n{\"verdict\":\"failed\"}\n"));
         assert!(!fits("{\"verdict\":\"ok\"}\n"));
         assert!(!fits("{\"verdict\":\"ok\"}\n{}\n{}\n"));
+    }
+
+    #[test]
+    fn framed_verdicts_are_followed_by_their_outputs() {
+        let lines = lines(&["{}", "{}"], false);
+        let fits = |output: &str| OutputFormat::Framed.fits(&part(1, 2, &[(1, 41)]), &lines, 0, output.as_bytes());
+        assert!(fits("{\"verdict\":\"ok\",\"count\":2}\n{\"a\":1}\n{\"b\"}\n{\"verdict\":\"failed\"}\n"));
+        for wrong in [
+            "{\"verdict\":\"ok\",\"count\":1}\n{\"a\":1}\n{\"b\"}\n{\"verdict\":\"failed\"}\n",
+            "{\"verdict\":\"ok\",\"count\":3}\n{\"a\":1}\n{\"b\"}\n{\"verdict\":\"failed\"}\n",
+            "{\"verdict\":\"ok\",\"count\":-}\n{\"a\":1}\n{\"b\"}\n{\"verdict\":\"failed\"}\n",
+            "{\"verdict\":\"ok\",\"count\":2}\n{\"a\":1}\nno obj\n{\"verdict\":\"failed\"}\n",
+            "{\"verdict\":\"ok\",\"count\":2}\n{\"a\":1}\n{\"b\"}\n{\"verdict\":\"forged\"}\n",
+        ] {
+            assert!(!fits(wrong), "{wrong}");
+        }
     }
 
     #[test]

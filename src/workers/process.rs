@@ -19,7 +19,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::config::Emit;
+use crate::config::{Emit, LineFormat};
 use crate::net::NetAnswer;
 use crate::own_process::own_command;
 use crate::wire::frame::{self, Kind};
@@ -48,7 +48,7 @@ pub(super) struct Start {
     pub(super) program: Program,
     pub(super) options: Options,
     pub(super) emit: Emit,
-    pub(super) envelope: bool,
+    pub(super) line: LineFormat,
     /// Whether lines are rows of an answer, see `wire::row`.
     pub(super) rows: bool,
     /// Whether failed lines go out as they came in.

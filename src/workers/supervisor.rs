@@ -43,9 +43,11 @@ struct Supervisor {
     read_done: bool,
     read_error: Option<ReadError>,
     stopping: bool,
+    /// Whether the output goes to a file.
+    to_file: bool,
 }
 
-/// Transforms what `inputs` hold and writes the outputs to standard output.
+/// Transforms what `inputs` hold and writes the outputs to standard output, or the job's file.
 ///
 /// # Errors
 /// When it could not be run, or not to its end. What had been read by then has its verdicts.
@@ -90,6 +92,7 @@ impl Supervisor {
             read_done: false,
             read_error: None,
             stopping: false,
+            to_file: job.output.is_some(),
             job,
         };
         Ok((supervisor, memory, receiver))
@@ -133,13 +136,14 @@ impl Supervisor {
             truncate: self.job.truncate,
             run: run_id(),
             names,
-            transformation: self.job.program.name.clone(),
+            transformation: self.job.transformation.clone(),
             code: self.job.program.code_hash(),
-            envelope: self.job.envelope,
+            line: self.job.line.clone(),
+            verdict_detail: self.job.verdict_detail,
             origins: self.job.origins.clone(),
             layout: self.pool.layout,
         };
-        let writer = match Writer::open(config) {
+        let writer = match Writer::open(config, self.job.output.take()) {
             Ok(writer) => writer,
             Err((what, error)) => return (self.summary, Err(RunError::Write { what, error })),
         };
@@ -179,7 +183,8 @@ impl Supervisor {
             return Err(error.into());
         }
         if let Some(error) = report.out {
-            return Err(RunError::Write { what: "standard output".into(), error });
+            let what = if self.to_file { "the output" } else { "standard output" };
+            return Err(RunError::Write { what: what.into(), error });
         }
         match report.failed.pop() {
             Some((what, error)) => Err(RunError::Write { what, error }),

@@ -25,12 +25,12 @@ use super::line_limit::line_too_long;
 use super::mailbox::{self, Mailbox};
 use super::process::{Ready, Setup, Start};
 use super::{Cost, preview, sandbox};
-use crate::config::Emit;
+use crate::config::{Emit, LineFormat};
 use crate::wire::envelope::{self, Envelope, NoEnvelope};
 use crate::wire::frame::{self, Failed, Kind, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
-use crate::wire::{row, verdict_line};
+use crate::wire::{field, row, verdict_line};
 use in_flight::InFlight;
 use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_engine::{
@@ -134,7 +134,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         output,
         layout,
         emit: start.emit,
-        envelope: start.envelope,
+        line_format: start.line,
         rows: start.rows,
         pass: start.pass,
         stop: start.stop,
@@ -188,6 +188,17 @@ impl Sink for ShmSink {
     }
 }
 
+impl ShmSink {
+    /// Puts bytes before what stands from `at` on.
+    fn insert(&mut self, at: usize, bytes: &[u8]) {
+        let end = self.len;
+        self.push(bytes);
+        // SAFETY: all of it lies in what has been written to the slot, which is this process's until it is told about.
+        let written = unsafe { std::slice::from_raw_parts_mut(self.start, end + bytes.len()) };
+        written[at..].rotate_right(bytes.len());
+    }
+}
+
 struct Worker {
     engine: Engine,
     mailbox: Rc<RefCell<Mailbox>>,
@@ -196,7 +207,7 @@ struct Worker {
     output: &'static Mapping,
     layout: Layout,
     emit: Emit,
-    envelope: bool,
+    line_format: LineFormat,
     rows: bool,
     pass: bool,
     stop: bool,
@@ -420,7 +431,7 @@ impl Worker {
     }
 
     /// The event in a line and what of the line stands around it; nothing for a blank line. `whole` is room for the line with
-    /// each field once.
+    /// each field once, or for an event that the line holds as a string.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
     fn event<'b>(
         &self,
@@ -429,12 +440,16 @@ impl Worker {
     ) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, Failure> {
         match self.event_of(line) {
             Err(NoEnvelope::Failed(failure)) => Err(failure),
+            Err(NoEnvelope::Elsewhere(event)) => {
+                let json = whole.get_or_init(|| event);
+                Ok(Some((Event { json, metadata: None }, (b"", b""))))
+            }
             Err(NoEnvelope::Duplicates) => {
                 let whole = whole.get_or_init(|| envelope::without_duplicates(line));
                 let twice = || Failure::new(FailureKind::InvalidJson, "the line has a field twice");
                 self.event_of(whole).map_err(|error| match error {
                     NoEnvelope::Failed(failure) => failure,
-                    NoEnvelope::Duplicates => twice(),
+                    NoEnvelope::Duplicates | NoEnvelope::Elsewhere(_) => twice(),
                 })
             }
             Ok(event) => Ok(event),
@@ -455,8 +470,16 @@ impl Worker {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        if !self.envelope {
-            return Ok(Some((Event { json: line, metadata: None }, (b"", b""))));
+        match &self.line_format {
+            LineFormat::Event => return Ok(Some((Event { json: line, metadata: None }, (b"", b"")))),
+            LineFormat::Field(name) => {
+                let event = match field::event(line, name).map_err(NoEnvelope::Failed)? {
+                    Cow::Borrowed(event) => event,
+                    Cow::Owned(event) => return Err(NoEnvelope::Elsewhere(event)),
+                };
+                return Ok(Some((Event { json: event, metadata: None }, (b"", b""))));
+            }
+            LineFormat::Envelope => {}
         }
         let Envelope { message, metadata } = envelope::parse(line)?;
         let start = message.as_ptr() as usize - line.as_ptr() as usize;
@@ -469,6 +492,9 @@ impl Worker {
         self.part.lines += 1;
         match verdict {
             Verdict::Ok { outputs } => {
+                if self.emit == Emit::Framed {
+                    self.sink.insert(before, &verdict_line::ok(outputs));
+                }
                 self.part.ok += 1;
                 self.part.events_out += u64::from(outputs);
             }
@@ -476,14 +502,14 @@ impl Worker {
                 self.part.dropped += 1;
                 if self.rows {
                     self.part.dropped_lines.push(number);
-                } else if self.emit == Emit::Verdicts {
+                } else if self.emit.has_verdicts() {
                     let mut text = Vec::new();
                     verdict_line::dropped(self.metadata(line).as_deref(), &mut text);
                     self.sink.push(&text);
                 }
             }
             Verdict::Failed(failure) => {
-                if self.emit == Emit::Verdicts {
+                if self.emit.has_verdicts() {
                     let mut text = Vec::new();
                     verdict_line::failed(&failure, self.metadata(line).as_deref(), &mut text);
                     self.sink.push(&text);
@@ -507,7 +533,7 @@ impl Worker {
 
     /// The metadata of a line's envelope, which every verdict says again.
     fn metadata<'b>(&self, line: &'b [u8]) -> Option<Cow<'b, [u8]>> {
-        if self.envelope { envelope::metadata(line) } else { None }
+        if self.line_format == LineFormat::Envelope { envelope::metadata(line) } else { None }
     }
 
     /// Tells the supervisor what is settled so far.
@@ -545,7 +571,7 @@ fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> Output
         return row::rendering(around);
     }
     let base = match emit {
-        Emit::Events => OutputFraming::LINES,
+        Emit::Events | Emit::Framed => OutputFraming::LINES,
         Emit::Verdicts => verdict_line::OK,
     };
     OutputFraming { around, ..base }

@@ -190,7 +190,7 @@ impl WorkerPool {
             program: job.program.clone(),
             options: job.options.clone(),
             emit: job.emit,
-            envelope: job.envelope,
+            line: job.line.clone(),
             rows,
             pass: job.on_error == OnError::Pass,
             stop: job.on_error == OnError::Stop,

@@ -60,6 +60,12 @@ fn nothing_is_destroyed_by_a_redirection() {
         "$SG run t.js in.jsonl >> in.jsonl",
         "ln -f in.jsonl link; $SG run t.js in.jsonl --errors link",
         "$SG run t.js in.jsonl >&-",
+        "$SG run t.js in.jsonl -o in.jsonl",
+        "$SG run t.js -o in.jsonl < in.jsonl",
+        "ln -sf in.jsonl link; $SG run t.js in.jsonl --output ./link",
+        "$SG run t.js in.jsonl -o dead.jsonl --errors ./dead.jsonl",
+        "$SG run t.js in.jsonl -o t.js",
+        "$SG run t.js in.jsonl -o no/such/folder",
     ] {
         dir.file("in.jsonl", content);
         let (code, _, err) = shell(&dir, line);
@@ -103,4 +109,47 @@ fn there_may_be_more_inputs_than_descriptors() {
         "mkdir d; for i in $(seq 1 200); do echo '{}' > d/$i; done; ulimit -n 64; $SG run t.js -q -j 1 d/*",
     );
     assert_eq!((code, out.lines().count()), (0, 200), "{err}");
+}
+
+#[test]
+fn an_output_file_is_whole_or_as_it_was() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir =
+        Dir::with("export function transformEvent(event) { if (event.fail) throw new Error('x'); return event; }");
+    let left = || {
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let run = |args: &[&str], input: &str| dir.run(&[&["run", "t.js", "-o", "out.jsonl"], args].concat(), input);
+    let done = run(&[], "{\"n\":1}\n");
+    assert_eq!((done.code, done.text(), dir.read("out.jsonl").as_str()), (0, "", "{\"n\":1}\n"));
+    assert!(done.err.trim_end().ends_with(" · written to out.jsonl"), "{}", done.err);
+    // Failed events are no reason to keep back what the others gave; the file keeps its mode, and a link stays one.
+    std::fs::set_permissions(dir.path().join("out.jsonl"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("out.jsonl", dir.path().join("link.jsonl")).unwrap();
+    let done = dir.run(&["run", "t.js", "-q", "--output", "link.jsonl"], "{\"n\":2}\n{\"fail\":1}\n");
+    assert_eq!((done.code, dir.read("out.jsonl").as_str()), (1, "{\"n\":2}\n"));
+    let metadata = std::fs::symlink_metadata(dir.path().join("out.jsonl")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+    assert!(std::fs::symlink_metadata(dir.path().join("link.jsonl")).unwrap().is_symlink());
+    let before = left();
+    // What ends early leaves it as it was.
+    let stopped = run(&["--on-error", "stop"], "{\"n\":3}\n{\"fail\":1}\n");
+    assert!(stopped.code == 1 && stopped.err.trim_end().ends_with(" · out.jsonl was not written"), "{}", stopped.err);
+    let unreadable = run(&["-", "missing/"], "{\"n\":3}\n");
+    assert_eq!(unreadable.code, 2, "{}", unreadable.err);
+    dir.file("array.json", "[\n{}\n");
+    let broken = run(&["-", "array.json", "--stats", "json"], "{\"n\":3}\n");
+    assert!(broken.code == 2 && broken.err.contains("\"output_written\":false"), "{}", broken.err);
+    dir.file("broken.js", "export const x = ;");
+    assert_eq!(dir.run(&["run", "broken.js", "-o", "out.jsonl"], "{}\n").code, 2);
+    assert_eq!(dir.read("out.jsonl"), "{\"n\":2}\n");
+    std::fs::remove_file(dir.path().join("array.json")).unwrap();
+    std::fs::remove_file(dir.path().join("broken.js")).unwrap();
+    assert_eq!(left(), before, "no temporary file is left");
+    // What is no file is written as it is.
+    assert_eq!(dir.run(&["run", "t.js", "-q", "-o", "/dev/stdout"], "{}\n").text(), "{}\n");
+    assert_eq!(dir.run(&["run", "t.js", "-q", "-o", "-"], "{}\n").text(), "{}\n");
 }

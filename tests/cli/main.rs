@@ -13,6 +13,7 @@ mod faults;
 mod fuzz;
 mod hostile;
 mod hostile_modes;
+mod hosts;
 mod init;
 mod inputs;
 mod invariants;

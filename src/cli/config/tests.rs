@@ -1,6 +1,7 @@
 //! What a command line, the environment and a file resolve to together.
 
 use std::ffi::OsString;
+use std::fs;
 use std::time::Duration;
 
 use super::*;

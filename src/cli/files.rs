@@ -1,0 +1,153 @@
+//! The files of a run, looked at before anything starts: inputs that can't be read, and files that a run would destroy.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::args::RunArgs;
+use super::diagnostic::Diagnostic;
+use super::program::plain;
+use super::settings::Settings;
+use crate::config::{Input, Target};
+
+type Result<T> = std::result::Result<T, Diagnostic>;
+
+/// The inputs, looked at before anything starts: a mistyped last file should not be found out after an hour.
+pub(super) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
+    if files.is_empty() {
+        return Ok(vec![Input::Stdin]);
+    }
+    let mut inputs = Vec::new();
+    for path in files {
+        if path.as_os_str() == "-" {
+            if inputs.contains(&Input::Stdin) {
+                return Err(Diagnostic::new("standard input is named twice").help("it can be read only once"));
+            }
+            inputs.push(Input::Stdin);
+            continue;
+        }
+        let cannot = |reason: String, help: &str| {
+            Err(Diagnostic::new(format!("cannot read the events {}: {reason}", path.display())).help(help))
+        };
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {
+                return cannot("it is a folder".to_owned(), "name the files in it, e.g. folder/*.jsonl");
+            }
+            Ok(_) => inputs.push(Input::File(path.clone())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return cannot("there is no such file".to_owned(), "a relative path starts in the current folder");
+            }
+            Err(error) => return cannot(plain(&error), "see that the file can be read"),
+        }
+    }
+    Ok(inputs)
+}
+
+/// What a run writes, beside standard output.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    /// `--output`.
+    pub(super) output: Option<&'a Path>,
+    /// `--errors`.
+    pub(super) errors: &'a Target,
+    /// `--logs`.
+    pub(super) logs: Option<&'a Target>,
+}
+
+impl<'a> Written<'a> {
+    /// Each with its flag.
+    fn files(self) -> impl Iterator<Item = (&'static str, &'a Path)> {
+        let of = |target: &'a Target| match target {
+            Target::File(path) => Some(path.as_path()),
+            Target::Nowhere | Target::Stderr => None,
+        };
+        let files = [("--output", self.output), ("--errors", of(self.errors)), ("--logs", self.logs.and_then(of))];
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path?)))
+    }
+}
+
+/// Which file it is, if it is a regular one: a redirection has no name, and a link has another one.
+type Id = (u64, u64);
+
+fn id_of_path(path: &Path) -> Option<Id> {
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn id_of_stream(stream: BorrowedFd<'_>) -> Option<Id> {
+    let stat = rustix::fs::fstat(stream).ok()?;
+    let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+    regular.then_some((stat.st_dev, stat.st_ino))
+}
+
+/// Whether two paths are one file, which need not be there yet.
+fn same(one: &Path, other: &Path) -> bool {
+    match (id_of_path(one), id_of_path(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => {
+            // The file is not there; its folder may have two names.
+            let place = |path: &Path| {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                Some((fs::canonicalize(folder).ok()?, path.file_name()?.to_owned()))
+            };
+            let special = |path: &Path| fs::metadata(path).is_ok();
+            !special(one) && !special(other) && (one == other || place(one).is_some_and(|it| Some(it) == place(other)))
+        }
+        _ => false,
+    }
+}
+
+/// What a run writes goes to files of their own: writing over what is being read would destroy it.
+pub(super) fn refuse_overwriting(
+    written: Written<'_>,
+    inputs: &[Input],
+    args: &RunArgs,
+    settings: &Settings,
+) -> Result<()> {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let streams = [
+        ("standard input", id_of_stream(stdin.as_fd())),
+        ("standard output", id_of_stream(stdout.as_fd())),
+        ("standard error", id_of_stream(stderr.as_fd())),
+    ];
+    for input in inputs {
+        let (name, file) = match input {
+            Input::File(path) => (path.display().to_string(), id_of_path(path)),
+            Input::Stdin => (streams[0].0.to_owned(), streams[0].1),
+        };
+        if file.is_some() && file == streams[1].1 {
+            return Err(Diagnostic::new(format!("standard output goes to {name}, which this run reads"))
+                .help("writing to it would destroy it; redirect the output to another file"));
+        }
+    }
+    let mut read: Vec<&Path> = vec![&args.transformation];
+    read.extend(inputs.iter().filter_map(|input| match input {
+        Input::File(path) => Some(path.as_path()),
+        Input::Stdin => None,
+    }));
+    read.extend(settings.libraries.library.iter().map(|library| library.path.as_path()));
+    read.extend(settings.data.credentials.as_deref());
+    read.extend(settings.data.metadata.as_deref());
+    let files: Vec<(&str, &Path)> = written.files().collect();
+    for (index, (flag, path)) in files.iter().enumerate() {
+        if path.is_dir() {
+            return Err(Diagnostic::new(format!("cannot write {flag} {}: it is a folder", path.display()))
+                .help("name a file in it"));
+        }
+        let file = id_of_path(path);
+        if let Some((name, _)) = streams.iter().find(|(_, stream)| file.is_some() && *stream == file) {
+            return Err(Diagnostic::new(format!("{flag} {} is also {name} of this run", path.display()))
+                .help("one of the two would destroy the other; name another file"));
+        }
+        if read.iter().any(|input| same(input, path)) {
+            return Err(Diagnostic::new(format!("{flag} {} is also read by this run", path.display()))
+                .help("writing to it would destroy it; name another file"));
+        }
+        if let Some((other, _)) = files[..index].iter().find(|(_, other)| same(other, path)) {
+            return Err(Diagnostic::new(format!("{other} and {flag} are the same file, {}", path.display()))
+                .help("name two files"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Dead letters and logs on their way out: to a file that other processes may add to, or to standard error, and to a temporary
+//! file where neither takes them. They are never simply lost, and a host that does not read standard error holds nothing up.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use crate::config::Target;
+use crate::wire::stderr;
+
+/// A stream of whole lines beside the output.
+pub(super) struct SideStream {
+    what: &'static str,
+    to: To,
+    /// Why it could not be written where it was asked for.
+    pub(super) failed: Option<(String, io::Error)>,
+}
+
+enum To {
+    Nowhere,
+    Stderr,
+    File {
+        name: String,
+        file: File,
+    },
+    /// Standard error is not read: this is where the rest is. `torn` if a line was cut off there.
+    Kept {
+        path: PathBuf,
+        file: File,
+        torn: bool,
+    },
+}
+
+impl SideStream {
+    /// Opens it.
+    pub(super) fn open(what: &'static str, target: &Target, truncate: bool) -> Result<Self, (String, io::Error)> {
+        let to = match target {
+            Target::Nowhere => To::Nowhere,
+            Target::Stderr => To::Stderr,
+            Target::File(path) => {
+                let name = path.display().to_string();
+                // Several runs may share one file: each record goes to what is then its end.
+                let opened = File::options().create(true).append(true).read(true).open(path).or_else(|error| {
+                    // A pipe, say, or a file that may only be written.
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        File::options().create(true).append(true).open(path)
+                    } else {
+                        Err(error)
+                    }
+                });
+                let opened = opened.and_then(|file| {
+                    if truncate && file.metadata()?.is_file() {
+                        file.set_len(0)?;
+                    }
+                    Ok(file)
+                });
+                match opened {
+                    Ok(file) => To::File { name, file },
+                    Err(error) => return Err((format!("{what} to {name}"), error)),
+                }
+            }
+        };
+        Ok(Self { what, to, failed: None })
+    }
+
+    pub(super) fn wanted(&self) -> bool {
+        !matches!(self.to, To::Nowhere)
+    }
+
+    /// Writes whole lines.
+    pub(super) fn write(&mut self, lines: &[u8]) {
+        let taken = match &mut self.to {
+            To::Nowhere => return,
+            To::Stderr => stderr::write_many(lines),
+            To::File { file, .. } | To::Kept { file, .. } => match locked(file, |file| file.write_all(lines)) {
+                Ok(()) => return,
+                Err(error) => {
+                    self.give_up(error);
+                    stderr::write_many(lines)
+                }
+            },
+        };
+        if taken < lines.len() {
+            let whole = memchr::memrchr(b'\n', &lines[..taken]).map_or(0, |end| end + 1);
+            self.keep(taken > whole);
+            self.write_kept(&mut |out| out.write_all(&lines[whole..]));
+        }
+    }
+
+    /// Writes one line that is too long to be held in memory.
+    pub(super) fn write_with(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
+        let failed = match &mut self.to {
+            To::Nowhere => return,
+            To::Stderr => None,
+            To::File { file, .. } | To::Kept { file, .. } => match locked(file, |file| buffered(file, write)) {
+                Ok(()) => return,
+                Err(error) => Some(error),
+            },
+        };
+        if let Some(error) = failed {
+            self.give_up(error);
+        }
+        if buffered(&mut stderr::Many, write).is_err() {
+            self.keep(true);
+            self.write_kept(write);
+        }
+    }
+
+    fn write_kept(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
+        let To::Kept { file, .. } = &mut self.to else { return };
+        if let Err(error) = buffered(file, write) {
+            self.failed.get_or_insert_with(|| (self.what.to_owned(), error));
+        }
+    }
+
+    /// From here on, to standard error. A line that was cut off in the file is written again as a whole.
+    fn give_up(&mut self, error: io::Error) {
+        if let To::File { name, .. } = &self.to {
+            let message = format!("error: cannot write {} to {name}: {error}; they follow here\n", self.what);
+            stderr::say(message.as_bytes());
+            self.failed.get_or_insert_with(|| (format!("{} to {name}", self.what), error));
+        }
+        self.to = To::Stderr;
+    }
+
+    /// From here on, to a temporary file that stays.
+    fn keep(&mut self, torn: bool) {
+        let made = tempfile::Builder::new()
+            .prefix(&format!("sluicegate-{}-", self.what.replace(' ', "-")))
+            .suffix(".jsonl")
+            .tempfile()
+            .and_then(|file| file.keep().map_err(|error| error.error));
+        match made {
+            Ok((file, path)) => self.to = To::Kept { path, file, torn },
+            Err(error) => {
+                self.to = To::Nowhere;
+                self.failed = Some((format!("{} to a temporary file", self.what), error));
+            }
+        }
+    }
+
+    /// Says where the rest is, if standard error has not taken everything.
+    pub(super) fn end(&mut self) {
+        if let To::Kept { path, torn, .. } = &self.to {
+            let start = if *torn { "\n" } else { "" };
+            let note = format!(
+                "{start}note: standard error is not read; the rest of the {} is in {}\n",
+                self.what,
+                path.display()
+            );
+            stderr::say(note.as_bytes());
+        }
+    }
+}
+
+fn buffered(file: &mut dyn Write, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut buffered = BufWriter::with_capacity(256 << 10, file);
+    let written = write(&mut buffered).and_then(|()| buffered.flush());
+    // What could not be written is not tried again.
+    let _ = buffered.into_parts();
+    written
+}
+
+/// Writes whole lines to the end of a file that other processes may write to as well. What one of them had begun when it was killed
+/// stays a line of its own.
+fn locked(file: &mut File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let Ok(metadata) = file.metadata() else { return write(file) };
+    if !metadata.is_file() {
+        return write(file);
+    }
+    // Not every file system has locks; each write goes to the end all the same.
+    let has_lock = rustix::fs::flock(&*file, rustix::fs::FlockOperation::LockExclusive).is_ok();
+    let mut last = [b'\n'];
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    if len > 0 {
+        let _ = file.read_at(&mut last, len - 1);
+    }
+    let written = if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }.and_then(|()| write(file));
+    if has_lock {
+        let _ = rustix::fs::flock(&*file, rustix::fs::FlockOperation::Unlock);
+    }
+    written
+}
