@@ -2,7 +2,7 @@
 import { compact, lines } from './json.js';
 
 /** Above this many comparisons an array is compared place by place. */
-const MOST_WORK = 250_000;
+const MAX_WORK = 250_000;
 
 const same = (a, b) => compact(a) === compact(b);
 const signed = (sign, list) => list.map((line) => ({ ...line, sign }));
@@ -44,7 +44,7 @@ const ofArrays = (a, b) => {
   const gap = (removed, added) => {
     for (let i = 0; i < Math.max(removed.length, added.length); i++) parts.push([removed[i], added[i], '']);
   };
-  if (from.length * to.length > MOST_WORK) {
+  if (from.length * to.length > MAX_WORK) {
     gap(from, to);
     return parts;
   }

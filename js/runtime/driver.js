@@ -30,7 +30,7 @@
   const NOT_AN_ARRAY = 3;
 
   /** At most this much of an error's text is kept. */
-  const MOST_ERROR_TEXT = 32768;
+  const MAX_ERROR_TEXT = 32768;
 
   const isEvent = (value) => typeof value === 'object' && value !== null && tagOf(value) === '[object Object]';
 
@@ -268,7 +268,7 @@
   };
 
   /** How deep in a result parts of a lazy event are looked for. */
-  const MOST_DEPTH = 2;
+  const MAX_DEPTH = 2;
 
   /**
    * An object with markers for the parts of the lazy event that are in it, itself if there are none, or undefined if it has
@@ -286,7 +286,7 @@
       if (held === null) return undefined;
       if (typeof held === 'object') held = marked(value, held, probe[1], listOf(value));
       else if (held === undefined) {
-        if (depth === MOST_DEPTH || getPrototypeOf(value) !== plainPrototype) continue;
+        if (depth === MAX_DEPTH || getPrototypeOf(value) !== plainPrototype) continue;
         held = lifted(value, depth + 1);
       }
       if (held === undefined) return undefined;
@@ -391,10 +391,10 @@
   // --- errors ---------------------------------------------------------------------------------------------------
 
   const cut = (text) =>
-    text.length > MOST_ERROR_TEXT ? `${slice(text, 0, MOST_ERROR_TEXT)}\u2026 (${text.length - MOST_ERROR_TEXT} more)` : text;
+    text.length > MAX_ERROR_TEXT ? `${slice(text, 0, MAX_ERROR_TEXT)}\u2026 (${text.length - MAX_ERROR_TEXT} more)` : text;
 
   // The frames stand at the end of a stack.
-  const tail = (text) => (text.length > MOST_ERROR_TEXT ? slice(text, text.length - MOST_ERROR_TEXT) : text);
+  const tail = (text) => (text.length > MAX_ERROR_TEXT ? slice(text, text.length - MAX_ERROR_TEXT) : text);
 
   const read = (object, key, shorten) => {
     try {

@@ -16,9 +16,9 @@
   const join = Function.prototype.call.bind(Array.prototype.join);
 
   /** V8 joins shorter strings at once, by copying them. */
-  const LEAST_JOINED = 13;
-  const MOST_DEPTH = 8;
-  const MOST_EDITS = 24;
+  const MIN_JOINED = 13;
+  const MAX_DEPTH = 8;
+  const MAX_EDITS = 24;
 
   // What is known of an object: whether it loses keys, and which of its keys lead to a changed string (no node) or to an
   // object with edits of its own (a node).
@@ -61,8 +61,8 @@
       const value = after[name];
       const was = hasOwn(before, name) ? before[name] : undefined;
       if (typeof value === 'string') {
-        if (value.length >= LEAST_JOINED && value !== was) note(node, name, undefined);
-      } else if (isObject(value) && depth < MOST_DEPTH) {
+        if (value.length >= MIN_JOINED && value !== was) note(node, name, undefined);
+      } else if (isObject(value) && depth < MAX_DEPTH) {
         const child = known(node, name) ?? newNode();
         compare(child, isObject(was) ? was : {}, value, depth + 1);
         if (child.losesKeys || child.names.length > 0) note(node, name, child);
@@ -72,10 +72,10 @@
 
   /** Learns from a line and its output. Both are texts: nothing of the author's is looked at. */
   const learn = (line, text) => {
-    if (edits > MOST_EDITS) return;
+    if (edits > MAX_EDITS) return;
     compare(plan, parse(line), parse(text), 0);
     // Keys that differ from event to event, say, or an event that is made from nothing.
-    if (edits > MOST_EDITS) plan = newNode();
+    if (edits > MAX_EDITS) plan = newNode();
   };
 
   const forget = () => {
@@ -84,7 +84,7 @@
   };
 
   /** How much is known; zero also if it was too much. */
-  const planSize = () => (edits > MOST_EDITS ? 0 : edits);
+  const planSize = () => (edits > MAX_EDITS ? 0 : edits);
 
   const copied = (node, object) => {
     let copy;
@@ -106,7 +106,7 @@
       const name = names[i];
       const held = copy[name];
       if (typeof held === 'string') {
-        if (held.length >= LEAST_JOINED) copy[name] = join([held, ''], '');
+        if (held.length >= MIN_JOINED) copy[name] = join([held, ''], '');
       } else if (nodes[i] !== undefined && typeof held === 'object' && held !== null) {
         if (getPrototypeOf(held) !== plainPrototype) continue;
         if ((copy[name] = copied(nodes[i], held)) === undefined) return undefined;
