@@ -10,8 +10,8 @@ use sluicegate_engine::ModuleId;
 use super::diagnostic::{Diagnostic, Place, visible};
 use super::report::Voice;
 use crate::config::When;
+use crate::testing::frames::{author_frames, first_place};
 use crate::testing::report::{difference_lines, headline};
-use crate::testing::run::{author_frames, first_place};
 use crate::testing::{FileResult, Status, TestError, TestResult, Totals};
 use sluicegate_engine::verdict::Position;
 

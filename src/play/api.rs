@@ -247,7 +247,7 @@ async fn attempt(playground: &Shared, request: TryRequest) -> Result<RunResult, 
     let options = sluicegate_engine::Options { logs: true, ..ready.options.clone() };
     let trial = PreviewJob { program: ready.program.clone(), options, events, metadata };
     // In turn; a request that its page gave up is dropped here, with the worker if it has one.
-    let tried = playground.trier.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {
+    let tried = playground.preview.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
     });

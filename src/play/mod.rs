@@ -122,7 +122,7 @@ pub struct Playground {
     dir: PathBuf,
     project: Box<dyn Project>,
     token: Token,
-    trier: Mutex<PreviewWorker>,
+    preview: Mutex<PreviewWorker>,
 }
 
 impl Playground {
@@ -135,7 +135,7 @@ impl Playground {
             dir: dir.canonicalize()?,
             project,
             token: Token::random()?,
-            trier: Mutex::new(PreviewWorker::new(sandbox)?),
+            preview: Mutex::new(PreviewWorker::new(sandbox)?),
         })
     }
 

@@ -225,14 +225,14 @@ mod tests {
 
     /// What V8 says of `code` when it has been given these events.
     fn covered(code: &str, events: &[&str]) -> FileCoverage {
-        let onlooker = RunObserver::new(Look { coverage: true, variables: false });
-        let mut engine = Engine::observed(Program::new("t.js", code), Options::default(), &onlooker).unwrap();
+        let observer = RunObserver::new(Look { coverage: true, variables: false });
+        let mut engine = Engine::observed(Program::new("t.js", code), Options::default(), &observer).unwrap();
         for event in events {
             engine.transform(event.as_bytes(), &mut Vec::new());
         }
         drop(engine);
         let mut coverage = Coverage::default();
-        for script in onlooker.take_coverage() {
+        for script in observer.take_coverage() {
             coverage.add(Path::new("t.js"), code, &script);
         }
         coverage.files().remove(0)

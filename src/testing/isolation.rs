@@ -10,7 +10,8 @@ use std::io;
 use sluicegate_engine::ModuleId;
 
 use super::protocol::{Change, TestError};
-use super::run::{Pass, Ran, Runner, Status, TestResult};
+use super::result::{Status, TestResult};
+use super::runner::{Pass, Ran, Runner};
 use crate::random::Random;
 
 /// The most tests that are tried as the one that makes the difference.

@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::frames::author_frames;
 use super::protocol::{Difference, TestError};
-use super::run::{FileResult, Status, TestResult, Totals, author_frames};
+use super::result::{FileResult, Status, TestResult, Totals};
 use sluicegate_engine::ModuleId;
 use sluicegate_engine::verdict::Position;
 

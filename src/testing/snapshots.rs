@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::frames::first_place;
 use super::protocol::{Finished, Inline};
-use super::run::first_place;
 use sluicegate_engine::verdict::Position;
 
 /// The file that holds the snapshots of a test file.

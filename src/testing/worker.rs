@@ -85,13 +85,13 @@ impl Pipe {
 
 fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
     let options = TestIsolateOptions { time: job.time, heap: HEAP, host: job.host.clone() };
-    let onlooker = RunObserver::new(job.look);
+    let observer = RunObserver::new(job.look);
     let engines = Rc::new(RefCell::new(Engines {
         subject: job.subject,
         seed: job.seed,
         others: BTreeMap::new(),
         made: Vec::new(),
-        onlooker: onlooker.clone(),
+        observer: observer.clone(),
         pipe: pipe.clone(),
         recorded: Rc::default(),
     }));
@@ -100,7 +100,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
             Tests::Module(module) => Loaded::Module(module),
             Tests::Cases(text) => Loaded::Cases(text),
         };
-        let harness = TestIsolate::load(&tests, &options, &onlooker, Box::new(Outside(engines.clone())))?;
+        let harness = TestIsolate::load(&tests, &options, &observer, Box::new(Outside(engines.clone())))?;
         harness.on_stuck(|| {
             // A test that waits for its transformation is not stuck: that has limits of its own.
             if !INSIDE.load(Ordering::SeqCst) {
@@ -167,7 +167,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         // What isolates have seen is known when they are gone.
         drop(harness);
         engines.borrow_mut().made.clear();
-        pipe.write(&FromWorker::Coverage(onlooker.take_coverage()))?;
+        pipe.write(&FromWorker::Coverage(observer.take_coverage()))?;
     }
     pipe.write(&FromWorker::Finished(finished))
 }
@@ -206,7 +206,7 @@ struct Engines {
     others: BTreeMap<String, Result<Subject, String>>,
     /// By what makes them different.
     made: Vec<Made>,
-    onlooker: Rc<RunObserver>,
+    observer: Rc<RunObserver>,
     pipe: Pipe,
     /// The network of all of them.
     recorded: Rc<RefCell<Recorded>>,
@@ -360,7 +360,7 @@ impl Engines {
         // Nothing is asked in a test, so there is nothing to forbid.
         let network = &mut subject.options.network;
         (network.fetch, network.geolocation) = (true, true);
-        let mut engine = Engine::observed(subject.program, subject.options, &self.onlooker).map_err(|error| {
+        let mut engine = Engine::observed(subject.program, subject.options, &self.observer).map_err(|error| {
             let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
             format!("the transformation does not load: {error}{help}")
         })?;

@@ -12,7 +12,7 @@ use crate::wire::frame::{self, Kind, Message, Work};
 use sluicegate_engine::Network;
 
 /// How often a wait for the network is interrupted to see whether the event still has time.
-const GLANCE: Duration = Duration::from_millis(40);
+const SHORT_WAIT: Duration = Duration::from_millis(40);
 
 /// The reading side of a worker's socket; and its writing side, as far as the network is concerned.
 pub(super) struct Mailbox {
@@ -40,7 +40,7 @@ pub(super) struct Patient {
 enum Patience {
     UntilItComes,
     /// As long as the socket's timeout says, if it has one.
-    Glance,
+    Short,
     NotAtAll,
 }
 
@@ -66,7 +66,7 @@ impl Read for Patient {
 /// To be called before the walls are up, in a worker whose code may use the network: afterwards no option of the socket
 /// can be changed.
 pub(super) fn glance_while_waiting(socket: &UnixStream) -> io::Result<()> {
-    socket.set_read_timeout(Some(GLANCE))
+    socket.set_read_timeout(Some(SHORT_WAIT))
 }
 
 impl Mailbox {
@@ -138,7 +138,7 @@ impl Mailbox {
     /// Waits for a frame until this time and takes it. An error when the supervisor is gone.
     pub(super) fn receive_until(&mut self, until: Instant) -> io::Result<()> {
         loop {
-            if self.look(Patience::Glance)? {
+            if self.look(Patience::Short)? {
                 return self.receive().map(|_| ());
             }
             if Instant::now() >= until {
@@ -171,7 +171,7 @@ impl Network for Mailbox {
             if over() {
                 return None;
             }
-            match self.look(Patience::Glance) {
+            match self.look(Patience::Short) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(_) => return None,

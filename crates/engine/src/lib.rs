@@ -45,11 +45,11 @@ pub use module_id::ModuleId;
 pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
 pub use run::event::Step;
 use run::fetch;
-pub use run::fetch::{Access, MAX_REQUEST, MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Network, SharedNetwork};
-pub use run::host_functions::LogLine;
 use run::in_flight::InFlight;
 pub use run::in_flight::Lost;
 pub use run::print_plan::PrintPlanning;
+pub use run::requests::{Access, MAX_REQUEST, MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Network, SharedNetwork};
+pub use run::state::LogLine;
 use run::ticket::OnTurn;
 pub use run::ticket::Ticket;
 use run::transform_isolate::{Overrides, TransformIsolate};
@@ -143,7 +143,7 @@ pub struct Engine {
     options: Options,
     /// Before the isolate: it holds handles of it.
     in_flight: InFlight,
-    realm: Option<TransformIsolate>,
+    isolate: Option<TransformIsolate>,
     watch: Watch,
     scratch: v8_string::Scratch,
     validator: sluicegate_json::validator::Validator,
@@ -156,7 +156,7 @@ pub struct Engine {
     print_plan: PrintPlanning,
     network: Option<SharedNetwork>,
     on_turn: Option<OnTurn>,
-    onlooker: Option<Rc<RunObserver>>,
+    observer: Option<Rc<RunObserver>>,
     overrides: Overrides,
     /// Whether isolates stay entered from event to event.
     held: bool,
@@ -177,14 +177,14 @@ impl Engine {
     ///
     /// # Errors
     /// As for [`Engine::new`].
-    pub fn observed(program: Program, options: Options, onlooker: &Rc<RunObserver>) -> Result<Self, LoadError> {
-        Self::load(program, options, Some(onlooker.clone()))
+    pub fn observed(program: Program, options: Options, observer: &Rc<RunObserver>) -> Result<Self, LoadError> {
+        Self::load(program, options, Some(observer.clone()))
     }
 
-    fn load(program: Program, options: Options, onlooker: Option<Rc<RunObserver>>) -> Result<Self, LoadError> {
+    fn load(program: Program, options: Options, observer: Option<Rc<RunObserver>>) -> Result<Self, LoadError> {
         initialize(Protection::None);
         let watch = Watch::new(&options.limits);
-        let realm = TransformIsolate::new(&program, &options, &watch, onlooker.as_ref(), Overrides::default())?;
+        let isolate = TransformIsolate::new(&program, &options, &watch, observer.as_ref(), Overrides::default())?;
         // Shorter ones would mask half of every text without being secrets.
         let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
         let masks = secrets.flat_map(|secret| [vec![secret.clone()], fetch::spellings(secret)].concat()).collect();
@@ -192,7 +192,7 @@ impl Engine {
             program,
             options,
             in_flight: InFlight::default(),
-            realm: Some(realm),
+            isolate: Some(isolate),
             watch,
             scratch: v8_string::Scratch::default(),
             validator: sluicegate_json::validator::Validator::default(),
@@ -205,7 +205,7 @@ impl Engine {
             print_plan: PrintPlanning::default(),
             network: None,
             on_turn: None,
-            onlooker,
+            observer,
             overrides: Overrides::default(),
             held: false,
             _not_send: PhantomData,
@@ -214,12 +214,12 @@ impl Engine {
 
     /// Which function the program exports.
     pub fn export(&self) -> Export {
-        self.realm.as_ref().map_or(Export::Event, |realm| realm.export)
+        self.isolate.as_ref().map_or(Export::Event, |isolate| isolate.export)
     }
 
     /// What is known of the program.
     pub fn loaded(&self) -> Loaded {
-        let libraries = self.realm.as_ref().map(|realm| realm.libraries.clone()).unwrap_or_default();
+        let libraries = self.isolate.as_ref().map(|isolate| isolate.libraries.clone()).unwrap_or_default();
         Loaded { export: self.export(), libraries }
     }
 
@@ -245,13 +245,13 @@ impl Engine {
     /// Runs an attempt; if it hit the heap limit in an isolate that had seen other events, once more in a fresh one.
     fn retrying<T: From<Failure>>(&mut self, mut attempt: impl FnMut(&mut Self) -> Attempt<T>) -> T {
         loop {
-            let fresh = match self.realm.as_mut() {
-                Some(realm) => {
-                    realm.events += 1;
+            let fresh = match self.isolate.as_mut() {
+                Some(isolate) => {
+                    isolate.events += 1;
                     if self.held {
-                        realm.hold();
+                        isolate.hold();
                     }
-                    realm.events == 1
+                    isolate.events == 1
                 }
                 None => match self.replace() {
                     Ok(()) => continue,
@@ -259,7 +259,7 @@ impl Engine {
                 },
             };
             let ended = attempt(self);
-            let state = self.realm.as_mut().and_then(TransformIsolate::state);
+            let state = self.isolate.as_mut().and_then(TransformIsolate::state);
             let number = state.map_or(NO_EVENT, |state| state.number());
             match ended {
                 Attempt::Done(done) => return done,
@@ -320,7 +320,7 @@ impl Engine {
 
     /// How many requests of the event whose turn it is have no answer.
     fn unanswered_of_turn(&mut self) -> usize {
-        let state = self.realm.as_mut().and_then(TransformIsolate::state);
+        let state = self.isolate.as_mut().and_then(TransformIsolate::state);
         state.and_then(|state| Some(state.of(state.turn())?.unanswered)).unwrap_or_default() as usize
     }
 
@@ -330,8 +330,9 @@ impl Engine {
     }
 
     fn load_again(&mut self) -> Result<(), LoadError> {
-        let onlooker = self.onlooker.as_ref();
-        self.realm = Some(TransformIsolate::new(&self.program, &self.options, &self.watch, onlooker, self.overrides)?);
+        let observer = self.observer.as_ref();
+        self.isolate =
+            Some(TransformIsolate::new(&self.program, &self.options, &self.watch, observer, self.overrides)?);
         self.plug_in();
         Ok(())
     }
@@ -343,9 +344,9 @@ impl Engine {
     }
 
     fn plug_in(&mut self) {
-        if let (Some(realm), Some(network)) = (self.realm.as_mut(), &self.network) {
+        if let (Some(isolate), Some(network)) = (self.isolate.as_mut(), &self.network) {
             self.watch.set_turns(turns::TURNS);
-            realm.connect(network.clone(), self.watch.observer(), self.on_turn.clone());
+            isolate.connect(network.clone(), self.watch.observer(), self.on_turn.clone());
         }
     }
 
@@ -366,16 +367,16 @@ impl Engine {
 
     /// V8's heap in use, in bytes. Walks the heap's spaces: not for every event.
     pub fn heap_used(&mut self) -> usize {
-        match self.realm.as_mut() {
-            Some(realm) => realm.enter().isolate.get_heap_statistics().used_heap_size(),
+        match self.isolate.as_mut() {
+            Some(isolate) => isolate.enter().isolate.get_heap_statistics().used_heap_size(),
             None => 0,
         }
     }
 
     /// What the variables hold that outlive an event: those at the top level of the author's modules, those that their
-    /// functions keep, and those that were put into the global object. Nothing unless an onlooker looks at them.
+    /// functions keep, and those that were put into the global object. Nothing unless an observer looks at them.
     pub fn variables(&mut self) -> Variables {
-        self.realm.as_mut().map(TransformIsolate::variables).unwrap_or_default()
+        self.isolate.as_mut().map(TransformIsolate::variables).unwrap_or_default()
     }
 
     /// From now on, and until [`Engine::idle`] is called, the isolate stays entered from event to event, which takes a
@@ -387,9 +388,9 @@ impl Engine {
     /// To be called now and then between events: lets V8 do what it has put off.
     pub fn idle(&mut self) {
         self.held = false;
-        if let Some(realm) = self.realm.as_mut() {
-            realm.release();
-            realm.idle();
+        if let Some(isolate) = self.isolate.as_mut() {
+            isolate.release();
+            isolate.idle();
         }
     }
 
@@ -401,15 +402,15 @@ impl Engine {
     /// Whether events are printed with a print plan; without this, where it pays.
     pub fn set_print_planning(&mut self, planning: PrintPlanning) {
         self.print_plan = planning;
-        if let Some(realm) = self.realm.as_mut() {
-            realm.enter().plan.restart();
+        if let Some(isolate) = self.isolate.as_mut() {
+            isolate.enter().plan.restart();
         }
     }
 
     /// How many edits the print plan knows of.
     #[cfg(test)]
     pub(crate) fn print_plan_size(&mut self) -> u32 {
-        self.realm.as_mut().map_or(0, |realm| realm.enter().plan.size())
+        self.isolate.as_mut().map_or(0, |isolate| isolate.enter().plan.size())
     }
 
     /// What to do when an event can be stopped by no means inside the process. Called on another thread.

@@ -291,8 +291,8 @@ impl State {
         if !self.plain_prototypes || !self.validator.compact || touched {
             return None;
         }
-        let pristine = self.shapes[*shape].template.as_ref()?.pristine.as_ref()?;
-        pristine.keeps_all(scope, object).then_some(())?;
+        let reference = self.shapes[*shape].template.as_ref()?.reference.as_ref()?;
+        reference.keeps_all(scope, object).then_some(())?;
         self.marker(scope, entry)
     }
 

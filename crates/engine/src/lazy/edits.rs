@@ -143,7 +143,7 @@ impl State {
     ) -> Option<()> {
         let Node { shape, entries, end, .. } = self.nodes.get(node)?;
         let template = self.shapes[*shape].template.as_ref()?;
-        let kept = template.pristine.as_ref()?.kept(scope, object)?;
+        let kept = template.reference.as_ref()?.kept(scope, object)?;
         // What is undefined is not printed either.
         let mut printed = kept.own;
         for (number, entry) in entries.clone().enumerate() {
@@ -266,7 +266,7 @@ impl State {
             additions.push(Addition::new(scope, name)?);
         }
         let additions = Additions::from(additions);
-        template.pristine.as_ref()?.record_dictionary(scope, object, &additions);
+        template.reference.as_ref()?.record_dictionary(scope, object, &additions);
         Some(additions)
     }
 

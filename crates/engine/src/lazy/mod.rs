@@ -168,7 +168,7 @@ struct Shape {
 struct Template {
     object: v8::Global<v8::ObjectTemplate>,
     names: v8::Global<v8::Array>,
-    pristine: Option<ShapeReference>,
+    reference: Option<ShapeReference>,
 }
 
 /// A current event whose values are lazy.
@@ -388,10 +388,10 @@ fn is_plain(key: &[u8]) -> bool {
 impl Shape {
     fn template(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<Template> {
         let (object, names) = object_template(scope, &self.keys, callbacks::read)?;
-        let pristine = ShapeReference::new(scope, object, &names);
+        let reference = ShapeReference::new(scope, object, &names);
         let names: Vec<v8::Local<v8::Value>> = names.into_iter().map(Into::into).collect();
         let names = v8::Array::new_with_elements(scope, &names);
-        Some(Template { object: v8::Global::new(scope, object), names: v8::Global::new(scope, names), pristine })
+        Some(Template { object: v8::Global::new(scope, object), names: v8::Global::new(scope, names), reference })
     }
 }
 

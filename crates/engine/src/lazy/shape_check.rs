@@ -104,7 +104,7 @@ impl ShapeReference {
             };
             names.iter().map(place).collect::<Option<_>>()?
         };
-        let pristine = Self {
+        let reference = Self {
             template: v8::Global::new(scope, template),
             names: names.iter().map(|name| v8::Global::new(scope, *name)).collect(),
             object: v8::Global::new(scope, object),
@@ -114,7 +114,7 @@ impl ShapeReference {
             grown_slow: RefCell::default(),
             lessons: Cell::new(0),
         };
-        pristine.sees_changes(scope, template, names)?.then_some(pristine)
+        reference.sees_changes(scope, template, names)?.then_some(reference)
     }
 
     /// What is left of the properties of `object`, one of the same template. Nothing is known if it has elements, or

@@ -154,7 +154,7 @@ fn run(engine: &mut Engine, event: &str, metadata: &str) -> (Verdict, Vec<u8>, V
 
 #[test]
 fn the_random_programs_are_printed_in_both_ways() {
-    let may_copy = |accessors| engine(Laziness::Always, accessors).realm.as_mut().unwrap().enter().plan.may_copy();
+    let may_copy = |accessors| engine(Laziness::Always, accessors).isolate.as_mut().unwrap().enter().plan.may_copy();
     assert_eq!([true, false].map(may_copy), [false, true]);
 }
 
@@ -319,9 +319,9 @@ fn changes_of_lazy_objects_are_seen() {
     for _ in 0..4 {
         run(&mut engine, r#"{"type":"identify","context":{"a":{"b":1}},"n":1}"#, r#"{"sourceName":"[]"}"#);
     }
-    let entered = engine.realm.as_mut().unwrap().enter();
+    let entered = engine.isolate.as_mut().unwrap().enter();
     let state = entered.isolate.get_slot::<super::Shared>().unwrap().borrow();
     let templates: Vec<_> = state.shapes.iter().filter_map(|shape| shape.template.as_ref()).collect();
     assert!(!templates.is_empty());
-    assert!(templates.iter().all(|template| template.pristine.is_some()));
+    assert!(templates.iter().all(|template| template.reference.is_some()));
 }

@@ -7,8 +7,8 @@ use deno_core::v8;
 
 use crate::run::event::{self, Settled, settled};
 use crate::run::fetch;
-use crate::run::host_functions;
 use crate::run::output::{Print, bad_return};
+use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
 use crate::run::window;
@@ -89,9 +89,9 @@ impl Engine {
         events: &[Event<'a>],
         rendering: &mut dyn FnMut(usize) -> OutputFraming<'a>,
     ) -> Attempt<Batched> {
-        let Some(realm) = self.realm.as_mut() else { return Attempt::OutOfMemory };
-        let entered = realm.enter();
-        let (context, function, driver) = entered.realm;
+        let Some(isolate) = self.isolate.as_mut() else { return Attempt::OutOfMemory };
+        let entered = isolate.enter();
+        let (context, function, driver) = entered.handles;
         self.logs.clear();
         let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
         let mut in_time = true;
@@ -99,7 +99,7 @@ impl Engine {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
             let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
-            if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
+            if let Some(state) = scope.get_slot_mut::<State>() {
                 let number = state.start(Ticket::default());
                 state.set_metadata(None, self.laziness);
                 if let Some(number) = number {
@@ -121,7 +121,7 @@ impl Engine {
                         }
                         present.push((index, clean, lossy));
                         inputs.push(input);
-                        if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
+                        if let Some(state) = scope.get_slot_mut::<State>() {
                             state.add_metadata(event.metadata);
                         }
                         Verdict::Dropped
@@ -237,12 +237,12 @@ impl Engine {
             Some(Batched::Verdicts(verdicts))
         };
         if self.options.logs
-            && let Some(state) = entered.isolate.get_slot_mut::<host_functions::State>()
+            && let Some(state) = entered.isolate.get_slot_mut::<State>()
         {
             state.swap_logs(&mut self.logs);
         }
         drop(entered);
-        let out_of_memory = realm.heap_was_hit();
+        let out_of_memory = isolate.heap_was_hit();
         match batched {
             _ if !in_time => Attempt::OutOfTime,
             Some(batched) if self.overrides != Overrides::All && batched.wants_overrides() => Attempt::WantsOverrides,

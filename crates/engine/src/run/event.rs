@@ -11,10 +11,10 @@ use deno_core::v8;
 use crate::lazy::{self, Edits, Laziness, LazyEvent, Sample, Strategy};
 use crate::run::driver_functions::Driver;
 use crate::run::fetch;
-use crate::run::host_functions;
 use crate::run::in_flight::Waiting;
 use crate::run::output::Print;
 use crate::run::print_plan::Planning;
+use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
@@ -65,10 +65,10 @@ impl Engine {
         rendering: &OutputFraming<'_>,
         out: &mut dyn Sink,
     ) -> Attempt<Step> {
-        let Some(realm) = self.realm.as_mut() else { return Attempt::OutOfMemory };
+        let Some(isolate) = self.isolate.as_mut() else { return Attempt::OutOfMemory };
         let start = out.len();
-        let entered = realm.enter();
-        let (context, transform, driver) = entered.realm;
+        let entered = isolate.enter();
+        let (context, transform, driver) = entered.handles;
         self.logs.clear();
         let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
         let (mut in_time, mut number) = (true, None);
@@ -98,7 +98,7 @@ impl Engine {
             match parsed {
                 Err(failure) => Some(failure.into()),
                 Ok(value) => {
-                    if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
+                    if let Some(state) = scope.get_slot_mut::<State>() {
                         number = state.start(ticket);
                         state.set_metadata(event.metadata, self.laziness);
                     }
@@ -133,7 +133,7 @@ impl Engine {
                         CallResult::Terminated => None,
                         CallResult::Failed(failure) => Some(failure.into()),
                         CallResult::Waits(promise) => {
-                            if let Some(state) = scope.get_slot_mut::<host_functions::State>() {
+                            if let Some(state) = scope.get_slot_mut::<State>() {
                                 state.wait();
                             }
                             let promise = v8::Global::new(scope, promise);
@@ -167,7 +167,7 @@ impl Engine {
                 }
             }
         };
-        if let Some(state) = entered.isolate.get_slot_mut::<host_functions::State>() {
+        if let Some(state) = entered.isolate.get_slot_mut::<State>() {
             if self.options.logs {
                 state.swap_logs(&mut self.logs);
             }
@@ -192,7 +192,7 @@ impl Engine {
         start: usize,
         out: &mut dyn Sink,
     ) -> Attempt<Step> {
-        let out_of_memory = self.realm.as_ref().is_none_or(TransformIsolate::heap_was_hit);
+        let out_of_memory = self.isolate.as_ref().is_none_or(TransformIsolate::heap_was_hit);
         if !in_time || out_of_memory || step.is_none() {
             out.truncate(start);
             self.logs.clear();

@@ -1,123 +1,17 @@
 //! `fetch`, `fetchV2` and `geolocation` as the isolate sees them: a request leaves as text, a promise stays behind, and
 //! when the text of an answer comes it is settled and the event goes on.
 //!
-//! The engine knows no sockets. An embedder gives it a [`Network`] that carries requests away and waits for
-//! answers: in a worker that is the frames to the supervisor, in a test the recorded answers. Without one, or while the
-//! code is loaded, every request fails.
-//!
 //! An event that never asks pays nothing: the only place where this is looked at is a promise that is still pending when
 //! all microtasks have run. While an event waits, its wall limit counts and its CPU limit does not. An answer reaches
 //! whatever code waits for it, whichever event asked, also when that event is over.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deno_core::v8;
-use serde::{Deserialize, Serialize};
 
-use crate::limits::watchdog::Observer;
-use crate::run::host_functions;
+use crate::run::requests::Unanswered;
+use crate::run::state::State;
 use crate::v8::{event_number, v8_string};
-
-/// How many requests one event may make.
-const MAX_REQUESTS: u32 = 256;
-
-/// The longest request, in bytes of its JSON text, URL, headers and body together.
-pub const MAX_REQUEST: usize = 4 << 20;
-
-/// How many requests of one isolate may have no answer yet.
-pub const MAX_UNANSWERED: usize = 16 << 10;
-
-/// The same, in bytes of their texts.
-pub const MAX_UNANSWERED_BYTES: usize = 64 << 20;
-
-/// Which of the network functions work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Access {
-    /// `fetch` and `fetchV2` may ask; whom, is decided where the request is made.
-    pub fetch: bool,
-    /// There is a service for `geolocation`.
-    pub geolocation: bool,
-    /// `fetch` throws where it would answer `'ERROR'`.
-    pub strict: bool,
-}
-
-/// Carries requests out of the isolate, and answers in. Both are JSON texts, see `js/runtime/network.js`.
-pub trait Network {
-    /// Sends a request; its answer will come under `id`.
-    ///
-    /// # Errors
-    /// When it cannot be sent; the code is told the text.
-    fn send(&mut self, id: u64, request: &str) -> Result<(), String>;
-
-    /// Waits for the next answer to any request. `None` if none will come, or when `over` says that the time is up,
-    /// which it is asked several times a second.
-    fn wait(&mut self, over: &dyn Fn() -> bool) -> Option<(u64, String)>;
-
-    /// The isolate is gone: nothing waits for what was asked so far, and it must not be in the way of what will be.
-    fn forget(&mut self);
-}
-
-/// A network that an engine shares with its feeder.
-pub type SharedNetwork = Rc<RefCell<dyn Network>>;
-
-/// What an isolate has asked for; part of the state that its callbacks share.
-#[derive(Default)]
-pub(crate) struct Requests {
-    line: Option<Channel>,
-    unanswered: HashMap<u64, Unanswered>,
-    /// Bytes of those requests.
-    bytes: usize,
-}
-
-/// A request that has no answer yet.
-struct Unanswered {
-    resolver: v8::Global<v8::PromiseResolver>,
-    /// The number of the event that asked.
-    event: u32,
-    bytes: usize,
-}
-
-/// The way out, and when waiting on it ends.
-struct Channel {
-    network: SharedNetwork,
-    time: Observer,
-    heap: Arc<AtomicBool>,
-}
-
-impl Requests {
-    /// From here on requests can be sent.
-    pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer, heap: Arc<AtomicBool>) {
-        // What an isolate before this one has asked for, ended with it.
-        network.borrow_mut().forget();
-        self.line = Some(Channel { network, time, heap });
-    }
-
-    /// How many have no answer.
-    pub(crate) fn unanswered(&self) -> usize {
-        self.unanswered.len()
-    }
-
-    fn refusal(&self, made: u32, bytes: usize) -> Option<String> {
-        Some(if self.line.is_none() {
-            "nothing can be asked while the code is loaded; ask inside the function".to_owned()
-        } else if made >= MAX_REQUESTS {
-            format!("one event may make {MAX_REQUESTS} requests, and it has")
-        } else if bytes > MAX_REQUEST {
-            format!("the request of {bytes} bytes is over the limit of {MAX_REQUEST} bytes")
-        } else if self.unanswered.len() >= MAX_UNANSWERED {
-            format!("{MAX_UNANSWERED} requests of this isolate have no answer yet, and there can be no more")
-        } else if self.bytes + bytes > MAX_UNANSWERED_BYTES {
-            let limit = MAX_UNANSWERED_BYTES >> 20;
-            format!("the requests of this isolate that have no answer yet are together over the limit of {limit} MiB")
-        } else {
-            return None;
-        })
-    }
-}
 
 /// `host.request(text)`: a promise of the answer's text.
 pub(crate) fn request(
@@ -146,7 +40,7 @@ fn send(
     let resolver = v8::Global::new(scope, resolver);
     let event = event_number::current(scope);
     let gone = || "the engine is gone".to_owned();
-    let state = scope.get_slot_mut::<host_functions::State>().ok_or_else(gone)?;
+    let state = scope.get_slot_mut::<State>().ok_or_else(gone)?;
     let made = state.of(event).map_or(0, |event| event.made);
     if let Some(refusal) = state.requests.refusal(made, text.len()) {
         return Err(refusal);
@@ -164,12 +58,12 @@ fn send(
 
 /// Which event's request an answer belongs to; nothing if it comes too late.
 pub(crate) fn asked_by(scope: &mut v8::PinScope<'_, '_>, id: u64) -> Option<u32> {
-    Some(scope.get_slot::<host_functions::State>()?.requests.unanswered.get(&id)?.event)
+    Some(scope.get_slot::<State>()?.requests.unanswered.get(&id)?.event)
 }
 
 /// Gives an answer to the code that waits for it, which runs at the next checkpoint.
 pub(crate) fn take_answer(scope: &mut v8::PinScope<'_, '_>, id: u64, text: &str) {
-    let Some(state) = scope.get_slot_mut::<host_functions::State>() else { return };
+    let Some(state) = scope.get_slot_mut::<State>() else { return };
     let Some(Unanswered { resolver, event, bytes }) = state.requests.unanswered.remove(&id) else { return };
     state.requests.bytes -= bytes;
     if let Some(event) = state.of(event) {
@@ -181,7 +75,7 @@ pub(crate) fn take_answer(scope: &mut v8::PinScope<'_, '_>, id: u64, text: &str)
 
 /// Whether an answer is still to come.
 pub(crate) fn any_unanswered(scope: &v8::PinScope<'_, '_>) -> bool {
-    scope.get_slot::<host_functions::State>().is_some_and(|state| state.requests.unanswered() > 0)
+    scope.get_slot::<State>().is_some_and(|state| state.requests.unanswered() > 0)
 }
 
 /// Lets answers come in until `promise` is settled. Says whether it is; if not, nothing is left that could settle it, or
@@ -198,7 +92,7 @@ pub(crate) fn drive(scope: &mut v8::PinScope<'_, '_>, promise: v8::Local<'_, v8:
 }
 
 fn next(scope: &mut v8::PinScope<'_, '_>) -> Option<(u64, String)> {
-    let requests = &scope.get_slot::<host_functions::State>()?.requests;
+    let requests = &scope.get_slot::<State>()?.requests;
     let line = requests.line.as_ref().filter(|_| !requests.unanswered.is_empty())?;
     let (network, time, heap) = (line.network.clone(), line.time.clone(), line.heap.clone());
     let over = || time.is_over() || heap.load(Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use deno_core::v8;
 
 use crate::limits::watchdog::Watch;
-use crate::run::host_functions::State;
+use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::v8::event_number;
 use crate::verdict::Failure;

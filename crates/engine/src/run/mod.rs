@@ -8,6 +8,8 @@ pub(crate) mod host_functions;
 pub(crate) mod in_flight;
 pub(crate) mod output;
 pub(crate) mod print_plan;
+pub(crate) mod requests;
+pub(crate) mod state;
 pub(crate) mod ticket;
 pub(crate) mod transform_isolate;
 pub(crate) mod turns;

@@ -1,7 +1,7 @@
 //! One isolate with the author's code in it, from birth to the function that is called per event.
 //!
 //! The order is the security: create, take the driver's copies of the intrinsics, empty the global, hand the author the
-//! few functions of the contract, evaluate the modules under the time limit, freeze. A realm that hit a limit is thrown
+//! few functions of the contract, evaluate the modules under the time limit, freeze. An isolate that hit a limit is thrown
 //! away whole.
 
 use std::rc::Rc;
@@ -16,9 +16,10 @@ use crate::load_error::{LoadError, LoadErrorKind};
 use crate::module_id::ModuleId;
 use crate::program::Program;
 use crate::run::driver_functions::Driver;
-use crate::run::fetch::SharedNetwork;
 use crate::run::host_functions;
 use crate::run::print_plan::PrintPlan;
+use crate::run::requests::SharedNetwork;
+use crate::run::state::State;
 use crate::run::ticket::OnTurn;
 use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
@@ -75,7 +76,7 @@ pub(crate) struct TransformIsolate {
     heap: Box<HeapGuard>,
 }
 
-/// What the scripts of `js/runtime` leave behind for the realm.
+/// What the scripts of `js/runtime` leave behind for the isolate.
 struct Installed<'s> {
     driver: v8::Local<'s, v8::Object>,
     metadata: v8::Local<'s, v8::Function>,
@@ -89,7 +90,7 @@ impl TransformIsolate {
         program: &Program,
         options: &Options,
         watch: &Watch,
-        onlooker: Option<&Rc<RunObserver>>,
+        observer: Option<&Rc<RunObserver>>,
         overrides: Overrides,
     ) -> Result<Self, LoadError> {
         let limits = &options.limits;
@@ -101,11 +102,11 @@ impl TransformIsolate {
         let (mut isolate, heap) = lifecycle::create(params, limits.heap);
         isolate.set_host_import_module_dynamically_callback(refuse_import);
         isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
-        isolate.set_slot(host_functions::State::new(limits.log));
+        isolate.set_slot(State::new(limits.log));
         watch.guard(&mut isolate);
 
         let mut inspector = None;
-        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, onlooker, overrides, &mut inspector);
+        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, observer, overrides, &mut inspector);
         let error = match loaded {
             _ if !in_time => LoadError::too_slow(&program.name, limits),
             _ if heap.was_hit() => heap_while_loading(program, limits),
@@ -144,7 +145,7 @@ impl TransformIsolate {
         program: &Program,
         options: &Options,
         watch: &Watch,
-        onlooker: Option<&Rc<RunObserver>>,
+        observer: Option<&Rc<RunObserver>>,
         overrides: Overrides,
         inspector: &mut Option<Inspector>,
     ) -> (Result<Loaded, LoadError>, bool) {
@@ -152,13 +153,13 @@ impl TransformIsolate {
         let context = v8::Context::new(scope, v8::ContextOptions::default());
         context.set_allow_generation_from_strings(false);
         let scope = &mut v8::ContextScope::new(scope, context);
-        *inspector = Inspector::open(scope, context, onlooker);
+        *inspector = Inspector::open(scope, context, observer);
         let Some(installed) = install(scope, program, options) else {
             return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);
         };
         watch.begin_loading();
         let mut loaded = Self::load_program(scope, context, &installed, program, overrides);
-        if let (Ok(loaded), None) = (&mut loaded, onlooker) {
+        if let (Ok(loaded), None) = (&mut loaded, observer) {
             loaded.modules.clear();
         }
         scope.perform_microtask_checkpoint();
@@ -221,8 +222,8 @@ impl TransformIsolate {
             // SAFETY: `Entered` exits it again; engines are not `Send`, so this is the isolate's thread.
             unsafe { isolate.enter() };
         }
-        let realm = (&self.context, &self.transform, &self.driver);
-        Entered { isolate, held: self.held, realm, plan: &mut self.plan }
+        let handles = (&self.context, &self.transform, &self.driver);
+        Entered { isolate, held: self.held, handles, plan: &mut self.plan }
     }
 
     /// Enters the isolate until it is released, or this is dropped, so that it need not be entered for each event. Nothing
@@ -248,7 +249,7 @@ impl TransformIsolate {
         let entered = self.enter();
         platform::pump(entered.isolate);
         if let Some(script) = script {
-            v8::scope_with_context!(scope, &mut *entered.isolate, entered.realm.0);
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.handles.0);
             driver::keep(v8::Local::new(scope, script));
         }
     }
@@ -263,11 +264,11 @@ impl TransformIsolate {
     }
 
     /// What the callbacks share with the engine.
-    pub(crate) fn state(&mut self) -> Option<&mut host_functions::State> {
-        self.isolate.as_mut()?.get_slot_mut::<host_functions::State>()
+    pub(crate) fn state(&mut self) -> Option<&mut State> {
+        self.isolate.as_mut()?.get_slot_mut::<State>()
     }
 
-    /// What the variables hold that outlive an event, if the onlooker looks at them.
+    /// What the variables hold that outlive an event, if the observer looks at them.
     pub(crate) fn variables(&mut self) -> Variables {
         let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
             return Variables::new();
@@ -305,7 +306,7 @@ pub(crate) struct Entered<'a> {
     pub(crate) isolate: &'a mut v8::OwnedIsolate,
     /// Whether it stays entered.
     held: bool,
-    pub(crate) realm: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
+    pub(crate) handles: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
     pub(crate) plan: &'a mut PrintPlan,
 }
 

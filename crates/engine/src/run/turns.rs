@@ -5,7 +5,7 @@ use std::time::Duration;
 use deno_core::v8;
 
 use crate::limits::watchdog::{Turn, Turns};
-use crate::run::host_functions::State;
+use crate::run::state::State;
 use crate::v8::event_number::{self, NO_EVENT};
 
 /// How the watchdog asks.

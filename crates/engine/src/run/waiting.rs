@@ -17,9 +17,9 @@ use sluicegate_json::{canonical, roundtrip};
 use crate::limits::watchdog::Clock;
 use crate::run::event::{CallResult, Step, call_finish, never_settles};
 use crate::run::fetch;
-use crate::run::host_functions::State;
 use crate::run::in_flight::{InFlight, Lost, Waiting};
 use crate::run::output::Print;
+use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate;
 use crate::run::window;
@@ -77,7 +77,7 @@ impl Engine {
 
     /// How many requests have no answer yet, those of events that are over included.
     pub fn unanswered(&mut self) -> usize {
-        self.realm.as_mut().and_then(|realm| realm.state()).map_or(0, |state| state.requests.unanswered())
+        self.isolate.as_mut().and_then(|isolate| isolate.state()).map_or(0, |state| state.requests.unanswered())
     }
 
     /// Requests that are made again because their event has to be run again.
@@ -93,10 +93,10 @@ impl Engine {
 
     /// The answer to a request has come: runs the code that waits for it.
     pub fn deliver(&mut self, id: u64, text: &str) {
-        let Some(realm) = self.realm.as_mut() else { return };
-        let entered = realm.enter();
+        let Some(isolate) = self.isolate.as_mut() else { return };
+        let entered = isolate.enter();
         let in_time = {
-            v8::scope_with_context!(scope, &mut *entered.isolate, entered.realm.0);
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.handles.0);
             v8::tc_scope!(let scope, scope);
             let Some(number) = fetch::asked_by(scope, id) else { return };
             self.in_flight.begin(scope, &self.watch, number);
@@ -110,7 +110,7 @@ impl Engine {
             in_time
         };
         drop(entered);
-        if !in_time || realm.heap_was_hit() {
+        if !in_time || isolate.heap_was_hit() {
             self.lose(in_time, None);
         }
     }
@@ -132,7 +132,8 @@ impl Engine {
             if self.in_flight.settled.contains(&number) {
                 continue;
             }
-            let unanswered = self.realm.as_mut().and_then(|realm| realm.state()?.of(number).map(|e| e.unanswered));
+            let unanswered =
+                self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|e| e.unanswered));
             let failure = self.out_of_time(Clock::Wall, unanswered.unwrap_or_default() as usize);
             self.fail(number, failure);
         }
@@ -142,7 +143,7 @@ impl Engine {
         if let Some(waiting) = self.in_flight.waiting.remove(&number) {
             self.in_flight.failed.push_back((waiting.ticket, failure));
         }
-        if let Some(state) = self.realm.as_mut().and_then(|realm| realm.state()) {
+        if let Some(state) = self.isolate.as_mut().and_then(|isolate| isolate.state()) {
             state.finish(number);
         }
     }
@@ -201,15 +202,15 @@ impl Engine {
     ) -> (Attempt<Step>, bool) {
         let start = out.len();
         let waiting = self.in_flight.waiting.remove(&number);
-        let (Some(realm), Some(waiting)) = (self.realm.as_mut(), waiting) else {
+        let (Some(isolate), Some(waiting)) = (self.isolate.as_mut(), waiting) else {
             return (Attempt::OutOfMemory, true);
         };
-        let entered = realm.enter();
-        let driver = entered.realm.2;
+        let entered = isolate.enter();
+        let driver = entered.handles.2;
         let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
         let in_time;
         let step = {
-            v8::scope_with_context!(scope, &mut *entered.isolate, entered.realm.0);
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.handles.0);
             v8::tc_scope!(let scope, scope);
             let promise = v8::Local::new(scope, &waiting.promise);
             let clean = if waiting.lazy { None } else { canonical::round_trips(event.json) };
@@ -259,7 +260,7 @@ impl Engine {
     /// The isolate has hit a limit. Notes what has to be run again, `current` too unless it is to blame; then its failure is
     /// given.
     pub(crate) fn lose(&mut self, in_time: bool, current: Option<(u32, Ticket)>) -> Option<Failure> {
-        let turn = self.realm.as_mut().and_then(|realm| realm.state()).map(|state| state.turn());
+        let turn = self.isolate.as_mut().and_then(|isolate| isolate.state()).map(|state| state.turn());
         let to_blame = if in_time { None } else { turn };
         let unanswered = self.unanswered_of_turn();
         let failure = (!in_time).then(|| self.out_of_time(self.watch.ran_out_of(), unanswered));
@@ -275,7 +276,8 @@ impl Engine {
                     }
                 }
                 _ => {
-                    let made = self.realm.as_mut().and_then(|realm| realm.state()?.of(number).map(|event| event.made));
+                    let made =
+                        self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|event| event.made));
                     self.in_flight.repeated += u64::from(made.unwrap_or_default());
                     let lost = Lost { ticket, alone: in_time };
                     // Most likely it is the one whose turn it was: that one is tried first.
@@ -289,7 +291,7 @@ impl Engine {
         }
         self.in_flight.settled.clear();
         self.in_flight.deadlines.clear();
-        self.realm = None;
+        self.isolate = None;
         mine
     }
 
@@ -299,7 +301,7 @@ impl Engine {
             if let Step::Done(verdict) = self.start_event(ALONE, event, framing, out) {
                 return verdict;
             }
-            let fresh = self.realm.as_ref().is_some_and(|realm| realm.events == 1);
+            let fresh = self.isolate.as_ref().is_some_and(|isolate| isolate.events == 1);
             match self.wait_alone(event, framing, out) {
                 Ok(verdict) => return verdict,
                 // In a fresh isolate a full heap is this event's own.

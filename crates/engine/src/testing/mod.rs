@@ -105,7 +105,7 @@ impl TestIsolate {
     pub fn load(
         tests: &Tests<'_>,
         options: &TestIsolateOptions,
-        onlooker: &Rc<RunObserver>,
+        observer: &Rc<RunObserver>,
         world: Box<dyn World>,
     ) -> Result<Self, LoadError> {
         initialize(Protection::None);
@@ -118,7 +118,7 @@ impl TestIsolate {
         watch.guard(&mut isolate);
         watch.begin();
         let mut inspector = None;
-        let loaded = prepare(&mut isolate, tests, &options.host, onlooker, &mut inspector);
+        let loaded = prepare(&mut isolate, tests, &options.host, observer, &mut inspector);
         let in_time = watch.end();
         let failed = |message: String| LoadError::new(LoadErrorKind::Limit, message);
         let error = match loaded {
@@ -187,7 +187,7 @@ impl TestIsolate {
         self.watch.on_stuck(act);
     }
 
-    /// What the variables hold that outlive a test, if the onlooker looks at them: those of the tests' file, and of the
+    /// What the variables hold that outlive a test, if the observer looks at them: those of the tests' file, and of the
     /// modules that it imports.
     pub fn variables(&mut self) -> Variables {
         let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
@@ -279,14 +279,14 @@ fn prepare(
     isolate: &mut v8::OwnedIsolate,
     tests: &Tests<'_>,
     host: &str,
-    onlooker: &Rc<RunObserver>,
+    observer: &Rc<RunObserver>,
     inspector: &mut Option<Inspector>,
 ) -> Result<Prepared, LoadError> {
     v8::scope!(let scope, isolate);
     let context = v8::Context::new(scope, v8::ContextOptions::default());
     context.set_allow_generation_from_strings(false);
     let scope = &mut v8::ContextScope::new(scope, context);
-    *inspector = Inspector::open(scope, context, Some(onlooker));
+    *inspector = Inspector::open(scope, context, Some(observer));
     v8::tc_scope!(let scope, scope);
     let Some(api) = install(scope, host) else { return Err(from_message(scope, LoadErrorKind::Limit)) };
     let get = |name: &str| -> v8::Local<'_, v8::Function> {

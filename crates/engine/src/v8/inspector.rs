@@ -82,7 +82,7 @@ pub(crate) struct Inspector {
     _inspector: V8Inspector,
     answer: Rc<RefCell<Option<String>>>,
     number: Cell<i32>,
-    onlooker: Rc<RunObserver>,
+    observer: Rc<RunObserver>,
 }
 
 struct Answers(Rc<RefCell<Option<String>>>);
@@ -109,17 +109,17 @@ impl Inspector {
     pub(crate) fn open(
         scope: &mut v8::PinScope<'_, '_>,
         context: v8::Local<'_, v8::Context>,
-        onlooker: Option<&Rc<RunObserver>>,
+        observer: Option<&Rc<RunObserver>>,
     ) -> Option<Self> {
-        let onlooker = onlooker.filter(|onlooker| onlooker.look != Look::default())?.clone();
+        let observer = observer.filter(|observer| observer.look != Look::default())?.clone();
         let inspector = V8Inspector::create(scope, V8InspectorClient::new(Box::new(Client)));
         let answer = Rc::new(RefCell::new(None));
         let channel = Channel::new(Box::new(Answers(answer.clone())));
         let trusted = V8InspectorClientTrustLevel::FullyTrusted;
         let session = inspector.connect(GROUP, channel, StringView::empty(), trusted);
         inspector.context_created(context, GROUP, StringView::empty(), StringView::empty());
-        let this = Self { session, _inspector: inspector, answer, number: Cell::new(0), onlooker };
-        if this.onlooker.look.coverage {
+        let this = Self { session, _inspector: inspector, answer, number: Cell::new(0), observer };
+        if this.observer.look.coverage {
             this.call("Profiler.enable", &json!({}));
             this.call("Profiler.startPreciseCoverage", &json!({ "callCount": true, "detailed": true }));
         }
@@ -140,14 +140,14 @@ impl Inspector {
 
     /// Stops looking, and keeps what was seen. The isolate must be entered; it may have hit a limit.
     pub(crate) fn close(self, isolate: &mut v8::Isolate) {
-        if !self.onlooker.look.coverage {
+        if !self.observer.look.coverage {
             return;
         }
         isolate.cancel_terminate_execution();
         let Some(mut answer) = self.call("Profiler.takePreciseCoverage", &json!({})) else { return };
         let scripts: Vec<ScriptCoverage> = serde_json::from_value(answer["result"].take()).unwrap_or_default();
         let authors = |script: &ScriptCoverage| !script.name.is_empty() && !script.name.starts_with("sluicegate:");
-        self.onlooker.seen.borrow_mut().extend(scripts.into_iter().filter(authors));
+        self.observer.seen.borrow_mut().extend(scripts.into_iter().filter(authors));
     }
 
     /// What variables hold: those at the top level of the author's modules, and those that a function keeps. `roots` are
@@ -158,7 +158,7 @@ impl Inspector {
         roots: &[(String, v8::Local<'s, v8::Value>)],
     ) -> Variables {
         let mut found = Variables::default();
-        if !self.onlooker.look.variables {
+        if !self.observer.look.variables {
             return found;
         }
         for (name, text) in self.print(scope, None) {
@@ -292,9 +292,9 @@ mod tests {
               return event;
             }";
         let lib = "export let count = 0; export function next() { count += 1; }";
-        let onlooker = RunObserver::new(Look { coverage: false, variables: true });
+        let observer = RunObserver::new(Look { coverage: false, variables: true });
         let program = Program::new("t.js", code).with_library("lib", lib);
-        let mut engine = Engine::observed(program, Options::default(), &onlooker).unwrap();
+        let mut engine = Engine::observed(program, Options::default(), &observer).unwrap();
         let before = engine.variables();
         engine.transform(br#"{"id":7}"#, &mut Vec::new());
         let after = engine.variables();
