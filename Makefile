@@ -1,7 +1,7 @@
 # The two commands of the README, and what CI adds to them. Each sets up what it needs: `scripts/v8` brings V8's library
 # to a machine where cargo cannot fetch it, and says nothing where it can.
 
-.PHONY: demo test build lint bench fuzz-smoke dist reverse-etl reverse-etl-postgres
+.PHONY: demo test test-hosts build lint bench fuzz-smoke dist reverse-etl reverse-etl-postgres
 
 demo:
 	@scripts/v8
@@ -32,6 +32,13 @@ dist:
 test:
 	@scripts/v8
 	cargo test --profile quick
+
+# Spark, SQL engines, queues and pipelines: the recipes of their pages against the real things, which are fetched into a folder
+# of their own (and, as root, from the distribution). Ten minutes; `.ci/run` has the parts that take less.
+test-hosts:
+	@scripts/v8
+	cargo build --profile quick
+	@tests/scripts/hosts.sh "$${CARGO_TARGET_DIR:-target}/quick/sluicegate"
 
 # A part of `test`; the long runs with coverage are `fuzz/run`.
 fuzz-smoke:

@@ -9,7 +9,7 @@ import math
 import re
 import secrets
 import uuid
-from typing import Any, Iterable, Iterator, List
+from typing import Any, Iterable, Iterator, List, Tuple
 
 _MARK = secrets.token_hex(8)
 _NUMBER = re.compile(f'"{_MARK}([^"]*)"')
@@ -56,8 +56,8 @@ def to_line(event: Any) -> bytes:
         ValueError: It holds a NaN or an infinity.
     """
     if isinstance(event, (bytes, bytearray, memoryview)):
-        # Line ends in JSON are white space only: within strings they are escaped.
-        return bytes(event).replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
+        # Between values a line end is white space, and a carriage return is too. Within a string both are wrong, and stay so.
+        return bytes(event).replace(b"\n", b"\r") + b"\n"
     if isinstance(event, str):
         return to_line(event.encode("utf-8", "surrogatepass"))
     try:
@@ -77,12 +77,43 @@ def to_line(event: Any) -> bytes:
         return _NUMBER.sub(r"\1", escaped).encode() + b"\n"
 
 
-def rows(events: Iterable[Any]) -> Iterator[Any]:
-    """The events of an iterable; Arrow's tables and batches give one event for each row."""
+_PIECE = 64 << 10
+
+
+def chunks(events: Iterable[Any]) -> Iterator[Tuple[bytes, int]]:
+    """Events as pieces of lines. What is there already, a list or an Arrow batch, goes in larger ones; of a generator each
+    event goes at once, since the next may depend on its verdict."""
+    if isinstance(events, (list, tuple)):
+        yield from _pieces(events)
+        return
     for event in events:
         to_pylist = getattr(event, "to_pylist", None)
         if callable(to_pylist):
             batch: List[Any] = to_pylist()
-            yield from batch
+            yield from _pieces(batch)
         else:
-            yield event
+            yield to_line(event), 1
+
+
+def _pieces(events: Iterable[Any]) -> Iterator[Tuple[bytes, int]]:
+    """Events that are all there. An event that cannot be written ends it, once those before it have gone."""
+    piece: List[bytes] = []
+    size = 0
+    try:
+        for event in events:
+            to_pylist = getattr(event, "to_pylist", None)
+            if callable(to_pylist):
+                yield b"".join(piece), len(piece)
+                piece, size = [], 0
+                yield from _pieces(to_pylist())
+                continue
+            line = to_line(event)
+            piece.append(line)
+            size += len(line)
+            if size >= _PIECE:
+                yield b"".join(piece), len(piece)
+                piece, size = [], 0
+    except (TypeError, ValueError):
+        yield b"".join(piece), len(piece)
+        raise
+    yield b"".join(piece), len(piece)

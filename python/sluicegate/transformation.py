@@ -9,18 +9,16 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, Union
+from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
-from .encoding import rows, to_line
-from .errors import LoadError, ProcessDied, SluicegateError, TransformationFailed
-from .verdict import Verdict, parse
+from .encoding import chunks, to_line
+from .errors import LoadError, SluicegateError, TransformationFailed
+from .process import Process
+from .verdict import Verdict, letter, parse
 
 PathLike = Union[str, "os.PathLike[str]"]
-
-_MAX_ERROR_TEXT = 64 << 10
 
 
 def binary() -> str:
@@ -57,6 +55,7 @@ class Transformation:
         on_failure: ``"yield"`` gives failed events as verdicts; ``"raise"`` ends at the first one with
             :class:`TransformationFailed`.
         options: Further arguments of ``sluicegate run``.
+        folder: Where the command runs, the current folder if it is not said. ``path`` and ``libraries`` start there.
 
     Example:
         >>> code = "export function transformEvent(event) { return event.paid ? event : null; }"
@@ -77,19 +76,23 @@ class Transformation:
         allow_net: Sequence[str] = (),
         on_failure: str = "yield",
         options: Sequence[str] = (),
+        folder: Optional[PathLike] = None,
     ) -> None:
         if on_failure not in ("yield", "raise"):
             raise ValueError(f'on_failure is "yield" or "raise", not {on_failure!r}')
         self._raise = on_failure == "raise"
-        self._folder: Optional[tempfile.TemporaryDirectory[str]] = None
-        self._runs: List[_Run] = []
-        arguments = [binary(), "run", os.fspath(path), "--emit", "verdicts", "--quiet", "--fail-on", "never", "-j", str(workers)]
+        self._folders: List[tempfile.TemporaryDirectory[str]] = []
+        self._runs: List[Process] = []
+        self._path = os.fspath(path)
+        self._cwd = None if folder is None else os.fspath(folder)
+        self._hash: Optional[str] = None
+        if isinstance(libraries, Mapping):
+            self._libraries = [part for handle, file in libraries.items() for part in ("--library", f"{handle}={os.fspath(file)}")]
+        else:
+            self._libraries = [part for library in libraries or () for part in ("-L", os.fspath(library))]
+        arguments = [binary(), "run", self._path, "--emit", "verdicts", "--quiet", "--fail-on", "never", "-j", str(workers), *self._libraries]
         for name, value in (limits or {}).items():
             arguments += [f"--{name}-limit", value]
-        if isinstance(libraries, Mapping):
-            arguments += [part for handle, file in libraries.items() for part in ("--library", f"{handle}={os.fspath(file)}")]
-        else:
-            arguments += [part for folder in libraries or () for part in ("-L", os.fspath(folder))]
         for flag, data in (("--metadata", metadata), ("--credentials", credentials)):
             if data is not None:
                 arguments += [flag, self._file(f"{flag[2:]}.json", json.dumps(dict(data)))]
@@ -103,19 +106,19 @@ class Transformation:
         folder = tempfile.TemporaryDirectory(prefix="sluicegate-")
         path = Path(folder.name) / "transform.js"
         path.write_text(code, encoding="utf-8")
-        made = cls(path, **options)
-        if made._folder is not None:
-            made._folder.cleanup()
+        try:
+            made = cls(path, **options)
+        except BaseException:
             folder.cleanup()
-            raise ValueError("metadata and credentials need a transformation in a file")
-        made._folder = folder
+            raise
+        made._folders.append(folder)
         return made
 
     def _file(self, name: str, text: str) -> str:
         """A file that only this user can read."""
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="sluicegate-")
-        path = Path(self._folder.name) / name
+        folder = tempfile.TemporaryDirectory(prefix="sluicegate-")
+        self._folders.append(folder)
+        path = Path(folder.name) / name
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
         return str(path)
@@ -131,9 +134,48 @@ class Transformation:
         for run in self._runs:
             run.close()
         self._runs.clear()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        for folder in self._folders:
+            folder.cleanup()
+        self._folders.clear()
+
+    def start(self, lines: Iterable[Tuple[bytes, int]]) -> Process:
+        """Starts a process over JSON lines: pieces of whole lines, each with their number. For hosts that have lines already."""
+        run = Process(self._arguments, lines, self._cwd)
+        self._runs.append(run)
+        return run
+
+    def check(self) -> str:
+        """Loads the code without running it; the answer is its hash, which dead letters carry.
+
+        Raises:
+            LoadError: The code does not load.
+        """
+        if self._hash is None:
+            command = [binary(), "check", self._path, *self._libraries]
+
+            def run(*more: str) -> "subprocess.CompletedProcess[str]":
+                return subprocess.run([*command, *more], capture_output=True, text=True, cwd=self._cwd, stdin=subprocess.DEVNULL)
+
+            done = run("--json")
+            if done.returncode != 0:
+                # Once more, for people.
+                done = run()
+                raise LoadError((done.stderr or done.stdout).strip())
+            self._hash = str(json.loads(done.stdout)["codeHash"])
+        return self._hash
+
+    def dead_letter(self, verdict: Verdict, event: Any, **origin: Any) -> str:
+        """A failed event as the line that ``sluicegate replay`` runs again: why it failed, where, and the event itself.
+
+        Args:
+            verdict: The verdict, which has to be a failure.
+            event: The event as it was given.
+            origin: ``file``, ``line`` and ``offset``, where the event stood. Without them the line is its number in this run.
+        """
+        if verdict.failure is None:
+            raise ValueError(f"event {verdict.index} did not fail: it was {verdict.verdict}")
+        origin.setdefault("line", verdict.index + 1)
+        return letter(verdict.failure.as_dict(), to_line(event)[:-1], self._path, self.check(), **origin)
 
     def __call__(self, events: Iterable[Any]) -> Generator[Verdict, None, None]:
         """Runs the transformation over events; one verdict comes for each, in order, as soon as it is there.
@@ -147,10 +189,10 @@ class Transformation:
             TransformationFailed: An event failed, with ``on_failure="raise"``.
             Exception: Whatever ``events`` raises, once all events before it have their verdict.
         """
-        run = _Run(self._arguments, events)
-        self._runs.append(run)
+        run = self.start(chunks(events))
         try:
-            for verdict in run.verdicts():
+            for index, line in enumerate(run.verdicts()):
+                verdict = parse(line, index)
                 if self._raise and verdict.failure is not None:
                     failure = verdict.failure
                     raise TransformationFailed(f"event {verdict.index}: {failure.kind}: {failure.message}", verdict.index, failure)
@@ -159,90 +201,6 @@ class Transformation:
             run.close()
             if run in self._runs:
                 self._runs.remove(run)
-
-
-class _Run:
-    """One process, the thread that feeds it, and the thread that reads what it says."""
-
-    def __init__(self, arguments: List[str], events: Iterable[Any]) -> None:
-        self._sent = 0
-        self._error: Optional[BaseException] = None
-        self._said = b""
-        self._closed = False
-        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self._threads = [
-            threading.Thread(target=self._feed, args=(events,), daemon=True),
-            threading.Thread(target=self._listen, daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _feed(self, events: Iterable[Any]) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
-        try:
-            for event in rows(events):
-                stdin.write(to_line(event))
-                # Not kept back: the caller may wait for this verdict before it gives the next event.
-                stdin.flush()
-                self._sent += 1
-                if self._closed:
-                    break
-        except BrokenPipeError:
-            # The process is gone; the reader says why.
-            self._sent += 1
-        except BaseException as error:  # noqa: B902 - it is raised again where the verdicts are read
-            self._error = error
-        finally:
-            try:
-                stdin.close()
-            except (BrokenPipeError, ValueError):
-                pass
-
-    def _listen(self) -> None:
-        stderr = self._process.stderr
-        assert stderr is not None
-        while piece := stderr.read(4096):
-            self._said = (self._said + piece)[-_MAX_ERROR_TEXT:]
-
-    def verdicts(self) -> Iterator[Verdict]:
-        stdout = self._process.stdout
-        assert stdout is not None
-        answered = 0
-        for line in stdout:
-            if not line.endswith(b"\n"):
-                break
-            yield parse(line, answered)
-            answered += 1
-        code = self._process.wait()
-        if self._closed:
-            return
-        self._threads[1].join()
-        if code == 0:
-            self._threads[0].join()
-        said = self._said.decode(errors="replace").strip()
-        if code == 2 and answered == 0:
-            raise LoadError(said or "the command could not run")
-        if code != 0 or answered != self._sent:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            text = f"sluicegate {how} with {answered} events answered, of at least {self._sent} that it was sent"
-            raise ProcessDied(f"{text}: {said}" if said else text, self._sent, answered)
-        if self._error is not None:
-            raise self._error
-
-    def close(self) -> None:
-        """Ends the process at once, unless it has ended."""
-        self._closed = True
-        if self._process.poll() is None:
-            # Its workers end with it. A request to end would let it finish events that are not read any more.
-            self._process.kill()
-            self._process.wait()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except (BrokenPipeError, ValueError):
-                    pass
 
 
 def version() -> Dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
@@ -21,6 +22,10 @@ class Failure:
     file: Optional[str] = None
     line: Optional[int] = None
     column: Optional[int] = None
+
+    def as_dict(self) -> Dict[str, Any]:
+        """What is known of it, as verdict lines and dead letters write it."""
+        return {key: value for key, value in self.__dict__.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,27 @@ def parse(line: bytes, index: int) -> Verdict:
         return Verdict(index, kind, found.get("events", []))
     known = {key: found.get(key) for key in ("name", "stack", "file", "line", "column")}
     return Verdict(index, kind, [], Failure(found["kind"], found["message"], **known))
+
+
+def letter(
+    failure: Dict[str, Any], event: bytes, transformation: str, code: str, *, file: Optional[str] = None, line: int = 1, offset: int = 0
+) -> str:
+    """A dead letter, as ``sluicegate run --errors`` writes it, without the line end.
+
+    Args:
+        failure: What a verdict line says of it.
+        event: The event's line.
+        transformation: The transformation's name.
+        code: The hash of its code.
+        file: What the event came from.
+        line: Its number there, from 1.
+        offset: The offset of its first byte there.
+    """
+    record: Dict[str, Any] = {"input_line": line, "input_offset": offset, **failure, "transformation": transformation, "code": code}
+    if file is not None:
+        record = {"input_file": file, **record}
+    try:
+        record["event"] = event.decode()
+    except UnicodeDecodeError:
+        record["event_base64"] = base64.b64encode(event).decode()
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import doctest
+import json
 import os
 import signal
 import subprocess
@@ -213,3 +214,42 @@ def test_a_verdict_comes_before_the_next_event_is_asked_for() -> None:
                 answered.append(verdict.index)
                 condition.notify()
     assert answered == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("first", [b"id,name", b"[{", b"\x1f\x8b\x08", b"{", b"\xff\xfe{\0"])
+def test_a_first_event_that_looks_like_another_format_fails_alone(first: bytes) -> None:
+    verdicts = run(IDENTITY, [first, b"1,Ada", b'{"a":1}'])
+    assert [verdict.verdict for verdict in verdicts] == ["failed", "failed", "ok"]
+
+
+def test_a_dead_letter_runs_again(tmp_path: Path) -> None:
+    (tmp_path / "t.js").write_text(MIXED)
+    events: list[Any] = [{"n": 7}, {"n": 8}, b'{"n":\xff}', {"n": 1007}]
+    with sluicegate.Transformation("t.js", folder=tmp_path) as transformation:
+        verdicts = list(transformation(events))
+        letters = [transformation.dead_letter(verdict, events[verdict.index]) for verdict in verdicts if verdict.failure]
+        with pytest.raises(ValueError, match="did not fail"):
+            transformation.dead_letter(verdicts[1], events[1])
+    (tmp_path / "in.jsonl").write_bytes(b'{"n":7}\n{"n":8}\n{"n":\xff}\n{"n":1007}\n')
+    command = [sluicegate.binary(), "run", "t.js", "in.jsonl", "-q", "--errors", "dead.jsonl", "--fail-on", "never"]
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    for ours, theirs in zip(map(json.loads, letters), map(json.loads, (tmp_path / "dead.jsonl").read_text().splitlines()), strict=True):
+        del theirs["run"], theirs["input_file"]
+        assert ours.pop("input_offset") == 0 and theirs.pop("input_offset") >= 0
+        assert ours == theirs
+    again = subprocess.run([sluicegate.binary(), "replay", "--all", "-"], input="\n".join(letters), cwd=tmp_path, capture_output=True, text=True)
+    assert "3 in = 0 ok + 0 dropped + 3 failed" in again.stderr
+
+
+def test_source_with_metadata_and_credentials() -> None:
+    code = "export function transformEvent(event, metadata) { return { id: metadata(event).sourceId, key: getCredential('k') }; }"
+    (verdict,) = run(code, [{}], metadata={"sourceId": "s"}, credentials={"k": "v"})
+    assert verdict.events == [{"id": "s", "key": "v"}]
+
+
+def test_a_list_and_a_table_that_cannot_be_written_keep_what_came_before() -> None:
+    seen = []
+    with sluicegate.Transformation.from_source(IDENTITY) as transformation, pytest.raises(TypeError, match="cannot hold a set"):
+        for verdict in transformation([{"n": 0}, {"n": 1}, {"n": {2}}, {"n": 3}]):
+            seen.append(verdict.events[0]["n"])
+    assert seen == [0, 1]

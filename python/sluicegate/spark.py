@@ -1,0 +1,393 @@
+"""A transformation over a Spark DataFrame, batch or streaming.
+
+Each partition has one process of its own, with one worker, that a thread feeds with Arrow batches. Nothing is written on executors: what
+failed is a column. See ``docs/spark.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark import SparkFiles, TaskContext
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, DataType, StringType, StructField, StructType
+
+from .transformation import PathLike, Transformation, binary
+from .verdict import letter
+
+__all__ = ["explode", "install", "transform"]
+
+_ANSWER = [
+    StructField("verdict", StringType(), False),
+    StructField("events", ArrayType(StringType(), False), False),
+    StructField("failure", StringType(), True),
+]
+_NAMES = [field.name for field in _ANSWER]
+_OK = b'{"verdict":"ok","events":['
+_OK_END = b"]}\n"
+# How many bytes of events an Arrow batch of answers holds, roughly: its offsets have 32 bits.
+_MAX_BATCH = 64 << 20
+# Where one event may end and the next begin. It stands within events too.
+_SEAM = re.compile(rb"\}[ \t\r]*,[ \t\r]*\{")
+_NO_BRACE = bytes(sorted(set(range(256)) - set(b"{}")))
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+_decode = json.JSONDecoder().raw_decode
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a task needs to know. It travels with the task, so it holds nothing large."""
+
+    archive: str
+    """The name of the archive that holds the code."""
+    path: str
+    libraries: Union[List[str], Dict[str, str]]
+    code: str
+    keep: Dict[str, int]
+    """Which columns stay, with their place in the batches. The events are at place 0."""
+    options: Dict[str, Any]
+
+
+def transform(
+    df: DataFrame,
+    path: PathLike,
+    *,
+    libraries: Union[Sequence[PathLike], Mapping[str, PathLike], None] = None,
+    column: str = "value",
+    keep: Optional[Sequence[str]] = None,
+    limits: Optional[Mapping[str, str]] = None,
+    metadata: Optional[Mapping[str, Any]] = None,
+    credentials: Optional[Mapping[str, str]] = None,
+    allow_net: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> DataFrame:
+    """Runs a transformation over every row; each row of ``df`` gives one row.
+
+    The code is loaded here first, so that a mistake in it is told before any task runs. It is shipped to the executors as an archive. They
+    need this package: see :func:`install`.
+
+    Args:
+        df: A DataFrame, batch or streaming.
+        path: The JavaScript or TypeScript file.
+        libraries: Folders of libraries, or a mapping of handles to files.
+        column: The column that holds the events as JSON, of type string or binary. A null is an event that fails.
+        keep: Which other columns stay, all unless it is said.
+        limits, metadata, credentials, allow_net, options: As for :class:`sluicegate.Transformation`.
+
+    Returns:
+        The kept columns and ``verdict`` (``ok``, ``dropped`` or ``failed``), ``events`` (an array of JSON strings, empty unless ``ok``) and
+        ``failure`` (a dead letter for ``sluicegate replay``, null unless ``failed``).
+
+    Raises:
+        LoadError: The code does not load.
+        ValueError: A column is missing or of the wrong type, or has the name of one that is added.
+    """
+    kept = [name for name in df.columns if name != column] if keep is None else list(keep)
+    schema = _schema(df, column, kept)
+    with tempfile.TemporaryDirectory(prefix="sluicegate-") as folder:
+        code, shipped = _gather(Path(folder), path, libraries)
+        with Transformation(code, libraries=shipped, folder=folder) as transformation:
+            digest = transformation.check()
+        archive = _ship(df.sparkSession, Path(folder))
+    given: Dict[str, Any] = {
+        "limits": dict(limits or {}),
+        "metadata": metadata,
+        "credentials": credentials,
+        "allow_net": list(allow_net),
+        "options": list(options),
+    }
+    needed = list(dict.fromkeys([column, *kept]))
+    job = _Job(archive, code, shipped, digest, {name: needed.index(name) for name in kept}, given)
+
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return _task(job, batches)
+
+    # Under plain names: PySpark itself takes a dot in one for a field of a struct.
+    rows = df.select(*(_named(name).alias(f"c{number}") for number, name in enumerate(needed)))
+    return rows.mapInArrow(task, schema)
+
+
+def explode(transformed: DataFrame, *, schema: Union[StructType, str, None] = None, column: str = "event") -> DataFrame:
+    """One row for each event that goes out, with the kept columns; rows that were dropped or failed give none.
+
+    Args:
+        transformed: What :func:`transform` gave.
+        schema: If it is said, events become structs of this schema. Otherwise they stay JSON strings.
+        column: What the column of events is called.
+    """
+    kept = [_named(name) for name in transformed.columns if name not in _NAMES]
+    event = F.explode("events").alias(column)
+    rows = transformed.select(*kept, event)
+    return rows if schema is None else rows.withColumn(column, F.from_json(_named(column), schema))
+
+
+def install(spark: SparkSession) -> None:
+    """Ships this package and its command to the executors of a session, where they cannot be installed beforehand.
+
+    It costs each executor one download of the command, some 70 MB. Executors have to be x86-64 Linux with Python and pyarrow.
+    """
+    context = spark.sparkContext
+    folder = _folder("sluicegate-package")
+    package = folder / "sluicegate_package.zip"
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as file:
+        for source in sorted(Path(__file__).parent.glob("*.py")):
+            file.write(source, f"sluicegate/{source.name}")
+    context.addPyFile(str(package))
+    command = folder / "sluicegate"
+    shutil.copy2(binary(), command)
+    context.addFile(str(command))
+
+
+def _folder(name: str) -> Path:
+    """A folder for what is shipped. Executors fetch it when they need it, so it stays as long as the session."""
+    folder = Path(SparkFiles.getRootDirectory()) / "shipped" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _named(name: str) -> Any:
+    """The column of this very name; a dot in it means nothing."""
+    return F.col(f"`{name}`")
+
+
+def _schema(df: DataFrame, column: str, kept: List[str]) -> StructType:
+    """What comes out, once all names are known to be right."""
+    fields = {field.name: field for field in df.schema.fields}
+    for name in [column, *kept]:
+        if name not in fields:
+            raise ValueError(f"there is no column {name!r}; there are {', '.join(map(repr, fields))}")
+    for name in kept:
+        if name in _NAMES:
+            raise ValueError(f"the column {name!r} has the name of one that is added; rename it, or keep=[…] without it")
+    kind: DataType = fields[column].dataType
+    if not isinstance(kind, (StringType, BinaryType)):
+        raise ValueError(
+            f"the column {column!r} is {kind.simpleString()}, not string or binary; make JSON of it first: "
+            f'df.withColumn({column!r}, to_json({column!r}, {{"ignoreNullFields": "false"}}))'
+        )
+    return StructType([*(fields[name] for name in kept), *_ANSWER])
+
+
+def _gather(
+    folder: Path, path: PathLike, libraries: Union[Sequence[PathLike], Mapping[str, PathLike], None]
+) -> Tuple[str, Union[List[str], Dict[str, str]]]:
+    """Copies the code into a folder; the answer is its paths there."""
+    source = Path(path)
+    shutil.copyfile(source, folder / source.name)
+    if isinstance(libraries, Mapping):
+        named: Dict[str, str] = {}
+        for number, (handle, file) in enumerate(libraries.items()):
+            named[handle] = f"libraries/{number}/{Path(file).name}"
+            (folder / named[handle]).parent.mkdir(parents=True)
+            shutil.copyfile(file, folder / named[handle])
+        return source.name, named
+    folders = [f"libraries/{number}/{Path(library).resolve().name}" for number, library in enumerate(libraries or ())]
+    for target, library in zip(folders, libraries or ()):
+        shutil.copytree(library, folder / target)
+    return source.name, folders
+
+
+def _ship(spark: SparkSession, folder: Path) -> str:
+    """Sends a folder to the executors as an archive; the answer is its name there, which its content determines."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.writestr(zipfile.ZipInfo(str(path.relative_to(folder))), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    name = "sluicegate-" + hashlib.sha256(content.getvalue()).hexdigest()[:16]
+    context = spark.sparkContext
+    if not any(archive.endswith(f"#{name}") for archive in context.listArchives):
+        kept = _folder(name) / f"{name}.zip"
+        kept.write_bytes(content.getvalue())
+        context.addArchive(f"{kept}#{name}")
+    return name
+
+
+def _command() -> None:
+    """Finds the command that :func:`install` has shipped, unless there is another."""
+    shipped = Path(SparkFiles.get("sluicegate"))
+    if "SLUICEGATE_BIN" not in os.environ and shipped.is_file():
+        os.environ["SLUICEGATE_BIN"] = str(shipped)
+
+
+def _task(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Runs on an executor, over one partition."""
+    _command()
+    context = TaskContext.get()
+    origin = f"partition {context.partitionId()}" if context is not None else "partition"
+    pending: SimpleQueue[pa.RecordBatch] = SimpleQueue()
+
+    def lines() -> Iterator[Tuple[bytes, int]]:
+        for batch in batches:
+            if batch.num_rows:
+                pending.put(batch)
+                yield _lines(batch.column(0)), batch.num_rows
+
+    with Transformation(job.path, libraries=job.libraries, workers=1, folder=SparkFiles.get(job.archive), **job.options) as transformation:
+        verdicts = transformation.start(lines()).verdicts()
+        first = 1
+        offset = 0
+        for verdict in verdicts:
+            batch = pending.get()
+            answers = _Answers(job, origin, batch, first, offset)
+            yield from answers.read(verdict, verdicts)
+            first += batch.num_rows
+            offset = answers.offset_of(batch.num_rows)
+
+
+def _lines(column: pa.Array) -> bytes:
+    """A column as lines of JSON. A null is written as one, which no event is."""
+    values = column.cast(pa.large_binary())
+    if values.null_count:
+        values = values.fill_null(b"null")
+    if pc.any(pc.match_substring(values, b"\n")).as_py():
+        # White space between values stays white space; within a string either is wrong.
+        values = pc.replace_substring(values, b"\n", b"\r")
+    row = pa.LargeListArray.from_arrays([0, len(values)], values)
+    joined: pa.LargeBinaryScalar = pc.binary_join(row, pa.scalar(b"\n", pa.large_binary()))[0]
+    return bytes(joined.as_buffer()) + b"\n"
+
+
+class _Answers:
+    """The verdicts on one batch."""
+
+    def __init__(self, job: _Job, origin: str, batch: pa.RecordBatch, first: int, offset: int) -> None:
+        self._job = job
+        self._origin = origin
+        self._batch = batch
+        self._events = batch.column(0)
+        self._first = first
+        self._start = offset
+        self._offsets: Optional[pa.Array] = None
+        self._clear(0)
+
+    def _clear(self, row: int) -> None:
+        self._from = row
+        self._verdicts: List[str] = []
+        self._flat: List[bytes] = []
+        self._ends: List[int] = [0]
+        self._failures: List[Optional[str]] = []
+
+    def read(self, line: bytes, rest: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
+        """Reads the verdicts on all rows, the first of which is here already."""
+        size = 0
+        self._take(line)
+        size += len(line)
+        for row, line in enumerate(islice(rest, self._batch.num_rows - 1), 1):
+            if size > _MAX_BATCH:
+                yield self._made(row)
+                self._clear(row)
+                size = 0
+            self._take(line)
+            size += len(line)
+        yield self._made(self._batch.num_rows)
+
+    def _take(self, line: bytes) -> None:
+        if line.startswith(_OK):
+            self._verdicts.append("ok")
+            self._failures.append(None)
+            body = line[len(_OK) : -len(_OK_END)]
+            if _SEAM.search(body) is None or _is_one(body):
+                self._flat.append(body)
+            else:
+                self._flat += _split(body)
+        else:
+            found: Dict[str, Any] = json.loads(line)
+            kind: str = found.pop("verdict")
+            found.pop("metadata", None)
+            row = self._from + len(self._verdicts)
+            self._verdicts.append(kind)
+            self._failures.append(self._letter(found, row) if kind == "failed" else None)
+        self._ends.append(len(self._flat))
+
+    def _letter(self, failure: Dict[str, Any], row: int) -> str:
+        event = _lines(self._events.slice(row, 1))[:-1]
+        offset = self.offset_of(row)
+        return letter(failure, event, self._job.path, self._job.code, file=self._origin, line=self._first + row, offset=offset)
+
+    def offset_of(self, row: int) -> int:
+        """Where the row's line begins among the lines of the partition."""
+        if self._offsets is None:
+            null = "null" if pa.types.is_string(self._events.type) else b"null"
+            lengths = pc.binary_length(self._events.fill_null(null)).cast(pa.int64())
+            self._offsets = pc.cumulative_sum(pc.add(lengths, 1))
+        return self._start + (int(self._offsets[row - 1].as_py()) if row else 0)
+
+    def _made(self, until: int) -> pa.RecordBatch:
+        rows = self._batch.slice(self._from, until - self._from)
+        events = pa.array(self._flat, pa.binary()).view(pa.string())
+        # Spark has said that neither the list nor its items are ever null.
+        listed = pa.ListArray.from_arrays(pa.array(self._ends, pa.int32()), events)
+        answer = [pa.array(self._verdicts, pa.string()), listed, pa.array(self._failures, pa.string())]
+        columns = [*(rows.column(place) for place in self._job.keep.values()), *answer]
+        return pa.RecordBatch.from_arrays(columns, names=[*self._job.keep, *_NAMES])
+
+
+def _is_one(body: bytes) -> bool:
+    """Whether the first brace belongs to the last one. Half the time of parsing it."""
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Every other part stands between strings.
+    braces = b"".join(body.split(b'"')[::2]).translate(None, _NO_BRACE)[1:-1]
+    while braces:
+        fewer = braces.replace(b"{}", b"")
+        if len(fewer) == len(braces):
+            return False
+        braces = fewer
+    return True
+
+
+def _split(body: bytes) -> List[bytes]:
+    """The events of a verdict, each as it is written."""
+    text = body.decode()
+    found: List[bytes] = []
+    start = 0
+    try:
+        while start < len(text):
+            end: int = _decode(text, _first(text, start))[1]
+            comma = text.find(",", end)
+            comma = len(text) if comma < 0 else comma
+            found.append(text[start:comma].encode())
+            start = comma + 1
+    except RecursionError:
+        return _split_deep(text)
+    return found
+
+
+def _first(text: str, start: int) -> int:
+    """Where the blanks end."""
+    while text[start] in " \t\r":
+        start += 1
+    return start
+
+
+def _split_deep(text: str) -> List[bytes]:
+    """The same, of events so deep that the json module gives up."""
+    found: List[bytes] = []
+    depth = start = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] == "{":
+            depth += 1
+        elif token[0] == "}":
+            depth -= 1
+            if depth == 0:
+                comma = text.find(",", token.end())
+                comma = len(text) if comma < 0 else comma
+                found.append(text[start:comma].encode())
+                start = comma + 1
+    return found
