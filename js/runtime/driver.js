@@ -18,6 +18,7 @@
   const mapGet = uncurry(Map.prototype.get);
   const mapSet = uncurry(Map.prototype.set);
   const mapForEach = uncurry(Map.prototype.forEach);
+  const mapDelete = uncurry(Map.prototype.delete);
   const weakGet = uncurry(WeakMap.prototype.get);
   const weakSet = uncurry(WeakMap.prototype.set);
   const includes = uncurry(String.prototype.includes);
@@ -187,7 +188,7 @@
 
   const { getPrototypeOf, keys: keysOf } = Object;
   const plainPrototype = Object.prototype;
-  const { probe, lazyPart } = host;
+  const { probe, lazyPart, eventNumber } = host;
 
   /** The text of a value in a lazy event, or undefined if the event has to be printed in another way. */
   const piece = (value) => {
@@ -315,11 +316,17 @@
 
   // --- transformBatch -------------------------------------------------------------------------------------------
 
-  let batch;
+  // The batches under way, by the number that the engine gave each, how many they are, and the number of one of them.
+  const batches = new NewMap();
+  let openBatches = 0;
+  let anyBatch;
 
   /** Takes in the events of a batch, and their ids before the author can change them. */
-  const openBatch = (events) => {
-    batch = { indexOf: new NewMap(), indexOfId: new NewMap() };
+  const openBatch = (events, number) => {
+    const batch = { indexOf: new NewMap(), indexOfId: new NewMap() };
+    mapSet(batches, number, batch);
+    openBatches++;
+    anyBatch = number;
     for (let i = 0; i < events.length; i++) {
       const event = events[i];
       mapSet(batch.indexOf, event, i);
@@ -329,23 +336,23 @@
   };
 
   /** The input that an output belongs to: the same object, else the same messageId, else that of the one before. */
-  const inputOf = (output, before) =>
+  const inputOf = (batch, output, before) =>
     mapGet(batch.indexOf, output) ?? mapGet(batch.indexOfId, output.messageId) ?? before;
 
   /**
    * Two lists: per input an array of texts, or undefined; and per input its fault, which good outputs may stand beside:
    * undefined, a number if one of its outputs is no event, or what was thrown.
    */
-  const finishBatch = (results, count, lossy) => {
+  const finishBatch = (results, count, lossy, number) => {
     exact = lossy;
     try {
-      return grouped(results, count);
+      return grouped(mapGet(batches, number), results, count);
     } finally {
       exact = false;
     }
   };
 
-  const grouped = (results, count) => {
+  const grouped = (batch, results, count) => {
     if (!isArray(results)) return NOT_AN_ARRAY;
     const texts = newList();
     const faults = newList();
@@ -360,7 +367,7 @@
         bad[bad.length] = i;
         continue;
       }
-      at = inputOf(element, at);
+      at = inputOf(batch, element, at);
       let text;
       try {
         text = textOf(element) ?? BAD_ELEMENT;
@@ -381,11 +388,18 @@
     return [texts, faults];
   };
 
-  const batchIndex = (event) =>
-    batch === undefined ? 0 : (mapGet(batch.indexOf, event) ?? mapGet(batch.indexOfId, event?.messageId) ?? -1);
+  /** Which event of its batch this is: the same object, else the same messageId; 0 where there are no batches. */
+  const batchIndex = (event) => {
+    if (openBatches === 0) return 0;
+    const batch = mapGet(batches, openBatches === 1 ? anyBatch : eventNumber());
+    if (batch === undefined) return -1;
+    return mapGet(batch.indexOf, event) ?? mapGet(batch.indexOfId, event?.messageId) ?? -1;
+  };
 
-  const closeBatch = () => {
-    batch = undefined;
+  const closeBatch = (number) => {
+    if (!mapDelete(batches, number)) return;
+    openBatches--;
+    if (openBatches > 0 && anyBatch === number) mapForEach(batches, (_, other) => (anyBatch = other));
   };
 
   // --- errors ---------------------------------------------------------------------------------------------------

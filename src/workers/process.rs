@@ -56,6 +56,8 @@ pub(super) struct Start {
     /// Whether the run ends at the first failure.
     pub(super) stop: bool,
     pub(super) line_buffered: bool,
+    /// Whether outputs leave in any order.
+    pub(super) unordered: bool,
     pub(super) batch_size: usize,
     /// How many events of a worker may wait for the network at a time.
     pub(super) concurrency: usize,

@@ -5,6 +5,7 @@
 //! is full, when the lines are done, and every few milliseconds in between, so that slow code does not hold back what is
 //! finished. Before each event it notes which one it is about to touch; that note is all it leaves if it dies.
 
+mod batches;
 mod in_flight;
 
 use std::borrow::Cow;
@@ -114,7 +115,8 @@ fn serve(hook: Hook) -> io::Result<()> {
         // SAFETY: ends the process, whatever it is doing.
         unsafe { libc::_exit(3) }
     });
-    answer(&Ready::Loaded(engine.loaded(), walls))?;
+    let loaded = engine.loaded();
+    answer(&Ready::Loaded(loaded.clone(), walls))?;
     mailbox.free = (0..layout.output_slots as u32).collect();
     let mailbox = Rc::new(RefCell::new(mailbox));
     if network {
@@ -141,7 +143,8 @@ fn serve(hook: Hook) -> io::Result<()> {
         line_buffered: start.line_buffered,
         batch_size: start.batch_size,
         concurrency: start.concurrency,
-        in_flight: InFlight::new(),
+        is_batch: loaded.export == Export::Batch,
+        in_flight: InFlight::new(start.rows || start.unordered),
         repeated: 0,
         measure: start.measure,
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
@@ -152,7 +155,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         frame: Vec::new(),
     };
     let waits = network && worker.concurrency > 1 && !worker.stop && !worker.measure;
-    if waits && worker.engine.export() == Export::Event { worker.run_in_flight() } else { worker.run() }
+    if waits { worker.run_in_flight() } else { worker.run() }
 }
 
 /// An output slot of the shared region as a buffer.
@@ -215,6 +218,8 @@ struct Worker {
     batch_size: usize,
     /// How many events may wait at a time.
     concurrency: usize,
+    /// Whether events go to `transformBatch`.
+    is_batch: bool,
     in_flight: InFlight,
     /// Requests made again that were told.
     repeated: u64,
@@ -256,7 +261,7 @@ impl Worker {
             self.cpu = thread_cpu();
         }
         let mut number = 0;
-        if self.engine.export() == Export::Batch {
+        if self.is_batch {
             let mut chunk = Vec::with_capacity(self.batch_size);
             loop {
                 chunk.clear();
@@ -397,10 +402,13 @@ impl Worker {
         let (emit, rows) = (self.emit, self.rows);
         let mut answers: VecDeque<(Verdict, Vec<u8>, Vec<LogLine>)> = VecDeque::new();
         let before_cpu = self.measure.then(thread_cpu);
+        let progress = progress(self.output);
         self.engine.transform_batch(
             &events,
             &mut |index| rendering(emit, rows, around[index]),
             &mut |verdict, text, logs| {
+                // If each is tried alone, that can take a while.
+                progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
                 answers.push_back((verdict, text, logs.to_vec()));
             },
         );

@@ -23,7 +23,7 @@ use crate::wire::frame::{self, Kind, Part, Work};
 use crate::wire::lines::{FILL, Lines, slot_len};
 use crate::wire::shared::{self, Layout, Mapping, note, pages, progress};
 use sluicegate_engine::verdict::{Failure, FailureKind};
-use sluicegate_engine::{Limits, LoadError, Loaded};
+use sluicegate_engine::{Export, Limits, LoadError, Loaded};
 
 /// WorkQueue that a worker has at a time: the current one and the next one.
 const UNITS_PER_WORKER: usize = 2;
@@ -156,14 +156,16 @@ pub(super) struct WorkerPool {
     failed_starts: u32,
     /// Whether a worker has loaded the program.
     loaded_once: bool,
+    export: Export,
     gate: Option<ConcurrencyLimiter>,
     turn: Option<OwnedSemaphorePermit>,
     asked_for_turn: bool,
 }
 
-/// How long a worker may not move. It keeps the limits itself; this is for one that no longer can.
-fn patience(limits: &Limits) -> Duration {
-    limits.cpu.max(limits.wall) + Duration::from_secs(1)
+/// How long a worker may not move. It keeps the limits itself, a batch's too; this is for one that no longer can.
+fn patience(limits: &Limits, export: Export) -> Duration {
+    let events = if export == Export::Batch { u32::MAX } else { 1 };
+    limits.batch_cpu(events).max(limits.batch_wall(events)) + Duration::from_secs(1)
 }
 
 impl WorkerPool {
@@ -195,6 +197,7 @@ impl WorkerPool {
             pass: job.on_error == OnError::Pass,
             stop: job.on_error == OnError::Stop,
             line_buffered: job.line_buffered,
+            unordered: job.unordered,
             batch_size: job.batch_size.max(1),
             concurrency: job.network.as_ref().map_or(1, |client| client.policy().concurrency),
             measure: job.measure,
@@ -220,6 +223,7 @@ impl WorkerPool {
             generations: 0,
             failed_starts: 0,
             loaded_once: false,
+            export: Export::Event,
             gate,
             turn: None,
             asked_for_turn: false,
@@ -242,7 +246,7 @@ impl WorkerPool {
 
     /// Until when the first worker has to have loaded the program.
     pub(super) fn loading_ends(&self) -> tokio::time::Instant {
-        tokio::time::Instant::now() + patience(&self.limits)
+        tokio::time::Instant::now() + patience(&self.limits, Export::Event)
     }
 
     /// How many workers there are.
@@ -302,6 +306,7 @@ impl WorkerPool {
                 Ok(Ready::Loaded(loaded, walls)) => {
                     self.failed_starts = 0;
                     self.loaded_once = true;
+                    self.export = loaded.export;
                     self.workers[index].ready = true;
                     self.workers[index].moved = Instant::now();
                     self.workers[index].told = Instant::now();
@@ -516,7 +521,7 @@ impl WorkerPool {
 
     /// Kills workers that do not move although they have work and room for its output.
     pub(super) fn look_after_workers(&mut self) {
-        let patience = patience(&self.limits);
+        let patience = patience(&self.limits, self.export);
         for worker in &mut self.workers {
             let events = progress(&worker.process.output).events.load(Ordering::Acquire);
             let waits = worker.units.is_empty() && worker.ready || worker.slots_out == self.layout.output_slots;

@@ -1,6 +1,8 @@
 //! Several events in flight in one worker: what belongs to an event stays with it across every `await`, who is blamed,
 //! and that nobody's answer is lost. Servers answer when a condition holds, never after a time.
 
+mod batch;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 

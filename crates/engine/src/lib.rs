@@ -43,17 +43,20 @@ use limits::watchdog::{Clock, Watch};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use module_id::ModuleId;
 pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
+pub use run::batch::{BatchStep, Verdicts};
 pub use run::event::Step;
 use run::fetch;
 use run::in_flight::InFlight;
 pub use run::in_flight::Lost;
 pub use run::print_plan::PrintPlanning;
 pub use run::requests::{Access, MAX_REQUEST, MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Network, SharedNetwork};
+use run::state::EventState;
 pub use run::state::LogLine;
 use run::ticket::OnTurn;
 pub use run::ticket::Ticket;
 use run::transform_isolate::{Overrides, TransformIsolate};
 use run::turns;
+use run::waiting::Loss;
 pub use run::waiting::Settled;
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
@@ -264,7 +267,7 @@ impl Engine {
             match ended {
                 Attempt::Done(done) => return done,
                 Attempt::OutOfTime => {
-                    if let Some(failure) = self.lose(false, Some((number, Ticket::default()))) {
+                    if let Some(failure) = self.lose(Loss::OutOfTime, Some((number, Ticket::default()))) {
                         return failure.into();
                     }
                     // Another event's turn took too long. Only that one is among those that wait no more; this one is run
@@ -272,14 +275,18 @@ impl Engine {
                     self.in_flight.forget_lost(Ticket::default());
                 }
                 Attempt::OutOfMemory => {
-                    self.lose(true, None);
+                    let made = self.of_number(number, |event| event.made);
+                    self.lose(Loss::OutOfMemory, None);
                     if fresh {
+                        self.in_flight.made = made;
                         return self.out_of_memory().into();
                     }
+                    self.in_flight.repeated += u64::from(made);
                 }
                 Attempt::WantsOverrides => {
                     self.overrides = Overrides::All;
-                    self.lose(true, None);
+                    self.in_flight.repeated += u64::from(self.of_number(number, |event| event.made));
+                    self.lose(Loss::Reload, None);
                     // No limit was hit, so it is not counted as a replacement.
                     if let Err(error) = self.load_again() {
                         return Failure::new(FailureKind::Exception, error.to_string()).into();
@@ -294,34 +301,42 @@ impl Engine {
         Failure::new(FailureKind::Memory, format!("the event needed more than {limit} MiB of heap"))
     }
 
-    /// The failure of an event that hit this limit, with this many requests unanswered.
-    fn out_of_time(&self, clock: Clock, unanswered: usize) -> Failure {
+    /// The failure of an event, or a batch of several, that hit this limit, with this many requests unanswered.
+    fn out_of_time(&self, clock: Clock, unanswered: usize, events: u32) -> Failure {
         let limits = &self.options.limits;
+        let what = if events > 1 { format!("the batch of {events} events") } else { "the event".to_owned() };
+        let (cpu, wall) = (limits.batch_cpu(events), limits.batch_wall(events));
         let message = match clock {
             Clock::Cpu if self.watch.had_more() => {
-                let [limit, all] = [limits.cpu, 2 * limits.cpu].map(humantime::format_duration);
+                let [limit, all] = [cpu, 2 * cpu].map(humantime::format_duration);
                 format!(
-                    "the event took more than {all} of CPU time: its limit of {limit}, and as much again because its heap grew"
+                    "{what} took more than {all} of CPU time: its limit of {limit}, and as much again because its heap grew"
                 )
             }
-            Clock::Cpu => format!("the event took more than {} of CPU time", humantime::format_duration(limits.cpu)),
+            Clock::Cpu => format!("{what} took more than {} of CPU time", humantime::format_duration(cpu)),
             Clock::Wall => {
-                let limit = humantime::format_duration(limits.wall);
+                let limit = humantime::format_duration(wall);
                 let waits = match unanswered {
                     0 => String::new(),
                     1 => ", with a request to the network unanswered".to_owned(),
                     some => format!(", with {some} requests to the network unanswered"),
                 };
-                format!("the event took more than {limit} by the clock{waits}")
+                format!("{what} took more than {limit} by the clock{waits}")
             }
         };
         Failure::new(FailureKind::Timeout, message)
     }
 
-    /// How many requests of the event whose turn it is have no answer.
-    fn unanswered_of_turn(&mut self) -> usize {
+    /// How many requests of the event whose turn it is have no answer, and how many events it is.
+    fn of_turn(&mut self) -> (u32, u32) {
+        let turn = self.isolate.as_mut().and_then(TransformIsolate::state).map_or(NO_EVENT, |state| state.turn());
+        self.of_number(turn, |event| (event.unanswered, event.events))
+    }
+
+    /// Something about the event with this number.
+    fn of_number<T: Default>(&mut self, number: u32, read: impl Fn(&EventState) -> T) -> T {
         let state = self.isolate.as_mut().and_then(TransformIsolate::state);
-        state.and_then(|state| Some(state.of(state.turn())?.unanswered)).unwrap_or_default() as usize
+        state.and_then(|state| state.of(number)).map(|event| read(event)).unwrap_or_default()
     }
 
     fn replace(&mut self) -> Result<(), LoadError> {
@@ -346,7 +361,7 @@ impl Engine {
     fn plug_in(&mut self) {
         if let (Some(isolate), Some(network)) = (self.isolate.as_mut(), &self.network) {
             self.watch.set_turns(turns::TURNS);
-            isolate.connect(network.clone(), self.watch.observer(), self.on_turn.clone());
+            isolate.connect(network.clone(), self.on_turn.clone());
         }
     }
 

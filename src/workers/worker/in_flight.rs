@@ -1,6 +1,7 @@
 //! Several events of a worker in flight: while one waits for the network, others are started.
 //!
-//! Lines are started in order, and told in order: what is finished before its turn is kept here. Whatever has come is
+//! Lines are started in order, and told in order: what is finished before its turn is kept here. Of rows, which belong to
+//! requests, only those of one unit are told in order: no request waits for another one's answers. Whatever has come is
 //! handed in first, so that an event waits for the network and not for its neighbours, and a new one is started only when
 //! nothing else can be done. How much is kept is bounded, by number and by bytes.
 
@@ -18,6 +19,9 @@ use sluicegate_engine::{LogLine, Settled, Step, Ticket};
 
 /// Lines that are finished before their turn are kept up to this number, for each event that may wait.
 const KEPT_PER_EVENT: usize = 16;
+
+/// The same with lines that have been told behind one that waits.
+const FORGOTTEN_PER_EVENT: usize = 256;
 
 /// The same, in bytes of output.
 const MAX_KEPT_BYTES: usize = 8 << 20;
@@ -37,23 +41,42 @@ struct Line {
     work: Work,
     number: u32,
     line: &'static [u8],
+    /// How many lines the batch has that begins with this one; 1 if it runs alone.
+    batch: u32,
     state: State,
 }
 
 enum State {
     Waits,
-    Done { verdict: Verdict, text: Vec<u8>, logs: Vec<LogLine>, blank: bool },
+    Done {
+        verdict: Verdict,
+        text: Vec<u8>,
+        logs: Vec<LogLine>,
+        blank: bool,
+    },
+    /// It has been told; others before it have not.
+    Told,
 }
 
 /// The lines of a worker that have been started and not been told.
 pub(super) struct InFlight {
+    /// Whether lines of different units are told in any order.
+    any_order: bool,
     lines: VecDeque<Line>,
     /// The number of the first of them, counted over the worker's life.
     first: u64,
     /// Where those that wait are.
-    places: HashMap<(u64, u32), u64>,
+    pub(super) places: HashMap<(u64, u32), u64>,
     /// Events that have to be run again, some of them alone.
-    again: VecDeque<(u64, bool)>,
+    pub(super) again: VecDeque<(u64, bool)>,
+    /// Of each unit, where its first line is that has not been told.
+    heads: HashMap<u64, u64>,
+    /// Units whose first such line is finished.
+    tellable: VecDeque<u64>,
+    /// Lines that have not been told.
+    untold: usize,
+    /// Lines without a verdict, and their bytes.
+    waiting: usize,
     waiting_bytes: usize,
     kept_bytes: usize,
     looked: Instant,
@@ -63,12 +86,17 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(any_order: bool) -> Self {
         Self {
+            any_order,
             lines: VecDeque::new(),
             first: 0,
             places: HashMap::new(),
             again: VecDeque::new(),
+            heads: HashMap::new(),
+            tellable: VecDeque::new(),
+            untold: 0,
+            waiting: 0,
             waiting_bytes: 0,
             kept_bytes: 0,
             looked: Instant::now(),
@@ -81,8 +109,110 @@ impl InFlight {
         self.lines.get_mut(usize::try_from(place.checked_sub(self.first)?).ok()?)
     }
 
-    fn next_place(&self) -> u64 {
+    pub(super) fn next_place(&self) -> u64 {
         self.first + self.lines.len() as u64
+    }
+
+    /// A line is started.
+    fn push(&mut self, line: Line) {
+        let place = self.next_place();
+        if self.any_order {
+            self.heads.entry(line.work.unit).or_insert(place);
+        }
+        self.untold += 1;
+        self.lines.push_back(line);
+        self.touch(place);
+    }
+
+    /// A line waits.
+    pub(super) fn wait(&mut self, work: Work, number: u32, line: &'static [u8]) {
+        self.waiting += 1;
+        self.waiting_bytes += line.len();
+        self.push(Line { work, number, line, batch: 1, state: State::Waits });
+    }
+
+    /// The line at this place may be finished: if it is the next one of its unit, that can be told.
+    fn touch(&mut self, place: u64) {
+        if self.any_order
+            && let Some(Line { state: State::Done { .. }, work, .. }) = self.get(place)
+        {
+            let unit = work.unit;
+            if self.heads.get(&unit) == Some(&place) {
+                self.tellable.push_back(unit);
+            }
+        }
+    }
+
+    pub(super) fn is_waiting(&mut self, place: u64) -> bool {
+        self.get(place).is_some_and(|line| matches!(line.state, State::Waits))
+    }
+
+    /// A batch of this many lines begins at this place.
+    pub(super) fn waits_with(&mut self, place: u64, lines: u32) {
+        if let Some(line) = self.get(place) {
+            line.batch = lines;
+        }
+    }
+
+    pub(super) fn mark_blank(&mut self, place: u64) {
+        if let Some(Line { state: State::Done { blank, .. }, .. }) = self.get(place) {
+            *blank = true;
+        }
+    }
+
+    /// The lines of a batch that wait, by their places.
+    pub(super) fn batch(&mut self, place: u64) -> Vec<(u64, &'static [u8])> {
+        let count = self.get(place).map_or(0, |line| u64::from(line.batch));
+        let waiting = |place: u64| {
+            self.get(place).filter(|line| matches!(line.state, State::Waits)).map(|line| (place, line.line))
+        };
+        (place..place + count).filter_map(waiting).collect()
+    }
+
+    /// The next line that can be told: the first one, or the first of any unit.
+    fn next_to_tell(&mut self) -> Option<u64> {
+        if !self.any_order {
+            return matches!(self.lines.front()?.state, State::Done { .. }).then_some(self.first);
+        }
+        loop {
+            let unit = *self.tellable.front()?;
+            let place = self.heads.get(&unit).copied();
+            let ready = |line: &mut Line| line.work.unit == unit && matches!(line.state, State::Done { .. });
+            match place {
+                Some(place) if self.get(place).is_some_and(ready) => return Some(place),
+                // All of it that is there has been told.
+                _ => drop(self.tellable.pop_front()),
+            }
+        }
+    }
+
+    /// All lines of this unit have been started.
+    fn close(&mut self, unit: u64) {
+        self.unit = None;
+        if self.heads.get(&unit) == Some(&self.next_place()) {
+            self.heads.remove(&unit);
+        }
+    }
+
+    /// Takes a line that is told.
+    fn take(&mut self, place: u64) -> Option<(Work, u32, &'static [u8], State)> {
+        let line = self.get(place)?;
+        let taken = (line.work, line.number, line.line, std::mem::replace(&mut line.state, State::Told));
+        let unit = line.work.unit;
+        self.untold -= 1;
+        if self.any_order {
+            self.heads.insert(unit, place + 1);
+        }
+        while let Some(Line { state: State::Told, work, .. }) = self.lines.front() {
+            let unit = work.unit;
+            self.lines.pop_front();
+            self.first += 1;
+            let more = self.lines.front().is_some_and(|line| line.work.unit == unit);
+            if !more && self.unit.as_ref().is_none_or(|(work, ..)| work.unit != unit) {
+                self.heads.remove(&unit);
+            }
+        }
+        Some(taken)
     }
 }
 
@@ -122,10 +252,11 @@ impl Worker {
 
     /// Whether no further event may be started now.
     fn is_full(&mut self) -> bool {
-        let waiting = self.engine.waiting();
+        let waiting = self.in_flight.waiting;
         let in_flight = &self.in_flight;
         waiting >= self.concurrency
-            || in_flight.lines.len() >= self.concurrency * KEPT_PER_EVENT
+            || in_flight.untold >= self.concurrency * KEPT_PER_EVENT
+            || in_flight.lines.len() >= self.concurrency * FORGOTTEN_PER_EVENT
             || in_flight.kept_bytes >= MAX_KEPT_BYTES
             || waiting > 0 && (in_flight.waiting_bytes >= ENOUGH_BYTES || self.engine.unanswered() >= ENOUGH_UNANSWERED)
     }
@@ -149,9 +280,13 @@ impl Worker {
         Ok(())
     }
 
-    fn take_settled(&mut self) -> io::Result<()> {
+    pub(super) fn take_settled(&mut self) -> io::Result<()> {
         while let Some(settled) = self.engine.settled() {
-            self.finish_line(settled);
+            if self.is_batch {
+                self.finish_batch(settled);
+            } else {
+                self.finish_line(settled);
+            }
         }
         while let Some(lost) = self.engine.lost() {
             if let Some(place) = self.in_flight.places.get(&(lost.ticket.0, lost.ticket.1)) {
@@ -176,29 +311,30 @@ impl Worker {
     }
 
     /// An event that has waited has its verdict.
-    fn finished(&mut self, place: u64, verdict: Verdict, text: Vec<u8>, logs: Vec<LogLine>) {
+    pub(super) fn finished(&mut self, place: u64, verdict: Verdict, text: Vec<u8>, logs: Vec<LogLine>) {
         let Some(line) = self.in_flight.get(place) else { return };
         let (key, bytes) = ((line.work.unit, line.number), line.line.len());
+        self.in_flight.waiting -= 1;
         self.in_flight.kept_bytes += text.len();
         self.in_flight.waiting_bytes -= bytes;
         self.in_flight.places.remove(&key);
         if let Some(line) = self.in_flight.get(place) {
             line.state = State::Done { verdict, text, logs, blank: false };
         }
+        self.in_flight.touch(place);
     }
 
     /// Tells the lines that are finished, up to the first one that is not.
     fn tell_in_order(&mut self) -> io::Result<()> {
-        while let Some(Line { state: State::Done { .. }, work, .. }) = self.in_flight.lines.front() {
-            let work = *work;
+        while let Some(place) = self.in_flight.next_to_tell() {
+            let Some(work) = self.in_flight.get(place).map(|line| line.work) else { return Ok(()) };
             // Before the line is taken: the worker may have to wait for room.
             self.make_room(work)?;
-            let Some(line) = self.in_flight.lines.pop_front() else { return Ok(()) };
-            self.in_flight.first += 1;
-            let State::Done { verdict, text, logs, blank } = line.state else { return Ok(()) };
+            let Some((work, number, line, state)) = self.in_flight.take(place) else { return Ok(()) };
+            let State::Done { verdict, text, logs, blank } = state else { return Ok(()) };
             self.in_flight.kept_bytes -= text.len();
             self.part.blank += u32::from(blank);
-            self.settle_kept(work, line.number, line.line, verdict, &text, &logs);
+            self.settle_kept(work, number, line, verdict, &text, &logs);
         }
         Ok(())
     }
@@ -222,7 +358,13 @@ impl Worker {
         let Some((work, lines, number)) = self.in_flight.unit.as_mut() else { return Ok(false) };
         let (work, next) = (*work, *number);
         match lines.next() {
-            None => self.in_flight.unit = None,
+            None => self.in_flight.close(work.unit),
+            Some(line) if self.is_batch => {
+                let mut chunk = vec![trim(line)];
+                chunk.extend(lines.take(self.batch_size - 1).map(trim));
+                *number += chunk.len() as u32;
+                self.start_chunk(work, next, &chunk)?;
+            }
             Some(line) => {
                 *number += 1;
                 if self.in_flight.lines.is_empty() {
@@ -246,9 +388,12 @@ impl Worker {
     fn run_again(&mut self, place: u64, alone: bool) {
         let Some(line) = self.in_flight.get(place) else { return };
         let (work, number, line) = (line.work, line.number, line.line);
+        self.note(work, number);
+        if self.is_batch {
+            return self.run_batch_again(place, Ticket(work.unit, number), alone);
+        }
         let whole = OnceCell::new();
         let Ok(Some((event, around))) = self.event(line, &whole) else { return };
-        self.note(work, number);
         let mut text = Vec::new();
         let framing = rendering(self.emit, self.rows, around);
         let step = if alone {
@@ -257,12 +402,18 @@ impl Worker {
             self.engine.start_event(Ticket(work.unit, number), event, &framing, &mut text)
         };
         if let Step::Done(verdict) = step {
-            if alone && matches!(&verdict, Verdict::Failed(failure) if failure.kind == FailureKind::Memory) {
-                // This one it was: the others were only beside it.
-                self.in_flight.again.iter_mut().for_each(|(_, alone)| *alone = false);
+            if alone {
+                self.acquit_others(&verdict);
             }
             let logs = self.engine.logs().to_vec();
             self.finished(place, verdict, text, logs);
+        }
+    }
+
+    /// If this one alone filled the heap, the others were only beside it.
+    pub(super) fn acquit_others(&mut self, verdict: &Verdict) {
+        if matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::Memory) {
+            self.in_flight.again.iter_mut().for_each(|(_, alone)| *alone = false);
         }
     }
 
@@ -288,8 +439,7 @@ impl Worker {
                     Step::Waits => {
                         let place = self.in_flight.next_place();
                         self.in_flight.places.insert((work.unit, number), place);
-                        self.in_flight.waiting_bytes += line.len();
-                        self.in_flight.lines.push_back(Line { work, number, line, state: State::Waits });
+                        self.in_flight.wait(work, number, line);
                         return self.take_settled();
                     }
                 }
@@ -304,10 +454,11 @@ impl Worker {
         } else {
             let logs = if blank { Vec::new() } else { self.engine.logs().to_vec() };
             self.in_flight.kept_bytes += text.len();
-            self.in_flight.lines.push_back(Line {
+            self.in_flight.push(Line {
                 work,
                 number,
                 line,
+                batch: 1,
                 state: State::Done { verdict, text, logs, blank },
             });
         }
@@ -316,7 +467,7 @@ impl Worker {
     }
 
     /// Notes which line is about to be touched: all that is left of it if the worker dies.
-    fn note(&self, work: Work, number: u32) {
+    pub(super) fn note(&self, work: Work, number: u32) {
         let progress = progress(self.output);
         progress.unit.store(work.unit, Ordering::Relaxed);
         progress.line.store(number, Ordering::Relaxed);

@@ -24,14 +24,14 @@ pub fn max_memory(heap: usize) -> usize {
 
 /// Shared between the engine and V8's callbacks; boxed, because V8 keeps its address.
 pub(crate) struct HeapGuard {
-    hit: Arc<AtomicBool>,
+    hit: AtomicBool,
     isolate: v8::IsolateHandle,
 }
 
 impl HeapGuard {
     /// Puts the callback on `isolate`. The guard must live as long as the isolate.
     pub(crate) fn install(isolate: &mut v8::Isolate) -> Box<Self> {
-        let guard = Box::new(Self { hit: Arc::default(), isolate: isolate.thread_safe_handle() });
+        let guard = Box::new(Self { hit: AtomicBool::new(false), isolate: isolate.thread_safe_handle() });
         isolate.add_near_heap_limit_callback(near_heap_limit, (&raw const *guard) as *mut c_void);
         guard
     }
@@ -39,11 +39,6 @@ impl HeapGuard {
     /// Whether the limit was hit since the isolate was made.
     pub(crate) fn was_hit(&self) -> bool {
         self.hit.load(Ordering::Relaxed)
-    }
-
-    /// The same, for those who look while the isolate is in use.
-    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
-        self.hit.clone()
     }
 }
 

@@ -7,6 +7,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The most CPU time of a batch, however many events it has, unless one event may take more.
+const MAX_BATCH_CPU: Duration = Duration::from_secs(10);
+
+/// The same, of wall time.
+const MAX_BATCH_WALL: Duration = Duration::from_secs(60);
+
 /// A mebibyte, in bytes.
 const MIB: usize = 1 << 20;
 
@@ -28,10 +34,25 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// CPU time of a batch of this many events: as much as of all of them alone, up to 10 s.
+    pub fn batch_cpu(&self, events: u32) -> Duration {
+        grown(self.cpu, events, MAX_BATCH_CPU)
+    }
+
+    /// Wall time of a batch of this many events: as much as of all of them alone, up to 60 s.
+    pub fn batch_wall(&self, events: u32) -> Duration {
+        grown(self.wall, events, MAX_BATCH_WALL)
+    }
+
     /// CPU time for loading a program: compiling and starting it takes longer than an event may.
     pub fn loading(&self) -> Duration {
         self.cpu.max(Duration::from_secs(1))
     }
+}
+
+/// The limit of one event for as many as these, up to `most` or what one may take alone.
+fn grown(limit: Duration, events: u32, most: Duration) -> Duration {
+    limit.saturating_mul(events.max(1)).min(most.max(limit))
 }
 
 impl Default for Limits {

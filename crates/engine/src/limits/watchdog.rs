@@ -22,14 +22,14 @@
 //! only there an event is stopped. A turn that ends before the first tick is not interrupted.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use deno_core::v8::{GCCallbackFlags, GCType, Isolate, IsolateHandle, UnsafeRawIsolatePtr};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_BATCH_CPU, MAX_BATCH_WALL, grown};
 
 const PHASE: u64 = 0b11;
 const IDLE: u64 = 0;
@@ -61,6 +61,8 @@ struct Shared {
     /// Whether the last event that ran out of time ran out of wall time.
     by_wall: AtomicBool,
     clock: libc::clockid_t,
+    /// How many events the present turn is about: more than one in a batch, whose limits are larger.
+    events: AtomicU32,
     /// CPU time, in nanoseconds, that the event had taken before its present turn.
     used: AtomicU64,
     /// Whether other events wait, so that code of theirs may run in this turn. Then only the isolate's own thread can say
@@ -83,8 +85,8 @@ struct Shared {
 pub(crate) enum Turn {
     /// The event's whose turn it was; the CPU time that it has taken so far.
     Same(Duration),
-    /// This event's; the CPU time that it has taken.
-    Passed { to: u32, used: Duration },
+    /// This event's; the CPU time that it has taken, and how many events it is if it is a batch.
+    Passed { to: u32, used: Duration, events: u32 },
 }
 
 /// How to find out whose turn it is, and to note that it is another event's.
@@ -132,6 +134,7 @@ impl Watch {
             loading: AtomicBool::new(false),
             by_wall: AtomicBool::new(false),
             clock: own_cpu_clock(),
+            events: AtomicU32::new(1),
             used: AtomicU64::new(0),
             others_wait: AtomicBool::new(false),
             isolate: Mutex::new(None),
@@ -182,11 +185,6 @@ impl Watch {
         self.shared.had_more.load(Ordering::Relaxed)
     }
 
-    /// For code that wants to know whether the current event still has time.
-    pub(crate) fn observer(&self) -> Observer {
-        Observer(self.shared.clone())
-    }
-
     /// From here on the limits of loading count, until [`Watch::end`].
     pub(crate) fn begin_loading(&self) {
         self.shared.loading.store(true, Ordering::Relaxed);
@@ -204,6 +202,11 @@ impl Watch {
         }
     }
 
+    /// How many events the turn is about that begins next.
+    pub(crate) fn set_events(&self, events: u32) {
+        self.shared.events.store(events, Ordering::Relaxed);
+    }
+
     /// The same for a turn of an event that has had turns before, or beside which others wait.
     pub(crate) fn begin_turn(&self, used: Duration, others_wait: bool) {
         self.shared.used.store(used.as_nanos() as u64, Ordering::Relaxed);
@@ -216,6 +219,7 @@ impl Watch {
         let in_time = self.end();
         self.shared.used.store(0, Ordering::Relaxed);
         self.shared.others_wait.store(false, Ordering::Relaxed);
+        self.set_events(1);
         in_time
     }
 
@@ -255,17 +259,6 @@ pub(crate) enum Clock {
     Cpu,
     /// The one on the wall.
     Wall,
-}
-
-/// Sees when the current event is to be ended, for code of ours that waits on its behalf.
-#[derive(Clone)]
-pub(crate) struct Observer(Arc<Shared>);
-
-impl Observer {
-    /// Whether the watchdog has claimed the current event.
-    pub(crate) fn is_over(&self) -> bool {
-        self.0.word.0.load(Ordering::Acquire) & PHASE != RUN
-    }
 }
 
 /// Counts the watchdog's ticks while something runs: a clock that costs nothing to read, for work that should be done
@@ -320,8 +313,21 @@ unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void)
 impl Shared {
     /// CPU time that the current event may take: its limit, and once more while `more` holds.
     fn cpu_limit(&self, more: bool) -> Duration {
-        let own = if self.loading.load(Ordering::Relaxed) { self.load_cpu } else { self.cpu.get() };
+        let own = if self.loading.load(Ordering::Relaxed) {
+            self.load_cpu
+        } else {
+            grown(self.cpu.get(), self.events.load(Ordering::Relaxed), MAX_BATCH_CPU)
+        };
         if more { 2 * own } else { own }
+    }
+
+    /// Wall time that the current event may take.
+    fn wall_limit(&self) -> Duration {
+        if self.loading.load(Ordering::Relaxed) {
+            self.wall.get().max(5 * self.load_cpu)
+        } else {
+            grown(self.wall.get(), self.events.load(Ordering::Relaxed), MAX_BATCH_WALL)
+        }
     }
 
     /// Finds out whose code runs, where several events wait: the turn passes to that event, or the event is stopped if it
@@ -344,8 +350,9 @@ impl Shared {
             }
             Turn::Same(_) => {}
             // Idle for a moment, so that the watchdog does not take one event's time for another's.
-            Turn::Passed { to, used } if claim(IDLE) => {
+            Turn::Passed { to, used, events } if claim(IDLE) => {
                 (turns.pass)(isolate, to, now);
+                self.events.store(events, Ordering::Relaxed);
                 self.used.store(used.as_nanos() as u64, Ordering::Relaxed);
                 self.word.0.swap(number.wrapping_add(NEXT) | RUN, Ordering::SeqCst);
             }
@@ -457,11 +464,9 @@ impl Sighting {
                 let cpu = used + cpu_time(engine.clock).unwrap_or_default().saturating_sub(self.cpu_at_first);
                 let growth = engine.heap.load(Ordering::Relaxed).saturating_sub(self.heap_at_first);
                 let more = growth >= engine.growth;
-                let loading = engine.loading.load(Ordering::Relaxed);
                 let limit = engine.cpu_limit(more);
                 engine.grown.store(more, Ordering::Relaxed);
-                let wall = if loading { engine.wall.get().max(5 * engine.load_cpu) } else { engine.wall.get() };
-                let over = cpu >= limit || self.wall >= wall;
+                let over = cpu >= limit || self.wall >= engine.wall_limit();
                 if engine.others_wait.load(Ordering::Relaxed) && self.unclear_for < STUCK_AFTER {
                     self.unclear_for += if over { passed } else { Duration::ZERO };
                     let data = std::ptr::from_ref(engine) as *mut c_void;

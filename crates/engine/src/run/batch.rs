@@ -1,31 +1,59 @@
 //! `transformBatch`: several events in one call.
 //!
 //! Outputs belong to the input that is the same object, else to the one with the same `messageId`, else to the input of
-//! the output before. When the call as a whole fails, each event is tried alone, so that one event's fault stays its own.
+//! the output before. A batch waits like an event, see [`crate::run::waiting`]: while it does, other batches are started.
+//!
+//! When the call as a whole fails, each event is to be tried alone, so that one event's fault stays its own. A batch that
+//! ran out of time is not tried again: that would take as long once more, or ask the network everything twice.
+
+use std::time::Instant;
 
 use deno_core::v8;
 
-use crate::run::event::{self, Settled, settled};
-use crate::run::fetch;
+use crate::run::driver_functions::Driver;
+use crate::run::event::{self, CallResult, Settled, settled};
+use crate::run::in_flight::Waiting;
 use crate::run::output::{Print, bad_return};
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
+use crate::run::waiting::{self, ALONE, How};
 use crate::run::window;
-use crate::v8::{errors, event_number};
+use crate::v8::errors;
+use crate::v8::event_number::NO_EVENT;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
+use sluicegate_json::validator::Validator;
 
 /// The result of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
 /// failed has outputs only where its rendering asks for them, see [`OutputFraming::keep_partial_output`].
 pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 
-/// A batch's verdicts, each with its rendered outputs.
-enum Batched {
-    Verdicts(Vec<(Verdict, Vec<u8>)>),
+/// How the outputs of the event with this number in the batch are written.
+pub type Rendering<'f, 'a> = dyn FnMut(usize) -> OutputFraming<'a> + 'f;
+
+/// Verdicts of the events of a batch, each with its rendered outputs.
+pub type Verdicts = Vec<(Verdict, Vec<u8>)>;
+
+/// How far a batch has come.
+#[derive(Debug)]
+pub enum BatchStep {
+    /// Its events have their verdicts. What it has logged, [`Engine::logs`] says.
+    Done(Verdicts),
+    /// The call failed as a whole: each event is to be run alone.
+    Apart,
+    /// It waits for the network; see [`Engine::settled`]. These of its lines are no events, by their numbers; they have
+    /// failed, and the batch goes on without them.
+    Waits(Vec<(usize, Failure)>),
+}
+
+/// The same, within the engine.
+pub(crate) enum Batched {
+    Verdicts(Verdicts),
     Failed(Failure),
+    Waits,
 }
 
 impl Batched {
@@ -35,6 +63,7 @@ impl Batched {
         match self {
             Batched::Verdicts(verdicts) => verdicts.iter().any(|(verdict, _)| wants(verdict)),
             Batched::Failed(failure) => Overrides::were_wanted(failure),
+            Batched::Waits => false,
         }
     }
 }
@@ -45,38 +74,41 @@ impl From<Failure> for Batched {
     }
 }
 
-/// What a promise is settled with, when all answers have come that could settle it.
-fn settled_at_last<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'s, v8::Promise>) -> Settled<'s> {
-    match settled(scope, promise) {
-        Settled::Waits if fetch::drive(scope, promise) => settled(scope, promise),
-        Settled::Waits => Settled::Never,
-        settled => settled,
-    }
+/// What must be known of an event to print what came of it.
+#[derive(Clone, Copy)]
+struct Input {
+    /// Its number in the batch.
+    index: usize,
+    clean: Option<usize>,
+    lossy: bool,
 }
+
+/// What the code is called with, and how.
+struct Call<'s> {
+    number: v8::Local<'s, v8::Value>,
+    count: v8::Local<'s, v8::Value>,
+    lossy: v8::Local<'s, v8::Value>,
+}
+
+type Scope<'a, 'b, 'c, 's> = v8::PinnedRef<'a, v8::TryCatch<'b, 's, v8::HandleScope<'c>>>;
 
 impl Engine {
     /// Transforms `events` in one call and tells `on_verdict` of each, in order.
     pub fn transform_batch<'a>(
         &mut self,
         events: &[Event<'a>],
-        rendering: &mut dyn FnMut(usize) -> OutputFraming<'a>,
+        rendering: &mut Rendering<'_, 'a>,
         on_verdict: &mut OnVerdict<'_>,
     ) {
-        if events.is_empty() {
-            return;
-        }
-        match self.retrying(|engine| engine.attempt_batch(events, rendering)) {
-            Batched::Verdicts(verdicts) => {
+        match self.run_batch(events, rendering) {
+            Some(verdicts) => {
                 let logs = std::mem::take(&mut self.logs);
                 for (index, (verdict, text)) in verdicts.into_iter().enumerate() {
                     on_verdict(verdict, text, if index == 0 { &logs } else { &[] });
                 }
                 self.logs = logs;
             }
-            Batched::Failed(failure) if events.len() == 1 => {
-                on_verdict(failure.into(), Vec::new(), &self.logs);
-            }
-            Batched::Failed(_) => {
+            None => {
                 for (index, event) in events.iter().enumerate() {
                     self.transform_batch(&[*event], &mut |_| rendering(index), on_verdict);
                 }
@@ -84,165 +116,283 @@ impl Engine {
         }
     }
 
+    /// Transforms `events` in one call and waits with them. Nothing if it failed as a whole, and each is to be run alone.
+    pub fn run_batch<'a>(&mut self, events: &[Event<'a>], rendering: &mut Rendering<'_, 'a>) -> Option<Verdicts> {
+        loop {
+            let faults = match self.start_batch(ALONE, events, rendering) {
+                BatchStep::Done(verdicts) => return Some(verdicts),
+                BatchStep::Apart => return None,
+                BatchStep::Waits(faults) => faults,
+            };
+            let fresh = self.isolate.as_ref().is_some_and(|isolate| isolate.events == 1);
+            let is_event = |index: &usize| !faults.iter().any(|(fault, _)| fault == index);
+            let places: Vec<usize> = (0..events.len()).filter(is_event).collect();
+            let present: Vec<Event<'_>> = places.iter().map(|place| events[*place]).collect();
+            let step =
+                self.wait_alone(&mut |engine, settled| match engine
+                    .finish_batch(settled, &present, &mut |index| rendering(places[index]))
+                {
+                    BatchStep::Waits(_) => None,
+                    step => Some(step),
+                });
+            let step = match step {
+                Ok(step) => step
+                    .unwrap_or_else(|| self.step_of(event::never_settles("transformBatch").into(), present.len(), 0)),
+                // In a fresh isolate a full heap is this batch's own.
+                Err(lost) if lost.alone && fresh => self.step_of(self.out_of_memory().into(), present.len(), 0),
+                Err(_) => continue,
+            };
+            let BatchStep::Done(verdicts) = step else { return None };
+            let mut all: Verdicts = Vec::with_capacity(events.len());
+            let (mut verdicts, mut faults) = (verdicts.into_iter(), faults.into_iter().peekable());
+            for index in 0..events.len() {
+                match faults.next_if(|(fault, _)| *fault == index) {
+                    Some((_, failure)) => all.push((failure.into(), Vec::new())),
+                    None => all.extend(verdicts.next()),
+                }
+            }
+            return Some(all);
+        }
+    }
+
+    /// Begins to transform a batch. If it waits for the network, the embedder can start others meanwhile; to it this one is
+    /// known by its ticket.
+    pub fn start_batch<'a>(
+        &mut self,
+        ticket: Ticket,
+        events: &[Event<'a>],
+        rendering: &mut Rendering<'_, 'a>,
+    ) -> BatchStep {
+        if events.is_empty() {
+            return BatchStep::Done(Vec::new());
+        }
+        let batched = self.retrying(|engine| engine.attempt_batch(ticket, events, rendering));
+        self.step_of(batched, events.len(), self.in_flight.made)
+    }
+
+    /// Prints a batch that waited. `events` are those that it was started with, without those that are none. It may turn
+    /// out to wait once more, or be among the [`Engine::lost`].
+    pub fn finish_batch<'a>(
+        &mut self,
+        settled: waiting::Settled,
+        events: &[Event<'a>],
+        rendering: &mut Rendering<'_, 'a>,
+    ) -> BatchStep {
+        self.logs.clear();
+        let number = match settled.how {
+            How::Failed(mut failure, made) => {
+                self.mask_failure(&mut failure);
+                self.in_flight.made = made;
+                return self.step_of(Batched::Failed(*failure), events.len(), made);
+            }
+            How::Settled(number) => number,
+        };
+        let (attempt, in_time) = self.finish_batch_attempt(number, events, rendering);
+        let made = self.in_flight.made;
+        match self.conclude_finish(attempt, in_time, number, settled.ticket) {
+            Some(batched) => self.step_of(batched, events.len(), made),
+            None => BatchStep::Waits(Vec::new()),
+        }
+    }
+
+    /// What the embedder is told of a batch of `count` events that has made this many requests.
+    fn step_of(&mut self, batched: Batched, count: usize, made: u32) -> BatchStep {
+        let faults = std::mem::take(&mut self.in_flight.faults);
+        match batched {
+            Batched::Verdicts(verdicts) => BatchStep::Done(verdicts),
+            Batched::Waits => BatchStep::Waits(faults),
+            Batched::Failed(failure) if count > 1 && failure.kind != FailureKind::Timeout => {
+                self.in_flight.repeated += u64::from(made);
+                BatchStep::Apart
+            }
+            Batched::Failed(failure) => {
+                let mut verdicts: Verdicts = (0..count).map(|_| (failure.clone().into(), Vec::new())).collect();
+                for (index, failure) in faults {
+                    verdicts[index].0 = failure.into();
+                }
+                BatchStep::Done(verdicts)
+            }
+        }
+    }
+
     fn attempt_batch<'a>(
         &mut self,
+        ticket: Ticket,
         events: &[Event<'a>],
-        rendering: &mut dyn FnMut(usize) -> OutputFraming<'a>,
+        rendering: &mut Rendering<'_, 'a>,
     ) -> Attempt<Batched> {
         let Some(isolate) = self.isolate.as_mut() else { return Attempt::OutOfMemory };
         let entered = isolate.enter();
         let (context, function, driver) = entered.handles;
         self.logs.clear();
+        self.in_flight.faults.clear();
         let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
-        let mut in_time = true;
+        let (mut in_time, mut number) = (true, None);
+        let started = self.in_flight.measured().then(Instant::now);
         let batched = 'batch: {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
-            let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
             if let Some(state) = scope.get_slot_mut::<State>() {
-                let number = state.start(Ticket::default());
+                number = state.start(ticket);
                 state.set_metadata(None, self.laziness);
-                if let Some(number) = number {
-                    event_number::set(scope, number);
-                }
             }
             // Lines that are no events get their verdict at once and are not part of the call.
-            let mut verdicts: Vec<(Verdict, Vec<u8>)> = Vec::with_capacity(events.len());
             let mut present = Vec::with_capacity(events.len());
             let mut inputs = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
                 let clean = canonical::round_trips(event.json);
                 window::no_code!(scope);
-                let verdict = match event::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
+                match event::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
                     Ok(input) => {
                         let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
                         if lossy {
                             event::carry(scope, driver, input, event.json, &mut self.validator, &mut self.scratch);
                         }
-                        present.push((index, clean, lossy));
+                        present.push(Input { index, clean, lossy });
                         inputs.push(input);
                         if let Some(state) = scope.get_slot_mut::<State>() {
                             state.add_metadata(event.metadata);
                         }
-                        Verdict::Dropped
                     }
-                    Err(failure) => failure.into(),
-                };
-                verdicts.push((verdict, Vec::new()));
+                    Err(failure) => self.in_flight.faults.push((index, failure)),
+                }
+            }
+            let mut verdicts: Verdicts = events.iter().map(|_| (Verdict::Dropped, Vec::new())).collect();
+            for (index, failure) in &self.in_flight.faults {
+                verdicts[*index].0 = failure.clone().into();
             }
             if present.is_empty() {
                 break 'batch Some(Batched::Verdicts(verdicts));
             }
+            let count = present.len() as u32;
+            if let Some(state) = scope.get_slot_mut::<State>() {
+                state.set_events(count);
+            }
             let inputs = v8::Array::new_with_elements(scope, &inputs).into();
-
-            self.watch.begin();
-            // It reads the events' ids, and a prototype may have one.
-            let open = v8::Local::new(scope, &driver.open_batch);
-            if open.call(scope, undefined, &[inputs]).is_none() {
-                in_time = self.watch.end();
-                break 'batch None;
+            let lossy = present.iter().any(|input| input.lossy);
+            let call = Call::new(scope, number.unwrap_or(NO_EVENT), count, lossy);
+            self.watch.set_events(count);
+            match number {
+                Some(number) => self.in_flight.begin_first(scope, &self.watch, number),
+                None => self.watch.begin(),
             }
-            let transform = v8::Local::new(scope, function);
-            let metadata = v8::Local::new(scope, &driver.metadata);
-            let mut result = transform.call(scope, undefined, &[inputs, metadata.into()]);
-            if result.is_some() {
-                scope.perform_microtask_checkpoint();
-            }
-            let mut failed = None;
-            if let Some(promise) = result.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
-                let describe = v8::Local::new(scope, &driver.describe);
-                match settled_at_last(scope, promise) {
-                    Settled::Fulfilled(value) => result = Some(value),
-                    Settled::Rejected(thrown) => {
-                        failed = Some(errors::describe(scope, describe, thrown, FailureKind::Exception, &is_source));
-                    }
-                    Settled::Waits | Settled::Never => failed = Some(event::never_settles("transformBatch")),
-                }
-            }
-            let mut grouped = None;
-            if failed.is_none()
-                && let Some(result) = result
-            {
-                let finish = v8::Local::new(scope, &driver.finish_batch);
-                let count = v8::Integer::new(scope, present.len() as i32);
-                let lossy = present.iter().any(|(.., lossy)| *lossy);
-                let lossy = v8::Boolean::new(scope, lossy);
-                grouped = finish.call(scope, undefined, &[result, count.into(), lossy.into()]);
-            }
-            if grouped.is_none()
-                && failed.is_none()
-                && !scope.has_terminated()
-                && let Some(thrown) = scope.exception()
-            {
-                scope.reset();
-                let describe = v8::Local::new(scope, &driver.describe);
-                failed = Some(errors::describe(scope, describe, thrown, FailureKind::Exception, &is_source));
-            }
-            let whole = window::drain(scope);
-            let close = v8::Local::new(scope, &driver.close_batch);
-            close.call(scope, undefined, &[]);
-            in_time = self.watch.end();
-            if !in_time || !whole {
-                break 'batch None;
-            }
+            let answer = call_batch(scope, driver, function, inputs, &call, &is_source);
+            let answer = close(scope, driver, &call, answer);
+            in_time = match number {
+                Some(_) => self.in_flight.end_first(scope, &self.watch),
+                None => self.watch.end(),
+            };
+            self.watch.set_events(1);
             window::no_code!(scope);
-            if let Some(failure) = failed {
-                break 'batch Some(Batched::Failed(failure));
+            if let Some(state) = scope.get_slot_mut::<State>() {
+                self.in_flight.made = state.of(number.unwrap_or(NO_EVENT)).map_or(0, |event| event.made);
             }
-            let Some(grouped) = grouped else { break 'batch None };
-            // A number may have moved from one event to another.
-            let lossy = present.iter().any(|(.., lossy)| *lossy);
-            fn array<'s>(value: Option<v8::Local<'s, v8::Value>>) -> Option<v8::Local<'s, v8::Array>> {
-                value?.try_cast().ok()
-            }
-            let Some(pair) = array(Some(grouped)) else {
-                let code = grouped.number_value(scope).unwrap_or_default();
-                break 'batch Some(Batched::Failed(bad_return(code, "transformBatch")));
-            };
-            let (Some(groups), Some(faults)) = (array(pair.get_index(scope, 0)), array(pair.get_index(scope, 1)))
-            else {
-                break 'batch None;
-            };
-            for (group, (index, clean, _)) in present.iter().enumerate() {
-                let (Some(texts), Some(fault)) =
-                    (groups.get_index(scope, group as u32), faults.get_index(scope, group as u32))
-                else {
-                    break 'batch None;
-                };
-                let rendering = rendering(*index);
-                let mut print = Print {
-                    line: events[*index].json,
-                    // The driver's marks are taken out where the text is compared with the line.
-                    clean: clean.filter(|_| !lossy),
-                    lossy,
-                    is_read: false,
-                    validator: &mut self.validator,
-                    rendering: &rendering,
-                    limit: self.options.limits.output,
-                    used: 0,
-                    text: &mut self.text,
-                };
-                let (verdict, out) = &mut verdicts[*index];
-                *verdict = print.all(scope, texts, "transformBatch", out);
-                let printed = matches!(verdict, Verdict::Ok { .. });
-                if fault.is_object() {
-                    *verdict = errors::thrown(scope, fault, &is_source).into();
-                } else if let Some(code) = fault.is_number().then(|| fault.number_value(scope)).flatten() {
-                    *verdict = bad_return(code, "transformBatch").into();
+            match answer {
+                _ if !in_time => None,
+                CallResult::Failed(failure) => Some(Batched::Failed(failure)),
+                CallResult::Waits(promise) => {
+                    if let Some(state) = scope.get_slot_mut::<State>() {
+                        state.wait();
+                    }
+                    let promise = v8::Global::new(scope, promise);
+                    let waiting = Waiting { ticket, promise, lazy: false };
+                    let wall = self.options.limits.batch_wall(count);
+                    self.in_flight.wait(number.unwrap_or_default(), waiting, started, wall);
+                    Some(Batched::Waits)
                 }
-                if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
-                    out.clear();
+                CallResult::Finished(grouped) => {
+                    let printer = Printer {
+                        validator: &mut self.validator,
+                        text: &mut self.text,
+                        limit: self.options.limits.output,
+                        lossy,
+                    };
+                    print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source)
                 }
+                _ => None,
             }
-            Some(Batched::Verdicts(verdicts))
         };
-        if self.options.logs
-            && let Some(state) = entered.isolate.get_slot_mut::<State>()
-        {
-            state.swap_logs(&mut self.logs);
+        if let Some(state) = entered.isolate.get_slot_mut::<State>() {
+            if self.options.logs {
+                state.swap_logs(&mut self.logs);
+            }
+            self.in_flight.take_settled(state);
         }
         drop(entered);
-        let out_of_memory = isolate.heap_was_hit();
+        let attempt = self.conclude_batch(batched, in_time);
+        if !matches!(attempt, Attempt::Done(_)) {
+            self.in_flight.remove(number);
+        }
+        attempt
+    }
+
+    fn finish_batch_attempt<'a>(
+        &mut self,
+        number: u32,
+        events: &[Event<'a>],
+        rendering: &mut Rendering<'_, 'a>,
+    ) -> (Attempt<Batched>, bool) {
+        let waiting = self.in_flight.waiting.remove(&number);
+        let (Some(isolate), Some(waiting)) = (self.isolate.as_mut(), waiting) else {
+            return (Attempt::OutOfMemory, true);
+        };
+        let entered = isolate.enter();
+        let driver = entered.handles.2;
+        let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
+        let in_time;
+        let batched = {
+            v8::scope_with_context!(scope, &mut *entered.isolate, entered.handles.0);
+            v8::tc_scope!(let scope, scope);
+            let promise = v8::Local::new(scope, &waiting.promise);
+            let of_event = |(index, event): (usize, &Event<'_>)| {
+                let clean = canonical::round_trips(event.json);
+                Input { index, clean, lossy: clean.is_none() && roundtrip::may_hold_lossy(event.json) }
+            };
+            let present: Vec<Input> = events.iter().enumerate().map(of_event).collect();
+            let lossy = present.iter().any(|input| input.lossy);
+            let call = Call::new(scope, number, present.len() as u32, lossy);
+            self.in_flight.begin(scope, &self.watch, number);
+            let answer = finish_call(scope, driver, promise.into(), &call, &is_source);
+            let answer = close(scope, driver, &call, answer);
+            in_time = self.in_flight.end(scope, &self.watch);
+            window::no_code!(scope);
+            let batched = match answer {
+                _ if !in_time => None,
+                CallResult::Failed(failure) => Some(Batched::Failed(failure)),
+                CallResult::Waits(promise) => {
+                    let promise = v8::Global::new(scope, promise);
+                    let wall = self.options.limits.batch_wall(present.len() as u32);
+                    self.in_flight.wait(number, Waiting { promise, ..waiting }, None, wall);
+                    Some(Batched::Waits)
+                }
+                CallResult::Finished(grouped) => {
+                    let verdicts = events.iter().map(|_| (Verdict::Dropped, Vec::new())).collect();
+                    let printer = Printer {
+                        validator: &mut self.validator,
+                        text: &mut self.text,
+                        limit: self.options.limits.output,
+                        lossy,
+                    };
+                    print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source)
+                }
+                _ => None,
+            };
+            if let Some(state) = scope.get_slot_mut::<State>() {
+                self.in_flight.made = state.of(number).map_or(0, |event| event.made);
+                if batched.as_ref().is_some_and(|batched| !matches!(batched, Batched::Waits)) {
+                    self.logs = state.finish(number);
+                }
+                self.in_flight.take_settled(state);
+            }
+            batched
+        };
+        drop(entered);
+        (self.conclude_batch(batched, in_time), in_time)
+    }
+
+    /// What an attempt at a batch came to.
+    fn conclude_batch(&mut self, batched: Option<Batched>, in_time: bool) -> Attempt<Batched> {
+        let out_of_memory = self.isolate.as_ref().is_none_or(|isolate| isolate.heap_was_hit());
         match batched {
             _ if !in_time => Attempt::OutOfTime,
             Some(batched) if self.overrides != Overrides::All && batched.wants_overrides() => Attempt::WantsOverrides,
@@ -252,10 +402,153 @@ impl Engine {
                         verdicts.iter_mut().for_each(|(verdict, _)| self.mask_everything(Some(verdict)));
                     }
                     Batched::Failed(failure) => self.mask_failure(failure),
+                    Batched::Waits => {}
                 }
                 Attempt::Done(batched)
             }
             _ => Attempt::OutOfMemory,
         }
     }
+
+    /// The driver need not know any more of a batch that has failed while it waited.
+    pub(crate) fn close_batch(&mut self, number: u32) {
+        let Some(isolate) = self.isolate.as_mut() else { return };
+        let entered = isolate.enter();
+        v8::scope_with_context!(scope, &mut *entered.isolate, entered.handles.0);
+        let close = v8::Local::new(scope, &entered.handles.2.close_batch);
+        let (undefined, number) = (v8::undefined(scope).into(), v8::Integer::new_from_unsigned(scope, number).into());
+        close.call(scope, undefined, &[number]);
+    }
+}
+
+impl<'s> Call<'s> {
+    fn new(scope: &v8::PinScope<'s, '_>, number: u32, count: u32, lossy: bool) -> Self {
+        Self {
+            number: v8::Integer::new_from_unsigned(scope, number).into(),
+            count: v8::Integer::new_from_unsigned(scope, count).into(),
+            lossy: v8::Boolean::new(scope, lossy).into(),
+        }
+    }
+}
+
+/// The first turn of a batch.
+fn call_batch<'s>(
+    scope: &mut Scope<'_, '_, '_, 's>,
+    driver: &Driver,
+    transform: &v8::Global<v8::Function>,
+    inputs: v8::Local<'s, v8::Value>,
+    call: &Call<'s>,
+    is_source: &dyn Fn(&str) -> bool,
+) -> CallResult<'s> {
+    let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+    // It reads the events' ids, and a prototype may have one.
+    let open = v8::Local::new(scope, &driver.open_batch);
+    if open.call(scope, undefined, &[inputs, call.number]).is_none() {
+        return event::caught(scope, driver, is_source);
+    }
+    let transform = v8::Local::new(scope, transform);
+    let metadata = v8::Local::new(scope, &driver.metadata);
+    let Some(result) = transform.call(scope, undefined, &[inputs, metadata.into()]) else {
+        return event::caught(scope, driver, is_source);
+    };
+    scope.perform_microtask_checkpoint();
+    finish_call(scope, driver, result, call, is_source)
+}
+
+/// What the call returned, once it is settled: the texts of each input's outputs.
+fn finish_call<'s>(
+    scope: &mut Scope<'_, '_, '_, 's>,
+    driver: &Driver,
+    mut result: v8::Local<'s, v8::Value>,
+    call: &Call<'s>,
+    is_source: &dyn Fn(&str) -> bool,
+) -> CallResult<'s> {
+    if let Ok(promise) = v8::Local::<v8::Promise>::try_from(result) {
+        match settled(scope, promise) {
+            Settled::Fulfilled(value) => result = value,
+            Settled::Rejected(thrown) => return event::describe(scope, driver, thrown, is_source),
+            Settled::Waits => return event::waits(scope, driver, promise, is_source),
+            Settled::Never => return CallResult::Failed(event::never_settles("transformBatch")),
+        }
+    }
+    let undefined = v8::undefined(scope).into();
+    let finish = v8::Local::new(scope, &driver.finish_batch);
+    match finish.call(scope, undefined, &[result, call.count, call.lossy, call.number]) {
+        Some(grouped) if grouped.is_array() => CallResult::Finished(grouped),
+        Some(code) => {
+            let code = code.number_value(scope).unwrap_or_default();
+            CallResult::Failed(bad_return(code, "transformBatch"))
+        }
+        None => event::caught(scope, driver, is_source),
+    }
+}
+
+/// The end of a turn: runs what the code has left, and forgets the batch if it waits no more.
+fn close<'s>(
+    scope: &mut Scope<'_, '_, '_, 's>,
+    driver: &Driver,
+    call: &Call<'s>,
+    answer: CallResult<'s>,
+) -> CallResult<'s> {
+    let whole = window::drain(scope);
+    if !matches!(answer, CallResult::Waits(_)) {
+        let undefined = v8::undefined(scope).into();
+        let close = v8::Local::new(scope, &driver.close_batch);
+        close.call(scope, undefined, &[call.number]);
+    }
+    if whole { answer } else { CallResult::Terminated }
+}
+
+/// What printing needs.
+struct Printer<'p> {
+    validator: &'p mut Validator,
+    text: &'p mut Vec<u8>,
+    limit: usize,
+    /// Whether JavaScript may lose value of a number of one of the lines: it may have moved from one event to another.
+    lossy: bool,
+}
+
+/// Prints the outputs of each input.
+fn print_groups<'s, 'a>(
+    scope: &mut Scope<'_, '_, '_, 's>,
+    grouped: v8::Local<'s, v8::Value>,
+    (events, present): (&[Event<'a>], &[Input]),
+    rendering: &mut Rendering<'_, 'a>,
+    printer: Printer<'_>,
+    mut verdicts: Verdicts,
+    is_source: &dyn Fn(&str) -> bool,
+) -> Option<Batched> {
+    let array = |value: v8::Local<'s, v8::Value>| value.try_cast::<v8::Array>().ok();
+    let pair = array(grouped)?;
+    let groups = array(pair.get_index(scope, 0)?)?;
+    let faults = array(pair.get_index(scope, 1)?)?;
+    for (group, input) in present.iter().enumerate() {
+        let texts = groups.get_index(scope, group as u32)?;
+        let fault = faults.get_index(scope, group as u32)?;
+        let rendering = rendering(input.index);
+        let mut print = Print {
+            line: events[input.index].json,
+            // The driver's marks are taken out where the text is compared with the line.
+            clean: input.clean.filter(|_| !printer.lossy),
+            lossy: printer.lossy,
+            is_read: false,
+            validator: &mut *printer.validator,
+            rendering: &rendering,
+            limit: printer.limit,
+            used: 0,
+            text: &mut *printer.text,
+        };
+        let (verdict, out) = &mut verdicts[input.index];
+        *verdict = print.all(scope, texts, "transformBatch", out);
+        let printed = matches!(verdict, Verdict::Ok { .. });
+        if fault.is_object() {
+            *verdict = errors::thrown(scope, fault, is_source).into();
+        } else if let Some(code) = fault.is_number().then(|| fault.number_value(scope)).flatten() {
+            *verdict = bad_return(code, "transformBatch").into();
+        }
+        if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
+            out.clear();
+        }
+    }
+    Some(Batched::Verdicts(verdicts))
 }

@@ -171,6 +171,7 @@ impl Engine {
             if self.options.logs {
                 state.swap_logs(&mut self.logs);
             }
+            self.in_flight.made = number.map_or(0, |_| state.made());
             self.in_flight.take_settled(state);
         }
         drop(entered);
@@ -442,7 +443,7 @@ fn print_result<'s>(
 }
 
 /// The event waits for this promise: the engine is told when it is settled.
-fn waits<'s>(
+pub(crate) fn waits<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
     promise: v8::Local<'s, v8::Promise>,
@@ -508,7 +509,7 @@ pub(crate) fn never_settles(function: &str) -> Failure {
 }
 
 /// The current exception, if it is one and not a termination.
-fn caught<'s>(
+pub(crate) fn caught<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
     is_source: &dyn Fn(&str) -> bool,
@@ -521,7 +522,7 @@ fn caught<'s>(
     describe(scope, driver, thrown, is_source)
 }
 
-fn describe<'s>(
+pub(crate) fn describe<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
     thrown: v8::Local<'s, v8::Value>,

@@ -41,12 +41,12 @@ fn send(
     let event = event_number::current(scope);
     let gone = || "the engine is gone".to_owned();
     let state = scope.get_slot_mut::<State>().ok_or_else(gone)?;
-    let made = state.of(event).map_or(0, |event| event.made);
-    if let Some(refusal) = state.requests.refusal(made, text.len()) {
+    let asked = state.of(event).map_or((0, 1), |event| (event.made, event.events.max(1)));
+    if let Some(refusal) = state.requests.refusal(asked, text.len()) {
         return Err(refusal);
     }
-    let line = state.requests.line.as_ref().ok_or_else(gone)?;
-    line.network.borrow_mut().send(id, text)?;
+    let network = state.requests.network.as_ref().ok_or_else(gone)?;
+    network.borrow_mut().send(id, text)?;
     state.requests.bytes += text.len();
     state.requests.unanswered.insert(id, Unanswered { resolver, event, bytes: text.len() });
     if let Some(event) = state.of(event) {
@@ -76,27 +76,6 @@ pub(crate) fn take_answer(scope: &mut v8::PinScope<'_, '_>, id: u64, text: &str)
 /// Whether an answer is still to come.
 pub(crate) fn any_unanswered(scope: &v8::PinScope<'_, '_>) -> bool {
     scope.get_slot::<State>().is_some_and(|state| state.requests.unanswered() > 0)
-}
-
-/// Lets answers come in until `promise` is settled. Says whether it is; if not, nothing is left that could settle it, or
-/// the event's time or memory is up.
-pub(crate) fn drive(scope: &mut v8::PinScope<'_, '_>, promise: v8::Local<'_, v8::Promise>) -> bool {
-    loop {
-        if promise.state() != v8::PromiseState::Pending {
-            return true;
-        }
-        let Some((id, text)) = next(scope) else { return false };
-        take_answer(scope, id, &text);
-        scope.perform_microtask_checkpoint();
-    }
-}
-
-fn next(scope: &mut v8::PinScope<'_, '_>) -> Option<(u64, String)> {
-    let requests = &scope.get_slot::<State>()?.requests;
-    let line = requests.line.as_ref().filter(|_| !requests.unanswered.is_empty())?;
-    let (network, time, heap) = (line.network.clone(), line.time.clone(), line.heap.clone());
-    let over = || time.is_over() || heap.load(Ordering::Relaxed);
-    if over() { None } else { network.borrow_mut().wait(&over) }
 }
 
 fn resolve(scope: &mut v8::PinScope<'_, '_>, resolver: v8::Local<'_, v8::PromiseResolver>, text: &str) {

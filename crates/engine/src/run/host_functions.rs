@@ -39,6 +39,7 @@ pub(crate) fn object<'s>(
     let metadata = v8::Function::new(scope, lazy::metadata_of)?;
     let logs = v8::Boolean::new(scope, logs);
     let request = v8::Function::new(scope, fetch::request)?;
+    let event_number = v8::Function::new(scope, event_number_of_turn)?;
     let web_group = v8::Function::new(scope, web::group)?;
     let web_native = v8::Function::new(scope, web::native)?;
     let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
@@ -56,6 +57,7 @@ pub(crate) fn object<'s>(
         ("escapedKeys", escaped_keys.into()),
         ("logs", logs.into()),
         ("request", request.into()),
+        ("eventNumber", event_number.into()),
         ("webGroup", web_group.into()),
         ("webNative", web_native.into()),
         ("access", access),
@@ -79,6 +81,15 @@ fn escaped_keys(
     if let Some(lists) = lists.and_then(|lists| v8_string::to_v8(scope, &lists, &mut v8_string::Scratch::default())) {
         answer.set(lists.into());
     }
+}
+
+/// `eventNumber()`: the number of the event, or batch, whose code runs.
+fn event_number_of_turn(
+    scope: &mut v8::PinScope<'_, '_>,
+    _: v8::FunctionCallbackArguments,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    answer.set_uint32(event_number::current(scope));
 }
 
 /// `write(level, message)`.

@@ -38,12 +38,17 @@ pub(crate) struct InFlight {
     /// When the wall limit of each is reached, in order.
     pub(crate) deadlines: VecDeque<(Instant, u32)>,
     pub(crate) settled: VecDeque<u32>,
-    pub(crate) failed: VecDeque<(Ticket, Failure)>,
+    /// With the number of requests that each has made.
+    pub(crate) failed: VecDeque<(Ticket, Failure, u32)>,
     pub(crate) lost: VecDeque<Lost>,
     /// This many of the next events are measured.
     measured: u32,
     /// Requests of events that have to be run again.
     pub(crate) repeated: u64,
+    /// How many requests the event, or batch, has made that ran last.
+    pub(crate) made: u32,
+    /// Which lines of the batch that was started last are no events.
+    pub(crate) faults: Vec<(usize, Failure)>,
 }
 
 impl InFlight {
@@ -76,6 +81,7 @@ impl InFlight {
         if let Some(state) = scope.get_slot_mut::<State>() {
             state.begin_turn(number, now);
             used = state.used(number);
+            watch.set_events(state.events(number));
         }
         watch.begin_turn(used, !self.waiting.is_empty());
     }
@@ -97,7 +103,10 @@ impl InFlight {
     pub(crate) fn wait(&mut self, number: u32, waiting: Waiting, started: Option<Instant>, wall: Duration) {
         self.measured = MEASURED;
         self.waiting.insert(number, waiting);
-        self.deadlines.push_back((started.unwrap_or_else(Instant::now) + wall, number));
+        let until = started.unwrap_or_else(Instant::now) + wall;
+        // Nearly always the last one: only batches have other limits.
+        let place = self.deadlines.partition_point(|(at, _)| *at <= until);
+        self.deadlines.insert(place, (until, number));
     }
 
     /// What this event has come to is told otherwise.

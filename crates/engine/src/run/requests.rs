@@ -7,22 +7,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use deno_core::v8;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::watchdog::Observer;
-
-/// How many requests one event may make.
+/// How many requests one event may make, and a batch for each of its events.
 const MAX_REQUESTS: u32 = 256;
 
 /// The longest request, in bytes of its JSON text, URL, headers and body together.
 pub const MAX_REQUEST: usize = 4 << 20;
 
 /// How many requests of one isolate may have no answer yet.
-pub const MAX_UNANSWERED: usize = 16 << 10;
+pub const MAX_UNANSWERED: usize = 64 << 10;
 
 /// The same, in bytes of their texts.
 pub const MAX_UNANSWERED_BYTES: usize = 64 << 20;
@@ -60,7 +56,7 @@ pub type SharedNetwork = Rc<RefCell<dyn Network>>;
 /// What an isolate has asked for; part of the state that its callbacks share.
 #[derive(Default)]
 pub(crate) struct Requests {
-    pub(super) line: Option<Channel>,
+    pub(super) network: Option<SharedNetwork>,
     pub(super) unanswered: HashMap<u64, Unanswered>,
     /// Bytes of those requests.
     pub(super) bytes: usize,
@@ -74,19 +70,12 @@ pub(super) struct Unanswered {
     pub(super) bytes: usize,
 }
 
-/// The way out, and when waiting on it ends.
-pub(super) struct Channel {
-    pub(super) network: SharedNetwork,
-    pub(super) time: Observer,
-    pub(super) heap: Arc<AtomicBool>,
-}
-
 impl Requests {
     /// From here on requests can be sent.
-    pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer, heap: Arc<AtomicBool>) {
+    pub(crate) fn connect(&mut self, network: SharedNetwork) {
         // What an isolate before this one has asked for, ended with it.
         network.borrow_mut().forget();
-        self.line = Some(Channel { network, time, heap });
+        self.network = Some(network);
     }
 
     /// How many have no answer.
@@ -94,11 +83,14 @@ impl Requests {
         self.unanswered.len()
     }
 
-    pub(super) fn refusal(&self, made: u32, bytes: usize) -> Option<String> {
-        Some(if self.line.is_none() {
+    pub(super) fn refusal(&self, (made, events): (u32, u32), bytes: usize) -> Option<String> {
+        Some(if self.network.is_none() {
             "nothing can be asked while the code is loaded; ask inside the function".to_owned()
-        } else if made >= MAX_REQUESTS {
-            format!("one event may make {MAX_REQUESTS} requests, and it has")
+        } else if made >= MAX_REQUESTS.saturating_mul(events) {
+            match events {
+                1 => format!("one event may make {MAX_REQUESTS} requests, and it has"),
+                _ => format!("a batch may make {MAX_REQUESTS} requests for each of its {events} events, and it has"),
+            }
         } else if bytes > MAX_REQUEST {
             format!("the request of {bytes} bytes is over the limit of {MAX_REQUEST} bytes")
         } else if self.unanswered.len() >= MAX_UNANSWERED {

@@ -51,6 +51,8 @@ pub(crate) struct EventState {
     /// Requests that it has made, and those of them that have no answer.
     pub(crate) made: u32,
     pub(crate) unanswered: u32,
+    /// How many events it is: more than one if it is a batch. 0 counts as 1.
+    pub(crate) events: u32,
     /// CPU time of its turns so far.
     used: Duration,
     /// What the embedder calls it.
@@ -101,11 +103,17 @@ impl State {
         self.event.ticket = ticket;
         self.event.over = false;
         self.event.made = 0;
+        self.event.events = 1;
         self.event.used = Duration::ZERO;
         self.last_number = event_number::next(self.last_number);
         self.number = self.last_number;
         self.turn = self.number;
         Some(self.number)
+    }
+
+    /// What is started is a batch of this many events.
+    pub(crate) fn set_events(&mut self, events: u32) {
+        self.event.events = events;
     }
 
     /// The metadata of the event that is started; whether what the code asks of it may be lazy.
@@ -131,6 +139,11 @@ impl State {
         self.others.insert(self.number, event);
         self.number = NO_EVENT;
         self.metadata.borrow_mut().wait();
+    }
+
+    /// How many requests the event that was started last has made.
+    pub(crate) fn made(&self) -> u32 {
+        self.event.made
     }
 
     /// What the event that was started last has logged.
@@ -218,6 +231,12 @@ impl State {
     /// CPU time since the turn began, if that is known.
     pub(crate) fn turn_so_far(&self, now: Duration) -> Duration {
         if self.turn_began.is_zero() { Duration::ZERO } else { now.saturating_sub(self.turn_began) }
+    }
+
+    /// How many events this one is: more than one if it is a batch.
+    pub(crate) fn events(&self, number: u32) -> u32 {
+        let event = if number == self.number { Some(&self.event) } else { self.others.get(&number) };
+        event.map_or(1, |event| event.events.max(1))
     }
 
     /// CPU time that an event has taken before this turn.

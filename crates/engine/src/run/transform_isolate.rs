@@ -11,7 +11,7 @@ use deno_core::{serde_v8, v8};
 use crate::lazy;
 use crate::limits::Limits;
 use crate::limits::heap::HeapGuard;
-use crate::limits::watchdog::{Observer, Watch};
+use crate::limits::watchdog::Watch;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::module_id::ModuleId;
 use crate::program::Program;
@@ -255,10 +255,10 @@ impl TransformIsolate {
     }
 
     /// Connects the network functions.
-    pub(crate) fn connect(&mut self, network: SharedNetwork, time: Observer, on_turn: Option<OnTurn>) {
-        let (heap, context) = (self.heap.flag(), self.context.clone());
+    pub(crate) fn connect(&mut self, network: SharedNetwork, on_turn: Option<OnTurn>) {
+        let context = self.context.clone();
         if let Some(state) = self.state() {
-            state.requests.connect(network, time, heap);
+            state.requests.connect(network);
             state.number_events(context, on_turn);
         }
     }

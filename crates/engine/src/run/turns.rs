@@ -23,7 +23,7 @@ fn look(isolate: &mut v8::Isolate, now: Duration) -> Turn {
     if to == state.turn() || to == NO_EVENT {
         Turn::Same(state.used(state.turn()) + passed)
     } else {
-        Turn::Passed { to, used: state.used(to) + passed }
+        Turn::Passed { to, used: state.used(to) + passed, events: state.events(to) }
     }
 }
 

@@ -21,33 +21,44 @@ use crate::run::in_flight::{InFlight, Lost, Waiting};
 use crate::run::output::Print;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
-use crate::run::transform_isolate;
+use crate::run::transform_isolate::{self, Overrides};
 use crate::run::window;
 use crate::verdict::{Failure, Verdict};
-use crate::{Attempt, Engine, Event, OutputFraming, Sink};
+use crate::{Attempt, Engine, Event, Export, OutputFraming, Sink};
 
 /// The ticket of an event whose embedder waits with it.
-const ALONE: Ticket = Ticket(u64::MAX, u32::MAX);
+pub(crate) const ALONE: Ticket = Ticket(u64::MAX, u32::MAX);
 
 /// An event that waits no more; to be handed to [`Engine::finish_event`].
 #[derive(Debug)]
 pub struct Settled {
     /// Which event.
     pub ticket: Ticket,
-    how: How,
+    pub(crate) how: How,
 }
 
 #[derive(Debug)]
-enum How {
+pub(crate) enum How {
     /// Its promise is settled.
     Settled(u32),
-    /// It has failed.
-    Failed(Box<Failure>),
+    /// It has failed, after so many requests.
+    Failed(Box<Failure>, u32),
+}
+
+/// Why an isolate is given up while events wait in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The event whose turn it is has hit its CPU or wall limit.
+    OutOfTime,
+    /// The heap limit was hit, nobody knows by whom.
+    OutOfMemory,
+    /// The program is loaded anew, in another way.
+    Reload,
 }
 
 impl Engine {
     /// Begins to transform an event. If it waits for the network, the embedder can start others meanwhile; to it this one
-    /// is known by its ticket. Not for `transformBatch`.
+    /// is known by its ticket. For `transformBatch` there is [`Engine::start_batch`].
     pub fn start_event(
         &mut self,
         ticket: Ticket,
@@ -78,6 +89,11 @@ impl Engine {
     /// How many requests have no answer yet, those of events that are over included.
     pub fn unanswered(&mut self) -> usize {
         self.isolate.as_mut().and_then(|isolate| isolate.state()).map_or(0, |state| state.requests.unanswered())
+    }
+
+    /// How many requests the event, or the batch, has made that got its verdicts last.
+    pub fn requests(&self) -> u32 {
+        self.in_flight.made
     }
 
     /// Requests that are made again because their event has to be run again.
@@ -111,7 +127,7 @@ impl Engine {
         };
         drop(entered);
         if !in_time || isolate.heap_was_hit() {
-            self.lose(in_time, None);
+            self.lose(if in_time { Loss::OutOfMemory } else { Loss::OutOfTime }, None);
         }
     }
 
@@ -123,7 +139,7 @@ impl Engine {
         if self.in_flight.settled.is_empty() && self.unanswered() == 0 {
             let stuck: Vec<u32> = self.in_flight.waiting.keys().copied().collect();
             for number in stuck {
-                self.fail(number, never_settles("transformEvent"));
+                self.fail(number, never_settles(self.export().name()));
             }
             return;
         }
@@ -132,16 +148,21 @@ impl Engine {
             if self.in_flight.settled.contains(&number) {
                 continue;
             }
-            let unanswered =
-                self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|e| e.unanswered));
-            let failure = self.out_of_time(Clock::Wall, unanswered.unwrap_or_default() as usize);
+            let event =
+                self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|e| (e.unanswered, e.events)));
+            let (unanswered, events) = event.unwrap_or_default();
+            let failure = self.out_of_time(Clock::Wall, unanswered as usize, events);
             self.fail(number, failure);
         }
     }
 
     fn fail(&mut self, number: u32, failure: Failure) {
         if let Some(waiting) = self.in_flight.waiting.remove(&number) {
-            self.in_flight.failed.push_back((waiting.ticket, failure));
+            let made = self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|event| event.made));
+            self.in_flight.failed.push_back((waiting.ticket, failure, made.unwrap_or_default()));
+            if self.export() == Export::Batch {
+                self.close_batch(number);
+            }
         }
         if let Some(state) = self.isolate.as_mut().and_then(|isolate| isolate.state()) {
             state.finish(number);
@@ -150,8 +171,8 @@ impl Engine {
 
     /// An event that waits no more, if there is one.
     pub fn settled(&mut self) -> Option<Settled> {
-        if let Some((ticket, failure)) = self.in_flight.failed.pop_front() {
-            return Some(Settled { ticket, how: How::Failed(Box::new(failure)) });
+        if let Some((ticket, failure, made)) = self.in_flight.failed.pop_front() {
+            return Some(Settled { ticket, how: How::Failed(Box::new(failure), made) });
         }
         while let Some(number) = self.in_flight.settled.pop_front() {
             if let Some(waiting) = self.in_flight.waiting.get(&number) {
@@ -177,20 +198,38 @@ impl Engine {
     ) -> Step {
         self.logs.clear();
         let number = match settled.how {
-            How::Failed(mut failure) => {
+            How::Failed(mut failure, made) => {
+                self.in_flight.made = made;
                 self.mask_failure(&mut failure);
                 return Step::Done(Verdict::Failed(failure));
             }
             How::Settled(number) => number,
         };
         let (attempt, in_time) = self.finish_attempt(number, event, framing, out);
-        match attempt {
-            Attempt::Done(step) => step,
-            _ => match self.lose(in_time, Some((number, settled.ticket))) {
-                Some(failure) => failure.into(),
-                None => Step::Waits,
-            },
+        self.conclude_finish(attempt, in_time, number, settled.ticket).unwrap_or(Step::Waits)
+    }
+
+    /// What an event, or a batch, has come to that has waited; nothing if it is to be run again.
+    pub(crate) fn conclude_finish<T: From<Failure>>(
+        &mut self,
+        attempt: Attempt<T>,
+        in_time: bool,
+        number: u32,
+        ticket: Ticket,
+    ) -> Option<T> {
+        let loss = match attempt {
+            Attempt::Done(done) => return Some(done),
+            Attempt::WantsOverrides => Loss::Reload,
+            _ if in_time => Loss::OutOfMemory,
+            _ => Loss::OutOfTime,
+        };
+        let failure = self.lose(loss, Some((number, ticket)));
+        if loss == Loss::Reload {
+            self.overrides = Overrides::All;
+            // If it can't be loaded, the next event says so.
+            let _ = self.load_again();
         }
+        failure.map(T::from)
     }
 
     fn finish_attempt(
@@ -247,6 +286,7 @@ impl Engine {
             };
             if let Some(state) = scope.get_slot_mut::<State>() {
                 if let Some(Step::Done(_)) = step {
+                    self.in_flight.made = state.of(number).map_or(0, |event| event.made);
                     self.logs = state.finish(number);
                 }
                 self.in_flight.take_settled(state);
@@ -257,13 +297,14 @@ impl Engine {
         (self.conclude(step, in_time, start, out), in_time)
     }
 
-    /// The isolate has hit a limit. Notes what has to be run again, `current` too unless it is to blame; then its failure is
-    /// given.
-    pub(crate) fn lose(&mut self, in_time: bool, current: Option<(u32, Ticket)>) -> Option<Failure> {
+    /// The isolate is of no use any more. Notes what has to be run again, `current` too unless it is to blame; then its
+    /// failure is given.
+    pub(crate) fn lose(&mut self, loss: Loss, current: Option<(u32, Ticket)>) -> Option<Failure> {
+        let in_time = loss != Loss::OutOfTime;
         let turn = self.isolate.as_mut().and_then(|isolate| isolate.state()).map(|state| state.turn());
         let to_blame = if in_time { None } else { turn };
-        let unanswered = self.unanswered_of_turn();
-        let failure = (!in_time).then(|| self.out_of_time(self.watch.ran_out_of(), unanswered));
+        let (unanswered, events) = self.of_turn();
+        let failure = (!in_time).then(|| self.out_of_time(self.watch.ran_out_of(), unanswered as usize, events));
         let waiting = std::mem::take(&mut self.in_flight.waiting);
         let mut mine = None;
         for (number, ticket) in waiting.iter().map(|(number, one)| (*number, one.ticket)).chain(current) {
@@ -272,14 +313,14 @@ impl Engine {
                     if current.is_some_and(|(current, _)| current == number) {
                         mine = Some(failure.clone());
                     } else {
-                        self.in_flight.failed.push_back((ticket, failure.clone()));
+                        self.in_flight.failed.push_back((ticket, failure.clone(), 0));
                     }
                 }
                 _ => {
                     let made =
                         self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|event| event.made));
                     self.in_flight.repeated += u64::from(made.unwrap_or_default());
-                    let lost = Lost { ticket, alone: in_time };
+                    let lost = Lost { ticket, alone: loss == Loss::OutOfMemory };
                     // Most likely it is the one whose turn it was: that one is tried first.
                     if turn == Some(number) {
                         self.in_flight.lost.push_front(lost);
@@ -302,8 +343,13 @@ impl Engine {
                 return verdict;
             }
             let fresh = self.isolate.as_ref().is_some_and(|isolate| isolate.events == 1);
-            match self.wait_alone(event, framing, out) {
-                Ok(verdict) => return verdict,
+            let waited =
+                self.wait_alone(&mut |engine, settled| match engine.finish_event(settled, event, framing, out) {
+                    Step::Done(verdict) => Some(verdict),
+                    Step::Waits => None,
+                });
+            match waited {
+                Ok(verdict) => return verdict.unwrap_or_else(|| never_settles("transformEvent").into()),
                 // In a fresh isolate a full heap is this event's own.
                 Err(lost) if lost.alone && fresh => return self.out_of_memory().into(),
                 Err(_) => {}
@@ -311,18 +357,17 @@ impl Engine {
         }
     }
 
-    /// The verdict of the one event that waits, unless it has to be run again.
-    fn wait_alone(
+    /// Waits until the one event, or batch, that waits is finished, unless it has to be run again. Nothing if the embedder
+    /// has ended.
+    pub(crate) fn wait_alone<T>(
         &mut self,
-        event: Event<'_>,
-        framing: &OutputFraming<'_>,
-        out: &mut dyn Sink,
-    ) -> Result<Verdict, Lost> {
+        finish: &mut dyn FnMut(&mut Self, Settled) -> Option<T>,
+    ) -> Result<Option<T>, Lost> {
         loop {
             self.expire(Instant::now());
             while let Some(settled) = self.settled() {
-                if let Step::Done(verdict) = self.finish_event(settled, event, framing, out) {
-                    return Ok(verdict);
+                if let Some(done) = finish(self, settled) {
+                    return Ok(Some(done));
                 }
             }
             if let Some(lost) = self.lost() {
@@ -334,8 +379,7 @@ impl Engine {
             match answer {
                 Some((id, text)) => self.deliver(id, &text),
                 None if over() => {}
-                // The embedder has ended.
-                None => return Ok(never_settles("transformEvent").into()),
+                None => return Ok(None),
             }
         }
     }

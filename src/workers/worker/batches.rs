@@ -1,0 +1,123 @@
+//! Batches in flight: the lines of one wait together, and are told line by line like any others.
+
+use std::cell::OnceCell;
+use std::io;
+
+use super::{Worker, rendering};
+use crate::wire::frame::Work;
+use sluicegate_engine::verdict::Verdict;
+use sluicegate_engine::{BatchStep, Event, LogLine, OutputFraming, Settled, Ticket, Verdicts};
+
+/// An event in a line, and what of the line stands around it.
+type Around<'b> = (Event<'b>, (&'b [u8], &'b [u8]));
+
+impl Worker {
+    /// Starts the lines of a batch.
+    pub(super) fn start_chunk(&mut self, work: Work, number: u32, lines: &[&'static [u8]]) -> io::Result<()> {
+        self.note(work, number);
+        let first = self.in_flight.next_place();
+        let wholes: Vec<OnceCell<Vec<u8>>> = lines.iter().map(|_| OnceCell::new()).collect();
+        let mut events: Vec<(u64, Around<'_>)> = Vec::with_capacity(lines.len());
+        for (index, (&line, whole)) in lines.iter().zip(&wholes).enumerate() {
+            let place = first + index as u64;
+            self.in_flight.wait(work, number + index as u32, line);
+            match self.event(line, whole) {
+                Ok(Some(event)) => events.push((place, event)),
+                Ok(None) => self.finished_blank(place),
+                Err(failure) => self.finished(place, failure.into(), Vec::new(), Vec::new()),
+            }
+        }
+        let ticket = Ticket(work.unit, number);
+        self.batch_step(ticket, &events, |worker, events, rendering| {
+            worker.engine.start_batch(ticket, events, rendering)
+        });
+        // Its turn may have settled others, or have been taken by one that ran too long.
+        self.take_settled()
+    }
+
+    /// Prints a batch that waits no more.
+    pub(super) fn finish_batch(&mut self, settled: Settled) {
+        let ticket = settled.ticket;
+        let Some(place) = self.in_flight.places.remove(&(ticket.0, ticket.1)) else { return };
+        self.with_batch(place, |worker, events| {
+            worker.batch_step(ticket, events, |worker, events, rendering| {
+                worker.engine.finish_batch(settled, events, rendering)
+            });
+        });
+    }
+
+    /// Runs a batch again, or one line of it by itself.
+    pub(super) fn run_batch_again(&mut self, place: u64, ticket: Ticket, alone: bool) {
+        self.with_batch(place, |worker, events| {
+            worker.batch_step(ticket, events, |worker, events, rendering| {
+                if !alone {
+                    return worker.engine.start_batch(ticket, events, rendering);
+                }
+                let Some(verdicts) = worker.engine.run_batch(events, rendering) else { return BatchStep::Apart };
+                verdicts.iter().for_each(|(verdict, _)| worker.acquit_others(verdict));
+                BatchStep::Done(verdicts)
+            });
+        });
+    }
+
+    /// Calls `act` with the events of a batch that wait, by the places of their lines.
+    fn with_batch(&mut self, place: u64, act: impl FnOnce(&mut Self, &[(u64, Around<'_>)])) {
+        let lines = self.in_flight.batch(place);
+        let wholes: Vec<OnceCell<Vec<u8>>> = lines.iter().map(|_| OnceCell::new()).collect();
+        let mut events: Vec<(u64, Around<'_>)> = Vec::with_capacity(lines.len());
+        for ((place, line), whole) in lines.iter().zip(&wholes) {
+            // Those that are none have their verdicts.
+            if let Ok(Some(event)) = self.event(line, whole) {
+                events.push((*place, event));
+            }
+        }
+        act(self, &events);
+    }
+
+    /// Has the engine do something with these events, and takes what comes of it.
+    fn batch_step<'b>(
+        &mut self,
+        ticket: Ticket,
+        events: &[(u64, Around<'b>)],
+        step: impl FnOnce(&mut Self, &[Event<'b>], &mut dyn FnMut(usize) -> OutputFraming<'b>) -> BatchStep,
+    ) {
+        let (emit, rows) = (self.emit, self.rows);
+        let list: Vec<Event<'b>> = events.iter().map(|(_, (event, _))| *event).collect();
+        let step = step(self, &list, &mut |index| rendering(emit, rows, events[index].1.1));
+        let mut places = events.iter().map(|(place, _)| *place);
+        match step {
+            BatchStep::Done(verdicts) => self.finished_batch(places, verdicts),
+            BatchStep::Apart => {
+                for place in places {
+                    self.in_flight.waits_with(place, 1);
+                    self.in_flight.again.push_back((place, false));
+                }
+            }
+            BatchStep::Waits(faults) => {
+                for (index, failure) in faults {
+                    self.finished(events[index].0, failure.into(), Vec::new(), Vec::new());
+                }
+                // Lines before the first one that waits may be told, and forgotten.
+                let end = events.last().map_or(0, |(place, _)| place + 1);
+                if let Some(place) = places.find(|place| self.in_flight.is_waiting(*place)) {
+                    self.in_flight.waits_with(place, (end - place) as u32);
+                    self.in_flight.places.insert((ticket.0, ticket.1), place);
+                }
+            }
+        }
+    }
+
+    /// The events of a batch have their verdicts.
+    fn finished_batch(&mut self, places: impl Iterator<Item = u64>, verdicts: Verdicts) {
+        let mut logs: Vec<LogLine> = self.engine.logs().to_vec();
+        for (place, (verdict, text)) in places.zip(verdicts) {
+            self.finished(place, verdict, text, std::mem::take(&mut logs));
+        }
+    }
+
+    /// A line that is dropped without being asked.
+    fn finished_blank(&mut self, place: u64) {
+        self.finished(place, Verdict::Dropped, Vec::new(), Vec::new());
+        self.in_flight.mark_blank(place);
+    }
+}
