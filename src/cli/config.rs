@@ -19,7 +19,7 @@ use crate::config::{
     Decompress, Emit, Input, InputFormat, LineFormat, LogFormat, OnError, Stats, Target, VerdictDetail, When,
 };
 use crate::explore::Setup;
-use crate::net::{CONCURRENCY, Policy};
+use crate::net::{CONCURRENCY, Policy, REQUESTS_PER_HOST};
 use crate::tally::FailOn;
 use crate::wire::input::Format;
 use crate::workers::Sandbox;
@@ -382,6 +382,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         hosts: settings.network.allow_net.clone().unwrap_or_default(),
         concurrency: settings.network.concurrency.unwrap_or(CONCURRENCY),
         geolocation: settings.network.geolocation_url.clone(),
+        at_once_per_host: settings.network.requests_per_host.unwrap_or(REQUESTS_PER_HOST),
         timeout: limits(settings).wall + Duration::from_secs(1),
         ..Policy::none()
     }

@@ -184,6 +184,10 @@ settings! {
         /// Events of a worker that may wait for answers at a time; with 1, one after the other [default: 256].
         #[arg(value_name = "N", allow_negative_numbers = true, value_parser = values::concurrency)]
         concurrency: usize = "concurrency", "network", "concurrency", Kind::Count, values::concurrency;
+
+        /// Requests to one host and port that may be under way at a time, of all workers [default: 1024].
+        #[arg(value_name = "N", allow_negative_numbers = true, value_parser = values::concurrency)]
+        requests_per_host: usize = "requests-per-host", "network", "requests-per-host", Kind::Count, values::concurrency;
     }
 
     /// How events flow.

@@ -133,7 +133,7 @@ pub fn batch_size(text: &str) -> Result<usize, String> {
     count(text, 1, 100_000)
 }
 
-/// `--concurrency`.
+/// `--concurrency` and `--requests-per-host`.
 pub fn concurrency(text: &str) -> Result<usize, String> {
     count(text, 1, 10_000)
 }

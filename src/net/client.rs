@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -12,8 +13,11 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use sluicegate_engine::{MAX_UNANSWERED, MAX_UNANSWERED_BYTES};
 
+use super::fetch::{self, MAX_HEADERS};
+use super::names::{self, Names};
+use super::per_host::PerHost;
 use super::shared::{Shared, cause};
-use super::{Hosts, Policy, fetch};
+use super::{Hosts, Policy, Stats};
 
 /// Bytes of requests that a worker may have waiting. An honest one stays below what its isolate may ask, and what the
 /// isolate before that has left behind.
@@ -21,6 +25,9 @@ const MAX_WAITING_BYTES: usize = 2 * MAX_UNANSWERED_BYTES;
 
 /// The same, of requests.
 const MAX_WAITING: usize = 2 * MAX_UNANSWERED;
+
+/// How long a connection is kept that nobody uses.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The most requests of one worker that are still made although no event waits for them.
 const MAX_ABANDONED: usize = 16;
@@ -50,19 +57,16 @@ pub struct NetAnswer {
     _share: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
-/// How names become addresses; the system's way, but for tests.
-pub(super) type Lookup = Arc<dyn Fn(&str) -> std::io::Result<Vec<IpAddr>> + Send + Sync>;
-
 impl Client {
     /// Starts the thread.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub fn start(policy: Policy) -> Result<Self, StartError> {
-        Self::start_with(policy, Arc::new(system_lookup))
+        Self::start_with(policy, Arc::new(Names::new(Arc::new(system_lookup), names::TTL)))
     }
 
-    pub(super) fn start_with(policy: Policy, lookup: Lookup) -> Result<Self, StartError> {
+    pub(super) fn start_with(policy: Policy, names: Arc<Names>) -> Result<Self, StartError> {
         let failed = |error: &(dyn std::error::Error + 'static)| StartError(cause(error));
         // Another part of the program may have installed one; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -76,16 +80,19 @@ impl Client {
                 // The environment is not the operator's word on who may be asked.
                 .no_proxy()
                 .referer(false)
-                .http1_only()
                 .http1_max_headers(128)
+                .http2_max_header_list_size(MAX_HEADERS as u32)
+                // As many connections are kept as there may be requests: none is closed that the next one needs.
+                .pool_max_idle_per_host(policy.at_once_per_host)
+                .pool_idle_timeout(IDLE)
                 .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
                 .dns_resolver(lookup)
                 .build()
         };
         let both = |roots| {
             let hosts = Some(policy.hosts.clone());
-            let filtered = client(Filter { lookup: lookup.clone(), hosts }, roots)?;
-            Ok::<_, reqwest::Error>((filtered, client(Filter { lookup: lookup.clone(), hosts: None }, roots)?))
+            let filtered = client(Filter { names: names.clone(), hosts }, roots)?;
+            Ok::<_, reqwest::Error>((filtered, client(Filter { names: names.clone(), hosts: None }, roots)?))
         };
         // A machine without certificates, such as a slim container, can still ask what is near.
         let (no_tls, (filtered, trusted)) = match both(true) {
@@ -97,6 +104,9 @@ impl Client {
             trusted,
             no_tls,
             all: Arc::new(Semaphore::new(policy.at_once_in_all.min(max_sockets()))),
+            per_host: PerHost::new(policy.at_once_per_host),
+            names,
+            stats: Stats::default(),
             policy,
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -121,6 +131,11 @@ impl Client {
     /// What the operator allows.
     pub fn policy(&self) -> &Policy {
         &self.0.shared.policy
+    }
+
+    /// The requests that were made, counted.
+    pub fn stats(&self) -> &Stats {
+        &self.0.shared.stats
     }
 
     /// A session for one worker. `answer` is told of every answer, in the order in which they come.
@@ -175,6 +190,8 @@ pub struct Lane {
 struct Waiting {
     requests: AtomicUsize,
     bytes: AtomicUsize,
+    /// All that were made.
+    asked: Arc<AtomicU64>,
 }
 
 /// What a worker says.
@@ -205,8 +222,14 @@ impl Lane {
         let requests = self.waiting.requests.fetch_add(1, Ordering::Relaxed);
         let bytes = self.waiting.bytes.fetch_add(request.len(), Ordering::Relaxed);
         let place = WaitingSlot(self.waiting.clone(), request.len());
+        self.waiting.asked.fetch_add(1, Ordering::Relaxed);
         let fits = requests < MAX_WAITING && bytes + request.len() <= MAX_WAITING_BYTES;
         fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
+    }
+
+    /// How many requests were made, from the first one on.
+    pub fn asked(&self) -> Arc<AtomicU64> {
+        self.waiting.asked.clone()
     }
 
     /// No event waits for the requests so far. A little of it may still be made; none of it is in the way of what is
@@ -222,27 +245,33 @@ async fn one(
     answer: Arc<impl Fn(NetAnswer) + Send + Sync + 'static>,
     asked: Asked,
 ) {
+    let waiting = shared.stats.wait();
+    let request = fetch::Asked::read(&asked.text);
+    // First a place at the host: a slow one must not take those of the others.
+    let _there = match &request {
+        Ok(request) => request.place(&shared).await,
+        Err(_) => None,
+    };
     let (Ok(mine), Ok(of_all)) = (own.acquire_owned().await, shared.all.clone().acquire_owned().await) else { return };
-    let text = fetch::answer(&shared, &asked.text).await;
+    drop(waiting);
+    let text = fetch::answer(&shared, request).await;
     answer(NetAnswer { id: asked.id, text, _share: (mine, of_all) });
 }
 
-/// Looks names up, and lets only those addresses through that may be connected to.
+/// Lets only those addresses of a name through that may be connected to.
 struct Filter {
-    lookup: Lookup,
+    names: Arc<Names>,
     /// Whose addresses are looked at; if there is no list, all are good.
     hosts: Option<Hosts>,
 }
 
 impl Resolve for Filter {
     fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, hosts) = (self.lookup.clone(), self.hosts.clone());
+        let (names, hosts) = (self.names.clone(), self.hosts.clone());
         Box::pin(async move {
             let name = name.as_str().trim_end_matches('.').to_ascii_lowercase();
-            let asked = name.clone();
-            let Ok(mut found) = tokio::task::spawn_blocking(move || lookup(&asked)).await? else {
-                return Err(Unknown(name).into());
-            };
+            let Some(found) = names.addresses(&name).await else { return Err(Unknown(name).into()) };
+            let mut found = found.to_vec();
             if let Some(hosts) = hosts {
                 found.retain(|address| hosts.found(&name, *address));
                 if found.is_empty() {
@@ -286,7 +315,6 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 
@@ -313,7 +341,7 @@ mod tests {
     fn ask(hosts: &str, url: &str, address: &'static str) -> String {
         let policy = Policy { hosts: hosts.parse().unwrap(), timeout: Duration::from_secs(60), ..Policy::none() };
         let lookup = move |_: &str| Ok(vec![address.parse().unwrap()]);
-        let client = Client::start_with(policy, Arc::new(lookup)).unwrap();
+        let client = Client::start_with(policy, kept(Duration::MAX, lookup)).unwrap();
         let (tell, told) = mpsc::channel();
         let session = client.session(move |answer| {
             let _ = tell.send(answer.text);
@@ -348,8 +376,15 @@ mod tests {
         }
     }
 
-    /// The same name, asked for a second time, leads elsewhere: once to the address that is allowed, then to its neighbour.
-    /// What was good before counts for nothing.
+    fn kept(
+        ttl: Duration,
+        lookup: impl Fn(&str) -> std::io::Result<Vec<IpAddr>> + Send + Sync + 'static,
+    ) -> Arc<Names> {
+        Arc::new(Names::new(Arc::new(lookup), ttl))
+    }
+
+    /// The same name, looked up for a second time, leads elsewhere: once to the address that is allowed, then to its
+    /// neighbour. What was good before counts for nothing.
     #[test]
     fn a_name_that_leads_elsewhere_the_second_time_is_looked_at_again() {
         let (server, connected) = server();
@@ -364,7 +399,7 @@ mod tests {
             let second = times.fetch_add(1, Ordering::SeqCst) > 0;
             Ok(vec![IpAddr::from([127, 0, 0, if second { 2 } else { 1 }])])
         };
-        let client = Client::start_with(policy, Arc::new(lookup)).unwrap();
+        let client = Client::start_with(policy, kept(Duration::ZERO, lookup)).unwrap();
         let (tell, told) = mpsc::channel();
         let session = client.session(move |answer| {
             let _ = tell.send(answer.text);

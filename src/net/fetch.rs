@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::shared::{Shared, cause};
 use super::{Hosts, is_public};
@@ -15,7 +16,7 @@ use super::{Hosts, is_public};
 const MAX_URL_LEN: usize = 16 << 10;
 
 /// The most bytes of headers, names and values, of a request or an answer.
-const MAX_HEADERS: usize = 64 << 10;
+pub(super) const MAX_HEADERS: usize = 64 << 10;
 
 /// These two are what authors know from elsewhere, word for word, and may look for.
 const NO_SUCH_PROTOCOL: &str = "invalid protocol, only http and https are supported";
@@ -47,11 +48,30 @@ struct Fetched {
     body: String,
 }
 
-/// Makes the request that `text` describes; the answer, or what went wrong, as text.
-pub(super) async fn answer(shared: &Shared, text: &str) -> String {
-    let result = match serde_json::from_str::<FetchRequest>(text) {
-        Err(_) => Err("it could not be understood".to_owned()),
-        Ok(request) => {
+/// A request that was understood.
+pub(super) struct Asked(FetchRequest);
+
+impl Asked {
+    /// Reads what the isolate has sent.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map(Self).map_err(|_| "it could not be understood".to_owned())
+    }
+
+    /// A place at the host that it asks, when there is one. Nothing for a URL that cannot be asked anyway.
+    pub(super) async fn place(&self, shared: &Shared) -> Option<OwnedSemaphorePermit> {
+        match &self.0.geolocation {
+            Some(_) => shared.per_host.place(shared.policy.geolocation.as_ref()?).await,
+            None => shared.per_host.place(&Url::parse(&self.0.url).ok()?).await,
+        }
+    }
+}
+
+/// Makes a request; the answer, or what went wrong, as text.
+pub(super) async fn answer(shared: &Shared, asked: Result<Asked, String>) -> String {
+    let result = match asked {
+        Err(error) => Err(error),
+        Ok(Asked(request)) => {
+            let under_way = shared.stats.begin();
             let asked = request.timeout.filter(|time| time.is_finite() && *time >= 0.0);
             let asked = asked.map_or(Duration::MAX, |time| Duration::from_micros((time * 1e3) as u64));
             let limit = shared.policy.timeout.min(asked);
@@ -61,10 +81,12 @@ pub(super) async fn answer(shared: &Shared, text: &str) -> String {
                     None => fetch(shared, request).await,
                 }
             };
-            match tokio::time::timeout(limit, made).await {
+            let result = match tokio::time::timeout(limit, made).await {
                 Ok(result) => result,
                 Err(_) => Err(format!("there was no answer within {}", humantime::format_duration(limit))),
-            }
+            };
+            under_way.end(result.as_ref().ok().map(|fetched| fetched.status));
+            result
         }
     };
     let text = match &result {
@@ -90,7 +112,10 @@ async fn geolocation(shared: &Shared, ip: &str) -> Result<Fetched, String> {
     url.path_segments_mut().map_err(|()| "its URL has no path".to_owned())?.pop_if_empty().extend(["geoip", ip]);
     trust(shared, &url)?;
     let request = shared.trusted.get(url.clone());
-    let response = request.send().await.map_err(|error| cause(&error))?;
+    let response = request.send().await.map_err(|error| {
+        forget_if_unreachable(shared, &url, &error);
+        cause(&error)
+    })?;
     read(response, &url, shared.policy.most_body).await
 }
 
@@ -117,7 +142,10 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
         if let Some(body) = &hop.body {
             sent = sent.body(body.clone());
         }
-        let response = sent.send().await.map_err(|error| at_hop(redirects, &url, cause(&error)))?;
+        let response = sent.send().await.map_err(|error| {
+            forget_if_unreachable(shared, &url, &error);
+            at_hop(redirects, &url, cause(&error))
+        })?;
         check_peer(&shared.policy.hosts, &url, &response).map_err(|why| at_hop(redirects, &url, why))?;
         let next = match request.redirect.as_deref() {
             Some("manual") => None,
@@ -138,6 +166,15 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
         let _ = take_login(&mut to);
         hop.follow(response.status().as_u16(), &url, &to)?;
         url = to;
+    }
+}
+
+/// A host that cannot be connected to may have moved: its name is looked up again.
+fn forget_if_unreachable(shared: &Shared, url: &Url, error: &reqwest::Error) {
+    if error.is_connect()
+        && let Some(host) = url.host_str()
+    {
+        shared.names.forget(host);
     }
 }
 

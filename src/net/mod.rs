@@ -15,7 +15,10 @@ mod address;
 mod client;
 mod fetch;
 mod hosts;
+mod names;
+mod per_host;
 mod shared;
+mod stats;
 
 use std::time::Duration;
 
@@ -23,9 +26,13 @@ pub use address::is_public;
 pub use client::{Client, Lane, NetAnswer, StartError};
 pub use hosts::Hosts;
 use reqwest::Url;
+pub use stats::{Outcome, Stats};
 
 /// How many events of a worker may wait for answers at a time, unless something else is asked for.
 pub const CONCURRENCY: usize = 256;
+
+/// How many requests are under way to one host at a time, unless something else is asked for.
+pub const REQUESTS_PER_HOST: usize = 1024;
 
 /// What the operator allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +53,8 @@ pub struct Policy {
     pub at_once: usize,
     /// The same, of all workers.
     pub at_once_in_all: usize,
+    /// The same, to one host at one port.
+    pub at_once_per_host: usize,
 }
 
 impl Policy {
@@ -60,6 +69,7 @@ impl Policy {
             concurrency: CONCURRENCY,
             at_once: 1024,
             at_once_in_all: 4096,
+            at_once_per_host: REQUESTS_PER_HOST,
         }
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::Policy;
+use super::names::Names;
+use super::per_host::PerHost;
+use super::{Policy, Stats};
 use crate::root_cause::root_cause;
 
 /// What every request uses.
@@ -17,6 +19,9 @@ pub(super) struct Shared {
     /// Why https cannot be asked on this machine, if it cannot.
     pub(super) no_tls: Option<String>,
     pub(super) all: Arc<Semaphore>,
+    pub(super) per_host: PerHost,
+    pub(super) names: Arc<Names>,
+    pub(super) stats: Stats,
 }
 
 /// The root cause of an error as a clause: without its number, in lower case.

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::App;
 use super::labels::Labels;
+use crate::net;
 use crate::tally::Tally;
 use crate::workers::Status;
 use sluicegate_engine::verdict::FailureKind;
@@ -103,6 +104,25 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Shows the requests that code makes to the network, too.
+    pub fn show_network(&mut self, stats: &net::Stats) {
+        let registry = &mut self.registry;
+        registry.register(
+            "network_requests",
+            "Requests of the code by the status of their answers",
+            stats.requests.clone(),
+        );
+        registry.register("network_latency_seconds", "How long a request of the code took", stats.latency.clone());
+        registry.register("network_requests_in_flight", "Requests of the code under way", stats.in_flight.clone());
+        let repeated = "Requests that were made again because their events were run again";
+        registry.register("network_requests_repeated", repeated, stats.repeated.clone());
+        registry.register(
+            "network_requests_queued",
+            "Requests of the code that wait for a place",
+            stats.queued.clone(),
+        );
+    }
+
     /// Counts one request.
     pub fn request(&self, path: &'static str, status: u16) {
         self.requests.get_or_create(&RequestLabels { path, status }).inc();

@@ -135,10 +135,14 @@ impl App {
             }
             From::Backend(url, secret) => Source::Backend(Backend::new(url, secret.clone())?),
         };
+        let mut metrics = Metrics::default();
+        if let Some(client) = &config.terms.network {
+            metrics.show_network(client.stats());
+        }
         Ok(Self {
             code: Code::new(source),
             warm: PoolCache::new(config.terms.clone(), Resources::new(config.turns, config.max_processes)),
-            metrics: Metrics::default(),
+            metrics,
             traces: match config.traces {
                 true => Some(traces::Traces::start(&config.instance).map_err(ServeError::Traces)?),
                 false => None,

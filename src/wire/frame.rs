@@ -120,6 +120,8 @@ pub struct Part {
     pub dropped_lines: Vec<u32>,
     /// Requests to the network that are made again since the part before.
     pub repeated: u64,
+    /// Requests that these lines have made, but for those.
+    pub requests: u64,
     /// CPU time since the part before, in nanoseconds; only of rows.
     pub cpu: u64,
     /// V8's heap in use, in bytes; only of rows, and 0 where it was not looked at.
@@ -175,7 +177,8 @@ impl Part {
     /// Appends it as a frame.
     pub fn put(&self, out: &mut Vec<u8>) {
         put(out, Kind::Part, |out| {
-            for field in [self.unit, self.events_out, self.bytes, self.repeated, self.cpu, self.heap] {
+            let Self { unit, events_out, bytes, repeated, requests, cpu, heap, .. } = *self;
+            for field in [unit, events_out, bytes, repeated, requests, cpu, heap] {
                 out.extend_from_slice(&field.to_le_bytes());
             }
             let (failures, logs) = (self.failures.len() as u32, self.logs.len() as u32);
@@ -200,11 +203,11 @@ impl Part {
     pub fn get(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
         let (unit, events_out, bytes) = (fields.u64()?, fields.u64()?, fields.u64()?);
-        let (repeated, cpu, heap) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (repeated, requests, cpu, heap) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
         let (lines, ok, dropped, blank) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
         let (slot, failures, logs, dropped_lines) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
-        let mut part =
-            Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, repeated, cpu, heap, ..Part::default() };
+        let part = Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, ..Part::default() };
+        let mut part = Part { repeated, requests, cpu, heap, ..part };
         let sum = u64::from(ok) + u64::from(dropped) + u64::from(failures);
         if sum != u64::from(lines) || blank > dropped {
             return None;

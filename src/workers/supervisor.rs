@@ -161,6 +161,7 @@ impl Supervisor {
         // Workers first: no answer comes any more. Then the writer finishes what it has.
         self.pool.end().await;
         (self.summary.deaths, self.summary.hangs) = (self.pool.losses.deaths, self.pool.losses.hangs);
+        self.summary.repeated_requests = self.pool.losses.repeated;
         drop(self.writer.take());
         let report = loop {
             if writer.is_finished() {
@@ -310,7 +311,6 @@ impl Supervisor {
                 tally.dropped += u64::from(part.dropped);
                 tally.blank += u64::from(part.blank);
                 tally.events_out += part.events_out;
-                self.summary.repeated_requests += part.repeated;
                 for failed in &part.failures {
                     #[derive(serde::Deserialize)]
                     struct OnlyKind {

@@ -32,7 +32,7 @@ use crate::wire::frame::{self, Failed, Kind, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
 use crate::wire::{field, row, verdict_line};
-use in_flight::InFlight;
+use in_flight::{Finished, InFlight};
 use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_engine::{
     self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program, Ticket,
@@ -350,6 +350,7 @@ impl Worker {
                 let rendering = rendering(self.emit, self.rows, around);
                 let before_cpu = self.measure.then(thread_cpu);
                 let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
+                self.part.requests += u64::from(self.engine.requests());
                 self.cost(before_cpu);
                 self.render_logs(work, number);
                 self.settle(number, line, before, verdict);
@@ -365,11 +366,13 @@ impl Worker {
     }
 
     /// Books a line that was finished before its turn.
-    fn settle_kept(&mut self, work: Work, number: u32, line: &[u8], verdict: Verdict, text: &[u8], logs: &[LogLine]) {
+    fn settle_kept(&mut self, work: Work, number: u32, line: &[u8], finished: Finished) {
         let before = self.sink.len;
-        self.sink.push(text);
-        render_logs(logs, work.first_line + u64::from(number), &mut self.part.logs);
-        self.settle(number, line, before, verdict);
+        self.sink.push(&finished.text);
+        self.part.blank += u32::from(finished.blank);
+        self.part.requests += u64::from(finished.requests);
+        render_logs(&finished.logs, work.first_line + u64::from(number), &mut self.part.logs);
+        self.settle(number, line, before, finished.verdict);
     }
 
     /// Adds to the logs what was spent since then, if that is asked for.
@@ -412,6 +415,7 @@ impl Worker {
                 answers.push_back((verdict, text, logs.to_vec()));
             },
         );
+        self.part.requests += u64::from(self.engine.requests());
         self.cost(before_cpu);
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;

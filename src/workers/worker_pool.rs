@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -107,6 +107,10 @@ struct Worker {
     /// It broke a rule: it is being killed, and nothing that it still says counts.
     condemned: bool,
     place: Option<OwnedSemaphorePermit>,
+    /// Requests that its code has made, as the network's side counts them.
+    asked: Arc<AtomicU64>,
+    /// Those of them that are accounted for: their events have verdicts, or they are counted as repeated.
+    accounted: u64,
 }
 
 impl Worker {
@@ -132,6 +136,8 @@ pub(super) struct PoolCounters {
     pub(super) memory: u64,
     /// Those whose code could be stopped only with its process.
     pub(super) stuck: u64,
+    /// Requests to the network that were made again.
+    pub(super) repeated: u64,
 }
 
 /// How a pool tells its owner's loop what has happened; `false` when the owner is gone.
@@ -332,6 +338,7 @@ impl WorkerPool {
                     return Ok(PoolEvent::Nothing);
                 };
                 let (unit, bytes, holds_slot) = (part.unit, part.bytes, part.holds_slot());
+                let (repeated, requests) = (part.repeated, part.requests);
                 let fits = self.units.get(unit).is_some_and(|unit| {
                     let Some(lines) = &unit.lines else { return false };
                     let start = self.layout.output_start(part.slot as usize);
@@ -346,6 +353,10 @@ impl WorkerPool {
                     worker.condemn();
                     return Ok(PoolEvent::Nothing);
                 }
+                // No more than there were: the worker's word alone does not count.
+                let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
+                let repeated = repeated.min(open);
+                worker.accounted += repeated + requests.min(open - repeated);
                 worker.fresh = false;
                 worker.moved = Instant::now();
                 worker.told = worker.moved;
@@ -355,6 +366,7 @@ impl WorkerPool {
                 if self.units.is_done(unit) {
                     worker.units.retain(|other| other.id != unit);
                 }
+                self.repeat(repeated);
                 Ok(PoolEvent::Answered)
             }
             Kind::Waits => {
@@ -367,6 +379,14 @@ impl WorkerPool {
                 self.workers[index].condemn();
                 Ok(PoolEvent::Nothing)
             }
+        }
+    }
+
+    /// Requests are made again.
+    fn repeat(&mut self, requests: u64) {
+        if requests > 0 {
+            self.losses.repeated += requests;
+            self.network.iter().for_each(|client| drop(client.stats().repeated.inc_by(requests)));
         }
     }
 
@@ -485,6 +505,7 @@ impl WorkerPool {
         let index = of.unwrap_or(self.workers.len());
         let tell = self.tell.clone();
         let session = self.network.as_ref().map(|client| fetch_relay::session(client, &process));
+        let asked = session.as_ref().map(crate::net::Lane::asked).unwrap_or_default();
         tokio::spawn(async move {
             while let Some((kind, payload)) = read_frame(&mut reader).await {
                 if fetch_relay::take(session.as_ref(), kind, &payload) {
@@ -511,6 +532,8 @@ impl WorkerPool {
             hung: false,
             condemned: false,
             place,
+            asked,
+            accounted: 0,
         };
         match of {
             Some(index) => self.workers[index] = worker,
@@ -563,6 +586,9 @@ impl WorkerPool {
         let hung = worker.hung;
         self.losses.memory += u64::from(out_of_memory && !hung);
         self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
+        // What its events without a verdict have asked, they will ask again.
+        let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
+        let open = if worker.units.is_empty() { 0 } else { open };
         let mut alone = worker.reserved.take();
         // Several units can be under way where events wait. If none of them is named, it was the first.
         let suspect_unit = worker.units.iter().position(|assigned| assigned.id == unit).unwrap_or(0);
@@ -607,6 +633,7 @@ impl WorkerPool {
             let suspect = self.units.put_back(id, hint, blame);
             alone = alone.or(suspect);
         }
+        self.repeat(open);
         let place = self.workers[index].place.take();
         self.spawn(Some(index), place).await?;
         self.workers[index].reserved = alone;

@@ -3,10 +3,11 @@
 use std::cell::OnceCell;
 use std::io;
 
+use super::in_flight::Finished;
 use super::{Worker, rendering};
 use crate::wire::frame::Work;
 use sluicegate_engine::verdict::Verdict;
-use sluicegate_engine::{BatchStep, Event, LogLine, OutputFraming, Settled, Ticket, Verdicts};
+use sluicegate_engine::{BatchStep, Event, OutputFraming, Settled, Ticket, Verdicts};
 
 /// An event in a line, and what of the line stands around it.
 type Around<'b> = (Event<'b>, (&'b [u8], &'b [u8]));
@@ -23,8 +24,8 @@ impl Worker {
             self.in_flight.wait(work, number + index as u32, line);
             match self.event(line, whole) {
                 Ok(Some(event)) => events.push((place, event)),
-                Ok(None) => self.finished_blank(place),
-                Err(failure) => self.finished(place, failure.into(), Vec::new(), Vec::new()),
+                Ok(None) => self.finished(place, Finished::unasked(Verdict::Dropped, true)),
+                Err(failure) => self.finished(place, Finished::unasked(failure.into(), false)),
             }
         }
         let ticket = Ticket(work.unit, number);
@@ -95,7 +96,7 @@ impl Worker {
             }
             BatchStep::Waits(faults) => {
                 for (index, failure) in faults {
-                    self.finished(events[index].0, failure.into(), Vec::new(), Vec::new());
+                    self.finished(events[index].0, Finished::unasked(failure.into(), false));
                 }
                 // Lines before the first one that waits may be told, and forgotten.
                 let end = events.last().map_or(0, |(place, _)| place + 1);
@@ -109,15 +110,11 @@ impl Worker {
 
     /// The events of a batch have their verdicts.
     fn finished_batch(&mut self, places: impl Iterator<Item = u64>, verdicts: Verdicts) {
-        let mut logs: Vec<LogLine> = self.engine.logs().to_vec();
+        // What is the batch's own is told with the first of them.
+        let (mut logs, mut requests) = (self.engine.logs().to_vec(), self.engine.requests());
         for (place, (verdict, text)) in places.zip(verdicts) {
-            self.finished(place, verdict, text, std::mem::take(&mut logs));
+            let (logs, requests) = (std::mem::take(&mut logs), std::mem::take(&mut requests));
+            self.finished(place, Finished { verdict, text, logs, blank: false, requests });
         }
-    }
-
-    /// A line that is dropped without being asked.
-    fn finished_blank(&mut self, place: u64) {
-        self.finished(place, Verdict::Dropped, Vec::new(), Vec::new());
-        self.in_flight.mark_blank(place);
     }
 }

@@ -46,14 +46,26 @@ struct Line {
     state: State,
 }
 
+/// What came of a line.
+pub(super) struct Finished {
+    pub(super) verdict: Verdict,
+    pub(super) text: Vec<u8>,
+    pub(super) logs: Vec<LogLine>,
+    pub(super) blank: bool,
+    /// How many requests it has made, or its batch.
+    pub(super) requests: u32,
+}
+
+impl Finished {
+    /// No code was asked about it.
+    pub(super) fn unasked(verdict: Verdict, blank: bool) -> Self {
+        Self { verdict, text: Vec::new(), logs: Vec::new(), blank, requests: 0 }
+    }
+}
+
 enum State {
     Waits,
-    Done {
-        verdict: Verdict,
-        text: Vec<u8>,
-        logs: Vec<LogLine>,
-        blank: bool,
-    },
+    Done(Finished),
     /// It has been told; others before it have not.
     Told,
 }
@@ -134,7 +146,7 @@ impl InFlight {
     /// The line at this place may be finished: if it is the next one of its unit, that can be told.
     fn touch(&mut self, place: u64) {
         if self.any_order
-            && let Some(Line { state: State::Done { .. }, work, .. }) = self.get(place)
+            && let Some(Line { state: State::Done(_), work, .. }) = self.get(place)
         {
             let unit = work.unit;
             if self.heads.get(&unit) == Some(&place) {
@@ -154,12 +166,6 @@ impl InFlight {
         }
     }
 
-    pub(super) fn mark_blank(&mut self, place: u64) {
-        if let Some(Line { state: State::Done { blank, .. }, .. }) = self.get(place) {
-            *blank = true;
-        }
-    }
-
     /// The lines of a batch that wait, by their places.
     pub(super) fn batch(&mut self, place: u64) -> Vec<(u64, &'static [u8])> {
         let count = self.get(place).map_or(0, |line| u64::from(line.batch));
@@ -172,12 +178,12 @@ impl InFlight {
     /// The next line that can be told: the first one, or the first of any unit.
     fn next_to_tell(&mut self) -> Option<u64> {
         if !self.any_order {
-            return matches!(self.lines.front()?.state, State::Done { .. }).then_some(self.first);
+            return matches!(self.lines.front()?.state, State::Done(_)).then_some(self.first);
         }
         loop {
             let unit = *self.tellable.front()?;
             let place = self.heads.get(&unit).copied();
-            let ready = |line: &mut Line| line.work.unit == unit && matches!(line.state, State::Done { .. });
+            let ready = |line: &mut Line| line.work.unit == unit && matches!(line.state, State::Done(_));
             match place {
                 Some(place) if self.get(place).is_some_and(ready) => return Some(place),
                 // All of it that is there has been told.
@@ -305,21 +311,27 @@ impl Worker {
         let mut text = Vec::new();
         let framing = rendering(self.emit, self.rows, around);
         if let Step::Done(verdict) = self.engine.finish_event(settled, event, &framing, &mut text) {
-            let logs = self.engine.logs().to_vec();
-            self.finished(place, verdict, text, logs);
+            let finished = self.finished_last(verdict, text);
+            self.finished(place, finished);
         }
     }
 
+    /// What came of the event that the engine ran last.
+    fn finished_last(&self, verdict: Verdict, text: Vec<u8>) -> Finished {
+        let (logs, requests) = (self.engine.logs().to_vec(), self.engine.requests());
+        Finished { verdict, text, logs, blank: false, requests }
+    }
+
     /// An event that has waited has its verdict.
-    pub(super) fn finished(&mut self, place: u64, verdict: Verdict, text: Vec<u8>, logs: Vec<LogLine>) {
+    pub(super) fn finished(&mut self, place: u64, finished: Finished) {
         let Some(line) = self.in_flight.get(place) else { return };
         let (key, bytes) = ((line.work.unit, line.number), line.line.len());
         self.in_flight.waiting -= 1;
-        self.in_flight.kept_bytes += text.len();
+        self.in_flight.kept_bytes += finished.text.len();
         self.in_flight.waiting_bytes -= bytes;
         self.in_flight.places.remove(&key);
         if let Some(line) = self.in_flight.get(place) {
-            line.state = State::Done { verdict, text, logs, blank: false };
+            line.state = State::Done(finished);
         }
         self.in_flight.touch(place);
     }
@@ -331,10 +343,9 @@ impl Worker {
             // Before the line is taken: the worker may have to wait for room.
             self.make_room(work)?;
             let Some((work, number, line, state)) = self.in_flight.take(place) else { return Ok(()) };
-            let State::Done { verdict, text, logs, blank } = state else { return Ok(()) };
-            self.in_flight.kept_bytes -= text.len();
-            self.part.blank += u32::from(blank);
-            self.settle_kept(work, number, line, verdict, &text, &logs);
+            let State::Done(finished) = state else { return Ok(()) };
+            self.in_flight.kept_bytes -= finished.text.len();
+            self.settle_kept(work, number, line, finished);
         }
         Ok(())
     }
@@ -405,8 +416,8 @@ impl Worker {
             if alone {
                 self.acquit_others(&verdict);
             }
-            let logs = self.engine.logs().to_vec();
-            self.finished(place, verdict, text, logs);
+            let finished = self.finished_last(verdict, text);
+            self.finished(place, finished);
         }
     }
 
@@ -423,9 +434,9 @@ impl Worker {
         let before = self.sink.len;
         let mut text = Vec::new();
         let whole = OnceCell::new();
-        let (verdict, blank) = match self.event(line, &whole) {
-            Ok(None) => (Verdict::Dropped, true),
-            Err(failure) => (failure.into(), false),
+        let finished = match self.event(line, &whole) {
+            Ok(None) => Finished::unasked(Verdict::Dropped, true),
+            Err(failure) => Finished::unasked(failure.into(), false),
             Ok(Some((event, around))) => {
                 let framing = rendering(self.emit, self.rows, around);
                 let ticket = Ticket(work.unit, number);
@@ -435,7 +446,13 @@ impl Worker {
                     self.engine.start_event(ticket, event, &framing, &mut text)
                 };
                 match step {
-                    Step::Done(verdict) => (verdict, false),
+                    Step::Done(verdict) if direct => {
+                        self.render_logs(work, number);
+                        self.part.requests += u64::from(self.engine.requests());
+                        self.settle(number, line, before, verdict);
+                        return self.take_settled();
+                    }
+                    Step::Done(verdict) => self.finished_last(verdict, text),
                     Step::Waits => {
                         let place = self.in_flight.next_place();
                         self.in_flight.places.insert((work.unit, number), place);
@@ -446,21 +463,10 @@ impl Worker {
             }
         };
         if direct {
-            self.part.blank += u32::from(blank);
-            if !blank {
-                self.render_logs(work, number);
-            }
-            self.settle(number, line, before, verdict);
+            self.settle_kept(work, number, line, finished);
         } else {
-            let logs = if blank { Vec::new() } else { self.engine.logs().to_vec() };
-            self.in_flight.kept_bytes += text.len();
-            self.in_flight.push(Line {
-                work,
-                number,
-                line,
-                batch: 1,
-                state: State::Done { verdict, text, logs, blank },
-            });
+            self.in_flight.kept_bytes += finished.text.len();
+            self.in_flight.push(Line { work, number, line, batch: 1, state: State::Done(finished) });
         }
         // Its turn may have settled others, or have been taken by one that ran too long.
         self.take_settled()

@@ -1,0 +1,130 @@
+//! Names and their addresses, looked up once and kept for a while.
+//!
+//! The system's look-up does not say how long an answer is good, so all are kept equally long. What is kept is what was
+//! found, never whether it may be asked: each use looks at the addresses again. Those who want the same name at the same
+//! time wait for one look-up.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OnceCell;
+
+/// How long the addresses of a name are kept.
+pub(super) const TTL: Duration = Duration::from_secs(30);
+
+/// How long it is kept that a name has none, so that a burst of events asks once.
+const TTL_OF_NOTHING: Duration = Duration::from_secs(1);
+
+/// The most names that are kept.
+const MAX_NAMES: usize = 1024;
+
+/// How names become addresses; the system's way, but for tests.
+pub(super) type Lookup = Arc<dyn Fn(&str) -> std::io::Result<Vec<IpAddr>> + Send + Sync>;
+
+/// What a name leads to; nothing if the look-up failed.
+type Found = Option<Arc<[IpAddr]>>;
+
+/// The names that were looked up.
+pub(super) struct Names {
+    lookup: Lookup,
+    ttl: Duration,
+    known: Mutex<HashMap<String, Entry>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    since: Instant,
+    found: Arc<OnceCell<Found>>,
+}
+
+impl Entry {
+    fn is_good(&self, ttl: Duration) -> bool {
+        let ttl = if matches!(self.found.get(), Some(None)) { ttl.min(TTL_OF_NOTHING) } else { ttl };
+        self.since.elapsed() < ttl
+    }
+}
+
+impl Names {
+    pub(super) fn new(lookup: Lookup, ttl: Duration) -> Self {
+        Self { lookup, ttl, known: Mutex::new(HashMap::new()) }
+    }
+
+    /// The addresses of a name.
+    pub(super) async fn addresses(&self, name: &str) -> Found {
+        let entry = self.entry(name);
+        let (lookup, asked) = (self.lookup.clone(), name.to_owned());
+        let look = || async move {
+            let found = tokio::task::spawn_blocking(move || lookup(&asked)).await;
+            found.ok().and_then(Result::ok).map(Into::into)
+        };
+        entry.found.get_or_init(look).await.clone()
+    }
+
+    /// A connection to what this name leads to has failed: it is looked up again.
+    pub(super) fn forget(&self, name: &str) {
+        self.known().remove(name);
+    }
+
+    fn entry(&self, name: &str) -> Entry {
+        let mut known = self.known();
+        if let Some(entry) = known.get(name).filter(|entry| entry.is_good(self.ttl)) {
+            return entry.clone();
+        }
+        if known.len() >= MAX_NAMES {
+            known.retain(|_, entry| entry.is_good(self.ttl));
+            if known.len() >= MAX_NAMES {
+                known.clear();
+            }
+        }
+        let entry = Entry { since: Instant::now(), found: Arc::default() };
+        known.insert(name.to_owned(), entry.clone());
+        entry
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
+        self.known.lock().expect("never poisoned: no code panics while it holds this")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_once_while_it_is_good() {
+        let times = Arc::new(AtomicUsize::new(0));
+        let lookup = {
+            let times = times.clone();
+            move |name: &str| {
+                times.fetch_add(1, Ordering::SeqCst);
+                if name == "none" {
+                    Err(std::io::ErrorKind::NotFound.into())
+                } else {
+                    Ok(vec![IpAddr::from([1, 2, 3, 4])])
+                }
+            }
+        };
+        let names = Names::new(Arc::new(lookup), Duration::MAX);
+        let (one, two) = tokio::join!(names.addresses("a"), names.addresses("a"));
+        assert_eq!((one.clone(), one), (two, Some(Arc::from([IpAddr::from([1, 2, 3, 4])]))));
+        assert_eq!((names.addresses("none").await, names.addresses("none").await), (None, None));
+        assert_eq!(times.load(Ordering::SeqCst), 2);
+        names.forget("a");
+        names.addresses("a").await;
+        assert_eq!(times.load(Ordering::SeqCst), 3);
+        // More names than are kept.
+        for name in 0..2 * MAX_NAMES {
+            names.addresses(&name.to_string()).await;
+        }
+        assert!(names.known().len() <= MAX_NAMES);
+        let forgetful = Names::new(names.lookup.clone(), Duration::ZERO);
+        let before = times.load(Ordering::SeqCst);
+        forgetful.addresses("a").await;
+        forgetful.addresses("a").await;
+        assert_eq!(times.load(Ordering::SeqCst) - before, 2);
+    }
+}

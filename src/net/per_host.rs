@@ -1,0 +1,76 @@
+//! How many requests are under way to one host at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use reqwest::Url;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// From this many hosts on, those that nobody asks are forgotten.
+const MANY_HOSTS: usize = 256;
+
+/// The places at each host.
+pub(super) struct PerHost {
+    most: usize,
+    hosts: Mutex<HashMap<(String, u16), Arc<Semaphore>>>,
+}
+
+impl PerHost {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most: most.min(Semaphore::MAX_PERMITS), hosts: Mutex::new(HashMap::new()) }
+    }
+
+    /// A place at the host of this URL, when there is one. In the order in which they are asked for.
+    pub(super) async fn place(&self, url: &Url) -> Option<OwnedSemaphorePermit> {
+        let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
+        let places = self.places((host, url.port_or_known_default()?));
+        places.acquire_owned().await.ok()
+    }
+
+    fn places(&self, host: (String, u16)) -> Arc<Semaphore> {
+        let mut hosts = self.hosts.lock().expect("never poisoned: no code panics while it holds this");
+        if hosts.len() >= MANY_HOSTS {
+            // Who holds a place holds the semaphore too.
+            hosts.retain(|_, places| Arc::strong_count(places) > 1);
+        }
+        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_has_so_many_places_and_no_more() {
+        let hosts = PerHost::new(2);
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (here, same, other) =
+            (url("http://a.example/1"), url("http://A.example.:80/2"), url("http://a.example:81/"));
+        let held = (hosts.place(&here).await, hosts.place(&same).await, hosts.place(&other).await);
+        let third = hosts.place(&here);
+        tokio::pin!(third);
+        assert!(futures_poll(third.as_mut()).await.is_none());
+        drop(held);
+        assert!(third.await.is_some());
+        let kept = hosts.place(&here).await;
+        for port in 1..=2 * MANY_HOSTS {
+            hosts.place(&url(&format!("http://b.example:{port}/"))).await;
+        }
+        assert!(hosts.hosts.lock().unwrap().len() <= MANY_HOSTS);
+        let again = hosts.places(("a.example".to_owned(), 80));
+        assert_eq!(again.available_permits(), 1, "a host with a request under way is not forgotten");
+        drop(kept);
+    }
+
+    /// What a future gives at once.
+    async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(match std::pin::Pin::new(&mut future).poll(context) {
+                std::task::Poll::Ready(output) => Some(output),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+}
