@@ -40,6 +40,8 @@ pub enum Kind {
     Forget = 9,
     /// From the worker: all its events wait for the network, and it can start more.
     Waits = 10,
+    /// From the worker: it gives units back, or their last lines, see [`GivenBack`].
+    GiveBack = 11,
     /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
     Try = 16,
     /// From the worker: how far a trial has come, as JSON.
@@ -48,8 +50,8 @@ pub enum Kind {
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        use Kind::{Answer, Ask, Forget, Free, Part, Ready, Setup, Start, Tried, Try, Waits, Work};
-        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Waits, Try, Tried]
+        use Kind::{Answer, Ask, Forget, Free, GiveBack, Part, Ready, Setup, Start, Tried, Try, Waits, Work};
+        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Waits, GiveBack, Try, Tried]
             .into_iter()
             .find(|k| *k as u32 == kind)
     }
@@ -93,6 +95,37 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Lines that a worker has not begun with and will not begin with: those of a unit from this one on, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenBack {
+    /// The unit.
+    pub unit: u64,
+    /// The first line that is given back.
+    pub from: u64,
+}
+
+impl GivenBack {
+    /// Appends several as a frame.
+    pub fn put(list: &[Self], out: &mut Vec<u8>) {
+        put(out, Kind::GiveBack, |out| {
+            for Self { unit, from } in list {
+                out.extend_from_slice(&unit.to_le_bytes());
+                out.extend_from_slice(&from.to_le_bytes());
+            }
+        });
+    }
+
+    /// Reads them back; `None` if it is no such list.
+    pub fn get(payload: &[u8]) -> Option<Vec<Self>> {
+        let mut fields = Fields(payload);
+        let mut list = Vec::new();
+        while !fields.0.is_empty() {
+            list.push(Self { unit: fields.u64()?, from: fields.u64()? });
+        }
+        Some(list)
+    }
+}
+
 /// The verdicts of the next lines of a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
@@ -122,7 +155,7 @@ pub struct Part {
     pub repeated: u64,
     /// Requests that these lines have made, but for those.
     pub requests: u64,
-    /// CPU time since the part before, in nanoseconds; only of rows.
+    /// CPU time since the part before, in nanoseconds.
     pub cpu: u64,
     /// V8's heap in use, in bytes; only of rows, and 0 where it was not looked at.
     pub heap: u64,
@@ -273,7 +306,7 @@ pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
     let kind = Kind::from_u32(kind)?;
     let most = match kind {
-        Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits => MAX_PAYLOAD,
+        Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits | Kind::GiveBack => MAX_PAYLOAD,
         // To a worker, from a supervisor that it trusts.
         Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried => MAX_PREVIEW,
     };
@@ -332,6 +365,14 @@ mod tests {
         }
 
         #[test]
+        fn what_is_given_back_survives_the_journey(list: Vec<(u64, u64)>) {
+            let list: Vec<GivenBack> = list.into_iter().map(|(unit, from)| GivenBack { unit, from }).collect();
+            let mut out = Vec::new();
+            GivenBack::put(&list, &mut out);
+            prop_assert_eq!(GivenBack::get(&out[HEADER..]), Some(list));
+        }
+
+        #[test]
         fn messages_survive_the_journey(id: u64, text: String) {
             let message = Message { id, text: &text };
             let mut out = Vec::new();
@@ -348,6 +389,7 @@ mod tests {
             let _ = Part::get(&bytes);
             let _ = Work::get(&bytes);
             let _ = Message::get(&bytes);
+            let _ = GivenBack::get(&bytes);
         }
 
         #[test]

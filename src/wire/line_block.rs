@@ -60,6 +60,7 @@ impl Lines {
         let bytes = self.bytes();
         let nth = |n: u64| match n {
             0 => 0,
+            n if n >= self.count => bytes.len(),
             n => memchr::memchr_iter(b'\n', bytes).nth(n as usize - 1).map_or(bytes.len(), |end| end + 1),
         };
         let (start, end) = (nth(from), nth(from + count));

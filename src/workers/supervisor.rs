@@ -222,6 +222,8 @@ impl Supervisor {
                 Some(happening) = happenings.recv() => self.take(happening).await?,
                 _ = tick.tick() => {
                     self.pool.look_after_workers();
+                    // Events that take long are worth one more worker.
+                    self.pool.dispatch().await?;
                     on_tick(&self.summary.tally);
                 }
                 _ = interrupt.recv() => self.end_early(libc::SIGINT),

@@ -102,6 +102,40 @@ impl WorkQueue {
         self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.len).sum()
     }
 
+    /// Lines of the units that no worker works on.
+    pub(super) fn lines_to_do(&self) -> u64 {
+        self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.count).sum()
+    }
+
+    /// Cuts a unit that no worker works on: it keeps this many lines, and the others become a unit behind it.
+    pub(super) fn cut(&mut self, key: Key, keep: u64) {
+        let Some(unit) = self.by_key.get_mut(&key) else { return };
+        let Some(lines) = unit.lines.as_ref().filter(|lines| lines.count > keep) else { return };
+        let rest = lines.part(keep, lines.count - keep);
+        unit.lines = Some(lines.part(0, keep));
+        self.insert((key.0, key.1 + keep), rest, false);
+    }
+
+    /// A worker gives the lines of a unit back from number `from` on. `false` if it cannot have them to give.
+    pub(super) fn give_back(&mut self, id: u64, from: u64) -> bool {
+        let Some(key) = self.by_id.get(&id).copied() else { return false };
+        let Some(unit) = self.by_key.get_mut(&key) else { return false };
+        let Some(lines) = unit.lines.clone() else { return false };
+        if from < unit.answered || from >= lines.count || unit.solo {
+            return false;
+        }
+        if from == 0 {
+            self.by_key.remove(&key);
+            self.by_id.remove(&id);
+            self.insert(key, lines, false);
+            return true;
+        }
+        unit.lines = Some(lines.part(0, from));
+        unit.done = unit.answered == from;
+        self.insert((key.0, key.1 + from), lines.part(from, lines.count - from), false);
+        true
+    }
+
     /// Gives a unit to a worker.
     pub(super) fn take(&mut self, key: Key) -> Option<&Unit> {
         self.todo.remove(&key).then(|| &self.by_key[&key])

@@ -28,7 +28,7 @@ use super::process::{Ready, Setup, Start};
 use super::{Cost, preview, sandbox};
 use crate::config::{Emit, LineFormat};
 use crate::wire::envelope::{self, Envelope, NoEnvelope};
-use crate::wire::frame::{self, Failed, Kind, Part, Work};
+use crate::wire::frame::{self, Failed, GivenBack, Kind, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
 use crate::wire::{field, row, verdict_line};
@@ -41,6 +41,9 @@ use sluicegate_json::Sink;
 
 /// Failures and logs are told at the latest when they have grown to this size, in bytes.
 const MAX_PENDING: usize = 1 << 20;
+
+/// CPU time of a unit from which on the rest of it is given back. Units are made to take less.
+const SLOW_UNIT: Duration = Duration::from_millis(24);
 
 /// The output region, for the watchdog's last note; a worker has one.
 static OUTPUT: OnceLock<Mapping> = OnceLock::new();
@@ -152,6 +155,9 @@ fn serve(hook: Hook) -> io::Result<()> {
         pending: 0,
         told_at: 0,
         cpu: Duration::ZERO,
+        unit_cpu: Duration::ZERO,
+        unit_tick: 0,
+        may_give_back: false,
         frame: Vec::new(),
     };
     let waits = network && worker.concurrency > 1 && !worker.stop && !worker.measure;
@@ -228,8 +234,13 @@ struct Worker {
     part: Part,
     pending: usize,
     told_at: u64,
-    /// The thread's CPU time when it last told something; only of rows.
+    /// The thread's CPU time when it last told something.
     cpu: Duration,
+    /// The same when the current unit was begun, and the tick when it was last looked at.
+    unit_cpu: Duration,
+    unit_tick: u64,
+    /// Whether it has told something since it gave something back.
+    may_give_back: bool,
     frame: Vec<u8>,
 }
 
@@ -257,9 +268,7 @@ impl Worker {
         self.part = Part { unit: work.unit, ..Part::default() };
         self.engine.hold();
         self.told_at = engine::ticks();
-        if self.rows {
-            self.cpu = thread_cpu();
-        }
+        self.begin_unit();
         let mut number = 0;
         if self.is_batch {
             let mut chunk = Vec::with_capacity(self.batch_size);
@@ -269,16 +278,53 @@ impl Worker {
                 if chunk.is_empty() {
                     break;
                 }
+                if self.is_slow() {
+                    self.give_back(work, number)?;
+                    break;
+                }
                 self.chunk(work, number, &chunk)?;
                 number += chunk.len() as u32;
             }
         } else {
             for line in lines {
+                if self.is_slow() {
+                    self.give_back(work, number)?;
+                    break;
+                }
                 self.line(work, number, line)?;
                 number += 1;
             }
         }
         self.tell()
+    }
+
+    /// Notes how much CPU time was used before a unit.
+    fn begin_unit(&mut self) {
+        self.cpu = thread_cpu();
+        self.unit_cpu = self.cpu;
+        self.unit_tick = engine::ticks();
+    }
+
+    /// Whether the current unit has taken far longer than units do, so that what is left of it should go to whoever is free.
+    /// Looked at once a tick.
+    fn is_slow(&mut self) -> bool {
+        let tick = engine::ticks();
+        tick != std::mem::replace(&mut self.unit_tick, tick)
+            && (self.may_give_back || self.part.lines > 0)
+            && thread_cpu().saturating_sub(self.unit_cpu) >= SLOW_UNIT
+    }
+
+    /// Gives back the lines of the current unit from this one on, and the units behind it.
+    fn give_back(&mut self, work: Work, from: u32) -> io::Result<()> {
+        self.tell()?;
+        self.may_give_back = false;
+        let mut mailbox = self.mailbox.borrow_mut();
+        mailbox.receive_ready()?;
+        let mut list = vec![GivenBack { unit: work.unit, from: u64::from(from) }];
+        list.extend(mailbox.waiting.drain(..).map(|work| GivenBack { unit: work.unit, from: 0 }));
+        let mut out = Vec::new();
+        GivenBack::put(&list, &mut out);
+        (&mut &*self.socket).write_all(&out)
     }
 
     /// The lines of a unit. They stay as they are until they are told.
@@ -553,10 +599,10 @@ impl Worker {
         if self.part.lines == 0 {
             return Ok(());
         }
+        let cpu = thread_cpu();
+        self.part.cpu = (cpu - self.cpu).as_nanos() as u64;
+        self.cpu = cpu;
         if self.rows {
-            let cpu = thread_cpu();
-            self.part.cpu = (cpu - self.cpu).as_nanos() as u64;
-            self.cpu = cpu;
             self.part.heap = self.engine.heap_used() as u64;
         }
         let repeated = self.engine.repeated_requests();
@@ -569,6 +615,7 @@ impl Worker {
         let mut out = std::mem::take(&mut self.frame);
         out.clear();
         self.part.put(&mut out);
+        self.may_give_back = true;
         let written = (&mut &*self.socket).write_all(&out);
         self.frame = out;
         let unit = self.part.unit;

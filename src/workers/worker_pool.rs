@@ -19,11 +19,27 @@ use super::work_queue::{Key, WorkQueue};
 use super::worker_exit::ExitReason;
 use super::{Job, RunError, fetch_relay};
 use crate::config::OnError;
-use crate::wire::frame::{self, Kind, Part, Work};
+use crate::wire::frame::{self, GivenBack, Kind, Part, Work};
 use crate::wire::lines::{FILL, Lines, slot_len};
 use crate::wire::shared::{self, Layout, Mapping, note, pages, progress};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Export, Limits, LoadError, Loaded};
+
+/// About how much of a worker's time a unit takes, by what events took before. Cheap events fill a unit long before.
+const UNIT_TIME: Duration = Duration::from_millis(16);
+
+/// What an event is taken to cost where the first ones wait for the network, so that nothing is known.
+const USUAL_COST: Duration = Duration::from_micros(32);
+
+/// From here on an event is slow: a worker is given the next unit when it has done the one before, so that another one
+/// can have it.
+const SLOW_EVENT: Duration = Duration::from_millis(4);
+
+/// Work that is worth one more worker process: starting one takes about as long.
+const WORTH_A_WORKER: Duration = Duration::from_millis(15);
+
+/// If nothing was heard for this long, the events must be slow.
+const SILENCE: Duration = Duration::from_millis(20);
 
 /// WorkQueue that a worker has at a time: the current one and the next one.
 const UNITS_PER_WORKER: usize = 2;
@@ -104,6 +120,8 @@ struct Worker {
     /// When it last said something that was valid, or was given its first unit.
     told: Instant,
     hung: bool,
+    /// It has answered something since it gave something back.
+    may_give_back: bool,
     /// It broke a rule: it is being killed, and nothing that it still says counts.
     condemned: bool,
     place: Option<OwnedSemaphorePermit>,
@@ -114,9 +132,14 @@ struct Worker {
 }
 
 impl Worker {
-    /// Whether it can be given one more unit.
-    fn has_room(&self) -> bool {
-        self.units.len() < if self.waits { UNITS_OF_WAITING_WORKER } else { UNITS_PER_WORKER }
+    /// Whether it can be given one more unit, of events that cost this much.
+    fn has_room(&self, cost: Option<Duration>) -> bool {
+        self.units.len()
+            < match cost {
+                _ if self.waits => UNITS_OF_WAITING_WORKER,
+                Some(cost) if cost < SLOW_EVENT => UNITS_PER_WORKER,
+                _ => 1,
+            }
     }
 
     fn condemn(&mut self) {
@@ -162,6 +185,10 @@ pub(super) struct WorkerPool {
     failed_starts: u32,
     /// Whether a worker has loaded the program.
     loaded_once: bool,
+    /// The CPU time of an event, on an average that forgets; nothing until the first ones are answered.
+    cost: Option<Duration>,
+    /// How many lines go to `transformBatch` together; all of a unit where that is a request.
+    batch: Option<u64>,
     export: Export,
     gate: Option<ConcurrencyLimiter>,
     turn: Option<OwnedSemaphorePermit>,
@@ -229,6 +256,8 @@ impl WorkerPool {
             generations: 0,
             failed_starts: 0,
             loaded_once: false,
+            cost: None,
+            batch: (!rows).then_some(job.batch_size.max(1) as u64),
             export: Export::Event,
             gate,
             turn: None,
@@ -339,6 +368,7 @@ impl WorkerPool {
                 };
                 let (unit, bytes, holds_slot) = (part.unit, part.bytes, part.holds_slot());
                 let (repeated, requests) = (part.repeated, part.requests);
+                let cost = Duration::from_nanos(part.cpu) / part.lines.max(1);
                 let fits = self.units.get(unit).is_some_and(|unit| {
                     let Some(lines) = &unit.lines else { return false };
                     let start = self.layout.output_start(part.slot as usize);
@@ -358,8 +388,10 @@ impl WorkerPool {
                 let repeated = repeated.min(open);
                 worker.accounted += repeated + requests.min(open - repeated);
                 worker.fresh = false;
+                worker.may_give_back = true;
                 worker.moved = Instant::now();
                 worker.told = worker.moved;
+                self.cost = Some(self.cost.map_or(cost, |before| (before * 7 + cost) / 8));
                 if holds_slot {
                     worker.slots_out += 1;
                 }
@@ -367,6 +399,23 @@ impl WorkerPool {
                     worker.units.retain(|other| other.id != unit);
                 }
                 self.repeat(repeated);
+                Ok(PoolEvent::Answered)
+            }
+            Kind::GiveBack => {
+                let (worker, units) = (&mut self.workers[index], &mut self.units);
+                let may = std::mem::take(&mut worker.may_give_back);
+                let list = GivenBack::get(payload).filter(|_| may);
+                let good = list.is_some_and(|list| {
+                    list.iter().all(|GivenBack { unit, from }| {
+                        let has = worker.units.iter().any(|mine| mine.id == *unit);
+                        has && units.give_back(*unit, *from)
+                    })
+                });
+                if !good {
+                    worker.condemn();
+                }
+                worker.units.retain(|unit| !units.is_done(unit.id));
+                // Others may have been done meanwhile.
                 Ok(PoolEvent::Answered)
             }
             Kind::Waits => {
@@ -386,7 +435,9 @@ impl WorkerPool {
     fn repeat(&mut self, requests: u64) {
         if requests > 0 {
             self.losses.repeated += requests;
-            self.network.iter().for_each(|client| drop(client.stats().repeated.inc_by(requests)));
+            if let Some(client) = &self.network {
+                client.stats().repeated.inc_by(requests);
+            }
         }
     }
 
@@ -416,7 +467,7 @@ impl WorkerPool {
                     let worker = &self.workers[*index];
                     worker.ready
                         && worker.reserved.is_none()
-                        && worker.has_room()
+                        && worker.has_room(self.cost)
                         && !alone(worker, &self.units)
                         && in_turn(worker)
                 })
@@ -432,11 +483,38 @@ impl WorkerPool {
                 self.spawn(None, place).await?;
             }
             let Some(index) = free else { break };
+            if let Some(most) = self.most_lines(index) {
+                self.units.cut(key, most);
+            }
             self.give(index, key, turn).await;
         }
         // No worker is free for it: others wait for it.
         self.turn = None;
         Ok(())
+    }
+
+    /// How many lines the next unit of a worker has at most, if that is known.
+    fn most_lines(&self, index: usize) -> Option<u64> {
+        let lines = match self.cost {
+            Some(cost) => (UNIT_TIME.as_nanos() / cost.as_nanos().max(1)).clamp(1, u128::from(u32::MAX)) as u64,
+            None if self.workers[index].waits => (UNIT_TIME.as_nanos() / USUAL_COST.as_nanos()) as u64,
+            // The first unit is small: its events may be slow.
+            None => 1,
+        };
+        match self.export {
+            Export::Event => Some(lines),
+            Export::Batch => self.batch.map(|batch| lines.next_multiple_of(batch)),
+        }
+    }
+
+    /// Whether what there is to do is worth a worker process. While nothing is known of the events, they are taken to be
+    /// slow if they take long.
+    fn is_much(&self) -> bool {
+        let silent = self.workers.iter().any(|worker| !worker.units.is_empty() && worker.told.elapsed() >= SILENCE);
+        let lines = || u32::try_from(self.units.lines_to_do()).unwrap_or(u32::MAX);
+        silent
+            || self.units.bytes_to_do() >= FILL / 4
+            || self.cost.is_some_and(|cost| cost.saturating_mul(lines()) >= WORTH_A_WORKER)
     }
 
     /// Whether the unit is worth one more worker, all others being busy. Who shares the processes with others does not start
@@ -447,7 +525,10 @@ impl WorkerPool {
         let mut in_hand = self.workers.iter().flat_map(|worker| &worker.units);
         let another =
             in_hand.any(|unit| self.units.get(unit.id).and_then(|unit| unit.lines.as_ref()).map(input) != next);
-        self.gate.is_none() || another || self.units.bytes_to_do() >= FILL
+        match self.gate {
+            None => self.is_much(),
+            Some(_) => another || self.units.bytes_to_do() >= FILL,
+        }
     }
 
     /// Whether one more worker may be started. What comes back is kept with it.
@@ -530,6 +611,7 @@ impl WorkerPool {
             moved: Instant::now(),
             told: Instant::now(),
             hung: false,
+            may_give_back: false,
             condemned: false,
             place,
             asked,

@@ -366,6 +366,15 @@ impl Worker {
             let lines = self.open(work);
             self.in_flight.unit = Some((work, lines, 0));
         }
+        if self.is_slow()
+            && let Some((work, lines, number)) = &self.in_flight.unit
+            && !lines.rest.is_empty()
+        {
+            let (work, number) = (*work, *number);
+            self.in_flight.close(work.unit);
+            self.give_back(work, number)?;
+            return Ok(true);
+        }
         let Some((work, lines, number)) = self.in_flight.unit.as_mut() else { return Ok(false) };
         let (work, next) = (*work, *number);
         match lines.next() {
@@ -485,10 +494,10 @@ impl Worker {
         self.engine.hold();
         if self.in_flight.lines.is_empty() {
             self.told_at = sluicegate_engine::ticks();
-            if self.rows {
-                self.cpu = thread_cpu();
-            }
+            self.cpu = thread_cpu();
         }
+        self.unit_cpu = thread_cpu();
+        self.unit_tick = sluicegate_engine::ticks();
         self.lines_of(work)
     }
 }
