@@ -2,6 +2,8 @@
 //! and that nobody's answer is lost. Servers answer when a condition holds, never after a time.
 
 mod batch;
+mod client;
+mod faults;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

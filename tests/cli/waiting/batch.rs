@@ -76,7 +76,7 @@ fn lines_that_are_no_events_fail_in_their_places_and_are_not_waited_for() {
         assert_eq!((of(5), verdicts.len()), (("dropped", None), 6));
         assert_eq!(
             done.summary(),
-            "6 in = 2 ok + 2 dropped + 2 failed (1 invalid_json, 1 not_an_object) · 2 events out"
+            "6 in = 2 ok + 2 dropped (2 blank) + 2 failed (1 invalid_json, 1 not_an_object) · 2 events out"
         );
     }
 }

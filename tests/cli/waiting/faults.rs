@@ -1,0 +1,175 @@
+//! What may happen to a run whose events wait: it is told to end, its workers are killed, a service says nothing or the
+//! wrong thing, one of the events is hostile.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::{numbered, run};
+use crate::support::Dir;
+use crate::support::live::Live;
+use crate::support::web_server::{Reply, Web};
+
+const ASK: &str = "export async function transformEvent(event) {
+  return { n: event.n, got: await fetch('$URL' + event.n) };
+}";
+
+/// A server that answers when it is let, and never what is called `/never`.
+fn held() -> (Web, Arc<(Mutex<bool>, Condvar)>) {
+    let go = Arc::new((Mutex::new(false), Condvar::new()));
+    let let_go = go.clone();
+    let web = Web::start(move |asked| {
+        drop(go.1.wait_while(go.0.lock().unwrap(), |go| !*go || asked.path == "/never").unwrap());
+        Reply::json(&format!("\"{}\"", asked.path))
+    });
+    (web, let_go)
+}
+
+fn let_go(held: &(Mutex<bool>, Condvar)) {
+    *held.0.lock().unwrap() = true;
+    held.1.notify_all();
+}
+
+/// What was read is finished, or fails by its wall limit, and all of it is counted.
+#[test]
+fn a_run_that_is_told_to_end_finishes_what_waits() {
+    let (web, go) = held();
+    let code = ASK.replace("event.n)", "(event.n === 3 ? 'never' : event.n))").replace("$URL", &web.url("/"));
+    let dir = Dir::with(&code);
+    let flags = ["run", "t.js", "-j1", "--wall-limit", "2s", "--allow-net", &web.address.to_string()];
+    let mut live = Live::start(dir.command(&flags));
+    live.write(numbered(6));
+    web.wait(6);
+    live.signal(Signal::TERM);
+    let_go(&go);
+    let (done, _) = live.end();
+    let expected: Vec<String> = (0..6).filter(|n| *n != 3).map(|n| format!("{{\"n\":{n},\"got\":\"/{n}\"}}")).collect();
+    assert_eq!(done.lines(), expected, "{}", done.err);
+    assert!(done.summary().starts_with("6 in = 5 ok + 0 dropped + 1 failed (1 timeout) · "), "{}", done.err);
+}
+
+/// The same for a batch, which fails as a whole.
+#[test]
+fn a_run_that_is_told_to_end_finishes_batches_that_wait() {
+    let (web, go) = held();
+    let code = "export const transformBatch = (events) => Promise.all(events.map(async (event) => {
+      event.got = await fetch('$URL' + (event.n === 3 ? 'never' : event.n));
+      return event;
+    }));";
+    let dir = Dir::with(&code.replace("$URL", &web.url("/")));
+    let address = web.address.to_string();
+    let flags = ["run", "t.js", "-j1", "--batch-size", "2", "--wall-limit", "400ms", "--allow-net", &address];
+    let mut live = Live::start(dir.command(&flags));
+    live.write(numbered(6));
+    web.wait(6);
+    live.signal(Signal::TERM);
+    let_go(&go);
+    let (done, _) = live.end();
+    assert!(done.summary().starts_with("6 in = 4 ok + 0 dropped + 2 failed (2 timeout) · "), "{}", done.err);
+}
+
+#[test]
+fn what_a_killed_worker_has_asked_is_counted_as_asked_again() {
+    let first = Arc::new(AtomicBool::new(true));
+    let silent = first.clone();
+    let web = Web::start(move |asked| {
+        if silent.load(Ordering::SeqCst) {
+            let never = (Mutex::new(()), Condvar::new());
+            drop(never.1.wait_while(never.0.lock().unwrap(), |()| true).unwrap());
+        }
+        Reply::json(&format!("\"{}\"", asked.path))
+    });
+    let dir = Dir::with(&ASK.replace("$URL", &web.url("/")));
+    let address = web.address.to_string();
+    let flags = ["run", "t.js", "-j1", "--stats", "json", "--wall-limit", "60s", "--allow-net", &address];
+    let mut live = Live::start(dir.command(&flags));
+    live.write(numbered(12));
+    web.wait(12);
+    first.store(false, Ordering::SeqCst);
+    for worker in live.workers() {
+        kill_process(worker, Signal::KILL).unwrap();
+    }
+    let done = live.finish();
+    assert_eq!(done.lines().len(), 12, "{}", done.err);
+    let stats: Value = serde_json::from_str(&done.err).unwrap();
+    assert_eq!((&stats["requests_repeated"], &stats["workers_replaced"]), (&json!(12), &json!(1)));
+}
+
+/// Garbage is no JSON: the code is told so, and its neighbours are not touched.
+#[test]
+fn a_service_that_answers_with_garbage_or_hangs_up_hurts_those_that_asked() {
+    let web = Web::start(|asked| match asked.path.as_str() {
+        "/1" => Reply { head: "200 Whatever\r\nContent-Length: 5\r\n".to_owned(), body: vec![0xff, 0, b'{', 1, 2] },
+        "/2" => Reply { head: "not a status\r\n".to_owned(), body: Vec::new() },
+        "/3" => Reply {
+            head: "200 Whatever\r\nContent-Length: 10\r\nConnection: close\r\n".to_owned(),
+            body: b"1".to_vec(),
+        },
+        path => Reply::json(&format!("\"{path}\"")),
+    });
+    let (_, done) = run(ASK, &web, &["--wall-limit", "2s"], &numbered(6));
+    let of = |n: usize| done.lines().into_iter().find(|line| line.contains(&format!("\"n\":{n},"))).map(str::to_owned);
+    for n in [0, 4, 5] {
+        assert_eq!(of(n), Some(format!("{{\"n\":{n},\"got\":\"/{n}\"}}")), "{}", done.err);
+    }
+    for n in [1, 2] {
+        assert_eq!(of(n), Some(format!("{{\"n\":{n},\"got\":\"ERROR\"}}")), "{}", done.err);
+    }
+}
+
+/// One of those in flight does something terrible after it has waited. It alone is to blame.
+#[test]
+fn one_hostile_event_among_many_that_wait_fails_alone() {
+    let deeds = [
+        ("for (;;);", "timeout"),
+        ("const all = []; for (;;) all.push(new Array(1000).fill(all.length));", "memory"),
+        ("await new Promise(() => {});", "never_settles"),
+        ("throw { toString() { for (;;); } };", "timeout"),
+        ("return { get n() { for (;;); } };", "timeout"),
+        ("return { toJSON() { throw new Error('no'); } };", "exception"),
+        ("for (;;) await null;", "timeout"),
+        ("const deep = () => deep() + 1; deep();", "exception"),
+        ("return 7;", "bad_return"),
+    ];
+    let web = super::web();
+    for (deed, kind) in deeds {
+        let code = format!(
+            "export async function transformEvent(event) {{
+              const got = await fetch('$URL' + event.n);
+              if (event.n === 5) {{ {deed} }}
+              const more = await fetch('$URL' + event.n);
+              return {{ n: event.n, got, more }};
+            }}"
+        );
+        let flags = ["--cpu-limit", "200ms", "--wall-limit", "20s", "--heap-limit", "32MiB", "--emit", "verdicts"];
+        let (_, done) = run(&code, &web, &[&flags[..], &["--fail-on", "never"]].concat(), &numbered(12));
+        let lines = done.lines();
+        assert_eq!(lines.len(), 12, "{deed}\n{}", done.err);
+        for (n, line) in lines.iter().enumerate() {
+            let verdict: Value = serde_json::from_str(line).unwrap();
+            if n == 5 {
+                assert_eq!(verdict["kind"], kind, "{deed}: {line}");
+            } else {
+                let event = json!([{"n": n, "got": format!("/{n}"), "more": format!("/{n}")}]);
+                assert_eq!(verdict["events"], event, "{deed}: {line}\n{}", done.err);
+            }
+        }
+    }
+}
+
+/// Code that assigns to what its objects inherit is given an isolate in which it may, also after it has waited.
+#[test]
+fn what_wants_overrides_gets_them_after_it_has_waited() {
+    let code = "export async function transformEvent(event) {
+      const got = await fetch('$URL' + event.n);
+      class Mine extends Map {}
+      const mine = new Mine();
+      mine.get = () => got;
+      return { n: event.n, got: mine.get() };
+    }";
+    let (_, done) = run(code, &super::web(), &[], &numbered(8));
+    let expected: Vec<String> = (0..8).map(|n| format!("{{\"n\":{n},\"got\":\"/{n}\"}}")).collect();
+    assert_eq!(done.lines(), expected, "{}", done.err);
+}
