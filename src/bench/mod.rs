@@ -23,6 +23,7 @@ pub mod svg;
 pub mod usage;
 
 use std::path::Path;
+use std::time::Duration;
 
 use self::report::{Memory, Report, Split, Throughput};
 use self::source::Source;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub runs: usize,
     /// The numbers of workers.
     pub workers: Vec<usize>,
+    /// After how long the code's requests are answered; if not said, none is.
+    pub fetch_latency: Option<Duration>,
 }
 
 /// The most events of warm-up, unless told otherwise: V8's last compiler has long been at work by then.
@@ -97,6 +100,7 @@ pub fn run(plan: &Plan, on_step: &mut OnStep<'_>) -> Result<Report, BenchError> 
         warm_up: prepared.warm_up_file.clone(),
         events: prepared.events_file.clone(),
         part,
+        fetch_latency: plan.fetch_latency,
     };
     let mut series = vec![
         ("read", step(plan.program.clone(), Part::Read)),

@@ -4,12 +4,15 @@
 //! The bench starts this same program as `sluicegate bench-step`, gives it a [`Step`] on standard input, and reads a
 //! [`Measured`] from the last line of its standard error. Standard output is what a run writes to, so it is `/dev/null`.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use serde::{Deserialize, Serialize};
@@ -17,13 +20,14 @@ use serde::{Deserialize, Serialize};
 use super::BenchError;
 use super::stats::Latency;
 use super::usage::{Usage, peak_rss, thread_cpu};
+use crate::net::{Client, PRETENDED, Policy};
 use crate::own_process::own_command;
 use crate::wire::input::Open;
 use crate::wire::lines::{FILL, Reader, slot_len};
 use crate::wire::shared;
 use crate::workers::{self, Job, Summary};
 use sluicegate_engine::verdict::Verdict;
-use sluicegate_engine::{Engine, Event, Export, Options, OutputFraming, Program};
+use sluicegate_engine::{Engine, Event, Export, Network, Options, OutputFraming, Program};
 
 /// What to measure, on what.
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,6 +44,8 @@ pub struct Step {
     pub events: PathBuf,
     /// What to measure.
     pub part: Part,
+    /// After how long a request of the code is answered. The engine alone, which measures CPU time, does not wait for it.
+    pub fetch_latency: Option<Duration>,
 }
 
 /// The parts that are measured alone.
@@ -166,11 +172,33 @@ fn write(bytes: u64) -> Result<Measured, BenchError> {
     Ok(measured)
 }
 
+/// A network that answers at once.
+#[derive(Default)]
+struct AtOnce(VecDeque<u64>);
+
+impl Network for AtOnce {
+    fn send(&mut self, id: u64, _: &str) -> Result<(), String> {
+        self.0.push_back(id);
+        Ok(())
+    }
+
+    fn wait(&mut self, _: &dyn Fn() -> bool) -> Option<(u64, String)> {
+        Some((self.0.pop_front()?, PRETENDED.to_owned()))
+    }
+
+    fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// How many events pass between two looks at the heap, and two turns of V8's own tasks.
 const LOOK_EVERY: usize = 500;
 
 fn engine(step: &Step) -> Result<Measured, BenchError> {
     let mut engine = Engine::new(step.program.clone(), step.options.clone()).map_err(Box::new)?;
+    if step.fetch_latency.is_some() {
+        engine.connect(Rc::new(RefCell::new(AtOnce::default())));
+    }
     let batch = if engine.export() == Export::Batch { step.batch_size.max(1) } else { 1 };
     let (warm_up, events) = (std::fs::read(&step.warm_up)?, std::fs::read(&step.events)?);
     let mut unused = Measured::default();
@@ -227,7 +255,14 @@ fn count(verdicts: &mut [u64; 3], verdict: &Verdict) {
 /// The warm-up alone, then the warm-up with the events: the difference is what the events took, with everything warm.
 fn pipeline(step: &Step, workers: usize) -> Result<Measured, BenchError> {
     let run = |inputs: &[&PathBuf]| -> Result<(Summary, f64), BenchError> {
-        let job = Job { workers, batch_size: step.batch_size, ..Job::new(step.program.clone(), step.options.clone()) };
+        let network = step.fetch_latency.map(|latency| Client::start(Policy::pretended(latency)));
+        let network = network.transpose().map_err(|error| BenchError::Step(error.to_string()))?;
+        let job = Job {
+            workers,
+            network,
+            batch_size: step.batch_size,
+            ..Job::new(step.program.clone(), step.options.clone())
+        };
         let inputs = inputs.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
         let before = Usage::now().cpu;
         let (summary, result) = workers::run(job, inputs, &mut |_| {});

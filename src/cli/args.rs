@@ -541,6 +541,12 @@ pub struct BenchFlags {
     #[arg(long, value_name = "N", value_parser = values::batch_size)]
     pub batch_size: Option<usize>,
 
+    /// Answer each request of the code with an empty object after this time [default: requests fail].
+    ///
+    /// No server is asked. The events per second show how many events wait together; the time of an event is its CPU time.
+    #[arg(long, value_name = "TIME", value_parser = values::limit)]
+    pub fetch_latency: Option<Duration>,
+
     /// Write one JSON object instead of the table [default: the table].
     #[arg(long)]
     pub json: bool,

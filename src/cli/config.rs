@@ -276,7 +276,14 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<Bench
     let plan = Plan {
         program,
         // What is measured is the code, not a server that it asks.
-        options: Options { network: Access::default(), ..options(&settings) },
+        options: Options {
+            network: Access {
+                fetch: flags.fetch_latency.is_some(),
+                geolocation: flags.fetch_latency.is_some(),
+                strict: false,
+            },
+            ..options(&settings)
+        },
         batch_size: flags.batch_size.unwrap_or(BATCH_SIZE),
         source,
         events: flags.count,
@@ -286,6 +293,7 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<Bench
             [] => scale(thread::available_parallelism().map_or(1, usize::from)),
             some => some.iter().copied().map(usize::from).collect(),
         },
+        fetch_latency: flags.fetch_latency,
     };
     Ok(BenchConfig {
         plan,

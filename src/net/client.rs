@@ -17,7 +17,7 @@ use super::fetch::{self, MAX_HEADERS};
 use super::names::{self, Names};
 use super::per_host::PerHost;
 use super::shared::{Shared, cause};
-use super::{Hosts, Policy, Stats};
+use super::{Hosts, PRETENDED, Policy, Stats};
 
 /// Bytes of requests that a worker may have waiting. An honest one stays below what its isolate may ask, and what the
 /// isolate before that has left behind.
@@ -254,7 +254,13 @@ async fn one(
     };
     let (Ok(mine), Ok(of_all)) = (own.acquire_owned().await, shared.all.clone().acquire_owned().await) else { return };
     drop(waiting);
-    let text = fetch::answer(&shared, request).await;
+    let text = match shared.policy.pretend {
+        Some(latency) => {
+            tokio::time::sleep(latency).await;
+            PRETENDED.to_owned()
+        }
+        None => fetch::answer(&shared, request).await,
+    };
     answer(NetAnswer { id: asked.id, text, _share: (mine, of_all) });
 }
 

@@ -55,6 +55,8 @@ pub struct Policy {
     pub at_once_in_all: usize,
     /// The same, to one host at one port.
     pub at_once_per_host: usize,
+    /// No server is asked: after this time every request is answered with an empty object. For benchmarks.
+    pub pretend: Option<Duration>,
 }
 
 impl Policy {
@@ -70,14 +72,23 @@ impl Policy {
             at_once: 1024,
             at_once_in_all: 4096,
             at_once_per_host: REQUESTS_PER_HOST,
+            pretend: None,
         }
+    }
+
+    /// No host is asked, and every request is answered after this time.
+    pub fn pretended(latency: Duration) -> Self {
+        Self { pretend: Some(latency), ..Self::none() }
     }
 
     /// Whether anything at all can be asked.
     pub fn is_off(&self) -> bool {
-        self.hosts.is_empty() && self.geolocation.is_none()
+        self.hosts.is_empty() && self.geolocation.is_none() && self.pretend.is_none()
     }
 }
+
+/// What a request is answered that is not made, see [`Policy::pretend`].
+pub const PRETENDED: &str = r#"{"url":"","status":200,"headers":{},"body":"{}"}"#;
 
 /// Reads the base URL of a geolocation service.
 ///
