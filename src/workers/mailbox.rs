@@ -14,6 +14,10 @@ use sluicegate_engine::Network;
 /// How often a wait for the network is interrupted to see whether the event still has time.
 const SHORT_WAIT: Duration = Duration::from_millis(40);
 
+/// Requests that are kept until the code has run, up to this number and this many bytes.
+const MAX_UNSENT: usize = 16;
+const MAX_UNSENT_BYTES: usize = 16 << 10;
+
 /// The reading side of a worker's socket; and its writing side, as far as the network is concerned.
 pub(super) struct Mailbox {
     reader: BufReader<Patient>,
@@ -26,7 +30,10 @@ pub(super) struct Mailbox {
     answers: VecDeque<(u64, String)>,
     /// Whether anything was asked since the supervisor was told to forget.
     asked: bool,
+    /// What has not been sent, and how many requests are in it: those of a burst leave together, which wakes the supervisor
+    /// once.
     out: Vec<u8>,
+    unsent: usize,
 }
 
 /// A socket that is read as patiently as asked.
@@ -80,16 +87,31 @@ impl Mailbox {
             answers: VecDeque::new(),
             asked: false,
             out: Vec::new(),
+            unsent: 0,
         }
+    }
+
+    /// Sends what has been asked. To be called before waiting for anything.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let sent = (&mut &*self.socket).write_all(&self.out);
+        self.out.clear();
+        self.out.shrink_to(64 << 10);
+        self.unsent = 0;
+        sent
     }
 
     /// One frame as it is, before there is any work.
     pub(super) fn read(&mut self, payload: &mut Vec<u8>) -> io::Result<Option<Kind>> {
+        self.flush()?;
         frame::read(&mut self.reader, payload)
     }
 
     /// Takes one frame; `false` when the supervisor is gone.
     pub(super) fn receive(&mut self) -> io::Result<bool> {
+        self.flush()?;
         let kind = frame::read(&mut self.reader, &mut self.payload)?;
         match kind {
             Some(Kind::Work) => self.waiting.extend(Work::get(&self.payload)),
@@ -113,6 +135,7 @@ impl Mailbox {
     /// Whether a frame has begun to come; an error when the supervisor is gone. Only the first byte of a frame is waited
     /// for like this: the rest of it is on its way.
     fn look(&mut self, patience: Patience) -> io::Result<bool> {
+        self.flush()?;
         if !self.reader.buffer().is_empty() {
             return Ok(true);
         }
@@ -155,12 +178,12 @@ impl Mailbox {
 
 impl Network for Mailbox {
     fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
-        self.out.clear();
         Message { id, text: request }.put(Kind::Ask, &mut self.out);
         self.asked = true;
-        let sent = (&mut &*self.socket).write_all(&self.out);
-        self.out.shrink_to(64 << 10);
-        sent.map_err(|_| "the supervisor is gone".to_owned())
+        self.unsent += 1;
+        // An event that asks and then computes keeps only a few to itself.
+        let full = self.unsent >= MAX_UNSENT || self.out.len() >= MAX_UNSENT_BYTES;
+        if full { self.flush().map_err(|_| "the supervisor is gone".to_owned()) } else { Ok(()) }
     }
 
     fn wait(&mut self, over: &dyn Fn() -> bool) -> Option<(u64, String)> {
@@ -185,10 +208,9 @@ impl Network for Mailbox {
     fn forget(&mut self) {
         self.answers.clear();
         if std::mem::take(&mut self.asked) {
-            self.out.clear();
             frame::put(&mut self.out, Kind::Forget, |_| {});
             // A supervisor that is gone is noticed where its frames are read.
-            let _ = (&mut &*self.socket).write_all(&self.out);
+            let _ = self.flush();
         }
     }
 }

@@ -596,6 +596,7 @@ impl Worker {
 
     /// Tells the supervisor what is settled so far.
     fn tell(&mut self) -> io::Result<()> {
+        self.mailbox.borrow_mut().flush()?;
         if self.part.lines == 0 {
             return Ok(());
         }
