@@ -170,6 +170,15 @@ impl Mailbox {
         }
     }
 
+    /// Waits a moment for a frame and takes it; says whether there was one. An error when the supervisor is gone.
+    pub(super) fn receive_soon(&mut self) -> io::Result<bool> {
+        let came = self.look(Patience::Short)?;
+        if came {
+            self.receive()?;
+        }
+        Ok(came)
+    }
+
     /// An answer that has come.
     pub(super) fn answer(&mut self) -> Option<(u64, String)> {
         self.answers.pop_front()

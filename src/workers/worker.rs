@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -147,7 +147,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         batch_size: start.batch_size,
         concurrency: start.concurrency,
         is_batch: loaded.export == Export::Batch,
-        in_flight: InFlight::new(start.rows || start.unordered),
+        in_flight: InFlight::new(start.rows || start.unordered, start.rows),
         repeated: 0,
         measure: start.measure,
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
@@ -158,6 +158,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         unit_cpu: Duration::ZERO,
         unit_tick: 0,
         may_give_back: false,
+        told: Instant::now(),
         frame: Vec::new(),
     };
     let waits = network && worker.concurrency > 1 && !worker.stop && !worker.measure;
@@ -239,8 +240,9 @@ struct Worker {
     /// The same when the current unit was begun, and the tick when it was last looked at.
     unit_cpu: Duration,
     unit_tick: u64,
-    /// Whether it has told something since it gave something back.
+    /// Whether it has told something since it gave something back, and when it told something last.
     may_give_back: bool,
+    told: Instant,
     frame: Vec<u8>,
 }
 
@@ -617,6 +619,7 @@ impl Worker {
         out.clear();
         self.part.put(&mut out);
         self.may_give_back = true;
+        self.told = Instant::now();
         let written = (&mut &*self.socket).write_all(&out);
         self.frame = out;
         let unit = self.part.unit;

@@ -1,7 +1,8 @@
 //! Several events of a worker in flight: while one waits for the network, others are started.
 //!
 //! Lines are started in order, and told in order: what is finished before its turn is kept here. Of rows, which belong to
-//! requests, only those of one unit are told in order: no request waits for another one's answers. Whatever has come is
+//! requests, only those of one unit are told in order, and when all of them are finished: no request waits for another one's
+//! answers, and a part of one is of no use to anybody. Whatever has come is
 //! handed in first, so that an event waits for the network and not for its neighbours, and a new one is started only when
 //! nothing else can be done. How much is kept is bounded, by number and by bytes.
 
@@ -32,6 +33,10 @@ const ENOUGH_BYTES: usize = 8 << 20;
 
 /// How often the socket is looked at while events are started beside others that wait.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
+
+/// What is finished is told at once if nothing was told for this long; otherwise it waits for what finishes next, so that a
+/// stream of answers makes no stream of small parts. A lull ends that wait.
+const TELL_EVERY: Duration = Duration::from_millis(2);
 
 /// How long a look for answers lasts where no event has a deadline.
 const LONG: Duration = Duration::from_secs(1);
@@ -70,10 +75,20 @@ enum State {
     Told,
 }
 
+/// A unit whose lines are told when all of them are finished.
+struct Head {
+    next: u64,
+    waiting: u32,
+    /// Whether more of its lines are to be started.
+    open: bool,
+}
+
 /// The lines of a worker that have been started and not been told.
 pub(super) struct InFlight {
     /// Whether lines of different units are told in any order.
     any_order: bool,
+    /// Whether nobody wants a part of a unit before all of it is there.
+    whole: bool,
     lines: VecDeque<Line>,
     /// The number of the first of them, counted over the worker's life.
     first: u64,
@@ -81,9 +96,9 @@ pub(super) struct InFlight {
     pub(super) places: HashMap<(u64, u32), u64>,
     /// Events that have to be run again, some of them alone.
     pub(super) again: VecDeque<(u64, bool)>,
-    /// Of each unit, where its first line is that has not been told.
-    heads: HashMap<u64, u64>,
-    /// Units whose first such line is finished.
+    /// Of each unit, where its first line is that has not been told, and how many have no verdict.
+    heads: HashMap<u64, Head>,
+    /// Units that can be told: all of their lines are finished.
     tellable: VecDeque<u64>,
     /// Lines that have not been told.
     untold: usize,
@@ -98,9 +113,10 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn new(any_order: bool) -> Self {
+    pub(super) fn new(any_order: bool, whole: bool) -> Self {
         Self {
             any_order,
+            whole,
             lines: VecDeque::new(),
             first: 0,
             places: HashMap::new(),
@@ -127,13 +143,17 @@ impl InFlight {
 
     /// A line is started.
     fn push(&mut self, line: Line) {
-        let place = self.next_place();
         if self.any_order {
-            self.heads.entry(line.work.unit).or_insert(place);
+            let head = Head { next: self.next_place(), waiting: 0, open: true };
+            let head = self.heads.entry(line.work.unit).or_insert(head);
+            let waits = matches!(line.state, State::Waits);
+            head.waiting += u32::from(waits);
+            if !waits && !self.whole {
+                self.tellable.push_back(line.work.unit);
+            }
         }
         self.untold += 1;
         self.lines.push_back(line);
-        self.touch(place);
     }
 
     /// A line waits.
@@ -143,15 +163,24 @@ impl InFlight {
         self.push(Line { work, number, line, batch: 1, state: State::Waits });
     }
 
-    /// The line at this place may be finished: if it is the next one of its unit, that can be told.
-    fn touch(&mut self, place: u64) {
-        if self.any_order
-            && let Some(Line { state: State::Done(_), work, .. }) = self.get(place)
-        {
-            let unit = work.unit;
-            if self.heads.get(&unit) == Some(&place) {
-                self.tellable.push_back(unit);
-            }
+    /// A line of this unit has its verdict: the unit may be told.
+    fn finish(&mut self, unit: u64) {
+        if let Some(head) = self.heads.get_mut(&unit) {
+            head.waiting -= 1;
+            self.tell_if_whole(unit);
+        }
+    }
+
+    fn tell_if_whole(&mut self, unit: u64) {
+        if !self.whole || self.heads.get(&unit).is_some_and(|head| head.waiting == 0 && !head.open) {
+            self.tellable.push_back(unit);
+        }
+    }
+
+    /// Too much is kept: what is finished of each unit is told.
+    fn tell_all(&mut self) {
+        if self.tellable.is_empty() {
+            self.tellable.extend(self.heads.keys());
         }
     }
 
@@ -182,7 +211,7 @@ impl InFlight {
         }
         loop {
             let unit = *self.tellable.front()?;
-            let place = self.heads.get(&unit).copied();
+            let place = self.heads.get(&unit).map(|head| head.next);
             let ready = |line: &mut Line| line.work.unit == unit && matches!(line.state, State::Done(_));
             match place {
                 Some(place) if self.get(place).is_some_and(ready) => return Some(place),
@@ -195,8 +224,13 @@ impl InFlight {
     /// All lines of this unit have been started.
     fn close(&mut self, unit: u64) {
         self.unit = None;
-        if self.heads.get(&unit) == Some(&self.next_place()) {
+        let end = self.next_place();
+        let Some(head) = self.heads.get_mut(&unit) else { return };
+        head.open = false;
+        if head.next == end {
             self.heads.remove(&unit);
+        } else {
+            self.tell_if_whole(unit);
         }
     }
 
@@ -206,15 +240,15 @@ impl InFlight {
         let taken = (line.work, line.number, line.line, std::mem::replace(&mut line.state, State::Told));
         let unit = line.work.unit;
         self.untold -= 1;
-        if self.any_order {
-            self.heads.insert(unit, place + 1);
+        if let Some(head) = self.heads.get_mut(&unit) {
+            head.next = place + 1;
         }
         while let Some(Line { state: State::Told, work, .. }) = self.lines.front() {
             let unit = work.unit;
             self.lines.pop_front();
             self.first += 1;
             let more = self.lines.front().is_some_and(|line| line.work.unit == unit);
-            if !more && self.unit.as_ref().is_none_or(|(work, ..)| work.unit != unit) {
+            if !more && self.heads.get(&unit).is_some_and(|head| !head.open) {
                 self.heads.remove(&unit);
             }
         }
@@ -238,9 +272,13 @@ impl Worker {
                     return Ok(());
                 }
             } else {
+                self.ask_for_more()?;
+                let at_once = self.in_flight.whole || self.line_buffered || self.in_flight.waiting == 0;
+                if !at_once && self.told.elapsed() < TELL_EVERY && self.mailbox.borrow_mut().receive_soon()? {
+                    continue;
+                }
                 // Nothing more comes for a while: what is finished leaves.
                 self.tell()?;
-                self.ask_for_more()?;
                 let until = self.engine.next_deadline().unwrap_or_else(|| Instant::now() + LONG);
                 self.mailbox.borrow_mut().receive_until(until)?;
             }
@@ -333,11 +371,16 @@ impl Worker {
         if let Some(line) = self.in_flight.get(place) {
             line.state = State::Done(finished);
         }
-        self.in_flight.touch(place);
+        self.in_flight.finish(key.0);
     }
 
     /// Tells the lines that are finished, up to the first one that is not.
     fn tell_in_order(&mut self) -> io::Result<()> {
+        if self.in_flight.untold >= self.concurrency * KEPT_PER_EVENT / 2
+            || self.in_flight.kept_bytes >= MAX_KEPT_BYTES / 2
+        {
+            self.in_flight.tell_all();
+        }
         while let Some(place) = self.in_flight.next_to_tell() {
             let Some(work) = self.in_flight.get(place).map(|line| line.work) else { return Ok(()) };
             // Before the line is taken: the worker may have to wait for room.
