@@ -1,5 +1,5 @@
-//! Hostile files of some kinds once more, in every way that events come and go: wide events, plain output,
-//! `transformBatch`, `serve`. See `hostile.rs` for the corpus.
+//! Hostile files of some kinds once more, in every way that events come and go: wide events, plain output, events that wait
+//! together, `transformBatch`, `serve`. See `hostile.rs` for the corpus.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::serve::client::{JSON, Server};
 use crate::support::Dir;
+use crate::support::web_server::{Reply, Web};
 
 /// The kinds whose faults depend on how an event is parsed and printed.
 const KINDS: [&str; 4] = ["forge-", "late-print-", "outside-", "intrinsic-"];
@@ -133,6 +134,38 @@ fn plain_output_has_only_objects_and_the_neighbours_are_untouched() {
         }
         if all.iter().any(|line| line.contains("forged")) && !file.code.contains("may be forged") {
             let _ = writeln!(wrong, "a forged line: {all:?}");
+        }
+        wrong
+    });
+}
+
+/// Everybody waits for the network first, so that all of them are in flight together when the hostile one begins.
+#[test]
+fn neighbours_that_wait_stay_untouched() {
+    let web = Web::start(|_| Reply::json("1"));
+    let lines = lines(|n| format!("{{\"n\":{n},\"s\":\"ordinary\"}}"));
+    check(|file| {
+        let mut wrong = String::new();
+        // What waits does so before the code takes `fetch` away, if it does.
+        let code = format!(
+            "const ask = fetch;\n{}\nconst inner = transformEvent;\n\
+             async function waits(event, metadata) {{ await ask('{}'); return inner(event, metadata); }}\n\
+             export {{ waits as transformEvent }};\n",
+            file.code.replacen("export ", "", 1),
+            web.url("/")
+        );
+        let all = run(&code, &format!("--emit verdicts --allow-net {}", web.address), &lines);
+        if all.len() != ORDINARY {
+            let _ = writeln!(wrong, "{} lines of output", all.len());
+        }
+        for (n, (line, out)) in lines.iter().zip(&all).enumerate().filter(|(n, _)| *n != PLACE) {
+            if *out != format!("{{\"verdict\":\"ok\",\"events\":[{line}]}}") {
+                let _ = writeln!(wrong, "line {n} was touched:\n{out:.300}");
+                break;
+            }
+        }
+        if !all.get(PLACE).is_some_and(|line| is_object(line)) {
+            wrong.push_str("the verdict is not an object\n");
         }
         wrong
     });

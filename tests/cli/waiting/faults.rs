@@ -173,3 +173,44 @@ fn what_wants_overrides_gets_them_after_it_has_waited() {
     let expected: Vec<String> = (0..8).map(|n| format!("{{\"n\":{n},\"got\":\"/{n}\"}}")).collect();
     assert_eq!(done.lines(), expected, "{}", done.err);
 }
+
+/// Workers die at random while all that they have waits, events or batches. Every event comes out once, in its place, and what
+/// was asked again is counted.
+#[test]
+fn workers_that_are_killed_while_everything_waits_change_nothing() {
+    const EVENTS: usize = 3000;
+    let batch = "export const transformBatch = (events) => Promise.all(events.map(async (event) => {
+      event.got = await fetch('$URL' + event.n);
+      return event;
+    }));";
+    for (code, flags) in [(ASK, [""; 0].as_slice()), (batch, &["--batch-size", "50"])] {
+        let web = super::web();
+        let dir = Dir::with(&code.replace("$URL", &web.url("/")));
+        let address = web.address.to_string();
+        let flags = [&["run", "t.js", "-j2", "--stats", "json", "--wall-limit", "30s", "--allow-net", &address], flags]
+            .concat();
+        let mut live = Live::start(dir.command(&flags));
+        let mut input = live.take_input();
+        let feeder = std::thread::spawn(move || {
+            for at in (0..EVENTS).step_by(100) {
+                let some: String = (at..at + 100).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+                std::io::Write::write_all(&mut input, some.as_bytes()).unwrap();
+            }
+        });
+        // A worker dies whenever three hundred more have been asked.
+        for round in 1..=5 {
+            web.wait(300 * round);
+            if let Some(worker) = live.workers().first() {
+                // It may have ended by itself.
+                let _ = kill_process(*worker, Signal::KILL);
+            }
+        }
+        feeder.join().unwrap();
+        let done = live.finish();
+        let expected: Vec<String> = (0..EVENTS).map(|n| format!("{{\"n\":{n},\"got\":\"/{n}\"}}")).collect();
+        assert!(done.lines() == expected, "{}", done.err);
+        let stats: Value = serde_json::from_str(&done.err).unwrap();
+        let (repeated, asked) = (stats["requests_repeated"].as_u64().unwrap(), web.asked().len() as u64);
+        assert!(asked <= EVENTS as u64 + repeated, "{asked} requests, {repeated} of them again");
+    }
+}
