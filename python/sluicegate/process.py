@@ -11,11 +11,29 @@ from .errors import LoadError, ProcessDied
 Chunk = Tuple[bytes, int]
 """Whole lines, and how many they are."""
 
-_MAX_ERROR_TEXT = 64 << 10
+MAX_ERROR_TEXT = 64 << 10
 
 # The command looks at the first lines of its input and refuses what is CSV, UTF-16 or compressed. That helps people with a file; here the
 # first event may be a bad one like any other. A blank line in front, whose verdict is not passed on, keeps it from looking.
-_FIRST = b"\n"
+FIRST = b"\n"
+
+
+def check_end(code: int, sent: int, answered: int, said: bytes) -> None:
+    """Raises unless a process has ended well and answered everything.
+
+    Args:
+        code: Its exit code, a signal's number with a minus.
+        sent: How many lines it was sent.
+        answered: How many it answered.
+        said: What it wrote to standard error.
+    """
+    text = said.decode(errors="replace").strip()
+    if code == 2 and answered == 0:
+        raise LoadError(text or "the command could not run")
+    if code != 0 or answered != sent:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        account = f"sluicegate {how} with {answered} events answered, of at least {sent} that it was sent"
+        raise ProcessDied(f"{account}: {text}" if text else account, sent, answered)
 
 
 class Process:
@@ -51,7 +69,7 @@ class Process:
         stdin = self._process.stdin
         assert stdin is not None
         try:
-            stdin.write(_FIRST)
+            stdin.write(FIRST)
             for lines, count in chunks:
                 # Counted first: a line that was written in part may be answered.
                 self._sent += count
@@ -75,7 +93,7 @@ class Process:
         stderr = self._process.stderr
         assert stderr is not None
         while piece := stderr.read(4096):
-            self._said = (self._said + piece)[-_MAX_ERROR_TEXT:]
+            self._said = (self._said + piece)[-MAX_ERROR_TEXT:]
 
     def verdicts(self) -> Iterator[bytes]:
         """The verdict lines, one for each line that was fed, in order.
@@ -101,13 +119,7 @@ class Process:
         self._threads[1].join()
         if code == 0:
             self._threads[0].join()
-        said = self._said.decode(errors="replace").strip()
-        if code == 2 and answered == 0:
-            raise LoadError(said or "the command could not run")
-        if code != 0 or answered != self._sent:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            text = f"sluicegate {how} with {answered} events answered, of at least {self._sent} that it was sent"
-            raise ProcessDied(f"{text}: {said}" if said else text, self._sent, answered)
+        check_end(code, self._sent, answered, self._said)
         if self._error is not None:
             raise self._error
 

@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import tempfile
 import zipfile
@@ -27,6 +26,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, StringType, StructField, StructType
 
+from .split import OK, split
 from .transformation import PathLike, Transformation, binary
 from .verdict import letter
 
@@ -38,15 +38,8 @@ _ANSWER = [
     StructField("failure", StringType(), True),
 ]
 _NAMES = [field.name for field in _ANSWER]
-_OK = b'{"verdict":"ok","events":['
-_OK_END = b"]}\n"
 # How many bytes of events an Arrow batch of answers holds, roughly: its offsets have 32 bits.
 _MAX_BATCH = 64 << 20
-# Where one event may end and the next begin. It stands within events too.
-_SEAM = re.compile(rb"\}[ \t\r]*,[ \t\r]*\{")
-_NO_BRACE = bytes(sorted(set(range(256)) - set(b"{}")))
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
-_decode = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True)
@@ -298,14 +291,10 @@ class _Answers:
         yield self._made(self._batch.num_rows)
 
     def _take(self, line: bytes) -> None:
-        if line.startswith(_OK):
+        if line.startswith(OK):
             self._verdicts.append("ok")
             self._failures.append(None)
-            body = line[len(_OK) : -len(_OK_END)]
-            if _SEAM.search(body) is None or _is_one(body):
-                self._flat.append(body)
-            else:
-                self._flat += _split(body)
+            self._flat += split(line)
         else:
             found: Dict[str, Any] = json.loads(line)
             kind: str = found.pop("verdict")
@@ -336,58 +325,3 @@ class _Answers:
         answer = [pa.array(self._verdicts, pa.string()), listed, pa.array(self._failures, pa.string())]
         columns = [*(rows.column(place) for place in self._job.keep.values()), *answer]
         return pa.RecordBatch.from_arrays(columns, names=[*self._job.keep, *_NAMES])
-
-
-def _is_one(body: bytes) -> bool:
-    """Whether the first brace belongs to the last one. Half the time of parsing it."""
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Every other part stands between strings.
-    braces = b"".join(body.split(b'"')[::2]).translate(None, _NO_BRACE)[1:-1]
-    while braces:
-        fewer = braces.replace(b"{}", b"")
-        if len(fewer) == len(braces):
-            return False
-        braces = fewer
-    return True
-
-
-def _split(body: bytes) -> List[bytes]:
-    """The events of a verdict, each as it is written."""
-    text = body.decode()
-    found: List[bytes] = []
-    start = 0
-    try:
-        while start < len(text):
-            end: int = _decode(text, _first(text, start))[1]
-            comma = text.find(",", end)
-            comma = len(text) if comma < 0 else comma
-            found.append(text[start:comma].encode())
-            start = comma + 1
-    except RecursionError:
-        return _split_deep(text)
-    return found
-
-
-def _first(text: str, start: int) -> int:
-    """Where the blanks end."""
-    while text[start] in " \t\r":
-        start += 1
-    return start
-
-
-def _split_deep(text: str) -> List[bytes]:
-    """The same, of events so deep that the json module gives up."""
-    found: List[bytes] = []
-    depth = start = 0
-    for token in _TOKEN.finditer(text):
-        if token[0] == "{":
-            depth += 1
-        elif token[0] == "}":
-            depth -= 1
-            if depth == 0:
-                comma = text.find(",", token.end())
-                comma = len(text) if comma < 0 else comma
-                found.append(text[start:comma].encode())
-                start = comma + 1
-    return found

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, AsyncGenerator, AsyncIterable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
+from .aio import verdicts
 from .encoding import chunks, to_line
 from .errors import LoadError, SluicegateError, TransformationFailed
 from .process import Process
@@ -177,6 +179,24 @@ class Transformation:
         origin.setdefault("line", verdict.index + 1)
         return letter(verdict.failure.as_dict(), to_line(event)[:-1], self._path, self.check(), **origin)
 
+    async def stream(self, events: Union[AsyncIterable[Any], Iterable[Any]]) -> AsyncGenerator[Verdict, None]:
+        """The same as calling it, for asyncio: an event loop goes on while events are waited for and transformed.
+
+        Leave it early with ``contextlib.aclosing``, as any asynchronous generator.
+        """
+        async with aclosing(verdicts(self._arguments, events, self._cwd)) as lines:
+            index = 0
+            async for line in lines:
+                yield self._verdict(line, index)
+                index += 1
+
+    def _verdict(self, line: bytes, index: int) -> Verdict:
+        verdict = parse(line, index)
+        if self._raise and verdict.failure is not None:
+            failure = verdict.failure
+            raise TransformationFailed(f"event {index}: {failure.kind}: {failure.message}", index, failure)
+        return verdict
+
     def __call__(self, events: Iterable[Any]) -> Generator[Verdict, None, None]:
         """Runs the transformation over events; one verdict comes for each, in order, as soon as it is there.
 
@@ -192,11 +212,7 @@ class Transformation:
         run = self.start(chunks(events))
         try:
             for index, line in enumerate(run.verdicts()):
-                verdict = parse(line, index)
-                if self._raise and verdict.failure is not None:
-                    failure = verdict.failure
-                    raise TransformationFailed(f"event {verdict.index}: {failure.kind}: {failure.message}", verdict.index, failure)
-                yield verdict
+                yield self._verdict(line, index)
         finally:
             run.close()
             if run in self._runs:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Dict, List, Optional
+
+from .split import OK, split
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,20 @@ class Verdict:
     """The event's place among those that were given, from 0."""
     verdict: str
     """``ok``, ``dropped`` or ``failed``."""
-    events: List[Any] = field(default_factory=list)
-    """What goes out. Empty unless ``verdict`` is ``ok``."""
     failure: Optional[Failure] = None
     """Why it failed, if it did."""
+    line: bytes = field(default=b"", repr=False)
+    """The line that the command wrote."""
+
+    @cached_property
+    def events(self) -> List[Any]:
+        """What goes out. Empty unless ``verdict`` is ``ok``."""
+        return [json.loads(text) for text in self.lines]
+
+    @cached_property
+    def lines(self) -> List[bytes]:
+        """What goes out, as JSON. Numbers have all their digits, which ``events`` may round."""
+        return split(self.line) if self.ok else []
 
     @property
     def ok(self) -> bool:
@@ -49,12 +62,14 @@ class Verdict:
 
 def parse(line: bytes, index: int) -> Verdict:
     """Reads a verdict line."""
+    if line.startswith(OK):
+        return Verdict(index, "ok", None, line)
     found: Dict[str, Any] = json.loads(line)
     kind = found["verdict"]
     if kind != "failed":
-        return Verdict(index, kind, found.get("events", []))
+        return Verdict(index, kind, None, line)
     known = {key: found.get(key) for key in ("name", "stack", "file", "line", "column")}
-    return Verdict(index, kind, [], Failure(found["kind"], found["message"], **known))
+    return Verdict(index, kind, Failure(found["kind"], found["message"], **known), line)
 
 
 def letter(

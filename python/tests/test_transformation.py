@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import decimal
 import doctest
@@ -12,7 +14,7 @@ import subprocess
 import threading
 import uuid
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, AsyncIterator, Iterator
 
 import pytest
 
@@ -253,3 +255,58 @@ def test_a_list_and_a_table_that_cannot_be_written_keep_what_came_before() -> No
         for verdict in transformation([{"n": 0}, {"n": 1}, {"n": {2}}, {"n": 3}]):
             seen.append(verdict.events[0]["n"])
     assert seen == [0, 1]
+
+
+def test_asyncio_gives_the_same_and_stays_awake() -> None:
+    async def events() -> AsyncIterator[Any]:
+        for n in range(20_000):
+            yield {"n": n}
+
+    async def main() -> list[sluicegate.Verdict]:
+        with sluicegate.Transformation.from_source(MIXED) as transformation:
+            return [verdict async for verdict in transformation.stream(events())]
+
+    def known(verdicts: list[sluicegate.Verdict]) -> list[Any]:
+        return [(verdict.index, verdict.verdict, verdict.events, verdict.failure and verdict.failure.line) for verdict in verdicts]
+
+    assert known(asyncio.run(main())) == known(run(MIXED, ({"n": n} for n in range(20_000))))
+
+
+def test_asyncio_tells_errors_and_leaves_no_process(tmp_path: Path) -> None:
+    async def failing() -> AsyncIterator[Any]:
+        yield {"n": 1}
+        raise KeyError("upstream")
+
+    async def endless() -> AsyncIterator[Any]:
+        while True:
+            yield {"text": "x" * 100_000}
+
+    async def main() -> None:
+        with sluicegate.Transformation.from_source(IDENTITY, workers=1) as transformation:
+            seen = []
+            with pytest.raises(KeyError, match="upstream"):
+                async for verdict in transformation.stream(failing()):
+                    seen.append(verdict.events)
+            assert seen == [[{"n": 1}]]
+            async with contextlib.aclosing(transformation.stream(endless())) as verdicts:
+                assert (await anext(verdicts)).ok
+            answered = 0
+            with pytest.raises(sluicegate.ProcessDied, match="killed by signal 9"):
+                async for _ in transformation.stream(endless()):
+                    answered += 1
+                    if answered == 10:
+                        os.kill(int(subprocess.run(["pgrep", "-P", str(os.getpid()), "sluicegate"], capture_output=True, text=True).stdout.split()[0]), signal.SIGKILL)
+            with pytest.raises(sluicegate.LoadError, match="there is no such file"):
+                async for _ in sluicegate.Transformation("missing.js").stream([{}]):
+                    pass
+
+    asyncio.run(main())
+    assert "sluicegate" not in subprocess.run(["pgrep", "-lP", str(os.getpid())], capture_output=True, text=True).stdout
+
+
+def test_lines_keep_what_python_would_round() -> None:
+    event = b'{"a":1.10,"b":123456789012345678901234567890.5,"list":[{"x":{}},{"y":"},{"}]}'
+    code = "export function transformEvent(event) { return event.two ? [event, { made: true }, event] : event; }"
+    one, several = run(code, [event, event.replace(b"{", b'{"two":1,', 1)])
+    assert one.lines == [event]
+    assert several.lines == [event.replace(b"{", b'{"two":1,', 1), b'{"made":true}', event.replace(b"{", b'{"two":1,', 1)]

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The pages spark.md and sql.md against the real engines. What is needed is fetched into a folder of its own: packages from PyPI.
-# Java and Postgres come from the distribution, if they are not there.
+# The pages spark.md, sql.md and streams.md against the real engines. What is needed is fetched into a folder of its own: packages from PyPI, with nats-server
+# among them. Java, Postgres and Redis come from the distribution, if they are not there.
 #
-#   tests/scripts/hosts.sh BINARY [spark|sql …]
+#   tests/scripts/hosts.sh BINARY [spark|sql|streams …]
 set -euo pipefail
 binary=$(realpath "$1")
 shift
 cd "$(dirname "$0")/../.."
 parts=("$@")
-((${#parts[@]})) || parts=(sql spark)
+((${#parts[@]})) || parts=(sql streams spark)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/sluicegate/hosts
 requirements=tests/hosts/requirements.txt
 
@@ -18,6 +18,7 @@ for part in "${parts[@]}"; do
   case $part in
     spark) need java openjdk-17-jre-headless ;;
     sql) compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || missing+=(postgresql) ;;
+    streams) need redis-server redis-server ;;
     *) echo "hosts.sh: there is no part $part" >&2 && exit 2 ;;
   esac
 done
