@@ -1,7 +1,7 @@
 # The two commands of the README, and what CI adds to them. Each sets up what it needs: `scripts/v8` brings V8's library
 # to a machine where cargo cannot fetch it, and says nothing where it can.
 
-.PHONY: demo test test-hosts build lint bench fuzz-smoke dist reverse-etl reverse-etl-postgres
+.PHONY: demo test test-hosts build lint bench fuzz-smoke dist reverse-etl reverse-etl-postgres miri package
 
 demo:
 	@scripts/v8
@@ -44,6 +44,15 @@ test-hosts:
 fuzz-smoke:
 	@scripts/v8
 	cargo test --profile quick --test cli fuzz::
+
+# The JSON crate's tests in Miri, which finds undefined behaviour; it knows no AVX, so the scalar form runs.
+miri:
+	PROPTEST_CASES=3 MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p sluicegate-json
+
+# Whether both library crates can be published: their manifests, and every file that they need.
+package:
+	cargo package -p sluicegate-json
+	cargo package --no-verify -p sluicegate-json -p sluicegate-engine
 
 lint:
 	@scripts/v8

@@ -13,7 +13,7 @@ use sluicegate::wire::lines::{Piece, Reader, slot_len};
 use sluicegate::wire::shared::{self, Mapping};
 
 /// The most bytes that an input is expanded to.
-const MOST: usize = 5 << 18;
+const MAX_INPUT: usize = 5 << 18;
 
 const SLOTS: usize = 2;
 
@@ -54,12 +54,12 @@ fn expanded(bytes: &[u8]) -> Vec<u8> {
         match byte {
             1 => {
                 let count = usize::from(*bytes.next().unwrap_or(&0)) << 12;
-                input.resize((input.len() + count).min(MOST), b'x');
+                input.resize((input.len() + count).min(MAX_INPUT), b'x');
             }
             _ => input.push(*byte),
         }
     }
-    input.truncate(MOST);
+    input.truncate(MAX_INPUT);
     input
 }
 

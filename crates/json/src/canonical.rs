@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_price_is_recognized_anywhere_in_a_block() {
-        for pad in 0..130 {
+        for pad in (0..130).step_by(if cfg!(miri) { 13 } else { 1 }) {
             for (number, fine) in [
                 ("12.5", true),
                 ("-12.5", true),

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn keys_of_inner_objects_hide_none_of_an_outer_one() {
         let mut duplicates = Duplicates::default();
-        for n in 0..3 * SLOTS {
+        for n in (0..3 * SLOTS).step_by(if cfg!(miri) { 1000 } else { 1 }) {
             let text = format!(r#"{{"a":{{"k{n}":1,"b":2}},"c":0,"a":1}}"#);
             assert!(duplicates.any(text.as_bytes()), "{text}");
         }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn keys_that_stand_twice_are_found_wherever_they_are() {
         let mut duplicates = Duplicates::default();
-        let many: String = (0..20_000).map(|n| format!("\"k{n}\":{n},")).collect();
+        let many: String = (0..if cfg!(miri) { 600 } else { 20_000 }).map(|n| format!("\"k{n}\":{n},")).collect();
         for (text, twice) in [
             (r#"{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}]}"#, false),
             (r#"{"a":1,"b":{"a":2},"a":3}"#, true),

@@ -63,9 +63,10 @@ impl Pass for Search<'_> {
                     return ControlFlow::Break(fits.then_some(Container { len: at + 1, one_line }));
                 }
             }
-            self.depth = depth + open.count_ones();
+            self.depth = depth.wrapping_add(open.count_ones());
         } else {
-            self.depth += open.count_ones() - close.count_ones();
+            // A block may close more than it opens, but never all that is open.
+            self.depth = self.depth + open.count_ones() - close.count_ones();
         }
         self.control |= control;
         if control & in_string != 0 { ControlFlow::Break(None) } else { ControlFlow::Continue(()) }

@@ -101,7 +101,7 @@ proptest! {
 
 #[test]
 fn every_byte_is_told_apart_in_every_place() {
-    for byte in 0..=255 {
+    for byte in (0..=255).step_by(if cfg!(miri) { 51 } else { 1 }) {
         for at in 0..BLOCK {
             let mut block = [b'x'; BLOCK];
             block[at] = byte;
