@@ -1,8 +1,7 @@
-//! A walk over a JSON text for those who only want to know where its values lie: a body with many events in it, say, each
-//! of which is parsed elsewhere.
+//! Finds where the values of a JSON text are, without parsing them: the events in a request's body, for example.
 //!
-//! Whatever it goes past is JSON, but for what is skipped: of that it knows where it ends. `None` from any of its
-//! functions: it is not, or not what was asked for, or nested too deeply, or too long.
+//! What [`Cursor::value`] passes is valid JSON. What [`Cursor::skip`] passes has balanced brackets and whole strings. Every
+//! function returns `None` if the text is something else, nested too deeply, or too long.
 
 use crate::number::scalar_end;
 use crate::object_index::{self, ObjectIndex};
@@ -10,11 +9,11 @@ use crate::skip;
 use crate::string::{escape_len, next_special};
 use crate::validator::Validator;
 
-/// Objects are first looked for in this many bytes: what is kept of them takes up to six times as much memory.
-const SHORT: usize = 64 << 10;
+/// The object index covers at most this many bytes, as it takes up to six times their memory.
+const MAX_INDEXED: usize = 64 << 10;
 
-/// What is longer than this is not gone past token by token, as that takes up to four times as much memory.
-const MOST: usize = 16 << 20;
+/// The validator takes at most this many bytes, as it takes up to four times their memory.
+const MAX_VALIDATED: usize = 16 << 20;
 
 /// Memory that is reused from text to text.
 #[derive(Default)]
@@ -23,7 +22,7 @@ pub struct Memory {
     validator: Validator,
 }
 
-/// A place in a text, right before a value or a token, white space aside.
+/// A position in a text: before a value or another token, or before the white space in front of it.
 pub struct Cursor<'t, 'm> {
     text: &'t str,
     at: usize,
@@ -37,7 +36,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         Self { text, at: 0, one_line: true, memory }
     }
 
-    /// The byte here, the first of a token.
+    /// The first byte of the next token.
     #[inline]
     pub fn byte(&mut self) -> Option<u8> {
         loop {
@@ -48,7 +47,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         }
     }
 
-    /// Goes past this bracket, colon or comma.
+    /// Skips this bracket, colon or comma.
     #[inline]
     pub fn expect(&mut self, byte: u8) -> Option<()> {
         let there = self.byte()? == byte;
@@ -56,35 +55,35 @@ impl<'t, 'm> Cursor<'t, 'm> {
         there.then_some(())
     }
 
-    /// Goes past a key and its colon. The key is as it is written, and not written with an escape.
+    /// Skips a key and its colon. Returns the key as it is written. A key with an escape is declined.
     #[inline]
     pub fn key(&mut self) -> Option<&'t str> {
         self.expect(b'"')?;
         let end = next_special(self.text.as_bytes(), self.at);
         let key = self.text.get(self.at..end)?;
         self.at = end;
-        // An escape or what must not be in a string is no quote either.
+        // An escape or a control character is declined.
         (self.text.as_bytes().get(end) == Some(&b'"')).then_some(())?;
         self.at += 1;
         self.expect(b':')?;
         Some(key)
     }
 
-    /// Goes past a value.
+    /// Validates a value and returns its text.
     pub fn value(&mut self) -> Option<&'t str> {
         match self.byte()? {
-            b'{' => match self.short_object() {
+            b'{' => match self.index_object() {
                 Some(len) => self.past(len),
-                None => self.slowly(),
+                None => self.validate(),
             },
-            b'[' => self.slowly(),
+            b'[' => self.validate(),
             b'"' => self.string(),
             _ => self.past(scalar_end(self.text.as_bytes(), self.at)? - self.at),
         }
     }
 
-    /// Goes past a value. Of what is in an object it sees to nothing but brackets and strings: of those, all end, and no
-    /// string has a control character in it.
+    /// Skips a value and returns its text. Of an object, only brackets and strings are checked: they all end, and no string
+    /// has a control character.
     pub fn skip(&mut self) -> Option<&'t str> {
         if self.byte()? != b'{' {
             return self.value();
@@ -94,19 +93,19 @@ impl<'t, 'm> Cursor<'t, 'm> {
         self.past(extent.len)
     }
 
-    /// Goes past an object or a list that is written just as this one, which was gone past, without looking at what is in it.
+    /// Skips an object or array with the same bytes as `value`, which was validated before.
     pub fn again(&mut self, value: &'t str) -> Option<&'t str> {
         self.byte()?;
         let same = value.starts_with(['{', '[']) && self.text.as_bytes()[self.at..].starts_with(value.as_bytes());
         if same { self.past(value.len()) } else { None }
     }
 
-    /// Goes past an object and gives its text. `each` is told its properties; it can end the walk.
+    /// Validates an object and returns its text. Calls `each` with each key and value; `None` from it ends the walk.
     pub fn object(&mut self, mut each: impl FnMut(&'t str, &'t str) -> Option<()>) -> Option<&'t str> {
         self.byte()?;
         let start = self.at;
         let text = &self.text[start..];
-        if let Some(len) = self.short_object() {
+        if let Some(len) = self.index_object() {
             for entry in &self.memory.found.entries {
                 each(&text[entry.key.clone()], &text[entry.value.clone()])?;
             }
@@ -116,12 +115,12 @@ impl<'t, 'm> Cursor<'t, 'm> {
             let value = at.value()?;
             each(key, value)
         })?;
-        // There may be white space of any kind between them.
+        // There may be line ends between the tokens.
         self.one_line = false;
         Some(&self.text[start..self.at])
     }
 
-    /// Goes past an object; `each` goes past its values.
+    /// Passes an object. Calls `each` with each key; it has to pass the value.
     pub fn properties(&mut self, mut each: impl FnMut(&mut Self, &'t str) -> Option<()>) -> Option<()> {
         self.expect(b'{')?;
         if self.byte()? == b'}' {
@@ -136,7 +135,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         }
     }
 
-    /// Goes past a comma, or the end, which is `end`: whether it was a comma.
+    /// Skips a comma, and returns true; or skips the closing bracket `end`, and returns false.
     pub fn goes_on(&mut self, end: u8) -> Option<bool> {
         let found = self.byte()?;
         self.at += 1;
@@ -151,7 +150,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         self.byte().is_none()
     }
 
-    /// Whether it is sure that no value so far has a line end in it.
+    /// Whether no value so far is known to have a line end.
     pub fn one_line(&self) -> bool {
         self.one_line
     }
@@ -162,15 +161,16 @@ impl<'t, 'm> Cursor<'t, 'm> {
         self.text.get(start..self.at)
     }
 
-    /// How long the object here is, if that is quickly known; what is in it is known then.
-    fn short_object(&mut self) -> Option<usize> {
+    /// Indexes the object here, and returns its length. `None` if it is too long or is declined.
+    fn index_object(&mut self) -> Option<usize> {
         let text = &self.text.as_bytes()[self.at..];
-        object_index::index_first(&text[..text.len().min(SHORT)], &mut self.memory.found)
+        object_index::index_first(&text[..text.len().min(MAX_INDEXED)], &mut self.memory.found)
     }
 
-    /// Goes past an object or a list, token by token.
-    fn slowly(&mut self) -> Option<&'t str> {
-        let extent = skip::skip_container(&self.text.as_bytes()[self.at..]).filter(|extent| extent.len <= MOST)?;
+    /// Validates an object or array token by token.
+    fn validate(&mut self) -> Option<&'t str> {
+        let extent =
+            skip::skip_container(&self.text.as_bytes()[self.at..]).filter(|extent| extent.len <= MAX_VALIDATED)?;
         self.one_line &= extent.one_line;
         let text = self.past(extent.len)?;
         self.memory.validator.is_value(text.as_bytes()).then_some(text)

@@ -1,6 +1,4 @@
-//! A valid JSON text, token by token.
-//!
-//! Nothing recurses, so depth costs memory and not the stack.
+//! Splits a valid JSON text into tokens. It does not recurse, so nesting costs no stack.
 
 use crate::number::number_end;
 use crate::string::{is_key, string_end};
@@ -12,9 +10,9 @@ pub enum Token<'a> {
     Open(u8),
     /// `}` or `]`.
     Close(u8),
-    /// Without its quotes, escapes as they stand.
+    /// A key without its quotes; escapes as written.
     Key(&'a [u8]),
-    /// A string that is no key, without its quotes.
+    /// Another string, without its quotes.
     String(&'a [u8]),
     /// A number as it is written.
     Number(&'a [u8]),
@@ -25,7 +23,7 @@ pub enum Token<'a> {
 /// The tokens of a text that is known to be valid JSON.
 pub struct Tokens<'a> {
     text: &'a [u8],
-    /// Behind the token that was given last.
+    /// The end of the last token.
     pub at: usize,
 }
 
@@ -35,7 +33,7 @@ impl<'a> Tokens<'a> {
         Self::from(text, 0)
     }
 
-    /// Those from a place on where one starts.
+    /// The tokens from `at` on, where one starts.
     pub fn from(text: &'a [u8], at: usize) -> Self {
         Self { text, at }
     }

@@ -1,14 +1,15 @@
-//! A line and its output, walked side by side: the fast way to put back what V8 has lost.
+//! Restores what V8 lost, the fast way: walks a line and its output side by side.
 //!
-//! Mostly an output is its line with a few edits. As long as both are the same but for how numbers are spelt, what goes
-//! out is the line. Where they differ, what V8 has printed goes out, and they meet again behind it: behind the value that
-//! was changed, at the next key that both have, or where the object or array ends. The structure of the line says what
-//! stands where in it; that of the output is not needed.
+//! Most outputs are their line with a few edits. While both are equal, up to the spelling of numbers, the line's bytes go out.
+//! Where they differ, V8's bytes go out until the two can be matched again: after the changed value, at the next key that both
+//! have, or at the end of the object or array. Only the line needs a structural index.
 //!
-//! The rules are those of [`Restorer`](crate::restore::Restorer), to the byte. What would take more than this is declined:
-//! a changed output of a line with white space; an object that was edited, if a key may occur twice in it, or V8 may have
-//! moved it to the front, or it is written with an escape; numbers that V8 does not print (those of a BigInt, say); edits in
-//! this many positions that it would take long to find them.
+//! The result is byte for byte that of [`Restorer`](crate::restore::Restorer). These cases are declined:
+//!
+//! - The line has white space, and the output is changed.
+//! - An edited object may have a key twice, a key with an escape, or one that looks like an array index, which V8 moves.
+//! - The output has numbers that V8 does not print, such as those of a BigInt.
+//! - There are so many edits that the search for the next match would take long.
 
 mod search;
 
@@ -22,7 +23,7 @@ use crate::string::{string_end, unescape_utf16};
 use crate::structural_index::StructuralIndex;
 use crate::token::{Token, Tokens};
 
-/// Goes through lines; its memory is reused.
+/// Merges lines with their outputs. Its memory is reused.
 #[derive(Default)]
 pub struct Merger {
     structure: StructuralIndex,
@@ -30,16 +31,16 @@ pub struct Merger {
     pieces: Vec<Piece>,
 }
 
-/// A part of what goes out.
+/// A part of the result.
 enum Piece {
     SourceLine(Range<usize>),
     Text(Range<usize>),
 }
 
 impl Merger {
-    /// Appends `text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back; the line
-    /// itself if both mean the same. `false` if that is declined; then nothing was appended. The line has no number of which
-    /// JavaScript loses value.
+    /// Appends to `out` what V8 printed as `text` for the event of `line`, with what V8 lost restored; the line itself if both
+    /// mean the same. `false` if this is declined; then nothing is appended. The line must have no number whose value
+    /// JavaScript loses.
     pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) -> bool {
         let Self { structure, search, pieces } = self;
         if !structure.find(line) {
@@ -55,7 +56,7 @@ impl Merger {
             out.push(line.text);
             return true;
         }
-        // What is unchanged keeps its white space, what is changed has none: that takes knowing where each begins.
+        // Unchanged parts keep their white space and changed parts have none. This walk can't tell where each begins.
         if !compact {
             return false;
         }
@@ -69,38 +70,38 @@ impl Merger {
     }
 }
 
-/// What they have begun to differ behind.
+/// What stands before the first difference.
 #[derive(PartialEq)]
 enum Before {
-    /// A token that has ended in both.
+    /// A token that ends there in both.
     Ended,
-    /// One that goes on in at least one of them.
+    /// A token that goes on in at least one of them.
     GoesOn,
-    /// A number, of which what is left in the line was put out.
+    /// A number; the rest of it in the line goes out.
     Kept,
 }
 
-/// Both under way. They are in step where a token of either starts, at the same path.
+/// The state of a walk. Line and text are in step where a token of each starts, at the same path.
 struct Walk<'a> {
     line: SourceLine<'a>,
     text: &'a [u8],
     search: &'a mut Search,
     pieces: &'a mut Vec<Piece>,
-    /// The number of the line's current position.
+    /// The index of the line's current position.
     at: usize,
     text_at: usize,
-    /// Up to where the line is put out, or out of step the text.
+    /// Where the next piece starts: in the line, or out of step in the text.
     from: usize,
-    /// Whether they have meant the same so far.
+    /// Whether both mean the same so far.
     same: bool,
 }
 
 impl Walk<'_> {
-    /// Goes through both, and gives whether they mean the same.
+    /// Walks both to their ends. Returns whether they mean the same.
     fn all(mut self) -> Option<bool> {
-        self.from = self.line.place(0)?;
+        self.from = self.line.position(0)?;
         loop {
-            let (start, before) = (self.line.place(self.at)?, self.at);
+            let (start, before) = (self.line.position(self.at)?, self.at);
             let common = common(&self.line.text[start..], &self.text[self.text_at..]);
             let stop = start + common;
             self.text_at += common;
@@ -111,13 +112,13 @@ impl Walk<'_> {
             }
             if token == Before::GoesOn {
                 self.at -= 1;
-                self.text_at -= stop - self.line.place(self.at)?;
+                self.text_at -= stop - self.line.position(self.at)?;
                 self.difference()?;
             } else if self.text_at == self.text.len() {
                 self.pieces.push(Piece::SourceLine(self.from..stop));
-                // Behind the last token is the line's end.
+                // The last position is the line's end.
                 return (self.at + 1 == self.line.positions.len()).then_some(self.same);
-            } else if self.line.place(self.at)? == stop {
+            } else if self.line.position(self.at)? == stop {
                 self.difference()?;
             } else {
                 // White space in the line.
@@ -127,16 +128,16 @@ impl Walk<'_> {
         }
     }
 
-    /// The token before the current one, where they begin to differ.
+    /// Looks at the token before the first difference.
     fn before(&mut self, stop: usize) -> Option<Before> {
         let token = self.at - 1;
         let goes_on = match self.line.byte(token)? {
-            // The quote that ends a string comes right behind the one that starts it.
+            // The quotes that start and end a string are neighbours in the index.
             b'"' => token > 0 && self.line.byte(token - 1)? != b'"',
             b'-' | b'0'..=b'9' => {
                 let end = self.line.number_end(token)?;
                 let text_goes_on = self.text.get(self.text_at).is_some_and(in_number);
-                // So V8 spells most of the numbers that it spells in another way.
+                // V8 drops zeros at the end. That is the most frequent difference.
                 if !text_goes_on && only_zeros(self.line.text, stop, end) {
                     self.keep_number(end);
                     return Some(Before::Kept);
@@ -148,15 +149,15 @@ impl Walk<'_> {
         Some(if goes_on { Before::GoesOn } else { Before::Ended })
     }
 
-    /// In step, at tokens that differ.
+    /// Handles two tokens that differ.
     fn difference(&mut self) -> Option<()> {
-        let (at, start, text_at) = (self.at, self.line.place(self.at)?, self.text_at);
+        let (at, start, text_at) = (self.at, self.line.position(self.at)?, self.text_at);
         match (*self.line.text.get(start)?, *self.text.get(text_at)?) {
             (b'-' | b'0'..=b'9', b'-' | b'0'..=b'9') => self.numbers(start),
             (b'"', b'"') if self.line.byte(at + 2)? != b':' => {
                 let (end, _) = string_end(self.text, text_at + 1);
                 if unescape_utf16(self.line.string(at)?) == unescape_utf16(self.text.get(text_at + 1..end)?) {
-                    // As it came.
+                    // Only the spelling differs: the line's goes out.
                     (self.at, self.text_at) = (at + 2, end + 1);
                 } else {
                     self.same = false;
@@ -172,7 +173,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Both at a value, and that of the text is another one.
+    /// Handles a changed value.
     fn changed(&mut self, start: usize) -> Option<()> {
         self.same = false;
         self.diverge(start);
@@ -182,7 +183,7 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Both at a number, and the two are not spelt the same.
+    /// Handles two numbers with different spellings.
     fn numbers(&mut self, start: usize) -> Option<()> {
         let (end, text_end) = (self.line.number_end(self.at)?, number_end(self.text, self.text_at));
         let came = &self.line.text[start..end];
@@ -198,7 +199,7 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// In step behind a number, which is to be the line's and ends there.
+    /// Keeps the line's number, which ends at `end`.
     fn keep_number(&mut self, end: usize) {
         let next = self.line.positions[self.at] as usize;
         if next != end {
@@ -207,7 +208,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Both in one object, at keys that differ, or one of them at its end.
+    /// Handles different keys in one object, or the end of one of the two objects.
     fn members(&mut self, start: usize) -> Option<()> {
         self.same = false;
         self.diverge(start);
@@ -235,7 +236,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Both in one array, and one of them at its end.
+    /// Handles the end of one of two arrays.
     fn elements(&mut self, start: usize) -> Option<()> {
         self.same = false;
         self.diverge(start);
@@ -249,20 +250,20 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Out of step, from here on in the line.
+    /// From here on in the line, the text's bytes go out.
     fn diverge(&mut self, here: usize) {
         self.pieces.push(Piece::SourceLine(self.from..here));
         self.from = self.text_at;
     }
 
-    /// In step again.
+    /// From here on, the line's bytes go out again.
     fn resync(&mut self, at: usize, text_at: usize) {
         self.pieces.push(Piece::Text(self.from..text_at));
         (self.at, self.text_at) = (at, text_at);
-        self.from = self.line.place(at).unwrap_or(self.line.text.len());
+        self.from = self.line.position(at).unwrap_or(self.line.text.len());
     }
 
-    /// Out of step, goes past a value of the text whose path the line has not; gives where it ends.
+    /// Skips a value of the text that the line does not have. Returns where it ends.
     fn foreign(&mut self, start: usize) -> Option<usize> {
         let mut depth = 0;
         let mut tokens = Tokens::from(self.text, start);
@@ -280,22 +281,22 @@ impl Walk<'_> {
     }
 }
 
-/// How many numbers of an ascending list are less than another, which are not many.
+/// How many of the ascending positions are less than `stop`. Made for small results.
 fn how_many_less(positions: &[u32], stop: usize) -> usize {
     let stop = u32::try_from(stop).unwrap_or(u32::MAX);
     let (eights, rest) = positions.as_chunks::<8>();
     let mut less = 0;
     for eight in eights {
-        let more = eight.iter().map(|place| u32::from(*place < stop)).sum::<u32>();
+        let more = eight.iter().map(|position| u32::from(*position < stop)).sum::<u32>();
         less += more as usize;
         if more < 8 {
             return less;
         }
     }
-    less + rest.iter().take_while(|place| **place < stop).count()
+    less + rest.iter().take_while(|position| **position < stop).count()
 }
 
-/// How many bytes both start with.
+/// The length of the common prefix.
 fn common(one: &[u8], other: &[u8]) -> usize {
     let (ones, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
     for (at, (a, b)) in ones.iter().zip(others).enumerate() {

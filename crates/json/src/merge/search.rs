@@ -1,15 +1,15 @@
-//! What is looked for in a line once it was edited: its keys, and what its brackets enclose.
+//! Finds keys and matching brackets in an edited line.
 
 use std::ops::Range;
 
 use crate::hash::quick_hash;
 use crate::number::number_end;
 
-/// Up to this many keys of an object are compared with each other one by one.
+/// Up to this many keys are compared pair by pair; more are sorted.
 const FEW_KEYS: usize = 32;
 
-/// This many times as much as the line has may be looked at, beyond what is looked at once.
-const MOST: usize = 16;
+/// The search may visit this many times the line's positions.
+const MAX_WORK: usize = 16;
 
 /// A line and the positions of its structure.
 #[derive(Clone, Copy)]
@@ -23,47 +23,47 @@ pub struct SourceLine<'a> {
 }
 
 impl<'a> SourceLine<'a> {
-    pub fn place(self, at: usize) -> Option<usize> {
-        self.positions.get(at).map(|place| *place as usize)
+    pub fn position(self, at: usize) -> Option<usize> {
+        self.positions.get(at).map(|position| *position as usize)
     }
 
-    /// The first byte of the token at a place.
+    /// The first byte of the token at a position.
     pub fn byte(self, at: usize) -> Option<u8> {
-        self.text.get(self.place(at)?).copied()
+        self.text.get(self.position(at)?).copied()
     }
 
-    /// Where the number at a place ends.
+    /// Where the number at a position ends.
     pub fn number_end(self, at: usize) -> Option<usize> {
-        if self.compact { self.place(at + 1) } else { Some(number_end(self.text, self.place(at)?)) }
+        if self.compact { self.position(at + 1) } else { Some(number_end(self.text, self.position(at)?)) }
     }
 
-    /// The string at a place, without its quotes.
+    /// The string at a position, without its quotes.
     pub fn string(self, at: usize) -> Option<&'a [u8]> {
-        self.text.get(self.place(at)? + 1..self.place(at + 1)?)
+        self.text.get(self.position(at)? + 1..self.position(at + 1)?)
     }
 }
 
-/// What was found in a line; its memory is reused.
+/// What was found in a line. Its memory is reused.
 #[derive(Default)]
 pub struct Search {
-    /// For each bracket among the positions the number of the other one; empty if they have not been looked for.
+    /// For each bracket the index of its partner; empty until it is needed.
     partners: Vec<u32>,
     brackets: Vec<u32>,
-    /// Objects around the current position, from the outside in, and their keys.
+    /// The objects around the current position, outermost first, and their keys.
     objects: Vec<Object>,
     keys: Vec<Key>,
     hashes: Vec<u32>,
-    /// How much more may be looked at.
+    /// How many more positions may be visited.
     left: usize,
 }
 
-/// An object: the positions of its braces, and where its keys start.
+/// An object: the range between its braces, and the index of its first key.
 struct Object {
     positions: Range<usize>,
     first: usize,
 }
 
-/// A key and the number of its place.
+/// A key and the index of its position.
 struct Key {
     hash: u32,
     at: u32,
@@ -75,7 +75,7 @@ impl Search {
         self.partners.clear();
         self.objects.clear();
         self.keys.clear();
-        self.left = line.positions.len() * MOST;
+        self.left = line.positions.len() * MAX_WORK;
     }
 
     fn spend(&mut self, amount: usize) -> Option<()> {
@@ -83,7 +83,7 @@ impl Search {
         Some(())
     }
 
-    /// The place behind the value that starts at a place.
+    /// The position after the value that starts at `at`.
     pub fn next(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
         Some(match line.byte(at)? {
             b'{' | b'[' => self.partner(line, at)? + 1,
@@ -92,7 +92,7 @@ impl Search {
         })
     }
 
-    /// The other one of a bracket.
+    /// The partner of a bracket.
     pub fn partner(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
         if self.partners.is_empty() {
             self.pair(line)?;
@@ -100,18 +100,18 @@ impl Search {
         self.partners.get(at).map(|partner| *partner as usize)
     }
 
-    /// Finds out which brackets belong together.
+    /// Pairs all brackets.
     fn pair(&mut self, SourceLine { text, positions, .. }: SourceLine<'_>) -> Option<()> {
         self.partners.resize(positions.len(), 0);
         self.brackets.resize(positions.len(), 0);
         let mut count = 0;
-        // Behind the last one is the line's length.
-        for (at, place) in positions[..positions.len() - 1].iter().enumerate() {
-            // Few are brackets, and which ones is hard to foresee: without a branch. Braces are brackets but for one bit.
+        // The last position is the line's length.
+        for (at, position) in positions[..positions.len() - 1].iter().enumerate() {
+            // No branch, as it would be mispredicted. A brace differs from a bracket in one bit.
             self.brackets[count] = at as u32;
-            count += usize::from(matches!(text[*place as usize] | 0x20, b'{' | b'}'));
+            count += usize::from(matches!(text[*position as usize] | 0x20, b'{' | b'}'));
         }
-        // Those that are open take the room of those that were looked at.
+        // The open brackets reuse the front of the list.
         let mut open = 0;
         for number in 0..count {
             let at = self.brackets[number];
@@ -128,7 +128,7 @@ impl Search {
         (open == 0).then_some(())
     }
 
-    /// The bracket that opens what a place is in.
+    /// The opening bracket of the container around a position.
     pub fn around(&mut self, line: SourceLine<'_>, mut at: usize) -> Option<usize> {
         loop {
             at = at.checked_sub(1)?;
@@ -141,8 +141,8 @@ impl Search {
         }
     }
 
-    /// The object that a place is in. Nothing if a key of it may occur twice, or V8 may move it to the front, or it is
-    /// written with an escape.
+    /// The object around a position. `None` if it may have a key twice, or has a key with an escape or one that looks like an
+    /// array index.
     pub fn object(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
         let start = self.around(line, at)?;
         while let Some(last) = self.objects.last()
@@ -162,14 +162,14 @@ impl Search {
                 return None;
             }
             self.keys.push(Key { hash: quick_hash(key), at: at as u32 });
-            // A colon is before the value, a comma or the end behind it.
+            // A colon comes before the value, and a comma or the end after it.
             at = self.next(line, at + 3)? + 1;
         }
         self.objects.push(Object { positions: start..end, first });
         self.all_differ(first).then_some(self.objects.len() - 1)
     }
 
-    /// Whether no two of the last keys can be the same.
+    /// Whether all keys from `first` on differ, by their hashes.
     fn all_differ(&mut self, first: usize) -> bool {
         let hashes = &mut self.hashes;
         hashes.clear();
@@ -181,7 +181,7 @@ impl Search {
         hashes.windows(2).all(|pair| pair[0] != pair[1])
     }
 
-    /// The place of a key in an object, if it has it. Nothing at all if too much was looked at.
+    /// The position of a key in an object, or `Some(None)` if it has none. `None` if the search takes too long.
     pub fn find(&mut self, line: SourceLine<'_>, object: usize, key: &[u8]) -> Option<Option<usize>> {
         let end = self.objects.get(object + 1).map_or(self.keys.len(), |next| next.first);
         let keys = self.objects[object].first..end;
@@ -191,7 +191,7 @@ impl Search {
         Some(self.keys[keys].iter().find(is_it).map(|known| known.at as usize))
     }
 
-    /// The place where an object ends.
+    /// Where an object ends.
     pub fn end_of(&self, object: usize) -> usize {
         self.objects[object].positions.end
     }
