@@ -3,7 +3,7 @@
 // a property that the author could have changed.
 //
 // Answers of `finish`: `undefined`, nothing goes out; a string, one output; an array of strings, several; a number, the
-// transformation returned something that is not an event (see `bad_return` in the engine); a promise, the result was a
+// transformation returned something that is not an event (see `BadReturn` in the engine); a promise, the result was a
 // thenable, and has to settle first.
 ((host, { parse, print, printWith, isCycle, eventOf }, { learn, forget, planSize, planned }) => {
   const { rawJSON } = JSON;
@@ -26,9 +26,7 @@
   const { isFinite } = Number;
   const resolve = Promise.resolve.bind(Promise);
 
-  const NOT_AN_EVENT = 1;
-  const BAD_ELEMENT = 2;
-  const NOT_AN_ARRAY = 3;
+  const { NOT_AN_EVENT, BAD_ELEMENT, NOT_AN_ARRAY } = host.badReturns;
 
   /** At most this much of an error's text is kept. */
   const MAX_ERROR_TEXT = 32768;

@@ -13,7 +13,7 @@ use deno_core::v8;
 use crate::run::driver_functions::Driver;
 use crate::run::event::{self, CallResult, Settled, settled};
 use crate::run::in_flight::Waiting;
-use crate::run::output::{Print, bad_return};
+use crate::run::output::{BadReturn, Print};
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
@@ -475,9 +475,9 @@ fn finish_call<'s>(
     let finish = v8::Local::new(scope, &driver.finish_batch);
     match finish.call(scope, undefined, &[result, call.count, call.lossy, call.number]) {
         Some(grouped) if grouped.is_array() => CallResult::Finished(grouped),
-        Some(code) => {
-            let code = code.number_value(scope).unwrap_or_default();
-            CallResult::Failed(bad_return(code, "transformBatch"))
+        Some(fault) => {
+            let fault = BadReturn::from_driver(fault).unwrap_or(BadReturn::NotAnArray);
+            CallResult::Failed(fault.failure("transformBatch"))
         }
         None => event::caught(scope, driver, is_source),
     }
@@ -543,8 +543,8 @@ fn print_groups<'s, 'a>(
         let printed = matches!(verdict, Verdict::Ok { .. });
         if fault.is_object() {
             *verdict = errors::thrown(scope, fault, is_source).into();
-        } else if let Some(code) = fault.is_number().then(|| fault.number_value(scope)).flatten() {
-            *verdict = bad_return(code, "transformBatch").into();
+        } else if let Some(fault) = BadReturn::from_driver(fault) {
+            *verdict = fault.failure("transformBatch").into();
         }
         if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
             out.clear();

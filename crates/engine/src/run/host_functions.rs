@@ -5,6 +5,7 @@ use deno_core::v8;
 
 use crate::lazy;
 use crate::run::fetch;
+use crate::run::output::BadReturn;
 use crate::run::requests::Access;
 use crate::run::state::State;
 use crate::run::web;
@@ -38,6 +39,11 @@ pub(crate) fn object<'s>(
     let lazy_metadata = v8::Function::new(scope, lazy::lazy_metadata)?;
     let metadata = v8::Function::new(scope, lazy::metadata_of)?;
     let logs = v8::Boolean::new(scope, logs);
+    let bad_returns = v8::Object::new(scope);
+    for (name, fault) in BadReturn::NAMES {
+        let (name, number) = (v8::String::new(scope, name)?, v8::Integer::new(scope, fault as i32));
+        bad_returns.set(scope, name.into(), number.into())?;
+    }
     let request = v8::Function::new(scope, fetch::request)?;
     let event_number = v8::Function::new(scope, event_number_of_turn)?;
     let web_group = v8::Function::new(scope, web::group)?;
@@ -56,6 +62,7 @@ pub(crate) fn object<'s>(
         ("lazyPart", lazy_part.into()),
         ("escapedKeys", escaped_keys.into()),
         ("logs", logs.into()),
+        ("badReturns", bad_returns.into()),
         ("request", request.into()),
         ("eventNumber", event_number.into()),
         ("webGroup", web_group.into()),

@@ -14,17 +14,37 @@ use sluicegate_json::canonical;
 use sluicegate_json::sink::Sink;
 use sluicegate_json::validator::Validator;
 
-/// The driver's numbers for a return value that is not an event.
-pub(crate) fn bad_return(code: f64, function: &str) -> Failure {
-    let message = match code as u32 {
-        1 => format!("returned event from {function}(event) is not an object"),
-        3 => format!("returned events from {function}(event) is not an array"),
-        _ => {
-            let argument = if function == "transformBatch" { "events" } else { "event" };
-            format!("returned event in events array from {function}({argument}) is not an object")
-        }
-    };
-    Failure::new(FailureKind::BadReturn, message)
+/// Why a return value is no event. The driver answers with the number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadReturn {
+    NotAnEvent = 1,
+    BadElement = 2,
+    NotAnArray = 3,
+}
+
+impl BadReturn {
+    /// The driver's names for them; it gets this table as `host.badReturns`.
+    pub(crate) const NAMES: [(&str, Self); 3] =
+        [("NOT_AN_EVENT", Self::NotAnEvent), ("BAD_ELEMENT", Self::BadElement), ("NOT_AN_ARRAY", Self::NotAnArray)];
+
+    /// What the driver has answered, if that is one of them.
+    pub(crate) fn from_driver(answer: v8::Local<'_, v8::Value>) -> Option<Self> {
+        let number = v8::Local::<v8::Integer>::try_from(answer).ok()?.value();
+        Self::NAMES.iter().map(|(_, fault)| *fault).find(|fault| *fault as i64 == number)
+    }
+
+    /// The failure of an event for which `function` returned this.
+    pub(crate) fn failure(self, function: &str) -> Failure {
+        let message = match self {
+            Self::NotAnEvent => format!("returned event from {function}(event) is not an object"),
+            Self::NotAnArray => format!("returned events from {function}(event) is not an array"),
+            Self::BadElement => {
+                let argument = if function == "transformBatch" { "events" } else { "event" };
+                format!("returned event in events array from {function}({argument}) is not an object")
+            }
+        };
+        Failure::new(FailureKind::BadReturn, message)
+    }
 }
 
 /// Writes what the driver's `finish` gave.
@@ -85,12 +105,12 @@ impl Print<'_> {
             return Verdict::Dropped;
         }
         let Ok(texts) = v8::Local::<v8::Array>::try_from(texts) else {
-            return bad_return(texts.number_value(scope).unwrap_or_default(), function).into();
+            return BadReturn::from_driver(texts).unwrap_or(BadReturn::BadElement).failure(function).into();
         };
         out.push(self.rendering.open);
         for index in 0..texts.length() {
             let text = texts.get_index(scope, index).and_then(|text| v8::Local::<v8::String>::try_from(text).ok());
-            let Some(text) = text else { return bad_return(2.0, function).into() };
+            let Some(text) = text else { return BadReturn::BadElement.failure(function).into() };
             if index > 0 {
                 out.push(self.rendering.between);
             }
@@ -115,7 +135,7 @@ impl Print<'_> {
         for (number, hole) in (0..).zip(edits.list.iter_mut().filter(|hole| hole.is_unprinted())) {
             let text = list.map_or(Some(texts), |list| list.get_index(scope, number));
             let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
-                return bad_return(1.0, "transformEvent").into();
+                return BadReturn::NotAnEvent.failure("transformEvent").into();
             };
             let start = edits.texts.len();
             if let Err(error) = v8_string::write(scope, text, self.limit, &mut edits.texts) {
