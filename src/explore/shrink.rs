@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::mutate::{at, paths, remove, text};
 
 /// The most smaller events that are tried at a time.
-pub(super) const MOST: usize = 60;
+pub(super) const MAX_TRIED: usize = 60;
 
 /// How many bytes are copied for one step, about: of a large event only the outer places are looked at, so that a list of
 /// thousands is halved before anybody looks at its elements.
@@ -36,9 +36,9 @@ pub(super) fn smaller(event: &Value) -> Vec<Value> {
     sized.sort_by_key(|(len, _)| *len);
     sized.dedup_by(|one, other| one.1 == other.1);
     // Large steps first, and small ones for when none of the large ones will do.
-    if sized.len() > MOST {
-        let step = sized.len() as f64 / MOST as f64;
-        sized = (0..MOST).map(|n| sized[(n as f64 * step) as usize].clone()).collect();
+    if sized.len() > MAX_TRIED {
+        let step = sized.len() as f64 / MAX_TRIED as f64;
+        sized = (0..MAX_TRIED).map(|n| sized[(n as f64 * step) as usize].clone()).collect();
     }
     sized.into_iter().map(|(_, event)| event).collect()
 }

@@ -107,13 +107,13 @@ impl<'t, 'i> Table<'t, 'i> {
     /// A duration such as `"30s"`.
     pub(super) fn duration(&self, key: &'static str) -> Result<Option<Duration>> {
         const EXPECTED: &str = "a duration with its unit, such as \"200ms\" or \"30s\"";
-        const LONGEST: Duration = Duration::from_secs(24 * 3600);
+        const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
         let Some(value) = self.get(key) else { return Ok(None) };
         let text = value.get_ref().as_str().ok_or_else(|| self.wrong(key, value, EXPECTED))?;
         let path = self.path(key);
         let duration = humantime::parse_duration(text.trim())
             .map_err(|_| Error::new(format!("{path} is `{text}`: expected {EXPECTED}")).at(value.span()))?;
-        if duration.is_zero() || duration > LONGEST {
+        if duration.is_zero() || duration > MAX_DURATION {
             return Err(Error::new(format!("{path} is `{text}`: it has to be from 1ms to 24h")).at(value.span()));
         }
         Ok(Some(duration))

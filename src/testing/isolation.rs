@@ -109,8 +109,12 @@ fn named(changes: &[Change]) -> impl Iterator<Item = &Change> {
 }
 
 fn shorten(text: &str) -> String {
-    const MOST: usize = 120;
-    if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain(['…']).collect() }
+    const MAX_TEXT: usize = 120;
+    if text.chars().count() <= MAX_TEXT {
+        text.to_owned()
+    } else {
+        text.chars().take(MAX_TEXT).chain(['…']).collect()
+    }
 }
 
 /// The same order for the same seed, on every machine.

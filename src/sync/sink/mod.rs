@@ -111,8 +111,8 @@ impl Sink {
 
 /// Cuts a text to what a person reads of it.
 pub(in crate::sync) fn cut(text: &str) -> String {
-    const MOST: usize = 500;
+    const MAX_TEXT: usize = 500;
     let text = text.trim();
-    let cut = text.floor_char_boundary(MOST.min(text.len()));
+    let cut = text.floor_char_boundary(MAX_TEXT.min(text.len()));
     if cut < text.len() { format!("{}…", &text[..cut]) } else { text.to_owned() }
 }
