@@ -12,6 +12,8 @@ Chunk = Tuple[bytes, int]
 """Whole lines, and how many they are."""
 
 MAX_ERROR_TEXT = 64 << 10
+# What any user may have. Of large events the default holds nine, and each end waits for the other.
+_PIPE_SIZE = 1 << 20
 
 # The command looks at the first lines of its input and refuses what is CSV, UTF-16 or compressed. That helps people with a file; here the
 # first event may be a bad one like any other. A blank line in front, whose verdict is not passed on, keeps it from looking.
@@ -50,8 +52,9 @@ class Process:
         self._error: Optional[BaseException] = None
         self._said = b""
         self._closed = False
+        pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
+            arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, bufsize=_PIPE_SIZE, pipesize=_PIPE_SIZE
         )
         self._threads = [
             threading.Thread(target=self._feed, args=(chunks,), daemon=True),

@@ -24,6 +24,7 @@ from sluicegate import transformation as module
 IDENTITY = "export function transformEvent(event) { return event; }"
 MIXED = """
 export function transformEvent(event) {
+  if (event.n % 50000 === 49999) for (;;);
   if (event.n % 1000 === 7) throw new TypeError('seven');
   if (event.n % 3 === 0) return null;
   if (event.n % 3 === 1) return [event, { copy: event.n }];
@@ -52,11 +53,13 @@ def test_the_readme_shows_what_comes_out(capsys: pytest.CaptureFixture[str]) -> 
 def test_every_event_has_one_verdict_in_order() -> None:
     count = 200_000
     seen = 0
-    with sluicegate.Transformation.from_source(MIXED) as transformation:
+    with sluicegate.Transformation.from_source(MIXED, limits={"cpu": "100ms"}) as transformation:
         for n, verdict in enumerate(transformation({"n": n} for n in range(count))):
             assert verdict.index == n
-            if n % 1000 == 7:
-                assert verdict.failure is not None and verdict.failure.name == "TypeError" and verdict.failure.line == 3
+            if n % 50_000 == 49_999:
+                assert verdict.failure is not None and verdict.failure.kind == "timeout"
+            elif n % 1000 == 7:
+                assert verdict.failure is not None and verdict.failure.name == "TypeError" and verdict.failure.line == 4
             elif n % 3 == 0:
                 assert verdict.verdict == "dropped"
             elif n % 3 == 1:
@@ -156,13 +159,16 @@ def test_an_early_exit_leaves_no_process() -> None:
 
 @pytest.mark.parametrize("who", ["supervisor", "worker"])
 def test_a_killed_process_loses_no_event_in_silence(who: str, tmp_path: Path) -> None:
-    (tmp_path / "t.js").write_text(IDENTITY)
+    (tmp_path / "t.js").write_text(MIXED)
     count = 200_000
     answered = 0
-    transformation = sluicegate.Transformation(tmp_path / "t.js", workers=1)
+    transformation = sluicegate.Transformation(tmp_path / "t.js", workers=1, limits={"cpu": "100ms"})
     try:
         for verdict in transformation({"n": n} for n in range(count)):
-            assert verdict.events == [{"n": answered}]
+            if answered % 50_000 == 49_999 or answered % 1000 == 7:
+                assert verdict.verdict == "failed"
+            else:
+                assert verdict.events == [[], [{"n": answered}, {"copy": answered}], [{"n": answered}]][answered % 3]
             answered += 1
             if answered == 1000:
                 (run_of,) = transformation._runs

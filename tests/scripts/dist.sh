@@ -3,6 +3,7 @@
 set -euo pipefail
 binary=$(realpath "$1")
 cd "$(dirname "$0")/../.."
+root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 scripts/dist --bin "$binary" --out "$work/dist" > /dev/null
@@ -32,11 +33,38 @@ import sluicegate
 with sluicegate.Transformation("paid.js") as transformation:
     assert [verdict.verdict for verdict in transformation([{"paid": True}, {}])] == ["ok", "dropped"]
 PY
+# The package's own tests, against the wheel alone.
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/sluicegate/python
+if [[ -x $tools/bin/pytest ]]; then
+  packages=$(echo "$work"/venv/lib/python3*/site-packages)
+  (cd "$work" && PYTHONPATH=$packages SLUICEGATE_BIN=$work/venv/bin/sluicegate \
+    "$tools/bin/python" -m pytest -q -p no:cacheprovider --import-mode=importlib "$root/python/tests")
+fi
 
 echo 'npm'
 npm install --silent --no-audit --no-fund "$work"/dist/sluicegate-linux-x64-*.tgz "$work"/dist/sluicegate-[0-9]*.tgz > /dev/null
 npx sluicegate test | grep -q '1 passed'
 grep -q 'transformEvent' node_modules/sluicegate/types.d.ts
+# Types and globals for editors: green for what is there, red for what is not.
+npm install --silent --no-audit --no-fund typescript@6 eslint@10 @eslint/js@10 > /dev/null
+cat > eslint.config.js <<'JS'
+import js from '@eslint/js';
+import sluicegate from 'sluicegate/eslint';
+export default [js.configs.recommended, sluicegate];
+JS
+cat > tsconfig.json <<'JSON'
+{ "compilerOptions": { "types": ["sluicegate/types"], "allowJs": true, "checkJs": true, "noEmit": true, "strict": false, "target": "esnext", "module": "nodenext", "lib": ["esnext"] }, "include": ["*.js"], "exclude": ["eslint.config.js"] }
+JSON
+npm pkg set type=module > /dev/null
+npx eslint .
+npx tsc
+echo 'export function transformEvent(event) { log(event.paid); return document.title; }' > page.js
+for tool in 'eslint .' tsc; do
+  # shellcheck disable=SC2086 # two words
+  if npx $tool > out.txt; then echo "$tool finds no document where there is none" >&2 && exit 1; fi
+  grep -q document out.txt
+done
+rm page.js
 # A signal reaches the program, and its end is the shim's.
 mkfifo pipe
 npx --no-install sluicegate run paid.js pipe --line-buffered > out.jsonl 2> err.txt &

