@@ -25,7 +25,7 @@ use crate::config::{Input, When};
 use crate::explore::fuzz::SAMPLES;
 use crate::explore::lineage::{Answer, Edge, LineageSetup, Report, path, run};
 use crate::tally::exit;
-use crate::testing::coverage::{Coverage, FileCoverage};
+use crate::testing::coverage::{BranchCoverage, Coverage, FileCoverage};
 use crate::workers::{self, RunError, Sandbox};
 use rules::{Broken, Rules};
 use sluicegate_engine::Program;
@@ -43,7 +43,28 @@ const TIME: Duration = Duration::from_secs(12);
 struct Measured {
     program: Program,
     report: Report,
-    coverage: Vec<FileCoverage>,
+    coverage: Vec<Covered>,
+}
+
+/// How much of a file the events ran.
+struct Covered {
+    file: FileCoverage,
+    branches: Vec<BranchCoverage>,
+}
+
+impl Covered {
+    /// Ways that were taken, and all that there are.
+    fn ways(&self) -> (usize, usize) {
+        self.branches.iter().fold((0, 0), |(taken, ways), one| (taken + one.taken, ways + one.ways))
+    }
+
+    /// Lines with a branch that always went the same ways.
+    fn one_sided(&self) -> Vec<u32> {
+        let mut lines: Vec<u32> =
+            self.branches.iter().filter(|one| one.taken > 0 && one.taken < one.ways).map(|one| one.line).collect();
+        lines.dedup();
+        lines
+    }
 }
 
 /// What is shown.
@@ -52,7 +73,7 @@ struct Shown<'a> {
     report: &'a Report,
     /// The edges that were asked for.
     edges: Vec<&'a Edge>,
-    coverage: &'a [FileCoverage],
+    coverage: &'a [Covered],
     broken: &'a [Broken],
     /// Edges that came and went, if there is an older version.
     changes: Option<[Vec<&'a Edge>; 2]>,
@@ -157,7 +178,7 @@ fn measure(
 }
 
 /// The author's lines that the events ran.
-fn coverage(program: &Program, report: &Report, paths: &BTreeMap<String, PathBuf>) -> Vec<FileCoverage> {
+fn coverage(program: &Program, report: &Report, paths: &BTreeMap<String, PathBuf>) -> Vec<Covered> {
     let mut coverage = Coverage::default();
     for script in &report.coverage {
         match script.name.strip_prefix("library ") {
@@ -169,7 +190,8 @@ fn coverage(program: &Program, report: &Report, paths: &BTreeMap<String, PathBuf
             None => coverage.add(Path::new(&script.name), &program.code, script),
         }
     }
-    coverage.files()
+    let files = coverage.files();
+    files.into_iter().map(|file| Covered { branches: coverage.branches(&file.path), file }).collect()
 }
 
 /// The events of these files with their lines, or the built-in ones.
@@ -238,10 +260,12 @@ fn as_json(shown: &Shown<'_>) -> String {
     let coverage: Vec<Value> = shown
         .coverage
         .iter()
-        .map(|file| {
-            let (covered, lines) = file.line_counts();
+        .map(|one| {
+            let (covered, lines) = one.file.line_counts();
+            let (taken, ways) = one.ways();
             json!({
-                "file": file.path, "lines": lines, "covered": covered, "missing": file.uncovered(), "partly": file.partly,
+                "file": one.file.path, "lines": lines, "covered": covered, "missing": one.file.uncovered(),
+                "partly": one.file.partly, "branches": ways, "taken": taken, "one_sided": one.one_sided(),
             })
         })
         .collect();

@@ -6,9 +6,11 @@
 //! they have it parsed by a process that may neither run long nor take much memory, and whose end is an error like any
 //! other. It has the walls of a worker. It costs some ten milliseconds, so answers are kept where they are asked for often.
 
+mod branches;
 mod exports;
 mod imports;
 
+pub use branches::Branch;
 pub use exports::{ModuleExport, exports};
 
 use crate::own_process::own_command;
@@ -50,6 +52,7 @@ const LARGEST_KEPT: usize = 1 << 20;
 
 #[derive(Serialize)]
 enum Asked<'a> {
+    Branches(&'a str),
     Imports(&'a str),
     Strip(&'a str),
 }
@@ -63,6 +66,14 @@ type Imports = BTreeMap<String, Vec<String>>;
 /// When it is not a module, or cannot be parsed within bounds; in words, with the place where there is one.
 pub async fn imports(code: &str) -> Result<Imports, String> {
     in_turn(code, |code| ask(&Asked::Imports(code)).unwrap_or_else(|why| Err(format!("SyntaxError: {why}")))).await
+}
+
+/// The places where `code` goes one of several ways, in the order of the source. JavaScript only: types are taken away before.
+///
+/// # Errors
+/// As for [`imports`].
+pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
+    ask(&Asked::Branches(code)).unwrap_or_else(Err)
 }
 
 /// [`strip_types`], for an async task.
@@ -135,6 +146,7 @@ fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> 
 
 fn answer(asked: &Asked<'_>) -> String {
     match asked {
+        Asked::Branches(code) => serde_json::to_string(&branches::of(code)),
         Asked::Imports(code) => serde_json::to_string(&imports::of(code)),
         Asked::Strip(source) => serde_json::to_string(&strip_types(source)),
     }
@@ -159,10 +171,12 @@ pub fn main() -> u8 {
         // Texts with escapes cannot be borrowed from what was read.
         #[derive(Deserialize)]
         enum Read {
+            Branches(String),
             Imports(String),
             Strip(String),
         }
         let answer = match serde_json::from_str(&text)? {
+            Read::Branches(code) => answer(&Asked::Branches(&code)),
             Read::Imports(code) => answer(&Asked::Imports(&code)),
             Read::Strip(source) => answer(&Asked::Strip(&source)),
         };

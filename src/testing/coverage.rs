@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use crate::parser_process::{self, Branch};
 use sluicegate_engine::{ScriptCoverage, comments};
 
 /// The files that ran, by their paths.
@@ -44,6 +45,17 @@ pub struct FileCoverage {
     pub partly: Vec<u32>,
     /// Functions: line, name, and how often each was called.
     pub functions: Vec<(u32, String, u64)>,
+}
+
+/// A place where code goes one of several ways, and which of them it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchCoverage {
+    /// Its line, from 1.
+    pub line: u32,
+    /// How many ways there are, those that are not written among them (no `else`).
+    pub ways: usize,
+    /// How many of them were taken.
+    pub taken: usize,
 }
 
 impl Coverage {
@@ -82,9 +94,29 @@ impl Coverage {
     pub fn files(&self) -> Vec<FileCoverage> {
         self.files.iter().map(|(path, counts)| counts.file(path)).collect()
     }
+
+    /// The branches of a file, in the order of the source. Parses it; nothing for one that cannot be parsed.
+    pub fn branches(&self, path: &Path) -> Vec<BranchCoverage> {
+        let Some(counts) = self.files.get(path) else { return Vec::new() };
+        let found = parser_process::branches(&counts.code).unwrap_or_default();
+        found.iter().map(|branch| counts.branch(branch)).collect()
+    }
 }
 
 impl Counts {
+    fn branch(&self, branch: &Branch) -> BranchCoverage {
+        let before = |at: usize| &self.code[..self.code.floor_char_boundary(at)];
+        let ran = |at: usize| self.units.get(before(at).encode_utf16().count()).copied().unwrap_or_default();
+        let counts: Vec<u64> = branch.ways.iter().map(|at| ran(*at)).collect();
+        // The way that is not written is the one of all runs that took no other.
+        let implicit = branch.implicit && ran(branch.start) > counts.iter().sum();
+        BranchCoverage {
+            line: before(branch.start).matches('\n').count() as u32 + 1,
+            ways: counts.len() + usize::from(branch.implicit),
+            taken: counts.iter().filter(|count| **count > 0).count() + usize::from(implicit),
+        }
+    }
+
     fn file(&self, path: &Path) -> FileCoverage {
         let comments = comments(&self.code);
         let mut comment = comments.iter().peekable();
@@ -225,6 +257,10 @@ mod tests {
 
     /// What V8 says of `code` when it has been given these events.
     fn covered(code: &str, events: &[&str]) -> FileCoverage {
+        measured(code, events).files().remove(0)
+    }
+
+    fn measured(code: &str, events: &[&str]) -> Coverage {
         let observer = RunObserver::new(Look { coverage: true, variables: false });
         let mut engine = Engine::observed(Program::new("t.js", code), Options::default(), &observer).unwrap();
         for event in events {
@@ -235,7 +271,34 @@ mod tests {
         for script in observer.take_coverage() {
             coverage.add(Path::new("t.js"), code, &script);
         }
-        coverage.files().remove(0)
+        coverage
+    }
+
+    #[test]
+    fn branches_count_the_way_that_is_not_written() {
+        let code = "// ü
+export function transformEvent(event) {
+  if (event.a) event.x = 1;
+  if (event.b) event.y = 1; else event.y = 2;
+  event.z = event.a && event.b;
+  event.w = event.c ? 1 : 2;
+  switch (event.kind) {
+    case 'a':
+    case 'b': return event;
+    default: return null;
+  }
+}
+";
+        let branches = |events: &[&str]| -> Vec<(u32, usize, usize)> {
+            let all = measured(code, events).branches(Path::new("t.js"));
+            all.iter().map(|one| (one.line, one.taken, one.ways)).collect()
+        };
+        assert_eq!(branches(&["{}"]), [(3, 1, 2), (4, 1, 2), (5, 1, 2), (6, 1, 2), (7, 1, 2)]);
+        assert_eq!(branches(&[r#"{"a":1,"b":1,"kind":"b"}"#]), [(3, 1, 2), (4, 1, 2), (5, 1, 2), (6, 1, 2), (7, 1, 2)]);
+        assert_eq!(
+            branches(&["{}", r#"{"a":1,"b":1,"kind":"b"}"#]),
+            [(3, 2, 2), (4, 2, 2), (5, 2, 2), (6, 1, 2), (7, 2, 2)]
+        );
     }
 
     const CODE: &str = "// ü: two bytes

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::Shown;
 use crate::explore::lineage::report::CONSTANT;
 use crate::explore::lineage::{Edge, Kind};
 use sluicegate_engine::Program;
 
-const PRODUCER: &str = concat!("https://sluicegate.dev/", env!("CARGO_PKG_VERSION"));
+/// A package URL: it names the program and its version, and is nobody's domain.
+const PRODUCER: &str = concat!("pkg:generic/sluicegate@", env!("CARGO_PKG_VERSION"));
 const EVENT_SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 const FACET_SCHEMA: &str =
     "https://openlineage.io/spec/facets/1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet";
@@ -18,10 +20,8 @@ const NAMESPACE: &str = "sluicegate";
 
 /// One event, on one line.
 pub(super) fn event(shown: &Shown<'_>, program: &Program) -> String {
-    let hash = program.code_hash();
-    let hex = hash.strip_prefix("sha256:").unwrap_or(&hash);
     // The same code is the same run: there is nothing else that would tell two apart.
-    let run = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]);
+    let run = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{PRODUCER}#{}", program.code_hash()).as_bytes()).to_string();
     let (input, output) = (format!("{}/input", shown.name), format!("{}/output", shown.name));
     let mut fields: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for edge in shown.edges.iter().filter(|edge| edge.from != CONSTANT) {

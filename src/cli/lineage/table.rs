@@ -83,14 +83,22 @@ fn head(out: &mut String, shown: &Shown<'_>) {
         report.kinds[0],
         thousands(report.runs)
     );
-    for file in shown.coverage {
+    for one in shown.coverage {
+        let file = &one.file;
         let (covered, lines) = file.line_counts();
+        let (taken, ways) = one.ways();
         let mut rest = String::new();
+        if ways > 0 {
+            let _ = write!(rest, ", {taken} of {ways} ways of its branches taken");
+        }
         if covered < lines {
             let _ = write!(rest, "; no event runs {}", ranges(&file.uncovered(), &file.lines));
         }
-        if !file.partly.is_empty() {
-            let partly: Vec<String> = file.partly.iter().map(u32::to_string).collect();
+        let mut partly: Vec<u32> = [file.partly.as_slice(), &one.one_sided()].concat();
+        partly.sort_unstable();
+        partly.dedup();
+        if !partly.is_empty() {
+            let partly: Vec<String> = partly.iter().map(u32::to_string).collect();
             let _ = write!(rest, "; only in part {}", partly.join(", "));
         }
         let _ = writeln!(out, "{}: {covered} of {lines} lines run{rest}", visible(&file.path.display().to_string()));

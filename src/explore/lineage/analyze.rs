@@ -283,7 +283,12 @@ impl Analyzer {
             }
         }
         let is_there = |path: &Path| value_at(&base.input, path).is_some();
-        let absent = base.reads.absent.keys().filter(|path| path.len() > 1 && !is_there(path));
+        // A key that is itself what was made up here, or nothing, is no field that an author looks for.
+        let is_made_up = |path: &Path| match path.last() {
+            Some(Step::Key(key)) => study::is_made_up(base, key, &self.literals.words),
+            _ => false,
+        };
+        let absent = base.reads.absent.keys().filter(|path| path.len() > 1 && !is_there(path) && !is_made_up(path));
         found.0.extend(absent.map(|path| Leaf { path: path.clone(), label: path.clone(), value: None }));
         found
     }

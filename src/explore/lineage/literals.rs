@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 /// The texts and numbers that stand in the code: what it compares values with.
 #[derive(Clone, Debug, Default)]
 pub struct Literals {
@@ -11,6 +13,8 @@ pub struct Literals {
     pub numbers: Vec<f64>,
     /// Names, and the words of texts.
     pub words: HashSet<String>,
+    /// Words between which a pattern chooses: `Firefox|Chrome`.
+    pub alternatives: Vec<Vec<String>>,
 }
 
 impl Literals {
@@ -19,8 +23,29 @@ impl Literals {
         let mut found = Self::default();
         for source in sources {
             found.scan(source);
+            let is_part = |char: char| char.is_alphanumeric() || char == '_' || char == '|';
+            for list in source.split(|char| !is_part(char)).filter(|list| list.contains('|')) {
+                let words: Vec<String> = list.split('|').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+                if words.len() > 1 {
+                    found.alternatives.push(words);
+                }
+            }
         }
         found
+    }
+
+    /// Whether a value stands in the code, so that code which knows it may answer with it or ask for it. What is nothing, and
+    /// booleans, stand in any.
+    pub fn know(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.is_empty() || self.texts.contains(text),
+            Value::Number(number) => {
+                number.as_f64().is_some_and(|number| [0.0, 1.0].contains(&number) || self.numbers.contains(&number))
+            }
+            Value::Null | Value::Bool(_) => true,
+            Value::Array(list) => list.is_empty(),
+            Value::Object(map) => map.is_empty(),
+        }
     }
 
     fn scan(&mut self, source: &str) {

@@ -125,8 +125,14 @@ impl Report {
     /// Makes a report of what all workers found.
     pub(super) fn of(found: Findings) -> Self {
         let mut edges = Vec::new();
+        // An object or an array is no source of its own where something in it is: it was only emptied, or replaced by a text.
+        let inside = |from: &str, to: &str| {
+            let inner = |other: &str| other.strip_prefix(from).is_some_and(|rest| rest.starts_with(['.', '[']));
+            !found.came.contains_key(from)
+                && found.edges.iter().any(|(other, all)| inner(other) && all.contains_key(to))
+        };
         for (from, all) in &found.edges {
-            for (to, tally) in all.iter().filter(|(to, _)| !found.unstable.contains(*to)) {
+            for (to, tally) in all.iter().filter(|(to, _)| !found.unstable.contains(*to) && !inside(from, to)) {
                 edges.push(edge(from, to, tally, found.tested.get(from).copied().unwrap_or_default()));
             }
         }

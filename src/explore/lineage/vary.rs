@@ -11,6 +11,9 @@ const MAX_LITERALS: usize = 48;
 /// The most elements of an array that are changed one by one.
 const MAX_ELEMENTS: usize = 3;
 
+/// The most words of a text that are changed one by one.
+const MAX_PARTS: usize = 8;
+
 /// The most places of an event that are changed one by one.
 const MAX_LEAVES: usize = 600;
 
@@ -181,6 +184,13 @@ pub fn variations(
         Some(Value::String(text)) => {
             add(Some(json!("")), Class::Same);
             add(Some(json!(alike(&text.to_uppercase(), number + 3))), Class::Marker);
+            // Its neighbours, where it is a code with digits: there may be a table of their first ones.
+            if let Some(at) = text.find(|char: char| char.is_ascii_digit()) {
+                for by in 1..=2 {
+                    let next = (text.as_bytes()[at] - b'0' + by) % 10;
+                    add(Some(json!(format!("{}{next}{}", &text[..at], &text[at + 1..]))), Class::Marker);
+                }
+            }
             for other in others.iter().filter(|other| other.is_string()).take(3) {
                 add(Some(other.clone()), Class::Same);
             }
@@ -216,7 +226,17 @@ pub fn variations(
 pub fn container_variations(value: &Value) -> Vec<Variation> {
     let mut made = vec![None];
     match value {
-        Value::Object(_) => made.push(Some(json!({}))),
+        Value::Object(map) => {
+            made.push(Some(json!({})));
+            // One key less, and one more: code may count them.
+            let mut fewer = map.clone();
+            if map.len() > 1 && map.keys().next_back().cloned().and_then(|last| fewer.shift_remove(&last)).is_some() {
+                made.push(Some(Value::Object(fewer)));
+            }
+            let mut more = map.clone();
+            more.insert("qzKey".to_owned(), unique(0));
+            made.push(Some(Value::Object(more)));
+        }
         Value::Array(list) => {
             made.push(Some(json!([])));
             if list.len() > 1 {
@@ -261,13 +281,17 @@ pub fn alike(text: &str, number: usize) -> String {
         return format!("{scheme}://{}{query}", alike(path, number));
     }
     let is_hex = text.len() >= 16 && text.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+    // A UUID keeps its version and its variant.
+    let is_uuid = is_hex && text.len() == 36 && [8, 13, 18, 23].iter().all(|at| text.as_bytes()[*at] == b'-');
     let by = 1 + (number % 7) as u8;
     let turn = |char: char, first: char, count: u8, by: u8| {
         char::from(first as u8 + ((char as u8 - first as u8) + by) % count)
     };
     let mut leading = true;
     text.chars()
-        .map(|char| match char {
+        .enumerate()
+        .map(|(at, char)| match char {
+            kept if is_uuid && (at == 14 || at == 19) => kept,
             'a'..='z' => turn(char, 'a', if is_hex { 6 } else { 26 }, if is_hex { 1 + by % 5 } else { by }),
             'A'..='Z' => turn(char, 'A', if is_hex { 6 } else { 26 }, if is_hex { 1 + by % 5 } else { by }),
             // The first digit stays other than zero, so that a number keeps its length.
@@ -279,6 +303,34 @@ pub fn alike(text: &str, number: usize) -> String {
             other => other,
         })
         .collect()
+}
+
+/// A text of several words with one of them changed at a time, the rest as it was: code that finds words by what stands around
+/// them finds them still. Nothing for one word alone.
+pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
+    let is_word = |char: char| char.is_alphanumeric();
+    let mut words: Vec<std::ops::Range<usize>> = Vec::new();
+    for (at, char) in text.char_indices().filter(|(_, char)| is_word(*char)) {
+        match words.last_mut() {
+            Some(word) if word.end == at => word.end += char.len_utf8(),
+            _ => words.push(at..at + char.len_utf8()),
+        }
+    }
+    if words.len() < 2 {
+        return Vec::new();
+    }
+    let mut made = Vec::new();
+    for (at, word) in words.iter().take(MAX_PARTS).enumerate() {
+        let old = &text[word.clone()];
+        // What the code looks for beside it: `(Firefox|Chrome)`.
+        let known = literals.alternatives.iter().filter(|list| list.iter().any(|one| one == old)).flatten();
+        let others = known.filter(|one| *one != old).take(2).cloned();
+        for other in std::iter::once(alike(old, number + at)).chain(others) {
+            made.push(json!(format!("{}{other}{}", &text[..word.start], &text[word.end..])));
+        }
+    }
+    made.retain(|value| *value != json!(text));
+    made
 }
 
 /// A text as code has to clean it up: capitals and small letters, and blanks around it.
@@ -321,6 +373,17 @@ mod tests {
         assert!(alike("f9bf739c-d387-4263-bdba-8247720201ef", 5).chars().all(|c| c.is_ascii_hexdigit() || c == '-'));
         let date = alike("2024-02-29T10:00:00.000Z", 2);
         assert!(date.starts_with("2021-") && date.ends_with(":00.000Z") && date.len() == 24, "{date}");
+    }
+
+    #[test]
+    fn of_several_words_one_is_another() {
+        let literals = Literals::of(["/(Firefox|Chrome|Safari)\\/(\\d+)/.exec(a | b)"]);
+        let words = parts("/shop/4711-ab", 0, &literals);
+        assert_eq!(words.len(), 3, "{words:?}");
+        assert!(words.iter().all(|word| word != "/shop/4711-ab"));
+        let browsers = parts("X/Firefox", 0, &literals);
+        assert!(browsers.contains(&json!("X/Chrome")) && browsers.contains(&json!("X/Safari")), "{browsers:?}");
+        assert_eq!(parts("word", 0, &literals), Vec::<Value>::new());
     }
 
     #[test]

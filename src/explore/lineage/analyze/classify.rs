@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::compare::same;
+use super::super::literals::Literals;
 use super::super::vary::Class;
 
 /// One change of an input, and what stands in the output's place then.
@@ -24,7 +25,7 @@ pub(super) enum Influence {
 }
 
 /// The influence that these observations show, all of changes that let the event end as it did before.
-pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>]) -> Influence {
+pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>], code: &Literals) -> Influence {
     let [input, output] = before;
     let alike: Vec<&Observation<'_>> = seen.iter().filter(|one| one.class != Class::Other).collect();
     let changed = |one: &Observation<'_>| !equal(one.output, output);
@@ -42,11 +43,23 @@ pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>]) -
     if was_equal && (marker || flipped) && !remade {
         return Influence::Copied;
     }
-    if alike.iter().any(|one| changed(one) && is_made_of(one.output, one.input)) {
+    // What the code itself says may look like a value that it was given.
+    let said = |one: &Observation<'_>| one.class != Class::Marker && one.output.is_some_and(|value| code.know(value));
+    if alike.iter().any(|one| changed(one) && !said(one) && is_made_of(one.output, one.input)) {
         return Influence::Computed;
     }
+    // Where two values that nothing else has do the same, and only those of other events do something else, the value is
+    // compared with what else is in the event. A value that the code knows is another matter: there may be a table of them.
+    let mut markers = alike.iter().filter(|one| one.class == Class::Marker).map(|one| one.output);
+    let compares = markers.next().is_some_and(|first| {
+        let rest: Vec<_> = markers.collect();
+        !rest.is_empty() && rest.into_iter().all(|other| equal(first, other))
+    });
     let mut different: Vec<Option<&Value>> = vec![output];
     for one in &alike {
+        if compares && one.class == Class::Same && !one.input.is_some_and(|value| code.know(value)) {
+            continue;
+        }
         if !different.iter().any(|known| equal(*known, one.output)) {
             different.push(one.output);
         }
@@ -69,7 +82,7 @@ fn equal(one: Option<&Value>, other: Option<&Value>) -> bool {
 }
 
 /// Whether the output has the input in it, cleaned up or cut perhaps.
-fn is_made_of(output: Option<&Value>, input: Option<&Value>) -> bool {
+pub(super) fn is_made_of(output: Option<&Value>, input: Option<&Value>) -> bool {
     match (output, input) {
         (Some(output), Some(Value::String(input))) => {
             let plain = |text: &str| -> String {
@@ -103,7 +116,23 @@ mod tests {
             .map(|(class, a, b)| Observation { class: *class, input: a.as_ref(), output: b.as_ref() })
             .collect();
         let before = [value(&before[0]), value(&before[1])];
-        influence([before[0].as_ref(), before[1].as_ref()], &seen)
+        let code = Literals::of(["const table = { de: 'Germany', fr: 'France' }; const said = ['view', 'yes'];"]);
+        influence([before[0].as_ref(), before[1].as_ref()], &seen, &code)
+    }
+
+    #[test]
+    fn what_the_code_says_is_no_copy_and_what_it_compares_no_part() {
+        use Class::{Marker, Same};
+        let chosen = [(Marker, json!("Qz1"), Value::Null), (Same, json!("Product view"), json!("view"))];
+        assert_eq!(of([json!("a"), json!("buy")], &chosen), Influence::Computed, "three values");
+        assert_eq!(of([json!("a"), Value::Null], &chosen), Influence::Conditional, "two");
+        // The number of alike elements.
+        let grouped =
+            [(Marker, json!("Qz1"), json!(5)), (Marker, json!(" Qz "), json!(5)), (Same, json!("b"), json!(8))];
+        assert_eq!(of([json!("a"), json!(6)], &grouped), Influence::Conditional);
+        let table =
+            [(Marker, json!("Qz1"), json!(5)), (Marker, json!(" Qz "), json!(5)), (Same, json!("fr"), json!(8))];
+        assert_eq!(of([json!("de"), json!(6)], &table), Influence::Computed);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One input, changed in many ways.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::super::findings::{Example, better, shown};
 use super::super::path::{Path, Step, name};
 use super::super::runner::{Ended, Outcome, Reads};
 use super::super::vary::{self, Class, Leaf, Variation};
-use super::classify::{Influence, Observation, influence};
+use super::classify::{Influence, Observation, influence, is_made_of};
 use super::found::{Flow, Found, Trials, assume_copy, decide, explain, given, verdict};
 use super::{Analyzer, Base};
 
@@ -29,7 +29,9 @@ impl Analyzer {
         }
         let outputs = self.outputs(&base.outcome);
         self.findings.outputs_studied.extend(outputs.keys().cloned());
-        let (leaves, containers) = self.places(&base);
+        let (mut leaves, containers) = self.places(&base);
+        // Of what was emptied on the way here, there is nothing to change.
+        leaves.retain(|leaf| first || !leaf.value.as_ref().is_some_and(is_empty));
         let mut found = Found::default();
         let (mut touched, untouched): (Vec<Leaf>, Vec<Leaf>) =
             leaves.into_iter().partition(|leaf| is_touched(&base.reads, leaf));
@@ -165,6 +167,16 @@ impl Analyzer {
                 break;
             }
         }
+        if !is_credential && is_lost(base, &runs) {
+            let text = leaf.value.as_ref().and_then(Value::as_str).unwrap_or_default();
+            for value in vary::parts(text, number, &self.literals) {
+                let mut input = base.input.clone();
+                if leaf.change(&mut input, Some(value.clone())) {
+                    let outcome = self.runner.run(&input);
+                    runs.push((Variation { value: Some(value), class: Class::Marker }, outcome));
+                }
+            }
+        }
         Trials { leaf, from, runs }
     }
 
@@ -179,8 +191,13 @@ impl Analyzer {
                 output: [verdict(&base.outcome.ended), verdict(&outcome.ended)],
                 given: given(base),
             };
-            decide(found, one, &base.outcome.ended, &outcome.ended, &example);
-            if let Some(all) = self.flowing(base, outcome, variation.value.as_ref()) {
+            // With an element goes what is made of it; how many there are is the array's business.
+            let is_removed = variation.value.is_none() && matches!(one.leaf.path.last(), Some(Step::Index(_)));
+            if !is_removed {
+                decide(found, one, &base.outcome.ended, &outcome.ended, &example);
+            }
+            if let Some(mut all) = self.flowing(base, outcome, variation.value.as_ref()) {
+                all.retain(|difference| !(is_removed && difference.elements));
                 comparable.push((variation, all));
             }
         }
@@ -210,9 +227,14 @@ impl Analyzer {
                     },
                 })
                 .collect();
+            let carried = comparable.iter().zip(&list).any(|((variation, _), difference)| {
+                let value = variation.value.as_ref().filter(|_| variation.class != Class::Other);
+                difference.as_ref().is_some_and(|difference| brings(difference, value))
+            });
             let influence = match moves {
+                true if carried => Influence::Computed,
                 true => Influence::Conditional,
-                false => influence([one.leaf.value.as_ref(), old.as_ref()], &seen),
+                false => influence([one.leaf.value.as_ref(), old.as_ref()], &seen, &self.literals),
             };
             let shows = |class: Option<Class>| {
                 let of = |variation: &Variation| class.is_none_or(|class| variation.class == class);
@@ -353,6 +375,40 @@ fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
     found
 }
 
+/// Whether texts or numbers that are new in an array are made of a value: lines of a log, say.
+fn brings(difference: &Difference, value: Option<&Value>) -> bool {
+    let (Some(Value::Array(old)), Some(Value::Array(new))) = (&difference.old, &difference.new) else { return false };
+    let plain = |one: &&Value| !one.is_object() && !one.is_array();
+    let mut added = new.iter().filter(plain).filter(|one| !old.contains(one));
+    difference.elements && added.any(|one| is_made_of(Some(one), value))
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// Whether texts that are wholly other ones did not get through to what the old one reaches: the code takes it apart, and
+/// wants it to look as it did.
+fn is_lost(base: &Base, runs: &[(Variation, Outcome)]) -> bool {
+    let markers = runs.iter().filter(|(variation, _)| variation.class == Class::Marker);
+    let mut reached = BTreeSet::new();
+    let mut shown = BTreeSet::new();
+    let mut ended = true;
+    for (variation, outcome) in markers {
+        if outcome.ended != base.outcome.ended {
+            continue;
+        }
+        ended = false;
+        for difference in between(&base.outcome, outcome) {
+            if is_made_of(difference.new.as_ref(), variation.value.as_ref()) {
+                shown.insert(difference.path.clone());
+            }
+            reached.insert(difference.path);
+        }
+    }
+    ended || reached.iter().any(|path| !shown.contains(path))
+}
+
 /// Whether a key of the output is the value that was put into the input.
 fn is_echo(key: &str, value: Option<&Value>) -> bool {
     let plain = |text: &str| -> String {
@@ -365,6 +421,12 @@ fn is_echo(key: &str, value: Option<&Value>) -> bool {
     };
     let key = plain(key);
     key == value || (value.len() >= 3 && key.contains(&value))
+}
+
+/// Whether a key is the text of what was changed before and does not stand in the code, or the text of nothing at all.
+pub(super) fn is_made_up(base: &Base, key: &str, words: &HashSet<String>) -> bool {
+    let invented = || base.invented.iter().any(|value| is_echo(key, Some(value))) && !words.contains(key);
+    !base.given.is_empty() && (["undefined", "null", "NaN"].contains(&key) || invented())
 }
 
 /// Whether the code has looked at a place, or at the text that it stands in.
