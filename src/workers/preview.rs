@@ -269,6 +269,7 @@ pub(super) fn serve(
                     // SAFETY: ends the process, whatever it is doing.
                     unsafe { libc::_exit(STUCK_CODE) }
                 });
+                engine.locate_timeouts();
                 tell(&Word::Loaded(engine.loaded(), started.elapsed(), walls.clone()))?;
                 if with_network {
                     let network: SharedNetwork = mailbox.clone();

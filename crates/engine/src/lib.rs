@@ -48,19 +48,21 @@ pub use run::event::Step;
 use run::fetch;
 use run::in_flight::InFlight;
 pub use run::in_flight::Lost;
+use run::located;
 pub use run::print_plan::PrintPlanning;
 pub use run::requests::{Access, MAX_REQUEST, MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Network, SharedNetwork};
 use run::state::EventState;
 pub use run::state::LogLine;
 use run::ticket::OnTurn;
 pub use run::ticket::Ticket;
-use run::transform_isolate::{Overrides, TransformIsolate};
+use run::transform_isolate::{Overrides, TransformIsolate, is_source};
 use run::turns;
 use run::waiting::Loss;
 pub use run::waiting::Settled;
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
 pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
+use v8::errors;
 pub use v8::errors::frame_position;
 use v8::event_number::NO_EVENT;
 pub use v8::inspector::{FunctionCoverage, Look, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables};
@@ -324,7 +326,17 @@ impl Engine {
                 format!("{what} took more than {limit} by the clock{waits}")
             }
         };
-        Failure::new(FailureKind::Timeout, message)
+        let failure = Failure::new(FailureKind::Timeout, message);
+        match self.watch.stack().filter(|_| clock == Clock::Cpu) {
+            Some(stack) => errors::located(failure, stack, &|file| is_source(&self.program, file)),
+            None => failure,
+        }
+    }
+
+    /// From now on an event that runs out of CPU time says where it was, as far as that can be seen: its failure has a stack
+    /// and a position. It is interrupted for that when it comes near its limit.
+    pub fn locate_timeouts(&mut self) {
+        self.watch.locate(located::stack);
     }
 
     /// How many requests of the event whose turn it is have no answer, and how many events it is.

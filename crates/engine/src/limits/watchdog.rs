@@ -42,6 +42,9 @@ const NEXT: u64 = 4;
 /// that V8 can interrupt, short enough that the process wall stops the others in time.
 const STUCK_AFTER: Duration = Duration::from_millis(150);
 
+/// An event that has less than this part of its CPU limit left is near it.
+const NEAR: u32 = 3;
+
 /// One engine's side: the word that it shares with the watchdog.
 pub(crate) struct Watch {
     shared: Arc<Shared>,
@@ -71,6 +74,9 @@ struct Shared {
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
     turns: OnceLock<Turns>,
+    locate: OnceLock<Locate>,
+    /// The number of the last event that came near its limit, and its stack then.
+    stack: Mutex<Option<(u64, String)>>,
     /// An event during which the heap grows by this many bytes gets more time.
     growth: usize,
     /// Whether the heap has grown by that much in the present turn, by the watchdog's last look.
@@ -88,6 +94,9 @@ pub(crate) enum Turn {
     /// This event's; the CPU time that it has taken, and how many events it is if it is a batch.
     Passed { to: u32, used: Duration, events: u32 },
 }
+
+/// The stack of the code that runs in an isolate, as V8 writes one.
+pub(crate) type Locate = fn(&mut Isolate) -> Option<String>;
 
 /// How to find out whose turn it is, and to note that it is another event's.
 pub(crate) struct Turns {
@@ -140,6 +149,8 @@ impl Watch {
             isolate: Mutex::new(None),
             on_stuck: OnceLock::new(),
             turns: OnceLock::new(),
+            locate: OnceLock::new(),
+            stack: Mutex::new(None),
             growth: limits.heap / 8,
             grown: AtomicBool::new(false),
             had_more: AtomicBool::new(false),
@@ -167,6 +178,18 @@ impl Watch {
     /// How to find out whose turn it is, for isolates in which several events wait.
     pub(crate) fn set_turns(&self, turns: Turns) {
         let _ = self.shared.turns.set(turns);
+    }
+
+    /// From now on the stack is noted of events that come near their limit of CPU time.
+    pub(crate) fn locate(&self, locate: Locate) {
+        let _ = self.shared.locate.set(locate);
+    }
+
+    /// Where the last event was, if it came near its limit of CPU time.
+    pub(crate) fn stack(&self) -> Option<String> {
+        let number = self.shared.word.0.load(Ordering::Relaxed) & !PHASE;
+        let noted = self.shared.stack.lock().expect("never poisoned: no code panics while it holds this").take();
+        noted.filter(|(of, _)| *of == number).map(|(_, stack)| stack)
     }
 
     /// The limits of what begins from now on.
@@ -308,6 +331,17 @@ unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void)
     // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it interrupts.
     let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
     shared.look(&mut isolate);
+}
+
+/// The same, to note where the code is.
+unsafe extern "C" fn where_it_is(isolate: UnsafeRawIsolatePtr, data: *mut c_void) {
+    // SAFETY: as in `whose_turn`.
+    let shared = unsafe { &*(data as *const Shared) };
+    // SAFETY: as in `whose_turn`.
+    let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
+    let Some(stack) = shared.locate.get().and_then(|locate| locate(&mut isolate)) else { return };
+    let number = shared.word.0.load(Ordering::Acquire) & !PHASE;
+    *shared.stack.lock().expect("never poisoned: no code panics while it holds this") = Some((number, stack));
 }
 
 impl Shared {
@@ -467,6 +501,11 @@ impl Sighting {
                 let limit = engine.cpu_limit(more);
                 engine.grown.store(more, Ordering::Relaxed);
                 let over = cpu >= limit || self.wall >= engine.wall_limit();
+                if engine.locate.get().is_some() && !over && cpu + limit / NEAR >= limit {
+                    let data = std::ptr::from_ref(engine) as *mut c_void;
+                    let isolate = engine.isolate.lock().expect("never poisoned");
+                    isolate.as_ref().map(|isolate| isolate.request_interrupt(where_it_is, data));
+                }
                 if engine.others_wait.load(Ordering::Relaxed) && self.unclear_for < STUCK_AFTER {
                     self.unclear_for += if over { passed } else { Duration::ZERO };
                     let data = std::ptr::from_ref(engine) as *mut c_void;

@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod fetch;
 pub(crate) mod host_functions;
 pub(crate) mod in_flight;
+pub(crate) mod located;
 pub(crate) mod output;
 pub(crate) mod print_plan;
 pub(crate) mod requests;

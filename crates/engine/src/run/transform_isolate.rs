@@ -17,6 +17,7 @@ use crate::module_id::ModuleId;
 use crate::program::Program;
 use crate::run::driver_functions::Driver;
 use crate::run::host_functions;
+use crate::run::located;
 use crate::run::print_plan::PrintPlan;
 use crate::run::requests::SharedNetwork;
 use crate::run::state::State;
@@ -153,6 +154,8 @@ impl TransformIsolate {
         let context = v8::Context::new(scope, v8::ContextOptions::default());
         context.set_allow_generation_from_strings(false);
         let scope = &mut v8::ContextScope::new(scope, context);
+        let known = located::CodeContext(v8::Global::new(scope, context));
+        scope.set_slot(known);
         *inspector = Inspector::open(scope, context, observer);
         let Some(installed) = install(scope, program, options) else {
             return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);

@@ -52,6 +52,12 @@ fn from_parts<'s>(
     failure(kind, name, message, stack, sources)
 }
 
+/// A failure of the engine's own, at the place of the code's stack.
+pub(crate) fn located(failure: Failure, stack: String, sources: &dyn Fn(&str) -> bool) -> Failure {
+    let Failure { kind, message, .. } = failure;
+    self::failure(kind, None, message, Some(stack), sources)
+}
+
 /// Puts a failure together: the stack cut to the author's frames, the position of the first of them.
 fn failure(
     kind: FailureKind,
