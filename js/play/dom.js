@@ -23,7 +23,8 @@ export const tabs = (list, choose) => {
       one.tabIndex = one === tab ? 0 : -1;
     }
     if (focus) tab.focus();
-    tab.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    // Not `scrollIntoView`, which may move the page.
+    list.scrollTop = Math.min(Math.max(list.scrollTop, tab.offsetTop + tab.offsetHeight - list.clientHeight), tab.offsetTop);
     choose(tab);
   };
   list.addEventListener('click', (event) => {
@@ -63,7 +64,8 @@ export const ask = ({ title, label, value, note, ok }) => {
     byId('ask-cancel').onclick = () => dialog.close('');
     byId('ask-ok').value = 'ok';
     dialog.onclose = () => {
-      back?.focus();
+      // What has the focus inside of an editor is that editor.
+      (/** @type {any} */ (back)?.shadowRoot?.querySelector('.cm-content') ?? back)?.focus();
       resolve(dialog.returnValue === 'ok' ? input.value.trim() : undefined);
     };
   });

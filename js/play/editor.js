@@ -1,210 +1,274 @@
-// A text field with colours: a textarea, whose own text is transparent, over a layer that shows the same text. The
-// browser does the editing, so undo, input methods, selection and screen readers work as everywhere.
+// A text field for code or JSON: CodeMirror, with the page's colours, marks for errors, and completion. It stands in a shadow
+// root, because it makes its style sheets itself: there it may under a policy that forbids inline styles (`adoptedStyleSheets`).
+import {
+  acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap, completionKeymap, Decoration, defaultKeymap,
+  drawSelection, EditorState, EditorView, gutterLineClass, GutterMarker, HighlightStyle, highlightSelectionMatches,
+  highlightSpecialChars, history, historyKeymap, indentLess, indentMore, indentOnInput, indentUnit, javascript, json, keymap,
+  lineNumbers, Prec, RangeSet, search, searchKeymap, StateEffect, StateField, syntaxHighlighting, syntaxTree, tags, WidgetType,
+} from './codemirror.js';
 import { make } from './dom.js';
-import { highlight } from './highlight.js';
 
 const INDENT = '  ';
 
-/** Replaces the selection as typing would, so that it can be undone. */
-const type = (area, text) => {
-  // The only way to edit a textarea that keeps its undo history.
-  const command = text === '' ? 'delete' : 'insertText';
-  if (!document.execCommand(command, false, text)) {
-    area.setRangeText(text, area.selectionStart, area.selectionEnd, 'end');
-    area.dispatchEvent(new Event('input'));
+const color = (name) => `var(--${name})`;
+const colors = syntaxHighlighting(HighlightStyle.define([
+  { tag: [tags.keyword, tags.modifier, tags.operatorKeyword, tags.controlKeyword, tags.definitionKeyword, tags.moduleKeyword, tags.self], color: color('keyword') },
+  { tag: [tags.string, tags.regexp, tags.special(tags.string)], color: color('string') },
+  { tag: [tags.number, tags.bool, tags.null, tags.atom], color: color('number') },
+  { tag: [tags.function(tags.variableName), tags.function(tags.propertyName), tags.className, tags.typeName], color: color('function') },
+  { tag: [tags.propertyName, tags.labelName], color: color('property') },
+  { tag: [tags.comment], color: color('faint'), fontStyle: 'italic' },
+  { tag: [tags.operator, tags.punctuation, tags.bracket], color: color('muted') },
+]));
+
+const theme = EditorView.theme({
+  '&': { height: '100%', fontSize: 'inherit', color: color('ink'), backgroundColor: 'transparent' },
+  '&.cm-focused': { outline: 'none', boxShadow: `inset 2px 0 0 ${color('focus')}` },
+  '.cm-scroller': { fontFamily: color('mono'), lineHeight: '21px' },
+  '.cm-content': { padding: '8px 0', caretColor: color('ink') },
+  '.cm-line': { padding: '0 12px' },
+  '.cm-cursor': { borderLeftColor: color('ink') },
+  '.cm-gutters': { backgroundColor: 'transparent', color: color('faint'), borderRight: `1px solid ${color('line')}` },
+  '.cm-lineNumbers .cm-gutterElement': { padding: '0 9px 0 14px', minWidth: '42px' },
+  '.cm-gutterElement.bad': { backgroundColor: color('bad-ground'), color: color('bad'), fontWeight: '700' },
+  '.cm-gutterElement.passed': { color: color('good'), fontWeight: '700' },
+  '.cm-gutterElement.failed': { color: color('bad'), fontWeight: '700' },
+  '.cm-gutterElement.skipped, .cm-gutterElement.todo': { color: color('warn') },
+  '.cm-gutterElement.passed::before': { content: '"✓ "' },
+  '.cm-gutterElement.failed::before': { content: '"✕ "' },
+  '.cm-line.bad': { backgroundColor: color('bad-ground') },
+  '.squiggle': {
+    textDecoration: `underline wavy ${color('bad')} 1.2px`, textUnderlineOffset: '4px', textDecorationSkipInk: 'none',
+  },
+  '.message': { marginLeft: '3ch', color: color('bad'), fontFamily: color('sans'), fontSize: '12.5px' },
+  '.message::before': { content: '"✕ "' },
+  '.cm-selectionBackground, &.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground': { background: color('selection') },
+  '& ::selection': { backgroundColor: color('selection') },
+  '.cm-selectionMatch, .cm-searchMatch': { backgroundColor: color('match') },
+  '.cm-searchMatch.cm-searchMatch-selected': { backgroundColor: color('match'), outline: `2px solid ${color('focus')}` },
+  '&.cm-focused .cm-matchingBracket': { backgroundColor: color('match') },
+  '&.cm-focused .cm-nonmatchingBracket': { color: color('bad') },
+  '.cm-panels': { backgroundColor: color('ground'), color: color('ink'), borderColor: color('line') },
+  '.cm-panel.cm-search': { display: 'flex', flexWrap: 'wrap', gap: '6px', alignItems: 'center', padding: '6px 34px 6px 10px' },
+  '.cm-panel.cm-search br': { display: 'none' },
+  '.cm-panel.cm-search label': { fontSize: '12.5px', display: 'inline-flex', alignItems: 'center', margin: '0' },
+  '.cm-panel.cm-search [name=close]': { color: color('ink'), fontSize: '18px', top: '4px', right: '8px' },
+  '.cm-textfield': { backgroundColor: color('raised'), color: color('ink'), borderColor: color('line'), fontSize: '13px', margin: '0' },
+  '.cm-button': {
+    backgroundImage: 'none', backgroundColor: color('raised'), color: color('ink'), borderColor: color('line'), fontSize: '12.5px', margin: '0',
+  },
+  '.cm-textfield:focus-visible, .cm-button:focus-visible, [name=close]:focus-visible': { outline: `2px solid ${color('focus')}` },
+  '.cm-tooltip': { backgroundColor: color('raised'), color: color('ink'), borderColor: color('line'), borderRadius: '6px' },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul': { fontFamily: color('mono'), fontSize: '12.5px', maxHeight: '14em' },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li': { padding: '2px 8px' },
+  '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: color('accent'), color: color('on-accent') },
+  '.cm-tooltip-autocomplete ul li[aria-selected] .cm-completionDetail': { color: color('on-accent') },
+  '.cm-completionDetail': { color: color('muted'), fontStyle: 'normal' },
+});
+
+// --- marks: where something is wrong --------------------------------------------------------------------------------
+
+const setMarks = StateEffect.define();
+
+class Message extends WidgetType {
+  constructor(text) {
+    super();
+    this.text = text;
   }
+
+  eq(other) {
+    return other.text === this.text;
+  }
+
+  toDOM() {
+    return make('span', { class: 'message' }, this.text);
+  }
+}
+
+class Sign extends GutterMarker {
+  constructor(name) {
+    super();
+    this.elementClass = name;
+  }
+}
+const SIGNS = Object.fromEntries(['bad', 'passed', 'failed', 'skipped', 'todo'].map((name) => [name, new Sign(name)]));
+
+/** The decorations of places { line, column, endColumn, message }, counted from 1; the first of a line counts. A place that
+ * is a sign ({ line, sign }) is seen at the number of its line only. */
+const decorated = (state, places) => {
+  const found = new Map();
+  const signs = new Map();
+  for (const place of places) {
+    if (!(place.line > 0 && place.line <= state.doc.lines)) continue;
+    const kind = place.sign ?? 'bad';
+    if (!signs.has(place.line)) signs.set(place.line, kind);
+    if (place.sign === undefined && !found.has(place.line)) found.set(place.line, place);
+  }
+  const drawn = [...found.values()].sort((a, b) => a.line - b.line).flatMap(({ line: number, column = 1, endColumn, message }) => {
+    const line = state.doc.line(number);
+    const from = Math.min(line.from + column - 1, line.to);
+    // Where only its beginning is known, the word.
+    const word = /^[\p{ID_Continue}$]*/u.exec(line.text.slice(from - line.from))[0].length;
+    const to = Math.min(endColumn > column + 1 ? line.from + endColumn - 1 : from + Math.max(word, 1), line.to);
+    const squiggle = to > from ? [Decoration.mark({ class: 'squiggle' }).range(from, to)] : [];
+    return [Decoration.line({ class: 'bad' }).range(line.from), ...squiggle,
+      Decoration.widget({ widget: new Message(message), side: 1 }).range(line.to)];
+  });
+  const numbers = [...signs].sort(([a], [b]) => a - b).map(([line, kind]) => SIGNS[kind].range(state.doc.line(line).from));
+  return { drawn: Decoration.set(drawn, true), numbers: RangeSet.of(numbers) };
 };
 
-export class Editor {
-  #area;
-  #layer;
-  #gutter;
-  #language;
-  /** What each row shows, to touch only those that changed. */
-  #shown = [];
-  #marks = new Map();
-  #leaving = false;
+const marks = StateField.define({
+  create: () => ({ drawn: Decoration.none, numbers: RangeSet.empty }),
+  update(value, transaction) {
+    for (const effect of transaction.effects) if (effect.is(setMarks)) return decorated(transaction.state, effect.value);
+    if (!transaction.docChanged) return value;
+    return { drawn: value.drawn.map(transaction.changes), numbers: value.numbers.map(transaction.changes) };
+  },
+  provide: (field) => [
+    EditorView.decorations.from(field, ({ drawn }) => drawn),
+    EditorView.contentAttributes.from(field, ({ drawn }) => ({ 'aria-invalid': String(drawn.size > 0) })),
+    gutterLineClass.from(field, ({ numbers }) => numbers),
+  ],
+});
 
-  constructor(host, { label, language, value, problem, input }) {
-    this.#language = language;
-    this.#layer = make('div', { class: 'layer', 'aria-hidden': 'true' });
-    this.#gutter = make('div', { class: 'gutter', 'aria-hidden': 'true' });
-    this.#area = make('textarea', {
-      'aria-label': label, 'aria-describedby': problem, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off', wrap: 'off',
-      input: () => {
-        this.#draw();
-        input();
-      },
-      scroll: () => this.#follow(),
-      keydown: (event) => this.#key(event),
-      blur: () => {
-        this.#leaving = false;
-      },
-    });
-    this.#area.value = value;
-    this.element = make('div', { class: 'editor' },
-      make('div', { class: 'numbers' }, this.#gutter),
-      make('div', { class: 'text' }, this.#layer, this.#area));
+// --- the editor -----------------------------------------------------------------------------------------------------
+
+/** Tab accepts what is offered, moves the lines of a selection, and else steps on. After Escape it leaves the editor. */
+const tab = (view) => {
+  if (acceptCompletion(view)) return true;
+  if (view.state.selection.ranges.some((range) => !range.empty)) return indentMore(view);
+  view.dispatch(view.state.replaceSelection(INDENT), { userEvent: 'input', scrollIntoView: true });
+  return true;
+};
+
+/** Typing over a selection. Left to the browser, it keeps the old text's look with inline styles, which the page's policy
+ * forbids. Input methods are left alone. */
+const typeOver = (event, view) => {
+  if (event.inputType !== 'insertText' || event.isComposing || !event.data || view.state.selection.ranges.length > 1) return false;
+  // What the browser has selected; the state may hear of it later.
+  const selected = view.root.getSelection?.();
+  if (!selected || selected.isCollapsed || !view.contentDOM.contains(selected.anchorNode)) return false;
+  const ends = [[selected.anchorNode, selected.anchorOffset], [selected.focusNode, selected.focusOffset]];
+  const [from, to] = ends.map(([node, offset]) => view.posAtDOM(node, offset)).sort((a, b) => a - b);
+  const insert = () => ({ changes: { from, to, insert: event.data }, selection: { anchor: from + event.data.length } });
+  const handled = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, event.data, insert));
+  if (!handled) view.dispatch(insert(), { userEvent: 'input.type', scrollIntoView: true });
+  event.preventDefault();
+  return true;
+};
+
+const languages = {
+  javascript: () => javascript(), typescript: () => javascript({ typescript: true }), json: () => json(),
+};
+/** Several cursors, which are drawn; where there are no fine pointers the system's own selection with its handles is better. */
+const cursors = () => (matchMedia('(pointer: fine)').matches ? [drawSelection(), EditorState.allowMultipleSelections.of(true)] : []);
+
+export class Editor {
+  #view;
+  #extensions;
+
+  /** `complete` are sources of completions, `moved` is told where the cursor is. */
+  constructor(host, { label, language, value, input, complete = [], moved = undefined }) {
+    this.element = make('div', { class: 'editor' });
+    const root = this.element.attachShadow({ mode: 'open' });
+    this.#extensions = [
+      lineNumbers(), highlightSpecialChars(), history(), indentOnInput(), bracketMatching(), closeBrackets(), highlightSelectionMatches(),
+      search({ top: true }), languages[language](), indentUnit.of(INDENT), EditorState.tabSize.of(2), cursors(), marks, colors, theme,
+      EditorView.lineWrapping, EditorView.domEventHandlers({ beforeinput: typeOver }),
+      autocompletion({ override: complete }),
+      EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off', autocorrect: 'off' }),
+      // The page's own.
+      Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => true }, { key: 'F8', run: () => true }])),
+      keymap.of([{ key: 'Tab', run: tab, shift: indentLess }]),
+      keymap.of([...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
+      EditorView.updateListener.of((update) => {
+        if (update.docChanged) input();
+        if (update.selectionSet && moved !== undefined) moved(update.state.selection.main.head);
+      }),
+    ];
     host.append(this.element);
-    this.#draw();
+    this.#view = new EditorView({ parent: root, root, state: this.#stateOf(value) });
+    // As a form's field has it.
+    Object.defineProperty(this.element, 'value', { get: () => this.value });
+  }
+
+  #stateOf(text) {
+    return EditorState.create({ doc: text, extensions: this.#extensions });
   }
 
   get value() {
-    return this.#area.value;
+    return this.#view.state.doc.toString();
   }
 
+  /** Another text, with an undo history of its own. */
   set value(text) {
-    this.#area.value = text;
-    this.#area.setSelectionRange(0, 0);
-    this.#area.scrollTo(0, 0);
-    this.#draw();
+    this.#view.setState(this.#stateOf(text));
+    this.#view.scrollDOM.scrollTo(0, 0);
   }
 
-  get area() {
-    return this.#area;
+  get state() {
+    return this.#view.state;
+  }
+
+  /** Replaces the text as typing would, so that it can be undone. */
+  replace(text) {
+    this.#view.dispatch({ changes: { from: 0, to: this.#view.state.doc.length, insert: text } });
   }
 
   focus() {
-    this.#area.focus();
+    this.#view.focus();
   }
 
   /** Marks places: { line, column, endColumn, message }, counted from 1. */
   mark(places) {
-    this.#marks = new Map();
-    for (const place of places) if (place.line > 0 && !this.#marks.has(place.line)) this.#marks.set(place.line, place);
-    this.#area.setAttribute('aria-invalid', String(this.#marks.size > 0));
-    this.#draw();
+    this.#view.dispatch({ effects: setMarks.of(places) });
   }
 
   /** Goes to a place, counted from 1. */
   go(line, column = 1) {
-    const lines = this.value.split('\n');
-    const at = Math.min(line, lines.length);
-    const start = lines.slice(0, at - 1).reduce((sum, text) => sum + text.length + 1, 0);
-    const place = start + Math.min(column - 1, lines[at - 1].length);
-    this.#area.focus();
-    this.#area.setSelectionRange(place, place);
-    const height = parseFloat(getComputedStyle(this.#area).lineHeight);
-    const top = (at - 1) * height;
-    const { scrollTop, clientHeight } = this.#area;
-    if (top < scrollTop || top + 2 * height > scrollTop + clientHeight) this.#area.scrollTop = top - clientHeight / 2;
+    const { doc } = this.#view.state;
+    const found = doc.line(Math.min(Math.max(line, 1), doc.lines));
+    const at = Math.min(found.from + column - 1, found.to);
+    this.#view.dispatch({ selection: { anchor: at }, effects: EditorView.scrollIntoView(at, { y: 'center' }) });
+    this.focus();
   }
 
-  #follow() {
-    const { scrollLeft, scrollTop } = this.#area;
-    this.#layer.style.transform = `translate(${-scrollLeft}px, ${-scrollTop}px)`;
-    this.#gutter.style.transform = `translateY(${-scrollTop}px)`;
-  }
-
-  #draw() {
-    const lines = highlight(this.value, this.#language);
-    while (this.#layer.childElementCount > lines.length) {
-      this.#layer.lastElementChild.remove();
-      this.#gutter.lastElementChild.remove();
-    }
-    this.#shown.length = Math.min(this.#shown.length, lines.length);
-    lines.forEach((parts, index) => {
-      const mark = this.#marks.get(index + 1);
-      const key = JSON.stringify([parts, mark?.column, mark?.endColumn, mark?.message]);
-      if (this.#shown[index] === key) return;
-      this.#shown[index] = key;
-      const row = make('div', { class: mark === undefined ? 'row' : 'row bad' }, ...draw(parts, mark));
-      const number = make('div', { class: mark === undefined ? undefined : 'bad' }, String(index + 1));
-      if (index < this.#layer.childElementCount) {
-        this.#layer.children[index].replaceWith(row);
-        this.#gutter.children[index].replaceWith(number);
-      } else {
-        this.#layer.append(row);
-        this.#gutter.append(number);
-      }
-    });
-    this.#follow();
-  }
-
-  #key(event) {
-    const area = this.#area;
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const { selectionStart: start, selectionEnd: end, value } = area;
-    if (event.key === 'Escape') {
-      this.#leaving = true;
-      return;
-    }
-    if (event.key === 'Tab' && !this.#leaving) {
-      event.preventDefault();
-      if (event.shiftKey || value.slice(start, end).includes('\n')) this.#indent(event.shiftKey);
-      else type(area, INDENT);
-      return;
-    }
-    if (event.key !== 'Shift') this.#leaving = false;
-    const lineStart = value.lastIndexOf('\n', start - 1) + 1;
-    const before = value.slice(lineStart, start);
-    if (event.key === 'Enter') {
-      event.preventDefault();
-      const indent = /^[ \t]*/.exec(before)[0];
-      const opens = /[{([]\s*$/.test(before);
-      const closes = /^\s*[})\]]/.test(value.slice(end));
-      if (opens && closes) {
-        type(area, `\n${indent}${INDENT}\n${indent}`);
-        const place = start + 1 + indent.length + INDENT.length;
-        area.setSelectionRange(place, place);
-      } else type(area, `\n${indent}${opens ? INDENT : ''}`);
-    } else if (/^[})\]]$/.test(event.key) && start === end && before.endsWith(INDENT) && before.trim() === '') {
-      // A closing sign alone on its line steps back.
-      event.preventDefault();
-      area.setSelectionRange(start - INDENT.length, end);
-      type(area, event.key);
-    } else if (event.key === 'Backspace' && start === end && before.trim() === '' && before.length % 2 === 0 && before.endsWith(INDENT)) {
-      event.preventDefault();
-      area.setSelectionRange(start - INDENT.length, end);
-      type(area, '');
-    }
-  }
-
-  /** Moves the lines of the selection to the right, or back. */
-  #indent(back) {
-    const area = this.#area;
-    const { value, selectionStart, selectionEnd } = area;
-    const start = value.lastIndexOf('\n', selectionStart - 1) + 1;
-    const found = value.indexOf('\n', Math.max(selectionStart, selectionEnd - 1));
-    const end = found < 0 ? value.length : found;
-    const old = value.slice(start, end);
-    const text = back ? old.replaceAll(/^(?: {1,2}|\t)/gm, '') : old.replaceAll(/^(?=.)/gm, INDENT);
-    if (text === old) return;
-    area.setSelectionRange(start, end);
-    type(area, text);
-    const first = text.split('\n')[0].length - old.split('\n')[0].length;
-    const from = Math.max(start, selectionStart + first);
-    area.setSelectionRange(from, selectionStart === selectionEnd ? from : start + text.length);
+  /** Selects what stands from one place to another, and shows it. */
+  select(from, to) {
+    this.#view.dispatch({ selection: { anchor: from, head: to }, effects: EditorView.scrollIntoView(from, { y: 'center' }) });
   }
 }
 
-/** The column after a mark: where only its beginning is known, that of the word. */
-const end = (parts, { column, endColumn }) => {
-  if (endColumn > column + 1) return endColumn;
-  const rest = parts.map(([, text]) => text).join('').slice(column - 1);
-  return column + Math.max(/^[\p{ID_Continue}$]*/u.exec(rest)[0].length, 1);
+// --- fields of JSON -------------------------------------------------------------------------------------------------
+
+const keyOf = (state, property) => {
+  const name = property.getChild('PropertyName');
+  try {
+    return JSON.parse(state.sliceDoc(name.from, name.to));
+  } catch {
+    return undefined;
+  }
 };
 
-/** The elements of a row: its coloured parts, the marked columns underlined, the message behind. */
-const draw = (parts, mark) => {
-  const from = mark === undefined ? Infinity : mark.column - 1;
-  const to = mark === undefined ? Infinity : end(parts, mark) - 1;
-  const drawn = [];
-  let at = 0;
-  const span = (kind, text) => {
-    const bad = mark !== undefined && at >= from && at < to;
-    const names = [kind === '' ? '' : `t-${kind}`, bad ? 'squiggle' : ''].filter((name) => name !== '').join(' ');
-    drawn.push(names === '' ? text : make('span', { class: names }, text));
-    at += text.length;
-  };
-  for (const [kind, text] of parts) {
-    const cuts = [from - at, to - at].filter((cut) => cut > 0 && cut < text.length);
-    [0, ...cuts].forEach((cut, index, all) => span(kind, text.slice(cut, all[index + 1])));
+/** The field at a place of JSON text, as lineage writes it: `properties.products[].price`; nothing outside of fields. */
+export const fieldAt = (state, at) => {
+  const steps = [];
+  for (let node = syntaxTree(state).resolveInner(at, -1); node !== null; node = node.parent) {
+    if (node.name === 'Property') steps.unshift(`.${keyOf(state, node)}`);
+    else if (node.name === 'Array') steps.unshift('[]');
   }
-  if (mark !== undefined) {
-    // A place behind the last sign, such as an end that came too early.
-    if (from >= at) drawn.push(make('span', { class: 'squiggle' }, ' '));
-    drawn.push(make('span', { class: 'message' }, mark.message));
-  }
-  return drawn;
+  return steps.join('').replace(/^(?:\[\])?\./, '') || undefined;
+};
+
+/** Where the field of a path stands in JSON text: { from, to } of its property. */
+export const placeOf = (state, path) => {
+  let found;
+  syntaxTree(state).iterate({
+    enter: ({ name, from, to, node }) => {
+      if (found === undefined && name === 'Property' && fieldAt(state, node.getChild('PropertyName')?.to ?? from) === path) found = { from, to };
+      return found === undefined;
+    },
+  });
+  return found;
 };

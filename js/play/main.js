@@ -1,16 +1,21 @@
 // The page as a whole: what happens when.
 import * as api from './api.js';
 import { ask, byId, make, tabs } from './dom.js';
-import { Editor } from './editor.js';
+import { fieldAt, placeOf } from './editor.js';
+import { Events } from './events.js';
 import * as json from './json.js';
+import { Lineage } from './lineage.js';
+import { pack, unpack } from './link.js';
 import { Project } from './project.js';
-import { inWords, showCost, showLogCount, showVerdict, showView, stackOf, verdictsOf } from './result.js';
+import { inWords, note, showCost, showLogCount, showVerdict, showView, stackOf, verdictsOf } from './result.js';
 import { FIRST_CODE, FIRST_FILE, FIRST_LIBRARY, FIRST_TYPED, SAMPLES } from './samples.js';
+import { Tests } from './tests.js';
 
 /** Between the last keystroke and a run, and until it is worth saying that one is under way, in milliseconds. Where code
- * may ask the network, half-written requests must not be sent. */
+ * may ask the network, half-written requests must not be sent. Lineage takes all processors for a moment. */
 const PAUSE = 120;
 const PAUSE_WITH_NETWORK = 700;
+const PAUSE_OF_LINEAGE = 600;
 const SLOW = 400;
 
 const say = (text, kind = '') => {
@@ -24,36 +29,60 @@ const sayError = (error) => say(error instanceof TypeError
 // --- running --------------------------------------------------------------------------------------------------------
 
 let timer;
+let lineageTimer;
 let current;
 let network = null;
 /** What is shown: { events, verdicts, go }. */
 let seen = { events: [], verdicts: [] };
 let view = 'changes';
-/** Where F8 goes. */
-let places = [];
+/** Where F8 goes, and what is marked: { editor, place }. */
+let problemPlace;
+let problemMark;
+/** Code that came with a link does not run before its reader says so. */
+let held = false;
 
-const project = new Project(() => schedule());
 const schedule = () => {
   clearTimeout(timer);
+  lineage.outdate();
+  if (held) return;
   timer = setTimeout(run, network === null ? PAUSE : PAUSE_WITH_NETWORK);
 };
-const event = new Editor(byId('event'), {
-  label: 'Event, JSON', language: 'json', value: '', problem: 'event-problem', input: () => schedule(),
-});
-const metadata = new Editor(byId('metadata'), {
-  label: 'Metadata, JSON', language: 'json', value: '', problem: 'event-problem', input: () => schedule(),
-});
+const measureSoon = () => {
+  clearTimeout(lineageTimer);
+  if (view === 'lineage' && !held) lineageTimer = setTimeout(() => lineage.measure(), PAUSE_OF_LINEAGE);
+};
 
-const trial = () => ({ file: project.entry.path, texts: project.texts(), events: event.value, metadata: metadata.value });
+const project = new Project(() => schedule(), { events: () => events.values, metadata: () => events.metadataValue });
+const trial = () => ({
+  file: project.entry.path, texts: project.texts(), events: events.event.value, metadata: events.metadata.value,
+});
+const lineage = new Lineage({
+  trial: () => ({ ...trial(), events: events.event.value + events.beside }),
+  chosen: (name) => {
+    const { state } = events.event;
+    const place = placeOf(state, name);
+    if (place === undefined) return;
+    events.show('event');
+    events.event.select(place.from, place.to);
+  },
+});
+const events = new Events({
+  changed: () => schedule(),
+  failed: sayError,
+  moved: (at) => {
+    if (view === 'lineage') lineage.point(fieldAt(events.event.state, at));
+  },
+});
 
 async function run() {
   clearTimeout(timer);
+  held = false;
   // The latest wins: what is under way is given up, its worker with it.
   current?.abort();
   const own = new AbortController();
   current = own;
   const slow = setTimeout(() => {
-    if (current === own) showVerdict('busy', 'running…');
+    if (current === own) showBusy();
   }, SLOW);
   try {
     const text = await api.attempt(trial(), own.signal);
@@ -68,11 +97,31 @@ async function run() {
   }
 }
 
+/** What was shown is about another text: it goes until there is an answer. */
+function showBusy() {
+  forget();
+  seen = { events: [], verdicts: [] };
+  showCost(undefined, 0);
+  if (['changes', 'output', 'logs'].includes(view)) byId('view').replaceChildren(note('Running…'));
+  showVerdict('busy', 'running…');
+}
+
+function forget() {
+  problemPlace = undefined;
+  problemMark = undefined;
+  markAll();
+  for (const box of [byId('code-problem'), byId('event-problem')]) {
+    box.replaceChildren();
+    box.hidden = true;
+  }
+}
+
 /** Goes to a place of a stack, if it is one in the project. */
 const goTo = (files) => (name, line, column) => {
   const file = project.get(files[name] ?? name);
   return file && (() => {
     open(file);
+    showPane('code');
     file.editor.go(line, column);
   });
 };
@@ -81,8 +130,6 @@ function show(answer) {
   const problem = json.plain(json.get(answer, 'problem')) ?? undefined;
   const files = json.plain(json.get(answer, 'files')) ?? {};
   const go = goTo(files);
-  for (const one of [event, metadata, ...project.all.map(({ editor }) => editor)]) one.mark([]);
-  places = [];
   const allowed = json.plain(json.get(answer, 'network'));
   // What could not even be read says nothing about it.
   if (problem === undefined || allowed !== null) {
@@ -90,11 +137,10 @@ function show(answer) {
     byId('network').textContent = network === null ? '' : `network: ${network}`;
   }
   if (problem !== undefined) {
-    showVerdict('failed', editorOf(problem.file, files) === event ? 'no event' : 'does not load');
+    showVerdict('failed', editorOf(problem.file, files) === events.event ? 'no event' : 'does not load');
     showCost(undefined, 0);
-    seen = { events: [], verdicts: [] };
+    seen = { events: [], verdicts: [], problem: { ...problem, go } };
     showLogCount([]);
-    byId('view').replaceChildren(make('div', { class: 'failure' }, ...explained(problem, go)));
   } else {
     const tree = json.get(answer, 'answer');
     const verdicts = verdictsOf(tree);
@@ -102,35 +148,43 @@ function show(answer) {
     showVerdict(...inWords(verdicts));
     showCost(tree, json.plain(json.get(answer, 'load')));
     showLogCount(verdicts);
-    showView(view, seen);
   }
-  const failure = problem ?? seen.verdicts.find(({ verdict }) => verdict === 'failed');
-  markProblem(failure, files);
+  showSeen();
+  markProblem(problem ?? seen.verdicts.find(({ verdict }) => verdict === 'failed'), files);
+  if (problem === undefined) measureSoon();
 }
 
-const editorOf = (file, files) => ({ event, metadata })[file] ?? project.get(files[file] ?? file)?.editor;
+/** What the chosen tab shows. */
+function showSeen() {
+  if (view === 'tests') tests.show();
+  else if (view === 'lineage') lineage.show();
+  else if (seen.problem !== undefined) byId('view').replaceChildren(make('div', { class: 'failure' }, ...explained(seen.problem)));
+  else if (seen.verdicts.length > 0) showView(view, seen);
+}
+
+const editorOf = (file, files) => ({ event: events.event, metadata: events.metadata })[file] ?? project.get(files[file] ?? file)?.editor;
 
 /** The lines of text that explain a problem. */
-const explained = (problem, go) => [
-  make('p', {}, make('strong', {}, problem.kind && problem.name ? `${problem.name}: ${problem.message}` : problem.message)),
+const explained = (problem) => [
+  make('p', {}, make('strong', {}, problem.message)),
   problem.help ? make('p', { class: 'help' }, `help: ${problem.help}`) : undefined,
-  problem.stack && problem.kind === undefined ? stackOf(problem.stack, go) : undefined,
+  problem.stack ? stackOf(problem.stack, problem.go) : undefined,
 ];
 
 function markProblem(problem, files) {
-  const boxes = { code: byId('code-problem'), event: byId('event-problem') };
-  for (const box of Object.values(boxes)) box.hidden = true;
+  forget();
   if (problem === undefined) return;
   const editor = editorOf(problem.file, files);
   const message = problem.kind && problem.name ? `${problem.name}: ${problem.message}` : problem.message;
   if (editor !== undefined && problem.line !== undefined && problem.line !== null) {
-    editor.mark([{ ...problem, message }]);
-    places = [{ file: files[problem.file] ?? problem.file, line: problem.line, column: problem.column }];
+    problemMark = { editor, place: { ...problem, message } };
+    problemPlace = { file: files[problem.file] ?? problem.file, line: problem.line, column: problem.column };
+    markAll();
   }
-  const typed = editor === event || editor === metadata;
-  const box = typed ? boxes.event : boxes.code;
+  const typed = editor === events.event || editor === events.metadata;
   const file = files[problem.file] ?? problem.file;
-  const where = problem.line && editor !== undefined ? `${typed ? 'line ' : `${file}:`}${problem.line}${typed ? '' : `:${problem.column}`}` : undefined;
+  const where = problemPlace && `${typed ? 'line ' : `${file}:`}${problem.line}${typed ? '' : `:${problem.column}`}`;
+  const box = byId(typed ? 'event-problem' : 'code-problem');
   box.replaceChildren(...[
     where && make('button', { type: 'button', class: 'link', click: goToPlace }, where),
     where && ' ',
@@ -140,13 +194,26 @@ function markProblem(problem, files) {
   box.hidden = false;
 }
 
+/** Marks what failed in a run, and in tests. */
+function markAll() {
+  const failed = tests.places;
+  const marks = (editor, path) => [
+    ...(problemMark?.editor === editor ? [problemMark.place] : []),
+    ...(failed.get(path) ?? []),
+    ...tests.at(path).map(({ line, status }) => ({ line, sign: status })),
+  ];
+  for (const editor of [events.event, events.metadata]) editor.mark(marks(editor, undefined));
+  for (const { path, editor } of project.all) editor.mark(marks(editor, path));
+}
+
 function goToPlace() {
-  const [place] = places;
-  if (place === undefined) return;
-  if (place.file === 'event' || place.file === 'metadata') {
-    inputs.select(byId(`tab-${place.file}`));
-    ({ event, metadata })[place.file].go(place.line, place.column);
-  } else goTo({})(place.file, place.line, place.column)?.();
+  if (problemPlace === undefined) return;
+  const { file, line, column } = problemPlace;
+  if (file === 'event' || file === 'metadata') {
+    events.show(file);
+    showPane('event');
+    events[file].go(line, column);
+  } else goTo({})(file, line, column)?.();
 }
 
 // --- files ----------------------------------------------------------------------------------------------------------
@@ -159,12 +226,23 @@ const fileTabs = tabs(byId('files'), (tab) => {
 });
 const open = (file) => fileTabs.select(file.tab);
 
+const tests = new Tests({
+  go: goTo({}),
+  unsaved: () => project.unsaved,
+  changed: () => {
+    tests.showCount();
+    markAll();
+    if (view === 'tests') tests.show();
+  },
+});
+
 async function save(file = project.shown) {
   try {
     const isNew = file.base === undefined;
     await project.save(file);
     say(`${file.path} is saved.`);
     if (isNew) await meet(file);
+    if (tests.ran) tests.run();
     return true;
   } catch (error) {
     sayError(error);
@@ -223,90 +301,95 @@ async function addCase() {
   try {
     const { path } = await api.addCase(trial(), name);
     say(`${path} is written. Run it: sluicegate test ${path}`);
+    if (tests.ran) tests.run();
   } catch (error) {
     sayError(error);
   }
 }
 
-// --- events ---------------------------------------------------------------------------------------------------------
+// --- links ----------------------------------------------------------------------------------------------------------
 
-const inputs = tabs(byId('inputs'), (tab) => {
-  for (const name of ['event', 'metadata']) byId(name).hidden = tab.id !== `tab-${name}`;
-});
-/** The events of the file that was chosen, and which of them is shown. */
-let taken = { events: [], at: 0 };
+async function copyLink() {
+  const { path, editor } = project.entry;
+  const metadata = events.metadata.value.trim() === '' ? undefined : events.metadata.value;
+  const hash = await pack({ file: path, code: editor.value, event: events.event.value, metadata });
+  const link = `${location.origin}${location.pathname}#${hash}`;
+  try {
+    await navigator.clipboard.writeText(link);
+    say('The link is copied. It holds this file and the event, and not the token: who opens it needs a playground of his own.');
+  } catch {
+    await ask({ title: 'Link', label: 'Copy it', value: link, ok: 'Done', note: 'It holds this file and the event. Nothing was sent.' });
+  }
+}
 
-const takeEvent = (text) => {
-  inputs.select(byId('tab-event'));
-  event.value = text;
-  schedule();
+/** Shows what a link holds; it runs when its reader says so. */
+function take({ file: path, code, event, metadata }) {
+  held = true;
+  clearTimeout(timer);
+  current?.abort();
+  current = undefined;
+  const known = project.get(path);
+  const file = known ?? project.add({ path, role: 'transformation' }, code);
+  if (known !== undefined) known.editor.replace(code);
+  open(file);
+  if (metadata !== undefined) events.metadata.value = metadata;
+  if (event !== undefined) events.take(event);
+  seen = { events: [], verdicts: [] };
+  forget();
+  showVerdict('busy', 'not run yet');
+  showCost(undefined, 0);
+  byId('view').replaceChildren(make('div', { class: 'line' },
+    make('button', { type: 'button', class: 'main', click: run }, 'Run it'),
+    make('span', { class: 'muted' }, 'This code came with a link. Read it before you run it. Nothing is saved.')));
+}
+
+const tidyAddress = () => {
+  const token = api.tokenOf(location.hash);
+  history.replaceState(null, '', `${location.pathname}${token === undefined ? '' : `#${token}`}`);
 };
 
-function step(by) {
-  const { events } = taken;
-  taken.at = Math.min(Math.max(taken.at + by, 0), events.length - 1);
-  byId('step').textContent = `${taken.at + 1} of ${events.length}`;
-  byId('step-back').disabled = taken.at === 0;
-  byId('step-on').disabled = taken.at === events.length - 1;
-  takeEvent(events[taken.at]);
-}
-
-/** Takes a file: one event, an array, or one on each line. */
-function takeFile(text) {
-  const pretty = (part) => {
-    try {
-      return json.pretty(json.parse(part));
-    } catch {
-      // Shown as it is; the engine says what is wrong with it.
-      return part;
-    }
-  };
-  let events;
+async function takeLink(hash) {
   try {
-    const tree = json.parse(text);
-    events = tree.kind === 'array' ? tree.items.map(json.pretty) : [json.pretty(tree)];
+    const draft = await unpack(hash);
+    tidyAddress();
+    if (draft !== undefined) take(draft);
+    return draft !== undefined;
   } catch {
-    events = text.split('\n').filter((line) => line.trim() !== '').map((line) => line);
+    say('The link is broken: it does not hold code and an event.', 'bad');
+    return false;
   }
-  const lazy = new Proxy(events, { get: (all, key) => (typeof key === 'string' && /^\d+$/.test(key) ? pretty(all[key]) : all[key]) });
-  taken = { events: events.length === 0 ? [''] : lazy, at: 0 };
-  byId('stepper').hidden = events.length < 2;
-  step(0);
 }
 
-function fillSamples(files) {
-  const select = byId('samples');
-  const group = (label, entries) => make('optgroup', { label }, ...entries.map(([value, text]) => make('option', { value }, text)));
-  select.append(group('Samples', Object.keys(SAMPLES).map((name) => [`sample:${name}`, name])));
-  if (files.length > 0) select.append(group('From the project', files.map((path) => [`file:${path}`, path])));
-  select.append(group('From elsewhere', [['other', 'a file…']]));
-  select.addEventListener('change', async () => {
-    const [kind, name] = [select.value.split(':')[0], select.value.slice(select.value.indexOf(':') + 1)];
-    if (kind === 'sample') takeFile(JSON.stringify(SAMPLES[name]));
-    else if (kind === 'other') byId('event-file').click();
-    else {
-      try {
-        takeFile((await api.read(name)).text);
-      } catch (error) {
-        sayError(error);
-      }
-    }
+/** A link was opened in a tab that knows no token: the address that was printed does. */
+async function askForToken() {
+  const rest = location.hash.slice(1);
+  const address = await ask({
+    title: 'Which playground?', label: 'The address that `sluicegate play` printed', value: '', ok: 'Open',
+    note: 'The link holds code and an event, and not the token of your playground. Start `sluicegate play`, and paste its address here.',
   });
-  byId('event-file').addEventListener('change', async ({ target }) => {
-    if (target.files.length > 0) takeFile(await target.files[0].text());
-  });
+  const token = api.tokenOf(new URL(address || location.href, location.href).hash);
+  if (token === undefined) return;
+  const target = `${new URL(address).origin}${new URL(address).pathname}#${token}&${rest}`;
+  if (new URL(target).origin === location.origin) history.replaceState(null, '', target);
+  else location.assign(target);
 }
 
 // --- the keyboard, and the beginning --------------------------------------------------------------------------------
 
+/** On a narrow page one of code and event is shown, above the result. */
+const panes = tabs(byId('panes'), (tab) => {
+  document.body.dataset.pane = tab.id.split('-')[1];
+});
+const showPane = (name) => panes.select(byId(`tab-${name}-pane`));
+
 function nextPane() {
-  const panes = [
-    [byId('code-pane'), () => project.shown.editor.focus()],
-    [byId('event-pane'), () => (byId('event').hidden ? metadata : event).focus()],
+  const all = [
+    [byId('code-pane'), () => (showPane('code'), project.shown.editor.focus())],
+    [byId('event-pane'), () => (showPane('event'), (byId('event').hidden ? events.metadata : events.event).focus())],
     [byId('result-pane'), () => byId('view').focus()],
   ];
-  const at = panes.findIndex(([pane]) => pane.contains(document.activeElement));
-  panes[(at + 1) % panes.length][1]();
+  const at = all.findIndex(([pane]) => pane.contains(document.activeElement));
+  all[(at + 1) % all.length][1]();
 }
 
 document.addEventListener('keydown', (pressed) => {
@@ -323,26 +406,39 @@ document.addEventListener('keydown', (pressed) => {
 
 byId('save').addEventListener('click', () => save());
 byId('add-case').addEventListener('click', addCase);
+byId('copy-link').addEventListener('click', copyLink);
 byId('new-file').addEventListener('click', newFile);
-byId('step-back').addEventListener('click', () => step(-1));
-byId('step-on').addEventListener('click', () => step(1));
 tabs(byId('views'), (tab) => {
   view = tab.id.slice('tab-'.length);
   byId('view').setAttribute('aria-labelledby', tab.id);
-  if (seen.verdicts.length > 0) showView(view, seen);
+  byId('view').scrollTop = 0;
+  showSeen();
+  if (view === 'lineage' && !held) lineage.measure();
+  if (view === 'tests' && !tests.ran) tests.run();
 });
+window.addEventListener('hashchange', () => takeLink(location.hash));
 window.addEventListener('beforeunload', (leaving) => {
-  if (project.all.some((file) => file.base !== undefined && project.isDirty(file))) leaving.preventDefault();
+  if (project.unsaved.length > 0) leaving.preventDefault();
 });
 if (/Mac|iPhone|iPad/.test(navigator.platform)) {
   for (const key of document.querySelectorAll('kbd[data-mod]')) key.textContent = '⌘';
 }
 
+/** The folder's own events: those beside the code before those of other folders, and `events.jsonl` before others. */
+const byNearness = (a, b) => {
+  const rank = (path) => [path.split('/').length, /(?:^|\/)events\.(?:jsonl|ndjson|json)$/.test(path) ? 0 : 1];
+  const [[depthA, nameA], [depthB, nameB]] = [rank(a), rank(b)];
+  return depthA - depthB || nameA - nameB || (a < b ? -1 : 1);
+};
+
 async function begin() {
+  if (location.hash.includes('try=') && !api.hasToken()) await askForToken();
   const found = await api.project();
   byId('project').textContent = found.name;
   document.title = `${found.name} · sluicegate play`;
-  fillSamples(found.files.filter(({ role }) => role === 'events').map(({ path }) => path));
+  project.exports = found.exports;
+  const data = found.files.filter(({ role }) => role === 'events').map(({ path }) => path).sort(byNearness);
+  events.fill(data);
   const order = ['transformation', 'library', 'module', 'test'];
   const modules = found.files.filter(({ role }) => order.includes(role))
     .sort((a, b) => order.indexOf(a.role) - order.indexOf(b.role));
@@ -357,14 +453,21 @@ async function begin() {
   modules.forEach((file, index) => {
     if (texts[index] !== undefined) project.add(file, texts[index].text, texts[index].version);
   });
+  const link = location.hash;
   if (!project.all.some(({ role }) => role === 'transformation')) {
     project.add({ path: FIRST_FILE, role: 'transformation' }, FIRST_CODE);
   }
   const first = project.all.find(({ role }) => role === 'transformation');
   open(first);
-  first.editor.focus();
-  takeFile(JSON.stringify(SAMPLES.identify));
+  // On a touch screen the focus would bring the keyboard up.
+  if (matchMedia('(pointer: fine)').matches) first.editor.focus();
   if (found.problem !== null) say(found.problem.message, 'bad');
+  if (await takeLink(link)) return;
+  if (data.some((path) => !path.includes('/'))) await events.read(data[0]);
+  else {
+    byId('samples').value = 'sample:identify';
+    events.take(JSON.stringify(SAMPLES.identify));
+  }
 }
 
 begin().catch((error) => {

@@ -1,5 +1,6 @@
 // The project's files as they are being edited: one editor each, so that each keeps its undo history.
 import * as api from './api.js';
+import { completions, exportsOf } from './complete.js';
 import { byId, make } from './dom.js';
 import { Editor } from './editor.js';
 
@@ -9,12 +10,25 @@ const language = (path) => (/\.m?ts$/.test(path) ? 'typescript' : 'javascript');
 export class Project {
   #files = new Map();
   #changed;
+  #about;
+  /** What libraries export whose files are not in the project, by handle. */
+  exports = {};
   /** The file in the editor, and the transformation that is run. */
   shown;
   entry;
 
-  constructor(changed) {
+  /** `changed` is told of edits; `about` says what there is to complete: `events()` and `metadata()`. */
+  constructor(changed, about) {
     this.#changed = changed;
+    this.#about = { ...about, libraries: () => this.#libraries() };
+  }
+
+  /** Handles of libraries, and what each exports as it is in the editor. */
+  #libraries() {
+    const own = this.all.filter(({ role, handle }) => role === 'library' && handle !== undefined && handle !== null);
+    const found = new Map(Object.entries(this.exports));
+    for (const { handle, editor } of own) found.set(handle, exportsOf(editor.value));
+    return found;
   }
 
   get all() {
@@ -32,7 +46,8 @@ export class Project {
     }, path);
     const file = { path, role, handle, base, saved: base === undefined ? undefined : text, tab };
     file.editor = new Editor(byId('code'), {
-      label: `Code of ${path}`, language: language(path), value: text, problem: 'code-problem',
+      label: `Code of ${path}`, language: language(path), value: text,
+      complete: completions(this.#about, /\.(?:test|spec)\./.test(path)),
       input: () => {
         this.#note(file);
         this.#changed();
@@ -59,6 +74,11 @@ export class Project {
     this.shown = file;
     if (file.role === 'transformation') this.entry = file;
     for (const one of this.all) one.tab.toggleAttribute('data-entry', one === this.entry);
+  }
+
+  /** Files that differ from the disk. */
+  get unsaved() {
+    return this.all.filter((file) => file.base !== undefined && this.isDirty(file)).map(({ path }) => path);
   }
 
   isDirty(file) {

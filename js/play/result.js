@@ -51,7 +51,7 @@ export const showCost = (answer, load) => {
 
 const code = (rows) => make('div', { class: 'rows' }, ...rows.map(({ sign = ' ', depth, text }) =>
   make('div', { class: { '+': 'added', '-': 'removed', ' ': undefined }[sign] },
-    make('span', { class: 'sign' }, sign === '-' ? '−' : sign), '  '.repeat(depth) + text)));
+    make('span', { class: 'sign' }, sign === '-' ? '−' : sign), make('span', { class: 'text' }, '  '.repeat(depth) + text))));
 
 /** Long stretches without a change are folded, but for three lines on each side. */
 const folded = (rows) => {
@@ -71,7 +71,7 @@ const folded = (rows) => {
   return parts;
 };
 
-const note = (...text) => make('p', { class: 'note' }, ...text);
+export const note = (...text) => make('p', { class: 'note' }, ...text);
 
 /** A stack whose places can be gone to; `go` gives nothing for places that are not in the project. */
 export const stackOf = (stack, go) => make('pre', { class: 'stack' }, ...stack.split('\n').flatMap((line, index) => {
@@ -94,7 +94,7 @@ const failed = (one, go) => {
 /** The view that is chosen: changes, output or logs. */
 export const showView = (view, { events, verdicts, go = undefined }) => {
   const several = verdicts.length > 1;
-  const heading = (index, text) => (several ? make('h3', {}, `Event ${index + 1}: ${text}`) : undefined);
+  const heading = (index, text) => (several ? make('h2', {}, `Event ${index + 1}: ${text}`) : undefined);
   const parts = verdicts.flatMap((one, index) => {
     const head = heading(index, one.verdict === 'failed' ? `failed, ${one.kind}` : one.verdict);
     if (view === 'logs') {
@@ -105,7 +105,7 @@ export const showView = (view, { events, verdicts, go = undefined }) => {
     if (one.verdict === 'failed') return [head, failed(one, go)];
     if (one.verdict === 'dropped') return [head, note('Nothing goes out: the transformation dropped it.')];
     return [head, ...one.outputs.flatMap((output, at) => {
-      const title = one.outputs.length > 1 ? make('h4', {}, `output ${at + 1} of ${one.outputs.length}`) : undefined;
+      const title = one.outputs.length > 1 ? make('h3', {}, `output ${at + 1} of ${one.outputs.length}`) : undefined;
       if (view === 'output') return [title, code(lines(output))];
       const rows = diff(events[index], output);
       const changed = rows.some(({ sign }) => sign !== ' ');

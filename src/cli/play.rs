@@ -1,10 +1,12 @@
 //! `sluicegate play`: serves the playground of a folder on loopback until a signal ends it.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,7 +42,10 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let address = listener.local_addr()?;
-        super::print(format!("http://{address}/#{}\n", playground.token().as_str()).as_bytes())?;
+        let address = format!("http://{address}/#{}", playground.token().as_str());
+        super::print(format!("{address}\n").as_bytes())?;
+        // Its file is there for as long as the playground is.
+        let _opened = args.open.then(|| opened(&address));
         let end = async move {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         };
@@ -49,6 +54,34 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     // A blocking task may still read a file; it is not waited for.
     runtime.shutdown_background();
     served.map(|()| exit::COMPLETE)
+}
+
+/// Opens the page in the user's browser. The address holds the token, and everybody on this machine can read a program's
+/// arguments; so what the browser is told to open is a file that only this user can read, and that leads to the page.
+fn opened(address: &str) -> Option<NamedTempFile> {
+    let open = || -> std::io::Result<NamedTempFile> {
+        let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let mut file = tempfile::Builder::new().prefix("sluicegate-").suffix(".html").tempfile_in(folder)?;
+        write!(
+            file,
+            "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={address}\"><title>sluicegate play</title>"
+        )?;
+        let quiet = || Stdio::null();
+        let mut browser =
+            Command::new("xdg-open").arg(file.path()).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn()?;
+        // Its end is of no interest, but must be seen by somebody.
+        std::thread::spawn(move || browser.wait());
+        Ok(file)
+    };
+    open()
+        .inspect_err(|error| {
+            let _ = writeln!(
+                std::io::stderr(),
+                "cannot open a browser with xdg-open ({}); open the address above",
+                plain(error)
+            );
+        })
+        .ok()
 }
 
 /// Where the settings of a playground come from.
@@ -143,6 +176,16 @@ impl play::Project for Folder {
             }
         }
         Ok(Ready { program: loaded.program, options, network, paths: loaded.paths })
+    }
+
+    fn test(&self) -> Result<String, Problem> {
+        let global = match &self.terms {
+            SettingsOrigin::Project(global) => with_config_of(&self.shown, global),
+            SettingsOrigin::Server(settings) => Global { typed: settings.clone(), ..Global::default() },
+        };
+        super::test::results(&self.shown, &self.dir, &global).map_err(|error| {
+            error.downcast().map_or_else(|error| Problem::new(error.to_string()), |found| self.problem(found))
+        })
     }
 
     fn libraries(&self, file: &str) -> Result<BTreeMap<String, PathBuf>, Problem> {

@@ -59,6 +59,45 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
     Ok(exit::COMPLETE)
 }
 
+/// Runs the tests of a folder and writes nothing; the results as JSON, with files relative to `real`, which is the folder's
+/// canonical path.
+///
+/// # Errors
+/// When they could not be run.
+pub(super) fn results(dir: &Path, real: &Path, global: &Global) -> anyhow::Result<String> {
+    let started = Instant::now();
+    let paths = [dir.to_owned()];
+    let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&paths)? };
+    let (units, mut files) = project.units(&paths)?;
+    let args = TestArgs::default();
+    let runner = Runner { args: &args, global, voice: Voice::default(), ci: true };
+    let plan = runner.plan(units, &Selection { paths: paths.to_vec(), names: None, update: false })?;
+    let mut totals = Totals::default();
+    files.iter().for_each(|file| totals.add(file));
+    let ran = testing::run(&plan, &project, &mut |file| files.push(file))?;
+    let totals = Totals { broken: totals.broken + ran.broken, ..ran };
+    let relative = |path: &str| {
+        let found = Path::new(path).canonicalize().ok();
+        found
+            .and_then(|found| Some(found.strip_prefix(real).ok()?.to_str()?.to_owned()))
+            .unwrap_or_else(|| path.to_owned())
+    };
+    for file in &mut files {
+        let libraries = std::mem::take(&mut file.libraries);
+        let place = |at: &mut Position| {
+            let library = ModuleId::parse(&at.file).library().and_then(|handle| libraries.get(handle)?.to_str());
+            at.file = relative(library.unwrap_or(&at.file));
+        };
+        file.file = relative(&file.file);
+        file.load_error.iter_mut().filter_map(|error| error.position.as_mut()).for_each(place);
+        for test in &mut file.tests {
+            test.file = test.file.as_deref().map(relative);
+            test.position.iter_mut().for_each(place);
+        }
+    }
+    Ok(report::json(&files, &totals, started.elapsed().as_secs_f64()))
+}
+
 /// Runs tests as the flags say.
 struct Runner<'a> {
     args: &'a TestArgs,

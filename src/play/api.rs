@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
@@ -22,15 +22,16 @@ use serde_json::{Value, json};
 use super::files::{self, NotWritten};
 use super::{Draft, LARGEST_REQUEST, Playground, Problem, Ready, case};
 use crate::net::Policy;
+use crate::parser_process::{ModuleExport, exports};
 use crate::workers::{PreviewJob, RunError, Tried};
 use sluicegate_engine::{ModuleId, SHIPPED_LIBRARIES};
 
 /// The most events that are tried at once.
 const MAX_EVENTS: usize = 1000;
 
-type Shared = Arc<Playground>;
-type Refusal = (StatusCode, Json<Value>);
-type RecordedAnswer<T> = Result<Json<T>, Refusal>;
+pub(super) type Shared = Arc<Playground>;
+pub(super) type Refusal = (StatusCode, Json<Value>);
+pub(super) type RecordedAnswer<T> = Result<Json<T>, Refusal>;
 
 /// An error as the page gets it.
 pub(super) fn refusal(status: StatusCode, why: impl Into<String>) -> Refusal {
@@ -41,13 +42,16 @@ fn bad(why: impl Into<String>) -> Refusal {
     refusal(StatusCode::BAD_REQUEST, why)
 }
 
-pub(super) fn routes(playground: &Shared, below: &str) -> Router {
+/// What the page can ask for below a path, and `more` by name, which wants the token, too.
+pub(super) fn routes(playground: &Shared, below: &str, more: (&str, MethodRouter<Shared>)) -> Router {
     let path = |name: &str| format!("{below}/api/{name}");
     let api = Router::new()
         .route(&path("project"), get(project))
         .route(&path("file"), get(read).put(save))
         .route(&path("try"), post(try_draft))
         .route(&path("case"), post(add_case))
+        .route(&path("test"), post(test))
+        .route(&path(more.0), more.1)
         .route_layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .route_layer(middleware::from_fn_with_state(playground.clone(), knows_token));
     api.with_state(playground.clone())
@@ -62,7 +66,10 @@ async fn knows_token(State(playground): State<Shared>, request: Request, next: N
 }
 
 /// A body that says of itself that it is JSON, which no form of another page can.
-fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
+pub(super) fn body<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<T, Refusal> {
     if headers.get(CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
         return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is application/json"));
     }
@@ -76,8 +83,8 @@ fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Result<Bytes, BytesRejec
 struct ProjectAnswer {
     name: String,
     files: Vec<FileEntry>,
-    /// Handles that need no file.
-    shipped: Vec<&'static str>,
+    /// What can be imported from libraries whose files are not among these, by handle.
+    exports: BTreeMap<String, Vec<String>>,
     /// What is wrong with the project as a whole.
     problem: Option<Problem>,
 }
@@ -102,14 +109,28 @@ enum Role {
 
 async fn project(State(playground): State<Shared>) -> Json<ProjectAnswer> {
     let dir = &playground.dir;
+    let mut exports = shipped_exports();
     let (libraries, problem) = match playground.project.libraries("transform.js") {
-        Ok(libraries) => (by_path(dir, &libraries), None),
+        Ok(libraries) => {
+            // One's own library stands for a shipped one with its handle.
+            exports.retain(|handle, _| !libraries.contains_key(handle));
+            (by_path(dir, &libraries), None)
+        }
         Err(problem) => (BTreeMap::new(), Some(problem)),
     };
     let files = files::list(dir).into_iter().filter_map(|path| entry(dir, path, &libraries)).collect();
     let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
-    let shipped = SHIPPED_LIBRARIES.iter().map(|(handle, _)| *handle).collect();
-    Json(ProjectAnswer { name, files, shipped, problem })
+    Json(ProjectAnswer { name, files, exports, problem })
+}
+
+/// What the libraries export that need no file.
+fn shipped_exports() -> BTreeMap<String, Vec<String>> {
+    let named = |export| match export {
+        ModuleExport::Value(name) | ModuleExport::Class(name) => Some(name),
+        ModuleExport::Type { .. } => None,
+    };
+    let exported = |code: &str| exports(code).unwrap_or_default().into_iter().filter_map(named).collect();
+    SHIPPED_LIBRARIES.iter().map(|(handle, code)| ((*handle).to_owned(), exported(code))).collect()
 }
 
 /// Handles by path, relative to the project; of several the one that authors write.
@@ -138,7 +159,7 @@ fn entry(dir: &Path, path: String, libraries: &BTreeMap<String, String>) -> Opti
             return None;
         }
         Role::Events
-    } else if name.contains(".test.") {
+    } else if name.contains(".test.") || name.contains(".spec.") {
         Role::Test
     } else {
         let text = files::read(dir, &path).ok()?.text;
@@ -193,14 +214,14 @@ async fn save(
 // --- trying ---------------------------------------------------------------------------------------------------------
 
 #[derive(Deserialize)]
-struct TryRequest {
+pub(super) struct TryRequest {
     #[serde(flatten)]
-    draft: Draft,
+    pub(super) draft: Draft,
     /// One event, several one after the other, or an array of them, as typed.
-    events: String,
+    pub(super) events: String,
     /// An object, as typed; nothing for none.
     #[serde(default)]
-    metadata: String,
+    pub(super) metadata: String,
 }
 
 #[derive(Serialize)]
@@ -299,7 +320,7 @@ fn in_words(policy: &Policy) -> Option<String> {
 }
 
 /// The events in what was typed, each on one line.
-fn events(text: &str) -> Result<Vec<String>, Problem> {
+pub(super) fn events(text: &str) -> Result<Vec<String>, Problem> {
     let wrong = |error: &serde_json::Error| at("event", text, error);
     let found: Vec<&RawValue> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(|error| wrong(&error))?
@@ -317,7 +338,8 @@ fn events(text: &str) -> Result<Vec<String>, Problem> {
     }
 }
 
-fn metadata(text: &str) -> Result<Option<String>, Problem> {
+/// The metadata that was typed, if any was.
+pub(super) fn metadata(text: &str) -> Result<Option<String>, Problem> {
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -381,6 +403,20 @@ async fn add_case(
     let text = case::text(name, (&subject, &place), &trial.events, trial.metadata.as_deref(), &answer);
     let path = files::create(dir, case::names(&file, name), text.as_bytes()).map_err(bad)?;
     Ok(Json(json!({ "path": path })))
+}
+
+// --- tests ----------------------------------------------------------------------------------------------------------
+
+/// Runs the tests that are on disk.
+async fn test(State(playground): State<Shared>) -> RecordedAnswer<Box<RawValue>> {
+    let turn = playground.long_work.clone().lock_owned().await;
+    let run = move || {
+        let _turn = turn;
+        playground.project.test()
+    };
+    let tested = tokio::task::spawn_blocking(run).await.map_err(|_| bad("the tests gave up"))?;
+    let unusable = |problem: Problem| refusal(StatusCode::UNPROCESSABLE_ENTITY, problem.message);
+    RawValue::from_string(tested.map_err(unusable)?).map(Json).map_err(|error| bad(error.to_string()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! listens on; on loopback, three others can reach it:
 //!
 //! - Another web page in the same browser. It can send requests here, but a browser says where they come from
-//!   (`Origin`, `Sec-Fetch-Site`), and without the token they are refused anyway. That is against CSRF.
+//!   (`Origin`, `Sec-Fetch-Site`), and without the token they are refused anyway. That is against CSRF. Only a link to the
+//!   page may be followed: it opens without a token.
 //! - A web page whose name was made to point to 127.0.0.1 (DNS rebinding). For the browser it is the same origin then,
 //!   but `Host` still bears its name; only loopback names are answered.
 //! - Another user of this machine. He can send whatever he likes, but does not know the token: it is random, new each
@@ -21,7 +22,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -64,7 +65,8 @@ impl Token {
 /// Refuses what comes from elsewhere, and puts the policy on every answer.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    let mut answer = match from_here(peer).and_then(|()| judge(request.headers())) {
+    let reads = request.method() == Method::GET;
+    let mut answer = match from_here(peer).and_then(|()| judge(request.headers(), reads)) {
         Ok(()) => next.run(request).await,
         Err(why) => refusal(StatusCode::FORBIDDEN, why).into_response(),
     };
@@ -88,7 +90,7 @@ fn from_here(peer: Option<SocketAddr>) -> Result<(), &'static str> {
     }
 }
 
-fn judge(headers: &HeaderMap) -> Result<(), &'static str> {
+fn judge(headers: &HeaderMap, reads: bool) -> Result<(), &'static str> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let Some(host) = text(&HOST).filter(|host| is_loopback(host)) else {
         return Err("the playground answers under 127.0.0.1 and localhost only");
@@ -96,9 +98,12 @@ fn judge(headers: &HeaderMap) -> Result<(), &'static str> {
     if text(&ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != Some(host)) {
         return Err("the playground answers its own page only");
     }
-    let site = headers.get("sec-fetch-site").map(|value| value.to_str().unwrap_or("?"));
-    match site {
+    let fetch = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    // Somebody follows a link: what opens is the page without its token, in a tab of its own.
+    let navigates = fetch("sec-fetch-mode") == Some("navigate") && fetch("sec-fetch-dest") == Some("document");
+    match fetch("sec-fetch-site") {
         None | Some("same-origin" | "none") => Ok(()),
+        Some(_) if navigates && reads => Ok(()),
         Some(_) => Err("the playground answers its own page only; type or paste its address"),
     }
 }
@@ -121,7 +126,19 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        judge(&headers).is_ok()
+        judge(&headers, true).is_ok()
+    }
+
+    #[test]
+    fn a_link_from_elsewhere_opens_the_page_and_does_nothing() {
+        let link = [("host", "127.0.0.1:4000"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        assert!(judged(&[&link[..], &[("sec-fetch-dest", "document")]].concat()));
+        for dest in ["iframe", "embed", "empty", "script"] {
+            assert!(!judged(&[&link[..], &[("sec-fetch-dest", dest)]].concat()), "{dest}");
+        }
+        let form = [&link[..], &[("sec-fetch-dest", "document")]].concat();
+        let headers = form.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        assert!(judge(&headers.collect(), false).is_err(), "a form of another page");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod assets;
 mod case;
 mod files;
 mod guard;
+mod lineage;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -114,6 +116,13 @@ pub trait Project: Send + Sync {
     /// # Errors
     /// As above.
     fn libraries(&self, file: &str) -> Result<BTreeMap<String, PathBuf>, Problem>;
+
+    /// Runs the project's tests as they are on disk; writes nothing. The results are those of `test --reporter json`, with
+    /// files relative to the project.
+    ///
+    /// # Errors
+    /// When they cannot be run.
+    fn test(&self) -> Result<String, Problem>;
 }
 
 /// A playground for one folder.
@@ -123,6 +132,9 @@ pub struct Playground {
     project: Box<dyn Project>,
     token: Token,
     preview: Mutex<PreviewWorker>,
+    sandbox: Sandbox,
+    /// Lineage and tests, which take all processors: one at a time.
+    long_work: Arc<Mutex<()>>,
 }
 
 impl Playground {
@@ -136,6 +148,8 @@ impl Playground {
             project,
             token: Token::random()?,
             preview: Mutex::new(PreviewWorker::new(sandbox)?),
+            sandbox,
+            long_work: Arc::default(),
         })
     }
 
@@ -151,7 +165,7 @@ impl Playground {
 /// end, in the extension [`axum::extract::ConnectInfo`].
 pub fn router(playground: Playground, path: &str) -> Router {
     let playground = Arc::new(playground);
-    let routes = assets::routes(path).merge(api::routes(&playground, path));
+    let routes = assets::routes(path).merge(api::routes(&playground, path, ("lineage", post(lineage::measure))));
     routes.route_layer(axum::middleware::from_fn(guard::protect))
 }
 

@@ -21,7 +21,7 @@ fn chromium_opens_edits_sees_errors_saves_and_adds_cases() {
     let output = Command::new("tests/playground/run.sh").arg(env!("CARGO_BIN_EXE_sluicegate")).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
-    assert!(text.matches("\nok ").count() >= 9, "{text}");
+    assert!(text.matches("\nok ").count() >= 15, "{text}");
 }
 
 /// A playground that ends with this.
@@ -108,6 +108,58 @@ fn typescript_that_no_parser_gets_through_is_an_error_like_any_other() {
     dir.file("sluicegate.toml", "[libraries]\ndirs = [\"lib\"]\n");
     assert!(attempt("export const transformEvent = (e: object): object => e;").contains("nested too deep"));
     assert_eq!(play.ask("GET /api/project", "").0, 200);
+}
+
+#[test]
+fn lineage_and_tests_are_those_of_the_commands() {
+    let dir = Dir::with("export function transformEvent({ a, b }) { return a > 1 ? { sum: a + b } : null; }");
+    dir.file("t.test.js", "test('adds', () => { expect(transform({ a: 2, b: 3 })).toEmit({ sum: 6 }); });");
+    let play = Play::start(&dir, &[]);
+    let json = |(status, text): (u16, String)| {
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let events = "{\"a\":2,\"b\":3,\"c\":4}\n{\"a\":7,\"b\":1}";
+    let body = serde_json::json!({ "file": "t.js", "texts": {}, "events": events });
+    let lineage = json(play.ask("POST /api/lineage", &body.to_string()));
+    let edges: Vec<String> =
+        lineage["edges"].as_array().unwrap().iter().map(|edge| format!("{} {}", edge["from"], edge["to"])).collect();
+    assert_eq!(edges, ["\"a\" \"sum\"", "\"b\" \"sum\""]);
+    assert_ne!(lineage["decides"]["a"]["drop"], 0);
+    assert_eq!((&lineage["neverRead"], &lineage["events"]["all"]), (&serde_json::json!(["c"]), &2.into()));
+    for (events, says) in [("5", "about the fields of objects"), ("{", "not JSON")] {
+        let body = serde_json::json!({ "file": "t.js", "texts": {}, "events": events });
+        let refused = json(play.ask("POST /api/lineage", &body.to_string()));
+        assert!(refused["problem"]["message"].as_str().unwrap().contains(says), "{refused}");
+    }
+    let tests = json(play.ask("POST /api/test", ""));
+    let test = &tests["files"][0]["tests"][0];
+    assert_eq!(
+        (&tests["failed"], &test["status"], &test["position"]["file"]),
+        (&1.into(), &"failed".into(), &"t.test.js".into())
+    );
+}
+
+#[test]
+fn a_browser_is_told_the_address_in_a_file_of_ones_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::with("export const transformEvent = (event) => event;");
+    let opener = dir
+        .file("bin/xdg-open", "#!/bin/sh\nls -l \"$1\" > opened.new; cat \"$1\" >> opened.new; mv opened.new opened\n");
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", dir.path().join("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = dir.command(&["play", "--open"]);
+    let mut child = command.env("PATH", path).env("XDG_RUNTIME_DIR", dir.path()).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    while !dir.path().join("opened").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it goes on");
+        std::thread::yield_now();
+    }
+    let opened = dir.read("opened");
+    assert!(opened.starts_with("-rw-------") && opened.contains(&format!("url={}\"", address.trim())), "{opened}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

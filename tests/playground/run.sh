@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The playground in a real Chromium: run.sh BINARY. Installs the driver beside this file if it isn't there.
+# The playground in a real Chromium: run.sh BINARY [PART]. Installs the driver and axe beside this file if they aren't there.
+# With SCREENSHOTS=FOLDER it leaves a picture of each width.
 set -euo pipefail
 cd "$(dirname "$0")"
-pinned=$(sed -n 's/.*"playwright-core": "\(.*\)".*/\1/p' package.json)
-installed=$(node -p 'require("./node_modules/playwright-core/package.json").version' 2>/dev/null || true)
-if [ "$installed" != "$pinned" ]; then
+if ! cmp -s package-lock.json node_modules/.installed; then
   npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+  cp package-lock.json node_modules/.installed
 fi
-exec node playground.mjs "$1"
+exec node playground.mjs "$@"

@@ -306,7 +306,7 @@ pub fn alike(text: &str, number: usize) -> String {
 }
 
 /// A text of several words with one of them changed at a time, the rest as it was: code that finds words by what stands around
-/// them finds them still. Nothing for one word alone.
+/// them finds them still. Nothing for one word alone, and for JSON.
 pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
     let is_word = |char: char| char.is_alphanumeric();
     let mut words: Vec<std::ops::Range<usize>> = Vec::new();
@@ -316,7 +316,8 @@ pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
             _ => words.push(at..at + char.len_utf8()),
         }
     }
-    if words.len() < 2 {
+    // What stands in JSON text is changed by itself, and its keys are not.
+    if words.len() < 2 || text.trim_start().starts_with(['{', '[']) {
         return Vec::new();
     }
     let mut made = Vec::new();

@@ -1,0 +1,136 @@
+// The event that is tried: samples, files of the folder or from elsewhere, one of many events at a time, and metadata.
+import * as api from './api.js';
+import { byId, make, tabs } from './dom.js';
+import { Editor } from './editor.js';
+import * as json from './json.js';
+import { SAMPLES } from './samples.js';
+
+/** How many events of a file are measured beside the one that is shown, and how much text they may be. */
+const MAX_BESIDE = 200;
+const MAX_TEXT = 2 << 20;
+
+const pretty = (part) => {
+  try {
+    return json.pretty(json.parse(part));
+  } catch {
+    // Shown as it is; the engine says what is wrong with it.
+    return part;
+  }
+};
+
+/** Values of JSON text: one, an array of them, or one on each line; what is no JSON is left out. */
+const valuesOf = (text) => {
+  const parsed = (part) => {
+    try {
+      return [JSON.parse(part)];
+    } catch {
+      return [];
+    }
+  };
+  const whole = parsed(text);
+  return whole.length > 0 ? whole.flat() : text.split('\n').flatMap(parsed);
+};
+
+export class Events {
+  #changed;
+  #failed;
+  /** The events of the file that was chosen, as text, and which of them is shown. */
+  #taken = [];
+  #at = 0;
+  #inputs;
+
+  /** `changed` is called when what is tried has changed, `failed` with what went wrong, `moved` with a place of the event. */
+  constructor({ changed, failed, moved }) {
+    this.#changed = changed;
+    this.#failed = failed;
+    this.event = new Editor(byId('event'), { label: 'Event, JSON', language: 'json', value: '', input: changed, moved });
+    this.metadata = new Editor(byId('metadata'), { label: 'Metadata, JSON', language: 'json', value: '', input: changed });
+    this.#inputs = tabs(byId('inputs'), (tab) => {
+      for (const name of ['event', 'metadata']) byId(name).hidden = tab.id !== `tab-${name}`;
+    });
+    byId('step-back').addEventListener('click', () => this.#step(-1));
+    byId('step-on').addEventListener('click', () => this.#step(1));
+  }
+
+  /** The values in the event's editor. */
+  get values() {
+    return valuesOf(this.event.value);
+  }
+
+  get metadataValue() {
+    return valuesOf(this.metadata.value)[0] ?? { sourceId: '', sourceType: '', destinationId: '', destinationType: '' };
+  }
+
+  /** Other events of the same file, one on each line: what is measured over many knows more. */
+  get beside() {
+    let text = '';
+    for (const [at, one] of this.#taken.entries()) {
+      if (at === this.#at || at > MAX_BESIDE) continue;
+      if (text.length + one.length > MAX_TEXT) break;
+      text += `\n${one.replaceAll(/[\r\n]+/g, ' ')}`;
+    }
+    return text;
+  }
+
+  show(name) {
+    this.#inputs.select(byId(`tab-${name}`));
+  }
+
+  /** Takes the text of a file. */
+  take(text) {
+    try {
+      const tree = json.parse(text);
+      this.#taken = tree.kind === 'array' ? tree.items.map(json.compact) : [json.compact(tree)];
+    } catch {
+      this.#taken = text.split('\n').filter((line) => line.trim() !== '');
+    }
+    if (this.#taken.length === 0) this.#taken = [''];
+    this.#at = 0;
+    byId('stepper').hidden = this.#taken.length < 2;
+    this.#step(0);
+  }
+
+  #step(by) {
+    const last = this.#taken.length - 1;
+    this.#at = Math.min(Math.max(this.#at + by, 0), last);
+    byId('step').textContent = `${this.#at + 1} of ${last + 1}`;
+    byId('step-back').disabled = this.#at === 0;
+    byId('step-on').disabled = this.#at === last;
+    this.put(pretty(this.#taken[this.#at]));
+  }
+
+  /** Shows an event that comes from no file. */
+  put(text) {
+    this.show('event');
+    this.event.value = text;
+    this.#changed();
+  }
+
+  /** Takes a file of the folder. */
+  async read(path) {
+    try {
+      this.take((await api.read(path)).text);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Fills the list that events are taken from: the folder's own come first. */
+  fill(files) {
+    const select = byId('samples');
+    const group = (label, entries) => make('optgroup', { label }, ...entries.map(([value, text]) => make('option', { value }, text)));
+    if (files.length > 0) select.append(group('From the project', files.map((path) => [`file:${path}`, path])));
+    select.append(group('Samples', Object.keys(SAMPLES).map((name) => [`sample:${name}`, name])));
+    select.append(group('From elsewhere', [['other', 'a file…']]));
+    select.addEventListener('change', () => {
+      const at = select.value.indexOf(':');
+      const [kind, name] = [select.value.slice(0, at), select.value.slice(at + 1)];
+      if (kind === 'sample') this.take(JSON.stringify(SAMPLES[name]));
+      else if (kind === 'file') this.read(name);
+      else byId('event-file').click();
+    });
+    byId('event-file').addEventListener('change', async ({ target }) => {
+      if (target.files.length > 0) this.take(await target.files[0].text());
+    });
+  }
+}
