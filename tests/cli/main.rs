@@ -21,6 +21,7 @@ mod kill;
 mod lineage;
 mod many_events;
 mod network;
+mod pages;
 mod playground;
 mod readme;
 mod reference;
