@@ -316,7 +316,7 @@ type Verdict =
   | { verdict: 'dropped'; events: any[]; logs: LogLine[] }
   | {
       verdict: 'failed'; events: any[]; logs: LogLine[]; kind: FailureKind; name?: string; message: string;
-      stack?: string; file?: string; line?: number; column?: number;
+      stack?: string; file?: string; line?: number; column?: number; help?: string;
     };
 
 interface TransformOptions {

@@ -26,7 +26,7 @@
   const { isFinite } = Number;
   const resolve = Promise.resolve.bind(Promise);
 
-  const { NOT_AN_EVENT, BAD_ELEMENT, NOT_AN_ARRAY } = host.badReturns;
+  const { NOT_AN_EVENT, BAD_ELEMENT, NOT_AN_ARRAY, KINDS } = host.badReturns;
 
   /** At most this much of an error's text is kept. */
   const MAX_ERROR_TEXT = 32768;
@@ -109,6 +109,13 @@
     return list;
   };
 
+  /** The answer for a value that is no event, with what it is instead. */
+  const fault = (number, value) => {
+    const kind = typeof value === 'object' ? tagOf(value) : typeof value;
+    for (let i = 0; i < KINDS.length; i++) if (KINDS[i] === kind) return number + 8 * (i + 1);
+    return number;
+  };
+
   let exact = false;
 
   /** The JSON text of one event, or undefined if it has none that is an object's. */
@@ -128,7 +135,7 @@
   const answer = (result, toText) => {
     if (result === undefined || result === null) return undefined;
     if (isArray(result)) return textsOf(result, toText);
-    if (!isEvent(result)) return NOT_AN_EVENT;
+    if (!isEvent(result)) return fault(NOT_AN_EVENT, result);
     if (typeof result.then === 'function') return resolve(result);
     return toText(result) ?? NOT_AN_EVENT;
   };
@@ -144,7 +151,7 @@
       const element = result[i];
       if (element === undefined && !(i in result)) continue; // a hole is nothing, not a bad element
       const text = isEvent(element) ? toText(element) : undefined;
-      if (text === undefined) return BAD_ELEMENT;
+      if (text === undefined) return fault(BAD_ELEMENT, element);
       texts[count++] = text;
     }
     return count === 0 ? undefined : texts;
@@ -351,7 +358,7 @@
   };
 
   const grouped = (batch, results, count) => {
-    if (!isArray(results)) return NOT_AN_ARRAY;
+    if (!isArray(results)) return fault(NOT_AN_ARRAY, results);
     const texts = newList();
     const faults = newList();
     for (let i = 0; i < count; i++) texts[i] = faults[i] = undefined;
@@ -417,7 +424,43 @@
     }
   };
 
-  /** `[name, message, stack]` of whatever was thrown; runs getters, so only inside the event's window. */
+  /** How many causes, and how many errors of an AggregateError are told. */
+  const MAX_RELATED = 5;
+
+  const oneLine = (value) =>
+    isError(value) ? `${read(value, 'name', cut) ?? 'Error'}: ${read(value, 'message', cut) ?? ''}` : cut(asText(value));
+
+  /** The errors in an error, and its causes, a line each. */
+  const related = (error) => {
+    let lines = '';
+    try {
+      const { errors } = error;
+      const count = isArray(errors) ? errors.length : 0;
+      for (let i = 0; i < count && i < MAX_RELATED; i++) lines += `\n  [error]: ${oneLine(errors[i])}`;
+      let { cause } = error;
+      for (let i = 0; cause !== undefined && cause !== null && i < MAX_RELATED; i++) {
+        lines += `\n  [cause]: ${oneLine(cause)}`;
+        cause = isError(cause) ? cause.cause : undefined;
+      }
+    } catch {
+      // What a getter or a Proxy does not give is left out.
+    }
+    return lines === '' ? undefined : lines;
+  };
+
+  /** The JSON text of an object that was thrown. */
+  const jsonOf = (thrown) => {
+    try {
+      return cut(print(thrown));
+    } catch {
+      return undefined;
+    }
+  };
+
+  /**
+   * `[name, message, stack, more]` of whatever was thrown, see the engine's `Thrown`. Runs getters, so only inside the
+   * event's window.
+   */
   const describe = (thrown) => {
     let error = false;
     try {
@@ -425,14 +468,18 @@
     } catch {
       // A Proxy that will not say what it is.
     }
-    if (error) return [read(thrown, 'name', cut) ?? 'Error', read(thrown, 'message', cut) ?? '', read(thrown, 'stack', tail)];
+    if (error) {
+      const name = read(thrown, 'name', cut) ?? 'Error';
+      const message = read(thrown, 'message', cut) ?? '';
+      return [name, message, read(thrown, 'stack', tail), related(thrown)];
+    }
     let text;
     try {
       text = cut(asText(thrown));
     } catch {
       text = 'a value was thrown that cannot be turned into a string';
     }
-    return [undefined, text, undefined];
+    return [undefined, text, undefined, text === '[object Object]' ? jsonOf(thrown) : undefined];
   };
   const NewError = Error;
 

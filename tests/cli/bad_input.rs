@@ -119,7 +119,7 @@ fn a_config_that_may_not_be_read_is_an_error() {
 }
 
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it anew.
-fn golden(path: &str, text: &str) {
+pub fn golden(path: &str, text: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(path, text).unwrap();
     }

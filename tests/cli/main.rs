@@ -20,6 +20,7 @@ mod invariants;
 mod kill;
 mod lineage;
 mod many_events;
+mod mistakes;
 mod network;
 mod pages;
 mod playground;

@@ -20,6 +20,7 @@
 //! assert_eq!(out, b"{\"id\":9007199254740993,\"seen\":true}\n");
 //! ```
 
+mod help;
 mod lazy;
 mod library_name;
 mod limits;

@@ -36,6 +36,9 @@ pub struct Failure {
     /// Where in the author's code it happened, where that is known.
     #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
     pub position: Option<Position>,
+    /// What to type instead, where the mistake is a known one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub help: Option<String>,
 }
 
 /// A place in the author's source, as the author wrote it.
@@ -52,7 +55,16 @@ pub struct Position {
 impl Failure {
     /// A failure that has nothing but its kind and a sentence.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, name: None, message: message.into(), stack: None, position: None }
+        Self { kind, name: None, message: message.into(), stack: None, position: None, help: None }
+    }
+}
+
+impl Failure {
+    /// The same with what to type instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
     }
 }
 

@@ -476,8 +476,8 @@ fn finish_call<'s>(
     match finish.call(scope, undefined, &[result, call.count, call.lossy, call.number]) {
         Some(grouped) if grouped.is_array() => CallResult::Finished(grouped),
         Some(fault) => {
-            let fault = BadReturn::from_driver(fault).unwrap_or(BadReturn::NotAnArray);
-            CallResult::Failed(fault.failure("transformBatch"))
+            let failure = BadReturn::from_driver(fault, "transformBatch");
+            CallResult::Failed(failure.unwrap_or_else(|| BadReturn::NotAnArray.failure("transformBatch")))
         }
         None => event::caught(scope, driver, is_source),
     }
@@ -543,8 +543,8 @@ fn print_groups<'s, 'a>(
         let printed = matches!(verdict, Verdict::Ok { .. });
         if fault.is_object() {
             *verdict = errors::thrown(scope, fault, is_source).into();
-        } else if let Some(fault) = BadReturn::from_driver(fault) {
-            *verdict = fault.failure("transformBatch").into();
+        } else if let Some(failure) = BadReturn::from_driver(fault, "transformBatch") {
+            *verdict = failure.into();
         }
         if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
             out.clear();

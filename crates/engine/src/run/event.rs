@@ -506,6 +506,7 @@ pub(crate) fn settled<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'
 pub(crate) fn never_settles(function: &str) -> Failure {
     let message = format!("{function} returned a promise that can never settle: nothing is left that could resolve it");
     Failure::new(FailureKind::NeverSettles, message)
+        .help("only answers to requests and the code itself settle promises; there are no timers")
 }
 
 /// The current exception, if it is one and not a termination.

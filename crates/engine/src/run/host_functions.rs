@@ -44,6 +44,9 @@ pub(crate) fn object<'s>(
         let (name, number) = (v8::String::new(scope, name)?, v8::Integer::new(scope, fault as i32));
         bad_returns.set(scope, name.into(), number.into())?;
     }
+    let kinds = deno_core::serde_v8::to_v8(scope, BadReturn::KINDS.map(|(kind, _)| kind)).ok()?;
+    let name = v8::String::new(scope, "KINDS")?;
+    bad_returns.set(scope, name.into(), kinds)?;
     let request = v8::Function::new(scope, fetch::request)?;
     let event_number = v8::Function::new(scope, event_number_of_turn)?;
     let web_group = v8::Function::new(scope, web::group)?;

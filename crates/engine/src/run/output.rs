@@ -27,10 +27,33 @@ impl BadReturn {
     pub(crate) const NAMES: [(&str, Self); 3] =
         [("NOT_AN_EVENT", Self::NotAnEvent), ("BAD_ELEMENT", Self::BadElement), ("NOT_AN_ARRAY", Self::NotAnArray)];
 
-    /// What the driver has answered, if that is one of them.
-    pub(crate) fn from_driver(answer: v8::Local<'_, v8::Value>) -> Option<Self> {
+    /// What was returned instead, as the driver tells it, and what to do about it. The driver adds eight times the index
+    /// here, from one, to its number.
+    pub(crate) const KINDS: [(&str, &str); 12] = [
+        ("string", "a string was returned: return the event itself, not its JSON text"),
+        ("number", "a number was returned: return the event, an array of events, or null to drop it"),
+        ("boolean", "a boolean was returned: return the event, an array of events, or null to drop it"),
+        ("bigint", "a BigInt was returned: return the event, an array of events, or null to drop it"),
+        ("symbol", "a symbol was returned: return the event, an array of events, or null to drop it"),
+        ("function", "a function was returned: call it, and return what it gives"),
+        ("[object Array]", "an array was returned where an event belongs: flatten it with `.flat()`"),
+        ("[object Promise]", "a promise was returned where an event belongs: `await Promise.all(…)` first"),
+        ("[object Map]", "a Map was returned: `Object.fromEntries(map)` makes an object of it"),
+        ("[object Set]", "a Set was returned: `[...set]` makes an array of it"),
+        ("[object Date]", "a Date was returned: put it into a property of the event"),
+        ("[object Error]", "an Error was returned: throw it"),
+    ];
+
+    /// The failure that the driver's answer stands for, if it is a number.
+    pub(crate) fn from_driver(answer: v8::Local<'_, v8::Value>, function: &str) -> Option<Failure> {
         let number = v8::Local::<v8::Integer>::try_from(answer).ok()?.value();
-        Self::NAMES.iter().map(|(_, fault)| *fault).find(|fault| *fault as i64 == number)
+        let (_, fault) = Self::NAMES.iter().find(|(_, fault)| *fault as i64 == number % 8)?;
+        let failure = fault.failure(function);
+        let kind = usize::try_from(number / 8).ok().and_then(|kind| Self::KINDS.get(kind.checked_sub(1)?));
+        Some(match kind {
+            Some((_, help)) => failure.help(*help),
+            None => failure,
+        })
     }
 
     /// The failure of an event for which `function` returned this.
@@ -43,7 +66,11 @@ impl BadReturn {
                 format!("returned event in events array from {function}({argument}) is not an object")
             }
         };
-        Failure::new(FailureKind::BadReturn, message)
+        let failure = Failure::new(FailureKind::BadReturn, message);
+        match self {
+            Self::NotAnArray => failure.help("return an array of the events that go out"),
+            Self::NotAnEvent | Self::BadElement => failure,
+        }
     }
 }
 
@@ -105,7 +132,8 @@ impl Print<'_> {
             return Verdict::Dropped;
         }
         let Ok(texts) = v8::Local::<v8::Array>::try_from(texts) else {
-            return BadReturn::from_driver(texts).unwrap_or(BadReturn::BadElement).failure(function).into();
+            let failure = BadReturn::from_driver(texts, function);
+            return failure.unwrap_or_else(|| BadReturn::BadElement.failure(function)).into();
         };
         out.push(self.rendering.open);
         for index in 0..texts.length() {

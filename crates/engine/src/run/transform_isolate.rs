@@ -14,7 +14,7 @@ use crate::limits::heap::HeapGuard;
 use crate::limits::watchdog::Watch;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::module_id::ModuleId;
-use crate::program::Program;
+use crate::program::{Program, nearest};
 use crate::run::driver_functions::Driver;
 use crate::run::host_functions;
 use crate::run::located;
@@ -181,7 +181,9 @@ impl TransformIsolate {
         let linked = modules::link(scope, &root, &mut |_, specifier, _, _| modules::library(program, specifier));
         // V8 does not always say where an export is missing.
         let Ready { module, modules } = linked.map_err(|error| match (error.kind, &error.position) {
-            (LoadErrorKind::Import, None) => error.help(format!("known libraries: {}", program.handles().join(", "))),
+            (LoadErrorKind::Import, None) if error.help.is_none() => {
+                error.help(format!("known libraries: {}", program.handles().join(", ")))
+            }
             _ => error,
         })?;
         let describe =
@@ -432,7 +434,13 @@ fn exported<'s>(
             position: Some(Position { file: program.name.clone(), line, column }),
             ..error.help(format!("add `export` before the declaration of {name}"))
         },
-        None => error.help("add `export function transformEvent(event, metadata) { return event; }`"),
+        None if all.iter().any(|name| name == "default") => {
+            error.help("write `export function transformEvent(event, metadata)`, without `default`")
+        }
+        None => match all.iter().find(|name| nearest(name, ["transformEvent", "transformBatch"]).is_some()) {
+            Some(name) => error.help(format!("call it `transformEvent` or `transformBatch`; it is exported as {name}")),
+            None => error.help("add `export function transformEvent(event, metadata) { return event; }`"),
+        },
     })
 }
 

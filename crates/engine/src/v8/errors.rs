@@ -2,6 +2,7 @@
 
 use deno_core::v8;
 
+use crate::help;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Position};
 
@@ -49,23 +50,33 @@ fn from_parts<'s>(
     let name = part(scope, 0);
     let message = part(scope, 1).unwrap_or_default();
     let stack = part(scope, 2);
-    failure(kind, name, message, stack, sources)
+    let more = part(scope, 3);
+    failure(kind, Thrown { name, message, stack, more }, sources)
 }
 
 /// A failure of the engine's own, at the place of the code's stack.
 pub(crate) fn located(failure: Failure, stack: String, sources: &dyn Fn(&str) -> bool) -> Failure {
     let Failure { kind, message, .. } = failure;
-    self::failure(kind, None, message, Some(stack), sources)
+    self::failure(kind, Thrown { name: None, message, stack: Some(stack), more: None }, sources)
 }
 
-/// Puts a failure together: the stack cut to the author's frames, the position of the first of them.
-fn failure(
-    kind: FailureKind,
+/// What was thrown, as the driver's `describe` has read it.
+struct Thrown {
+    /// `None` if it is no error.
     name: Option<String>,
     message: String,
     stack: Option<String>,
-    sources: &dyn Fn(&str) -> bool,
-) -> Failure {
+    /// Of an error, its causes and the errors in it, a line each; of an object, its JSON text.
+    more: Option<String>,
+}
+
+/// Puts a failure together: the stack cut to the author's frames, the position of the first of them.
+fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) -> Failure {
+    let Thrown { name, message, stack, more } = thrown;
+    let help = match &more {
+        Some(text) if name.is_none() => Some(format!("an object was thrown: {text}; an Error would say where")),
+        _ => help::for_exception(name.as_deref(), &message),
+    };
     let headline = match &name {
         Some(name) if message.is_empty() => name.clone(),
         Some(name) => format!("{name}: {message}"),
@@ -78,7 +89,11 @@ fn failure(
         None => headline,
     };
     let position = stack.lines().filter_map(frame_position).find(|at| sources(&at.file));
-    Failure { kind, name, message, stack: Some(stack), position }
+    let stack = match more {
+        Some(related) if name.is_some() => stack + &related,
+        _ => stack,
+    };
+    Failure { kind, name, message, stack: Some(stack), position, help }
 }
 
 /// Where the frames of a stack start, after its headline.
@@ -153,8 +168,8 @@ mod tests {
 
     #[test]
     fn the_position_is_that_of_the_first_frame_in_the_authors_code() {
-        let failure =
-            failure(FailureKind::Exception, None, String::new(), Some(DEEP.into()), &|file| file == "orders.js");
+        let thrown = Thrown { name: None, message: String::new(), stack: Some(DEEP.into()), more: None };
+        let failure = failure(FailureKind::Exception, thrown, &|file| file == "orders.js");
         assert_eq!(failure.position.unwrap(), Position { file: "orders.js".into(), line: 3, column: 20 });
         assert_eq!(frame_position("    at my file (1).js:3:4").unwrap().file, "my file (1).js");
         assert_eq!(frame_position("    at async transformEvent (a.js:3:4)").unwrap().line, 3);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use deno_core::v8;
 
+use crate::help;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::module_id::ModuleId;
 use crate::program::{Program, nearest};
@@ -59,7 +60,11 @@ pub(crate) fn link<'s>(
         v8::tc_scope!(let scope, scope);
         match module.instantiate_module(scope, resolve) {
             Some(true) => Ok(module),
-            _ => Err(from_message(scope, LoadErrorKind::Import)),
+            _ => {
+                let error = from_message(scope, LoadErrorKind::Import);
+                scope.reset();
+                Err(with_exports(scope, error, &root.name))
+            }
         }
     });
     let compiled = scope.remove_slot::<Linked>().unwrap_or_default();
@@ -68,6 +73,36 @@ pub(crate) fn link<'s>(
         compiled.modules.iter().map(|(name, module)| (name.clone(), v8::Local::new(scope, module))).collect();
     modules.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(Ready { module, modules })
+}
+
+/// The same error; if a name is missing in a library, with the names that the library has.
+fn with_exports(scope: &mut v8::PinScope<'_, '_>, error: LoadError, root: &str) -> LoadError {
+    let mut quoted = error.message.split('\'');
+    let (_, Some(specifier), Some(" does not provide an export named "), Some(name)) =
+        (quoted.next(), quoted.next(), quoted.next(), quoted.next())
+    else {
+        return error;
+    };
+    let file = error.position.as_ref().map_or(root, |at| &at.file);
+    match exports(scope, &display_name(specifier)) {
+        Some(names) => {
+            let help = help::for_missing_export(file, name, &names);
+            error.help(help)
+        }
+        None => error,
+    }
+}
+
+/// The names that a compiled module exports.
+fn exports(scope: &mut v8::PinScope<'_, '_>, module: &str) -> Option<Vec<String>> {
+    let module = scope.get_slot::<Linked>()?.modules.get(module)?.clone();
+    let module = v8::Local::new(scope, module);
+    module.instantiate_module(scope, resolve)?;
+    let namespace: v8::Local<v8::Object> = module.get_module_namespace().cast();
+    // Not by enumerability: that would read what is not initialized yet.
+    let names = v8::GetPropertyNamesArgs { property_filter: v8::PropertyFilter::SKIP_SYMBOLS, ..Default::default() };
+    let names = namespace.get_own_property_names(scope, names)?;
+    Some((0..names.length()).filter_map(|n| Some(names.get_index(scope, n)?.to_rust_string_lossy(scope))).collect())
 }
 
 /// Compiles one module and, depth first, those that it imports.
@@ -85,7 +120,13 @@ fn compile<'s>(
         let mut source = v8::script_compiler::Source::new(source, Some(&origin));
         match v8::script_compiler::compile_module(scope, &mut source) {
             Some(module) => module,
-            None => return Err(from_message(scope, LoadErrorKind::Syntax)),
+            None => {
+                let error = from_message(scope, LoadErrorKind::Syntax);
+                let column = error.position.as_ref().map_or(0, |at| at.column);
+                let line = error.source_line.as_deref().unwrap_or_default();
+                let help = help::for_syntax(&of.name, &error.message, line, column);
+                return Err(LoadError { help, ..error });
+            }
         }
     };
     // Before its imports are followed: modules may import each other in a circle.
@@ -185,6 +226,7 @@ pub(crate) fn evaluate<'s>(
                 source_line: failure.position.as_ref().and_then(author.line),
                 position: failure.position,
                 stack: failure.stack,
+                help: failure.help,
                 ..LoadError::new(LoadErrorKind::Threw, format!("{message}, thrown {}", author.when))
             })
         }
