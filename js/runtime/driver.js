@@ -430,22 +430,22 @@
   const oneLine = (value) =>
     isError(value) ? `${read(value, 'name', cut) ?? 'Error'}: ${read(value, 'message', cut) ?? ''}` : cut(asText(value));
 
-  /** The errors in an error, and its causes, a line each. */
+  /** The errors in an error, and its causes. */
   const related = (error) => {
-    let lines = '';
+    let text = '';
     try {
       const { errors } = error;
       const count = isArray(errors) ? errors.length : 0;
-      for (let i = 0; i < count && i < MAX_RELATED; i++) lines += `\n  [error]: ${oneLine(errors[i])}`;
+      for (let i = 0; i < count && i < MAX_RELATED; i++) text += `${text && '; '}with ${oneLine(errors[i])}`;
       let { cause } = error;
       for (let i = 0; cause !== undefined && cause !== null && i < MAX_RELATED; i++) {
-        lines += `\n  [cause]: ${oneLine(cause)}`;
+        text += `${text && '; '}caused by ${oneLine(cause)}`;
         cause = isError(cause) ? cause.cause : undefined;
       }
     } catch {
       // What a getter or a Proxy does not give is left out.
     }
-    return lines === '' ? undefined : lines;
+    return text === '' ? undefined : text;
   };
 
   /** The JSON text of an object that was thrown. */

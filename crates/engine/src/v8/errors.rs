@@ -66,7 +66,7 @@ struct Thrown {
     name: Option<String>,
     message: String,
     stack: Option<String>,
-    /// Of an error, its causes and the errors in it, a line each; of an object, its JSON text.
+    /// Of an error, its causes and the errors in it; of an object, its JSON text.
     more: Option<String>,
 }
 
@@ -74,8 +74,9 @@ struct Thrown {
 fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) -> Failure {
     let Thrown { name, message, stack, more } = thrown;
     let help = match &more {
-        Some(text) if name.is_none() => Some(format!("an object was thrown: {text}; an Error would say where")),
-        _ => help::for_exception(name.as_deref(), &message),
+        Some(json) if name.is_none() => Some(format!("an object was thrown: {json}; an Error would say where")),
+        Some(related) => Some(related.clone()),
+        None => help::for_exception(name.as_deref(), &message),
     };
     let headline = match &name {
         Some(name) if message.is_empty() => name.clone(),
@@ -89,10 +90,6 @@ fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) ->
         None => headline,
     };
     let position = stack.lines().filter_map(frame_position).find(|at| sources(&at.file));
-    let stack = match more {
-        Some(related) if name.is_some() => stack + &related,
-        _ => stack,
-    };
     Failure { kind, name, message, stack: Some(stack), position, help }
 }
 
