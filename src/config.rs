@@ -202,6 +202,8 @@ pub enum Target {
     Nowhere,
     /// Standard error, `-`.
     Stderr,
+    /// A temporary file that stays, made when there is something to write.
+    Temporary,
     /// A file.
     File(PathBuf),
 }

@@ -23,6 +23,8 @@ pub struct Tally {
     pub failed: [u64; FailureKind::ALL.len()],
     /// Output events.
     pub events_out: u64,
+    /// Events that have a verdict, and whose output could not be written; they count nowhere else.
+    pub not_written: u64,
 }
 
 impl Tally {
@@ -38,7 +40,17 @@ impl Tally {
 
     /// Whether every line that came in has exactly one verdict.
     pub fn is_conserved(&self) -> bool {
-        self.lines_in == self.ok + self.dropped + self.failures()
+        self.lines_in == self.ok + self.dropped + self.failures() + self.not_written
+    }
+
+    /// Counts anew what was counted as these verdicts and could not be written.
+    pub fn take_back(&mut self, unwritten: &Self) {
+        self.ok -= unwritten.ok;
+        self.dropped -= unwritten.dropped;
+        self.blank -= unwritten.blank;
+        self.failed.iter_mut().zip(unwritten.failed).for_each(|(all, lost)| *all -= lost);
+        self.events_out -= unwritten.events_out;
+        self.not_written += unwritten.ok + unwritten.dropped + unwritten.failures();
     }
 
     /// The exit code of a run that went through to the end: 0 or 1, see [`FailOn`]; 2 if an event was lost or counted
@@ -73,6 +85,9 @@ impl fmt::Display for Tally {
             .collect();
         if !kinds.is_empty() {
             write!(f, " ({})", kinds.join(", "))?;
+        }
+        if self.not_written > 0 {
+            write!(f, " + {} not written", self.not_written)?;
         }
         write!(f, " · {} events out", self.events_out)
     }
@@ -136,6 +151,16 @@ mod tests {
             tally.to_string(),
             "1000 in = 612 ok + 380 dropped + 8 failed (5 exception, 2 timeout, 1 memory) · 640 events out"
         );
+    }
+
+    #[test]
+    fn what_was_not_written_counts_as_such() {
+        let mut tally = Tally { lines_in: 10, ok: 6, dropped: 3, events_out: 7, ..Tally::default() };
+        tally.fail(FailureKind::Exception);
+        let mut unwritten = Tally { ok: 2, dropped: 1, events_out: 3, ..Tally::default() };
+        unwritten.fail(FailureKind::Exception);
+        tally.take_back(&unwritten);
+        assert_eq!(tally.to_string(), "10 in = 4 ok + 2 dropped + 0 failed + 4 not written · 4 events out");
     }
 
     #[test]

@@ -31,7 +31,6 @@ use crate::tally::FailOn;
     version,
     max_term_width = 100,
     after_help = EXAMPLES,
-    disable_help_subcommand = true,
     args_override_self = true
 )]
 pub struct Cli {
@@ -50,7 +49,7 @@ pub struct Global {
     /// Those that the environment and the file know too.
     #[command(flatten)]
     pub settings: GlobalFlags,
-    /// The config file [default: sluicegate.toml in the current folder, else beside the transformation].
+    /// The config file [default: sluicegate.toml in the current folder or the nearest above, else beside the transformation].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// All settings that were typed, see [`Cli::read`].
@@ -80,7 +79,7 @@ pub enum Command {
     /// comes out to standard output, in the order of the input. A line whose event failed becomes a dead letter.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
-    /// Load a transformation, and say what it exports or why it does not load.
+    /// Load transformations, and say what they export, what is wrong with them, and what they use that is not there.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Box<CheckArgs>),
     /// Run the events of dead letters again, one alone or all of a file.
@@ -147,7 +146,8 @@ pub enum Command {
     /// For bash: sluicegate completions bash > ~/.local/share/bash-completion/completions/sluicegate
     Completions {
         /// The shell.
-        shell: clap_complete::Shell,
+        #[arg(value_enum)]
+        shell: Shell,
     },
     /// Write the man page to standard output, with all commands in it.
     ///
@@ -161,21 +161,6 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// A worker process, started by the others. It speaks a protocol of its own over its standard streams.
-    #[command(hide = true)]
-    Worker,
-    /// One measurement of `bench`, in a process of its own.
-    #[command(hide = true)]
-    BenchStep,
-    /// A source, parsed in a process of its own.
-    #[command(hide = true)]
-    Parse,
-    /// A run for `fuzz` and `diff`, in a process of its own.
-    #[command(hide = true)]
-    Trial,
-    /// A worker process of `lineage`.
-    #[command(hide = true)]
-    LineageWorker,
     /// Write the TypeScript declarations of everything that a transformation and its tests can call.
     ///
     /// sluicegate types > sluicegate.d.ts makes them known to every editor that finds the file in the project.
@@ -187,9 +172,61 @@ pub enum Command {
     /// Everything in it passes. Files that are there already are never overwritten.
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
-    /// A worker process of `test`.
-    #[command(hide = true)]
+}
+
+/// How `check` writes what it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[expect(missing_docs, reason = "their names")]
+pub enum CheckReporter {
+    #[default]
+    Pretty,
+    Github,
+}
+
+/// A shell for which there are completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[expect(missing_docs, reason = "their names")]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Nushell,
+    #[value(name = "powershell")]
+    PowerShell,
+    Elvish,
+}
+
+/// What this program is when it has started itself. Not among the commands, so that no help, completion or suggestion names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnProcess {
+    /// A worker. It speaks a protocol of its own over its standard streams.
+    Worker,
+    /// One measurement of `bench`.
+    BenchStep,
+    /// A source is parsed.
+    Parse,
+    /// A run for `fuzz` and `diff`.
+    Trial,
+    /// A worker of `lineage`.
+    LineageWorker,
+    /// A worker of `test`.
     SuiteWorker,
+}
+
+impl OwnProcess {
+    /// Which of them the whole command line asks for, if it is one.
+    pub fn read(words: &[OsString]) -> Option<Self> {
+        let [_, word] = words else { return None };
+        Some(match word.to_str()? {
+            "worker" => Self::Worker,
+            "bench-step" => Self::BenchStep,
+            "parse" => Self::Parse,
+            "trial" => Self::Trial,
+            "lineage-worker" => Self::LineageWorker,
+            "suite-worker" => Self::SuiteWorker,
+            _ => return None,
+        })
+    }
 }
 
 /// What every command takes that runs code in the sandbox.
@@ -266,11 +303,21 @@ impl ReplayArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
 pub struct CheckArgs {
-    /// The transformation, a JavaScript or TypeScript module that exports transformEvent or transformBatch.
-    pub transformation: PathBuf,
-    /// Say the same as one JSON object on standard output [default: for people].
+    /// Transformations, JavaScript or TypeScript modules that export transformEvent or transformBatch, and folders in which all of
+    /// them are checked.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub paths: Vec<PathBuf>,
+    /// Say the same as one JSON object for each transformation on standard output [default: for people].
     #[arg(long)]
     pub json: bool,
+    /// How findings are written: for people, or also as annotations that GitHub shows at the lines of a pull request
+    /// [default: pretty].
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with = "json")]
+    pub reporter: Option<CheckReporter>,
+    /// Mend what is mechanical in JavaScript files, in place, before they are checked: CommonJS, a default export, a missing
+    /// `export` [default: nothing is written].
+    #[arg(long)]
+    pub fix: bool,
     #[command(flatten)]
     pub code: CodeFlags,
 }

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::config::CheckConfig;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Place};
+use super::names;
 use crate::tally::exit;
+use crate::testing::report::annotate;
 use crate::workers::{self, RunError};
-use sluicegate_engine::{Export, LoadError, Loaded, Program, handle_of};
+use sluicegate_engine::verdict::Position;
+use sluicegate_engine::{Export, LoadError, Loaded, Program};
 
 /// What is known of a program that loads.
 #[derive(Clone, Debug)]
@@ -32,9 +35,27 @@ pub struct CheckReport {
     /// For standard output.
     pub text: String,
     /// For standard error.
-    pub error: Option<Diagnostic>,
+    pub findings: Vec<Diagnostic>,
     /// The exit code.
     pub code: u8,
+}
+
+impl CheckReport {
+    /// The findings as GitHub shows them at the lines of a pull request.
+    pub fn annotations(&self) -> String {
+        let mut out = String::new();
+        for finding in &self.findings {
+            let position = finding.place.as_ref().map(|place| Position {
+                file: place.file.clone(),
+                line: place.line,
+                column: place.columns.start,
+            });
+            let file = position.as_ref().map_or("", |at| at.file.as_str());
+            let help = finding.help.as_ref().map(|help| format!("\n{help}")).unwrap_or_default();
+            annotate(&mut out, file, position.as_ref(), "sluicegate check", &format!("{}{help}", finding.message));
+        }
+        out
+    }
 }
 
 /// Checks a program, in a worker process, as a run would load it. With `as_json` all that there is to say is one JSON
@@ -52,62 +73,68 @@ pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<CheckReport>
 
 fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool) -> CheckReport {
     let CheckConfig { program, library_paths, .. } = config;
+    let used = checked.as_ref().map(|checked| checked.used.clone()).unwrap_or_default().unwrap_or_default();
+    let mut findings = names::findings(program, library_paths, &used, checked.is_ok());
     match checked {
         Ok(checked) => {
-            let text = if as_json { ok_json(program, &checked) } else { ok_text(program, &checked) };
-            CheckReport { text, error: None, code: exit::COMPLETE }
+            let code = if findings.is_empty() { exit::COMPLETE } else { exit::EVENTS_FAILED };
+            if as_json {
+                let text = ok_json(program, &checked, &findings);
+                return CheckReport { text, findings: Vec::new(), code };
+            }
+            let text = if findings.is_empty() { ok_text(program, &checked) } else { String::new() };
+            CheckReport { text, findings, code }
         }
         Err(error) if as_json => {
             let text = format!("{}\n", error_json(program, &error, library_paths));
-            CheckReport { text, error: None, code: exit::COULD_NOT_RUN }
+            CheckReport { text, findings: Vec::new(), code: exit::COULD_NOT_RUN }
         }
         Err(error) => {
-            let error = Diagnostic::from_load_error(&error, library_paths);
-            CheckReport { text: String::new(), error: Some(error), code: exit::COULD_NOT_RUN }
+            findings.insert(0, Diagnostic::from_load_error(&error, library_paths));
+            CheckReport { text: String::new(), findings, code: exit::COULD_NOT_RUN }
         }
     }
 }
 
-/// The handles that an import may name, without those that are only another spelling of one, and whether each is used.
-fn libraries<'a>(program: &'a Program, checked: &Checked) -> Vec<(&'a str, Option<bool>)> {
-    let is_used = |handle: &str| checked.used.as_ref().map(|used| used.iter().any(|used| used == handle));
-    program
-        .handles()
-        .into_iter()
-        .filter(|handle| {
-            let canonical = handle_of(handle);
-            let spelling = canonical != *handle && program.library(&canonical) == program.library(handle);
-            !spelling || is_used(handle) == Some(true)
-        })
-        .map(|handle| (handle, is_used(handle)))
-        .collect()
-}
-
-/// `orders.js: ok: exports transformEvent; libraries: jsLib1 (used), warehouseActionsUtils`.
+/// `orders.js: ok: exports transformEvent; imports jsLib1, warehouseActionsUtils`.
 fn ok_text(program: &Program, checked: &Checked) -> String {
-    let list: Vec<String> = libraries(program, checked)
-        .into_iter()
-        .map(|(handle, used)| if used == Some(true) { format!("{handle} (used)") } else { handle.to_owned() })
-        .collect();
-    format!("{}: ok: exports {}; libraries: {}\n", program.name, checked.export.name(), list.join(", "))
+    let imports = match checked.used.as_deref() {
+        None | Some([]) => String::new(),
+        Some(used) => format!("; imports {}", used.join(", ")),
+    };
+    format!("{}: ok: exports {}{imports}\n", program.name, checked.export.name())
 }
 
-fn ok_json(program: &Program, checked: &Checked) -> String {
-    let list: Vec<Value> = libraries(program, checked)
-        .into_iter()
-        .map(|(handle, used)| match used {
-            Some(used) => json!({ "handle": handle, "used": used }),
-            None => json!({ "handle": handle }),
+fn ok_json(program: &Program, checked: &Checked, findings: &[Diagnostic]) -> String {
+    let list: Vec<Value> =
+        checked.used.iter().flatten().map(|handle| json!({ "handle": handle, "used": true })).collect();
+    let findings: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            let mut object = json!({ "message": finding.message, "help": finding.help });
+            if let Some(place) = &finding.place {
+                put_place(&mut object, place);
+            }
+            object
         })
         .collect();
     let object = json!({
         "transformation": program.name,
-        "ok": true,
+        "ok": findings.is_empty(),
         "exports": checked.export.name(),
         "libraries": list,
+        "findings": findings,
         "codeHash": program.code_hash(),
     });
     format!("{object}\n")
+}
+
+fn put_place(object: &mut Value, place: &Place) {
+    object["file"] = json!(place.file);
+    object["line"] = json!(place.line);
+    object["column"] = json!(place.columns.start);
+    object["endColumn"] = json!(place.columns.end);
+    object["sourceLine"] = json!(place.source);
 }
 
 fn error_json(program: &Program, error: &LoadError, paths: &BTreeMap<String, PathBuf>) -> Value {
@@ -118,11 +145,7 @@ fn error_json(program: &Program, error: &LoadError, paths: &BTreeMap<String, Pat
         "help": error.help,
     });
     if let Some(place) = Diagnostic::from_load_error(error, paths).place {
-        object["file"] = json!(place.file);
-        object["line"] = json!(place.line);
-        object["column"] = json!(place.columns.start);
-        object["endColumn"] = json!(place.columns.end);
-        object["sourceLine"] = json!(place.source);
+        put_place(&mut object, &place);
     }
     json!({ "transformation": program.name, "ok": false, "error": object })
 }
@@ -166,8 +189,8 @@ mod tests {
     fn what_check_says() {
         golden::each("tests/golden/check", "", |case| {
             let outcome = check_here(&config(case), false);
-            let error = outcome.error.map(|error| error.render(false)).unwrap_or_default();
-            format!("{}{error}exit code {}\n", outcome.text, outcome.code)
+            let findings: String = outcome.findings.iter().map(|finding| finding.render(false)).collect();
+            format!("{}{findings}exit code {}\n", outcome.text, outcome.code)
         });
     }
 
@@ -175,7 +198,7 @@ mod tests {
     fn json_says_the_same() {
         let value = |case: &str| -> (Value, u8) {
             let outcome = check_here(&config(&Path::new("tests/golden/check").join(case)), true);
-            assert_eq!(outcome.error, None);
+            assert!(outcome.findings.is_empty());
             (serde_json::from_str(&outcome.text).unwrap(), outcome.code)
         };
         let (ok, code) = value("ok");
@@ -186,19 +209,19 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_used_is_marked_and_spellings_are_listed_once() {
-        let program =
-            Program::new("t.js", "").with_library("js-lib-1", "export {}").with_library("jsLib1", "export {}");
-        let mut checked = Checked { export: Export::Event, used: Some(vec!["jsLib1".into()]) };
-        assert_eq!(
-            ok_text(&program, &checked),
-            "t.js: ok: exports transformEvent; libraries: base64, hash, jsLib1 (used), objects, uuid, warehouseActionsUtils\n"
-        );
-        checked.used = Some(vec!["js-lib-1".into()]);
-        assert_eq!(
-            ok_text(&program, &checked),
-            "t.js: ok: exports transformEvent; libraries: base64, hash, js-lib-1 (used), jsLib1, objects, uuid, \
-             warehouseActionsUtils\n"
-        );
+    fn only_what_is_imported_is_listed() {
+        let program = Program::new("t.js", "").with_library("jsLib1", "export {}");
+        let mut checked = Checked { export: Export::Event, used: Some(vec!["jsLib1".into(), "uuid".into()]) };
+        assert_eq!(ok_text(&program, &checked), "t.js: ok: exports transformEvent; imports jsLib1, uuid\n");
+        checked.used = Some(Vec::new());
+        assert_eq!(ok_text(&program, &checked), "t.js: ok: exports transformEvent\n");
+    }
+
+    #[test]
+    fn findings_are_annotations_for_github() {
+        let outcome = check_here(&config(Path::new("tests/golden/check/names")), false);
+        let text = outcome.annotations();
+        assert!(text.starts_with("::error file=tests/golden/check/names/transform.js,line=1,col="), "{text}");
+        assert_eq!(text.lines().count(), outcome.findings.len());
     }
 }

@@ -2,6 +2,7 @@
 //! combinations that make no sense refused. After this it does not matter where a value came from.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -148,6 +149,8 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
     let errors = named.unwrap_or(match (on_error, emit) {
         // The line itself goes out, or the verdict line that stands for it says what went wrong.
         (OnError::Pass, _) | (_, Emit::Verdicts | Emit::Framed) => Target::Nowhere,
+        // A screen full of them helps nobody who watches.
+        _ if std::io::stderr().is_terminal() => Target::Temporary,
         _ => Target::Stderr,
     });
     let logs = settings.messages.logs.clone();
@@ -218,14 +221,33 @@ fn input_format(settings: &Settings) -> Result<InputFormat> {
     }
 }
 
-/// Resolves `check`.
+/// Resolves `check`: each transformation, those of folders included.
 ///
 /// # Errors
-/// As for [`run`].
-pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<CheckConfig> {
-    let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
-    let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
-    Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
+/// As for [`run`], and when a folder has none.
+pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<Vec<CheckConfig>> {
+    let mut configs = Vec::new();
+    for path in &args.paths {
+        let files = if path.is_dir() { program::transformations(path)? } else { vec![path.clone()] };
+        if files.is_empty() {
+            return Err(Diagnostic::new(format!("{} has no transformations", path.display()))
+                .help("one is a module that exports transformEvent or transformBatch"));
+        }
+        for file in files {
+            if args.fix {
+                program::fix(&file)?;
+            }
+            let settings = layered(global.typed.clone(), global, &file, around)?;
+            let Loaded { program, paths } = program::read(&sources(&file, &settings))?;
+            configs.push(CheckConfig {
+                program,
+                library_paths: paths,
+                options: options(&settings),
+                sandbox: sandbox(&settings),
+            });
+        }
+    }
+    Ok(configs)
 }
 
 /// What is asked of the walls around the playground's worker. Everything else is read anew for each trial, and only

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use unicode_width::UnicodeWidthStr;
 
-use sluicegate_engine::verdict::{Failure, Position};
+use sluicegate_engine::verdict::{Failure, FailureKind, Position};
 use sluicegate_engine::{LoadError, ModuleId, Program};
 
 /// How wide the shown part of a source line may be, and how much of it may come before the caret.
@@ -107,8 +107,13 @@ impl Diagnostic {
         let place =
             failure.position.as_ref().map(|at| Place::of(at, at.column..at.column + 1, program.source_line(at), paths));
         let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        // V8 counts lines in the line that it parses.
+        let text = match failure.kind {
+            FailureKind::InvalidJson => failure.message.replace("(line 1 column ", "(column in the line: "),
+            _ => failure.message.clone(),
+        };
         Self {
-            message: format!("{name}{} ({})", failure.message, failure.kind),
+            message: format!("{name}{text} ({})", failure.kind),
             place,
             frames: failure.stack.iter().flat_map(|stack| frames(stack)).collect(),
             help: None,

@@ -22,9 +22,12 @@ sluicegate.toml; a flag wins over the environment, the environment over the file
 pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
   sluicegate check orders.js
-  sluicegate check orders.js -L lib --json
+  sluicegate check src -L lib                       every transformation of a folder
+  sluicegate check orders.js --json
+  sluicegate check src --reporter github           for a pull request
+  sluicegate check orders.js --fix                 CommonJS becomes export, and the like
 
-Exit codes: 0 it loads, 2 it does not.
+Exit codes: 0 nothing was found, 1 something was, 2 a transformation does not load.
 ";
 
 /// After the help of `replay`.

@@ -60,7 +60,7 @@ impl<'a> Written<'a> {
     fn files(self) -> impl Iterator<Item = (&'static str, &'a Path)> {
         let of = |target: &'a Target| match target {
             Target::File(path) => Some(path.as_path()),
-            Target::Nowhere | Target::Stderr => None,
+            Target::Nowhere | Target::Stderr | Target::Temporary => None,
         };
         let files = [("--output", self.output), ("--errors", of(self.errors)), ("--logs", self.logs.and_then(of))];
         files.into_iter().filter_map(|(flag, path)| Some((flag, path?)))

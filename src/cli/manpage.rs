@@ -3,16 +3,28 @@
 use std::io;
 
 use clap::CommandFactory;
-use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::Roff;
 
-use super::args::Cli;
+use super::args::{Cli, Shell};
 
 /// The completions for a shell.
 pub fn completions(shell: Shell) -> Vec<u8> {
+    use clap_complete::{Shell as Known, generate};
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "sluicegate", &mut out);
+    let mut command = Cli::command();
+    let known = match shell {
+        Shell::Bash => Known::Bash,
+        Shell::Zsh => Known::Zsh,
+        Shell::Fish => Known::Fish,
+        Shell::PowerShell => Known::PowerShell,
+        Shell::Elvish => Known::Elvish,
+        Shell::Nushell => {
+            generate(clap_complete_nushell::Nushell, &mut command, "sluicegate", &mut out);
+            return out;
+        }
+    };
+    generate(known, &mut command, "sluicegate", &mut out);
     out
 }
 
@@ -56,8 +68,11 @@ mod tests {
 
     #[test]
     fn both_know_the_flags_and_not_the_hidden_command() {
-        let bash = String::from_utf8(completions(Shell::Bash)).unwrap();
-        assert!(bash.contains("--heap-limit") && bash.contains("dead-letter"));
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Nushell, Shell::PowerShell, Shell::Elvish] {
+            let text = String::from_utf8(completions(shell)).unwrap();
+            assert!(text.contains("heap-limit") && text.contains("dead-letter"), "{shell:?}");
+            assert!(!text.contains("bench-step") && !text.contains("suite-worker"), "{shell:?}");
+        }
         let man = String::from_utf8(man().unwrap()).unwrap();
         assert!(man.contains("heap\\-limit") && man.contains(".SH \"sluicegate check\""), "{man}");
         assert!(!man.contains("worker process, started by the others"), "{man}");

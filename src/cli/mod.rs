@@ -25,6 +25,7 @@ mod golden;
 pub mod init;
 pub mod lineage;
 pub mod manpage;
+mod names;
 mod output_file;
 pub mod play;
 pub mod program;
@@ -45,6 +46,7 @@ mod test_watch;
 pub mod types;
 pub mod values;
 mod watch;
+mod watching;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -52,14 +54,18 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use self::args::{Cli, Command};
+use self::args::{Cli, Command, OwnProcess};
 use self::report::Voice;
 use self::setting_sources::Env;
 use crate::tally::exit;
 
 /// The whole program: `main` is this.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::read(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(process) = OwnProcess::read(&words) {
+        return ExitCode::from(own_process(process));
+    }
+    let cli = match Cli::read(words) {
         Ok(cli) => cli,
         Err(error) => {
             // Also `--help` and `--version`. If it is not read, nothing is lost.
@@ -84,13 +90,17 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         }
         Command::Replay(args) => replay::replay(&args, &cli.global, voice),
         Command::Check(args) => {
-            let config = config::check(&args, &cli.global, Env::here())?;
-            let outcome = check::check(&config, args.json)?;
-            print(outcome.text.as_bytes())?;
-            if let Some(error) = outcome.error {
-                voice.error(&error.into());
+            let mut code = exit::COMPLETE;
+            for config in config::check(&args, &cli.global, Env::here())? {
+                let outcome = check::check(&config, args.json)?;
+                if args.reporter.unwrap_or_default() == args::CheckReporter::Github {
+                    print(outcome.annotations().as_bytes())?;
+                }
+                print(outcome.text.as_bytes())?;
+                outcome.findings.into_iter().for_each(|finding| voice.error(&finding.into()));
+                code = code.max(outcome.code);
             }
-            Ok(outcome.code)
+            Ok(code)
         }
         Command::Bench(args) => {
             let config = config::bench(&args, &cli.global, Env::here())?;
@@ -112,9 +122,6 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),
         Command::Diff(args) => diff::diff(&args, &cli.global),
         Command::Lineage(args) => lineage::lineage(&args, &cli.global),
-        Command::LineageWorker => Ok(crate::explore::lineage::main()),
-        Command::Trial => Ok(crate::explore::main()),
-        Command::SuiteWorker => Ok(crate::testing::worker_main()),
         Command::Completions { shell } => print(&manpage::completions(shell)),
         Command::Doctor { json } => {
             let (text, code) = doctor::doctor(json)?;
@@ -124,9 +131,18 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Man => print(&manpage::man()?),
         Command::Types(_) => print(types::types(&cli.global)?.as_bytes()),
         Command::Init(args) => print(init::init(&args, &cli.global)?.as_bytes()),
-        Command::Worker => run::worker(),
-        Command::Parse => Ok(crate::parser_process::main()),
-        Command::BenchStep => Ok(crate::bench::step::main()),
+    }
+}
+
+/// What a process does that another one of this program started; its exit code.
+fn own_process(process: OwnProcess) -> u8 {
+    match process {
+        OwnProcess::Worker => crate::workers::worker_main(),
+        OwnProcess::BenchStep => crate::bench::step::main(),
+        OwnProcess::Parse => crate::parser_process::main(),
+        OwnProcess::Trial => crate::explore::main(),
+        OwnProcess::LineageWorker => crate::explore::lineage::main(),
+        OwnProcess::SuiteWorker => crate::testing::worker_main(),
     }
 }
 

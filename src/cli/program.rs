@@ -57,6 +57,47 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
     Ok(loaded)
 }
 
+/// The modules below a folder that export one of the two functions, sorted by path; not those of packages and hidden folders.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn transformations(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in entries(dir, "the folder")? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if !name.starts_with('.') && name != "node_modules" {
+                found.extend(transformations(&path)?);
+            }
+        } else if module_stem(&path).is_some() {
+            let text = read_text(&path, "the module")?;
+            if text.contains("export") && ["transformEvent", "transformBatch"].iter().any(|name| text.contains(name)) {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Mends what is mechanical in a JavaScript file, in place.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn fix(path: &Path) -> Result<()> {
+    if is_typescript(path) || module_stem(path).is_none() {
+        return Ok(());
+    }
+    let mut text = read_text(path, "the transformation")?;
+    // What cannot be parsed is told when it is loaded.
+    let fixes = parser_process::fixes(&text).unwrap_or_default();
+    if fixes.is_empty() {
+        return Ok(());
+    }
+    fixes.into_iter().for_each(|fix| text.replace_range(fix.range, &fix.text));
+    fs::write(path, text)
+        .map_err(|error| Diagnostic::new(format!("cannot write {}: {}", path.display(), plain(&error))))
+}
+
 /// Reads everything but the transformation itself.
 ///
 /// # Errors

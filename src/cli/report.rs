@@ -36,10 +36,10 @@ impl Voice {
     pub fn render(self, error: &anyhow::Error) -> String {
         let diagnostic = error.downcast_ref::<Diagnostic>();
         if self.format == LogFormat::Json {
-            let mut object = json!({ "level": "error" });
+            let message = diagnostic.map_or_else(|| error.to_string(), |diagnostic| diagnostic.message.clone());
+            let mut object = object("ERROR", &message);
             match diagnostic {
                 Some(diagnostic) => {
-                    object["message"] = json!(diagnostic.message);
                     if let Some(place) = &diagnostic.place {
                         object["file"] = json!(place.file);
                         object["line"] = json!(place.line);
@@ -53,7 +53,6 @@ impl Voice {
                     }
                 }
                 None => {
-                    object["message"] = json!(error.to_string());
                     let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
                     if !causes.is_empty() {
                         object["causes"] = json!(causes);
@@ -82,15 +81,30 @@ impl Voice {
 
 const LACKING: &str = "this machine lacks a part of the sandbox around the code";
 
+/// A message for machines, on a line of its own: the time, the level, the text, and whatever else there is. `serve` and `sync`
+/// write the same fields.
+pub(super) fn object(level: &str, message: &str) -> serde_json::Value {
+    let now = humantime::format_rfc3339_micros(std::time::SystemTime::now());
+    json!({ "timestamp": now.to_string(), "level": level, "message": message })
+}
+
+/// Warns, in words or as JSON.
+pub(super) fn warn(message: &str, format: LogFormat) {
+    let line = match format {
+        LogFormat::Text => format!("warning: {message}\n"),
+        LogFormat::Json => format!("{}\n", object("WARN", message)),
+    };
+    stderr::say(line.as_bytes());
+}
+
 /// Warns of walls that do not stand.
 pub fn warn_in_words(lacking: &str) {
-    stderr::say(format!("warning: {LACKING}: {lacking}; see `sluicegate doctor`\n").as_bytes());
+    warn(&format!("{LACKING}: {lacking}; see `sluicegate doctor`"), LogFormat::Text);
 }
 
 /// The same for machines.
 pub fn warn_in_json(lacking: &str) {
-    let object = json!({ "level": "warning", "message": format!("{LACKING}: {lacking}") });
-    stderr::say(format!("{object}\n").as_bytes());
+    warn(&format!("{LACKING}: {lacking}"), LogFormat::Json);
 }
 
 #[cfg(test)]
@@ -106,10 +120,12 @@ mod tests {
         let voice = Voice { color: When::Never, format: LogFormat::Text };
         assert_eq!(voice.render(&error), "error: cannot write out.jsonl\n  because: the disk is full\n");
         let voice = Voice { format: LogFormat::Json, ..voice };
-        let value: serde_json::Value = serde_json::from_str(&voice.render(&error)).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&voice.render(&error)).unwrap();
+        let timestamp = value.as_object_mut().unwrap().remove("timestamp").unwrap();
+        assert!(timestamp.as_str().unwrap().ends_with('Z'), "{timestamp}");
         assert_eq!(
             value,
-            json!({ "level": "error", "message": "cannot write out.jsonl", "causes": ["the disk is full"] })
+            json!({ "level": "ERROR", "message": "cannot write out.jsonl", "causes": ["the disk is full"] })
         );
     }
 }

@@ -1,17 +1,15 @@
 //! `sluicegate run`: hands the job to the pool, shows progress, and accounts for every line at the end.
 
-use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::config::RunConfig;
 use super::diagnostic::Diagnostic;
 use super::output_file::OutputFile;
 use super::values::thousands;
-use crate::config::{Target, When};
+use super::watching::{Watching, watches};
+use crate::config::Target;
 use crate::net;
 use crate::tally::exit;
 use crate::wire::input::Open;
@@ -60,6 +58,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
         network: if config.network.is_off() { None } else { Some(net::Client::start(config.network.clone())?) },
         origins: None,
         measure: false,
+        places: watches(config),
     })
 }
 
@@ -70,14 +69,9 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
 pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyhow::Result<u8> {
     let output = config.output.as_deref().map(OutputFile::open).transpose()?;
     job.output = output.as_ref().map(OutputFile::writer).transpose()?;
-    let bar = spinner(config.progress, config.quiet);
-    let started = Instant::now();
-    let (summary, result) = workers::run(job, inputs, &mut |tally| {
-        let rate = tally.lines_in as f64 / started.elapsed().as_secs_f64();
-        bar.set_message(format!("{tally} · {} events/s", thousands(rate as u64)));
-        bar.tick();
-    });
-    bar.finish_and_clear();
+    let mut watching = Watching::new(config, &inputs);
+    let (summary, result) = workers::run(job, inputs, &mut |summary| watching.tick(summary));
+    watching.end(&summary);
     let whole = result.is_ok() && summary.ended == Ended::Complete && summary.tally.is_conserved();
     let (output, kept) = match output {
         // The file is there or not, whatever else is said.
@@ -87,7 +81,11 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
     };
     let output = output.map(|(path, whole)| (path, whole && kept.is_ok()));
     // For people who wait for the end of a run; machines and quick readers get what they asked for and nothing else.
-    let told = !config.quiet && !config.stats_json && result.is_ok() && summary.ended != Ended::Closed;
+    let told = !config.quiet
+        && !config.stats_json
+        && result.is_ok()
+        && summary.ended != Ended::Closed
+        && summary.places.places.is_empty();
     if let (Target::File(path), Some(failure), true) = (&config.errors, &summary.first_failure, told) {
         let all = summary.tally.failures();
         let more = match all {
@@ -107,6 +105,9 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
         let text = if config.stats_json { stats(&summary, output) } else { line(&summary, output) };
         // A summary that cannot be read any more is no reason to fail.
         stderr::say(format!("{text}\n").as_bytes());
+    }
+    if let Some(path) = &summary.dead_letters {
+        stderr::say(format!("the dead letters are in {}\n", path.display()).as_bytes());
     }
     kept?;
     match result {
@@ -188,34 +189,14 @@ fn stats(summary: &Summary, output: Option<(&Path, bool)>) -> String {
             Ended::Signal(_) => "signal",
         },
     });
+    if tally.not_written > 0 {
+        stats["not_written"] = json!(tally.not_written);
+    }
     if let Some((path, written)) = output {
         stats["output"] = json!(path.display().to_string());
         stats["output_written"] = json!(written);
     }
     stats.to_string()
-}
-
-/// What shows on standard error that something goes on.
-pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
-    let wanted = match when {
-        When::Always => true,
-        When::Never => false,
-        When::Auto => !quiet && std::io::stderr().is_terminal(),
-    };
-    if !wanted {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is fixed"));
-    bar
-}
-
-/// `sluicegate worker`: what a supervisor starts.
-///
-/// # Errors
-/// When this is not a process that a supervisor started.
-pub fn worker() -> anyhow::Result<u8> {
-    Ok(workers::worker_main())
 }
 
 #[cfg(test)]

@@ -191,7 +191,11 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         let url = format!("http://{address}");
         let line = match format {
             LogFormat::Text => format!("listening on {url}"),
-            LogFormat::Json => json!({ "level": "INFO", "message": "listening", "url": url }).to_string(),
+            LogFormat::Json => {
+                let mut object = super::report::object("INFO", "listening");
+                object["url"] = json!(url);
+                object.to_string()
+            }
         };
         let _ = writeln!(std::io::stderr().lock(), "{line}");
         if let (Some(token), Some(home)) = (token, at_home(address)) {

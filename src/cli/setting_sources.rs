@@ -4,13 +4,17 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use super::args::Global;
 use super::config_file;
 use super::diagnostic::Diagnostic;
 use super::program::plain;
-use super::settings::Settings;
+use super::report;
+use super::settings::{Setting, Settings};
 use super::values;
+use crate::config::LogFormat;
+use sluicegate_engine::nearest;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -19,6 +23,8 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 pub struct Env<'a> {
     /// An environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The names of all environment variables.
+    pub names: &'a dyn Fn() -> Vec<OsString>,
     /// The current folder; empty in earnest, another one in tests.
     pub folder: &'a Path,
 }
@@ -26,15 +32,20 @@ pub struct Env<'a> {
 impl Env<'static> {
     /// Those of this process.
     pub fn here() -> Self {
-        Self { variable: &|name| std::env::var_os(name), folder: Path::new("") }
+        Self {
+            variable: &|name| std::env::var_os(name),
+            names: &|| std::env::vars_os().map(|(name, _)| name).collect(),
+            folder: Path::new(""),
+        }
     }
 }
 
 /// Flags over environment over file.
 pub(super) fn layered(flags: Settings, global: &Global, transformation: &Path, around: Env<'_>) -> Result<Settings> {
-    let environment = from_environment(around)?;
-    let file = from_file(global, transformation, around)?;
-    Ok(flags.or(environment).or(file))
+    refuse_unknown_variables(around)?;
+    let upper = flags.or(from_environment(around)?);
+    let file = from_file(global, transformation, around, upper.messages.log_format.unwrap_or_default())?;
+    Ok(upper.or(file))
 }
 
 /// What the variables say that are named like the flags. An empty one says nothing.
@@ -70,17 +81,76 @@ pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
     Ok(settings)
 }
 
-/// What the config file says: the named one, which has to exist, else the nearest one, if there is any.
-fn from_file(global: &Global, transformation: &Path, around: Env<'_>) -> Result<Settings> {
+/// Variables that are no setting, and are read in other places.
+const OTHER_VARIABLES: [&str; 3] = ["SLUICEGATE_CONFIG", "SLUICEGATE_LIBRARY", "SLUICEGATE_LIBRARY_DIR"];
+
+/// Names that begin like a setting's and belong to tests and to packages around the program.
+const FOREIGN: [&str; 2] = ["SLUICEGATE_TEST_", "SLUICEGATE_BIN"];
+
+/// A variable that means nothing is a typing mistake: with limits, one that is found in production.
+fn refuse_unknown_variables(around: Env<'_>) -> Result<()> {
+    let known = || Settings::table().map(Setting::variable).chain(OTHER_VARIABLES.map(str::to_owned));
+    let mut names: Vec<String> = (around.names)().into_iter().filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    let is_unknown = |name: &&String| {
+        name.starts_with("SLUICEGATE_")
+            && !FOREIGN.iter().any(|start| name.starts_with(start))
+            && (around.variable)(name).is_some_and(|value| !value.is_empty())
+            && known().all(|known| known != **name)
+    };
+    let Some(name) = names.iter().find(is_unknown) else { return Ok(()) };
+    let all: Vec<String> = known().collect();
+    let help = match nearest(name, all.iter().map(String::as_str)) {
+        Some(near) => format!("is it {near}? Otherwise unset it: unset {name}"),
+        None => format!("docs/configuration.md lists all variables; unset it: unset {name}"),
+    };
+    Err(Diagnostic::new(format!("the environment variable {name} is no setting")).help(help))
+}
+
+/// The config file: in the current folder, or the nearest folder above that has one.
+fn upwards(folder: &Path) -> Option<PathBuf> {
+    let here = folder.join(config_file::NAME);
+    if here.exists() {
+        return Some(here);
+    }
+    let absolute = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    absolute.ancestors().skip(1).map(|folder| folder.join(config_file::NAME)).find(|path| path.is_file())
+}
+
+/// Says once that there are two files and which of them counts.
+fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
+    static TOLD: Once = Once::new();
+    let same = matches!((fs::canonicalize(read), fs::canonicalize(other)), (Ok(read), Ok(other)) if read == other);
+    if !same {
+        TOLD.call_once(|| {
+            let message = format!(
+                "{} counts, and {} beside the transformation does not; name one with --config",
+                read.display(),
+                other.display()
+            );
+            report::warn(&message, format);
+        });
+    }
+}
+
+/// What the config file says: the named one, which has to exist, else the nearest one from the current folder upwards, else
+/// the one beside the transformation, if there is any.
+fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: LogFormat) -> Result<Settings> {
     let variable = || (around.variable)("SLUICEGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = match global.config.clone().or_else(variable) {
         Some(path) => path,
         None => {
-            let beside = transformation.parent().unwrap_or(Path::new(""));
-            let places = [around.folder.join(config_file::NAME), beside.join(config_file::NAME)];
-            match places.into_iter().find(|path| path.exists()) {
-                Some(path) => path,
-                None => return Ok(Settings::default()),
+            let beside = transformation.parent().unwrap_or(Path::new("")).join(config_file::NAME);
+            let beside = Some(beside).filter(|path| path.exists());
+            match (upwards(around.folder), beside) {
+                (Some(path), other) => {
+                    if let Some(other) = other {
+                        tell_of_other(&path, &other, format);
+                    }
+                    path
+                }
+                (None, Some(path)) => path,
+                (None, None) => return Ok(Settings::default()),
             }
         }
     };

@@ -275,8 +275,8 @@ settings! {
         #[arg(value_name = "WHAT", value_parser = words::<OnError>())]
         on_error: OnError = "on-error", "run", "on-error", Kind::Word(OnError::WORDS), values::word;
 
-        /// Where the dead letters go, `-` for standard error [default: -, or nowhere with --on-error pass or
-        /// --emit verdicts].
+        /// Where the dead letters go, `-` for standard error [default: -, or a temporary file if that is a terminal;
+        /// nowhere with --on-error pass, --emit verdicts or --emit framed].
         ///
         /// A dead letter is one JSON object on one line: the line's number and byte offset, its bytes, and why it
         /// failed. `sluicegate run T FILE --errors dead.jsonl` keeps them for another try.

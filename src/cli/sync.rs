@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::args::{Global, SyncArgs, SyncCommand};
@@ -351,8 +350,10 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
     if stats_json || voice.format == LogFormat::Json {
         let mut counts = report::counts(report);
         if voice.format == LogFormat::Json {
-            counts["level"] = json!("INFO");
-            counts["message"] = json!(if dry { "dry run" } else { "sync" });
+            let said = super::report::object("INFO", if dry { "dry run" } else { "sync" });
+            for field in ["timestamp", "level", "message"] {
+                counts[field] = said[field].clone();
+            }
         }
         text = format!("{counts}\n");
     } else {

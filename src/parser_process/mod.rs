@@ -8,10 +8,14 @@
 
 mod branches;
 mod exports;
+mod fixes;
 mod imports;
+mod names;
 
 pub use branches::Branch;
 pub use exports::{ModuleExport, exports};
+pub use fixes::Fix;
+pub use names::{Name, Names};
 
 use crate::own_process::own_command;
 use std::collections::{BTreeMap, HashMap};
@@ -55,6 +59,8 @@ enum Asked<'a> {
     Branches(&'a str),
     Imports(&'a str),
     Strip(&'a str),
+    Names(&'a str),
+    Fixes(&'a str),
 }
 
 type Imports = BTreeMap<String, Vec<String>>;
@@ -74,6 +80,22 @@ pub async fn imports(code: &str) -> Result<Imports, String> {
 /// As for [`imports`].
 pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
     ask(&Asked::Branches(code)).unwrap_or_else(Err)
+}
+
+/// What is odd about the names of `code`, JavaScript: used and not declared, imported and not used.
+///
+/// # Errors
+/// When it is not a module, or cannot be parsed within bounds; in words.
+pub fn names(code: &str) -> Result<Names, String> {
+    ask(&Asked::Names(code))?
+}
+
+/// What of `code`, JavaScript, can be mended without thinking, from the last place to the first.
+///
+/// # Errors
+/// As [`names`].
+pub fn fixes(code: &str) -> Result<Vec<Fix>, String> {
+    ask(&Asked::Fixes(code))?
 }
 
 /// [`strip_types`], for an async task.
@@ -149,6 +171,8 @@ fn answer(asked: &Asked<'_>) -> String {
         Asked::Branches(code) => serde_json::to_string(&branches::of(code)),
         Asked::Imports(code) => serde_json::to_string(&imports::of(code)),
         Asked::Strip(source) => serde_json::to_string(&strip_types(source)),
+        Asked::Names(code) => serde_json::to_string(&names::of(code)),
+        Asked::Fixes(code) => serde_json::to_string(&fixes::of(code)),
     }
     .expect("plain data")
 }
@@ -174,11 +198,15 @@ pub fn main() -> u8 {
             Branches(String),
             Imports(String),
             Strip(String),
+            Names(String),
+            Fixes(String),
         }
         let answer = match serde_json::from_str(&text)? {
             Read::Branches(code) => answer(&Asked::Branches(&code)),
             Read::Imports(code) => answer(&Asked::Imports(&code)),
             Read::Strip(source) => answer(&Asked::Strip(&source)),
+            Read::Names(code) => answer(&Asked::Names(&code)),
+            Read::Fixes(code) => answer(&Asked::Fixes(&code)),
         };
         io::stdout().write_all(answer.as_bytes())
     };

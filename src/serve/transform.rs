@@ -182,7 +182,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         Ok(ready) => ready,
         Err(Missing::Final(status, error)) => {
             app.metrics.not_run("no_code", group.items.len() as u64);
-            tracing::info!(version, status, error, events = group.items.len(), "there is no code for these events");
+            tracing::warn!(version, status, error, events = group.items.len(), "there is no code for these events");
             return every(order, group, status, &error);
         }
         Err(Missing::Later(error)) => {
@@ -231,7 +231,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
     if let Some(UnitResult::Failed(_, failure)) =
         answer.outcomes.iter().find(|outcome| matches!(outcome, UnitResult::Failed(..)))
     {
-        tracing::info!(
+        tracing::warn!(
             version, workspace = group.workspace, transformation = group.transformation, tally = %answer.tally,
             kind = failure.kind.name(), error = failure.message, "events failed; the first of them"
         );
@@ -242,7 +242,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
 fn not_loaded(order: &Order, group: &Group, error: &LoadError) -> Result<GroupRows, Problem> {
     order.app.metrics.not_run("load", group.items.len() as u64);
     let words = rows::load_words(error);
-    tracing::info!(version = group.version, error = words, events = group.items.len(), "code that does not load");
+    tracing::warn!(version = group.version, error = words, events = group.items.len(), "code that does not load");
     every(order, group, 400, &words)
 }
 

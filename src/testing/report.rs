@@ -289,7 +289,8 @@ pub fn github(files: &[FileResult]) -> String {
     out
 }
 
-fn annotate(out: &mut String, file: &str, at: Option<&Position>, title: &str, message: &str) {
+/// Appends an annotation that GitHub shows at a line of a file.
+pub fn annotate(out: &mut String, file: &str, at: Option<&Position>, title: &str, message: &str) {
     let place = at.map(|at| format!(",line={},col={}", at.line, at.column)).unwrap_or_default();
     let property = |text: &str| command(text).replace(':', "%3A").replace(',', "%2C");
     let _ = writeln!(

@@ -16,6 +16,7 @@
 //! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
+mod failures;
 mod fd;
 mod fetch_relay;
 mod launcher;
@@ -39,6 +40,7 @@ use std::time::Duration;
 pub(crate) use crate::sandbox;
 pub use crate::sandbox::{SandboxReport, Wall};
 pub use answer::answer;
+pub use failures::{FailurePlace, FailurePlaces};
 pub use preview::{PreviewJob, PreviewWorker, Tried};
 pub use service_pool::{Resources, Row, Rows, ServiceAnswer, ServicePool, Status, UnitResult, WorkerPermit};
 pub use supervisor::run;
@@ -92,6 +94,8 @@ pub struct Job {
     pub origins: Option<Arc<[Origin]>>,
     /// Whether the logs say what each event cost, see [`Cost`].
     pub measure: bool,
+    /// Whether failures are told apart by their places, see [`Summary::places`].
+    pub places: bool,
 }
 
 /// What one event cost: a line of the logs, if that is asked for.
@@ -126,6 +130,7 @@ impl Job {
             network: None,
             origins: None,
             measure: false,
+            places: false,
         }
     }
 }
@@ -182,6 +187,10 @@ pub struct Summary {
     pub ended: Ended,
     /// The first failure in the order in which verdicts left, for people to look at.
     pub first_failure: Option<Failure>,
+    /// All failures by their places, if the job asked for that.
+    pub places: FailurePlaces,
+    /// The temporary file with the dead letters, if the job asked for one and there are any.
+    pub dead_letters: Option<std::path::PathBuf>,
 }
 
 /// How a stream ended.
@@ -226,8 +235,9 @@ pub enum RunError {
     System(#[from] std::io::Error),
 }
 
-/// What the supervisor tells while it runs, several times a second.
-pub type OnTick<'a> = dyn FnMut(&Tally) + 'a;
+/// What the supervisor tells while it runs, several times a second: the summary so far, in which verdicts of lines that were
+/// read may be missing.
+pub type OnTick<'a> = dyn FnMut(&Summary) + 'a;
 
 /// Loads a program in a worker process, runs nothing, and says which function it exports.
 ///

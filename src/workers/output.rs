@@ -11,6 +11,7 @@ use std::sync::mpsc::Receiver;
 use super::side_stream::SideStream;
 use super::work_queue::{Chunk, LineRef};
 use crate::config::{Emit, LineFormat, OnError, Target, VerdictDetail};
+use crate::tally::Tally;
 use crate::wire::dead_letter::Origin;
 use crate::wire::frame::{Failed, Part};
 use crate::wire::lines::{FILL, Lines};
@@ -74,6 +75,10 @@ impl Config {
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) bytes_out: u64,
+    /// What was handed over to be written and was not.
+    pub(super) unwritten: Tally,
+    /// The temporary file with the dead letters.
+    pub(super) kept: Option<std::path::PathBuf>,
     /// Why standard output could not be written to its end, unless its reader went away.
     pub(super) out: Option<io::Error>,
     /// Side streams that could not be written, once each.
@@ -117,10 +122,9 @@ impl Writer {
                 }
                 _ => None,
             };
-            if let Err(error) = self.chunk(&chunk)
-                && !self.closed
-            {
+            if let Err(error) = self.chunk(&chunk) {
                 self.closed = true;
+                self.lose(&chunk);
                 if error.kind() == io::ErrorKind::BrokenPipe {
                     tell(Written::Closed);
                 } else {
@@ -136,9 +140,32 @@ impl Writer {
         self.errors.end();
         self.logs.end();
         self.report.bytes_out = self.out.written;
+        self.report.kept = self.errors.kept().map(Into::into);
         self.report.failed.extend(self.errors.failed.take());
         self.report.failed.extend(self.logs.failed.take());
         self.report
+    }
+
+    /// Counts what a chunk would have written.
+    fn lose(&mut self, chunk: &Chunk) {
+        let verdicts = self.config.emit.has_verdicts();
+        let failures = verdicts || self.config.on_error == OnError::Pass;
+        let unwritten = &mut self.report.unwritten;
+        match chunk {
+            Chunk::Answer { part, .. } => {
+                unwritten.ok += u64::from(part.ok);
+                unwritten.events_out += part.events_out;
+                if verdicts {
+                    unwritten.dropped += u64::from(part.dropped);
+                    unwritten.blank += u64::from(part.blank);
+                }
+                if failures {
+                    part.failures.iter().for_each(|failed| unwritten.fail(failure_of(failed).kind));
+                }
+            }
+            Chunk::Blamed { failure, .. } if failures => unwritten.fail(failure.kind),
+            Chunk::Blamed { .. } => {}
+        }
     }
 
     /// Only what standard output says is an error here; the side streams look after themselves.
@@ -157,12 +184,16 @@ impl Writer {
                     self.errors.write(&records);
                     self.scratch = records;
                 }
-                if part.bytes == 0 || self.closed {
+                if part.bytes == 0 {
+                    return Ok(());
+                }
+                if self.closed {
+                    self.lose(chunk);
                     return Ok(());
                 }
                 self.answer(part, lines, output)
             }
-            Chunk::Blamed { line, failure } => self.blamed(line, failure),
+            Chunk::Blamed { line, failure } => self.blamed(chunk, line, failure),
         }
     }
 
@@ -231,7 +262,7 @@ impl Writer {
     }
 
     /// A line that no worker could answer.
-    fn blamed(&mut self, line: &LineRef, failure: &Failure) -> io::Result<()> {
+    fn blamed(&mut self, chunk: &Chunk, line: &LineRef, failure: &Failure) -> io::Result<()> {
         if self.errors.wanted() {
             match line {
                 LineRef::Short(line) => {
@@ -243,6 +274,7 @@ impl Writer {
             }
         }
         if self.closed {
+            self.lose(chunk);
             return Ok(());
         }
         match (self.config.emit, self.config.on_error, line) {

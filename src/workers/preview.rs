@@ -134,7 +134,7 @@ impl PreviewWorker {
                     return Err(LoadError::too_slow(&trial.program.name, &trial.options.limits).into());
                 }
                 Attempt::Lost { exit, loaded: None, .. } => {
-                    return Err(RunError::Start(format!("it died while loading the code ({exit})")));
+                    return Err(RunError::Start(exit.while_loading()));
                 }
                 Attempt::Lost { exit, hung, loaded: Some((loaded, load)) } => {
                     let failure = blame(trial, &exit, hung);

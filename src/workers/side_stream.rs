@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::Target;
 use crate::wire::stderr;
@@ -20,15 +20,18 @@ pub(super) struct SideStream {
 enum To {
     Nowhere,
     Stderr,
+    /// A temporary file, once there is something to write.
+    Later,
     File {
         name: String,
         file: File,
     },
-    /// Standard error is not read: this is where the rest is. `torn` if a line was cut off there.
+    /// Standard error is not read: this is where the rest is. `torn` says whether a line was cut off there,
+    /// or nothing if the file is what was asked for.
     Kept {
         path: PathBuf,
         file: File,
-        torn: bool,
+        torn: Option<bool>,
     },
 }
 
@@ -38,6 +41,7 @@ impl SideStream {
         let to = match target {
             Target::Nowhere => To::Nowhere,
             Target::Stderr => To::Stderr,
+            Target::Temporary => To::Later,
             Target::File(path) => {
                 let name = path.display().to_string();
                 // Several runs may share one file: each record goes to what is then its end.
@@ -70,8 +74,9 @@ impl SideStream {
 
     /// Writes whole lines.
     pub(super) fn write(&mut self, lines: &[u8]) {
+        self.make();
         let taken = match &mut self.to {
-            To::Nowhere => return,
+            To::Nowhere | To::Later => return,
             To::Stderr => stderr::write_many(lines),
             To::File { file, .. } | To::Kept { file, .. } => match locked(file, |file| file.write_all(lines)) {
                 Ok(()) => return,
@@ -83,15 +88,16 @@ impl SideStream {
         };
         if taken < lines.len() {
             let whole = memchr::memrchr(b'\n', &lines[..taken]).map_or(0, |end| end + 1);
-            self.keep(taken > whole);
+            self.keep(Some(taken > whole));
             self.write_kept(&mut |out| out.write_all(&lines[whole..]));
         }
     }
 
     /// Writes one line that is too long to be held in memory.
     pub(super) fn write_with(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
+        self.make();
         let failed = match &mut self.to {
-            To::Nowhere => return,
+            To::Nowhere | To::Later => return,
             To::Stderr => None,
             To::File { file, .. } | To::Kept { file, .. } => match locked(file, |file| buffered(file, write)) {
                 Ok(()) => return,
@@ -102,7 +108,7 @@ impl SideStream {
             self.give_up(error);
         }
         if buffered(&mut stderr::Many, write).is_err() {
-            self.keep(true);
+            self.keep(Some(true));
             self.write_kept(write);
         }
     }
@@ -125,7 +131,7 @@ impl SideStream {
     }
 
     /// From here on, to a temporary file that stays.
-    fn keep(&mut self, torn: bool) {
+    fn keep(&mut self, torn: Option<bool>) {
         let made = tempfile::Builder::new()
             .prefix(&format!("sluicegate-{}-", self.what.replace(' ', "-")))
             .suffix(".jsonl")
@@ -140,9 +146,24 @@ impl SideStream {
         }
     }
 
+    /// The temporary file that was asked for is made.
+    fn make(&mut self) {
+        if let To::Later = self.to {
+            self.keep(None);
+        }
+    }
+
+    /// The temporary file that was asked for, if anything was written.
+    pub(super) fn kept(&self) -> Option<&Path> {
+        match &self.to {
+            To::Kept { path, torn: None, .. } => Some(path.as_path()),
+            _ => None,
+        }
+    }
+
     /// Says where the rest is, if standard error has not taken everything.
     pub(super) fn end(&mut self) {
-        if let To::Kept { path, torn, .. } = &self.to {
+        if let To::Kept { path, torn: Some(torn), .. } = &self.to {
             let start = if *torn { "\n" } else { "" };
             let note = format!(
                 "{start}note: standard error is not read; the rest of the {} is in {}\n",

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::line_limit::line_too_long;
 use super::output::{Config, Report, Writer, Written};
 use super::sandbox::SandboxReport;
-use super::work_queue::Chunk;
+use super::work_queue::{Chunk, LineRef};
 use super::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
 use super::{Ended, Job, OnTick, RunError, Summary};
 use crate::config::OnError;
@@ -45,6 +45,8 @@ struct Supervisor {
     stopping: bool,
     /// Whether the output goes to a file.
     to_file: bool,
+    /// The inputs, but for standard input.
+    names: Vec<Option<String>>,
 }
 
 /// Transforms what `inputs` hold and writes the outputs to standard output, or the job's file.
@@ -93,6 +95,7 @@ impl Supervisor {
             read_error: None,
             stopping: false,
             to_file: job.output.is_some(),
+            names: Vec::new(),
             job,
         };
         Ok((supervisor, memory, receiver))
@@ -127,7 +130,7 @@ impl Supervisor {
         on_tick: &mut OnTick<'_>,
     ) -> (Summary, Result<(), RunError>) {
         let started = Instant::now();
-        let names = inputs.iter().map(|input| (input.name != "standard input").then(|| input.name.clone())).collect();
+        self.names = inputs.iter().map(|input| (input.name != "standard input").then(|| input.name.clone())).collect();
         let config = Config {
             emit: self.job.emit,
             on_error: self.job.on_error,
@@ -135,7 +138,7 @@ impl Supervisor {
             logs: self.job.logs.clone(),
             truncate: self.job.truncate,
             run: run_id(),
-            names,
+            names: self.names.clone(),
             transformation: self.job.transformation.clone(),
             code: self.job.program.code_hash(),
             line: self.job.line.clone(),
@@ -175,6 +178,17 @@ impl Supervisor {
         };
         self.summary.elapsed = started.elapsed();
         self.summary.bytes_out = report.bytes_out;
+        self.summary.dead_letters.clone_from(&report.kept);
+        self.summary.tally.take_back(&report.unwritten);
+        if report.out.is_some() {
+            // What was read beyond that place counts as not read.
+            let tally = &mut self.summary.tally;
+            tally.lines_in = tally.ok + tally.dropped + tally.failures() + tally.not_written;
+        }
+        if self.summary.ended == Ended::Closed {
+            // The reader did not want it.
+            self.summary.tally.lines_in -= std::mem::take(&mut self.summary.tally.not_written);
+        }
         let result = result.and_then(|()| self.verdict_on_io(report));
         (self.summary, result)
     }
@@ -224,7 +238,7 @@ impl Supervisor {
                     self.pool.look_after_workers();
                     // Events that take long are worth one more worker.
                     self.pool.dispatch().await?;
-                    on_tick(&self.summary.tally);
+                    on_tick(&self.summary);
                 }
                 _ = interrupt.recv() => self.end_early(libc::SIGINT),
                 _ = terminate.recv() => self.end_early(libc::SIGTERM),
@@ -307,8 +321,12 @@ impl Supervisor {
     fn count(&mut self, chunk: Chunk) -> Chunk {
         let stop = self.job.on_error == OnError::Stop;
         let tally = &mut self.summary.tally;
+        let place = |input: usize, line: u64| match &self.job.origins {
+            Some(origins) => origins.get(line as usize - 1).map_or((None, line), |at| (at.file.clone(), at.line)),
+            None => (self.names[input].clone(), line),
+        };
         match &chunk {
-            Chunk::Answer { part, .. } => {
+            Chunk::Answer { part, lines, .. } => {
                 tally.ok += u64::from(part.ok);
                 tally.dropped += u64::from(part.dropped);
                 tally.blank += u64::from(part.blank);
@@ -321,6 +339,12 @@ impl Supervisor {
                     if self.summary.first_failure.is_none() {
                         self.summary.first_failure = serde_json::from_slice(&failed.failure).ok();
                     }
+                    if self.job.places
+                        && let Ok(failure) = serde_json::from_slice(&failed.failure)
+                    {
+                        let line = lines.first_line + u64::from(failed.line);
+                        self.summary.places.add(failure, || place(lines.input, line));
+                    }
                     let kind = serde_json::from_slice::<OnlyKind>(&failed.failure);
                     tally.fail(kind.map_or(FailureKind::Crashed, |failure| failure.kind));
                 }
@@ -329,8 +353,15 @@ impl Supervisor {
                     self.end_at_failure();
                 }
             }
-            Chunk::Blamed { failure, .. } => {
+            Chunk::Blamed { line, failure } => {
                 tally.fail(failure.kind);
+                if self.job.places {
+                    let (input, line) = match line {
+                        LineRef::Short(line) => (line.input, line.first_line),
+                        LineRef::Long(line) => (line.input, line.line),
+                    };
+                    self.summary.places.add(failure.clone(), || place(input, line));
+                }
                 self.summary.first_failure.get_or_insert_with(|| failure.clone());
                 if stop {
                     self.end_at_failure();

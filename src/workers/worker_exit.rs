@@ -45,6 +45,30 @@ impl WorkerExit {
     }
 }
 
+/// What V8 reserves of addresses while it starts, in bytes. It uses next to nothing of that, and no memory is taken.
+const RESERVED: u64 = 48 << 30;
+
+impl WorkerExit {
+    /// Why the worker could not load the code, and what to do.
+    pub(super) fn while_loading(&self) -> String {
+        let most = rustix::process::getrlimit(rustix::process::Resource::As).current;
+        match most.filter(|most| *most < RESERVED && self.reason == ExitReason::OutOfMemory) {
+            Some(most) => out_of_addresses(most),
+            None => format!("it died while loading the code ({self})"),
+        }
+    }
+}
+
+fn out_of_addresses(most: u64) -> String {
+    format!(
+        "it may have {:.1} GiB of address space (ulimit -v), and V8 reserves {} GiB, of which it uses next to nothing; run `ulimit -v \
+         unlimited` before, and bound memory with --heap-limit or a cgroup; on YARN set yarn.nodemanager.vmem-check-enabled to \
+         false",
+        most as f64 / f64::from(1 << 30),
+        RESERVED >> 30
+    )
+}
+
 impl fmt::Display for WorkerExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -66,6 +90,15 @@ fn describe(status: ExitStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_few_addresses_have_a_remedy() {
+        let text = out_of_addresses(8 << 30);
+        assert!(
+            text.starts_with("it may have 8.0 GiB of address space") && text.contains("`ulimit -v unlimited`"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn the_reason_comes_from_the_status_and_the_last_words() {

@@ -656,7 +656,7 @@ impl WorkerPool {
             let killed = exit.reason == ExitReason::Killed;
             let max = if killed { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
             if self.failed_starts >= max {
-                return Err(RunError::Start(format!("it died while loading the code ({exit})")));
+                return Err(RunError::Start(exit.while_loading()));
             }
         }
         self.losses.deaths += 1;

@@ -55,6 +55,16 @@ fn a_full_disk_under_the_output_is_an_error() {
         "{}",
         done.err
     );
+    assert!(done.err.starts_with("1 in = 0 ok + 0 dropped + 0 failed + 1 not written · 0 events out"), "{}", done.err);
+    // With verdicts, what failed has a line that was not written either; dead letters were.
+    for emit in ["verdicts", "events"] {
+        let args = ["run", "t.js", "--emit", emit, "--errors", "-"];
+        let child = dir.command(&args).stdout(full()).spawn().unwrap();
+        let done = crate::support::finish(child, b"{\"fail\":1}\n\n{}\n".to_vec());
+        let counted = done.err.contains(" not written · 0 events out") && done.err.contains(" = 0 ok + ");
+        assert!(done.code == 2 && counted && !done.err.contains('≠'), "{}", done.err);
+        assert_eq!(done.dead_letters().len(), 1);
+    }
 }
 
 #[test]
@@ -103,6 +113,14 @@ fn in_mid_stream(dir: &Dir, args: &[&str]) -> (Live, String) {
     let mut command = dir.command(&[&["run", "t.js", "--cpu-limit", "200ms", "--line-buffered"], args].concat());
     // As a shell starts it: a signal from the keyboard goes to the whole group.
     command.process_group(0);
+    // The test itself may run under `nohup`.
+    // SAFETY: resets a handler, which is allowed between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        })
+    };
     let mut live = Live::start(command);
     let mut written = numbers(0..1);
     live.write(&written);
@@ -138,7 +156,9 @@ fn all_that_was_taken_is_answered(done: &Done, written: &str, left: &[u8]) {
 
 #[test]
 fn a_signal_in_mid_stream_lets_everything_in_flight_finish() {
-    for (signal, code, word) in [(Signal::INT, 130, "interrupted"), (Signal::TERM, 143, "terminated")] {
+    for (signal, code, word) in
+        [(Signal::INT, 130, "interrupted"), (Signal::TERM, 143, "terminated"), (Signal::HUP, 129, "hung up")]
+    {
         let dir = Dir::with(CODE);
         let (live, written) = in_mid_stream(&dir, &[]);
         live.signal(signal);
@@ -147,6 +167,28 @@ fn a_signal_in_mid_stream_lets_everything_in_flight_finish() {
         all_that_was_taken_is_answered(&done, &written, &left);
         assert!(done.err.ends_with(&format!(" · {word}\n")), "{}", done.err);
     }
+}
+
+#[test]
+fn under_nohup_a_hang_up_is_nothing() {
+    let dir = Dir::with(CODE);
+    let mut command = dir.command(&["run", "t.js", "--line-buffered"]);
+    // SAFETY: as above.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            Ok(())
+        })
+    };
+    let mut live = Live::start(command);
+    live.write("{\"n\":0}\n");
+    assert_eq!(live.line(), "{\"n\":0}");
+    live.signal(Signal::HUP);
+    live.write("{\"n\":1}\n");
+    assert_eq!(live.line(), "{\"n\":1}");
+    drop(live.take_input());
+    let (done, _) = live.end();
+    assert!(done.code == 0 && done.err.starts_with("2 in = 2 ok"), "{}", done.err);
 }
 
 #[test]

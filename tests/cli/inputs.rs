@@ -153,3 +153,12 @@ fn an_output_file_is_whole_or_as_it_was() {
     assert_eq!(dir.run(&["run", "t.js", "-q", "-o", "/dev/stdout"], "{}\n").text(), "{}\n");
     assert_eq!(dir.run(&["run", "t.js", "-q", "-o", "-"], "{}\n").text(), "{}\n");
 }
+
+#[test]
+fn a_bound_on_addresses_has_a_remedy() {
+    let dir = Dir::with(IDENTITY);
+    let (code, _, err) = shell(&dir, "ulimit -v 8000000; $SG run t.js");
+    assert_eq!(code, 2);
+    assert!(err.contains("it may have 7.6 GiB of address space") && err.contains("`ulimit -v unlimited`"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}

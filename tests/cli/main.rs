@@ -18,6 +18,7 @@ mod init;
 mod inputs;
 mod invariants;
 mod kill;
+mod letters;
 mod lineage;
 mod many_events;
 mod mistakes;
@@ -34,5 +35,6 @@ mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 mod sync;
+mod terminal;
 mod testing;
 mod waiting;

@@ -14,6 +14,8 @@ const IDENTITY: &str = "export function transformEvent(event) { return event; }"
 /// A folder with a transformation, `t.js`, and a config file.
 struct Project {
     dir: tempfile::TempDir,
+    /// The current folder.
+    folder: PathBuf,
     variables: BTreeMap<&'static str, String>,
 }
 
@@ -24,7 +26,7 @@ impl Project {
         if !config.is_empty() {
             fs::write(dir.path().join(config_file::NAME), config).unwrap();
         }
-        Self { dir, variables: BTreeMap::new() }
+        Self { dir, folder: PathBuf::from("/no such folder"), variables: BTreeMap::new() }
     }
 
     fn with(self, file: &str, text: &str) -> Self {
@@ -51,7 +53,8 @@ impl Project {
         let cli = Cli::read(words).map_err(|error| error.to_string())?;
         let Command::Run(args) = cli.command else { panic!("not run") };
         let variable = |name: &str| self.variables.get(name).map(OsString::from);
-        let around = Env { variable: &variable, folder: Path::new("no such folder") };
+        let names = || -> Vec<OsString> { self.variables.keys().map(OsString::from).collect() };
+        let around = Env { variable: &variable, names: &names, folder: &self.folder };
         run(&args, &cli.global, around).map_err(|error| error.render(false).replace(&dir, "DIR"))
     }
 }
@@ -62,7 +65,9 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.options, Options::default());
     assert_eq!(config.inputs, [Input::Stdin]);
     assert!(config.workers >= 1);
-    assert_eq!((config.emit, config.on_error, config.errors), (Emit::Events, OnError::DeadLetter, Target::Stderr));
+    assert_eq!((config.emit, config.on_error), (Emit::Events, OnError::DeadLetter));
+    // Whoever runs the tests may look at them on a terminal.
+    assert!(matches!(config.errors, Target::Stderr | Target::Temporary), "{:?}", config.errors);
     assert_eq!((config.fail_on, config.logs, config.batch_size), (FailOn::Error, None, 200));
 }
 
@@ -77,6 +82,32 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(config.options.limits.heap, 20 << 20);
     assert_eq!(config.options.limits.log, 1 << 10);
     assert_eq!((config.workers, config.batch_size), (3, BATCH_SIZE));
+}
+
+#[test]
+fn the_file_is_looked_for_from_the_current_folder_upwards() {
+    let mut project = Project::new("[run]\nworkers = 3\n").with("a/b/c/x.jsonl", "");
+    project.folder = project.path("a/b/c");
+    assert_eq!(project.run(&[]).unwrap().workers, 3);
+    let project = project.with("a/sluicegate.toml", "[run]\nworkers = 4\n");
+    assert_eq!(project.run(&[]).unwrap().workers, 4, "the nearest one");
+    let beside = Project::new("[run]\nworkers = 5\n");
+    assert_eq!(beside.run(&[]).unwrap().workers, 5, "without one above, that beside the transformation");
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_refused() {
+    let refused = |name: &'static str| Project::new("").set(name, "1s").run(&[]).unwrap_err();
+    let text = refused("SLUICEGATE_CPU_LIMITS");
+    assert!(
+        text.contains("SLUICEGATE_CPU_LIMITS is no setting") && text.contains("is it SLUICEGATE_CPU_LIMIT?"),
+        "{text}"
+    );
+    assert!(refused("SLUICEGATE_XYZZY_PLUGH").contains("unset SLUICEGATE_XYZZY_PLUGH"));
+    for name in ["SLUICEGATE_TEST_ROUNDS", "SLUICEGATE_BIN", "OTHER"] {
+        assert!(Project::new("").set(name, "1").run(&[]).is_ok(), "{name}");
+    }
+    assert!(Project::new("").set("SLUICEGATE_NOTHING", "").run(&[]).is_ok(), "an empty one says nothing");
 }
 
 #[test]
@@ -224,7 +255,7 @@ fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
         let from_flag = cli.global.typed;
         let name = setting.variable();
         let variable = |asked: &str| (asked == name).then(|| OsString::from(value));
-        let around = Env { variable: &variable, folder: Path::new("") };
+        let around = Env { variable: &variable, names: &Vec::new, folder: Path::new("") };
         assert_eq!(from_flag, from_environment(around).unwrap(), "{flag}");
         assert_ne!(from_flag, Settings::default(), "{flag}");
     }

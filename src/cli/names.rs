@@ -1,0 +1,120 @@
+//! What `check` says about names: used and not there, imported and not used; each at its line, with what to write instead.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::diagnostic::Diagnostic;
+use crate::parser_process;
+use sluicegate_engine::{Program, nearest};
+
+/// Everything that code finds around it.
+const GLOBALS: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array BigUint64Array Boolean Crypto \
+    DOMException DataView Date DisposableStack Error EvalError Float16Array Float32Array Float64Array Function Infinity \
+    Int16Array Int32Array Int8Array Intl Iterator JSON Map Math NaN Number Object Promise Proxy RangeError ReferenceError \
+    Reflect RegExp Set String SubtleCrypto SuppressedError Symbol SyntaxError Temporal TextDecoder TextEncoder TypeError \
+    URIError URL URLSearchParams Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakSet atob btoa console \
+    crypto decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval fetch fetchV2 geolocation getCredential \
+    global globalThis isFinite isNaN log parseFloat parseInt structuredClone undefined unescape";
+
+/// What is no global and is there all the same.
+const OTHERS: [&str; 1] = ["arguments"];
+
+/// What to write in the place of something that other places have.
+fn instead(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "setTimeout"
+        | "setInterval"
+        | "setImmediate"
+        | "clearTimeout"
+        | "clearInterval"
+        | "queueMicrotask"
+        | "requestAnimationFrame" => {
+            "there are no timers; what has to wait awaits fetchV2(url), and the rest runs at once"
+        }
+        "require" => "write import { name } from 'handle' at the top; libraries are files of a folder named with -L",
+        "module" | "exports" => "write export function transformEvent(event, metadata) { … }",
+        "process" => "there is no process; settings come from getCredential('KEY'), given with --credentials",
+        "Buffer" => "import { encode, decode } from 'base64', or use TextEncoder and TextDecoder",
+        "window" | "self" | "frames" | "top" => "there is no page; write globalThis",
+        "document" | "navigator" | "location" | "history" | "localStorage" | "sessionStorage" | "alert" => {
+            "there is no page; what the code needs of it is in the event"
+        }
+        "XMLHttpRequest" | "axios" | "$" | "jQuery" => "write const answer = await fetchV2(url, options)",
+        "performance" => "write Date.now()",
+        "__dirname" | "__filename" => "there are no files; put data into a library and import it",
+        "metadata" => "take it as the second argument: transformEvent(event, metadata), and call metadata(event)",
+        "_" | "lodash" => "import { get, pick, merge, equal } from 'objects', or bundle lodash as a library",
+        "moment" | "dayjs" => "use Date, Intl.DateTimeFormat or Temporal, or bundle it as a library",
+        "Headers" | "Request" | "Response" | "FormData" | "Blob" | "AbortController" => {
+            "fetchV2(url, { method, headers, body }) takes plain objects and text"
+        }
+        "WebAssembly" | "SharedArrayBuffer" | "Atomics" | "WeakRef" | "FinalizationRegistry" => {
+            "it is not there: see docs/reference.md for everything that code can call"
+        }
+        _ => return None,
+    })
+}
+
+/// Everything that is found in a program: in its transformation, and in the libraries that it uses.
+/// Of one that does not load it is only looked for what is not there.
+pub(super) fn findings(
+    program: &Program,
+    paths: &BTreeMap<String, PathBuf>,
+    used: &[String],
+    loads: bool,
+) -> Vec<Diagnostic> {
+    let libraries = used
+        .iter()
+        .filter_map(|handle| Some((paths.get(handle)?.display().to_string(), program.libraries.get(handle)?.as_str())));
+    let mut found = in_module(&program.name, &program.code, loads);
+    libraries.for_each(|(file, code)| found.extend(in_module(&file, code, loads)));
+    found
+}
+
+fn in_module(file: &str, code: &str, loads: bool) -> Vec<Diagnostic> {
+    // What cannot be parsed does not load either, which is told.
+    let Ok(names) = parser_process::names(code) else { return Vec::new() };
+    let known = || GLOBALS.split_whitespace().chain(OTHERS);
+    let undeclared = names.undeclared.into_iter().filter(|name| !known().any(|known| known == name.name)).map(|name| {
+        let help = match (instead(&name.name), nearest(&name.name, known())) {
+            (Some(instead), _) => instead.to_owned(),
+            (None, Some(near)) => format!("is it {near}? Otherwise declare it, or import it"),
+            (None, None) => "declare it, or import it from a library".to_owned(),
+        };
+        (name.range, format!("{} is not defined", name.name), help)
+    });
+    let unused = names.unused_imports.into_iter().filter(|_| loads).map(|name| {
+        let help = "leave it out: what is imported is loaded in every worker".to_owned();
+        (name.range, format!("{} is imported and not used", name.name), help)
+    });
+    let mut all: Vec<_> = undeclared.chain(unused).collect();
+    all.sort_by_key(|(range, ..)| range.start);
+    all.into_iter().map(|(range, message, help)| Diagnostic::new(message).at(file, code, range).help(help)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluicegate_engine::{Engine, Options};
+
+    #[test]
+    fn the_list_is_what_code_finds() {
+        let code =
+            "export const transformEvent = () => ({ all: Object.getOwnPropertyNames(globalThis).sort().join(' ') });";
+        let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+        let mut out = Vec::new();
+        engine.transform(b"{}", &mut out);
+        let list: Vec<&str> = GLOBALS.split_whitespace().collect();
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{{\"all\":\"{}\"}}\n", list.join(" ")));
+    }
+
+    #[test]
+    fn what_is_there_is_no_finding_and_what_is_not_says_what_to_write() {
+        let code = "export function transformEvent(event) { log(arguments.length, URL, crypto); return event; }";
+        assert!(in_module("t.js", code, true).is_empty());
+        let found = in_module("t.js", "export const transformEvent = (event) => Buffr.from(Objct.keys(event));", true);
+        let texts: Vec<_> = found.iter().map(|finding| (finding.message.as_str(), finding.help.as_deref())).collect();
+        assert_eq!(texts[1], ("Objct is not defined", Some("is it Object? Otherwise declare it, or import it")));
+        assert_eq!(texts[0].0, "Buffr is not defined");
+    }
+}

@@ -1,0 +1,203 @@
+//! A run as a person at a terminal sees it: a line that shows how far it has come and vanishes at the end, the first failure of
+//! each place in the code as soon as it is there, and a table of all of them.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::config::RunConfig;
+use super::diagnostic::{Diagnostic, visible};
+use super::values::thousands;
+use crate::config::{LogFormat, Target, When};
+use crate::wire::input::{self, Format, Open, Source};
+use crate::wire::stderr;
+use crate::workers::{FailurePlace, Summary};
+
+/// So many failures are shown while the run goes on; the table has all.
+const MAX_SHOWN: usize = 8;
+
+/// Whether somebody watches who wants to see failures at once.
+pub(super) fn watches(config: &RunConfig) -> bool {
+    std::io::stderr().is_terminal()
+        && !config.quiet
+        && !config.stats_json
+        && config.voice.format == LogFormat::Text
+        && config.errors != Target::Stderr
+}
+
+/// What a person sees of a run.
+pub(super) struct Watching<'a> {
+    config: &'a RunConfig,
+    bar: ProgressBar,
+    /// Bytes of all inputs, if that is known.
+    bytes: Option<u64>,
+    started: Instant,
+    shown: usize,
+}
+
+impl<'a> Watching<'a> {
+    pub(super) fn new(config: &'a RunConfig, inputs: &[Open]) -> Self {
+        // Lines of others would be torn by it, and it by them.
+        let alone = config.errors != Target::Stderr && config.logs != Some(Target::Stderr);
+        let progress = if config.progress == When::Auto && !alone { When::Never } else { config.progress };
+        let bytes = inputs.iter().map(len).sum();
+        Self { config, bar: spinner(progress, config.quiet), bytes, started: Instant::now(), shown: 0 }
+    }
+
+    /// Several times a second.
+    pub(super) fn tick(&mut self, summary: &Summary) {
+        self.show_failures(summary);
+        self.bar.set_message(progress(summary, self.bytes, self.started.elapsed()));
+        self.bar.tick();
+    }
+
+    /// At the end: the line is gone, and the table stands.
+    pub(super) fn end(mut self, summary: &Summary) {
+        self.bar.finish_and_clear();
+        self.show_failures(summary);
+        stderr::say(table(summary).as_bytes());
+    }
+
+    fn show_failures(&mut self, summary: &Summary) {
+        let places = &summary.places.places;
+        for place in places.iter().take(MAX_SHOWN).skip(self.shown) {
+            let diagnostic = Diagnostic::from_failure(&place.failure, &self.config.program, &self.config.library_paths)
+                .help(format!("the event is {}", input_of(place)));
+            self.bar.suspend(|| self.config.voice.error(&diagnostic.into()));
+        }
+        self.shown = self.shown.max(places.len().min(MAX_SHOWN));
+    }
+}
+
+/// Where an event stood, as editors open it.
+fn input_of(place: &FailurePlace) -> String {
+    match &place.input {
+        Some(input) => format!("{input}:{}", place.line),
+        None => format!("line {} of standard input", place.line),
+    }
+}
+
+/// Failures by kind and place, if there is more than one to tell of.
+fn table(summary: &Summary) -> String {
+    let places = &summary.places.places;
+    if places.iter().map(|place| place.count).sum::<u64>() < 2 {
+        return String::new();
+    }
+    let mut rows = vec![["events", "failed as", "in the code", "the first"].map(str::to_owned)];
+    rows.extend(places.iter().map(|place| {
+        let code = place.failure.position.as_ref().map(|at| format!("{}:{}:{}", at.file, at.line, at.column));
+        [
+            thousands(place.count),
+            place.failure.kind.to_string(),
+            code.unwrap_or_else(|| "–".to_owned()),
+            input_of(place),
+        ]
+    }));
+    if summary.places.others > 0 {
+        let [kind, code, first] = ["", "in other places", ""].map(str::to_owned);
+        rows.push([thousands(summary.places.others), kind, code, first]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let [count, kind, code] = [0, 1, 2].map(width);
+    rows.iter()
+        .map(|row| {
+            let line = format!("  {:>count$}  {:<kind$}  {:<code$}  {}", row[0], row[1], row[2], row[3]);
+            format!("{}\n", visible(line.trim_end()))
+        })
+        .collect()
+}
+
+/// How far a run has come. Lines that have no verdict yet are no news.
+fn progress(summary: &Summary, bytes: Option<u64>, elapsed: Duration) -> String {
+    let tally = &summary.tally;
+    let seconds = elapsed.as_secs_f64().max(1e-3);
+    let done = tally.ok + tally.dropped + tally.failures();
+    let mut text = String::new();
+    if let Some(bytes) = bytes.filter(|bytes| *bytes > 0) {
+        let share = (summary.bytes_in as f64 / bytes as f64).min(1.0);
+        text.push_str(&format!("{:.0} %", share * 100.0));
+        if share > 0.01 && seconds > 1.0 {
+            let left = Duration::from_secs((seconds * (1.0 - share) / share).ceil() as u64);
+            text.push_str(&format!(", {} left", humantime::format_duration(left)));
+        }
+        text.push_str(" · ");
+    }
+    text.push_str(&format!("{} events · {} events/s", thousands(done), thousands((done as f64 / seconds) as u64)));
+    if tally.failures() > 0 {
+        text.push_str(&format!(" · {} failed", thousands(tally.failures())));
+    }
+    text
+}
+
+/// The bytes of an input, if they can be known: those of a file that is not compressed.
+fn len(input: &Open) -> Option<u64> {
+    let opened;
+    let file = match &input.source {
+        Source::File(file) => file,
+        Source::Path(path) => {
+            opened = std::fs::File::open(path).ok()?;
+            &opened
+        }
+    };
+    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let mut head = [0; 4];
+    let read = file.read_at(&mut head, 0).ok()?;
+    let packed = input::look(&head[..read], Format { decompress: true, ..Format::default() }, "").ok()?;
+    packed.is_none().then_some(metadata.len())
+}
+
+/// What shows on standard error that something goes on.
+pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
+    let wanted = match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => !quiet && std::io::stderr().is_terminal(),
+    };
+    if !wanted {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    // As wide as the terminal and no wider.
+    bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is fixed"));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::Tally;
+    use sluicegate_engine::verdict::{Failure, FailureKind, Position};
+
+    #[test]
+    fn progress_tells_how_much_is_left_of_files() {
+        let tally = Tally { lines_in: 5000, ok: 3999, ..Tally::default() };
+        let mut summary = Summary { tally, bytes_in: 250, ..Summary::default() };
+        summary.tally.fail(FailureKind::Exception);
+        let text = |bytes| progress(&summary, bytes, Duration::from_secs(10));
+        assert_eq!(text(Some(1000)), "25 %, 30s left · 4 000 events · 400 events/s · 1 failed");
+        assert_eq!(text(None), "4 000 events · 400 events/s · 1 failed");
+    }
+
+    #[test]
+    fn failures_are_counted_by_their_places() {
+        let mut summary = Summary::default();
+        let mut failure = Failure::new(FailureKind::Exception, "boom");
+        failure.position = Some(Position { file: "t.js".into(), line: 3, column: 9 });
+        let mut add = |failure: &Failure, line| {
+            let input = (line < 100).then(|| "in.jsonl".to_owned());
+            let place = FailurePlace { count: line, failure: failure.clone(), input, line };
+            summary.places.places.push(place);
+        };
+        add(&failure, 12);
+        add(&Failure::new(FailureKind::InvalidJson, "no"), 1200);
+        assert_eq!(
+            table(&summary),
+            "  events  failed as     in the code  the first\n      12  exception     t.js:3:9     in.jsonl:12\n   1 200  invalid_json  –            line 1200 of standard input\n"
+        );
+        summary.places.places.truncate(1);
+        summary.places.places[0].count = 1;
+        assert_eq!(table(&summary), "");
+    }
+}

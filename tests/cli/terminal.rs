@@ -1,0 +1,147 @@
+//! What a person sees at a terminal: the output, the failures and the summary, and nothing of what showed in between.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use crate::support::Dir;
+
+const COLUMNS: u16 = 60;
+
+/// Both ends of a terminal.
+fn terminal() -> (File, OwnedFd) {
+    let (mut ours, mut theirs) = (0, 0);
+    let size = libc::winsize { ws_row: 24, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the pointers are to what lives here, or null where that is allowed.
+    let opened = unsafe {
+        libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null(), &raw const size)
+    };
+    assert_eq!(opened, 0);
+    // SAFETY: both were opened just now and belong to nobody else.
+    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+/// The lines that stand on a screen after these bytes, as far as this program moves the cursor. No line may wrap.
+fn screen(bytes: &str) -> Vec<String> {
+    let mut lines: Vec<Vec<char>> = vec![Vec::new()];
+    let (mut row, mut column) = (0, 0);
+    let mut left = bytes.chars().peekable();
+    while let Some(character) = left.next() {
+        match character {
+            '\n' => row += 1,
+            '\r' => column = 0,
+            '\u{1b}' => {
+                assert_eq!(left.next(), Some('['));
+                let mut argument = String::new();
+                let end = loop {
+                    match left.next().unwrap() {
+                        digit if digit.is_ascii_digit() || digit == ';' || digit == '?' => argument.push(digit),
+                        end => break end,
+                    }
+                };
+                let count = argument.parse().unwrap_or(1);
+                match end {
+                    'A' => row -= count,
+                    'B' => row += count,
+                    'K' if argument == "2" => lines[row].clear(),
+                    'K' => lines[row].truncate(column),
+                    'J' => lines.truncate(row + 1),
+                    'm' | 'h' | 'l' => {}
+                    other => panic!("{argument}{other}"),
+                }
+            }
+            shown => {
+                while lines.len() <= row {
+                    lines.push(Vec::new());
+                }
+                while lines[row].len() <= column {
+                    lines[row].push(' ');
+                }
+                lines[row][column] = shown;
+                column += 1;
+            }
+        }
+        while lines.len() <= row {
+            lines.push(Vec::new());
+        }
+    }
+    let text = |line: Vec<char>| line.into_iter().collect::<String>().trim_end().to_owned();
+    let mut lines: Vec<String> = lines.into_iter().map(text).collect();
+    while lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// Runs with standard error on a terminal; gives the exit code, the output, what the screen shows at the end, and all that was
+/// written to it.
+fn watch(dir: &Dir, args: &[&str], input: &str) -> (i32, String, Vec<String>, String) {
+    let (mut ours, theirs) = terminal();
+    let mut command = dir.command(args);
+    command.env("TERM", "xterm").env("TMPDIR", dir.path()).stderr(theirs);
+    let child = command.spawn().unwrap();
+    // Only the child's end is left: reading ends when it does.
+    drop(command);
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = ours.read(&mut buffer) {
+            text.extend_from_slice(&buffer[..read]);
+        }
+        String::from_utf8(text).unwrap()
+    });
+    let done = crate::support::finish(child, input.as_bytes().to_vec());
+    let written = reader.join().unwrap();
+    (done.code, String::from_utf8(done.out).unwrap(), screen(&written), written)
+}
+
+#[test]
+fn a_healthy_run_leaves_its_output_and_the_summary() {
+    let dir = Dir::with(
+        "export function transformEvent(event) { const end = Date.now() + 2; while (Date.now() < end); return event; }",
+    );
+    let lines: String = (0..400).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    dir.file("in.jsonl", &lines);
+    let (code, out, screen, written) = watch(&dir, &["run", "t.js", "in.jsonl", "-j", "1"], "");
+    assert_eq!((code, out), (0, lines));
+    assert_eq!(screen.len(), 1, "{screen:#?}");
+    assert!(screen[0].starts_with("400 in = 400 ok + 0 dropped + 0 failed · 400 events out · "), "{screen:#?}");
+    // There was a line, as long as the run took.
+    assert!(written.contains(" % · ") || written.contains(" events · "), "{written:?}");
+    assert!(!written.contains('≠'), "{written:?}");
+}
+
+#[test]
+fn failures_are_shown_by_their_places_and_counted_in_a_table() {
+    let dir = Dir::with(
+        "export function transformEvent(event) {
+  if (event.n % 2) throw new Error('odd');
+  return event.n === 100 ? event.missing.field : event;
+}",
+    );
+    let lines: String = (0..101).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    dir.file("in.jsonl", lines + "{\"n\":1 \"m\"}\n");
+    let (code, out, screen, _) = watch(&dir, &["run", "t.js", "in.jsonl", "--color", "never"], "");
+    assert_eq!((code, out.lines().count()), (1, 50));
+    let text = screen.join("\n");
+    for expected in [
+        "error: Error: odd (exception)\n --> t.js:2:26\n  |\n2 |   if (event.n % 2) throw new Error('odd');\n",
+        "help: the event is in.jsonl:2\n",
+        "error: TypeError: Cannot read properties of undefined",
+        "help: the event is in.jsonl:101\n",
+        "(column in the line: 8) (invalid_json)",
+        "  events  failed as     in the code  the first\n      50  exception     t.js:2:26    in.jsonl:2\n",
+        "       1  invalid_json  –            in.jsonl:102\n",
+        "102 in = 50 ok + 0 dropped + 52 failed (1 invalid_json, 51 exc",
+    ] {
+        assert!(text.contains(expected), "{expected}\n--- not in\n{text}");
+    }
+    assert_eq!(text.matches("error: ").count(), 3, "{text}");
+    // The dead letters are not on the screen, but where it says.
+    let (_, path) = text.rsplit_once("the dead letters are in ").unwrap();
+    let letters = std::fs::read_to_string(path.replace('\n', "")).unwrap();
+    assert_eq!(letters.lines().count(), 52, "{path}");
+    // Those who ask for them on standard error get them there.
+    let (_, _, screen, _) = watch(&dir, &["run", "t.js", "--errors", "-", "-q"], "{\"n\":1}\n");
+    assert!(screen[0].starts_with("{\"input_line\":1,"), "{screen:#?}");
+}
