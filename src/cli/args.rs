@@ -546,7 +546,7 @@ pub struct PlayArgs {
     /// The port on 127.0.0.1 [default: any that is free].
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
-    /// Open the page in the browser that xdg-open knows.
+    /// Open the page in the browser that xdg-open knows [default: print its address only].
     #[arg(long)]
     pub open: bool,
     #[command(flatten)]

@@ -1,6 +1,9 @@
 //! Numbers and literals: where they end, whether V8 prints a number as it is written, and which numbers a double does not hold.
 
 use std::io::Write;
+use std::ops::ControlFlow;
+
+use crate::simd::{self, Isa, Pass};
 
 /// Whether a byte can be one of a number.
 pub fn in_number(byte: &u8) -> bool {
@@ -245,10 +248,45 @@ pub fn may_hold_lossy(text: &[u8]) -> bool {
     may_hold_lossy_digits(text) || may_hold_lossy_exponent(text)
 }
 
+/// What is lost needs this many digits.
+const DIGITS: usize = 16;
+
 /// The same for numbers without an exponent.
 pub fn may_hold_lossy_digits(text: &[u8]) -> bool {
-    /// What is lost needs this many digits.
-    const DIGITS: usize = 16;
+    simd::run(text, LongRun::default) && holds_lossy_digits(text)
+}
+
+/// The pass that finds [`DIGITS`] digits, points and slashes in a row. Few lines have that many.
+#[derive(Default)]
+struct LongRun {
+    /// How many there are in a row at the end of the block before.
+    run: u32,
+}
+
+impl Pass for LongRun {
+    type Output = bool;
+
+    #[inline(always)]
+    fn block<I: Isa>(&mut self, isa: I, block: I::Block, _base: usize, _inside: u64) -> ControlFlow<bool> {
+        let digits = isa.within(block, b'.', b'9');
+        let mut long = digits & digits >> 1;
+        for step in [2, 4, 8] {
+            long &= long >> step;
+        }
+        if long != 0 || self.run + digits.trailing_ones() >= DIGITS as u32 {
+            return ControlFlow::Break(true);
+        }
+        self.run = digits.leading_ones();
+        ControlFlow::Continue(())
+    }
+
+    #[inline(always)]
+    fn finish(self) -> bool {
+        false
+    }
+}
+
+fn holds_lossy_digits(text: &[u8]) -> bool {
     let in_run = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let mut at = DIGITS - 1;
     while let Some(byte) = text.get(at) {
@@ -305,6 +343,7 @@ pub fn only_zeros(text: &[u8], stop: usize, end: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::tests::same_in_every_form;
 
     #[test]
     fn of_two_numbers_that_are_equally_near_both_may_be_lost() {
@@ -394,6 +433,19 @@ mod tests {
             ("3.0e1", "3", false),
         ] {
             assert_eq!(only_zeros(came.as_bytes(), went.len(), came.len()), only, "{came} {went}");
+        }
+    }
+
+    #[test]
+    fn the_look_at_blocks_misses_no_run_wherever_it_stands() {
+        for pad in (0..140).step_by(if cfg!(miri) { 9 } else { 1 }) {
+            for number in
+                ["9007199254740993", "0.30000000000000004", "12345678901234567890.5", "900719925474099", "1.5"]
+            {
+                let text = format!(r#"{{"{}":{number}}}"#, "p".repeat(pad));
+                let wanted = holds_lossy_digits(text.as_bytes());
+                assert_eq!(same_in_every_form(|| may_hold_lossy_digits(text.as_bytes())), wanted, "{text}");
+            }
         }
     }
 }
