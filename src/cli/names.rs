@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
 use crate::parser_process;
-use sluicegate_engine::{Program, nearest};
+use sluicegate_engine::{Program, instead_of, nearest};
 
 /// Everything that code finds around it.
 const GLOBALS: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array BigUint64Array Boolean Crypto \
@@ -18,42 +18,6 @@ const GLOBALS: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack Big
 
 /// What is no global and is there all the same.
 const OTHERS: [&str; 1] = ["arguments"];
-
-/// What to write in the place of something that other places have.
-fn instead(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "setTimeout"
-        | "setInterval"
-        | "setImmediate"
-        | "clearTimeout"
-        | "clearInterval"
-        | "queueMicrotask"
-        | "requestAnimationFrame" => {
-            "there are no timers; what has to wait awaits fetchV2(url), and the rest runs at once"
-        }
-        "require" => "write import { name } from 'handle' at the top; libraries are files of a folder named with -L",
-        "module" | "exports" => "write export function transformEvent(event, metadata) { … }",
-        "process" => "there is no process; settings come from getCredential('KEY'), given with --credentials",
-        "Buffer" => "import { encode, decode } from 'base64', or use TextEncoder and TextDecoder",
-        "window" | "self" | "frames" | "top" => "there is no page; write globalThis",
-        "document" | "navigator" | "location" | "history" | "localStorage" | "sessionStorage" | "alert" => {
-            "there is no page; what the code needs of it is in the event"
-        }
-        "XMLHttpRequest" | "axios" | "$" | "jQuery" => "write const answer = await fetchV2(url, options)",
-        "performance" => "write Date.now()",
-        "__dirname" | "__filename" => "there are no files; put data into a library and import it",
-        "metadata" => "take it as the second argument: transformEvent(event, metadata), and call metadata(event)",
-        "_" | "lodash" => "import { get, pick, merge, equal } from 'objects', or bundle lodash as a library",
-        "moment" | "dayjs" => "use Date, Intl.DateTimeFormat or Temporal, or bundle it as a library",
-        "Headers" | "Request" | "Response" | "FormData" | "Blob" | "AbortController" => {
-            "fetchV2(url, { method, headers, body }) takes plain objects and text"
-        }
-        "WebAssembly" | "SharedArrayBuffer" | "Atomics" | "WeakRef" | "FinalizationRegistry" => {
-            "it is not there: see docs/reference.md for everything that code can call"
-        }
-        _ => return None,
-    })
-}
 
 /// Everything that is found in a program: in its transformation, and in the libraries that it uses.
 /// Of one that does not load it is only looked for what is not there.
@@ -76,7 +40,7 @@ fn in_module(file: &str, code: &str, loads: bool) -> Vec<Diagnostic> {
     let Ok(names) = parser_process::names(code) else { return Vec::new() };
     let known = || GLOBALS.split_whitespace().chain(OTHERS);
     let undeclared = names.undeclared.into_iter().filter(|name| !known().any(|known| known == name.name)).map(|name| {
-        let help = match (instead(&name.name), nearest(&name.name, known())) {
+        let help = match (instead_of(&name.name), nearest(&name.name, known())) {
             (Some(instead), _) => instead.to_owned(),
             (None, Some(near)) => format!("is it {near}? Otherwise declare it, or import it"),
             (None, None) => "declare it, or import it from a library".to_owned(),

@@ -168,7 +168,7 @@ fn check_takes_folders_and_names_what_is_not_there() {
     let said = text(&out.stderr);
     assert!(said.starts_with("error: setTimeout is not defined\n --> src/deep/b.ts:2:3\n"), "{said}");
     assert!(
-        said.ends_with("help: there are no timers; what has to wait awaits fetchV2(url), and the rest runs at once\n"),
+        said.ends_with("help: there are no timers; call the function directly, or `await` what it waits for\n"),
         "{said}"
     );
     let out = sluicegate(dir.path(), &["check", "src", "--reporter", "github"]);

@@ -14,13 +14,15 @@ const MISSING: &[(&[&str], &str)] = &[
         &["require"],
         "write `import { name } from 'handle'`: libraries are ES modules, from a folder (-L) or a file (--library)",
     ),
+    (&["window", "self", "frames", "top"], "there is no page; write `globalThis`"),
     (
-        &["window", "self", "document", "navigator", "location", "localStorage", "sessionStorage"],
-        "there is no browser here; the global object is `globalThis`, and the page's data is in `event.context`",
+        &["document", "navigator", "location", "history", "localStorage", "sessionStorage", "alert"],
+        "there is no page; what the code needs of it is in the event",
     ),
     (
         &["process"],
-        "there is no environment; `getCredential(name)` gives a secret, `metadata(event)` what is known of an event",
+        "there is no environment; `getCredential('KEY')` gives a secret of --credentials, `metadata(event)` what is known of \
+         an event",
     ),
     (&["Buffer"], "write `import { encode, decode } from 'base64'`, or use `TextEncoder` and `TextDecoder`"),
     (
@@ -35,16 +37,26 @@ const MISSING: &[(&[&str], &str)] = &[
         ],
         "there are no timers; call the function directly, or `await` what it waits for",
     ),
-    (&["XMLHttpRequest", "axios", "got", "request", "WebSocket"], "ask with `await fetchV2(url, options)`"),
     (
-        &["__dirname", "__filename", "fs", "path"],
-        "there are no files; put the data into a library module, and import it",
+        &["XMLHttpRequest", "axios", "got", "$", "jQuery", "WebSocket"],
+        "write `const answer = await fetchV2(url, options)`",
     ),
-    (&["Headers", "Request", "Response", "FormData"], "`fetchV2(url, { method, headers, body })` takes plain objects"),
-    (&["_", "lodash", "moment", "dayjs", "uuidv4"], "bundle the npm package into a library, and import it from there"),
+    (&["performance"], "write `Date.now()`"),
+    (&["__dirname", "__filename", "fs", "path"], "there are no files; put the data into a library, and import it"),
+    (
+        &["Headers", "Request", "Response", "FormData", "Blob", "AbortController"],
+        "`fetchV2(url, { method, headers, body })` takes plain objects and text",
+    ),
+    (&["_", "lodash"], "write `import { get, pick, merge, equal } from 'objects'`, or bundle lodash as a library"),
+    (&["moment", "dayjs"], "use `Date`, `Intl.DateTimeFormat` or `Temporal`, or bundle it as a library"),
+    (&["uuidv4", "uuid"], "write `import { v4 } from 'uuid'`, or `crypto.randomUUID()`"),
     (&["md5", "sha1", "sha256", "sha512", "hmac"], "write `import { sha256 } from 'hash'`, or md5, sha1, sha512, hmac"),
+    (&["metadata"], "it is the second parameter: `transformEvent(event, metadata)`, and `metadata(event)` calls it"),
     (&["event"], "the event is the parameter of `transformEvent(event, metadata)`; it is not a global"),
-    (&["SharedArrayBuffer", "Atomics", "WebAssembly"], "it isn't there: code has one thread, and no native code"),
+    (
+        &["SharedArrayBuffer", "Atomics", "WebAssembly"],
+        "it is not there: see docs/reference.md for everything that code can call",
+    ),
 ];
 
 /// Globals that a misspelt name may mean.
@@ -82,7 +94,6 @@ const GLOBALS: &[&str] = &[
     "getCredential",
     "isNaN",
     "log",
-    "metadata",
     "parseFloat",
     "parseInt",
     "structuredClone",
@@ -98,10 +109,15 @@ pub(crate) fn for_exception(name: Option<&str>, message: &str) -> Option<String>
     }
 }
 
+/// What to write in the place of a name that other hosts have. `None` if it is no such name.
+pub fn instead_of(name: &str) -> Option<&'static str> {
+    MISSING.iter().find(|(names, _)| names.contains(&name)).map(|(_, help)| *help)
+}
+
 /// What helps where a name is not defined.
-pub(crate) fn for_missing(name: &str) -> Option<String> {
-    if let Some((_, help)) = MISSING.iter().find(|(names, _)| names.contains(&name)) {
-        return Some((*help).to_owned());
+fn for_missing(name: &str) -> Option<String> {
+    if let Some(help) = instead_of(name) {
+        return Some(help.to_owned());
     }
     let near =
         |known: &&&str| known.eq_ignore_ascii_case(name) || name.len() > 4 && strsim::osa_distance(known, name) == 1;

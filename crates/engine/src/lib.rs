@@ -36,6 +36,7 @@ pub mod verdict;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+pub use help::instead_of;
 pub use lazy::Laziness;
 pub use limits::Limits;
 pub use limits::heap::max_memory;
