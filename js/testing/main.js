@@ -31,8 +31,10 @@
     ...collecting.globals, ...running.globals, ...parts.assert(expecting, nearest), expect: expecting.expect,
     transform: transforming.transform, vi, vitest: vi, jest, log, console, getCredential, global: globalThis,
   };
-  const freeze = parts.lockdown();
-  parts.web(host);
+  const { close, ready } = parts.lockdown(parts.builtIns({ legacy: false }));
+  // Before the other globals: tests may replace those.
+  const freeze = ready([]);
+  parts.web(host, close);
   for (const [name, value] of Object.entries(globals)) {
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
   }

@@ -65,5 +65,5 @@
   for (const made of [Crypto, SubtleCrypto]) {
     Object.defineProperty(made.prototype, Symbol.toStringTag, { value: made.name, configurable: true });
   }
-  return { crypto, Crypto, SubtleCrypto };
+  return { crypto, Crypto, SubtleCrypto, subtle };
 })

@@ -355,5 +355,7 @@
       Object.defineProperty(made.prototype, key, { enumerable: true });
     }
   }
-  return { URL, URLSearchParams };
+  // What its iterators inherit from, which nothing names.
+  const steps = Object.getPrototypeOf(new URLSearchParams().keys());
+  return { URL, URLSearchParams, steps };
 })

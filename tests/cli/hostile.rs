@@ -4,11 +4,11 @@
 //! does not belong.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 
-use crate::support::Dir;
+use crate::support::{Dir, hostile};
 
 const SECRET: &str = "s3cr3t-value";
 const ORDINARY: usize = 1000;
@@ -26,7 +26,7 @@ fn expected(code: &str) -> Option<Vec<String>> {
 
 /// What went wrong with one file, if anything.
 fn problems(file: &Path, input: &str) -> String {
-    let code = std::fs::read_to_string(file).unwrap();
+    let code = hostile::code(file);
     let mut wrong = String::new();
     let Some(expected) = expected(&code) else { return "its first line is not `// tries: …; verdict: …`\n".into() };
     let dir = Dir::with(&code);
@@ -75,9 +75,7 @@ fn problems(file: &Path, input: &str) -> String {
 
 #[test]
 fn hostile_code_gets_its_verdict_and_its_neighbours_stay_untouched() {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir("tests/hostile").unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
+    let files = hostile::files();
     assert!(files.len() >= 200, "only {} files were found", files.len());
     let mut lines: Vec<String> = (0..ORDINARY).map(|n| format!("{{\"n\":{n},\"s\":\"ordinary\"}}")).collect();
     lines.insert(PLACE, "{\"n\":\"x\",\"hostile\":true}".into());

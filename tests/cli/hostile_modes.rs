@@ -2,15 +2,14 @@
 //! together, `transformBatch`, `serve`. See `hostile.rs` for the corpus.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::serve::client::{JSON, Server};
-use crate::support::Dir;
 use crate::support::web_server::{Reply, Web};
+use crate::support::{Dir, hostile};
 
 /// The kinds whose faults depend on how an event is parsed and printed.
 const KINDS: [&str; 4] = ["forge-", "late-print-", "outside-", "intrinsic-"];
@@ -26,15 +25,9 @@ struct File {
 }
 
 fn files() -> Vec<File> {
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir("tests/hostile").unwrap().map(|file| file.unwrap().path()).collect();
-    paths.sort();
-    let files: Vec<File> = paths
+    let files: Vec<File> = hostile::files()
         .iter()
-        .map(|path| File {
-            name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
-            code: std::fs::read_to_string(path).unwrap(),
-        })
+        .map(|path| File { name: path.file_stem().unwrap().to_str().unwrap().to_owned(), code: hostile::code(path) })
         .filter(|file| KINDS.iter().any(|kind| file.name.starts_with(kind)))
         .collect();
     assert!(files.len() >= 80, "only {} files were found", files.len());
@@ -77,12 +70,12 @@ fn wide(n: usize) -> String {
     format!("{{\"n\":{n},\"s\":\"ordinary\",{},{},{}}}", part("context"), part("traits"), part("properties"))
 }
 
-fn hostile(line: &str) -> String {
+fn with_mark(line: &str) -> String {
     line.replacen('{', "{\"hostile\":true,", 1)
 }
 
 fn lines(one: impl Fn(usize) -> String) -> Vec<String> {
-    (0..ORDINARY).map(|n| if n == PLACE { hostile(&one(n)) } else { one(n) }).collect()
+    (0..ORDINARY).map(|n| if n == PLACE { with_mark(&one(n)) } else { one(n) }).collect()
 }
 
 fn run(code: &str, args: &str, lines: &[String]) -> Vec<String> {

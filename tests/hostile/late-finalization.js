@@ -1,4 +1,4 @@
-// tries: FinalizationRegistry; verdict: failed exception
+// tries: FinalizationRegistry; verdict: ok
 export function transformEvent(event, metadata) {
   if (!event.hostile) return event;
   new FinalizationRegistry(() => { throw new Error('late'); }).register({});

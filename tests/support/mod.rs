@@ -1,5 +1,6 @@
 //! A folder of its own for each test, and the binary run in it.
 
+pub mod hostile;
 pub mod live;
 pub mod web_server;
 

@@ -19,8 +19,8 @@ use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
 use crate::run::waiting::{self, ALONE, How};
 use crate::run::window;
-use crate::v8::errors;
 use crate::v8::event_number::NO_EVENT;
+use crate::v8::{errors, override_attempts};
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
 use sluicegate_json::canonical;
@@ -272,6 +272,7 @@ impl Engine {
             let lossy = present.iter().any(|input| input.lossy);
             let call = Call::new(scope, number.unwrap_or(NO_EVENT), count, lossy);
             self.watch.set_events(count);
+            driver.begin_event(scope);
             match number {
                 Some(number) => self.in_flight.begin_first(scope, &self.watch, number),
                 None => self.watch.begin(),
@@ -393,9 +394,12 @@ impl Engine {
     /// What an attempt at a batch came to.
     fn conclude_batch(&mut self, batched: Option<Batched>, in_time: bool) -> Attempt<Batched> {
         let out_of_memory = self.isolate.as_ref().is_none_or(|isolate| isolate.heap_was_hit());
+        let attempted = override_attempts::take();
         match batched {
             _ if !in_time => Attempt::OutOfTime,
-            Some(batched) if self.overrides != Overrides::All && batched.wants_overrides() => Attempt::WantsOverrides,
+            Some(batched) if self.overrides != Overrides::All && (attempted || batched.wants_overrides()) => {
+                Attempt::WantsOverrides
+            }
             Some(mut batched) if !out_of_memory => {
                 match &mut batched {
                     Batched::Verdicts(verdicts) => {

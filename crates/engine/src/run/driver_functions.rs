@@ -20,6 +20,8 @@ pub(crate) struct Driver {
     pub(crate) finish_batch: v8::Global<v8::Function>,
     pub(crate) close_batch: v8::Global<v8::Function>,
     pub(crate) metadata: v8::Global<v8::Function>,
+    /// Not the driver's: puts back what belongs to the whole isolate, where the code names that.
+    pub(crate) restart: Option<v8::Global<v8::Function>>,
     /// Not the driver's: called when the promise of an event that waits is settled.
     pub(crate) settled: v8::Global<v8::Function>,
 }
@@ -30,6 +32,7 @@ impl Driver {
         scope: &mut v8::PinScope<'_, '_>,
         driver: v8::Local<'_, v8::Object>,
         metadata: v8::Local<'_, v8::Function>,
+        restart: Option<v8::Local<'_, v8::Function>>,
         settled: v8::Local<'_, v8::Function>,
     ) -> Self {
         let function = |name: &str| {
@@ -54,7 +57,16 @@ impl Driver {
             finish_batch: function("finishBatch"),
             close_batch: function("closeBatch"),
             metadata: v8::Global::new(scope, metadata),
+            restart: restart.map(|restart| v8::Global::new(scope, restart)),
             settled: v8::Global::new(scope, settled),
+        }
+    }
+
+    /// To be called before each event, outside of its window: what it runs is the engine's own.
+    pub(crate) fn begin_event(&self, scope: &mut v8::PinScope<'_, '_>) {
+        if let Some(restart) = &self.restart {
+            let undefined = v8::undefined(scope).into();
+            v8::Local::new(scope, restart).call(scope, undefined, &[]);
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
-use crate::v8::errors;
 use crate::v8::v8_string;
+use crate::v8::{errors, override_attempts};
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming};
 use sluicegate_json::canonical;
@@ -106,6 +106,7 @@ impl Engine {
                     if lossy {
                         carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch);
                     }
+                    driver.begin_event(scope);
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
                     match number {
                         Some(number) => self.in_flight.begin_first(scope, &self.watch, number),
@@ -194,6 +195,7 @@ impl Engine {
         out: &mut dyn Sink,
     ) -> Attempt<Step> {
         let out_of_memory = self.isolate.as_ref().is_none_or(TransformIsolate::heap_was_hit);
+        let attempted = override_attempts::take();
         if !in_time || out_of_memory || step.is_none() {
             out.truncate(start);
             self.logs.clear();
@@ -204,10 +206,10 @@ impl Engine {
         {
             self.mask_everything(Some(verdict));
         }
+        let wants =
+            |step: &Step| matches!(step, Step::Done(Verdict::Failed(failure)) if Overrides::were_wanted(failure));
         match step {
-            Some(Step::Done(Verdict::Failed(failure)))
-                if self.overrides != Overrides::All && Overrides::were_wanted(&failure) =>
-            {
+            Some(step) if self.overrides != Overrides::All && (attempted || wants(&step)) => {
                 out.truncate(start);
                 Attempt::WantsOverrides
             }

@@ -10,6 +10,7 @@ pub(crate) mod located;
 pub(crate) mod output;
 pub(crate) mod print_plan;
 pub(crate) mod requests;
+pub(crate) mod source_scan;
 pub(crate) mod state;
 pub(crate) mod ticket;
 pub(crate) mod transform_isolate;

@@ -20,12 +20,14 @@ use crate::run::host_functions;
 use crate::run::located;
 use crate::run::print_plan::PrintPlan;
 use crate::run::requests::SharedNetwork;
+use crate::run::source_scan;
 use crate::run::state::State;
 use crate::run::ticket::OnTurn;
 use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{self, discard, end, namespaces};
 use crate::v8::modules::{self, Author, Module, Ready};
+use crate::v8::override_attempts;
 use crate::v8::platform;
 use crate::verdict::{Failure, Position};
 use crate::{Export, Options};
@@ -49,7 +51,8 @@ pub(crate) enum Overrides {
 }
 
 impl Overrides {
-    /// Whether an event failed because it assigned to a property that its object inherits from an intrinsic.
+    /// Whether an event failed because it assigned to a property that its object inherits from an intrinsic. V8 tells of most
+    /// such assignments, whether they make the event fail or not (see [`override_attempts`]), but not of those by `Object.assign`.
     pub(crate) fn were_wanted(failure: &Failure) -> bool {
         failure.message.contains("Cannot assign to read only property")
     }
@@ -82,6 +85,7 @@ struct Installed<'s> {
     driver: v8::Local<'s, v8::Object>,
     metadata: v8::Local<'s, v8::Function>,
     freeze: v8::Local<'s, v8::Function>,
+    restart: Option<v8::Local<'s, v8::Function>>,
     script: v8::Local<'s, v8::UnboundScript>,
 }
 
@@ -105,6 +109,7 @@ impl TransformIsolate {
         isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
         isolate.set_slot(State::new(limits.log));
         watch.guard(&mut isolate);
+        override_attempts::watch(&mut isolate);
 
         let mut inspector = None;
         let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, observer, overrides, &mut inspector);
@@ -208,7 +213,7 @@ impl TransformIsolate {
         }
 
         let settled = v8::Function::new(scope, host_functions::note_settled).expect("an isolate can make a function");
-        let driver = Driver::new(scope, installed.driver, installed.metadata, settled);
+        let driver = Driver::new(scope, installed.driver, installed.metadata, installed.restart, settled);
         Ok(Loaded {
             context: v8::Global::new(scope, context),
             transform: v8::Global::new(scope, transform),
@@ -351,20 +356,26 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Op
             host.set(scope, key.into(), value.into())?;
         }
     }
-    let careful = v8::Boolean::new(scope, !PrintPlan::new(program).may_copy());
-    let key = v8::String::new(scope, "careful")?;
-    host.set(scope, key.into(), careful.into())?;
+    let known =
+        [("careful", !PrintPlan::new(program).may_copy()), ("legacy", source_scan::names_legacy_state(program))];
+    for (name, value) in known {
+        let (key, value) = (v8::String::new(scope, name)?, v8::Boolean::new(scope, value));
+        host.set(scope, key.into(), value.into())?;
+    }
     let credentials = serde_v8::to_v8(scope, &program.credentials).ok()?;
     let undefined = v8::undefined(scope).into();
     let installed: v8::Local<v8::Object> =
         function.call(scope, undefined, &[host.into(), credentials])?.try_into().ok()?;
     let context = scope.get_current_context();
     lazy::guard(scope, context)?;
+    let ready: v8::Local<v8::Function> = get(scope, installed, "ready")?.try_into().ok()?;
+    let freeze = ready.call(scope, undefined, &[])?;
     Some(Installed {
         driver: get(scope, installed, "driver")?.try_into().ok()?,
         metadata: get(scope, installed, "metadata")?.try_into().ok()?,
         script: script.get_unbound_script(scope),
-        freeze: get(scope, installed, "freeze")?.try_into().ok()?,
+        restart: get(scope, installed, "restart")?.try_into().ok(),
+        freeze: freeze.try_into().ok()?,
     })
 }
 

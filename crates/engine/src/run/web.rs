@@ -14,10 +14,11 @@ use crate::v8::errors::OWN_SCRIPT;
 use crate::v8::v8_string;
 
 /// The scripts by the name of their group.
-const GROUPS: [(&str, &str); 5] = [
+const GROUPS: [(&str, &str); 6] = [
     ("errors", include_str!("../../js/web/errors.js")),
     ("url", include_str!("../../js/web/url.js")),
     ("encoding", include_str!("../../js/web/encoding.js")),
+    ("registry", include_str!("../../js/web/registry.js")),
     ("clone", include_str!("../../js/web/clone.js")),
     ("crypto", include_str!("../../js/web/crypto.js")),
 ];

@@ -58,6 +58,8 @@ pub(super) const SCRIPTS: &str = concat!(
     include_str!("../../js/runtime/log.js"),
     "), web: (",
     include_str!("../../js/runtime/web.js"),
+    "), builtIns: (",
+    include_str!("../../js/runtime/built_ins.js"),
     "), lockdown: (",
     include_str!("../../js/runtime/lockdown.js"),
     ") })",

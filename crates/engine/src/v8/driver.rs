@@ -28,14 +28,16 @@ const WRITTEN: &str = concat!(
     include_str!("../../js/runtime/credential.js"),
     ")(credentials); const network = (",
     include_str!("../../js/runtime/network.js"),
-    ")(host); const freeze = (",
+    ")(host); const builtIns = (",
+    include_str!("../../js/runtime/built_ins.js"),
+    ")(host); const { close, ready, restart } = (",
     include_str!("../../js/runtime/lockdown.js"),
-    ")(); (",
+    ")(builtIns); (",
     include_str!("../../js/runtime/web.js"),
-    ")(host); const global = globalThis;",
+    ")(host, close); const global = globalThis;",
     " for (const [name, value] of Object.entries({ log, console, getCredential, ...network, global })) {",
     " Object.defineProperty(globalThis, name, { value, writable: true, configurable: true }); }",
-    " return { driver, metadata, freeze }; }",
+    " return { driver, metadata, restart, ready: () => ready([metadata]) }; }",
 );
 
 /// The same without the lines that are comments, and without indentation.

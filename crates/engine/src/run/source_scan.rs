@@ -1,0 +1,37 @@
+//! What a look at the source's text says about it, before any of it runs. A word too many costs a little time, never a result.
+
+use crate::program::Program;
+
+/// Whether the code names state that belongs to no object but to the whole isolate: how long stack traces are, and what the last
+/// regular expression matched. Other code does not find it at all, and each event of this code begins with it as it was.
+pub(crate) fn names_legacy_state(program: &Program) -> bool {
+    const NAMES: [&str; 8] = [
+        "stackTraceLimit",
+        "RegExp.$",
+        "RegExp[",
+        "RegExp.input",
+        "lastMatch",
+        "lastParen",
+        "leftContext",
+        "rightContext",
+    ];
+    sources(program).any(|source| NAMES.iter().any(|name| source.contains(name)))
+}
+
+/// What the author wrote, all of it.
+fn sources(program: &Program) -> impl Iterator<Item = &str> {
+    std::iter::once(program.code.as_str()).chain(program.libraries.values().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_of_the_isolate_is_found_in_libraries_too() {
+        assert!(!names_legacy_state(&Program::new("t.js", "const a = 'input'.match(RegExp('x'));")));
+        assert!(names_legacy_state(&Program::new("t.js", "/(a)/.test('a'); log(RegExp.$1);")));
+        let with_library = Program::new("t.js", "").with_library("l", "Error.stackTraceLimit = 0;");
+        assert!(names_legacy_state(&with_library));
+    }
+}

@@ -1,0 +1,103 @@
+// Built-ins that are not as V8 brings them: coarser, or without the compiler behind them. Runs before the lockdown, which closes what it leaves. `host.legacy` says whether the code names what belongs to
+// no object but to the whole isolate: how long stack traces are, and the last match of any regular expression. Then those can be
+// used, and every event begins with `restart`. `keep` is called when the modules have loaded.
+((host) => {
+  const { defineProperty, construct, getOwnPropertyDescriptor, setPrototypeOf, ownKeys } = Reflect;
+  const uncurry = (method) => Function.prototype.call.bind(method);
+  const hide = (object, key, value) =>
+    defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
+
+  /** Clocks tell milliseconds, as `Date` does: with finer ones, code could time what it shares a processor with. */
+  const coarse = ({ Now, Instant }) => {
+    const { now } = Date;
+    const { fromEpochMilliseconds } = Instant;
+    const { timeZoneId } = Now;
+    const inZone = uncurry(Instant.prototype.toZonedDateTimeISO);
+    const { toPlainDateTime, toPlainDate, toPlainTime } = Temporal.ZonedDateTime.prototype;
+    const instant = () => fromEpochMilliseconds(now());
+    const zoned = (zone = timeZoneId()) => inZone(instant(), zone);
+    const of = (method) => {
+      const part = uncurry(method);
+      return (zone) => part(zoned(zone));
+    };
+    const own = {
+      instant,
+      zonedDateTimeISO: zoned,
+      plainDateTimeISO: of(toPlainDateTime),
+      plainDateISO: of(toPlainDate),
+      plainTimeISO: of(toPlainTime),
+    };
+    for (const name of ['instant', 'zonedDateTimeISO', 'plainDateTimeISO', 'plainDateISO', 'plainTimeISO']) {
+      Object.defineProperty(own[name], 'name', { value: name });
+      Object.defineProperty(own[name], 'length', { value: 0 });
+      hide(Now, name, own[name]);
+    }
+  };
+
+  /**
+   * `Function`, which compiles nothing, but for the text by which libraries ask for the global object: V8 has no way to allow
+   * some texts only.
+   */
+  const withoutCompiler = (Compiler) => {
+    const ASKS = ['return this', 'return(this)', 'return (this)'];
+    const trim = uncurry(String.prototype.trim);
+    const slice = uncurry(String.prototype.slice);
+    const asksForGlobal = (text) => {
+      let asked = trim(text);
+      if (asked[asked.length - 1] === ';') asked = trim(slice(asked, 0, -1));
+      for (let i = 0; i < ASKS.length; i++) if (asked === ASKS[i]) return true;
+      return false;
+    };
+    const Caller = function Function(...parts) {
+      if (parts.length === 1 && typeof parts[0] === 'string' && asksForGlobal(parts[0])) {
+        return function anonymous() {
+          return this === undefined || this === null ? globalThis : this;
+        };
+      }
+      return construct(Compiler, parts, new.target ?? Compiler);
+    };
+    defineProperty(Caller, 'length', { __proto__: null, value: 1 });
+    defineProperty(Caller, 'prototype', { __proto__: null, value: Compiler.prototype, writable: false });
+    hide(Compiler.prototype, 'constructor', Caller);
+    for (const one of [async function () {}, function* () {}, async function* () {}]) setPrototypeOf(one.constructor, Caller);
+    hide(globalThis, 'Function', Caller);
+  };
+
+  /** The most frames that a stack trace has. */
+  const MOST_FRAMES = 50;
+
+  // These let memory grow past the allocator that counts it.
+  delete ArrayBuffer.prototype.resize;
+  coarse(Temporal);
+  withoutCompiler(Function);
+  // The `stack` of an error is its own, and its accessors are everybody's.
+  Error.stackTraceLimit = 0;
+  const { get, set } = getOwnPropertyDescriptor(new Error(), 'stack');
+  Error.stackTraceLimit = MOST_FRAMES;
+  // `Proxy` has no prototype, as functions that lead nowhere.
+  const hidden = [get, set, Proxy.revocable];
+
+  // It may be assigned, and is never called: V8 would call it with objects that tell about the engine's own frames.
+  const ignored = { get: () => undefined, set: () => {} };
+  defineProperty(Error, 'prepareStackTrace', { __proto__: null, ...ignored, enumerable: false, configurable: false });
+
+  if (!host.legacy) {
+    // `$1` and the like tell of another event's texts, and can be assigned.
+    for (const key of ownKeys(RegExp)) if (key !== 'name' && typeof RegExp[key] === 'string') delete RegExp[key];
+    return { hidden, keep: () => {}, restart: undefined };
+  }
+  const NewError = Error;
+  const exec = uncurry(RegExp.prototype.exec);
+  const NOTHING = /(?:)/;
+  let frames = MOST_FRAMES;
+  return {
+    hidden,
+    keep: () => {
+      if (NewError.stackTraceLimit < frames) frames = NewError.stackTraceLimit;
+    },
+    restart: () => {
+      NewError.stackTraceLimit = frames;
+      exec(NOTHING, '');
+    },
+  };
+})
