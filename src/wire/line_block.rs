@@ -55,6 +55,27 @@ impl Lines {
         unsafe { std::slice::from_raw_parts(self.slot.memory.at(self.start, self.len), self.len) }
     }
 
+    /// Each of the lines from number `from` (counted from 0) on.
+    pub fn each(&self, from: u64) -> impl Iterator<Item = Lines> {
+        let rest = self.part(from, self.count - from);
+        let mut start = 0;
+        (0..rest.count).map(move |number| {
+            let bytes = rest.bytes();
+            let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at + 1);
+            let line = Lines {
+                slot: rest.slot.clone(),
+                start: rest.start + start,
+                len: end - start,
+                count: 1,
+                first_line: rest.first_line + number,
+                offset: rest.offset + start as u64,
+                input: rest.input,
+            };
+            start = end;
+            line
+        })
+    }
+
     /// The lines from number `from` (counted from 0) on, `count` of them.
     pub fn part(&self, from: u64, count: u64) -> Lines {
         let bytes = self.bytes();

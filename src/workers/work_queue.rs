@@ -214,22 +214,25 @@ impl WorkQueue {
         put(self, suspect + 1, count, false);
         match blame {
             Some(failure) => {
-                self.blame(alone, failure);
+                self.fail(alone, &failure);
                 None
             }
             None => Some(alone),
         }
     }
 
-    /// A unit of one line has got its verdict from the supervisor.
-    fn blame(&mut self, key: Key, failure: Failure) {
+    /// The supervisor gives the lines of a unit that are not answered their verdict.
+    pub(super) fn fail(&mut self, key: Key, failure: &Failure) {
         self.todo.remove(&key);
         if let Some(unit) = self.by_key.get_mut(&key)
             && let Some(lines) = unit.lines.clone()
         {
+            for line in lines.each(unit.answered) {
+                let line = LineRef::Short(line);
+                unit.chunks.push_back(Chunk::Blamed { line, failure: failure.clone() });
+            }
             unit.answered = lines.count;
             unit.done = true;
-            unit.chunks.push_back(Chunk::Blamed { line: LineRef::Short(lines), failure });
         }
     }
 

@@ -124,6 +124,8 @@ struct Worker {
     may_give_back: bool,
     /// It broke a rule: it is being killed, and nothing that it still says counts.
     condemned: bool,
+    /// It is gone and not replaced: none could be started, and no event waits for one.
+    resting: bool,
     place: Option<OwnedSemaphorePermit>,
     /// Requests that its code has made, as the network's side counts them.
     asked: Arc<AtomicU64>,
@@ -183,6 +185,8 @@ pub(super) struct WorkerPool {
     frame: Vec<u8>,
     generations: u64,
     failed_starts: u32,
+    /// What the last of them said of the program.
+    load_failure: Option<String>,
     /// Whether a worker has loaded the program.
     loaded_once: bool,
     /// The CPU time of an event, on an average that forgets; nothing until the first ones are answered.
@@ -255,6 +259,7 @@ impl WorkerPool {
             frame: Vec::new(),
             generations: 0,
             failed_starts: 0,
+            load_failure: None,
             loaded_once: false,
             cost: None,
             batch: (!rows).then_some(job.batch_size.max(1) as u64),
@@ -349,7 +354,11 @@ impl WorkerPool {
                 }
                 // The same code has been loaded before: this one had bad luck, such as too little time.
                 Ok(Ready::Failed(error)) if !self.loaded_once => Err(error.into()),
-                Ok(Ready::Failed(_)) | Err(_) => {
+                failed => {
+                    self.load_failure = match failed {
+                        Ok(Ready::Failed(error)) => Some(error.to_string()),
+                        _ => None,
+                    };
                     self.workers[index].condemn();
                     Ok(PoolEvent::Nothing)
                 }
@@ -443,6 +452,7 @@ impl WorkerPool {
 
     /// Gives units to workers that have room, starting more workers as long as there is work for them.
     pub(super) async fn dispatch(&mut self) -> Result<(), RunError> {
+        self.wake_resting().await?;
         for index in 0..self.workers.len() {
             let worker = &mut self.workers[index];
             if worker.ready
@@ -613,6 +623,7 @@ impl WorkerPool {
             hung: false,
             may_give_back: false,
             condemned: false,
+            resting: false,
             place,
             asked,
             accounted: 0,
@@ -620,6 +631,38 @@ impl WorkerPool {
         match of {
             Some(index) => self.workers[index] = worker,
             None => self.workers.push(worker),
+        }
+        Ok(())
+    }
+
+    /// Several workers in a row did not get as far as to load the code. If one has loaded it before, that costs the events that
+    /// waited for this one, and not the others.
+    async fn cannot_start(&mut self, index: usize, message: String) -> Result<(), RunError> {
+        if !self.loaded_once {
+            return Err(RunError::Start(message));
+        }
+        self.failed_starts = 0;
+        self.losses.deaths += 1;
+        let is_last = !self.workers.iter().any(|worker| worker.ready);
+        let reserved = self.workers[index].reserved.take();
+        if let Some(key) = reserved.or_else(|| self.units.next_todo().filter(|_| is_last)) {
+            let message = format!("no worker could be started for the event: {message}");
+            self.units.fail(key, &Failure::new(FailureKind::Crashed, message));
+        }
+        self.workers[index].resting = true;
+        self.workers[index].place = None;
+        self.wake_resting().await
+    }
+
+    /// Tries again to start workers that could not be started, when there is something to do for them.
+    async fn wake_resting(&mut self) -> Result<(), RunError> {
+        for index in 0..self.workers.len() {
+            if self.workers[index].resting
+                && self.units.next_todo().is_some()
+                && let Some(place) = self.place()
+            {
+                self.spawn(Some(index), place).await?;
+            }
         }
         Ok(())
     }
@@ -640,6 +683,9 @@ impl WorkerPool {
             // A worker counts its events itself, and one that has been taken over may count for ever. It tells of its events
             // every few milliseconds, and after each that takes longer: two attempts at one, at most.
             let silent = worker.told.elapsed() > 3 * patience;
+            if worker.resting {
+                continue;
+            }
             if (silent || worker.moved.elapsed() > patience) && !worker.hung {
                 worker.hung = true;
                 worker.process.kill();
@@ -653,10 +699,11 @@ impl WorkerPool {
         let worker = &mut self.workers[index];
         if !worker.ready {
             self.failed_starts += 1;
-            let killed = exit.reason == ExitReason::Killed;
-            let max = if killed { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
+            let from_outside = exit.reason == ExitReason::Killed && !worker.hung && !worker.condemned;
+            let max = if from_outside { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
             if self.failed_starts >= max {
-                return Err(RunError::Start(exit.while_loading()));
+                let message = self.load_failure.take().unwrap_or_else(|| exit.while_loading());
+                return self.cannot_start(index, message).await;
             }
         }
         self.losses.deaths += 1;
