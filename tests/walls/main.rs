@@ -4,6 +4,8 @@
 //! a payload of native code runs where the author's code would be read next, behind all walls. The binary itself has no
 //! way to run a payload. Each test is one payload; it answers what the kernel answered.
 
+mod frames;
+
 use std::ffi::CString;
 use std::io;
 use std::process::ExitCode;
@@ -208,6 +210,10 @@ fn made_executable() -> Result<String, String> {
 
 /// In the worker: runs the payload that the program is named after, and tells what it said.
 fn hook(program: &Program) -> Result<(), String> {
+    if program.name == frames::NAME {
+        frames::worker();
+        return Ok(());
+    }
     let Some((_, payload, _)) = TESTS.iter().find(|(name, ..)| *name == program.name) else { return Ok(()) };
     Err(match payload() {
         Ok(done) => format!("DONE {done}"),
@@ -220,7 +226,29 @@ fn main() -> ExitCode {
     if filter.as_deref() == Some("worker") {
         return ExitCode::from(workers::worker_main_with(hook));
     }
+    if filter.as_deref() == Some("supervise") {
+        let file = std::env::args_os().nth(2).unwrap_or_default();
+        let (said, code) = match frames::supervisor(file.as_ref()) {
+            Ok(said) => (said, ExitCode::SUCCESS),
+            Err(error) => (error, ExitCode::FAILURE),
+        };
+        eprintln!("{said}");
+        return code;
+    }
     let mut failed = 0;
+    if filter.as_deref().is_none_or(|filter| filter == frames::NAME) {
+        let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
+        let tried = frames::try_all(seconds);
+        println!(
+            "test frames out of turn ... {} ({})",
+            if tried.is_ok() { "ok" } else { "FAILED" },
+            tried.as_ref().unwrap_or_else(|error| error)
+        );
+        failed += u32::from(tried.is_err());
+        if filter.is_some() {
+            return if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    }
     for jitless in [false, true] {
         for (name, _, must) in TESTS {
             let title = format!("{name}{}", if jitless { " (jitless)" } else { "" });
