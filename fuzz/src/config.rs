@@ -8,7 +8,7 @@ use sluicegate::cli::config_file;
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let path = Path::new("conf/sluicegate.toml");
-    let Err(error) = config_file::parse(text, path) else { return };
+    let Err(error) = config_file::parse(text, path, config_file::Writer::Operator) else { return };
     assert!(!error.message.is_empty());
     let place = error.place.as_ref().expect("an error in a file has a place");
     assert!(place.line >= 1 && place.line as usize <= text.split('\n').count());

@@ -50,6 +50,9 @@ pub struct Global {
     #[command(flatten)]
     pub settings: GlobalFlags,
     /// The config file [default: sluicegate.toml in the current folder or the nearest above, else beside the transformation].
+    ///
+    /// One beside the transformation may name libraries in its own folder, set the batch size and lower limits. The rest is
+    /// for who runs the code.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// All settings that were typed, see [`Cli::read`].

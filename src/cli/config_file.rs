@@ -26,17 +26,26 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::Diagnostic;
 use super::settings::{Setting, Settings};
 use super::values::{Kind, Library};
-use sluicegate_engine::nearest;
+use sluicegate_engine::{Limits, nearest};
 
 /// The name under which the file is looked for.
 pub const NAME: &str = "sluicegate.toml";
 
+/// Who wrote a file, and so what it may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Who runs the program: anything.
+    Operator,
+    /// Who wrote the code that it lies beside: libraries in its own folder, the size of batches, and lower limits.
+    Author,
+}
+
 /// What the file at `path` says; `text` is what is in it.
 ///
 /// # Errors
-/// When it is not TOML, has an unknown key, or a value that its key does not take.
-pub fn parse(text: &str, path: &Path) -> Result<Settings, Diagnostic> {
-    let file = File { text, path, base: path.parent().unwrap_or(Path::new("")) };
+/// When it is not TOML, has an unknown key, a value that its key does not take, or one that is not its writer's to give.
+pub fn parse(text: &str, path: &Path, writer: Writer) -> Result<Settings, Diagnostic> {
+    let file = File { text, path, base: path.parent().unwrap_or(Path::new("")), writer };
     let document = DeTable::parse(text).map_err(|error| {
         let message = error.message().trim_end().replace('\n', ", ");
         file.error(format!("this is not TOML: {message}"), error.span().unwrap_or(0..0))
@@ -62,6 +71,7 @@ struct File<'a> {
     text: &'a str,
     path: &'a Path,
     base: &'a Path,
+    writer: Writer,
 }
 
 /// The entries in the order in which they stand in the file, so that the first mistake is reported first.
@@ -85,6 +95,9 @@ impl File<'_> {
             settings
                 .set(setting.flag, &text)
                 .map_err(|reason| self.error(format!("{table}.{key} has an invalid value: {reason}"), value.span()))?;
+            if self.writer == Writer::Author {
+                self.refuse(setting, settings, span)?;
+            }
         }
         Ok(())
     }
@@ -127,6 +140,49 @@ impl File<'_> {
         self.base.join(path)
     }
 
+    /// Refuses a setting that the author of the code may not decide.
+    fn refuse(&self, setting: &Setting, settings: &Settings, span: Range<usize>) -> Result<(), Diagnostic> {
+        let (limits, default) = (&settings.limits, Limits::default());
+        let Setting { table, key, .. } = *setting;
+        let raised = match (table, key) {
+            ("run", "batch-size") => return Ok(()),
+            ("limits", "cpu") => limits.cpu_limit > Some(default.cpu),
+            ("limits", "wall") => limits.wall_limit > Some(default.wall),
+            ("limits", "heap") => limits.heap_limit > Some(default.heap),
+            ("limits", "output") => limits.output_limit > Some(default.output),
+            ("limits", "line") => limits.line_limit > Some(default.line),
+            ("limits", "log") => limits.log_limit > Some(default.log),
+            _ => {
+                let message =
+                    format!("a config file beside the code cannot set {table}.{key}: that is for who runs it");
+                return Err(self.error(message, span).help(self.named()));
+            }
+        };
+        if raised {
+            let message = format!("a config file beside the code can only lower {table}.{key}, not raise it");
+            return Err(self.error(message, span).help(self.named()));
+        }
+        Ok(())
+    }
+
+    /// A library's path. An author's stays in the file's folder, whatever links lie there.
+    fn library(&self, path: &str, span: Range<usize>) -> Result<PathBuf, Diagnostic> {
+        let resolved = self.resolve(path);
+        let here = if self.base.as_os_str().is_empty() { Path::new(".") } else { self.base };
+        if self.writer == Writer::Author
+            && let (Ok(here), Ok(real)) = (here.canonicalize(), resolved.canonicalize())
+            && !real.starts_with(here)
+        {
+            let message = format!("the library {path} lies outside of the config file's folder");
+            return Err(self.error(message, span).help(self.named()));
+        }
+        Ok(resolved)
+    }
+
+    fn named(&self) -> String {
+        format!("if you trust what it says, name it: --config {}", self.path.display())
+    }
+
     fn libraries(&self, entries: &DeTable<'_>, settings: &mut Settings) -> Result<(), Diagnostic> {
         for (key, _, value) in in_order(entries) {
             match (key, value.get_ref()) {
@@ -138,7 +194,7 @@ impl File<'_> {
                             let message = format!("libraries.dirs has a wrong type: expected paths, found {found}");
                             return Err(self.error(message, item.span()));
                         };
-                        dirs.push(self.resolve(dir));
+                        dirs.push(self.library(dir, item.span())?);
                     }
                     settings.libraries.library_dir = Some(dirs);
                 }
@@ -148,7 +204,8 @@ impl File<'_> {
                     return Err(self.error(message, value.span()).help("write dirs = [\"lib\"]"));
                 }
                 (handle, DeValue::String(path)) if !path.is_empty() => {
-                    settings.libraries.library.push(Library { handle: handle.to_owned(), path: self.resolve(path) });
+                    let path = self.library(path, value.span())?;
+                    settings.libraries.library.push(Library { handle: handle.to_owned(), path });
                 }
                 (handle, other) => {
                     let found = type_name(other);
@@ -233,7 +290,7 @@ mod tests {
                 text.push_str(&format!("{} = {value}\n", setting.key));
             }
         }
-        let settings = parse(&text, Path::new("sluicegate.toml")).unwrap();
+        let settings = parse(&text, Path::new("sluicegate.toml"), Writer::Operator).unwrap();
         assert_eq!(settings.limits.cpu_limit, Some(Duration::from_millis(20)));
         assert_eq!(settings.limits.heap_limit, Some(9 << 20));
         assert_eq!(settings.events.emit, Some(Emit::Events));
@@ -247,7 +304,7 @@ mod tests {
     fn paths_are_relative_to_the_file_and_a_dash_is_no_path() {
         let text = "[run]\nerrors = \"dead.jsonl\"\nlogs = \"-\"\ncredentials = \"/etc/c.json\"\n\
                     [libraries]\ndirs = [\"lib\"]\njsLib1 = \"one.js\"\n\"@rs/hash/v1\" = \"h.js\"\n";
-        let settings = parse(text, Path::new("project/sluicegate.toml")).unwrap();
+        let settings = parse(text, Path::new("project/sluicegate.toml"), Writer::Operator).unwrap();
         assert_eq!(settings.failures.errors, Some(Target::File("project/dead.jsonl".into())));
         assert_eq!(settings.messages.logs, Some(Target::Stderr));
         assert_eq!(settings.data.credentials, Some("/etc/c.json".into()));
@@ -261,7 +318,7 @@ mod tests {
 
     #[test]
     fn sizes_may_be_numbers() {
-        let settings = parse("[limits]\nheap = 16_777_216\n", Path::new(NAME)).unwrap();
+        let settings = parse("[limits]\nheap = 16_777_216\n", Path::new(NAME), Writer::Operator).unwrap();
         assert_eq!(settings.limits.heap_limit, Some(16 << 20));
     }
 
@@ -270,7 +327,7 @@ mod tests {
     fn mistakes_are_named_with_their_place() {
         golden::each("tests/golden/config", "toml", |path| {
             let text = std::fs::read_to_string(path).unwrap();
-            match parse(&text, Path::new(NAME)) {
+            match parse(&text, Path::new(NAME), Writer::Operator) {
                 Ok(settings) => format!("no error: {settings:?}\n"),
                 Err(error) => error.render(false),
             }
@@ -280,7 +337,36 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,200}|(\\[?(run|limits|libraries)\\]?\n?( ?[a-z-]{1,8} ?= ?(\"[^\"]*\"|[0-9]+|\\[.*\\])\n)*){0,4}") {
-            let _ = parse(&text, Path::new(NAME)).map_err(|error| error.render(true));
+            let _ = parse(&text, Path::new(NAME), Writer::Operator).map_err(|error| error.render(true));
+        }
+    }
+
+    #[test]
+    fn what_lies_beside_the_code_decides_only_what_its_author_may() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("code/lib")).unwrap();
+        std::fs::write(dir.path().join("secret.js"), "").unwrap();
+        std::os::unix::fs::symlink("../../secret.js", dir.path().join("code/lib/link.js")).unwrap();
+        let file = dir.path().join("code/sluicegate.toml");
+        let get = |text: &str| parse(text, &file, Writer::Author).map_err(|error| error.message);
+        let fine = "[run]\nbatch-size = 5\n[limits]\ncpu = \"20ms\"\nheap = \"128MiB\"\n[libraries]\ndirs = [\"lib\"]\nnew = \"new.js\"\n";
+        assert_eq!(get(fine).unwrap().limits.cpu_limit, Some(Duration::from_millis(20)));
+        for (text, words) in [
+            ("[network]\nallow = [\"*\"]\n", "cannot set network.allow"),
+            ("[run]\nerrors = \"/etc/passwd\"\n", "cannot set run.errors"),
+            ("[run]\ncredentials = \"c.json\"\n", "cannot set run.credentials"),
+            ("[run]\nrequire-sandbox = false\n", "cannot set run.require-sandbox"),
+            ("[serve]\nlisten = \"[::1]:0\"\n", "cannot set serve.listen"),
+            ("[limits]\ncpu = \"2s\"\n", "can only lower limits.cpu"),
+            ("[limits]\nheap = \"1GiB\"\n", "can only lower limits.heap"),
+            ("[libraries]\na = \"../secret.js\"\n", "outside of the config file's folder"),
+            ("[libraries]\na = \"lib/link.js\"\n", "outside of the config file's folder"),
+            ("[libraries]\ndirs = [\"..\"]\n", "outside of the config file's folder"),
+        ] {
+            let message = get(text).expect_err(text);
+            assert!(message.contains(words), "{text}: {message}");
+            // Where the operator names it, it says what it likes.
+            parse(text, &file, Writer::Operator).expect(text);
         }
     }
 }

@@ -14,6 +14,9 @@ const INTRODUCTION: &str = "\
 Every setting has a flag, an environment variable and a key in `sluicegate.toml`. A flag wins over the variable, the variable over the file,
 and the file over the default. An empty variable says nothing. Paths in the file start in the file's folder.
 
+The file is that of `--config`, else that of the current folder or the nearest above, else the one beside the transformation. The last may be by the author
+of the code: it may name libraries in its own folder, set `batch-size` and lower limits, and nothing else.
+
 This page is written by the program's own table of settings; a test keeps it current (`UPDATE_GOLDEN=1 cargo test configuration_page`).
 ";
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use super::args::Global;
-use super::config_file;
+use super::config_file::{self, Writer};
 use super::diagnostic::Diagnostic;
 use super::program::plain;
 use super::report;
@@ -137,8 +137,8 @@ fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
 /// the one beside the transformation, if there is any.
 fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: LogFormat) -> Result<Settings> {
     let variable = || (around.variable)("SLUICEGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let path = match global.config.clone().or_else(variable) {
-        Some(path) => path,
+    let (path, writer) = match global.config.clone().or_else(variable) {
+        Some(path) => (path, Writer::Operator),
         None => {
             let beside = transformation.parent().unwrap_or(Path::new("")).join(config_file::NAME);
             let beside = Some(beside).filter(|path| path.exists());
@@ -147,9 +147,9 @@ fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: Lo
                     if let Some(other) = other {
                         tell_of_other(&path, &other, format);
                     }
-                    path
+                    (path, Writer::Operator)
                 }
-                (None, Some(path)) => path,
+                (None, Some(path)) => (path, Writer::Author),
                 (None, None) => return Ok(Settings::default()),
             }
         }
@@ -168,7 +168,7 @@ fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: Lo
         Diagnostic::new(format!("cannot read the config file {shown}: it is not UTF-8"))
             .help("save the file in the encoding UTF-8")
     })?;
-    config_file::parse(&text, &path)
+    config_file::parse(&text, &path, writer)
 }
 
 /// The config file of a project that is not the current folder.
