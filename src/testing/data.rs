@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::inside;
 use sluicegate_engine::handle_of;
 
 /// Cases about one transformation.
@@ -166,7 +167,7 @@ pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
     let mut made = json!({ "name": name, "events": events, "options": options, "expect": expect, "skip": case.skip });
     made["budget"] = budget(file, &case.budget)?;
     made["file"] = file.display().to_string().into();
-    let transformation = case.transformation.map(|path| beside(file, &path));
+    let transformation = case.transformation.map(|path| beside(file, &path)).transpose()?;
     Ok((transformation, made))
 }
 
@@ -260,7 +261,7 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
         }
         let code = match (&spec.code, &spec.file) {
             (Some(code), None) => Code::Text(file.display().to_string(), code.clone()),
-            (None, Some(path)) => Code::File(beside(file, path)),
+            (None, Some(path)) => Code::File(beside(file, path)?),
             _ => return Err(wrong(file, "spec has `code` or `file`, one of the two")),
         };
         match kind.as_str() {
@@ -314,8 +315,8 @@ fn skipped(file: &Path, name: &str, reason: &str) -> DataUnit {
 
 /// A case for each input file of a suite, in the order of their names.
 fn folder_cases(file: &Path, suite: &Suite) -> Result<Vec<Value>> {
-    let input = beside(file, suite.input.as_deref().unwrap_or("./input"));
-    let output = beside(file, suite.output.as_deref().unwrap_or("./output"));
+    let input = beside(file, suite.input.as_deref().unwrap_or("./input"))?;
+    let output = beside(file, suite.output.as_deref().unwrap_or("./output"))?;
     let entries = fs::read_dir(&input)
         .map_err(|error| wrong(file, format!("the input folder {} cannot be read: {error}", input.display())))?;
     let mut inputs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -327,6 +328,8 @@ fn folder_cases(file: &Path, suite: &Suite) -> Result<Vec<Value>> {
         .map(|input| {
             let expected = output.join(input.file_name().unwrap_or_default());
             let stem = input.file_stem().unwrap_or_default().to_string_lossy();
+            own(file, input.clone())?;
+            own(file, expected.clone())?;
             in_and_out(format!("{prefix}{stem}"), input, expected.is_file().then_some(expected.as_path()))
         })
         .collect()
@@ -388,8 +391,8 @@ pub fn meta(file: &Path) -> Result<Vec<DataUnit>> {
     let libraries: BTreeMap<String, Code> = meta
         .libraries
         .iter()
-        .map(|library| (handle_of(&library.name), Code::File(near(file, &library.file))))
-        .collect();
+        .map(|library| Ok((handle_of(&library.name), Code::File(near(file, &library.file)?))))
+        .collect::<Result<_>>()?;
     let mut units = Vec::new();
     for one in transformations {
         let name = one.name.clone().unwrap_or_else(|| one.file.clone());
@@ -401,29 +404,39 @@ pub fn meta(file: &Path) -> Result<Vec<DataUnit>> {
             units.push(skipped(file, &name, "it has no tests: there is no test-input-file"));
             continue;
         };
-        let expected = one.expected.as_ref().map(|path| near(file, path));
+        let expected = one.expected.as_ref().map(|path| near(file, path)).transpose()?;
         units.push(DataUnit {
             name: file.display().to_string(),
-            about: About::Code(Code::File(near(file, &one.file))),
+            about: About::Code(Code::File(near(file, &one.file)?)),
             libraries: libraries.clone(),
-            cases: vec![in_and_out(name, &near(file, input), expected.as_deref())?],
+            cases: vec![in_and_out(name, &near(file, input)?, expected.as_deref())?],
         });
     }
     Ok(units)
 }
 
-fn beside(file: &Path, path: &str) -> PathBuf {
+fn beside(file: &Path, path: &str) -> Result<PathBuf> {
+    own(file, joined(file, path))
+}
+
+fn joined(file: &Path, path: &str) -> PathBuf {
     let path = path.strip_prefix("./").unwrap_or(path);
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
+/// The path, if it is one of the project's.
+fn own(file: &Path, path: PathBuf) -> Result<PathBuf> {
+    inside::check(file, &path).map_err(|message| wrong(file, message))?;
+    Ok(path)
+}
+
 /// The action's paths start at the root of the repository: the nearest folder above in which there is such a file.
-fn near(file: &Path, path: &str) -> PathBuf {
+fn near(file: &Path, path: &str) -> Result<PathBuf> {
     let relative = path.strip_prefix("./").unwrap_or(path);
     let absolute = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let beside = beside(file, path);
+    let beside = joined(file, path);
     if beside.exists() || Path::new(relative).exists() {
-        return if beside.exists() { beside } else { PathBuf::from(relative) };
+        return own(file, if beside.exists() { beside } else { PathBuf::from(relative) });
     }
-    absolute.ancestors().skip(1).map(|dir| dir.join(relative)).find(|path| path.exists()).unwrap_or(beside)
+    own(file, absolute.ancestors().skip(1).map(|dir| dir.join(relative)).find(|path| path.exists()).unwrap_or(beside))
 }

@@ -17,6 +17,7 @@ pub mod coverage;
 pub mod data;
 pub mod discover;
 pub mod frames;
+mod inside;
 mod isolation;
 mod plan;
 mod protocol;

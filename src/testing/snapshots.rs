@@ -13,6 +13,11 @@ pub(super) fn path(test: &Path) -> PathBuf {
     test.parent().unwrap_or(Path::new("")).join("__snapshots__").join(format!("{name}.snap"))
 }
 
+/// Whether the file or its folder is a link: it would be read and written somewhere else.
+pub(super) fn leads_away(path: &Path) -> bool {
+    path.is_symlink() || path.parent().is_some_and(Path::is_symlink)
+}
+
 /// Writes what has changed; says how many snapshots that is, a file counting as one. `locate` says where a file is that
 /// the test names.
 pub(super) fn write(
@@ -22,6 +27,10 @@ pub(super) fn write(
     locate: &dyn Fn(&str) -> Option<PathBuf>,
 ) -> std::io::Result<usize> {
     if let Some(text) = &finished.file {
+        if leads_away(path) {
+            let message = format!("{} is reached by a link; snapshots stay beside their tests", path.display());
+            return Err(std::io::Error::other(message));
+        }
         std::fs::create_dir_all(path.parent().expect("a folder was just joined"))?;
         std::fs::write(path, text)?;
     }
