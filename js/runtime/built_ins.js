@@ -64,7 +64,7 @@
   };
 
   /** The most frames that a stack trace has. */
-  const MOST_FRAMES = 50;
+  const MAX_FRAMES = 50;
 
   // These let memory grow past the allocator that counts it.
   delete ArrayBuffer.prototype.resize;
@@ -73,7 +73,7 @@
   // The `stack` of an error is its own, and its accessors are everybody's.
   Error.stackTraceLimit = 0;
   const { get, set } = getOwnPropertyDescriptor(new Error(), 'stack');
-  Error.stackTraceLimit = MOST_FRAMES;
+  Error.stackTraceLimit = MAX_FRAMES;
   // `Proxy` has no prototype, as functions that lead nowhere.
   const hidden = [get, set, Proxy.revocable];
 
@@ -89,7 +89,7 @@
   const NewError = Error;
   const exec = uncurry(RegExp.prototype.exec);
   const NOTHING = /(?:)/;
-  let frames = MOST_FRAMES;
+  let frames = MAX_FRAMES;
   return {
     hidden,
     keep: () => {
