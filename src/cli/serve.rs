@@ -23,6 +23,8 @@ use crate::play::{self, Playground};
 use crate::serve::pool_cache::PoolOptions;
 use crate::serve::{self, Config, From, traces};
 use crate::tally::exit;
+use crate::workers::{self, RunError, Sandbox};
+use sluicegate_engine::{Options, Program};
 
 /// A server, and how it speaks.
 pub struct Resolved {
@@ -86,7 +88,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
         terms: PoolOptions {
             options: config::options(&settings),
             network: None,
-            sandbox: config::sandbox(&settings),
+            sandbox: sandbox(&settings)?,
             workers,
         },
         // Enough that no core waits, few enough that code that is in the middle of something gets its core.
@@ -96,6 +98,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
         body_timeout: flags.body_timeout.unwrap_or(Duration::from_secs(30)),
         max_requests: flags.max_requests.unwrap_or(256),
         request_memory: flags.request_memory.unwrap_or(1 << 30),
+        test_token: flags.test_token.clone(),
         traces: traces::are_wanted(&variable)
             .map_err(|error| Diagnostic::new(error).help("see docs/server.md, or unset OTEL_EXPORTER_OTLP_ENDPOINT"))?,
         instance: variable("INSTANCE_ID").or_else(|| variable("HOSTNAME")).unwrap_or_else(host),
@@ -107,6 +110,16 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
         network: config::policy(&settings),
         play: play.then_some(settings),
     })
+}
+
+/// What is asked of the walls: a server runs the code of many, so all of them, unless it is told otherwise.
+fn sandbox(settings: &Settings) -> Result<Sandbox, Diagnostic> {
+    let allow = settings.serve.allow_missing_sandbox.unwrap_or(false);
+    if allow && settings.sandbox.require_sandbox == Some(true) {
+        return Err(Diagnostic::new("--allow-missing-sandbox and --require-sandbox contradict each other")
+            .help("leave one of them out; a server requires the whole sandbox by itself"));
+    }
+    Ok(Sandbox { require: !allow, ..config::sandbox(settings) })
 }
 
 /// Refuses a playground that could not be opened, or that has nothing to show.
@@ -153,6 +166,20 @@ fn host() -> String {
     name.nodename().to_string_lossy().into_owned()
 }
 
+/// Starts a worker and looks at its walls, before the first request would.
+fn check_walls(sandbox: Sandbox) -> anyhow::Result<()> {
+    let program = Program::new("walls.js", "export const transformEvent = (event) => event;");
+    match workers::check(&program, &Options::default(), sandbox) {
+        Ok(_) => Ok(()),
+        Err(RunError::Sandbox(lacking)) => Err(Diagnostic::new(format!(
+            "this kernel lacks a part of the sandbox, and a server asks for all of it: {lacking}"
+        ))
+        .help("`sluicegate doctor` shows every wall; --allow-missing-sandbox serves without the missing ones")
+        .into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Serves until a signal ends it; the answer is the exit code.
 ///
 /// # Errors
@@ -180,6 +207,9 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         // A second server in one process speaks with the first one's voice.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
+    check_walls(resolved.config.terms.sandbox)?;
+    // Said once is enough.
+    resolved.config.terms.sandbox.warn = |_| {};
     if !resolved.network.is_off() {
         resolved.config.terms.network = Some(Client::start(resolved.network.clone())?);
     }

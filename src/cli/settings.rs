@@ -143,7 +143,7 @@ settings! {
     /// The walls around the code, beside the limits.
     #[command(next_help_heading = "Sandbox")]
     SandboxFlags {
-        /// Do not run unless every wall around the workers stands [default: warn if one does not].
+        /// Do not run unless every wall around the workers stands [default: warn if one does not; `serve` does not run].
         ///
         /// `sluicegate doctor` says which hold on this machine.
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
@@ -368,6 +368,20 @@ settings! {
         /// The transformation that was used least recently gives its workers up for one that has none.
         #[arg(value_name = "N", value_parser = values::processes)]
         max_processes: usize = "max-processes", "serve", "max-processes", Kind::Count, values::processes;
+
+        /// Serve even if a wall around the workers is missing, with a warning [default: refuse to start].
+        ///
+        /// `sluicegate doctor` says which hold on this machine.
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        allow_missing_sandbox: bool = "allow-missing-sandbox", "serve", "allow-missing-sandbox",
+            Kind::Switch, values::switch;
+
+        /// Answer the endpoints that run posted code only with `Authorization: Bearer TOKEN` [default: answer everybody].
+        ///
+        /// Set it as the variable: arguments can be read by everybody on this machine.
+        #[arg(value_name = "TOKEN", value_parser = values::token)]
+        test_token: String = "test-token", "serve", "test-token", Kind::Text("a secret text"), values::token;
 
         /// How much is told on standard error [default: info].
         #[arg(value_name = "LEVEL", value_parser = words::<LogLevel>())]

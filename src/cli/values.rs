@@ -182,6 +182,12 @@ pub fn address(text: &str) -> Result<String, String> {
     if port { Ok(text.to_owned()) } else { Err("expected an address with a port, such as 127.0.0.1:9090".to_owned()) }
 }
 
+/// A token that is sent in a header.
+pub fn token(text: &str) -> Result<String, String> {
+    let fits = text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(text.to_owned()) } else { Err("expected 8 or more letters, digits and signs, no spaces".to_owned()) }
+}
+
 /// Any switch.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {

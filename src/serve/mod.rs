@@ -7,7 +7,7 @@
 //!
 //! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
 //!   writes what answers it, [`pieces`] sends it.
-//! - [`test_run`]: the endpoints with which code is tried before it is saved.
+//! - [`test_run`]: the endpoints with which code is tried before it is saved; `test_token`: who may use them.
 //! - [`code`]: where code comes from. [`pool_cache`]: workers, kept.
 //! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that
 //!   (`labels`: by which names); [`traces`]: to a collector too.
@@ -29,6 +29,7 @@ pub mod request;
 pub mod router;
 pub mod rows;
 pub mod test_run;
+mod test_token;
 pub mod traces;
 pub mod transform;
 
@@ -43,6 +44,7 @@ use self::body::Room;
 use self::code::{Backend, Code, Folder, Source};
 use self::metrics::Metrics;
 use self::pool_cache::{PoolCache, PoolOptions};
+use self::test_token::TestToken;
 use crate::workers::Resources;
 
 /// What a server is told to do.
@@ -68,6 +70,8 @@ pub struct Config {
     pub request_memory: usize,
     /// What `X-Instance-ID` says.
     pub instance: String,
+    /// What a caller has to know whose code is run or parsed without being saved; nothing if all may.
+    pub test_token: Option<String>,
     /// Whether spans are sent to the collector that the environment names.
     pub traces: bool,
 }
@@ -121,6 +125,7 @@ pub struct App {
     large: Semaphore,
     traces: Option<traces::Traces>,
     instance: axum::http::HeaderValue,
+    test_token: Option<TestToken>,
 }
 
 impl App {
@@ -148,6 +153,7 @@ impl App {
                 false => None,
             },
             room: Room::new(config.max_requests, config.request_memory, config.body_limit, config.body_timeout),
+            test_token: config.test_token.as_deref().map(TestToken::new),
             large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             instance: axum::http::HeaderValue::from_str(&config.instance)
                 .unwrap_or(axum::http::HeaderValue::from_static("sluicegate")),

@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::App;
 use super::problem::Problem;
-use super::test_run;
+use super::{test_run, test_token};
 use super::transform::custom_transform;
 
 /// The caller does not accept answers without it.
@@ -47,13 +47,16 @@ const PATHS: &[&str] = &[
 
 /// All routes; `beside` stands next to them, below the same layers.
 pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
-    let with_bodies = Router::new()
-        .route("/customTransform", post(custom_transform))
+    let tests = Router::new()
         .route("/transformation/test", post(test_run::test))
         .route("/transformation/testRun", post(test_run::test_run))
         .route("/transformationLibrary/test", post(test_run::library))
         .route("/transformation/sethandle", post(test_run::set_handle))
         .route("/extractLibs", post(test_run::extract_libs))
+        .route_layer(middleware::from_fn_with_state(app.clone(), test_token::require));
+    let with_bodies = Router::new()
+        .route("/customTransform", post(custom_transform))
+        .merge(tests)
         .layer(RequestDecompressionLayer::new())
         .with_state(app.clone());
     let version = || async { env!("CARGO_PKG_VERSION") };
@@ -133,7 +136,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: N
     headers.insert(API_VERSION, HeaderValue::from_static("2"));
     headers.insert(INSTANCE, app.instance.clone());
     headers.insert(REQUEST_ID, id.clone());
-    if let Ok(time) = HeaderValue::from_str(&format!("{} ms", elapsed.as_millis())) {
+    if let Ok(time) = HeaderValue::from_str(&format!("{}ms", elapsed.as_millis())) {
         headers.insert(RESPONSE_TIME, time);
     }
     let status = response.status().as_u16();

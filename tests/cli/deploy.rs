@@ -126,10 +126,17 @@ fn the_cluster_asks_what_the_server_answers() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| (one["name"].as_str().unwrap(), one["value"].as_str().unwrap_or("x")))
+        .map(|one| (one["name"].as_str().unwrap(), one["value"].as_str().unwrap_or("from-a-secret")))
         .collect();
     let message = first_message(&args, &env);
     assert!(message.starts_with("listening on http://"), "{message}");
+    assert!(env.contains(&("SLUICEGATE_REQUIRE_SANDBOX", "true")));
+    let policy = &documents["NetworkPolicy"]["spec"];
+    assert_eq!(policy["podSelector"]["matchLabels"], documents["Deployment"]["spec"]["selector"]["matchLabels"]);
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    for rule in policy["ingress"].as_array().unwrap() {
+        assert_eq!(rule["ports"][0]["port"], port["name"]);
+    }
     // A service called sluicegate makes the cluster set SLUICEGATE_PORT and others, which look like settings.
     assert_eq!(pod["spec"]["enableServiceLinks"], false);
     // The kubelet waits longer than the server does for what is under way.
@@ -148,7 +155,10 @@ fn the_unit_starts_what_it_names() {
     };
     let mut words = value("ExecStart").split(' ');
     assert!(words.next().unwrap().ends_with("/sluicegate"));
-    let variables = [("CONFIG_BACKEND_URL", "http://127.0.0.1:1"), value("Environment").split_once('=').unwrap()];
+    let mut variables = vec![("CONFIG_BACKEND_URL", "http://127.0.0.1:1")];
+    let set = unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
+    variables.extend(set);
+    assert!(variables.contains(&("SLUICEGATE_REQUIRE_SANDBOX", "true")));
     let message = first_message(&words.collect::<Vec<_>>(), &variables);
     assert!(message.contains("listening"), "{message}");
     assert!(value("TimeoutStopSec").parse::<u64>().unwrap() > 60, "more than the server waits for what is under way");

@@ -66,3 +66,23 @@ fn doctor_says_which_wall_is_missing() {
         assert!(done.text().lines().any(|line| line.contains(wall) && line.contains("no")), "{wall}: {}", done.text());
     }
 }
+
+#[test]
+fn a_server_refuses_to_start_where_a_wall_is_missing_unless_it_may() {
+    let dir = Dir::new();
+    for (call, wall) in MISSING {
+        // The address is bad: a server that gets as far as that says so.
+        let serve = ["serve", "--dir", ".", "--listen", "256.0.0.1:0"];
+        let refused = without(*call, &dir, &serve);
+        assert_eq!(refused.code, 2, "{wall}: {}", refused.err);
+        assert!(refused.err.starts_with("error: this kernel lacks a part of the sandbox"), "{wall}: {}", refused.err);
+        assert!(refused.err.contains(wall) && refused.err.contains("--allow-missing-sandbox"), "{}", refused.err);
+        let allowed = without(*call, &dir, &[&serve[..], &["--allow-missing-sandbox"]].concat());
+        let lines: Vec<&str> = allowed.err.lines().collect();
+        assert!(lines[0].starts_with("warning: ") && lines[0].contains(wall), "{wall}: {}", allowed.err);
+        assert!(lines[1].contains("cannot listen on 256.0.0.1:0"), "{wall}: {}", allowed.err);
+    }
+    let both = dir.run(&["serve", "--dir", ".", "--require-sandbox", "--allow-missing-sandbox"], "");
+    assert_eq!(both.code, 2);
+    assert!(both.err.contains("contradict"), "{}", both.err);
+}
