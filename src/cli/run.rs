@@ -58,6 +58,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
         network: if config.network.is_off() { None } else { Some(net::Client::start(config.network.clone())?) },
         origins: None,
         measure: false,
+        fresh_state: false,
         places: watches(config),
     })
 }

@@ -42,6 +42,8 @@ pub enum Kind {
     Waits = 10,
     /// From the worker: it gives units back, or their last lines, see [`GivenBack`].
     GiveBack = 11,
+    /// To the worker: there is nothing to do for a while, and what is not needed is to be given back.
+    Trim = 12,
     /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
     Try = 16,
     /// From the worker: how far a trial has come, as JSON.
@@ -50,8 +52,8 @@ pub enum Kind {
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        use Kind::{Answer, Ask, Forget, Free, GiveBack, Part, Ready, Setup, Start, Tried, Try, Waits, Work};
-        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Waits, GiveBack, Try, Tried]
+        use Kind::{Answer, Ask, Forget, Free, GiveBack, Part, Ready, Setup, Start, Tried, Trim, Try, Waits, Work};
+        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Waits, GiveBack, Trim, Try, Tried]
             .into_iter()
             .find(|k| *k as u32 == kind)
     }
@@ -308,7 +310,9 @@ pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let most = match kind {
         Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits | Kind::GiveBack => MAX_PAYLOAD,
         // To a worker, from a supervisor that it trusts.
-        Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried => MAX_PREVIEW,
+        Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried | Kind::Trim => {
+            MAX_PREVIEW
+        }
     };
     (len <= most).then_some((kind, len))
 }

@@ -54,6 +54,17 @@ impl Mapping {
         unsafe { self.start.as_ptr().add(offset) }
     }
 
+    /// Takes the whole pages of a range out of this process, which counts them as its own once it has looked at them. What is in
+    /// them stays.
+    pub fn forget(&self, offset: usize, len: usize) {
+        let (start, end) = (pages(offset), (offset + len) / PAGE * PAGE);
+        if start < end {
+            // SAFETY: whole pages inside of a shared mapping, which are read from the shared memory again when they are looked
+            // at again. A kernel that refuses keeps them, which only costs memory.
+            let _ = unsafe { madvise(self.at(start, end - start).cast(), end - start, Advice::LinuxDontNeed) };
+        }
+    }
+
     /// Gives the pages of a range back to the kernel; they read as zeros afterwards.
     pub fn release(&self, offset: usize, len: usize) {
         if len > 0 {

@@ -24,6 +24,14 @@ impl Slots {
         Self { memory, slot_len, free: (0..count).collect(), given_back, give_back }
     }
 
+    /// Gives back the memory of the free ones.
+    pub fn trim(&mut self) {
+        self.free.extend(self.given_back.try_iter());
+        for index in &self.free {
+            self.memory.release(index * self.slot_len, self.slot_len);
+        }
+    }
+
     /// A free slot, if there is one.
     pub fn take(&mut self) -> Option<Filling> {
         self.free.extend(self.given_back.try_iter());

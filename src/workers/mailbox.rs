@@ -28,6 +28,8 @@ pub(super) struct Mailbox {
     /// Output slots that are free.
     pub(super) free: Vec<u32>,
     answers: VecDeque<(u64, String)>,
+    /// Whether the worker is to give back what it does not need.
+    pub(super) trim: bool,
     /// Whether anything was asked since the supervisor was told to forget.
     asked: bool,
     /// What has not been sent, and how many requests are in it: those of a burst leave together, which wakes the supervisor
@@ -85,6 +87,7 @@ impl Mailbox {
             waiting: VecDeque::new(),
             free: Vec::new(),
             answers: VecDeque::new(),
+            trim: false,
             asked: false,
             out: Vec::new(),
             unsent: 0,
@@ -120,6 +123,7 @@ impl Mailbox {
                     self.free.push(u32::from_le_bytes(*slot));
                 }
             }
+            Some(Kind::Trim) => self.trim = true,
             Some(Kind::Answer) => {
                 self.answers.extend(Message::get(&self.payload).map(|answer| (answer.id, answer.text.to_owned())));
                 // Answers are large now and then; events' frames are not.

@@ -16,6 +16,7 @@
 //! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
+mod budget;
 mod failures;
 mod fd;
 mod fetch_relay;
@@ -29,6 +30,7 @@ mod process;
 mod service_pool;
 mod side_stream;
 mod supervisor;
+mod turns;
 mod work_queue;
 mod worker;
 mod worker_exit;
@@ -40,6 +42,7 @@ use std::time::Duration;
 pub(crate) use crate::sandbox;
 pub use crate::sandbox::{SandboxReport, Wall};
 pub use answer::answer;
+pub use budget::{Budget, Held};
 pub use failures::{FailurePlace, FailurePlaces};
 pub use preview::{PreviewJob, PreviewWorker, Tried};
 pub use service_pool::{Resources, Row, Rows, ServiceAnswer, ServicePool, Status, UnitResult, WorkerPermit};
@@ -94,6 +97,8 @@ pub struct Job {
     pub origins: Option<Arc<[Origin]>>,
     /// Whether the logs say what each event cost, see [`Cost`].
     pub measure: bool,
+    /// Whether the code begins anew with each unit, which in a service is a request.
+    pub fresh_state: bool,
     /// Whether failures are told apart by their places, see [`Summary::places`].
     pub places: bool,
 }
@@ -130,6 +135,7 @@ impl Job {
             network: None,
             origins: None,
             measure: false,
+            fresh_state: false,
             places: false,
         }
     }
@@ -227,6 +233,9 @@ pub enum RunError {
     /// A wall around the workers is required, and the kernel lacks it.
     #[error("this kernel lacks a part of the sandbox, and --require-sandbox asks for all of it: {0}")]
     Sandbox(String),
+    /// There is no memory for what a request is answered with: it is to be sent again.
+    #[error("{0}")]
+    Overloaded(String),
     /// Workers cannot be started.
     #[error("cannot start a worker process: {0}")]
     Start(String),

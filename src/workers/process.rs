@@ -63,6 +63,8 @@ pub(super) struct Start {
     pub(super) concurrency: usize,
     /// Whether the logs say what each event cost.
     pub(super) measure: bool,
+    /// Whether the code begins anew with each unit.
+    pub(super) fresh_state: bool,
 }
 
 /// The first frame from a worker.

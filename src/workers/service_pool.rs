@@ -13,13 +13,15 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::budget::{Budget, Held};
 use super::line_limit::line_too_long;
 use super::output::unreadable;
+use super::turns::{SLICE, Turns};
 use super::work_queue::{Chunk, LineRef};
 use super::worker_pool::{ConcurrencyLimiter, PoolEvent, TICK, WorkerEvent, WorkerPool};
 use super::{Job, RunError};
@@ -30,11 +32,12 @@ use crate::wire::row;
 use crate::wire::shared::Mapping;
 use crate::wire::slots::Slots;
 use sluicegate_engine::verdict::{Failure, FailureKind};
-use sluicegate_engine::{Export, Loaded};
+use sluicegate_engine::{Export, Loaded, LogLine};
 
 /// About how much of a worker's time a unit takes, at most: no worker holds so much work that the requests of others wait
 /// long. To hand out a unit and take its answer costs as much as to transform some events.
 const UNIT_TIME: Duration = Duration::from_millis(4);
+const _: () = assert!(UNIT_TIME.as_millis() < SLICE.as_millis());
 
 /// The most events in a unit, whatever they cost, and the bytes that it is filled to.
 const MAX_EVENTS: u64 = 256;
@@ -52,12 +55,36 @@ const USUAL_COST: Duration = Duration::from_micros(32);
 /// of many events, each just within it, from taking all memory there is.
 const MAX_ROWS: usize = 512 << 20;
 
+/// The part of all memory that the answers of one program may take.
+const SHARE_OF_A_PROGRAM: usize = 4;
+
+/// What an event's verdict takes beside its text, in bytes.
+const VERDICT_SIZE: usize = 256;
+
+/// The most bytes of logs that are kept of a request.
+const MAX_LOGS: usize = 8 << 20;
+
+/// What is said in place of more logs.
+const LOGS_END_HERE: &str = "more was logged than is kept of one request: the rest is left out";
+
+/// A program that was asked for nothing for so long keeps one worker, and that one what it needs.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long an answer waits for memory before its request is sent away. Meanwhile its worker waits too.
+const PATIENCE_FOR_MEMORY: Duration = Duration::from_secs(5);
+
+/// An output slot of which more was used than this is not kept in memory here.
+const LARGE_OUTPUT: usize = 1 << 20;
+
 /// What all residents of a process share: how many worker processes there may be, and how many units may be under way
 /// at a time. Both are handed out in the order in which they are asked for.
 #[derive(Clone)]
 pub struct Resources {
     gate: ConcurrencyLimiter,
     processes: usize,
+    memory: Budget,
+    parked: Budget,
+    requests: usize,
 }
 
 /// A place for one worker process.
@@ -77,10 +104,33 @@ impl Resources {
     /// At most `processes` worker processes, and at most `turns` units in their hands.
     pub fn new(turns: usize, processes: usize) -> Self {
         let gate = ConcurrencyLimiter {
-            turns: Arc::new(Semaphore::new(turns)),
+            turns: Turns::new(turns),
             processes: Arc::new(Semaphore::new(processes)),
+            on_shortage: Arc::default(),
         };
-        Self { gate, processes }
+        Self { gate, processes, memory: Budget::new(usize::MAX), parked: Budget::new(usize::MAX), requests: usize::MAX }
+    }
+
+    /// With at most `requests` of one program, waiting or under way.
+    #[must_use]
+    pub fn with_requests(self, requests: usize) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// With `memory` for answers and logs. As much as `parked` may lie in workers' memory while there is none left.
+    #[must_use]
+    pub fn with_memory(self, memory: Budget, parked: usize) -> Self {
+        Self { memory, parked: Budget::new(parked), ..self }
+    }
+
+    /// What is done when a program has work for one more worker, and there is no place for it; every now and then.
+    pub fn on_shortage(&self, act: impl Fn() + Send + Sync + 'static) {
+        let _ = self.gate.on_shortage.set(Box::new(act));
+    }
+
+    /// Worker processes that there may be.
+    pub fn max_processes(&self) -> usize {
+        self.processes
     }
 
     /// A place for a resident's first worker, if there is one.
@@ -139,6 +189,8 @@ pub struct ServiceAnswer {
     pub cpu: Duration,
     /// What the code logged, as [`sluicegate_engine::LogLine`]s in JSON, a line each.
     pub logs: Vec<u8>,
+    /// The memory that all this takes.
+    pub memory: Option<Held>,
 }
 
 /// The results of some events.
@@ -192,11 +244,10 @@ impl ServicePool {
     pub async fn start(job: &Job, resources: &Resources, place: WorkerPermit) -> Result<Self, RunError> {
         let (tell, mut news) = unbounded_channel();
         let gate = resources.gate.clone();
-        let turns = gate.turns.clone();
         let (mut pool, memory) = WorkerPool::new(job, true, Some(gate), move |news| tell.send(news).is_ok())?;
         // Starting costs as much as work does. Without a turn, a hundred programs that start at once would each be too
         // slow.
-        let turn = turns.acquire_owned().await;
+        let turn = pool.wait_for_turn().await;
         pool.start(Some(place.0)).await?;
         let deadline = pool.loading_ends();
         let loaded = loop {
@@ -221,9 +272,13 @@ impl ServicePool {
             under_way: HashMap::new(),
             queue: VecDeque::new(),
             next: 0,
-            together: loaded.export == Export::Batch,
+            together: loaded.export == Export::Batch || job.fresh_state,
             limit: job.options.limits.line,
             cost: USUAL_COST,
+            memory: resources.memory.part(resources.memory.max() / SHARE_OF_A_PROGRAM),
+            parked: resources.parked.clone(),
+            max_requests: resources.requests,
+            stalled: Vec::new(),
             status: status.clone(),
         };
         tokio::spawn(desk.run(news, to_answer));
@@ -271,8 +326,12 @@ struct UnderWay {
     /// What is known, by the number of the first event that it is about.
     known: Vec<(usize, Vec<UnitResult>)>,
     answer: ServiceAnswer,
-    /// Bytes of rows that are known.
-    size: usize,
+    /// What is counted of the answer.
+    memory: Held,
+    /// What the workers have made, whether or not there was room for it.
+    made: usize,
+    /// Whether logs were left out.
+    logs_are_cut: bool,
     reply: oneshot::Sender<Result<ServiceAnswer, Arc<RunError>>>,
 }
 
@@ -290,22 +349,38 @@ struct Desk {
     limit: usize,
     /// The CPU time that an event takes, on an average that forgets.
     cost: Duration,
+    /// For the answers of this program.
+    memory: Budget,
+    /// For those that wait for memory, in slots of workers; of all programs.
+    parked: Budget,
+    max_requests: usize,
+    stalled: Vec<Stalled>,
     status: Arc<Status>,
+}
+
+/// A part of an answer that there is no memory for yet. It keeps its slot, so its worker will wait in turn.
+struct Stalled {
+    chunk: Chunk,
+    since: Instant,
+    parked: Held,
 }
 
 impl Desk {
     async fn run(mut self, mut news: UnboundedReceiver<WorkerEvent>, mut requests: UnboundedReceiver<ServiceRequest>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut open = true;
+        let memory = self.memory.clone();
+        let (mut open, mut trimmed) = (true, false);
         let result = loop {
             if !open && self.under_way.is_empty() {
                 break Ok(());
             }
+            let idle_until = tokio::time::Instant::now() + IDLE;
             let done = tokio::select! {
                 Some(news) = news.recv() => self.take(news).await,
                 request = requests.recv(), if open => match request {
                     Some(request) => {
+                        trimmed = false;
                         self.add(request);
                         self.hand_out().await
                     }
@@ -314,9 +389,16 @@ impl Desk {
                         Ok(())
                     }
                 },
-                _ = tick.tick(), if !self.under_way.is_empty() => {
-                    self.pool.look_after_workers();
+                () = memory.freed(), if !self.stalled.is_empty() => self.book_stalled().await,
+                () = tokio::time::sleep_until(idle_until), if !trimmed && self.under_way.is_empty() => {
+                    self.pool.trim().await;
+                    self.slots.trim();
+                    trimmed = true;
                     Ok(())
+                }
+                _ = tick.tick(), if !self.under_way.is_empty() || !self.stalled.is_empty() => {
+                    self.pool.look_after_workers();
+                    self.book_stalled().await
                 }
             };
             if let Err(error) = done {
@@ -352,6 +434,14 @@ impl Desk {
 
     fn add(&mut self, request: ServiceRequest) {
         let ServiceRequest { rows, reply } = request;
+        if self.under_way.len() >= self.max_requests {
+            let message = format!(
+                "{} requests of this transformation are under way, the most that one may have of all (--max-requests)",
+                self.under_way.len()
+            );
+            let _ = reply.send(Err(Arc::new(RunError::Overloaded(message))));
+            return;
+        }
         let unanswered = rows.events.len();
         let tally = Tally { lines_in: unanswered as u64, ..Tally::default() };
         let answer = ServiceAnswer { tally, ..ServiceAnswer::default() };
@@ -362,18 +452,66 @@ impl Desk {
         let units = size.div_ceil(MAX_BYTES).max(unanswered.div_ceil(most_events as usize)).max(alone);
         let unit = size.div_ceil(units.max(1));
         let known = Vec::new();
-        let request = UnderWay { rows, handed: 0, unit, most_events, unanswered, known, answer, size: 0, reply };
+        let memory = self.memory.hold();
+        let request = UnderWay {
+            rows,
+            handed: 0,
+            unit,
+            most_events,
+            unanswered,
+            known,
+            answer,
+            memory,
+            made: 0,
+            logs_are_cut: false,
+            reply,
+        };
         self.under_way.insert(self.next, request);
         self.queue.push_back(self.next);
     }
 
     async fn take(&mut self, news: WorkerEvent) -> Result<(), RunError> {
         if let PoolEvent::Answered = self.pool.take(news).await? {
+            let now = Instant::now();
             for chunk in self.pool.units.leave(true) {
-                self.book(chunk).await;
+                self.book(chunk, now).await;
             }
         }
         self.hand_out().await
+    }
+
+    /// Tries once more what there was no memory for.
+    async fn book_stalled(&mut self) -> Result<(), RunError> {
+        if self.stalled.is_empty() {
+            return Ok(());
+        }
+        for Stalled { chunk, since, parked } in std::mem::take(&mut self.stalled) {
+            drop(parked);
+            self.book(chunk, since).await;
+        }
+        self.hand_out().await
+    }
+
+    /// Takes the memory for a part of an answer. If there is none, the part waits; if it has waited since long ago, or there is
+    /// no room to wait in, its request is sent away, to come again. Gives the part back if it can be booked now.
+    fn make_room(&mut self, chunk: Chunk, since: Instant) -> Option<Chunk> {
+        let Chunk::Answer { part, lines, .. } = &chunk else { return Some(chunk) };
+        let id = lines.input;
+        let Some(request) = self.under_way.get_mut(&id) else { return Some(chunk) };
+        let size = size_of(part);
+        if request.memory.bytes() + size > MAX_ROWS.min(self.memory.max()) || request.memory.grow_by(size) {
+            return Some(chunk);
+        }
+        let mut parked = self.parked.hold();
+        if since.elapsed() < PATIENCE_FOR_MEMORY && parked.grow_by(size) {
+            self.stalled.push(Stalled { chunk, since, parked });
+            return None;
+        }
+        if let Some(request) = self.under_way.remove(&id) {
+            let message = "other answers take all memory there is for them (--request-memory)".to_owned();
+            let _ = request.reply.send(Err(Arc::new(RunError::Overloaded(message))));
+        }
+        Some(chunk)
     }
 
     /// Fills what slots are free, and gives the pool what it has workers for.
@@ -420,7 +558,8 @@ impl Desk {
                 }
                 break;
             }
-            let full = !self.together && (slot.len() >= request.unit || slot.count() >= request.most_events);
+            let most_events = request.most_events.min(events_per_unit(self.cost));
+            let full = !self.together && (slot.len() >= request.unit || slot.count() >= most_events);
             if full || size > slot.room() {
                 break;
             }
@@ -436,7 +575,8 @@ impl Desk {
     }
 
     /// Notes what came of some events, and frees what held it.
-    async fn book(&mut self, chunk: Chunk) {
+    async fn book(&mut self, chunk: Chunk, since: Instant) {
+        let Some(chunk) = self.make_room(chunk, since) else { return };
         let id = match chunk {
             Chunk::Answer { part, lines, from, output, worker, generation } => {
                 let id = lines.input;
@@ -448,9 +588,13 @@ impl Desk {
                     let cost = Duration::from_nanos(part.cpu) / part.lines;
                     self.cost = (self.cost * 7 + cost) / 8;
                 }
+                let start = self.pool.layout.output_start(part.slot as usize);
+                let bytes = part.bytes as usize;
                 if let Some(request) = self.under_way.get_mut(&id) {
-                    let start = self.pool.layout.output_start(part.slot as usize);
-                    request.book(part, &lines, from, &output, start);
+                    request.book(part, &lines, from, &output, start, MAX_ROWS.min(self.memory.max()));
+                }
+                if bytes > LARGE_OUTPUT {
+                    output.forget(start, bytes);
                 }
                 if let Some(slot) = slot {
                     self.pool.free(worker, generation, slot).await;
@@ -475,10 +619,17 @@ impl Desk {
         {
             request.known.sort_by_key(|(first, _)| *first);
             request.answer.outcomes = request.known.into_iter().flat_map(|(_, outcomes)| outcomes).collect();
+            request.answer.memory = Some(request.memory);
             // Who asked may have left.
             let _ = request.reply.send(Ok(request.answer));
         }
     }
+}
+
+/// What a part of an answer takes once it is taken over, in bytes.
+fn size_of(part: &Part) -> usize {
+    let failures: usize = part.failures.iter().map(|failed| 2 * failed.failure.len()).sum();
+    part.bytes as usize + part.logs.len() + failures + part.lines as usize * VERDICT_SIZE
 }
 
 /// How many events of such a cost a unit has at most.
@@ -501,24 +652,39 @@ impl UnderWay {
     }
 
     /// There is no room for the outputs of these events.
-    fn too_much(&mut self, part: &Part, first: usize, from: usize) {
-        let message =
-            format!("the outputs of the request's events together are over the limit of {} MiB", MAX_ROWS >> 20);
+    fn too_much(&mut self, part: &Part, first: usize, from: usize, max: usize) {
+        let message = format!("the outputs of the request's events together are over the limit of {} MiB", max >> 20);
         for line in from..from + part.lines as usize {
             self.fail(first + line, Failure::new(FailureKind::OutputTooLarge, message.clone()));
         }
     }
 
+    fn log(&mut self, logs: &[u8]) {
+        if self.logs_are_cut {
+            return;
+        }
+        let kept = &mut self.answer.logs;
+        let whole_lines = &logs[..logs.len().min(MAX_LOGS - kept.len())];
+        let whole_lines = memchr::memrchr(b'\n', whole_lines).map_or(0, |end| end + 1);
+        kept.extend_from_slice(&logs[..whole_lines]);
+        if whole_lines < logs.len() {
+            let note = LogLine { level: "warn".into(), message: LOGS_END_HERE.to_owned() };
+            serde_json::to_writer(&mut *kept, &note).expect("plain data");
+            kept.push(b'\n');
+            self.logs_are_cut = true;
+        }
+    }
+
     /// A worker's answer about the lines of a unit from number `from` on, with the output in its slot at `start`.
-    fn book(&mut self, part: Part, lines: &Lines, from: u64, output: &Mapping, start: usize) {
+    fn book(&mut self, part: Part, lines: &Lines, from: u64, output: &Mapping, start: usize, max: usize) {
         let first = lines.first_line as usize;
         let bytes = part.bytes as usize;
         // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the
         // slot until it is told that it is free. One that did anyway could only spoil its own output.
         let text: &[u8] = unsafe { std::slice::from_raw_parts(output.at(start, bytes), bytes) };
-        self.size += bytes;
-        if self.size > MAX_ROWS {
-            return self.too_much(&part, first, from as usize);
+        self.made += size_of(&part);
+        if self.made > max {
+            return self.too_much(&part, first, from as usize, max);
         }
         let tally = &mut self.answer.tally;
         tally.ok += u64::from(part.ok);
@@ -541,7 +707,7 @@ impl UnderWay {
         }
         rows(bytes, &mut outcomes);
         self.answer.cpu += Duration::from_nanos(part.cpu);
-        self.answer.logs.extend_from_slice(&part.logs);
+        self.log(&part.logs);
         self.unanswered -= part.lines as usize;
         self.known.push((first + from as usize, outcomes));
     }

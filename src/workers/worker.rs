@@ -150,6 +150,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         in_flight: InFlight::new(start.rows || start.unordered, start.rows),
         repeated: 0,
         measure: start.measure,
+        fresh_state: start.fresh_state,
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
         part: Part::default(),
         pending: 0,
@@ -231,6 +232,7 @@ struct Worker {
     /// Requests made again that were told.
     repeated: u64,
     measure: bool,
+    fresh_state: bool,
     sink: ShmSink,
     part: Part,
     pending: usize,
@@ -253,7 +255,7 @@ impl Worker {
             let work = match next {
                 Some(work) => work,
                 None => {
-                    if !self.mailbox.borrow_mut().receive()? {
+                    if !self.receive()? {
                         return Ok(());
                     }
                     continue;
@@ -264,7 +266,24 @@ impl Worker {
         }
     }
 
+    /// Waits for a frame while there is nothing to do; `false` when the supervisor is gone.
+    fn receive(&mut self) -> io::Result<bool> {
+        let (goes_on, trim) = {
+            let mut mailbox = self.mailbox.borrow_mut();
+            let goes_on = mailbox.receive()?;
+            let nothing_to_do = mailbox.waiting.is_empty();
+            (goes_on, std::mem::take(&mut mailbox.trim) && nothing_to_do)
+        };
+        if trim {
+            self.engine.trim();
+        }
+        Ok(goes_on)
+    }
+
     fn unit(&mut self, work: Work) -> io::Result<()> {
+        if self.fresh_state {
+            self.engine.renew();
+        }
         let mut lines = self.lines_of(work);
         progress(self.output).unit.store(work.unit, Ordering::Relaxed);
         self.part = Part { unit: work.unit, ..Part::default() };
@@ -312,6 +331,8 @@ impl Worker {
     fn is_slow(&mut self) -> bool {
         let tick = engine::ticks();
         tick != std::mem::replace(&mut self.unit_tick, tick)
+            // There a unit is a request, and what it keeps in variables is one.
+            && !self.fresh_state
             && (self.may_give_back || self.part.lines > 0)
             && thread_cpu().saturating_sub(self.unit_cpu) >= SLOW_UNIT
     }

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,13 +15,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::output_check::OutputFormat;
 use super::process::{Process, Ready, Setup, Start, read_frame};
 use super::sandbox::SandboxReport;
+use super::turns::{Account, Turn, Turns};
 use super::work_queue::{Key, WorkQueue};
 use super::worker_exit::ExitReason;
 use super::{Job, RunError, fetch_relay};
 use crate::config::OnError;
 use crate::wire::frame::{self, GivenBack, Kind, Part, Work};
 use crate::wire::lines::{FILL, Lines, slot_len};
-use crate::wire::shared::{self, Layout, Mapping, note, pages, progress};
+use crate::wire::shared::{self, Layout, Mapping, PAGE, note, pages, progress};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Export, Limits, LoadError, Loaded};
 
@@ -71,8 +72,8 @@ pub(super) enum WorkerEvent {
         worker: usize,
         generation: u64,
     },
-    /// It is this crew's turn to have a worker work, see [`ConcurrencyLimiter`].
-    Turn(OwnedSemaphorePermit),
+    /// It is this pool's turn to have a worker work.
+    Turn(Turn),
 }
 
 /// What came of some news.
@@ -85,21 +86,22 @@ pub(super) enum PoolEvent {
     Answered,
 }
 
-/// What crews share that live side by side in one process. Permits are handed out in the order in which they are asked
-/// for, so no pool waits for ever while another one works.
+/// What pools share that live side by side in one process.
 #[derive(Clone)]
 pub(super) struct ConcurrencyLimiter {
     /// One for each unit that may be in a worker's hands.
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Turns,
     /// One for each worker process.
     pub(super) processes: Arc<Semaphore>,
+    /// Makes room for one more.
+    pub(super) on_shortage: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
 }
 
 /// A unit in a worker's hands.
 struct Assigned {
     id: u64,
     /// Given back while all of the worker's events wait.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 struct Worker {
@@ -194,9 +196,13 @@ pub(super) struct WorkerPool {
     /// How many lines go to `transformBatch` together; all of a unit where that is a request.
     batch: Option<u64>,
     export: Export,
+    fresh_state: bool,
     gate: Option<ConcurrencyLimiter>,
-    turn: Option<OwnedSemaphorePermit>,
+    /// What it has used of the workers' time, where it shares that with others.
+    account: Option<Account>,
+    turn: Option<Turn>,
     asked_for_turn: bool,
+    asked_for_place: Option<Instant>,
 }
 
 /// How long a worker may not move. It keeps the limits itself, a batch's too; this is for one that no longer can.
@@ -238,6 +244,7 @@ impl WorkerPool {
             batch_size: job.batch_size.max(1),
             concurrency: job.network.as_ref().map_or(1, |client| client.policy().concurrency),
             measure: job.measure,
+            fresh_state: job.fresh_state,
         };
         let setup = Setup { layout, heap: limits.heap, jitless: job.sandbox.jitless, network: job.network.is_some() };
         let mut start = Vec::new();
@@ -264,9 +271,12 @@ impl WorkerPool {
             cost: None,
             batch: (!rows).then_some(job.batch_size.max(1) as u64),
             export: Export::Event,
+            fresh_state: job.fresh_state,
+            account: gate.as_ref().map(|gate| gate.turns.open()),
             gate,
             turn: None,
             asked_for_turn: false,
+            asked_for_place: None,
         };
         Ok((pool, Arc::new(memory)))
     }
@@ -377,7 +387,8 @@ impl WorkerPool {
                 };
                 let (unit, bytes, holds_slot) = (part.unit, part.bytes, part.holds_slot());
                 let (repeated, requests) = (part.repeated, part.requests);
-                let cost = Duration::from_nanos(part.cpu) / part.lines.max(1);
+                let cpu = Duration::from_nanos(part.cpu);
+                let cost = cpu / part.lines.max(1);
                 let fits = self.units.get(unit).is_some_and(|unit| {
                     let Some(lines) = &unit.lines else { return false };
                     let start = self.layout.output_start(part.slot as usize);
@@ -401,6 +412,11 @@ impl WorkerPool {
                 worker.moved = Instant::now();
                 worker.told = worker.moved;
                 self.cost = Some(self.cost.map_or(cost, |before| (before * 7 + cost) / 8));
+                if let Some(account) = &self.account {
+                    // The least that one turn takes.
+                    let at_once = if self.export == Export::Batch { cpu.max(cost) } else { cost };
+                    account.charge(cpu, at_once);
+                }
                 if holds_slot {
                     worker.slots_out += 1;
                 }
@@ -512,6 +528,8 @@ impl WorkerPool {
             None => 1,
         };
         match self.export {
+            // What the code keeps in variables is of one unit.
+            _ if self.fresh_state => None,
             Export::Event => Some(lines),
             Export::Batch => self.batch.map(|batch| lines.next_multiple_of(batch)),
         }
@@ -537,38 +555,69 @@ impl WorkerPool {
             in_hand.any(|unit| self.units.get(unit.id).and_then(|unit| unit.lines.as_ref()).map(input) != next);
         match self.gate {
             None => self.is_much(),
-            Some(_) => another || self.units.bytes_to_do() >= FILL,
+            Some(_) => {
+                let slow = self.cost.is_some_and(|cost| cost >= SLOW_EVENT);
+                another || self.units.bytes_to_do() >= FILL || slow && self.is_much()
+            }
         }
     }
 
     /// Whether one more worker may be started. What comes back is kept with it.
-    fn place(&self) -> Option<Option<OwnedSemaphorePermit>> {
-        match &self.gate {
-            None => Some(None),
-            Some(gate) => gate.processes.clone().try_acquire_owned().ok().map(Some),
+    fn place(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
+        let Some(gate) = &self.gate else { return Some(None) };
+        let place = gate.processes.clone().try_acquire_owned().ok();
+        if place.is_none()
+            && self.asked_for_place.is_none_or(|since| since.elapsed() > TICK)
+            && let Some(make_room) = gate.on_shortage.get()
+        {
+            // It takes a moment: the place is found at a later look.
+            self.asked_for_place = Some(Instant::now());
+            make_room();
+        }
+        place.map(Some)
+    }
+
+    /// Ends workers that have nothing to do, all but the first, which gives back what memory it does not need.
+    pub(super) async fn trim(&mut self) {
+        while self.workers.len() > 1
+            && self.workers.last().is_some_and(|last| last.ready && last.units.is_empty() && last.slots_out == 0)
+            && let Some(mut last) = self.workers.pop()
+        {
+            last.process.end().await;
+        }
+        let mut out = Vec::new();
+        frame::put(&mut out, Kind::Trim, |_| {});
+        for worker in self.workers.iter_mut().filter(|worker| worker.ready) {
+            worker.process.send(&out);
+            worker.process.output.forget(PAGE, self.layout.output_slot * self.layout.output_slots);
         }
     }
 
     /// Whether one more unit may be handed out. If not, the pool is told when it may.
-    fn turn(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
-        let Some(gate) = &self.gate else { return Some(None) };
-        let turns = gate.turns.clone();
-        if let Some(turn) = self.turn.take().or_else(|| turns.clone().try_acquire_owned().ok()) {
+    fn turn(&mut self) -> Option<Option<Turn>> {
+        let Some(account) = &self.account else { return Some(None) };
+        if let Some(turn) = self.turn.take().or_else(|| account.try_take()) {
             return Some(Some(turn));
         }
         if !self.asked_for_turn {
             self.asked_for_turn = true;
             let tell = self.tell.clone();
-            tokio::spawn(async move {
-                if let Ok(turn) = turns.acquire_owned().await {
-                    tell(WorkerEvent::Turn(turn));
-                }
+            account.ask(move |turn| {
+                tell(WorkerEvent::Turn(turn));
             });
         }
         None
     }
 
-    async fn give(&mut self, index: usize, key: Key, turn: Option<OwnedSemaphorePermit>) {
+    /// Waits until one more worker may work; nothing where all may.
+    pub(super) async fn wait_for_turn(&self) -> Option<Turn> {
+        match &self.account {
+            Some(account) => account.take().await,
+            None => None,
+        }
+    }
+
+    async fn give(&mut self, index: usize, key: Key, turn: Option<Turn>) {
         let Some(unit) = self.units.take(key) else { return };
         let Some(lines) = &unit.lines else { return };
         let work =

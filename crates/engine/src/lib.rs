@@ -366,6 +366,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Begins anew: what the code keeps in its variables is what it is after loading. An isolate that has seen no event stays. If
+    /// the program does not load this time, the next event tries again, and fails if it has to.
+    pub fn renew(&mut self) {
+        if self.isolate.as_ref().is_none_or(|isolate| isolate.events > 0) {
+            self.isolate = None;
+            let _ = self.load_again();
+        }
+    }
+
     /// Connects the network functions, as far as [`Options::network`] has them.
     pub fn connect(&mut self, network: SharedNetwork) {
         self.network = Some(network);
@@ -420,6 +429,15 @@ impl Engine {
         if let Some(isolate) = self.isolate.as_mut() {
             isolate.release();
             isolate.idle();
+        }
+    }
+
+    /// Gives back what memory is not needed between events, which takes some milliseconds: for when none is to be expected soon.
+    pub fn trim(&mut self) {
+        self.idle();
+        self.text = Vec::new();
+        if let Some(isolate) = self.isolate.as_mut() {
+            isolate.enter().isolate.low_memory_notification();
         }
     }
 

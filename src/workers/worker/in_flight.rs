@@ -268,7 +268,7 @@ impl Worker {
             if self.in_flight.lines.is_empty() {
                 self.tell()?;
                 self.engine.idle();
-                if !self.mailbox.borrow_mut().receive()? {
+                if !self.receive()? {
                     return Ok(());
                 }
             } else {
@@ -287,7 +287,7 @@ impl Worker {
 
     /// Says once that all events wait and more could be started.
     fn ask_for_more(&mut self) -> io::Result<()> {
-        let room = self.in_flight.unit.is_none() && !self.is_full();
+        let room = self.in_flight.unit.is_none() && !self.fresh_state && !self.is_full();
         if room && !std::mem::replace(&mut self.in_flight.asked_for_more, true) {
             self.say(Kind::Waits)?;
         }
@@ -404,6 +404,10 @@ impl Worker {
             return Ok(false);
         }
         if self.in_flight.unit.is_none() {
+            // Events of two units share no isolate.
+            if self.fresh_state && !self.in_flight.lines.is_empty() {
+                return Ok(false);
+            }
             let Some(work) = self.mailbox.borrow_mut().waiting.pop_front() else { return Ok(false) };
             self.in_flight.asked_for_more = false;
             let lines = self.open(work);
@@ -534,6 +538,9 @@ impl Worker {
 
     /// The lines of a unit.
     fn open(&mut self, work: Work) -> Split<'static> {
+        if self.fresh_state {
+            self.engine.renew();
+        }
         self.engine.hold();
         if self.in_flight.lines.is_empty() {
             self.told_at = sluicegate_engine::ticks();

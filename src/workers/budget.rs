@@ -1,0 +1,178 @@
+//! Memory that is counted: bodies of requests, what answers them, and what their code logs.
+//!
+//! Whoever takes some says how much before it is there, and gives it back by dropping what it was given. A budget can lie
+//! within another one, so that neither bodies nor one program can take all there is.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// For so long after something did not fit, memory counts as short.
+const SHORT_FOR: Duration = Duration::from_secs(5);
+
+/// A number of bytes that may be taken.
+#[derive(Clone)]
+pub struct Budget(Arc<Inner>);
+
+struct Inner {
+    max: usize,
+    used: AtomicUsize,
+    /// The one that this one lies within.
+    whole: Option<Budget>,
+    freed: Notify,
+    short: Since,
+}
+
+impl Budget {
+    /// `max` bytes.
+    pub fn new(max: usize) -> Self {
+        Self::inside(max, None)
+    }
+
+    /// A part of this one: at most `max` bytes of it.
+    pub fn part(&self, max: usize) -> Self {
+        Self::inside(max.min(self.0.max), Some(self.clone()))
+    }
+
+    fn inside(max: usize, whole: Option<Budget>) -> Self {
+        Self(Arc::new(Inner { max, used: AtomicUsize::new(0), whole, freed: Notify::new(), short: Since::default() }))
+    }
+
+    /// All that there is, in bytes.
+    pub fn max(&self) -> usize {
+        self.0.max
+    }
+
+    /// What is taken, in bytes.
+    pub fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether something did not fit a moment ago.
+    pub fn is_short(&self) -> bool {
+        self.0.short.is_within(SHORT_FOR)
+    }
+
+    /// Nothing yet; see [`Held::grow_to`].
+    pub fn hold(&self) -> Held {
+        Held { budget: self.clone(), bytes: 0 }
+    }
+
+    /// Waits until something is given back to the whole. What is given back between a try and this call is missed: to be
+    /// called with a time limit.
+    pub async fn freed(&self) {
+        self.root().0.freed.notified().await;
+    }
+
+    fn root(&self) -> &Budget {
+        self.0.whole.as_ref().map_or(self, Budget::root)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let Inner { max, used, whole, short, .. } = &*self.0;
+        let more = |used: usize| used.checked_add(bytes).filter(|sum| sum <= max);
+        if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            short.now();
+            return false;
+        }
+        let fits = whole.as_ref().is_none_or(|whole| whole.take(bytes));
+        if !fits {
+            used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        match &self.0.whole {
+            Some(whole) => whole.give_back(bytes),
+            None => self.0.freed.notify_waiters(),
+        }
+    }
+}
+
+/// Bytes that were taken of a [`Budget`]. Given back when it is dropped.
+pub struct Held {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Held {
+    /// Takes what is missing to `bytes`, all of it or nothing; `false` if there is not so much.
+    #[must_use]
+    pub fn grow_to(&mut self, bytes: usize) -> bool {
+        self.grow_by(bytes.saturating_sub(self.bytes))
+    }
+
+    /// Takes as many bytes more, all of them or nothing.
+    #[must_use]
+    pub fn grow_by(&mut self, bytes: usize) -> bool {
+        let fits = bytes == 0 || self.budget.take(bytes);
+        self.bytes += if fits { bytes } else { 0 };
+        fits
+    }
+
+    /// How many bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.give_back(self.bytes);
+        }
+    }
+}
+
+/// When something happened last, for many threads: milliseconds, and one more, since the first time that anything asked.
+#[derive(Default)]
+struct Since(AtomicUsize);
+
+impl Since {
+    fn elapsed() -> usize {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed().as_millis() as usize
+    }
+
+    fn now(&self) {
+        self.0.store(Self::elapsed() + 1, Ordering::Relaxed);
+    }
+
+    fn is_within(&self, time: Duration) -> bool {
+        let then = self.0.load(Ordering::Relaxed);
+        then > 0 && Self::elapsed() <= then + time.as_millis() as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_of_a_part_is_taken_of_the_whole_and_comes_back() {
+        let all = Budget::new(100);
+        let (one, two) = (all.part(60), all.part(80));
+        let (mut a, mut b) = (one.hold(), two.hold());
+        assert!(a.grow_to(60) && !a.grow_to(61) && a.grow_to(10));
+        assert!(b.grow_by(40) && !b.grow_by(1), "the whole is taken, the part is not");
+        assert_eq!((one.used(), two.used(), all.used()), (60, 40, 100));
+        assert!(all.is_short() && one.is_short() && !two.is_short());
+        drop(a);
+        assert_eq!((one.used(), all.used()), (0, 40));
+        assert!(b.grow_by(40) && !b.grow_by(1), "the part is taken, the whole is not");
+        assert_eq!(b.bytes(), 80);
+        drop(b);
+        assert_eq!(all.used(), 0);
+    }
+}

@@ -1,0 +1,405 @@
+//! Who may have a worker work: the workers' time, shared out among programs by what they have used of it.
+//!
+//! A turn is what a program needs to hand a unit to a worker, and there are only so many: enough that no core waits. The
+//! next free one goes to the program that has used the least CPU time, counted from when it last had something to do, so one
+//! that is quick is next whatever the others have queued. A turn lasts a few milliseconds. When it lasts longer and others
+//! wait, it is taken back while the worker goes on, and given to the next program: then more workers work than there are
+//! cores, and the kernel shares the cores out among their processes. How many go on like that is bounded, as far as those
+//! that wait are slow as well. A worker whose events all wait gives its turns back itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// How long a turn lasts if others wait.
+pub(super) const SLICE: Duration = Duration::from_millis(5);
+
+/// What is taken to be used when a turn is given, until it is known.
+const ADVANCE: Duration = Duration::from_millis(1);
+
+/// For each turn, how many that were taken back may go on before slow programs have to wait.
+const MAX_OVERDUE: usize = 4;
+
+/// The turns of all programs.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Mutex<State>>);
+
+/// A program's account of what it has used. Closed when it is dropped.
+pub(super) struct Account {
+    turns: Turns,
+    id: u64,
+}
+
+/// The right to have a worker work on one unit. Given back when it is dropped.
+pub(super) struct Turn {
+    turns: Weak<Mutex<State>>,
+    id: u64,
+    account: u64,
+}
+
+/// What is done with a turn once there is one.
+type Take = Box<dyn FnOnce(Turn) + Send>;
+
+struct State {
+    free: usize,
+    max: usize,
+    next: u64,
+    accounts: BTreeMap<u64, Used>,
+    /// In the order in which they asked.
+    waiting: VecDeque<Waiting>,
+    /// Turns that are out and have not been taken back, the oldest first.
+    out: VecDeque<(u64, Instant)>,
+    /// Turns that were taken back and whose workers go on.
+    overdue: usize,
+    /// What the program had used that was given a turn last. Who has done nothing for a while starts from here.
+    now: Duration,
+    /// Whether a task looks for turns that last too long.
+    watched: bool,
+}
+
+struct Used {
+    cpu: Duration,
+    /// Whether a unit of it takes longer than a turn lasts.
+    slow: bool,
+    busy: usize,
+}
+
+struct Waiting {
+    account: u64,
+    take: Take,
+}
+
+/// Turns that were given, to be told about when the lock is gone.
+type Given = Vec<(Take, Turn)>;
+
+impl Turns {
+    /// So many.
+    pub(super) fn new(max: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            free: max,
+            max,
+            next: 0,
+            accounts: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            out: VecDeque::new(),
+            overdue: 0,
+            now: Duration::ZERO,
+            watched: false,
+        })))
+    }
+
+    /// An account for one more program.
+    pub(super) fn open(&self) -> Account {
+        let mut state = self.lock();
+        state.next += 1;
+        let id = state.next;
+        let cpu = state.now;
+        state.accounts.insert(id, Used { cpu, slow: false, busy: 0 });
+        Account { turns: self.clone(), id }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nothing panics while it holds this")
+    }
+
+    /// Gives what is free to those who wait.
+    fn share(&self, mut state: MutexGuard<'_, State>, now: Instant) {
+        let given = state.give(&self.0, now);
+        let needed = !state.watched && !state.waiting.is_empty() && !state.out.is_empty();
+        // When the runtime ends, turns may still come back.
+        let watch = needed.then(Handle::try_current).and_then(Result::ok);
+        state.watched |= watch.is_some();
+        drop(state);
+        for (take, turn) in given {
+            take(turn);
+        }
+        if let Some(runtime) = watch {
+            runtime.spawn(watch_turns(Arc::downgrade(&self.0)));
+        }
+    }
+}
+
+/// Takes turns back that last too long, for as long as others wait.
+async fn watch_turns(turns: Weak<Mutex<State>>) {
+    loop {
+        let Some(this) = turns.upgrade().map(Turns) else { return };
+        let now = Instant::now();
+        let next = {
+            let mut state = this.lock();
+            state.take_back(now);
+            let next = state.out.front().map(|(_, since)| *since + SLICE);
+            if state.waiting.is_empty() || next.is_none() {
+                state.watched = false;
+            }
+            let over = !state.watched;
+            this.share(state, now);
+            if over {
+                return;
+            }
+            // What was just given lasts a while.
+            next.unwrap_or(now).max(now + SLICE / 5)
+        };
+        drop(this);
+        tokio::time::sleep_until(next.into()).await;
+    }
+}
+
+impl State {
+    /// The number of the waiting one that is to be given the next turn. `quick`: only of those for whom turns are taken back
+    /// however many go on.
+    fn next_in_turn(&self, quick: bool) -> Option<usize> {
+        let used = |waiting: &Waiting| self.accounts.get(&waiting.account);
+        let may = |waiting: &Waiting| !(quick && used(waiting).is_some_and(|used| used.slow && used.busy > 0));
+        let in_turn = self.waiting.iter().enumerate().filter(|(_, waiting)| may(waiting));
+        in_turn.min_by_key(|(_, waiting)| used(waiting).map(|used| used.cpu)).map(|(index, _)| index)
+    }
+
+    /// Whether so many go on without a turn that slow programs have to wait.
+    fn are_too_many(&self) -> bool {
+        self.overdue >= MAX_OVERDUE * self.max
+    }
+
+    fn give(&mut self, turns: &Arc<Mutex<State>>, now: Instant) -> Given {
+        let mut given = Vec::new();
+        while self.free > 0
+            && let Some(index) = self.next_in_turn(self.are_too_many()).or_else(|| self.next_in_turn(false))
+            && let Some(Waiting { account, take }) = self.waiting.remove(index)
+        {
+            given.push((take, self.turn(turns, account, now)));
+        }
+        given
+    }
+
+    fn turn(&mut self, turns: &Arc<Mutex<State>>, account: u64, now: Instant) -> Turn {
+        self.free -= 1;
+        self.next += 1;
+        let id = self.next;
+        self.out.push_back((id, now));
+        if let Some(used) = self.accounts.get_mut(&account) {
+            self.now = self.now.max(used.cpu);
+            used.cpu += ADVANCE;
+            used.busy += 1;
+        }
+        Turn { turns: Arc::downgrade(turns), id, account }
+    }
+
+    /// Who had nothing to do saves nothing up.
+    fn begin(&mut self, account: u64) {
+        let now = self.now;
+        if let Some(used) = self.accounts.get_mut(&account)
+            && used.busy == 0
+        {
+            used.cpu = used.cpu.max(now);
+        }
+    }
+
+    /// Takes back as many turns as others wait for, of those that have lasted long enough.
+    fn take_back(&mut self, now: Instant) {
+        let mut wanted = self.waiting.len().saturating_sub(self.free);
+        while wanted > 0
+            && let Some((_, since)) = self.out.front()
+            && now.saturating_duration_since(*since) >= SLICE
+            && self.next_in_turn(self.are_too_many()).is_some()
+        {
+            self.out.pop_front();
+            self.free += 1;
+            self.overdue += 1;
+            wanted -= 1;
+        }
+    }
+
+    fn end(&mut self, turn: &Turn) {
+        if let Some(used) = self.accounts.get_mut(&turn.account) {
+            used.cpu = used.cpu.saturating_sub(ADVANCE);
+            used.busy -= 1;
+        }
+        match self.out.iter().position(|(id, _)| *id == turn.id) {
+            Some(index) => {
+                self.out.remove(index);
+                self.free += 1;
+            }
+            None => self.overdue -= 1,
+        }
+    }
+}
+
+impl Account {
+    /// A turn, if there is one that no other program waits for.
+    pub(super) fn try_take(&self) -> Option<Turn> {
+        let mut state = self.turns.lock();
+        if state.free == 0 || !state.waiting.is_empty() {
+            return None;
+        }
+        state.begin(self.id);
+        Some(state.turn(&self.turns.0, self.id, Instant::now()))
+    }
+
+    /// Asks for a turn, to be handed over once there is one.
+    pub(super) fn ask(&self, take: impl FnOnce(Turn) + Send + 'static) {
+        self.ask_at(Instant::now(), Box::new(take));
+    }
+
+    fn ask_at(&self, now: Instant, take: Take) {
+        let mut state = self.turns.lock();
+        state.begin(self.id);
+        state.waiting.push_back(Waiting { account: self.id, take });
+        state.take_back(now);
+        self.turns.share(state, now);
+    }
+
+    /// Waits for a turn.
+    pub(super) async fn take(&self) -> Option<Turn> {
+        if let Some(turn) = self.try_take() {
+            return Some(turn);
+        }
+        let (tell, turn) = oneshot::channel();
+        self.ask(move |turn| drop(tell.send(turn)));
+        turn.await.ok()
+    }
+
+    /// Books CPU time that was used. `at_once` is how long this program takes at least once it has a turn.
+    pub(super) fn charge(&self, cpu: Duration, at_once: Duration) {
+        if let Some(used) = self.turns.lock().accounts.get_mut(&self.id) {
+            used.cpu += cpu;
+            used.slow = at_once > SLICE;
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut state = self.turns.lock();
+        state.accounts.remove(&self.id);
+        let (gone, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.waiting).into_iter().partition(|waiting| waiting.account == self.id);
+        state.waiting = others.into();
+        drop(state);
+        // Not under the lock: they hold who knows what.
+        drop(gone);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(turns) = self.turns.upgrade().map(Turns) else { return };
+        let mut state = turns.lock();
+        state.end(self);
+        turns.share(state, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Asks at a moment at which no turn has lasted long, and gives where the turn comes out.
+    fn ask(account: &Account, now: Instant) -> Receiver<Turn> {
+        let (tell, turn) = channel();
+        account.ask_at(now, Box::new(move |turn| drop(tell.send(turn))));
+        turn
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[tokio::test]
+    async fn the_next_turn_goes_to_whoever_has_used_the_least() {
+        let start = Instant::now();
+        let turns = Turns::new(1);
+        let (slow, quick, third) = (turns.open(), turns.open(), turns.open());
+        let first = slow.try_take().unwrap();
+        slow.charge(ms(40), ms(40));
+        let (slow_waits, third_waits, quick_waits) = (ask(&slow, start), ask(&third, start), ask(&quick, start));
+        quick.charge(ms(1), ms(1));
+        third.charge(ms(2), ms(1));
+        drop(first);
+        let quick_turn = quick_waits.try_recv().expect("quick has used the least, and asked last");
+        assert!(slow_waits.try_recv().is_err() && third_waits.try_recv().is_err());
+        drop(quick_turn);
+        drop(third_waits.try_recv().expect("third comes next"));
+        let slow_turn = slow_waits.try_recv().unwrap();
+        // Who did nothing for a while is not owed what the others had meanwhile, but does not owe it either.
+        assert!(quick.try_take().is_none());
+        let (quick_waits, slow_waits) = (ask(&quick, start), ask(&slow, start));
+        drop(slow_turn);
+        let _turn = quick_waits.try_recv().unwrap();
+        assert!(slow_waits.try_recv().is_err());
+    }
+
+    /// Turns that are free, and those that were taken back and go on.
+    fn counts(turns: &Turns) -> (usize, usize) {
+        let state = turns.lock();
+        (state.free, state.overdue)
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_lasts_too_long_is_taken_back_while_others_wait() {
+        let start = Instant::now();
+        let turns = Turns::new(1);
+        let (slow, quick) = (turns.open(), turns.open());
+        let long = slow.try_take().unwrap();
+        let waits = ask(&quick, start);
+        assert!(waits.try_recv().is_err(), "it has only begun");
+        let late = Instant::now() + SLICE;
+        let mut state = turns.lock();
+        state.take_back(late);
+        turns.share(state, late);
+        let turn = waits.try_recv().unwrap();
+        assert_eq!(counts(&turns), (0, 1));
+        drop(long);
+        assert_eq!(counts(&turns), (0, 0), "it had been taken back already");
+        drop(turn);
+        assert_eq!(turns.lock().free, 1);
+        let late = Instant::now() + SLICE;
+        let alone = slow.try_take().unwrap();
+        turns.lock().take_back(late);
+        assert_eq!(turns.lock().overdue, 0, "there is no one to give it to");
+        drop(alone);
+    }
+
+    #[tokio::test]
+    async fn where_many_go_on_too_long_slow_ones_wait_and_quick_ones_do_not() {
+        let turns = Turns::new(1);
+        let slow = turns.open();
+        slow.charge(ms(40), ms(40));
+        let start = Instant::now();
+        let mut held = Vec::from_iter(slow.try_take());
+        let mut now = Instant::now();
+        for _ in 0..MAX_OVERDUE {
+            let waits = ask(&slow, start);
+            now += SLICE;
+            let mut state = turns.lock();
+            state.take_back(now);
+            turns.share(state, now);
+            held.push(waits.try_recv().unwrap());
+        }
+        let (slow_waits, quick) = (ask(&slow, start), turns.open());
+        now += SLICE;
+        turns.lock().take_back(now);
+        assert!(slow_waits.try_recv().is_err());
+        let quick_waits = ask(&quick, start);
+        let mut state = turns.lock();
+        state.take_back(now);
+        turns.share(state, now);
+        let _turn = quick_waits.try_recv().unwrap();
+        assert!(slow_waits.try_recv().is_err());
+        drop(slow);
+        assert!(slow_waits.recv().is_err(), "who is gone does not wait");
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn turns_are_taken_back_by_themselves() {
+        let turns = Turns::new(1);
+        let (slow, quick) = (turns.open(), turns.open());
+        let long = slow.try_take().unwrap();
+        let turn = quick.take().await.expect("the long one has to make room");
+        drop((long, turn));
+        assert_eq!(counts(&turns), (1, 0));
+    }
+}
