@@ -38,6 +38,16 @@ pub struct Resolved {
     play: Option<Settings>,
 }
 
+/// How long an event may take by the clock where it may ask the network. rudder-server waits ten minutes for an answer; a server
+/// that is to end waits a minute for what is under way, and a little more.
+const WALL_WITH_NETWORK: Duration = Duration::from_secs(60);
+
+/// What an idle worker process takes, in bytes, and some more for those that are not idle.
+const MEMORY_OF_A_PROCESS: u64 = 8 << 20;
+
+/// The most worker processes by default: each has some threads and descriptors too.
+const MAX_WARM_PROCESSES: usize = 2048;
+
 /// Where the playground is.
 const PLAY: &str = "/play";
 
@@ -46,11 +56,20 @@ const PLAY: &str = "/play";
 /// # Errors
 /// When anything is wrong with what was typed, set or written.
 pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic> {
-    let settings = layered(global.typed.clone(), global, Path::new(""), around)?;
+    let mut settings = layered(global.typed.clone(), global, Path::new(""), around)?;
     let variable = |name: &str| {
         (around.variable)(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty())
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mirror = settings.serve.mirror.unwrap_or(false);
+    if mirror && settings.network.allow_net.is_some() {
+        return Err(Diagnostic::new("--mirror and --allow-net contradict each other")
+            .help("what a mirror asked of the network would be asked twice: leave out --allow-net"));
+    }
+    if !config::policy(&settings).is_off() {
+        settings.limits.wall_limit.get_or_insert(WALL_WITH_NETWORK.max(config::limits(&settings).wall));
+    }
+    let settings = settings;
     let flags = &settings.serve;
     let backend = match &flags.backend_url {
         Some(url) => Some(url.to_string()),
@@ -90,14 +109,16 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
             network: None,
             sandbox: sandbox(&settings)?,
             workers,
+            fresh_state: flags.fresh_state.unwrap_or(false),
         },
         // Enough that no core waits, few enough that code that is in the middle of something gets its core.
         turns: 2 * cores,
-        max_processes: flags.max_processes.unwrap_or(8 + 4 * cores),
+        max_processes: flags.max_processes.unwrap_or_else(|| warm_processes(cores)),
         body_limit: flags.body_limit.unwrap_or(200 << 20),
         body_timeout: flags.body_timeout.unwrap_or(Duration::from_secs(30)),
         max_requests: flags.max_requests.unwrap_or(256),
         request_memory: flags.request_memory.unwrap_or(1 << 30),
+        mirror,
         test_token: flags.test_token.clone(),
         traces: traces::are_wanted(&variable)
             .map_err(|error| Diagnostic::new(error).help("see docs/server.md, or unset OTEL_EXPORTER_OTLP_ENDPOINT"))?,
@@ -120,6 +141,16 @@ fn sandbox(settings: &Settings) -> Result<Sandbox, Diagnostic> {
             .help("leave one of them out; a server requires the whole sandbox by itself"));
     }
     Ok(Sandbox { require: !allow, ..config::sandbox(settings) })
+}
+
+/// How many worker processes fit into half of the memory that there is, for the machine or for this container.
+fn warm_processes(cores: usize) -> usize {
+    let info = rustix::system::sysinfo();
+    let machine = info.totalram as u64 * u64::from(info.mem_unit);
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let memory = limit.map_or(machine, |limit: u64| limit.min(machine));
+    let fit = usize::try_from(memory / 2 / MEMORY_OF_A_PROCESS).unwrap_or(usize::MAX);
+    fit.clamp(8 + 4 * cores, MAX_WARM_PROCESSES)
 }
 
 /// Refuses a playground that could not be opened, or that has nothing to show.
@@ -166,6 +197,14 @@ fn host() -> String {
     name.nodename().to_string_lossy().into_owned()
 }
 
+/// A worker takes some descriptors, and so does a connection: takes as many as this process may have.
+fn allow_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // One that the kernel refuses stays as it is.
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+}
+
 /// Starts a worker and looks at its walls, before the first request would.
 fn check_walls(sandbox: Sandbox) -> anyhow::Result<()> {
     let program = Program::new("walls.js", "export const transformEvent = (event) => event;");
@@ -207,10 +246,11 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         // A second server in one process speaks with the first one's voice.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
+    allow_descriptors();
     check_walls(resolved.config.terms.sandbox)?;
     // Said once is enough.
     resolved.config.terms.sandbox.warn = |_| {};
-    if !resolved.network.is_off() {
+    if !resolved.network.is_off() && !resolved.config.mirror {
         resolved.config.terms.network = Some(Client::start(resolved.network.clone())?);
     }
     let (beside, token) = match beside(&resolved)? {

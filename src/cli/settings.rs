@@ -115,7 +115,7 @@ settings! {
         #[arg(value_name = "TIME", visible_alias = "timeout", value_parser = values::limit)]
         cpu_limit: Duration = "cpu-limit", "limits", "cpu", Kind::Duration, values::limit;
 
-        /// Wall time, for code that waits [default: 5s, or the CPU limit where that is longer].
+        /// Wall time, for code that waits [default: 5s, or the CPU limit where that is longer; 60s in `serve` with --allow-net].
         #[arg(value_name = "TIME", value_parser = values::limit)]
         wall_limit: Duration = "wall-limit", "limits", "wall", Kind::Duration, values::limit;
 
@@ -356,16 +356,20 @@ settings! {
         body_timeout: Duration = "body-timeout", "serve", "body-timeout", Kind::Duration, values::limit;
 
         /// Requests under way or waiting; what comes beyond is answered 503, to be sent again [default: 256].
+        ///
+        /// One transformation may have three quarters of them.
         #[arg(value_name = "N", value_parser = values::requests)]
         max_requests: usize = "max-requests", "serve", "max-requests", Kind::Count, values::requests;
 
-        /// Memory for the bodies of all requests together; what comes beyond is answered 503 [default: 1GiB].
+        /// Memory for the bodies of all requests, their answers and what their code logs, together; what comes beyond is answered
+        /// 503 [default: 1GiB].
         #[arg(value_name = "SIZE", value_parser = values::memory)]
         request_memory: usize = "request-memory", "serve", "request-memory", Kind::Size, values::memory;
 
-        /// Worker processes of all transformations together, idle ones included [default: 8, and 4 per core].
+        /// Worker processes of all transformations together, idle ones included [default: one for each 16 MiB of memory, up to
+        /// 2048; 8, and 4 per core, at least].
         ///
-        /// The transformation that was used least recently gives its workers up for one that has none.
+        /// The transformation that is to be expected again last gives its workers up for one that has none.
         #[arg(value_name = "N", value_parser = values::processes)]
         max_processes: usize = "max-processes", "serve", "max-processes", Kind::Count, values::processes;
 
@@ -376,6 +380,20 @@ settings! {
             value_parser = values::switch)]
         allow_missing_sandbox: bool = "allow-missing-sandbox", "serve", "allow-missing-sandbox",
             Kind::Switch, values::switch;
+
+        /// Be a mirror of another server: code that names a function which asks the network is not run, and its requests are
+        /// answered 297, which rudder-server takes as "mirror filtered" [default: all code is run].
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        mirror: bool = "mirror", "serve", "mirror", Kind::Switch, values::switch;
+
+        /// Let the code begin anew with each request, as far as its events of one source and destination have less than 16 MiB
+        /// [default: what it keeps in variables stays].
+        ///
+        /// For code that counts on it, as on a set of what it has seen. Each request costs some milliseconds more.
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+            value_parser = values::switch)]
+        fresh_state: bool = "fresh-state", "serve", "fresh-state", Kind::Switch, values::switch;
 
         /// Answer the endpoints that run posted code only with `Authorization: Bearer TOKEN` [default: answer everybody].
         ///

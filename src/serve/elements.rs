@@ -17,6 +17,9 @@ use sluicegate_json::{Cursor, Memory};
 /// How long an element is at least, as a rule.
 const USUAL: usize = 1 << 10;
 
+/// The most events of one request. rudder-server sends 200; what is known of each takes memory too.
+pub const MAX_EVENTS: usize = 100_000;
+
 /// What a body is made of.
 #[derive(Default)]
 pub struct Elements<'a> {
@@ -70,7 +73,7 @@ pub fn is_json(event: &[u8]) -> bool {
 /// The elements of a body, events and all.
 ///
 /// # Errors
-/// When it is not JSON, or not a list of objects.
+/// When it is not JSON, not a list of objects, or one of more than [`MAX_EVENTS`].
 pub fn thorough(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
     fn element<'a>([message, metadata, destination, libraries, credentials]: [Option<&'a str>; 5]) -> Element<'a> {
         let ids = metadata.and_then(|metadata| fields::of(metadata.as_bytes(), &["destinationId", "sourceId"]).ok());
@@ -78,7 +81,8 @@ pub fn thorough(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
         let ids = Ids { destination: of_destination, source: of_source };
         Element { message, metadata, ids, destination, libraries, credentials }
     }
-    let each = fields::of_each(body, &["message", "metadata", "destination", "libraries", "credentials"])?;
+    let names = &["message", "metadata", "destination", "libraries", "credentials"];
+    let each = fields::of_each(body, names, MAX_EVENTS)?;
     Ok(Elements { each: each.into_iter().map(element).collect(), one_line: false })
 }
 
@@ -90,13 +94,16 @@ fn quick(body: &[u8]) -> Option<Elements<'_>> {
     let body = simdutf8::basic::from_utf8(body).ok()?;
     MEMORY.with_borrow_mut(|memory| {
         let mut at = Cursor::new(body, memory);
-        let mut each = Vec::with_capacity(body.len() / USUAL);
+        let mut each = Vec::with_capacity((body.len() / USUAL).min(MAX_EVENTS));
         let mut before = Shared::default();
         at.expect(b'[')?;
         if at.byte()? == b']' {
             at.expect(b']')?;
         } else {
             loop {
+                if each.len() == MAX_EVENTS {
+                    return None;
+                }
                 each.push(element(&mut at, &mut before)?);
                 if !at.goes_on(b']')? {
                     break;

@@ -15,15 +15,19 @@ pub fn of<'a, const N: usize>(text: &'a [u8], names: &[&'static str; N]) -> serd
     whole(text, Fields(names))
 }
 
-/// The same of each object in a list.
+/// What an error says of a list that is too long.
+pub const TOO_MANY: &str = "there are more than";
+
+/// The same of each object in a list, of at most `max` of them.
 ///
 /// # Errors
-/// When it is not a list of such objects.
+/// When it is not a list of such objects, or a longer one.
 pub fn of_each<'a, const N: usize>(
     text: &'a [u8],
     names: &[&'static str; N],
+    max: usize,
 ) -> serde_json::Result<Vec<[Option<&'a str>; N]>> {
-    whole(text, Each(Fields(names)))
+    whole(text, Each(Fields(names), max))
 }
 
 fn whole<'a, S: DeserializeSeed<'a>>(text: &'a [u8], seed: S) -> serde_json::Result<S::Value> {
@@ -65,7 +69,7 @@ impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
     }
 }
 
-struct Each<'n, const N: usize>(Fields<'n, N>);
+struct Each<'n, const N: usize>(Fields<'n, N>, usize);
 
 impl<'de, const N: usize> DeserializeSeed<'de> for Each<'_, N> {
     type Value = Vec<[Option<&'de str>; N]>;
@@ -85,6 +89,9 @@ impl<'de, const N: usize> Visitor<'de> for Each<'_, N> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut all = Vec::new();
         while let Some(one) = list.next_element_seed(self.0)? {
+            if all.len() == self.1 {
+                return Err(A::Error::custom(format_args!("{TOO_MANY} {}", self.1)));
+            }
             all.push(one);
         }
         Ok(all)
@@ -99,7 +106,7 @@ mod tests {
     fn values_are_texts_by_name_and_only_those_of_objects() {
         let text = br#" {"a": [1, "]"],"c":null,"\u0062":"x","d":{"a":2}} "#;
         assert_eq!(of(text, &["a", "b", "c", "e"]).unwrap(), [Some(r#"[1, "]"]"#), Some("\"x\""), None, None]);
-        let each = of_each(br#"[{"a":1},{},{"b":2}]"#, &["a"]).unwrap();
+        let each = of_each(br#"[{"a":1},{},{"b":2}]"#, &["a"], 3).unwrap();
         assert_eq!(each, [[Some("1")], [None], [None]]);
         for (bad, why) in [
             ("[1]", "invalid type: sequence, expected an object"),
@@ -109,6 +116,7 @@ mod tests {
             let error = of(bad.as_bytes(), &["a"]).unwrap_err().to_string();
             assert!(error.starts_with(why), "{error}");
         }
-        assert!(of_each(br#"[{"a":1},[2]]"#, &["a"]).unwrap_err().to_string().contains("line 1 column 9"));
+        assert!(of_each(b"[{},{},{}]", &["a"], 2).unwrap_err().to_string().starts_with(TOO_MANY));
+        assert!(of_each(br#"[{"a":1},[2]]"#, &["a"], 3).unwrap_err().to_string().contains("line 1 column 9"));
     }
 }

@@ -71,8 +71,9 @@ fn histogram() -> Histogram {
     Histogram::new(BUCKETS)
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Nothing counted yet. `memory_bound` is the most memory that this process may take, in bytes.
+    pub fn new(memory_bound: usize) -> Self {
         let mut registry = Registry::with_prefix("sluicegate");
         let latency: Histograms = Family::new_with_constructor(histogram);
         let cpu: Histograms = Family::new_with_constructor(histogram);
@@ -83,6 +84,8 @@ impl Default for Metrics {
                 metric
             }};
         }
+        let bound = register!("memory_bound_bytes", "Most memory of this process, without workers", <Gauge>::default());
+        bound.set(i64::try_from(memory_bound).unwrap_or(i64::MAX));
         Self {
             events: register!("events", "Events by verdict and, for failed ones, kind", Family::default()),
             requests: register!("requests", "Requests by path and status", Family::default()),
@@ -91,7 +94,11 @@ impl Default for Metrics {
             heap: register!("heap_bytes", "V8's heap in use, at the last look", Family::default()),
             restarts: register!("worker_restarts", "Workers that were replaced", Family::default()),
             in_flight: register!("requests_in_flight", "Requests under way or waiting", Gauge::default()),
-            memory: register!("request_memory_bytes", "Memory that the bodies of requests take", Gauge::default()),
+            memory: register!(
+                "request_memory_bytes",
+                "Memory that bodies of requests and answers take",
+                Gauge::default()
+            ),
             processes: register!("workers", "Worker processes", Gauge::default()),
             residents: register!("transformations_warm", "Programs with warm workers", Gauge::default()),
             waiting: register!("groups_in_workers", "Groups of events that workers have or wait for", Gauge::default()),
@@ -163,7 +170,7 @@ impl Metrics {
     pub fn text(&self, app: &App) -> String {
         let (mut residents, mut waiting) = (0, 0);
         let mut restarts = Status::default().restarts();
-        for ((_, count), past) in restarts.iter_mut().zip(&app.warm.past_restarts) {
+        for ((_, count), past) in restarts.iter_mut().zip(&app.warm.table().past_restarts) {
             *count = past.load(Ordering::Relaxed);
         }
         self.heap.clear();
@@ -186,10 +193,10 @@ impl Metrics {
             up_to(&self.restarts.get_or_create(&Reason { reason }), count);
         }
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        up_to(&self.started, load(&app.warm.started));
-        up_to(&self.evicted, load(&app.warm.evicted));
+        up_to(&self.started, load(&app.warm.table().started));
+        up_to(&self.evicted, load(&app.warm.table().evicted));
         self.in_flight.set(app.room.requests() as i64);
-        self.memory.set(app.room.memory() as i64);
+        self.memory.set(app.memory.used() as i64);
         self.processes.set(app.warm.resources().processes() as i64);
         self.residents.set(residents);
         self.waiting.set(waiting);
@@ -206,7 +213,7 @@ mod tests {
 
     #[test]
     fn versions_that_nobody_asks_for_any_more_leave_the_series_to_those_of_today() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(0);
         let start = Instant::now();
         let observe = |version: &str, seconds: u64| {
             let time = Duration::from_millis(2);

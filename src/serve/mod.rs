@@ -8,9 +8,9 @@
 //! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
 //!   writes what answers it, [`pieces`] sends it.
 //! - [`test_run`]: the endpoints with which code is tried before it is saved; `test_token`: who may use them.
-//! - [`code`]: where code comes from. [`pool_cache`]: workers, kept.
-//! - [`body`], [`problem`]: requests that are taken in, and those that are not. [`metrics`]: what is told of all that
-//!   (`labels`: by which names); [`traces`]: to a collector too.
+//! - [`code`]: where code comes from. [`pool_cache`]: workers, kept; [`reuse`]: which of them.
+//! - [`body`], [`problem`]: requests that are taken in, and those that are not; `unpack`: bodies that are packed. [`metrics`]: what is told of all that
+//!   (`labels`: by which names); `machine_memory`: what there is; [`traces`]: to a collector too.
 //! - [`http`]: connections, and the end of them. [`router`]: what answers which path.
 //!
 //! No request makes it panic, and nothing that an author's code did is answered with a 5xx.
@@ -21,17 +21,20 @@ mod elements;
 mod fields;
 pub mod http;
 mod labels;
+mod machine_memory;
 pub mod metrics;
 pub mod pieces;
 pub mod pool_cache;
 pub mod problem;
 pub mod request;
+pub mod reuse;
 pub mod router;
 pub mod rows;
 pub mod test_run;
 mod test_token;
 pub mod traces;
 pub mod transform;
+mod unpack;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,10 +45,17 @@ use tokio::sync::Semaphore;
 
 use self::body::Room;
 use self::code::{Backend, Code, Folder, Source};
+use self::http::{Connections, MAX_IDLE};
 use self::metrics::Metrics;
 use self::pool_cache::{PoolCache, PoolOptions};
 use self::test_token::TestToken;
-use crate::workers::Resources;
+use crate::workers::{Budget, Resources};
+
+/// The part of the memory for requests that may lie in the workers' memory on top of it, read and not taken over yet.
+const PARKED: usize = 8;
+
+/// The part of all requests that one program leaves to the others.
+const LEFT_FOR_OTHERS: usize = 4;
 
 /// What a server is told to do.
 #[derive(Clone)]
@@ -66,10 +76,12 @@ pub struct Config {
     pub body_timeout: Duration,
     /// Requests under way or waiting.
     pub max_requests: usize,
-    /// Memory for the bodies of all of them, in bytes.
+    /// Memory for their bodies, their answers and what their code logs, of all of them, in bytes.
     pub request_memory: usize,
     /// What `X-Instance-ID` says.
     pub instance: String,
+    /// Whether it is a mirror of another server: then it asks the network nothing a second time.
+    pub mirror: bool,
     /// What a caller has to know whose code is run or parsed without being saved; nothing if all may.
     pub test_token: Option<String>,
     /// Whether spans are sent to the collector that the environment names.
@@ -84,6 +96,28 @@ pub enum From {
     /// A config backend: its URL and the secret that it wants.
     Backend(String, Option<String>),
 }
+
+/// What this process takes beside requests and for each worker process, at most, in bytes: its code, buffers of connections, and
+/// what of the workers' memory it has just looked at.
+const BASE: usize = 128 << 20;
+const FOR_EACH_WORKER: usize = 5 << 20;
+
+impl Config {
+    /// Memory for bodies, answers and logs. One body has to fit, whatever was asked for, and its answer.
+    fn memory(&self) -> usize {
+        self.request_memory.max(self.body_limit.saturating_add(self.body_limit / 3))
+    }
+
+    /// The most memory that this process takes, in bytes. Its workers have limits of their own.
+    pub fn memory_bound(&self) -> usize {
+        // Those that are idle have given back what was looked at.
+        let workers = self.max_processes.min(2 * self.max_requests).saturating_mul(FOR_EACH_WORKER);
+        (self.memory() + self.memory() / PARKED).saturating_add(BASE).saturating_add(workers)
+    }
+}
+
+/// Idle workers that end at each look while memory is short.
+const ENDED_AT_A_LOOK: usize = 8;
 
 /// Why a server cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -120,12 +154,15 @@ pub struct App {
     code: Code,
     warm: PoolCache,
     metrics: Metrics,
+    /// For bodies and answers.
+    memory: Budget,
     room: Room,
     /// For large bodies that are being taken apart: one for each core, as that takes some memory beside them.
     large: Semaphore,
     traces: Option<traces::Traces>,
     instance: axum::http::HeaderValue,
     test_token: Option<TestToken>,
+    mirror: bool,
 }
 
 impl App {
@@ -140,19 +177,27 @@ impl App {
             }
             From::Backend(url, secret) => Source::Backend(Backend::new(url, secret.clone())?),
         };
-        let mut metrics = Metrics::default();
+        let mut metrics = Metrics::new(config.memory_bound());
         if let Some(client) = &config.terms.network {
             metrics.show_network(client.stats());
         }
+        let memory = Budget::new(config.memory());
+        // The rest is left for answers: or bodies could take all there is, and none would be answered.
+        let bodies = memory.part(memory.max() / 4 * 3);
+        let resources = Resources::new(config.turns, config.max_processes)
+            .with_memory(memory.clone(), memory.max() / PARKED)
+            .with_requests(config.max_requests - config.max_requests / LEFT_FOR_OTHERS);
         Ok(Self {
             code: Code::new(source),
-            warm: PoolCache::new(config.terms.clone(), Resources::new(config.turns, config.max_processes)),
+            warm: PoolCache::new(config.terms.clone(), resources),
             metrics,
             traces: match config.traces {
                 true => Some(traces::Traces::start(&config.instance).map_err(ServeError::Traces)?),
                 false => None,
             },
-            room: Room::new(config.max_requests, config.request_memory, config.body_limit, config.body_timeout),
+            room: Room::new(config.max_requests, bodies, config.body_limit, config.body_timeout),
+            memory,
+            mirror: config.mirror,
             test_token: config.test_token.as_deref().map(TestToken::new),
             large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             instance: axum::http::HeaderValue::from_str(&config.instance)
@@ -185,7 +230,9 @@ pub fn run(
             .await
             .map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
         listening(listener.local_addr()?);
-        http::serve(listener, router::new(app.clone(), beside)).await?;
+        tokio::spawn(spare_memory(Arc::downgrade(&app)));
+        let connections = Connections { max: MAX_IDLE + 2 * config.max_requests, memory: app.memory.clone() };
+        http::serve(listener, router::new(app.clone(), beside), connections).await?;
         if app.traces.is_some() {
             // Waits for a thread.
             let _ = tokio::task::spawn_blocking(move || app.traces.as_ref().map(traces::Traces::end)).await;
@@ -195,6 +242,21 @@ pub fn run(
     // A body that is being taken apart belongs to no request any more.
     runtime.shutdown_background();
     served
+}
+
+/// Ends idle workers while memory is short, one after the other.
+async fn spare_memory(app: std::sync::Weak<App>) {
+    let mut look = tokio::time::interval(machine_memory::LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        let Some(app) = app.upgrade() else { return };
+        if machine_memory::is_short() {
+            for _ in 0..ENDED_AT_A_LOOK {
+                app.warm.evict();
+            }
+        }
+    }
 }
 
 /// Has the allocator keep what the next requests want again: bodies and answers of some hundred kilobytes come and go all

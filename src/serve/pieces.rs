@@ -1,16 +1,28 @@
 //! An answer in pieces: what workers wrote goes out as it is, and is not copied together first.
 
 use std::any::Any;
-use std::convert::Infallible;
+use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
 /// Shorter texts are put together: a piece is written in a turn of its own, or nearly so.
 const SHORT: usize = 16 << 10;
+
+/// The most that is handed to a connection at a time: the next piece waits until most of this one is gone.
+const MAX_FRAME: usize = 256 << 10;
+
+/// An answer may take its time to leave, and a second more for every 16 KiB. A client that takes a little of it now and then
+/// would keep it in memory for as long as it likes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// See [`PATIENCE`].
+const SLOWEST: usize = 16 << 10;
 
 /// Rows, a comma after each, in pieces.
 #[derive(Default)]
@@ -56,16 +68,29 @@ impl Pieces {
             }
             last.push(b']');
         }
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Body::new(List { pieces: pieces.into_iter(), left, guard: guard.clone() })
+        Body::new(List::new(pieces, guard))
     }
+}
+
+/// A text as an answer. Its `guard` is dropped when the client has it.
+pub fn whole(text: Vec<u8>, guard: &Arc<dyn Any + Send + Sync>) -> Body {
+    Body::new(List::new(vec![text], guard))
 }
 
 /// A list on its way out.
 struct List {
-    pieces: std::vec::IntoIter<Vec<u8>>,
-    left: u64,
-    guard: Arc<dyn Any + Send + Sync>,
+    pieces: VecDeque<Bytes>,
+    left: usize,
+    since: Instant,
+    gone: usize,
+}
+
+impl List {
+    fn new(pieces: Vec<Vec<u8>>, guard: &Arc<dyn Any + Send + Sync>) -> Self {
+        let left = pieces.iter().map(Vec::len).sum();
+        let pieces = pieces.into_iter().map(|piece| Bytes::from_owner(BudgetedPiece(piece, guard.clone()))).collect();
+        Self { pieces, left, since: Instant::now(), gone: 0 }
+    }
 }
 
 /// A piece that keeps its request's room until the client has it.
@@ -79,13 +104,20 @@ impl AsRef<[u8]> for BudgetedPiece {
 
 impl HttpBody for List {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(piece) = self.pieces.next() else { return Poll::Ready(None) };
-        self.left -= piece.len() as u64;
-        let piece = Bytes::from_owner(BudgetedPiece(piece, self.guard.clone()));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(piece) = self.pieces.front_mut() else { return Poll::Ready(None) };
+        let frame = piece.split_to(piece.len().min(MAX_FRAME));
+        if piece.is_empty() {
+            self.pieces.pop_front();
+        }
+        if self.since.elapsed() > PATIENCE + Duration::from_secs_f64(self.gone as f64 / SLOWEST as f64) {
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        }
+        self.left -= frame.len();
+        self.gone += frame.len();
+        Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -93,7 +125,7 @@ impl HttpBody for List {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.left as u64)
     }
 }
 
@@ -122,7 +154,9 @@ mod tests {
                 4,
             ),
         ] {
+            let pieces = 1 + all.iter().map(|one| one.done.len() + usize::from(!one.last.is_empty())).sum::<usize>();
             let mut body = Pieces::list(all, &guard);
+            assert_eq!(Arc::strong_count(&guard), 1 + pieces);
             assert_eq!(body.size_hint().exact(), Some(expected.len() as u64));
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let mut found = Vec::new();
@@ -132,7 +166,7 @@ mod tests {
             assert_eq!(String::from_utf8(found.concat()).unwrap(), expected);
             assert_eq!(found.len(), frames);
             drop(body);
-            assert_eq!(Arc::strong_count(&guard), 1 + found.len());
+            assert_eq!(Arc::strong_count(&guard), 1 + pieces);
             drop(found);
             assert_eq!(Arc::strong_count(&guard), 1);
         }

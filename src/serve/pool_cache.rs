@@ -2,19 +2,22 @@
 //! place is needed more elsewhere.
 //!
 //! Two requests meet in one resident only if workspace, version, libraries, code and credentials are all the same; so no
-//! tenant ever meets another's isolate or process. When there is no place for one more process, the resident that was
-//! used least recently, and is idle, ends.
+//! tenant ever meets another's isolate or process. When there is no place for one more process, that resident ends which is idle
+//! and is to be expected again last, see [`super::reuse`].
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::code::Ready;
+use super::machine_memory;
 use super::request::Group;
+use super::reuse::Reuse;
 use crate::workers::{Job, Resources, RunError, Sandbox, ServicePool, WorkerPermit};
 use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 
@@ -70,10 +73,15 @@ pub enum AcquireError {
 /// A resident, or why there is none.
 pub struct Entry {
     cell: OnceCell<Result<ServicePool, LoadError>>,
-    used: AtomicU64,
+    /// What it is remembered by.
+    hash: u64,
 }
 
 impl Entry {
+    fn is_gone(&self) -> bool {
+        matches!(self.cell.get(), Some(Ok(resident)) if resident.is_gone())
+    }
+
     /// The workers.
     ///
     /// # Errors
@@ -98,14 +106,28 @@ pub struct PoolOptions {
     pub network: Option<crate::net::Client>,
     /// Workers of one program, at most.
     pub workers: usize,
+    /// Whether code begins anew with each request.
+    pub fresh_state: bool,
 }
 
 /// All residents.
 pub struct PoolCache {
     terms: PoolOptions,
     resources: Resources,
-    entries: Mutex<HashMap<Key, Arc<Entry>>>,
-    clock: AtomicU64,
+    table: Arc<Table>,
+}
+
+/// What is kept.
+#[derive(Default)]
+struct Entries {
+    by_key: HashMap<Key, Arc<Entry>>,
+    hasher: RandomState,
+}
+
+/// All residents, also for those who make room among them.
+pub struct Table {
+    entries: Mutex<Entries>,
+    reuse: Mutex<Reuse<u64>>,
     /// ServicePools that have ended for lack of a place.
     pub evicted: AtomicU64,
     /// ServicePools that have been started.
@@ -117,15 +139,21 @@ pub struct PoolCache {
 impl PoolCache {
     /// None yet.
     pub fn new(terms: PoolOptions, resources: Resources) -> Self {
-        Self {
-            terms,
-            resources,
+        let table = Arc::new(Table {
             entries: Mutex::default(),
-            clock: AtomicU64::new(0),
+            reuse: Mutex::new(Reuse::new(resources.max_processes())),
             evicted: AtomicU64::new(0),
             started: AtomicU64::new(0),
             past_restarts: Default::default(),
-        }
+        });
+        // A program that has work for more workers gets them from those that have none.
+        let weak = Arc::downgrade(&table);
+        resources.on_shortage(move || {
+            if let Some(table) = weak.upgrade() {
+                table.evict(true);
+            }
+        });
+        Self { terms, resources, table }
     }
 
     /// What all residents share.
@@ -177,10 +205,11 @@ impl PoolCache {
             batch_size: MAX_CONCURRENT,
             sandbox: self.terms.sandbox,
             network: self.terms.network.clone(),
+            fresh_state: self.terms.fresh_state,
             ..Job::new(program, options)
         };
         let place = self.place().await?;
-        self.started.fetch_add(1, Ordering::Relaxed);
+        self.table.started.fetch_add(1, Ordering::Relaxed);
         match ServicePool::start(&job, &self.resources, place).await {
             Ok(resident) => Ok(Ok(resident)),
             // What code does while it is loaded can differ from time to time; that it cannot be compiled does not.
@@ -194,37 +223,41 @@ impl PoolCache {
 
     /// Those that answer no more make room for others.
     pub fn remove(&self, key: &Key, entry: &Arc<Entry>) {
-        let mut entries = self.table();
-        if entries.get(key).is_some_and(|other| Arc::ptr_eq(other, entry)) {
-            self.remember(entry);
-            entries.remove(key);
+        let mut entries = self.table.entries();
+        if entries.by_key.get(key).is_some_and(|other| Arc::ptr_eq(other, entry)) {
+            self.table.remember(entry);
+            entries.by_key.remove(key);
         }
     }
 
     fn entry(&self, key: &Key) -> Arc<Entry> {
-        let now = self.clock.fetch_add(1, Ordering::Relaxed);
-        let mut entries = self.table();
-        if let Some(entry) = entries.get(key)
-            && !matches!(entry.cell.get(), Some(Ok(resident)) if resident.is_gone())
-        {
-            entry.used.store(now, Ordering::Relaxed);
-            return entry.clone();
+        let mut entries = self.table.entries();
+        let known = entries.by_key.get(key).filter(|entry| !entry.is_gone()).cloned();
+        let hash = known.as_ref().map_or_else(|| entries.hasher.hash_one(key), |entry| entry.hash);
+        self.table.reuse().asked(hash);
+        if let Some(entry) = known {
+            return entry;
         }
-        if entries.len() >= MAX_ENTRIES {
-            self.evict(&mut entries, false);
+        let full = entries.by_key.len() >= MAX_ENTRIES;
+        let entry = Arc::new(Entry { cell: OnceCell::new(), hash });
+        entries.by_key.insert(key.clone(), entry.clone());
+        drop(entries);
+        if full {
+            self.table.evict(false);
         }
-        let entry = Arc::new(Entry { cell: OnceCell::new(), used: AtomicU64::new(now) });
-        entries.insert(key.clone(), entry.clone());
         entry
     }
 
     async fn place(&self) -> Result<WorkerPermit, AcquireError> {
+        if machine_memory::is_short() {
+            self.table.evict(true);
+        }
         if let Some(place) = self.resources.place() {
             return Ok(place);
         }
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
-            self.evict(&mut self.table(), true);
+            self.table.evict(true);
             // An evicted pool takes a moment to end; a busy one may be idle then.
             if let Some(place) = self.resources.place_within(FAREWELL).await {
                 return Ok(place);
@@ -235,14 +268,39 @@ impl PoolCache {
         }
     }
 
-    /// Ends the resident that was used least recently, of those that are idle.
-    fn evict(&self, entries: &mut HashMap<Key, Arc<Entry>>, with_workers: bool) {
-        let idle = entries.iter().filter(|(_, entry)| {
-            // The table's own is the only one.
-            Arc::strong_count(entry) == 1 && (!with_workers || matches!(entry.cell.get(), Some(Ok(_))))
-        });
-        let oldest = idle.min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(key, _)| key.clone());
-        if let Some(entry) = oldest.and_then(|key| entries.remove(&key)) {
+    /// Ends one resident that is idle, if there is one.
+    pub fn evict(&self) {
+        self.table.evict(true);
+    }
+
+    /// Looks at every resident, for the metrics.
+    pub fn each(&self, mut look: impl FnMut(&Key, &ServicePool)) {
+        for (key, entry) in &self.table.entries().by_key {
+            if let Some(Ok(resident)) = entry.cell.get() {
+                look(key, resident);
+            }
+        }
+    }
+
+    /// What is counted of all of them.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+impl Table {
+    /// Ends one resident, of those that are idle: the one that is to be expected again last.
+    fn evict(&self, with_workers: bool) {
+        let mut entries = self.entries();
+        let last = {
+            let reuse = self.reuse();
+            let idle = entries.by_key.iter().filter(|(_, entry)| {
+                // The table's own is the only one.
+                Arc::strong_count(entry) == 1 && (!with_workers || matches!(entry.cell.get(), Some(Ok(_))))
+            });
+            idle.max_by_key(|(_, entry)| reuse.expected_in(&entry.hash)).map(|(key, _)| key.clone())
+        };
+        if let Some(entry) = last.and_then(|key| entries.by_key.remove(&key)) {
             self.evicted.fetch_add(1, Ordering::Relaxed);
             self.remember(&entry);
         }
@@ -256,17 +314,13 @@ impl PoolCache {
         }
     }
 
-    /// Looks at every resident, for the metrics.
-    pub fn each(&self, mut look: impl FnMut(&Key, &ServicePool)) {
-        for (key, entry) in self.table().iter() {
-            if let Some(Ok(resident)) = entry.cell.get() {
-                look(key, resident);
-            }
-        }
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().expect("no code panics while it holds this")
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Entry>>> {
-        self.entries.lock().expect("no code panics while it holds this")
+    /// To be locked after the entries.
+    fn reuse(&self) -> MutexGuard<'_, Reuse<u64>> {
+        self.reuse.lock().expect("no code panics while it holds this")
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::elements::{self, Element, Elements, Ids};
-use super::fields;
+use super::fields::{self, TOO_MANY};
 
 /// An event of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +45,24 @@ pub struct TransformRequest {
     pub one_line: bool,
 }
 
+/// What is wrong with a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadBody {
+    /// It has more events than [`elements::MAX_EVENTS`].
+    TooManyEvents,
+    /// It is not JSON, events aside, or not a list of objects; in words.
+    Wrong(String),
+}
+
 /// Takes a body apart.
 ///
 /// # Errors
-/// When it is not JSON, events aside, or not a list of objects; in words.
-pub fn parse(body: &[u8]) -> Result<TransformRequest, String> {
-    let Elements { each: elements, one_line } = elements::of(body).map_err(|error| words(&error))?;
+/// When it is not what it should be.
+pub fn parse(body: &[u8]) -> Result<TransformRequest, BadBody> {
+    let Elements { each: elements, one_line } = elements::of(body).map_err(|error| match error.to_string() {
+        text if text.starts_with(TOO_MANY) => BadBody::TooManyEvents,
+        _ => BadBody::Wrong(words(&error)),
+    })?;
     let start = body.as_ptr() as usize;
     let range = |text: Option<&str>| match text {
         Some(text) => {
@@ -203,7 +215,8 @@ mod tests {
         assert_eq!(common_metadata(listed, &request.groups[0]), br#"{"messageIds":[null,null]}"#);
         assert!(parse(b"[]").unwrap().groups.is_empty());
         for bad in ["", "{", "{}", "[1]", "[[{\"n\":1}]]", "\"x\"", "[{}", "null"] {
-            assert!(parse(bad.as_bytes()).unwrap_err().starts_with("the body is not"), "{bad}");
+            let error = parse(bad.as_bytes()).unwrap_err();
+            assert!(matches!(&error, BadBody::Wrong(message) if message.starts_with("the body is not")), "{bad}");
         }
     }
 

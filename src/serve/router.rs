@@ -12,13 +12,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
-use tower_http::decompression::RequestDecompressionLayer;
 use tracing::Instrument;
 
 use super::App;
 use super::problem::Problem;
-use super::{test_run, test_token};
 use super::transform::custom_transform;
+use super::{test_run, test_token};
 
 /// The caller does not accept answers without it.
 const API_VERSION: HeaderName = HeaderName::from_static("apiversion");
@@ -54,11 +53,8 @@ pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
         .route("/transformation/sethandle", post(test_run::set_handle))
         .route("/extractLibs", post(test_run::extract_libs))
         .route_layer(middleware::from_fn_with_state(app.clone(), test_token::require));
-    let with_bodies = Router::new()
-        .route("/customTransform", post(custom_transform))
-        .merge(tests)
-        .layer(RequestDecompressionLayer::new())
-        .with_state(app.clone());
+    let with_bodies =
+        Router::new().route("/customTransform", post(custom_transform)).merge(tests).with_state(app.clone());
     let version = || async { env!("CARGO_PKG_VERSION") };
     let without = Router::new()
         .route("/health", get(health))
@@ -123,13 +119,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: N
     let mut response = next.run(request).instrument(span.clone()).await;
     if response.status().is_client_error() && !response.headers().contains_key(header::CONTENT_TYPE) {
         // From a layer that says no more than this.
-        let message = match response.status() {
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                "the content encoding is not supported: send gzip, deflate, zstd or none"
-            }
-            _ => "the request cannot be answered",
-        };
-        response = Problem::request(response.status(), message).into_response();
+        response = Problem::request(response.status(), "the request cannot be answered").into_response();
     }
     let elapsed = started.elapsed();
     let headers = response.headers_mut();

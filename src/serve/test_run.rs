@@ -1,12 +1,13 @@
 //! The endpoints with which code is tried before it is saved. Each trial has a worker of its own, which ends with it.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,17 +15,21 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::App;
-use super::body::Taken;
-use super::code::backend::supported;
-use super::code::{self, Missing};
+use super::body::{Taken, no_memory};
+use super::code::backend::{is_legacy, supported};
+use super::code::{self, Missing, legacy};
+use super::pieces;
 use super::pool_cache::AcquireError;
 use super::problem::Problem;
 use super::request::credentials;
 use super::rows;
 use super::transform::{about_message, of_the_whole_batch};
 use crate::parser_process;
-use crate::workers::{Row, Rows, UnitResult};
+use crate::workers::{Held, Row, Rows, UnitResult};
 use sluicegate_engine::{LogLine, Program};
+
+/// How often a body is in memory, in parts, until its trial is over; and what a trial is answered with.
+const COPIES: usize = 4;
 
 /// Code that is to be tried.
 #[derive(Clone, Default, Deserialize)]
@@ -63,6 +68,22 @@ struct TestRun {
     revision: Revision,
     libraries: Vec<String>,
     credentials: BTreeMap<String, String>,
+}
+
+/// How a trial is answered.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<T> {
+    transformed_events: Vec<T>,
+    logs: Vec<String>,
+}
+
+/// The results of a trial.
+struct Answer {
+    tried: Vec<Tried>,
+    logs: Vec<String>,
+    /// Gives the memory back that all of it takes.
+    guard: Arc<dyn Any + Send + Sync>,
 }
 
 /// The result of an event: what went out, or why nothing did.
@@ -108,9 +129,15 @@ fn bad(error: impl Into<String>) -> Response {
     Problem::request(StatusCode::BAD_REQUEST, error).into_response()
 }
 
+fn answered(told: &impl serde::Serialize, guard: &Arc<dyn Any + Send + Sync>) -> Response {
+    let text = serde_json::to_vec(told).expect("plain data");
+    ([(header::CONTENT_TYPE, "application/json")], pieces::whole(text, guard)).into_response()
+}
+
 /// Reads a body of plain data.
 async fn read<T: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(T, Taken), Problem> {
-    let taken = app.room.take(request).await?;
+    let mut taken = app.room.take(request).await?;
+    taken.room.grow_to(taken.bytes.len() * COPIES)?;
     match serde_json::from_slice(&taken.bytes) {
         Ok(value) => Ok((value, taken)),
         Err(error) => {
@@ -149,7 +176,7 @@ pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
     let credentials = credentials(own);
     let trial = TestRun { revision, libraries: asked.libraries, credentials, samples: asked.events };
     match attempt(&app, trial, taken).await {
-        Ok((tried, logs)) => {
+        Ok(Answer { tried, logs, guard }) => {
             #[derive(serde::Serialize)]
             #[serde(untagged)]
             enum One {
@@ -163,13 +190,7 @@ pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
                     Err(error) => One::Failed { error },
                 })
                 .collect();
-            #[derive(serde::Serialize)]
-            #[serde(rename_all = "camelCase")]
-            struct Answer {
-                transformed_events: Vec<One>,
-                logs: Vec<String>,
-            }
-            Json(Answer { transformed_events: events, logs }).into_response()
+            answered(&Told { transformed_events: events, logs }, &guard)
         }
         Err(failed) => failed.into_response(),
     }
@@ -215,7 +236,7 @@ pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Re
         credentials: credentials(&dependencies.credentials),
     };
     match attempt(&app, trial, taken).await {
-        Ok((tried, logs)) => {
+        Ok(Answer { tried, logs, guard }) => {
             let events: Vec<Box<RawValue>> = tried
                 .into_iter()
                 .map(|tried| {
@@ -227,13 +248,7 @@ pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Re
                     RawValue::from_string(text).expect("made of JSON")
                 })
                 .collect();
-            #[derive(serde::Serialize)]
-            #[serde(rename_all = "camelCase")]
-            struct Answer {
-                transformed_events: Vec<Box<RawValue>>,
-                logs: Vec<String>,
-            }
-            Json(Answer { transformed_events: events, logs }).into_response()
+            answered(&Told { transformed_events: events, logs }, &guard)
         }
         Err(failed) => failed.into_response(),
     }
@@ -291,7 +306,7 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
     let Some(code) = revision.code.as_deref().filter(|code| !code.is_empty()) else {
         return bad("Invalid request. Code is missing");
     };
-    if let Err(error) = supported("1", revision.language.as_deref()) {
+    if let Err(error) = supported(revision.language.as_deref()) {
         return bad(error);
     }
     match parser_process::imports(code).await {
@@ -309,17 +324,15 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
 
 /// The code of a revision, without types.
 async fn javascript(code: &str, revision: &Revision, transformation: bool) -> Result<String, String> {
-    let version = revision
-        .code_version
-        .as_ref()
-        .map_or_else(|| "1".to_owned(), |version| version.as_str().map_or_else(|| version.to_string(), str::to_owned));
-    supported(if transformation { &version } else { "1" }, revision.language.as_deref())?;
+    supported(revision.language.as_deref())?;
     let typescript = revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
-    code::javascript(code, typescript, revision.name()).await
+    let code = code::javascript(code, typescript, revision.name()).await?;
+    let is_legacy = transformation && revision.code_version.as_ref().is_some_and(is_legacy);
+    Ok(if is_legacy { legacy::as_module(&code) } else { code })
 }
 
 /// Runs it.
-async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<(Vec<Tried>, Vec<String>), Failed> {
+async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Failed> {
     let code = trial.revision.code.as_deref().unwrap_or_default();
     let code = javascript(code, &trial.revision, true).await.map_err(Failed::Code)?;
     let mut program = app.code.trial(trial.revision.name(), &code, &trial.libraries).await?;
@@ -344,15 +357,21 @@ async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<(Vec<Tried>,
         .collect();
     let places = events.clone();
     let body = Arc::new(body);
-    let asked = Rows { body: body.clone(), events, one_line: false, guard: Some(taken.guard) };
+    let room = taken.room.guard();
+    let asked = Rows { body: body.clone(), events, one_line: false, guard: Some(room.clone()) };
     let answer =
         resident.transform(asked).await.map_err(|error| Failed::Problem(Problem::overloaded(error.to_string())))?;
+    let mut memory = app.memory.hold();
+    if !memory.grow_to(answer.memory.as_ref().map_or(0, Held::bytes) * (COPIES - 1)) {
+        return Err(Failed::Problem(no_memory()));
+    }
+    let guard: Arc<dyn Any + Send + Sync> = Arc::new((room, answer.memory, memory));
     let mut tried = Vec::new();
     let logs = answer.logs.split(|byte| *byte == b'\n').filter_map(log_line).collect();
     if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
         let metadata = RawValue::from_string("{}".to_owned()).expect("it is JSON");
         tried.push(Tried { output: Err(rows::words(failure)), metadata });
-        return Ok((tried, logs));
+        return Ok(Answer { tried, logs, guard });
     }
     for outcome in answer.outcomes {
         match outcome {
@@ -374,7 +393,7 @@ async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<(Vec<Tried>,
             UnitResult::Dropped(_) => {}
         }
     }
-    Ok((tried, logs))
+    Ok(Answer { tried, logs, guard })
 }
 
 /// `Log: …`, with the level in the place of `Log` where it is another.

@@ -1,5 +1,6 @@
 //! `POST /customTransform`: groups of events in, rows out.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,20 +12,27 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::JoinSet;
 
 use super::App;
-use super::body::Taken;
+use super::body::{Taken, no_memory};
 use super::code::Missing;
+use super::elements::MAX_EVENTS;
 use super::pieces::Pieces;
 use super::pool_cache::{AcquireError, Key};
 use super::problem::Problem;
-use super::request::{self, Group, Item};
+use super::request::{self, BadBody, Group, Item};
 use super::rows;
 use super::traces::Trace;
-use crate::workers::{Row, Rows, RunError, ServiceAnswer, UnitResult};
+use crate::workers::{Held, Row, Rows, RunError, ServiceAnswer, UnitResult};
 use sluicegate_engine::LoadError;
 use sluicegate_engine::verdict::{Failure, FailureKind};
 
 /// Larger bodies are taken apart on a thread of their own, so that small requests do not wait for them.
 const LARGE: usize = 1 << 20;
+
+/// What an event takes beside its text while it is under way, in bytes.
+const EVENT_SIZE: usize = 512;
+
+/// What a row about an event that did not go out has beside its metadata and its message, in bytes.
+const ROW_SIZE: usize = 128;
 
 /// Asks for rows about dropped events.
 const FILTER: &str = "x-feature-filter-code";
@@ -32,12 +40,19 @@ const FILTER: &str = "x-feature-filter-code";
 /// The caller sends the whole request again.
 const RETRY: u16 = 809;
 
+/// "mirror filtered": the caller leaves the request out of what it compares, and sends no more for this version.
+const MIRROR_FILTERED: u16 = 297;
+
 /// The rows of one group.
 #[derive(Default)]
 struct GroupRows {
     pieces: Pieces,
     /// Whether the whole request is to be sent again.
     retry: bool,
+    /// Whether the whole request is left out of what a mirror answers.
+    mirror_filtered: bool,
+    /// The memory that they take.
+    memory: Vec<Held>,
 }
 
 /// The handler.
@@ -63,7 +78,7 @@ struct Order {
     /// How long the body is.
     len: usize,
     one_line: bool,
-    guard: Arc<dyn std::any::Any + Send + Sync>,
+    guard: Arc<dyn Any + Send + Sync>,
     libraries: Arc<Vec<String>>,
     filter: bool,
     trace: Option<Trace>,
@@ -71,7 +86,7 @@ struct Order {
 
 async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<Response, Problem> {
     let trace = request.extensions().get::<Trace>().cloned();
-    let Taken { bytes, guard } = app.room.take(request).await?;
+    let Taken { bytes, mut room } = app.room.take(request).await?;
     let (mut bytes, parsed) = if bytes.len() < LARGE {
         let parsed = request::parse(&bytes);
         (bytes, parsed)
@@ -83,12 +98,14 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         });
         parse.await.map_err(|_| Problem::later("shutting_down", "the server is shutting down"))?
     };
-    let mut parsed = parsed.map_err(|message| Problem::request(StatusCode::BAD_REQUEST, message))?;
+    let mut parsed = parsed.map_err(bad_body)?;
     if parsed.groups.is_empty() {
         return Err(Problem::request(StatusCode::BAD_REQUEST, "the request has no events: its list is empty"));
     }
     // Rows of events without metadata, and those about whole groups, carry what is known of the group.
     let len = bytes.len();
+    let books = parsed.groups.iter().map(|group| group.items.len()).sum::<usize>() * EVENT_SIZE;
+    room.grow_to(len + books)?;
     let mut null = None;
     let mut groups: Vec<(Group, Range<usize>)> = Vec::with_capacity(parsed.groups.len());
     for mut group in parsed.groups.drain(..) {
@@ -96,6 +113,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         let mut common = 0..0;
         if group.version.is_none() || group.items.iter().any(|item| bare(&item.metadata)) {
             let text = request::common_metadata(&bytes, &group);
+            room.grow_to(bytes.len() + text.len() + books)?;
             let lacking: Vec<usize> =
                 (0..group.items.len()).filter(|index| bare(&group.items[*index].metadata)).collect();
             common = append(&mut bytes, &text);
@@ -110,6 +128,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         }
         groups.push((group, common));
     }
+    let guard = room.guard();
     let order = Order {
         app: app.clone(),
         body: Arc::new(bytes),
@@ -140,10 +159,27 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         done.sort_by_key(|(index, _)| *index);
         all.extend(done.into_iter().map(|(_, rows)| rows));
     }
-    let status = if all.iter().any(|rows| rows.retry) { RETRY } else { 200 };
-    let status = StatusCode::from_u16(status).expect("both are in range");
+    let status = match () {
+        () if all.iter().any(|rows| rows.mirror_filtered) => MIRROR_FILTERED,
+        () if all.iter().any(|rows| rows.retry) => RETRY,
+        () => 200,
+    };
+    let status = StatusCode::from_u16(status).expect("all are in range");
+    let memory: Vec<Held> = all.iter_mut().flat_map(|rows| std::mem::take(&mut rows.memory)).collect();
+    let guard: Arc<dyn Any + Send + Sync> = Arc::new((guard, memory));
     let list = Pieces::list(all.into_iter().map(|rows| rows.pieces), &guard);
     Ok((status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], list).into_response())
+}
+
+/// A body that is not what it should be.
+fn bad_body(error: BadBody) -> Problem {
+    match error {
+        BadBody::TooManyEvents => Problem::request(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the request has more than {MAX_EVENTS} events: send fewer at a time"),
+        ),
+        BadBody::Wrong(message) => Problem::request(StatusCode::BAD_REQUEST, message),
+    }
 }
 
 fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
@@ -153,6 +189,18 @@ fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
 }
 
 impl Order {
+    /// Rows of so many bytes, none of them yet.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    fn rows_of(&self, bytes: usize) -> Result<GroupRows, Problem> {
+        let mut memory = self.app.memory.hold();
+        if !memory.grow_to(bytes) {
+            return Err(no_memory());
+        }
+        Ok(GroupRows { memory: vec![memory], ..GroupRows::default() })
+    }
+
     /// Whether these are events: those that the code is not run on are parsed nowhere else.
     ///
     /// # Errors
@@ -171,7 +219,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
     let Order { app, body, .. } = order;
     let Some(version) = group.version.as_deref() else {
         order.judge(&group.items)?;
-        let mut rows = GroupRows::default();
+        let mut rows = order.rows_of(common.len() + ROW_SIZE)?;
         rows::failed(rows.pieces.text(), 400, "Transformation VersionID not found", &body[common]);
         app.metrics.not_run("no_version", group.items.len() as u64);
         return Ok(rows);
@@ -196,6 +244,10 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
             return Err(Problem::refused(refused));
         }
     };
+    if app.mirror && ready.asks_network {
+        app.metrics.not_run("mirror", group.items.len() as u64);
+        return Ok(GroupRows { mirror_filtered: true, ..GroupRows::default() });
+    }
     let key = Key::new(group, &order.libraries, &ready);
     let entry = match app.warm.get(&key, group, &ready).await {
         Ok(entry) => entry,
@@ -213,9 +265,12 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
     let answer = match resident.transform(asked).await {
         Ok(answer) => answer,
         Err(error) => {
-            app.warm.remove(&key, &entry);
+            if !matches!(&*error, RunError::Overloaded(_)) {
+                app.warm.remove(&key, &entry);
+            }
             return match &*error {
                 RunError::Load(error) => not_loaded(order, group, error),
+                RunError::Overloaded(why) => Err(Problem::overloaded(why.clone())),
                 other => {
                     tracing::error!(version, error = %other, "the workers of a transformation are gone");
                     Err(Problem::overloaded(other.to_string()))
@@ -251,7 +306,8 @@ fn not_loaded(order: &Order, group: &Group, error: &LoadError) -> Result<GroupRo
 /// A row for each event, all with the same error.
 fn every(order: &Order, group: &Group, status: u16, error: &str) -> Result<GroupRows, Problem> {
     order.judge(&group.items)?;
-    let mut rows = GroupRows::default();
+    let metadata: usize = group.items.iter().map(|item| item.metadata.len()).sum();
+    let mut rows = order.rows_of(metadata + group.items.len() * (error.len() + ROW_SIZE))?;
     for item in &group.items {
         rows::failed(rows.pieces.text(), status, error, &order.body[item.metadata.clone()]);
     }
@@ -265,7 +321,13 @@ fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupR
         _ => None,
     });
     order.judge(unparsed)?;
-    let mut rows = GroupRows::default();
+    // What failed and what was dropped is told with its metadata; the rest is counted already.
+    let told = answer.outcomes.iter().map(|outcome| match outcome {
+        UnitResult::Failed(index, _) | UnitResult::Dropped(index) => group.items[*index].metadata.len() + ROW_SIZE,
+        UnitResult::Rows(_) => 0,
+    });
+    let mut rows = order.rows_of(told.sum())?;
+    rows.memory.extend(answer.memory);
     if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
         let metadata = request::common_metadata(&order.body, group);
         rows::failed(rows.pieces.text(), 400, &rows::words(failure), &metadata);

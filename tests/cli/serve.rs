@@ -8,5 +8,6 @@ mod drop_in;
 mod endpoints;
 mod load;
 mod play;
+mod tenants;
 mod traces;
 mod transform;

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::{Missing, Module, NAMELESS, Refused, Sort, javascript};
+use super::{Missing, Module, NAMELESS, Refused, Sort, javascript, legacy};
 use crate::root_cause::root_cause;
 use sluicegate_engine::handle_of;
 
@@ -47,7 +48,7 @@ struct Revision {
     name: Option<String>,
     import_name: Option<String>,
     code: Option<String>,
-    code_version: Option<serde_json::Value>,
+    code_version: Option<Value>,
     language: Option<String>,
 }
 
@@ -180,12 +181,14 @@ impl Backend {
         };
         let version = revision.code_version.unwrap_or_default();
         if sort == Sort::Transformation {
-            supported(version.as_str().unwrap_or("1"), revision.language.as_deref())
-                .map_err(|error| Missing::Final(400, error))?;
+            supported(revision.language.as_deref()).map_err(|error| Missing::Final(400, error))?;
         }
         let typescript =
             revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
-        let code = javascript(&code, typescript, &name).await.map_err(|error| Missing::Final(400, error))?;
+        let mut code = javascript(&code, typescript, &name).await.map_err(|error| Missing::Final(400, error))?;
+        if sort == Sort::Transformation && is_legacy(&version) {
+            code = legacy::as_module(&code);
+        }
         Ok(Module { name, code })
     }
 
@@ -194,16 +197,16 @@ impl Backend {
     }
 }
 
-/// Whether code of this version and language can be run here.
+/// Whether code of this `codeVersion` is a global function, not a module.
+pub fn is_legacy(code_version: &Value) -> bool {
+    code_version == "0" || code_version == 0
+}
+
+/// Whether code in this language can be run here.
 ///
 /// # Errors
 /// When it cannot; in words.
-pub fn supported(code_version: &str, language: Option<&str>) -> Result<(), String> {
-    if code_version == "0" {
-        return Err("Error: codeVersion 0, a global transform(events), is not supported: export transformEvent or \
-                    transformBatch, and save the transformation with codeVersion 1"
-            .to_owned());
-    }
+pub fn supported(language: Option<&str>) -> Result<(), String> {
     match language.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "javascript" | "typescript") => Ok(()),
         Some(other) => Err(format!("Error: the language {other} is not supported: JavaScript and TypeScript are")),

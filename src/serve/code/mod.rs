@@ -3,6 +3,7 @@
 
 pub mod backend;
 mod folder;
+pub mod legacy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -94,6 +95,17 @@ pub async fn javascript(text: &str, typescript: bool, name: &str) -> Result<Stri
     })
 }
 
+/// Whether one of the functions that ask the network is named in this code, as a word of its own.
+fn asks(code: &str) -> bool {
+    let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(byte));
+    ["fetch", "fetchV2", "geolocation"].iter().any(|name| {
+        code.match_indices(name).any(|(at, _)| {
+            let bytes = code.as_bytes();
+            !is_part(at.checked_sub(1).and_then(|before| bytes.get(before))) && !is_part(bytes.get(at + name.len()))
+        })
+    })
+}
+
 impl Source {
     /// Whether it is worth asking for a library of everybody's. If not, the import fails like any other.
     fn may_share(&self, id: &str) -> bool {
@@ -118,6 +130,8 @@ pub struct Ready {
     pub program: Program,
     /// See [`Program::code_hash`].
     pub hash: String,
+    /// Whether its code may ask the network: it has a word in it that names a function which does.
+    pub asks_network: bool,
     modules: Vec<Arc<Module>>,
 }
 
@@ -155,7 +169,8 @@ impl Code {
         modules.extend(known);
         let program =
             self.put_together(transformation.name.clone(), transformation.code.clone(), &modules[1..]).await?;
-        let ready = Arc::new(Ready { hash: program.code_hash(), program, modules });
+        let asks_network = std::iter::once(&program.code).chain(program.libraries.values()).any(|code| asks(code));
+        let ready = Arc::new(Ready { hash: program.code_hash(), program, asks_network, modules });
         let mut table = self.table();
         if table.len() >= MAX_PROGRAMS {
             // Each can be put together again from what the source keeps.
@@ -210,5 +225,24 @@ impl Code {
 
     fn table(&self) -> std::sync::MutexGuard<'_, HashMap<Versions, Arc<Ready>>> {
         self.ready.lock().expect("no code panics while it holds this")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_asks_the_network_if_it_names_a_function_that_does() {
+        for (code, asks_network) in [
+            ("const r = await fetch(url)", true),
+            ("fetchV2('x')", true),
+            ("const f = globalThis.geolocation;", true),
+            ("prefetch(); fetchV3(); $fetch(); fetch_(); event.geolocations", false),
+            ("export const transformEvent = (event) => event;", false),
+            ("", false),
+        ] {
+            assert_eq!(asks(code), asks_network, "{code}");
+        }
     }
 }

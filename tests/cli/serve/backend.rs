@@ -68,6 +68,11 @@ fn revision(version: &str, code: &str) -> (u16, String) {
     (200, revision.to_string())
 }
 
+/// Code as it was before there were modules.
+const LEGACY: &str = "function transform(events) {
+  return events.map((event) => { event.of = events.length; event.id = metadata(event).messageId; return event; });
+}";
+
 #[test]
 fn code_is_asked_for_once_with_its_libraries() {
     let backend = Backend::new(|path| match path {
@@ -108,7 +113,7 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
         match version {
             "missing" => (404, "{}".into()),
             "gone" => (410, "{}".into()),
-            "legacy" => (200, json!({ "versionId": "legacy", "name": "T", "code": "x", "codeVersion": "0" }).to_string()),
+            "legacy" => (200, json!({ "versionId": "legacy", "name": "T", "code": LEGACY, "codeVersion": "0" }).to_string()),
             "python" => (200, json!({ "versionId": "python", "name": "T", "code": "x", "codeVersion": "1", "language": "pythonfaas" }).to_string()),
             "broken" => (500, String::new()),
             "html" => (200, "<html>sign in</html>".into()),
@@ -139,7 +144,6 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
             410,
             format!("Error: Transformation not found at {}/transformation/getByVersionId?versionId=gone", backend.url),
         ),
-        ("legacy", 400, "Error: codeVersion 0".into()),
         ("python", 400, "Error: the language pythonfaas is not supported".into()),
     ] {
         let answer = ask(version);
@@ -164,6 +168,10 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
         assert_eq!(answer.header("X-Rudder-Error-Reason"), Some(reason));
     }
     assert_eq!(ask("good").status, 200);
+    let rows = ask("legacy").json();
+    let told = |n: usize| json!({ "output": { "n": n, "of": 2, "id": format!("m{n}") }, "metadata": rows[n]["metadata"], "statusCode": 200 });
+    assert_eq!(rows, json!([told(0), told(1)]));
+    assert_eq!(rows[1]["metadata"]["messageId"], "m1");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::Server;
+use super::client::{JSON, Server};
 
 fn server() -> Server {
     Server::with(&[("jsLib.js", "export const add = (a, b) => a + b;")], &[])
@@ -58,6 +58,16 @@ fn code_is_tried_before_it_is_saved() {
 }
 
 #[test]
+fn code_of_version_0_is_tried_as_a_batch() {
+    let code = "function transform(events) { log(events.length); return events.map((e) => ({ n: e.n + 1 })); }";
+    let answer = server().post(
+        "/transformation/test",
+        &json!({ "events": [{ "message": { "n": 1 } }, { "message": { "n": 2 } }], "trRevCode": { "code": code, "codeVersion": "0" } }),
+    );
+    assert_eq!(answer.json(), json!({ "transformedEvents": [{ "n": 2 }, { "n": 3 }], "logs": ["Log: 2"] }));
+}
+
+#[test]
 fn a_trial_that_cannot_be_run_says_why() {
     let server = server();
     let code = "export function transformEvent(e) { return e; }";
@@ -66,7 +76,6 @@ fn a_trial_that_cannot_be_run_says_why() {
     for (path, body, words) in [
         ("/transformation/test", json!({}), "Missing parameters in transformation code block"),
         ("/transformation/test", json!({ "trRevCode": { "code": code, "codeVersion": "1" } }), "Missing events"),
-        ("/transformation/test", with(json!({ "code": code, "codeVersion": "0" })), "codeVersion 0"),
         (
             "/transformation/test",
             with(json!({ "code": code, "codeVersion": "1", "language": "pythonfaas" })),
@@ -135,11 +144,8 @@ fn every_answer_has_the_headers_that_callers_rely_on() {
 
 #[test]
 fn code_that_is_not_saved_runs_only_for_those_who_know_the_token() {
-    let server = Server::start(
-        crate::support::Dir::new(),
-        &["--dir", "."],
-        &[("SLUICEGATE_TEST_TOKEN", "a-secret-token")],
-    );
+    let server =
+        Server::start(crate::support::Dir::new(), &["--dir", "."], &[("SLUICEGATE_TEST_TOKEN", "a-secret-token")]);
     let body = json!({ "code": "export const a = 1;" }).to_string();
     let paths =
         ["transformation/test", "transformation/testRun", "transformationLibrary/test", "transformation/sethandle"];
