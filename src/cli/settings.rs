@@ -181,7 +181,7 @@ settings! {
             value_parser = values::switch)]
         strict_fetch: bool = "strict-fetch", "network", "strict-fetch", Kind::Switch, values::switch;
 
-        /// Events of a worker that may wait for answers at a time; with 1, one after the other [default: 256].
+        /// Events of a worker that may wait for answers at a time; with 1, one after the other [default: 1024].
         #[arg(value_name = "N", allow_negative_numbers = true, value_parser = values::concurrency)]
         concurrency: usize = "concurrency", "network", "concurrency", Kind::Count, values::concurrency;
 

@@ -29,7 +29,7 @@ use reqwest::Url;
 pub use stats::{Outcome, Stats};
 
 /// How many events of a worker may wait for answers at a time, unless something else is asked for.
-pub const CONCURRENCY: usize = 256;
+pub const CONCURRENCY: usize = 1024;
 
 /// How many requests are under way to one host at a time, unless something else is asked for.
 pub const REQUESTS_PER_HOST: usize = 1024;
