@@ -271,3 +271,56 @@ impl WorkQueue {
         self.todo.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::shared::{create, pages};
+    use crate::wire::slots::Slots;
+
+    /// A queue with one unit of so many lines: their numbers.
+    fn queue(lines: u64) -> WorkQueue {
+        let (_fd, memory) = create("test", pages(4096), true).unwrap();
+        let mut slot = Slots::new(Arc::new(memory), pages(4096), 1).take().unwrap();
+        for n in 0..lines {
+            slot.push(n.to_string().as_bytes());
+            slot.end_line();
+        }
+        let mut queue = WorkQueue::default();
+        queue.add_lines(slot.finish(0, 1));
+        queue
+    }
+
+    /// The lines of each unit that is to be done, by the number of the first one.
+    fn to_do(queue: &WorkQueue) -> Vec<(u64, String)> {
+        let text = |lines: &Lines| String::from_utf8(lines.bytes().to_vec()).unwrap().replace('\n', " ");
+        queue.todo.iter().filter_map(|key| queue.at(*key)).map(|lines| (lines.first_line, text(lines))).collect()
+    }
+
+    #[test]
+    fn a_unit_is_cut_and_what_is_given_back_goes_to_another_worker() {
+        let mut queue = queue(6);
+        let key = queue.next_todo().unwrap();
+        queue.cut(key, 4);
+        queue.cut(key, 9);
+        assert_eq!(to_do(&queue), [(1, "0 1 2 3 ".to_owned()), (5, "4 5 ".to_owned())]);
+        let first = queue.take(key).unwrap().id;
+        let second = queue.next_todo().unwrap();
+        let second = queue.take(second).unwrap().id;
+        assert!(to_do(&queue).is_empty());
+        // The rest of one, and another one as a whole.
+        assert!(queue.give_back(first, 1) && queue.give_back(second, 0));
+        assert_eq!(to_do(&queue), [(2, "1 2 3 ".to_owned()), (5, "4 5 ".to_owned())]);
+        // What a worker does not have it cannot give.
+        for (id, from) in [(first, 1), (second, 0), (first, 7), (99, 0)] {
+            assert!(!queue.give_back(id, from), "{id} {from}");
+        }
+        assert!(!queue.is_done(first) && queue.is_done(second));
+        let (_fd, output) = create("test", pages(4096), true).unwrap();
+        let part = Part { unit: first, lines: 1, ok: 1, ..Part::default() };
+        assert!(queue.answer(part, &Arc::new(output), 0, 1) && queue.is_done(first));
+        assert_eq!((queue.leave(false).len(), queue.lines_to_do()), (1, 5));
+        // Each line is still there once, and in its place.
+        assert_eq!(queue.at(queue.next_todo().unwrap()).unwrap().first_line, 2);
+    }
+}
