@@ -321,9 +321,9 @@ impl Channel {
                     self.answered();
                     return Answered::Items { items, sure: last.is_none() };
                 }
-                Reply::Refused { reason, answer } => {
+                Reply::Refused { reason, answer, sure } => {
                     self.answered();
-                    return Answered::Refused { reason, answer, sure: last.is_none() };
+                    return Answered::Refused { reason, answer, sure: sure && last.is_none() };
                 }
                 Reply::Stop { reason, help } => {
                     self.stop(reason.clone(), help);

@@ -255,9 +255,7 @@ fn reply(answer: &Answer, count: usize) -> Reply {
                     Reply::Items(vec![ItemAnswer::Accepted; count])
                 }
                 Ok(errors) => item_answers(&errors, count, shown),
-                Err(_) if answer.status == 207 => {
-                    Reply::Refused { reason: "it answered 207 without a list of errors".to_owned(), answer: shown }
-                }
+                Err(_) if answer.status == 207 => unsure("it answered 207 without a list of errors".to_owned(), shown),
                 Err(_) => Reply::Later {
                     reason: format!("it answered {} with something that Customer.io does not say", answer.status),
                     after: None,
@@ -271,8 +269,13 @@ fn reply(answer: &Answer, count: usize) -> Reply {
                 .to_owned(),
         },
         408 | 425 | 429 | 500.. => Reply::Later { reason: format!("it answered {shown}"), after: answer.after },
-        _ => Reply::Refused { reason: format!("it answered {shown}"), answer: shown },
+        _ => Reply::Refused { reason: format!("it answered {shown}"), answer: shown, sure: true },
     }
+}
+
+/// An answer that can't be matched with the items: it may have taken them or not.
+fn unsure(reason: String, answer: String) -> Reply {
+    Reply::Refused { reason, answer, sure: false }
 }
 
 /// Matches errors with the items of a batch. An error that belongs to no item makes all of them uncertain.
@@ -282,7 +285,7 @@ fn item_answers(errors: &Errors<'_>, count: usize, shown: String) -> Reply {
         let Some(found) = serde_json::from_str::<ItemError>(error.get()).ok().filter(|error| error.batch_index < count)
         else {
             let reason = format!("an error in its answer names no item of the batch: {}", super::cut(error.get()));
-            return Reply::Refused { reason, answer: shown };
+            return unsure(reason, shown);
         };
         let words: Vec<&str> = [&found.reason, &found.field, &found.message]
             .into_iter()
@@ -294,7 +297,7 @@ fn item_answers(errors: &Errors<'_>, count: usize, shown: String) -> Reply {
         items[found.batch_index] = ItemAnswer::Rejected { reason, answer: super::cut(error.get()) };
     }
     if errors.errors.is_empty() {
-        return Reply::Refused { reason: "it answered 207 with an empty list of errors".to_owned(), answer: shown };
+        return unsure("it answered 207 with an empty list of errors".to_owned(), shown);
     }
     Reply::Items(items)
 }
@@ -381,12 +384,12 @@ mod tests {
         }
         for body in [r#"{"errors":[{"batch_index":2}]}"#, r#"{"errors":[{"reason":"x"}]}"#, r#"{"errors":[]}"#, "oops"]
         {
-            assert!(matches!(reply(207, body), Reply::Refused { .. }), "{body}");
+            assert!(matches!(reply(207, body), Reply::Refused { sure: false, .. }), "{body}");
         }
         assert!(matches!(reply(200, "<html>"), Reply::Later { .. }));
         assert!(matches!(reply(302, ""), Reply::Stop { .. }));
         assert!(matches!(reply(401, ""), Reply::Stop { .. }));
-        assert!(matches!(reply(400, ""), Reply::Refused { .. }));
+        assert!(matches!(reply(400, ""), Reply::Refused { sure: true, .. }));
         assert!(matches!(reply(429, ""), Reply::Later { .. }));
         assert!(matches!(reply(503, ""), Reply::Later { .. }));
     }

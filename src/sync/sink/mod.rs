@@ -47,6 +47,8 @@ pub enum Reply {
         reason: String,
         /// What it answered.
         answer: String,
+        /// Whether it is sure that the destination took none of it. An answer that makes no sense says nothing about that.
+        sure: bool,
     },
     /// It can't be said now. To be sent again.
     Later {

@@ -94,7 +94,7 @@ impl Webhook {
                 reason: format!("it refuses this sync: {shown}"),
                 help: "see that auth, headers and url of the sink are right".to_owned(),
             },
-            Meaning::Reject => Reply::Refused { reason, answer: shown },
+            Meaning::Reject => Reply::Refused { reason, answer: shown, sure: (400..500).contains(&answer.status) },
             Meaning::Retry => Reply::Later { reason, after: answer.after },
         }
     }
@@ -102,7 +102,7 @@ impl Webhook {
 
 /// A list with one object for each item, in order: `success`, and `errors` or `error`.
 fn results(answer: &Answer, count: usize, shown: String) -> Reply {
-    let refused = |reason: String| Reply::Refused { reason, answer: shown.clone() };
+    let refused = |reason: String| Reply::Refused { reason, answer: shown.clone(), sure: false };
     let Ok(Value::Array(list)) = serde_json::from_str::<Value>(&answer.body) else {
         return refused("its answer is no list of results (sink.results)".to_owned());
     };
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(items[0], ItemAnswer::Accepted);
         assert!(matches!(&items[1], ItemAnswer::Rejected { reason, .. } if reason.contains("DUP")));
         for bad in ["", "{}", r#"[{"success":true}]"#, r#"[{"success":true},{}]"#] {
-            assert!(matches!(sink.reply(&answer(200, bad), 2), Reply::Refused { .. }), "{bad}");
+            assert!(matches!(sink.reply(&answer(200, bad), 2), Reply::Refused { sure: false, .. }), "{bad}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::{Value, json};
 
 use super::destination::{Destination, Fault};
@@ -121,25 +121,26 @@ fn differences(before: &Table, now: &Table) -> usize {
         + before.keys().filter(|key| !now.contains_key(*key)).count()
 }
 
-/// One seed for a test run, any for a search.
-fn seed() -> RngSeed {
-    if std::env::var_os("SYNC_CASES").is_some() { RngSeed::Random } else { RngSeed::Fixed(18) }
-}
-
-proptest! {
-    // Each case runs the program several times. SYNC_CASES asks for more of them.
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("SYNC_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(12),
+/// Other cases each time. SYNC_CASES asks for more of them; the message of a failure says how to have the same ones again.
+#[test]
+fn the_destination_equals_the_source_whatever_happens() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    // Each case runs the program several times.
+    let cases = number("SYNC_CASES").unwrap_or(12);
+    let seed = number("PROPTEST_RNG_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+    let config = Config {
+        cases: u32::try_from(cases).unwrap(),
+        rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
-        // The same cases each time. PROPTEST_RNG_SEED or more SYNC_CASES look for others.
-        rng_seed: seed(),
         max_shrink_iters: 40,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn the_destination_equals_the_source_whatever_happens(steps in proptest::collection::vec(step(), 1..6)) {
+        ..Config::default()
+    };
+    let done = TestRunner::new(config).run(&proptest::collection::vec(step(), 1..6), |steps| {
         check(&steps);
+        Ok(())
+    });
+    if let Err(error) = done {
+        panic!("{error}\nthe same cases again: PROPTEST_RNG_SEED={seed} SYNC_CASES={cases}");
     }
 }
 
