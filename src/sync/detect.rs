@@ -28,9 +28,9 @@ const WAITING: usize = 4;
 pub enum Class {
     /// All sinks have it.
     Unchanged,
-    /// No sink has any row of this key.
+    /// No sink has acknowledged any row of this key.
     New,
-    /// A sink has another row of this key, or none.
+    /// A sink has acknowledged another row of this key, and it or another one needs this one.
     Changed,
 }
 
@@ -278,10 +278,11 @@ impl Comparison {
         let (mut need, mut known) = (0u32, false);
         for (bit, sink) in sinks.iter().enumerate() {
             match settled.iter().find(|settled| settled.sink == *sink) {
-                Some(settled) if settled.fingerprint == row.fingerprint && settled.run >= ask.epoch => known = true,
-                Some(_) => {
-                    known = true;
-                    need |= 1 << bit;
+                Some(settled) => {
+                    known |= settled.acknowledged.is_some();
+                    if settled.fingerprint != row.fingerprint || settled.run < ask.epoch {
+                        need |= 1 << bit;
+                    }
                 }
                 None => need |= 1 << bit,
             }

@@ -207,7 +207,7 @@ impl Feeder {
         while left != 0 {
             let acknowledged = |bit: u32| {
                 let number = self.sinks[bit as usize];
-                known.settled.iter().find(|settled| settled.sink == number).map(|settled| settled.fingerprint)
+                known.settled.iter().find(|settled| settled.sink == number).and_then(|settled| settled.acknowledged)
             };
             let first = acknowledged(left.trailing_zeros());
             let group = (0..32).filter(|bit| left & 1 << bit != 0 && acknowledged(*bit) == first);
@@ -229,7 +229,7 @@ impl Feeder {
         for settled in &known.settled {
             // A sink that left the config keeps what it has.
             if let Some(bit) = self.sinks.iter().position(|sink| *sink == settled.sink) {
-                *(if settled.was_sent { &mut sent } else { &mut never }) |= 1u32 << bit;
+                *(if settled.acknowledged.is_some() { &mut sent } else { &mut never }) |= 1u32 << bit;
             }
         }
         never &= !sent;
@@ -246,7 +246,7 @@ impl Feeder {
         if sinks == 0 {
             return Ok(());
         }
-        let first = known.settled.iter().find(|settled| settled.was_sent).map(|settled| settled.fingerprint);
+        let first = known.settled.iter().find_map(|settled| settled.acknowledged);
         let previous = self.previous(key, first)?;
         let event = EventRow { key, fingerprint: None, previous: &previous.clone() };
         if let Err(reason) = batch.add(state.clone(), sinks, previous, |out| builder.delete(out, &event, number)) {

@@ -177,7 +177,7 @@ pub async fn explain(
     if row.is_none() && out.is_empty() {
         let _ = writeln!(out, "row: the source has none with this key");
     }
-    let acknowledged = settled.first().map(|settled| settled.fingerprint);
+    let acknowledged = settled.iter().find_map(|settled| settled.acknowledged);
     let kept = match (&state, acknowledged) {
         (Some(state), Some(fingerprint)) => state.version(key, &fingerprint)?,
         _ => None,
@@ -299,6 +299,15 @@ fn answers(
                     _ => "another row of this key",
                 };
                 let _ = writeln!(out, "{name}: {same} settled in run {}: {}", settled.run, settled.how.name());
+                match settled.acknowledged {
+                    None => {
+                        let _ = writeln!(out, "{name}: never got a row of this key");
+                    }
+                    Some(acknowledged) if acknowledged != settled.fingerprint => {
+                        let _ = writeln!(out, "{name}: still has the row that it acknowledged before");
+                    }
+                    Some(_) => {}
+                }
             }
         }
         if let Some(problem) = problems.iter().find(|problem| problem.sink == number) {

@@ -19,7 +19,7 @@ use super::error::{Error, Result, plain};
 use super::row::{Fingerprint, key_hash};
 
 /// The version of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// `SlgS`, so that `file` and this program know the file.
 const APPLICATION: i64 = 0x536c_6753;
@@ -30,10 +30,11 @@ const MAX_INVALID: usize = 1000;
 const TABLES: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE sinks (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-    -- What each sink has acknowledged of a row. status: 1 sent, 2 dropped by the code, 3 baseline, 4 not for this sink.
+    -- The rows that are settled with each sink. status: 1 sent, 2 dropped by the code, 3 baseline, 4 not for this sink.
+    -- acknowledged: the fingerprint of the row that the sink has. Empty: it is the settled one. Null: it has none of the key.
     CREATE TABLE settled (
         key TEXT NOT NULL, sink INTEGER NOT NULL, fingerprint BLOB NOT NULL, status INTEGER NOT NULL,
-        was_sent INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (key, sink)
+        run INTEGER NOT NULL, acknowledged BLOB, PRIMARY KEY (key, sink)
     ) WITHOUT ROWID;
     -- Rows as they were acknowledged, with [changes] previous = true.
     CREATE TABLE versions (
@@ -91,17 +92,18 @@ impl Settlement {
     }
 }
 
-/// What a sink has acknowledged of a row.
+/// How far a sink is with the rows of a key.
 #[derive(Clone, Debug)]
 pub struct Settled {
     /// The sink's number in the state.
     pub sink: i64,
-    /// The row's fingerprint.
+    /// The fingerprint of the row that was settled last.
     pub fingerprint: Fingerprint,
     /// How.
     pub how: Settlement,
-    /// Whether the sink has ever got an event of this key.
-    pub was_sent: bool,
+    /// The fingerprint of the row that the sink has: it acknowledged that one last. `None` if it never got one of this key.
+    /// It is another row than the settled one if that was dropped.
+    pub acknowledged: Option<Fingerprint>,
     /// The run in which it was settled.
     pub run: i64,
 }
@@ -371,23 +373,29 @@ impl State {
         Ok((settled + doubts).unsigned_abs())
     }
 
-    /// What the sinks have acknowledged of a key.
+    /// How far each sink is with a key.
     ///
     /// # Errors
     /// When the state cannot be read.
     pub fn settled(&self, key: &str, found: &mut Vec<Settled>) -> Result<()> {
         found.clear();
         let mut read = || -> rusqlite::Result<()> {
-            let sql = "SELECT sink, fingerprint, status, was_sent, run FROM settled WHERE key = ?1";
+            let sql = "SELECT sink, fingerprint, status, run, acknowledged FROM settled WHERE key = ?1";
             let mut statement = self.connection.prepare_cached(sql)?;
             let mut rows = statement.query([key])?;
             while let Some(row) = rows.next()? {
+                let fingerprint = row.get(1)?;
+                let acknowledged = match row.get_ref(4)?.as_blob_or_null()? {
+                    None => None,
+                    Some([]) => Some(fingerprint),
+                    Some(_) => Some(row.get(4)?),
+                };
                 found.push(Settled {
                     sink: row.get(0)?,
-                    fingerprint: row.get(1)?,
+                    fingerprint,
                     how: Settlement::from_number(row.get(2)?),
-                    was_sent: row.get(3)?,
-                    run: row.get(4)?,
+                    acknowledged,
+                    run: row.get(3)?,
                 });
             }
             Ok(())
@@ -438,9 +446,11 @@ impl State {
         let known = match doubts {
             // In the order of the table, without sorting.
             0 => "settled",
-            _ => "(SELECT key, sink, was_sent FROM settled UNION ALL SELECT key, sink, 1 FROM doubts)",
+            _ => "(SELECT key, sink, acknowledged FROM settled UNION ALL SELECT key, sink, x'' FROM doubts)",
         };
-        let sql = &format!("SELECT key, max(was_sent) FROM {known} WHERE sink IN ({sinks}) GROUP BY key ORDER BY key");
+        let sql = &format!(
+            "SELECT key, max(acknowledged IS NOT NULL) FROM {known} WHERE sink IN ({sinks}) GROUP BY key ORDER BY key"
+        );
         let wrong = |error: rusqlite::Error| wrong(&self.path, &error);
         let mut statement = self.connection.prepare(sql).map_err(wrong)?;
         let mut rows = statement.query([]).map_err(wrong)?;
@@ -730,17 +740,20 @@ fn write_change(
         transaction.prepare_cached(sql)?.execute(params![key, sink])
     };
     let without_old_versions = || {
-        let sql = "DELETE FROM versions WHERE key = ?1 \
-                   AND fingerprint NOT IN (SELECT fingerprint FROM settled WHERE key = ?1)";
+        let sql = "DELETE FROM versions WHERE key = ?1 AND NOT EXISTS (SELECT 1 FROM settled WHERE key = ?1 \
+                   AND versions.fingerprint = iif(acknowledged = x'', settled.fingerprint, acknowledged))";
         transaction.prepare_cached(sql)?.execute(params![key])
     };
     match what {
         What::Settled { fingerprint, how, row } => {
-            let was_sent = matches!(how, Settlement::Sent | Settlement::Baseline);
-            let sql = "INSERT INTO settled VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (key, sink) DO UPDATE SET \
-                       fingerprint = ?3, status = ?4, was_sent = was_sent OR ?5, run = ?6";
-            transaction.prepare_cached(sql)?.execute(params![key, sink, fingerprint, *how as i64, was_sent, run])?;
-            if let Some(row) = row {
+            // What was dropped, the sink does not have: it keeps what it acknowledged before.
+            let is_acknowledged = matches!(how, Settlement::Sent | Settlement::Baseline);
+            let sql = "INSERT INTO settled VALUES (?1, ?2, ?3, ?4, ?5, iif(?6, x'', NULL)) \
+                       ON CONFLICT (key, sink) DO UPDATE SET fingerprint = ?3, status = ?4, run = ?5, \
+                       acknowledged = iif(?6, x'', iif(acknowledged = x'', fingerprint, acknowledged))";
+            let values = params![key, sink, fingerprint, *how as i64, run, is_acknowledged];
+            transaction.prepare_cached(sql)?.execute(values)?;
+            if let (Some(row), true) = (row, is_acknowledged) {
                 let sql = "INSERT OR IGNORE INTO versions VALUES (?1, ?2, ?3)";
                 transaction.prepare_cached(sql)?.execute(params![key, fingerprint, &row[..]])?;
                 without_old_versions()?;
@@ -837,9 +850,12 @@ mod tests {
     }
 
     fn settled(sink: i64, fingerprint: u8) -> Change {
+        settled_as(Settlement::Sent, sink, fingerprint)
+    }
+
+    fn settled_as(how: Settlement, sink: i64, fingerprint: u8) -> Change {
         let row = Some(Arc::from(vec![fingerprint]));
-        let what = What::Settled { fingerprint: [fingerprint; 16], how: Settlement::Sent, row };
-        Change { key: "k".into(), sink, what }
+        Change { key: "k".into(), sink, what: What::Settled { fingerprint: [fingerprint; 16], how, row } }
     }
 
     #[test]
@@ -857,6 +873,34 @@ mod tests {
         let gone = |sink| Change { key: "k".into(), sink, what: What::Gone };
         state.commit(&[gone(sinks[0]), gone(sinks[1])], 3, "c").unwrap();
         assert_eq!((state.known().unwrap(), state.version("k", &[2; 16]).unwrap()), (0, None));
+    }
+
+    #[test]
+    fn a_row_that_is_dropped_is_settled_and_not_acknowledged() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let mut state = State::open(&config).unwrap();
+        let sink = state.sinks(&config).unwrap()[0];
+        let mut after = |how, fingerprint: u8| {
+            state.commit(&[settled_as(how, sink, fingerprint)], 1, "c").unwrap();
+            let mut found = Vec::new();
+            state.settled("k", &mut found).unwrap();
+            assert_eq!(found[0].fingerprint, [fingerprint; 16]);
+            let mut keys = Vec::new();
+            let take = |_: &str, was_sent| {
+                keys.push(was_sent);
+                Ok(())
+            };
+            state.keys(&[sink], take).unwrap();
+            assert_eq!(keys, [found[0].acknowledged.is_some()]);
+            let kept = |fingerprint| state.version("k", &[fingerprint; 16]).unwrap().is_some();
+            (found[0].acknowledged.map(|fingerprint| fingerprint[0]), kept(1), kept(2), kept(3))
+        };
+        assert_eq!(after(Settlement::Dropped, 1), (None, false, false, false));
+        assert_eq!(after(Settlement::Sent, 2), (Some(2), false, true, false));
+        assert_eq!(after(Settlement::Dropped, 3), (Some(2), false, true, false));
+        assert_eq!(after(Settlement::NotForSink, 1), (Some(2), false, true, false));
+        assert_eq!(after(Settlement::Sent, 3), (Some(3), false, false, true));
     }
 
     #[test]
