@@ -719,7 +719,8 @@ pub struct SyncRunArgs {
     /// [default: only rows that changed].
     #[arg(long, conflicts_with = "keep_settled")]
     pub resync: bool,
-    /// The code has changed: use it for rows that change from now on [default: stop, and say what would change].
+    /// The code or a sink's address has changed: keep what is settled, and use it for rows that change from now on
+    /// [default: stop, and say what would change].
     #[arg(long)]
     pub keep_settled: bool,
     /// Write the counts of the run to FILE, for the textfile collector of node_exporter [default: not written].

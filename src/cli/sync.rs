@@ -212,11 +212,17 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         let running = run::run(setup);
         tokio::pin!(running);
         let mut tick = tokio::time::interval(Duration::from_millis(100));
-        let started = Instant::now();
+        // The rate is that of the half that the run is in.
+        let (mut started, mut is_sending) = (Instant::now(), false);
         loop {
             tokio::select! {
                 done = &mut running => break done,
-                _ = tick.tick() => show_progress(&bar, &progress, started),
+                _ = tick.tick() => {
+                    if !is_sending && progress.to_send.load(Ordering::Relaxed) > 0 {
+                        (started, is_sending) = (Instant::now(), true);
+                    }
+                    show_progress(&bar, &progress, started);
+                }
             }
         }
     });
@@ -230,6 +236,10 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         tell(&report, &read, flags.dry_run, *voice, settings.messages.stats == Some(Stats::Json));
     }
     tell_closed(&report, *voice);
+    if let Some(stop) = report.would_stop.clone() {
+        let message = format!("a run would stop here: {}", stop.message);
+        voice.error(&read.error(sync::Error { message, ..stop }).into());
+    }
     if let Some(path) = &flags.metrics_file {
         report::write_metrics(path, &read.config, &report, code).map_err(|error| read.error(error))?;
     }
@@ -331,7 +341,7 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
         Some(_) => return exit::TERMINATED,
         None => {}
     }
-    if stopped || !report.is_conserved() {
+    if stopped || !report.is_conserved() || report.would_stop.is_some() {
         return exit::COULD_NOT_RUN;
     }
     let failed = report.results.rows.failed + report.rows.invalid;
@@ -368,6 +378,12 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
         }
         if let Some(why) = &report.deletes_held {
             text.push_str(&format!("nothing was deleted: {why}\n"));
+        }
+        if let Some(key) = &report.unmatched_key {
+            let path = read.path.display();
+            text.push_str(&format!(
+                "no row with the key {key} is new, changed or gone; see why: sluicegate sync explain {path} {key}\n"
+            ));
         }
         let more =
             report.rows.invalid as usize > MAX || report.results.rows.failed as usize > report.results.failures.len();

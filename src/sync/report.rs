@@ -38,6 +38,10 @@ pub struct Report {
     pub is_partial: bool,
     /// Why keys that are gone were not deleted.
     pub deletes_held: Option<String>,
+    /// The key that was asked for, if none of the rows to send has it.
+    pub unmatched_key: Option<String>,
+    /// Why a run would stop and ask; only of a dry one.
+    pub would_stop: Option<Error>,
     /// Keys that the state forgot, because nothing of them was ever sent.
     pub forgotten: u64,
     /// How long it took to read the source and compare.

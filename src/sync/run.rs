@@ -232,8 +232,17 @@ async fn steps(
     let RowCounts { read, unchanged, new, changed, invalid, deletes } = detected.counts;
     let seconds = report.detecting.as_secs_f64();
     tracing::info!(sync = config.name, read, unchanged, new, changed, invalid, deletes, seconds, "source read");
-    may_go_on(&config, &options, &state, &code, &mapping, &detected)?;
+    let may_go_on = may_go_on(&config, &options, &state, &code, &mapping, &detected)
+        .and_then(|()| places_are_known(&options, &state, &channels));
+    match may_go_on {
+        // What a run would not send, a dry run shows all the more.
+        Err(stop) if options.dry => report.would_stop = Some(stop),
+        other => other?,
+    }
     if !options.dry {
+        for channel in &channels {
+            state.set_meta(&place_of(channel), &channel.sink.place())?;
+        }
         state.set_meta("code", &code)?;
         state.set_meta("mapping", &mapping)?;
         if options.resync {
@@ -261,6 +270,7 @@ async fn steps(
     };
     report.signal = signal;
     report.waiting = fed.waiting;
+    report.unmatched_key = options.filter.key.clone().filter(|_| fed.rows == 0);
     report.results = results;
     report.sinks = channels.iter().map(|channel| sink_report(channel)).collect();
     Ok(())
@@ -368,6 +378,27 @@ pub(super) fn may_go_on(
             max.of(known)
         ))
         .help("a table that is suddenly smaller is mostly a broken one; look with --dry-run; if it is right, go on with --yes"));
+    }
+    Ok(())
+}
+
+/// Under which the state keeps where a sink sends to.
+fn place_of(channel: &Channel) -> String {
+    format!("place of {}", channel.config.name)
+}
+
+/// Whether sinks still send to where they did: to a test server yesterday and to the real one today would be a run that sends
+/// nothing, and calls that complete.
+fn places_are_known(options: &Options, state: &State, channels: &[Arc<Channel>]) -> Result<()> {
+    if options.dry || options.resync || options.keep_settled {
+        return Ok(());
+    }
+    for channel in channels {
+        if state.meta(&place_of(channel))?.is_some_and(|before| before != channel.sink.place()) {
+            let name = &channel.config.name;
+            return Err(Error::new(format!("the sink {name} sends to another place than in the last run; nothing was sent"))
+                .help("is it another destination? give the sink a name of its own, and it gets all rows. Is it the same one under another address? go on with --keep-settled"));
+        }
     }
     Ok(())
 }

@@ -151,7 +151,7 @@ fn a_warehouse_that_dbt_writes_is_left_alone(dir: &Dir) {
     assert_eq!(open, "open\n");
     let path = format!("{}:{}", venv.display(), std::env::var("PATH").unwrap());
     let sync = || -> Done {
-        let mut command = dir.command(&["sync", "sync.toml"]);
+        let mut command = dir.command(&["sync", "sync.toml", "--keep-settled"]);
         command.current_dir(&example).env("PATH", &path).stdin(Stdio::null());
         // Nothing listens there.
         command.env("CUSTOMERIO_URL", "http://127.0.0.1:1").env("SALESFORCE_URL", "http://127.0.0.1:1");

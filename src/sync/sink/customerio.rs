@@ -55,8 +55,8 @@ impl Customerio {
     }
 
     /// Where it sends to.
-    pub fn url(&self) -> String {
-        self.endpoint.shown_url()
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// What is sent of an event.

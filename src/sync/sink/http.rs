@@ -86,6 +86,11 @@ impl Endpoint {
         format!("{} {}", self.method, self.shown_url())
     }
 
+    /// The URL with all of its parts; not for people.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// The URL without its query, user and password.
     pub fn shown_url(&self) -> String {
         let mut url = self.url.clone();

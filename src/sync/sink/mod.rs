@@ -100,11 +100,21 @@ impl Sink {
         }
     }
 
+    /// A hash of the place that it sends to: what another place has acknowledged says nothing about this one.
+    pub fn place(&self) -> String {
+        let place = match self {
+            Sink::Customerio(sink) => sink.endpoint().url().to_owned(),
+            Sink::Webhook(sink) => sink.endpoint().url().to_owned(),
+            Sink::File(sink) => std::path::absolute(sink.path()).unwrap_or_default().display().to_string(),
+        };
+        format!("blake3:{}", &blake3::hash(place.as_bytes()).to_hex()[..32])
+    }
+
     /// The request of a batch as people read it, without secrets.
     pub fn shown(&self, items: &[&[u8]]) -> String {
         let (head, body) = match self {
-            Sink::Customerio(sink) => (format!("POST {}", sink.url()), customerio::body(items)),
-            Sink::Webhook(sink) => (sink.shown(), sink.body(items)),
+            Sink::Customerio(sink) => (sink.endpoint().shown(), customerio::body(items)),
+            Sink::Webhook(sink) => (sink.endpoint().shown(), sink.body(items)),
             Sink::File(sink) => (format!("append to {}", sink.path().display()), items.concat()),
         };
         format!("{head}\n{}", String::from_utf8_lossy(&body))

@@ -39,9 +39,9 @@ impl Webhook {
         Ok(Self { endpoint, config: config.clone(), lists })
     }
 
-    /// Method and URL.
-    pub fn shown(&self) -> String {
-        self.endpoint.shown()
+    /// Where it sends to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// What is sent of an event.

@@ -129,6 +129,11 @@ fn too_many_changes_stop_the_run_and_ask() {
     let wanted = "10 rows are new or changed, and max_changes is 20% of 10 known keys, 2 rows; nothing was sent";
     assert!(done.err.contains(wanted), "{}", done.err);
     assert_eq!(crm.done().len(), 10);
+    // The help says: look with a dry run. It shows what would go out, and says that a run would stop.
+    let done = run(&dir, &["sync", "sync.toml", "--dry-run", "--limit", "1"]);
+    assert!(done.code == 2 && done.text().starts_with("~ 0 (changed)\n"), "{}{}", done.text(), done.err);
+    assert!(done.err.contains("error: a run would stop here: 10 rows are new or changed"), "{}", done.err);
+    assert_eq!(run(&dir, &["sync", "sync.toml", "--dry-run", "--yes"]).code, 0);
     assert_eq!(sent(&dir, &["--yes"]), 10);
 }
 
@@ -152,6 +157,59 @@ fn the_row_as_last_acknowledged_stands_beside_the_new_one() {
     assert_eq!(lines[0]["new_truth"], "[[\"PLAN\",\"free\"],[\"big\",9007199254740993]]");
     assert_eq!(lines[1]["old_truth"], lines[0]["new_truth"]);
     assert_eq!(lines[1]["new_truth"], "[[\"PLAN\",\"team\"],[\"big\",9007199254740993]]");
+}
+
+#[test]
+fn what_one_destination_has_acknowledged_another_does_not_have() {
+    let (test, real) = (Destination::start(), Destination::start());
+    let dir = users(&test, THREE, "");
+    assert_eq!(sent(&dir, &[]), 3);
+    let config = dir.read("sync.toml").replace(&test.url(), &real.url());
+    dir.file("sync.toml", &config);
+    let done = run(&dir, &["sync", "sync.toml"]);
+    assert_eq!(done.code, 2, "{}", done.err);
+    assert!(
+        done.err.contains("the sink crm sends to another place than in the last run; nothing was sent"),
+        "{}",
+        done.err
+    );
+    // The same destination under another address.
+    assert_eq!(sent(&dir, &["--keep-settled"]), 0);
+    assert_eq!(sent(&dir, &[]), 0);
+    // Another destination.
+    dir.file("sync.toml", config.replace("name = \"crm\"", "name = \"real\""));
+    assert_eq!(sent(&dir, &[]), 3);
+    assert_eq!((test.persons().len(), real.persons().len()), (3, 3));
+}
+
+#[test]
+fn a_row_that_the_code_drops_does_not_become_the_previous_one() {
+    let dir = Dir::new();
+    dir.file("t.js", "export const transformEvent = (e) => (e.fields.plan.startsWith('no') ? null : e);\n");
+    dir.file(
+        "sync.toml",
+        "[source]\nfile = \"rows.jsonl\"\nkey = \"id\"\n[changes]\nprevious = true\n[event]\ntype = \"record\"\n\
+         [transform]\ncode = \"t.js\"\n[[sink]]\nname = \"out\"\nkind = \"file\"\npath = \"out.jsonl\"\n",
+    );
+    for plan in ["no-1", "free", "no-2", "no-3", "team"] {
+        dir.file("rows.jsonl", format!("{{\"id\":1,\"plan\":\"{plan}\"}}\n"));
+        let (_, counts) = sync(&dir, &[]);
+        let dropped = u64::from(plan.starts_with("no"));
+        assert_eq!(numbers(&counts, ["sent", "dropped"]), [1 - dropped, dropped], "{plan}");
+        assert_eq!(sent(&dir, &[]), 0, "a dropped row is settled");
+        if plan == "no-3" {
+            let explained = run(&dir, &["sync", "explain", "1"]);
+            let wanted = "previous row, as acknowledged: {\"id\":1,\"plan\":\"free\"}\n";
+            assert!(explained.text().contains(wanted), "{}", explained.text());
+            let wanted = "settled in run 7: dropped\nout: still has the row that it acknowledged before\n";
+            assert!(explained.text().contains(wanted), "{}", explained.text());
+        }
+    }
+    let lines: Vec<serde_json::Value> =
+        dir.read("out.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[0]["action"], &lines[0]["context"]["previous"]), (&"insert".into(), &serde_json::Value::Null));
+    assert_eq!((&lines[1]["action"], &lines[1]["context"]["previous"]["plan"]), (&"update".into(), &"free".into()));
 }
 
 #[test]
@@ -193,7 +251,7 @@ fn other_code_or_another_mapping_wants_a_decision() {
         "the transformation is another one than in the last run: 3 of 3 rows are settled, 0 would go out anyway";
     assert!(done.err.contains(wanted), "{}", done.err);
     let plan = run(&dir, &["sync", "sync.toml", "--dry-run", "--resync"]);
-    assert!(plan.text().contains("~ 1 (changed)"), "{}", plan.text());
+    assert!(plan.text().contains("+ 1 (new)"), "nothing of it was ever sent: {}", plan.text());
     assert_eq!(crm.done().len(), 2, "a dry run sends nothing");
     assert_eq!(sent(&dir, &["--keep-settled"]), 0);
     assert_eq!(sent(&dir, &[]), 0);

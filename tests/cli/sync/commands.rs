@@ -34,6 +34,10 @@ fn a_limit_and_a_key_leave_the_other_rows_for_the_next_run() {
     assert_eq!((done.code, numbers(&counts, ["sent", "pending"])), (0, [1, 1]), "{}", done.err);
     assert_eq!(crm.persons().keys().collect::<Vec<_>>(), ["u2"]);
     dir.file("rows.jsonl", TWO.to_owned() + "{\"id\":\"u3\"}\n");
+    let (done, counts) = sync(&dir, &["--key", "u9"]);
+    assert_eq!((done.code, numbers(&counts, ["sent", "pending"])), (0, [0, 2]), "{}", done.err);
+    let done = run(&dir, &["sync", "sync.toml", "--key", "u9"]);
+    assert!(done.err.contains("no row with the key u9 is new, changed or gone; see why:"), "{}", done.err);
     let (_, counts) = sync(&dir, &["--limit", "1"]);
     assert_eq!(numbers(&counts, ["sent", "pending"]), [1, 1]);
     assert_eq!(sent(&dir, &[]), 1);
