@@ -33,13 +33,23 @@ pub struct Block {
 
 /// Ends the command of a source that is being read.
 #[derive(Clone, Default)]
-pub struct Stopper(Arc<Mutex<Option<rustix::process::Pid>>>);
+pub struct Stopper(Arc<Mutex<Stoppable>>);
+
+/// What there is to end. It is locked while a command starts, so that none can start behind the back of a stop.
+#[derive(Default)]
+struct Stoppable {
+    pid: Option<rustix::process::Pid>,
+    is_stopped: bool,
+}
 
 impl Stopper {
-    /// Ends it, with all that it has started.
+    /// Ends it, with all that it has started; one that has not started yet does not start any more.
     pub fn stop(&self) {
-        let pid = self.0.lock().map(|mut pid| pid.take()).unwrap_or_default();
-        if let Some(pid) = pid {
+        let pid = self.0.lock().map(|mut place| {
+            place.is_stopped = true;
+            place.pid.take()
+        });
+        if let Some(pid) = pid.unwrap_or_default() {
             // It may have ended by itself.
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
         }
@@ -87,11 +97,12 @@ impl Source {
                 (Box::new(file), None)
             }
             Input::Command(words) => {
-                let (out, running) = start(words, config)?;
-                let pid = rustix::process::Pid::from_child(&running.child);
-                if let Ok(mut place) = stopper.0.lock() {
-                    *place = Some(pid);
+                let mut place = stopper.0.lock().map_err(|_| Error::new("the source is in an unknown state"))?;
+                if place.is_stopped {
+                    return Err(Error::new("the sync was ended before the source command started"));
                 }
+                let (out, running) = start(words, config)?;
+                place.pid = Some(rustix::process::Pid::from_child(&running.child));
                 (Box::new(out), Some(running))
             }
         };
@@ -190,8 +201,8 @@ impl Source {
     fn end(&mut self) -> Result<()> {
         let Some(Running { mut child, tail }) = self.command.take() else { return Ok(()) };
         let status = child.wait();
-        if let Ok(mut pid) = self.stopper.0.lock() {
-            *pid = None;
+        if let Ok(mut place) = self.stopper.0.lock() {
+            place.pid = None;
         }
         let tail = tail.join().unwrap_or_default();
         match status {
