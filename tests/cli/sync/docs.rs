@@ -58,7 +58,10 @@ fn the_five_minutes_work_from_an_empty_folder() {
 fn every_key_of_the_config_is_documented() {
     let page = std::fs::read_to_string("docs/sync.md").unwrap();
     let (_, reference) = page.split_once("## The config").unwrap();
-    let source = std::fs::read_to_string("src/sync/config.rs").unwrap();
+    let mut source = String::new();
+    for file in std::fs::read_dir("src/sync/config").unwrap() {
+        source += &std::fs::read_to_string(file.unwrap().path()).unwrap();
+    }
     let asks =
         ["text", "texts", "switch", "count", "duration", "size", "word", "table", "required_text", "words_or_numbers"];
     let mut keys = Vec::new();

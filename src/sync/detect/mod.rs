@@ -4,18 +4,26 @@
 //! source did not fail, and how many rows would go out. Rows that go out wait in a temporary file, so memory is flat.
 //! Lines are parsed and hashed on all cores, and compared with the state on one.
 
+mod gone;
+mod spool;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::config::{Config, Mode};
 use super::error::{Error, Result, plain};
-use super::row::{Fingerprint, Invalid, Row, RowReader, key_hash};
-use super::sorter::{Sorted, Sorter};
+use super::row::{Invalid, Row, RowReader, key_hash};
+use super::sorter::Sorter;
 use super::source::{Block, Source, Stopper};
 use super::state::{Doubts, Settled, State};
+
+pub use spool::{Keys, Spool, SpoolReader, Spooled};
+
+use gone::Gone;
+use spool::write_spooled;
 
 /// Invalid rows that are kept to be shown.
 const MAX_SHOWN: usize = 1000;
@@ -61,22 +69,6 @@ impl RowCounts {
             Class::Changed => &mut self.changed,
         }
     }
-}
-
-/// A row that goes out.
-pub struct Spooled {
-    /// Its line in the source.
-    pub line: u64,
-    /// Its key.
-    pub key: String,
-    /// What it is.
-    pub class: Class,
-    /// Its fingerprint.
-    pub fingerprint: Fingerprint,
-    /// The sinks that need it, a bit for each in the order of the config.
-    pub sinks: u32,
-    /// The line.
-    pub text: Vec<u8>,
 }
 
 /// An invalid row: its line, and why.
@@ -447,204 +439,4 @@ fn name_duplicates(
     invalid.sort_by_key(|(line, _)| *line);
     invalid.truncate(MAX_SHOWN);
     Ok(())
-}
-
-/// Finds the keys of the state that the source no longer has. Both sides are sorted by hash.
-struct Gone {
-    known: Option<Sorted<24>>,
-    next: Option<[u8; 24]>,
-    /// The numbers of the gone keys, in the order of the state.
-    numbers: Sorter<8>,
-}
-
-impl Gone {
-    fn new(ask: &Ask<'_>, state: &State, sinks: &[i64]) -> Result<Self> {
-        let mut gone = Self { known: None, next: None, numbers: Sorter::new(ask.temporary) };
-        if ask.config.changes.mode == Mode::Mirror {
-            let error = |error: io::Error| cannot_spool(ask.temporary, &error);
-            let mut known = Sorter::new(ask.temporary);
-            let mut number = 0u64;
-            state.keys(sinks, |key, _| {
-                let mut record = [0; 24];
-                record[..16].copy_from_slice(&key_hash(key));
-                record[16..].copy_from_slice(&number.to_be_bytes());
-                number += 1;
-                known.push(record).map_err(error)
-            })?;
-            let mut known = known.sorted().map_err(error)?;
-            gone.next = known.next_record().map_err(error)?;
-            gone.known = Some(known);
-        }
-        Ok(gone)
-    }
-
-    /// The source has the key with this hash. Hashes come in their order.
-    fn seen(&mut self, hash: &[u8; 16]) -> Result<()> {
-        let step = || -> io::Result<()> {
-            while let (Some(known), Some(next)) = (&mut self.known, self.next) {
-                match next[..16].cmp(hash) {
-                    std::cmp::Ordering::Greater => break,
-                    std::cmp::Ordering::Equal => {}
-                    std::cmp::Ordering::Less => self.numbers.push(number(&next))?,
-                }
-                self.next = known.next_record()?;
-            }
-            Ok(())
-        };
-        let mut step = step;
-        step().map_err(|error| Error::new(format!("cannot sort the keys: {}", plain(&error))))
-    }
-
-    fn finish(mut self, ask: &Ask<'_>, state: &State) -> Result<(Keys, u64, u64)> {
-        let error = |error: io::Error| cannot_spool(ask.temporary, &error);
-        while let (Some(known), Some(next)) = (&mut self.known, self.next) {
-            self.numbers.push(number(&next)).map_err(error)?;
-            self.next = known.next_record().map_err(error)?;
-        }
-        if self.known.is_none() {
-            return Ok((Keys::none(), 0, 0));
-        }
-        let mut numbers = self.numbers.sorted().map_err(error)?;
-        let mut wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
-        let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
-        let (mut at, mut deletes, mut forgotten) = (0, 0, 0);
-        state.keys(&state.sinks(ask.config)?, |key, was_sent| {
-            if wanted == Some(at) {
-                *(if was_sent { &mut deletes } else { &mut forgotten }) += 1;
-                out.write_all(&[u8::from(was_sent)]).and_then(|()| put(&mut out, key.as_bytes())).map_err(error)?;
-                wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
-            }
-            at += 1;
-            Ok(())
-        })?;
-        let mut file = out.into_inner().map_err(|failed| error(failed.into_error()))?;
-        file.seek(SeekFrom::Start(0)).map_err(error)?;
-        Ok((Keys(Some(BufReader::new(file))), deletes, forgotten))
-    }
-}
-
-fn number(record: &[u8; 24]) -> [u8; 8] {
-    let mut number = [0; 8];
-    number.copy_from_slice(&record[16..]);
-    number
-}
-
-/// Keys in a temporary file.
-pub struct Keys(Option<BufReader<File>>);
-
-impl Keys {
-    fn none() -> Self {
-        Self(None)
-    }
-
-    /// The next key, and whether anything of it was ever sent.
-    ///
-    /// # Errors
-    /// When the temporary file cannot be read.
-    pub fn next_key(&mut self) -> io::Result<Option<(String, bool)>> {
-        let Some(reader) = &mut self.0 else { return Ok(None) };
-        let Some(was_sent) = get_byte(reader)? else { return Ok(None) };
-        Ok(Some((String::from_utf8_lossy(&get(reader)?).into_owned(), was_sent == 1)))
-    }
-}
-
-/// Rows that go out, in a temporary file, in the order of the source.
-pub struct Spool {
-    file: File,
-    duplicates: Option<Sorted<8>>,
-}
-
-impl Spool {
-    fn all(&mut self) -> io::Result<SpoolReader> {
-        let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(SpoolReader { reader: BufReader::with_capacity(256 << 10, file), duplicates: None, duplicate: None })
-    }
-
-    /// The rows, without those whose key is there more than once. To be asked for once.
-    ///
-    /// # Errors
-    /// When the temporary file cannot be read.
-    pub fn rows(mut self) -> io::Result<SpoolReader> {
-        let mut rows = self.all()?;
-        rows.duplicates = self.duplicates.take();
-        rows.duplicate = rows.duplicates.as_mut().map_or(Ok(None), Sorted::next_record)?.map(u64::from_be_bytes);
-        Ok(rows)
-    }
-}
-
-/// Reads rows that go out.
-pub struct SpoolReader {
-    reader: BufReader<File>,
-    duplicates: Option<Sorted<8>>,
-    duplicate: Option<u64>,
-}
-
-impl SpoolReader {
-    /// The next row.
-    ///
-    /// # Errors
-    /// When the temporary file cannot be read.
-    pub fn next_row(&mut self) -> io::Result<Option<Spooled>> {
-        while let Some(row) = self.next_of_all()? {
-            while let (Some(duplicates), Some(line)) = (&mut self.duplicates, self.duplicate)
-                && line < row.line
-            {
-                self.duplicate = duplicates.next_record()?.map(u64::from_be_bytes);
-            }
-            if self.duplicate != Some(row.line) {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_of_all(&mut self) -> io::Result<Option<Spooled>> {
-        let Some(class) = get_byte(&mut self.reader)? else { return Ok(None) };
-        let mut head = [0; 28];
-        self.reader.read_exact(&mut head)?;
-        let (mut line, mut sinks, mut fingerprint) = ([0; 8], [0; 4], [0; 16]);
-        line.copy_from_slice(&head[..8]);
-        sinks.copy_from_slice(&head[8..12]);
-        fingerprint.copy_from_slice(&head[12..]);
-        Ok(Some(Spooled {
-            line: u64::from_le_bytes(line),
-            class: CLASSES[usize::from(class)],
-            sinks: u32::from_le_bytes(sinks),
-            fingerprint,
-            key: String::from_utf8_lossy(&get(&mut self.reader)?).into_owned(),
-            text: get(&mut self.reader)?,
-        }))
-    }
-}
-
-fn write_spooled(out: &mut impl Write, line: u64, row: &Row, class: Class, sinks: u32, text: &[u8]) -> io::Result<()> {
-    out.write_all(&[class as u8])?;
-    out.write_all(&line.to_le_bytes())?;
-    out.write_all(&sinks.to_le_bytes())?;
-    out.write_all(&row.fingerprint)?;
-    put(out, row.key.as_bytes())?;
-    put(out, text)
-}
-
-fn put(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    out.write_all(&(bytes.len() as u32).to_le_bytes())?;
-    out.write_all(bytes)
-}
-
-fn get(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut len = [0; 4];
-    reader.read_exact(&mut len)?;
-    let mut bytes = vec![0; u32::from_le_bytes(len) as usize];
-    reader.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// The next byte; `None` at the end.
-fn get_byte(reader: &mut impl Read) -> io::Result<Option<u8>> {
-    let mut byte = [0];
-    match reader.read(&mut byte)? {
-        0 => Ok(None),
-        _ => Ok(Some(byte[0])),
-    }
 }

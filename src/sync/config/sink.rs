@@ -1,0 +1,250 @@
+//! Where events go, and how it is sent to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::error::{Error, Result};
+use super::super::table::Table;
+use super::event::owned;
+use super::statuses::statuses_of;
+use super::{Secret, Statuses, Text};
+
+/// The most bytes of a request: several of them have room in what may wait for a sink.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// Where events go.
+#[derive(Clone, Debug)]
+pub struct SinkConfig {
+    /// Its name, by which the state knows it.
+    pub name: String,
+    /// How it is called in an event's `integrations`.
+    pub integrations: Vec<String>,
+    /// What it is.
+    pub kind: SinkKind,
+    /// How it is sent to.
+    pub pace: Pace,
+}
+
+/// How a sink is sent to.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Requests in a time.
+    pub rate: Option<Rate>,
+    /// Requests at a time.
+    pub concurrency: usize,
+    /// The most events in a request.
+    pub batch: usize,
+    /// The most bytes of a request.
+    pub batch_bytes: usize,
+    /// The longest time that a request takes.
+    pub timeout: Duration,
+    /// How often a request is tried again.
+    pub retries: u32,
+    /// The pause before the first retry; it doubles with each one.
+    pub backoff: Duration,
+    /// The longest pause before a retry.
+    pub max_backoff: Duration,
+    /// After how many failed requests in a row the sink rests.
+    pub breaker: u32,
+    /// For how long it rests.
+    pub cooldown: Duration,
+}
+
+/// Requests in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In how long.
+    pub per: Duration,
+}
+
+/// What a sink is.
+#[derive(Clone, Debug)]
+pub enum SinkKind {
+    /// Customer.io's Track API.
+    Customerio(CustomerioConfig),
+    /// Any JSON API.
+    Webhook(WebhookConfig),
+    /// A file of JSON lines.
+    File(PathBuf),
+}
+
+/// Customer.io's Track API.
+#[derive(Clone, Debug)]
+pub struct CustomerioConfig {
+    /// Site id and key, with a colon between.
+    pub auth: Secret,
+    /// Where the API is.
+    pub url: Text,
+    /// The type of the objects that groups become.
+    pub object_type: String,
+    /// Whether the user id is an email address.
+    pub by_email: bool,
+    /// Whether points in time become Unix seconds.
+    pub convert_dates: bool,
+}
+
+/// Any JSON API.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Where it is.
+    pub url: Text,
+    /// The method.
+    pub method: String,
+    /// Headers.
+    pub headers: Vec<(String, Text)>,
+    /// The value of `Authorization`, or a bearer token.
+    pub auth: Option<Secret>,
+    /// The field of the event that is the body.
+    pub body: Option<String>,
+    /// The field of the body that holds the batch.
+    pub wrap: Option<String>,
+    /// Whether the answer is a list with one object for each event.
+    pub results: bool,
+    /// Which statuses mean what.
+    pub statuses: Statuses,
+}
+
+#[derive(Clone, Copy)]
+enum Word {
+    Customerio,
+    Webhook,
+    File,
+}
+
+pub(super) fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
+    let name = table.required_text("name", "the state knows the sink by it, e.g. name = \"crm\"")?.to_owned();
+    let kinds = [("customerio", Word::Customerio), ("webhook", Word::Webhook), ("file", Word::File)];
+    let kind = table.word("kind", &kinds)?.ok_or_else(|| {
+        table.error(format!("the sink {name} has no kind")).help("kind is customerio, webhook or file")
+    })?;
+    let mut integrations = match table.text("integration")? {
+        Some(integration) => vec![integration.to_owned()],
+        None => vec![name.clone()],
+    };
+    let named = table.has("integration");
+    let (kind, defaults) = match kind {
+        Word::Customerio => {
+            if !named {
+                integrations.push("Customer.io".to_owned());
+            }
+            (SinkKind::Customerio(customerio_of(table, dir)?), (4, 1000, 500_000))
+        }
+        Word::Webhook => (SinkKind::Webhook(webhook_of(table, dir)?), (4, 1, 4 << 20)),
+        Word::File => {
+            let path = table.required_text("path", "it is the file that lines are appended to")?;
+            (SinkKind::File(dir.join(path)), (1, 1000, 1 << 20))
+        }
+    };
+    let pace = pace_of(table, defaults)?;
+    Ok(SinkConfig { name, integrations, kind, pace })
+}
+
+fn pace_of(table: &Table<'_, '_>, (concurrency, batch, batch_bytes): (usize, u64, usize)) -> Result<Pace> {
+    Ok(Pace {
+        rate: rate(table)?,
+        concurrency: table.count("concurrency", 1..=256)?.map_or(concurrency, |count| count as usize),
+        batch: table.count("batch", 1..=10_000)?.unwrap_or(batch) as usize,
+        batch_bytes: table.size("batch_bytes")?.unwrap_or(batch_bytes).min(MAX_BATCH_BYTES),
+        timeout: table.duration("timeout")?.unwrap_or(Duration::from_secs(30)),
+        retries: table.count("retries", 0..=1000)?.unwrap_or(5) as u32,
+        backoff: table.duration("backoff")?.unwrap_or(Duration::from_millis(500)),
+        max_backoff: table.duration("max_backoff")?.unwrap_or(Duration::from_secs(60)),
+        breaker: table.count("breaker", 1..=100_000)?.unwrap_or(10) as u32,
+        cooldown: table.duration("cooldown")?.unwrap_or(Duration::from_secs(30)),
+    })
+}
+
+/// `"80/s"`, `"3000/m"` or `"100/3s"`.
+fn rate(table: &Table<'_, '_>) -> Result<Option<Rate>> {
+    let Some(text) = table.text("rate")? else { return Ok(None) };
+    let parsed = text.split_once('/').and_then(|(count, per)| {
+        let count = count.trim().parse::<u32>().ok().filter(|count| *count > 0)?;
+        let per = per.trim();
+        let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_owned() } else { format!("1{per}") };
+        let per = humantime::parse_duration(&per).ok().filter(|per| !per.is_zero())?;
+        Some(Rate { count, per })
+    });
+    parsed.map(Some).ok_or_else(|| {
+        table
+            .error_at("rate", format!("{} is `{text}`: expected requests in a time", table.path("rate")))
+            .help("write rate = \"80/s\", \"3000/m\" or \"100/3s\"")
+    })
+}
+
+/// A secret is named, never written.
+fn secret(table: &Table<'_, '_>, key: &'static str, dir: &Path) -> Result<Option<Secret>> {
+    let Some(text) = table.text(key)? else { return Ok(None) };
+    let range = table.get(key).map_or(0..0, toml::Spanned::span);
+    Secret::parse(text, dir, range).map(Some).ok_or_else(|| {
+        // Without its place: the line would show the secret.
+        Error::new(format!("{} holds the secret itself", table.path(key)))
+            .help("name where it is: \"env:NAME\" for a variable of the environment, \"file:PATH\" for a file")
+    })
+}
+
+fn text_or_secret(table: &Table<'_, '_>, key: &'static str, dir: &Path) -> Result<Option<Text>> {
+    let range = table.get(key).map_or(0..0, toml::Spanned::span);
+    Ok(table.text(key)?.map(|text| Text::parse(text, dir, range)))
+}
+
+fn url(table: &Table<'_, '_>, dir: &Path) -> Result<Option<Text>> {
+    let url = text_or_secret(table, "url", dir)?;
+    if let Some(Text::Plain(text)) = &url {
+        check_url(text).map_err(|why| table.error_at("url", format!("{} is `{text}`: {why}", table.path("url"))))?;
+    }
+    Ok(url)
+}
+
+/// Whether this is a URL that can be sent to.
+pub(in crate::sync) fn check_url(text: &str) -> std::result::Result<(), String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+        Ok(_) => Err("expected a URL that starts with http:// or https://".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn customerio_of(table: &Table<'_, '_>, dir: &Path) -> Result<CustomerioConfig> {
+    let auth = secret(table, "auth", dir)?.ok_or_else(|| {
+        table
+            .error("a customerio sink needs auth")
+            .help("auth = \"env:CIO_KEY\", a variable that holds site_id:api_key")
+    })?;
+    let regions = [("us", "https://track.customer.io"), ("eu", "https://track-eu.customer.io")];
+    let region = table.word("region", &regions)?.unwrap_or(regions[0].1);
+    Ok(CustomerioConfig {
+        auth,
+        url: url(table, dir)?.unwrap_or_else(|| Text::Plain(region.to_owned())),
+        object_type: table.text("object_type")?.unwrap_or("1").to_owned(),
+        by_email: table.word("identifier", &[("id", false), ("email", true)])?.unwrap_or(false),
+        convert_dates: table.word("dates", &[("auto", true), ("keep", false)])?.unwrap_or(true),
+    })
+}
+
+fn webhook_of(table: &Table<'_, '_>, dir: &Path) -> Result<WebhookConfig> {
+    let url = url(table, dir)?.ok_or_else(|| {
+        table.error("a webhook sink needs a url").help("write url = \"https://api.example.com/users\"")
+    })?;
+    let methods = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE")];
+    let headers = match table.table("headers")? {
+        Some(table) => {
+            table.free_texts()?.into_iter().map(|(name, text, range)| (name, Text::parse(&text, dir, range))).collect()
+        }
+        None => Vec::new(),
+    };
+    Ok(WebhookConfig {
+        url,
+        method: table.word("method", &methods)?.unwrap_or("POST").to_owned(),
+        headers,
+        auth: secret(table, "auth", dir)?,
+        body: owned(table.text("body")?),
+        wrap: owned(table.text("wrap")?),
+        results: table.word("results", &[("status", false), ("list", true)])?.unwrap_or(false),
+        statuses: match table.table("statuses")? {
+            Some(table) => statuses_of(table)?,
+            None => Statuses::default(),
+        },
+    })
+}

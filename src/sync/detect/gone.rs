@@ -1,0 +1,91 @@
+//! Which keys the source no longer has.
+
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
+
+use super::super::config::Mode;
+use super::super::error::{Error, Result, plain};
+use super::super::row::key_hash;
+use super::super::sorter::{Sorted, Sorter};
+use super::super::state::State;
+use super::spool::{Keys, put};
+use super::{Ask, cannot_spool};
+
+/// Finds the keys of the state that the source no longer has. Both sides are sorted by hash.
+pub(super) struct Gone {
+    known: Option<Sorted<24>>,
+    next: Option<[u8; 24]>,
+    /// The numbers of the gone keys, in the order of the state.
+    numbers: Sorter<8>,
+}
+
+impl Gone {
+    pub(super) fn new(ask: &Ask<'_>, state: &State, sinks: &[i64]) -> Result<Self> {
+        let mut gone = Self { known: None, next: None, numbers: Sorter::new(ask.temporary) };
+        if ask.config.changes.mode == Mode::Mirror {
+            let error = |error: io::Error| cannot_spool(ask.temporary, &error);
+            let mut known = Sorter::new(ask.temporary);
+            let mut number = 0u64;
+            state.keys(sinks, |key, _| {
+                let mut record = [0; 24];
+                record[..16].copy_from_slice(&key_hash(key));
+                record[16..].copy_from_slice(&number.to_be_bytes());
+                number += 1;
+                known.push(record).map_err(error)
+            })?;
+            let mut known = known.sorted().map_err(error)?;
+            gone.next = known.next_record().map_err(error)?;
+            gone.known = Some(known);
+        }
+        Ok(gone)
+    }
+
+    /// The source has the key with this hash. Hashes come in their order.
+    pub(super) fn seen(&mut self, hash: &[u8; 16]) -> Result<()> {
+        let step = || -> io::Result<()> {
+            while let (Some(known), Some(next)) = (&mut self.known, self.next) {
+                match next[..16].cmp(hash) {
+                    std::cmp::Ordering::Greater => break,
+                    std::cmp::Ordering::Equal => {}
+                    std::cmp::Ordering::Less => self.numbers.push(number(&next))?,
+                }
+                self.next = known.next_record()?;
+            }
+            Ok(())
+        };
+        let mut step = step;
+        step().map_err(|error| Error::new(format!("cannot sort the keys: {}", plain(&error))))
+    }
+
+    pub(super) fn finish(mut self, ask: &Ask<'_>, state: &State) -> Result<(Keys, u64, u64)> {
+        let error = |error: io::Error| cannot_spool(ask.temporary, &error);
+        while let (Some(known), Some(next)) = (&mut self.known, self.next) {
+            self.numbers.push(number(&next)).map_err(error)?;
+            self.next = known.next_record().map_err(error)?;
+        }
+        if self.known.is_none() {
+            return Ok((Keys::none(), 0, 0));
+        }
+        let mut numbers = self.numbers.sorted().map_err(error)?;
+        let mut wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
+        let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
+        let (mut at, mut deletes, mut forgotten) = (0, 0, 0);
+        state.keys(&state.sinks(ask.config)?, |key, was_sent| {
+            if wanted == Some(at) {
+                *(if was_sent { &mut deletes } else { &mut forgotten }) += 1;
+                out.write_all(&[u8::from(was_sent)]).and_then(|()| put(&mut out, key.as_bytes())).map_err(error)?;
+                wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
+            }
+            at += 1;
+            Ok(())
+        })?;
+        let mut file = out.into_inner().map_err(|failed| error(failed.into_error()))?;
+        file.seek(SeekFrom::Start(0)).map_err(error)?;
+        Ok((Keys(Some(BufReader::new(file))), deletes, forgotten))
+    }
+}
+
+fn number(record: &[u8; 24]) -> [u8; 8] {
+    let mut number = [0; 8];
+    number.copy_from_slice(&record[16..]);
+    number
+}

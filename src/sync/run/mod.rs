@@ -1,0 +1,340 @@
+//! One run: reads the source, looks whether it may go on, and delivers.
+
+mod deliver;
+mod guard;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::config::{Config, Mode};
+use super::delivery::{Channel, Closed};
+use super::detect::{Ask, Detected, RowCounts, detect};
+use super::error::{Error, Result};
+use super::event::Previous;
+use super::feed::Filter;
+use super::ledger::RowState;
+use super::report::{self, Report, SinkReport};
+use super::sink::Sink;
+use super::source::Stopper;
+use super::state::{Lock, State};
+use super::transform::Transformer;
+use crate::workers::{Job, RunError};
+
+pub(super) use deliver::{bodies, failure_words};
+
+use deliver::Delivery;
+use guard::{FIRST_SYNC, may_go_on, place_of, places_are_known};
+
+/// What is asked of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What it is called in the state.
+    pub command: &'static str,
+    /// Which rows go out.
+    pub filter: Filter,
+    /// Whether to go on where the run would stop and ask.
+    pub yes: bool,
+    /// Whether all rows go through the code again.
+    pub resync: bool,
+    /// Whether rows that were settled by other code stay so.
+    pub keep_settled: bool,
+    /// Whether rows are only marked as sent.
+    pub baseline: bool,
+    /// Whether nothing is sent and nothing written: what would go out is shown.
+    pub dry: bool,
+}
+
+/// A sync that is ready to run.
+pub struct Setup {
+    /// Its config.
+    pub config: Arc<Config>,
+    /// The transformation, if there is one.
+    pub job: Option<Job>,
+    /// The hash of its code.
+    pub code: String,
+    /// What is asked.
+    pub options: Options,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+    /// Where a dry run shows what would go out.
+    pub show: Show,
+}
+
+/// What is sent of a row to a sink, or why it can't be.
+pub type Bodies = std::result::Result<Vec<Vec<u8>>, String>;
+
+/// Is told of each row that would go out.
+pub type Show = Box<dyn FnMut(Shown<'_>) + Send>;
+
+/// A row that would go out.
+pub struct Shown<'a> {
+    /// The row.
+    pub row: &'a RowState,
+    /// What was acknowledged.
+    pub previous: &'a Previous,
+    /// Why it would fail, or what would be sent to each sink by its name; nothing if it is dropped or not for it.
+    pub sinks: Vec<(&'a str, Bodies)>,
+    /// Whether the transformation dropped it.
+    pub is_dropped: bool,
+}
+
+/// How far a run is, for people who wait.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rows read.
+    pub read: AtomicU64,
+    /// Rows to send; zero while the source is read.
+    pub to_send: AtomicU64,
+    /// Results at sinks.
+    pub done: AtomicU64,
+}
+
+/// Why a run could not go on.
+#[derive(Debug)]
+pub enum Failed {
+    /// The transformation, or its workers.
+    Run(RunError),
+    /// Anything else.
+    Sync(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed::Sync(error)
+    }
+}
+
+/// Where the temporary files of a sync go: beside its state, where there is room for what it keeps.
+pub(super) fn temporary(config: &Config) -> PathBuf {
+    match config.state.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Runs a sync to its end.
+///
+/// # Errors
+/// When it could not start, or could not go on. What was acknowledged by then is in the state.
+pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
+    let started = Instant::now();
+    if setup.options.dry {
+        return dry_run(setup, started).await;
+    }
+    let config = setup.config.clone();
+    let _lock = Lock::take(&config.state)?;
+    let state = State::open(&config)?;
+    let uuid = uuid::Uuid::new_v4().to_string();
+    let (code, mapping) = (&setup.code, config.mapping_hash());
+    let run = state.start_run(&uuid, setup.options.command, code, &mapping)?;
+    tracing::info!(sync = config.name, run, run_id = uuid, command = setup.options.command, "started");
+    let mut report = Report { run, uuid, is_partial: setup.options.filter.is_any(), ..Report::default() };
+    let done = steps(setup, state, mapping, &mut report, started).await;
+    report.elapsed = started.elapsed();
+    // Another connection: the one above may have ended with what was written last.
+    let ended = State::open(&config).and_then(|mut state| {
+        let rows: Vec<_> = report
+            .invalid
+            .iter()
+            .map(|(line, invalid)| {
+                (*line, invalid.key().map(str::to_owned), invalid.name(), invalid.sentence(&config.source.key))
+            })
+            .collect();
+        state.set_invalid(run, &rows)?;
+        let is_whole = done.is_ok() && report.signal.is_none() && report.pending() == 0;
+        if is_whole {
+            state.set_meta(FIRST_SYNC, "done")?;
+        }
+        state.end_run(run, &result_words(&report, &done), &report::counts(&report).to_string())
+    });
+    done?;
+    ended?;
+    Ok(report)
+}
+
+/// Does all but to send and to write.
+async fn dry_run(mut setup: Setup, started: Instant) -> std::result::Result<Report, Failed> {
+    let mut report = Report { is_partial: true, ..Report::default() };
+    // A sync that never ran has no state, and gets none.
+    let temporary = tempfile::tempdir().map_err(|error| Error::new(error.to_string()))?;
+    let state = if setup.config.state.exists() {
+        State::existing(&setup.config)?
+    } else {
+        let config = Config { state: temporary.path().join("state.db"), ..(*setup.config).clone() };
+        setup.config = Arc::new(config);
+        State::open(&setup.config)?
+    };
+    report.run = state.runs(1)?.first().map_or(1, |run| run.id + 1);
+    report.uuid = uuid::Uuid::new_v4().to_string();
+    let mapping = setup.config.mapping_hash();
+    steps(setup, state, mapping, &mut report, started).await?;
+    report.elapsed = started.elapsed();
+    Ok(report)
+}
+
+fn result_words(report: &Report, done: &std::result::Result<(), Failed>) -> String {
+    match done {
+        Err(Failed::Sync(error)) => format!("stopped: {}", error.message),
+        Err(Failed::Run(error)) => format!("stopped: {error}"),
+        Ok(()) => match (report.signal, report.sinks.iter().find_map(|sink| sink.closed.as_ref())) {
+            (Some(signal), _) => format!("ended by signal {signal}"),
+            (_, Some(Closed::Stopped { reason, .. })) => format!("refused: {reason}"),
+            (_, Some(Closed::GivenUp(reason))) => format!("incomplete: {reason}"),
+            _ if report.pending() > 0 => "incomplete".to_owned(),
+            _ if report.results.rows.failed + report.rows.invalid > 0 => "complete, with failed rows".to_owned(),
+            _ => "complete".to_owned(),
+        },
+    }
+}
+
+async fn steps(
+    setup: Setup,
+    state: State,
+    mapping: String,
+    report: &mut Report,
+    started: Instant,
+) -> std::result::Result<(), Failed> {
+    let Setup { config, job, code, options, progress, show } = setup;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Error::new(error.to_string()))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Error::new(error.to_string()))?;
+    // Everything that can fail without the source fails first.
+    let channels_of = |ending: &watch::Receiver<bool>| -> Result<Vec<Arc<Channel>>> {
+        if options.baseline {
+            return Ok(Vec::new());
+        }
+        config
+            .sinks
+            .iter()
+            .map(|sink| Ok(Channel::new(Sink::open(sink, options.dry)?, sink.clone(), ending.clone())))
+            .collect()
+    };
+    let (end, ending) = watch::channel(false);
+    let channels = channels_of(&ending)?;
+    let transformer = if options.baseline { None } else { job };
+    let transformer = Arc::new(Transformer::start(transformer).await.map_err(Failed::Run)?);
+
+    let ask = Detecting {
+        config: config.clone(),
+        everything: config.changes.mode == Mode::Full && !options.baseline,
+        epoch: epoch(&state, &options, report.run)?,
+        stopper: Stopper::default(),
+        progress: progress.clone(),
+    };
+    let stopper = ask.stopper.clone();
+    let detecting = tokio::task::spawn_blocking(move || ask.detect(state));
+    let (detected, state) = tokio::select! {
+        done = detecting => done.map_err(|error| Error::new(format!("the reader of the source stopped: {error}")))??,
+        _ = interrupt.recv() => return stopped_early(report, &stopper, libc::SIGINT),
+        _ = terminate.recv() => return stopped_early(report, &stopper, libc::SIGTERM),
+    };
+    report.detecting = started.elapsed();
+    report.rows = detected.counts.clone();
+    report.forgotten = detected.forgotten;
+    report.deletes_held.clone_from(&detected.deletes_held);
+    report.invalid.clone_from(&detected.invalid);
+    let RowCounts { read, unchanged, new, changed, invalid, deletes } = detected.counts;
+    let seconds = report.detecting.as_secs_f64();
+    tracing::info!(sync = config.name, read, unchanged, new, changed, invalid, deletes, seconds, "source read");
+    let may_go_on = may_go_on(&config, &options, &state, &code, &mapping, &detected)
+        .and_then(|()| places_are_known(&options, &state, &channels));
+    match may_go_on {
+        // What a run would not send, a dry run shows all the more.
+        Err(stop) if options.dry => report.would_stop = Some(stop),
+        other => other?,
+    }
+    if !options.dry {
+        for channel in &channels {
+            state.set_meta(&place_of(channel), &channel.sink.place())?;
+        }
+        state.set_meta("code", &code)?;
+        state.set_meta("mapping", &mapping)?;
+        if options.resync {
+            state.set_meta("epoch", &report.run.to_string())?;
+        }
+    }
+    report.to_send = to_send(&config, &options, &detected.counts);
+    progress.to_send.store(report.to_send, Ordering::Relaxed);
+
+    let delivery =
+        Delivery { config: &config, channels: &channels, transformer, ending, progress, show: Mutex::new(show) };
+    let mut signal = None;
+    let (fed, results) = {
+        let deliver = delivery.run(report, state, detected, code, &options);
+        tokio::pin!(deliver);
+        loop {
+            tokio::select! {
+                done = &mut deliver => break done?,
+                _ = interrupt.recv() => signal = Some(libc::SIGINT),
+                _ = terminate.recv() => signal = Some(libc::SIGTERM),
+            }
+            // What is in flight is finished; nothing else is begun.
+            let _ = end.send(true);
+        }
+    };
+    report.signal = signal;
+    report.waiting = fed.waiting;
+    report.unmatched_key = options.filter.key.clone().filter(|_| fed.rows == 0);
+    report.results = results;
+    report.sinks = channels.iter().map(|channel| sink_report(channel)).collect();
+    Ok(())
+}
+
+fn stopped_early(report: &mut Report, stopper: &Stopper, signal: i32) -> std::result::Result<(), Failed> {
+    stopper.stop();
+    report.signal = Some(signal);
+    Ok(())
+}
+
+fn sink_report(channel: &Channel) -> SinkReport {
+    let traffic = &channel.traffic;
+    SinkReport {
+        name: channel.config.name.clone(),
+        requests: traffic.requests.load(Ordering::Relaxed),
+        retries: traffic.retries.load(Ordering::Relaxed),
+        bytes: traffic.bytes.load(Ordering::Relaxed),
+        closed: channel.closed(),
+    }
+}
+
+/// The run from which on rows count as settled.
+pub(super) fn epoch(state: &State, options: &Options, run: i64) -> Result<i64> {
+    if options.resync {
+        return Ok(run);
+    }
+    Ok(state.meta("epoch")?.and_then(|epoch| epoch.parse().ok()).unwrap_or(0))
+}
+
+/// How many rows and deletes go out.
+pub(super) fn to_send(config: &Config, options: &Options, counts: &RowCounts) -> u64 {
+    let unchanged = if config.changes.mode == Mode::Full && !options.baseline { counts.unchanged } else { 0 };
+    counts.new + counts.changed + counts.deletes + unchanged
+}
+
+/// What reading the source needs, to be moved to a thread.
+pub(super) struct Detecting {
+    pub(super) config: Arc<Config>,
+    pub(super) everything: bool,
+    pub(super) epoch: i64,
+    pub(super) stopper: Stopper,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Detecting {
+    pub(super) fn detect(self, state: State) -> Result<(Detected, State)> {
+        let temporary = temporary(&self.config);
+        let ask = Ask {
+            config: &self.config,
+            everything: self.everything,
+            epoch: self.epoch,
+            temporary: &temporary,
+            stopper: self.stopper,
+            progress: &|read| self.progress.read.store(read, Ordering::Relaxed),
+        };
+        Ok((detect(&ask, &state)?, state))
+    }
+}
