@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::config::{Pace, SinkConfig};
+use super::lanes::Lanes;
 use super::ledger::{Ledger, Outcome, RowState, Settle};
 use super::sink::{ItemAnswer, Reply, Sink};
 use crate::random::Random;
@@ -382,30 +383,42 @@ impl Channel {
     /// Takes items until there are no more, and sends them.
     pub async fn run(self: Arc<Self>, mut items: mpsc::Receiver<Item>, ledger: Ledger) {
         let places = Arc::new(Semaphore::new(self.config.pace.concurrency));
-        let (max, max_bytes) = (self.config.pace.batch, self.config.pace.batch_bytes.saturating_sub(AROUND));
+        let Pace { batch, batch_bytes, .. } = self.config.pace;
+        let mut lanes = Lanes::new(batch, batch_bytes.saturating_sub(AROUND));
         let mut tasks = JoinSet::new();
-        let (mut batch, mut bytes): (Vec<Item>, usize) = (Vec::new(), 0);
-        loop {
-            let item = items.recv().await;
-            let is_full = match &item {
-                None => true,
-                Some(item) => batch.len() >= max || bytes + item.body.len() + 1 > max_bytes,
+        while let Some(item) = items.recv().await {
+            let full = match self.sink.is_alone(&item.body) {
+                true => vec![vec![item]],
+                false => {
+                    let (route, bytes) = (self.sink.route(&item.body).to_vec(), item.body.len());
+                    lanes.push(&route, bytes, item)
+                }
             };
-            if is_full && !batch.is_empty() {
-                let place = places.clone().acquire_owned().await;
-                let (channel, ledger, full) = (self.clone(), ledger.clone(), std::mem::take(&mut batch));
-                tasks.spawn(async move {
-                    channel.deliver(full, &ledger).await;
-                    drop(place);
-                });
-                bytes = 0;
+            for batch in full {
+                self.clone().start(batch, &places, &mut tasks, &ledger).await;
             }
-            let Some(item) = item else { break };
-            bytes += item.body.len() + 1;
-            batch.push(item);
             while tasks.try_join_next().is_some() {}
         }
+        for batch in lanes.rest() {
+            self.clone().start(batch, &places, &mut tasks, &ledger).await;
+        }
         while tasks.join_next().await.is_some() {}
+    }
+
+    /// Sends a batch beside others, once there is a place for it.
+    async fn start(
+        self: Arc<Self>,
+        batch: Vec<Item>,
+        places: &Arc<Semaphore>,
+        tasks: &mut JoinSet<()>,
+        ledger: &Ledger,
+    ) {
+        let place = places.clone().acquire_owned().await;
+        let ledger = ledger.clone();
+        tasks.spawn(async move {
+            self.deliver(batch, &ledger).await;
+            drop(place);
+        });
     }
 }
 

@@ -268,7 +268,9 @@ async fn would_send(
             }
             Ok(bodies) => {
                 let items: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-                let _ = writeln!(out, "{}: {}", sink.name, channel.sink.shown(&items).trim_end());
+                for batch in items.chunk_by(|a, b| channel.sink.route(a) == channel.sink.route(b)) {
+                    let _ = writeln!(out, "{}: {}", sink.name, channel.sink.shown(batch).trim_end());
+                }
             }
         }
     }

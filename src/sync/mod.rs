@@ -26,6 +26,7 @@ pub mod event;
 pub mod feed;
 pub mod init;
 pub mod inspect;
+mod lanes;
 pub mod ledger;
 pub mod report;
 pub mod row;

@@ -77,7 +77,7 @@ impl Default for Changes {
     }
 }
 
-fn share(table: &Table<'_, '_>, key: &'static str) -> Result<Option<Share>> {
+pub(super) fn share(table: &Table<'_, '_>, key: &'static str) -> Result<Option<Share>> {
     let wrong =
         || table.error_at(key, format!("{} expects a share such as \"20%\", or a number of rows", table.path(key)));
     let Some(value) = table.get(key) else { return Ok(None) };

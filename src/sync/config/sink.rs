@@ -5,12 +5,19 @@ use std::time::Duration;
 
 use super::super::error::{Error, Result};
 use super::super::table::Table;
+use super::changes::{Share, share};
 use super::event::owned;
 use super::statuses::statuses_of;
 use super::{Secret, Statuses, Text};
 
 /// The most bytes of a request: several of them have room in what may wait for a sink.
 const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// The most records of a request to Salesforce.
+const MAX_RECORDS: u64 = 200;
+
+/// The version of Salesforce's API.
+const DEFAULT_API_VERSION: &str = "62.0";
 
 /// Where events go.
 #[derive(Clone, Debug)]
@@ -64,6 +71,8 @@ pub struct Rate {
 pub enum SinkKind {
     /// Customer.io's Track API.
     Customerio(CustomerioConfig),
+    /// Salesforce.
+    Salesforce(SalesforceConfig),
     /// Any JSON API.
     Webhook(WebhookConfig),
     /// A file of JSON lines.
@@ -83,6 +92,32 @@ pub struct CustomerioConfig {
     pub by_email: bool,
     /// Whether points in time become Unix seconds.
     pub convert_dates: bool,
+}
+
+/// Salesforce.
+#[derive(Clone, Debug)]
+pub struct SalesforceConfig {
+    /// The organisation's own address.
+    pub url: Text,
+    /// Who asks.
+    pub login: SalesforceLogin,
+    /// The object of events whose `externalId` names none.
+    pub object: Option<String>,
+    /// Its field that holds the user id, or the group id.
+    pub external_id: Option<String>,
+    /// The version of the API.
+    pub api_version: String,
+    /// The share of a day's API calls, in percent, after which nothing more is sent.
+    pub api_limit: Option<f64>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum SalesforceLogin {
+    /// Client credentials: id and secret, with a colon between.
+    Client(Secret),
+    /// A token.
+    Token(Secret),
 }
 
 /// Any JSON API.
@@ -109,15 +144,21 @@ pub struct WebhookConfig {
 #[derive(Clone, Copy)]
 enum Word {
     Customerio,
+    Salesforce,
     Webhook,
     File,
 }
 
 pub(super) fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
     let name = table.required_text("name", "the state knows the sink by it, e.g. name = \"crm\"")?.to_owned();
-    let kinds = [("customerio", Word::Customerio), ("webhook", Word::Webhook), ("file", Word::File)];
+    let kinds = [
+        ("customerio", Word::Customerio),
+        ("salesforce", Word::Salesforce),
+        ("webhook", Word::Webhook),
+        ("file", Word::File),
+    ];
     let kind = table.word("kind", &kinds)?.ok_or_else(|| {
-        table.error(format!("the sink {name} has no kind")).help("kind is customerio, webhook or file")
+        table.error(format!("the sink {name} has no kind")).help("kind is customerio, salesforce, webhook or file")
     })?;
     let mut integrations = match table.text("integration")? {
         Some(integration) => vec![integration.to_owned()],
@@ -131,6 +172,12 @@ pub(super) fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
             }
             (SinkKind::Customerio(customerio_of(table, dir)?), (4, 1000, 500_000))
         }
+        Word::Salesforce => {
+            if !named {
+                integrations.push("Salesforce".to_owned());
+            }
+            (SinkKind::Salesforce(salesforce_of(table, dir)?), (4, MAX_RECORDS, 4 << 20))
+        }
         Word::Webhook => (SinkKind::Webhook(webhook_of(table, dir)?), (4, 1, 4 << 20)),
         Word::File => {
             let path = table.required_text("path", "it is the file that lines are appended to")?;
@@ -138,6 +185,9 @@ pub(super) fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
         }
     };
     let pace = pace_of(table, defaults)?;
+    if matches!(kind, SinkKind::Salesforce(_)) && pace.batch as u64 > MAX_RECORDS {
+        return Err(table.error_at("batch", format!("Salesforce takes {MAX_RECORDS} records in a request at most")));
+    }
     Ok(SinkConfig { name, integrations, kind, pace })
 }
 
@@ -221,6 +271,37 @@ fn customerio_of(table: &Table<'_, '_>, dir: &Path) -> Result<CustomerioConfig> 
         by_email: table.word("identifier", &[("id", false), ("email", true)])?.unwrap_or(false),
         convert_dates: table.word("dates", &[("auto", true), ("keep", false)])?.unwrap_or(true),
     })
+}
+
+fn salesforce_of(table: &Table<'_, '_>, dir: &Path) -> Result<SalesforceConfig> {
+    let url = url(table, dir)?.ok_or_else(|| {
+        table.error("a salesforce sink needs a url").help("write url = \"https://NAME.my.salesforce.com\"")
+    })?;
+    let login = match (secret(table, "auth", dir)?, secret(table, "token", dir)?) {
+        (Some(auth), None) => SalesforceLogin::Client(auth),
+        (None, Some(token)) => SalesforceLogin::Token(token),
+        (None, None) => {
+            return Err(table.error("a salesforce sink needs auth or token").help(
+                "auth = \"env:SF_CLIENT\", a variable that holds client_id:client_secret; or token = \"env:SF_TOKEN\"",
+            ));
+        }
+        _ => return Err(table.error_at("token", "a salesforce sink has auth or token, not both")),
+    };
+    let (object, external_id) = (owned(table.text("object")?), owned(table.text("external_id")?));
+    if object.is_some() != external_id.is_some() {
+        return Err(table.error("object and external_id belong together").help(
+            "they name the records of events that name none: object = \"Contact\", external_id = \"User_Id__c\"",
+        ));
+    }
+    let api_limit = match share(table, "api_limit")? {
+        None => None,
+        Some(Share::Percent(percent)) => Some(percent),
+        Some(Share::Count(_)) => {
+            return Err(table.error_at("api_limit", "sink.api_limit expects a share such as \"80%\""));
+        }
+    };
+    let api_version = table.text("api_version")?.unwrap_or(DEFAULT_API_VERSION).to_owned();
+    Ok(SalesforceConfig { url, login, object, external_id, api_version, api_limit })
 }
 
 fn webhook_of(table: &Table<'_, '_>, dir: &Path) -> Result<WebhookConfig> {

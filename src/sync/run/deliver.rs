@@ -233,7 +233,7 @@ pub(in crate::sync) fn bodies(channel: &Channel, outputs: &[String]) -> Bodies {
     for output in outputs {
         let event = Output::parse(output)?;
         if event.is_for(&channel.config.integrations) {
-            bodies.push(channel.sink.item(&event)?);
+            bodies.extend(channel.sink.items(&event)?);
         }
     }
     Ok(bodies)

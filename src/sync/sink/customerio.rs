@@ -371,9 +371,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_about_each_item_or_about_the_batch() {
-        let reply = |status, body: &str| {
-            reply(&Answer { status, body: body.to_owned(), after: None, location: Some("http://x/".into()) }, 2)
-        };
+        let reply = |status, body: &str| reply(&Answer { status, body: body.to_owned(), ..Answer::default() }, 2);
         assert_eq!(reply(200, "{}"), Reply::Items(vec![ItemAnswer::Accepted; 2]));
         assert_eq!(reply(200, ""), Reply::Items(vec![ItemAnswer::Accepted; 2]));
         for status in [200, 207] {

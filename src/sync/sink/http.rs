@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
 
 use super::super::config::{SinkConfig, Text, check_url};
@@ -20,7 +20,48 @@ pub struct Endpoint {
     headers: HeaderMap,
 }
 
+/// One request, where they are not all alike.
+pub struct Request {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// With a JSON body.
+    pub fn json(method: Method, url: Url, body: Vec<u8>) -> Self {
+        Self::new(method, url, "application/json", body)
+    }
+
+    /// With the fields of a form.
+    pub fn form(method: Method, url: Url, fields: &[(&str, &str)]) -> Self {
+        let mut form = url.clone();
+        form.query_pairs_mut().clear().extend_pairs(fields);
+        let body = form.query().unwrap_or_default().as_bytes().to_vec();
+        Self::new(method, url, "application/x-www-form-urlencoded", body)
+    }
+
+    /// Without a body.
+    pub fn empty(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    fn new(method: Method, url: Url, kind: &'static str, body: Vec<u8>) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        Self { method, url, headers, body }
+    }
+
+    /// With this `Authorization`.
+    #[must_use]
+    pub fn with_auth(mut self, value: HeaderValue) -> Self {
+        self.headers.insert(AUTHORIZATION, value);
+        self
+    }
+}
+
 /// What was answered.
+#[derive(Default)]
 pub struct Answer {
     /// The status.
     pub status: u16,
@@ -30,6 +71,8 @@ pub struct Answer {
     pub after: Option<Duration>,
     /// Where it redirects to.
     pub location: Option<String>,
+    /// How many of the API calls of a day are used, and how many there are, as Salesforce says it.
+    pub usage: Option<(u64, u64)>,
 }
 
 impl Answer {
@@ -87,8 +130,8 @@ impl Endpoint {
     }
 
     /// The URL with all of its parts; not for people.
-    pub fn url(&self) -> &str {
-        self.url.as_str()
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The URL without its query, user and password.
@@ -104,17 +147,22 @@ impl Endpoint {
     /// # Errors
     /// When there is no answer: what is to be done then.
     pub async fn send(&self, body: Vec<u8>) -> std::result::Result<Answer, Reply> {
-        let request = self
-            .client
-            .request(self.method.clone(), self.url.clone())
-            .headers(self.headers.clone())
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(body);
+        self.ask(Request::json(self.method.clone(), self.url.clone(), body)).await
+    }
+
+    /// Sends a request that is not like the others; the headers of the sink go along.
+    ///
+    /// # Errors
+    /// As [`Endpoint::send`].
+    pub async fn ask(&self, request: Request) -> std::result::Result<Answer, Reply> {
+        let Request { method, url, headers, body } = request;
+        let request = self.client.request(method, url).headers(self.headers.clone()).headers(headers).body(body);
         let mut answer = request.send().await.map_err(|error| self.no_answer(error))?;
         let status = answer.status().as_u16();
         let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let after = header(RETRY_AFTER).and_then(retry_after);
         let location = header(reqwest::header::LOCATION).map(str::to_owned);
+        let usage = answer.headers().get("sforce-limit-info").and_then(|value| usage(value.to_str().ok()?));
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.no_answer(error))? {
             if body.len() + chunk.len() > MAX_ANSWER {
@@ -122,7 +170,7 @@ impl Endpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), after, location })
+        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), after, location, usage })
     }
 
     fn no_answer(&self, error: reqwest::Error) -> Reply {
@@ -169,6 +217,14 @@ pub fn redirect(answer: &Answer) -> Reply {
     }
 }
 
+/// `api-usage=18/15000`
+fn usage(text: &str) -> Option<(u64, u64)> {
+    let (_, usage) = text.split_once("api-usage=")?;
+    let (used, rest) = usage.split_once('/')?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    Some((used.trim().parse().ok()?, rest[..digits].parse().ok()?))
+}
+
 /// Seconds, or a date.
 fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
@@ -181,6 +237,13 @@ fn retry_after(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_usage_of_a_day_is_read() {
+        assert_eq!(usage("api-usage=18/15000"), Some((18, 15_000)));
+        assert_eq!(usage("api-usage=25/5000; per-app-api-usage=17/250(appName=x)"), Some((25, 5000)));
+        assert_eq!(usage("none"), None);
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

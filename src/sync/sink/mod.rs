@@ -4,6 +4,7 @@
 mod customerio;
 mod file;
 mod http;
+mod salesforce;
 mod webhook;
 
 use std::time::Duration;
@@ -16,6 +17,8 @@ use super::event::Output;
 pub enum Sink {
     /// Customer.io's Track API.
     Customerio(customerio::Customerio),
+    /// Salesforce.
+    Salesforce(salesforce::Salesforce),
     /// Any JSON API.
     Webhook(webhook::Webhook),
     /// A file.
@@ -74,27 +77,46 @@ impl Sink {
     pub fn open(config: &SinkConfig, dry: bool) -> Result<Self> {
         Ok(match &config.kind {
             SinkKind::Customerio(own) => Sink::Customerio(customerio::Customerio::open(own, config, dry)?),
+            SinkKind::Salesforce(own) => Sink::Salesforce(salesforce::Salesforce::open(own, config, dry)?),
             SinkKind::Webhook(own) => Sink::Webhook(webhook::Webhook::open(own, config, dry)?),
             SinkKind::File(path) => Sink::File(file::FileSink::new(path)),
         })
     }
 
-    /// What is sent of an event.
+    /// What is sent of an event: mostly one item.
     ///
     /// # Errors
     /// When the sink can't take it; why, in words.
-    pub fn item(&self, event: &Output<'_>) -> std::result::Result<Vec<u8>, String> {
+    pub fn items(&self, event: &Output<'_>) -> std::result::Result<Vec<Vec<u8>>, String> {
         match self {
-            Sink::Customerio(sink) => sink.item(event),
-            Sink::Webhook(sink) => sink.item(event),
-            Sink::File(_) => Ok(event.text.as_bytes().to_vec()),
+            Sink::Customerio(sink) => Ok(vec![sink.item(event)?]),
+            Sink::Salesforce(sink) => sink.items(event),
+            Sink::Webhook(sink) => Ok(vec![sink.item(event)?]),
+            Sink::File(_) => Ok(vec![event.text.as_bytes().to_vec()]),
         }
     }
 
-    /// Sends a batch.
+    /// The route of an item. A batch has items of one route.
+    pub fn route<'i>(&self, item: &'i [u8]) -> &'i [u8] {
+        match self {
+            Sink::Salesforce(_) => salesforce::route(item),
+            Sink::Customerio(_) | Sink::Webhook(_) | Sink::File(_) => &[],
+        }
+    }
+
+    /// Whether an item is a batch by itself.
+    pub fn is_alone(&self, item: &[u8]) -> bool {
+        match self {
+            Sink::Salesforce(_) => salesforce::is_alone(item),
+            Sink::Customerio(_) | Sink::Webhook(_) | Sink::File(_) => false,
+        }
+    }
+
+    /// Sends a batch; its items have one route.
     pub async fn send(&self, items: &[&[u8]]) -> Reply {
         match self {
             Sink::Customerio(sink) => sink.send(items).await,
+            Sink::Salesforce(sink) => sink.send(items).await,
             Sink::Webhook(sink) => sink.send(items).await,
             Sink::File(sink) => sink.send(items),
         }
@@ -103,8 +125,9 @@ impl Sink {
     /// A hash of the place that it sends to: what another place has acknowledged says nothing about this one.
     pub fn place(&self) -> String {
         let place = match self {
-            Sink::Customerio(sink) => sink.endpoint().url().to_owned(),
-            Sink::Webhook(sink) => sink.endpoint().url().to_owned(),
+            Sink::Customerio(sink) => sink.endpoint().url().to_string(),
+            Sink::Salesforce(sink) => sink.endpoint().url().to_string(),
+            Sink::Webhook(sink) => sink.endpoint().url().to_string(),
             Sink::File(sink) => std::path::absolute(sink.path()).unwrap_or_default().display().to_string(),
         };
         format!("blake3:{}", &blake3::hash(place.as_bytes()).to_hex()[..32])
@@ -114,6 +137,7 @@ impl Sink {
     pub fn shown(&self, items: &[&[u8]]) -> String {
         let (head, body) = match self {
             Sink::Customerio(sink) => (sink.endpoint().shown(), customerio::body(items)),
+            Sink::Salesforce(sink) => (sink.shown(items[0]), salesforce::body(items)),
             Sink::Webhook(sink) => (sink.endpoint().shown(), sink.body(items)),
             Sink::File(sink) => (format!("append to {}", sink.path().display()), items.concat()),
         };

@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.to_owned(), after: None, location: None }
+        Answer { status, body: body.to_owned(), ..Answer::default() }
     }
 
     #[test]
