@@ -363,11 +363,11 @@ impl<'a> Output<'a> {
         (!id.is_empty() && !value.get().starts_with(['{', '[', 't', 'f'])).then_some(id)
     }
 
-    /// Whether it goes to a sink that is called like this in `integrations`.
+    /// Whether it goes to a sink that is called like this in `integrations`; one without a name gets every event.
     pub fn is_for(&self, names: &[String]) -> bool {
         let integrations =
             self.fields.value("integrations").and_then(|value| serde_json::from_str::<Columns<'_>>(value.get()).ok());
-        let Some(Columns(integrations)) = integrations else { return true };
+        let Some(Columns(integrations)) = integrations.filter(|_| !names.is_empty()) else { return true };
         let names: Vec<String> = names.iter().map(|name| normal(name)).collect();
         let is_on = |value: &RawValue| !matches!(value.get(), "false" | "null");
         match integrations.iter().find(|(name, _)| names.contains(&normal(name))) {

@@ -54,7 +54,7 @@ pub fn config(input: &Input, key: Option<&str>) -> Result<String> {
     }
     text.push_str(
         "\n# [transform]\n# code = \"transform.js\"\n\n\
-         [[sink]]\nname = \"out\"\nkind = \"file\"             # customerio | salesforce | webhook | file\npath = \"out.jsonl\"\n",
+         [[sink]]\nname = \"out\"\nkind = \"file\"             # customerio | rudder | salesforce | webhook | file\npath = \"out.jsonl\"\n",
     );
     Ok(text)
 }

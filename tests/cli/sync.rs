@@ -8,6 +8,7 @@ mod destination;
 mod docs;
 mod endings;
 mod property;
+mod rudder;
 mod salesforce;
 
 use serde_json::Value;

@@ -21,7 +21,9 @@ pub use changes::{Changes, Mode, Share};
 pub use event::{EventConfig, EventKind, ExternalId, Pairs};
 pub use secret::{Secret, Text};
 pub(super) use sink::check_url;
-pub use sink::{CustomerioConfig, Pace, Rate, SalesforceConfig, SalesforceLogin, SinkConfig, SinkKind, WebhookConfig};
+pub use sink::{
+    CustomerioConfig, Pace, Rate, RudderConfig, SalesforceConfig, SalesforceLogin, SinkConfig, SinkKind, WebhookConfig,
+};
 pub use source::{DEFAULT_ROW_LIMIT, Input, SourceConfig};
 pub use statuses::{Meaning, Statuses};
 

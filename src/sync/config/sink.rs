@@ -24,7 +24,7 @@ const DEFAULT_API_VERSION: &str = "62.0";
 pub struct SinkConfig {
     /// Its name, by which the state knows it.
     pub name: String,
-    /// How it is called in an event's `integrations`.
+    /// How it is called in an event's `integrations`. Without a name, it gets every event.
     pub integrations: Vec<String>,
     /// What it is.
     pub kind: SinkKind,
@@ -71,6 +71,8 @@ pub struct Rate {
 pub enum SinkKind {
     /// Customer.io's Track API.
     Customerio(CustomerioConfig),
+    /// A RudderStack data plane.
+    Rudder(RudderConfig),
     /// Salesforce.
     Salesforce(SalesforceConfig),
     /// Any JSON API.
@@ -92,6 +94,17 @@ pub struct CustomerioConfig {
     pub by_email: bool,
     /// Whether points in time become Unix seconds.
     pub convert_dates: bool,
+}
+
+/// A RudderStack data plane.
+#[derive(Clone, Debug)]
+pub struct RudderConfig {
+    /// Where it is.
+    pub url: Text,
+    /// The write key of a source.
+    pub auth: Secret,
+    /// Whether requests are packed.
+    pub gzip: bool,
 }
 
 /// Salesforce.
@@ -144,6 +157,7 @@ pub struct WebhookConfig {
 #[derive(Clone, Copy)]
 enum Word {
     Customerio,
+    Rudder,
     Salesforce,
     Webhook,
     File,
@@ -153,12 +167,15 @@ pub(super) fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
     let name = table.required_text("name", "the state knows the sink by it, e.g. name = \"crm\"")?.to_owned();
     let kinds = [
         ("customerio", Word::Customerio),
+        ("rudder", Word::Rudder),
         ("salesforce", Word::Salesforce),
         ("webhook", Word::Webhook),
         ("file", Word::File),
     ];
     let kind = table.word("kind", &kinds)?.ok_or_else(|| {
-        table.error(format!("the sink {name} has no kind")).help("kind is customerio, salesforce, webhook or file")
+        table
+            .error(format!("the sink {name} has no kind"))
+            .help("kind is customerio, rudder, salesforce, webhook or file")
     })?;
     let mut integrations = match table.text("integration")? {
         Some(integration) => vec![integration.to_owned()],
@@ -171,6 +188,13 @@ pub(super) fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
                 integrations.push("Customer.io".to_owned());
             }
             (SinkKind::Customerio(customerio_of(table, dir)?), (4, 1000, 500_000))
+        }
+        Word::Rudder => {
+            // The data plane looks at `integrations` itself, for its own destinations.
+            if !named {
+                integrations.clear();
+            }
+            (SinkKind::Rudder(rudder_of(table, dir)?), (4, 1000, 4_000_000))
         }
         Word::Salesforce => {
             if !named {
@@ -271,6 +295,18 @@ fn customerio_of(table: &Table<'_, '_>, dir: &Path) -> Result<CustomerioConfig> 
         by_email: table.word("identifier", &[("id", false), ("email", true)])?.unwrap_or(false),
         convert_dates: table.word("dates", &[("auto", true), ("keep", false)])?.unwrap_or(true),
     })
+}
+
+fn rudder_of(table: &Table<'_, '_>, dir: &Path) -> Result<RudderConfig> {
+    let url = url(table, dir)?.ok_or_else(|| {
+        table.error("a rudder sink needs a url").help("write url = \"https://NAME.dataplane.rudderstack.com\"")
+    })?;
+    let auth = secret(table, "auth", dir)?.ok_or_else(|| {
+        table
+            .error("a rudder sink needs auth")
+            .help("auth = \"env:WRITE_KEY\", a variable that holds a source's write key")
+    })?;
+    Ok(RudderConfig { url, auth, gzip: table.switch("gzip")?.unwrap_or(true) })
 }
 
 fn salesforce_of(table: &Table<'_, '_>, dir: &Path) -> Result<SalesforceConfig> {

@@ -4,6 +4,7 @@
 mod customerio;
 mod file;
 mod http;
+mod rudder;
 mod salesforce;
 mod webhook;
 
@@ -17,6 +18,8 @@ use super::event::Output;
 pub enum Sink {
     /// Customer.io's Track API.
     Customerio(customerio::Customerio),
+    /// A RudderStack data plane.
+    Rudder(rudder::Rudder),
     /// Salesforce.
     Salesforce(salesforce::Salesforce),
     /// Any JSON API.
@@ -77,6 +80,7 @@ impl Sink {
     pub fn open(config: &SinkConfig, dry: bool) -> Result<Self> {
         Ok(match &config.kind {
             SinkKind::Customerio(own) => Sink::Customerio(customerio::Customerio::open(own, config, dry)?),
+            SinkKind::Rudder(own) => Sink::Rudder(rudder::Rudder::open(own, config, dry)?),
             SinkKind::Salesforce(own) => Sink::Salesforce(salesforce::Salesforce::open(own, config, dry)?),
             SinkKind::Webhook(own) => Sink::Webhook(webhook::Webhook::open(own, config, dry)?),
             SinkKind::File(path) => Sink::File(file::FileSink::new(path)),
@@ -90,6 +94,7 @@ impl Sink {
     pub fn items(&self, event: &Output<'_>) -> std::result::Result<Vec<Vec<u8>>, String> {
         match self {
             Sink::Customerio(sink) => Ok(vec![sink.item(event)?]),
+            Sink::Rudder(sink) => Ok(vec![sink.item(event)?]),
             Sink::Salesforce(sink) => sink.items(event),
             Sink::Webhook(sink) => Ok(vec![sink.item(event)?]),
             Sink::File(_) => Ok(vec![event.text.as_bytes().to_vec()]),
@@ -100,7 +105,7 @@ impl Sink {
     pub fn route<'i>(&self, item: &'i [u8]) -> &'i [u8] {
         match self {
             Sink::Salesforce(_) => salesforce::route(item),
-            Sink::Customerio(_) | Sink::Webhook(_) | Sink::File(_) => &[],
+            Sink::Customerio(_) | Sink::Rudder(_) | Sink::Webhook(_) | Sink::File(_) => &[],
         }
     }
 
@@ -108,7 +113,7 @@ impl Sink {
     pub fn is_alone(&self, item: &[u8]) -> bool {
         match self {
             Sink::Salesforce(_) => salesforce::is_alone(item),
-            Sink::Customerio(_) | Sink::Webhook(_) | Sink::File(_) => false,
+            Sink::Customerio(_) | Sink::Rudder(_) | Sink::Webhook(_) | Sink::File(_) => false,
         }
     }
 
@@ -116,6 +121,7 @@ impl Sink {
     pub async fn send(&self, items: &[&[u8]]) -> Reply {
         match self {
             Sink::Customerio(sink) => sink.send(items).await,
+            Sink::Rudder(sink) => sink.send(items).await,
             Sink::Salesforce(sink) => sink.send(items).await,
             Sink::Webhook(sink) => sink.send(items).await,
             Sink::File(sink) => sink.send(items),
@@ -126,6 +132,7 @@ impl Sink {
     pub fn place(&self) -> String {
         let place = match self {
             Sink::Customerio(sink) => sink.endpoint().url().to_string(),
+            Sink::Rudder(sink) => sink.endpoint().url().to_string(),
             Sink::Salesforce(sink) => sink.endpoint().url().to_string(),
             Sink::Webhook(sink) => sink.endpoint().url().to_string(),
             Sink::File(sink) => std::path::absolute(sink.path()).unwrap_or_default().display().to_string(),
@@ -137,6 +144,7 @@ impl Sink {
     pub fn shown(&self, items: &[&[u8]]) -> String {
         let (head, body) = match self {
             Sink::Customerio(sink) => (sink.endpoint().shown(), customerio::body(items)),
+            Sink::Rudder(sink) => (sink.endpoint().shown(), rudder::body(items)),
             Sink::Salesforce(sink) => (sink.shown(items[0]), salesforce::body(items)),
             Sink::Webhook(sink) => (sink.endpoint().shown(), sink.body(items)),
             Sink::File(sink) => (format!("append to {}", sink.path().display()), items.concat()),
