@@ -153,6 +153,8 @@ fn ready(args: &SyncArgs, global: &Global, read: &Read) -> anyhow::Result<Ready>
     };
     settings.libraries.library_dir.get_or_insert_default().extend(transform.libraries.iter().cloned());
     settings.data.credentials = transform.credentials.clone().or(settings.data.credentials);
+    // An event may hold its row, the row before it, and both once more as texts.
+    settings.limits.line_limit.get_or_insert(4 * read.config.source.row_limit);
     let program::Loaded { program, paths } = program::read(&config::sources(&transform.code, &settings))?;
     let workers = match settings.events.workers.unwrap_or(0) {
         0 => std::thread::available_parallelism().map_or(1, usize::from),

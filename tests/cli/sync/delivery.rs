@@ -272,6 +272,27 @@ fn a_redirect_a_wrong_certificate_and_a_slow_body_are_told_as_they_are() {
 }
 
 #[test]
+fn a_large_row_goes_out_with_the_one_before_it() {
+    let dir = Dir::new();
+    dir.file("t.js", "export const transformEvent = (e) => ({ ...e, n: e.traits.bio.length + (e.context.previous?.bio.length ?? 0) });\n");
+    dir.file(
+        "sync.toml",
+        "[source]\nfile = \"rows.jsonl\"\nkey = \"id\"\n[changes]\nprevious = true\n[transform]\ncode = \"t.js\"\n\
+         [[sink]]\nname = \"out\"\nkind = \"file\"\npath = \"out.jsonl\"\n",
+    );
+    for letter in ["x", "y"] {
+        dir.file(
+            "rows.jsonl",
+            format!("{{\"id\":1,\"bio\":\"{}\"}}\n{{\"id\":2,\"bio\":\"{letter}\"}}\n", letter.repeat(10 << 20)),
+        );
+        assert_eq!(sent(&dir, &[]), 2);
+    }
+    let out = dir.read("out.jsonl");
+    let lengths: Vec<_> = out.lines().map(|line| line.rsplit_once(":").unwrap().1).collect();
+    assert_eq!(lengths, ["10485760}", "1}", "20971520}", "2}"]);
+}
+
+#[test]
 fn batches_stay_within_the_size_limit() {
     let crm = Destination::start();
     let bio = "y".repeat(900);
