@@ -2,44 +2,78 @@
 
     python3 rows.py warehouse.duckdb 'select * from customer_io_demo'
 
-DuckDB's own JSON has `NaN` without quotes, which isn't JSON, and timestamps with a space. Here a value that JSON can't
-hold is an error that names its column.
+DuckDB's own JSON has `NaN` without quotes, which isn't JSON, and timestamps with a space. Here a number keeps its digits, JSON
+columns are nested, and points in time are ISO 8601. NaN and infinity become null, with a warning. A value that JSON can't hold
+without a loss is an error that names its column. `types-duckdb.sql` has a value of each type.
 """
 
+import base64
 import datetime
+import decimal
 import json
 import math
 import sys
+import uuid
 
 import duckdb
 
 ROWS_AT_ONCE = 10_000
 
 
-def plain(column, value):
-    """A value as JSON has it."""
+def text(value):
+    """A value as JSON, or ValueError."""
     if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else "null"
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
-        return value.isoformat()
-    kind = type(value).__name__
-    sys.exit(f"column {column}: a {kind} ({value}) has no exact form in JSON; cast the column to text in the query")
+        return f'"{value.isoformat()}"'
+    if isinstance(value, uuid.UUID):
+        return f'"{value}"'
+    if isinstance(value, (bytes, bytearray)):
+        return f'"{base64.b64encode(value).decode()}"'
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(text, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(str(name), ensure_ascii=False)}:{text(item)}" for name, item in value.items()) + "}"
+    # An interval among them: Python counts a month as 30 days.
+    raise ValueError(f"a {type(value).__name__} ({value}) has no exact form in JSON")
+
+
+def column_text(name, kind, warned):
+    """What makes JSON of the values of a column."""
+
+    def convert(value):
+        if kind == "JSON" and value is not None:
+            # It is JSON already, with all of its digits. A line end can only stand between its parts.
+            return value.replace("\n", " ").replace("\r", " ")
+        if isinstance(value, float) and not math.isfinite(value) and name not in warned:
+            warned.add(name)
+            print(f"column {name}: NaN and infinity become null", file=sys.stderr)
+        try:
+            return text(value)
+        except ValueError as error:
+            sys.exit(f"column {name}: {error}; cast the column to text in the query")
+
+    return convert
 
 
 def main(path, query):
     # Readers of one file don't hinder each other; a writer (a dbt run, say) locks it, so this waits for no one.
     try:
-        connection = duckdb.connect(path, read_only=True)
+        connection = duckdb.connect(path, read_only=path != ":memory:")
         rows = connection.execute(query)
     except duckdb.Error as error:
         sys.exit(f"{path}: {error}")
-    columns = [column[0] for column in rows.description]
+    warned = set()
+    heads = [f"{json.dumps(column[0], ensure_ascii=False)}:" for column in rows.description]
+    texts = [column_text(column[0], str(column[1]), warned) for column in rows.description]
     while some := rows.fetchmany(ROWS_AT_ONCE):
         for row in some:
-            record = {column: plain(column, value) for column, value in zip(columns, row)}
-            sys.stdout.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
+            fields = (head + convert(value) for head, convert, value in zip(heads, texts, row))
+            sys.stdout.write("{" + ",".join(fields) + "}\n")
 
 
 if __name__ == "__main__":

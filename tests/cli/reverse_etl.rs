@@ -1,6 +1,7 @@
 //! `examples/reverse-etl`: the whole way of a row, with real dbt, DuckDB and Postgres; and what the faults of its
 //! stand-in of Customer.io do to a sync.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -111,6 +112,7 @@ fn assert_story(text: &str) {
         "salesforce received 0 items",
         "no request was made",
         r#"{"change":"gone","users":1}"#,
+        "the expected forms, to the byte",
     ];
     let mut rest = text;
     for step in steps {
@@ -189,6 +191,34 @@ fn the_expected_files_are_what_the_seeds_give() {
     for file in std::fs::read_dir(format!("{EXAMPLE}/expected")).unwrap() {
         let name = format!("{EXAMPLE}/expected/{}", file.unwrap().file_name().to_str().unwrap());
         assert_eq!(dir.read(&name), std::fs::read_to_string(&name).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn sqlites_types_have_the_forms_that_the_page_says() {
+    if is_skipped("SQLite's types", missing_commands(&["sqlite3"])) {
+        return;
+    }
+    let query = std::fs::read_to_string(format!("{EXAMPLE}/types-sqlite.sql")).unwrap();
+    let output = Command::new("sqlite3").args(["-bail", ":memory:", &query]).output().unwrap();
+    let expected = std::fs::read_to_string(format!("{EXAMPLE}/expected/types-sqlite.jsonl")).unwrap();
+    assert_eq!(said(&output), expected);
+}
+
+/// The forms of the other databases are compared by the example's script.
+#[test]
+fn the_page_of_warehouses_has_every_form() {
+    let page = std::fs::read_to_string("docs/warehouses.md").unwrap();
+    for (name, chapter) in [("duckdb", "## DuckDB"), ("postgres", "## Postgres"), ("sqlite", "## SQLite")] {
+        let (_, chapter) = page.split_once(chapter).unwrap();
+        let chapter = chapter.split("\n## ").next().unwrap();
+        let types = std::fs::read_to_string(format!("{EXAMPLE}/expected/types-{name}.jsonl")).unwrap();
+        let types: BTreeMap<String, Box<serde_json::value::RawValue>> = serde_json::from_str(&types).unwrap();
+        assert!(types.len() > 8);
+        for (kind, value) in types.into_iter().filter(|(_, value)| value.get() != "null") {
+            let form = format!("`{}`", value.get());
+            assert!(chapter.contains(&form), "{name}: {kind} is {form}");
+        }
     }
 }
 
