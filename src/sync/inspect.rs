@@ -156,7 +156,7 @@ pub async fn explain(
     if let Some(state) = &state {
         state.settled(key, &mut settled)?;
     }
-    let (row, fingerprint) = match find(config, key)?.as_slice() {
+    let (row, fingerprint) = match find(config, key, &mut out)?.as_slice() {
         [] => (None, None),
         [(line, text, fingerprint)] => {
             let _ = writeln!(out, "row (line {line}): {text}");
@@ -199,17 +199,21 @@ pub async fn explain(
 
 type Found = Vec<(u64, String, super::row::Fingerprint)>;
 
-/// The rows of the source with this key.
-fn find(config: &Config, key: &str) -> Result<Found> {
+/// The rows of the source with this key. What is wrong with one is told at once.
+fn find(config: &Config, key: &str, out: &mut String) -> Result<Found> {
     let mut source = Source::open(config, Stopper::default())?;
     let mut reader = RowReader::new(config);
     let mut found = Vec::new();
     while let Some(block) = source.next_block()? {
         for (line, text) in (block.first_line..).zip(block.bytes.split(|byte| *byte == b'\n')) {
-            if let Ok(row) = reader.read(text.trim_ascii())
-                && row.key == key
-            {
-                found.push((line, String::from_utf8_lossy(text.trim_ascii()).into_owned(), row.fingerprint));
+            match reader.read(text.trim_ascii()) {
+                Ok(row) if row.key == key => {
+                    found.push((line, String::from_utf8_lossy(text.trim_ascii()).into_owned(), row.fingerprint));
+                }
+                Err(invalid) if invalid.key() == Some(key) => {
+                    let _ = writeln!(out, "invalid (line {line}): {}", invalid.sentence(&config.source.key));
+                }
+                _ => {}
             }
         }
     }

@@ -189,8 +189,8 @@ struct Comparison {
     /// All keys: hash, line and class.
     keys: Sorter<24>,
     invalid: Vec<InvalidRow>,
-    /// Rows whose key is not known.
-    without_key: u64,
+    /// Rows whose keys are not among `keys`.
+    refused: u64,
     problems: HashSet<[u8; 16]>,
     doubts: Doubts,
     solved: HashSet<[u8; 16]>,
@@ -207,7 +207,7 @@ fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -
         spool: BufWriter::with_capacity(1 << 20, temporary),
         keys: Sorter::new(ask.temporary),
         invalid: Vec::new(),
-        without_key: 0,
+        refused: 0,
         solved: HashSet::new(),
         missing: problems.clone(),
         problems,
@@ -248,9 +248,8 @@ fn cannot_spool(dir: &Path, error: &io::Error) -> Error {
 impl Comparison {
     fn refuse(&mut self, line: u64, invalid: Invalid) {
         self.counts.invalid += 1;
-        if invalid.key().is_none() {
-            self.without_key += 1;
-        } else if let Some(key) = invalid.key() {
+        self.refused += 1;
+        if let Some(key) = invalid.key() {
             self.missing.remove(&key_hash(key));
         }
         if self.invalid.len() < MAX_SHOWN {
@@ -352,10 +351,9 @@ impl Comparison {
         name_duplicates(&mut self.invalid, twice, &mut spool, state, &sinks).map_err(spool_error)?;
         let (gone, deletes, forgotten) = gone.finish(ask, state)?;
         let deletes_held = match ask.config.changes.mode {
-            Mode::Mirror if self.without_key > 0 && deletes + forgotten > 0 => Some(format!(
-                "{} rows have no usable key, and each of them may be one of those that look gone",
-                self.without_key
-            )),
+            Mode::Mirror if self.refused > 0 && deletes + forgotten > 0 => {
+                Some(format!("{} rows are invalid, and each of them may be one of those that look gone", self.refused))
+            }
             _ => None,
         };
         let held = deletes_held.is_some();

@@ -27,8 +27,9 @@ pub(super) fn may_go_on(
     let nothing = |message: String| Error::new(format!("{message}; nothing was sent"));
     let is_mirror = config.changes.mode == Mode::Mirror;
     if is_mirror && counts.read == 0 && known > 0 {
-        return Err(nothing(format!("the source is empty, and this sync is a mirror of {known} keys"))
-            .help("an empty table is mostly a broken one. To delete all keys on purpose, change mode for one run"));
+        return Err(nothing(format!("the source is empty, and this sync is a mirror of {known} keys")).help(
+            "an empty table is mostly a broken one. To delete all keys on purpose, leave one row and go on with --yes",
+        ));
     }
     if known > 0 && !options.resync && !options.baseline {
         code_is_known(options, state, code, mapping, counts)?;

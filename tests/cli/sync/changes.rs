@@ -109,7 +109,14 @@ fn a_source_that_fails_or_shrinks_deletes_nothing() {
     dir.file("rows.jsonl", rows.replace("{\"id\":3}", "{\"id\":null}"));
     let done = run(&dir, &["sync", "sync.toml"]);
     assert_eq!(done.code, 1, "{}", done.err);
-    assert!(done.err.contains("nothing was deleted: 1 rows have no usable key"), "{}", done.err);
+    assert!(done.err.contains("nothing was deleted: 1 rows are invalid, and each of them may be"), "{}", done.err);
+    // One that can't be used is there all the same.
+    let deep = format!("{{\"id\":3,\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
+    dir.file("rows.jsonl", rows.replace("{\"id\":3}", &deep));
+    let done = run(&dir, &["sync", "sync.toml"]);
+    assert!(done.code == 1 && done.err.contains("nothing was deleted: 1 rows are invalid"), "{}", done.err);
+    let explained = run(&dir, &["sync", "explain", "3"]);
+    assert!(explained.text().starts_with("invalid (line 4): the value of a is nested"), "{}", explained.text());
     assert_eq!(crm.persons().len(), 20);
     // On purpose.
     dir.file("rows.jsonl", "{\"id\":0}\n");
