@@ -131,6 +131,19 @@ fn an_answer_that_cannot_be_matched_with_its_items_is_not_believed() {
 }
 
 #[test]
+fn a_row_that_may_have_arrived_is_deleted_when_it_is_gone() {
+    let crm = Destination::start();
+    // All of the request is done, and the answer is about another one. It is a request of one row: there is nothing to split.
+    crm.fault([Fault::Says("{\"errors\":[{\"batch_index\":99,\"reason\":\"x\"}]}")]);
+    let dir = users(&crm, "{\"id\":1}\n", "[changes]\nmode = \"mirror\"\nmax_deletes = 1");
+    assert_eq!(sync(&dir, &[]).0.code, 1);
+    assert_eq!(crm.persons().keys().collect::<Vec<_>>(), ["1"]);
+    dir.file("rows.jsonl", "{\"id\":2}\n");
+    assert_eq!(sent(&dir, &[]), 2);
+    assert_eq!(crm.persons().keys().collect::<Vec<_>>(), ["2"]);
+}
+
+#[test]
 fn what_a_sink_cannot_take_is_a_reject_that_says_why() {
     let crm = Destination::start();
     let long = "x".repeat(1001);
