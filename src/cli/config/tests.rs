@@ -36,6 +36,12 @@ impl Project {
         self
     }
 
+    /// With the project's folder as the current one.
+    fn here(mut self) -> Self {
+        self.folder = self.path("");
+        self
+    }
+
     fn set(mut self, name: &'static str, value: &str) -> Self {
         self.variables.insert(name, value.to_owned());
         self
@@ -74,6 +80,7 @@ fn the_defaults_are_those_of_the_contract() {
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let project = Project::new("[limits]\ncpu = \"1ms\"\nheap = \"10MiB\"\nlog = \"1KiB\"\n[run]\nworkers = 3\n")
+        .here()
         .set("SLUICEGATE_CPU_LIMIT", "2ms")
         .set("SLUICEGATE_HEAP_LIMIT", "20MiB")
         .set("SLUICEGATE_BATCH_SIZE", "");
@@ -91,8 +98,8 @@ fn the_file_is_looked_for_from_the_current_folder_upwards() {
     assert_eq!(project.run(&[]).unwrap().workers, 3);
     let project = project.with("a/sluicegate.toml", "[run]\nworkers = 4\n");
     assert_eq!(project.run(&[]).unwrap().workers, 4, "the nearest one");
-    let beside = Project::new("[run]\nworkers = 5\n");
-    assert_eq!(beside.run(&[]).unwrap().workers, 5, "without one above, that beside the transformation");
+    let beside = Project::new("[run]\nbatch-size = 5\n");
+    assert_eq!(beside.run(&[]).unwrap().batch_size, 5, "without one above, that beside the transformation");
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn a_variable_that_is_no_setting_is_refused() {
 
 #[test]
 fn a_switch_of_the_file_can_be_turned_off() {
-    let project = Project::new("[run]\nunordered = true\nquiet = true\n").set("SLUICEGATE_QUIET", "0");
+    let project = Project::new("[run]\nunordered = true\nquiet = true\n").here().set("SLUICEGATE_QUIET", "0");
     let config = project.run(&[]).unwrap();
     assert_eq!((config.unordered, config.quiet), (true, false));
     assert!(!project.run(&["--unordered=false"]).unwrap().unordered);
@@ -243,7 +250,7 @@ fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
         values::Kind::Switch => "true",
         values::Kind::Word(words) => words[0],
         values::Kind::Text(_) if setting.flag == "listen" => "[::1]:0",
-        values::Kind::Text(_) => "never",
+        values::Kind::Text(_) => "never-asked",
         values::Kind::Url => "http://geo.example",
         values::Kind::List(_) => "localhost:80,b.example",
         values::Kind::Path | values::Kind::Target => "some/file",
