@@ -21,7 +21,7 @@ pub enum Sink {
     /// A RudderStack data plane.
     Rudder(rudder::Rudder),
     /// Salesforce.
-    Salesforce(salesforce::Salesforce),
+    Salesforce(Box<salesforce::Salesforce>),
     /// Any JSON API.
     Webhook(webhook::Webhook),
     /// A file.
@@ -81,7 +81,7 @@ impl Sink {
         Ok(match &config.kind {
             SinkKind::Customerio(own) => Sink::Customerio(customerio::Customerio::open(own, config, dry)?),
             SinkKind::Rudder(own) => Sink::Rudder(rudder::Rudder::open(own, config, dry)?),
-            SinkKind::Salesforce(own) => Sink::Salesforce(salesforce::Salesforce::open(own, config, dry)?),
+            SinkKind::Salesforce(own) => Sink::Salesforce(Box::new(salesforce::Salesforce::open(own, config, dry)?)),
             SinkKind::Webhook(own) => Sink::Webhook(webhook::Webhook::open(own, config, dry)?),
             SinkKind::File(path) => Sink::File(file::FileSink::new(path)),
         })

@@ -287,7 +287,7 @@ fn a_redirect_a_wrong_certificate_and_a_slow_body_are_told_as_they_are() {
 #[test]
 fn a_large_row_goes_out_with_the_one_before_it() {
     let dir = Dir::new();
-    dir.file("t.js", "export const transformEvent = (e) => ({ ...e, n: e.traits.bio.length + (e.context.previous?.bio.length ?? 0) });\n");
+    dir.file("t.js", "export const transformEvent = (e) => ({ ...e, context: {}, n: e.traits.bio.length + (e.context.previous?.bio.length ?? 0) });\n");
     dir.file(
         "sync.toml",
         "[source]\nfile = \"rows.jsonl\"\nkey = \"id\"\n[changes]\nprevious = true\n[transform]\ncode = \"t.js\"\n\

@@ -188,7 +188,8 @@ fn a_token_that_expires_in_the_middle_is_replaced() {
     let dir = contacts(&salesforce, &rows, "", "batch = 1");
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["sent"])), (0, [5]), "{}", done.err);
-    assert_eq!((salesforce.inner.lock().unwrap().tokens, salesforce.records().len()), (3, 5));
+    assert_eq!(salesforce.records().len(), 5);
+    assert_eq!(salesforce.inner.lock().unwrap().tokens, 3);
     // A secret that is not accepted stops the run with the reason.
     dir.file("secret", "app:wrong");
     dir.file("rows.jsonl", "{\"id\":1,\"Name\":\"M\"}\n");
