@@ -283,7 +283,8 @@ mod tests {
                     Kind::Word(words) => format!("\"{}\"", words[0]),
                     Kind::Url => "\"http://geo.example\"".to_owned(),
                     Kind::Text(_) if setting.flag == "listen" => "\"[::1]:0\"".to_owned(),
-                    Kind::Text(_) => "\"never-asked\"".to_owned(),
+                    Kind::Text(_) if setting.flag == "test-token" => "\"long-enough\"".to_owned(),
+                    Kind::Text(_) => "\"never\"".to_owned(),
                     Kind::List(_) => "[\"localhost:80\", \"b.example\"]".to_owned(),
                     Kind::Path | Kind::Target => "\"some/file\"".to_owned(),
                 };
