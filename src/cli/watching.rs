@@ -64,10 +64,19 @@ impl<'a> Watching<'a> {
         let places = &summary.places.places;
         for place in places.iter().take(MAX_SHOWN).skip(self.shown) {
             let diagnostic = Diagnostic::from_failure(&place.failure, &self.config.program, &self.config.library_paths)
-                .help(format!("the event is {}", input_of(place)));
+                .help(help(place));
             self.bar.suspend(|| self.config.voice.error(&diagnostic.into()));
         }
         self.shown = self.shown.max(places.len().min(MAX_SHOWN));
+    }
+}
+
+/// Where the event stood, and what to do about its failure if that is known.
+fn help(place: &FailurePlace) -> String {
+    let event = format!("the event is {}", input_of(place));
+    match &place.failure.help {
+        Some(help) => format!("{event}; {help}"),
+        None => event,
     }
 }
 

@@ -128,7 +128,7 @@ fn failures_are_shown_by_their_places_and_counted_in_a_table() {
         "error: Error: odd (exception)\n --> t.js:2:26\n  |\n2 |   if (event.n % 2) throw new Error('odd');\n",
         "help: the event is in.jsonl:2\n",
         "error: TypeError: Cannot read properties of undefined",
-        "help: the event is in.jsonl:101\n",
+        "help: the event is in.jsonl:101; what stands before `.field`",
         "(column in the line: 8) (invalid_json)",
         "  events  failed as     in the code  the first\n      50  exception     t.js:2:26    in.jsonl:2\n",
         "       1  invalid_json  –            in.jsonl:102\n",
