@@ -48,7 +48,7 @@ pub struct TransformRequest {
 /// What is wrong with a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadBody {
-    /// It has more events than [`elements::MAX_EVENTS`].
+    /// It has more events than `elements::MAX_EVENTS`.
     TooManyEvents,
     /// It is not JSON, events aside, or not a list of objects; in words.
     Wrong(String),

@@ -1,7 +1,7 @@
 //! Standard error of a host that may not read it.
 //!
 //! A program that starts this one and never reads the pipe would hold the run up as soon as the pipe is full. So nobody writes
-//! to it and waits for ever: what is not read within [`PATIENCE`] stays unwritten, and the caller is told how far it came.
+//! to it and waits for ever: what is not read within `PATIENCE` stays unwritten, and the caller is told how far it came.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;

@@ -21,7 +21,7 @@ pub struct FailurePlace {
 /// All of them, in the order in which the first of each left.
 #[derive(Clone, Debug, Default)]
 pub struct FailurePlaces {
-    /// The first [`MAX_PLACES`].
+    /// The first `MAX_PLACES`.
     pub places: Vec<FailurePlace>,
     /// Events that failed in other places.
     pub others: u64,
