@@ -4,39 +4,55 @@ use crate::hash::{key_hash, quick_hash};
 use crate::structural_index::StructuralIndex;
 use crate::token::{Token, Tokens};
 
-/// How many keys can be told apart without looking closely; a power of two.
+/// The size of the table of keys; a power of two.
 const SLOTS: usize = 4096;
+
+/// A text with more keys is looked through in another way, so that half of the table stays free.
+const MAX_KEYS: usize = SLOTS / 2;
+
+/// A key in the table: its object, and the index of its position in the text.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    object: u32,
+    at: u32,
+}
 
 /// Looks for keys that stand twice; its memory is reused.
 pub struct Duplicates {
     structure: StructuralIndex,
-    /// For hashes of keys, the number of the last object with such a key.
-    slots: Box<[u32; SLOTS]>,
-    /// How many objects there were.
+    /// A hash table with open addressing. What texts before this one have left in it counts as free.
+    slots: Box<[Slot; SLOTS]>,
+    /// How many objects there were in all texts.
     objects: u32,
-    /// The objects around the current one; 0 for an array.
+    /// The objects around the current position; 0 for an array.
     open: Vec<u32>,
 }
 
 impl Default for Duplicates {
     fn default() -> Self {
-        Self { structure: StructuralIndex::default(), slots: Box::new([0; SLOTS]), objects: 0, open: Vec::new() }
+        let slots = Box::new([Slot::default(); SLOTS]);
+        Self { structure: StructuralIndex::default(), slots, objects: 0, open: Vec::new() }
     }
 }
 
 impl Duplicates {
     /// Whether a key stands twice in any object of a valid text.
     pub fn any(&mut self, text: &[u8]) -> bool {
-        self.may(text) && exactly(text)
+        self.quickly(text).unwrap_or_else(|| thoroughly(text))
     }
 
-    /// Whether two keys of an object have the same slot.
-    fn may(&mut self, text: &[u8]) -> bool {
+    /// `None` if a key has an escape, or there are too many keys.
+    fn quickly(&mut self, text: &[u8]) -> Option<bool> {
         if !self.structure.find(text) || self.structure.any_escape() && has_key_with_escape(text, &self.structure) {
-            return true;
+            return None;
+        }
+        if self.objects > u32::MAX / 2 {
+            self.slots.fill(Slot::default());
+            self.objects = 0;
         }
         self.open.clear();
         let earlier = self.objects;
+        let mut keys = 0;
         let positions = self.structure.positions();
         let mut at = 0;
         while at + 1 < positions.len() {
@@ -44,27 +60,34 @@ impl Duplicates {
             match text[place] {
                 b'"' => {
                     let end = positions[at + 1] as usize;
+                    let key_at = at;
                     at += 2;
                     if positions.get(at).is_none_or(|next| text.get(*next as usize) != Some(&b':')) {
                         continue;
                     }
-                    let Some(object) = self.open.last().copied() else { return true };
-                    let slot = quick_hash(&text[place + 1..end]) as usize ^ object.wrapping_mul(0x9E37_79B9) as usize;
-                    let before = std::mem::replace(&mut self.slots[slot % SLOTS], object);
-                    // A key of an object around this one is forgotten here, and may come again in it.
-                    if before == object || before > earlier && self.open.contains(&before) {
-                        return true;
+                    let object = self.open.last().copied()?;
+                    keys += 1;
+                    if keys > MAX_KEYS {
+                        return None;
                     }
+                    let key = &text[place + 1..end];
+                    let mut slot = quick_hash(key) as usize ^ object.wrapping_mul(0x9E37_79B9) as usize;
+                    while let held = self.slots[slot % SLOTS]
+                        && held.object > earlier
+                    {
+                        let held_at = held.at as usize;
+                        if held.object == object
+                            && key == &text[positions[held_at] as usize + 1..positions[held_at + 1] as usize]
+                        {
+                            return Some(true);
+                        }
+                        slot = slot.wrapping_add(1);
+                    }
+                    self.slots[slot % SLOTS] = Slot { object, at: key_at as u32 };
                 }
                 b'{' => {
-                    let Some(next) = self.objects.checked_add(1) else {
-                        // All numbers are used: they begin anew with the next text.
-                        self.slots.fill(0);
-                        self.objects = 0;
-                        return true;
-                    };
-                    self.objects = next;
-                    self.open.push(next);
+                    self.objects += 1;
+                    self.open.push(self.objects);
                     at += 1;
                 }
                 b'[' => {
@@ -78,7 +101,7 @@ impl Duplicates {
                 _ => at += 1,
             }
         }
-        false
+        Some(false)
     }
 }
 
@@ -91,8 +114,8 @@ fn has_key_with_escape(text: &[u8], structure: &StructuralIndex) -> bool {
         .any(|(start, end)| text[start..end].contains(&b'\\'))
 }
 
-/// The same, with all keys of each object.
-fn exactly(text: &[u8]) -> bool {
+/// The same for any text.
+fn thoroughly(text: &[u8]) -> bool {
     let mut open: Vec<Vec<u64>> = Vec::new();
     for token in Tokens::new(text) {
         match token {
