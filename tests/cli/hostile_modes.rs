@@ -91,25 +91,30 @@ fn is_object(line: &str) -> bool {
     serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object())
 }
 
+/// What is wrong with verdict lines: each ordinary event comes out as it came, and the hostile one has a verdict.
+fn faults_of_verdicts(lines: &[String], all: &[String]) -> String {
+    let mut wrong = String::new();
+    if all.len() != ORDINARY {
+        let _ = writeln!(wrong, "{} lines of output", all.len());
+    }
+    for (n, (line, out)) in lines.iter().zip(all).enumerate().filter(|(n, _)| *n != PLACE) {
+        if *out != format!("{{\"verdict\":\"ok\",\"events\":[{line}]}}") {
+            let _ = writeln!(wrong, "line {n} was touched:\n{out:.300}");
+            break;
+        }
+    }
+    if !all.get(PLACE).is_some_and(|line| is_object(line)) {
+        wrong.push_str("the verdict is not an object\n");
+    }
+    wrong
+}
+
 #[test]
 fn wide_neighbours_stay_untouched() {
     let lines = lines(wide);
     check(|file| {
-        let mut wrong = String::new();
         let all = run(&file.code, "--emit verdicts", &lines);
-        if all.len() != ORDINARY {
-            let _ = writeln!(wrong, "{} lines of output", all.len());
-        }
-        for (n, (line, out)) in lines.iter().zip(&all).enumerate().filter(|(n, _)| *n != PLACE) {
-            if *out != format!("{{\"verdict\":\"ok\",\"events\":[{line}]}}") {
-                let _ = writeln!(wrong, "line {n} was touched:\n{out:.300}");
-                break;
-            }
-        }
-        if !all.get(PLACE).is_some_and(|line| is_object(line)) {
-            wrong.push_str("the verdict is not an object\n");
-        }
-        wrong
+        faults_of_verdicts(&lines, &all)
     });
 }
 
@@ -138,7 +143,6 @@ fn neighbours_that_wait_stay_untouched() {
     let web = Web::start(|_| Reply::json("1"));
     let lines = lines(|n| format!("{{\"n\":{n},\"s\":\"ordinary\"}}"));
     check(|file| {
-        let mut wrong = String::new();
         // What waits does so before the code takes `fetch` away, if it does.
         let code = format!(
             "const ask = fetch;\n{}\nconst inner = transformEvent;\n\
@@ -148,19 +152,7 @@ fn neighbours_that_wait_stay_untouched() {
             web.url("/")
         );
         let all = run(&code, &format!("--emit verdicts --allow-net {}", web.address), &lines);
-        if all.len() != ORDINARY {
-            let _ = writeln!(wrong, "{} lines of output", all.len());
-        }
-        for (n, (line, out)) in lines.iter().zip(&all).enumerate().filter(|(n, _)| *n != PLACE) {
-            if *out != format!("{{\"verdict\":\"ok\",\"events\":[{line}]}}") {
-                let _ = writeln!(wrong, "line {n} was touched:\n{out:.300}");
-                break;
-            }
-        }
-        if !all.get(PLACE).is_some_and(|line| is_object(line)) {
-            wrong.push_str("the verdict is not an object\n");
-        }
-        wrong
+        faults_of_verdicts(&lines, &all)
     });
 }
 

@@ -291,15 +291,18 @@ const STEPS: [&str; 12] = [
     "out.push(...(await Promise.allSettled([fetchV2('$URL').then(() => Promise.reject(1)), 2])).map((one) => one.status));",
 ];
 
+/// Numbers below a bound, the same each time. Any will do.
+fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    }
+}
+
 #[test]
 fn any_number_of_events_in_flight_gives_the_same_verdicts_and_bytes() {
     let web = web();
-    // Any numbers will do, as long as they are the same each time.
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = move |below: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as usize % below
-    };
+    let mut next = dice(0x9e37_79b9_7f4a_7c15);
     let input: String =
         (0..60).map(|n| format!("{{\"message\":{{\"n\":{n}}},\"metadata\":{{\"messageId\":\"m{n}\"}}}}\n")).collect();
     for _ in 0..8 {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{crowd, numbered, run, web};
+use super::{crowd, dice, numbered, run, web};
 use crate::support::Done;
 
 /// Asks for each event of a batch at once.
@@ -165,12 +165,7 @@ const STEPS: [&str; 9] = [
 #[test]
 fn any_number_of_batches_in_flight_gives_the_same_verdicts_and_bytes() {
     let web = web();
-    // Any numbers will do, as long as they are the same each time.
-    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = move |below: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as usize % below
-    };
+    let mut next = dice(0x2545_f491_4f6c_dd1d);
     let input: String =
         (0..60).map(|n| format!("{{\"message\":{{\"n\":{n}}},\"metadata\":{{\"messageId\":\"m{n}\"}}}}\n")).collect();
     for _ in 0..8 {
