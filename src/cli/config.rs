@@ -149,7 +149,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
     let errors = named.unwrap_or(match (on_error, emit) {
         // The line itself goes out, or the verdict line that stands for it says what went wrong.
         (OnError::Pass, _) | (_, Emit::Verdicts | Emit::Framed) => Target::Nowhere,
-        // A screen full of them helps nobody who watches.
+        // A screen full of them is no help.
         _ if std::io::stderr().is_terminal() => Target::Temporary,
         _ => Target::Stderr,
     });

@@ -69,7 +69,7 @@ fn opened(address: &str) -> Option<NamedTempFile> {
         let quiet = || Stdio::null();
         let mut browser =
             Command::new("xdg-open").arg(file.path()).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn()?;
-        // Its end is of no interest, but must be seen by somebody.
+        // Waited for, so that no zombie is left.
         std::thread::spawn(move || browser.wait());
         Ok(file)
     };

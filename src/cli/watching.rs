@@ -15,10 +15,10 @@ use crate::wire::input::{self, Format, Open, Source};
 use crate::wire::stderr;
 use crate::workers::{FailurePlace, Summary};
 
-/// So many failures are shown while the run goes on; the table has all.
+/// This many failures are shown while the run goes on; the table has all.
 const MAX_SHOWN: usize = 8;
 
-/// Whether somebody watches who wants to see failures at once.
+/// Whether failures are shown at once: standard error is a terminal.
 pub(super) fn watches(config: &RunConfig) -> bool {
     std::io::stderr().is_terminal()
         && !config.quiet

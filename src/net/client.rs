@@ -26,7 +26,7 @@ const MAX_WAITING_BYTES: usize = 2 * MAX_UNANSWERED_BYTES;
 /// The same, of requests.
 const MAX_WAITING: usize = 2 * MAX_UNANSWERED;
 
-/// How long a connection is kept that nobody uses.
+/// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The most requests of one worker that are still made although no event waits for them.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use reqwest::Url;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// From this many hosts on, those that nobody asks are forgotten.
+/// From this many hosts on, unused ones are forgotten.
 const MANY_HOSTS: usize = 256;
 
 /// The places at each host.

@@ -1,4 +1,4 @@
-//! Names that a module uses and that nobody in it declares, and imports that nothing uses.
+//! Names that a module uses without a declaration, and imports that nothing uses.
 //!
 //! Scopes are not followed: a name that is declared anywhere in the module counts as declared everywhere, and one that the
 //! code asks about with `typeof` counts as known. So a name that is found is not there for sure.

@@ -99,7 +99,7 @@ fn judge(headers: &HeaderMap, reads: bool) -> Result<(), &'static str> {
         return Err("the playground answers its own page only");
     }
     let fetch = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
-    // Somebody follows a link: what opens is the page without its token, in a tab of its own.
+    // A link is followed: what opens is the page without its token, in a tab of its own.
     let navigates = fetch("sec-fetch-mode") == Some("navigate") && fetch("sec-fetch-dest") == Some("document");
     match fetch("sec-fetch-site") {
         None | Some("same-origin" | "none") => Ok(()),

@@ -27,7 +27,7 @@ impl TestToken {
     }
 }
 
-/// Answers 401 to whoever does not have the token, if there is one.
+/// Answers 401 to a request without the token, if there is one.
 pub async fn require(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
     match &app.test_token {
         Some(token) if !token.is_in(request.headers()) => {

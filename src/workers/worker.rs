@@ -326,7 +326,7 @@ impl Worker {
         self.unit_tick = engine::ticks();
     }
 
-    /// Whether the current unit has taken far longer than units do, so that what is left of it should go to whoever is free.
+    /// Whether the current unit has taken far longer than units do, so that the rest of it should go to a free worker.
     /// Looked at once a tick.
     fn is_slow(&mut self) -> bool {
         let tick = engine::ticks();

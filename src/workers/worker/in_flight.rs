@@ -87,7 +87,7 @@ struct Head {
 pub(super) struct InFlight {
     /// Whether lines of different units are told in any order.
     any_order: bool,
-    /// Whether nobody wants a part of a unit before all of it is there.
+    /// Whether a unit is told as a whole, and never in parts.
     whole: bool,
     lines: VecDeque<Line>,
     /// The number of the first of them, counted over the worker's life.

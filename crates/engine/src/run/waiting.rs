@@ -50,7 +50,7 @@ pub(crate) enum How {
 pub(crate) enum Loss {
     /// The event whose turn it is has hit its CPU or wall limit.
     OutOfTime,
-    /// The heap limit was hit, nobody knows by whom.
+    /// The heap limit was hit; it is not known by which event.
     OutOfMemory,
     /// The program is loaded anew, in another way.
     Reload,

@@ -1,6 +1,6 @@
 //! Whether code has assigned to a property that its object inherits, and that is read-only where it comes from.
 //!
-//! Such an assignment throws, and the author's code may catch that, so that nobody hears of it. V8 counts it: it tells its
+//! Such an assignment throws, and the author's code may catch that; then it is not seen. V8 counts it: it tells its
 //! embedder of features that web pages use, and this "override mistake" is one of them.
 
 use std::cell::Cell;
