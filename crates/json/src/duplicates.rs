@@ -1,6 +1,7 @@
 //! Keys that stand twice in one object. V8 reads the last one; what is copied from the line must not have the others.
 
 use crate::hash::{key_hash, quick_hash};
+use crate::key_positions::{KeyPositions, key_before};
 use crate::structural_index::StructuralIndex;
 use crate::token::{Token, Tokens};
 
@@ -10,28 +11,27 @@ const SLOTS: usize = 4096;
 /// A text with more keys is looked through in another way, so that half of the table stays free.
 const MAX_KEYS: usize = SLOTS / 2;
 
-/// A key in the table: its object, and the index of its position in the text.
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    object: u32,
-    at: u32,
-}
+/// So many sequences of keys are remembered; a power of two.
+const SEQUENCES: usize = 16;
+
+/// A sequence that so many other texts in a row would replace is replaced: so a stream of ever new ones does not pay for
+/// remembering them.
+const MAX_MISSES: u8 = 4;
 
 /// Looks for keys that stand twice; its memory is reused.
 pub struct Duplicates {
     structure: StructuralIndex,
-    /// A hash table with open addressing. What texts before this one have left in it counts as free.
-    slots: Box<[Slot; SLOTS]>,
-    /// How many objects there were in all texts.
-    objects: u32,
+    table: KeyTable,
     /// The objects around the current position; 0 for an array.
     open: Vec<u32>,
+    /// Keys of earlier texts, of which none stands twice, by their number.
+    known: [KeySequence; SEQUENCES],
 }
 
 impl Default for Duplicates {
     fn default() -> Self {
-        let slots = Box::new([Slot::default(); SLOTS]);
-        Self { structure: StructuralIndex::default(), slots, objects: 0, open: Vec::new() }
+        let known = std::array::from_fn(|_| KeySequence::default());
+        Self { structure: StructuralIndex::default(), table: KeyTable::default(), open: Vec::new(), known }
     }
 }
 
@@ -41,26 +41,41 @@ impl Duplicates {
         self.quickly(text).unwrap_or_else(|| thoroughly(text))
     }
 
+    /// The same of a text whose `keys` are known. It costs least if a text before it had the same keys in the same order.
+    pub fn any_of(&mut self, text: &[u8], keys: &KeyPositions) -> bool {
+        let count = keys.count();
+        if count > MAX_KEYS {
+            return self.any(text);
+        }
+        let known = &mut self.known[count % SEQUENCES];
+        if known.is_of(text, keys, count) {
+            known.misses = 0;
+            return false;
+        }
+        let twice = self.table.any(text, keys, &mut self.open);
+        let known = &mut self.known[count % SEQUENCES];
+        known.misses += 1;
+        if !twice && (known.keys.is_empty() || known.misses >= MAX_MISSES) {
+            known.set(text, keys);
+        }
+        twice
+    }
+
     /// `None` if a key has an escape, or there are too many keys.
     fn quickly(&mut self, text: &[u8]) -> Option<bool> {
         if !self.structure.find(text) || self.structure.any_escape() && has_key_with_escape(text, &self.structure) {
             return None;
         }
-        if self.objects > u32::MAX / 2 {
-            self.slots.fill(Slot::default());
-            self.objects = 0;
-        }
+        self.table.start();
         self.open.clear();
-        let earlier = self.objects;
         let mut keys = 0;
         let positions = self.structure.positions();
+        let key_at = |at: usize| &text[positions[at] as usize + 1..positions[at + 1] as usize];
         let mut at = 0;
         while at + 1 < positions.len() {
-            let place = positions[at] as usize;
-            match text[place] {
+            match text[positions[at] as usize] {
                 b'"' => {
-                    let end = positions[at + 1] as usize;
-                    let key_at = at;
+                    let key = at;
                     at += 2;
                     if positions.get(at).is_none_or(|next| text.get(*next as usize) != Some(&b':')) {
                         continue;
@@ -70,24 +85,12 @@ impl Duplicates {
                     if keys > MAX_KEYS {
                         return None;
                     }
-                    let key = &text[place + 1..end];
-                    let mut slot = quick_hash(key) as usize ^ object.wrapping_mul(0x9E37_79B9) as usize;
-                    while let held = self.slots[slot % SLOTS]
-                        && held.object > earlier
-                    {
-                        let held_at = held.at as usize;
-                        if held.object == object
-                            && key == &text[positions[held_at] as usize + 1..positions[held_at + 1] as usize]
-                        {
-                            return Some(true);
-                        }
-                        slot = slot.wrapping_add(1);
+                    if self.table.has(object, key as u32, |at| key_at(at as usize)) {
+                        return Some(true);
                     }
-                    self.slots[slot % SLOTS] = Slot { object, at: key_at as u32 };
                 }
                 b'{' => {
-                    self.objects += 1;
-                    self.open.push(self.objects);
+                    self.open.push(self.table.new_object());
                     at += 1;
                 }
                 b'[' => {
@@ -102,6 +105,165 @@ impl Duplicates {
             }
         }
         Some(false)
+    }
+}
+
+/// A hash table with open addressing, for the keys of one text. What texts before it have left counts as free.
+struct KeyTable {
+    slots: Box<[Slot; SLOTS]>,
+    /// How many objects there were in all texts.
+    objects: u32,
+    /// How many of them were in texts before this one.
+    earlier: u32,
+}
+
+/// A key in the table: its object, and where it is.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    object: u32,
+    at: u32,
+}
+
+impl Default for KeyTable {
+    fn default() -> Self {
+        Self { slots: Box::new([Slot::default(); SLOTS]), objects: 0, earlier: 0 }
+    }
+}
+
+impl KeyTable {
+    /// Begins a text.
+    fn start(&mut self) {
+        if self.objects > u32::MAX / 2 {
+            self.slots.fill(Slot::default());
+            self.objects = 0;
+        }
+        self.earlier = self.objects;
+    }
+
+    fn new_object(&mut self) -> u32 {
+        self.objects += 1;
+        self.objects
+    }
+
+    /// Adds the key at `at` to those of an object; whether it was there. `key_at` gives the text of any key that was added.
+    #[inline(always)]
+    fn has<'t>(&mut self, object: u32, at: u32, key_at: impl Fn(u32) -> &'t [u8]) -> bool {
+        let key = key_at(at);
+        let mut slot = quick_hash(key) as usize ^ object.wrapping_mul(0x9E37_79B9) as usize;
+        while let held = self.slots[slot % SLOTS]
+            && held.object > self.earlier
+        {
+            if held.object == object && key == key_at(held.at) {
+                return true;
+            }
+            slot = slot.wrapping_add(1);
+        }
+        self.slots[slot % SLOTS] = Slot { object, at };
+        false
+    }
+
+    /// Whether one of these keys stands twice in its object. `open` has an object's number by its depth.
+    fn any(&mut self, text: &[u8], keys: &KeyPositions, open: &mut Vec<u32>) -> bool {
+        self.start();
+        open.clear();
+        keys.iter().any(|key| {
+            let depth = key.depth as usize;
+            if open.len() <= depth {
+                open.resize(depth + 1, 0);
+            }
+            if key_before(text, key.colon).starts_with(b"{") {
+                open[depth] = self.new_object();
+            }
+            self.has(open[depth], key.colon as u32, |colon| &key_before(text, colon as usize)[1..])
+        })
+    }
+}
+
+/// The keys of a text in order, of which none stands twice.
+#[derive(Default)]
+struct KeySequence {
+    keys: Vec<KnownKey>,
+    /// The keys, each with its quotes and the byte before them. With the depths, these bytes say which keys are of one object: a
+    /// brace begins one, and others of its depth belong to it up to the next brace.
+    text: Vec<u8>,
+    /// How many texts with as many keys have come since this one was seen.
+    misses: u8,
+}
+
+/// A key of a [`KeySequence`].
+struct KnownKey {
+    /// Its last bytes, as many as there are up to 16, behind zeros.
+    last: u128,
+    /// How many these are.
+    shown: u32,
+    /// The depth of its object.
+    depth: u32,
+    /// Where it begins in the text of all, and its length.
+    start: u32,
+    len: u32,
+}
+
+/// As many bytes as a number of 128 bits has.
+const WORD: usize = size_of::<u128>();
+
+/// Masks for the highest bytes of a number, by how many they are. A shift of 128 bits costs more.
+const LAST: [u128; 32] = {
+    let mut masks = [u128::MAX; 32];
+    let mut bytes = 0;
+    while bytes < WORD {
+        masks[bytes] = if bytes == 0 { 0 } else { u128::MAX << (8 * (WORD - bytes)) };
+        bytes += 1;
+    }
+    masks
+};
+
+impl KeySequence {
+    /// Whether a text has exactly these keys. `keys` are its own, `count` of them.
+    fn is_of(&self, text: &[u8], keys: &KeyPositions, count: usize) -> bool {
+        if self.keys.len() != count {
+            return false;
+        }
+        let mut known = self.keys.iter();
+        keys.groups().all(|(colons, depth)| {
+            colons.zip(&mut known).all(|(colon, known)| {
+                // If a text has these bytes before a key's colon, they are the key: an escaped quote has no comma or brace before it.
+                let differs = (last_word(text, colon) ^ known.last) & LAST[known.shown as usize % LAST.len()];
+                differs == 0
+                    && known.depth == depth
+                    && (known.len == known.shown || text[..colon].ends_with(self.text_of(known)))
+            })
+        })
+    }
+
+    fn text_of(&self, key: &KnownKey) -> &[u8] {
+        &self.text[key.start as usize..][..key.len as usize]
+    }
+
+    fn set(&mut self, text: &[u8], keys: &KeyPositions) {
+        self.keys.clear();
+        self.text.clear();
+        self.misses = 0;
+        for position in keys.iter() {
+            let (key, start) = (key_before(text, position.colon), self.text.len() as u32);
+            self.text.extend_from_slice(key);
+            let shown = key.len().min(WORD);
+            self.keys.push(KnownKey {
+                last: last_word(key, key.len()) & LAST[shown],
+                shown: shown as u32,
+                depth: position.depth,
+                start,
+                len: key.len() as u32,
+            });
+        }
+    }
+}
+
+/// The last 16 bytes of a text before `end`, or all of them behind zeros if they are fewer.
+#[inline(always)]
+fn last_word(text: &[u8], end: usize) -> u128 {
+    match text.get(end.wrapping_sub(WORD)..end) {
+        Some(last) => u128::from_le_bytes(last.try_into().expect("16 bytes")),
+        None => text[..end].iter().fold(0, |word, byte| word >> 8 | u128::from(*byte) << (8 * (WORD - 1))),
     }
 }
 
@@ -140,7 +302,12 @@ fn thoroughly(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample;
+
     use super::*;
+    use crate::object_index::{ObjectIndex, index_object};
 
     #[test]
     fn keys_of_inner_objects_hide_none_of_an_outer_one() {
@@ -149,6 +316,86 @@ mod tests {
             let text = format!(r#"{{"a":{{"k{n}":1,"b":2}},"c":0,"a":1}}"#);
             assert!(duplicates.any(text.as_bytes()), "{text}");
         }
+    }
+
+    /// What `any_of` says of a text, if it can be indexed.
+    fn any_of(duplicates: &mut Duplicates, text: &str) -> Option<bool> {
+        let mut found = ObjectIndex::default();
+        index_object(text.as_bytes(), &mut found)?;
+        Some(duplicates.any_of(text.as_bytes(), &found.keys))
+    }
+
+    #[test]
+    fn a_known_sequence_is_that_of_its_own_objects_only() {
+        let mut duplicates = Duplicates::default();
+        for _ in 0..20 {
+            for (text, twice) in [
+                (r#"{"a":{"b":1,"c":2},"d":3}"#, false),
+                (r#"{"a":{"b":1},"c":2,"a":3}"#, true),
+                (r#"{"a":{"b":1,"c":2,"a":3}}"#, false),
+                (r#"{"a":{"b":1,"c":2,"b":3}}"#, true),
+                (r#"{"a":[{"b":1},{"b":2},{}],"c":3}"#, false),
+                (r#"{"a":[{"b":1,"b":2},{}],"c":3}"#, true),
+                (r#"{"a":"{\",\"b","b":",\"b\"","c":3}"#, false),
+                (r#"{"a long key of seventeen":1,"a long key of seventeeN":2}"#, false),
+                (r#"{"a long key of seventeen":1,"a long key of seventeen":2}"#, true),
+                (r#"{"":1,"x":2}"#, false),
+                (r#"{"":1,"":2}"#, true),
+                ("{}", false),
+            ] {
+                assert_eq!(any_of(&mut duplicates, text), Some(twice), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_known_wherever_its_keys_are() {
+        let texts = [
+            r#"{"a":1,"quite a long key":2,"b":{"sixteen bytes":3,"x":"yes"}}"#,
+            r#"{"a":"{\"a\":","quite a long key":[1,2,3],"b":{"sixteen bytes":"日","x":{}}}"#,
+        ];
+        let [one, other] = texts.map(|text| {
+            let mut found = ObjectIndex::default();
+            index_object(text.as_bytes(), &mut found).unwrap();
+            (text.as_bytes(), found.keys)
+        });
+        let mut known = KeySequence::default();
+        known.set(one.0, &one.1);
+        for (text, keys) in [&one, &other] {
+            assert!(known.is_of(text, keys, 5), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    proptest! {
+        /// Few keys, so that many stand twice, and the same objects again and again.
+        #[test]
+        fn with_or_without_positions_the_answer_is_the_same(texts in vec((sample::select(vec![1, 2, 3]), object()), 1..12)) {
+            let (mut one, mut other) = (Duplicates::default(), Duplicates::default());
+            for (times, text) in &texts {
+                for _ in 0..*times {
+                    prop_assert_eq!(any_of(&mut one, text), Some(other.any(text.as_bytes())), "{}", text);
+                    prop_assert_eq!(other.any(text.as_bytes()), thoroughly(text.as_bytes()), "{}", text);
+                }
+            }
+        }
+    }
+
+    fn object() -> impl Strategy<Value = String> {
+        let key = "[abc]|long key number [1-2]|the longest of all of these keys, number [1-2]";
+        let leaf = prop_oneof![Just("1".to_owned()), Just(r#""{\"a\":""#.to_owned()), Just("{}".to_owned())];
+        let value = leaf.prop_recursive(3, 12, 3, move |inner| {
+            let pairs = vec((key, inner.clone()), 0..4);
+            prop_oneof![
+                pairs.prop_map(|pairs| object_of(&pairs)),
+                vec(inner, 0..3).prop_map(|all| format!("[{}]", all.join(",")))
+            ]
+        });
+        vec((key, value), 0..4).prop_map(|pairs| object_of(&pairs))
+    }
+
+    fn object_of(pairs: &[(String, String)]) -> String {
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        format!("{{{}}}", pairs.join(","))
     }
 
     #[test]

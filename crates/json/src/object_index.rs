@@ -12,6 +12,7 @@
 use std::ops::{ControlFlow, Range};
 
 use crate::key_escapes::KeyEscapeTracker;
+use crate::key_positions::KeyPositions;
 use crate::number::is_scalar_in_range;
 use crate::simd::{self, Isa, Pass, Strings};
 use crate::string::escape_len;
@@ -35,6 +36,8 @@ pub struct ObjectIndex {
     pub entries: Vec<Entry>,
     /// The colons and commas of the objects one level below, in order.
     pub child_separators: Vec<Separator>,
+    /// All keys, by [`index_object`] only.
+    pub keys: KeyPositions,
     /// What the containers around the current one expect once it ends. Used during the pass only.
     enclosing: Vec<Expect>,
 }
@@ -76,8 +79,9 @@ pub fn index_first(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
 fn run<const WHOLE: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
     found.entries.clear();
     found.child_separators.clear();
+    found.keys.clear();
     found.enclosing.clear();
-    if text.first() != Some(&b'{') {
+    if text.first() != Some(&b'{') || u32::try_from(text.len()).is_err() {
         return None;
     }
     simd::run(text, || Indexer::<WHOLE>::new(text, found))
@@ -88,6 +92,7 @@ struct Indexer<'a, const WHOLE: bool> {
     text: &'a [u8],
     entries: &'a mut Vec<Entry>,
     child_separators: &'a mut Vec<Separator>,
+    keys: &'a mut KeyPositions,
     enclosing: &'a mut Vec<Expect>,
     strings: Strings,
     key_escapes: KeyEscapeTracker,
@@ -127,11 +132,12 @@ impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
 impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
     #[inline(always)]
     fn new(text: &'a [u8], found: &'a mut ObjectIndex) -> Self {
-        let ObjectIndex { entries, child_separators, enclosing } = found;
+        let ObjectIndex { entries, child_separators, keys, enclosing } = found;
         Self {
             text,
             entries,
             child_separators,
+            keys,
             enclosing,
             strings: Strings::default(),
             key_escapes: KeyEscapeTracker::default(),
@@ -259,6 +265,9 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
             return None;
         }
         self.expect = if colon > comma { Expect::Value } else { Expect::Key };
+        if WHOLE {
+            self.keys.add(base, colon, self.enclosing.len());
+        }
         match self.enclosing.len() {
             0 => self.record_top_level(base, both, colon),
             1 => self.record_children(base, both, colon),

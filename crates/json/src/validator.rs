@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::duplicates::Duplicates;
 use crate::hash::quick_hash;
+use crate::key_positions::KeyPositions;
 use crate::merge::Merger;
 use crate::number::{self, NumberForm, literal_end};
 pub use crate::object_index::{Entry, MAX_DEPTH};
@@ -130,6 +131,11 @@ impl Validator {
         let Self { structure, open, hashes, .. } = self;
         let walk = Walk::over(text, structure, open, hashes, &mut extent);
         walk.is_some_and(|mut walk| walk.value().is_some() && walk.at + 1 == walk.positions.len())
+    }
+
+    /// The keys of the last line, if it is compact.
+    pub fn key_positions(&self) -> Option<&KeyPositions> {
+        self.compact.then_some(&self.found.keys)
     }
 
     /// Calls `child` for each property of a top-level object of the last line, in order. `false` if they are not known.

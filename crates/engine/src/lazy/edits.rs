@@ -275,7 +275,7 @@ impl State {
         let LazyEntry { entry, duplicates: known, .. } = &self.entries[entry];
         let text = &self.line[entry.value.clone()];
         // The shortest is `{"":1,"":2}`.
-        if text.len() < 11 || !matches!(text[0], b'{' | b'[') {
+        if text.len() < 11 || !matches!(text[0], b'{' | b'[') || !self.line_has_duplicates(duplicates) {
             return false;
         }
         let known_now = known.get().unwrap_or_else(|| duplicates.any(text));
@@ -283,8 +283,19 @@ impl State {
         known_now
     }
 
+    /// Whether a key may stand twice in any object of the line.
+    fn line_has_duplicates(&self, duplicates: &mut Duplicates) -> bool {
+        let Some(keys) = self.validator.key_positions() else { return true };
+        let known = self.duplicates.get().unwrap_or_else(|| duplicates.any_of(&self.line, keys));
+        self.duplicates.set(Some(known));
+        known
+    }
+
     /// Whether a key stands twice in what goes out as it came beside `edits`.
     pub(crate) fn copies_duplicates(&self, edits: &Edits<'_>, duplicates: &mut Duplicates) -> bool {
+        if !self.line_has_duplicates(duplicates) {
+            return false;
+        }
         let mut any = false;
         self.parts(0, &mut edits.list.as_slice(), &mut |entry, hole| {
             any |= hole.is_none() && self.has_duplicates(entry, duplicates);

@@ -112,6 +112,8 @@ pub(crate) struct State {
     line: Vec<u8>,
     /// Whether V8 prints the line as it stands, if that was asked for.
     clean: Option<bool>,
+    /// Whether a key stands twice in any object of the line, if that was asked for.
+    duplicates: Cell<Option<bool>>,
     nodes: Vec<Node>,
     entries: Vec<LazyEntry>,
 }
@@ -202,6 +204,7 @@ impl State {
             in_hand: false,
             line: Vec::new(),
             clean: None,
+            duplicates: Cell::new(None),
             nodes: Vec::new(),
             entries: Vec::new(),
         })
@@ -291,6 +294,7 @@ pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Stra
     state.line.clear();
     state.line.extend_from_slice(line);
     state.clean = None;
+    state.duplicates.set(None);
     state.nodes.clear();
     state.entries.clear();
     state.entries.extend(state.validator.entries().iter().cloned().map(LazyEntry::new));
