@@ -29,6 +29,7 @@ use crate::tally::FailOn;
 #[command(
     name = "sluicegate",
     version,
+    long_version = long_version(),
     max_term_width = 100,
     after_help = EXAMPLES,
     args_override_self = true
@@ -58,6 +59,12 @@ pub struct Global {
     /// All settings that were typed, see [`Cli::read`].
     #[arg(skip)]
     pub typed: Settings,
+}
+
+/// What `--version` says behind the name: the version, V8's, and the commit of a build that was told it.
+fn long_version() -> String {
+    let commit = option_env!("SLUICEGATE_COMMIT").map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    format!("{} (V8 {}{commit})", env!("CARGO_PKG_VERSION"), sluicegate_engine::v8_version())
 }
 
 impl Cli {

@@ -109,6 +109,17 @@ fn help_version_man_and_completions_succeed() {
 }
 
 #[test]
+fn the_version_names_that_of_v8() {
+    let dir = project(&[]);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(text(&sluicegate(dir.path(), &["-V"]).stdout), format!("sluicegate {version}\n"));
+    let out = sluicegate(dir.path(), &["--version"]);
+    let long = text(&out.stdout);
+    assert!(long.starts_with(&format!("sluicegate {version} (V8 15.")), "{long}");
+    assert!(long.ends_with(")\n") && long.lines().count() == 1, "{long}");
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_error() {
     for args in [&["man"][..], &["completions", "bash"], &["run", "--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();

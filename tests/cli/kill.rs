@@ -32,7 +32,7 @@ impl By {
     fn promised(self) -> (Duration, Duration) {
         let (verdict, next) = match self {
             By::Interrupt => (20, 30),
-            By::Growth => (LIMIT.as_millis() as u64 + 30, 30),
+            By::Growth => (LIMIT.as_millis() as u64 + 60, 30),
             By::Wall => (250, 150),
         };
         (LIMIT + Duration::from_millis(verdict), Duration::from_millis(next))
