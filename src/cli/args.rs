@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -29,7 +30,7 @@ use crate::tally::FailOn;
 #[command(
     name = "sluicegate",
     version,
-    long_version = long_version(),
+    long_version = LONG_VERSION.as_str(),
     max_term_width = 100,
     after_help = EXAMPLES,
     args_override_self = true
@@ -62,10 +63,10 @@ pub struct Global {
 }
 
 /// What `--version` says behind the name: the version, V8's, and the commit of a build that was told it.
-fn long_version() -> String {
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let commit = option_env!("SLUICEGATE_COMMIT").map(|commit| format!(", commit {commit}")).unwrap_or_default();
     format!("{} (V8 {}{commit})", env!("CARGO_PKG_VERSION"), sluicegate_engine::v8_version())
-}
+});
 
 impl Cli {
     /// Reads a command line.

@@ -117,7 +117,7 @@ impl Writer {
     pub(super) fn run(mut self, chunks: &Receiver<Chunk>, tell: &mut dyn FnMut(Written)) -> Report {
         while let Ok(chunk) = chunks.recv() {
             let slot = match &chunk {
-                Chunk::Answer { part, worker, generation, .. } if part.holds_slot() => {
+                Chunk::Answer { part, aside: None, worker, generation, .. } if part.holds_slot() => {
                     Some(Written::Free { worker: *worker, generation: *generation, slot: part.slot })
                 }
                 _ => None,
@@ -171,7 +171,7 @@ impl Writer {
     /// Only what standard output says is an error here; the side streams look after themselves.
     fn chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
         match chunk {
-            Chunk::Answer { part, lines, output, .. } => {
+            Chunk::Answer { part, lines, output, aside, .. } => {
                 if !part.logs.is_empty() && self.logs.wanted() {
                     self.logs.write(&part.logs);
                 }
@@ -191,18 +191,18 @@ impl Writer {
                     self.lose(chunk);
                     return Ok(());
                 }
-                self.answer(part, lines, output)
+                self.answer(part, lines, output, aside.as_deref())
             }
             Chunk::Blamed { line, failure } => self.blamed(chunk, line, failure),
         }
     }
 
     /// Writes the output of a part, which was checked when it was booked (see [`super::output_check`]).
-    fn answer(&mut self, part: &Part, answered: &Lines, output: &Mapping) -> io::Result<()> {
+    fn answer(&mut self, part: &Part, answered: &Lines, output: &Mapping, aside: Option<&[u8]>) -> io::Result<()> {
         let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
         // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot
         // until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
-        let bytes = unsafe { std::slice::from_raw_parts(output.at(start, len), len) };
+        let bytes = aside.unwrap_or_else(|| unsafe { std::slice::from_raw_parts(output.at(start, len), len) });
         let mut copy = std::mem::take(&mut self.copy);
         copy.clear();
         copy.extend_from_slice(bytes);

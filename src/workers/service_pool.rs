@@ -578,7 +578,7 @@ impl Desk {
     async fn book(&mut self, chunk: Chunk, since: Instant) {
         let Some(chunk) = self.make_room(chunk, since) else { return };
         let id = match chunk {
-            Chunk::Answer { part, lines, from, output, worker, generation } => {
+            Chunk::Answer { part, lines, from, output, worker, generation, .. } => {
                 let id = lines.input;
                 let slot = part.holds_slot().then_some(part.slot);
                 if part.heap > 0 {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::wire::frame::Part;
 use crate::wire::lines::{Lines, Long};
-use crate::wire::shared::Mapping;
+use crate::wire::shared::{Layout, Mapping};
 use sluicegate_engine::verdict::Failure;
 
 /// The place of a unit in the input: the batch's number, and the line within it.
@@ -18,10 +18,28 @@ pub(super) type Key = (u64, u64);
 /// What has been found out about some lines and waits for its turn to leave.
 pub(super) enum Chunk {
     /// A worker's answer about the lines of a unit from number `from` on, counted from 0; the output lies in that
-    /// worker's memory.
-    Answer { part: Part, lines: Lines, from: u64, output: Arc<Mapping>, worker: usize, generation: u64 },
+    /// worker's memory, or in `aside` if the slot there was needed before it could leave.
+    Answer {
+        part: Part,
+        lines: Lines,
+        from: u64,
+        output: Arc<Mapping>,
+        aside: Option<Vec<u8>>,
+        worker: usize,
+        generation: u64,
+    },
     /// A failure that the supervisor found: the line's bytes and the reason.
     Blamed { line: LineRef, failure: Failure },
+}
+
+impl Chunk {
+    /// How many bytes lie in memory of the supervisor's own.
+    fn aside(&self) -> usize {
+        match self {
+            Self::Answer { aside: Some(bytes), .. } => bytes.len(),
+            Self::Answer { .. } | Self::Blamed { .. } => 0,
+        }
+    }
 }
 
 /// A line, wherever it is.
@@ -54,7 +72,12 @@ pub(super) struct WorkQueue {
     todo: BTreeSet<Key>,
     next_id: u64,
     next_batch: u64,
+    /// How many bytes of outputs lie in memory of the supervisor's own.
+    aside: usize,
 }
+
+/// At most so many bytes of outputs are copied to memory of the supervisor's own.
+const MAX_ASIDE: usize = 16 << 20;
 
 impl WorkQueue {
     /// Whether everything has left.
@@ -166,8 +189,32 @@ impl WorkQueue {
         }
         unit.answered = to;
         unit.done = to == lines.count;
-        unit.chunks.push_back(Chunk::Answer { part, lines, from, output: output.clone(), worker, generation });
+        let output = output.clone();
+        unit.chunks.push_back(Chunk::Answer { part, lines, from, output, aside: None, worker, generation });
         true
+    }
+
+    /// Copies the output that a worker told last of this unit, so that its slot is free although the output cannot leave yet. Gives
+    /// the slot; nothing if it can leave now, or if there is too much aside already. `layout` is that of the worker's memory.
+    pub(super) fn set_aside(&mut self, id: u64, layout: &Layout) -> Option<u32> {
+        let key = *self.by_id.get(&id)?;
+        if self.by_key.first_key_value().is_none_or(|(first, _)| *first == key) {
+            return None;
+        }
+        let Some(Chunk::Answer { part, output, aside, .. }) = self.by_key.get_mut(&key)?.chunks.back_mut() else {
+            return None;
+        };
+        let bytes = part.bytes as usize;
+        if aside.is_some() || !part.holds_slot() || self.aside + bytes > MAX_ASIDE {
+            return None;
+        }
+        // SAFETY: the range was checked when the part was booked, and the worker does not write to it until it is told that the slot
+        // is free. One that has been taken over may do so: the writer counts the lines of what it gets again.
+        let copy =
+            unsafe { std::slice::from_raw_parts(output.at(layout.output_start(part.slot as usize), bytes), bytes) };
+        *aside = Some(copy.to_vec());
+        self.aside += bytes;
+        Some(part.slot)
     }
 
     /// Whether all lines of the unit with this number are answered.
@@ -243,6 +290,7 @@ impl WorkQueue {
             for unit in self.by_key.values_mut() {
                 leaving.extend(unit.chunks.drain(..));
             }
+            self.aside = 0;
             let by_id = &mut self.by_id;
             self.by_key.retain(|_, unit| {
                 if unit.done {
@@ -254,6 +302,7 @@ impl WorkQueue {
         }
         while let Some(mut first) = self.by_key.first_entry() {
             let unit = first.get_mut();
+            self.aside -= unit.chunks.iter().map(Chunk::aside).sum::<usize>();
             leaving.extend(unit.chunks.drain(..));
             if !unit.done {
                 break;
@@ -269,6 +318,7 @@ impl WorkQueue {
         self.by_key.clear();
         self.by_id.clear();
         self.todo.clear();
+        self.aside = 0;
     }
 }
 
@@ -289,6 +339,35 @@ mod tests {
         let mut queue = WorkQueue::default();
         queue.add_lines(slot.finish(0, 1));
         queue
+    }
+
+    #[test]
+    fn what_cannot_leave_yet_is_set_aside_and_leaves_in_its_turn() {
+        let mut queue = queue(4);
+        let first = queue.next_todo().unwrap();
+        queue.cut(first, 2);
+        let ids = [0, 1].map(|_| {
+            let key = queue.next_todo().unwrap();
+            queue.take(key).unwrap().id
+        });
+        let layout = Layout { input_slot: 0, input_slots: 0, output_slot: pages(4096), output_slots: 4 };
+        let (_fd, output) = create("test", layout.output_len(), true).unwrap();
+        let output = Arc::new(output);
+        let part = |unit: u64, slot: u32| {
+            let start = layout.output_start(slot as usize);
+            // SAFETY: the range lies in the region, and nothing else has it.
+            unsafe { output.at(start, 3).copy_from_nonoverlapping(b"{}\n".as_ptr(), 3) };
+            Part { unit, slot, lines: 2, ok: 2, events_out: 1, bytes: 3, ..Part::default() }
+        };
+        assert!(queue.answer(part(ids[1], 2), &output, 0, 1));
+        assert_eq!(queue.set_aside(ids[1], &layout), Some(2));
+        // Once is enough; and what is first leaves at once.
+        assert_eq!(queue.set_aside(ids[1], &layout), None);
+        assert!(queue.answer(part(ids[0], 3), &output, 0, 1));
+        assert_eq!(queue.set_aside(ids[0], &layout), None);
+        let leaving = queue.leave(false);
+        let aside: Vec<_> = leaving.iter().map(Chunk::aside).collect();
+        assert_eq!((aside, queue.aside), (vec![0, 3], 0));
     }
 
     /// The lines of each unit that is to be done, by the number of the first one.

@@ -197,6 +197,8 @@ pub(super) struct WorkerPool {
     batch: Option<u64>,
     export: Export,
     fresh_state: bool,
+    /// Whether outputs leave in the order of the input.
+    ordered: bool,
     gate: Option<ConcurrencyLimiter>,
     /// What it has used of the workers' time, where it shares that with others.
     account: Option<Account>,
@@ -272,6 +274,7 @@ impl WorkerPool {
             batch: (!rows).then_some(job.batch_size.max(1) as u64),
             export: Export::Event,
             fresh_state: job.fresh_state,
+            ordered: gate.is_none() && !job.unordered,
             account: gate.as_ref().map(|gate| gate.turns.open()),
             gate,
             turn: None,
@@ -331,9 +334,12 @@ impl WorkerPool {
 
     /// A worker may use an output slot again. To be followed by [`WorkerPool::dispatch`].
     pub(super) async fn free(&mut self, worker: usize, generation: u64, slot: u32) {
-        if !self.is_current(worker, generation) {
-            return;
+        if self.is_current(worker, generation) {
+            self.tell_free(worker, slot);
         }
+    }
+
+    fn tell_free(&mut self, worker: usize, slot: u32) {
         let mut out = std::mem::take(&mut self.frame);
         out.clear();
         frame::put(&mut out, Kind::Free, |out| out.extend_from_slice(&slot.to_le_bytes()));
@@ -417,11 +423,19 @@ impl WorkerPool {
                     let at_once = if self.export == Export::Batch { cpu.max(cost) } else { cost };
                     account.charge(cpu, at_once);
                 }
-                if holds_slot {
-                    worker.slots_out += 1;
-                }
                 if self.units.is_done(unit) {
                     worker.units.retain(|other| other.id != unit);
+                }
+                if holds_slot {
+                    worker.slots_out += 1;
+                    // Where an earlier unit turns out to be slow, the rest of it can go to this worker only if it has a slot
+                    // for that.
+                    if self.ordered
+                        && worker.slots_out + 1 >= self.layout.output_slots
+                        && let Some(slot) = self.units.set_aside(unit, &self.layout)
+                    {
+                        self.tell_free(index, slot);
+                    }
                 }
                 self.repeat(repeated);
                 Ok(PoolEvent::Answered)

@@ -72,6 +72,19 @@ fn a_slow_event_does_not_hold_back_what_is_finished() {
 }
 
 #[test]
+fn a_slow_stretch_amid_cheap_events_keeps_the_order_on_any_number_of_workers() {
+    let code = "export function transformEvent(event) { for (let n = 0; n < (event.loops ?? 0); n++) event.x = n; return event; }";
+    let dir = Dir::with(code);
+    let cheap = |from: u32| (from..from + 20_000).map(|n| format!("{{\"n\":{n}}}\n")).collect::<String>();
+    let slow: String = (0..30).map(|n| format!("{{\"slow\":{n},\"loops\":5000000}}\n")).collect();
+    let events = [cheap(0), slow, cheap(20_000)].concat();
+    let [one, three] = ["1", "3"].map(|workers| dir.run(&["run", "t.js", "--quiet", "-j", workers], &events));
+    assert_eq!((one.code, three.code), (0, 0));
+    assert!(one.text() == three.text(), "the outputs differ");
+    assert_eq!(one.text().lines().count(), 40_030);
+}
+
+#[test]
 fn verdicts_are_one_line_for_each_line() {
     let done = Dir::with(CODE).run(&["run", "t.js", "--emit", "verdicts", "--quiet"], MIXED);
     assert_eq!((done.code, done.err.as_str()), (1, ""), "nothing but verdicts, not even dead letters");
