@@ -8,9 +8,9 @@ use deno_core::v8;
 use super::callbacks::field;
 use super::shape_check::{Addition, Additions, Others, UnchangedProps};
 use super::{LazyEntry, Node, Shared, State, Template};
-use sluicegate_json::canonical;
 use sluicegate_json::duplicates::Duplicates;
 use sluicegate_json::sink::Sink;
+use sluicegate_json::validator::Entry;
 
 /// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
 const MAX_SIMPLE_LEN: usize = 16 << 10;
@@ -25,10 +25,20 @@ pub(crate) struct Edits<'s> {
     pub(crate) texts: Vec<u8>,
 }
 
+/// What an edit does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
+    /// Another value takes the place of this entry's.
+    Replace(usize),
+    /// This entry is gone, with its key.
+    Cut(usize),
+    /// A property is added.
+    Add,
+}
+
 /// A part of a line that is left out, and what comes in its place, if anything does.
 pub(crate) struct Edit<'s> {
-    /// The value that stood there, if it is one and not a property that was deleted or added.
-    entry: Option<usize>,
+    action: Action,
     span: Range<usize>,
     value: Option<v8::Local<'s, v8::Value>>,
     /// Which part of the texts goes before the value: a key, if it is a property that was added.
@@ -42,8 +52,7 @@ pub(crate) struct Edit<'s> {
 pub(crate) fn edits<'s>(scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Edits<'s>> {
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
-    // V8 prints no white space, so where a value has changed none may be left around it.
-    if !state.plain_prototypes || !state.validator.compact {
+    if !state.plain_prototypes {
         return None;
     }
     let edits = state.edits(scope, event);
@@ -60,11 +69,11 @@ impl<'s> Edits<'s> {
         Self { list: Vec::with_capacity(HOLES), texts }
     }
 
-    /// Another value goes where the text of `entry` stands, or `before` and that where a property was added.
+    /// Another value goes where that of an entry stands, or `before` and that where a property was added.
     fn replace(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
-        entry: Option<usize>,
+        action: Action,
         span: Range<usize>,
         before: [&str; 2],
         value: v8::Local<'s, v8::Value>,
@@ -74,12 +83,39 @@ impl<'s> Edits<'s> {
         let middle = self.texts.len();
         let simple = put_simple(scope, value, &mut self.texts);
         let text = simple.then_some(middle..self.texts.len());
-        self.list.push(Edit { entry, span, value: Some(value), before: start..middle, text });
+        self.list.push(Edit { action, span, value: Some(value), before: start..middle, text });
     }
 
     /// Nothing takes the place of a property that was deleted.
-    fn cut(&mut self, span: Range<usize>) {
-        self.list.push(Edit { entry: None, span, value: None, before: 0..0, text: None });
+    fn cut(&mut self, entry: usize, span: Range<usize>) {
+        self.list.push(Edit { action: Action::Cut(entry), span, value: None, before: 0..0, text: None });
+    }
+
+    /// Puts back what V8 has lost of the values that were replaced. `restore` appends what goes out for a value of `line` and what
+    /// V8 has printed in its place.
+    pub(crate) fn restore(&mut self, line: &[u8], mut restore: impl FnMut(&[u8], &[u8], &mut Vec<u8>)) {
+        for hole in &mut self.list {
+            let (Action::Replace(_), Some(text)) = (hole.action, hole.text.clone()) else { continue };
+            let came = &line[hole.span.clone()];
+            if self.texts[text.clone()] == *came {
+                continue;
+            }
+            let start = self.texts.len();
+            let text = self.texts[text].to_vec();
+            restore(came, &text, &mut self.texts);
+            if self.texts.len() > start {
+                hole.text = Some(start..self.texts.len());
+            }
+        }
+    }
+
+    /// Forgets values that are as they came.
+    pub(crate) fn forget_unchanged(&mut self, line: &[u8]) {
+        let Self { list, texts } = self;
+        list.retain(|hole| {
+            let same = |text: &Range<usize>| texts[text.clone()] == line[hole.span.clone()];
+            !(matches!(hole.action, Action::Replace(_)) && hole.text.as_ref().is_some_and(same))
+        });
     }
 
     /// The values whose texts are not known yet.
@@ -105,11 +141,6 @@ impl Edit<'_> {
     pub(crate) fn is_unprinted(&self) -> bool {
         self.value.is_some() && self.text.is_none()
     }
-
-    /// Where the value was that has another one in its place.
-    pub(crate) fn replaces(&self) -> Option<Range<usize>> {
-        self.entry.map(|_| self.span.clone())
-    }
 }
 
 impl State {
@@ -121,16 +152,6 @@ impl State {
     fn edits<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Edits<'s>> {
         let mut edits = Edits::new(std::mem::take(&mut self.texts));
         self.changes(scope, event, 0, &mut edits)?;
-        // Where a property was added, the places of what comes in place of a value are not looked at again: V8 must lose
-        // nothing of it.
-        if edits.list.iter().any(|hole| hole.entry.is_none()) {
-            for lazy in self.entries.iter().filter(|lazy| (lazy.read || lazy.assigned) && lazy.child.is_none()) {
-                let came = &self.line[lazy.entry.value.clone()];
-                if !lazy.same.get() && canonical::round_trips(came).is_none() {
-                    return None;
-                }
-            }
-        }
         Some(edits)
     }
 
@@ -154,7 +175,7 @@ impl State {
         for (number, entry) in entries.clone().enumerate() {
             let lazy = &self.entries[entry];
             if printed >> number & 1 == 0 {
-                edits.cut(self.cut(entries, number, printed));
+                edits.cut(entry, self.cut(entries, number, printed));
                 continue;
             }
             if !lazy.touched() {
@@ -172,7 +193,7 @@ impl State {
             {
                 self.changes(scope, object, child, edits)?;
             } else {
-                edits.replace(scope, Some(entry), lazy.entry.value.clone(), ["", ""], value);
+                edits.replace(scope, Action::Replace(entry), lazy.entry.value.clone(), ["", ""], value);
             }
         }
         if !kept.others.none() {
@@ -221,7 +242,7 @@ impl State {
             if !plain {
                 return None;
             }
-            edits.replace(scope, None, end..end, [if behind { "," } else { "" }, key], value);
+            edits.replace(scope, Action::Add, end..end, [if behind { "," } else { "" }, key], value);
             behind = true;
         }
         Some(())
@@ -284,44 +305,11 @@ impl State {
     }
 
     /// Whether a key may stand twice in any object of the line.
-    fn line_has_duplicates(&self, duplicates: &mut Duplicates) -> bool {
+    pub(crate) fn line_has_duplicates(&self, duplicates: &mut Duplicates) -> bool {
         let Some(keys) = self.validator.key_positions() else { return true };
         let known = self.duplicates.get().unwrap_or_else(|| duplicates.any_of(&self.line, keys));
         self.duplicates.set(Some(known));
         known
-    }
-
-    /// Whether a key stands twice in what goes out as it came beside `edits`.
-    pub(crate) fn copies_duplicates(&self, edits: &Edits<'_>, duplicates: &mut Duplicates) -> bool {
-        if !self.line_has_duplicates(duplicates) {
-            return false;
-        }
-        let mut any = false;
-        self.parts(0, &mut edits.list.as_slice(), &mut |entry, hole| {
-            any |= hole.is_none() && self.has_duplicates(entry, duplicates);
-        });
-        any
-    }
-
-    /// Calls `with` for each value that stands for itself, in the line's order: those that are untouched, and those
-    /// of `edits`.
-    fn parts<'h, 's>(
-        &self,
-        node: usize,
-        edits: &mut &'h [Edit<'s>],
-        with: &mut impl FnMut(usize, Option<&'h Edit<'s>>),
-    ) {
-        let Some(node) = self.nodes.get(node) else { return };
-        for entry in node.entries.clone() {
-            if let Some((hole, rest)) = edits.split_first().filter(|(hole, _)| hole.entry == Some(entry)) {
-                *edits = rest;
-                with(entry, Some(hole));
-            } else if !self.entries[entry].touched() {
-                with(entry, None);
-            } else if let Some(child) = self.entries[entry].child {
-                self.parts(child, edits, with);
-            }
-        }
     }
 
     /// Appends what stands for an entry whose value is still lazy.
@@ -360,23 +348,7 @@ impl State {
         copied
     }
 
-    /// The line with markers for what is untouched, and other texts for the values of `edits`.
-    pub(crate) fn marked(&self, edits: &Edits<'_>, text: &mut Vec<u8>) {
-        text.clear();
-        let mut copied = 0;
-        self.parts(0, &mut edits.list.as_slice(), &mut |entry, hole| {
-            let span = &self.entries[entry].entry.value;
-            text.extend_from_slice(&self.line[copied..span.start]);
-            match hole {
-                Some(hole) => text.extend_from_slice(edits.text(hole)),
-                None => self.put_marker(entry, text),
-            }
-            copied = span.end;
-        });
-        text.extend_from_slice(&self.line[copied..]);
-    }
-
-    /// Appends the line with `edits` in it, and in each what comes in its place.
+    /// Appends the line with `edits` in it, and in each what comes in its place. The line has no white space between tokens.
     pub(crate) fn replace(&self, edits: &Edits<'_>, out: &mut dyn Sink) {
         let mut copied = 0;
         for hole in &edits.list {
@@ -388,6 +360,45 @@ impl State {
             copied = hole.span.end;
         }
         out.push(&self.line[copied..]);
+    }
+
+    /// The same for any line: an object around an edit is written without white space, as V8 writes it, and all else as it came.
+    pub(crate) fn replace_spaced(&self, edits: &Edits<'_>, out: &mut Vec<u8>) {
+        self.node_replaced(0, &mut edits.list.as_slice(), &edits.texts, out);
+    }
+
+    fn node_replaced(&self, node: usize, edits: &mut &[Edit<'_>], texts: &[u8], out: &mut Vec<u8>) {
+        let Some(Node { entries, end, .. }) = self.nodes.get(node) else { return };
+        let mut separator = b'{';
+        for entry in entries.clone() {
+            let Entry { key, value } = &self.entries[entry].entry;
+            if edits.first().is_some_and(|hole| hole.action == Action::Cut(entry)) {
+                *edits = &edits[1..];
+                continue;
+            }
+            out.push(std::mem::replace(&mut separator, b','));
+            out.extend_from_slice(&self.line[key.start - 1..key.end + 1]);
+            out.push(b':');
+            match (edits.first(), self.entries[entry].child) {
+                (Some(hole), _) if hole.action == Action::Replace(entry) => {
+                    out.extend_from_slice(&texts[hole.text.clone().unwrap_or_default()]);
+                    *edits = &edits[1..];
+                }
+                (Some(hole), Some(child)) if value.contains(&hole.span.start) => {
+                    self.node_replaced(child, edits, texts, out);
+                }
+                _ => out.extend_from_slice(&self.line[value.clone()]),
+            }
+        }
+        if separator == b'{' {
+            out.push(b'{');
+        }
+        while let Some((hole, rest)) = edits.split_first().filter(|(hole, _)| hole.span == (*end..*end)) {
+            out.extend_from_slice(&texts[hole.before.clone()]);
+            out.extend_from_slice(&texts[hole.text.clone().unwrap_or_default()]);
+            *edits = rest;
+        }
+        out.push(b'}');
     }
 
     /// The parts of `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead, and

@@ -215,6 +215,11 @@ impl State {
         self.plain_prototypes = plain;
     }
 
+    /// Whether the current event's line has no white space between its tokens.
+    pub(crate) fn is_compact(&self) -> bool {
+        self.validator.compact
+    }
+
     /// The shape of the last `entries`, new or known; nothing if there are too many.
     fn shape(&mut self, entries: Range<usize>) -> Option<usize> {
         let keys = || self.entries[entries.clone()].iter().map(|lazy| &self.line[lazy.entry.key.clone()]);

@@ -2,8 +2,6 @@
 //!
 //! Nothing here runs code of the author's; it has answered already.
 
-use std::ops::Range;
-
 use deno_core::v8;
 
 use crate::OutputFraming;
@@ -171,7 +169,7 @@ impl Print<'_> {
             }
             hole.text = Some(start..edits.texts.len());
         }
-        let verdict = self.filled(&shared.borrow(), &edits, out);
+        let verdict = self.filled(&shared.borrow(), &mut edits, out);
         shared.borrow_mut().reuse(edits);
         match verdict {
             Ok(()) => Verdict::Ok { outputs: 1 },
@@ -180,46 +178,44 @@ impl Print<'_> {
     }
 
     /// The same, with all texts.
-    fn filled(&mut self, state: &lazy::State, edits: &Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
-        // Where properties were added or deleted it is known already that V8 loses nothing.
-        let replaced = edits.list.iter().all(|hole| hole.replaces().is_some());
-        let came = |range: Option<Range<usize>>| &self.line[range.unwrap_or_default()];
-        let unchanged = replaced && edits.list.iter().all(|hole| edits.text(hole) == came(hole.replaces()));
-        let faithful = !replaced
-            || edits.list.iter().all(|hole| {
-                let (came, text) = (came(hole.replaces()), edits.text(hole));
-                text == came || canonical::round_trips(came).is_some_and(|keys| is_edited(came, keys, text))
-            });
-        if !faithful {
-            state.marked(edits, self.text);
-            out.push(self.rendering.open);
-            self.marked(state, out)?;
-            out.push(self.rendering.close);
-            return Ok(());
-        }
-        if !unchanged && state.copies_duplicates(edits, &mut self.validator.duplicates) {
-            let mut text = Vec::new();
-            state.replace(edits, &mut text);
-            self.text.clear();
-            self.validator.restorer.without_duplicates(&text, self.text);
-            let size = self.around() + self.text.len();
-            if size > self.limit {
-                return Err(self.too_large(size));
+    fn filled(&mut self, state: &lazy::State, edits: &mut Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
+        let Validator { merger, restorer, duplicates, .. } = &mut *self.validator;
+        // What means the same as what stood in the same place leaves as it came.
+        edits.restore(self.line, |came, text, out| {
+            let nothing_lost = canonical::round_trips(came).is_some_and(|keys| is_edited(came, keys, text));
+            if !nothing_lost && !merger.restore(came, text, out) {
+                restorer.start(came);
+                restorer.restore(came, text, out);
             }
-            for part in
-                [self.rendering.open, self.rendering.around.0, self.text, self.rendering.around.1, self.rendering.close]
-            {
-                out.push(part);
-            }
-            return Ok(());
+        });
+        edits.forget_unchanged(self.line);
+        self.is_read = false;
+        if edits.list.is_empty() {
+            return self.framed(self.line.len(), out, |out| out.push(self.line));
         }
-        let size = (self.around() + self.line.len()).saturating_add_signed(edits.growth());
+        if state.is_compact() && !state.line_has_duplicates(duplicates) {
+            let size = self.line.len().saturating_add_signed(edits.growth());
+            return self.framed(size, out, |out| state.replace(edits, out));
+        }
+        self.text.clear();
+        state.replace_spaced(edits, self.text);
+        if duplicates.any(self.text) {
+            let mut once = Vec::new();
+            restorer.without_duplicates(self.text, &mut once);
+            *self.text = once;
+        }
+        self.framed(self.text.len(), out, |out| out.push(self.text))
+    }
+
+    /// Writes one output of this size, and what belongs around it.
+    fn framed(&self, size: usize, out: &mut dyn Sink, write: impl FnOnce(&mut dyn Sink)) -> Result<(), Failure> {
+        let size = self.around() + size;
         if size > self.limit {
             return Err(self.too_large(size));
         }
         out.push(self.rendering.open);
         out.push(self.rendering.around.0);
-        state.replace(edits, out);
+        write(out);
         out.push(self.rendering.around.1);
         out.push(self.rendering.close);
         Ok(())
