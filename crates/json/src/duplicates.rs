@@ -1,7 +1,7 @@
 //! Keys that stand twice in one object. V8 reads the last one; what is copied from the line must not have the others.
 
 use crate::hash::{key_hash, quick_hash};
-use crate::key_positions::{KeyPositions, key_before};
+use crate::key_positions::{FIRST, KeyPositions, key_before};
 use crate::structural_index::StructuralIndex;
 use crate::token::{Token, Tokens};
 
@@ -167,14 +167,19 @@ impl KeyTable {
         self.start();
         open.clear();
         keys.iter().any(|key| {
-            let depth = key.depth as usize;
+            let depth = (key.depth & !FIRST) as usize;
             if open.len() <= depth {
                 open.resize(depth + 1, 0);
             }
-            if key_before(text, key.colon).starts_with(b"{") {
+            let name = key_before(text, key.end);
+            let first = match keys.spaced() {
+                true => key.depth & FIRST != 0,
+                false => text.get((key.end - name.len()).wrapping_sub(1)) == Some(&b'{'),
+            };
+            if first {
                 open[depth] = self.new_object();
             }
-            self.has(open[depth], key.colon as u32, |colon| &key_before(text, colon as usize)[1..])
+            self.has(open[depth], key.end as u32, |end| key_before(text, end as usize))
         })
     }
 }
@@ -183,9 +188,11 @@ impl KeyTable {
 #[derive(Default)]
 struct KeySequence {
     keys: Vec<KnownKey>,
-    /// The keys, each with its quotes and the byte before them. With the depths, these bytes say which keys are of one object: a
-    /// brace begins one, and others of its depth belong to it up to the next brace.
+    /// The keys, each with its quotes. If the texts have no white space, the byte before is there too. It says with the depths which
+    /// keys are of one object: a brace begins one, and others of its depth belong to it up to the next brace.
     text: Vec<u8>,
+    /// Whether the texts may have white space.
+    spaced: bool,
     /// How many texts with as many keys have come since this one was seen.
     misses: u8,
 }
@@ -220,17 +227,17 @@ const LAST: [u128; 32] = {
 impl KeySequence {
     /// Whether a text has exactly these keys. `keys` are its own, `count` of them.
     fn is_of(&self, text: &[u8], keys: &KeyPositions, count: usize) -> bool {
-        if self.keys.len() != count {
+        if self.keys.len() != count || self.spaced != keys.spaced() {
             return false;
         }
         let mut known = self.keys.iter();
-        keys.groups().all(|(colons, depth)| {
-            colons.zip(&mut known).all(|(colon, known)| {
-                // If a text has these bytes before a key's colon, they are the key: an escaped quote has no comma or brace before it.
-                let differs = (last_word(text, colon) ^ known.last) & LAST[known.shown as usize % LAST.len()];
+        keys.groups().all(|(ends, depth)| {
+            ends.zip(&mut known).all(|(end, known)| {
+                // If a text has these bytes before a key's end, they are the key: no key has an escaped quote.
+                let differs = (last_word(text, end) ^ known.last) & LAST[known.shown as usize % LAST.len()];
                 differs == 0
                     && known.depth == depth
-                    && (known.len == known.shown || text[..colon].ends_with(self.text_of(known)))
+                    && (known.len == known.shown || text[..end].ends_with(self.text_of(known)))
             })
         })
     }
@@ -243,8 +250,12 @@ impl KeySequence {
         self.keys.clear();
         self.text.clear();
         self.misses = 0;
+        self.spaced = keys.spaced();
         for position in keys.iter() {
-            let (key, start) = (key_before(text, position.colon), self.text.len() as u32);
+            let key = key_before(text, position.end);
+            let before = if self.spaced { 0 } else { 1 };
+            let key = &text[position.end - key.len() - before..position.end];
+            let start = self.text.len() as u32;
             self.text.extend_from_slice(key);
             let shown = key.len().min(WORD);
             self.keys.push(KnownKey {
@@ -307,7 +318,7 @@ mod tests {
     use proptest::sample;
 
     use super::*;
-    use crate::object_index::{ObjectIndex, index_object};
+    use crate::validator::Validator;
 
     #[test]
     fn keys_of_inner_objects_hide_none_of_an_outer_one() {
@@ -318,11 +329,16 @@ mod tests {
         }
     }
 
-    /// What `any_of` says of a text, if it can be indexed.
+    /// What `any_of` says of a text, if its keys are known: as it is, and with white space.
     fn any_of(duplicates: &mut Duplicates, text: &str) -> Option<bool> {
-        let mut found = ObjectIndex::default();
-        index_object(text.as_bytes(), &mut found)?;
-        Some(duplicates.any_of(text.as_bytes(), &found.keys))
+        let mut validator = Validator::default();
+        let [compact, spaced] = [text.to_owned(), format!(" {text}").replace("\":", "\" : ").replace(",\"", ", \"")]
+            .map(|text| {
+                validator.find(text.as_bytes());
+                Some(duplicates.any_of(text.as_bytes(), validator.key_positions()?))
+            });
+        assert_eq!(compact, spaced, "{text}");
+        compact
     }
 
     #[test]
@@ -354,15 +370,18 @@ mod tests {
             r#"{"a":1,"quite a long key":2,"b":{"sixteen bytes":3,"x":"yes"}}"#,
             r#"{"a":"{\"a\":","quite a long key":[1,2,3],"b":{"sixteen bytes":"日","x":{}}}"#,
         ];
-        let [one, other] = texts.map(|text| {
-            let mut found = ObjectIndex::default();
-            index_object(text.as_bytes(), &mut found).unwrap();
-            (text.as_bytes(), found.keys)
-        });
-        let mut known = KeySequence::default();
-        known.set(one.0, &one.1);
-        for (text, keys) in [&one, &other] {
-            assert!(known.is_of(text, keys, 5), "{}", String::from_utf8_lossy(text));
+        for spaced in [false, true] {
+            let [one, other] = texts.map(|text| {
+                let text = if spaced { text.replace("\":", "\": ") } else { text.to_owned() };
+                let mut validator = Validator::default();
+                assert!(validator.find(text.as_bytes()) && validator.compact != spaced);
+                (text, validator)
+            });
+            let mut known = KeySequence::default();
+            known.set(one.0.as_bytes(), one.1.key_positions().unwrap());
+            for (text, validator) in [&one, &other] {
+                assert!(known.is_of(text.as_bytes(), validator.key_positions().unwrap(), 5), "{text}");
+            }
         }
     }
 

@@ -79,7 +79,7 @@ pub fn index_first(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
 fn run<const WHOLE: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
     found.entries.clear();
     found.child_separators.clear();
-    found.keys.clear();
+    found.keys.start(false);
     found.enclosing.clear();
     if text.first() != Some(&b'{') || u32::try_from(text.len()).is_err() {
         return None;

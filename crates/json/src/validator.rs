@@ -28,6 +28,8 @@ pub struct Validator {
     found: ObjectIndex,
     /// Whether the line is known to have no white space between its tokens.
     pub compact: bool,
+    /// Whether all keys of the line were recorded.
+    knows_keys: bool,
     structure: StructuralIndex,
     open: Vec<Open>,
     hashes: Vec<u32>,
@@ -53,15 +55,18 @@ trait Visitor {
     fn number(&mut self, text: &[u8], form: NumberForm);
     /// A key. `hashes` has the hashes of all open objects; those of this one begin at `first`.
     fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize);
+    /// Where that key ends, how many containers are around its object, and whether it is the first one in it.
+    fn key_position(&mut self, _end: usize, _depth: usize, _first: bool) {}
 }
 
 /// Whether a number may be beyond the range of doubles, or a key has an escape.
-#[derive(Default)]
-struct NumberRangeCheck {
+struct NumberRangeCheck<'a> {
     odd: bool,
+    /// Takes the positions of all keys.
+    keys: Option<&'a mut KeyPositions>,
 }
 
-impl Visitor for NumberRangeCheck {
+impl Visitor for NumberRangeCheck<'_> {
     #[inline]
     fn number(&mut self, text: &[u8], form: NumberForm) {
         self.odd |= form.may_be_infinite(text.len());
@@ -70,6 +75,13 @@ impl Visitor for NumberRangeCheck {
     #[inline]
     fn key(&mut self, _: &[u8], escaped: bool, _: &mut Vec<u32>, _: usize) {
         self.odd |= escaped;
+    }
+
+    #[inline(always)]
+    fn key_position(&mut self, end: usize, depth: usize, first: bool) {
+        if let Some(keys) = &mut self.keys {
+            keys.add_one(end, depth, first);
+        }
     }
 }
 
@@ -108,18 +120,25 @@ impl Validator {
     /// range of doubles, or if a key has an escape (see [`crate::roundtrip::as_lists`]).
     pub fn find(&mut self, text: &[u8]) -> bool {
         self.compact = index_object(text, &mut self.found).is_some();
+        self.knows_keys = self.compact;
         self.compact || self.find_slowly(text)
     }
 
     /// The same, token by token.
     pub fn find_slowly(&mut self, text: &[u8]) -> bool {
-        let mut extent = NumberRangeCheck::default();
-        self.walk(text, &mut extent).is_some() && !extent.odd
+        let mut keys = std::mem::take(&mut self.found.keys);
+        keys.start(true);
+        let mut extent = NumberRangeCheck { odd: false, keys: Some(&mut keys) };
+        let found = self.walk(text, &mut extent).is_some() && !extent.odd;
+        self.found.keys = keys;
+        self.knows_keys = found && u32::try_from(text.len()).is_ok();
+        found
     }
 
     /// What `JSON.stringify(JSON.parse(text))` would lose, and whether an object may have a key twice. `None` if the text is
     /// not a JSON object or is declined.
     pub fn survey(&mut self, text: &[u8]) -> Option<ScanReport> {
+        self.knows_keys = false;
         let mut survey = ScanReport { losses: RoundTripLoss::default(), duplicates: false };
         self.walk(text, &mut survey)?;
         Some(survey)
@@ -127,15 +146,15 @@ impl Validator {
 
     /// Whether a text is exactly one JSON value. `false` too if it is declined.
     pub fn is_value(&mut self, text: &[u8]) -> bool {
-        let mut extent = NumberRangeCheck::default();
+        let mut extent = NumberRangeCheck { odd: false, keys: None };
         let Self { structure, open, hashes, .. } = self;
         let walk = Walk::over(text, structure, open, hashes, &mut extent);
         walk.is_some_and(|mut walk| walk.value().is_some() && walk.at + 1 == walk.positions.len())
     }
 
-    /// The keys of the last line, if it is compact.
+    /// The keys of the line that [`Self::find`] or [`Self::find_slowly`] accepted last, if nothing else was done since.
     pub fn key_positions(&self) -> Option<&KeyPositions> {
-        self.compact.then_some(&self.found.keys)
+        self.knows_keys.then_some(&self.found.keys)
     }
 
     /// Calls `child` for each property of a top-level object of the last line, in order. `false` if they are not known.
@@ -170,8 +189,9 @@ impl Validator {
         if walk.byte() == Some(b'}') {
             walk.at += 1;
         } else {
+            let mut first = true;
             loop {
-                let key = walk.key(0)?;
+                let key = walk.key(0, 0, std::mem::take(&mut first))?;
                 let start = walk.position()?;
                 let end = walk.value()?;
                 entries.push(Entry { key, value: start..end });
@@ -256,14 +276,15 @@ impl<'a, L: Visitor> Walk<'a, L> {
         Some((start..end, escaped))
     }
 
-    /// Skips a key and its colon. The hashes of its object start at `first`.
+    /// Skips a key and its colon. The hashes of its object start at `hashes`; `depth` containers are around that.
     #[inline(always)]
-    fn key(&mut self, first: usize) -> Option<Range<usize>> {
+    fn key(&mut self, hashes: usize, depth: usize, first: bool) -> Option<Range<usize>> {
         if self.byte()? != b'"' {
             return None;
         }
         let (key, escaped) = self.string()?;
-        self.visitor.key(&self.text[key.clone()], escaped, self.hashes, first);
+        self.visitor.key(&self.text[key.clone()], escaped, self.hashes, hashes);
+        self.visitor.key_position(key.end + 1, depth, first);
         self.expect(b':')?;
         Some(key)
     }
@@ -284,7 +305,7 @@ impl<'a, L: Visitor> Walk<'a, L> {
                     } else {
                         let first = self.hashes.len();
                         self.push(Open::Object(first))?;
-                        self.key(first)?;
+                        self.key(first, self.open.len(), true)?;
                         continue;
                     }
                 }
@@ -306,7 +327,7 @@ impl<'a, L: Visitor> Walk<'a, L> {
                 match (self.byte()?, open) {
                     (b',', Open::Object(first)) => {
                         self.at += 1;
-                        self.key(first)?;
+                        self.key(first, self.open.len(), false)?;
                         break;
                     }
                     (b',', Open::Array) => {

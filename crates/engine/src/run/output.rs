@@ -193,13 +193,14 @@ impl Print<'_> {
         if edits.list.is_empty() {
             return self.framed(self.line.len(), out, |out| out.push(self.line));
         }
-        if state.is_compact() && !state.line_has_duplicates(duplicates) {
+        let twice = state.line_has_duplicates(duplicates);
+        if state.is_compact() && !twice {
             let size = self.line.len().saturating_add_signed(edits.growth());
             return self.framed(size, out, |out| state.replace(edits, out));
         }
         self.text.clear();
         state.replace_spaced(edits, self.text);
-        if duplicates.any(self.text) {
+        if twice && duplicates.any(self.text) {
             let mut once = Vec::new();
             restorer.without_duplicates(self.text, &mut once);
             *self.text = once;
