@@ -235,6 +235,15 @@ fn white_space_is_gone_where_something_has_changed() {
 }
 
 #[test]
+fn what_the_code_sets_leaves_as_it_was_set() {
+    let code = "export function transformEvent(event) { for (const key of Object.keys(event)) event[key] = event.new[key] ?? event[key]; return event; }";
+    let event =
+        r#"{"a":"\u0041","b":"\u0041","c":1.0,"d":1.0, "e":"\/x","f":["\/" ],"new":{"a":"","c":"","e":"","f":[]}}"#;
+    let expected = r#"{"a":"","b":"\u0041","c":"","d":1.0,"e":"","f":[],"new":{"a":"","c":"","e":"","f":[]}}"#;
+    both_ways(code, &[event], &format!("{expected}\n"));
+}
+
+#[test]
 fn what_the_code_adds_to_all_objects_is_not_in_the_way() {
     let code = "Object.defineProperty(Object.prototype, 'context', { set(value) { seen.push(value); } });
         const seen = []; export function transformEvent(event) { event.seen = seen.length; return event; }";

@@ -6,6 +6,7 @@
 //!
 //! The result is byte for byte that of [`Restorer`](crate::restore::Restorer). These cases are declined:
 //!
+//! - The line is no object or array.
 //! - The line has white space, and the output is changed.
 //! - An edited object may have a key twice, a key with an escape, or one that looks like an array index, which V8 moves.
 //! - The output has numbers that V8 does not print, such as those of a BigInt.
@@ -43,7 +44,10 @@ impl Merger {
     /// JavaScript loses.
     pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) -> bool {
         let Self { structure, search, pieces } = self;
-        if !structure.find(line) {
+        let is_container = |structure: &StructuralIndex| {
+            structure.positions().first().is_some_and(|first| matches!(line.get(*first as usize), Some(b'{' | b'[')))
+        };
+        if !structure.find(line) || !is_container(structure) {
             return false;
         }
         let (compact, escapes) = (!structure.any_space(), structure.any_escape());

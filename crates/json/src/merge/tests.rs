@@ -291,6 +291,14 @@ fn mended(line: &str, text: &str) -> Option<String> {
     mended.then(|| String::from_utf8(out).unwrap())
 }
 
+#[test]
+fn a_value_that_is_no_container_is_declined() {
+    for (line, text) in [(r#""\u0041""#, r#""""#), ("1.0", "1"), (r#""a""#, r#""ab""#), ("[1.0]", "[1]")] {
+        let done = Merger::default().restore(line.as_bytes(), text.as_bytes(), &mut Vec::new());
+        assert_eq!(done, line.starts_with('['), "{line}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 16, ..ProptestConfig::default() })]
 

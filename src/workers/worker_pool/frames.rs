@@ -1,0 +1,146 @@
+//! What workers say, and what of it is believed.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{PoolEvent, WorkerPool};
+use crate::wire::frame::{GivenBack, Kind, Part};
+use crate::workers::RunError;
+use crate::workers::process::Ready;
+use sluicegate_engine::Export;
+
+impl WorkerPool {
+    /// Takes a frame. Whatever is out of turn costs the worker its life, and nothing else.
+    pub(super) fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<PoolEvent, RunError> {
+        if self.workers[index].condemned {
+            return Ok(PoolEvent::Nothing);
+        }
+        match kind {
+            // Said once, before anything else.
+            Kind::Ready if !self.workers[index].ready => match serde_json::from_slice(payload) {
+                Ok(Ready::Loaded(loaded, walls)) => {
+                    self.failed_starts = 0;
+                    self.loaded_once = true;
+                    self.export = loaded.export;
+                    self.workers[index].ready = true;
+                    self.workers[index].moved = Instant::now();
+                    self.workers[index].told = Instant::now();
+                    Ok(PoolEvent::Loaded(Box::new((loaded, walls))))
+                }
+                // The same code has been loaded before: this one had bad luck, such as too little time.
+                Ok(Ready::Failed(error)) if !self.loaded_once => Err(error.into()),
+                failed => {
+                    self.load_failure = match failed {
+                        Ok(Ready::Failed(error)) => Some(error.to_string()),
+                        _ => None,
+                    };
+                    self.workers[index].condemn();
+                    Ok(PoolEvent::Nothing)
+                }
+            },
+            Kind::Part => self.part(index, payload),
+            Kind::GiveBack => self.given_back(index, payload),
+            Kind::Waits => {
+                let worker = &mut self.workers[index];
+                worker.waits = true;
+                worker.units.iter_mut().for_each(|unit| drop(unit.turn.take()));
+                Ok(PoolEvent::Nothing)
+            }
+            _ => {
+                self.workers[index].condemn();
+                Ok(PoolEvent::Nothing)
+            }
+        }
+    }
+
+    /// Books what a worker has settled of a unit.
+    fn part(&mut self, index: usize, payload: &[u8]) -> Result<PoolEvent, RunError> {
+        let worker = &mut self.workers[index];
+        let good = Part::get(payload).filter(|part| {
+            let fits = part.bytes <= self.layout.output_slot as u64
+                && (part.slot as usize) < self.layout.output_slots
+                && worker.slots_out < self.layout.output_slots;
+            fits && worker.units.iter().any(|unit| unit.id == part.unit)
+        });
+        let Some(part) = good else {
+            worker.condemn();
+            return Ok(PoolEvent::Nothing);
+        };
+        let (unit, bytes, holds_slot) = (part.unit, part.bytes, part.holds_slot());
+        let (repeated, requests) = (part.repeated, part.requests);
+        let cpu = Duration::from_nanos(part.cpu);
+        let cost = cpu / part.lines.max(1);
+        let fits = self.units.get(unit).is_some_and(|unit| {
+            let Some(lines) = &unit.lines else { return false };
+            let start = self.layout.output_start(part.slot as usize);
+            // SAFETY: the range lies in the slot, as was just checked. A worker writes to a slot only until it
+            // tells of it; one that has been taken over may write all the same, see `Writer::answer`.
+            let output =
+                unsafe { std::slice::from_raw_parts(worker.process.output.at(start, bytes as usize), bytes as usize) };
+            self.format.fits(&part, lines, unit.answered, output)
+        });
+        if !fits || !self.units.answer(part, &worker.process.output, index, worker.generation) {
+            worker.condemn();
+            return Ok(PoolEvent::Nothing);
+        }
+        // No more than there were: the worker's word alone does not count.
+        let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
+        let repeated = repeated.min(open);
+        worker.accounted += repeated + requests.min(open - repeated);
+        worker.fresh = false;
+        worker.may_give_back = true;
+        worker.moved = Instant::now();
+        worker.told = worker.moved;
+        self.cost = Some(self.cost.map_or(cost, |before| (before * 7 + cost) / 8));
+        if let Some(account) = &self.account {
+            // The least that one turn takes.
+            let at_once = if self.export == Export::Batch { cpu.max(cost) } else { cost };
+            account.charge(cpu, at_once);
+        }
+        if self.units.is_done(unit) {
+            worker.units.retain(|other| other.id != unit);
+        }
+        if holds_slot {
+            worker.slots_out += 1;
+            // Where an earlier unit turns out to be slow, the rest of it can go to this worker only if it has a slot
+            // for that.
+            if self.ordered
+                && worker.slots_out + 1 >= self.layout.output_slots
+                && let Some(slot) = self.units.set_aside(unit, &self.layout)
+            {
+                self.tell_free(index, slot);
+            }
+        }
+        self.repeat(repeated);
+        Ok(PoolEvent::Answered)
+    }
+
+    /// Takes back what a worker does not get to.
+    fn given_back(&mut self, index: usize, payload: &[u8]) -> Result<PoolEvent, RunError> {
+        let (worker, units) = (&mut self.workers[index], &mut self.units);
+        let may = std::mem::take(&mut worker.may_give_back);
+        let list = GivenBack::get(payload).filter(|_| may);
+        let good = list.is_some_and(|list| {
+            list.iter().all(|GivenBack { unit, from }| {
+                let has = worker.units.iter().any(|mine| mine.id == *unit);
+                has && units.give_back(*unit, *from)
+            })
+        });
+        if !good {
+            worker.condemn();
+        }
+        worker.units.retain(|unit| !units.is_done(unit.id));
+        // Others may have been done meanwhile.
+        Ok(PoolEvent::Answered)
+    }
+
+    /// Requests are made again.
+    pub(super) fn repeat(&mut self, requests: u64) {
+        if requests > 0 {
+            self.losses.repeated += requests;
+            if let Some(client) = &self.network {
+                client.stats().repeated.inc_by(requests);
+            }
+        }
+    }
+}

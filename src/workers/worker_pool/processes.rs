@@ -1,0 +1,211 @@
+//! Worker processes: started, looked after, buried, replaced; and who is blamed when one dies.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Assigned, Worker, WorkerEvent, WorkerPool, patience};
+use crate::wire::shared::{note, progress};
+use crate::workers::process::{Process, read_frame};
+use crate::workers::worker_exit::ExitReason;
+use crate::workers::{RunError, fetch_relay};
+use sluicegate_engine::verdict::{Failure, FailureKind};
+
+/// How many workers may be killed from outside with an event that runs alone before it is blamed.
+const PATIENCE_WITH_KILLS: u32 = 4;
+
+/// Workers that may die in a row before they are ready.
+const MAX_FAILED_STARTS: u32 = 3;
+
+/// The same, where they were killed from outside.
+const MAX_KILLED_STARTS: u32 = 30;
+
+impl WorkerPool {
+    pub(super) async fn spawn(
+        &mut self,
+        of: Option<usize>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), RunError> {
+        let (process, mut reader) = Process::spawn(&self.start, &self.layout, &self.input_fd)
+            .await
+            .map_err(|error| RunError::Start(error.to_string()))?;
+        self.generations += 1;
+        let generation = self.generations;
+        let index = of.unwrap_or(self.workers.len());
+        let tell = self.tell.clone();
+        let session = self.network.as_ref().map(|client| fetch_relay::session(client, &process));
+        let asked = session.as_ref().map(crate::net::Lane::asked).unwrap_or_default();
+        tokio::spawn(async move {
+            while let Some((kind, payload)) = read_frame(&mut reader).await {
+                if fetch_relay::take(session.as_ref(), kind, &payload) {
+                    continue;
+                }
+                if !tell(WorkerEvent::Frame { worker: index, generation, kind, payload }) {
+                    return;
+                }
+            }
+            tell(WorkerEvent::Gone { worker: index, generation });
+        });
+        let worker = Worker {
+            process,
+            generation,
+            ready: false,
+            fresh: true,
+            units: VecDeque::new(),
+            waits: false,
+            reserved: None,
+            slots_out: 0,
+            events: 0,
+            moved: Instant::now(),
+            told: Instant::now(),
+            hung: false,
+            may_give_back: false,
+            condemned: false,
+            resting: false,
+            place,
+            asked,
+            accounted: 0,
+        };
+        match of {
+            Some(index) => self.workers[index] = worker,
+            None => self.workers.push(worker),
+        }
+        Ok(())
+    }
+
+    /// Several workers in a row did not get as far as to load the code. If one has loaded it before, that costs the events that
+    /// waited for this one, and not the others.
+    async fn cannot_start(&mut self, index: usize, message: String) -> Result<(), RunError> {
+        if !self.loaded_once {
+            return Err(RunError::Start(message));
+        }
+        self.failed_starts = 0;
+        self.losses.deaths += 1;
+        let is_last = !self.workers.iter().any(|worker| worker.ready);
+        let reserved = self.workers[index].reserved.take();
+        if let Some(key) = reserved.or_else(|| self.units.next_todo().filter(|_| is_last)) {
+            let message = format!("no worker could be started for the event: {message}");
+            self.units.fail(key, &Failure::new(FailureKind::Crashed, message));
+        }
+        self.workers[index].resting = true;
+        self.workers[index].place = None;
+        self.wake_resting().await
+    }
+
+    /// Tries again to start workers that could not be started, when there is something to do for them.
+    pub(super) async fn wake_resting(&mut self) -> Result<(), RunError> {
+        for index in 0..self.workers.len() {
+            if self.workers[index].resting
+                && self.units.next_todo().is_some()
+                && let Some(place) = self.place()
+            {
+                self.spawn(Some(index), place).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills workers that do not move although they have work and room for its output.
+    pub(in crate::workers) fn look_after_workers(&mut self) {
+        let patience = patience(&self.limits, self.export);
+        for worker in &mut self.workers {
+            let events = progress(&worker.process.output).events.load(Ordering::Acquire);
+            let waits = worker.units.is_empty() && worker.ready || worker.slots_out == self.layout.output_slots;
+            if waits {
+                worker.told = Instant::now();
+            }
+            if events != worker.events || waits {
+                worker.events = events;
+                worker.moved = Instant::now();
+            }
+            // A worker counts its events itself, and one that has been taken over may count for ever. It tells of its events
+            // every few milliseconds, and after each that takes longer: two attempts at one, at most.
+            let silent = worker.told.elapsed() > 3 * patience;
+            if worker.resting {
+                continue;
+            }
+            if (silent || worker.moved.elapsed() > patience) && !worker.hung {
+                worker.hung = true;
+                worker.process.kill();
+            }
+        }
+    }
+
+    /// A worker is gone: puts back what it had not answered and starts another one in its place.
+    pub(super) async fn handle_exit(&mut self, index: usize) -> Result<(), RunError> {
+        let exit = self.workers[index].process.end().await;
+        let worker = &mut self.workers[index];
+        if !worker.ready {
+            self.failed_starts += 1;
+            let from_outside = exit.reason == ExitReason::Killed && !worker.hung && !worker.condemned;
+            let max = if from_outside { MAX_KILLED_STARTS } else { MAX_FAILED_STARTS };
+            if self.failed_starts >= max {
+                let message = self.load_failure.take().unwrap_or_else(|| exit.while_loading());
+                return self.cannot_start(index, message).await;
+            }
+        }
+        self.losses.deaths += 1;
+        self.losses.hangs += u64::from(worker.hung);
+        let page = progress(&worker.process.output);
+        let (unit, line) = (page.unit.load(Ordering::Acquire), u64::from(page.line.load(Ordering::Acquire)));
+        let stuck = page.note.load(Ordering::Acquire) == note::STUCK;
+        let out_of_memory = exit.reason == ExitReason::OutOfMemory;
+        let hung = worker.hung;
+        self.losses.memory += u64::from(out_of_memory && !hung);
+        self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
+        // What its events without a verdict have asked, they will ask again.
+        let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
+        let open = if worker.units.is_empty() { 0 } else { open };
+        let mut alone = worker.reserved.take();
+        // Several units can be under way where events wait. If none of them is named, it was the first.
+        let suspect_unit = worker.units.iter().position(|assigned| assigned.id == unit).unwrap_or(0);
+        let fresh = worker.fresh;
+        for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {
+            let Some(entry) = self.units.get(id) else { continue };
+            let (answered, solo) = (entry.answered, entry.solo);
+            // No event can send this signal, or stop the whole process: most likely it came from outside. Only one that
+            // meets it time and again is blamed (the kernel may be short of memory because of it).
+            let from_outside = !out_of_memory && (hung || exit.reason == ExitReason::Killed);
+            let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
+            // Only the unit whose line was noted can have killed it.
+            let is_suspect = place == suspect_unit;
+            let hint = is_suspect.then(|| if unit == id { line.max(answered) } else { answered });
+            let limits = &self.limits;
+            let blame = match () {
+                () if !is_suspect => None,
+                () if stuck && unit == id => Some(Failure::new(
+                    FailureKind::Timeout,
+                    format!(
+                        "the event took more than {} of CPU time and could only be stopped with its process",
+                        humantime::format_duration(limits.cpu)
+                    ),
+                )),
+                () if !(solo && fresh) || innocent => None,
+                () if hung => Some(Failure::new(
+                    FailureKind::Timeout,
+                    "the event hung its worker process, every time, and could only be stopped with it",
+                )),
+                () if out_of_memory => Some(Failure::new(
+                    FailureKind::Memory,
+                    format!(
+                        "the event needed far more than {} MiB of heap: its worker process died",
+                        limits.heap >> 20
+                    ),
+                )),
+                () => Some(Failure::new(
+                    FailureKind::Crashed,
+                    format!("the event killed its worker process, twice ({exit})"),
+                )),
+            };
+            let suspect = self.units.put_back(id, hint, blame);
+            alone = alone.or(suspect);
+        }
+        self.repeat(open);
+        let place = self.workers[index].place.take();
+        self.spawn(Some(index), place).await?;
+        self.workers[index].reserved = alone;
+        Ok(())
+    }
+}
