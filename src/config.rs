@@ -58,6 +58,17 @@ choices! {
         Framed = "framed",
     }
 
+    /// What happens when the code reads an integer that JavaScript can't hold.
+    OnUnsafeInteger {
+        /// It is told once.
+        #[default]
+        Warn = "warn",
+        /// Its event fails.
+        Fail = "fail",
+        /// Nothing.
+        Ignore = "ignore",
+    }
+
     /// What the verdict line of a failed event says.
     VerdictDetail {
         /// What went wrong.

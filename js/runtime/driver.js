@@ -37,6 +37,8 @@
 
   // --- numbers that JavaScript can't hold -----------------------------------------------------------------------
 
+  const { watchNumber, numberMoved, textLeaves } = host;
+
   /** From here on, doubles are further apart than whole numbers. */
   const FIRST_UNSAFE = 2 ** 53;
 
@@ -45,9 +47,10 @@
 
   /**
    * Takes in the numbers of an event that JavaScript may not hold: a JSON array of arrays, each of the keys on the way to a
-   * number and its text. See the engine's `roundtrip::unsafe_numbers`.
+   * number and its text. See the engine's `roundtrip::unsafe_numbers`. With `watched`, who reads them is noted, see its
+   * unsafe_reads.
    */
-  const carry = (event, list) => {
+  const carry = (event, list, watched) => {
     const numbers = parse(list);
     for (let n = 0; n < numbers.length; n++) {
       const path = numbers[n];
@@ -63,6 +66,7 @@
       let texts = weakGet(carried, holder);
       if (texts === undefined) weakSet(carried, holder, (texts = new NewMap()));
       mapSet(texts, path[last], text);
+      if (watched) watchNumber(holder, path[last], path);
     }
   };
 
@@ -78,6 +82,8 @@
     mapForEach(texts, (other) => {
       if (+other === value) found = found === undefined || found === other ? other : null;
     });
+    // It was read to get there.
+    if (typeof found === 'string') numberMoved(value);
     return found ?? undefined;
   };
 
@@ -85,6 +91,7 @@
   // nothing is known, is marked, so that the engine can put back what stands at the same place of the line.
   function exactNumbers(key, value) {
     if (typeof value === 'bigint') return rawJSON(`${bigintText(value)}e0`);
+    if (typeof value === 'string' && value.length > 15) textLeaves(value);
     if (typeof value !== 'number') return value;
     const text = carriedText(this, key, value);
     if (text !== undefined) {
@@ -94,6 +101,7 @@
       return includes(printed, 'e') ? value : rawJSON(`${text}e0`);
     }
     if (!isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
+    if (value >= FIRST_UNSAFE || value <= -FIRST_UNSAFE) numberMoved(value);
     return value;
   }
 

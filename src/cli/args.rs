@@ -14,7 +14,7 @@ use super::examples::{
 };
 use super::settings::{
     DataFlags, EventFlags, FailureFlags, GlobalFlags, LibraryFlags, LimitFlags, MessageFlags, NetworkFlags,
-    SandboxFlags, ServeFlags, Settings, words,
+    NumberFlags, SandboxFlags, ServeFlags, Settings, words,
 };
 use super::values;
 use crate::bench::generate::Workload;
@@ -250,6 +250,8 @@ pub struct CodeFlags {
     pub data: DataFlags,
     #[command(flatten)]
     pub limits: LimitFlags,
+    #[command(flatten)]
+    pub numbers: NumberFlags,
     #[command(flatten)]
     pub sandbox: SandboxFlags,
 }
@@ -645,6 +647,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub limits: LimitFlags,
     #[command(flatten)]
+    pub numbers: NumberFlags,
+    #[command(flatten)]
     pub sandbox: SandboxFlags,
     #[command(flatten)]
     pub network: NetworkFlags,
@@ -758,6 +762,9 @@ pub struct SyncRunArgs {
     pub limits: LimitFlags,
     #[command(flatten)]
     #[allow(missing_docs, reason = "as above")]
+    pub numbers: NumberFlags,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "as above")]
     pub sandbox: SandboxFlags,
     #[command(flatten)]
     #[allow(missing_docs, reason = "as above")]
@@ -778,6 +785,7 @@ impl SyncArgs {
         let args = self.run_args();
         let mut settings = Settings {
             limits: args.limits.clone(),
+            numbers: args.numbers.clone(),
             sandbox: args.sandbox.clone(),
             network: args.network.clone(),
             global: global.settings.clone(),

@@ -17,14 +17,15 @@ use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
 use crate::config::{
-    Decompress, Emit, Input, InputFormat, LineFormat, LogFormat, OnError, Stats, Target, VerdictDetail, When,
+    Decompress, Emit, Input, InputFormat, LineFormat, LogFormat, OnError, OnUnsafeInteger, Stats, Target,
+    VerdictDetail, When,
 };
 use crate::explore::Setup;
 use crate::net::{CONCURRENCY, Policy, REQUESTS_PER_HOST};
 use crate::tally::FailOn;
 use crate::wire::input::Format;
 use crate::workers::Sandbox;
-use sluicegate_engine::{Access, Limits, Options, Program};
+use sluicegate_engine::{Access, Limits, Options, Program, UnsafeIntegers};
 
 /// The most events that one call of `transformBatch` is given, unless told otherwise.
 pub const BATCH_SIZE: usize = 200;
@@ -402,7 +403,12 @@ pub(super) fn options(settings: &Settings) -> Options {
         geolocation: policy.geolocation.is_some(),
         strict: settings.network.strict_fetch.unwrap_or(false),
     };
-    Options { limits: limits(settings), logs: false, network }
+    let unsafe_integers = match settings.numbers.on_unsafe_integer.unwrap_or_default() {
+        OnUnsafeInteger::Warn => UnsafeIntegers::Warn,
+        OnUnsafeInteger::Fail => UnsafeIntegers::Fail,
+        OnUnsafeInteger::Ignore => UnsafeIntegers::Ignore,
+    };
+    Options { limits: limits(settings), logs: false, network, unsafe_integers }
 }
 
 /// Whom the code may ask. An event that waits has no more than its wall limit. A request has a little more, so that it is

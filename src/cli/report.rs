@@ -7,6 +7,7 @@ use serde_json::json;
 use super::diagnostic::{Diagnostic, visible};
 use crate::config::{LogFormat, When};
 use crate::wire::stderr;
+use sluicegate_engine::UnsafeRead;
 
 /// How messages are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +96,12 @@ pub(super) fn warn(message: &str, format: LogFormat) {
         LogFormat::Json => format!("{}\n", object("WARN", message)),
     };
     stderr::say(line.as_bytes());
+}
+
+/// What the code has read and JavaScript can't hold, where, and what to do about it.
+pub(super) fn read_message(read: &UnsafeRead) -> String {
+    let at = read.position.as_ref().map(|at| format!(" (at {}:{}:{})", at.file, at.line, at.column));
+    format!("{}{}; {}", read.message(), at.unwrap_or_default(), UnsafeRead::HELP)
 }
 
 /// Warns of walls that do not stand.

@@ -16,7 +16,8 @@ use reqwest::Url;
 
 use super::values::{self, Kind, Library};
 use crate::config::{
-    Choice, Decompress, Emit, InputFormat, LogFormat, LogLevel, OnError, Stats, Target, VerdictDetail, When,
+    Choice, Decompress, Emit, InputFormat, LogFormat, LogLevel, OnError, OnUnsafeInteger, Stats, Target, VerdictDetail,
+    When,
 };
 use crate::net::Hosts;
 use crate::tally::FailOn;
@@ -138,6 +139,18 @@ settings! {
         /// Log text of one event; what is beyond is cut, with a note [default: 64KiB].
         #[arg(value_name = "SIZE", value_parser = values::log_size)]
         log_limit: usize = "log-limit", "limits", "log", Kind::Size, values::log_size;
+    }
+
+    /// What the code makes of numbers.
+    #[command(next_help_heading = "Numbers")]
+    NumberFlags {
+        /// What happens when the code reads an integer beyond 2^53 that JavaScript can't hold [default: warn].
+        ///
+        /// `warn`: it is told once, with the line and the place in the code. `fail`: the event fails. `ignore`: nothing. A number
+        /// that is not read, or only moved, keeps its digits: see docs/output.md.
+        #[arg(value_name = "WHAT", value_parser = words::<OnUnsafeInteger>())]
+        on_unsafe_integer: OnUnsafeInteger = "on-unsafe-integer", "run", "on-unsafe-integer",
+            Kind::Word(OnUnsafeInteger::WORDS), values::word;
     }
 
     /// The walls around the code, beside the limits.
@@ -457,6 +470,7 @@ pub struct Settings {
     pub libraries: LibraryFlags,
     pub data: DataFlags,
     pub limits: LimitFlags,
+    pub numbers: NumberFlags,
     pub sandbox: SandboxFlags,
     pub network: NetworkFlags,
     pub events: EventFlags,
@@ -472,6 +486,7 @@ impl Settings {
         [
             DataFlags::TABLE,
             LimitFlags::TABLE,
+            NumberFlags::TABLE,
             SandboxFlags::TABLE,
             NetworkFlags::TABLE,
             EventFlags::TABLE,
@@ -490,6 +505,7 @@ impl Settings {
             libraries: LibraryFlags::from_matches(matches),
             data: DataFlags::from_matches(matches),
             limits: LimitFlags::from_matches(matches),
+            numbers: NumberFlags::from_matches(matches),
             sandbox: SandboxFlags::from_matches(matches),
             network: NetworkFlags::from_matches(matches),
             events: EventFlags::from_matches(matches),
@@ -508,6 +524,7 @@ impl Settings {
         self.data
             .set(flag, text)
             .or_else(|| self.limits.set(flag, text))
+            .or_else(|| self.numbers.set(flag, text))
             .or_else(|| self.sandbox.set(flag, text))
             .or_else(|| self.network.set(flag, text))
             .or_else(|| self.events.set(flag, text))
@@ -524,6 +541,7 @@ impl Settings {
             libraries: self.libraries.or(lower.libraries),
             data: self.data.or(lower.data),
             limits: self.limits.or(lower.limits),
+            numbers: self.numbers.or(lower.numbers),
             sandbox: self.sandbox.or(lower.sandbox),
             network: self.network.or(lower.network),
             events: self.events.or(lower.events),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_engine::ModuleId;
 
 use super::diagnostic::{Diagnostic, Place, visible};
-use super::report::Voice;
+use super::report::{Voice, read_message};
 use crate::config::When;
 use crate::testing::frames::{author_frames, first_place};
 use crate::testing::report::{difference_lines, headline};
@@ -61,6 +61,12 @@ impl Pretty {
             // Why it was skipped is worth a line; that it was, is counted above.
             if let (Status::Skipped, Some(reason)) = (test.status, &test.reason) {
                 out.push_str(&format!("  {} {}: {}\n", self.paint("33", "-"), visible(&test.name), visible(reason)));
+            }
+        }
+        for test in &file.tests {
+            if let Some(read) = &test.unsafe_read {
+                let warning = format!("{}: {}", test.name, read_message(read));
+                out.push_str(&format!("  {}: {}\n", self.paint("1;33", "warning"), visible(&warning)));
             }
         }
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {

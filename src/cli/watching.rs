@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::config::RunConfig;
 use super::diagnostic::{Diagnostic, visible};
+use super::report::{read_message, warn};
 use super::values::thousands;
 use crate::config::{LogFormat, Target, When};
 use crate::wire::input::{self, Format, Open, Source};
@@ -35,6 +36,7 @@ pub(super) struct Watching<'a> {
     bytes: Option<u64>,
     started: Instant,
     shown: usize,
+    has_warned: bool,
 }
 
 impl<'a> Watching<'a> {
@@ -43,7 +45,14 @@ impl<'a> Watching<'a> {
         let alone = config.errors != Target::Stderr && config.logs != Some(Target::Stderr);
         let progress = if config.progress == When::Auto && !alone { When::Never } else { config.progress };
         let bytes = inputs.iter().map(len).sum();
-        Self { config, bar: spinner(progress, config.quiet), bytes, started: Instant::now(), shown: 0 }
+        Self {
+            config,
+            bar: spinner(progress, config.quiet),
+            bytes,
+            started: Instant::now(),
+            shown: 0,
+            has_warned: false,
+        }
     }
 
     /// Several times a second.
@@ -60,7 +69,17 @@ impl<'a> Watching<'a> {
         stderr::say(table(summary).as_bytes());
     }
 
+    /// Warns once of a number that the code reads and JavaScript can't hold. A host that reads standard error as answers is
+    /// quiet.
+    fn show_read(&mut self, summary: &Summary) {
+        let Some(at) = summary.unsafe_read.as_ref().filter(|_| !self.has_warned && !self.config.quiet) else { return };
+        self.has_warned = true;
+        let message = format!("{}: {}", place_text(at.input.as_deref(), at.line), read_message(&at.read));
+        self.bar.suspend(|| warn(&message, self.config.voice.format));
+    }
+
     fn show_failures(&mut self, summary: &Summary) {
+        self.show_read(summary);
         let places = &summary.places.places;
         for place in places.iter().take(MAX_SHOWN).skip(self.shown) {
             let diagnostic = Diagnostic::from_failure(&place.failure, &self.config.program, &self.config.library_paths)
@@ -82,9 +101,13 @@ fn help(place: &FailurePlace) -> String {
 
 /// Where an event stood, as editors open it.
 fn input_of(place: &FailurePlace) -> String {
-    match &place.input {
-        Some(input) => format!("{input}:{}", place.line),
-        None => format!("line {} of standard input", place.line),
+    place_text(place.input.as_deref(), place.line)
+}
+
+fn place_text(input: Option<&str>, line: u64) -> String {
+    match input {
+        Some(input) => format!("{input}:{line}"),
+        None => format!("line {line} of standard input"),
     }
 }
 

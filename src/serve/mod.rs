@@ -36,9 +36,10 @@ pub mod traces;
 pub mod transform;
 mod unpack;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -163,9 +164,23 @@ pub struct App {
     instance: axum::http::HeaderValue,
     test_token: Option<TestToken>,
     mirror: bool,
+    /// Versions whose code has read a number that JavaScript can't hold, and which that was told of.
+    told_reads: Mutex<HashSet<String>>,
 }
 
+/// So many versions are remembered to have been told of; then all are forgotten.
+const MAX_TOLD: usize = 10_000;
+
 impl App {
+    /// Whether something is to be told of a version, which is so once.
+    fn is_first_read(&self, version: &str) -> bool {
+        let mut told = self.told_reads.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MAX_TOLD {
+            told.clear();
+        }
+        told.insert(version.to_owned())
+    }
+
     /// Everything but a socket.
     ///
     /// # Errors
@@ -198,6 +213,7 @@ impl App {
             room: Room::new(config.max_requests, bodies, config.body_limit, config.body_timeout),
             memory,
             mirror: config.mirror,
+            told_reads: Mutex::default(),
             test_token: config.test_token.as_deref().map(TestToken::new),
             large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             instance: axum::http::HeaderValue::from_str(&config.instance)

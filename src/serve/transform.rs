@@ -283,6 +283,17 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         span.done(&answer.tally, answer.cpu);
     }
     tracing::debug!(version, tally = %answer.tally, cpu = ?answer.cpu, "group");
+    if let Some(read) = answer.unsafe_read.as_ref().filter(|_| app.is_first_read(version)) {
+        let at = read.position.as_ref().map(|at| format!("{}:{}:{}", at.file, at.line, at.column));
+        tracing::warn!(
+            version,
+            path = read.path,
+            at = at.unwrap_or_default(),
+            "the code reads an integer beyond 2^53, which JavaScript can't hold; told once for each version"
+        );
+        // The number may be somebody's.
+        tracing::debug!(version, read = read.message(), "which");
+    }
     if let Some(UnitResult::Failed(_, failure)) =
         answer.outcomes.iter().find(|outcome| matches!(outcome, UnitResult::Failed(..)))
     {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use super::event::{EventBuilder, EventRow, Output, Previous};
 use super::ledger::RowState;
 use super::row::text;
 use crate::workers::{Job, Resources, Row, Rows, RunError, ServicePool, UnitResult};
+use sluicegate_engine::UnsafeRead;
 use sluicegate_engine::verdict::Failure;
 
 /// How long the first worker may wait for its place; nothing else takes one.
@@ -89,6 +91,8 @@ pub enum Transformed {
 pub struct Transformer {
     pool: Option<ServicePool>,
     workers: usize,
+    /// Whether it was told that the code reads a number that JavaScript can't hold.
+    has_told_read: AtomicBool,
 }
 
 /// A row of the pool's answer.
@@ -111,11 +115,12 @@ impl Transformer {
     /// # Errors
     /// When it does not load, or there are no workers.
     pub async fn start(job: Option<Job>) -> std::result::Result<Self, RunError> {
-        let Some(job) = job else { return Ok(Self { pool: None, workers: 1 }) };
+        let Some(job) = job else { return Ok(Self { pool: None, workers: 1, has_told_read: AtomicBool::new(false) }) };
         let resources = Resources::new(2 * job.workers, job.workers);
         let place = resources.place_within(PATIENCE).await;
         let place = place.ok_or_else(|| RunError::Start("there is no place for it".to_owned()))?;
-        Ok(Self { pool: Some(ServicePool::start(&job, &resources, place).await?), workers: job.workers })
+        let pool = Some(ServicePool::start(&job, &resources, place).await?);
+        Ok(Self { pool, workers: job.workers, has_told_read: AtomicBool::new(false) })
     }
 
     /// Batches that are worth having under way at a time.
@@ -140,6 +145,12 @@ impl Transformer {
             Error::new(format!("the workers of the transformation are gone: {error}"))
                 .help("what was not acknowledged is sent by the next sync")
         })?;
+        if let Some(read) = &answer.unsafe_read
+            && !self.has_told_read.swap(true, Ordering::Relaxed)
+        {
+            let at = read.position.as_ref().map(|at| format!(" at {}:{}:{}", at.file, at.line, at.column));
+            tracing::warn!("{}{}; {}", read.message(), at.unwrap_or_default(), UnsafeRead::HELP);
+        }
         let mut results: Vec<Transformed> = Vec::with_capacity(batch.entries.len());
         results.resize_with(batch.entries.len(), || Transformed::Outputs(Vec::new()));
         for outcome in answer.outcomes {

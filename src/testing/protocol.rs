@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::workers::SandboxReport;
 use sluicegate_engine::testing::Module;
-use sluicegate_engine::{LoadError, LogLine, Look, Options, Program, ScriptCoverage, Variable};
+use sluicegate_engine::{LoadError, LogLine, Look, Options, Program, ScriptCoverage, UnsafeRead, Variable};
 
 /// A transformation under test, as `run` would have it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +87,7 @@ pub(super) enum FromWorker {
         millis: f64,
         result: Ended,
         changes: Vec<Change>,
+        unsafe_read: Option<UnsafeRead>,
     },
     Coverage(Vec<ScriptCoverage>),
     Finished(Finished),

@@ -48,6 +48,9 @@ fn test_json(test: &TestResult) -> Value {
     if let Some(reason) = &test.reason {
         value["reason"] = json!(reason);
     }
+    if let Some(read) = &test.unsafe_read {
+        value["unsafe_read"] = json!(read);
+    }
     if let Some(error) = &test.error {
         value["error"] = error_json(error);
         if !test.others.is_empty() {
@@ -321,6 +324,7 @@ mod tests {
             file: None,
             position: None,
             logs: Vec::new(),
+            unsafe_read: None,
             millis: 1.5,
         };
         let error = TestError { message: "a < b & \u{1b}[1m".to_owned(), ..TestError::default() };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::protocol::TestError;
 use sluicegate_engine::verdict::Position;
-use sluicegate_engine::{LoadError, LogLine, ScriptCoverage};
+use sluicegate_engine::{LoadError, LogLine, ScriptCoverage, UnsafeRead};
 
 /// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct TestResult {
     pub position: Option<Position>,
     /// What it logged.
     pub logs: Vec<LogLine>,
+    /// A number that the transformation has read and JavaScript can't hold: the first one of its file.
+    pub unsafe_read: Option<UnsafeRead>,
     /// How long it took.
     pub millis: f64,
 }

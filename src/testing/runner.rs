@@ -22,7 +22,7 @@ use crate::own_process::own_command;
 use crate::workers::sandbox;
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::verdict::Position;
-use sluicegate_engine::{Limits, LoadError, Look};
+use sluicegate_engine::{Limits, LoadError, Look, UnsafeRead};
 
 /// A worker process.
 pub(super) struct Worker {
@@ -185,9 +185,10 @@ impl Runner<'_> {
                         job.from += 1;
                         running = Some(index);
                     }
-                    FromWorker::Ended { index, millis, result: ended, changes } => {
+                    FromWorker::Ended { index, millis, result: ended, changes, unsafe_read } => {
                         running = None;
                         ran.record(index, millis, ended);
+                        ran.record_read(index, unsafe_read);
                         ran.changes.insert(index, changes);
                         if self.plan.fail_fast && ran.result.tests.iter().any(|test| test.status == Status::Failed) {
                             self.stop.store(true, Ordering::Relaxed);
@@ -247,8 +248,18 @@ impl Ran {
                 },
                 file: test.file,
                 logs: Vec::new(),
+                unsafe_read: None,
                 millis: 0.0,
             });
+        }
+    }
+
+    /// Notes the first number that a transformation of this file reads and JavaScript can't hold.
+    fn record_read(&mut self, index: usize, read: Option<UnsafeRead>) {
+        if self.result.tests.iter().all(|test| test.unsafe_read.is_none())
+            && let Some(test) = self.places.get(&index).and_then(|place| self.result.tests.get_mut(*place))
+        {
+            test.unsafe_read = read;
         }
     }
 

@@ -17,7 +17,7 @@ use super::protocol::{Change, Ended, FromWorker, Job, Subject, TestError, Tests,
 use crate::workers::{answer, sandbox};
 use sluicegate_engine::testing::{Answers, Module, Stopped, TestIsolate, TestIsolateOptions, Tests as Loaded, World};
 use sluicegate_engine::{
-    self as engine, Determinism, Engine, Event, ModuleId, Network, RunObserver, Variable, Variables,
+    self as engine, Determinism, Engine, Event, ModuleId, Network, RunObserver, UnsafeRead, Variable, Variables,
 };
 
 /// Engines that are kept for the next event of the same unit.
@@ -94,6 +94,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         observer: observer.clone(),
         pipe: pipe.clone(),
         recorded: Rc::default(),
+        unsafe_read: None,
     }));
     let load = || {
         let tests = match &job.tests {
@@ -151,7 +152,8 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         if !over {
             changes.extend(take_changes(&mut held, harness.variables()));
         }
-        pipe.write(&FromWorker::Ended { index, millis, result, changes })?;
+        let unsafe_read = engines.borrow_mut().unsafe_read.take();
+        pipe.write(&FromWorker::Ended { index, millis, result, changes, unsafe_read })?;
         if over {
             drop(harness);
             harness = match load() {
@@ -210,6 +212,8 @@ struct Engines {
     pipe: Pipe,
     /// The network of all of them.
     recorded: Rc<RefCell<Recorded>>,
+    /// What the transformation has read and JavaScript can't hold.
+    unsafe_read: Option<UnsafeRead>,
 }
 
 /// A network that knows its answers beforehand.
@@ -327,6 +331,9 @@ impl Engines {
         let events: Vec<Event<'_>> =
             request.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
         let answer = answer(engine, &events);
+        if let Some(read) = engine.unsafe_read() {
+            self.unsafe_read.get_or_insert(read);
+        }
         self.recorded.borrow_mut().source = None;
         Ok(answer)
     }

@@ -149,6 +149,8 @@ pub struct Part {
     pub bytes: u64,
     /// The lines that failed, in order.
     pub failures: Vec<Failed>,
+    /// Numbers that the code has read and JavaScript can't hold; few, as a worker tells of one only.
+    pub reads: Vec<Noted>,
     /// Log lines, rendered.
     pub logs: Vec<u8>,
     /// The lines that were dropped, in order, counting as [`Failed::line`] does; only of rows, see [`super::row`].
@@ -172,6 +174,15 @@ pub struct Failed {
     pub output_at: u64,
     /// The failure, as JSON.
     pub failure: Vec<u8>,
+}
+
+/// Something to be told of a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Which line of the unit, as [`Failed::line`].
+    pub line: u32,
+    /// What, as JSON.
+    pub note: Vec<u8>,
 }
 
 /// Appends a frame to `out`.
@@ -217,8 +228,10 @@ impl Part {
                 out.extend_from_slice(&field.to_le_bytes());
             }
             let (failures, logs) = (self.failures.len() as u32, self.logs.len() as u32);
-            let dropped_lines = self.dropped_lines.len() as u32;
-            for field in [self.lines, self.ok, self.dropped, self.blank, self.slot, failures, logs, dropped_lines] {
+            let (dropped_lines, reads) = (self.dropped_lines.len() as u32, self.reads.len() as u32);
+            for field in
+                [self.lines, self.ok, self.dropped, self.blank, self.slot, failures, logs, dropped_lines, reads]
+            {
                 out.extend_from_slice(&field.to_le_bytes());
             }
             for line in &self.dropped_lines {
@@ -229,6 +242,11 @@ impl Part {
                 out.extend_from_slice(&failed.output_at.to_le_bytes());
                 out.extend_from_slice(&(failed.failure.len() as u32).to_le_bytes());
                 out.extend_from_slice(&failed.failure);
+            }
+            for noted in &self.reads {
+                out.extend_from_slice(&noted.line.to_le_bytes());
+                out.extend_from_slice(&(noted.note.len() as u32).to_le_bytes());
+                out.extend_from_slice(&noted.note);
             }
             out.extend_from_slice(&self.logs);
         });
@@ -241,6 +259,7 @@ impl Part {
         let (repeated, requests, cpu, heap) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
         let (lines, ok, dropped, blank) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
         let (slot, failures, logs, dropped_lines) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
+        let reads = fields.u32()?;
         let part = Part { unit, lines, ok, dropped, blank, events_out, slot, bytes, ..Part::default() };
         let mut part = Part { repeated, requests, cpu, heap, ..part };
         let sum = u64::from(ok) + u64::from(dropped) + u64::from(failures);
@@ -274,6 +293,11 @@ impl Part {
             }
             output_at = failed.output_at;
             part.failures.push(failed);
+        }
+        for _ in 0..reads {
+            let line = fields.u32()?;
+            let len = fields.u32()?;
+            part.reads.push(Noted { line, note: fields.bytes(len)? });
         }
         part.logs = fields.bytes(logs)?;
         fields.0.is_empty().then_some(part)
@@ -399,7 +423,9 @@ mod tests {
         #[test]
         fn parts_survive_the_journey(ok in 0u32..1000, dropped in 0u32..1000, lines in prop::collection::btree_set(0u32..5000, 0..20), logs: Vec<u8>) {
             let failures: Vec<Failed> = lines.iter().map(|line| Failed { line: *line, output_at: 0, failure: logs.clone() }).collect();
-            let part = Part { lines: ok + dropped + failures.len() as u32, ok, dropped, failures, logs, ..Part::default() };
+            let reads = lines.iter().take(2).map(|line| Noted { line: *line, note: logs.clone() }).collect();
+            let part =
+                Part { lines: ok + dropped + failures.len() as u32, ok, dropped, failures, reads, logs, ..Part::default() };
             let mut out = Vec::new();
             part.put(&mut out);
             prop_assert_eq!(Part::get(&out[HEADER..]), Some(part));

@@ -55,7 +55,7 @@ use crate::wire::dead_letter::Origin;
 use crate::wire::input::{Format, Open, Source};
 use crate::wire::lines::ReadError;
 use sluicegate_engine::verdict::Failure;
-use sluicegate_engine::{LoadError, Loaded, Options, Program};
+use sluicegate_engine::{LoadError, Loaded, Options, Program, UnsafeRead};
 
 /// A stream to be transformed.
 pub struct Job {
@@ -193,10 +193,23 @@ pub struct Summary {
     pub ended: Ended,
     /// The first failure in the order in which verdicts left, for people to look at.
     pub first_failure: Option<Failure>,
+    /// The first number that the code has read and JavaScript can't hold, if that is looked for.
+    pub unsafe_read: Option<ReadAt>,
     /// All failures by their places, if the job asked for that.
     pub places: FailurePlaces,
     /// The temporary file with the dead letters, if the job asked for one and there are any.
     pub dead_letters: Option<std::path::PathBuf>,
+}
+
+/// What the code has read, and where its event stood.
+#[derive(Clone, Debug)]
+pub struct ReadAt {
+    /// What it has read.
+    pub read: UnsafeRead,
+    /// The event's input, if it was not standard input.
+    pub input: Option<String>,
+    /// Its line there, from 1.
+    pub line: u64,
 }
 
 /// How a stream ended.

@@ -32,7 +32,7 @@ use crate::wire::row;
 use crate::wire::shared::Mapping;
 use crate::wire::slots::Slots;
 use sluicegate_engine::verdict::{Failure, FailureKind};
-use sluicegate_engine::{Export, Loaded, LogLine};
+use sluicegate_engine::{Export, Loaded, LogLine, UnsafeRead};
 
 /// About how much of a worker's time a unit takes, at most: no worker holds so much work that the requests of others wait
 /// long. To hand out a unit and take its answer costs as much as to transform some events.
@@ -189,6 +189,8 @@ pub struct ServiceAnswer {
     pub cpu: Duration,
     /// What the code logged, as [`sluicegate_engine::LogLine`]s in JSON, a line each.
     pub logs: Vec<u8>,
+    /// A number that the code has read and JavaScript can't hold; each worker tells of one.
+    pub unsafe_read: Option<UnsafeRead>,
     /// The memory that all this takes.
     pub memory: Option<Held>,
 }
@@ -708,6 +710,11 @@ impl UnderWay {
         rows(bytes, &mut outcomes);
         self.answer.cpu += Duration::from_nanos(part.cpu);
         self.log(&part.logs);
+        if let Some(noted) = part.reads.first()
+            && self.answer.unsafe_read.is_none()
+        {
+            self.answer.unsafe_read = serde_json::from_slice(&noted.note).ok();
+        }
         self.unanswered -= part.lines as usize;
         self.known.push((first + from as usize, outcomes));
     }

@@ -18,7 +18,7 @@ use super::output::{Config, Report, Writer, Written};
 use super::sandbox::SandboxReport;
 use super::work_queue::{Chunk, LineRef};
 use super::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
-use super::{Ended, Job, OnTick, RunError, Summary};
+use super::{Ended, Job, OnTick, ReadAt, RunError, Summary};
 use crate::config::OnError;
 use crate::wire::input::Open;
 use crate::wire::lines::{Piece, ReadError, Reader};
@@ -331,6 +331,13 @@ impl Supervisor {
                 tally.dropped += u64::from(part.dropped);
                 tally.blank += u64::from(part.blank);
                 tally.events_out += part.events_out;
+                if self.summary.unsafe_read.is_none()
+                    && let Some(noted) = part.reads.first()
+                    && let Ok(read) = serde_json::from_slice(&noted.note)
+                {
+                    let (input, line) = place(lines.input, lines.first_line + u64::from(noted.line));
+                    self.summary.unsafe_read = Some(ReadAt { read, input, line });
+                }
                 for failed in &part.failures {
                     #[derive(serde::Deserialize)]
                     struct OnlyKind {

@@ -28,7 +28,7 @@ use super::process::{Ready, Setup, Start};
 use super::{Cost, preview, sandbox};
 use crate::config::{Emit, LineFormat};
 use crate::wire::envelope::{self, Envelope, NoEnvelope};
-use crate::wire::frame::{self, Failed, GivenBack, Kind, Part, Work};
+use crate::wire::frame::{self, Failed, GivenBack, Kind, Noted, Part, Work};
 use crate::wire::lines::FILL;
 use crate::wire::shared::{Layout, Mapping, note, progress};
 use crate::wire::{field, row, verdict_line};
@@ -36,6 +36,7 @@ use in_flight::{Finished, InFlight};
 use sluicegate_engine::verdict::{Failure, FailureKind, Verdict};
 use sluicegate_engine::{
     self as engine, Engine, Event, Export, LoadError, LoadErrorKind, LogLine, OutputFraming, Program, Ticket,
+    UnsafeRead,
 };
 use sluicegate_json::Sink;
 
@@ -421,6 +422,9 @@ impl Worker {
                 let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
                 self.part.requests += u64::from(self.engine.requests());
                 self.cost(before_cpu);
+                if let Some(read) = self.engine.unsafe_read() {
+                    self.note_read(number, &read);
+                }
                 self.render_logs(work, number);
                 self.settle(number, line, before, verdict);
             }
@@ -434,6 +438,12 @@ impl Worker {
         render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
     }
 
+    /// Adds what the code has read in a line.
+    fn note_read(&mut self, line: u32, read: &UnsafeRead) {
+        let note = serde_json::to_vec(read).expect("plain data");
+        self.part.reads.push(Noted { line, note });
+    }
+
     /// Books a line that was finished before its turn.
     fn settle_kept(&mut self, work: Work, number: u32, line: &[u8], finished: Finished) {
         let before = self.sink.len;
@@ -441,6 +451,9 @@ impl Worker {
         self.part.blank += u32::from(finished.blank);
         self.part.requests += u64::from(finished.requests);
         render_logs(&finished.logs, work.first_line + u64::from(number), &mut self.part.logs);
+        if let Some(read) = &finished.unsafe_read {
+            self.note_read(number, read);
+        }
         self.settle(number, line, before, finished.verdict);
     }
 
@@ -486,6 +499,8 @@ impl Worker {
         );
         self.part.requests += u64::from(self.engine.requests());
         self.cost(before_cpu);
+        let read = self.engine.unsafe_read();
+        let mut event = 0;
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;
             if index > 0 {
@@ -501,6 +516,10 @@ impl Worker {
                 }
                 None => {
                     let Some((verdict, text, logs)) = answers.pop_front() else { continue };
+                    if let Some(read) = read.as_ref().filter(|read| read.index == event) {
+                        self.note_read(number, read);
+                    }
+                    event += 1;
                     self.sink.push(&text);
                     render_logs(&logs, work.first_line + u64::from(number), &mut self.part.logs);
                     verdict

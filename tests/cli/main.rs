@@ -37,4 +37,5 @@ mod support;
 mod sync;
 mod terminal;
 mod testing;
+mod unsafe_reads;
 mod waiting;

@@ -292,7 +292,7 @@ const STEPS: [&str; 12] = [
 ];
 
 /// Numbers below a bound, the same each time. Any will do.
-fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
+pub fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |below| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) as usize % below

@@ -59,6 +59,7 @@ use run::ticket::OnTurn;
 pub use run::ticket::Ticket;
 use run::transform_isolate::{Overrides, TransformIsolate, is_source};
 use run::turns;
+pub use run::unsafe_reads::{UnsafeIntegers, UnsafeRead};
 use run::waiting::Loss;
 pub use run::waiting::Settled;
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,9 @@ pub struct Options {
     /// Which of the network functions work; they need [`Engine::connect`] besides.
     #[serde(default)]
     pub network: Access,
+    /// What happens when the code reads an integer that JavaScript can't hold.
+    #[serde(default)]
+    pub unsafe_integers: UnsafeIntegers,
 }
 
 /// One event, ready to be transformed.
@@ -165,6 +169,9 @@ pub struct Engine {
     on_turn: Option<OnTurn>,
     observer: Option<Rc<RunObserver>>,
     overrides: Overrides,
+    /// What the code has read, see [`Self::unsafe_read`], and whether anything of that was told.
+    unsafe_read: Option<UnsafeRead>,
+    has_told_read: bool,
     /// Whether isolates stay entered from event to event.
     held: bool,
     /// V8's isolates belong to a thread.
@@ -214,6 +221,8 @@ impl Engine {
             on_turn: None,
             observer,
             overrides: Overrides::default(),
+            unsafe_read: None,
+            has_told_read: false,
             held: false,
             _not_send: PhantomData,
         })
@@ -391,6 +400,22 @@ impl Engine {
     /// What the last event (or batch) logged. Credentials are masked.
     pub fn logs(&self) -> &[LogLine] {
         &self.logs
+    }
+
+    /// The first integer beyond what JavaScript can hold that the code has read, once in the engine's life: then nothing of the kind
+    /// is looked for any more. Its event is the last one, or of the last batch the one at its index. Only with
+    /// [`UnsafeIntegers::Warn`].
+    pub fn unsafe_read(&mut self) -> Option<UnsafeRead> {
+        self.unsafe_read.take().inspect(|_| self.has_told_read = true)
+    }
+
+    /// Whether it is looked for what the code reads.
+    fn watches_reads(&self) -> bool {
+        match self.options.unsafe_integers {
+            UnsafeIntegers::Ignore => false,
+            UnsafeIntegers::Warn => !self.has_told_read && self.unsafe_read.is_none(),
+            UnsafeIntegers::Fail => true,
+        }
     }
 
     /// How many times the isolate was replaced because a limit was hit.

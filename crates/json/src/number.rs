@@ -197,6 +197,18 @@ pub fn is_unsafe(text: &[u8]) -> bool {
     value_of(text).abs() >= FIRST_UNSAFE || is_lossy(text)
 }
 
+/// Whether a number is an integer of which JavaScript loses value, written without an exponent.
+pub fn is_lossy_integer(text: &[u8]) -> bool {
+    let (whole, fraction) = match memchr::memchr(b'.', text) {
+        Some(point) => (&text[..point], &text[point + 1..]),
+        None => (text, &b""[..]),
+    };
+    let digits = |part: &[u8], is: fn(&u8) -> bool| part.iter().all(is);
+    digits(whole.strip_prefix(b"-").unwrap_or(whole), u8::is_ascii_digit)
+        && digits(fraction, |digit| *digit == b'0')
+        && is_lossy(text)
+}
+
 /// From here on, doubles are further apart than whole numbers.
 pub const FIRST_UNSAFE: f64 = 9_007_199_254_740_992.0;
 

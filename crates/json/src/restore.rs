@@ -32,6 +32,9 @@ pub struct Restorer {
     /// For each node of the text, what it is compared with.
     pairs: Vec<Pair>,
     keys: Vec<Key>,
+    /// The numbers that were moved alone, and left with the digits of their doubles because several numbers of the line have
+    /// that double.
+    pub lost: Vec<f64>,
 }
 
 /// A JSON text as nodes, each before its children.
@@ -218,7 +221,13 @@ impl Restorer {
                 Some(self.line.get(pair.of).text(line))
             } else {
                 at += 1;
-                if node.kind == b'0' { self.moved(line, text, at - 1) } else { None }
+                if node.kind == b'0' {
+                    let moved = self.moved(line, text, at - 1);
+                    self.lost.extend(moved.err());
+                    moved.ok().flatten()
+                } else {
+                    None
+                }
             };
             if let Some(instead) = instead {
                 out.push(&text[copied..node.start as usize]);
@@ -231,7 +240,7 @@ impl Restorer {
 
     /// Finds what each node of the text is compared with, and whether they mean the same.
     fn pair(&mut self, line: &[u8], text: &[u8]) {
-        let Self { line: lines, text: texts, pairs, keys } = self;
+        let Self { line: lines, text: texts, pairs, keys, .. } = self;
         pairs.clear();
         pairs.resize(texts.nodes.len(), Pair { of: NONE, differs: true, duplicates: false });
         pairs[0].of = 0;
@@ -268,18 +277,19 @@ impl Restorer {
         }
     }
 
-    /// What goes out for a number of the text that is not the one at its place in the line, if it isn't what stands there.
-    fn moved<'t>(&self, line: &'t [u8], text: &'t [u8], at: u32) -> Option<&'t [u8]> {
+    /// What goes out for a number of the text that is not the one at its place in the line, if it isn't what stands there. An
+    /// error if there are several, each as good as the others.
+    fn moved<'t>(&self, line: &'t [u8], text: &'t [u8], at: u32) -> Result<Option<&'t [u8]>, f64> {
         let number = self.text.get(at).text(text);
         if let Some(exact) = number.strip_suffix(EXACT) {
-            return Some(exact);
+            return Ok(Some(exact));
         }
         let value = value_of(number);
         if value.is_infinite() {
-            return (matches!(number, b"1e999" | b"-1e999")).then_some(b"null");
+            return Ok((matches!(number, b"1e999" | b"-1e999")).then_some(b"null"));
         }
         if value.abs() < FIRST_UNSAFE || is_lossy(number) {
-            return None;
+            return Ok(None);
         }
         // By its value alone. A fraction may well be the code's own, so it is not looked for.
         let mut found: Option<&[u8]> = None;
@@ -293,9 +303,9 @@ impl Restorer {
             found = Some(came);
         }
         if doubt {
-            found = self.most_alike(line, text, at, candidates());
+            found = Some(self.most_alike(line, text, at, candidates()).ok_or(value)?);
         }
-        found.filter(|came| is_lossy(came))
+        Ok(found.filter(|came| is_lossy(came)))
     }
 
     /// Of several numbers with one double, the one under the same key in the object that is most like the one around a number
@@ -345,7 +355,7 @@ impl Restorer {
         };
         let mut alike = 0;
         let mut others = self.line.children(came_in);
-        for child in self.text.children(went_in).filter(|child| object || *child != went) {
+        for child in self.text.children(went_in) {
             let other = if object {
                 let key = self.text.get(child).key(text);
                 self.line.children(came_in).find(|one| same_string(self.line.get(*one).key(line), key))

@@ -68,7 +68,7 @@ impl Project {
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = Project::new("").run(&[]).unwrap();
-    assert_eq!(config.options, Options::default());
+    assert_eq!(config.options, Options { unsafe_integers: UnsafeIntegers::Warn, ..Options::default() });
     assert_eq!(config.inputs, [Input::Stdin]);
     assert!(config.workers >= 1);
     assert_eq!((config.emit, config.on_error), (Emit::Events, OnError::DeadLetter));

@@ -112,9 +112,11 @@ impl Worker {
     fn finished_batch(&mut self, places: impl Iterator<Item = u64>, verdicts: Verdicts) {
         // What is the batch's own is told with the first of them.
         let (mut logs, mut requests) = (self.engine.logs().to_vec(), self.engine.requests());
-        for (place, (verdict, text)) in places.zip(verdicts) {
+        let mut read = self.engine.unsafe_read();
+        for (index, (place, (verdict, text))) in places.zip(verdicts).enumerate() {
             let (logs, requests) = (std::mem::take(&mut logs), std::mem::take(&mut requests));
-            self.finished(place, Finished { verdict, text, logs, blank: false, requests });
+            let unsafe_read = read.take_if(|read| read.index as usize == index);
+            self.finished(place, Finished { verdict, text, logs, blank: false, requests, unsafe_read });
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{Split, Worker, rendering, thread_cpu, trim};
 use crate::wire::frame::{Kind, Work};
 use crate::wire::shared::progress;
 use sluicegate_engine::verdict::{FailureKind, Verdict};
-use sluicegate_engine::{LogLine, Settled, Step, Ticket};
+use sluicegate_engine::{LogLine, Settled, Step, Ticket, UnsafeRead};
 
 /// Lines that are finished before their turn are kept up to this number, for each event that may wait.
 const KEPT_PER_EVENT: usize = 16;
@@ -59,12 +59,13 @@ pub(super) struct Finished {
     pub(super) blank: bool,
     /// How many requests it has made, or its batch.
     pub(super) requests: u32,
+    pub(super) unsafe_read: Option<UnsafeRead>,
 }
 
 impl Finished {
     /// No code was asked about it.
     pub(super) fn unasked(verdict: Verdict, blank: bool) -> Self {
-        Self { verdict, text: Vec::new(), logs: Vec::new(), blank, requests: 0 }
+        Self { verdict, text: Vec::new(), logs: Vec::new(), blank, requests: 0, unsafe_read: None }
     }
 }
 
@@ -355,9 +356,9 @@ impl Worker {
     }
 
     /// What came of the event that the engine ran last.
-    fn finished_last(&self, verdict: Verdict, text: Vec<u8>) -> Finished {
+    fn finished_last(&mut self, verdict: Verdict, text: Vec<u8>) -> Finished {
         let (logs, requests) = (self.engine.logs().to_vec(), self.engine.requests());
-        Finished { verdict, text, logs, blank: false, requests }
+        Finished { verdict, text, logs, blank: false, requests, unsafe_read: self.engine.unsafe_read() }
     }
 
     /// An event that has waited has its verdict.

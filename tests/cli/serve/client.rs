@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ pub struct Server {
     child: Child,
     pub address: SocketAddr,
     pub dir: Dir,
+    messages: Option<JoinHandle<String>>,
 }
 
 /// What it answered.
@@ -53,8 +55,8 @@ impl Server {
             said.push_str(&line);
         };
         // The server must not wait for a reader of its messages.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, dir }
+        let messages = std::thread::spawn(move || lines.map_while(Result::ok).map(|line| line + "\n").collect());
+        Self { child, address, dir, messages: Some(messages) }
     }
 
     /// The next line of its standard output, where it writes next to nothing.
@@ -108,6 +110,12 @@ impl Server {
     pub fn signal(&self, signal: i32) {
         // SAFETY: sends a signal to a child that has not been waited for.
         assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
+    }
+
+    /// Ends it; what it has said on standard error since it listens.
+    pub fn said_until_the_end(mut self) -> String {
+        self.signal(libc::SIGTERM);
+        self.messages.take().unwrap().join().unwrap()
     }
 
     /// Waits for its end.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use deno_core::v8;
 
 use super::{LazyEntry, MAX_ENTRIES, MAX_READS, Node, SPAN, Shared, State, TEXT, Tag, VALUES, number};
+use crate::run::unsafe_reads;
 use crate::v8::v8_string::{self, Scratch};
 use sluicegate_json::canonical;
 use sluicegate_json::string::unescape;
@@ -333,9 +334,11 @@ fn settle_and_call<'s>(
 ) {
     if let Ok(object) = v8::Local::<v8::Object>::try_from(args.get(0))
         && !object.is_proxy()
-        && Tag::of(object).is_some()
     {
-        materialize(scope, object);
+        if Tag::of(object).is_some() {
+            materialize(scope, object);
+        }
+        unsafe_reads::unwatch(scope, object);
     }
     if let Ok(original) = v8::Local::<v8::Function>::try_from(args.data()) {
         let undefined = v8::undefined(scope).into();

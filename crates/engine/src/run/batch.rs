@@ -17,6 +17,7 @@ use crate::run::output::{BadReturn, Print};
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
+use crate::run::unsafe_reads;
 use crate::run::waiting::{self, ALONE, How};
 use crate::run::window;
 use crate::v8::event_number::NO_EVENT;
@@ -110,7 +111,11 @@ impl Engine {
             }
             None => {
                 for (index, event) in events.iter().enumerate() {
+                    let was_read = self.unsafe_read.is_some();
                     self.transform_batch(&[*event], &mut |_| rendering(index), on_verdict);
+                    if let Some(read) = self.unsafe_read.as_mut().filter(|_| !was_read) {
+                        read.index = index as u32;
+                    }
                 }
             }
         }
@@ -221,13 +226,15 @@ impl Engine {
         events: &[Event<'a>],
         rendering: &mut Rendering<'_, 'a>,
     ) -> Attempt<Batched> {
+        let watched = self.watches_reads();
+        self.validator.restorer.lost.clear();
         let Some(isolate) = self.isolate.as_mut() else { return Attempt::OutOfMemory };
         let entered = isolate.enter();
         let (context, function, driver) = entered.handles;
         self.logs.clear();
         self.in_flight.faults.clear();
         let is_source = |file: &str| transform_isolate::is_source(&self.program, file);
-        let (mut in_time, mut number) = (true, None);
+        let (mut in_time, mut number, mut reads) = (true, None, NO_EVENT);
         let started = self.in_flight.measured().then(Instant::now);
         let batched = 'batch: {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
@@ -235,6 +242,9 @@ impl Engine {
             if let Some(state) = scope.get_slot_mut::<State>() {
                 number = state.start(ticket);
                 state.set_metadata(None, self.laziness);
+                if watched {
+                    reads = state.unsafe_reads.begin(number);
+                }
             }
             // Lines that are no events get their verdict at once and are not part of the call.
             let mut present = Vec::with_capacity(events.len());
@@ -246,7 +256,11 @@ impl Engine {
                     Ok(input) => {
                         let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
                         if lossy {
-                            event::carry(scope, driver, input, event.json, &mut self.validator, &mut self.scratch);
+                            if let Some(state) = scope.get_slot_mut::<State>().filter(|_| watched) {
+                                state.unsafe_reads.begin_in_batch(present.len() as u32);
+                            }
+                            let (validator, scratch) = (&mut self.validator, &mut self.scratch);
+                            event::carry(scope, driver, input, event.json, validator, scratch, watched);
                         }
                         present.push(Input { index, clean, lossy });
                         inputs.push(input);
@@ -308,7 +322,20 @@ impl Engine {
                         limit: self.options.limits.output,
                         lossy,
                     };
-                    print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source)
+                    let mut batched =
+                        print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
+                    if watched {
+                        let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                        let lost = &mut self.validator.restorer.lost;
+                        let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
+                        if let Some(read) = told {
+                            read.index = present[read.index as usize].index as u32;
+                        }
+                        let failures =
+                            failures.into_iter().map(|(place, failure)| (present[place as usize].index, failure));
+                        put_failures(&mut batched, failures);
+                    }
+                    batched
                 }
                 _ => None,
             }
@@ -374,7 +401,13 @@ impl Engine {
                         limit: self.options.limits.output,
                         lossy,
                     };
-                    print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source)
+                    let mut batched =
+                        print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
+                    let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                    let lost = &mut self.validator.restorer.lost;
+                    let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
+                    put_failures(&mut batched, failures.into_iter().map(|(place, failure)| (place as usize, failure)));
+                    batched
                 }
                 _ => None,
             };
@@ -477,7 +510,8 @@ fn finish_call<'s>(
     }
     let undefined = v8::undefined(scope).into();
     let finish = v8::Local::new(scope, &driver.finish_batch);
-    match finish.call(scope, undefined, &[result, call.count, call.lossy, call.number]) {
+    let arguments = [result, call.count, call.lossy, call.number];
+    match unsafe_reads::silently(scope, |scope| finish.call(scope, undefined, &arguments)) {
         Some(grouped) if grouped.is_array() => CallResult::Finished(grouped),
         Some(fault) => {
             let failure = BadReturn::from_driver(fault, "transformBatch");
@@ -501,6 +535,19 @@ fn close<'s>(
         close.call(scope, undefined, &[call.number]);
     }
     if whole { answer } else { CallResult::Terminated }
+}
+
+/// Events that fail for what their code has read, by their places; what they came to before is forgotten.
+fn put_failures(batched: &mut Option<Batched>, failures: impl Iterator<Item = (usize, Failure)>) {
+    let Some(Batched::Verdicts(verdicts)) = batched else { return };
+    for (place, failure) in failures {
+        if let Some((verdict, text)) = verdicts.get_mut(place)
+            && !matches!(verdict, Verdict::Failed(_))
+        {
+            *verdict = failure.into();
+            text.clear();
+        }
+    }
 }
 
 /// What printing needs.

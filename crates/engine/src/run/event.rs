@@ -17,6 +17,7 @@ use crate::run::print_plan::Planning;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
+use crate::run::unsafe_reads;
 use crate::run::window;
 use crate::v8::v8_string;
 use crate::v8::{errors, override_attempts};
@@ -65,6 +66,8 @@ impl Engine {
         rendering: &OutputFraming<'_>,
         out: &mut dyn Sink,
     ) -> Attempt<Step> {
+        let watched = self.watches_reads();
+        self.validator.restorer.lost.clear();
         let Some(isolate) = self.isolate.as_mut() else { return Attempt::OutOfMemory };
         let start = out.len();
         let entered = isolate.enter();
@@ -103,8 +106,12 @@ impl Engine {
                         state.set_metadata(event.metadata, self.laziness);
                     }
                     let lossy = lazy.is_none() && clean.is_none() && roundtrip::may_hold_lossy(event.json);
+                    let mut reads = None;
                     if lossy {
-                        carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch);
+                        if let Some(state) = scope.get_slot_mut::<State>().filter(|_| watched) {
+                            reads = Some(state.unsafe_reads.begin(number));
+                        }
+                        carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch, watched);
                     }
                     driver.begin_event(scope);
                     let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
@@ -118,7 +125,7 @@ impl Engine {
                     {
                         // It will be printed in the plain way.
                         let object = lazy.object.into();
-                        carry(scope, driver, object, event.json, &mut self.validator, &mut self.scratch);
+                        carry(scope, driver, object, event.json, &mut self.validator, &mut self.scratch, false);
                     }
                     if lazy.is_some() {
                         lazy::finish_event(scope);
@@ -129,7 +136,7 @@ impl Engine {
                         None => self.watch.end(),
                     };
                     window::no_code!(scope);
-                    match answer {
+                    let step = match answer {
                         _ if !in_time => None,
                         CallResult::Terminated => None,
                         CallResult::Failed(failure) => Some(failure.into()),
@@ -164,6 +171,17 @@ impl Engine {
                             }
                             .map(Step::Done)
                         }
+                    };
+                    match (reads, step) {
+                        (Some(reads), Some(Step::Done(verdict))) => {
+                            let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                            let lost = &mut self.validator.restorer.lost;
+                            let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
+                            let failure =
+                                failures.into_iter().next().filter(|_| !matches!(verdict, Verdict::Failed(_)));
+                            Some(Step::Done(failure.map_or(verdict, |(_, failure)| failure.into())))
+                        }
+                        (_, step) => step,
                     }
                 }
             }
@@ -252,7 +270,8 @@ pub(crate) fn parse<'s>(
     }
 }
 
-/// Has the driver know the objects and arrays of an event in which there are numbers that JavaScript may not hold.
+/// Has the driver know the objects and arrays of an event in which there are numbers that JavaScript may not hold. With `watched`, it
+/// is noted who reads them, see [`unsafe_reads`].
 pub(crate) fn carry<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -260,6 +279,7 @@ pub(crate) fn carry<'s>(
     line: &[u8],
     validator: &mut Validator,
     scratch: &mut v8_string::Scratch,
+    watched: bool,
 ) {
     // Of a key that stands twice the last value counts, and paths know nothing of that.
     let mut once = Vec::new();
@@ -271,8 +291,9 @@ pub(crate) fn carry<'s>(
     let function = v8::Local::new(scope, &driver.carry);
     let undefined = v8::undefined(scope).into();
     let carried = {
+        let watched = v8::Boolean::new(scope, watched).into();
         window::own_code!(scope);
-        function.call(scope, undefined, &[event, numbers.into()])
+        function.call(scope, undefined, &[event, numbers.into(), watched])
     };
     if carried.is_none() {
         scope.reset();
@@ -404,7 +425,8 @@ fn call<'s>(
                     () if parts => &driver.finish_parts,
                     () => &driver.finish,
                 };
-                v8::Local::new(scope, finish).call(scope, undefined, &[result])
+                let finish = v8::Local::new(scope, finish);
+                unsafe_reads::silently(scope, |scope| finish.call(scope, undefined, &[result]))
             }
         };
     let texts = match print_result(scope, driver, result, &mut print, is_source) {
@@ -476,7 +498,8 @@ pub(crate) fn call_finish<'s>(
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
     let finish = if lossy { &driver.finish_exact } else { &driver.finish };
     let mut print = |scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>, result| {
-        v8::Local::new(scope, finish).call(scope, undefined, &[result])
+        let finish = v8::Local::new(scope, finish);
+        unsafe_reads::silently(scope, |scope| finish.call(scope, undefined, &[result]))
     };
     match print_result(scope, driver, Some(result), &mut print, is_source) {
         Ok(texts) => CallResult::Finished(texts),

@@ -8,6 +8,7 @@ use crate::run::fetch;
 use crate::run::output::BadReturn;
 use crate::run::requests::Access;
 use crate::run::state::State;
+use crate::run::unsafe_reads;
 use crate::run::web;
 use crate::v8::event_number;
 use crate::v8::v8_string;
@@ -51,6 +52,9 @@ pub(crate) fn object<'s>(
     let event_number = v8::Function::new(scope, event_number_of_turn)?;
     let web_group = v8::Function::new(scope, web::group)?;
     let web_native = v8::Function::new(scope, web::native)?;
+    let watch_number = v8::Function::new(scope, unsafe_reads::watch)?;
+    let text_leaves = v8::Function::new(scope, unsafe_reads::text_leaves)?;
+    let number_moved = v8::Function::new(scope, unsafe_reads::moved)?;
     let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
     let defaults: v8::Local<v8::Value> = match default_metadata {
         Some(text) => v8::String::new(scope, text)?.into(),
@@ -70,6 +74,9 @@ pub(crate) fn object<'s>(
         ("eventNumber", event_number.into()),
         ("webGroup", web_group.into()),
         ("webNative", web_native.into()),
+        ("watchNumber", watch_number.into()),
+        ("numberMoved", number_moved.into()),
+        ("textLeaves", text_leaves.into()),
         ("access", access),
         ("defaultMetadata", defaults),
     ] {

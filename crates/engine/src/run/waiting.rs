@@ -22,6 +22,7 @@ use crate::run::output::Print;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
+use crate::run::unsafe_reads::{self, UnsafeIntegers};
 use crate::run::window;
 use crate::verdict::{Failure, Verdict};
 use crate::{Attempt, Engine, Event, Export, OutputFraming, Sink};
@@ -283,6 +284,16 @@ impl Engine {
                     Some(Step::Done(print.all(scope, texts, "transformEvent", out)))
                 }
                 _ => None,
+            };
+            let step = match step {
+                Some(Step::Done(verdict)) if self.options.unsafe_integers != UnsafeIntegers::Ignore => {
+                    let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                    let lost = &mut self.validator.restorer.lost;
+                    let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
+                    let failure = failures.into_iter().next().filter(|_| !matches!(verdict, Verdict::Failed(_)));
+                    Some(Step::Done(failure.map_or(verdict, |(_, failure)| failure.into())))
+                }
+                step => step,
             };
             if let Some(state) = scope.get_slot_mut::<State>() {
                 if let Some(Step::Done(_)) = step {

@@ -9,6 +9,9 @@ use crate::verdict::{Failure, FailureKind, Position};
 /// The name under which the engine's own scripts run; its frames are not shown.
 pub(crate) const OWN_SCRIPT: &str = "sluicegate:runtime";
 
+/// How the names of all scripts of the engine start.
+pub(crate) const OWN_SCRIPTS: &str = "sluicegate:";
+
 /// `[name, message, stack]` of the driver's `describe`, as a failure of `kind`.
 pub(crate) fn describe<'s>(
     scope: &mut v8::PinScope<'s, '_>,

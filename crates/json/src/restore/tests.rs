@@ -92,6 +92,12 @@ fn digits_follow_a_number_that_was_moved() {
         // What the driver knows is not changed again.
         (twins, r#"{"a":9007199254740992e0,"b":9007199254740993}"#, r#"{"a":9007199254740992,"b":9007199254740993}"#),
         (twins, r#"{"a":9007199254740993,"b":9007199254740992e0}"#, twins),
+        // A copy of a list is known by its other items.
+        (
+            r#"{"ids":[9007199254740995,1],"m":9007199254740997}"#,
+            r#"{"copy":[9007199254740996,1]}"#,
+            r#"{"copy":[9007199254740995,1]}"#,
+        ),
         // A copy is like what it was made from.
         (
             list,

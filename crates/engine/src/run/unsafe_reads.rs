@@ -1,0 +1,524 @@
+//! Integers that JavaScript can't hold, and whether the code reads them.
+//!
+//! `String(event.id)` of an integer beyond 2^53 gives wrong digits in every engine, without a word. So the rare events that hold
+//! such a number are made with it as a native data property: to the code it is the data property that it would be, but
+//! its getter notes who reads it. An object that is moved is not read, and neither is what is printed.
+//!
+//! A number that is read and leaves elsewhere with its digits (`event.userId = event.id`) was only moved; the driver tells of
+//! such numbers as it prints them. What copies an object (`{...event}`) reads nothing, unless a text leaves with the wrong
+//! digits in it. Nor does what looks at a number without seeing its digits: `if (event.id)`, `event.id == null`.
+
+use std::collections::HashMap;
+
+use deno_core::v8;
+use serde::{Deserialize, Serialize};
+
+use crate::run::located;
+use crate::run::state::State;
+use crate::v8::errors;
+use crate::v8::v8_string;
+use crate::verdict::{Failure, FailureKind, Position};
+use sluicegate_json::number::is_lossy_integer;
+
+/// What happens when the code reads an integer that JavaScript can't hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnsafeIntegers {
+    /// Nothing, and nothing is looked for.
+    #[default]
+    Ignore,
+    /// The first one is told, see [`crate::Engine::unsafe_read`].
+    Warn,
+    /// Its event fails.
+    Fail,
+}
+
+/// The code has read an integer that JavaScript can't hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsafeRead {
+    /// Where it stands in the event, e.g. `user.ids[0]`.
+    pub path: String,
+    /// Its digits.
+    pub digits: String,
+    /// Those of what the code sees.
+    pub seen: String,
+    /// Where the code reads it, if that is known.
+    #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<Position>,
+    /// The event's place in its batch, from 0.
+    #[serde(default)]
+    pub index: u32,
+}
+
+impl UnsafeRead {
+    /// What has happened, in one sentence.
+    pub fn message(&self) -> String {
+        let Self { path, digits, seen, .. } = self;
+        format!("the code reads {path}, which is {digits}; JavaScript can't hold that, and makes {seen} of it")
+    }
+
+    /// What to do about it.
+    pub const HELP: &str = "have such numbers sent as strings; what the code only moves keeps its digits";
+}
+
+/// What is known of such numbers and who has read them; part of the isolate's [`State`].
+#[derive(Default)]
+pub(crate) struct UnsafeReads {
+    /// Events that have no number of their own get one here.
+    last: u32,
+    /// What is being made: the event, and its place in its batch.
+    event: u32,
+    index: u32,
+    /// How many numbers are watched of each event under way.
+    numbers: Vec<(u32, usize)>,
+    reads: Vec<Read>,
+    /// The doubles that were printed without their object, and leave with their digits.
+    moved: Vec<u64>,
+    /// What reads at a place in the code see.
+    sees: HashMap<Place, Sees>,
+    /// Whether the engine itself reads.
+    silent: bool,
+}
+
+/// A number that was read.
+struct Read {
+    event: u32,
+    index: u32,
+    /// The keys on the way to it.
+    path: v8::Global<v8::Array>,
+    double: u64,
+    digits: Box<str>,
+    /// The places where it was read or copied, the stack of the first one, and whether they all copy.
+    places: Vec<Place>,
+    stack: String,
+    copied: bool,
+    /// Whether a text left with the digits of its double.
+    in_text: bool,
+}
+
+/// A place in the code: its script, line and column.
+type Place = [usize; 3];
+
+/// At most this many places are told apart.
+const MAX_PLACES: usize = 16;
+
+/// At most this many numbers are told apart in an event; what is read of more is not noticed.
+const MAX_NUMBERS: usize = 1000;
+
+impl UnsafeReads {
+    /// The numbers of an event, or batch, are about to be taken in. `number` is the event's own, if events have numbers; the one that
+    /// counts here is the answer.
+    pub(crate) fn begin(&mut self, number: Option<u32>) -> u32 {
+        // Without numbers there is one event, or batch, at a time; with them, some that wait may have been given up.
+        if number.is_none() || self.is_full() {
+            self.numbers.clear();
+            self.reads.clear();
+            self.last = self.last.wrapping_add(1);
+        }
+        self.moved.clear();
+        (self.event, self.index) = (number.unwrap_or(self.last), 0);
+        self.event
+    }
+
+    /// The same for one event of a batch, by its place.
+    pub(crate) fn begin_in_batch(&mut self, index: u32) {
+        self.index = index;
+    }
+
+    /// Whether anything of an event is looked at.
+    pub(crate) fn any(&self) -> bool {
+        !self.numbers.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.numbers.iter().map(|(_, count)| count).sum::<usize>() >= MAX_NUMBERS
+    }
+
+    /// One more number of the event that is being made is watched.
+    fn add(&mut self) {
+        match self.numbers.last_mut() {
+            Some((event, count)) if *event == self.event => *count += 1,
+            _ => self.numbers.push((self.event, 1)),
+        }
+    }
+
+    fn note(&mut self, read: Read) {
+        match self.reads.iter_mut().find(|known| known.event == read.event && known.path == read.path) {
+            Some(known) if known.places.len() >= MAX_PLACES => {}
+            Some(known) => {
+                let new: Vec<Place> = read.places.into_iter().filter(|place| !known.places.contains(place)).collect();
+                known.places.extend(new);
+                if known.copied && !read.copied {
+                    (known.copied, known.stack) = (false, read.stack);
+                }
+            }
+            None => self.reads.push(read),
+        }
+    }
+
+    /// An event, or batch, is printed: the numbers of it that were read and not only moved.
+    fn take(&mut self, event: u32, lost: &[f64]) -> Vec<Read> {
+        let (mut mine, others): (Vec<Read>, Vec<Read>) =
+            std::mem::take(&mut self.reads).into_iter().partition(|read| read.event == event);
+        self.reads = others;
+        let moved = std::mem::take(&mut self.moved);
+        mine.retain(|read| {
+            // Of several numbers with one double none is known again when it has moved.
+            let is_lost = lost.iter().any(|double| double.to_bits() == read.double);
+            let left = moved.iter().filter(|double| **double == read.double).count();
+            is_lost || read.in_text || !read.copied && left < read.places.len()
+        });
+        self.numbers.retain(|(of, ..)| *of != event);
+        mine
+    }
+}
+
+/// Settles what the code of an event, or batch, has read. Answers the failures that it comes to, each with the place in the batch;
+/// otherwise the first read is put into `told`. `lost` are moved numbers whose digits are not known.
+pub(crate) fn settle(
+    scope: &mut v8::PinScope<'_, '_>,
+    event: u32,
+    mode: UnsafeIntegers,
+    told: &mut Option<UnsafeRead>,
+    lost: &mut Vec<f64>,
+    sources: &dyn Fn(&str) -> bool,
+) -> Vec<(u32, Failure)> {
+    let lost = std::mem::take(lost);
+    let reads = match scope.get_slot_mut::<State>() {
+        Some(state) if state.unsafe_reads.any() => state.unsafe_reads.take(event, &lost),
+        _ => return Vec::new(),
+    };
+    let mut failures = Vec::new();
+    for Read { path, double, digits, index, stack, .. } in reads {
+        let path = v8::Local::new(scope, &path);
+        let (path, seen) = (path_text(scope, path), printed(f64::from_bits(double)));
+        let position = stack.lines().filter_map(errors::frame_position).find(|at| sources(&at.file));
+        let read = UnsafeRead { path, digits: digits.into(), seen, position, index };
+        if mode == UnsafeIntegers::Fail {
+            let failure = Failure::new(FailureKind::Exception, read.message());
+            failures.push((index, errors::located(failure, stack, sources).help(UnsafeRead::HELP)));
+        } else if told.is_none() {
+            *told = Some(read);
+        }
+    }
+    failures
+}
+
+/// A number as JavaScript prints it.
+fn printed(number: f64) -> String {
+    if number.abs() < 1e21 { number.to_string() } else { format!("{number:e}").replace('e', "e+") }
+}
+
+/// The keys on the way to a number as the code would write them. The last of the list is the number's text.
+fn path_text(scope: &mut v8::PinScope<'_, '_>, path: v8::Local<v8::Array>) -> String {
+    let mut text = String::new();
+    for index in 0..path.length().saturating_sub(1) {
+        let key = path.get_index(scope, index).and_then(|key| v8::Local::<v8::String>::try_from(key).ok());
+        let key = key.map(|key| v8_string::to_string(scope, key)).unwrap_or_default();
+        let first = key.bytes().next();
+        let is_name = first.is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$'))
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'));
+        match first {
+            Some(b'0'..=b'9') if key.bytes().all(|byte| byte.is_ascii_digit()) => text.push_str(&format!("[{key}]")),
+            _ if is_name && text.is_empty() => text.push_str(&key),
+            _ if is_name => text.push_str(&format!(".{key}")),
+            _ => text.push_str(&format!("[{key:?}]")),
+        }
+    }
+    text
+}
+
+/// `watchNumber(holder, key, path)`: from now on, who reads this property is noted. The last of `path` is the number's text.
+/// Called by the driver's `carry`, before any code of the author's has the event.
+pub(crate) fn watch(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    let _ = watch_number(scope, &args);
+}
+
+fn watch_number(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments) -> Option<()> {
+    let holder = v8::Local::<v8::Object>::try_from(args.get(0)).ok()?;
+    let key = v8::Local::<v8::Name>::try_from(args.get(1)).ok()?;
+    let path = v8::Local::<v8::Array>::try_from(args.get(2)).ok()?;
+    let digits = path.get_index(scope, path.length().checked_sub(1)?)?;
+    let digits = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(digits).ok()?);
+    if !is_lossy_integer(digits.as_bytes()) {
+        return None;
+    }
+    let value = v8::Local::<v8::Number>::try_from(holder.get(scope, key.into())?).ok()?;
+    let state = scope.get_slot_mut::<State>()?;
+    let reads = &mut state.unsafe_reads;
+    if reads.is_full() {
+        return None;
+    }
+    let (event, index) = (reads.event, reads.index);
+    reads.add();
+    let [event, index] = [event, index].map(|number| v8::Integer::new_from_unsigned(scope, number).into());
+    let data = v8::Array::new_with_elements(scope, &[value.into(), path.into(), event, index]);
+    let accessor = v8::AccessorConfiguration::new(read).data(data.into());
+    holder.set_accessor_with_configuration(scope, key, accessor)?.then_some(())?;
+    // Which properties of it are watched, see `unwatch`.
+    let mark = mark(scope)?;
+    let keys = holder.get_private(scope, mark).and_then(|keys| v8::Local::<v8::Array>::try_from(keys).ok());
+    match keys {
+        Some(keys) => keys.set_index(scope, keys.length(), key.into()).map(|_| ()),
+        None => {
+            let keys = v8::Array::new_with_elements(scope, &[key.into()]);
+            holder.set_private(scope, mark, keys.into()).map(|_| ())
+        }
+    }
+}
+
+/// What marks an object with properties that are watched; the code cannot see it.
+fn mark<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Private>> {
+    let name = v8::String::new(scope, "sluicegate:watched")?;
+    Some(v8::Private::for_api(scope, Some(name)))
+}
+
+/// Makes ordinary properties of those that are watched: V8 takes native properties for accessors where it freezes and seals.
+pub(crate) fn unwatch(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
+    if !scope.get_slot::<State>()?.unsafe_reads.any() {
+        return None;
+    }
+    let mark = mark(scope)?;
+    let keys = v8::Local::<v8::Array>::try_from(object.get_private(scope, mark)?).ok()?;
+    set_silent(scope, true);
+    let [value, writable] = ["value", "writable"].map(|key| v8::String::new(scope, key));
+    for index in 0..keys.length() {
+        let Some(key) = keys.get_index(scope, index).and_then(|key| v8::Local::<v8::Name>::try_from(key).ok()) else {
+            continue;
+        };
+        let own =
+            object.get_own_property_descriptor(scope, key).and_then(|own| v8::Local::<v8::Object>::try_from(own).ok());
+        // Not one that the code has deleted, or made an accessor.
+        if let (Some(own), Some(value), Some(writable)) = (own, value, writable)
+            && own.get(scope, writable.into()).is_some_and(|writable| writable.is_true())
+            && let Some(value) = own.get(scope, value.into())
+        {
+            object.set(scope, key.into(), value);
+        }
+    }
+    set_silent(scope, false);
+    Some(())
+}
+
+/// A number is read. What V8 does with it is not known here, only where the code is.
+fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    key: v8::Local<'s, v8::Name>,
+    args: v8::PropertyCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(data) = v8::Local::<v8::Array>::try_from(args.data()) else { return };
+    let Some(value) = data.get_index(scope, 0) else { return };
+    answer.set(value);
+    let _ = note(scope, key, data, value);
+}
+
+fn note<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    key: v8::Local<'s, v8::Name>,
+    data: v8::Local<'s, v8::Array>,
+    value: v8::Local<'s, v8::Value>,
+) -> Option<()> {
+    let path = v8::Local::<v8::Array>::try_from(data.get_index(scope, 1)?).ok()?;
+    let event = data.get_index(scope, 2)?.uint32_value(scope)?;
+    let index = data.get_index(scope, 3)?.uint32_value(scope)?;
+    let double = v8::Local::<v8::Number>::try_from(value).ok()?.value().to_bits();
+    // An object that was kept from an event before: its line is not here any more.
+    let state = scope.get_slot::<State>()?;
+    if state.unsafe_reads.silent || !state.unsafe_reads.numbers.iter().any(|(of, ..)| *of == event) {
+        return None;
+    }
+    let (place, copied, stack) = read_by(scope, key)?;
+    let digits = path.get_index(scope, path.length().checked_sub(1)?)?;
+    let digits = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(digits).ok()?);
+    let path = v8::Global::new(scope, path);
+    let state = scope.get_slot_mut::<State>()?;
+    let read =
+        Read { event, index, path, double, digits: digits.into(), places: vec![place], stack, copied, in_text: false };
+    state.unsafe_reads.note(read);
+    Some(())
+}
+
+/// The place of who reads `key`, whether it copies only, and the stack; nothing if that is the engine itself, which prints, or code that does not see the digits.
+fn read_by(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>) -> Option<(Place, bool, String)> {
+    let trace = v8::StackTrace::current_stack_trace(scope, located::MAX_FRAMES)?;
+    let by = (0..trace.get_frame_count()).filter_map(|index| trace.get_frame(scope, index)).find(|frame| {
+        let name = frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope));
+        // Built-ins have no script.
+        name.is_some_and(|name| !name.is_empty() && !name.starts_with(errors::OWN_SCRIPTS))
+    })?;
+    let place = [by.get_script_id(), by.get_line_number(), by.get_column()];
+    let known = scope.get_slot::<State>().and_then(|state| state.unsafe_reads.sees.get(&place).copied());
+    let sees = known.unwrap_or_else(|| {
+        let source = by.get_script_source(scope).map(|source| v8_string::to_string(scope, source));
+        let source = source.unwrap_or_default();
+        let key = v8::Local::<v8::String>::try_from(key).map(|key| v8_string::to_string(scope, key));
+        let line = source.lines().nth(place[1].saturating_sub(1)).unwrap_or_default();
+        Sees::at(line, place[2], &key.unwrap_or_default())
+    });
+    if known.is_none()
+        && let Some(state) = scope.get_slot_mut::<State>()
+    {
+        state.unsafe_reads.sees.insert(place, sees);
+    }
+    if sees == Sees::Nothing {
+        return None;
+    }
+    Some((place, sees == Sees::Copies, located::trace_text(scope, trace)))
+}
+
+/// While a result is printed nobody reads but the engine; `print` does that.
+pub(crate) fn silently<'s, R>(
+    scope: &mut v8::PinScope<'s, '_>,
+    print: impl FnOnce(&mut v8::PinScope<'s, '_>) -> R,
+) -> R {
+    set_silent(scope, true);
+    let printed = print(scope);
+    set_silent(scope, false);
+    printed
+}
+
+fn set_silent(scope: &mut v8::PinScope<'_, '_>, silent: bool) {
+    if let Some(state) = scope.get_slot_mut::<State>() {
+        state.unsafe_reads.silent = silent;
+    }
+}
+
+/// `numberMoved(value)`: a number that V8 holds only in part is printed without the object that it came in.
+pub(crate) fn moved(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    if let Ok(value) = v8::Local::<v8::Number>::try_from(args.get(0))
+        && let Some(state) = scope.get_slot_mut::<State>()
+        && !state.unsafe_reads.reads.is_empty()
+    {
+        state.unsafe_reads.moved.push(value.value().to_bits());
+    }
+}
+
+/// `textLeaves(text)`: a text is printed that may hold the wrong digits of a number that was read.
+pub(crate) fn text_leaves(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
+    if scope.get_slot::<State>().is_none_or(|state| state.unsafe_reads.reads.is_empty()) {
+        return;
+    }
+    let text = v8_string::to_string(scope, text);
+    if let Some(state) = scope.get_slot_mut::<State>() {
+        for read in &mut state.unsafe_reads.reads {
+            read.in_text |= text.contains(&printed(f64::from_bits(read.double)));
+        }
+    }
+}
+
+/// What code sees of a number that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sees {
+    Digits,
+    /// It copies the object or array that the number is in.
+    Copies,
+    /// It asks only whether there is one.
+    Nothing,
+}
+
+impl Sees {
+    /// What code sees that reads the property `key` at this column (in UTF-16 units, from 1), as far as its line tells.
+    fn at(line: &str, column: usize, key: &str) -> Self {
+        let units = line.encode_utf16().collect::<Vec<_>>();
+        let at = column.saturating_sub(1).min(units.len());
+        let (before, after) = (String::from_utf16_lossy(&units[..at]), String::from_utf16_lossy(&units[at..]));
+        let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$');
+        // V8 names the property: `id` of `event.id`, `[` of `event['id']`; of what copies, the call or the statement.
+        let name = &after[..after.find(|char| !is_name(char)).unwrap_or(after.len())];
+        let rest = match after.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map_or("", |(_, after)| after),
+            None => &after[name.len()..],
+        };
+        if !after.starts_with('[') && name != key {
+            let copies = ["assign", "structuredClone", "slice", "concat", "reverse", "toReversed", "splice", "flat"];
+            return if copies.contains(&name) || after.contains("...") { Self::Copies } else { Self::Digits };
+        }
+        let comparison: String = rest.chars().filter(|char| *char != ' ').take(20).collect();
+        let compared = comparison.trim_start_matches(['=', '!']);
+        let asks = |word: &&str| compared.starts_with(*word);
+        if compared.len() < comparison.len() && ["null", "undefined", "void0"].iter().any(|word| asks(&word)) {
+            return Self::Nothing;
+        }
+        // The chain before it: `event.traits.`, `events[0].`. `const { id } = event` has none.
+        let head = before.trim_end_matches(|char| is_name(char) || matches!(char, '.' | '?' | '[' | ']'));
+        if head.len() == before.len() {
+            return Self::Digits;
+        }
+        let (head, rest) = (head.trim_end(), rest.trim_start());
+        let truth =
+            rest.starts_with("&&") || rest.starts_with('?') && !rest.starts_with("??") && !rest.starts_with("?.");
+        let negated = head.ends_with('!') || head.ends_with("typeof");
+        let asked = rest.starts_with(')') && (head.ends_with("if (") || head.ends_with("if("));
+        if truth || negated || asked { Self::Nothing } else { Self::Digits }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sees(line: &str) -> Sees {
+        let at = line.find('^').unwrap();
+        Sees::at(&line.replace('^', ""), at + 1, "id")
+    }
+
+    #[test]
+    fn what_asks_only_whether_there_is_a_number_does_not_see_its_digits() {
+        for line in [
+            "  if (event.^id) {",
+            "if (!event.^id) return;",
+            "x = event.^id ? 1 : 2;",
+            "if (event.^id && event.name) {",
+            "if (event.^id == null) {",
+            "if(event.^id===void 0){",
+            "if (event.traits.^id !== undefined) {",
+            "if (event^['id'] !== undefined) {",
+            "if (event^[key] === null) delete event[key];",
+            "if (typeof event.^id === 'number') {",
+            "if (!event?.^id) {",
+        ] {
+            assert_eq!(sees(line), Sees::Nothing, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_copies_an_object_is_known_by_its_line() {
+        for line in [
+            "  ^event = { ...event };",
+            "^return {...event, seen: true};",
+            "x = Object.^assign({}, event);",
+            "x = ^structuredClone(event);",
+            "x = event.ids.^slice(1);",
+        ] {
+            assert_eq!(sees(line), Sees::Copies, "{line}");
+        }
+        for line in [
+            "return String(event.^id);",
+            "const id = event.^id;",
+            "const key = `${event.^id}`;",
+            "if (event.^id > 5) {",
+            "if (known.has(event.^id)) {",
+            "const { ^id } = event;",
+            "if (event.^id === other) {",
+            "x = event.^id ?? 0;",
+            "x = event.^id?.toString();",
+            "x = JSON.^stringify(event);",
+            "x = event.ids.^map(String);",
+        ] {
+            assert_eq!(sees(line), Sees::Digits, "{line}");
+        }
+    }
+}

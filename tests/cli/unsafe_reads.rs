@@ -1,0 +1,263 @@
+//! Integers that JavaScript can't hold: who reads one is told, once; who only moves one is not, and it keeps its digits.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::bad_input::golden;
+use crate::serve::client::Server;
+use crate::support::Dir;
+
+const EVENTS: &str = r#"{"id":1,"user":{"id":7,"ids":[1]}}
+{"id":9007199254740993,"user":{"id":12345678901234567890,"ids":[9007199254740995,1]},"m":9007199254740997}
+{"id":9007199254740999,"user":{"id":-9007199254740993,"ids":[]},"f":0.12345678901234567890,"big":1e400,"even":9007199254740994}
+"#;
+
+/// What code reads, and the flags of the run.
+const READS: &[(&str, &[&str])] = &[
+    ("event.key = String(event.id);", &[]),
+    ("event.key = `user-${event.user.id}`;", &[]),
+    ("const { id } = event.user;\n  event.key = id + 1;", &[]),
+    ("event.keys = event.user.ids.map(String);", &[]),
+    ("const copy = { ...event };\n  copy.key = String(copy.id);\n  return copy;", &[]),
+    ("event.raw = JSON.stringify(event.user);", &[]),
+    ("if (event.id === 9007199254740992) event.same = true;", &[]),
+    ("event.userId = event.id;\n  event.key = event.id.toString(16);", &[]),
+    ("await null;\n  event.key = String(event.id);", &[]),
+    ("return event.id > 5 ? undefined : event;", &[]),
+    // Of the two numbers with this double it is not known which one was moved.
+    ("event.copy = event.m;", &[]),
+    ("event.key = String(event.id);", &["--on-unsafe-integer", "fail"]),
+    ("try { event.key = String(event.id); } catch {}\n  return null;", &["--on-unsafe-integer", "fail"]),
+    ("event.key = String(event.id);", &["--on-unsafe-integer", "ignore"]),
+    ("event.key = String(event.id);", &["--quiet"]),
+];
+
+/// What is no read: moves, and questions that the digits don't answer.
+const MOVES: &[&str] = &[
+    "return event;",
+    "event.user2 = event.user;",
+    "event.context = { traits: event.user }; delete event.user;",
+    "return { wrapped: event };",
+    "return [event, { user: event.user }];",
+    "event.list = []; event.list.push(event.user);",
+    "event.userId = event.id;",
+    "event.userId = event.id; delete event.id;",
+    "return { ...event };",
+    "event.copy = { ...event.user };",
+    "event.copy = Object.assign({}, event.user);",
+    "const { user, ...rest } = event; return { ...rest, u: user };",
+    "event.copy = structuredClone(event.user);",
+    "return JSON.parse(JSON.stringify(event));",
+    "event.names = Object.keys(event.user); event.has = 'id' in event.user;",
+    "if (event.id) event.seen = true;",
+    "if (!event.user.id || event.id == null) return null; event.seen = typeof event.id === 'number';",
+    "delete event.id;",
+    "event.id = 5;",
+    "Object.freeze(event.user);",
+    "event.fraction = event.f * 2; event.even = event.even + 2;",
+    "log(event.name); await null; event.x = 1;",
+];
+
+fn code(body: &str) -> String {
+    format!("export async function transformEvent(event) {{\n  {body}\n  return event;\n}}\n")
+}
+
+/// What is said on standard error, without the summary's rate and what differs from run to run.
+fn said(done: &crate::support::Done) -> String {
+    let mut text = String::new();
+    for line in done.err.lines().filter(|line| !line.contains(" in = ")) {
+        match serde_json::from_str::<serde_json::Value>(line) {
+            Ok(letter) => {
+                let part = |name: &str| letter[name].clone();
+                let _ = writeln!(
+                    text,
+                    "failed: line {}: {} at {}:{}\nhelp: {}",
+                    part("input_line"),
+                    letter["message"].as_str().unwrap(),
+                    part("line"),
+                    part("column"),
+                    letter["help"].as_str().unwrap()
+                );
+                assert_eq!(letter["kind"], "exception");
+            }
+            Err(_) => text.push_str(&format!("{line}\n")),
+        }
+    }
+    format!("{text}{}\n", done.summary())
+}
+
+#[test]
+fn who_reads_such_a_number_is_told_once() {
+    let mut text = String::new();
+    for (body, flags) in READS {
+        let dir = Dir::with(&code(body));
+        dir.file("events.jsonl", EVENTS);
+        let done = dir.run(&[&["run", "t.js", "events.jsonl", "-j", "1"], *flags].concat(), "");
+        let _ = writeln!(text, "# {body} {}\n{}", flags.join(" "), said(&done));
+        // What is looked for changes nothing of what leaves.
+        if !flags.contains(&"fail") {
+            let ignored = dir.run(&["run", "t.js", "events.jsonl", "-j", "1", "--on-unsafe-integer", "ignore"], "");
+            assert_eq!(done.text(), ignored.text(), "{body}");
+        }
+    }
+    golden("tests/golden/unsafe_reads.txt", &text);
+}
+
+#[test]
+fn who_only_moves_such_numbers_is_not_told() {
+    for body in MOVES {
+        let dir = Dir::with(&code(body));
+        let outputs = ["warn", "fail", "ignore"].map(|mode| {
+            let done = dir.run(&["run", "t.js", "-j", "1", "--on-unsafe-integer", mode], EVENTS);
+            assert!(done.code == 0 && done.err.lines().count() == 1, "{mode}: {body}\n{}", done.err);
+            done.text().to_owned()
+        });
+        assert!(outputs[0] == outputs[1] && outputs[1] == outputs[2], "{body}\n{outputs:#?}");
+    }
+}
+
+/// Any number of moves one after the other: nothing is told, every digit leaves, and nothing depends on who looks.
+#[test]
+fn programs_that_move_numbers_about_are_not_told() {
+    const STEPS: &[&str] = &[
+        "event[k()] = event.user;",
+        "event[k()] = { ...event.user };",
+        "event.user = { [k()]: event.user, ...event.user };",
+        "event = { ...event };",
+        "event = { [k()]: event.user, user: event.user, id: event.id };",
+        "event[k()] = [event.user, event.user.ids];",
+        "event.user.ids = [...event.user.ids];",
+        "event.user = Object.assign({ [k()]: 1 }, event.user);",
+        "event = JSON.parse(JSON.stringify(event));",
+        "event.user.ids.reverse();",
+        "event.user.ids.push(event.user.ids.shift());",
+        "event[k()] = event.id; delete event.id;",
+    ];
+    let mut next = crate::waiting::dice(0x5eed);
+    for _ in 0..24 {
+        let steps: String = (0..1 + next(5)).map(|_| format!("  {}\n", STEPS[next(STEPS.len())])).collect();
+        let body = format!("let n = 0;\n  const k = () => `k${{n++}}`;\n{steps}");
+        // Each number has a double of its own, so that a move of the number alone is known too.
+        let numbers: Vec<u64> = (0..4).map(|n| 9_007_199_254_740_993 + 1000 * n + 2 * next(200) as u64).collect();
+        let line = format!(
+            r#"{{"id":{},"user":{{"id":{},"ids":[{},7,{}]}}}}"#,
+            numbers[0], numbers[1], numbers[2], numbers[3]
+        );
+        let dir = Dir::with(&code(&body));
+        let outputs = ["warn", "fail", "ignore"].map(|mode| {
+            let done = dir.run(&["run", "t.js", "-j", "1", "--on-unsafe-integer", mode], &line);
+            assert!(done.code == 0 && done.err.lines().count() == 1, "{mode}: {body}\n{line}\n{}", done.err);
+            done.text().to_owned()
+        });
+        assert!(outputs[0] == outputs[1] && outputs[1] == outputs[2], "{body}\n{outputs:#?}");
+        let numbers_out = outputs[0].split(|char: char| !char.is_ascii_digit()).filter(|digits| digits.len() > 9);
+        let mut unknown = numbers_out.filter(|digits| !numbers.iter().any(|number| number.to_string() == **digits));
+        assert_eq!(unknown.next(), None, "{body}\n{line}\n{}", outputs[0]);
+    }
+}
+
+/// Whatever code does with such a number: that it is looked at who reads it changes nothing.
+#[test]
+fn nothing_that_code_sees_depends_on_who_looks() {
+    const STEPS: &[&str] = &[
+        "out.push(Object.entries(event.user));",
+        "for (const key in event) out.push(key, String(event[key]));",
+        "out.push(Object.getOwnPropertyDescriptor(event, 'id'), Object.getOwnPropertyDescriptor(event.user.ids, 0));",
+        "event.user.ids.sort(); out.push(event.user.ids.includes(7), event.user.ids.indexOf(7));",
+        "out.push(event.user.ids.splice(0, 1)); event.user.ids.unshift(3);",
+        "out.push(event.user.ids.map((id) => id % 1000), event.user.ids.filter((id) => id > 5));",
+        "event.user.ids.length = 1; out.push(event.user.ids.at(-1), event.user.ids.concat([1]));",
+        "Object.defineProperty(event, 'id', { enumerable: false });",
+        "Object.defineProperty(event.user, 'id', { get: () => 5 });",
+        "delete event.user.id; event.user.id = 1;",
+        "event.id += 1; event.id++;",
+        "Object.freeze(event.user); out.push(Object.isFrozen(event.user)); try { event.user.id = 1; } catch (error) { out.push(error.message); }",
+        "Object.seal(event.user.ids); out.push(Object.isFrozen(event.user.ids), Object.isSealed(event.user.ids));",
+        "const child = Object.create(event); child.id = 4; out.push(child.id, Object.keys(child));",
+        "out.push(Reflect.ownKeys(event), 'id' in event, Object.hasOwn(event, 'id'), event.propertyIsEnumerable('id'));",
+        "out.push(JSON.stringify(event), structuredClone(event.user), `${event.user.ids}`);",
+        "const { id, ...rest } = event; out.push(typeof id, Object.keys(rest), id === rest.id);",
+        "out.push(new Map(Object.entries(event)).size, event.user.ids.reduce((a, b) => a + b, 0));",
+        "const proxy = new Proxy(event, {}); out.push(proxy.id, Object.keys(proxy)); proxy.id = 2;",
+        "event.user.ids[0] = 5; event.user.ids[9] = 1; out.push(event.user.ids.length, Math.max(...event.user.ids.flat()));",
+    ];
+    let mut next = crate::waiting::dice(0x10_0c);
+    let line =
+        r#"{"id":9007199254740993,"user":{"id":-12345678901234567890,"ids":[9007199254741995,7,9007199254742997]}}"#;
+    for round in 0..30 {
+        let mut steps: Vec<&str> = (0..1 + next(3)).map(|_| STEPS[next(STEPS.len())]).collect();
+        steps.extend(STEPS.get(round));
+        let blocks: String = steps.iter().map(|step| format!("{{ {step} }}\n  ")).collect();
+        let body = format!("const out = [];\n  {blocks}event.out = out;");
+        let dir = Dir::with(&code(&body));
+        let [seen, unseen] = ["warn", "ignore"].map(|mode| {
+            let done = dir.run(&["run", "t.js", "-j", "1", "--on-unsafe-integer", mode], line);
+            let letters: Vec<_> = done.dead_letters().iter().map(|letter| letter["message"].clone()).collect();
+            (done.text().to_owned(), letters)
+        });
+        assert_eq!(seen, unseen, "{body}");
+    }
+}
+
+#[test]
+fn a_batch_names_the_line_whose_number_was_read() {
+    let dir = Dir::with(
+        "export function transformBatch(events) {\n  for (const event of events) event.key = String(event.id);\n  return events;\n}\n",
+    );
+    let done = dir.run(&["run", "t.js", "-j", "1"], format!("not json\n{EVENTS}"));
+    assert!(
+        done.err.contains("warning: line 3 of standard input: the code reads id, which is 9007199254740993;"),
+        "{}",
+        done.err
+    );
+    let done = dir.run(&["run", "t.js", "-j", "1", "--on-unsafe-integer", "fail"], EVENTS);
+    let lines: Vec<_> = done.dead_letters().iter().map(|letter| letter["input_line"].clone()).collect();
+    assert_eq!(lines, [json!(2), json!(3)], "{}", done.err);
+    assert_eq!(done.text(), "{\"id\":1,\"user\":{\"id\":7,\"ids\":[1]},\"key\":\"1\"}\n");
+}
+
+#[test]
+fn a_test_that_reads_such_a_number_says_so() {
+    let dir = Dir::with(&code("event.key = String(event.id);"));
+    dir.file(
+        "t.test.js",
+        "test('keys', async () => {\n  const out = await transform(JSON.parse('{\"id\":1}'));\n  expect(out.events[0].key).toBe('1');\n});\n",
+    );
+    dir.file(
+        "big.case.json",
+        r#"{"name":"big","transformation":"./t.js","event":{"id":9007199254740993},"expect":{"events":[{"id":9007199254740993,"key":"9007199254740992"}]}}"#,
+    );
+    let done = dir.run(&["test", "-j", "1"], "");
+    let warnings: Vec<_> = done.text().lines().filter(|line| line.contains("warning")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "  warning: big: the code reads id, which is 9007199254740993; JavaScript can't hold that, and makes 9007199254740992 of it (at t.js:2:28); have such numbers sent as strings; what the code only moves keeps its digits"
+        ],
+        "{}{}",
+        done.text(),
+        done.err
+    );
+}
+
+#[test]
+fn a_server_says_it_once_for_each_version() {
+    let server = Server::with(&[("v1.js", &code("event.key = String(event.id);"))], &["-j", "2"]);
+    let body = |id: &str| {
+        format!(
+            r#"[{{"message":{{"id":{id}}},"metadata":{{"messageId":"m"}},"destination":{{"Transformations":[{{"VersionID":"v1"}}]}}}}]"#
+        )
+    };
+    let send = |body: &str| {
+        let headers = [crate::serve::client::JSON, &[("X-Feature-Filter-Code", "?1")]].concat();
+        server.send("POST", "/customTransform", &headers, body.as_bytes())
+    };
+    for _ in 0..20 {
+        assert_eq!(send(&body("9007199254740993")).status, 200);
+    }
+    let said = server.said_until_the_end();
+    let told: Vec<_> = said.lines().filter(|line| line.contains("beyond 2^53")).collect();
+    assert!(told.len() == 1 && told[0].contains("WARN") && told[0].contains("path=\"id\""), "{said}");
+    assert!(!said.contains("9007199254740993"), "a number may be somebody's: {said}");
+}
