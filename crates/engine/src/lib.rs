@@ -59,6 +59,7 @@ use run::ticket::OnTurn;
 pub use run::ticket::Ticket;
 use run::transform_isolate::{Overrides, TransformIsolate, is_source};
 use run::turns;
+use run::unsafe_reads::ToldRead;
 pub use run::unsafe_reads::{UnsafeIntegers, UnsafeRead};
 use run::waiting::Loss;
 pub use run::waiting::Settled;
@@ -169,9 +170,8 @@ pub struct Engine {
     on_turn: Option<OnTurn>,
     observer: Option<Rc<RunObserver>>,
     overrides: Overrides,
-    /// What the code has read, see [`Self::unsafe_read`], and whether anything of that was told.
-    unsafe_read: Option<UnsafeRead>,
-    has_told_read: bool,
+    /// What the code has read, see [`Self::unsafe_read`].
+    told_read: ToldRead,
     /// Whether isolates stay entered from event to event.
     held: bool,
     /// V8's isolates belong to a thread.
@@ -221,8 +221,7 @@ impl Engine {
             on_turn: None,
             observer,
             overrides: Overrides::default(),
-            unsafe_read: None,
-            has_told_read: false,
+            told_read: ToldRead::default(),
             held: false,
             _not_send: PhantomData,
         })
@@ -406,16 +405,7 @@ impl Engine {
     /// is looked for any more. Its event is the last one, or of the last batch the one at its index. Only with
     /// [`UnsafeIntegers::Warn`].
     pub fn unsafe_read(&mut self) -> Option<UnsafeRead> {
-        self.unsafe_read.take().inspect(|_| self.has_told_read = true)
-    }
-
-    /// Whether it is looked for what the code reads.
-    fn watches_reads(&self) -> bool {
-        match self.options.unsafe_integers {
-            UnsafeIntegers::Ignore => false,
-            UnsafeIntegers::Warn => !self.has_told_read && self.unsafe_read.is_none(),
-            UnsafeIntegers::Fail => true,
-        }
+        self.told_read.take()
     }
 
     /// How many times the isolate was replaced because a limit was hit.

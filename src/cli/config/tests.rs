@@ -8,6 +8,7 @@ use super::*;
 use crate::cli::args::{Cli, Command};
 use crate::cli::settings::Setting;
 use crate::cli::{config_file, golden, values};
+use sluicegate_engine::UnsafeIntegers;
 
 const IDENTITY: &str = "export function transformEvent(event) { return event; }";
 

@@ -111,9 +111,9 @@ impl Engine {
             }
             None => {
                 for (index, event) in events.iter().enumerate() {
-                    let was_read = self.unsafe_read.is_some();
+                    let was_read = self.told_read.read.is_some();
                     self.transform_batch(&[*event], &mut |_| rendering(index), on_verdict);
-                    if let Some(read) = self.unsafe_read.as_mut().filter(|_| !was_read) {
+                    if let Some(read) = self.told_read.read.as_mut().filter(|_| !was_read) {
                         read.index = index as u32;
                     }
                 }
@@ -226,7 +226,7 @@ impl Engine {
         events: &[Event<'a>],
         rendering: &mut Rendering<'_, 'a>,
     ) -> Attempt<Batched> {
-        let watched = self.watches_reads();
+        let mut watched = None;
         self.validator.restorer.lost.clear();
         let Some(isolate) = self.isolate.as_mut() else { return Attempt::OutOfMemory };
         let entered = isolate.enter();
@@ -242,9 +242,6 @@ impl Engine {
             if let Some(state) = scope.get_slot_mut::<State>() {
                 number = state.start(ticket);
                 state.set_metadata(None, self.laziness);
-                if watched {
-                    reads = state.unsafe_reads.begin(number);
-                }
             }
             // Lines that are no events get their verdict at once and are not part of the call.
             let mut present = Vec::with_capacity(events.len());
@@ -256,7 +253,13 @@ impl Engine {
                     Ok(input) => {
                         let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
                         if lossy {
+                            let (told, mode) = (&mut self.told_read, self.options.unsafe_integers);
+                            let is_first = watched.is_none();
+                            let watched = *watched.get_or_insert_with(|| told.is_wanted(mode));
                             if let Some(state) = scope.get_slot_mut::<State>().filter(|_| watched) {
+                                if is_first {
+                                    reads = state.unsafe_reads.begin(number);
+                                }
                                 state.unsafe_reads.begin_in_batch(present.len() as u32);
                             }
                             let (validator, scratch) = (&mut self.validator, &mut self.scratch);
@@ -324,8 +327,8 @@ impl Engine {
                     };
                     let mut batched =
                         print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
-                    if watched {
-                        let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                    if watched == Some(true) {
+                        let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
                         let lost = &mut self.validator.restorer.lost;
                         let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
                         if let Some(read) = told {
@@ -403,7 +406,7 @@ impl Engine {
                     };
                     let mut batched =
                         print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
-                    let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
                     let lost = &mut self.validator.restorer.lost;
                     let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
                     put_failures(&mut batched, failures.into_iter().map(|(place, failure)| (place as usize, failure)));

@@ -66,7 +66,6 @@ impl Engine {
         rendering: &OutputFraming<'_>,
         out: &mut dyn Sink,
     ) -> Attempt<Step> {
-        let watched = self.watches_reads();
         self.validator.restorer.lost.clear();
         let Some(isolate) = self.isolate.as_mut() else { return Attempt::OutOfMemory };
         let start = out.len();
@@ -108,6 +107,7 @@ impl Engine {
                     let lossy = lazy.is_none() && clean.is_none() && roundtrip::may_hold_lossy(event.json);
                     let mut reads = None;
                     if lossy {
+                        let watched = self.told_read.is_wanted(self.options.unsafe_integers);
                         if let Some(state) = scope.get_slot_mut::<State>().filter(|_| watched) {
                             reads = Some(state.unsafe_reads.begin(number));
                         }
@@ -174,7 +174,7 @@ impl Engine {
                     };
                     match (reads, step) {
                         (Some(reads), Some(Step::Done(verdict))) => {
-                            let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                            let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
                             let lost = &mut self.validator.restorer.lost;
                             let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
                             let failure =

@@ -8,7 +8,7 @@
 //! such numbers as it prints them. What copies an object (`{...event}`) reads nothing, unless a text leaves with the wrong
 //! digits in it. Nor does what looks at a number without seeing its digits: `if (event.id)`, `event.id == null`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use deno_core::v8;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,37 @@ impl UnsafeRead {
     pub const HELP: &str = "have such numbers sent as strings; what the code only moves keeps its digits";
 }
 
+/// The read that is told, once in an engine's life.
+#[derive(Default)]
+pub(crate) struct ToldRead {
+    pub(crate) read: Option<UnsafeRead>,
+    was_told: bool,
+    /// How many events were to be looked at.
+    events: u32,
+}
+
+impl ToldRead {
+    pub(crate) fn take(&mut self) -> Option<UnsafeRead> {
+        self.read.take().inspect(|_| self.was_told = true)
+    }
+
+    /// Whether it is looked for what the code reads of an event, or batch, with such a number. Of a stream that has one in
+    /// every line most events are left alone after a while.
+    pub(crate) fn is_wanted(&mut self, mode: UnsafeIntegers) -> bool {
+        const ALL: u32 = 1000;
+        const ONE_IN: u32 = 8;
+        match mode {
+            UnsafeIntegers::Ignore => false,
+            UnsafeIntegers::Warn if self.was_told || self.read.is_some() => false,
+            UnsafeIntegers::Warn => {
+                self.events = self.events.wrapping_add(1);
+                self.events < ALL || self.events.is_multiple_of(ONE_IN)
+            }
+            UnsafeIntegers::Fail => true,
+        }
+    }
+}
+
 /// What is known of such numbers and who has read them; part of the isolate's [`State`].
 #[derive(Default)]
 pub(crate) struct UnsafeReads {
@@ -68,9 +99,8 @@ pub(crate) struct UnsafeReads {
     /// What is being made: the event, and its place in its batch.
     event: u32,
     index: u32,
-    /// How many numbers are watched of each event under way.
-    numbers: Vec<(u32, usize)>,
-    reads: Vec<Read>,
+    /// The numbers of the events under way.
+    numbers: Vec<Number>,
     /// The doubles that were printed without their object, and leave with their digits.
     moved: Vec<u64>,
     /// What reads at a place in the code see.
@@ -79,14 +109,19 @@ pub(crate) struct UnsafeReads {
     silent: bool,
 }
 
-/// A number that was read.
-struct Read {
+/// A number that is looked at.
+struct Number {
     event: u32,
     index: u32,
-    /// The keys on the way to it.
+    /// The keys on the way to it, and at last its digits.
     path: v8::Global<v8::Array>,
+    key: Box<str>,
     double: u64,
-    digits: Box<str>,
+    read: Option<Box<Read>>,
+}
+
+/// Who has read a number.
+struct Read {
     /// The places where it was read or copied, the stack of the first one, and whether they all copy.
     places: Vec<Place>,
     stack: String,
@@ -111,7 +146,6 @@ impl UnsafeReads {
         // Without numbers there is one event, or batch, at a time; with them, some that wait may have been given up.
         if number.is_none() || self.is_full() {
             self.numbers.clear();
-            self.reads.clear();
             self.last = self.last.wrapping_add(1);
         }
         self.moved.clear();
@@ -130,45 +164,38 @@ impl UnsafeReads {
     }
 
     fn is_full(&self) -> bool {
-        self.numbers.iter().map(|(_, count)| count).sum::<usize>() >= MAX_NUMBERS
+        self.numbers.len() >= MAX_NUMBERS
     }
 
-    /// One more number of the event that is being made is watched.
-    fn add(&mut self) {
-        match self.numbers.last_mut() {
-            Some((event, count)) if *event == self.event => *count += 1,
-            _ => self.numbers.push((self.event, 1)),
-        }
-    }
-
-    fn note(&mut self, read: Read) {
-        match self.reads.iter_mut().find(|known| known.event == read.event && known.path == read.path) {
-            Some(known) if known.places.len() >= MAX_PLACES => {}
-            Some(known) => {
-                let new: Vec<Place> = read.places.into_iter().filter(|place| !known.places.contains(place)).collect();
-                known.places.extend(new);
-                if known.copied && !read.copied {
-                    (known.copied, known.stack) = (false, read.stack);
-                }
-            }
-            None => self.reads.push(read),
-        }
+    fn any_read(&self) -> bool {
+        self.numbers.iter().any(|number| number.read.is_some())
     }
 
     /// An event, or batch, is printed: the numbers of it that were read and not only moved.
-    fn take(&mut self, event: u32, lost: &[f64]) -> Vec<Read> {
-        let (mut mine, others): (Vec<Read>, Vec<Read>) =
-            std::mem::take(&mut self.reads).into_iter().partition(|read| read.event == event);
-        self.reads = others;
+    fn take(&mut self, event: u32, lost: &[f64]) -> Vec<(Number, Read)> {
         let moved = std::mem::take(&mut self.moved);
-        mine.retain(|read| {
+        let mut taken = Vec::new();
+        for mut number in self.numbers.extract_if(.., |number| number.event == event) {
+            let Some(read) = number.read.take() else { continue };
             // Of several numbers with one double none is known again when it has moved.
-            let is_lost = lost.iter().any(|double| double.to_bits() == read.double);
-            let left = moved.iter().filter(|double| **double == read.double).count();
-            is_lost || read.in_text || !read.copied && left < read.places.len()
-        });
-        self.numbers.retain(|(of, ..)| *of != event);
-        mine
+            let is_lost = lost.iter().any(|double| double.to_bits() == number.double);
+            let left = moved.iter().filter(|double| **double == number.double).count();
+            if is_lost || read.in_text || !read.copied && left < read.places.len() {
+                taken.push((number, *read));
+            }
+        }
+        taken
+    }
+}
+
+impl Read {
+    fn add(&mut self, place: Place, copied: bool, stack: String) {
+        if self.places.len() < MAX_PLACES && !self.places.contains(&place) {
+            self.places.push(place);
+        }
+        if self.copied && !copied {
+            (self.copied, self.stack) = (false, stack);
+        }
     }
 }
 
@@ -188,11 +215,12 @@ pub(crate) fn settle(
         _ => return Vec::new(),
     };
     let mut failures = Vec::new();
-    for Read { path, double, digits, index, stack, .. } in reads {
+    for (Number { path, double, index, .. }, Read { stack, .. }) in reads {
         let path = v8::Local::new(scope, &path);
-        let (path, seen) = (path_text(scope, path), printed(f64::from_bits(double)));
+        let (path, digits) = path_text(scope, path);
+        let seen = printed(f64::from_bits(double));
         let position = stack.lines().filter_map(errors::frame_position).find(|at| sources(&at.file));
-        let read = UnsafeRead { path, digits: digits.into(), seen, position, index };
+        let read = UnsafeRead { path, digits, seen, position, index };
         if mode == UnsafeIntegers::Fail {
             let failure = Failure::new(FailureKind::Exception, read.message());
             failures.push((index, errors::located(failure, stack, sources).help(UnsafeRead::HELP)));
@@ -208,12 +236,16 @@ fn printed(number: f64) -> String {
     if number.abs() < 1e21 { number.to_string() } else { format!("{number:e}").replace('e', "e+") }
 }
 
-/// The keys on the way to a number as the code would write them. The last of the list is the number's text.
-fn path_text(scope: &mut v8::PinScope<'_, '_>, path: v8::Local<v8::Array>) -> String {
+/// The keys on the way to a number as the code would write them, and its digits, which are the last of the list.
+fn path_text(scope: &mut v8::PinScope<'_, '_>, path: v8::Local<v8::Array>) -> (String, String) {
+    let item = |scope: &mut v8::PinScope<'_, '_>, index| {
+        let item = path.get_index(scope, index).and_then(|item| v8::Local::<v8::String>::try_from(item).ok());
+        item.map(|item| v8_string::to_string(scope, item)).unwrap_or_default()
+    };
     let mut text = String::new();
-    for index in 0..path.length().saturating_sub(1) {
-        let key = path.get_index(scope, index).and_then(|key| v8::Local::<v8::String>::try_from(key).ok());
-        let key = key.map(|key| v8_string::to_string(scope, key)).unwrap_or_default();
+    let last = path.length().saturating_sub(1);
+    for index in 0..last {
+        let key = item(scope, index);
         let first = key.bytes().next();
         let is_name = first.is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$'))
             && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'));
@@ -224,7 +256,7 @@ fn path_text(scope: &mut v8::PinScope<'_, '_>, path: v8::Local<v8::Array>) -> St
             _ => text.push_str(&format!("[{key:?}]")),
         }
     }
-    text
+    (text, item(scope, last))
 }
 
 /// `watchNumber(holder, key, path)`: from now on, who reads this property is noted. The last of `path` is the number's text.
@@ -247,54 +279,39 @@ fn watch_number(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArg
         return None;
     }
     let value = v8::Local::<v8::Number>::try_from(holder.get(scope, key.into())?).ok()?;
-    let state = scope.get_slot_mut::<State>()?;
-    let reads = &mut state.unsafe_reads;
+    let state = scope.get_slot::<State>()?;
+    let reads = &state.unsafe_reads;
     if reads.is_full() {
         return None;
     }
-    let (event, index) = (reads.event, reads.index);
-    reads.add();
-    let [event, index] = [event, index].map(|number| v8::Integer::new_from_unsigned(scope, number).into());
-    let data = v8::Array::new_with_elements(scope, &[value.into(), path.into(), event, index]);
-    let accessor = v8::AccessorConfiguration::new(read).data(data.into());
-    holder.set_accessor_with_configuration(scope, key, accessor)?.then_some(())?;
-    // Which properties of it are watched, see `unwatch`.
-    let mark = mark(scope)?;
-    let keys = holder.get_private(scope, mark).and_then(|keys| v8::Local::<v8::Array>::try_from(keys).ok());
-    match keys {
-        Some(keys) => keys.set_index(scope, keys.length(), key.into()).map(|_| ()),
-        None => {
-            let keys = v8::Array::new_with_elements(scope, &[key.into()]);
-            holder.set_private(scope, mark, keys.into()).map(|_| ())
-        }
-    }
-}
-
-/// What marks an object with properties that are watched; the code cannot see it.
-fn mark<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Private>> {
-    let name = v8::String::new(scope, "sluicegate:watched")?;
-    Some(v8::Private::for_api(scope, Some(name)))
+    let (event, index, double) = (reads.event, reads.index, value.value().to_bits());
+    let name = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(key).ok()?);
+    let path = v8::Global::new(scope, path);
+    let number = Number { event, index, path, key: name.into(), double, read: None };
+    scope.get_slot_mut::<State>()?.unsafe_reads.numbers.push(number);
+    let accessor = v8::AccessorConfiguration::new(read).data(value.into());
+    holder.set_accessor_with_configuration(scope, key, accessor)?.then_some(())
 }
 
 /// Makes ordinary properties of those that are watched: V8 takes native properties for accessors where it freezes and seals.
 pub(crate) fn unwatch(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
-    if !scope.get_slot::<State>()?.unsafe_reads.any() {
+    let numbers = &scope.get_slot::<State>()?.unsafe_reads.numbers;
+    let keys: BTreeSet<Box<str>> = numbers.iter().map(|number| number.key.clone()).collect();
+    if keys.is_empty() {
         return None;
     }
-    let mark = mark(scope)?;
-    let keys = v8::Local::<v8::Array>::try_from(object.get_private(scope, mark)?).ok()?;
     set_silent(scope, true);
     let [value, writable] = ["value", "writable"].map(|key| v8::String::new(scope, key));
-    for index in 0..keys.length() {
-        let Some(key) = keys.get_index(scope, index).and_then(|key| v8::Local::<v8::Name>::try_from(key).ok()) else {
-            continue;
-        };
+    for key in keys {
+        let Some(key) = v8_string::to_v8(scope, key.as_bytes(), &mut v8_string::Scratch::default()) else { continue };
+        let key: v8::Local<v8::Name> = key.into();
         let own =
             object.get_own_property_descriptor(scope, key).and_then(|own| v8::Local::<v8::Object>::try_from(own).ok());
         // Not one that the code has deleted, or made an accessor.
         if let (Some(own), Some(value), Some(writable)) = (own, value, writable)
             && own.get(scope, writable.into()).is_some_and(|writable| writable.is_true())
             && let Some(value) = own.get(scope, value.into())
+            && value.is_number()
         {
             object.set(scope, key.into(), value);
         }
@@ -310,40 +327,31 @@ fn read<'s>(
     args: v8::PropertyCallbackArguments<'s>,
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
-    let Ok(data) = v8::Local::<v8::Array>::try_from(args.data()) else { return };
-    let Some(value) = data.get_index(scope, 0) else { return };
-    answer.set(value);
-    let _ = note(scope, key, data, value);
+    answer.set(args.data());
+    if let Ok(value) = v8::Local::<v8::Number>::try_from(args.data()) {
+        let _ = note(scope, key, value.value().to_bits());
+    }
 }
 
-fn note<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    key: v8::Local<'s, v8::Name>,
-    data: v8::Local<'s, v8::Array>,
-    value: v8::Local<'s, v8::Value>,
-) -> Option<()> {
-    let path = v8::Local::<v8::Array>::try_from(data.get_index(scope, 1)?).ok()?;
-    let event = data.get_index(scope, 2)?.uint32_value(scope)?;
-    let index = data.get_index(scope, 3)?.uint32_value(scope)?;
-    let double = v8::Local::<v8::Number>::try_from(value).ok()?.value().to_bits();
-    // An object that was kept from an event before: its line is not here any more.
-    let state = scope.get_slot::<State>()?;
-    if state.unsafe_reads.silent || !state.unsafe_reads.numbers.iter().any(|(of, ..)| *of == event) {
+fn note(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>, double: u64) -> Option<()> {
+    if scope.get_slot::<State>()?.unsafe_reads.silent {
         return None;
     }
-    let (place, copied, stack) = read_by(scope, key)?;
-    let digits = path.get_index(scope, path.length().checked_sub(1)?)?;
-    let digits = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(digits).ok()?);
-    let path = v8::Global::new(scope, path);
-    let state = scope.get_slot_mut::<State>()?;
-    let read =
-        Read { event, index, path, double, digits: digits.into(), places: vec![place], stack, copied, in_text: false };
-    state.unsafe_reads.note(read);
+    let key = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(key).ok()?);
+    // An object that was kept from an event before is not known: its line is not here any more.
+    let is_it = |number: &Number| number.double == double && *number.key == *key;
+    let at = scope.get_slot::<State>()?.unsafe_reads.numbers.iter().position(is_it)?;
+    let (place, copied, stack) = read_by(scope, &key)?;
+    let number = scope.get_slot_mut::<State>()?.unsafe_reads.numbers.get_mut(at)?;
+    match &mut number.read {
+        Some(read) => read.add(place, copied, stack),
+        None => number.read = Some(Box::new(Read { places: vec![place], stack, copied, in_text: false })),
+    }
     Some(())
 }
 
 /// The place of who reads `key`, whether it copies only, and the stack; nothing if that is the engine itself, which prints, or code that does not see the digits.
-fn read_by(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>) -> Option<(Place, bool, String)> {
+fn read_by(scope: &mut v8::PinScope<'_, '_>, key: &str) -> Option<(Place, bool, String)> {
     let trace = v8::StackTrace::current_stack_trace(scope, located::MAX_FRAMES)?;
     let by = (0..trace.get_frame_count()).filter_map(|index| trace.get_frame(scope, index)).find(|frame| {
         let name = frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope));
@@ -355,9 +363,8 @@ fn read_by(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>) -> Option
     let sees = known.unwrap_or_else(|| {
         let source = by.get_script_source(scope).map(|source| v8_string::to_string(scope, source));
         let source = source.unwrap_or_default();
-        let key = v8::Local::<v8::String>::try_from(key).map(|key| v8_string::to_string(scope, key));
         let line = source.lines().nth(place[1].saturating_sub(1)).unwrap_or_default();
-        Sees::at(line, place[2], &key.unwrap_or_default())
+        Sees::at(line, place[2], key)
     });
     if known.is_none()
         && let Some(state) = scope.get_slot_mut::<State>()
@@ -395,7 +402,7 @@ pub(crate) fn moved(
 ) {
     if let Ok(value) = v8::Local::<v8::Number>::try_from(args.get(0))
         && let Some(state) = scope.get_slot_mut::<State>()
-        && !state.unsafe_reads.reads.is_empty()
+        && state.unsafe_reads.any_read()
     {
         state.unsafe_reads.moved.push(value.value().to_bits());
     }
@@ -408,13 +415,15 @@ pub(crate) fn text_leaves(
     _: v8::ReturnValue<v8::Value>,
 ) {
     let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
-    if scope.get_slot::<State>().is_none_or(|state| state.unsafe_reads.reads.is_empty()) {
+    if scope.get_slot::<State>().is_none_or(|state| !state.unsafe_reads.any_read()) {
         return;
     }
     let text = v8_string::to_string(scope, text);
     if let Some(state) = scope.get_slot_mut::<State>() {
-        for read in &mut state.unsafe_reads.reads {
-            read.in_text |= text.contains(&printed(f64::from_bits(read.double)));
+        for Number { double, read, .. } in &mut state.unsafe_reads.numbers {
+            if let Some(read) = read {
+                read.in_text |= text.contains(&printed(f64::from_bits(*double)));
+            }
         }
     }
 }

@@ -287,7 +287,7 @@ impl Engine {
             };
             let step = match step {
                 Some(Step::Done(verdict)) if self.options.unsafe_integers != UnsafeIntegers::Ignore => {
-                    let (mode, told) = (self.options.unsafe_integers, &mut self.unsafe_read);
+                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
                     let lost = &mut self.validator.restorer.lost;
                     let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
                     let failure = failures.into_iter().next().filter(|_| !matches!(verdict, Verdict::Failed(_)));
