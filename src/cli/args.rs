@@ -320,7 +320,8 @@ pub struct CheckArgs {
     /// them are checked.
     #[arg(required = true, value_name = "FILE|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Say the same as one JSON object for each transformation on standard output [default: for people].
+    /// Say the same on standard output, one JSON object for each finding, with `file`, `line`, `column`, `rule`, `message` and `help`;
+    /// and one for each transformation without any [default: for people].
     #[arg(long)]
     pub json: bool,
     /// How findings are written: for people, or also as annotations that GitHub shows at the lines of a pull request

@@ -1,12 +1,9 @@
 //! `sluicegate check`: does it load, what does it export, what can it import?
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::config::CheckConfig;
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::Diagnostic;
 use super::names;
 use crate::tally::exit;
 use crate::testing::report::annotate;
@@ -58,8 +55,8 @@ impl CheckReport {
     }
 }
 
-/// Checks a program, in a worker process, as a run would load it. With `as_json` all that there is to say is one JSON
-/// object.
+/// Checks a program, in a worker process, as a run would load it. With `as_json` each finding is a JSON object on a line of its
+/// own; a program without any is one too.
 ///
 /// # Errors
 /// When no worker could be started.
@@ -78,19 +75,21 @@ fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool)
     match checked {
         Ok(checked) => {
             let code = if findings.is_empty() { exit::COMPLETE } else { exit::EVENTS_FAILED };
+            if as_json && findings.is_empty() {
+                return CheckReport { text: ok_json(program, &checked), findings, code };
+            }
             if as_json {
-                let text = ok_json(program, &checked, &findings);
-                return CheckReport { text, findings: Vec::new(), code };
+                return CheckReport { text: findings_json(program, &findings), findings: Vec::new(), code };
             }
             let text = if findings.is_empty() { ok_text(program, &checked) } else { String::new() };
             CheckReport { text, findings, code }
         }
-        Err(error) if as_json => {
-            let text = format!("{}\n", error_json(program, &error, library_paths));
-            CheckReport { text, findings: Vec::new(), code: exit::COULD_NOT_RUN }
-        }
         Err(error) => {
             findings.insert(0, Diagnostic::from_load_error(&error, library_paths));
+            if as_json {
+                let text = findings_json(program, &findings);
+                return CheckReport { text, findings: Vec::new(), code: exit::COULD_NOT_RUN };
+            }
             CheckReport { text: String::new(), findings, code: exit::COULD_NOT_RUN }
         }
     }
@@ -105,55 +104,45 @@ fn ok_text(program: &Program, checked: &Checked) -> String {
     format!("{}: ok: exports {}{imports}\n", program.name, checked.export.name())
 }
 
-fn ok_json(program: &Program, checked: &Checked, findings: &[Diagnostic]) -> String {
-    let list: Vec<Value> =
-        checked.used.iter().flatten().map(|handle| json!({ "handle": handle, "used": true })).collect();
-    let findings: Vec<Value> = findings
-        .iter()
-        .map(|finding| {
-            let mut object = json!({ "message": finding.message, "help": finding.help });
-            if let Some(place) = &finding.place {
-                put_place(&mut object, place);
-            }
-            object
-        })
-        .collect();
+fn ok_json(program: &Program, checked: &Checked) -> String {
     let object = json!({
         "transformation": program.name,
-        "ok": findings.is_empty(),
+        "ok": true,
         "exports": checked.export.name(),
-        "libraries": list,
-        "findings": findings,
+        "libraries": checked.used.as_deref().unwrap_or_default(),
         "codeHash": program.code_hash(),
     });
     format!("{object}\n")
 }
 
-fn put_place(object: &mut Value, place: &Place) {
-    object["file"] = json!(place.file);
-    object["line"] = json!(place.line);
-    object["column"] = json!(place.columns.start);
-    object["endColumn"] = json!(place.columns.end);
-    object["sourceLine"] = json!(place.source);
-}
-
-fn error_json(program: &Program, error: &LoadError, paths: &BTreeMap<String, PathBuf>) -> Value {
-    let mut object = json!({
-        "kind": error.kind,
-        "message": error.message,
-        "stack": error.stack,
-        "help": error.help,
-    });
-    if let Some(place) = Diagnostic::from_load_error(error, paths).place {
-        put_place(&mut object, &place);
-    }
-    json!({ "transformation": program.name, "ok": false, "error": object })
+/// A line for each finding, always with the same fields.
+fn findings_json(program: &Program, findings: &[Diagnostic]) -> String {
+    let line = |finding: &Diagnostic| {
+        let place = finding.place.as_ref();
+        let object = json!({
+            "transformation": program.name,
+            "ok": false,
+            "rule": finding.rule,
+            "message": finding.message,
+            "help": finding.help,
+            "file": place.map(|place| &place.file),
+            "line": place.map(|place| place.line),
+            "column": place.map(|place| place.columns.start),
+            "endColumn": place.map(|place| place.columns.end),
+            "source": place.and_then(|place| place.source.as_ref()),
+            "stack": finding.frames,
+        });
+        format!("{object}\n")
+    };
+    findings.iter().map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
     use std::time::Duration;
+
+    use serde_json::Value;
 
     use super::*;
     use crate::cli::golden;
@@ -196,16 +185,38 @@ mod tests {
 
     #[test]
     fn json_says_the_same() {
-        let value = |case: &str| -> (Value, u8) {
+        let values = |case: &str| -> (Vec<Value>, u8) {
             let outcome = check_here(&config(&Path::new("tests/golden/check").join(case)), true);
             assert!(outcome.findings.is_empty());
-            (serde_json::from_str(&outcome.text).unwrap(), outcome.code)
+            (outcome.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), outcome.code)
         };
-        let (ok, code) = value("ok");
-        assert_eq!((&ok["ok"], &ok["exports"], code), (&json!(true), &json!("transformEvent"), 0));
-        let (error, code) = value("syntax-error");
-        assert_eq!((&error["ok"], &error["error"]["kind"], code), (&json!(false), &json!("syntax"), 2));
-        assert_eq!(error["error"]["line"], 3);
+        let (ok, code) = values("ok");
+        assert_eq!((ok.len(), &ok[0]["ok"], &ok[0]["exports"], code), (1, &json!(true), &json!("transformEvent"), 0));
+        let (error, code) = values("syntax-error");
+        assert_eq!((&error[0]["ok"], &error[0]["rule"], code), (&json!(false), &json!("load-syntax"), 2));
+        assert_eq!(error[0]["line"], 3);
+        // The same fields for each finding, those of code that does not load too.
+        let (findings, code) = values("only-fails");
+        assert_eq!((findings.len() > 5, code), (true, 1));
+        for finding in findings.iter().chain(&error) {
+            let fields: Vec<&str> = finding.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(
+                fields,
+                [
+                    "column",
+                    "endColumn",
+                    "file",
+                    "help",
+                    "line",
+                    "message",
+                    "ok",
+                    "rule",
+                    "source",
+                    "stack",
+                    "transformation"
+                ]
+            );
+        }
     }
 
     #[test]

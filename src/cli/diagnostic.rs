@@ -41,6 +41,8 @@ pub struct Diagnostic {
     pub frames: Vec<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// The kind of a finding of `check`; stable, for machines.
+    pub rule: Option<String>,
 }
 
 /// A place in a file.
@@ -67,6 +69,12 @@ impl Diagnostic {
     /// Says what to do about it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says which finding of `check` it is.
+    pub fn rule(mut self, rule: impl Into<String>) -> Self {
+        self.rule = Some(rule.into());
         self
     }
 
@@ -99,6 +107,7 @@ impl Diagnostic {
             place,
             frames: error.stack.iter().flat_map(|stack| frames(stack)).collect(),
             help: error.help.clone(),
+            rule: serde_json::to_value(error.kind).ok().and_then(|kind| Some(format!("load-{}", kind.as_str()?))),
         }
     }
 
@@ -116,7 +125,7 @@ impl Diagnostic {
             message: format!("{name}{text} ({})", failure.kind),
             place,
             frames: failure.stack.iter().flat_map(|stack| frames(stack)).collect(),
-            help: None,
+            ..Self::default()
         }
     }
 

@@ -1,4 +1,5 @@
-//! What `check` says about names: used and not there, imported and not used; each at its line, with what to write instead.
+//! What `check` finds in code that it does not have to run: names that are used and not there, imports and exports that
+//! nothing uses, and what can only fail; each at its line, with what to write instead.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,12 +31,12 @@ pub(super) fn findings(
     let libraries = used
         .iter()
         .filter_map(|handle| Some((paths.get(handle)?.display().to_string(), program.libraries.get(handle)?.as_str())));
-    let mut found = in_module(&program.name, &program.code, loads);
-    libraries.for_each(|(file, code)| found.extend(in_module(&file, code, loads)));
+    let mut found = in_module(&program.name, &program.code, loads, true);
+    libraries.for_each(|(file, code)| found.extend(in_module(&file, code, loads, false)));
     found
 }
 
-fn in_module(file: &str, code: &str, loads: bool) -> Vec<Diagnostic> {
+fn in_module(file: &str, code: &str, loads: bool, is_entry: bool) -> Vec<Diagnostic> {
     // What cannot be parsed does not load either, which is told.
     let Ok(names) = parser_process::names(code) else { return Vec::new() };
     let known = || GLOBALS.split_whitespace().chain(OTHERS);
@@ -45,15 +46,23 @@ fn in_module(file: &str, code: &str, loads: bool) -> Vec<Diagnostic> {
             (None, Some(near)) => format!("is it {near}? Otherwise declare it, or import it"),
             (None, None) => "declare it, or import it from a library".to_owned(),
         };
-        (name.range, format!("{} is not defined", name.name), help)
+        ("undefined-name".to_owned(), name.range, format!("{} is not defined", name.name), help)
     });
     let unused = names.unused_imports.into_iter().filter(|_| loads).map(|name| {
         let help = "leave it out: what is imported is loaded in every worker".to_owned();
-        (name.range, format!("{} is imported and not used", name.name), help)
+        ("unused-import".to_owned(), name.range, format!("{} is imported and not used", name.name), help)
     });
-    let mut all: Vec<_> = undeclared.chain(unused).collect();
-    all.sort_by_key(|(range, ..)| range.start);
-    all.into_iter().map(|(range, message, help)| Diagnostic::new(message).at(file, code, range).help(help)).collect()
+    // Libraries are for others to use, and their constants are their authors' own.
+    let only_of_entries = ["unused-export", "swapped-parameters", "lossy-number"];
+    let faults = names.faults.into_iter().filter(|fault| {
+        is_entry && (loads || fault.rule != "unused-export") || !only_of_entries.contains(&fault.rule.as_str())
+    });
+    let faults = faults.map(|fault| (fault.rule, fault.range, fault.message, fault.help));
+    let mut all: Vec<_> = undeclared.chain(unused).chain(faults).collect();
+    all.sort_by_key(|(_, range, ..)| range.start);
+    all.into_iter()
+        .map(|(rule, range, message, help)| Diagnostic::new(message).at(file, code, range).help(help).rule(rule))
+        .collect()
 }
 
 #[cfg(test)]
@@ -75,8 +84,9 @@ mod tests {
     #[test]
     fn what_is_there_is_no_finding_and_what_is_not_says_what_to_write() {
         let code = "export function transformEvent(event) { log(arguments.length, URL, crypto); return event; }";
-        assert!(in_module("t.js", code, true).is_empty());
-        let found = in_module("t.js", "export const transformEvent = (event) => Buffr.from(Objct.keys(event));", true);
+        assert!(in_module("t.js", code, true, true).is_empty());
+        let found =
+            in_module("t.js", "export const transformEvent = (event) => Buffr.from(Objct.keys(event));", true, true);
         let texts: Vec<_> = found.iter().map(|finding| (finding.message.as_str(), finding.help.as_deref())).collect();
         assert_eq!(texts[1], ("Objct is not defined", Some("is it Object? Otherwise declare it, or import it")));
         assert_eq!(texts[0].0, "Buffr is not defined");

@@ -8,12 +8,14 @@
 
 mod branches;
 mod exports;
+mod faults;
 mod fixes;
 mod imports;
 mod names;
 
 pub use branches::Branch;
 pub use exports::{ModuleExport, exports};
+pub use faults::Fault;
 pub use fixes::Fix;
 pub use names::{Name, Names};
 
@@ -82,7 +84,7 @@ pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
     ask(&Asked::Branches(code)).unwrap_or_else(Err)
 }
 
-/// What is odd about the names of `code`, JavaScript: used and not declared, imported and not used.
+/// What is odd about the names of `code`, JavaScript: used and not declared, imported and not used; and what of it can only fail.
 ///
 /// # Errors
 /// When it is not a module, or cannot be parsed within bounds; in words.

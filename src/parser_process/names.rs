@@ -15,6 +15,7 @@ use swc_ecma_ast::{
 use swc_ecma_parser::{EsSyntax, Syntax};
 use swc_ecma_visit::{Visit, VisitWith};
 
+use super::faults::{self, Fault};
 use super::imports::parse;
 
 /// A name and where it stands, in bytes of the source.
@@ -33,6 +34,8 @@ pub struct Names {
     pub undeclared: Vec<Name>,
     /// Imported and not used.
     pub unused_imports: Vec<Name>,
+    /// What can only fail, or can't be what was meant.
+    pub faults: Vec<Fault>,
 }
 
 /// The names of `code`, JavaScript.
@@ -53,7 +56,8 @@ pub(super) fn of(code: &str) -> Result<Names, String> {
     }
     let used: HashSet<&str> = used.iter().map(|name| name.name.as_str()).collect();
     let is_unused = |name: &Name| !used.contains(name.name.as_str()) && !asked_about.contains(&name.name);
-    Ok(Names { undeclared, unused_imports: imported.into_iter().filter(is_unused).collect() })
+    let unused_imports = imported.into_iter().filter(is_unused).collect();
+    Ok(Names { undeclared, unused_imports, faults: faults::of(&module, &used) })
 }
 
 #[derive(Default)]

@@ -1,0 +1,515 @@
+//! Code that can only fail, and code that can't do what was meant: the obvious kinds.
+//!
+//! Scopes are not followed. A name counts only if it is declared in one place of the module, or nowhere; what stands in a
+//! `try` may be meant to fail, and is left out. So what is found is so for sure.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use swc_common::{BytePos, Span, Spanned};
+use swc_ecma_ast::{
+    ArrowExpr, AssignExpr, AssignTarget, BindingIdent, CallExpr, Callee, ClassDecl, Decl, ExportSpecifier, Expr,
+    ExprOrSpread, FnDecl, Function, Ident, ImportDecl, ImportSpecifier, Lit, MemberExpr, MemberProp, Module,
+    ModuleDecl, ModuleExportName, ModuleItem, NewExpr, Number, Pat, SimpleAssignTarget, TryStmt, UpdateExpr, VarDecl,
+    VarDeclKind,
+};
+use swc_ecma_visit::{Visit, VisitWith};
+
+use sluicegate_json::number::is_lossy_integer;
+
+/// Something that can only fail, or can't be what was meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its place, in bytes of the source.
+    pub range: Range<usize>,
+    /// What kind it is; stable, for machines.
+    pub rule: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to type instead.
+    pub help: String,
+}
+
+/// Globals that are objects and no functions.
+const NAMESPACES: [&str; 5] = ["Math", "JSON", "Reflect", "Intl", "globalThis"];
+
+/// Globals that are functions and no constructors.
+const FUNCTIONS: [&str; 14] = [
+    "Symbol",
+    "BigInt",
+    "parseInt",
+    "parseFloat",
+    "isNaN",
+    "isFinite",
+    "log",
+    "fetch",
+    "fetchV2",
+    "geolocation",
+    "getCredential",
+    "structuredClone",
+    "atob",
+    "btoa",
+];
+
+/// Longer texts are not tried as JSON.
+const MAX_JSON: usize = 4096;
+
+/// The faults of a module, in no order. `used` are the names that it uses anywhere.
+pub(super) fn of(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
+    let mut walk = Walk::default();
+    module.visit_with(&mut walk);
+    let Walk { mut found, declared, constants, candidates, .. } = walk;
+    let is_global = |name: &str| !declared.contains_key(name);
+    let is_single = |name: &str| declared.get(name) == Some(&1);
+    for Candidate { range, what } in candidates {
+        let constant = |name: &str| constants.get(name).filter(|_| is_single(name));
+        let fault = match &what {
+            What::Assigned(name) => constant(name).map(|constant| match constant {
+                Constant::Import => (
+                    "assign-to-import",
+                    format!("{name} is imported and can't be assigned"),
+                    "assign a variable of your own, declared with `let`".to_owned(),
+                ),
+                _ => (
+                    "assign-to-constant",
+                    format!("{name} is a constant and can't be assigned"),
+                    "declare it with `let`".to_owned(),
+                ),
+            }),
+            What::Called(name) => match constant(name) {
+                Some(Constant::Value(kind)) => Some(not_a_function(name, kind)),
+                Some(Constant::Namespace) => Some(not_a_function(name, "all exports of a module")),
+                None if is_global(name) && NAMESPACES.contains(&name.as_str()) => {
+                    Some(not_a_function(name, "an object"))
+                }
+                _ => None,
+            },
+            What::Made(name) => match constant(name) {
+                Some(Constant::Value(kind)) => Some(not_a_constructor(name, kind)),
+                Some(Constant::Arrow) => Some(not_a_constructor(name, "an arrow function")),
+                None if is_global(name) && FUNCTIONS.contains(&name.as_str()) => Some((
+                    "not-a-constructor",
+                    format!("{name} is not a constructor"),
+                    format!("write `{name}(…)`, without `new`"),
+                )),
+                None if is_global(name) && NAMESPACES.contains(&name.as_str()) => {
+                    Some(not_a_constructor(name, "an object"))
+                }
+                _ => None,
+            },
+            What::JsonParsed(text) if is_global("JSON") => why_not_json(text).map(|why| {
+                (
+                    "invalid-json",
+                    format!("JSON.parse can only fail here: {why}"),
+                    "write valid JSON, with double quotes around keys and texts".to_owned(),
+                )
+            }),
+            What::JsonParsed(_) => None,
+        };
+        found.extend(fault.map(|(rule, message, help)| Fault { range, rule: rule.to_owned(), message, help }));
+    }
+    found.extend(unreachable_exports(module, used));
+    found.extend(swapped(module));
+    found
+}
+
+type Words = (&'static str, String, String);
+
+fn not_a_function(name: &str, kind: &str) -> Words {
+    (
+        "not-a-function",
+        format!("{name} is {kind} and can't be called"),
+        "call one of its functions, or a function of your own".to_owned(),
+    )
+}
+
+fn not_a_constructor(name: &str, kind: &str) -> Words {
+    (
+        "not-a-constructor",
+        format!("{name} is {kind} and can't be made with `new`"),
+        "leave `new` out, or make a class of it".to_owned(),
+    )
+}
+
+/// Why a text is no JSON, if it isn't.
+fn why_not_json(text: &str) -> Option<String> {
+    if text.len() > MAX_JSON || text.matches(['[', '{']).count() > 100 {
+        return None;
+    }
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+    let words = error.to_string();
+    Some(words.rsplit_once(" at line 1 ").map_or_else(|| words.clone(), |(why, column)| format!("{why} at {column}")))
+}
+
+/// What a name stands for that is never assigned again.
+enum Constant {
+    /// A value that is no function: what it is.
+    Value(&'static str),
+    Arrow,
+    Other,
+    Import,
+    Namespace,
+}
+
+/// What is a fault if the name in it is what it seems to be.
+enum What {
+    Assigned(String),
+    Called(String),
+    Made(String),
+    JsonParsed(String),
+}
+
+struct Candidate {
+    range: Range<usize>,
+    what: What,
+}
+
+#[derive(Default)]
+struct Walk {
+    found: Vec<Fault>,
+    /// How often a name is declared.
+    declared: HashMap<String, usize>,
+    constants: HashMap<String, Constant>,
+    candidates: Vec<Candidate>,
+    /// How many `try` blocks are around.
+    tries: usize,
+}
+
+impl Walk {
+    fn declare(&mut self, name: &Ident) {
+        *self.declared.entry(name.sym.to_string()).or_default() += 1;
+    }
+
+    fn is_candidate(&mut self, span: Span, what: What) {
+        if self.tries == 0 {
+            self.candidates.push(Candidate { range: range(span), what });
+        }
+    }
+
+    fn is_fault(&mut self, span: Span, (rule, message, help): Words) {
+        if self.tries == 0 {
+            self.found.push(Fault { range: range(span), rule: rule.to_owned(), message, help });
+        }
+    }
+}
+
+fn range(span: Span) -> Range<usize> {
+    // The one file of the map starts at 1.
+    let offset = |at: BytePos| (at.0 as usize).saturating_sub(1);
+    offset(span.lo)..offset(span.hi)
+}
+
+/// What an expression is, if it is a value that is no function.
+fn kind_of(expression: &Expr) -> Option<&'static str> {
+    Some(match expression {
+        Expr::Lit(Lit::Str(_)) | Expr::Tpl(_) => "a text",
+        Expr::Lit(Lit::Num(_)) => "a number",
+        Expr::Lit(Lit::Bool(_)) => "a boolean",
+        Expr::Lit(Lit::Null(_)) => "null",
+        Expr::Lit(Lit::BigInt(_)) => "a BigInt",
+        Expr::Lit(Lit::Regex(_)) => "a regular expression",
+        Expr::Array(_) => "an array",
+        Expr::Object(_) => "an object",
+        Expr::Paren(inner) => return kind_of(&inner.expr),
+        _ => return None,
+    })
+}
+
+/// The text of a constant.
+fn text_of(argument: Option<&ExprOrSpread>) -> Option<String> {
+    match argument? {
+        ExprOrSpread { spread: Some(_), .. } => None,
+        ExprOrSpread { expr, .. } => match &**expr {
+            Expr::Lit(Lit::Str(text)) => text.value.as_str().map(str::to_owned),
+            Expr::Tpl(template) if template.exprs.is_empty() => {
+                template.quasis.first()?.cooked.as_ref()?.as_str().map(str::to_owned)
+            }
+            _ => None,
+        },
+    }
+}
+
+fn is_member(expression: &Expr, object: &str, property: &str) -> bool {
+    let Expr::Member(MemberExpr { obj, prop: MemberProp::Ident(name), .. }) = expression else { return false };
+    &*name.sym == property && matches!(&**obj, Expr::Ident(ident) if &*ident.sym == object)
+}
+
+impl Visit for Walk {
+    fn visit_try_stmt(&mut self, statement: &TryStmt) {
+        self.tries += 1;
+        statement.block.visit_with(self);
+        self.tries -= 1;
+        statement.handler.visit_with(self);
+        statement.finalizer.visit_with(self);
+    }
+
+    fn visit_call_expr(&mut self, call: &CallExpr) {
+        if let Callee::Expr(callee) = &call.callee {
+            match &**callee {
+                Expr::Ident(name) => self.is_candidate(name.span, What::Called(name.sym.to_string())),
+                other => {
+                    if let Some(kind) = kind_of(other) {
+                        self.is_fault(other.span(), not_a_function("what is called here", kind));
+                    }
+                }
+            }
+            if is_member(callee, "JSON", "parse")
+                && let Some(text) = text_of(call.args.first())
+            {
+                self.is_candidate(call.span, What::JsonParsed(text));
+            }
+        }
+        call.visit_children_with(self);
+    }
+
+    fn visit_new_expr(&mut self, new: &NewExpr) {
+        match &*new.callee {
+            Expr::Ident(name) => self.is_candidate(name.span, What::Made(name.sym.to_string())),
+            other => {
+                if let Some(kind) = kind_of(other) {
+                    self.is_fault(other.span(), not_a_constructor("what stands here", kind));
+                }
+            }
+        }
+        new.visit_children_with(self);
+    }
+
+    fn visit_assign_expr(&mut self, assignment: &AssignExpr) {
+        if let AssignTarget::Simple(SimpleAssignTarget::Ident(name)) = &assignment.left {
+            self.is_candidate(name.id.span, What::Assigned(name.id.sym.to_string()));
+        }
+        // A name that is assigned is declared elsewhere.
+        if !matches!(assignment.left, AssignTarget::Simple(SimpleAssignTarget::Ident(_))) {
+            assignment.left.visit_with(self);
+        }
+        assignment.right.visit_with(self);
+    }
+
+    fn visit_update_expr(&mut self, update: &UpdateExpr) {
+        if let Expr::Ident(name) = &*update.arg {
+            self.is_candidate(name.span, What::Assigned(name.sym.to_string()));
+        }
+        update.visit_children_with(self);
+    }
+
+    fn visit_var_decl(&mut self, declaration: &VarDecl) {
+        if declaration.kind == VarDeclKind::Const {
+            for one in &declaration.decls {
+                if let Pat::Ident(name) = &one.name {
+                    let constant = match one.init.as_deref() {
+                        Some(Expr::Arrow(_)) => Constant::Arrow,
+                        Some(value) => kind_of(value).map_or(Constant::Other, Constant::Value),
+                        None => Constant::Other,
+                    };
+                    self.constants.insert(name.id.sym.to_string(), constant);
+                }
+            }
+        }
+        declaration.visit_children_with(self);
+    }
+
+    fn visit_number(&mut self, number: &Number) {
+        if let Some(raw) = &number.raw {
+            let digits = raw.replace('_', "");
+            if is_lossy_integer(digits.as_bytes()) {
+                let message = format!("JavaScript can't hold {digits}, and makes {} of it", number.value);
+                let help = format!("write {digits}n, a BigInt, or a text");
+                self.is_fault(number.span, ("lossy-number", message, help));
+            }
+        }
+    }
+
+    fn visit_binding_ident(&mut self, name: &BindingIdent) {
+        self.declare(&name.id);
+    }
+
+    fn visit_fn_decl(&mut self, function: &FnDecl) {
+        self.declare(&function.ident);
+        function.function.visit_with(self);
+    }
+
+    fn visit_class_decl(&mut self, class: &ClassDecl) {
+        self.declare(&class.ident);
+        class.class.visit_with(self);
+    }
+
+    fn visit_fn_expr(&mut self, function: &swc_ecma_ast::FnExpr) {
+        function.ident.iter().for_each(|name| self.declare(name));
+        function.function.visit_with(self);
+    }
+
+    fn visit_class_expr(&mut self, class: &swc_ecma_ast::ClassExpr) {
+        class.ident.iter().for_each(|name| self.declare(name));
+        class.class.visit_with(self);
+    }
+
+    fn visit_import_decl(&mut self, import: &ImportDecl) {
+        for specifier in &import.specifiers {
+            let local = specifier.local();
+            self.declare(local);
+            let constant =
+                if matches!(specifier, ImportSpecifier::Namespace(_)) { Constant::Namespace } else { Constant::Import };
+            self.constants.insert(local.sym.to_string(), constant);
+        }
+    }
+}
+
+/// What the transformation exports and nothing uses: the host calls its function and nothing else. A default export is left
+/// alone, as bundlers write it, and what is exported from another module.
+fn unreachable_exports(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
+    let mut names: Vec<(String, Span)> = Vec::new();
+    let mut exports_function = false;
+    for item in &module.body {
+        let ModuleItem::ModuleDecl(item) = item else { continue };
+        match item {
+            ModuleDecl::ExportDecl(export) => match &export.decl {
+                Decl::Fn(function) => names.push((function.ident.sym.to_string(), function.ident.span)),
+                Decl::Class(class) => names.push((class.ident.sym.to_string(), class.ident.span)),
+                Decl::Var(variables) => names.extend(variables.decls.iter().filter_map(|one| match &one.name {
+                    Pat::Ident(name) => Some((name.id.sym.to_string(), name.id.span)),
+                    _ => None,
+                })),
+                _ => {}
+            },
+            ModuleDecl::ExportNamed(export) if export.src.is_none() => {
+                for specifier in &export.specifiers {
+                    if let ExportSpecifier::Named(named) = specifier {
+                        let exported = match named.exported.as_ref().unwrap_or(&named.orig) {
+                            ModuleExportName::Ident(name) => name.sym.to_string(),
+                            ModuleExportName::Str(name) => name.value.to_string_lossy().into_owned(),
+                        };
+                        // `export { a }` uses the name itself.
+                        exports_function |= is_function(&exported);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    exports_function |= names.iter().any(|(name, _)| is_function(name));
+    if !exports_function {
+        return Vec::new();
+    }
+    let unused = names.into_iter().filter(|(name, _)| !is_function(name) && !used.contains(name.as_str()));
+    unused
+        .map(|(name, span)| Fault {
+            range: range(span),
+            rule: "unused-export".to_owned(),
+            message: format!(
+                "{name} is exported, and nothing calls it: sluicegate calls transformEvent or transformBatch"
+            ),
+            help: "leave it out, call it, or put it into a library".to_owned(),
+        })
+        .collect()
+}
+
+fn is_function(name: &str) -> bool {
+    matches!(name, "transformEvent" | "transformBatch")
+}
+
+/// A function whose parameters are in the wrong order, by their names.
+fn swapped(module: &Module) -> Option<Fault> {
+    let params_of = |function: &Function| function.params.iter().map(|param| param.pat.clone()).collect::<Vec<_>>();
+    let of_arrow = |arrow: &ArrowExpr| arrow.params.clone();
+    let (function, params) = module.body.iter().find_map(|item| {
+        let declaration = match item {
+            ModuleItem::ModuleDecl(ModuleDecl::ExportDecl(export)) => &export.decl,
+            ModuleItem::Stmt(swc_ecma_ast::Stmt::Decl(declaration)) => declaration,
+            _ => return None,
+        };
+        match declaration {
+            Decl::Fn(function) if is_function(&function.ident.sym) => {
+                Some((function.ident.sym.to_string(), params_of(&function.function)))
+            }
+            Decl::Var(variables) => variables.decls.iter().find_map(|one| {
+                let Pat::Ident(name) = &one.name else { return None };
+                let params = match one.init.as_deref()? {
+                    Expr::Arrow(arrow) => of_arrow(arrow),
+                    Expr::Fn(function) => params_of(&function.function),
+                    _ => return None,
+                };
+                is_function(&name.id.sym).then(|| (name.id.sym.to_string(), params))
+            }),
+            _ => None,
+        }
+    })?;
+    let name_of = |pattern: &Pat| match pattern {
+        Pat::Ident(name) => Some(name.id.sym.trim_start_matches('_').to_ascii_lowercase()),
+        _ => None,
+    };
+    let [first, second] = [params.first()?, params.get(1)?];
+    let is_event = |name: &str| matches!(name, "event" | "events" | "evt" | "ev");
+    let is_metadata = |name: &str| matches!(name, "metadata" | "meta");
+    let swapped = name_of(first).is_some_and(|name| is_metadata(&name))
+        && name_of(second).is_none_or(|name| is_event(&name))
+        || name_of(second).is_some_and(|name| is_event(&name)) && name_of(first).is_none_or(|name| is_metadata(&name));
+    let event = if function == "transformBatch" { "events" } else { "event" };
+    swapped.then(|| Fault {
+        range: range(first.span()).start..range(second.span()).end,
+        rule: "swapped-parameters".to_owned(),
+        message: format!(
+            "the parameters of {function} are in the wrong order: the {event} come{} first",
+            if event == "event" { "s" } else { "" }
+        ),
+        help: format!("write `{function}({event}, metadata)`"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names;
+
+    /// Each fault as `rule: text`.
+    fn found(code: &str) -> Vec<String> {
+        let mut faults = names::of(code).unwrap().faults;
+        faults.sort_by_key(|fault| fault.range.start);
+        faults.into_iter().map(|fault| format!("{}: {}", fault.rule, &code[fault.range])).collect()
+    }
+
+    #[test]
+    fn what_can_only_fail_is_found() {
+        for (code, expected) in [
+            ("Math(1);", "not-a-function: Math"),
+            ("new Math();", "not-a-constructor: Math"),
+            ("new Symbol('a');", "not-a-constructor: Symbol"),
+            ("'text'();", "not-a-function: 'text'"),
+            ("const list = []; list(1);", "not-a-function: list"),
+            ("const f = () => 1; new f();", "not-a-constructor: f"),
+            ("import * as hash from 'hash'; hash('a');", "not-a-function: hash"),
+            ("import { md5 } from 'hash'; md5 = 1;", "assign-to-import: md5"),
+            ("const n = 0; function f() { n++; }", "assign-to-constant: n"),
+            ("const n = 0; n += 1;", "assign-to-constant: n"),
+            ("JSON.parse(\"{'a':1}\");", "invalid-json: JSON.parse(\"{'a':1}\")"),
+            ("JSON.parse(`{a:1}`);", "invalid-json: JSON.parse(`{a:1}`)"),
+            ("f(9007199254740993);", "lossy-number: 9007199254740993"),
+            ("export const transformEvent = (metadata, event) => event;", "swapped-parameters: metadata, event"),
+            ("export function transformBatch(meta, events) { return events; }", "swapped-parameters: meta, events"),
+            ("export const transformEvent = (event) => event; export const spare = 1;", "unused-export: spare"),
+        ] {
+            assert_eq!(found(code).join(", "), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_may_work_is_not_found() {
+        for code in [
+            "function Math() {} Math(1);",
+            "try { new Symbol(); JSON.parse('{'); } catch {}",
+            "const n = 0; { let n = 1; n++; } const f = (n) => { n = 1; };",
+            "const f = () => 1; f(); const g = function () {}; new g();",
+            "let n = 0; n++; var m; m = 1;",
+            "JSON.parse('{\"a\":1e400,\"b\":\"\\\\ud800\"}'); JSON.parse(text); JSON.parse(' [1] ');",
+            "import hash from 'hash'; hash('a');",
+            "f(9007199254740992, 0.1234567890123456789, 1e400, 0xffffffffffffffff, 9007199254740993n, 1_000);",
+            "export const transformEvent = (event, metadata) => event;",
+            "export const transformEvent = (e, m) => e; export default transformEvent; export { transformEvent as f };",
+            "export const transformEvent = (event) => help(event); export function help(event) { return event; }",
+            "export const part = 1; export const other = 2;",
+            "export const transformEvent = (data, event2) => data;",
+            "const list = [1]; list.map((x) => x); new Map([[1, 2]]); new Intl.NumberFormat();",
+        ] {
+            assert_eq!(found(code), Vec::<String>::new(), "{code}");
+        }
+    }
+}
