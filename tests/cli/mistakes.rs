@@ -59,7 +59,124 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.ts", "enum Kind { A }\nexport const transformEvent = (event: any) => event;"),
     ("t.ts", "import { Options } from 'objects';\nexport const transformEvent = (event: Options) => new Options();"),
     ("t.js", "export function transformEvent(event) { await fetchV2('https://example.com'); return event; }"),
+    // What was typed by people who had not seen the list above.
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  event.properties.products.foreach((p) => { p.price *= 2; });\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  event.properties.email = event.properties.email.lowercase();\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  event.total = event.properties.total.toFixed(2);\n  return event;\n}",
+    ),
+    ("t.js", "export function transformEvent(event) {\n  if (event.type = 'track') return event;\n  return;\n"),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  const meta = metadata(event);\n  event.source = meta.sourceId;\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "import axios from 'axios';\nexport async function transformEvent(event) {\n  const { data } = await axios.get('https://x.example.com');\n  return { ...event, data };\n}",
+    ),
+    (
+        "t.js",
+        "import crypto from 'crypto';\nexport function transformEvent(event) {\n  event.h = crypto.createHash('sha256').update(event.userId).digest('hex');\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  event.h = crypto.createHash('sha256').update(event.userId).digest('hex');\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  event.properties = JSON.parse(event.properties);\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  for (const p in event.properties.products) {\n    p.price.toFixed(2);\n  }\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  for (const p of event.properties) { p.x = 1; }\n  return event;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  const { name } = event.user;\n  event.n = name;\n  return event;\n}",
+    ),
+    ("t.js", "export function transformEvent(event) {\n  const [first] = event.properties;\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  let total = 0;\n  let total = 1;\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.x = 1\n  return event\n}}"),
+    ("t.js", "export function transformEvent(event) {\n  event.msg = 'it's';\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.msg = \"a\n b\";\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  const o = { a: 1, b = 2 };\n  return event;\n}"),
+    ("t.js", "def transformEvent(event):\n    return event\n"),
+    ("t.js", "export function transformEvent(event) {\n  return event.properties.total > 10 then event else null;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.a = undefinedFunction(event);\n  return event;\n}"),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  const d = new Date(event.nope).toISOString();\n  return { ...event, d };\n}",
+    ),
+    ("t.js", "export function transformEvent(event) {\n  event.self = event;\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  while (true) {}\n}"),
+    ("t.js", "export function transformEvent(event) {\n  throw 'bad event';\n}"),
+    ("t.js", "export function transformEvent(event) {\n  return Promise.reject();\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.decoded = decodeURIComponent('%');\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.list = new Array(-1);\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.re = new RegExp('[');\n  return event;\n}"),
+    (
+        "t.js",
+        "export function transformEvent(event) {\n  event.n = BigInt(event.properties.total);\n  return event;\n}",
+    ),
+    ("t.js", "export function transformEvent(event) {\n  event.n = 5n + 1;\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.u = new URL(event.page);\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.b = atob('***');\n  return event;\n}"),
+    (
+        "t.js",
+        "export async function transformEvent(event) {\n  const r = await fetchV2('https://api.example.com');\n  return r;\n}",
+    ),
+    (
+        "t.js",
+        "export function transformEvent(metadata, event) {\n  event.source = metadata.sourceId;\n  return event;\n}",
+    ),
+    ("t.js", "export function transformEvent(metadata, event) {\n  const m = metadata(event);\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  Object.keys(event.nothing);\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  'type' in event.type;\n  return event;\n}"),
+    ("t.js", "import data from './data.json';\nexport function transformEvent(event) { return event; }"),
+    ("t.js", "const data = await import('lodash');\nexport function transformEvent(event) { return event; }"),
+    ("t.js", "export function transformEvent(event) {\n  eval('event.x = 1');\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  event.properties?.total = 5;\n  return event;\n}"),
+    ("t.js", "<script>\nexport function transformEvent(event) { return event; }\n</script>"),
+    ("t.js", "```js\nexport function transformEvent(event) { return event; }\n```"),
+    ("t.js", "{\"type\":\"track\"}"),
+    ("t.ts", "export function transformEvent(event: Event): Event {\n  private x = 1;\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  break;\n}"),
+    ("t.js", "let x = ;\nexport function transformEvent(event) { return event; }"),
+    ("t.js", "export function transformEvent(event)\n  return event;\n"),
+    ("t.js", "export function transformEvent(event) {\n  if event.type == 'track' { return event; }\n}"),
+    ("t.js", "export function transformEvent(event) {\n  const x: string = 'a';\n  return event;\n}"),
+    ("t.js", "export function transformEvent(event) {\n  const y = new Promise();\n  return event;\n}"),
+    ("t.js", "class A {}\nexport function transformEvent(event) { A(); return event; }"),
+    ("t.js", "export function transformEvent(event) { x.y = 1; let x = {}; return event; }"),
+    ("t.js", "export const transformEvent = event => { getCredential(); return event; }"),
+    ("t.js", "export const transformEvent = event => { event.type.name = 5; return event; }"),
+    ("t.js", "export const transformEvent = event => { let i = 'a'; return [...5]; }"),
+    ("t.js", "export const transformEvent = event => { [].reduce((a, b) => a); return event; }"),
+    ("t.js", "export const transformEvent = event => { 'abc'.replaceAll(/b/, ''); return event; }"),
+    ("t.js", "export const transformEvent = event => { new Date().format('YYYY'); return event; }"),
+    ("t.js", "export const transformEvent = event => { Object.freeze(event); event.type = 5; return event; }"),
+    ("t.js", "import fs from 'node:fs';\nexport const transformEvent = (event) => event;"),
+    ("t.js", "import { cloneDeep } from 'lodash';\nexport const transformEvent = (event) => event;"),
+    ("t.js", "import { z } from 'zod';\nexport const transformEvent = (event) => event;"),
 ];
+
+/// The event that they are tried with.
+const EVENT: &str = concat!(
+    r#"{"id":1,"list":{},"type":"track","event":"Order Completed","userId":"u1","timestamp":"2024-01-02T03:04:05Z","#,
+    r#""properties":{"total":"12.50","email":"A@x.com","products":[{"sku":"a","price":1}]}}"#,
+    "\n"
+);
 
 #[test]
 fn every_frequent_mistake_says_what_to_type() {
@@ -67,8 +184,8 @@ fn every_frequent_mistake_says_what_to_type() {
     for (file, code) in MISTAKES {
         let dir = Dir::new();
         dir.file(file, code);
-        let child = dir.command(&["run", file, "--emit", "verdicts"]).spawn().unwrap();
-        let done = finish(child, b"{\"id\":1,\"list\":{}}\n".to_vec());
+        let child = dir.command(&["run", file, "--emit", "verdicts", "--cpu-limit", "200ms"]).spawn().unwrap();
+        let done = finish(child, EVENT.as_bytes().to_vec());
         let said = match done.lines().first() {
             Some(verdict) => {
                 let verdict: serde_json::Value = serde_json::from_str(verdict).unwrap();

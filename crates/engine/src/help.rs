@@ -2,6 +2,14 @@
 //!
 //! The text is found by V8's message. Messages that V8 changes some day lose their help, and nothing else.
 
+mod exceptions;
+mod modules;
+mod syntax;
+
+pub(crate) use exceptions::{for_exception, for_thrown};
+pub(crate) use modules::for_module;
+pub(crate) use syntax::{for_syntax, for_typescript};
+
 use crate::program::nearest;
 
 /// Names that other hosts have, and what is here instead.
@@ -100,18 +108,25 @@ const GLOBALS: &[&str] = &[
     "undefined",
 ];
 
-/// What helps against an exception with this name and message.
-pub(crate) fn for_exception(name: Option<&str>, message: &str) -> Option<String> {
-    match name? {
-        "ReferenceError" => for_missing(message.strip_suffix(" is not defined")?),
-        "TypeError" => for_type_error(message),
-        _ => None,
-    }
-}
-
 /// What to write in the place of a name that other hosts have. `None` if it is no such name.
 pub fn instead_of(name: &str) -> Option<&'static str> {
     MISSING.iter().find(|(names, _)| names.contains(&name)).map(|(_, help)| *help)
+}
+
+/// What helps where the parameters of `transformEvent` are in the wrong order, as their names say.
+pub(crate) fn for_swapped(code: &str) -> Option<&'static str> {
+    let word = |text: &str| text.trim_start_matches(|char: char| !char.is_alphanumeric()).to_owned();
+    memchr::memmem::find_iter(code.as_bytes(), "transformEvent").find_map(|at| {
+        let rest = code.get(at + "transformEvent".len()..)?;
+        let rest = rest.get(..rest.floor_char_boundary(80))?;
+        let (before, parameters) = rest.split_once('(')?;
+        let declares = ["", "=", "= async", "= function", "= async function", "=async", "=function"];
+        declares.contains(&before.trim()).then_some(())?;
+        let (first, second) = parameters.split_once(')')?.0.split_once(',')?;
+        let swapped =
+            matches!(word(first).trim(), "metadata" | "meta") && matches!(word(second).trim(), "event" | "evt");
+        swapped.then_some("the event comes first: write `transformEvent(event, metadata)`")
+    })
 }
 
 /// What helps where a name is not defined.
@@ -138,81 +153,6 @@ pub(crate) fn for_missing_export(file: &str, name: &str, exports: &[String]) -> 
     }
 }
 
-fn for_type_error(message: &str) -> Option<String> {
-    let text = if let Some(rest) = message.strip_suffix(" is not a function") {
-        let method = rest.rsplit('.').next().unwrap_or(rest);
-        match method {
-            "json" | "text" => "the answer of fetchV2 has it parsed as `.body`, and that of fetch is the body itself",
-            "map" | "filter" | "forEach" | "reduce" | "find" | "some" | "every" | "join" => {
-                "it is not an array; `Array.isArray(value)` tells"
-            }
-            "toLowerCase" | "toUpperCase" | "trim" | "split" | "replace" | "includes" | "startsWith" | "endsWith" => {
-                "it is not a string; `String(value)` makes one"
-            }
-            "toISOString" | "getTime" | "toJSON" => "it is not a Date; `new Date(value)` makes one",
-            _ => return None,
-        }
-    } else if message.starts_with("Cannot read properties of ") || message.starts_with("Cannot set properties of ") {
-        let property = message.split_once("'").and_then(|(_, rest)| rest.split_once('\''))?.0;
-        let what = if message.contains(" of null ") { "null" } else { "undefined" };
-        let read = if message.contains("(reading ") {
-            format!("; `?.{property}` gives undefined instead")
-        } else {
-            String::new()
-        };
-        let module = if what == "undefined" { ", as `this` is in a module" } else { "" };
-        return Some(format!("what stands before `.{property}` is {what}{module}{read}"));
-    } else if message.ends_with("object is not extensible")
-        || message.starts_with("Cannot assign to read only property")
-    {
-        "the object is closed or frozen, as all built-ins are; write a function or a copy of your own instead"
-    } else if message.starts_with("Assignment to constant variable") {
-        "declare it with `let`"
-    } else {
-        return None;
-    };
-    Some(text.to_owned())
-}
-
-/// What helps against a syntax error, by V8's message and the line of source.
-pub(crate) fn for_syntax(file: &str, message: &str, line: &str, column: u32) -> Option<String> {
-    let from = line.chars().skip(column.saturating_sub(1) as usize);
-    let rest: String = from.collect();
-    let start = line.trim_start();
-    let typescript = [".ts", ".mts", ".cts"].iter().any(|end| file.ends_with(end));
-    if rest.starts_with('@') || start.starts_with('@') {
-        return Some("decorators are not JavaScript; call the function yourself".to_owned());
-    }
-    if message.contains("does not provide an export named") {
-        return None;
-    }
-    if message.contains("await is only valid") || rest.starts_with("await ") {
-        return Some("write `async` before the function".to_owned());
-    }
-    if !typescript && is_typed(start, &rest) {
-        return Some("these are types of TypeScript: give the file the name *.ts, or take them away".to_owned());
-    }
-    if message.contains("Cannot use import statement") || message.contains("Unexpected token 'export'") {
-        return Some("`import` and `export` stand at the top level of the module".to_owned());
-    }
-    None
-}
-
-/// Whether a line that JavaScript refuses looks like TypeScript. `rest` is what starts at the error.
-fn is_typed(line: &str, rest: &str) -> bool {
-    let line = line.strip_prefix("export ").unwrap_or(line);
-    let declares =
-        ["interface ", "type ", "enum ", "declare ", "namespace ", "abstract ", "import type ", "const enum "];
-    let member = ["private ", "public ", "protected ", "readonly "];
-    declares.iter().chain(&member).any(|word| line.starts_with(word))
-        || rest.starts_with(':')
-        || rest.starts_with("?:")
-        || rest.starts_with("as ")
-        || rest.starts_with('<')
-        || rest.starts_with("satisfies ")
-        || rest.starts_with('!')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,9 +166,9 @@ mod tests {
             }
         }
         assert_eq!(help("Json").as_deref(), Some("did you mean `JSON`?"));
-        assert_eq!(help("data"), None);
+        assert_eq!(help("data").as_deref(), Some("declare it, `const data = …`, or import it from a library"));
         assert_eq!(help("parseint").as_deref(), Some("did you mean `parseInt`?"));
-        assert_eq!(help("somethingOfMyOwn"), None);
+        assert!(help("somethingOfMyOwn").unwrap().starts_with("declare it"));
     }
 
     #[test]
@@ -246,12 +186,26 @@ mod tests {
     }
 
     #[test]
+    fn parameters_in_the_wrong_order_are_seen_by_their_names() {
+        for code in [
+            "export function transformEvent(metadata, event) {}",
+            "export const transformEvent = async (meta, event) => event;",
+            "export async function transformEvent( metadata , event ) {}",
+        ] {
+            assert!(for_swapped(code).is_some(), "{code}");
+        }
+        for code in ["export function transformEvent(event, metadata) {}", "transformEvent(metadata(event), event)"] {
+            assert!(for_swapped(code).is_none(), "{code}");
+        }
+    }
+
+    #[test]
     fn types_in_a_javascript_file_are_recognized() {
         let help = |file: &str, line: &str, column| for_syntax(file, "SyntaxError: Unexpected token ':'", line, column);
         assert!(help("a.js", "export function f(e: any) {}", 20).unwrap().contains("*.ts"));
-        assert!(help("a.ts", "export function f(e: any) {}", 20).is_none());
+        assert!(!help("a.ts", "export function f(e: any) {}", 20).unwrap().contains("*.ts"));
         assert!(help("a.js", "interface A { b: string }", 1).unwrap().contains("*.ts"));
         assert!(help("a.js", "@dec class A {}", 1).unwrap().contains("decorators"));
-        assert!(help("a.js", "const a = 1 +;", 14).is_none());
+        assert!(!help("a.js", "const a = 1 +;", 14).unwrap().contains("*.ts"));
     }
 }

@@ -170,6 +170,8 @@ pub struct Engine {
     on_turn: Option<OnTurn>,
     observer: Option<Rc<RunObserver>>,
     overrides: Overrides,
+    /// What to type where the parameters of the function are in the wrong order.
+    swapped: Option<&'static str>,
     /// What the code has read, see [`Self::unsafe_read`].
     told_read: ToldRead,
     /// Whether isolates stay entered from event to event.
@@ -202,6 +204,7 @@ impl Engine {
         // Shorter ones would mask half of every text without being secrets.
         let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
         let masks = secrets.flat_map(|secret| [vec![secret.clone()], fetch::spellings(secret)].concat()).collect();
+        let swapped = help::for_swapped(&program.code);
         Ok(Self {
             program,
             options,
@@ -221,6 +224,7 @@ impl Engine {
             on_turn: None,
             observer,
             overrides: Overrides::default(),
+            swapped,
             told_read: ToldRead::default(),
             held: false,
             _not_send: PhantomData,
@@ -311,6 +315,7 @@ impl Engine {
     fn out_of_memory(&self) -> Failure {
         let limit = self.options.limits.heap >> 20;
         Failure::new(FailureKind::Memory, format!("the event needed more than {limit} MiB of heap"))
+            .help("keep less at a time; `--heap-limit 256MiB` gives each event more")
     }
 
     /// The failure of an event, or a batch of several, that hit this limit, with this many requests unanswered.
@@ -337,10 +342,19 @@ impl Engine {
             }
         };
         let failure = Failure::new(FailureKind::Timeout, message);
-        match self.watch.stack().filter(|_| clock == Clock::Cpu) {
+        let help = match clock {
+            Clock::Cpu => {
+                "look for a loop that does not end, or takes long; `--cpu-limit 5s` gives each event more time"
+            }
+            Clock::Wall => {
+                "ask for less at a time, `await Promise.all(…)`; `--wall-limit 30s` gives each event more time"
+            }
+        };
+        let failure = match self.watch.stack().filter(|_| clock == Clock::Cpu) {
             Some(stack) => errors::located(failure, stack, &|file| is_source(&self.program, file)),
             None => failure,
-        }
+        };
+        failure.help(help)
     }
 
     /// From now on an event that runs out of CPU time says where it was, as far as that can be seen: its failure has a stack

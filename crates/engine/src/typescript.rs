@@ -11,6 +11,8 @@
 
 mod unused;
 
+use crate::help;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
@@ -54,7 +56,7 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     let options = Options { module: Some(true), mode: Mode::StripOnly, ..Options::default() };
     let stripped =
         GLOBALS.set(&Globals::new(), || HANDLER.set(&handler, || operate(&map, &handler, source.to_owned(), options)));
-    stripped.map(|output| unused::remove(output.code)).map_err(|error| found.error(error, source.len()))
+    stripped.map(|output| unused::remove(output.code)).map_err(|error| found.error(error, source))
 }
 
 /// The bytes of JavaScript that are comments, in order. Source that does not parse has none.
@@ -95,18 +97,21 @@ impl Emitter for Found {
 
 impl Found {
     /// The first complaint in the order of the source.
-    fn error(&self, error: TsError, len: usize) -> TypeScriptError {
+    fn error(&self, error: TsError, source: &str) -> TypeScriptError {
         let found = self.0.lock().expect("no code panics while it holds this");
         let first = found.iter().min_by_key(|(_, range)| range.start);
         let (message, range) = first.cloned().unwrap_or((error.message, 0..0));
-        let range = range.start.min(len)..range.end.min(len);
+        let range = range.start.min(source.len())..range.end.min(source.len());
         match INSTEAD.iter().find(|(key, ..)| message.contains(key)) {
             Some((_, what, help)) => TypeScriptError {
                 message: format!("{what} cannot be used: only types are taken away, and it is more than a type"),
                 range,
                 help: Some((*help).into()),
             },
-            None => TypeScriptError { message: format!("SyntaxError: {message}"), range, help: None },
+            None => {
+                let help = help::for_typescript(&message, source, range.start).into();
+                TypeScriptError { message: format!("SyntaxError: {message}"), range, help: Some(help) }
+            }
         }
     }
 }

@@ -219,6 +219,12 @@ impl Engine {
             self.logs.clear();
             return if !in_time { Attempt::OutOfTime } else { Attempt::OutOfMemory };
         }
+        if let Some(help) = self.swapped
+            && let Some(Step::Done(Verdict::Failed(failure))) = step.as_mut()
+            && matches!(failure.kind, FailureKind::Exception | FailureKind::BadReturn)
+        {
+            failure.help = Some(help.to_owned());
+        }
         if !self.masks.is_empty()
             && let Some(Step::Done(verdict)) = step.as_mut()
         {

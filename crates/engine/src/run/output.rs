@@ -330,6 +330,7 @@ impl Print<'_> {
     fn too_large(&self, size: usize) -> Failure {
         let message = format!("the event's output of {size} bytes is over the limit of {} bytes", self.limit);
         Failure::new(FailureKind::OutputTooLarge, message)
+            .help("send less of the event on; `--output-limit 64MiB` gives each event more")
     }
 
     /// Appends `self.text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back. Markers

@@ -79,6 +79,7 @@ fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) ->
     let help = match &more {
         Some(json) if name.is_none() => Some(format!("an object was thrown: {json}; an Error would say where")),
         Some(related) => Some(related.clone()),
+        None if name.is_none() && kind == FailureKind::Exception => Some(help::for_thrown(&message)),
         None => help::for_exception(name.as_deref(), &message),
     };
     let headline = match &name {
@@ -108,8 +109,19 @@ fn cut(stack: &str) -> String {
     let mut last_entry = None;
     for line in stack[frames(stack).unwrap_or(stack.len())..].lines() {
         if line.contains(OWN_SCRIPT) {
-            // On top: a function of ours that the author called. Below: what called the author.
-            if shown.is_empty() { continue } else { break }
+            // On top: a function of ours that the author called, and perhaps one of V8's that it calls. Below: what called the
+            // author.
+            if shown.iter().any(|line| frame_position(line).is_some()) {
+                break;
+            }
+            if let Some(top) = shown.last_mut() {
+                *top = match *top {
+                    "    at parse (<anonymous>)" => "    at JSON.parse (<anonymous>)",
+                    "    at stringify (<anonymous>)" => "    at JSON.stringify (<anonymous>)",
+                    other => other,
+                };
+            }
+            continue;
         }
         shown.push(line);
         if is_entry_frame(line) {
@@ -163,6 +175,8 @@ mod tests {
             "\n    at f (a.js:1:1)"
         );
         assert_eq!(cut("Error: x\n    at get (sluicegate:runtime:3:4)\n    at f (a.js:1:1)"), "\n    at f (a.js:1:1)");
+        let parsed = "SyntaxError: x\n    at parse (<anonymous>)\n    at Object.parse (sluicegate:runtime:3:4)\n    at f (a.js:1:1)";
+        assert_eq!(cut(parsed), "\n    at JSON.parse (<anonymous>)\n    at f (a.js:1:1)");
         assert_eq!(cut("Error: no frames"), "");
     }
 

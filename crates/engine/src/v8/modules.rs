@@ -8,7 +8,7 @@ use deno_core::v8;
 use crate::help;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::module_id::ModuleId;
-use crate::program::{Program, nearest};
+use crate::program::Program;
 use crate::v8::errors;
 use crate::verdict::{FailureKind, Position};
 
@@ -248,18 +248,7 @@ pub(crate) fn library(program: &Program, specifier: &str) -> Result<Module, NotF
     if let Some(code) = program.library(specifier) {
         return Ok(Module { name: display_name(specifier), code: code.to_owned() });
     }
-    let help = match nearest(specifier, program.handles()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if specifier.starts_with('.') || specifier.starts_with('/') => format!(
-            "libraries are imported by their handle, not by a path: put the file into a library folder (-L) and \
-             import it as '{}'",
-            crate::program::handle_of(specifier.rsplit('/').next().unwrap_or("").split('.').next().unwrap_or(""))
-        ),
-        None => format!(
-            "known libraries: {}; add a folder of them with -L, or one with --library {specifier}=FILE",
-            program.handles().join(", ")
-        ),
-    };
+    let help = help::for_module(specifier, program.handles().into_iter());
     Err(NotFound { message: format!("import from {specifier} failed. Module not found."), help: Some(help) })
 }
 
