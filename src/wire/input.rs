@@ -71,6 +71,33 @@ pub struct Feed {
     pub thread: JoinHandle<io::Result<()>>,
 }
 
+/// What people call an input that is no file.
+const STANDARD_INPUT: &str = "standard input";
+
+/// How other formats start, what they are called, and what makes lines of JSON of them.
+const OTHERS: [(&[u8], &str, &str); 11] = [
+    (b"BZh", "bzip2", "bzcat FILE | sluicegate run …"),
+    (b"\xFD7zXZ\0", "xz", "xzcat FILE | sluicegate run …"),
+    (b"\x04\x22\x4D\x18", "lz4", "lz4cat FILE | sluicegate run …"),
+    (b"\xFF\x06\0\0sNaPpY", "snappy", "snzip -dc FILE | sluicegate run …"),
+    (b"PK\x03\x04", "a ZIP archive, or a spreadsheet", "unzip -p FILE | sluicegate run …"),
+    (b"7z\xBC\xAF\x27\x1C", "a 7z archive", "7z e -so FILE | sluicegate run …"),
+    (b"PAR1", "Parquet", "duckdb -c \"COPY (FROM 'FILE') TO '/dev/stdout' (FORMAT json)\" | sluicegate run …"),
+    (b"Obj\x01", "Avro", "avro-tools tojson FILE | sluicegate run …"),
+    (b"ORC", "ORC", "orc-contents FILE | sluicegate run …"),
+    (
+        b"SQLite format 3\0",
+        "an SQLite database",
+        "sqlite3 -json FILE 'SELECT * FROM …' | sluicegate run … --input-format array",
+    ),
+    (b"<?xml", "XML", "yq -p xml -o json -I 0 FILE | sluicegate run …"),
+];
+
+/// An input's name as the argument of a command, which reads standard input without one.
+fn argument(name: &str) -> String {
+    if name == STANDARD_INPUT { String::new() } else { format!(" {name}") }
+}
+
 /// What the first bytes of an input tell about it.
 ///
 /// # Errors
@@ -89,14 +116,20 @@ pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed
             Packed::Gzip => ("gzip", "zcat"),
             Packed::Zstd => ("zstd", "zstdcat"),
         };
-        return mistake(format!("it is {what}; use --decompress auto, or {tool} {name} | sluicegate run …"));
+        let file = argument(name);
+        return mistake(format!("it is {what}; use --decompress auto, or {tool}{file} | sluicegate run …"));
     }
     if !format.look {
         return Ok(None);
     }
+    if let Some((_, what, tool)) = OTHERS.iter().find(|(magic, ..)| head.starts_with(magic)) {
+        let file = if name == STANDARD_INPUT { "FILE" } else { name };
+        return mistake(format!("it is {what}, not lines of JSON; convert it: {}", tool.replace("FILE", file)));
+    }
     match head {
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..] => {
-            return mistake(format!("it is UTF-16, and JSON is UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {name}"));
+            let file = argument(name);
+            return mistake(format!("it is UTF-16, and JSON is UTF-8; convert it: iconv -f UTF-16 -t UTF-8{file}"));
         }
         _ => {}
     }
@@ -117,7 +150,7 @@ pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed
         return mistake("its JSON goes over several lines; read it with --input-format json".to_owned());
     }
     if is_csv(first, second) {
-        return mistake(format!("it is CSV, not JSON; convert it, e.g.: mlr --icsv --ojsonl cat {name}"));
+        return mistake(format!("it is CSV, not JSON; convert it, e.g.: mlr --icsv --ojsonl cat{}", argument(name)));
     }
     Ok(None)
 }
@@ -458,9 +491,17 @@ mod tests {
             (b"[\n  {\"a\":1},\n", "--input-format array"),
             (b"[{\"a\":1},\n{\"b\":2}]\n", "--input-format array"),
             (b"{\n  \"a\": 1\n", "--input-format json"),
+            (b"BZh91AY&SY", "bzcat f |"),
+            (b"\xFD7zXZ\0\0", "xzcat f |"),
+            (b"PK\x03\x04\x14", "unzip -p f |"),
+            (b"PAR1\x15", "duckdb"),
+            (b"SQLite format 3\0\x10", "sqlite3 -json f"),
+            (b"<?xml version", "XML"),
         ] {
             assert!(hint(head).contains(expected), "{}", hint(head));
         }
+        let unnamed = look(b"id,name\n1,x\n", FORMAT, STANDARD_INPUT).unwrap_err().to_string();
+        assert!(unnamed.ends_with("--ojsonl cat"), "{unnamed}");
         for fine in [
             &b"{\"a\":1}\n{\"b\":2}\n"[..],
             b"",

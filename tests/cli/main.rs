@@ -17,6 +17,7 @@ mod hosts;
 mod init;
 mod inputs;
 mod invariants;
+mod json_kinds;
 mod kill;
 mod letters;
 mod lineage;

@@ -32,6 +32,8 @@ pub struct Restorer {
     /// For each node of the text, what it is compared with.
     pairs: Vec<Pair>,
     keys: Vec<Key>,
+    /// Numbers of other lines that may be in the outputs of this one, as they are written there.
+    pub elsewhere: Vec<Vec<u8>>,
     /// The numbers that were moved alone, and left with the digits of their doubles because several numbers of the line have
     /// that double.
     pub lost: Vec<f64>,
@@ -212,8 +214,7 @@ impl Restorer {
             out.push(line);
             return;
         }
-        let mut copied = 0;
-        let mut at = 0;
+        let (mut copied, mut at, mut lost) = (0, 0, Vec::new());
         while at < self.text.nodes.len() as u32 {
             let (node, pair) = (*self.text.get(at), self.pairs[at as usize]);
             let instead = if pair.of != NONE && !pair.differs && !pair.duplicates {
@@ -222,9 +223,13 @@ impl Restorer {
             } else {
                 at += 1;
                 if node.kind == b'0' {
-                    let moved = self.moved(line, text, at - 1);
-                    self.lost.extend(moved.err());
-                    moved.ok().flatten()
+                    match self.moved(line, text, at - 1) {
+                        Ok(moved) => moved,
+                        Err(double) => {
+                            lost.push(double);
+                            None
+                        }
+                    }
                 } else {
                     None
                 }
@@ -236,6 +241,7 @@ impl Restorer {
             }
         }
         out.push(&text[copied..]);
+        self.lost.append(&mut lost);
     }
 
     /// Finds what each node of the text is compared with, and whether they mean the same.
@@ -279,7 +285,7 @@ impl Restorer {
 
     /// What goes out for a number of the text that is not the one at its place in the line, if it isn't what stands there. An
     /// error if there are several, each as good as the others.
-    fn moved<'t>(&self, line: &'t [u8], text: &'t [u8], at: u32) -> Result<Option<&'t [u8]>, f64> {
+    fn moved<'t>(&'t self, line: &'t [u8], text: &'t [u8], at: u32) -> Result<Option<&'t [u8]>, f64> {
         let number = self.text.get(at).text(text);
         if let Some(exact) = number.strip_suffix(EXACT) {
             return Ok(Some(exact));
@@ -294,6 +300,7 @@ impl Restorer {
         // By its value alone. A fraction may well be the code's own, so it is not looked for.
         let mut found: Option<&[u8]> = None;
         let mut doubt = false;
+        let elsewhere = || self.elsewhere.iter().map(Vec::as_slice).filter(|came| value_of(came) == value);
         let candidates = || {
             let numbers = self.line.nodes.iter().enumerate().filter(|(_, node)| node.kind == b'0');
             numbers.map(|(number, node)| (number as u32, node.text(line))).filter(|(_, came)| value_of(came) == value)
@@ -304,6 +311,13 @@ impl Restorer {
         }
         if doubt {
             found = Some(self.most_alike(line, text, at, candidates()).ok_or(value)?);
+        }
+        if found.is_none() {
+            let other = elsewhere().next();
+            if elsewhere().any(|came| other.is_some_and(|other| !same_decimal(other, came))) {
+                return Err(value);
+            }
+            return Ok(other.filter(|came| is_lossy(came)));
         }
         Ok(found.filter(|came| is_lossy(came)))
     }

@@ -144,6 +144,14 @@ pub fn unsafe_numbers(line: &[u8]) -> Option<Vec<u8>> {
     Some(list)
 }
 
+/// The numbers of a valid line that JavaScript may not hold, as they are written.
+pub fn unsafe_number_texts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Tokens::new(line).filter_map(|token| match token {
+        Token::Number(number) if is_unsafe(number) => Some(number),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

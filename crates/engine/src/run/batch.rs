@@ -574,6 +574,10 @@ fn print_groups<'s, 'a>(
 ) -> Option<Batched> {
     let array = |value: v8::Local<'s, v8::Value>| value.try_cast::<v8::Array>().ok();
     let pair = array(grouped)?;
+    // An output may hold numbers of other events.
+    let lossy = present.iter().filter(|input| input.lossy).map(|input| events[input.index].json);
+    let elsewhere = lossy.flat_map(roundtrip::unsafe_number_texts).map(<[u8]>::to_vec);
+    printer.validator.restorer.elsewhere = elsewhere.collect();
     let groups = array(pair.get_index(scope, 0)?)?;
     let faults = array(pair.get_index(scope, 1)?)?;
     for (group, input) in present.iter().enumerate() {
@@ -604,5 +608,6 @@ fn print_groups<'s, 'a>(
             out.clear();
         }
     }
+    printer.validator.restorer.elsewhere.clear();
     Some(Batched::Verdicts(verdicts))
 }

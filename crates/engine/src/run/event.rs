@@ -341,14 +341,16 @@ pub(crate) fn to_text<'s>(
 }
 
 fn not_an_object(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> Failure {
-    let found = if value.is_array() {
+    let is_array = value.is_array();
+    let found = if is_array {
         "an array".to_owned()
     } else if value.is_null() {
         "null".to_owned()
     } else {
         format!("a {}", value.type_of(scope).to_rust_string_lossy(scope))
     };
-    Failure::new(FailureKind::NotAnObject, format!("the line is {found}, not a JSON object"))
+    let failure = Failure::new(FailureKind::NotAnObject, format!("the line is {found}, not a JSON object"));
+    if is_array { failure.help("an array of events is read with `--input-format array`") } else { failure }
 }
 
 /// V8's own words for what is wrong with the text.
