@@ -222,6 +222,8 @@ pub enum OwnProcess {
     LineageWorker,
     /// A worker of `test`.
     SuiteWorker,
+    /// A query of a database.
+    Adbc,
 }
 
 impl OwnProcess {
@@ -235,6 +237,7 @@ impl OwnProcess {
             "trial" => Self::Trial,
             "lineage-worker" => Self::LineageWorker,
             "suite-worker" => Self::SuiteWorker,
+            "adbc" => Self::Adbc,
             _ => return None,
         })
     }
@@ -694,13 +697,26 @@ pub enum SyncCommand {
         #[arg(value_names = ["CONFIG", "KEY"], num_args = 2.., required = true)]
         sync_and_keys: Vec<String>,
     },
+    /// Say which ADBC drivers there are, for databases as sources, and where to get the others.
+    Doctor,
     /// Write a config to standard output, from a look at the source.
+    ///
+    /// For a database: sluicegate sync init --adbc duckdb --option path=warehouse.duckdb --query 'select * from users' > sync.toml
     ///
     /// For a command: sluicegate sync init -- duckdb -jsonlines warehouse.duckdb 'select * from users' > sync.toml
     Init {
         /// A file of rows, one JSON object a line.
-        #[arg(long, value_name = "FILE", required_unless_present = "source")]
+        #[arg(long, value_name = "FILE", required_unless_present_any = ["source", "adbc"])]
         file: Option<PathBuf>,
+        /// A database that has an ADBC driver: duckdb, postgresql, sqlite, … Needs --query.
+        #[arg(long, value_name = "DATABASE", requires = "query", conflicts_with_all = ["file", "source"])]
+        adbc: Option<String>,
+        /// What the driver of the database is told, e.g. path=warehouse.duckdb. Can be given several times.
+        #[arg(long = "option", value_name = "KEY=VALUE", requires = "adbc", value_parser = key_and_value)]
+        options: Vec<(String, String)>,
+        /// What the database is asked.
+        #[arg(long, value_name = "SQL", requires = "adbc")]
+        query: Option<String>,
         /// The column that identifies a row [default: one that is unique and called like a key].
         #[arg(long, value_name = "COLUMN")]
         key: Option<String>,
@@ -708,6 +724,11 @@ pub enum SyncCommand {
         #[arg(last = true, value_name = "COMMAND", conflicts_with = "file")]
         source: Vec<String>,
     },
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
 }
 
 /// What a run of a sync takes.

@@ -143,6 +143,7 @@ fn own_process(process: OwnProcess) -> u8 {
         OwnProcess::Trial => crate::explore::main(),
         OwnProcess::LineageWorker => crate::explore::lineage::main(),
         OwnProcess::SuiteWorker => crate::testing::worker_main(),
+        OwnProcess::Adbc => crate::sync::adbc::reader::main(),
     }
 }
 

@@ -20,7 +20,8 @@ use super::values::thousands;
 use crate::config::{LogFormat, Stats, When};
 use crate::net;
 use crate::serve::traces::{self, Traces, Work};
-use crate::sync::config::{Config, Input};
+use crate::sync::adbc::doctor::doctor;
+use crate::sync::config::{AdbcConfig, Config, Input, Text};
 use crate::sync::delivery::Closed;
 use crate::sync::report::{self, Report};
 use crate::sync::run::{Failed, Options, Progress, Setup};
@@ -86,10 +87,15 @@ pub fn sync(args: &SyncArgs, global: &Global, voice: &mut Voice) -> anyhow::Resu
         }
         Some(SyncCommand::Explain { sync_and_key }) => explain(args, global, sync_and_key),
         Some(SyncCommand::Forget { sync_and_keys }) => forget(sync_and_keys),
-        Some(SyncCommand::Init { file, key, source }) => {
-            let input = match file {
-                Some(file) => Input::File(file.clone()),
-                None => Input::Command(source.clone()),
+        Some(SyncCommand::Doctor) => super::print(doctor().as_bytes()),
+        Some(SyncCommand::Init { file, key, adbc, options, query, source }) => {
+            let input = match (file, adbc) {
+                (Some(file), _) => Input::File(file.clone()),
+                (None, Some(database)) => Input::Adbc(Box::new(AdbcConfig {
+                    options: options.iter().map(|(key, text)| (key.clone(), Text::Plain(text.clone()))).collect(),
+                    ..AdbcConfig::new(database, query.as_deref().unwrap_or_default())
+                })),
+                (None, None) => Input::Command(source.clone()),
             };
             let made = sync::init::config(&input, key.as_deref());
             let text = made.map_err(|error| diagnostic(error, Path::new("sync.toml"), ""))?;
@@ -370,6 +376,7 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
         text = format!("{counts}\n");
     } else {
         const MAX: usize = 5;
+        report.warnings.iter().for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
         let column = &read.config.source.key;
         for (line, invalid) in report.invalid.iter().take(MAX) {
             text.push_str(&format!("invalid: line {line}: {}\n", invalid.sentence(column)));

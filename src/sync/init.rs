@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::config::{Config, Input};
+use super::config::{AdbcConfig, Config, Input, Text};
 use super::error::{Error, Result};
 use super::row::Columns;
 use super::source::{Source, Stopper};
@@ -24,6 +24,7 @@ pub fn config(input: &Input, key: Option<&str>) -> Result<String> {
         }
         Input::File(path) => format!("file = {}", toml_text(&path.display().to_string())),
         Input::Stdin => "stdin = true".to_owned(),
+        Input::Adbc(adbc) => database(adbc),
     };
     let any = "[[sink]]\nname = \"out\"\nkind = \"file\"\npath = \"out.jsonl\"\n";
     let look = Config::parse(&format!("[source]\n{source}\nkey = \"x\"\n{any}"), Path::new("sync.toml"))?;
@@ -57,6 +58,20 @@ pub fn config(input: &Input, key: Option<&str>) -> Result<String> {
          [[sink]]\nname = \"out\"\nkind = \"file\"             # customerio | rudder | salesforce | webhook | file\npath = \"out.jsonl\"\n",
     );
     Ok(text)
+}
+
+fn database(adbc: &AdbcConfig) -> String {
+    let mut text = format!("adbc = {}\n", toml_text(&adbc.database));
+    let options = adbc.options.iter().filter_map(|(key, value)| match value {
+        Text::Plain(value) => Some(format!("{} = {}", toml_text(key), toml_text(value))),
+        Text::Secret(_) => None,
+    });
+    let options: Vec<String> = options.collect();
+    if !options.is_empty() {
+        let _ = writeln!(text, "options = {{ {} }}", options.join(", "));
+    }
+    let _ = write!(text, "query = {}", toml_text(&adbc.query));
+    text
 }
 
 struct Seen {

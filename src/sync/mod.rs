@@ -11,12 +11,13 @@
 //! acknowledged is not sent again; and a row that a destination rejected is not forgotten.
 //!
 //! - [`config`] is the file that describes a sync; `table` reads TOML.
-//! - [`source`], [`row`], [`sorter`] and [`detect`] find out what has changed.
+//! - [`source`], [`adbc`], [`row`], [`sorter`] and [`detect`] find out what has changed.
 //! - [`event`] makes events of rows.
 //! - [`feed`] hands events to the transformation ([`transform`]), and its outputs go to [`sink`]s by way of [`delivery`].
 //! - [`ledger`] writes and counts the results; [`report`] tells them; [`run`] holds all of it together.
 //! - [`state`] is what was acknowledged.
 
+pub mod adbc;
 pub mod config;
 pub mod delivery;
 pub mod detect;

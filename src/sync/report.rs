@@ -44,6 +44,8 @@ pub struct Report {
     pub would_stop: Option<Error>,
     /// Keys that the state forgot, because nothing of them was ever sent.
     pub forgotten: u64,
+    /// What the source could not give as it is.
+    pub warnings: Vec<String>,
     /// How long it took to read the source and compare.
     pub detecting: Duration,
     /// How long all of it took.
@@ -141,6 +143,7 @@ pub fn counts(report: &Report) -> Value {
         "given_up": results.given_up,
         "pending": report.pending(),
         "conserved": report.is_conserved(),
+        "warnings": report.warnings,
         "detecting_seconds": report.detecting.as_secs_f64(),
         "seconds": report.elapsed.as_secs_f64(),
         "sinks": sinks,

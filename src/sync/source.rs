@@ -1,10 +1,11 @@
-//! Reads the source: a command, a file or standard input, as blocks of whole lines.
+//! Reads the source: a database, a command, a file or standard input, as blocks of whole lines.
 //!
 //! A source that ends with an error has not been read: what it said until then is thrown away, because rows that are missing at
 //! its end would look like deleted ones.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,7 @@ use std::thread::JoinHandle;
 
 use flate2::read::MultiGzDecoder;
 
+use super::adbc::process::{self, Reading};
 use super::config::{Config, Input};
 use super::error::{Error, Result, plain};
 
@@ -31,7 +33,7 @@ pub struct Block {
     pub too_long: Option<(u64, u64)>,
 }
 
-/// Ends the command of a source that is being read.
+/// Ends the command or the query of a source that is being read.
 #[derive(Clone, Default)]
 pub struct Stopper(Arc<Mutex<Stoppable>>);
 
@@ -39,6 +41,8 @@ pub struct Stopper(Arc<Mutex<Stoppable>>);
 #[derive(Default)]
 struct Stoppable {
     pid: Option<rustix::process::Pid>,
+    /// The end of this is the end of a query.
+    hold: Option<OwnedFd>,
     is_stopped: bool,
 }
 
@@ -47,6 +51,7 @@ impl Stopper {
     pub fn stop(&self) {
         let pid = self.0.lock().map(|mut place| {
             place.is_stopped = true;
+            place.hold = None;
             place.pid.take()
         });
         if let Some(pid) = pid.unwrap_or_default() {
@@ -60,7 +65,8 @@ impl Stopper {
 pub struct Source {
     reader: Box<dyn Read + Send>,
     name: String,
-    command: Option<Running>,
+    running: Option<Running>,
+    warnings: Vec<String>,
     stopper: Stopper,
     limit: usize,
     line: u64,
@@ -71,9 +77,10 @@ pub struct Source {
     is_whole: bool,
 }
 
-struct Running {
-    child: Child,
-    tail: JoinHandle<Vec<u8>>,
+/// What writes the rows.
+enum Running {
+    Command { child: Child, tail: JoinHandle<Vec<u8>> },
+    Query(Reading),
 }
 
 impl Source {
@@ -84,7 +91,8 @@ impl Source {
     pub fn open(config: &Config, stopper: Stopper) -> Result<Self> {
         let input = &config.source.input;
         let name = input.to_string();
-        let (reader, command): (Box<dyn Read + Send>, _) = match input {
+        let started_late = || Error::new("the sync was ended before its source was started");
+        let (reader, running): (Box<dyn Read + Send>, _) = match input {
             Input::Stdin => (Box::new(io::stdin()), None),
             Input::File(path) => {
                 let opened = File::open(path).and_then(|file| {
@@ -99,16 +107,28 @@ impl Source {
             Input::Command(words) => {
                 let mut place = stopper.0.lock().map_err(|_| Error::new("the source is in an unknown state"))?;
                 if place.is_stopped {
-                    return Err(Error::new("the sync was ended before the source command started"));
+                    return Err(started_late());
                 }
-                let (out, running) = start(words, config)?;
-                place.pid = Some(rustix::process::Pid::from_child(&running.child));
-                (Box::new(out), Some(running))
+                let (out, child, tail) = start(words, config)?;
+                place.pid = Some(rustix::process::Pid::from_child(&child));
+                (Box::new(out), Some(Running::Command { child, tail }))
+            }
+            Input::Adbc(adbc) => {
+                let mut place = stopper.0.lock().map_err(|_| Error::new("the source is in an unknown state"))?;
+                if place.is_stopped {
+                    return Err(started_late());
+                }
+                let started = process::start(adbc, &config.dir)?;
+                place.hold = Some(started.hold);
+                (Box::new(started.rows), Some(Running::Query(started.reading)))
             }
         };
-        let reader = unpacked(reader).map_err(|error| Error::new(format!("cannot read {name}: {}", plain(&error))))?;
+        let is_query = matches!(running, Some(Running::Query(_)));
+        let unpacked = if is_query { Ok(reader) } else { unpacked(reader) };
+        let reader = unpacked.map_err(|error| Error::new(format!("cannot read {name}: {}", plain(&error))))?;
         let limit = config.source.row_limit;
-        Ok(Self { reader, name, command, stopper, limit, line: 1, rest: Vec::new(), ended: false, is_whole: true })
+        let (warnings, rest) = (Vec::new(), Vec::new());
+        Ok(Self { reader, name, running, warnings, stopper, limit, line: 1, rest, ended: false, is_whole: true })
     }
 
     /// The next block; `None` at the end.
@@ -197,28 +217,57 @@ impl Source {
         nothing_sent(Error::new(format!("{} failed at line {}: {reason}", self.name, self.line)))
     }
 
-    /// Waits for the command, and sees how it ended.
+    /// What the source could not give as it is; known at its end.
+    pub fn warnings(self) -> Vec<String> {
+        let mut source = self;
+        std::mem::take(&mut source.warnings)
+    }
+
+    /// Waits for what writes the rows, and sees how it ended.
     fn end(&mut self) -> Result<()> {
-        let Some(Running { mut child, tail }) = self.command.take() else { return Ok(()) };
-        let status = child.wait();
-        if let Ok(mut place) = self.stopper.0.lock() {
-            place.pid = None;
-        }
-        let tail = tail.join().unwrap_or_default();
+        let lines = self.line - 1;
+        let status = match self.running.take() {
+            None => return Ok(()),
+            Some(Running::Query(reading)) => {
+                let warnings = reading.end(lines);
+                self.release();
+                self.warnings = warnings.map_err(|error| query_failed(error))?;
+                return Ok(());
+            }
+            Some(Running::Command { mut child, tail }) => {
+                let status = child.wait();
+                self.release();
+                status.map(|status| (status, tail.join().unwrap_or_default()))
+            }
+        };
         match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(command_failed(&self.name, &status.to_string(), self.line - 1, &tail)),
-            Err(error) => Err(command_failed(&self.name, &plain(&error), self.line - 1, &tail)),
+            Ok((status, _)) if status.success() => Ok(()),
+            Ok((status, tail)) => Err(command_failed(&self.name, &status.to_string(), lines, &tail)),
+            Err(error) => Err(command_failed(&self.name, &plain(&error), lines, &[])),
+        }
+    }
+
+    /// There is nothing left to stop.
+    fn release(&self) {
+        if let Ok(mut place) = self.stopper.0.lock() {
+            (place.pid, place.hold) = (None, None);
         }
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Some(Running { mut child, .. }) = self.command.take() {
-            self.stopper.stop();
-            let _ = child.kill();
-            let _ = child.wait();
+        match self.running.take() {
+            None => {}
+            Some(Running::Command { mut child, .. }) => {
+                self.stopper.stop();
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Some(Running::Query(reading)) => {
+                self.stopper.stop();
+                reading.give_up();
+            }
         }
     }
 }
@@ -235,15 +284,23 @@ fn command_failed(name: &str, status: &str, rows: u64, tail: &[u8]) -> Error {
     if !said.is_empty() {
         message.push_str(&format!(": {said}"));
     }
-    let error = nothing_sent(Error::new(message));
-    let is_held = said.contains("set lock on file") || said.contains("database is locked");
-    if is_held {
+    held_or_not(nothing_sent(Error::new(message)), said)
+}
+
+/// The database's words decide only about the help.
+fn held_or_not(error: Error, said: &str) -> Error {
+    if said.contains("set lock on file") || said.contains("database is locked") {
         return error.help("another process, dbt perhaps, holds the database: run the sync when it has ended");
     }
     error
 }
 
-fn start(words: &[String], config: &Config) -> Result<(ChildStdout, Running)> {
+fn query_failed(error: Error) -> Error {
+    let said = error.message.clone();
+    held_or_not(if error.help.is_some() { error } else { nothing_sent(error) }, &said)
+}
+
+fn start(words: &[String], config: &Config) -> Result<(ChildStdout, Child, JoinHandle<Vec<u8>>)> {
     let dir = if config.dir.as_os_str().is_empty() { ".".as_ref() } else { config.dir.as_path() };
     let spawned = Command::new(&words[0])
         .args(&words[1..])
@@ -272,7 +329,7 @@ fn start(words: &[String], config: &Config) -> Result<(ChildStdout, Running)> {
         }
         tail
     });
-    Ok((out, Running { child, tail }))
+    Ok((out, child, tail))
 }
 
 /// Unpacks what starts like a gzip file.

@@ -24,7 +24,7 @@ pub(super) use sink::check_url;
 pub use sink::{
     CustomerioConfig, Pace, Rate, RudderConfig, SalesforceConfig, SalesforceLogin, SinkConfig, SinkKind, WebhookConfig,
 };
-pub use source::{DEFAULT_ROW_LIMIT, Input, SourceConfig};
+pub use source::{AdbcConfig, DEFAULT_ROW_LIMIT, Input, SourceConfig};
 pub use statuses::{Meaning, Statuses};
 
 use changes::changes_of;
@@ -89,9 +89,9 @@ impl Config {
         let name = root.text("name")?.unwrap_or(&stem).to_owned();
         let state = root.text("state")?.map_or_else(|| format!("{stem}.state.db"), str::to_owned);
         let missing = |what: &str, help: &str| Error::new(format!("the config has no [{what}]")).help(help.to_owned());
-        let source = root
-            .table("source")?
-            .ok_or_else(|| missing("source", "it says where the rows come from: command, file or stdin, and key"))?;
+        let source = root.table("source")?.ok_or_else(|| {
+            missing("source", "it says where the rows come from: adbc, command, file or stdin, and key")
+        })?;
         let source = source_of(source, &dir)?;
         let changes = root.table("changes")?.map_or_else(|| Ok(Changes::default()), changes_of)?;
         let event =

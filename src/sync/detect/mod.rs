@@ -92,6 +92,8 @@ pub struct Detected {
     pub solved: HashSet<[u8; 16]>,
     /// Keys with problems that the source no longer has.
     pub missing: HashSet<[u8; 16]>,
+    /// What the source could not give as it is.
+    pub warnings: Vec<String>,
 }
 
 /// What is asked for.
@@ -134,13 +136,13 @@ pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
         drop(parsed);
         let read = reader.join().unwrap_or_else(|_| Err(Error::new("the reader of the source has stopped")));
         // The source's own error says more than what follows from it.
-        let is_whole = read?;
-        compared?.finish(ask, state, is_whole)
+        let (is_whole, warnings) = read?;
+        Ok(Detected { warnings, ..compared?.finish(ask, state, is_whole)? })
     })
 }
 
-/// Hands blocks to the threads in turns; says whether the last line had a line end.
-fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<bool> {
+/// Hands blocks to the threads in turns; says whether the last line had a line end, and what the source warns of.
+fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<(bool, Vec<String>)> {
     let mut turn = 0;
     while let Some(block) = source.next_block()? {
         if to_parse[turn].send(block).is_err() {
@@ -148,7 +150,7 @@ fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<bool> {
         }
         turn = (turn + 1) % to_parse.len();
     }
-    Ok(source.is_whole())
+    Ok((source.is_whole(), source.warnings()))
 }
 
 fn parse(config: &Config, blocks: &Receiver<Block>, done: &SyncSender<(Block, Parsed)>) {
@@ -367,6 +369,7 @@ impl Comparison {
             deletes_held,
             solved: self.solved,
             missing: self.missing,
+            warnings: Vec::new(),
         })
     }
 }

@@ -237,6 +237,7 @@ async fn steps(
     report.forgotten = detected.forgotten;
     report.deletes_held.clone_from(&detected.deletes_held);
     report.invalid.clone_from(&detected.invalid);
+    report.warnings.clone_from(&detected.warnings);
     let RowCounts { read, unchanged, new, changed, invalid, deletes } = detected.counts;
     let seconds = report.detecting.as_secs_f64();
     tracing::info!(sync = config.name, read, unchanged, new, changed, invalid, deletes, seconds, "source read");

@@ -1,0 +1,223 @@
+//! What is particular to a database: how its types arrive without loss.
+
+use adbc_core::{Connection, Statement};
+use adbc_driver_manager::ManagedConnection;
+use arrow_schema::{DataType, Field, Schema};
+
+use super::Failure;
+use super::sentence::sentence;
+use super::watch::Watch;
+
+/// How a database is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// It gives HUGEINT as a float and UUID as a text, unless it is told to keep its types.
+    DuckDb,
+    /// Its driver knows some types; of others it gives the bytes of Postgres' own format, and it flattens arrays.
+    Postgres,
+    /// Every value has a type of its own, and the driver takes that of the first rows.
+    Sqlite,
+    /// Arrow's types are the database's.
+    Other,
+}
+
+/// A query that loses nothing.
+pub(super) struct Prepared {
+    pub(super) sql: String,
+    /// Whether each value says by its first letter what it is.
+    pub(super) tagged: bool,
+}
+
+/// Types of Postgres that its driver gives as they are. All others are made JSON by the server.
+const POSTGRES_NATIVE: [&str; 21] = [
+    "bool",
+    "int2",
+    "int4",
+    "int8",
+    "float4",
+    "float8",
+    "numeric",
+    "text",
+    "varchar",
+    "bpchar",
+    "name",
+    "char",
+    "uuid",
+    "bytea",
+    "json",
+    "jsonb",
+    "date",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "interval",
+];
+
+/// What its driver says of a column.
+const POSTGRES_TYPE: &str = "POSTGRESQL:type";
+
+impl Dialect {
+    /// The one of a database that calls itself so.
+    pub(super) fn of(vendor: &str) -> Self {
+        match vendor.to_ascii_lowercase().as_str() {
+            "duckdb" => Dialect::DuckDb,
+            "postgresql" => Dialect::Postgres,
+            "sqlite" => Dialect::Sqlite,
+            _ => Dialect::Other,
+        }
+    }
+
+    /// Makes the connection and the query ready.
+    pub(super) fn prepare(
+        self,
+        connection: &mut ManagedConnection,
+        sql: &str,
+        watch: &Watch,
+    ) -> Result<Prepared, Failure> {
+        let plain = Prepared { sql: sql.to_owned(), tagged: false };
+        match self {
+            Dialect::Other => Ok(plain),
+            Dialect::DuckDb => {
+                let keeps = update(connection, "set arrow_lossless_conversion = true");
+                keeps.map_err(|_| {
+                    Failure::Old("this DuckDB is too old: it would give large whole numbers as floats".to_owned())
+                })?;
+                Ok(plain)
+            }
+            Dialect::Postgres => {
+                let schema = schema(connection, sql, watch)?;
+                let is_told = schema.fields().iter().all(|field| field.metadata().contains_key(POSTGRES_TYPE));
+                if !is_told {
+                    return Err(Failure::Old(
+                        "this driver of Postgres is too old: it does not say which types the columns have".to_owned(),
+                    ));
+                }
+                Ok(Prepared { sql: postgres(sql, &schema), tagged: false })
+            }
+            Dialect::Sqlite => {
+                // Its driver does not describe a query without running it.
+                let mut statement = connection.new_statement().map_err(refused)?;
+                statement.set_sql_query(format!("select * from ({}\n) limit 0", inner(sql))).map_err(refused)?;
+                let schema = statement.execute().map_err(refused)?.schema();
+                Ok(Prepared { sql: sqlite(sql, &schema), tagged: true })
+            }
+        }
+    }
+}
+
+fn refused(error: adbc_core::error::Error) -> Failure {
+    Failure::Query(sentence(&error.message))
+}
+
+fn update(connection: &mut ManagedConnection, sql: &str) -> Result<(), Failure> {
+    let mut statement = connection.new_statement().map_err(refused)?;
+    statement.set_sql_query(sql).map_err(refused)?;
+    statement.execute_update().map(drop).map_err(refused)
+}
+
+fn schema(connection: &mut ManagedConnection, sql: &str, watch: &Watch) -> Result<Schema, Failure> {
+    let mut statement = connection.new_statement().map_err(refused)?;
+    watch.cancel_with(statement.get_cancel_handle());
+    statement.set_sql_query(sql).map_err(refused)?;
+    statement.execute_schema().map_err(refused)
+}
+
+/// A query that can stand between brackets, if a line end comes after it.
+fn inner(sql: &str) -> &str {
+    sql.trim_end().trim_end_matches(';')
+}
+
+fn name(field: &Field) -> String {
+    format!("\"{}\"", field.name().replace('"', "\"\""))
+}
+
+/// The query, with what the driver can't give made JSON by the server.
+fn postgres(sql: &str, schema: &Schema) -> String {
+    let is_native = |field: &Field| {
+        let is_list = matches!(field.data_type(), DataType::List(_));
+        let kind = field.metadata().get(POSTGRES_TYPE).map_or("", String::as_str);
+        !is_list && POSTGRES_NATIVE.contains(&kind)
+    };
+    if schema.fields().iter().all(|field| is_native(field)) {
+        return sql.to_owned();
+    }
+    let columns = schema.fields().iter().map(|field| match is_native(field) {
+        true => name(field),
+        false => format!("to_json({0}) as {0}", name(field)),
+    });
+    format!("select {} from ({}\n) as rows_of_the_query", columns.collect::<Vec<_>>().join(", "), inner(sql))
+}
+
+/// The query, with each value as a text that says by its first letter what it is.
+fn sqlite(sql: &str, schema: &Schema) -> String {
+    let columns = schema.fields().iter().map(|field| {
+        format!(
+            "case typeof({0}) when 'integer' then 'i' || {0} when 'real' then 'r' || printf('%!.17g', {0}) \
+             when 'text' then 't' || {0} when 'blob' then 'b' || hex({0}) else 'n' end as {0}",
+            name(field)
+        )
+    });
+    format!("select {} from ({}\n)", columns.collect::<Vec<_>>().join(", "), inner(sql))
+}
+
+/// The options, for a database that is a file: it has to be there, and is opened for reading only, unless they say
+/// otherwise. Both databases would make an empty one.
+pub(super) fn file_options(database: &str, options: &[(String, String)]) -> Result<Vec<(String, String)>, Failure> {
+    let mut options = options.to_vec();
+    let keys: &[&str] = match database {
+        "duckdb" => &["path", "uri"],
+        "sqlite" => &["uri"],
+        _ => return Ok(options),
+    };
+    // `:memory:`, `file:…`, `md:…`, `s3://…`.
+    let is_file = |(key, value): &(String, String)| keys.contains(&key.as_str()) && !value.contains(':');
+    let Some(at) = options.iter().position(is_file) else { return Ok(options) };
+    let path = &options[at].1;
+    if !std::path::Path::new(path).exists() {
+        return Err(Failure::NoFile(path.clone()));
+    }
+    if database == "sqlite" {
+        let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        options[at].1 = format!("file:{path}?mode=ro");
+    } else if !options.iter().any(|(key, _)| key == "access_mode") {
+        options.push(("access_mode".to_owned(), "READ_ONLY".to_owned()));
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn only_what_the_driver_cannot_give_is_made_json() {
+        let field = |name: &str, kind: &str| {
+            let metadata = HashMap::from([(POSTGRES_TYPE.to_owned(), kind.to_owned())]);
+            Field::new(name, DataType::Utf8, true).with_metadata(metadata)
+        };
+        let plain = Schema::new(vec![field("a", "int8"), field("b", "numeric")]);
+        assert_eq!(postgres("select 1;", &plain), "select 1;");
+        let other = Schema::new(vec![field("a", "int8"), field("b\"", "inet")]);
+        assert_eq!(
+            postgres("select 1 -- one\n ; ", &other),
+            "select \"a\", to_json(\"b\"\"\") as \"b\"\"\" from (select 1 -- one\n \n) as rows_of_the_query"
+        );
+    }
+
+    #[test]
+    fn a_database_that_is_a_file_is_only_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a?b.db");
+        std::fs::write(&path, "").unwrap();
+        let of = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
+        let path = path.to_str().unwrap();
+        let sqlite = file_options("sqlite", &of("uri", path)).unwrap();
+        assert_eq!(sqlite[0].1, format!("file:{}?mode=ro", path.replace('?', "%3f")));
+        let duckdb = file_options("duckdb", &of("path", path)).unwrap();
+        assert_eq!(duckdb[1], ("access_mode".to_owned(), "READ_ONLY".to_owned()));
+        assert_eq!(file_options("duckdb", &of("path", ":memory:")).unwrap().len(), 1);
+        assert_eq!(file_options("sqlite", &of("uri", "no.db")), Err(Failure::NoFile("no.db".to_owned())));
+    }
+}
