@@ -1,5 +1,6 @@
 //! `sluicegate sync` against real destinations on loopback, with faults that are switched on.
 
+mod adbc;
 mod bad_input;
 mod changes;
 mod commands;

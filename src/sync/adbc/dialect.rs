@@ -1,5 +1,6 @@
 //! What is particular to a database: how its types arrive without loss.
 
+use adbc_core::error::Status;
 use adbc_core::{Connection, Statement};
 use adbc_driver_manager::ManagedConnection;
 use arrow_schema::{DataType, Field, Schema};
@@ -71,6 +72,7 @@ impl Dialect {
     pub(super) fn prepare(
         self,
         connection: &mut ManagedConnection,
+        version: &str,
         sql: &str,
         watch: &Watch,
     ) -> Result<Prepared, Failure> {
@@ -78,10 +80,11 @@ impl Dialect {
         match self {
             Dialect::Other => Ok(plain),
             Dialect::DuckDb => {
-                let keeps = update(connection, "set arrow_lossless_conversion = true");
-                keeps.map_err(|_| {
-                    Failure::Old("this DuckDB is too old: it would give large whole numbers as floats".to_owned())
-                })?;
+                if !keeps_types(version) {
+                    let why = "it gives some types as others; 1.3 is the first that does not";
+                    return Err(Failure::Old(format!("this DuckDB, {version}, is too old: {why}")));
+                }
+                update(connection, "set arrow_lossless_conversion = true")?;
                 Ok(plain)
             }
             Dialect::Postgres => {
@@ -105,8 +108,21 @@ impl Dialect {
     }
 }
 
-fn refused(error: adbc_core::error::Error) -> Failure {
-    Failure::Query(sentence(&error.message))
+/// Whether this version of DuckDB gives all of its types with their names; one that is not understood is a new one.
+fn keeps_types(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (1, 3),
+        _ => true,
+    }
+}
+
+/// What a query was answered with that gives no rows. A connection that is lost is no refusal.
+pub(super) fn refused(error: adbc_core::error::Error) -> Failure {
+    match error.status {
+        Status::IO => Failure::Rows(sentence(&error.message)),
+        _ => Failure::Query(sentence(&error.message)),
+    }
 }
 
 fn update(connection: &mut ManagedConnection, sql: &str) -> Result<(), Failure> {
@@ -204,6 +220,12 @@ mod tests {
             postgres("select 1 -- one\n ; ", &other),
             "select \"a\", to_json(\"b\"\"\") as \"b\"\"\" from (select 1 -- one\n \n) as rows_of_the_query"
         );
+    }
+
+    #[test]
+    fn an_old_duckdb_is_known_by_its_version() {
+        assert!(["v1.0.0", "v1.2.2", "0.9.1"].iter().all(|version| !keeps_types(version)));
+        assert!(["v1.3.0", "v2.0.1", "v1.10.0-dev", "main"].iter().all(|version| keeps_types(version)));
     }
 
     #[test]

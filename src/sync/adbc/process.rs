@@ -13,7 +13,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::super::config::AdbcConfig;
+use super::super::config::{AdbcConfig, Text};
 use super::super::error::{Error, Result, plain};
 use super::{ANSWER, Answer, COMMAND, Failure, Query, Request, drivers};
 use crate::engine::nearest;
@@ -32,6 +32,8 @@ pub struct Reading {
     said: JoinHandle<String>,
     database: String,
     timeout: Duration,
+    /// What no message may repeat.
+    secrets: Vec<String>,
 }
 
 /// A query that was started: its rows, what to end it by, and itself.
@@ -49,10 +51,17 @@ pub struct Started {
 /// # Errors
 /// When there is no driver, a secret is missing, or the process can't be started.
 pub fn start(config: &AdbcConfig, dir: &Path) -> Result<Started> {
-    let options = config.options.iter().map(|(key, text)| Ok((key.clone(), text.read(false)?)));
+    let (mut options, mut secrets) = (Vec::new(), Vec::new());
+    for (key, text) in &config.options {
+        let value = text.read(false)?;
+        if matches!(text, Text::Secret(_)) {
+            secrets.push(value.clone());
+        }
+        options.push((key.clone(), value));
+    }
     let query = Query {
         database: config.database.clone(),
-        options: options.collect::<Result<_>>()?,
+        options,
         sql: config.query.clone(),
         timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
         json: config.json.clone(),
@@ -73,6 +82,7 @@ pub fn start(config: &AdbcConfig, dir: &Path) -> Result<Started> {
         said: std::thread::spawn(move || said(stderr)),
         database: config.database.clone(),
         timeout: config.timeout,
+        secrets,
     };
     Ok(Started { rows, hold: stdin.into(), reading })
 }
@@ -169,7 +179,17 @@ impl Reading {
     ///
     /// # Errors
     /// When not all rows were written.
-    pub fn end(mut self, rows: u64) -> Result<Vec<String>> {
+    pub fn end(self, rows: u64) -> Result<Vec<String>> {
+        let secrets = self.secrets.clone();
+        self.ended(rows).map_err(|mut error| {
+            for secret in secrets {
+                error.message = error.message.replace(&secret, "…");
+            }
+            error
+        })
+    }
+
+    fn ended(mut self, rows: u64) -> Result<Vec<String>> {
         let answer = self.answer.join().ok().flatten();
         // A driver may have a bad end after a good answer; it is the answer that counts.
         let is_late = !self.child.try_wait().is_ok_and(|status| status.is_some()) && !ends_in_time(&self.child);

@@ -14,7 +14,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 use arrow_schema::ArrowError;
 
-use super::dialect::{Dialect, file_options};
+use super::dialect::{Dialect, file_options, refused};
 use super::load::load;
 use super::rows::{BadColumns, RowWriter};
 use super::sentence::sentence;
@@ -64,7 +64,6 @@ fn started() -> io::Result<(File, File, Request)> {
 /// Runs the query and writes its rows.
 fn read(mut driver: ManagedDriver, query: &Query, mut to: File, watch: &Watch) -> Result<Answer, Failure> {
     let connect = |error: adbc_core::error::Error| Failure::Connect(sentence(&error.message));
-    let refused = |error: adbc_core::error::Error| Failure::Query(sentence(&error.message));
     let options = file_options(&query.database, &query.options)?;
     let of = |level| options.iter().filter(move |(key, _)| level_of(key) == level);
     let value = |value: &str| OptionValue::String(value.to_owned());
@@ -72,9 +71,10 @@ fn read(mut driver: ManagedDriver, query: &Query, mut to: File, watch: &Watch) -
     let database = driver.new_database_with_opts(database).map_err(connect)?;
     let connection = of(Level::Connection).map(|(key, text)| (OptionConnection::from(key.as_str()), value(text)));
     let mut connection = database.new_connection_with_opts(connection).map_err(connect)?;
-    let dialect = Dialect::of(&vendor(&connection).unwrap_or_else(|| query.database.clone()));
+    let (vendor, version) = vendor(&connection).unwrap_or_else(|| (query.database.clone(), String::new()));
+    let dialect = Dialect::of(&vendor);
 
-    let prepared = dialect.prepare(&mut connection, &query.sql, watch)?;
+    let prepared = dialect.prepare(&mut connection, &version, &query.sql, watch)?;
     let mut statement = connection.new_statement().map_err(refused)?;
     for (key, text) in of(Level::Statement) {
         statement.set_option(OptionStatement::from(key.as_str()), value(text)).map_err(refused)?;
@@ -130,12 +130,17 @@ fn words(error: ArrowError) -> String {
     }
 }
 
-/// What the database calls itself.
-fn vendor(connection: &ManagedConnection) -> Option<String> {
-    let mut infos = connection.get_info(Some(HashSet::from([InfoCode::VendorName]))).ok()?;
+/// What the database calls itself, and its version.
+fn vendor(connection: &ManagedConnection) -> Option<(String, String)> {
+    let codes = [InfoCode::VendorName, InfoCode::VendorVersion];
+    let mut infos = connection.get_info(Some(HashSet::from(codes))).ok()?;
     let batch = infos.next()?.ok()?;
     let names = batch.column(0).as_primitive_opt::<UInt32Type>()?;
-    let row = names.values().iter().position(|name| *name == u32::from(&InfoCode::VendorName))?;
-    let value = batch.column(1).as_union_opt()?.value(row);
-    Some(value.as_string_opt::<i32>()?.iter().next()??.to_owned())
+    let values = batch.column(1).as_union_opt()?;
+    let [name, version] = codes.map(|code| {
+        let row = names.values().iter().position(|name| *name == u32::from(&code))?;
+        let value = values.value(row);
+        Some(value.as_string_opt::<i32>()?.iter().next()??.to_owned())
+    });
+    Some((name?, version.unwrap_or_default()))
 }

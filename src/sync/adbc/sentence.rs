@@ -3,6 +3,18 @@
 /// The most characters of a sentence.
 const MAX: usize = 400;
 
+/// What drivers put before the words of the database, from the outermost.
+const STARTS: [&str; 8] = [
+    "[libpq] ",
+    "[SQLite] ",
+    "Failed to prepare query: ",
+    "Failed to execute query: ",
+    "could not begin COPY: ",
+    "Execution error [PGRES_FATAL_ERROR]: ",
+    "ERROR: ",
+    "FATAL: ",
+];
+
 /// What a driver says, as one line.
 pub(super) fn sentence(text: &str) -> String {
     let mut text = text.trim();
@@ -10,13 +22,13 @@ pub(super) fn sentence(text: &str) -> String {
     for end in ["\nLINE ", "\nQuery was: ", "\nquery: ", "\nDETAIL: ", "\n\n"] {
         text = text.split(end).next().unwrap_or_default();
     }
+    if let Some((_, said)) = text.split_once("Producer error: ") {
+        text = said;
+    }
     // What failed is said where this is shown.
-    for start in
-        ["[libpq] ", "[SQLite] ", "Failed to prepare query: ", "Failed to execute query: ", "could not begin COPY: "]
-    {
+    for start in STARTS {
         text = text.strip_prefix(start).unwrap_or(text);
     }
-    let text = text.strip_prefix("ERROR: ").unwrap_or(text);
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(MAX) {
         Some((end, _)) => format!("{}…", &words[..end]),
@@ -34,6 +46,10 @@ mod tests {
             (
                 "Failed to prepare query: ERROR:  relation \"t\" does not exist\nLINE 1: select * from t\n          ^\n\nQuery was: select * from t. SQLSTATE: 42P01",
                 "relation \"t\" does not exist",
+            ),
+            (
+                "Cannot get next batch from input stream. Error code: 5. Producer error: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR:  division by zero\n",
+                "division by zero",
             ),
             ("[SQLite] Failed to prepare query: no such table: t\nquery: select * from t", "no such table: t"),
             (

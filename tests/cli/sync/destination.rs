@@ -1,4 +1,5 @@
-//! A stand-in for Customer.io's Track API, with faults that are switched on for single requests.
+//! A stand-in for Customer.io's Track API, a RudderStack data plane or Salesforce's collections, with faults that are switched on
+//! for single requests.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -6,6 +7,26 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::support::web_server::{Asked, Reply, Web};
+
+/// Whose API it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Api {
+    #[default]
+    Customerio,
+    /// It takes a batch whole or not at all.
+    Rudder,
+    /// With a result for each record.
+    Salesforce,
+}
+
+/// One item of a request.
+struct Item {
+    id: String,
+    is_object: bool,
+    /// Nothing if it is a delete.
+    attributes: Option<Value>,
+    whole: Value,
+}
 
 /// What goes wrong with a request.
 #[derive(Clone, Debug)]
@@ -29,6 +50,7 @@ pub enum Fault {
 
 #[derive(Default)]
 struct Inner {
+    api: Api,
     persons: BTreeMap<String, Value>,
     objects: BTreeMap<String, Value>,
     /// Items that were done, in order.
@@ -51,7 +73,11 @@ pub struct Destination {
 
 impl Destination {
     pub fn start() -> Self {
-        let inner: Arc<Mutex<Inner>> = Arc::default();
+        Self::of(Api::Customerio)
+    }
+
+    pub fn of(api: Api) -> Self {
+        let inner = Arc::new(Mutex::new(Inner { api, ..Inner::default() }));
         let own = inner.clone();
         Self { web: Web::start(move |asked| own.lock().unwrap().answer(asked)), inner }
     }
@@ -109,18 +135,91 @@ impl Destination {
     }
 }
 
-fn id(item: &Value) -> String {
-    let ids = &item["identifiers"];
-    let id = ids["id"].as_str().or(ids["object_id"].as_str()).or(ids["email"].as_str());
-    id.unwrap_or_default().to_owned()
+impl Api {
+    /// The items of a request; they come with the secret.
+    fn items(self, asked: &Asked) -> Vec<Item> {
+        let authorization = asked.header("authorization");
+        let body =
+            || -> Value { serde_json::from_str(&asked.body).unwrap_or_else(|error| panic!("{error}: {}", asked.body)) };
+        match self {
+            Api::Customerio => {
+                assert_eq!(authorization, Some("Basic c2l0ZTprZXk="), "the key comes with every request");
+                assert!(asked.body.len() <= 500_000, "a request of {} bytes", asked.body.len());
+                let of = |item: &Value| {
+                    let ids = &item["identifiers"];
+                    let id = ids["id"].as_str().or(ids["object_id"].as_str()).or(ids["email"].as_str());
+                    let is_delete = item["action"] == "delete";
+                    Item {
+                        id: id.unwrap_or_default().to_owned(),
+                        is_object: item["type"] == "object",
+                        attributes: (!is_delete).then(|| item["attributes"].clone()),
+                        whole: item.clone(),
+                    }
+                };
+                body()["batch"].as_array().unwrap().iter().map(of).collect()
+            }
+            Api::Rudder => {
+                assert_eq!(authorization, Some("Basic c2l0ZTprZXk6"), "the key comes with every request");
+                assert_eq!(asked.path, "/v1/batch");
+                let of = |event: &Value| Item {
+                    id: event["userId"].as_str().unwrap().to_owned(),
+                    is_object: false,
+                    attributes: (event["action"] != "delete").then(|| event["traits"].clone()),
+                    whole: event.clone(),
+                };
+                body()["batch"].as_array().unwrap().iter().map(of).collect()
+            }
+            Api::Salesforce => {
+                assert_eq!(authorization, Some("Bearer site:key"), "the token comes with every request");
+                let path = asked.path.strip_prefix("/services/data/v62.0/").unwrap();
+                if let Some(id) = path.strip_prefix("sobjects/Contact/Key__c/") {
+                    assert_eq!(asked.method, "DELETE");
+                    let whole = json!({ "deleted": id });
+                    return vec![Item { id: id.to_owned(), is_object: false, attributes: None, whole }];
+                }
+                assert_eq!((asked.method.as_str(), path), ("PATCH", "composite/sobjects/Contact/Key__c"));
+                let of = |record: &Value| {
+                    let mut attributes = record.as_object().unwrap().clone();
+                    attributes.remove("attributes");
+                    let id = attributes.remove("Key__c").unwrap().as_str().unwrap().to_owned();
+                    Item { id, is_object: false, attributes: Some(attributes.into()), whole: record.clone() }
+                };
+                body()["records"].as_array().unwrap().iter().map(of).collect()
+            }
+        }
+    }
+
+    /// The answer to a request that was done, but for some items.
+    fn answer(self, items: &[Item], rejected: &[usize]) -> Reply {
+        match self {
+            Api::Customerio => {
+                let of =
+                    |index| json!({ "batch_index": index, "reason": "invalid", "field": "id", "message": "not today" });
+                let errors: Vec<Value> = rejected.iter().map(of).collect();
+                let status = if errors.is_empty() { 200 } else { 207 };
+                Reply::new(status, &[], json!({ "errors": errors }).to_string())
+            }
+            Api::Rudder => Reply::new(200, &[], "OK"),
+            Api::Salesforce if items[0].attributes.is_none() => match rejected {
+                [] => Reply::new(204, &[], ""),
+                _ => Reply::new(400, &[], "[{\"errorCode\":\"DELETE_FAILED\",\"message\":\"not today\"}]"),
+            },
+            Api::Salesforce => {
+                let of = |index: usize| match rejected.contains(&index) {
+                    true => {
+                        json!({ "success": false, "errors": [{ "statusCode": "LOCKED", "message": "not today", "fields": [] }] })
+                    }
+                    false => json!({ "id": "x", "success": true, "errors": [] }),
+                };
+                Reply::json(&(0..items.len()).map(of).collect::<Value>().to_string())
+            }
+        }
+    }
 }
 
 impl Inner {
     fn answer(&mut self, asked: &Asked) -> Reply {
-        assert_eq!(asked.header("authorization"), Some("Basic c2l0ZTprZXk="), "the key comes with every request");
-        let body: Value = serde_json::from_str(&asked.body).unwrap_or_else(|error| panic!("{error}: {}", asked.body));
-        assert!(asked.body.len() <= 500_000, "a request of {} bytes", asked.body.len());
-        let batch = body["batch"].as_array().unwrap().clone();
+        let items = self.api.items(asked);
         let mut fault = self.faults.pop_front();
         match &mut self.kill_at {
             Some((0, done)) => fault = Some(Fault::Kill { done: *done }),
@@ -131,20 +230,20 @@ impl Inner {
             Some(Fault::Status(status)) => Reply::new(status, &[], "{\"meta\":{\"error\":\"no\"}}"),
             Some(Fault::With(status, name, value)) => Reply::new(status, &[(name, value)], "{}"),
             Some(Fault::DoneBut(status)) => {
-                self.apply(&batch);
+                self.apply(&items);
                 Reply::new(status, &[], "{}")
             }
             Some(Fault::Says(text)) => {
-                self.apply(&batch);
+                self.apply(&items);
                 Reply::new(207, &[], text)
             }
             Some(Fault::Garbage) => {
-                self.apply(&batch);
+                self.apply(&items);
                 Reply::new(200, &[], "<html>welcome</html>")
             }
             Some(Fault::Kill { done }) => {
                 if done {
-                    self.apply(&batch);
+                    self.apply(&items);
                 }
                 if let Some(pid) = self.kill {
                     // It may have ended because of another fault.
@@ -152,34 +251,35 @@ impl Inner {
                 }
                 Reply::new(503, &[], "{}")
             }
-            None if batch.iter().any(|item| self.refused.contains(&id(item))) => {
+            None if items.iter().any(|item| self.refused.contains(&item.id)) => {
                 Reply::new(400, &[], "{\"meta\":{\"error\":\"malformed\"}}")
             }
             None => {
-                let errors = self.apply(&batch);
-                let status = if errors.is_empty() { 200 } else { 207 };
-                Reply::new(status, &[], json!({ "errors": errors }).to_string())
+                let rejected = self.apply(&items);
+                self.api.answer(&items, &rejected)
             }
         }
     }
 
-    fn apply(&mut self, batch: &[Value]) -> Vec<Value> {
-        let mut errors = Vec::new();
-        for (index, item) in batch.iter().enumerate() {
-            let id = id(item);
-            if self.rejected.contains(&id) {
-                errors
-                    .push(json!({ "batch_index": index, "reason": "invalid", "field": "id", "message": "not today" }));
+    /// Does what is asked; gives the numbers of items that were rejected.
+    fn apply(&mut self, items: &[Item]) -> Vec<usize> {
+        let mut rejected = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            // A data plane knows no rejection of a single event.
+            if self.api != Api::Rudder && self.rejected.contains(&item.id) {
+                rejected.push(index);
                 continue;
             }
-            self.done.push(item.clone());
-            let place = if item["type"] == "object" { &mut self.objects } else { &mut self.persons };
-            match item["action"].as_str() {
-                Some("delete") => drop(place.remove(&id)),
-                Some("identify") => drop(place.insert(id, item["attributes"].clone())),
-                _ => {}
+            self.done.push(item.whole.clone());
+            let place = if item.is_object { &mut self.objects } else { &mut self.persons };
+            match &item.attributes {
+                None => drop(place.remove(&item.id)),
+                Some(attributes) if item.whole["action"] != "event" => {
+                    drop(place.insert(item.id.clone(), attributes.clone()));
+                }
+                Some(_) => {}
             }
         }
-        errors
+        rejected
     }
 }

@@ -2,13 +2,14 @@
 //! row is accounted for, and what was acknowledged was not sent again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::{Value, json};
 
-use super::destination::{Destination, Fault};
-use super::{config, numbers, sync};
+use super::destination::{Api, Destination, Fault};
+use super::{QUICK, config, numbers, sync};
 use crate::support::Dir;
 
 /// Items of a request, and requests at a time: what is in flight when the sync is killed.
@@ -16,7 +17,17 @@ const BATCH: usize = 3;
 const CONCURRENCY: usize = 2;
 
 /// A table: keys and values. The first key is always there, because a mirror refuses an empty table.
-type Table = BTreeMap<u8, u8>;
+pub type Table = BTreeMap<u8, u8>;
+
+/// Where rows come from.
+pub struct From<'a> {
+    /// The environment that has its driver.
+    pub environment: Option<&'a Path>,
+    /// Makes the table what it should be.
+    pub write: &'a dyn Fn(&Dir, &Table),
+    /// What the config says of it now.
+    pub source: &'a dyn Fn(&Dir) -> String,
+}
 
 #[derive(Clone, Debug)]
 struct Step {
@@ -56,10 +67,18 @@ fn write(dir: &Dir, table: &Table) {
     dir.file("rows.jsonl", rows);
 }
 
-/// Runs the sync while the destination may kill it. What it says, if it lived.
-fn run_and_maybe_die(dir: &Dir, crm: &Destination) -> (i32, Option<Value>) {
+/// Starts a sync.
+fn start(dir: &Dir, from: &From<'_>) -> std::process::Child {
     let mut command = dir.command(&["sync", "sync.toml", "--stats", "json"]);
-    let child = command.env("CIO_KEY", "site:key").spawn().unwrap();
+    if let Some(environment) = from.environment {
+        command.env("VIRTUAL_ENV", environment);
+    }
+    command.env("CIO_KEY", "site:key").spawn().unwrap()
+}
+
+/// Runs the sync while the destination may kill it. What it says, if it lived.
+fn run_and_maybe_die(dir: &Dir, from: &From<'_>, crm: &Destination) -> (i32, Option<Value>) {
+    let child = start(dir, from);
     crm.kills(rustix::process::Pid::from_child(&child));
     let done = crate::support::finish(child, Vec::new());
     // A request that was on its way when its process died is done in the end, and must not meet the next run's.
@@ -70,26 +89,51 @@ fn run_and_maybe_die(dir: &Dir, crm: &Destination) -> (i32, Option<Value>) {
     (done.code, counts.map(|counts| serde_json::from_str(counts).unwrap()))
 }
 
-fn check(steps: &[Step]) {
-    let crm = Destination::start();
+/// Runs a sync that has to go through; its counts.
+fn goes_through(dir: &Dir, from: &From<'_>) -> Value {
+    let done = crate::support::finish(start(dir, from), Vec::new());
+    let counts: Option<Value> = done.err.lines().find_map(|line| serde_json::from_str(line).ok());
+    let counts = counts.unwrap_or_else(|| panic!("{}", done.err));
+    assert_eq!((done.code, numbers(&counts, ["failed", "pending", "invalid"])), (0, [0, 0, 0]), "{}", done.err);
+    counts
+}
+
+/// The config of a sync from there to such a destination.
+fn config_of(source: &str, api: Api, crm: &Destination) -> String {
+    let kind = match api {
+        Api::Customerio => "kind = \"customerio\"\nauth = \"env:CIO_KEY\"",
+        Api::Rudder => "kind = \"rudder\"\nauth = \"env:CIO_KEY\"\ngzip = false",
+        Api::Salesforce => {
+            "kind = \"salesforce\"\ntoken = \"env:CIO_KEY\"\nobject = \"Contact\"\nexternal_id = \"Key__c\""
+        }
+    };
+    let url = crm.url();
+    format!(
+        "[source]\n{source}\nkey = \"id\"\n[changes]\nmode = \"mirror\"\nmax_deletes = \"100%\"\nmax_tries = 1000\n\
+         [[sink]]\nname = \"crm\"\n{kind}\nurl = \"{url}\"\n{QUICK}retries = 4\nbreaker = 1000\nbatch = {BATCH}\n\
+         concurrency = {CONCURRENCY}\n"
+    )
+}
+
+fn check(from: &From<'_>, api: Api, steps: &[Step]) {
+    let crm = Destination::of(api);
     let dir = Dir::new();
-    let more = format!(
-        "retries = 4\nbreaker = 1000\nbatch = {BATCH}\nconcurrency = {CONCURRENCY}\n\
-         [changes]\nmode = \"mirror\"\nmax_deletes = \"100%\"\nmax_tries = 1000"
-    );
-    dir.file("sync.toml", config(&crm, &more));
+    let write = |table: &Table| {
+        (from.write)(&dir, table);
+        dir.file("sync.toml", config_of(&(from.source)(&dir), api, &crm));
+    };
     // How many items may have been sent twice: those that the destination has done without saying so.
     let mut excused = 0;
     let mut changes = 0;
     let mut before = Table::new();
     for step in steps {
-        write(&dir, &step.table);
+        write(&step.table);
         crm.no_faults();
         crm.fault(step.faults.iter().cloned());
         step.rejected.iter().for_each(|key| crm.reject(&format!("k{key}")));
         step.refused.iter().for_each(|key| crm.refuse(&format!("k{key}")));
         excused += step.faults.len() * BATCH;
-        let (code, counts) = run_and_maybe_die(&dir, &crm);
+        let (code, counts) = run_and_maybe_die(&dir, from, &crm);
         match counts {
             Some(counts) => {
                 assert_eq!(counts["conserved"], true, "{counts}");
@@ -103,15 +147,14 @@ fn check(steps: &[Step]) {
         before.clone_from(&step.table);
     }
     crm.no_faults();
-    let (done, counts) = sync(&dir, &[]);
-    assert_eq!((done.code, numbers(&counts, ["failed", "pending", "invalid"])), (0, [0, 0, 0]), "{}", done.err);
+    goes_through(&dir, from);
     // The destination equals the source.
     let source: BTreeMap<String, Value> =
         before.iter().map(|(key, value)| (format!("k{key}"), json!({ "value": value }))).collect();
     assert_eq!(crm.persons(), source);
     // And the state says so.
-    let (done, counts) = sync(&dir, &[]);
-    assert_eq!((done.code, numbers(&counts, ["to_send", "unchanged"])), (0, [0, source.len() as u64]), "{}", done.err);
+    let counts = goes_through(&dir, from);
+    assert_eq!(numbers(&counts, ["to_send", "unchanged"]), [0, source.len() as u64]);
     assert!(crm.done().len() <= changes + excused, "{} items, {changes} changes, {excused} excused", crm.done().len());
 }
 
@@ -122,11 +165,10 @@ fn differences(before: &Table, now: &Table) -> usize {
 }
 
 /// Other cases each time. SYNC_CASES asks for more of them; the message of a failure says how to have the same ones again.
-#[test]
-fn the_destination_equals_the_source_whatever_happens() {
+pub fn holds(from: &From<'_>, api: Api, cases: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     // Each case runs the program several times.
-    let cases = number("SYNC_CASES").unwrap_or(12);
+    let cases = number("SYNC_CASES").unwrap_or(cases);
     let seed = number("PROPTEST_RNG_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     let config = Config {
         cases: u32::try_from(cases).unwrap(),
@@ -136,12 +178,21 @@ fn the_destination_equals_the_source_whatever_happens() {
         ..Config::default()
     };
     let done = TestRunner::new(config).run(&proptest::collection::vec(step(), 1..6), |steps| {
-        check(&steps);
+        check(from, api, &steps);
         Ok(())
     });
     if let Err(error) = done {
         panic!("{error}\nthe same cases again: PROPTEST_RNG_SEED={seed} SYNC_CASES={cases}");
     }
+}
+
+/// A file of rows.
+const FILE: From<'_> =
+    From { environment: None, write: &|dir, table| write(dir, table), source: &|_| "file = \"rows.jsonl\"".to_owned() };
+
+#[test]
+fn the_destination_equals_the_source_whatever_happens() {
+    holds(&FILE, Api::Customerio, 12);
 }
 
 #[test]
@@ -155,7 +206,7 @@ fn what_was_acknowledged_before_a_kill_is_not_sent_again() {
     for (requests, done) in [(3, true), (2, false)] {
         crm.no_faults();
         crm.kill_at(requests, done);
-        let (code, counts) = run_and_maybe_die(&dir, &crm);
+        let (code, counts) = run_and_maybe_die(&dir, &FILE, &crm);
         assert_eq!((code, counts), (128 + libc::SIGKILL, None));
     }
     crm.no_faults();

@@ -1,0 +1,115 @@
+//! What each type becomes: `tests/golden/adbc`, and the tables of docs/warehouses.md.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::value::RawValue;
+
+use super::{Drivers, Postgres, drivers, to_file, traits};
+use crate::support::Dir;
+
+/// A value a line, in the order of the query, and what was warned of.
+fn forms(drivers: &Drivers, dir: &Dir) -> String {
+    let done = drivers.run(dir, &["sync", "sync.toml"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let rows = traits(dir);
+    assert_eq!(rows.len(), 1);
+    let names: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&rows[0]).unwrap();
+    let values: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&rows[0]).unwrap();
+    let mut text = String::new();
+    for name in names.keys() {
+        writeln!(text, "{name}: {}", values[name].get()).unwrap();
+    }
+    for line in done.err.lines().filter(|line| line.starts_with("warning")) {
+        writeln!(text, "{line}").unwrap();
+    }
+    text
+}
+
+/// Compares with the golden file, and looks for each form in the page's chapter.
+fn check(name: &str, chapter: &str, text: &str) {
+    let path = format!("tests/golden/adbc/types-{name}.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&path).unwrap_or_default(), "{path}");
+    let page = std::fs::read_to_string("docs/warehouses.md").unwrap();
+    let (_, page) = page.split_once(&format!("\n## {chapter}\n")).unwrap();
+    let page = page.split("\n## ").next().unwrap();
+    for (kind, form) in text.lines().filter_map(|line| line.split_once(": ")) {
+        let is_shown = form == "null" || kind == "warning" || page.contains(&format!("`{form}`"));
+        assert!(is_shown, "docs/warehouses.md, {chapter}: {kind} is `{form}`");
+    }
+}
+
+fn query(name: &str) -> String {
+    std::fs::read_to_string(format!("tests/fixtures/adbc/types-{name}.sql")).unwrap()
+}
+
+#[test]
+fn duckdbs_types_arrive_without_loss() {
+    let Some(drivers) = drivers() else { return };
+    let dir = to_file(&format!("adbc = \"duckdb\"\nquery = '''{}'''", query("duckdb")));
+    check("duckdb", "DuckDB", &forms(drivers, &dir));
+}
+
+#[test]
+fn postgres_types_arrive_without_loss() {
+    let (Some(drivers), Some(postgres)) = (drivers(), Postgres::start()) else { return };
+    postgres.ask("create type mood as enum ('ok', 'no'); create type pair as (a integer, b text)");
+    let dir = to_file(&postgres.source(&query("postgres")));
+    check("postgres", "Postgres", &forms(drivers, &dir));
+}
+
+#[test]
+fn sqlites_types_arrive_without_loss() {
+    let Some(drivers) = drivers() else { return };
+    let source = format!("adbc = \"sqlite\"\njson = [\"json\", \"no_json\"]\nquery = '''{}'''", query("sqlite"));
+    check("sqlite", "SQLite", &forms(drivers, &to_file(&source)));
+}
+
+/// SQLite's values have types of their own, and its driver takes those of the first rows for all.
+#[test]
+fn a_column_of_sqlite_may_change_its_type() {
+    let Some(drivers) = drivers() else { return };
+    let dir = Dir::new();
+    let database = rusqlite::Connection::open(dir.path().join("a?b.db")).unwrap();
+    database.execute_batch("create table t (id integer primary key, a)").unwrap();
+    database
+        .execute_batch(
+            "insert into t (id) select value from (with recursive n(value) as (select 1 union all select value + 1 from n limit 3000) select * from n);
+             insert into t values (5001, 9007199254740993), (5002, 0.5), (5003, 'x'), (5004, x'00')",
+        )
+        .unwrap();
+    super::write_config(
+        &dir,
+        "adbc = \"sqlite\"\noptions = { uri = \"a?b.db\" }\nquery = \"select * from t order by id desc; \"",
+    );
+    let done = drivers.run(&dir, &["sync", "sync.toml"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let rows = traits(&dir);
+    // In the order of the query; a null is there, and not left out.
+    assert_eq!(
+        rows[..5],
+        [r#"{"a":"AA=="}"#, r#"{"a":"x"}"#, r#"{"a":0.5}"#, r#"{"a":9007199254740993}"#, r#"{"a":null}"#]
+    );
+    assert_eq!(rows.len(), 3004);
+    // Nothing was written to it, and nothing beside it.
+    assert!(!dir.path().join("a").exists() && Path::new(&dir.path().join("a?b.db")).exists());
+}
+
+#[test]
+fn every_row_of_many_batches_arrives_once_and_in_order() {
+    let Some(drivers) = drivers() else { return };
+    let query = "select i as id, 'row ' || i as name, case when i % 3 = 0 then null else i / 4 end as part, [i] as list \
+                 from range(100000) r(i) order by i desc";
+    let dir = to_file(&format!("adbc = \"duckdb\"\nquery = '''{query}'''"));
+    let done = drivers.run(&dir, &["sync", "sync.toml"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let expected = (0..100_000u32).rev().map(|i| {
+        let part = if i % 3 == 0 { "null".to_owned() } else { format!("{:?}", f64::from(i) / 4.0) };
+        format!("{{\"name\":\"row {i}\",\"part\":{part},\"list\":[{i}]}}")
+    });
+    assert!(traits(&dir).into_iter().eq(expected));
+}
