@@ -2,6 +2,7 @@
 //!
 //! Every row is counted exactly once: it is handed on, or it has a result at once, or it waits for another run.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
@@ -191,7 +192,8 @@ impl Feeder {
     fn row(&self, builder: &EventBuilder<'_>, spooled: Spooled, batch: &mut Batch, number: u64) -> Result<()> {
         let Spooled { key, class, fingerprint, sinks, text, .. } = spooled;
         let known = self.known(&key, class == Class::New, Some(&fingerprint))?;
-        let line = String::from_utf8_lossy(&text);
+        // It was UTF-8 when it was read.
+        let line = simdutf8::basic::from_utf8(&text).map_or_else(|_| String::from_utf8_lossy(&text), Cow::Borrowed);
         let kept = match self.config.changes.previous {
             true => Columns::parse(&line).ok().map(|columns| Arc::from(mapped_object(&self.config, &columns))),
             false => None,

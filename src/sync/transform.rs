@@ -74,7 +74,9 @@ impl Batch {
 
     /// The text of an event.
     pub fn event(&self, entry: &Entry) -> String {
-        String::from_utf8_lossy(&self.text[entry.event.clone()]).into_owned()
+        let text = &self.text[entry.event.clone()];
+        // It is made of texts.
+        simdutf8::basic::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into_owned(), str::to_owned)
     }
 }
 

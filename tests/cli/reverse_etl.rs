@@ -129,7 +129,27 @@ fn two_days_on_duckdb_arrive_to_the_byte() {
     if let Some((dir, text)) = story("duckdb") {
         assert_story(&text);
         a_warehouse_that_dbt_writes_is_left_alone(&dir);
+        its_driver_gives_the_same_rows(&dir);
     }
+}
+
+/// The rows by ADBC are those that the command has given: the state knows all of them. The driver is that of dbt's environment.
+fn its_driver_gives_the_same_rows(dir: &Dir) {
+    let example = dir.path().join(EXAMPLE);
+    let config = std::fs::read_to_string(example.join("sync.toml")).unwrap();
+    let query = "select * from customer_io_demo order by user_id";
+    let command = format!("command = [\"python3\", \"rows.py\", \".work/warehouse.duckdb\", \"{query}\"]");
+    let adbc = format!("adbc = \"duckdb\"\noptions = {{ path = \".work/warehouse.duckdb\" }}\nquery = \"{query}\"");
+    let changed = config.replace(&command, &adbc);
+    assert_ne!(changed, config);
+    std::fs::write(example.join("sync-adbc.toml"), changed).unwrap();
+    let mut command = dir.command(&["sync", "sync-adbc.toml", "--keep-settled"]);
+    command.current_dir(&example).env("VIRTUAL_ENV", dbt_venvs().join("duckdb")).stdin(Stdio::null());
+    command.env("CUSTOMERIO_URL", "http://127.0.0.1:1").env("SALESFORCE_URL", "http://127.0.0.1:1");
+    command.env("CUSTOMERIO_AUTH", "site:key").env("SALESFORCE_TOKEN", "token");
+    let done: Done = command.output().unwrap().into();
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.err.contains("12 read = 12 unchanged"), "{}", done.err);
 }
 
 /// Keeps a DuckDB file open for writing until its standard input ends.
