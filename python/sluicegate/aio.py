@@ -6,15 +6,16 @@ import asyncio
 from typing import Any, AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, List, Optional, Union
 
 from .encoding import to_line
+from .framing import Answer, Answers
 from .process import FIRST, MAX_ERROR_TEXT, check_end
 
 _READ = 1 << 20
 
 
-async def verdicts(
+async def answers(
     arguments: List[str], events: Union[AsyncIterable[Any], Iterable[Any]], folder: Optional[str] = None
-) -> AsyncGenerator[bytes, None]:
-    """The verdict lines on events, one for each, in order. Its errors are those of :meth:`sluicegate.process.Process.verdicts`."""
+) -> AsyncGenerator[Answer, None]:
+    """The answers on events, one for each, in order. Its errors are those of :meth:`sluicegate.process.Process.answers`."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
@@ -22,10 +23,12 @@ async def verdicts(
     listen = asyncio.create_task(_listen(process.stderr))
     answered = -1
     try:
-        async for line in _lines(process.stdout):
-            if answered >= 0:
-                yield line
-            answered += 1
+        blocks = Answers()
+        while block := await process.stdout.read(_READ):
+            for answer in blocks.feed(block):
+                if answered >= 0:
+                    yield answer
+                answered += 1
         code = await process.wait()
         said = await listen
         if code != 0:
@@ -36,11 +39,13 @@ async def verdicts(
         if error is not None:
             raise error
     finally:
-        for task in (feed, listen):
-            task.cancel()
+        feed.cancel()
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        # asyncio takes a process for running until its pipes are read to their end.
+        while await process.stdout.read(_READ):
+            pass
+        await process.wait()
         await asyncio.gather(feed, listen, return_exceptions=True)
 
 
@@ -78,14 +83,3 @@ async def _listen(stderr: asyncio.StreamReader) -> bytes:
     while piece := await stderr.read(4096):
         said = (said + piece)[-MAX_ERROR_TEXT:]
     return said
-
-
-async def _lines(stdout: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Whole lines of any length; asyncio's own reader has a limit."""
-    rest: List[bytes] = []
-    while piece := await stdout.read(_READ):
-        *whole, last = piece.split(b"\n")
-        for line in whole:
-            yield b"".join([*rest, line, b"\n"])
-            rest = []
-        rest.append(last)

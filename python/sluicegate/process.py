@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from typing import Iterable, Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 from .errors import LoadError, ProcessDied
+from .framing import Answer, Answers
 
-Chunk = Tuple[bytes, int]
-"""Whole lines, and how many they are."""
+Chunk = Tuple[Union[bytes, memoryview], int]
+"""A piece of the input, and how many lines end in it."""
 
 MAX_ERROR_TEXT = 64 << 10
 # What any user may have. Of large events the default holds nine, and each end waits for the other.
 _PIPE_SIZE = 1 << 20
+# How much is read at once. It stays in the processor's caches until it is taken apart.
+_BLOCK = 256 << 10
 
 # The command looks at the first lines of its input and refuses what is CSV, UTF-16 or compressed. That helps people with a file; here the
 # first event may be a bad one like any other. A blank line in front, whose verdict is not passed on, keeps it from looking.
@@ -42,7 +45,7 @@ class Process:
     """A process that is being fed.
 
     Args:
-        arguments: The command and its arguments; it has to write verdict lines.
+        arguments: The command and its arguments; it has to write framed verdicts.
         chunks: What it is fed with.
         folder: Where it runs. Paths in its messages are relative to it.
     """
@@ -54,7 +57,7 @@ class Process:
         self._closed = False
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, bufsize=_PIPE_SIZE, pipesize=_PIPE_SIZE
+            arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, bufsize=0, pipesize=_PIPE_SIZE
         )
         self._threads = [
             threading.Thread(target=self._feed, args=(chunks,), daemon=True),
@@ -76,9 +79,10 @@ class Process:
             for lines, count in chunks:
                 # Counted first: a line that was written in part may be answered.
                 self._sent += count
-                stdin.write(lines)
-                # Not kept back: the caller may wait for this verdict before it gives the next event.
-                stdin.flush()
+                rest = memoryview(lines)
+                while rest:
+                    # A signal may end a write half-way.
+                    rest = rest[stdin.write(rest) :]
                 if self._closed:
                     break
         except BrokenPipeError:
@@ -98,8 +102,8 @@ class Process:
         while piece := stderr.read(4096):
             self._said = (self._said + piece)[-MAX_ERROR_TEXT:]
 
-    def verdicts(self) -> Iterator[bytes]:
-        """The verdict lines, one for each line that was fed, in order.
+    def answers(self) -> Iterator[Answer]:
+        """The answers, one for each line that was fed, in order.
 
         Raises:
             LoadError: The code does not load, or an option is wrong.
@@ -108,13 +112,13 @@ class Process:
         """
         stdout = self._process.stdout
         assert stdout is not None
+        answers = Answers()
         answered = -1
-        for line in stdout:
-            if not line.endswith(b"\n"):
-                break
-            if answered >= 0:
-                yield line
-            answered += 1
+        while block := stdout.read(_BLOCK):
+            for answer in answers.feed(block):
+                if answered >= 0:
+                    yield answer
+                answered += 1
         answered = max(answered, 0)
         code = self._process.wait()
         if self._closed:

@@ -14,19 +14,20 @@ import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from bisect import bisect_right
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark import SparkFiles, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, StringType, StructField, StructType
 
-from .split import OK, split
+from .framing import OK, Answer
+from .process import Chunk
 from .transformation import PathLike, Transformation, binary
 from .verdict import letter
 
@@ -39,7 +40,9 @@ _ANSWER = [
 ]
 _NAMES = [field.name for field in _ANSWER]
 # How many bytes of events an Arrow batch of answers holds, roughly. Its offsets have 32 bits; less stays in the processor's caches.
-_MAX_BATCH = 8 << 20
+_MAX_BATCH = 2 << 20
+# How many bytes of events are joined and written at once, roughly. They stay in the processor's caches.
+_CHUNK = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -223,50 +226,75 @@ def _task(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
     _command()
     context = TaskContext.get()
     origin = f"partition {context.partitionId()}" if context is not None else "partition"
-    pending: SimpleQueue[pa.RecordBatch] = SimpleQueue()
+    pending: SimpleQueue[Tuple[pa.RecordBatch, _Lines]] = SimpleQueue()
 
-    def lines() -> Iterator[Tuple[bytes, int]]:
+    def chunks() -> Iterator[Chunk]:
         for batch in batches:
             if batch.num_rows:
-                pending.put(batch)
-                yield _lines(batch.column(0)), batch.num_rows
+                lines = _Lines(batch.column(0))
+                pending.put((batch, lines))
+                yield from lines.chunks()
 
     with Transformation(job.path, libraries=job.libraries, workers=1, folder=SparkFiles.get(job.archive), **job.options) as transformation:
-        verdicts = transformation.start(lines()).verdicts()
+        found = transformation.start(chunks()).answers()
         first = 1
         offset = 0
-        for verdict in verdicts:
-            batch = pending.get()
-            answers = _Answers(job, origin, batch, first, offset)
-            yield from answers.read(verdict, verdicts)
+        for answer in found:
+            batch, lines = pending.get()
+            yield from _Answers(job, origin, batch, lines, first, offset).read(answer, found)
             first += batch.num_rows
-            offset = answers.offset_of(batch.num_rows)
+            offset += lines.offset(batch.num_rows)
 
 
-def _lines(column: pa.Array) -> bytes:
-    """A column as lines of JSON. A null is written as one, which no event is."""
-    values = column.cast(pa.large_binary())
-    if values.null_count:
-        values = values.fill_null(b"null")
-    if pc.any(pc.match_substring(values, b"\n")).as_py():
-        # White space between values stays white space; within a string either is wrong.
-        values = pc.replace_substring(values, b"\n", b"\r")
-    row = pa.LargeListArray.from_arrays([0, len(values)], values)
-    joined: pa.LargeBinaryScalar = pc.binary_join(row, pa.scalar(b"\n", pa.large_binary()))[0]
-    return bytes(joined.as_buffer()) + b"\n"
+class _Lines:
+    """A column of events as lines of JSON. A null is written as one, which no event is."""
+
+    def __init__(self, column: pa.Array) -> None:
+        values = column.cast(pa.large_binary())
+        if values.null_count:
+            values = values.fill_null(b"null")
+        _, offsets, data = values.buffers()
+        self._rows = len(values)
+        self._at = memoryview(offsets).cast("q")[values.offset : values.offset + self._rows + 1]
+        self._data = memoryview(data or b"")
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All lines, in pieces."""
+        start = 0
+        while start < self._rows:
+            # At least one, however large.
+            until = max(bisect_right(self._at, self._at[start] + _CHUNK) - 1, start + 1)
+            yield self._joined(start, until), until - start
+            start = until
+
+    def _joined(self, start: int, until: int) -> bytes:
+        at = self._at[start : until + 1]
+        events: List[Any] = [self._data[begin:end] for begin, end in zip(at, at[1:])]
+        if b"\n" in self._data[at[0] : at[-1]].tobytes():
+            # White space between values stays white space; within a string either is wrong.
+            events = [event.tobytes().replace(b"\n", b"\r") for event in events]
+        events.append(b"")
+        return b"\n".join(events)
+
+    def line(self, row: int) -> bytes:
+        """One line, without its end."""
+        return self._joined(row, row + 1)[:-1]
+
+    def offset(self, row: int) -> int:
+        """Where a row's line begins."""
+        return self._at[row] - self._at[0] + row
 
 
 class _Answers:
     """The verdicts on one batch."""
 
-    def __init__(self, job: _Job, origin: str, batch: pa.RecordBatch, first: int, offset: int) -> None:
+    def __init__(self, job: _Job, origin: str, batch: pa.RecordBatch, lines: _Lines, first: int, offset: int) -> None:
         self._job = job
         self._origin = origin
         self._batch = batch
-        self._events = batch.column(0)
+        self._lines = lines
         self._first = first
-        self._start = offset
-        self._offsets: Optional[pa.Array] = None
+        self._offset = offset
         self._clear(0)
 
     def _clear(self, row: int) -> None:
@@ -276,46 +304,36 @@ class _Answers:
         self._ends: List[int] = [0]
         self._failures: List[Optional[str]] = []
 
-    def read(self, line: bytes, rest: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
-        """Reads the verdicts on all rows, the first of which is here already."""
+    def read(self, answer: Answer, rest: Iterator[Answer]) -> Iterator[pa.RecordBatch]:
+        """Reads the answers on all rows, the first of which is here already."""
         size = 0
-        self._take(line)
-        size += len(line)
-        for row, line in enumerate(islice(rest, self._batch.num_rows - 1), 1):
+        for row, (line, events) in enumerate(chain([answer], islice(rest, self._batch.num_rows - 1))):
             if size > _MAX_BATCH:
                 yield self._made(row)
                 self._clear(row)
                 size = 0
-            self._take(line)
-            size += len(line)
+            if line.startswith(OK):
+                self._verdicts.append("ok")
+                self._failures.append(None)
+                self._flat += events
+                size += sum(map(len, events))
+            else:
+                size += len(line)
+                self._take(line, row)
+            self._ends.append(len(self._flat))
         yield self._made(self._batch.num_rows)
 
-    def _take(self, line: bytes) -> None:
-        if line.startswith(OK):
-            self._verdicts.append("ok")
-            self._failures.append(None)
-            self._flat += split(line)
-        else:
-            found: Dict[str, Any] = json.loads(line)
-            kind: str = found.pop("verdict")
-            found.pop("metadata", None)
-            row = self._from + len(self._verdicts)
-            self._verdicts.append(kind)
-            self._failures.append(self._letter(found, row) if kind == "failed" else None)
-        self._ends.append(len(self._flat))
+    def _take(self, line: bytes, row: int) -> None:
+        """Takes the verdict on a row that has no events."""
+        found: Dict[str, Any] = json.loads(line)
+        kind: str = found.pop("verdict")
+        found.pop("metadata", None)
+        self._verdicts.append(kind)
+        self._failures.append(self._letter(found, row) if kind == "failed" else None)
 
     def _letter(self, failure: Dict[str, Any], row: int) -> str:
-        event = _lines(self._events.slice(row, 1))[:-1]
-        offset = self.offset_of(row)
+        event, offset = self._lines.line(row), self._offset + self._lines.offset(row)
         return letter(failure, event, self._job.path, self._job.code, file=self._origin, line=self._first + row, offset=offset)
-
-    def offset_of(self, row: int) -> int:
-        """Where the row's line begins among the lines of the partition."""
-        if self._offsets is None:
-            null = "null" if pa.types.is_string(self._events.type) else b"null"
-            lengths = pc.binary_length(self._events.fill_null(null)).cast(pa.int64())
-            self._offsets = pc.cumulative_sum(pc.add(lengths, 1))
-        return self._start + (int(self._offsets[row - 1].as_py()) if row else 0)
 
     def _made(self, until: int) -> pa.RecordBatch:
         rows = self._batch.slice(self._from, until - self._from)

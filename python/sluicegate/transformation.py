@@ -12,12 +12,12 @@ import tempfile
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, AsyncGenerator, AsyncIterable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, AsyncGenerator, AsyncIterable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Type, Union
 
-from .aio import verdicts
+from .aio import answers
 from .encoding import chunks, to_line
 from .errors import LoadError, SluicegateError, TransformationFailed
-from .process import Process
+from .process import Chunk, Process
 from .verdict import Verdict, letter, parse
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -92,7 +92,7 @@ class Transformation:
             self._libraries = [part for handle, file in libraries.items() for part in ("--library", f"{handle}={os.fspath(file)}")]
         else:
             self._libraries = [part for library in libraries or () for part in ("-L", os.fspath(library))]
-        arguments = [binary(), "run", self._path, "--emit", "verdicts", "--quiet", "--fail-on", "never", "-j", str(workers), *self._libraries]
+        arguments = [binary(), "run", self._path, "--emit", "framed", "--quiet", "--fail-on", "never", "-j", str(workers), *self._libraries]
         for name, value in (limits or {}).items():
             arguments += [f"--{name}-limit", value]
         for flag, data in (("--metadata", metadata), ("--credentials", credentials)):
@@ -140,8 +140,8 @@ class Transformation:
             folder.cleanup()
         self._folders.clear()
 
-    def start(self, lines: Iterable[Tuple[bytes, int]]) -> Process:
-        """Starts a process over JSON lines: pieces of whole lines, each with their number. For hosts that have lines already."""
+    def start(self, lines: Iterable[Chunk]) -> Process:
+        """Starts a process over JSON lines, in pieces, each with the number of lines that end in it. For hosts that have lines already."""
         run = Process(self._arguments, lines, self._cwd)
         self._runs.append(run)
         return run
@@ -184,14 +184,14 @@ class Transformation:
 
         Leave it early with ``contextlib.aclosing``, as any asynchronous generator.
         """
-        async with aclosing(verdicts(self._arguments, events, self._cwd)) as lines:
+        async with aclosing(answers(self._arguments, events, self._cwd)) as found:
             index = 0
-            async for line in lines:
-                yield self._verdict(line, index)
+            async for line, lines in found:
+                yield self._verdict(line, lines, index)
                 index += 1
 
-    def _verdict(self, line: bytes, index: int) -> Verdict:
-        verdict = parse(line, index)
+    def _verdict(self, line: bytes, lines: List[bytes], index: int) -> Verdict:
+        verdict = parse(line, lines, index)
         if self._raise and verdict.failure is not None:
             failure = verdict.failure
             raise TransformationFailed(f"event {index}: {failure.kind}: {failure.message}", index, failure)
@@ -211,8 +211,8 @@ class Transformation:
         """
         run = self.start(chunks(events))
         try:
-            for index, line in enumerate(run.verdicts()):
-                yield self._verdict(line, index)
+            for index, (line, lines) in enumerate(run.answers()):
+                yield self._verdict(line, lines, index)
         finally:
             run.close()
             if run in self._runs:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Dict, List, Optional
 
-from .split import OK, split
+from .framing import OK
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,13 @@ class Verdict:
     """``ok``, ``dropped`` or ``failed``."""
     failure: Optional[Failure] = None
     """Why it failed, if it did."""
-    line: bytes = field(default=b"", repr=False)
-    """The line that the command wrote."""
+    lines: List[bytes] = field(default_factory=list, repr=False)
+    """What goes out, as JSON. Numbers have all their digits, which ``events`` may round."""
 
     @cached_property
     def events(self) -> List[Any]:
         """What goes out. Empty unless ``verdict`` is ``ok``."""
         return [json.loads(text) for text in self.lines]
-
-    @cached_property
-    def lines(self) -> List[bytes]:
-        """What goes out, as JSON. Numbers have all their digits, which ``events`` may round."""
-        return split(self.line) if self.ok else []
 
     @property
     def ok(self) -> bool:
@@ -60,16 +55,16 @@ class Verdict:
         return self.verdict == "ok"
 
 
-def parse(line: bytes, index: int) -> Verdict:
-    """Reads a verdict line."""
+def parse(line: bytes, events: List[bytes], index: int) -> Verdict:
+    """Reads a verdict line, with the events behind it."""
     if line.startswith(OK):
-        return Verdict(index, "ok", None, line)
+        return Verdict(index, "ok", None, events)
     found: Dict[str, Any] = json.loads(line)
     kind = found["verdict"]
     if kind != "failed":
-        return Verdict(index, kind, None, line)
+        return Verdict(index, kind)
     known = {key: found.get(key) for key in ("name", "stack", "file", "line", "column")}
-    return Verdict(index, kind, Failure(found["kind"], found["message"], **known), line)
+    return Verdict(index, kind, Failure(found["kind"], found["message"], **known))
 
 
 def letter(

@@ -19,6 +19,7 @@ from typing import Any, AsyncIterator, Iterator
 import pytest
 
 import sluicegate
+from sluicegate import framing
 from sluicegate import transformation as module
 
 IDENTITY = "export function transformEvent(event) { return event; }"
@@ -308,6 +309,37 @@ def test_asyncio_tells_errors_and_leaves_no_process(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert "sluicegate" not in subprocess.run(["pgrep", "-lP", str(os.getpid())], capture_output=True, text=True).stdout
+
+
+def test_an_error_in_a_loop_of_asyncio_ends_the_run() -> None:
+    async def endless() -> AsyncIterator[Any]:
+        while True:
+            yield {"text": "x" * 100_000}
+
+    async def main() -> None:
+        with sluicegate.Transformation.from_source(IDENTITY, workers=1) as transformation:
+            async for verdict in transformation.stream(endless()):
+                # By then more answers are there than asyncio reads ahead.
+                assert verdict.index < 50
+
+    with pytest.raises(AssertionError):
+        asyncio.run(main())
+    assert "sluicegate" not in subprocess.run(["pgrep", "-lP", str(os.getpid())], capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 40, 1000])
+def test_answers_are_whole_in_blocks_of_any_size(size: int) -> None:
+    expected = [
+        (b'{"verdict":"ok","count":1}', [b'{"n":1}']),
+        (b'{"verdict":"dropped"}', []),
+        (b'{"verdict":"ok","count":0}', []),
+        (b'{"verdict":"ok","count":12}', [b'{"verdict":"ok","count":9}'] * 12),
+        (b'{"verdict":"failed","kind":"timeout"}', []),
+        (b'{"verdict":"ok","count":2}', [b'{"text":"' + b"x" * 300 + b'"}', b" {}\r"]),
+    ]
+    text = b"".join(line + b"\n" for verdict, events in expected for line in [verdict, *events])
+    answers = framing.Answers()
+    assert [answer for at in range(0, len(text), size) for answer in answers.feed(text[at : at + size])] == expected
 
 
 def test_lines_keep_what_python_would_round() -> None:
