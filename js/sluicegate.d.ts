@@ -467,6 +467,8 @@ interface Expect extends Asymmetric {
   /** Adds matchers; `interface Matchers<Result> { toBeEven(): Result }` declares them. */
   extend(matchers: { [name: string]: CustomMatcher }): void;
   addEqualityTesters(testers: readonly ((a: unknown, b: unknown) => boolean | undefined)[]): void;
+  /** Calls the function again until the matcher holds, while promises settle and faked timers run. Has to be awaited. */
+  poll(body: () => unknown, options?: { timeout?: number; interval?: number; message?: string }): Matchers<Promise<void>>;
   getState(): { assertionCalls: number; currentTestName?: string; testPath?: string };
 }
 
@@ -682,6 +684,16 @@ interface Assert {
   [name: string]: (...args: any[]) => any;
 }
 
+/** What `expectTypeOf` gives has all of its names again. Vitest's own package compares types; here they are read over. */
+type TypeExpectation = (<Type = unknown>(...values: any[]) => TypeExpectation) & {
+  readonly [Name in
+    | 'not' | 'branded' | 'returns' | 'resolves' | 'items' | 'parameters' | 'constructorParameters' | 'thisParameter' | 'instance'
+    | 'guards' | 'asserts' | 'parameter' | 'extract' | 'exclude' | 'pick' | 'omit' | 'map' | 'toEqualTypeOf' | 'toMatchTypeOf'
+    | 'toExtend' | 'toMatchObjectType' | 'toHaveProperty' | 'toBeCallableWith' | 'toBeConstructibleWith' | 'toBeAny' | 'toBeUnknown'
+    | 'toBeNever' | 'toBeFunction' | 'toBeObject' | 'toBeArray' | 'toBeString' | 'toBeNumber' | 'toBeBigInt' | 'toBeBoolean'
+    | 'toBeVoid' | 'toBeSymbol' | 'toBeNull' | 'toBeUndefined' | 'toBeNullable']: TypeExpectation;
+};
+
 declare var transform: Transform;
 declare var test: TestFunction;
 declare var it: TestFunction;
@@ -700,8 +712,8 @@ declare var onTestFinished: (act: () => unknown) => void;
 declare var onTestFailed: (act: () => unknown) => void;
 declare var expect: Expect;
 declare var assert: Assert;
-/** Checked by `tsc`; does nothing when the test runs. */
-declare var expectTypeOf: (value?: unknown) => any;
+/** Does nothing when the test runs, and any type is right for it. */
+declare var expectTypeOf: TypeExpectation;
 declare var assertType: <Type>(value: Type) => void;
 declare var vi: Vi;
 declare var vitest: Vi;
@@ -711,7 +723,7 @@ declare var jest: Jest;
 declare module 'sluicegate' {
   const tools: {
     transform: Transform; test: TestFunction; describe: DescribeFunction; hook: HookFunction; expect: Expect; assert: Assert;
-    vi: Vi; jest: Jest; late: (act: () => unknown) => void; anything: (value?: unknown) => any;
+    vi: Vi; jest: Jest; late: (act: () => unknown) => void;
     assertType: <Type>(value: Type) => void;
   };
   export const transform: typeof tools.transform;
@@ -732,7 +744,7 @@ declare module 'sluicegate' {
   export const onTestFailed: typeof tools.late;
   export const expect: typeof tools.expect;
   export const assert: Assert;
-  export const expectTypeOf: typeof tools.anything;
+  export const expectTypeOf: TypeExpectation;
   export const assertType: typeof tools.assertType;
   export const vi: typeof tools.vi;
   export const vitest: typeof tools.vi;

@@ -1,6 +1,6 @@
 // `expect(actual).matcher(expected)`: `.not`, promises, soft assertions, matchers of the author's, the error with its
 // frames; and what a test promises about its assertions as a whole.
-((printing, equality, nearest, values, verdicts, mocks, asymmetric, settings) => {
+((printing, equality, nearest, values, verdicts, mocks, asymmetric, waiting, settings) => {
   const { print, short } = printing;
   const { Asymmetric, equals, differences } = equality;
   const { AssertionError } = values;
@@ -19,7 +19,7 @@
     const { count, soft, floating, wanted, wantsAny } = state;
     const wrong = [...soft];
     for (const { what, error } of floating) {
-      error.message = `${what} is not awaited, so its result is lost: write \`await expect(…).${what}\``;
+      error.message = `${what} is not awaited, so its result is lost: write \`await ${what}\``;
       wrong.push(error);
     }
     if (wanted !== undefined && count !== wanted.count) {
@@ -46,13 +46,20 @@
 
   // --- one assertion ------------------------------------------------------------------------------------------------
 
+  /** An error with the place where the assertion stands. Once a promise has been waited for, the stack does not lead there. */
+  const failed = (message, how) => {
+    if (how.origin === undefined) return new AssertionError(message);
+    how.origin.message = message;
+    return how.origin;
+  };
+
   /** The error of a failed matcher. */
   const failure = (name, how, actual, args, result) => {
     const { not } = how;
     const said = result.message?.(not)
       ?? (not ? `expected the values to differ, but both are ${short(result.actual ?? args[0])}` : 'the values differ');
     const text = `${said}${result.hint === undefined || not ? '' : ` (${result.hint})`}`;
-    const error = new AssertionError(how.message === undefined ? text : `${how.message}: ${text}`);
+    const error = failed(how.message === undefined ? text : `${how.message}: ${text}`, how);
     error.matcher = `${not ? 'not.' : ''}${name}`;
     error.wrote = args.length === 0 ? '' : short(args[0]);
     error.differences = not ? [] : (result.differences ?? []);
@@ -83,9 +90,9 @@
       rejected = true;
     }
     if (rejected !== (how.promise === 'rejects')) {
-      const error = new AssertionError(rejected
+      const error = failed(rejected
         ? `the promise was rejected with ${short(value)}`
-        : `the promise was fulfilled with ${short(value)}, not rejected`);
+        : `the promise was fulfilled with ${short(value)}, not rejected`, how);
       report(error, how);
       return;
     }
@@ -96,9 +103,10 @@
     state.count++;
     if (how.promise === undefined) {
       const result = judge(name, how, actual, args);
-      return result === undefined ? undefined : tracked(result, `${name}(…)`, new AssertionError());
+      return result === undefined ? undefined : tracked(result, `expect(…).${name}(…)`, new AssertionError());
     }
-    return tracked(awaited(name, how, actual, args), `${how.promise}.${how.not ? 'not.' : ''}${name}(…)`, new AssertionError());
+    const result = awaited(name, { ...how, origin: new AssertionError() }, actual, args);
+    return tracked(result, `expect(…).${how.promise}.${how.not ? 'not.' : ''}${name}(…)`, new AssertionError());
   };
 
   // --- words that are no matchers -----------------------------------------------------------------------------------
@@ -129,6 +137,22 @@
   const plain = { not: false, soft: false, promise: undefined, message: undefined };
   /** @type {any} */
   const expect = (actual, message) => expectation(actual, { ...plain, message });
+  /** An expectation that is tried again until it holds. */
+  const polled = (body, how, options) => new Proxy({}, {
+    get: (_, key) => {
+      if (Object.hasOwn(matchers, key)) {
+        return (...args) => {
+          state.count++;
+          const here = { ...how, origin: new AssertionError() };
+          const held = waiting.waitFor(async () => judge(key, here, await body(), args), options);
+          return tracked(held, `expect.poll(…).${how.not ? 'not.' : ''}${key}(…)`, new AssertionError());
+        };
+      }
+      if (key === 'not') return polled(body, { ...how, not: !how.not }, options);
+      if (typeof key === 'symbol' || key === 'then' || key === 'toJSON' || key === 'asymmetricMatch') return undefined;
+      throw new TypeError(unknown(key));
+    },
+  });
   expect.soft = (actual, message) => expectation(actual, { ...plain, message, soft: true });
 
   // --- `expect.something` -------------------------------------------------------------------------------------------
@@ -181,7 +205,7 @@
     addEqualityTesters: (added) => equality.addTesters(added),
     getState: () => ({ assertionCalls: state.count, currentTestName: settings.testName, testPath: settings.file }),
     setState: () => {},
-    poll: refuse('expect.poll is not here: no time passes while a test waits. Await the function, and look at its result with expect(…)'),
+    poll: (body, { message, ...options } = {}) => polled(body, { ...plain, message }, options),
     addSnapshotSerializer: refuse('expect.addSnapshotSerializer is not here: bring the value into the form that you want, then call toMatchSnapshot()'),
     element: refuse('expect.element is not here: there is no page'),
   });

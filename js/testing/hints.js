@@ -4,6 +4,7 @@
     setTimeout: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers, and vi.advanceTimersByTime(…) runs them',
     setInterval: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers, and vi.advanceTimersByTime(…) runs them',
     clearTimeout: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers',
+    queueMicrotask: 'write Promise.resolve().then(…)',
     setImmediate: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers',
     require: 'write import x from \'./x.js\' at the top of the file',
     module: 'write export',

@@ -4,6 +4,7 @@
   const settings = { file: host.file, testName: undefined, timeout: undefined, retry: undefined };
   const clock = parts.clock();
   const hooks = clock.install();
+  const waiting = parts.waiting(clock.api);
   const printing = parts.print();
   const linewise = parts.lines();
   const logging = parts.logging();
@@ -15,13 +16,13 @@
   const verdicts = parts.matchersVerdict(printing, equality, values);
   const mocks = parts.matchersMock(printing, equality, values);
   const asymmetric = parts.asymmetric(printing, equality, values);
-  const expecting = parts.expect(printing, equality, nearest, values, verdicts, mocks, asymmetric, settings);
+  const expecting = parts.expect(printing, equality, nearest, values, verdicts, mocks, asymmetric, waiting, settings);
   const fixtures = parts.fixtures();
   const collecting = parts.collect(printing, parts.rows(printing), fixtures);
   const running = parts.run(host, printing, logging, snapshots, collecting, expecting, fixtures, parts.hints(), settings);
   const transforming = parts.transform(host, logging, parts.fetch(), clock);
   const addCases = parts.cases(collecting, transforming, expecting, equality);
-  const { vi, jest } = parts.vi(printing, nearest, mocking, clock, settings);
+  const { vi, jest } = parts.vi(printing, nearest, mocking, clock, waiting, settings);
 
   const written = { logs: true, write: (level, message) => logging.add({ level, message }) };
   const { log, console } = parts.log(written);

@@ -12,7 +12,7 @@
   for (const [, key, value] of (host.snapshots ?? '').matchAll(ENTRY)) {
     known.set(unescape(key), unescape(value).replace(/^\n|\n$/g, ''));
   }
-  let changed = false;
+  const changed = new Set();
   let counts = new Map();
   let titles = [];
   const inline = [];
@@ -73,7 +73,7 @@
     if (before === text) return { pass: true };
     if (before === undefined ? !host.ci : host.update) {
       known.set(key, text);
-      changed = true;
+      changed.add(key);
       return { pass: true };
     }
     return before === undefined ? missing : different(before, text);
@@ -119,7 +119,7 @@
   const finish = () => {
     const keys = [...known.keys()].sort();
     const file = HEAD + keys.map((key) => `\nexports[\`${escape(key)}\`] = \`\n${escape(known.get(key))}\n\`;\n`).join('');
-    return { file: changed ? file : undefined, inline, files: [...files].map(([path, text]) => ({ path, text })) };
+    return { file: changed.size === 0 ? undefined : file, changed: changed.size, inline, files: [...files].map(([path, text]) => ({ path, text })) };
   };
 
   return { begin, match, matchInline, matchFile, finish };

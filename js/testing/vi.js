@@ -1,5 +1,5 @@
 // `vi` as Vitest's users know it, and `jest` as Jest's do. What cannot be here says what is there instead.
-((printing, nearest, mocking, clock, settings) => {
+((printing, nearest, mocking, clock, waiting, settings) => {
   const { isMock } = printing;
 
   const absent = (name, instead) => () => {
@@ -38,25 +38,6 @@
     return made;
   };
 
-  /** Tries again while promises settle: there is no time that could pass. */
-  const waitFor = async (body) => {
-    let last;
-    for (let turn = 0; turn < 100; turn++) {
-      try {
-        return await body();
-      } catch (error) {
-        last = error;
-      }
-      await undefined;
-    }
-    throw last;
-  };
-  const waitUntil = (body) => waitFor(async () => {
-    const value = await body();
-    if (!value) throw new Error('waitUntil: the condition does not become true, and no time passes here');
-    return value;
-  });
-
   const setTestTimeout = (milliseconds) => { settings.timeout = Number(milliseconds); };
   const known = (library, api) => {
     const self = new Proxy(api, {
@@ -93,8 +74,7 @@
       stubGlobal: (name, value) => { stubGlobal(name, value); return vi; },
       unstubAllGlobals: () => { unstubAllGlobals(); return vi; },
       hoisted: (make) => make(),
-      waitFor,
-      waitUntil,
+      ...waiting,
       setConfig: ({ testTimeout = undefined } = {}) => { if (testTimeout !== undefined) setTestTimeout(testTimeout); },
       resetConfig: () => { settings.timeout = undefined; },
       resetModules: () => vi,

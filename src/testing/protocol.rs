@@ -185,6 +185,9 @@ pub(super) struct Finished {
     /// The new text of the snapshot file.
     #[serde(default)]
     pub(super) file: Option<String>,
+    /// How many snapshots in it are new or others.
+    #[serde(default)]
+    pub(super) changed: usize,
     #[serde(default)]
     pub(super) inline: Vec<Inline>,
     #[serde(default)]

@@ -18,8 +18,7 @@ pub(super) fn leads_away(path: &Path) -> bool {
     path.is_symlink() || path.parent().is_some_and(Path::is_symlink)
 }
 
-/// Writes what has changed; says how many snapshots that is, a file counting as one. `locate` says where a file is that
-/// the test names.
+/// Writes what has changed; says how many snapshots that is. `locate` says where a file is that the test names.
 pub(super) fn write(
     finished: &Finished,
     path: &Path,
@@ -58,7 +57,7 @@ pub(super) fn write(
         }
         std::fs::write(&file, text)?;
     }
-    Ok(usize::from(finished.file.is_some()) + finished.inline.len() + finished.files.len())
+    Ok(finished.changed + finished.inline.len() + finished.files.len())
 }
 
 /// Puts a snapshot between the parentheses of the call at `at`: in the place of the one that stands there, or after the

@@ -15,7 +15,7 @@ fn every_kind_of_failure_is_told_as_it_should_be() {
         fs::read_dir("tests/golden/testing").unwrap().map(|entry| entry.unwrap().path()).collect();
     projects.retain(|path| path.is_dir());
     projects.sort();
-    assert!(projects.len() >= 14);
+    assert!(projects.len() >= 16);
     let mut wrong = String::new();
     for project in projects {
         let dir = Dir::new();
@@ -230,6 +230,18 @@ fn a_file_snapshot_is_a_file_of_the_project() {
     assert!(done.code == 1 && done.text().contains("    - <p>2</p>\n    + <p>1</p>\n"), "{}", done.text());
     assert_eq!(run(&["test", "--update"]).code, 0);
     assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");
+}
+
+#[test]
+fn snapshots_are_counted_one_by_one() {
+    let dir = Dir::new();
+    let code = "test('one', () => { expect(1).toMatchSnapshot(); expect(2).toMatchSnapshot(); });";
+    dir.file("t.test.js", code);
+    let run = |args: &[&str]| -> Done { dir.command(args).env_remove("CI").output().unwrap().into() };
+    assert!(run(&["test"]).text().contains("1 passed in 1 file · 2 snapshots written · "));
+    dir.file("t.test.js", code.replace("expect(2)", "expect(3)"));
+    assert!(run(&["test", "--update"]).text().contains("1 passed in 1 file · 1 snapshot written · "));
+    assert!(run(&["test"]).text().starts_with("✓ t.test.js"));
 }
 
 /// Reads until `wanted` has come; the test's own time limit ends what never comes.

@@ -16,6 +16,8 @@ pub(super) const SCRIPTS: &str = concat!(
     include_str!("../../js/testing/logging.js"),
     "), clock: (",
     include_str!("../../js/testing/clock.js"),
+    "), waiting: (",
+    include_str!("../../js/testing/waiting.js"),
     "), equal: (",
     include_str!("../../js/testing/equal.js"),
     "), snapshot: (",

@@ -82,7 +82,13 @@ test('stubEnv', () => {
   vi.stubEnv('A', 'b');
 });
 test('poll', async () => {
-  await expect.poll(() => 1).toBe(1);
+  await expect.poll(() => 1, { message: 'the count' }).toBe(2);
+});
+test('poll, not awaited', () => {
+  expect.poll(() => 1).not.toBe(2);
+});
+test('queueMicrotask', () => {
+  queueMicrotask(() => {});
 });
 test('matcher error', () => {
   expect(1).toHaveBeenCalled();
@@ -104,4 +110,11 @@ test('frozen', () => {
 });
 test('require', () => {
   require('./x');
+});
+test('a promise that was waited for', async () => {
+  await Promise.resolve();
+  await expect(Promise.resolve(1)).resolves.toBe(2);
+});
+test('a promise that was to fail', async () => {
+  await expect(async () => 1).rejects.toThrow('x');
 });

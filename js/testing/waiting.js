@@ -1,0 +1,31 @@
+// Waiting until something holds, as `vi.waitFor` and `expect.poll` do. No time passes here: promises settle, and timers that
+// are faked run.
+((clock) => {
+  /** Calls `body` again until it throws no more. */
+  const waitFor = async (body, options = {}) => {
+    const { timeout = 1000, interval = 50 } = typeof options === 'number' ? { timeout: options } : options;
+    let left = timeout;
+    let last;
+    // Of promises alone, a hundred turns are more than any test waits for.
+    for (let turn = 0; turn < 100 || (clock.isFakeTimers() && left > 0); turn++) {
+      try {
+        return await body();
+      } catch (error) {
+        last = error;
+      }
+      if (clock.isFakeTimers() && left > 0) {
+        clock.advanceTimersByTime(Math.min(interval, left));
+        left -= interval;
+      }
+      await undefined;
+    }
+    throw last;
+  };
+  const waitUntil = (body, options) => waitFor(async () => {
+    const value = await body();
+    if (!value) throw new Error('waitUntil: the condition does not become true, and no time passes here');
+    return value;
+  }, options);
+
+  return { waitFor, waitUntil };
+})
