@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 use std::io;
 
+use super::Worker;
 use super::in_flight::Finished;
-use super::{Worker, rendering};
+use super::rendering::rendering;
 use crate::wire::frame::Work;
 use sluicegate_engine::verdict::Verdict;
 use sluicegate_engine::{BatchStep, Event, OutputFraming, Settled, Ticket, Verdicts};

@@ -12,7 +12,9 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Split, Worker, rendering, thread_cpu, trim};
+use super::rendering::rendering;
+use super::split::{Split, trim};
+use super::{Worker, thread_cpu};
 use crate::wire::frame::{Kind, Work};
 use crate::wire::shared::progress;
 use sluicegate_engine::verdict::{FailureKind, Verdict};

@@ -1,0 +1,112 @@
+//! A request that is being answered: its rows, as far as they are there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::{LOGS_END_HERE, MAX_LOGS, Rows, ServiceAnswer, UnitResult, size_of};
+use crate::wire::frame::Part;
+use crate::wire::lines::Lines;
+use crate::wire::shared::Mapping;
+use crate::workers::RunError;
+use crate::workers::budget::Held;
+use crate::workers::output::unreadable;
+use sluicegate_engine::LogLine;
+use sluicegate_engine::verdict::{Failure, FailureKind};
+
+/// A request under way.
+pub(super) struct UnderWay {
+    pub(super) rows: Rows,
+    /// How many of its events have been handed to the pool.
+    pub(super) handed: usize,
+    /// The bytes that its units are filled to: no more than [`MAX_BYTES`], and all about as many.
+    pub(super) unit: usize,
+    /// The most events in one of its units.
+    pub(super) most_events: u64,
+    pub(super) unanswered: usize,
+    /// What is known, by the number of the first event that it is about.
+    pub(super) known: Vec<(usize, Vec<UnitResult>)>,
+    pub(super) answer: ServiceAnswer,
+    /// What is counted of the answer.
+    pub(super) memory: Held,
+    /// What the workers have made, whether or not there was room for it.
+    pub(super) made: usize,
+    /// Whether logs were left out.
+    pub(super) logs_are_cut: bool,
+    pub(super) reply: oneshot::Sender<Result<ServiceAnswer, Arc<RunError>>>,
+}
+
+impl UnderWay {
+    pub(super) fn fail(&mut self, index: usize, failure: Failure) {
+        self.unanswered -= 1;
+        self.answer.tally.fail(failure.kind);
+        self.known.push((index, vec![UnitResult::Failed(index, failure)]));
+    }
+
+    /// There is no room for the outputs of these events.
+    pub(super) fn too_much(&mut self, part: &Part, first: usize, from: usize, max: usize) {
+        let message = format!("the outputs of the request's events together are over the limit of {} MiB", max >> 20);
+        for line in from..from + part.lines as usize {
+            self.fail(first + line, Failure::new(FailureKind::OutputTooLarge, message.clone()));
+        }
+    }
+
+    pub(super) fn log(&mut self, logs: &[u8]) {
+        if self.logs_are_cut {
+            return;
+        }
+        let kept = &mut self.answer.logs;
+        let whole_lines = &logs[..logs.len().min(MAX_LOGS - kept.len())];
+        let whole_lines = memchr::memrchr(b'\n', whole_lines).map_or(0, |end| end + 1);
+        kept.extend_from_slice(&logs[..whole_lines]);
+        if whole_lines < logs.len() {
+            let note = LogLine { level: "warn".into(), message: LOGS_END_HERE.to_owned() };
+            serde_json::to_writer(&mut *kept, &note).expect("plain data");
+            kept.push(b'\n');
+            self.logs_are_cut = true;
+        }
+    }
+
+    /// A worker's answer about the lines of a unit from number `from` on, with the output in its slot at `start`.
+    pub(super) fn book(&mut self, part: Part, lines: &Lines, from: u64, output: &Mapping, start: usize, max: usize) {
+        let first = lines.first_line as usize;
+        let bytes = part.bytes as usize;
+        // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the
+        // slot until it is told that it is free. One that did anyway could only spoil its own output.
+        let text: &[u8] = unsafe { std::slice::from_raw_parts(output.at(start, bytes), bytes) };
+        self.made += size_of(&part);
+        if self.made > max {
+            return self.too_much(&part, first, from as usize, max);
+        }
+        let tally = &mut self.answer.tally;
+        tally.ok += u64::from(part.ok);
+        tally.dropped += u64::from(part.dropped);
+        tally.events_out += part.events_out;
+        let mut outcomes = Vec::with_capacity(1 + 2 * part.failures.len() + part.dropped_lines.len());
+        outcomes.extend(part.dropped_lines.iter().map(|line| UnitResult::Dropped(first + *line as usize)));
+        let mut at = 0;
+        let mut rows = |to: usize, outcomes: &mut Vec<UnitResult>| {
+            if at < to {
+                outcomes.push(UnitResult::Rows(text[at..to].to_vec()));
+                at = to;
+            }
+        };
+        for failed in part.failures {
+            rows(failed.output_at as usize, &mut outcomes);
+            let failure: Failure = serde_json::from_slice(&failed.failure).unwrap_or_else(|_| unreadable());
+            tally.fail(failure.kind);
+            outcomes.push(UnitResult::Failed(first + failed.line as usize, failure));
+        }
+        rows(bytes, &mut outcomes);
+        self.answer.cpu += Duration::from_nanos(part.cpu);
+        self.log(&part.logs);
+        if let Some(noted) = part.reads.first()
+            && self.answer.unsafe_read.is_none()
+        {
+            self.answer.unsafe_read = serde_json::from_slice(&noted.note).ok();
+        }
+        self.unanswered -= part.lines as usize;
+        self.known.push((first + from as usize, outcomes));
+    }
+}
