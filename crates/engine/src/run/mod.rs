@@ -18,4 +18,5 @@ pub(crate) mod turns;
 pub(crate) mod unsafe_reads;
 pub(crate) mod waiting;
 pub(crate) mod web;
+pub(crate) mod web_url;
 pub(crate) mod window;

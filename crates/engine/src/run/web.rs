@@ -8,8 +8,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use deno_core::v8;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use url::{Url, quirks};
 
+use crate::run::web_url::Url;
 use crate::v8::errors::OWN_SCRIPT;
 use crate::v8::v8_string;
 
@@ -98,23 +98,9 @@ fn bytes<R>(
 
 /// The parts of a URL in the order that `js/web/url.js` expects.
 fn parts<'s>(scope: &mut Scope<'s, '_>, url: &Url) -> Option<v8::Local<'s, v8::Value>> {
-    let origin = quirks::origin(url);
-    let parts = [
-        quirks::href(url),
-        &origin,
-        quirks::protocol(url),
-        quirks::username(url),
-        quirks::password(url),
-        quirks::host(url),
-        quirks::hostname(url),
-        quirks::port(url),
-        quirks::pathname(url),
-        quirks::search(url),
-        quirks::hash(url),
-    ];
-    let mut values = Vec::with_capacity(parts.len());
-    for part in parts {
-        values.push(v8::String::new(scope, part)?.into());
+    let mut values = Vec::new();
+    for part in url.parts() {
+        values.push(v8::String::new(scope, &part)?.into());
     }
     Some(v8::Array::new_with_elements(scope, &values).into())
 }
@@ -122,43 +108,21 @@ fn parts<'s>(scope: &mut Scope<'s, '_>, url: &Url) -> Option<v8::Local<'s, v8::V
 /// `parseUrl(href, base?)`: its parts, or `undefined`.
 fn parse_url(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let href = text(scope, &args, 0);
-    let base = if args.length() > 1 { Url::parse(&text(scope, &args, 1)).map(Some) } else { Ok(None) };
+    let base = if args.length() > 1 { Url::parse(&text(scope, &args, 1), None).map(Some) } else { Ok(None) };
     let Ok(base) = base else { return };
-    if let Ok(url) = Url::options().base_url(base.as_ref()).parse(&href)
+    if let Ok(url) = Url::parse(&href, base.as_ref())
         && let Some(parts) = parts(scope, &url)
     {
         answer.set(parts);
     }
 }
 
-/// `setUrl(href, part, value)`: the parts of the changed URL, or `undefined` if the value is none for this part.
+/// `setUrl(href, part, value)`: the parts of the changed URL.
 fn set_url(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let (href, part, value) = (text(scope, &args, 0), text(scope, &args, 1), text(scope, &args, 2));
-    let Ok(mut url) = Url::parse(&href) else { return };
-    let set = match part.as_str() {
-        "protocol" => quirks::set_protocol(&mut url, &value),
-        "username" => quirks::set_username(&mut url, &value),
-        "password" => quirks::set_password(&mut url, &value),
-        "host" => quirks::set_host(&mut url, &value),
-        "hostname" => quirks::set_hostname(&mut url, &value),
-        "port" => quirks::set_port(&mut url, &value),
-        "pathname" => {
-            quirks::set_pathname(&mut url, &value);
-            Ok(())
-        }
-        "search" => {
-            quirks::set_search(&mut url, &value);
-            Ok(())
-        }
-        "hash" => {
-            quirks::set_hash(&mut url, &value);
-            Ok(())
-        }
-        _ => Err(()),
-    };
-    if set.is_ok()
-        && let Some(parts) = parts(scope, &url)
-    {
+    let Ok(mut url) = Url::parse(&href, None) else { return };
+    url.set(&part, &value);
+    if let Some(parts) = parts(scope, &url) {
         answer.set(parts);
     }
 }
