@@ -1,5 +1,5 @@
 // `structuredClone` of the HTML standard: a deep copy of data, with cycles.
-((_native, { DOMException }) => {
+(({ isNoData }, { DOMException }) => {
   const { getPrototypeOf, defineProperty } = Object;
   const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
   const typedArray = getPrototypeOf(Uint8Array);
@@ -77,6 +77,7 @@
         if (kind === undefined) return keep(new DataView(buffer, value.byteOffset, value.byteLength));
         return keep(new globalThis[kind](buffer, value.byteOffset, /** @type {Uint8Array} */ (value).length));
       }
+      if (value instanceof DOMException) return keep(new DOMException(value.message, value.name));
       if (Error.isError(value)) return error(value);
       const boxed = brand(Number.prototype.valueOf, value) ?? brand(String.prototype.valueOf, value) ?? brand(Boolean.prototype.valueOf, value) ?? brand(BigInt.prototype.valueOf, value);
       if (boxed !== undefined) return keep(Object(boxed));
@@ -97,6 +98,8 @@
       if (typeof value !== 'object' || value === null) return value;
       const known = seen.get(value);
       if (known !== undefined) return known;
+      // Proxies, generators and the like, which only V8 can tell from other objects.
+      if (isNoData(value)) refuse('#<Object>');
       if (Array.isArray(value)) {
         const copy = new Array(value.length);
         seen.set(value, copy);

@@ -47,7 +47,9 @@
     }
 
     async digest(algorithm, data) {
-      const name = `${typeof algorithm === 'object' && algorithm !== null ? algorithm.name : algorithm}`.toUpperCase();
+      const given = typeof algorithm === 'object' && algorithm !== null ? algorithm.name : algorithm;
+      if (given === undefined) throw new NewTypeError("digest needs the name of an algorithm, such as 'SHA-256'");
+      const name = `${given}`.toUpperCase();
       if (!Object.hasOwn(LENGTHS, name)) {
         throw new DOMException(`${name} is not there; there are ${Object.keys(LENGTHS).join(', ')}`, 'NotSupportedError');
       }

@@ -48,7 +48,8 @@
     /** Whether the start of the text is behind. */
     #started = false;
 
-    constructor(label = 'utf-8', { fatal = false, ignoreBOM = false } = {}) {
+    constructor(label = 'utf-8', options = undefined) {
+      const { fatal = false, ignoreBOM = false } = options ?? {};
       const encoding = encodingOf(`${label}`);
       if (encoding === undefined) throw new NewRangeError(`The encoding label '${label}' is not known`);
       this.#encoding = encoding;
@@ -68,7 +69,8 @@
       return this.#ignoreBOM;
     }
 
-    decode(input = undefined, { stream = false } = {}) {
+    decode(input = undefined, options = undefined) {
+      const { stream = false } = options ?? {};
       let bytes = bytesOf(input);
       if (this.#rest.length > 0) {
         const joined = new Uint8Array(this.#rest.length + bytes.length);
@@ -115,13 +117,19 @@
     return !single && length > 0 && bytes[length - 1] >= 0x80 && decode(encoding, bytes.subarray(length - 1), true) === undefined ? 1 : 0;
   };
 
-  const btoa = (text) => {
+  const need = (given, name) => {
+    if (given === 0) throw new NewTypeError(`${name} needs a text`);
+  };
+
+  const btoa = function btoa(text) {
+    need(arguments.length, 'btoa');
     const encoded = toBase64(`${text}`);
     if (encoded === undefined) throw new DOMException('the string has characters beyond U+00FF; encode it with TextEncoder first', 'InvalidCharacterError');
     return encoded;
   };
 
-  const atob = (text) => {
+  const atob = function atob(text) {
+    need(arguments.length, 'atob');
     const decoded = fromBase64(`${text}`);
     if (decoded === undefined) throw new DOMException('the string is not base64', 'InvalidCharacterError');
     return decoded;

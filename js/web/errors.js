@@ -1,6 +1,14 @@
 // `DOMException`, as the web platform's functions throw it.
 (() => {
-  const CODES = { InvalidCharacterError: 5, TypeMismatchError: 17, QuotaExceededError: 22, DataCloneError: 25, NotSupportedError: 9 };
+  // By their codes, from 1: the name of each, and of its constant where that is not made of the name.
+  const NAMES = [
+    'IndexSizeError', ['', 'DOMSTRING_SIZE_ERR'], 'HierarchyRequestError', 'WrongDocumentError', 'InvalidCharacterError',
+    ['', 'NO_DATA_ALLOWED_ERR'], 'NoModificationAllowedError', 'NotFoundError', 'NotSupportedError',
+    ['InUseAttributeError', 'INUSE_ATTRIBUTE_ERR'], 'InvalidStateError', 'SyntaxError', 'InvalidModificationError', 'NamespaceError',
+    'InvalidAccessError', ['', 'VALIDATION_ERR'], 'TypeMismatchError', 'SecurityError', 'NetworkError', 'AbortError',
+    ['URLMismatchError', 'URL_MISMATCH_ERR'], 'QuotaExceededError', 'TimeoutError', 'InvalidNodeTypeError', 'DataCloneError',
+  ];
+  const CODES = new Map();
 
   class DOMException extends Error {
     #name;
@@ -15,9 +23,15 @@
     }
 
     get code() {
-      return CODES[this.#name] ?? 0;
+      return CODES.get(this.#name) ?? 0;
     }
   }
+  NAMES.forEach((entry, at) => {
+    const value = at + 1;
+    const [name, constant] = typeof entry === 'string' ? [entry, `${entry.slice(0, -5).replace(/(?!^)[A-Z]/g, '_$&').toUpperCase()}_ERR`] : entry;
+    if (name !== '') CODES.set(name, value);
+    for (const holder of [DOMException, DOMException.prototype]) Object.defineProperty(holder, constant, { value, enumerable: true });
+  });
   Object.defineProperty(DOMException.prototype, Symbol.toStringTag, { value: 'DOMException', configurable: true });
   return { DOMException };
 })

@@ -222,6 +222,7 @@
     }
 
     static parse(href, base = undefined) {
+      need(arguments.length, 1, 'parse');
       try {
         return new URL(href, base);
       } catch {

@@ -69,6 +69,7 @@ pub(crate) fn native(scope: &mut Scope<'_, '_>, _: Args<'_>, mut answer: Answer<
         "toBase64": to_base64,
         "fillRandom": fill_random,
         "digestInto": digest_into,
+        "isNoData": is_no_data,
     }
     answer.set(object.into());
 }
@@ -232,4 +233,17 @@ fn digest_into(scope: &mut Scope<'_, '_>, args: Args<'_>, _: Answer<'_>) {
             out[..len].copy_from_slice(&digest[..len]);
         });
     }
+}
+
+/// `isNoData(object)`: whether it is of a kind that can't be cloned and that no code can tell from other objects.
+fn is_no_data(_: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
+    let value = args.get(0);
+    answer.set_bool(
+        value.is_proxy()
+            || value.is_generator_object()
+            || value.is_arguments_object()
+            || value.is_map_iterator()
+            || value.is_set_iterator()
+            || value.is_module_namespace_object(),
+    );
 }
