@@ -87,7 +87,7 @@ pub(super) enum FromWorker {
         millis: f64,
         result: Ended,
         changes: Vec<Change>,
-        unsafe_read: Option<UnsafeRead>,
+        unsafe_read: Option<Box<UnsafeRead>>,
     },
     Coverage(Vec<ScriptCoverage>),
     Finished(Finished),

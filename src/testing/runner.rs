@@ -188,7 +188,7 @@ impl Runner<'_> {
                     FromWorker::Ended { index, millis, result: ended, changes, unsafe_read } => {
                         running = None;
                         ran.record(index, millis, ended);
-                        ran.record_read(index, unsafe_read);
+                        ran.record_read(index, unsafe_read.map(|read| *read));
                         ran.changes.insert(index, changes);
                         if self.plan.fail_fast && ran.result.tests.iter().any(|test| test.status == Status::Failed) {
                             self.stop.store(true, Ordering::Relaxed);

@@ -152,7 +152,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         if !over {
             changes.extend(take_changes(&mut held, harness.variables()));
         }
-        let unsafe_read = engines.borrow_mut().unsafe_read.take();
+        let unsafe_read = engines.borrow_mut().unsafe_read.take().map(Box::new);
         pipe.write(&FromWorker::Ended { index, millis, result, changes, unsafe_read })?;
         if over {
             drop(harness);

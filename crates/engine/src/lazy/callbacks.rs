@@ -5,7 +5,7 @@ use std::ops::Range;
 use deno_core::v8;
 
 use super::{LazyEntry, MAX_ENTRIES, MAX_READS, Node, SPAN, Shared, State, TEXT, Tag, VALUES, number};
-use crate::run::unsafe_reads;
+use crate::unsafe_reads;
 use crate::v8::v8_string::{self, Scratch};
 use sluicegate_json::canonical;
 use sluicegate_json::string::unescape;

@@ -17,9 +17,9 @@ use crate::run::output::{BadReturn, Print};
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
-use crate::run::unsafe_reads;
 use crate::run::waiting::{self, ALONE, How};
 use crate::run::window;
+use crate::unsafe_reads::{self, UnsafeReads};
 use crate::v8::event_number::NO_EVENT;
 use crate::v8::{errors, override_attempts};
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -256,11 +256,11 @@ impl Engine {
                             let (told, mode) = (&mut self.told_read, self.options.unsafe_integers);
                             let is_first = watched.is_none();
                             let watched = *watched.get_or_insert_with(|| told.is_wanted(mode));
-                            if let Some(state) = scope.get_slot_mut::<State>().filter(|_| watched) {
+                            if let Some(state) = scope.get_slot_mut::<UnsafeReads>().filter(|_| watched) {
                                 if is_first {
-                                    reads = state.unsafe_reads.begin(number);
+                                    reads = state.begin(number);
                                 }
-                                state.unsafe_reads.begin_in_batch(present.len() as u32);
+                                state.begin_in_batch(present.len() as u32);
                             }
                             let (validator, scratch) = (&mut self.validator, &mut self.scratch);
                             event::carry(scope, driver, input, event.json, validator, scratch, watched);

@@ -17,8 +17,8 @@ use crate::run::print_plan::Planning;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
-use crate::run::unsafe_reads;
 use crate::run::window;
+use crate::unsafe_reads::{self, UnsafeReads};
 use crate::v8::v8_string;
 use crate::v8::{errors, override_attempts};
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -108,8 +108,8 @@ impl Engine {
                     let mut reads = None;
                     if lossy {
                         let watched = self.told_read.is_wanted(self.options.unsafe_integers);
-                        if let Some(state) = scope.get_slot_mut::<State>().filter(|_| watched) {
-                            reads = Some(state.unsafe_reads.begin(number));
+                        if let Some(state) = scope.get_slot_mut::<UnsafeReads>().filter(|_| watched) {
+                            reads = Some(state.begin(number));
                         }
                         carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch, watched);
                     }

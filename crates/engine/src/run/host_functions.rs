@@ -8,8 +8,8 @@ use crate::run::fetch;
 use crate::run::output::BadReturn;
 use crate::run::requests::Access;
 use crate::run::state::State;
-use crate::run::unsafe_reads;
 use crate::run::web;
+use crate::unsafe_reads::{self, UnsafeReads};
 use crate::v8::event_number;
 use crate::v8::v8_string;
 use sluicegate_json::roundtrip;
@@ -52,6 +52,7 @@ pub(crate) fn object<'s>(
     let event_number = v8::Function::new(scope, event_number_of_turn)?;
     let web_group = v8::Function::new(scope, web::group)?;
     let web_native = v8::Function::new(scope, web::native)?;
+    scope.set_slot(UnsafeReads::default());
     let watch_number = v8::Function::new(scope, unsafe_reads::watch)?;
     let text_leaves = v8::Function::new(scope, unsafe_reads::text_leaves)?;
     let number_moved = v8::Function::new(scope, unsafe_reads::moved)?;

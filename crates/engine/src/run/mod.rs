@@ -15,7 +15,6 @@ pub(crate) mod state;
 pub(crate) mod ticket;
 pub(crate) mod transform_isolate;
 pub(crate) mod turns;
-pub(crate) mod unsafe_reads;
 pub(crate) mod waiting;
 pub(crate) mod web;
 pub(crate) mod web_url;

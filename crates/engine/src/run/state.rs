@@ -10,7 +10,6 @@ use crate::lazy;
 use crate::lazy::Laziness;
 use crate::run::requests::Requests;
 use crate::run::ticket::{OnTurn, Ticket};
-use crate::run::unsafe_reads::UnsafeReads;
 use crate::v8::event_number::{self, NO_EVENT};
 
 /// One line that the author's code logged.
@@ -41,7 +40,6 @@ pub(crate) struct State {
     turn: u32,
     turn_began: Duration,
     on_turn: Option<OnTurn>,
-    pub(crate) unsafe_reads: UnsafeReads,
 }
 
 /// What belongs to one event, whatever waits.
@@ -78,7 +76,6 @@ impl State {
             turn: NO_EVENT,
             turn_began: Duration::ZERO,
             on_turn: None,
-            unsafe_reads: UnsafeReads::default(),
         }
     }
 

@@ -22,8 +22,8 @@ use crate::run::output::Print;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
-use crate::run::unsafe_reads::{self, UnsafeIntegers};
 use crate::run::window;
+use crate::unsafe_reads::{self, UnsafeIntegers};
 use crate::verdict::{Failure, Verdict};
 use crate::{Attempt, Engine, Event, Export, OutputFraming, Sink};
 

@@ -1,5 +1,7 @@
 //! What was thrown, in words: the text that the contract promises, the frames that are the author's, and the place.
 
+use std::fmt::Write as _;
+
 use deno_core::v8;
 
 use crate::help;
@@ -136,6 +138,9 @@ fn cut(stack: &str) -> String {
     shown.iter().flat_map(|line| ["\n", line]).collect()
 }
 
+/// How many frames of a stack are noted.
+pub(crate) const MAX_FRAMES: usize = 20;
+
 /// How V8 starts a frame.
 const FRAME: &str = "    at ";
 
@@ -143,6 +148,22 @@ fn is_entry_frame(line: &str) -> bool {
     let Some(call) = line.strip_prefix(FRAME) else { return false };
     let call = call.strip_prefix("async ").unwrap_or(call);
     ["transformEvent (", "transformBatch ("].iter().any(|entry| call.starts_with(entry))
+}
+
+/// A stack in the form of an error's `stack` without its first line.
+pub(crate) fn trace_text(scope: &mut v8::PinScope<'_, '_>, trace: v8::Local<v8::StackTrace>) -> String {
+    let mut text = String::new();
+    for index in 0..trace.get_frame_count() {
+        let Some(frame) = trace.get_frame(scope, index) else { break };
+        let script = frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default();
+        let (line, column) = (frame.get_line_number(), frame.get_column());
+        let function = frame.get_function_name(scope).map(|name| name.to_rust_string_lossy(scope)).unwrap_or_default();
+        let _ = match function.as_str() {
+            "" => write!(text, "\n    at {script}:{line}:{column}"),
+            function => write!(text, "\n    at {function} ({script}:{line}:{column})"),
+        };
+    }
+    text
 }
 
 /// The place that one line of a V8 stack names: `    at name (file:line:column)` or `    at file:line:column`.

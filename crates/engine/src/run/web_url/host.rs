@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Failure;
-use super::parser::{is_in_c0_set, percent_encode};
+use super::percent::{is_in_c0_set, percent_encode};
 
 /// Code points that no host has.
 const FORBIDDEN: &str = "\0\t\n\r #/:<>?@[\\]^|";

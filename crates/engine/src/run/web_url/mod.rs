@@ -5,8 +5,10 @@
 
 mod host;
 mod parser;
+mod percent;
 
-use parser::{State, percent_encode};
+use parser::State;
+use percent::{is_in_userinfo_set, percent_encode};
 
 /// A URL, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,8 +69,8 @@ impl Url {
         let mut parse = |value: &str, state| drop(parser::run(self, value, None, Some(state)));
         match part {
             "protocol" => parse(&format!("{value}:"), State::SchemeStart),
-            "username" if !has_no_authority => self.username = percent_encode(value, parser::is_in_userinfo_set),
-            "password" if !has_no_authority => self.password = percent_encode(value, parser::is_in_userinfo_set),
+            "username" if !has_no_authority => self.username = percent_encode(value, is_in_userinfo_set),
+            "password" if !has_no_authority => self.password = percent_encode(value, is_in_userinfo_set),
             "host" if !is_opaque => parse(value, State::Host),
             "hostname" if !is_opaque => parse(value, State::Hostname),
             "port" if has_no_authority => {}

@@ -8,13 +8,14 @@
 //! such numbers as it prints them. What copies an object (`{...event}`) reads nothing, unless a text leaves with the wrong
 //! digits in it. Nor does what looks at a number without seeing its digits: `if (event.id)`, `event.id == null`.
 
+mod sees;
+
 use std::collections::{BTreeSet, HashMap};
 
 use deno_core::v8;
+use sees::Sees;
 use serde::{Deserialize, Serialize};
 
-use crate::run::located;
-use crate::run::state::State;
 use crate::v8::errors;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Position};
@@ -91,7 +92,7 @@ impl ToldRead {
     }
 }
 
-/// What is known of such numbers and who has read them; part of the isolate's [`State`].
+/// What is known of such numbers and who has read them; a slot of the isolate.
 #[derive(Default)]
 pub(crate) struct UnsafeReads {
     /// Events that have no number of their own get one here.
@@ -210,8 +211,8 @@ pub(crate) fn settle(
     sources: &dyn Fn(&str) -> bool,
 ) -> Vec<(u32, Failure)> {
     let lost = std::mem::take(lost);
-    let reads = match scope.get_slot_mut::<State>() {
-        Some(state) if state.unsafe_reads.any() => state.unsafe_reads.take(event, &lost),
+    let reads = match scope.get_slot_mut::<UnsafeReads>() {
+        Some(reads) if reads.any() => reads.take(event, &lost),
         _ => return Vec::new(),
     };
     let mut failures = Vec::new();
@@ -279,8 +280,8 @@ fn watch_number(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArg
         return None;
     }
     let value = v8::Local::<v8::Number>::try_from(holder.get(scope, key.into())?).ok()?;
-    let state = scope.get_slot::<State>()?;
-    let reads = &state.unsafe_reads;
+    let reads = scope.get_slot::<UnsafeReads>()?;
+    let reads = reads;
     if reads.is_full() {
         return None;
     }
@@ -288,14 +289,14 @@ fn watch_number(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArg
     let name = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(key).ok()?);
     let path = v8::Global::new(scope, path);
     let number = Number { event, index, path, key: name.into(), double, read: None };
-    scope.get_slot_mut::<State>()?.unsafe_reads.numbers.push(number);
+    scope.get_slot_mut::<UnsafeReads>()?.numbers.push(number);
     let accessor = v8::AccessorConfiguration::new(read).data(value.into());
     holder.set_accessor_with_configuration(scope, key, accessor)?.then_some(())
 }
 
 /// Makes ordinary properties of those that are watched: V8 takes native properties for accessors where it freezes and seals.
 pub(crate) fn unwatch(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
-    let numbers = &scope.get_slot::<State>()?.unsafe_reads.numbers;
+    let numbers = &scope.get_slot::<UnsafeReads>()?.numbers;
     let keys: BTreeSet<Box<str>> = numbers.iter().map(|number| number.key.clone()).collect();
     if keys.is_empty() {
         return None;
@@ -334,15 +335,15 @@ fn read<'s>(
 }
 
 fn note(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>, double: u64) -> Option<()> {
-    if scope.get_slot::<State>()?.unsafe_reads.silent {
+    if scope.get_slot::<UnsafeReads>()?.silent {
         return None;
     }
     let key = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(key).ok()?);
     // An object that was kept from an event before is not known: its line is not here any more.
     let is_it = |number: &Number| number.double == double && *number.key == *key;
-    let at = scope.get_slot::<State>()?.unsafe_reads.numbers.iter().position(is_it)?;
+    let at = scope.get_slot::<UnsafeReads>()?.numbers.iter().position(is_it)?;
     let (place, copied, stack) = read_by(scope, &key)?;
-    let number = scope.get_slot_mut::<State>()?.unsafe_reads.numbers.get_mut(at)?;
+    let number = scope.get_slot_mut::<UnsafeReads>()?.numbers.get_mut(at)?;
     match &mut number.read {
         Some(read) => read.add(place, copied, stack),
         None => number.read = Some(Box::new(Read { places: vec![place], stack, copied, in_text: false })),
@@ -352,14 +353,14 @@ fn note(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>, double: u64)
 
 /// The place of who reads `key`, whether it copies only, and the stack; nothing if that is the engine itself, which prints, or code that does not see the digits.
 fn read_by(scope: &mut v8::PinScope<'_, '_>, key: &str) -> Option<(Place, bool, String)> {
-    let trace = v8::StackTrace::current_stack_trace(scope, located::MAX_FRAMES)?;
+    let trace = v8::StackTrace::current_stack_trace(scope, errors::MAX_FRAMES)?;
     let by = (0..trace.get_frame_count()).filter_map(|index| trace.get_frame(scope, index)).find(|frame| {
         let name = frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope));
         // Built-ins have no script.
         name.is_some_and(|name| !name.is_empty() && !name.starts_with(errors::OWN_SCRIPTS))
     })?;
     let place = [by.get_script_id(), by.get_line_number(), by.get_column()];
-    let known = scope.get_slot::<State>().and_then(|state| state.unsafe_reads.sees.get(&place).copied());
+    let known = scope.get_slot::<UnsafeReads>().and_then(|reads| reads.sees.get(&place).copied());
     let sees = known.unwrap_or_else(|| {
         let source = by.get_script_source(scope).map(|source| v8_string::to_string(scope, source));
         let source = source.unwrap_or_default();
@@ -367,14 +368,14 @@ fn read_by(scope: &mut v8::PinScope<'_, '_>, key: &str) -> Option<(Place, bool, 
         Sees::at(line, place[2], key)
     });
     if known.is_none()
-        && let Some(state) = scope.get_slot_mut::<State>()
+        && let Some(reads) = scope.get_slot_mut::<UnsafeReads>()
     {
-        state.unsafe_reads.sees.insert(place, sees);
+        reads.sees.insert(place, sees);
     }
     if sees == Sees::Nothing {
         return None;
     }
-    Some((place, sees == Sees::Copies, located::trace_text(scope, trace)))
+    Some((place, sees == Sees::Copies, errors::trace_text(scope, trace)))
 }
 
 /// While a result is printed nobody reads but the engine; `print` does that.
@@ -389,8 +390,8 @@ pub(crate) fn silently<'s, R>(
 }
 
 fn set_silent(scope: &mut v8::PinScope<'_, '_>, silent: bool) {
-    if let Some(state) = scope.get_slot_mut::<State>() {
-        state.unsafe_reads.silent = silent;
+    if let Some(reads) = scope.get_slot_mut::<UnsafeReads>() {
+        reads.silent = silent;
     }
 }
 
@@ -401,10 +402,10 @@ pub(crate) fn moved(
     _: v8::ReturnValue<v8::Value>,
 ) {
     if let Ok(value) = v8::Local::<v8::Number>::try_from(args.get(0))
-        && let Some(state) = scope.get_slot_mut::<State>()
-        && state.unsafe_reads.any_read()
+        && let Some(reads) = scope.get_slot_mut::<UnsafeReads>()
+        && reads.any_read()
     {
-        state.unsafe_reads.moved.push(value.value().to_bits());
+        reads.moved.push(value.value().to_bits());
     }
 }
 
@@ -415,119 +416,15 @@ pub(crate) fn text_leaves(
     _: v8::ReturnValue<v8::Value>,
 ) {
     let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
-    if scope.get_slot::<State>().is_none_or(|state| !state.unsafe_reads.any_read()) {
+    if scope.get_slot::<UnsafeReads>().is_none_or(|reads| !reads.any_read()) {
         return;
     }
     let text = v8_string::to_string(scope, text);
-    if let Some(state) = scope.get_slot_mut::<State>() {
-        for Number { double, read, .. } in &mut state.unsafe_reads.numbers {
+    if let Some(reads) = scope.get_slot_mut::<UnsafeReads>() {
+        for Number { double, read, .. } in &mut reads.numbers {
             if let Some(read) = read {
                 read.in_text |= text.contains(&printed(f64::from_bits(*double)));
             }
-        }
-    }
-}
-
-/// What code sees of a number that it reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sees {
-    Digits,
-    /// It copies the object or array that the number is in.
-    Copies,
-    /// It asks only whether there is one.
-    Nothing,
-}
-
-impl Sees {
-    /// What code sees that reads the property `key` at this column (in UTF-16 units, from 1), as far as its line tells.
-    fn at(line: &str, column: usize, key: &str) -> Self {
-        let units = line.encode_utf16().collect::<Vec<_>>();
-        let at = column.saturating_sub(1).min(units.len());
-        let (before, after) = (String::from_utf16_lossy(&units[..at]), String::from_utf16_lossy(&units[at..]));
-        let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$');
-        // V8 names the property: `id` of `event.id`, `[` of `event['id']`; of what copies, the call or the statement.
-        let name = &after[..after.find(|char| !is_name(char)).unwrap_or(after.len())];
-        let rest = match after.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').map_or("", |(_, after)| after),
-            None => &after[name.len()..],
-        };
-        if !after.starts_with('[') && name != key {
-            let copies = ["assign", "structuredClone", "slice", "concat", "reverse", "toReversed", "splice", "flat"];
-            return if copies.contains(&name) || after.contains("...") { Self::Copies } else { Self::Digits };
-        }
-        let comparison: String = rest.chars().filter(|char| *char != ' ').take(20).collect();
-        let compared = comparison.trim_start_matches(['=', '!']);
-        let asks = |word: &&str| compared.starts_with(*word);
-        if compared.len() < comparison.len() && ["null", "undefined", "void0"].iter().any(|word| asks(&word)) {
-            return Self::Nothing;
-        }
-        // The chain before it: `event.traits.`, `events[0].`. `const { id } = event` has none.
-        let head = before.trim_end_matches(|char| is_name(char) || matches!(char, '.' | '?' | '[' | ']'));
-        if head.len() == before.len() {
-            return Self::Digits;
-        }
-        let (head, rest) = (head.trim_end(), rest.trim_start());
-        let truth =
-            rest.starts_with("&&") || rest.starts_with('?') && !rest.starts_with("??") && !rest.starts_with("?.");
-        let negated = head.ends_with('!') || head.ends_with("typeof");
-        let asked = rest.starts_with(')') && (head.ends_with("if (") || head.ends_with("if("));
-        if truth || negated || asked { Self::Nothing } else { Self::Digits }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sees(line: &str) -> Sees {
-        let at = line.find('^').unwrap();
-        Sees::at(&line.replace('^', ""), at + 1, "id")
-    }
-
-    #[test]
-    fn what_asks_only_whether_there_is_a_number_does_not_see_its_digits() {
-        for line in [
-            "  if (event.^id) {",
-            "if (!event.^id) return;",
-            "x = event.^id ? 1 : 2;",
-            "if (event.^id && event.name) {",
-            "if (event.^id == null) {",
-            "if(event.^id===void 0){",
-            "if (event.traits.^id !== undefined) {",
-            "if (event^['id'] !== undefined) {",
-            "if (event^[key] === null) delete event[key];",
-            "if (typeof event.^id === 'number') {",
-            "if (!event?.^id) {",
-        ] {
-            assert_eq!(sees(line), Sees::Nothing, "{line}");
-        }
-    }
-
-    #[test]
-    fn what_copies_an_object_is_known_by_its_line() {
-        for line in [
-            "  ^event = { ...event };",
-            "^return {...event, seen: true};",
-            "x = Object.^assign({}, event);",
-            "x = ^structuredClone(event);",
-            "x = event.ids.^slice(1);",
-        ] {
-            assert_eq!(sees(line), Sees::Copies, "{line}");
-        }
-        for line in [
-            "return String(event.^id);",
-            "const id = event.^id;",
-            "const key = `${event.^id}`;",
-            "if (event.^id > 5) {",
-            "if (known.has(event.^id)) {",
-            "const { ^id } = event;",
-            "if (event.^id === other) {",
-            "x = event.^id ?? 0;",
-            "x = event.^id?.toString();",
-            "x = JSON.^stringify(event);",
-            "x = event.ids.^map(String);",
-        ] {
-            assert_eq!(sees(line), Sees::Digits, "{line}");
         }
     }
 }

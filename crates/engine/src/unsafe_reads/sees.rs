@@ -1,0 +1,105 @@
+//! What code sees of a number that it reads, as far as the line tells where it does.
+
+/// What code sees of a number that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sees {
+    Digits,
+    /// It copies the object or array that the number is in.
+    Copies,
+    /// It asks only whether there is one.
+    Nothing,
+}
+
+impl Sees {
+    /// What code sees that reads the property `key` at this column (in UTF-16 units, from 1), as far as its line tells.
+    pub(super) fn at(line: &str, column: usize, key: &str) -> Self {
+        let units = line.encode_utf16().collect::<Vec<_>>();
+        let at = column.saturating_sub(1).min(units.len());
+        let (before, after) = (String::from_utf16_lossy(&units[..at]), String::from_utf16_lossy(&units[at..]));
+        let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$');
+        // V8 names the property: `id` of `event.id`, `[` of `event['id']`; of what copies, the call or the statement.
+        let name = &after[..after.find(|char| !is_name(char)).unwrap_or(after.len())];
+        let rest = match after.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map_or("", |(_, after)| after),
+            None => &after[name.len()..],
+        };
+        if !after.starts_with('[') && name != key {
+            let copies = ["assign", "structuredClone", "slice", "concat", "reverse", "toReversed", "splice", "flat"];
+            return if copies.contains(&name) || after.contains("...") { Self::Copies } else { Self::Digits };
+        }
+        let comparison: String = rest.chars().filter(|char| *char != ' ').take(20).collect();
+        let compared = comparison.trim_start_matches(['=', '!']);
+        let asks = |word: &&str| compared.starts_with(*word);
+        if compared.len() < comparison.len() && ["null", "undefined", "void0"].iter().any(asks) {
+            return Self::Nothing;
+        }
+        // The chain before it: `event.traits.`, `events[0].`. `const { id } = event` has none.
+        let head = before.trim_end_matches(|char| is_name(char) || matches!(char, '.' | '?' | '[' | ']'));
+        if head.len() == before.len() {
+            return Self::Digits;
+        }
+        let (head, rest) = (head.trim_end(), rest.trim_start());
+        let truth =
+            rest.starts_with("&&") || rest.starts_with('?') && !rest.starts_with("??") && !rest.starts_with("?.");
+        let negated = head.ends_with('!') || head.ends_with("typeof");
+        let asked = rest.starts_with(')') && (head.ends_with("if (") || head.ends_with("if("));
+        if truth || negated || asked { Self::Nothing } else { Self::Digits }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sees(line: &str) -> Sees {
+        let at = line.find('^').unwrap();
+        Sees::at(&line.replace('^', ""), at + 1, "id")
+    }
+
+    #[test]
+    fn what_asks_only_whether_there_is_a_number_does_not_see_its_digits() {
+        for line in [
+            "  if (event.^id) {",
+            "if (!event.^id) return;",
+            "x = event.^id ? 1 : 2;",
+            "if (event.^id && event.name) {",
+            "if (event.^id == null) {",
+            "if(event.^id===void 0){",
+            "if (event.traits.^id !== undefined) {",
+            "if (event^['id'] !== undefined) {",
+            "if (event^[key] === null) delete event[key];",
+            "if (typeof event.^id === 'number') {",
+            "if (!event?.^id) {",
+        ] {
+            assert_eq!(sees(line), Sees::Nothing, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_copies_an_object_is_known_by_its_line() {
+        for line in [
+            "  ^event = { ...event };",
+            "^return {...event, seen: true};",
+            "x = Object.^assign({}, event);",
+            "x = ^structuredClone(event);",
+            "x = event.ids.^slice(1);",
+        ] {
+            assert_eq!(sees(line), Sees::Copies, "{line}");
+        }
+        for line in [
+            "return String(event.^id);",
+            "const id = event.^id;",
+            "const key = `${event.^id}`;",
+            "if (event.^id > 5) {",
+            "if (known.has(event.^id)) {",
+            "const { ^id } = event;",
+            "if (event.^id === other) {",
+            "x = event.^id ?? 0;",
+            "x = event.^id?.toString();",
+            "x = JSON.^stringify(event);",
+            "x = event.ids.^map(String);",
+        ] {
+            assert_eq!(sees(line), Sees::Digits, "{line}");
+        }
+    }
+}
