@@ -25,6 +25,7 @@ use crate::sync::config::{AdbcConfig, Config, Input, Text};
 use crate::sync::delivery::Closed;
 use crate::sync::report::{self, Report};
 use crate::sync::run::{Failed, Options, Progress, Setup};
+use crate::sync::warehouse::Warehouse;
 use crate::sync::{self, feed::Filter, inspect, run, state::Lock, state::State};
 use crate::tally::{FailOn, exit};
 use crate::workers::{Job, RunError};
@@ -109,7 +110,11 @@ fn forget(words: &[String]) -> anyhow::Result<u8> {
     let read = Read::from(Some(Path::new(config)))?;
     let work = || -> sync::Result<usize> {
         let _lock = Lock::take(&read.config.state)?;
-        State::existing(&read.config)?.forget(keys)
+        let warehouse = Warehouse::of(&read.config);
+        warehouse.as_ref().map_or(Ok(()), |it| it.begin(false))?;
+        let known = State::existing(&read.config)?.forget(keys)?;
+        warehouse.map_or(Ok(()), |it| it.end())?;
+        Ok(known)
     };
     let known = work().map_err(|error| read.error(error))?;
     let text =

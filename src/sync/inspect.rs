@@ -16,6 +16,7 @@ use super::sink::{Sink, cut};
 use super::source::{Source, Stopper};
 use super::state::{Settled, State};
 use super::transform::{Batch, Transformed, Transformer, with_message_ids};
+use super::warehouse::Warehouse;
 use crate::workers::Job;
 
 /// The runs and the problems that are listed.
@@ -201,7 +202,8 @@ type Found = Vec<(u64, String, super::row::Fingerprint)>;
 
 /// The rows of the source with this key. What is wrong with one is told at once.
 fn find(config: &Config, key: &str, out: &mut String) -> Result<Found> {
-    let mut source = Source::open(config, Stopper::default())?;
+    let script = Warehouse::of(config).map(|it| it.query(None)).transpose()?;
+    let mut source = Source::open_with(config, Stopper::default(), script)?;
     let mut reader = RowReader::new(config);
     let mut found = Vec::new();
     while let Some(block) = source.next_block()? {

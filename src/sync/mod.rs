@@ -15,7 +15,7 @@
 //! - [`event`] makes events of rows.
 //! - [`feed`] hands events to the transformation ([`transform`]), and its outputs go to [`sink`]s by way of [`delivery`].
 //! - [`ledger`] writes and counts the results; [`report`] tells them; [`run`] holds all of it together.
-//! - [`state`] is what was acknowledged.
+//! - [`state`] is what was acknowledged; [`warehouse`] has it in the database of the rows.
 
 pub mod adbc;
 pub mod config;
@@ -38,5 +38,6 @@ pub mod source;
 pub mod state;
 mod table;
 pub mod transform;
+pub mod warehouse;
 
 pub use error::{Error, Result};

@@ -178,6 +178,8 @@ struct Layout {
     names: Vec<String>,
     /// The column of the key.
     key: Option<usize>,
+    /// The column of the hash.
+    hash: Option<usize>,
     /// Mapped columns, in the order of their names.
     mapped: Vec<usize>,
 }
@@ -192,7 +194,7 @@ pub struct RowReader<'a> {
 impl<'a> RowReader<'a> {
     /// For the rows of this sync.
     pub fn new(config: &'a Config) -> Self {
-        let layout = Layout { names: Vec::new(), key: None, mapped: Vec::new() };
+        let layout = Layout { names: Vec::new(), key: None, hash: None, mapped: Vec::new() };
         Self { config, layout, buffer: Vec::new() }
     }
 
@@ -214,6 +216,11 @@ impl<'a> RowReader<'a> {
         }
         let value = layout.key.map(|index| columns[index].1).ok_or(Invalid::NoKeyColumn)?;
         let key = key_of(value, &self.config.source.key)?;
+        if let Some(hash) = layout.hash.map(|index| unhex(&as_text(columns[index].1)))
+            && let Ok(fingerprint) = hash.try_into()
+        {
+            return Ok(Row { key, fingerprint });
+        }
         self.buffer.clear();
         for index in &self.layout.mapped {
             let (name, value) = &columns[*index];
@@ -242,11 +249,47 @@ fn layout_of(config: &Config, columns: &[(Cow<'_, str>, &RawValue)]) -> Result<L
         return Err(Invalid::NotARow(format!("it has the column {} twice", twice[0])));
     }
     let key = names.iter().position(|name| *name == config.source.key);
-    Ok(Layout { names, key, mapped })
+    let hash = names.iter().position(|name| config.in_warehouse && name == HASH);
+    Ok(Layout { names, key, hash, mapped })
+}
+
+/// The column that has the hash of a row, if its database has compared it.
+pub const HASH: &str = "sluicegate:hash";
+
+/// The column that says what a line is, if its database has compared it.
+pub const KIND: &str = "sluicegate:kind";
+
+/// What a database has found that is no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A key that the source no longer has.
+    Gone(String),
+    /// How many rows the source has.
+    Total(u64),
+}
+
+/// What a line says that is no row; nothing if it is one.
+pub fn found(line: &[u8]) -> Option<Found> {
+    let Columns(columns) = Columns::parse(std::str::from_utf8(line).ok()?).ok()?;
+    let of = |name: &str| columns.iter().rev().find(|(column, _)| column == name).map(|(_, value)| as_text(value));
+    match of(KIND)?.as_ref() {
+        "gone" => Some(Found::Gone(of(HASH)?.into_owned())),
+        "total" => Some(Found::Total(of(HASH)?.parse().ok()?)),
+        _ => None,
+    }
+}
+
+/// Bytes of their hexadecimal digits.
+pub fn unhex(text: &str) -> Vec<u8> {
+    let nibble = |digit: u8| (digit as char).to_digit(16).unwrap_or_default() as u8;
+    text.as_bytes().chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
 }
 
 /// Whether a column is compared and sent.
 pub fn is_mapped(event: &EventConfig, name: &str) -> bool {
+    if name == HASH || name == KIND {
+        return false;
+    }
     let used = || {
         let columns = [&event.user_id, &event.anonymous_id, &event.group_id, &event.timestamp];
         columns.into_iter().flatten().any(|column| column == name)

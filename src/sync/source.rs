@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use flate2::read::MultiGzDecoder;
 
-use super::adbc::process::{self, Reading};
+use super::adbc::process::{self, Reading, Script};
 use super::config::{Config, Input};
 use super::error::{Error, Result, plain};
 
@@ -89,6 +89,14 @@ impl Source {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(config: &Config, stopper: Stopper) -> Result<Self> {
+        Self::open_with(config, stopper, None)
+    }
+
+    /// The same, but that a database is asked something else than the config says.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_with(config: &Config, stopper: Stopper, script: Option<Script>) -> Result<Self> {
         let input = &config.source.input;
         let name = input.to_string();
         let started_late = || Error::new("the sync was ended before its source was started");
@@ -118,7 +126,7 @@ impl Source {
                 if place.is_stopped {
                     return Err(started_late());
                 }
-                let started = process::start(adbc, &config.dir)?;
+                let started = process::start(adbc, &config.dir, script)?;
                 place.hold = Some(started.hold);
                 (Box::new(started.rows), Some(Running::Query(started.reading)))
             }
@@ -231,7 +239,7 @@ impl Source {
             Some(Running::Query(reading)) => {
                 let warnings = reading.end(lines);
                 self.release();
-                self.warnings = warnings.map_err(|error| query_failed(error))?;
+                self.warnings = warnings.map_err(query_failed)?.0;
                 return Ok(());
             }
             Some(Running::Command { mut child, tail }) => {

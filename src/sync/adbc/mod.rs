@@ -55,10 +55,26 @@ struct Query {
     database: String,
     /// What the driver is told.
     options: Vec<(String, String)>,
+    /// What comes before it.
+    steps: Vec<Step>,
     sql: String,
     timeout_ms: u64,
     /// Columns whose texts are JSON.
     json: Vec<String>,
+}
+
+/// Something that comes before a query, on the same connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// A statement without rows.
+    Do(String),
+    /// A query whose one value has to be this one.
+    Expect {
+        /// The query.
+        sql: String,
+        /// The value.
+        value: String,
+    },
 }
 
 /// What comes of it.
@@ -66,8 +82,8 @@ struct Query {
 enum Answer {
     /// The driver was loaded, and speaks this version of ADBC: 1 001 000 is 1.1.0.
     Loaded(i32),
-    /// All rows were written.
-    Done { rows: u64, warnings: Vec<String> },
+    /// All rows were written. Of each column its name, and whether its values are nested.
+    Done { rows: u64, warnings: Vec<String>, columns: Vec<(String, bool)> },
     /// Something failed.
     Failed(Failure),
 }
@@ -95,6 +111,8 @@ enum Failure {
     NoForm { column: String, kind: String },
     /// There is no such column, which is said to be JSON.
     NoJson(String),
+    /// A value is another than was expected: someone else has changed it.
+    Changed,
     /// The query began well, and then failed.
     Rows(String),
     /// It took too long.

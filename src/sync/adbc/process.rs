@@ -1,7 +1,7 @@
 //! Starts the process that runs a query, ends it, and says in words how it ended.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -12,10 +12,11 @@ use std::time::Duration;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::{Map, Value};
 
 use super::super::config::{AdbcConfig, Text};
 use super::super::error::{Error, Result, plain};
-use super::{ANSWER, Answer, COMMAND, Failure, Query, Request, drivers};
+use super::{ANSWER, Answer, COMMAND, Failure, Query, Request, Step, drivers};
 use crate::engine::nearest;
 use crate::own_process::own_command;
 
@@ -46,11 +47,67 @@ pub struct Started {
     pub reading: Reading,
 }
 
+/// What is asked instead of the config's own query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// What comes first.
+    pub steps: Vec<Step>,
+    /// The query; the config's own if there is none.
+    pub sql: Option<String>,
+    /// Whether a database that is a file is opened for writing.
+    pub writes: bool,
+}
+
+/// How many rows are handed on at a time.
+const MANY: usize = 10_000;
+
+/// A row, as an object.
+pub type Object = Map<String, Value>;
+
+/// Asks, and hands the rows on, some at a time. Of each column its name, and whether its values are nested.
+///
+/// # Errors
+/// As [`start`], when the query fails, and what `each` says.
+pub fn ask(
+    config: &AdbcConfig,
+    dir: &Path,
+    script: Script,
+    mut each: impl FnMut(&[Object]) -> Result<()>,
+) -> Result<Vec<(String, bool)>> {
+    let Started { rows, hold, reading } = start(config, dir, Some(script))?;
+    let (mut found, mut count): (Vec<Object>, u64) = (Vec::new(), 0);
+    let mut stream = serde_json::Deserializer::from_reader(BufReader::new(rows)).into_iter();
+    let wrong = loop {
+        match stream.next() {
+            None => break None,
+            Some(Ok(row)) => {
+                found.push(row);
+                count += 1;
+                if found.len() == MANY {
+                    each(&found)?;
+                    found.clear();
+                }
+            }
+            Some(Err(error)) => break Some(error),
+        }
+    };
+    // A process that still writes must not wait.
+    drop(stream);
+    let columns = reading.end(count)?.1;
+    drop(hold);
+    each(&found)?;
+    match wrong {
+        None => Ok(columns),
+        Some(error) => Err(Error::new(format!("the database {} answers nonsense: {error}", config.database))),
+    }
+}
+
 /// Starts the query. Relative paths start in `dir`.
 ///
 /// # Errors
 /// When there is no driver, a secret is missing, or the process can't be started.
-pub fn start(config: &AdbcConfig, dir: &Path) -> Result<Started> {
+pub fn start(config: &AdbcConfig, dir: &Path, script: Option<Script>) -> Result<Started> {
+    let script = script.unwrap_or(Script { steps: Vec::new(), sql: None, writes: false });
     let (mut options, mut secrets) = (Vec::new(), Vec::new());
     for (key, text) in &config.options {
         let value = text.read(false)?;
@@ -59,10 +116,14 @@ pub fn start(config: &AdbcConfig, dir: &Path) -> Result<Started> {
         }
         options.push((key.clone(), value));
     }
+    if script.writes && config.database == "duckdb" && !options.iter().any(|(key, _)| key == "access_mode") {
+        options.push(("access_mode".to_owned(), "READ_WRITE".to_owned()));
+    }
     let query = Query {
         database: config.database.clone(),
         options,
-        sql: config.query.clone(),
+        steps: script.steps,
+        sql: script.sql.unwrap_or_else(|| config.query.clone()),
         timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
         json: config.json.clone(),
     };
@@ -174,12 +235,15 @@ fn driver_of(config: &AdbcConfig, dir: &Path) -> Result<PathBuf> {
     })
 }
 
+/// What could not be written as it is; and of each column its name, and whether its values are nested.
+pub type Ended = (Vec<String>, Vec<(String, bool)>);
+
 impl Reading {
     /// Waits for the end, after all rows were read; `rows` is how many there were. What could not be written as it is.
     ///
     /// # Errors
     /// When not all rows were written.
-    pub fn end(self, rows: u64) -> Result<Vec<String>> {
+    pub fn end(self, rows: u64) -> Result<Ended> {
         let secrets = self.secrets.clone();
         self.ended(rows).map_err(|mut error| {
             for secret in secrets {
@@ -189,7 +253,7 @@ impl Reading {
         })
     }
 
-    fn ended(mut self, rows: u64) -> Result<Vec<String>> {
+    fn ended(mut self, rows: u64) -> Result<Ended> {
         let answer = self.answer.join().ok().flatten();
         // A driver may have a bad end after a good answer; it is the answer that counts.
         let is_late = !self.child.try_wait().is_ok_and(|status| status.is_some()) && !ends_in_time(&self.child);
@@ -199,7 +263,7 @@ impl Reading {
         let status = self.child.wait();
         let said = self.said.join().unwrap_or_default();
         match answer {
-            Some(Answer::Done { rows: written, warnings }) if written == rows => Ok(warnings),
+            Some(Answer::Done { rows: written, warnings, columns }) if written == rows => Ok((warnings, columns)),
             Some(Answer::Done { rows: written, .. }) => {
                 Err(Error::new(format!("the database {} gave {written} rows, and {rows} arrived", self.database)))
             }
@@ -265,6 +329,8 @@ fn words(failure: &Failure, database: &str, timeout: Duration, rows: u64) -> Err
         }
         Failure::NoJson(name) => Error::new(format!("source.json names the column {name}, and the query has none"))
             .help("names are matched exactly, letter by letter"),
+        Failure::Changed => Error::new("another run of this sync has written its state meanwhile")
+            .help("one run at a time: run the sync again when the other one has ended"),
         Failure::Rows(why) => Error::new(format!("the database {database} failed{}: {why}", after(rows))),
         Failure::TimedOut => Error::new(format!(
             "the query was not done within {} (source.query_timeout)",

@@ -19,7 +19,7 @@ use super::load::load;
 use super::rows::{BadColumns, RowWriter};
 use super::sentence::sentence;
 use super::watch::Watch;
-use super::{ANSWER, Answer, Failure, Query, Request};
+use super::{ANSWER, Answer, Failure, Query, Request, Step};
 
 /// The size of the pipe that rows go through, where the system allows it.
 const PIPE: usize = 1 << 20;
@@ -74,6 +74,9 @@ fn read(mut driver: ManagedDriver, query: &Query, mut to: File, watch: &Watch) -
     let (vendor, version) = vendor(&connection).unwrap_or_else(|| (query.database.clone(), String::new()));
     let dialect = Dialect::of(&vendor);
 
+    for step in &query.steps {
+        take(step, &mut connection, watch)?;
+    }
     let prepared = dialect.prepare(&mut connection, &version, &query.sql, watch)?;
     let mut statement = connection.new_statement().map_err(refused)?;
     for (key, text) in of(Level::Statement) {
@@ -101,7 +104,27 @@ fn read(mut driver: ManagedDriver, query: &Query, mut to: File, watch: &Watch) -
         writer.batch(&batch, &mut out, &mut hand_on).map_err(output)?;
     }
     hand_on(&mut out).map_err(output)?;
-    Ok(Answer::Done { rows: count, warnings: writer.warnings() })
+    let columns = schema.fields().iter().map(|field| (field.name().clone(), field.data_type().is_nested())).collect();
+    Ok(Answer::Done { rows: count, warnings: writer.warnings(), columns })
+}
+
+/// Takes a step before the query.
+fn take(step: &Step, connection: &mut ManagedConnection, watch: &Watch) -> Result<(), Failure> {
+    let mut statement = connection.new_statement().map_err(refused)?;
+    watch.cancel_with(statement.get_cancel_handle());
+    let (sql, expected) = match step {
+        Step::Do(sql) => (sql, None),
+        Step::Expect { sql, value } => (sql, Some(value)),
+    };
+    statement.set_sql_query(sql).map_err(refused)?;
+    let Some(expected) = expected else { return statement.execute_update().map(drop).map_err(refused) };
+    let mut found = Vec::new();
+    for batch in statement.execute().map_err(refused)? {
+        let batch = batch.map_err(|error| Failure::Rows(sentence(&words(error))))?;
+        let texts = batch.column(0).as_string_opt::<i32>().ok_or(Failure::Changed)?;
+        found.extend(texts.iter().map(|text| text.unwrap_or_default().to_owned()));
+    }
+    if found == [expected.as_str()] { Ok(()) } else { Err(Failure::Changed) }
 }
 
 /// What an option is about.

@@ -42,8 +42,10 @@ pub struct Config {
     pub name: String,
     /// The folder of the config.
     pub dir: PathBuf,
-    /// The state.
+    /// The state, or the copy of one that is in the warehouse.
     pub state: PathBuf,
+    /// Whether the state is in the warehouse.
+    pub in_warehouse: bool,
     /// Where rows come from.
     pub source: SourceConfig,
     /// Which rows go out.
@@ -87,12 +89,21 @@ impl Config {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("sync").to_owned();
         let root = Table::new("", 0..0, document.get_ref());
         let name = root.text("name")?.unwrap_or(&stem).to_owned();
-        let state = root.text("state")?.map_or_else(|| format!("{stem}.state.db"), str::to_owned);
+        let given = root.text("state")?;
+        let in_warehouse = given == Some("warehouse");
+        let state = given.filter(|_| !in_warehouse).map_or_else(|| format!("{stem}.state.db"), str::to_owned);
         let missing = |what: &str, help: &str| Error::new(format!("the config has no [{what}]")).help(help.to_owned());
         let source = root.table("source")?.ok_or_else(|| {
             missing("source", "it says where the rows come from: adbc, command, file or stdin, and key")
         })?;
         let source = source_of(source, &dir)?;
+        let can_have_state =
+            matches!(&source.input, Input::Adbc(adbc) if ["duckdb", "postgresql"].contains(&adbc.database.as_str()));
+        if in_warehouse && !can_have_state {
+            return Err(root
+                .error_at("state", "state = \"warehouse\" needs a source with adbc = \"duckdb\" or \"postgresql\"")
+                .help("other sources have their state in a file: leave state out, or name the file"));
+        }
         let changes = root.table("changes")?.map_or_else(|| Ok(Changes::default()), changes_of)?;
         let event =
             root.table("event")?.map_or_else(|| Ok(EventConfig::default()), |table| event_of(table, &changes))?;
@@ -118,7 +129,7 @@ impl Config {
         if sinks.len() > MAX_SINKS {
             return Err(Error::new(format!("the config has {} sinks; the most is {MAX_SINKS}", sinks.len())));
         }
-        Ok(Self { name, state: dir.join(state), dir, source, changes, event, transform, sinks })
+        Ok(Self { name, state: dir.join(state), in_warehouse, dir, source, changes, event, transform, sinks })
     }
 }
 

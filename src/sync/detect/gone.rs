@@ -1,5 +1,6 @@
 //! Which keys the source no longer has.
 
+use std::collections::HashMap;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
 
 use super::super::config::Mode;
@@ -14,14 +15,18 @@ use super::{Ask, cannot_spool};
 pub(super) struct Gone {
     known: Option<Sorted<24>>,
     next: Option<[u8; 24]>,
+    /// Keys that the database has found to be gone, by their hashes. One that came nevertheless is not gone: its text in SQL is
+    /// another than in JSON.
+    given: HashMap<[u8; 16], String>,
     /// The numbers of the gone keys, in the order of the state.
     numbers: Sorter<8>,
 }
 
 impl Gone {
-    pub(super) fn new(ask: &Ask<'_>, state: &State, sinks: &[i64]) -> Result<Self> {
-        let mut gone = Self { known: None, next: None, numbers: Sorter::new(ask.temporary) };
-        if ask.config.changes.mode == Mode::Mirror {
+    pub(super) fn new(ask: &Ask<'_>, state: &State, sinks: &[i64], given: Vec<String>) -> Result<Self> {
+        let given = given.into_iter().map(|key| (key_hash(&key), key)).collect();
+        let mut gone = Self { known: None, next: None, given, numbers: Sorter::new(ask.temporary) };
+        if ask.config.changes.mode == Mode::Mirror && !ask.is_compared {
             let error = |error: io::Error| cannot_spool(ask.temporary, &error);
             let mut known = Sorter::new(ask.temporary);
             let mut number = 0u64;
@@ -41,6 +46,7 @@ impl Gone {
 
     /// The source has the key with this hash. Hashes come in their order.
     pub(super) fn seen(&mut self, hash: &[u8; 16]) -> Result<()> {
+        self.given.remove(hash);
         let step = || -> io::Result<()> {
             while let (Some(known), Some(next)) = (&mut self.known, self.next) {
                 match next[..16].cmp(hash) {
@@ -57,6 +63,9 @@ impl Gone {
     }
 
     pub(super) fn finish(mut self, ask: &Ask<'_>, state: &State) -> Result<(Keys, u64, u64)> {
+        if ask.is_compared && ask.config.changes.mode == Mode::Mirror {
+            return given(ask, state, self.given);
+        }
         let error = |error: io::Error| cannot_spool(ask.temporary, &error);
         while let (Some(known), Some(next)) = (&mut self.known, self.next) {
             self.numbers.push(number(&next)).map_err(error)?;
@@ -82,6 +91,27 @@ impl Gone {
         file.seek(SeekFrom::Start(0)).map_err(error)?;
         Ok((Keys(Some(BufReader::new(file))), deletes, forgotten))
     }
+}
+
+/// Keys that the database itself has found to be gone.
+fn given(ask: &Ask<'_>, state: &State, keys: HashMap<[u8; 16], String>) -> Result<(Keys, u64, u64)> {
+    let error = |error: io::Error| cannot_spool(ask.temporary, &error);
+    let sinks = state.sinks(ask.config)?;
+    let doubts = state.doubts(&sinks)?;
+    let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
+    let (mut deletes, mut forgotten, mut settled) = (0, 0, Vec::new());
+    let mut keys: Vec<String> = keys.into_values().collect();
+    keys.sort();
+    for key in &keys {
+        state.settled(key, &mut settled)?;
+        let is_sent = settled.iter().any(|one| one.acknowledged.is_some() && sinks.contains(&one.sink));
+        let was_sent = is_sent || doubts.contains_key(&key_hash(key));
+        *(if was_sent { &mut deletes } else { &mut forgotten }) += 1;
+        out.write_all(&[u8::from(was_sent)]).and_then(|()| put(&mut out, key.as_bytes())).map_err(error)?;
+    }
+    let mut file = out.into_inner().map_err(|failed| error(failed.into_error()))?;
+    file.seek(SeekFrom::Start(0)).map_err(error)?;
+    Ok((Keys(Some(BufReader::new(file))), deletes, forgotten))
 }
 
 fn number(record: &[u8; 24]) -> [u8; 8] {

@@ -13,9 +13,10 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::adbc::process::Script;
 use super::config::{Config, Mode};
 use super::error::{Error, Result, plain};
-use super::row::{Invalid, Row, RowReader, key_hash};
+use super::row::{Found, Invalid, Row, RowReader, found, key_hash};
 use super::sorter::Sorter;
 use super::source::{Block, Source, Stopper};
 use super::state::{Doubts, Settled, State};
@@ -106,13 +107,23 @@ pub struct Ask<'a> {
     pub epoch: i64,
     /// Where temporary files go.
     pub temporary: &'a Path,
+    /// What a database is asked, if it has the state.
+    pub script: Option<Script>,
+    /// Whether that compares, so that only rows that changed come, and keys that are gone.
+    pub is_compared: bool,
     /// Ends the source's command.
     pub stopper: Stopper,
     /// Is told how many rows have been read.
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
-type Parsed = Vec<(u64, std::ops::Range<usize>, std::result::Result<Row, Invalid>)>;
+/// What the lines of a block are.
+#[derive(Default)]
+struct Parsed {
+    rows: Vec<(u64, std::ops::Range<usize>, std::result::Result<Row, Invalid>)>,
+    /// What a database has found besides.
+    found: Vec<Found>,
+}
 
 /// Reads the source and compares it with the state.
 ///
@@ -120,7 +131,7 @@ type Parsed = Vec<(u64, std::ops::Range<usize>, std::result::Result<Row, Invalid
 /// When the source, the state or a temporary file fails.
 pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let source = Source::open(ask.config, ask.stopper.clone())?;
+    let source = Source::open_with(ask.config, ask.stopper.clone(), ask.script.clone())?;
     std::thread::scope(|scope| {
         let mut to_parse = Vec::new();
         let mut parsed: Vec<Receiver<(Block, Parsed)>> = Vec::new();
@@ -129,7 +140,7 @@ pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
             let (sender, done) = sync_channel(WAITING);
             to_parse.push(blocks);
             parsed.push(done);
-            scope.spawn(move || parse(ask.config, &receiver, &sender));
+            scope.spawn(move || parse(ask, &receiver, &sender));
         }
         let reader = scope.spawn(move || read(source, &to_parse));
         let compared = compare(ask, state, &parsed);
@@ -153,28 +164,33 @@ fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<(bool, Vec
     Ok((source.is_whole(), source.warnings()))
 }
 
-fn parse(config: &Config, blocks: &Receiver<Block>, done: &SyncSender<(Block, Parsed)>) {
+fn parse(ask: &Ask<'_>, blocks: &Receiver<Block>, done: &SyncSender<(Block, Parsed)>) {
+    let config = ask.config;
     let mut reader = RowReader::new(config);
     while let Ok(block) = blocks.recv() {
-        let mut rows = Parsed::new();
+        let mut parsed = Parsed::default();
         let (mut at, mut line) = (0, block.first_line);
         for text in block.bytes.split_inclusive(|byte| *byte == b'\n') {
             let range = at..at + text.len();
             at = range.end;
-            if !text.trim_ascii().is_empty() {
+            if ask.is_compared
+                && let Some(found) = found(text.trim_ascii())
+            {
+                parsed.found.push(found);
+            } else if !text.trim_ascii().is_empty() {
                 let row = if text.len() > config.source.row_limit {
                     Err(too_long(text.len() as u64, config))
                 } else {
                     reader.read(text.trim_ascii())
                 };
-                rows.push((line, range, row));
+                parsed.rows.push((line, range, row));
             }
             line += 1;
         }
         if let Some((line, len)) = block.too_long {
-            rows.push((line, 0..0, Err(too_long(len, config))));
+            parsed.rows.push((line, 0..0, Err(too_long(len, config))));
         }
-        if done.send((block, rows)).is_err() {
+        if done.send((block, parsed)).is_err() {
             return;
         }
     }
@@ -198,6 +214,8 @@ struct Comparison {
     solved: HashSet<[u8; 16]>,
     missing: HashSet<[u8; 16]>,
     last_line_invalid: bool,
+    /// Keys that are gone, if the database has compared.
+    found_gone: Vec<String>,
 }
 
 fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -> Result<Comparison> {
@@ -215,12 +233,20 @@ fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -
         problems,
         doubts: state.doubts(&sinks)?,
         last_line_invalid: false,
+        found_gone: Vec::new(),
     };
+    let mut total = None;
     let is_first = state.known()? == 0;
     let mut settled = Vec::new();
     let mut turn = 0;
-    while let Ok((block, rows)) = parsed[turn].recv() {
+    while let Ok((block, Parsed { rows, found })) = parsed[turn].recv() {
         turn = (turn + 1) % parsed.len();
+        for found in found {
+            match found {
+                Found::Gone(key) => comparison.found_gone.push(key),
+                Found::Total(rows) => total = Some(rows),
+            }
+        }
         for (line, range, row) in rows {
             comparison.counts.read += 1;
             comparison.last_line_invalid = row.is_err();
@@ -238,6 +264,12 @@ fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -
             }
         }
         (ask.progress)(comparison.counts.read);
+    }
+    if let Some(total) = total {
+        // Rows that did not come are those that all sinks have.
+        let same = total.saturating_sub(comparison.counts.read);
+        comparison.counts.read += same;
+        comparison.counts.unchanged += same;
     }
     Ok(comparison)
 }
@@ -319,7 +351,7 @@ impl Comparison {
         let spool_error = |error: io::Error| cannot_spool(ask.temporary, &error);
         let file = self.spool.into_inner().map_err(|error| spool_error(error.into_error()))?;
         let sinks = state.sinks(ask.config)?;
-        let mut gone = Gone::new(ask, state, &sinks)?;
+        let mut gone = Gone::new(ask, state, &sinks, std::mem::take(&mut self.found_gone))?;
         let mut duplicates = Sorter::<8>::new(ask.temporary);
         let mut twice: HashMap<[u8; 16], Vec<u64>> = HashMap::new();
         let mut keys = self.keys.sorted().map_err(spool_error)?;

@@ -23,6 +23,7 @@ use super::sink::Sink;
 use super::source::Stopper;
 use super::state::{Lock, State};
 use super::transform::Transformer;
+use super::warehouse::Warehouse;
 use crate::workers::{Job, RunError};
 
 pub(super) use deliver::{bodies, failure_words};
@@ -128,6 +129,7 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
     }
     let config = setup.config.clone();
     let _lock = Lock::take(&config.state)?;
+    begin_in_warehouse(&config, setup.options.resync).await?;
     let state = State::open(&config)?;
     let uuid = uuid::Uuid::new_v4().to_string();
     let (code, mapping) = (&setup.code, config.mapping_hash());
@@ -152,9 +154,25 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
         }
         state.end_run(run, &result_words(&report, &done), &report::counts(&report).to_string())
     });
+    // What was acknowledged is written back however the run has ended.
+    let written = end_in_warehouse(&config).await;
     done?;
     ended?;
+    written?;
     Ok(report)
+}
+
+/// Brings a state that is in the warehouse and its copy together.
+async fn begin_in_warehouse(config: &Arc<Config>, resync: bool) -> Result<()> {
+    let config = config.clone();
+    let begun = tokio::task::spawn_blocking(move || Warehouse::of(&config).map_or(Ok(()), |it| it.begin(resync)));
+    begun.await.map_err(|error| Error::new(format!("the reader of the state stopped: {error}")))?
+}
+
+async fn end_in_warehouse(config: &Arc<Config>) -> Result<()> {
+    let config = config.clone();
+    let ended = tokio::task::spawn_blocking(move || Warehouse::of(&config).map_or(Ok(()), |it| it.end()));
+    ended.await.map_err(|error| Error::new(format!("the writer of the state stopped: {error}")))?
 }
 
 /// Does all but to send and to write.
@@ -162,6 +180,12 @@ async fn dry_run(mut setup: Setup, started: Instant) -> std::result::Result<Repo
     let mut report = Report { is_partial: true, ..Report::default() };
     // A sync that never ran has no state, and gets none.
     let temporary = tempfile::tempdir().map_err(|error| Error::new(error.to_string()))?;
+    let copy = Config { state: temporary.path().join("copy.db"), ..(*setup.config).clone() };
+    let (config, into) = (setup.config.clone(), copy.clone());
+    let looked = tokio::task::spawn_blocking(move || Warehouse::of(&config).map_or(Ok(false), |it| it.look(&into)));
+    if looked.await.map_err(|error| Error::new(error.to_string()))?? {
+        setup.config = Arc::new(copy);
+    }
     let state = if setup.config.state.exists() {
         State::existing(&setup.config)?
     } else {
@@ -222,6 +246,7 @@ async fn steps(
         config: config.clone(),
         everything: config.changes.mode == Mode::Full && !options.baseline,
         epoch: epoch(&state, &options, report.run)?,
+        compares: !options.dry,
         stopper: Stopper::default(),
         progress: progress.clone(),
     };
@@ -321,6 +346,8 @@ pub(super) struct Detecting {
     pub(super) config: Arc<Config>,
     pub(super) everything: bool,
     pub(super) epoch: i64,
+    /// Whether a database that has the state compares.
+    pub(super) compares: bool,
     pub(super) stopper: Stopper,
     pub(super) progress: Arc<Progress>,
 }
@@ -328,7 +355,11 @@ pub(super) struct Detecting {
 impl Detecting {
     pub(super) fn detect(self, state: State) -> Result<(Detected, State)> {
         let temporary = temporary(&self.config);
+        let is_compared = self.compares && self.config.in_warehouse && !self.everything;
+        let script = Warehouse::of(&self.config).map(|it| it.query(is_compared.then_some(self.epoch))).transpose()?;
         let ask = Ask {
+            script,
+            is_compared,
             config: &self.config,
             everything: self.everything,
             epoch: self.epoch,

@@ -5,6 +5,7 @@
 //! not, and they are sent, or deleted, again, also when the source has meanwhile gone back to what was acknowledged. The file is in WAL mode with `synchronous = NORMAL`: a process that is killed loses nothing that was
 //! committed; a machine that loses power may lose the last commits, and then those rows are sent again.
 
+pub mod copy;
 mod lock;
 mod model;
 mod read;
@@ -115,6 +116,9 @@ impl State {
             self.each(&setup)?;
             self.set_meta("name", &config.name)?;
             self.set_meta("key", &config.source.key)?;
+            if config.in_warehouse {
+                self.set_meta(copy::MARK, "yes")?;
+            }
         } else if application != APPLICATION {
             return Err(Error::new(format!("{} is not the state of a sync", self.path.display()))
                 .help("name another file with state = \"…\" in the config"));
@@ -139,6 +143,14 @@ impl State {
         if version != VERSION {
             return Err(Error::new(format!("the state {} has version {version}", self.path.display()))
                 .help(format!("this program reads version {VERSION}; another version of it wrote the file")));
+        }
+        let is_copy = self.meta(copy::MARK)?.is_some();
+        if is_copy != config.in_warehouse {
+            let (is, wants) =
+                if is_copy { ("a copy of one in the warehouse", "a file") } else { ("a file", "in the warehouse") };
+            return Err(Error::new(format!("the state {} is {is}, and the config wants it {wants}", self.path.display())).help(
+                "their fingerprints differ. Move the file away; then `sluicegate sync baseline` marks all rows as sent, and a sync sends all of them",
+            ));
         }
         for (what, own) in [("name", &config.name), ("key", &config.source.key)] {
             let other = self.meta(what)?.unwrap_or_default();

@@ -28,6 +28,11 @@ impl Settlement {
         }
     }
 
+    pub(super) fn from_name(name: &str) -> Self {
+        let all = [Settlement::Dropped, Settlement::Baseline, Settlement::NotForSink];
+        all.into_iter().find(|how| how.name() == name).unwrap_or(Settlement::Sent)
+    }
+
     pub(super) fn from_number(number: i64) -> Self {
         match number {
             2 => Settlement::Dropped,

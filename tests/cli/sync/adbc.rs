@@ -6,6 +6,7 @@ mod ends;
 mod errors;
 mod property;
 mod types;
+mod warehouse;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

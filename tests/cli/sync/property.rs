@@ -21,6 +21,8 @@ pub type Table = BTreeMap<u8, u8>;
 
 /// Where rows come from.
 pub struct From<'a> {
+    /// What stands at the top of the config.
+    pub head: &'a str,
     /// The environment that has its driver.
     pub environment: Option<&'a Path>,
     /// Makes the table what it should be.
@@ -99,7 +101,7 @@ fn goes_through(dir: &Dir, from: &From<'_>) -> Value {
 }
 
 /// The config of a sync from there to such a destination.
-fn config_of(source: &str, api: Api, crm: &Destination) -> String {
+fn config_of(head: &str, source: &str, api: Api, crm: &Destination) -> String {
     let kind = match api {
         Api::Customerio => "kind = \"customerio\"\nauth = \"env:CIO_KEY\"",
         Api::Rudder => "kind = \"rudder\"\nauth = \"env:CIO_KEY\"\ngzip = false",
@@ -109,7 +111,7 @@ fn config_of(source: &str, api: Api, crm: &Destination) -> String {
     };
     let url = crm.url();
     format!(
-        "[source]\n{source}\nkey = \"id\"\n[changes]\nmode = \"mirror\"\nmax_deletes = \"100%\"\nmax_tries = 1000\n\
+        "{head}[source]\n{source}\nkey = \"id\"\n[changes]\nmode = \"mirror\"\nmax_deletes = \"100%\"\nmax_tries = 1000\n\
          [[sink]]\nname = \"crm\"\n{kind}\nurl = \"{url}\"\n{QUICK}retries = 4\nbreaker = 1000\nbatch = {BATCH}\n\
          concurrency = {CONCURRENCY}\n"
     )
@@ -120,7 +122,7 @@ fn check(from: &From<'_>, api: Api, steps: &[Step]) {
     let dir = Dir::new();
     let write = |table: &Table| {
         (from.write)(&dir, table);
-        dir.file("sync.toml", config_of(&(from.source)(&dir), api, &crm));
+        dir.file("sync.toml", config_of(from.head, &(from.source)(&dir), api, &crm));
     };
     // How many items may have been sent twice: those that the destination has done without saying so.
     let mut excused = 0;
@@ -187,8 +189,12 @@ pub fn holds(from: &From<'_>, api: Api, cases: u64) {
 }
 
 /// A file of rows.
-const FILE: From<'_> =
-    From { environment: None, write: &|dir, table| write(dir, table), source: &|_| "file = \"rows.jsonl\"".to_owned() };
+const FILE: From<'_> = From {
+    head: "",
+    environment: None,
+    write: &|dir, table| write(dir, table),
+    source: &|_| "file = \"rows.jsonl\"".to_owned(),
+};
 
 #[test]
 fn the_destination_equals_the_source_whatever_happens() {

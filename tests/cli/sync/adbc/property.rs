@@ -8,7 +8,7 @@ use super::{Postgres, drivers};
 use crate::support::Dir;
 
 /// A row of a table, as SQL.
-fn values(table: &Table) -> String {
+pub fn values(table: &Table) -> String {
     let rows: Vec<String> = table.iter().map(|(key, value)| format!("('k{key}', {value})")).collect();
     rows.join(", ")
 }
@@ -21,7 +21,7 @@ fn a_data_plane_equals_a_table_of_duckdb_whatever_happens() {
         dir.file("query.sql", query);
     };
     let source = |dir: &Dir| format!("adbc = \"duckdb\"\nquery = \"{}\"", dir.read("query.sql"));
-    holds(&From { environment: Some(&drivers.venv), write: &write, source: &source }, Api::Rudder, 6);
+    holds(&From { head: "", environment: Some(&drivers.venv), write: &write, source: &source }, Api::Rudder, 6);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn salesforce_equals_a_table_of_sqlite_whatever_happens() {
     let source = |_: &Dir| {
         "adbc = \"sqlite\"\noptions = { uri = \"app.db\" }\nquery = \"select id, value from t order by id\"".to_owned()
     };
-    holds(&From { environment: Some(&drivers.venv), write: &write, source: &source }, Api::Salesforce, 6);
+    holds(&From { head: "", environment: Some(&drivers.venv), write: &write, source: &source }, Api::Salesforce, 6);
 }
 
 #[test]
@@ -49,5 +49,5 @@ fn salesforce_equals_a_table_of_postgres_whatever_happens() {
     };
     let source = |_: &Dir| postgres.source("select * from t");
     let environment: &Path = &drivers.venv;
-    holds(&From { environment: Some(environment), write: &write, source: &source }, Api::Salesforce, 4);
+    holds(&From { head: "", environment: Some(environment), write: &write, source: &source }, Api::Salesforce, 4);
 }
