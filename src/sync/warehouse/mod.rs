@@ -15,15 +15,19 @@ use super::adbc::Step;
 use super::adbc::process::{self, Object, Script};
 use super::config::{AdbcConfig, Config, Input};
 use super::error::{Error, Result};
-use super::state::{State, copy};
+use super::state::State;
+use super::state::copy::{self, CopiedRow};
 
-use sql::{Column, literal, table, value};
+use sql::{Column, literal, table};
 
 /// The most keys that one transaction writes.
-const MAX_KEYS: usize = 20_000;
+const MAX_KEYS: usize = 50_000;
 
 /// The most rows of an `insert`.
-const MAX_ROWS: usize = 500;
+const MAX_ROWS: usize = 5_000;
+
+/// The table of the keys that a transaction writes.
+const CHANGED: &str = "sluicegate_changed_keys";
 
 /// What both databases are told first, so that the text of a value is always the same.
 const SETTINGS: [&str; 1] = ["set timezone = 'UTC'"];
@@ -62,7 +66,7 @@ impl<'a> Warehouse<'a> {
     }
 
     fn settings(&self) -> Vec<Step> {
-        let more = if self.adbc.database == "postgresql" { &POSTGRES_SETTINGS[..] } else { &[] };
+        let more = if self.is_duckdb() { &[] } else { &POSTGRES_SETTINGS[..] };
         SETTINGS.iter().chain(more).map(|setting| Step::Do((*setting).to_owned())).collect()
     }
 
@@ -181,9 +185,8 @@ impl<'a> Warehouse<'a> {
     fn fetch(&self, meta: &Meta) -> Result<()> {
         let mut state = State::open(self.config)?;
         let name = literal(&self.config.name);
-        for (table_name, columns) in sql::TABLES.iter().filter(|(name, _)| *name != "meta") {
-            let columns: Vec<&str> =
-                columns.split(", ").map(|column| column.trim().split(' ').next().unwrap_or_default()).collect();
+        for (table_name, _) in sql::TABLES.iter().filter(|(name, _)| *name != "meta") {
+            let columns: Vec<&str> = sql::columns(table_name).into_iter().map(|(column, _)| column).collect();
             let sql = format!("select {} from {} where sync = {name}", columns.join(", "), table(table_name));
             let script = Script { steps: Vec::new(), sql: Some(sql), writes: false };
             process::ask(self.adbc, &self.config.dir, script, |rows| state.load(table_name, rows))?;
@@ -212,6 +215,8 @@ impl<'a> Warehouse<'a> {
         let old = state.meta(copy::TOKEN)?.unwrap_or_default();
         let new = uuid::Uuid::new_v4().to_string();
         let mut steps = vec![
+            // It is gone with the connection.
+            Step::Do(format!("create temporary table {CHANGED} (key text)")),
             Step::Do("begin".to_owned()),
             Step::Do(format!(
                 "update {meta} set value = {} where sync = {name} and name = 'token' and value = {}",
@@ -223,13 +228,16 @@ impl<'a> Warehouse<'a> {
                 value: new.clone(),
             },
         ];
+        // The keys are compared with the tables once, however many there are.
         for some in keys.chunks(MAX_ROWS) {
-            let list = some.iter().map(|key| literal(key)).collect::<Vec<_>>().join(", ");
-            for (table_name, _) in &sql::TABLES[..3] {
-                let table = table(table_name);
-                steps.push(Step::Do(format!("delete from {table} where sync = {name} and key in ({list})")));
-            }
-            for (table_name, _) in &sql::TABLES[..3] {
+            steps.push(Step::Do(sql::insert_keys(self.is_duckdb(), CHANGED, some)));
+        }
+        for (table_name, _) in &sql::TABLES[..3] {
+            let table = table(table_name);
+            steps.push(Step::Do(format!(
+                "delete from {table} where sync = {name} and key in (select key from {CHANGED})"
+            )));
+            for some in keys.chunks(MAX_ROWS) {
                 self.insert(&mut steps, table_name, &state.rows_of(table_name, some)?);
             }
         }
@@ -259,15 +267,12 @@ impl<'a> Warehouse<'a> {
         state.forget_changes(keys, &new)
     }
 
-    fn insert(&self, steps: &mut Vec<Step>, table_name: &str, rows: &[Vec<Option<String>>]) {
-        let name = literal(&self.config.name);
-        for some in rows.chunks(MAX_ROWS) {
-            let rows = some.iter().map(|row| {
-                let values: Vec<String> = row.iter().map(|one| value(one.as_deref())).collect();
-                format!("({name}, {})", values.join(", "))
-            });
-            let rows = rows.collect::<Vec<_>>().join(", ");
-            steps.push(Step::Do(format!("insert into {} values {rows}", table(table_name))));
-        }
+    fn insert(&self, steps: &mut Vec<Step>, table_name: &str, rows: &[CopiedRow]) {
+        let rows = rows.chunks(MAX_ROWS).map(|some| sql::insert(self.is_duckdb(), table_name, &self.config.name, some));
+        steps.extend(rows.map(Step::Do));
+    }
+
+    fn is_duckdb(&self) -> bool {
+        self.adbc.database == "duckdb"
     }
 }

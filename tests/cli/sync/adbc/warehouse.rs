@@ -163,6 +163,18 @@ fn a_run_that_has_not_ended(drivers: &Drivers, database: &Database<'_>, crm: &De
     assert_eq!(counts(drivers, &there, &["--resync"]), [5, 0, 5, 0]);
     assert!(crm.persons().values().all(|person| person["plan"] == "min"));
     assert_eq!(counts(drivers, &there, &[]), [5, 5, 0, 0]);
+    // Rows that are on their way change back: to the database they are what was acknowledged, and the destination has others.
+    (database.ask)("update t set plan = 'odd'");
+    crm.kill_at(1, true);
+    let child = drivers.command(&there, &["sync", "sync.toml"]).spawn().unwrap();
+    crm.kills(rustix::process::Pid::from_child(&child));
+    assert_eq!(finish(child, Vec::new()).code, 128 + 9);
+    crm.web.quiet();
+    crm.no_faults();
+    assert!(crm.persons().values().filter(|person| person["plan"] == "odd").count() == 4);
+    (database.ask)("update t set plan = 'min'");
+    assert_eq!(counts(drivers, &there, &[]), [5, 1, 4, 0]);
+    assert!(crm.persons().values().all(|person| person["plan"] == "min"));
 }
 
 #[test]
