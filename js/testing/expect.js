@@ -145,7 +145,7 @@
           state.count++;
           const here = { ...how, origin: new AssertionError() };
           const held = waiting.waitFor(async () => judge(key, here, await body(), args), options);
-          return tracked(held, `expect.poll(…).${how.not ? 'not.' : ''}${key}(…)`, new AssertionError());
+          return tracked(held, `expect.poll(…).${how.not ? 'not.' : ''}${String(key)}(…)`, new AssertionError());
         };
       }
       if (key === 'not') return polled(body, { ...how, not: !how.not }, options);
@@ -205,7 +205,7 @@
     addEqualityTesters: (added) => equality.addTesters(added),
     getState: () => ({ assertionCalls: state.count, currentTestName: settings.testName, testPath: settings.file }),
     setState: () => {},
-    poll: (body, { message, ...options } = {}) => polled(body, { ...plain, message }, options),
+    poll: (body, { message = undefined, ...options } = {}) => polled(body, { ...plain, message }, options),
     addSnapshotSerializer: refuse('expect.addSnapshotSerializer is not here: bring the value into the form that you want, then call toMatchSnapshot()'),
     element: refuse('expect.element is not here: there is no page'),
   });

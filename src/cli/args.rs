@@ -320,8 +320,8 @@ impl ReplayArgs {
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
 pub struct CheckArgs {
     /// Transformations, JavaScript or TypeScript modules that export transformEvent or transformBatch, and folders in which all of
-    /// them are checked.
-    #[arg(required = true, value_name = "FILE|DIR")]
+    /// them are checked, tests left out [default: the current folder].
+    #[arg(value_name = "FILE|DIR")]
     pub paths: Vec<PathBuf>,
     /// Say the same on standard output, one JSON object for each finding, with `file`, `line`, `column`, `rule`, `message` and `help`;
     /// and one for each transformation without any [default: for people].

@@ -228,13 +228,15 @@ fn input_format(settings: &Settings) -> Result<InputFormat> {
 /// As for [`run`], and when a folder has none.
 pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<Vec<CheckConfig>> {
     let mut configs = Vec::new();
-    for path in &args.paths {
+    let here = [PathBuf::from(".")];
+    for path in if args.paths.is_empty() { &here[..] } else { &args.paths } {
         let files = if path.is_dir() { program::transformations(path)? } else { vec![path.clone()] };
         if files.is_empty() {
             return Err(Diagnostic::new(format!("{} has no transformations", path.display()))
                 .help("one is a module that exports transformEvent or transformBatch"));
         }
         for file in files {
+            let file = file.strip_prefix(".").map(Path::to_path_buf).unwrap_or(file);
             if args.fix {
                 program::fix(&file)?;
             }

@@ -6,7 +6,7 @@ Examples:
   sluicegate run orders.js events.jsonl > out.jsonl
   zcat events.gz | sluicegate run orders.js -L lib --errors dead.jsonl > out.jsonl
   sluicegate run orders.js --cpu-limit 50ms --heap-limit 64MiB --fail-on 1% < events.jsonl
-  sluicegate run orders.js --emit verdicts --line-buffered --quiet     (one answer per line, for a host that waits)
+  sluicegate run orders.js --emit verdicts --line-buffered --quiet     # one answer per line, for a host that waits
 
 Exit codes:
   0  the run is complete, dropped events included
@@ -21,11 +21,11 @@ sluicegate.toml; a flag wins over the environment, the environment over the file
 /// After the help of `check`.
 pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
-  sluicegate check orders.js
-  sluicegate check src -L lib                       every transformation of a folder
+  sluicegate check                                 # every transformation below the current folder
+  sluicegate check src -L lib                      # every transformation of a folder
   sluicegate check orders.js --json
-  sluicegate check src --reporter github           for a pull request
-  sluicegate check orders.js --fix                 CommonJS becomes export, and the like
+  sluicegate check src --reporter github           # for a pull request
+  sluicegate check orders.js --fix                 # CommonJS becomes export, and the like
 
 Exit codes: 0 nothing was found, 1 something was, 2 a transformation does not load.
 ";
@@ -33,7 +33,7 @@ Exit codes: 0 nothing was found, 1 something was, 2 a transformation does not lo
 /// After the help of `replay`.
 pub(super) const REPLAY_EXAMPLES: &str = "\
 Examples:
-  sluicegate replay dead.jsonl:3                   the third dead letter: what happens, and why
+  sluicegate replay dead.jsonl:3                   # the third dead letter: what happens, and why
   sluicegate replay dead.jsonl:3 --transformation mended.js
   tail -n 1 dead.jsonl | sluicegate replay -
   sluicegate replay --all dead.jsonl --errors still-dead.jsonl > out.jsonl
@@ -47,7 +47,7 @@ Exit codes:
 /// After the help of `bench`.
 pub(super) const BENCH_EXAMPLES: &str = "\
 Examples:
-  sluicegate bench orders.js                       made-up events, as many workers as there are cores
+  sluicegate bench orders.js                       # made-up events, as many workers as there are cores
   sluicegate bench orders.js events.jsonl --svg bench.svg
   sluicegate bench orders.js --generate wide --json > before.json
   sluicegate bench orders.js --generate wide --baseline before.json --max-regress 5%
@@ -58,12 +58,12 @@ Exit codes: 0 measured, 1 worse than the baseline allows, 2 could not measure.
 /// After the help of `test`.
 pub(super) const TEST_EXAMPLES: &str = "\
 Examples:
-  sluicegate test                                  every test below the current folder
+  sluicegate test                                  # every test below the current folder
   sluicegate test orders.test.js --filter refund
   sluicegate test -L lib --reporter junit > junit.xml
-  sluicegate test --watch                          stays; keys choose what is run
-  sluicegate test --update                         writes snapshots anew
-  sluicegate test --reporter github                shows failures at their lines in a pull request
+  sluicegate test --watch                          # stays; keys choose what is run
+  sluicegate test --update                         # writes snapshots anew
+  sluicegate test --reporter github                # shows failures at their lines in a pull request
   sluicegate test --coverage-lcov lcov.info --min-coverage 90%
 
 Exit codes:
@@ -76,7 +76,7 @@ Exit codes:
 pub(super) const INIT_EXAMPLES: &str = "\
 Examples:
   sluicegate init orders && cd orders && sluicegate test
-  sluicegate init --ts                             TypeScript, in the current folder
+  sluicegate init --ts                             # TypeScript, in the current folder
 
 Exit codes: 0 written, 2 one of the files is there already, or cannot be written.
 ";
@@ -84,10 +84,10 @@ Exit codes: 0 written, 2 one of the files is there already, or cannot be written
 /// After the help of `play`.
 pub(super) const PLAY_EXAMPLES: &str = "\
 Examples:
-  sluicegate play                                  the current folder, on any free port
+  sluicegate play                                  # the current folder, on any free port
   sluicegate play examples/warehouse-actions --port 4000
   sluicegate play -L lib --cpu-limit 50ms
-  sluicegate play --allow-net api.example.com      fetch really asks, whenever typing pauses
+  sluicegate play --allow-net api.example.com      # fetch really asks, whenever typing pauses
 
 It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
 ";
@@ -95,7 +95,7 @@ It listens on 127.0.0.1 only, and answers the page that was opened with the prin
 /// After the help of `fuzz`.
 pub(super) const FUZZ_EXAMPLES: &str = "\
 Examples:
-  sluicegate fuzz orders.js                        changed copies of the built-in events
+  sluicegate fuzz orders.js                        # changed copies of the built-in events
   sluicegate fuzz orders.js events.jsonl --save cases
   sluicegate fuzz orders.js --runs 100000 --time 5m --seed 7
 
@@ -116,7 +116,7 @@ pub(super) const LINEAGE_EXAMPLES: &str = "\
 Examples:
   sluicegate lineage orders.js events.jsonl
   sluicegate lineage orders.js events.jsonl --from traits.email
-  sluicegate lineage orders.js --svg > orders.svg  with the built-in events
+  sluicegate lineage orders.js --svg > orders.svg  # with the built-in events
   sluicegate lineage orders.js events.jsonl --rules lineage.toml --against old.js
 
 Exit codes:
@@ -128,7 +128,7 @@ Exit codes:
 /// After the help of `serve`.
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
-  sluicegate serve --dir transformations           code from a folder, on port 9090
+  sluicegate serve --dir transformations           # code from a folder, on port 9090
   CONFIG_BACKEND_URL=https://api.example.com sluicegate serve --log-format json
   sluicegate serve --dir transformations --listen 127.0.0.1:9090 --play
   curl localhost:9090/metrics
@@ -139,9 +139,9 @@ Exit codes: 0 ended by SIGTERM or SIGINT, with all requests answered, 2 could no
 /// After the help of the program.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  sluicegate check orders.js                       does it load, and what does it export?
-  sluicegate run orders.js events.jsonl            the events that come out, on standard output
-  sluicegate play                                  write one, in the browser
+  sluicegate check orders.js                       # does it load, and what does it export?
+  sluicegate run orders.js events.jsonl            # the events that come out, on standard output
+  sluicegate play                                  # write one, in the browser
   sluicegate completions bash > sluicegate.bash
 ";
 
@@ -149,11 +149,11 @@ Examples:
 pub(super) const SYNC_EXAMPLES: &str = "\
 Examples:
   sluicegate sync init --file rows.jsonl > sync.toml
-  sluicegate sync sync.toml --dry-run              what would go out, as diffs
-  sluicegate sync sync.toml                        new and changed rows go out
-  sluicegate sync status sync.toml                 runs, and rows that are not settled
-  sluicegate sync explain sync.toml u42            everything about one row
-  sluicegate sync retry sync.toml                  rows that failed, once more
+  sluicegate sync sync.toml --dry-run              # what would go out, as diffs
+  sluicegate sync sync.toml                        # new and changed rows go out
+  sluicegate sync status sync.toml                 # runs, and rows that are not settled
+  sluicegate sync explain sync.toml u42            # everything about one row
+  sluicegate sync retry sync.toml                  # rows that failed, once more
 
 Exit codes:
   0    complete, drops included

@@ -70,7 +70,7 @@ pub fn init(args: &InitArgs, global: &Global) -> anyhow::Result<String> {
     let enter = if args.dir.is_some() { format!("cd {} && ", dir.display()) } else { String::new() };
     let end = if args.ts { "ts" } else { "js" };
     said.push_str(&format!(
-        "\nNext:\n  {enter}sluicegate test\n  sluicegate run src/orders.{end} events.jsonl\n  npm install && npm run types && npm run lint\n"
+        "\nNext:\n  {enter}sluicegate check && sluicegate test\n  sluicegate run src/orders.{end} events.jsonl\n  npm install && npm run types && npm run lint\n"
     ));
     Ok(said)
 }

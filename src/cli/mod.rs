@@ -10,6 +10,7 @@
 pub mod args;
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod config;
 pub mod config_file;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub mod play;
 pub mod program;
 pub mod replay;
 pub mod report;
+mod roff;
 pub mod run;
 pub mod serve;
 pub mod setting_sources;
@@ -122,13 +124,13 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),
         Command::Diff(args) => diff::diff(&args, &cli.global),
         Command::Lineage(args) => lineage::lineage(&args, &cli.global),
-        Command::Completions { shell } => print(&manpage::completions(shell)),
+        Command::Completions { shell } => print(&completions::completions(shell)),
         Command::Doctor { json } => {
             let (text, code) = doctor::doctor(json)?;
             print(text.as_bytes())?;
             Ok(code)
         }
-        Command::Man => print(&manpage::man()?),
+        Command::Man => print(&manpage::man()),
         Command::Types(_) => print(types::types(&cli.global)?.as_bytes()),
         Command::Init(args) => print(init::init(&args, &cli.global)?.as_bytes()),
     }

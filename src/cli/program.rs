@@ -15,6 +15,7 @@ use serde::de::IgnoredAny;
 use super::diagnostic::Diagnostic;
 use super::values::Library;
 use crate::parser_process;
+use crate::testing::discover::is_test;
 use sluicegate_engine::{Program, handle_of, is_typescript};
 
 /// Which files make up a program.
@@ -57,7 +58,8 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// The modules below a folder that export one of the two functions, sorted by path; not those of packages and hidden folders.
+/// The modules below a folder that export one of the two functions, sorted by path; not tests, nor those of packages and hidden
+/// folders.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -69,7 +71,7 @@ pub fn transformations(dir: &Path) -> Result<Vec<PathBuf>> {
             if !name.starts_with('.') && name != "node_modules" {
                 found.extend(transformations(&path)?);
             }
-        } else if module_stem(&path).is_some() {
+        } else if module_stem(&path).is_some() && !is_test(&path) {
             let text = read_text(&path, "the module")?;
             if text.contains("export") && ["transformEvent", "transformBatch"].iter().any(|name| text.contains(name)) {
                 found.push(path);

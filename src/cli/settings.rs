@@ -315,7 +315,7 @@ settings! {
         #[arg(value_name = "FILE", value_parser = target())]
         logs: Target = "logs", "run", "logs", Kind::Target, values::target;
 
-        /// Whether to show progress on standard error [default: auto, on a terminal].
+        /// Whether to show progress on standard error [default: auto, on a terminal that does not get the output].
         #[arg(value_name = "WHEN", value_parser = words::<When>())]
         progress: When = "progress", "run", "progress", Kind::Word(When::WORDS), values::word;
 

@@ -41,8 +41,9 @@ pub(super) struct Watching<'a> {
 
 impl<'a> Watching<'a> {
     pub(super) fn new(config: &'a RunConfig, inputs: &[Open]) -> Self {
-        // Lines of others would be torn by it, and it by them.
-        let alone = config.errors != Target::Stderr && config.logs != Some(Target::Stderr);
+        // Lines of others would be torn by it, and it by them: those of the output too, on the same terminal.
+        let apart = config.output.is_some() || !std::io::stdout().is_terminal();
+        let alone = apart && config.errors != Target::Stderr && config.logs != Some(Target::Stderr);
         let progress = if config.progress == When::Auto && !alone { When::Never } else { config.progress };
         let bytes = inputs.iter().map(len).sum();
         Self {

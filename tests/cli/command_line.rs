@@ -206,3 +206,19 @@ fn check_mends_what_is_mechanical() {
     let code = std::fs::read_to_string(dir.path().join("t.js")).unwrap();
     assert_eq!(code, "export const transformEvent = (event) => event;\n\n");
 }
+
+/// What checks man pages says nothing, where it is installed.
+#[test]
+fn the_man_page_has_no_warnings() {
+    let dir = project(&[]);
+    fs::write(dir.path().join("sluicegate.1"), sluicegate(dir.path(), &["man"]).stdout).unwrap();
+    for checker in [&["mandoc", "-Tlint", "-W", "all"][..], &["groff", "-man", "-Tutf8", "-ww", "-z", "-K", "utf8"]] {
+        let run = Command::new(checker[0]).args(&checker[1..]).arg("sluicegate.1").current_dir(dir.path()).output();
+        let Ok(done) = run else {
+            eprintln!("{} is not installed", checker[0]);
+            continue;
+        };
+        let said = format!("{}{}", text(&done.stdout), text(&done.stderr));
+        assert!(done.status.success() && said.is_empty(), "{checker:?}: {said}");
+    }
+}

@@ -14,7 +14,11 @@ fn a_new_project_passes_everything() {
         let tested = dir.run(&["test", "--coverage"], "");
         assert_eq!(tested.code, 0, "{}{}", tested.text(), tested.err);
         assert!(tested.text().contains("6 passed in 2 files"), "{}", tested.text());
-        assert_eq!(dir.run(&["check", &format!("src/orders.{end}")], "").code, 0);
+        let checked = dir.run(&["check"], "");
+        assert_eq!(
+            (checked.code, checked.text()),
+            (0, format!("src/orders.{end}: ok: exports transformEvent; imports money\n").as_str())
+        );
         let ran = dir.run(&["run", &format!("src/orders.{end}"), "events.jsonl"], "");
         assert!(ran.code == 0 && ran.text().contains("\"total\":7.5") && ran.lines().len() == 2, "{}", ran.text());
         // The declarations are those that `types` writes.

@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
 
 use crate::support::Dir;
 
-const COLUMNS: u16 = 60;
-
 /// Both ends of a terminal.
-fn terminal() -> (File, OwnedFd) {
+fn terminal(columns: u16) -> (File, OwnedFd) {
     let (mut ours, mut theirs) = (0, 0);
-    let size = libc::winsize { ws_row: 24, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the pointers are to what lives here, or null where that is allowed.
     let opened = unsafe {
         libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null(), &raw const size)
@@ -73,23 +73,52 @@ fn screen(bytes: &str) -> Vec<String> {
     lines
 }
 
+/// Everything that is written to a terminal until the other end is closed.
+fn all_of(mut ours: File) -> String {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = ours.read(&mut buffer) {
+        text.extend_from_slice(&buffer[..read]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+/// What a script leaves on a wide terminal that is its standard input, output and error.
+fn at_terminal(dir: &Dir, script: &str, progress: &str) -> Vec<String> {
+    let (ours, theirs) = terminal(400);
+    let binary = Path::new(env!("CARGO_BIN_EXE_sluicegate")).parent().unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", script]).current_dir(dir.path());
+    command.env("PATH", format!("{}:{}", binary.display(), std::env::var("PATH").unwrap()));
+    command.env("TERM", "xterm").env("TMPDIR", dir.path()).env("NO_COLOR", "1").env("SLUICEGATE_PROGRESS", progress);
+    command.stdin(theirs.try_clone().unwrap()).stdout(theirs.try_clone().unwrap()).stderr(theirs);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let written = all_of(ours);
+    child.wait().unwrap();
+    screen(&written)
+}
+
+/// Lines without what differs between two runs: rates, and names of temporary files.
+fn lasting(screen: &[String]) -> Vec<String> {
+    let cut =
+        |line: &String| match line.split_once(" events out · ").or_else(|| line.split_once("dead letters are in ")) {
+            Some((before, _)) => before.to_owned(),
+            None => line.clone(),
+        };
+    screen.iter().map(cut).collect()
+}
+
 /// Runs with standard error on a terminal; gives the exit code, the output, what the screen shows at the end, and all that was
 /// written to it.
 fn watch(dir: &Dir, args: &[&str], input: &str) -> (i32, String, Vec<String>, String) {
-    let (mut ours, theirs) = terminal();
+    let (ours, theirs) = terminal(60);
     let mut command = dir.command(args);
     command.env("TERM", "xterm").env("TMPDIR", dir.path()).stderr(theirs);
     let child = command.spawn().unwrap();
     // Only the child's end is left: reading ends when it does.
     drop(command);
-    let reader = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let mut buffer = [0; 4096];
-        while let Ok(read @ 1..) = ours.read(&mut buffer) {
-            text.extend_from_slice(&buffer[..read]);
-        }
-        String::from_utf8(text).unwrap()
-    });
+    let reader = std::thread::spawn(move || all_of(ours));
     let done = crate::support::finish(child, input.as_bytes().to_vec());
     let written = reader.join().unwrap();
     (done.code, String::from_utf8(done.out).unwrap(), screen(&written), written)
@@ -109,6 +138,48 @@ fn a_healthy_run_leaves_its_output_and_the_summary() {
     // There was a line, as long as the run took.
     assert!(written.contains(" % · ") || written.contains(" events · "), "{written:?}");
     assert!(!written.contains('≠'), "{written:?}");
+}
+
+#[test]
+fn output_on_the_same_terminal_stays_whole() {
+    let dir = Dir::with(
+        "export function transformEvent(event) { const end = Date.now() + 2; while (Date.now() < end); return event; }",
+    );
+    let lines: Vec<String> = (0..400).map(|n| format!("{{\"n\":{n}}}")).collect();
+    dir.file("in.jsonl", lines.join("\n") + "\n");
+    let screen = at_terminal(&dir, "sluicegate run t.js in.jsonl -j 1", "auto");
+    assert_eq!(screen[..400], lines);
+    assert_eq!(lasting(&screen[400..]), ["400 in = 400 ok + 0 dropped + 0 failed · 400"]);
+}
+
+/// The commands that the README shows first, as they stand there.
+#[test]
+fn the_first_commands_of_the_readme_leave_their_output_and_the_summary() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let dir = Dir::new();
+    std::os::unix::fs::symlink(Path::new("examples").canonicalize().unwrap(), dir.path().join("examples")).unwrap();
+    let block = |start: &str| readme.split(start).nth(1).unwrap().split("\n```").next().unwrap();
+
+    let shown = block("```console\n$ ");
+    let (command, expected) = shown.split_once('\n').unwrap();
+    let with = at_terminal(&dir, &format!("{command} || true"), "always");
+    let without = at_terminal(&dir, &format!("{command} || true"), "never");
+    assert_eq!(lasting(&with), lasting(&without));
+    let summary = lasting(&[expected.lines().last().unwrap().to_owned()]);
+    assert!(lasting(&with).contains(&summary[0]), "{with:#?}");
+    assert!(!with.iter().any(|line| line.contains('≠') || line.contains(" % · ")), "{with:#?}");
+
+    let screen = at_terminal(&dir, &format!("cat > paid.js{}", block("```sh\ncat > paid.js")), "auto");
+    assert_eq!(
+        lasting(&screen),
+        [
+            r#"{"type":"identify","userId":"u1","traits":{"first":"Ada","last":"Lovelace","plan":"team","name":"Ada Lovelace"}}"#,
+            r#"{"type":"track","userId":"u1","event":"Signed in"}"#,
+            "3 in = 2 ok + 1 dropped + 0 failed · 2",
+        ]
+    );
+    let screen = at_terminal(&dir, &format!("sluicegate check{}", block("```sh\nsluicegate check")), "auto");
+    assert_eq!(screen, ["paid.js: ok: exports transformEvent"]);
 }
 
 #[test]
