@@ -90,7 +90,7 @@ pub enum Command {
     /// comes out to standard output, in the order of the input. A line whose event failed becomes a dead letter.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
-    /// Load transformations, and say what they export, what is wrong with them, and what they use that is not there.
+    /// Load transformations, and report what they export, what is wrong with them, and which missing names they use.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Box<CheckArgs>),
     /// Run the events of dead letters again, one alone or all of a file.
@@ -107,37 +107,37 @@ pub enum Command {
     /// turns, with the warm-up left out.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
-    /// Run the tests of transformations and libraries, in the engine that runs them in production.
+    /// Run the tests of transformations and libraries, in the engine of production.
     ///
-    /// Tests are files called *.test.js or *.spec.ts, or modules in __tests__, beside the code or in a folder test; cases called *.case.json, and RudderStack's YAML
-    /// and meta.json as they stand. orders.test.js is about orders.js; its transform(event) runs the transformation with
-    /// the sandbox and the limits of `run`.
+    /// Tests are files called *.test.js or *.spec.ts, or modules in __tests__, beside the code or in a folder test;
+    /// cases called *.case.json, and RudderStack's YAML and meta.json as they stand. orders.test.js is about orders.js;
+    /// its transform(event) runs the transformation with the sandbox and the limits of `run`.
     #[command(after_help = TEST_EXAMPLES)]
     Test(Box<TestArgs>),
-    /// Write and try a transformation in the browser: run on every keystroke, by the engine that runs it in production.
+    /// Write and try a transformation in the browser: it runs on every keystroke, in the engine of production.
     ///
-    /// Prints the address of a local page. It edits the code of a folder, shows what comes out of an event as a diff, the
-    /// logs, the verdict and what it cost, and writes what it shows as a test case. The page needs no network, and the code
-    /// has none unless hosts are allowed.
+    /// Prints the address of a local page. It edits the code of a folder, shows what comes out of an event as a diff,
+    /// the logs, the verdict and what it cost, and writes what it shows as a test case. The page needs no network, and
+    /// the code has none unless hosts are allowed.
     #[command(after_help = PLAY_EXAMPLES)]
     Play(Box<PlayArgs>),
     /// Look for events that make a transformation throw, hit a limit, or send something invalid.
     ///
     /// Takes sample events, or built-in ones, and changes them at random: a field is missing, null, of another type,
-    /// huge, in another script, called __proto__, a date that is none, a number at an edge. Each fault is shown once, with
+    /// huge, in another script, named __proto__, an invalid date, a number at a limit. Each fault is shown once, with
     /// the smallest event that shows it. The same seed gives the same events.
     #[command(after_help = FUZZ_EXAMPLES)]
     Fuzz(Box<FuzzArgs>),
-    /// Run two versions of a transformation over the same events, and say what differs.
+    /// Run two versions of a transformation over the same events, and report the differences.
     ///
-    /// Changed verdicts and changed fields, how many events each is about, an example, and what the new version costs. Both
-    /// versions meet the same clock, which stands still, and the same random numbers.
+    /// Changed verdicts and changed fields, how many events each is about, an example, and what the new version costs.
+    /// Both versions see the same clock, which stands still, and the same random numbers.
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Box<DiffArgs>),
-    /// Say what a transformation reads, and what of it reaches what goes out.
+    /// Report what a transformation reads, and which of it reaches the output.
     ///
-    /// Measured, not guessed: events run with every read noted, then again with one value changed at a time. Shows where
-    /// each field of the output comes from, what decides over the verdict, and what is never read.
+    /// Measured, not guessed: events run with every read noted, then again with one value changed at a time. Shows
+    /// where each field of the output comes from, what decides over the verdict, and what is never read.
     #[command(after_help = LINEAGE_EXAMPLES)]
     Lineage(Box<LineageArgs>),
     /// Answer requests of rudder-server, in the place of its user-transformation service.
@@ -146,11 +146,11 @@ pub enum Command {
     /// or a config backend, and stays loaded.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
-    /// Send the rows of a table that changed to the tools of a team: reverse ETL.
+    /// Send changed rows of a table to the tools of a team: reverse ETL.
     ///
-    /// Rows of a command, a file or standard input become events, go through the transformation, and are delivered to the
-    /// sinks that the config names. Only rows that differ from what a sink has acknowledged go out; nothing is sent twice,
-    /// forgotten, or called a success when it was none.
+    /// Rows of a command, a file or standard input become events, go through the transformation, and are delivered to
+    /// the sinks that the config names. Only rows that differ from what a sink has acknowledged go out; none is sent
+    /// twice or forgotten, and no failure is reported as a success.
     Sync(Box<SyncArgs>),
     /// Write completions for a shell to standard output.
     ///
@@ -164,11 +164,11 @@ pub enum Command {
     ///
     /// To read it at once: sluicegate man | man -l -
     Man,
-    /// Say which walls around the code hold on this machine.
+    /// Show which layers of the sandbox are in place on this machine.
     ///
-    /// Starts a worker and asks it. Exit codes: 0 all of them hold, 2 one does not, or no worker can be started.
+    /// Starts a worker and asks it. Exit codes: 0 all of them are in place, 2 one is not, or no worker can be started.
     Doctor {
-        /// Say the same as one JSON object [default: for people].
+        /// Print the result as one JSON object [default: for people].
         #[arg(long)]
         json: bool,
     },
@@ -178,9 +178,10 @@ pub enum Command {
     ///
     /// Libraries are declared too, by their handles, with the types of their files: those of -L and of sluicegate.toml.
     Types(TypesArgs),
-    /// Write a new project: a transformation, a library, tests, a case, and what editors, ESLint and CI want to know.
+    /// Write a new project: a transformation, a library, tests, a case, and the configuration of editors, ESLint and
+    /// CI.
     ///
-    /// Everything in it passes. Files that are there already are never overwritten.
+    /// Everything in it passes. Existing files are never overwritten.
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
 }
@@ -301,7 +302,7 @@ pub struct ReplayArgs {
     /// Run them through this transformation [default: the one that the records name].
     #[arg(long, value_name = "FILE")]
     pub transformation: Option<PathBuf>,
-    /// Say the same as one JSON object on standard output [default: for people].
+    /// Print the result as one JSON object on standard output [default: for people].
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -323,7 +324,7 @@ pub struct CheckArgs {
     /// them are checked, tests left out [default: the current folder].
     #[arg(value_name = "FILE|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Say the same on standard output, one JSON object for each finding, with `file`, `line`, `column`, `rule`, `message` and `help`;
+    /// Print the findings on standard output, one JSON object for each finding, with `file`, `line`, `column`, `rule`, `message` and `help`;
     /// and one for each transformation without any [default: for people].
     #[arg(long)]
     pub json: bool,
@@ -331,8 +332,8 @@ pub struct CheckArgs {
     /// [default: pretty].
     #[arg(long, value_name = "FORM", value_enum, conflicts_with = "json")]
     pub reporter: Option<CheckReporter>,
-    /// Mend what is mechanical in JavaScript files, in place, before they are checked: CommonJS, a default export, a missing
-    /// `export` [default: nothing is written].
+    /// Fix what can be fixed mechanically in JavaScript files, in place, before they are checked: CommonJS, a default
+    /// export, a missing `export` [default: nothing is written].
     #[arg(long)]
     pub fix: bool,
     #[command(flatten)]
@@ -366,7 +367,7 @@ pub struct TestArgs {
     /// Only tests whose name matches this regular expression [default: all].
     #[arg(short = 't', long, value_name = "PATTERN")]
     pub filter: Option<String>,
-    /// Write snapshots that differ anew; refused where CI is set [default: a difference is a failure].
+    /// Rewrite snapshots that differ; refused where CI is set [default: a difference is a failure].
     #[arg(short = 'u', long)]
     pub update: bool,
     /// End at the first failure [default: all tests are run].
@@ -375,7 +376,7 @@ pub struct TestArgs {
     /// Write a first test for a transformation, from sample events, and run nothing [default: tests are run].
     #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "watch", "list"])]
     pub init: Option<PathBuf>,
-    /// Stay, and run again what a change of a file touches [default: run once].
+    /// Keep running, and rerun the tests that a changed file affects [default: run once].
     #[arg(short = 'w', long, conflicts_with = "list")]
     pub watch: bool,
     /// List the tests, without running them [default: they are run].
@@ -384,24 +385,24 @@ pub struct TestArgs {
     /// How results are written to standard output [default: pretty].
     #[arg(long, value_name = "FORM", value_parser = words::<Reporter>())]
     pub reporter: Option<Reporter>,
-    /// Count which lines of transformations and libraries run, and show it as a table [default: not counted].
+    /// Measure which lines of transformations and libraries run, and show a table [default: not counted].
     #[arg(long)]
     pub coverage: bool,
     /// Write the same to FILE in lcov's format, for genhtml and services; implies --coverage [default: not written].
     #[arg(long, value_name = "FILE")]
     pub coverage_lcov: Option<PathBuf>,
-    /// Fail if fewer lines than that run, e.g. 90%; implies --coverage [default: any number will do].
+    /// Fail if a smaller share of lines runs, e.g. 90%; implies --coverage [default: any number will do].
     #[arg(long, value_name = "PERCENT", value_parser = values::percent)]
     pub min_coverage: Option<f64>,
-    /// Run each test alone and shuffled, too; one whose result differs fails, and names the variable that leaked
-    /// [default: tests are run in order].
+    /// Also run each test alone, and all of them shuffled; a test whose result differs fails, with the variable that
+    /// leaked [default: tests are run in order].
     #[arg(long, conflicts_with = "list")]
     pub isolation: bool,
     /// The seed of Math.random() in transformations whose test gives none, and of the order that --isolation shuffles to
     /// [default: none, and 1].
     #[arg(long, value_name = "N")]
     pub seed: Option<u32>,
-    /// What one test may take, of CPU time, its transformation included [default: 5s].
+    /// CPU time that one test may take, its transformation included [default: 5s].
     #[arg(long, value_name = "TIME", value_parser = values::limit)]
     pub test_timeout: Option<Duration>,
     /// How many worker processes, 0 for one per core [default: 0].
@@ -423,16 +424,16 @@ pub struct FuzzArgs {
     /// How many events are tried [default: 10000].
     #[arg(long, value_name = "N")]
     pub runs: Option<u64>,
-    /// For how long at most, e.g. 10s [default: 1m].
+    /// Time limit, e.g. 10s [default: 1m].
     #[arg(long, value_name = "TIME", value_parser = values::limit)]
     pub time: Option<Duration>,
-    /// Decides which events are made [default: 1].
+    /// The seed of the changes [default: 1].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Write each fault into this folder as a test that fails, *.case.json [default: they are only shown].
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// Say the same as one JSON object [default: for people].
+    /// Print the result as one JSON object [default: for people].
     #[arg(long)]
     pub json: bool,
     /// Whether to show progress on standard error [default: auto, on a terminal].
@@ -458,7 +459,7 @@ pub struct DiffArgs {
     /// Fail if more events than that changed [default: any number will do].
     #[arg(long, value_name = "N")]
     pub max_changes: Option<u64>,
-    /// Say the same as one JSON object [default: for people].
+    /// Print the result as one JSON object [default: for people].
     #[arg(long)]
     pub json: bool,
     /// Whether to show progress on standard error [default: auto, on a terminal].
@@ -493,7 +494,7 @@ pub struct TypesArgs {
 /// `init`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InitArgs {
-    /// The folder of the project, which is made if it is not there [default: the current folder].
+    /// The folder of the project, created if it does not exist [default: the current folder].
     pub dir: Option<PathBuf>,
     /// Write TypeScript [default: JavaScript].
     #[arg(long)]
@@ -514,7 +515,7 @@ pub struct LineageArgs {
     /// Show only what goes there, e.g. properties.total [default: everything].
     #[arg(long, value_name = "PATTERN")]
     pub to: Option<String>,
-    /// Say everything as one JSON object [default: for people].
+    /// Print everything as one JSON object [default: for people].
     #[arg(long, group = "form")]
     pub json: bool,
     /// Draw a graph as SVG [default: for people].
@@ -526,7 +527,7 @@ pub struct LineageArgs {
     /// Write an OpenLineage event with the columnLineage facet [default: for people].
     #[arg(long, group = "form")]
     pub openlineage: bool,
-    /// Also show values that only choose among others, one by one [default: only counted, in the table for people].
+    /// Also list values that only select among others, one by one [default: only counted, in the table for people].
     #[arg(long)]
     pub indirect: bool,
     /// What must and must not flow [default: lineage.toml beside the transformation, if it is there].
@@ -538,7 +539,7 @@ pub struct LineageArgs {
     /// Recorded answers of the network, a JSON object by URL [default: empty answers].
     #[arg(long, value_name = "FILE")]
     pub answers: Option<PathBuf>,
-    /// For how long events are changed and run again, at most [default: 12s].
+    /// Time limit for changing events and running them again [default: 12s].
     #[arg(long, value_name = "TIME", value_parser = values::limit)]
     pub time: Option<Duration>,
     /// How many events are read [default: 20000].
@@ -558,7 +559,7 @@ pub struct LineageArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the groups say what they are; a doc comment would become part of the help")]
 pub struct PlayArgs {
-    /// The folder with the code; an empty one will do [default: the current folder].
+    /// The folder with the code; it may be empty [default: the current folder].
     pub dir: Option<PathBuf>,
     /// The port on 127.0.0.1 [default: any that is free].
     #[arg(long, value_name = "N")]
@@ -576,14 +577,14 @@ pub struct PlayArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Measuring")]
 pub struct BenchFlags {
-    /// What made-up events are like, where no file is named [default: small].
+    /// The kind of made-up events, where no file is named [default: small].
     ///
-    /// small: a 0.5 KB identify. truths: a 2 KB row of a reverse-ETL sync. wide: a 7 KB order of 40 products. cjk:
-    /// 0.7 KB of text outside Latin-1. filter: wide, with context.traits.plan `enterprise` in one of ten.
+    /// small: a 0.5 KB identify. truths: a 2 KB row of a reverse-ETL sync. wide: a 7 KB order of 40 products. cjk: 0.7
+    /// KB of text outside Latin-1. filter: wide, with context.traits.plan `enterprise` in one of ten.
     #[arg(long, value_name = "KIND", value_parser = words::<Workload>(), conflicts_with = "events")]
     pub generate: Option<Workload>,
 
-    /// What made-up events depend on [default: 1].
+    /// The seed of made-up events [default: 1].
     #[arg(long, value_name = "N", conflicts_with = "events")]
     pub seed: Option<u64>,
 
@@ -591,7 +592,7 @@ pub struct BenchFlags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
-    /// How many events come before those and are not counted [default: half as many, at most 10000].
+    /// How many events run before those, uncounted [default: half as many, at most 10000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub warm_up: Option<u64>,
 
@@ -604,7 +605,7 @@ pub struct BenchFlags {
         value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Vec<u16>,
 
-    /// The most events that one call of transformBatch is given [default: 200].
+    /// How many events one call of transformBatch gets at most [default: 200].
     #[arg(long, value_name = "N", value_parser = values::batch_size)]
     pub batch_size: Option<usize>,
 
@@ -672,16 +673,16 @@ pub struct SyncArgs {
 /// What `sync` does, if it does not just run.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SyncCommand {
-    /// Say what the state knows: runs, what each sink has, rows that are not settled.
+    /// Show the state: runs, what each sink has, rows that are not settled.
     Status {
         /// The config [default: sync.toml].
         #[arg(value_name = "CONFIG")]
         sync: Option<PathBuf>,
-        /// Say the same as one JSON object [default: for people].
+        /// Print the result as one JSON object [default: for people].
         #[arg(long)]
         json: bool,
     },
-    /// Say everything about one key: row, previous row, event, what it becomes, requests, last answers. Sends nothing.
+    /// Show everything about one key: row, previous row, event, its output, requests, last answers. Sends nothing.
     Explain {
         /// The config, and the key. The config may be left out [default: sync.toml].
         #[arg(value_names = ["CONFIG", "KEY"], num_args = 1..=2, required = true)]
@@ -699,7 +700,7 @@ pub enum SyncCommand {
     },
     /// Say which ADBC drivers there are, for databases as sources, and where to get the others.
     Doctor,
-    /// Write a config to standard output, from a look at the source.
+    /// Write a config to standard output, derived from the source.
     ///
     /// For a database: sluicegate sync init --adbc duckdb --option path=warehouse.duckdb --query 'select * from users' > sync.toml
     ///
@@ -717,7 +718,7 @@ pub enum SyncCommand {
         /// What the database is asked.
         #[arg(long, value_name = "SQL", requires = "adbc")]
         query: Option<String>,
-        /// The column that identifies a row [default: one that is unique and called like a key].
+        /// The column that identifies a row [default: one that is unique and named like a key].
         #[arg(long, value_name = "COLUMN")]
         key: Option<String>,
         /// The command that writes the rows.
@@ -746,11 +747,11 @@ pub struct SyncRunArgs {
     /// Send only the row with this key; the others wait [default: all].
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Go on where max_changes or max_deletes would stop the run [default: stop].
+    /// Continue where max_changes or max_deletes would stop the run [default: stop].
     #[arg(short = 'y', long)]
     pub yes: bool,
-    /// Send all rows through the code again, and out again. A resync that is interrupted goes on with the next run
-    /// [default: only rows that changed].
+    /// Run all rows through the code again, and send them again. The next run continues an interrupted resync [default:
+    /// only rows that changed].
     #[arg(long, conflicts_with = "keep_settled")]
     pub resync: bool,
     /// The code or a sink's address has changed: keep what is settled, and use it for rows that change from now on
@@ -760,7 +761,7 @@ pub struct SyncRunArgs {
     /// Write the counts of the run to FILE, for the textfile collector of node_exporter [default: not written].
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
-    /// From when on failed and invalid rows make the exit code 1: never, error (any), or a percentage [default: error].
+    /// How many failed and invalid rows make the exit code 1: never, error (any), or a percentage [default: error].
     #[arg(long, value_name = "WHEN", value_parser = values::fail_on)]
     pub fail_on: Option<FailOn>,
     /// Worker processes, 0 for one per core [default: 0].

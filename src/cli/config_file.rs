@@ -221,7 +221,7 @@ impl File<'_> {
     fn unknown_table(&self, name: &str, span: Range<usize>) -> Diagnostic {
         let error = self.error(format!("unknown table or key {name}"), span);
         if let Some(setting) = Settings::table().find(|setting| setting.key == name || setting.flag == name) {
-            return error.help(format!("{} belongs into the table [{}]", setting.key, setting.table));
+            return error.help(format!("{} belongs in the table [{}]", setting.key, setting.table));
         }
         match nearest(name, ["run", "limits", "network", "serve", "libraries"]) {
             Some(near) => error.help(format!("did you mean [{near}]?")),
@@ -235,7 +235,7 @@ impl File<'_> {
         if let Some(setting) = Settings::table().find(named) {
             return error.help(match setting.table == table {
                 true => format!("in the file it is called {}", setting.key),
-                false => format!("{} belongs into the table [{}]", setting.key, setting.table),
+                false => format!("{} belongs in the table [{}]", setting.key, setting.table),
             });
         }
         let keys = || Settings::table().filter(|setting| setting.table == table).map(|setting| setting.key);

@@ -30,10 +30,10 @@ pub fn doctor(as_json: bool) -> anyhow::Result<(String, u8)> {
 }
 
 fn table(walls: &[Wall], facts: &[(&str, String)]) -> String {
-    let mut text = String::from("Walls around a worker\n");
+    let mut text = String::from("Layers of the sandbox around a worker\n");
     for wall in walls {
-        let holds = if wall.holds { "holds" } else { "LACKS" };
-        let _ = writeln!(text, "  {:<18} {holds}  {}", wall.name, wall.detail);
+        let state = if wall.holds { "in place" } else { "missing" };
+        let _ = writeln!(text, "  {:<18} {state:<8}  {}", wall.name, wall.detail);
     }
     text.push_str("\nThis machine\n");
     for (name, value) in facts {

@@ -61,13 +61,13 @@ Examples:
   sluicegate test                                  # every test below the current folder
   sluicegate test orders.test.js --filter refund
   sluicegate test -L lib --reporter junit > junit.xml
-  sluicegate test --watch                          # stays; keys choose what is run
-  sluicegate test --update                         # writes snapshots anew
+  sluicegate test --watch                          # keeps running; keys choose what is run
+  sluicegate test --update                         # rewrites snapshots
   sluicegate test --reporter github                # shows failures at their lines in a pull request
   sluicegate test --coverage-lcov lcov.info --min-coverage 90%
 
 Exit codes:
-  0  every test holds
+  0  every test passed
   1  a test failed, or fewer lines ran than --min-coverage asks for
   2  no test was found, or a test file could not be loaded, or could not run at all
 ";

@@ -118,7 +118,7 @@ pub(super) fn refuse_overwriting(
         };
         if file.is_some() && file == streams[1].1 {
             return Err(Diagnostic::new(format!("standard output goes to {name}, which this run reads"))
-                .help("writing to it would destroy it; redirect the output to another file"));
+                .help("writing to it would overwrite it; redirect the output to another file"));
         }
     }
     let mut read: Vec<&Path> = vec![&args.transformation];
@@ -138,11 +138,11 @@ pub(super) fn refuse_overwriting(
         let file = id_of_path(path);
         if let Some((name, _)) = streams.iter().find(|(_, stream)| file.is_some() && *stream == file) {
             return Err(Diagnostic::new(format!("{flag} {} is also {name} of this run", path.display()))
-                .help("one of the two would destroy the other; name another file"));
+                .help("one of them would overwrite the other; name another file"));
         }
         if read.iter().any(|input| same(input, path)) {
             return Err(Diagnostic::new(format!("{flag} {} is also read by this run", path.display()))
-                .help("writing to it would destroy it; name another file"));
+                .help("writing to it would overwrite it; name another file"));
         }
         if let Some((other, _)) = files[..index].iter().find(|(_, other)| same(other, path)) {
             return Err(Diagnostic::new(format!("{other} and {flag} are the same file, {}", path.display()))

@@ -86,7 +86,6 @@ fn write(path: &Path, text: &str) -> Result<(), Diagnostic> {
             ErrorKind::AlreadyExists => "it is there already".to_owned(),
             _ => plain(&error),
         };
-        Diagnostic::new(format!("cannot write {}: {reason}", path.display()))
-            .help("see that the folder can be written to")
+        Diagnostic::new(format!("cannot write {}: {reason}", path.display())).help("check that the folder is writable")
     })
 }

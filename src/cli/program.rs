@@ -270,7 +270,7 @@ fn read_text(path: &Path, what: &str) -> Result<String> {
     if bytes.len() as u64 > LARGEST {
         let limit = LARGEST >> 20;
         return Err(Diagnostic::new(format!("cannot read {what} {}: it is larger than {limit} MiB", path.display()))
-            .help("is this the file that you mean?"));
+            .help("is this the file you mean?"));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();

@@ -80,7 +80,7 @@ impl Voice {
     }
 }
 
-const LACKING: &str = "this machine lacks a part of the sandbox around the code";
+const LACKING: &str = "part of the sandbox is missing on this machine";
 
 /// A message for machines, on a line of its own: the time, the level, the text, and whatever else there is. `serve` and `sync`
 /// write the same fields.

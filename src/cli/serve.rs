@@ -89,7 +89,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
         (Some(dir), _) => From::Folder(dir.clone()),
         (None, Some(url)) => From::Backend(url, secret),
         (None, None) => {
-            return Err(Diagnostic::new("nothing says where the code is")
+            return Err(Diagnostic::new("no source of code is given")
                 .help("name a folder with --dir, or a config backend with --backend-url or CONFIG_BACKEND_URL"));
         }
     };
@@ -156,7 +156,7 @@ fn warm_processes(cores: usize) -> usize {
 /// Refuses a playground that could not be opened, or that has nothing to show.
 fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
     if !folder {
-        return Err(Diagnostic::new("the playground works on a folder of code, and --play stands here without --dir")
+        return Err(Diagnostic::new("--play needs --dir: the playground works on a folder of code")
             .help("name the folder with --dir; `sluicegate play DIR` tries code without a server"));
     }
     let Some(listen) = listen else { return Ok(()) };
@@ -213,7 +213,7 @@ fn check_walls(sandbox: Sandbox) -> anyhow::Result<()> {
         Err(RunError::Sandbox(lacking)) => Err(Diagnostic::new(format!(
             "this kernel lacks a part of the sandbox, and a server asks for all of it: {lacking}"
         ))
-        .help("`sluicegate doctor` shows every wall; --allow-missing-sandbox serves without the missing ones")
+        .help("`sluicegate doctor` shows every layer of the sandbox; --allow-missing-sandbox serves without the missing ones")
         .into()),
         Err(error) => Err(error.into()),
     }

@@ -104,7 +104,7 @@ fn refuse_unknown_variables(around: Env<'_>) -> Result<()> {
         Some(near) => format!("is it {near}? Otherwise unset it: unset {name}"),
         None => format!("docs/configuration.md lists all variables; unset it: unset {name}"),
     };
-    Err(Diagnostic::new(format!("the environment variable {name} is no setting")).help(help))
+    Err(Diagnostic::new(format!("the environment variable {name} is not a setting")).help(help))
 }
 
 /// The config file: in the current folder, or the nearest folder above that has one.
@@ -162,7 +162,7 @@ fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: Lo
             _ => plain(&error),
         };
         Diagnostic::new(format!("cannot read the config file {shown}: {reason}"))
-            .help("name another one with --config, or see that it can be read")
+            .help("name another one with --config, or check that it is readable")
     })?;
     let text = String::from_utf8(bytes).map_err(|_| {
         Diagnostic::new(format!("cannot read the config file {shown}: it is not UTF-8"))

@@ -136,7 +136,7 @@ settings! {
         #[arg(value_name = "SIZE", value_parser = values::text_size)]
         line_limit: usize = "line-limit", "limits", "line", Kind::Size, values::text_size;
 
-        /// Log text of one event; what is beyond is cut, with a note [default: 64KiB].
+        /// Log text of one event; the rest is cut off, with a note [default: 64KiB].
         #[arg(value_name = "SIZE", value_parser = values::log_size)]
         log_limit: usize = "log-limit", "limits", "log", Kind::Size, values::log_size;
     }
@@ -156,17 +156,18 @@ settings! {
     /// The walls around the code, beside the limits.
     #[command(next_help_heading = "Sandbox")]
     SandboxFlags {
-        /// Do not run unless every wall around the workers stands [default: warn if one does not; `serve` does not run].
+        /// Do not run unless every layer of the sandbox is in place [default: warn if one is missing; `serve` does not
+        /// run].
         ///
-        /// `sluicegate doctor` says which hold on this machine.
+        /// `sluicegate doctor` shows which are in place on this machine.
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         require_sandbox: bool = "require-sandbox", "run", "require-sandbox", Kind::Switch, values::switch;
 
-        /// Make no machine code, only interpret [default: make it].
+        /// Interpret the code, without V8's compilers [default: compile it].
         ///
-        /// For the careful: most ways out of V8 that were ever found lead through its compilers. Code that computes much
-        /// is several times slower.
+        /// Most of the known escapes from V8 went through its compilers. Code that computes a lot is several times
+        /// slower.
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         jitless: bool = "jitless", "run", "jitless", Kind::Switch, values::switch;
@@ -177,9 +178,9 @@ settings! {
     NetworkFlags {
         /// The hosts that fetch and fetchV2 may ask, with commas between [default: none, the network is off].
         ///
-        /// api.example.com, api.example.com:8443, *.example.com, localhost:8080, 10.1.0.0/16, or * for everybody in public.
-        /// Private addresses are refused, whatever name leads to them, unless they are given by their number; so is a
-        /// redirect to a host that is not on the list.
+        /// api.example.com, api.example.com:8443, *.example.com, localhost:8080, 10.1.0.0/16, or * for every public
+        /// host. Private addresses are refused, whatever name resolves to them, unless they are given as numbers; so is
+        /// a redirect to a host that is not on the list.
         #[arg(value_name = "HOST[,HOST…]", value_parser = values::hosts)]
         allow_net: Hosts = "allow-net", "network", "allow",
             Kind::List("hosts, such as [\"api.example.com\", \"localhost:8080\"]"), values::hosts;
@@ -213,27 +214,27 @@ settings! {
         /// What standard output carries [default: events].
         ///
         /// `events`: the events that come out, a line each. `verdicts`: exactly one line for each input line,
-        /// {"verdict":"ok","events":[…]}, {"verdict":"dropped"} or {"verdict":"failed",…}, for hosts that
-        /// count lines (Redpanda Connect, ClickHouse). `framed`: the same, but {"verdict":"ok","count":2} with that
-        /// many events on the lines behind it, so that nobody has to parse them to take them apart.
+        /// {"verdict":"ok","events":[…]}, {"verdict":"dropped"} or {"verdict":"failed",…}, for hosts that count lines
+        /// (Redpanda Connect, ClickHouse). `framed`: the same, but {"verdict":"ok","count":2} with that many events on
+        /// the lines behind it, so that a host can separate them without parsing.
         #[arg(value_name = "WHAT", value_parser = words::<Emit>())]
         emit: Emit = "emit", "run", "emit", Kind::Word(Emit::WORDS), values::word;
 
         /// Write what comes out to FILE, whole or not at all [default: to standard output].
         ///
-        /// It stands in a temporary file beside FILE until the run is complete, and takes its place then. A run that ends
-        /// early or by an error leaves FILE as it was.
+        /// The output goes to a temporary file beside FILE, which replaces FILE once the run is complete. A run that is
+        /// interrupted or ends with an error leaves FILE as it was.
         #[arg(short = 'o', value_name = "FILE", value_parser = values::path)]
         output: PathBuf = "output", "run", "output", Kind::Path, values::path;
 
-        /// What stands in the inputs [default: lines].
+        /// The format of the inputs [default: lines].
         ///
-        /// `lines`: an event on each line. `array`: one JSON array of events. `json`: JSON values one after the other, over as
-        /// many lines as they like, as pretty-printed JSON has them. `chunks`: see --chunk-header.
+        /// `lines`: an event on each line. `array`: one JSON array of events. `json`: JSON values one after the other,
+        /// over any number of lines, such as pretty-printed JSON. `chunks`: see --chunk-header.
         #[arg(value_name = "FORM", value_parser = words::<InputFormat>())]
         input_format: InputFormat = "input-format", "run", "input-format", Kind::Word(InputFormat::WORDS), values::word;
 
-        /// Whether inputs in gzip and zstd are decompressed, which their first bytes tell [default: auto].
+        /// Whether gzip and zstd inputs, recognised by their first bytes, are decompressed [default: auto].
         #[arg(value_name = "WHEN", value_parser = words::<Decompress>())]
         decompress: Decompress = "decompress", "run", "decompress", Kind::Word(Decompress::WORDS), values::word;
 
@@ -267,13 +268,13 @@ settings! {
             value_parser = values::switch)]
         unordered: bool = "unordered", "run", "unordered", Kind::Switch, values::switch;
 
-        /// Write out after every line, for a host that waits for the answer before it sends the next one
-        /// [default: whenever the input pauses].
+        /// Flush after every line, for a host that waits for the answer before it sends the next one [default: whenever
+        /// the input pauses].
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         line_buffered: bool = "line-buffered", "run", "line-buffered", Kind::Switch, values::switch;
 
-        /// The most events that one call of transformBatch is given [default: 200].
+        /// How many events one call of transformBatch gets at most [default: 200].
         #[arg(value_name = "N", allow_negative_numbers = true, value_parser = values::batch_size)]
         batch_size: usize = "batch-size", "run", "batch-size", Kind::Count, values::batch_size;
     }
@@ -292,17 +293,17 @@ settings! {
         /// nowhere with --on-error pass, --emit verdicts or --emit framed].
         ///
         /// A dead letter is one JSON object on one line: the line's number and byte offset, its bytes, and why it
-        /// failed. `sluicegate run T FILE --errors dead.jsonl` keeps them for another try.
+        /// failed. `sluicegate run T FILE --errors dead.jsonl` keeps them, and `sluicegate replay` runs them again.
         #[arg(value_name = "FILE", value_parser = target())]
         errors: Target = "errors", "run", "errors", Kind::Target, values::target;
 
-        /// Begin the files of --errors and --logs anew [default: what comes is added to what is there].
+        /// Truncate the files of --errors and --logs first [default: append to them].
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         errors_truncate: bool = "errors-truncate", "run", "errors-truncate", Kind::Switch, values::switch;
 
-        /// From when on failed events make the exit code 1: never, error (any), or a percentage such as 0.5%
-        /// [default: error].
+        /// How many failed events make the exit code 1: never, error (any), or a percentage such as 0.5% [default:
+        /// error].
         #[arg(value_name = "WHEN", value_parser = values::fail_on)]
         fail_on: FailOn = "fail-on", "run", "fail-on",
             Kind::Text("\"never\", \"error\" or a percentage such as \"1%\""), values::fail_on;
@@ -311,7 +312,7 @@ settings! {
     /// What is said on standard error.
     #[command(next_help_heading = "Messages")]
     MessageFlags {
-        /// Where the lines go that the code logs, `-` for standard error [default: they are not kept].
+        /// Where the code's log lines go, `-` for standard error [default: they are not kept].
         #[arg(value_name = "FILE", value_parser = target())]
         logs: Target = "logs", "run", "logs", Kind::Target, values::target;
 
@@ -337,25 +338,25 @@ settings! {
     /// Requests and their code.
     #[command(next_help_heading = "Server")]
     ServeFlags {
-        /// Where to listen; port 0 takes a free one and says which [default: 0.0.0.0:9090].
+        /// Where to listen; port 0 picks a free one and prints it [default: 0.0.0.0:9090].
         #[arg(value_name = "ADDRESS", value_parser = values::address)]
         listen: String = "listen", "serve", "listen", Kind::Text("an address such as \"127.0.0.1:9090\""), values::address;
 
         /// Where the code is: DIR/VERSION.js or .ts for the transformation with this VersionID, libraries likewise, and
-        /// @rs/NAME/vN.js below it. Changes count at once [default: the config backend].
+        /// @rs/NAME/vN.js below it. Changes take effect at once [default: the config backend].
         #[arg(value_name = "DIR")]
         dir: PathBuf = "dir", "serve", "dir", Kind::Path, values::path;
 
-        /// Have the playground of --dir beside it, for browsers on this machine [default: no playground].
+        /// Also serve the playground of --dir, for browsers on this machine [default: no playground].
         ///
-        /// Its address, with the token that it wants, is printed on standard output. See `sluicegate help play`.
+        /// Its address, with the token that it requires, is printed on standard output. See `sluicegate help play`.
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         play: bool = "play", "serve", "play", Kind::Switch, values::switch;
 
-        /// Where the code is asked for, if there is no --dir [default: what the variable CONFIG_BACKEND_URL says].
+        /// The config backend that has the code, if there is no --dir [default: the variable CONFIG_BACKEND_URL].
         ///
-        /// The secret that it wants is in the variable CONFIG_BACKEND_HOSTED_SECRET.
+        /// Its secret is in the variable CONFIG_BACKEND_HOSTED_SECRET.
         #[arg(value_name = "URL", value_parser = values::service)]
         backend_url: Url = "backend-url", "serve", "backend-url", Kind::Url, values::service;
 
@@ -363,32 +364,32 @@ settings! {
         #[arg(value_name = "SIZE", value_parser = values::text_size)]
         body_limit: usize = "body-limit", "serve", "body-limit", Kind::Size, values::text_size;
 
-        /// How long a client may be silent in the middle of a body, and how long a body may take, with a second more for each
-        /// 16 KiB; what is slower is answered 408 [default: 30s].
+        /// How long a client may be silent in the middle of a body, and how long a body may take, plus a second for
+        /// each 16 KiB; a slower one is answered with 408 [default: 30s].
         #[arg(value_name = "TIME", value_parser = values::limit)]
         body_timeout: Duration = "body-timeout", "serve", "body-timeout", Kind::Duration, values::limit;
 
-        /// Requests under way or waiting; what comes beyond is answered 503, to be sent again [default: 256].
+        /// Requests under way or waiting; further ones are answered with 503, to be sent again [default: 256].
         ///
-        /// One transformation may have three quarters of them.
+        /// One transformation may use three quarters of them.
         #[arg(value_name = "N", value_parser = values::requests)]
         max_requests: usize = "max-requests", "serve", "max-requests", Kind::Count, values::requests;
 
-        /// Memory for the bodies of all requests, their answers and what their code logs, together; what comes beyond is answered
-        /// 503 [default: 1GiB].
+        /// Memory for the bodies of all requests, their answers and what their code logs, together; further requests
+        /// are answered with 503 [default: 1GiB].
         #[arg(value_name = "SIZE", value_parser = values::memory)]
         request_memory: usize = "request-memory", "serve", "request-memory", Kind::Size, values::memory;
 
-        /// Worker processes of all transformations together, idle ones included [default: one for each 16 MiB of memory, up to
-        /// 2048; 8, and 4 per core, at least].
+        /// Worker processes of all transformations together, idle ones included [default: one for each 16 MiB of
+        /// memory, up to 2048; 8, and 4 per core, at least].
         ///
-        /// The transformation that is to be expected again last gives its workers up for one that has none.
+        /// A transformation that has none takes those of the one that is expected to be idle longest.
         #[arg(value_name = "N", value_parser = values::processes)]
         max_processes: usize = "max-processes", "serve", "max-processes", Kind::Count, values::processes;
 
-        /// Serve even if a wall around the workers is missing, with a warning [default: refuse to start].
+        /// Serve even if a layer of the sandbox is missing, with a warning [default: refuse to start].
         ///
-        /// `sluicegate doctor` says which hold on this machine.
+        /// `sluicegate doctor` shows which are in place on this machine.
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         allow_missing_sandbox: bool = "allow-missing-sandbox", "serve", "allow-missing-sandbox",
@@ -400,21 +401,22 @@ settings! {
             value_parser = values::switch)]
         mirror: bool = "mirror", "serve", "mirror", Kind::Switch, values::switch;
 
-        /// Let the code begin anew with each request, as far as its events of one source and destination have less than 16 MiB
-        /// [default: what it keeps in variables stays].
+        /// Start the code afresh for each request, if its events of one source and destination have less than 16 MiB
+        /// [default: variables keep their values].
         ///
-        /// For code that counts on it, as on a set of what it has seen. Each request costs some milliseconds more.
+        /// For code that relies on it, such as a set of seen events. Each request takes some milliseconds more.
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         fresh_state: bool = "fresh-state", "serve", "fresh-state", Kind::Switch, values::switch;
 
-        /// Answer the endpoints that run posted code only with `Authorization: Bearer TOKEN` [default: answer everybody].
+        /// Answer the endpoints that run posted code only with `Authorization: Bearer TOKEN` [default: answer every
+        /// request].
         ///
-        /// Set it as the variable: arguments can be read by everybody on this machine.
+        /// Set it as the variable: every user of this machine can read arguments.
         #[arg(value_name = "TOKEN", value_parser = values::token)]
         test_token: String = "test-token", "serve", "test-token", Kind::Text("a secret text"), values::token;
 
-        /// How much is told on standard error [default: info].
+        /// How much is logged to standard error [default: info].
         #[arg(value_name = "LEVEL", value_parser = words::<LogLevel>())]
         log_level: LogLevel = "log-level", "serve", "log-level", Kind::Word(LogLevel::WORDS), values::word;
     }

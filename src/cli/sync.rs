@@ -426,7 +426,7 @@ fn tell_closed(report: &Report, voice: Voice) {
             Some(Closed::Stopped { reason, help }) => (reason, help.as_str()),
             Some(Closed::GivenUp(reason)) => (reason, "its rows are pending; the next sync sends them"),
         };
-        let diagnostic = Diagnostic::new(format!("the sink {} took no more: {reason}", sink.name));
+        let diagnostic = Diagnostic::new(format!("the sink {} accepted no more: {reason}", sink.name));
         voice.error(&if help.is_empty() { diagnostic } else { diagnostic.help(help) }.into());
     }
 }

@@ -175,7 +175,7 @@ fn nothing_found(filter: Option<&str>, filtered: usize) -> Diagnostic {
                 .help("`sluicegate test --list` shows the names")
         }
         _ => Diagnostic::new("no test was found")
-            .help("write one into a file called like the transformation: orders.test.js for orders.js"),
+            .help("write one in a file named after the transformation: orders.test.js for orders.js"),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn tell_coverage(args: &TestArgs, files: &[FileCoverage]) -> anyhow::
     if let Some(path) = &args.coverage_lcov {
         std::fs::write(path, lcov(files)).map_err(|error| {
             Diagnostic::new(format!("cannot write the coverage to {}: {}", path.display(), plain(&error)))
-                .help("see that its folder is there and can be written to")
+                .help("check that its folder exists and is writable")
         })?;
     }
     let mut text = table(files);

@@ -72,7 +72,7 @@ fn size(text: &str, least: u64, most: u64) -> Result<usize, String> {
         return Err(format!("the least is {}", show_size(least)));
     }
     if bytes.0 > most {
-        return Err(format!("the most is {}", show_size(most)));
+        return Err(format!("the maximum is {}", show_size(most)));
     }
     usize::try_from(bytes.0).map_err(|_| "too large for this machine".to_owned())
 }
@@ -110,7 +110,7 @@ pub fn limit(text: &str) -> Result<Duration, String> {
         return Err("the least is 1ms".to_owned());
     }
     if duration > Duration::from_secs(3600) {
-        return Err("the most is 1h".to_owned());
+        return Err("the maximum is 1h".to_owned());
     }
     Ok(duration)
 }
@@ -296,11 +296,11 @@ mod tests {
         assert_eq!(heap("7MiB").unwrap_err(), "the least is 8MiB");
         assert_eq!(heap("0").unwrap_err(), "the least is 8MiB");
         assert_eq!(heap("8MiB"), Ok(8 << 20));
-        assert_eq!(heap("999999999TiB").unwrap_err(), "the most is 64GiB");
+        assert_eq!(heap("999999999TiB").unwrap_err(), "the maximum is 64GiB");
         assert_eq!(text_size("0").unwrap_err(), "the least is 1 byte");
-        assert_eq!(text_size("1GiB").unwrap_err(), "the most is 524287KiB");
+        assert_eq!(text_size("1GiB").unwrap_err(), "the maximum is 524287KiB");
         assert_eq!(limit("0s").unwrap_err(), "the least is 1ms");
-        assert_eq!(limit("2h").unwrap_err(), "the most is 1h");
+        assert_eq!(limit("2h").unwrap_err(), "the maximum is 1h");
         assert_eq!(workers("1025").unwrap_err(), "expected a whole number from 0 to 1024");
         assert_eq!(workers("0"), Ok(0));
         assert_eq!(batch_size("0").unwrap_err(), "expected a whole number from 1 to 100000");

@@ -319,7 +319,7 @@ fn key_of(value: &RawValue, column: &str) -> Result<String, Invalid> {
         return Err(Invalid::NullKey);
     }
     if key.len() > MAX_KEY {
-        return Err(Invalid::BadKey(format!("its key, {column}, has {} bytes; the most is {MAX_KEY}", key.len())));
+        return Err(Invalid::BadKey(format!("its key, {column}, has {} bytes; the maximum is {MAX_KEY}", key.len())));
     }
     Ok(key)
 }

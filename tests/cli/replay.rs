@@ -157,7 +157,7 @@ fn what_is_no_dead_letter_is_refused_with_its_place() {
         ),
         (
             &["--all", "dead.jsonl", "--errors", "dead.jsonl"],
-            "error: --errors dead.jsonl is also read by this run\nhelp: writing to it would destroy it; name another file\n",
+            "error: --errors dead.jsonl is also read by this run\nhelp: writing to it would overwrite it; name another file\n",
         ),
         (&["-"], "error: standard input holds no dead letters\nhelp: `run --errors FILE` writes them\n"),
     ];

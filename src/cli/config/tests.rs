@@ -108,7 +108,7 @@ fn a_variable_that_is_no_setting_is_refused() {
     let refused = |name: &'static str| Project::new("").set(name, "1s").run(&[]).unwrap_err();
     let text = refused("SLUICEGATE_CPU_LIMITS");
     assert!(
-        text.contains("SLUICEGATE_CPU_LIMITS is no setting") && text.contains("is it SLUICEGATE_CPU_LIMIT?"),
+        text.contains("SLUICEGATE_CPU_LIMITS is not a setting") && text.contains("is it SLUICEGATE_CPU_LIMIT?"),
         "{text}"
     );
     assert!(refused("SLUICEGATE_XYZZY_PLUGH").contains("unset SLUICEGATE_XYZZY_PLUGH"));

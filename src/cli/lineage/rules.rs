@@ -57,14 +57,14 @@ impl Rules {
         let file = path.display().to_string();
         let written: Written = toml::from_str(text).map_err(|error| {
             let message = error.message().trim_end().replace('\n', ", ");
-            Diagnostic::new(format!("these are no rules: {message}"))
+            Diagnostic::new(format!("these are not rules: {message}"))
                 .at(file.clone(), text, error.span().unwrap_or(0..0))
                 .help("the keys are deny, require and deny_personal, each a list of texts")
         })?;
         let rules = |list: Vec<toml::Spanned<String>>| -> Result<Vec<Rule>, Diagnostic> {
             let rule = |rule: toml::Spanned<String>| {
                 Rule::parse(rule.get_ref()).ok_or_else(|| {
-                    Diagnostic::new(format!("{:?} is no rule", rule.get_ref()))
+                    Diagnostic::new(format!("{:?} is not a rule", rule.get_ref()))
                         .at(file.clone(), text, rule.span())
                         .help("write where it comes from and where it goes: \"traits.email -> context.*\"")
                 })

@@ -127,7 +127,7 @@ impl Config {
             ));
         }
         if sinks.len() > MAX_SINKS {
-            return Err(Error::new(format!("the config has {} sinks; the most is {MAX_SINKS}", sinks.len())));
+            return Err(Error::new(format!("the config has {} sinks; the maximum is {MAX_SINKS}", sinks.len())));
         }
         Ok(Self { name, state: dir.join(state), in_warehouse, dir, source, changes, event, transform, sinks })
     }

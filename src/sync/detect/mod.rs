@@ -197,7 +197,7 @@ fn parse(ask: &Ask<'_>, blocks: &Receiver<Block>, done: &SyncSender<(Block, Pars
 }
 
 fn too_long(len: u64, config: &Config) -> Invalid {
-    Invalid::NotARow(format!("it has {len} bytes; the most is {} (source.row_limit)", config.source.row_limit))
+    Invalid::NotARow(format!("it has {len} bytes; the maximum is {} (source.row_limit)", config.source.row_limit))
 }
 
 /// The state of the comparison.

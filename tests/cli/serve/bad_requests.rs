@@ -276,7 +276,7 @@ fn an_address_or_a_folder_that_cannot_be_had_is_told_at_once() {
     let dir = crate::support::Dir::new();
     let done = dir.run(&["serve"], "");
     assert_eq!(done.code, 2);
-    assert!(done.err.contains("nothing says where the code is"), "{}", done.err);
+    assert!(done.err.contains("no source of code is given"), "{}", done.err);
     let done = dir.run(&["serve", "--dir", "nowhere"], "");
     assert!(done.code == 2 && done.err.contains("nowhere"), "{}", done.err);
     let first = server(&[]);

@@ -91,7 +91,7 @@ fn a_destination_that_refuses_the_key_stops_the_run_with_the_reason() {
         let dir = users(&crm, &rows(6), "batch = 2\nconcurrency = 1");
         let (done, counts) = sync(&dir, &[]);
         assert_eq!((done.code, numbers(&counts, ["sent", "pending"])), (2, [0, 6]), "{}", done.err);
-        assert!(done.err.contains("the sink crm took no more: it refuses the credentials"), "{}", done.err);
+        assert!(done.err.contains("the sink crm accepted no more: it refuses the credentials"), "{}", done.err);
         assert!(done.err.contains("help: see that auth is site_id:api_key"), "{}", done.err);
         assert_eq!(crm.requests(), 1);
         assert_eq!(sent(&dir, &[]), 6);
