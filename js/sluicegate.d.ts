@@ -419,6 +419,15 @@ interface TestFunction<Context = TestContext> {
   ) => void;
   /** The same with fixtures, which a test names in its first parameter: `test('…', ({ user }) => …)`. */
   extend<Added extends object>(fixtures: FixturesOf<Added, Context>): TestFunction<Context & Added>;
+  /** One fixture: its value, or a function that returns it. */
+  extend<Name extends string, Value>(
+    name: Name,
+    value: ((context: Context, tools: { onCleanup(act: () => unknown): void }) => Value | Promise<Value>) | (Value extends Procedure ? never : Value),
+  ): TestFunction<Context & { [Key in Name]: Value }>;
+  extend<Name extends string, Value>(
+    name: Name, options: { auto?: boolean; scope?: string },
+    value: ((context: Context, tools: { onCleanup(act: () => unknown): void }) => Value | Promise<Value>) | (Value extends Procedure ? never : Value),
+  ): TestFunction<Context & { [Key in Name]: Value }>;
 }
 
 interface DescribeFunction {

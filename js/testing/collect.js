@@ -103,7 +103,7 @@
     make.for = over((body, row) => Object.assign((context) => body(row, context), { takesContext: true }));
     make.skipIf = (condition) => api(kind, condition ? { ...flags, skip: true } : flags);
     make.runIf = (condition) => api(kind, condition ? flags : { ...flags, skip: true });
-    if (kind === 'test') make.extend = (added) => Object.assign(api(kind, { ...flags, fixtures: fixtures.extend(flags.fixtures ?? {}, added) }), hooks);
+    if (kind === 'test') make.extend = (...added) => Object.assign(api(kind, { ...flags, fixtures: fixtures.extend(flags.fixtures ?? {}, ...added) }), hooks);
     return make;
   };
 

@@ -1,4 +1,4 @@
-// `test.extend({ name: value })`: what a test asks for by name in its first parameter is made before it runs, and taken
+// `test.extend({ name: value })` and `test.extend('name', value)`: what a test asks for by name in its first parameter is made before it runs, and taken
 // down after it.
 (() => {
   /** The names that a function takes out of its first parameter; undefined when that cannot be seen in its text. */
@@ -12,8 +12,14 @@
   const isFixture = (value) => Array.isArray(value) && value.length === 2
     && typeof value[1] === 'object' && value[1] !== null && ['auto', 'scope', 'injected'].some((key) => key in value[1]);
 
-  const extend = (base, added) => {
+  const extend = (base, added, ...rest) => {
     const all = { ...base };
+    if (typeof added === 'string') {
+      // Options may stand before the value. A function returns it, and takes down what it made by onCleanup.
+      const [options, value] = rest.length === 2 ? rest : [{}, rest[0]];
+      all[added] = { value, returns: true, auto: options.auto === true, before: base[added] };
+      return all;
+    }
     for (const [name, given] of Object.entries(added)) {
       const [value, options] = isFixture(given) ? given : [given, {}];
       all[name] = { value, auto: options.auto === true, before: base[name] };
@@ -41,14 +47,14 @@
           const other = need === name ? fixture.before : fixtures[need];
           if (other !== undefined) own[need] = await make(need, other, [...making, fixture]);
         }
-        result = await started(value, own);
+        result = await started(fixture, own);
       }
       made.set(fixture, result);
       return result;
     };
 
     /** Calls a fixture until it hands over its value with `use`; the rest of it runs when the test is over. */
-    const started = (value, own) => new Promise((resolve, reject) => {
+    const started = ({ value, returns }, own) => new Promise((resolve, reject) => {
       let finish;
       const over = new Promise((done) => { finish = done; });
       let given = false;
@@ -58,7 +64,8 @@
         return over;
       };
       const cleanups = [];
-      const end = Promise.resolve(value(own, hand, { onCleanup: (act) => cleanups.push(act) })).then((result) => {
+      const onCleanup = (act) => cleanups.push(act);
+      const end = Promise.resolve(returns ? value(own, { onCleanup }) : value(own, hand, { onCleanup })).then((result) => {
         if (!given) resolve(result);
       }, reject);
       ends.push(async () => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::protocol::TestError;
 use sluicegate_engine::verdict::Position;
-use sluicegate_engine::{LoadError, LogLine, ScriptCoverage, UnsafeRead};
+use sluicegate_engine::{LoadError, LogLine, ScriptCoverage, UnsafeRead, frame_position};
 
 /// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,39 @@ pub struct FileResult {
     pub libraries: BTreeMap<String, PathBuf>,
 }
 
+impl FileResult {
+    /// Sets places in a file right after lines were written into it: behind each of these lines there are so many more.
+    pub(super) fn move_lines(&mut self, file: &str, moves: &[(u32, i64)]) {
+        if moves.is_empty() {
+            return;
+        }
+        for test in &mut self.tests {
+            if let Some(at) = test.position.as_mut().filter(|at| at.file == file) {
+                at.line = moved(at.line, moves);
+            }
+            for stack in test.error.iter_mut().chain(&mut test.others).filter_map(|error| error.stack.as_mut()) {
+                *stack = stack.split_inclusive('\n').map(|line| moved_frame(line, file, moves)).collect();
+            }
+        }
+    }
+}
+
+fn moved(line: u32, moves: &[(u32, i64)]) -> u32 {
+    let more: i64 = moves.iter().filter(|(before, _)| *before < line).map(|(_, more)| more).sum();
+    u32::try_from(i64::from(line) + more).unwrap_or(line)
+}
+
+fn moved_frame(line: &str, file: &str, moves: &[(u32, i64)]) -> String {
+    let Some(at) = frame_position(line.trim_end_matches('\n')).filter(|at| at.file == file) else {
+        return line.to_owned();
+    };
+    let place = |line| format!(":{line}:{}", at.column);
+    match line.rsplit_once(&place(at.line)) {
+        Some((before, after)) => format!("{before}{}{after}", place(moved(at.line, moves))),
+        None => line.to_owned(),
+    }
+}
+
 /// Results added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -99,5 +132,32 @@ impl Totals {
     /// Whether everything that was run holds.
     pub fn good(&self) -> bool {
         self.failed == 0 && self.broken == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_behind_lines_that_were_written_move() {
+        let at = |line| Position { file: "t.test.js".to_owned(), line, column: 7 };
+        let error = |stack: &str| TestError { stack: Some(stack.to_owned()), ..TestError::default() };
+        let test = TestResult {
+            name: String::new(),
+            status: Status::Failed,
+            error: Some(error("Error: x\n    at t.test.js:9:7\n    at f (t.test.js:2:7)\n    at other.js:9:7")),
+            others: vec![],
+            reason: None,
+            file: None,
+            position: Some(at(9)),
+            logs: vec![],
+            millis: 0.0,
+        };
+        let mut result = FileResult { tests: vec![test], ..FileResult::default() };
+        result.move_lines("t.test.js", &[(5, 4), (3, -1), (10, 8)]);
+        assert_eq!(result.tests[0].position, Some(at(12)));
+        let stack = result.tests[0].error.as_ref().unwrap().stack.as_deref().unwrap();
+        assert_eq!(stack, "Error: x\n    at t.test.js:12:7\n    at f (t.test.js:2:7)\n    at other.js:9:7");
     }
 }

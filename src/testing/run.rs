@@ -64,7 +64,9 @@ fn run_unit(
     let mut runner = Runner { plan, unit, sources, worker, stop };
     let mut ran = runner.pass(&Pass::default())?;
     let locate = |path: &str| sources.file(path, Path::new(&unit.name)).ok();
-    ran.result.written = snapshots::write(&ran.finished, &snapshots::path(Path::new(&unit.name)), &unit.name, &locate)?;
+    let written = snapshots::write(&ran.finished, &snapshots::path(Path::new(&unit.name)), &unit.name, &locate)?;
+    ran.result.written = written.count;
+    ran.result.move_lines(&unit.name, &written.moves);
     if plan.isolation && !plan.list_only && ran.result.load_error.is_none() {
         isolation::compare(&mut runner, &mut ran)?;
     }

@@ -18,13 +18,22 @@ pub(super) fn leads_away(path: &Path) -> bool {
     path.is_symlink() || path.parent().is_some_and(Path::is_symlink)
 }
 
-/// Writes what has changed; says how many snapshots that is. `locate` says where a file is that the test names.
+/// What was written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// How many snapshots.
+    pub(super) count: usize,
+    /// Lines of the test file in which one was written, and how many lines more there are behind each.
+    pub(super) moves: Vec<(u32, i64)>,
+}
+
+/// Writes what has changed. `locate` says where a file is that the test names.
 pub(super) fn write(
     finished: &Finished,
     path: &Path,
     test: &str,
     locate: &dyn Fn(&str) -> Option<PathBuf>,
-) -> std::io::Result<usize> {
+) -> std::io::Result<Written> {
     if let Some(text) = &finished.file {
         if leads_away(path) {
             let message = format!("{} is reached by a link; snapshots stay beside their tests", path.display());
@@ -47,17 +56,24 @@ pub(super) fn write(
             by_file.entry(at.file.clone()).or_default().push((at, inline));
         }
     }
+    let mut moves = Vec::new();
     for (file, mut edits) in by_file {
         let mut text = std::fs::read_to_string(&file)?;
         // From the end, so that what is before keeps its place.
         edits.sort_by_key(|(at, _)| std::cmp::Reverse((at.line, at.column)));
         edits.dedup_by_key(|(at, _)| (at.line, at.column));
         for (at, inline) in edits {
+            let before = line_ends(&text);
             write_inline(&mut text, &at, inline);
+            moves.push((at.line, line_ends(&text) - before));
         }
         std::fs::write(&file, text)?;
     }
-    Ok(finished.changed + finished.inline.len() + finished.files.len())
+    Ok(Written { count: finished.changed + finished.inline.len() + finished.files.len(), moves })
+}
+
+fn line_ends(text: &str) -> i64 {
+    text.matches('\n').count() as i64
 }
 
 /// Puts a snapshot between the parentheses of the call at `at`: in the place of the one that stands there, or after the

@@ -63,7 +63,11 @@ fn doctor_says_which_wall_is_missing() {
     for (call, wall) in MISSING {
         let done = without(*call, &dir, &["doctor"]);
         assert_eq!(done.code, 2, "{wall}: {}{}", done.text(), done.err);
-        assert!(done.text().lines().any(|line| line.contains(wall) && line.contains(" missing ")), "{wall}: {}", done.text());
+        assert!(
+            done.text().lines().any(|line| line.contains(wall) && line.contains(" missing ")),
+            "{wall}: {}",
+            done.text()
+        );
     }
 }
 

@@ -232,6 +232,22 @@ fn a_file_snapshot_is_a_file_of_the_project() {
     assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");
 }
 
+/// The place is that in the file as it is now.
+#[test]
+fn a_failure_below_a_snapshot_that_was_written_has_its_place() {
+    let dir = Dir::new();
+    dir.file(
+        "t.test.js",
+        "test('one', () => { expect({ a: 1 }).toMatchInlineSnapshot(); });\ntest('two', () => {\n  expect(1).toBe(2);\n});\n",
+    );
+    let done: Done = dir.command(&["test"]).env_remove("CI").output().unwrap().into();
+    assert!(
+        done.text().contains(" --> t.test.js:7:13\n") && done.text().contains("7 |   expect(1).toBe(2);\n"),
+        "{}",
+        done.text()
+    );
+}
+
 #[test]
 fn snapshots_are_counted_one_by_one() {
     let dir = Dir::new();

@@ -131,6 +131,21 @@ withOrder('has fixtures of its own', ({ fresh, many }) => {
   expect(many[1]).toStrictEqual(fresh);
 });
 
+const cleaned: string[] = [];
+const withTenant = test
+  .extend('tenant', 'acme')
+  .extend('user', async ({ tenant }, { onCleanup }) => {
+    onCleanup(() => { cleaned.push(tenant); });
+    return `${tenant}-1`;
+  });
+
+withTenant('has fixtures one by one', ({ tenant, user }) => {
+  expect(user).toBe(`${tenant}-1`);
+  expect(cleaned).toEqual([]);
+});
+
+test('takes fixtures down', () => { expect(cleaned).toEqual(['acme']); });
+
 test('fake timers run', async () => {
   const done = vi.fn<(text: string) => void>();
   setTimeout(done, 1000, 'late');
