@@ -651,6 +651,7 @@ interface TestClock<Self> {
 
 interface TestTools<Self> extends TestClock<Self> {
   fn<Act extends Procedure = Procedure>(act?: Act): Mock<Act>;
+  fn<Type extends new (...args: any[]) => any>(type: Type): Type & MockInstance;
   spyOn<Of extends object, Key extends keyof Of>(object: Of, key: Key, accessor: 'get' | 'set'): Mock<Procedure>;
   spyOn<Of extends object, Key extends keyof Of>(
     object: Of, key: Key,
