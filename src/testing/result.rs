@@ -153,6 +153,7 @@ mod tests {
             position: Some(at(9)),
             logs: vec![],
             millis: 0.0,
+            unsafe_read: None,
         };
         let mut result = FileResult { tests: vec![test], ..FileResult::default() };
         result.move_lines("t.test.js", &[(5, 4), (3, -1), (10, 8)]);
