@@ -31,6 +31,7 @@
   const NewError = Error;
   const NewTypeError = TypeError;
   const asText = String;
+  const bigInt = Object(1n);
   const uncurry = (method) => Function.prototype.call.bind(method);
   const add = uncurry(Set.prototype.add);
   const has = uncurry(Set.prototype.has);
@@ -204,7 +205,7 @@
       defineProperty(globalThis, names[i], closed);
     }
     const plain = {};
-    return !('toJSON' in plain) && !('then' in plain);
+    return !('toJSON' in plain) && !('then' in plain) && !('toJSON' in []) && !('toJSON' in bigInt);
   };
 
   return { close, ready, restart: builtIns.restart };

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use super::output_check::OutputFormat;
 use super::side_stream::SideStream;
 use super::work_queue::{Chunk, LineRef};
 use crate::config::{Emit, LineFormat, OnError, Target, VerdictDetail};
@@ -200,27 +201,26 @@ impl Writer {
     /// Writes the output of a part, which was checked when it was booked (see [`super::output_check`]).
     fn answer(&mut self, part: &Part, answered: &Lines, output: &Mapping, aside: Option<&[u8]>) -> io::Result<()> {
         let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
-        // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot
-        // until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
-        let bytes = aside.unwrap_or_else(|| unsafe { std::slice::from_raw_parts(output.at(start, len), len) });
         let mut copy = std::mem::take(&mut self.copy);
         copy.clear();
-        copy.extend_from_slice(bytes);
-        let lines = match (self.config.emit, self.config.on_error) {
-            (Emit::Verdicts, _) => u64::from(part.lines),
-            (Emit::Framed, _) => u64::from(part.lines) + part.events_out,
-            (Emit::Events, OnError::Pass) => part.events_out + part.failures.len() as u64,
-            (Emit::Events, _) => part.events_out,
+        let bytes = aside.unwrap_or_else(|| {
+            // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot
+            // until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
+            copy.extend_from_slice(unsafe { std::slice::from_raw_parts(output.at(start, len), len) });
+            &copy
+        });
+        let has_lines = |lines: u64| memchr::memchr_iter(b'\n', bytes).count() as u64 == lines;
+        let as_checked = match (self.config.emit, self.config.on_error) {
+            (Emit::Verdicts, _) => has_lines(u64::from(part.lines)),
+            // Which lines are verdicts is known by their text alone.
+            (Emit::Framed, _) => OutputFormat::Framed.fits(part, answered, 0, bytes),
+            (Emit::Events, OnError::Pass) => has_lines(part.events_out + part.failures.len() as u64),
+            (Emit::Events, _) => has_lines(part.events_out),
         };
-        let written = if memchr::memchr_iter(b'\n', &copy).count() as u64 == lines {
-            match self.config.emit {
-                Emit::Verdicts | Emit::Framed if self.has_full_failures(part) => {
-                    self.answer_in_full(part, answered, &copy)
-                }
-                Emit::Events | Emit::Verdicts | Emit::Framed => self.out.write_all(&copy),
-            }
-        } else {
-            Err(io::Error::other("a worker changed its output after it had been checked; nothing of it was written"))
+        let written = match self.config.emit {
+            _ if !as_checked => Err(changed_later()),
+            Emit::Verdicts | Emit::Framed if self.has_full_failures(part) => self.answer_in_full(part, answered, bytes),
+            Emit::Events | Emit::Verdicts | Emit::Framed => self.out.write_all(bytes),
         };
         copy.shrink_to(2 * FILL);
         self.copy = copy;
@@ -237,7 +237,7 @@ impl Writer {
         let mut written = 0;
         for (line, failed) in failed_lines(part, answered) {
             let at = failed.output_at as usize;
-            text.extend_from_slice(&output[written..at]);
+            text.extend_from_slice(output.get(written..at).ok_or_else(changed_later)?);
             written = memchr::memchr(b'\n', &output[at..]).map_or(output.len(), |end| at + end + 1);
             self.failed_in_full(&line, failure_of(failed), &mut text);
         }
@@ -321,6 +321,10 @@ impl Writer {
         let record = self.config.record(line.input, line.line, line.offset, failure.clone());
         self.errors.write_with(&mut |out| dead_letter::write_long(out, &record, line.reader()));
     }
+}
+
+fn changed_later() -> io::Error {
+    io::Error::other("a worker changed its output after it had been checked; nothing of it was written")
 }
 
 /// Standard output, or the file that stands for it.

@@ -168,7 +168,10 @@ impl Supervisor {
         drop(self.writer.take());
         let report = loop {
             if writer.is_finished() {
-                break writer.join().unwrap_or_default();
+                break writer.join().unwrap_or_else(|_| {
+                    let error = std::io::Error::other("the thread that writes has failed; what it had was not written");
+                    Report { out: Some(error), ..Report::default() }
+                });
             }
             // The writer's messages are of no use now, but a full output may still take its time.
             tokio::select! {

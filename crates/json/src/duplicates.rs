@@ -54,7 +54,7 @@ impl Duplicates {
         }
         let twice = self.table.any(text, keys, &mut self.open);
         let known = &mut self.known[count % SEQUENCES];
-        known.misses += 1;
+        known.misses = known.misses.saturating_add(1);
         if !twice && (known.keys.is_empty() || known.misses >= MAX_MISSES) {
             known.set(text, keys);
         }

@@ -13,6 +13,7 @@
 //! most anyway.
 
 mod callbacks;
+mod data;
 mod edits;
 mod metadata;
 mod shape_check;
@@ -23,6 +24,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 pub(crate) use callbacks::{guard, part};
+pub(crate) use data::is_data;
 use deno_core::v8;
 pub(crate) use edits::{Edits, edits};
 use memchr::memmem::Finder;
@@ -306,6 +308,11 @@ pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Stra
     let (object, template) = state.object(scope, 0..state.entries.len(), 0..line.len(), None)?;
     state.in_hand = true;
     Some(LazyEvent { object, names: v8::Local::new(scope, &template.names) })
+}
+
+/// Whether printing asks no prototype that all events have for anything.
+pub(crate) fn has_plain_prototypes(scope: &mut v8::PinScope<'_, '_>) -> bool {
+    scope.get_slot::<Shared>().is_some_and(|shared| shared.borrow().plain_prototypes)
 }
 
 /// The event is over: learns from what was read of it.

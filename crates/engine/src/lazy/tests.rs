@@ -244,6 +244,71 @@ fn what_the_code_sets_leaves_as_it_was_set() {
 }
 
 #[test]
+fn code_that_runs_while_an_event_is_printed_finds_it_the_same() {
+    let event = |code: &str| format!("let n = 0; export function transformEvent(event) {{ {code}; return event; }}");
+    for code in [
+        event("event.a = { get x() { event.b = 'changed'; return 1; } }"),
+        event("event.a = { x: { toJSON() { return ++n; } } }; event.b = { toJSON() { return 5; } }"),
+        event("event.a = { x: { toJSON() { return ++n; } }, y: 1n }; event.b = { toJSON() { return 5; } }"),
+        event("event.a = new Proxy({ x: 1 }, { get: (o, k) => (n++, o[k]) }); event.b = { toJSON: () => n }"),
+        event("event.a = { get toJSON() { n++; } }; event.b = { toJSON: () => n }"),
+        event("event.a = Object.create({ x: 1 }); event.a.y = new Date(0)"),
+        event("event.a = Object.defineProperty({}, 'x', { get: () => ++n, enumerable: true }); event.b = [event.a]"),
+        event("event.a = { x: { y: [1, { z: 'toJSON' }] } }; delete event.b"),
+        format!("Array.prototype['to' + 'JSON'] = () => 'list'; {}", event("event.a = [1]")),
+        format!("Array.prototype.toJSON = () => 'list'; {}", event("")),
+        format!("BigInt.prototype['to' + 'JSON'] = () => 'big'; {}", event("event.a = [1n]")),
+    ] {
+        let line = r#"{"a":1,"b":"old", "c":[1,2.0],"d":{"e":[],"f":"\u0041"}}"#;
+        let [lazy, eager] = [Laziness::Always, Laziness::Never].map(|laziness| {
+            let mut engine = Engine::new(Program::new("t.js", code.as_str()), Options::default()).unwrap();
+            engine.set_laziness(laziness);
+            let mut out = Vec::new();
+            for _ in 0..3 {
+                engine.transform(line.as_bytes(), &mut out);
+            }
+            String::from_utf8(out).unwrap()
+        });
+        assert_eq!(lazy, eager, "{code}");
+    }
+}
+
+#[test]
+fn an_output_has_the_limit_as_it_leaves_however_it_was_made() {
+    let line = format!(r#"{{"a":"x","b":[1.0, {}2],"c":"\u0041"}}"#, " ".repeat(200));
+    for code in ["event.a = 'longer'", "delete event.c", "event.b = [1, 2]", "event.a = event.c"] {
+        let code = format!("export function transformEvent(event) {{ {code}; return event; }}");
+        let mut engine = Engine::new(Program::new("t.js", code.as_str()), Options::default()).unwrap();
+        let size = run(&mut engine, &line, "{}").1.len() - 1;
+        for laziness in STRATEGIES {
+            for limit in [size - 40, size, size + 40] {
+                let mut options = Options::default();
+                options.limits.output = limit;
+                let mut engine = Engine::new(Program::new("t.js", code.as_str()), options).unwrap();
+                engine.set_laziness(laziness);
+                let (verdict, out, _) = run(&mut engine, &line, "{}");
+                assert!(out.len() <= limit + 1, "{laziness:?} {code}");
+                assert_eq!(
+                    matches!(verdict, Verdict::Ok { .. }),
+                    limit >= size,
+                    "{laziness:?} {limit} {size} {code} {verdict:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn digits_that_are_put_back_count_for_the_limit() {
+    let line = format!(r#"{{"n":9007199254740993.{}}}"#, "0".repeat(100_000));
+    let code = "export function transformEvent(event) { event.list = Array(1000).fill(event.n); return event; }";
+    let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
+    let (verdict, out, _) = run(&mut engine, &line, "{}");
+    assert!(out.is_empty());
+    assert!(matches!(verdict, Verdict::Failed(failure) if failure.kind == crate::verdict::FailureKind::OutputTooLarge));
+}
+
+#[test]
 fn what_the_code_adds_to_all_objects_is_not_in_the_way() {
     let code = "Object.defineProperty(Object.prototype, 'context', { set(value) { seen.push(value); } });
         const seen = []; export function transformEvent(event) { event.seen = seen.length; return event; }";

@@ -393,10 +393,14 @@ fn call<'s>(
             Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
         }
     }
+    let may_copy = lazy.is_some() && planning.plan.may_copy() && lazy::has_plain_prototypes(scope);
     if let (Some(lazy), Some(result)) = (lazy, result)
         && result == lazy.object
     {
-        if let Some(edits) = lazy::edits(scope, lazy.object) {
+        // Where code may run while a value is printed, it must find the event as it is when V8 prints all of it in order.
+        if let Some(edits) = lazy::edits(scope, lazy.object)
+            && (may_copy || edits.unprinted().all(|value| lazy::is_data(scope, value)))
+        {
             let first_two = {
                 let mut values = edits.unprinted();
                 (values.next(), values.next())
@@ -416,14 +420,16 @@ fn call<'s>(
                 None => return caught(scope, driver, is_source),
             }
         }
-        let finish = v8::Local::new(scope, &driver.finish_lazy);
-        match finish.call(scope, undefined, &[result, lazy.names.into()]) {
-            Some(text) if text.is_string() => return CallResult::Lazy(text.cast()),
-            Some(_) => {}
-            None => return caught(scope, driver, is_source),
+        if may_copy {
+            let finish = v8::Local::new(scope, &driver.finish_lazy);
+            match finish.call(scope, undefined, &[result, lazy.names.into()]) {
+                Some(text) if text.is_string() => return CallResult::Lazy(text.cast()),
+                Some(_) => {}
+                None => return caught(scope, driver, is_source),
+            }
         }
     }
-    let parts = lazy.is_some() && planning.plan.may_copy();
+    let parts = lazy.is_some() && may_copy;
     let mut print =
         |scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>, result| match (lossy, lazy) {
             (false, None) => planning.finish(scope, driver, result),

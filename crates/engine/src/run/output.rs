@@ -164,7 +164,7 @@ impl Print<'_> {
                 return BadReturn::NotAnEvent.failure("transformEvent").into();
             };
             let start = edits.texts.len();
-            if let Err(error) = v8_string::write(scope, text, self.limit, &mut edits.texts) {
+            if let Err(error) = v8_string::write(scope, text, self.text_limit(), &mut edits.texts) {
                 return self.too_large(self.around() + error.size).into();
             }
             hole.text = Some(start..edits.texts.len());
@@ -233,7 +233,7 @@ impl Print<'_> {
         let state = shared.borrow();
         self.each(scope, texts, "transformEvent", out, &mut |print, scope, text, out| {
             print.text.clear();
-            if let Err(error) = v8_string::write(scope, text, print.limit, print.text) {
+            if let Err(error) = v8_string::write(scope, text, print.text_limit(), print.text) {
                 return Err(print.too_large(print.used + print.around() + error.size));
             }
             print.marked(&state, out)
@@ -303,28 +303,31 @@ impl Print<'_> {
         text: v8::Local<'s, v8::String>,
         out: &mut dyn Sink,
     ) -> Result<(), Failure> {
-        let (before, after) = self.rendering.around;
-        let frame = before.len() + after.len() + self.rendering.between.len();
-        let start = out.len();
-        out.push(before);
-        let Some(room) = (self.limit - self.used).checked_sub(frame) else {
-            return Err(self.too_large(self.used + frame + text.length()));
-        };
         self.text.clear();
-        if let Err(too_large) = v8_string::write(scope, text, room, self.text) {
-            return Err(self.too_large(self.used + frame + too_large.size));
+        if let Err(too_large) = v8_string::write(scope, text, self.text_limit(), self.text) {
+            return Err(self.too_large(self.used + self.around() + too_large.size));
         }
-        if *self.text == self.line {
-            out.push(self.line);
-        } else if self.clean.is_some_and(|keys| is_edited(self.line, keys, self.text)) {
-            out.push(self.text);
-        } else {
-            self.restore(self.line, out);
+        let mut restored = Bounded::new(self.limit);
+        let is_line = *self.text == self.line;
+        let keep = is_line || self.clean.is_some_and(|keys| is_edited(self.line, keys, self.text));
+        if !keep {
+            self.restore(self.line, &mut restored);
         }
+        let size = self.used + self.around() + if keep { self.text.len() } else { restored.len };
+        if size > self.limit {
+            return Err(self.too_large(size));
+        }
+        let (before, after) = self.rendering.around;
+        out.push(before);
+        out.push(if keep { self.text } else { &restored.bytes });
         out.push(after);
-        // The digits that were put back may have made it a little larger than V8's text.
-        self.used = (self.used + out.len() - start + self.rendering.between.len()).min(self.limit);
+        self.used = size + self.rendering.between.len();
         Ok(())
+    }
+
+    /// How long a text of V8's may be. What leaves may be shorter, such as `1e20`, so the limit on outputs is for that alone.
+    fn text_limit(&self) -> usize {
+        self.limit.saturating_mul(8)
     }
 
     fn too_large(&self, size: usize) -> Failure {
@@ -348,6 +351,43 @@ impl Print<'_> {
             self.is_read = is_whole;
         }
         restorer.restore(line, self.text, out);
+    }
+}
+
+/// Bytes up to a limit; of more only the length is known.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+    len: usize,
+}
+
+impl Bounded {
+    fn new(limit: usize) -> Self {
+        Self { bytes: Vec::new(), limit, len: 0 }
+    }
+}
+
+impl Sink for Bounded {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+        self.len = len;
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        if self.len <= self.limit {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    fn append_with(&mut self, max: usize, write: &mut dyn FnMut(&mut [u8]) -> usize) {
+        let mut more = vec![0; max];
+        let written = write(&mut more);
+        self.push(&more[..written]);
     }
 }
 
