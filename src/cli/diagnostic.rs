@@ -107,7 +107,9 @@ impl Diagnostic {
             place,
             frames: error.stack.iter().flat_map(|stack| frames(stack)).collect(),
             help: error.help.clone(),
-            rule: serde_json::to_value(error.kind).ok().and_then(|kind| Some(format!("load-{}", kind.as_str()?))),
+            rule: serde_json::to_value(error.kind)
+                .ok()
+                .and_then(|kind| Some(format!("load-{}", kind.as_str()?.replace('_', "-")))),
         }
     }
 
