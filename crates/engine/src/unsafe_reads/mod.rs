@@ -281,7 +281,6 @@ fn watch_number(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArg
     }
     let value = v8::Local::<v8::Number>::try_from(holder.get(scope, key.into())?).ok()?;
     let reads = scope.get_slot::<UnsafeReads>()?;
-    let reads = reads;
     if reads.is_full() {
         return None;
     }
