@@ -1,8 +1,9 @@
 //! What `check` finds in code that it does not have to run: names that are used and not there, imports and exports that
 //! nothing uses, and what can only fail; each at its line, with what to write instead.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use crate::parser_process;
@@ -54,7 +55,13 @@ fn in_module(file: &str, code: &str, loads: bool, is_entry: bool) -> Vec<Diagnos
     });
     // Libraries are for others to use, and their constants are their authors' own.
     let only_of_entries = ["unused-export", "swapped-parameters", "lossy-number"];
+    let tests = OnceCell::new();
     let faults = names.faults.into_iter().filter(|fault| {
+        let name = code.get(fault.range.clone()).unwrap_or_default();
+        // What a test beside it asks for is used.
+        !(fault.rule == "unused-export" && tests.get_or_init(|| tests_beside(file)).contains(name))
+    });
+    let faults = faults.filter(|fault| {
         is_entry && (loads || fault.rule != "unused-export") || !only_of_entries.contains(&fault.rule.as_str())
     });
     let faults = faults.map(|fault| (fault.rule, fault.range, fault.message, fault.help));
@@ -63,6 +70,17 @@ fn in_module(file: &str, code: &str, loads: bool, is_entry: bool) -> Vec<Diagnos
     all.into_iter()
         .map(|(rule, range, message, help)| Diagnostic::new(message).at(file, code, range).help(help).rule(rule))
         .collect()
+}
+
+/// The code of the tests in the folder of a file.
+fn tests_beside(file: &str) -> String {
+    let dir = Path::new(file).parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_test = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        [".test.", ".spec."].iter().any(|part| name.contains(part))
+    };
+    files.filter(is_test).filter_map(|path| std::fs::read_to_string(path).ok()).collect()
 }
 
 #[cfg(test)]

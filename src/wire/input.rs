@@ -204,8 +204,14 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: InputForm
             InputFormat::Chunks => Chunks::Header(Vec::new()).copy(&mut bytes, &mut writer),
             InputFormat::Array | InputFormat::Json => Values::new(format).copy(&mut bytes, &mut writer),
         };
-        // Whoever reads has seen enough.
-        done.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+        done.or_else(|error| match error.kind() {
+            // Whoever reads has seen enough.
+            io::ErrorKind::BrokenPipe => Ok(()),
+            io::ErrorKind::UnexpectedEof if packed.is_some() => {
+                mistake("its compressed data ends too early: the file is cut off".to_owned())
+            }
+            _ => Err(error),
+        })
     };
     let thread = std::thread::Builder::new().name("input".into()).spawn(work)?;
     Ok(Feed { file: File::from(OwnedFd::from(reader)), thread })

@@ -193,6 +193,18 @@ fn check_takes_folders_and_names_what_is_not_there() {
 }
 
 #[test]
+fn an_export_that_a_test_asks_for_is_used() {
+    let code = "export const transformEvent = (event) => event;\nexport const half = (n) => n / 2;\n";
+    let dir = project(&[("t.js", code)]);
+    let out = sluicegate(dir.path(), &["check", "t.js", "--json"]);
+    let finding: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((out.status.code(), &finding["rule"], &finding["line"]), (Some(1), &"unused-export".into(), &2.into()));
+    std::fs::write(dir.path().join("t.test.js"), "import { half } from './t.js';\n").unwrap();
+    let out = sluicegate(dir.path(), &["check", "t.js"]);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(0), "t.js: ok: exports transformEvent\n"));
+}
+
+#[test]
 fn check_mends_what_is_mechanical() {
     let dir = project(&[("t.js", "const transformEvent = (event) => event;\nmodule.exports = { transformEvent };\n")]);
     assert_eq!(sluicegate(dir.path(), &["check", "t.js"]).status.code(), Some(2));
