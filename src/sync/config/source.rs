@@ -136,7 +136,11 @@ fn adbc_of(table: &Table<'_, '_>, dir: &Path) -> Result<Option<AdbcConfig>> {
         Some(options) => options.free_texts()?,
         None => Vec::new(),
     };
-    let options = options.into_iter().map(|(key, text, range)| (key, Text::parse(&text, dir, range)));
+    let options = options.into_iter().map(|(key, text, range)| {
+        // SQLite's own URIs start like a file with a secret.
+        let is_uri = database == "sqlite" && text.starts_with("file:");
+        (key, if is_uri { Text::Plain(text) } else { Text::parse(&text, dir, range) })
+    });
     let plain = AdbcConfig::new(database, query);
     Ok(Some(AdbcConfig {
         driver: table.text("driver")?.map(str::to_owned),

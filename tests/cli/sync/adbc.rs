@@ -45,7 +45,7 @@ fn install() -> Result<Drivers, String> {
     let wanted = format!("{}{OLD}\n", std::fs::read_to_string(requirements).unwrap());
     // Marked when it is complete, so that an install that was broken off is made again.
     if std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
-        return Ok(Drivers { venv, old });
+        return loads(Drivers { venv, old });
     }
     let _ = std::fs::remove_dir_all(&folder);
     let run = |command: &mut Command| {
@@ -62,7 +62,17 @@ fn install() -> Result<Drivers, String> {
     run(pip().arg("--requirement").arg(requirements))?;
     run(pip().arg(OLD).arg("--target").arg(&old))?;
     std::fs::write(mark, wanted).unwrap();
-    Ok(Drivers { venv, old })
+    loads(Drivers { venv, old })
+}
+
+/// DuckDB's package needs Python's own library, which not every Python has.
+fn loads(drivers: Drivers) -> Result<Drivers, String> {
+    let told = drivers.run(&Dir::new(), &["sync", "doctor"]);
+    let venv = drivers.venv.display().to_string();
+    match told.lines().into_iter().find(|line| line.contains(&venv) && line.contains("FAILS")) {
+        Some(line) => Err(line.to_owned()),
+        None => Ok(drivers),
+    }
 }
 
 fn said(output: &Output) -> String {
