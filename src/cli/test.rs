@@ -360,7 +360,8 @@ impl Sources for Project {
             return Ok(Module { name: ModuleId::Library(specifier).to_string(), code: code.to_owned() });
         }
         Err(format!(
-            "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library"
+            "import from {specifier} failed. Module not found: it is neither a file (./name.js) nor a known library; name the \
+             folder of a library with -L, or as dirs of [libraries] in sluicegate.toml"
         ))
     }
 
