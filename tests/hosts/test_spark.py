@@ -289,6 +289,7 @@ def test_counts_are_exact_under_sabotage(cluster: SparkSession, code: Path, tmp_
     folder = str(tmp_path)
     source = events(cluster)
     df = transformed(source.mapInArrow(gate, source.schema), code)
+    done: List[str] = []
 
     def damage() -> None:
         try:
@@ -296,6 +297,7 @@ def test_counts_are_exact_under_sabotage(cluster: SparkSession, code: Path, tmp_
             if not fail:
                 until(lambda: any(list(descendants(pid)) for pid in supervisors(os.getpid())))
                 sabotage()
+            done.append(sabotage.__name__)
         finally:
             (tmp_path / "go").touch()
 
@@ -303,6 +305,7 @@ def test_counts_are_exact_under_sabotage(cluster: SparkSession, code: Path, tmp_
     saboteur.start()
     rows = df.collect()
     saboteur.join()
+    assert done, "nothing was sabotaged"
     check(rows)
     assert (tmp_path / "waiting").exists() and fail == (tmp_path / "failed").exists()
     until(lambda: not supervisors(os.getpid()))
