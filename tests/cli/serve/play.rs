@@ -142,7 +142,7 @@ fn one_that_nobody_could_open_is_refused() {
     dir.file("code/t.js", CODE);
     let url = "http://127.0.0.1:1";
     for (args, says) in [
-        (vec!["--play", "--backend-url", url], "--play stands here without --dir"),
+        (vec!["--play", "--backend-url", url], "--play needs --dir"),
         (
             vec!["--play", "--dir", "code", "--listen", "192.0.2.1:9090"],
             "this machine only, which cannot reach it under",
