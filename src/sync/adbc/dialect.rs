@@ -30,7 +30,7 @@ pub(super) struct Prepared {
 }
 
 /// Types of Postgres that its driver gives as they are. All others are made JSON by the server.
-const POSTGRES_NATIVE: [&str; 21] = [
+const POSTGRES_NATIVE: [&str; 20] = [
     "bool",
     "int2",
     "int4",
@@ -42,7 +42,6 @@ const POSTGRES_NATIVE: [&str; 21] = [
     "varchar",
     "bpchar",
     "name",
-    "char",
     "uuid",
     "bytea",
     "json",
