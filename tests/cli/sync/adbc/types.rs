@@ -113,3 +113,22 @@ fn every_row_of_many_batches_arrives_once_and_in_order() {
     });
     assert!(traits(&dir).into_iter().eq(expected));
 }
+
+#[test]
+fn init_looks_at_a_database() {
+    let Some(drivers) = drivers() else { return };
+    let dir = Dir::new();
+    let database = rusqlite::Connection::open(dir.path().join("app.db")).unwrap();
+    database.execute_batch("create table t (plan, user_id); insert into t values ('a', 1), ('a', 2)").unwrap();
+    let words = ["sync", "init", "--adbc", "sqlite", "--option", "uri=app.db", "--query", "select * from t"];
+    let made = drivers.run(&dir, &words);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let source =
+        "adbc = \"sqlite\"\noptions = { \"uri\" = \"app.db\" }\nquery = \"select * from t\"\nkey = \"user_id\"\n";
+    assert!(made.text().contains(source), "{}", made.text());
+    dir.file("sync.toml", made.text());
+    let done = drivers.run(&dir, &["sync", "sync.toml"]);
+    assert_eq!((done.code, traits(&dir).len()), (0, 2), "{}", done.err);
+    let wrong = drivers.run(&dir, &["sync", "init", "--adbc", "sqlite", "--option", "uri", "--query", "select 1"]);
+    assert!(wrong.code == 2 && wrong.err.contains("expected KEY=VALUE"), "{}", wrong.err);
+}
