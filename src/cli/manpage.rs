@@ -96,7 +96,9 @@ pub fn man() -> Vec<u8> {
         page.control("RS", &["4"]).example(&ending(&text).examples).control("RE", &[]);
     }
     page.control("SH", &["SEE ALSO"]);
-    page.text("`sluicegate help COMMAND` says the same of one command; the folder docs of the sources has the documentation.");
+    page.text(
+        "`sluicegate help COMMAND` says the same of one command; the folder docs of the sources has the documentation.",
+    );
     page.control("PP", &[]).text("jq(1), mlr(1), node(1)");
     page.finish().into_bytes()
 }
