@@ -39,6 +39,9 @@
 
   const { watchNumber, numberMoved, textLeaves } = host;
 
+  // Which event of its batch is printed.
+  let printing = 0;
+
   /** From here on, doubles are further apart than whole numbers. */
   const FIRST_UNSAFE = 2 ** 53;
 
@@ -83,7 +86,7 @@
       if (+other === value) found = found === undefined || found === other ? other : null;
     });
     // It was read to get there.
-    if (typeof found === 'string') numberMoved(value);
+    if (typeof found === 'string') numberMoved(value, printing);
     return found ?? undefined;
   };
 
@@ -91,7 +94,7 @@
   // nothing is known, is marked, so that the engine can put back what stands at the same place of the line.
   function exactNumbers(key, value) {
     if (typeof value === 'bigint') return rawJSON(`${bigintText(value)}e0`);
-    if (typeof value === 'string' && value.length > 15) textLeaves(value);
+    if (typeof value === 'string' && value.length > 15) textLeaves(value, printing);
     if (typeof value !== 'number') return value;
     const text = carriedText(this, key, value);
     if (text !== undefined) {
@@ -101,7 +104,7 @@
       return includes(printed, 'e') ? value : rawJSON(`${text}e0`);
     }
     if (!isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
-    if (value >= FIRST_UNSAFE || value <= -FIRST_UNSAFE) numberMoved(value);
+    if (value >= FIRST_UNSAFE || value <= -FIRST_UNSAFE) numberMoved(value, printing);
     return value;
   }
 
@@ -362,6 +365,7 @@
       return grouped(mapGet(batches, number), results, count);
     } finally {
       exact = false;
+      printing = 0;
     }
   };
 
@@ -380,7 +384,7 @@
         bad[bad.length] = i;
         continue;
       }
-      at = inputOf(batch, element, at);
+      at = printing = inputOf(batch, element, at);
       let text;
       try {
         text = textOf(element) ?? BAD_ELEMENT;

@@ -370,7 +370,7 @@ fn materialize(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) 
 }
 
 /// Makes an ordinary property of a lazy one, in its place. V8 does so when a native property without a setter is assigned.
-fn make_ordinary(
+pub(crate) fn make_ordinary(
     scope: &mut v8::PinScope<'_, '_>,
     object: v8::Local<v8::Object>,
     name: v8::Local<v8::Name>,

@@ -256,10 +256,10 @@ impl Engine {
                             let (told, mode) = (&mut self.told_read, self.options.unsafe_integers);
                             let is_first = watched.is_none();
                             let watched = *watched.get_or_insert_with(|| told.is_wanted(mode));
+                            if watched && is_first {
+                                reads = unsafe_reads::begin(scope, number, mode).unwrap_or_default();
+                            }
                             if let Some(state) = scope.get_slot_mut::<UnsafeReads>().filter(|_| watched) {
-                                if is_first {
-                                    reads = state.begin(number);
-                                }
                                 state.begin_in_batch(present.len() as u32);
                             }
                             let (validator, scratch) = (&mut self.validator, &mut self.scratch);
@@ -328,10 +328,11 @@ impl Engine {
                     let mut batched =
                         print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
                     if watched == Some(true) {
-                        let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
+                        let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
+                        let was_read = told.read.is_some();
                         let lost = &mut self.validator.restorer.lost;
                         let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
-                        if let Some(read) = told {
+                        if let Some(read) = told.read.as_mut().filter(|_| !was_read) {
                             read.index = present[read.index as usize].index as u32;
                         }
                         let failures =
@@ -406,7 +407,7 @@ impl Engine {
                     };
                     let mut batched =
                         print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
-                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
+                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
                     let lost = &mut self.validator.restorer.lost;
                     let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
                     put_failures(&mut batched, failures.into_iter().map(|(place, failure)| (place as usize, failure)));

@@ -18,7 +18,7 @@ use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
-use crate::unsafe_reads::{self, UnsafeReads};
+use crate::unsafe_reads;
 use crate::v8::v8_string;
 use crate::v8::{errors, override_attempts};
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -107,9 +107,10 @@ impl Engine {
                     let lossy = lazy.is_none() && clean.is_none() && roundtrip::may_hold_lossy(event.json);
                     let mut reads = None;
                     if lossy {
-                        let watched = self.told_read.is_wanted(self.options.unsafe_integers);
-                        if let Some(state) = scope.get_slot_mut::<UnsafeReads>().filter(|_| watched) {
-                            reads = Some(state.begin(number));
+                        let mode = self.options.unsafe_integers;
+                        let watched = self.told_read.is_wanted(mode);
+                        if watched {
+                            reads = unsafe_reads::begin(scope, number, mode);
                         }
                         carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch, watched);
                     }
@@ -174,7 +175,7 @@ impl Engine {
                     };
                     match (reads, step) {
                         (Some(reads), Some(Step::Done(verdict))) => {
-                            let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
+                            let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
                             let lost = &mut self.validator.restorer.lost;
                             let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
                             let failure =

@@ -23,6 +23,7 @@ use crate::run::requests::SharedNetwork;
 use crate::run::source_scan;
 use crate::run::state::State;
 use crate::run::ticket::OnTurn;
+use crate::unsafe_reads::UnsafeReads;
 use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{self, discard, end, namespaces};
@@ -276,6 +277,12 @@ impl TransformIsolate {
     /// What the callbacks share with the engine.
     pub(crate) fn state(&mut self) -> Option<&mut State> {
         self.isolate.as_mut()?.get_slot_mut::<State>()
+    }
+
+    /// Whether it is looked at what the code reads of the event with this number.
+    pub(crate) fn watches(&self, number: u32) -> bool {
+        let reads = self.isolate.as_ref().and_then(|isolate| isolate.get_slot::<UnsafeReads>());
+        reads.is_some_and(|reads| reads.watches(number))
     }
 
     /// What the variables hold that outlive an event, if the observer looks at them.

@@ -287,7 +287,7 @@ impl Engine {
             };
             let step = match step {
                 Some(Step::Done(verdict)) if self.options.unsafe_integers != UnsafeIntegers::Ignore => {
-                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read.read);
+                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
                     let lost = &mut self.validator.restorer.lost;
                     let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
                     let failure = failures.into_iter().next().filter(|_| !matches!(verdict, Verdict::Failed(_)));
@@ -311,8 +311,11 @@ impl Engine {
     /// The isolate is of no use any more. Notes what has to be run again, `current` too unless it is to blame; then its
     /// failure is given.
     pub(crate) fn lose(&mut self, loss: Loss, current: Option<(u32, Ticket)>) -> Option<Failure> {
-        let in_time = loss != Loss::OutOfTime;
         let turn = self.isolate.as_mut().and_then(|isolate| isolate.state()).map(|state| state.turn());
+        let is_watched = self.isolate.as_ref().is_some_and(|isolate| isolate.watches(turn.unwrap_or_default()));
+        // Of one that was looked at it is not known what it needs.
+        let excused = loss == Loss::OutOfTime && is_watched && self.told_read.excuses(self.options.unsafe_integers);
+        let in_time = loss != Loss::OutOfTime || excused;
         let to_blame = if in_time { None } else { turn };
         let (unanswered, events) = self.of_turn();
         let failure = (!in_time).then(|| self.out_of_time(self.watch.ran_out_of(), unanswered as usize, events));

@@ -24,12 +24,18 @@ impl Sees {
             None => &after[name.len()..],
         };
         if !after.starts_with('[') && name != key {
+            // `const { id: x, ...rest } = event` takes the number itself out, and copies the others at `rest`.
+            let is_renamed =
+                before.trim_end().ends_with(':') && rest.trim_start().starts_with([',', '}', '=', '.', '[']);
+            if !name.is_empty() && is_renamed || before.ends_with("Math.") {
+                return Self::Digits;
+            }
             let copies = ["assign", "structuredClone", "slice", "concat", "reverse", "toReversed", "splice", "flat"];
             return if copies.contains(&name) || after.contains("...") { Self::Copies } else { Self::Digits };
         }
         let comparison: String = rest.chars().filter(|char| *char != ' ').take(20).collect();
         let compared = comparison.trim_start_matches(['=', '!']);
-        let asks = |word: &&str| compared.starts_with(*word);
+        let asks = |word: &&str| compared.strip_prefix(*word).is_some_and(|rest| !rest.starts_with(is_name));
         if compared.len() < comparison.len() && ["null", "undefined", "void0"].iter().any(asks) {
             return Self::Nothing;
         }
@@ -93,6 +99,12 @@ mod tests {
             "if (event.^id > 5) {",
             "if (known.has(event.^id)) {",
             "const { ^id } = event;",
+            "const { id: ^x, ...rest } = event;",
+            "const { id: ^x = 5, ...rest } = event;",
+            "const { user: { id: ^x }, ...rest } = event;",
+            "if (event.^id === nullId) {",
+            "if (event.^id != undefinedId) {",
+            "x = Math.^max(...event.ids);",
             "if (event.^id === other) {",
             "x = event.^id ?? 0;",
             "x = event.^id?.toString();",

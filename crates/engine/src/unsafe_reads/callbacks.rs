@@ -1,0 +1,201 @@
+//! What V8 calls when such a number is read, and what the driver calls.
+
+use deno_core::v8;
+use sluicegate_json::number::is_lossy_integer;
+
+use super::UnsafeReads;
+use super::numbers::{Id, Place};
+use super::sees::Sees;
+use crate::lazy;
+use crate::run::state::State;
+use crate::v8::{errors, v8_string};
+
+/// `watchNumber(holder, key, path)`: from now on, who reads this property is noted. The last of `path` is the number's text.
+/// Called by the driver's `carry`, before any code of the author's has the event.
+pub(crate) fn watch(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    let _ = watch_number(scope, &args);
+}
+
+fn watch_number(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments) -> Option<()> {
+    let holder = v8::Local::<v8::Object>::try_from(args.get(0)).ok()?;
+    let key = v8::Local::<v8::Name>::try_from(args.get(1)).ok()?;
+    let path = v8::Local::<v8::Array>::try_from(args.get(2)).ok()?;
+    let digits = path.get_index(scope, path.length().checked_sub(1)?)?;
+    let digits = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(digits).ok()?);
+    if !is_lossy_integer(digits.as_bytes()) {
+        return None;
+    }
+    let value = v8::Local::<v8::Number>::try_from(holder.get(scope, key.into())?).ok()?;
+    let name = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(key).ok()?);
+    let path = v8::Global::new(scope, path);
+    let double = value.value().to_bits();
+    let id = scope.get_slot_mut::<UnsafeReads>()?.add(path, name.into(), double)?;
+    let data = v8::BigInt::new_from_words(scope, false, &id.to_words(double))?;
+    let accessor = v8::AccessorConfiguration::new(read).data(data.into());
+    holder.set_accessor_with_configuration(scope, key, accessor)?.then_some(())
+}
+
+/// Makes ordinary properties of those that are watched: V8 takes native properties for accessors where it freezes and seals.
+pub(crate) fn unwatch(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
+    let keys = scope.get_slot::<UnsafeReads>()?.keys();
+    if keys.is_empty() {
+        return None;
+    }
+    set_silent(scope, true);
+    let [value, writable] = ["value", "writable"].map(|key| v8::String::new(scope, key));
+    for key in keys {
+        let Some(key) = v8_string::to_v8(scope, key.as_bytes(), &mut v8_string::Scratch::default()) else { continue };
+        let key: v8::Local<v8::Name> = key.into();
+        let own =
+            object.get_own_property_descriptor(scope, key).and_then(|own| v8::Local::<v8::Object>::try_from(own).ok());
+        // Not one that the code has deleted, or made an accessor.
+        if let (Some(own), Some(value), Some(writable)) = (own, value, writable)
+            && own.get(scope, writable.into()).is_some_and(|writable| writable.is_true())
+            && let Some(value) = own.get(scope, value.into())
+            && value.is_number()
+        {
+            object.set(scope, key.into(), value);
+        }
+    }
+    set_silent(scope, false);
+    Some(())
+}
+
+/// A number is read. What V8 does with it is not known here, only where the code is.
+fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    key: v8::Local<'s, v8::Name>,
+    args: v8::PropertyCallbackArguments<'s>,
+    mut answer: v8::ReturnValue<v8::Value>,
+) {
+    // SAFETY: these accessors carry a BigInt, and nothing else.
+    let data: v8::Local<v8::BigInt> = unsafe { v8::Local::cast_unchecked(args.data()) };
+    let mut words = [0; 3];
+    data.to_words_array(&mut words);
+    let (id, double) = Id::from_words(words);
+    let value = v8::Number::new(scope, f64::from_bits(double));
+    answer.set(value.into());
+    let Some(reads) = scope.get_slot_mut::<UnsafeReads>() else { return };
+    if reads.silent {
+        return;
+    }
+    // An object that was kept from an event before is not known: its line is not here any more.
+    if reads.number(id).is_some() && reads.may_ask(id.event) {
+        let _ = note(scope, key, id);
+    } else {
+        let holder = args.holder();
+        if holder.get_property_attributes(scope, key.into()) == Some(v8::PropertyAttribute::NONE) {
+            lazy::make_ordinary(scope, holder, key, value.into());
+        }
+    }
+}
+
+fn note(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>, id: Id) -> Option<()> {
+    let nearest = place_of(scope, 1).filter(|place| knows(scope, place).is_some());
+    let place = nearest.or_else(|| place_of(scope, errors::MAX_FRAMES))?;
+    let sees = match knows(scope, &place) {
+        Some(sees) => sees,
+        None => {
+            let key = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(key).ok()?);
+            let sees = seen_at(scope, &place, &key)?;
+            scope.get_slot_mut::<UnsafeReads>()?.sees.insert(place, sees);
+            sees
+        }
+    };
+    let read = &scope.get_slot_mut::<UnsafeReads>()?.number(id)?.read;
+    if sees == Sees::Nothing || read.as_ref().is_some_and(|read| read.knows(&place)) {
+        return None;
+    }
+    let trace = v8::StackTrace::current_stack_trace(scope, errors::MAX_FRAMES)?;
+    let stack = errors::trace_text(scope, trace);
+    let read = &mut scope.get_slot_mut::<UnsafeReads>()?.number(id)?.read;
+    read.get_or_insert_default().add(place, sees == Sees::Copies, stack);
+    Some(())
+}
+
+fn knows(scope: &v8::PinScope<'_, '_>, place: &Place) -> Option<Sees> {
+    scope.get_slot::<UnsafeReads>()?.sees.get(place).copied()
+}
+
+/// The frame of the author's code that reads, among so many.
+fn frame<'s>(scope: &mut v8::PinScope<'s, '_>, frames: usize) -> Option<v8::Local<'s, v8::StackFrame>> {
+    let trace = v8::StackTrace::current_stack_trace(scope, frames)?;
+    (0..trace.get_frame_count()).filter_map(|index| trace.get_frame(scope, index)).find(|frame| {
+        let name = frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope));
+        // Built-ins have no script.
+        name.is_some_and(|name| !name.is_empty() && !name.starts_with(errors::OWN_SCRIPTS))
+    })
+}
+
+/// Where the code is that reads, as far as so many frames tell; nothing if that is the engine itself, which prints.
+fn place_of(scope: &mut v8::PinScope<'_, '_>, frames: usize) -> Option<Place> {
+    let by = frame(scope, frames)?;
+    Some([by.get_script_id(), by.get_line_number(), by.get_column()])
+}
+
+/// What is seen of the property `key` by the code that reads now.
+fn seen_at(scope: &mut v8::PinScope<'_, '_>, place: &Place, key: &str) -> Option<Sees> {
+    let by = frame(scope, errors::MAX_FRAMES)?;
+    let source = by.get_script_source(scope).map(|source| v8_string::to_string(scope, source));
+    let source = source.unwrap_or_default();
+    let line = source.lines().nth(place[1].saturating_sub(1)).unwrap_or_default();
+    Some(Sees::at(line, place[2], key))
+}
+
+/// While a result is printed nobody reads but the engine; `print` does that.
+pub(crate) fn silently<'s, R>(
+    scope: &mut v8::PinScope<'s, '_>,
+    print: impl FnOnce(&mut v8::PinScope<'s, '_>) -> R,
+) -> R {
+    set_silent(scope, true);
+    if let Some(reads) = scope.get_slot_mut::<UnsafeReads>() {
+        reads.moved.clear();
+    }
+    let printed = print(scope);
+    set_silent(scope, false);
+    printed
+}
+
+fn set_silent(scope: &mut v8::PinScope<'_, '_>, silent: bool) {
+    if let Some(reads) = scope.get_slot_mut::<UnsafeReads>() {
+        reads.silent = silent;
+    }
+}
+
+/// `numberMoved(value, index)`: a number that V8 holds only in part is printed without the object that it came in, for the event at
+/// this place of its batch.
+pub(crate) fn moved(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    if let Ok(value) = v8::Local::<v8::Number>::try_from(args.get(0))
+        && let index = args.get(1).uint32_value(scope).unwrap_or_default()
+        && let Some(reads) = scope.get_slot_mut::<UnsafeReads>()
+        && reads.any_read()
+    {
+        reads.moved.push((value.value().to_bits(), index));
+    }
+}
+
+/// `textLeaves(text, index)`: a text is printed, for the event at this place of its batch, that may hold the wrong digits of a number that was read.
+pub(crate) fn text_leaves(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments,
+    _: v8::ReturnValue<v8::Value>,
+) {
+    let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
+    if scope.get_slot::<UnsafeReads>().is_none_or(|reads| !reads.any_read()) {
+        return;
+    }
+    let text = v8_string::to_string(scope, text);
+    let index = args.get(1).uint32_value(scope).unwrap_or_default();
+    let turn = scope.get_slot::<State>().map(State::turn).unwrap_or_default();
+    if let Some(reads) = scope.get_slot_mut::<UnsafeReads>() {
+        reads.text_leaves(turn, index, &text);
+    }
+}
