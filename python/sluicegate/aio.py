@@ -34,7 +34,9 @@ async def answers(
         if code != 0:
             feed.cancel()
         (fed,) = await asyncio.gather(feed, return_exceptions=True)
-        sent, error = fed if isinstance(fed, tuple) else (max(answered, 0), None)
+        error: Optional[BaseException]
+        # If it was not cancelled here, it was what the events come from, and there may be more of them.
+        sent, error = fed if isinstance(fed, tuple) else (max(answered, 0), fed)
         check_end(code, sent, max(answered, 0), said)
         if error is not None:
             raise error

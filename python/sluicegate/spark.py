@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from bisect import bisect_right
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import pyarrow as pa
@@ -26,10 +26,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, StringType, StructField, StructType
 
+from .errors import ProcessDied
 from .framing import OK, Answer
 from .process import Chunk
 from .transformation import PathLike, Transformation, binary
-from .verdict import letter
+from .verdict import kind_of, letter
 
 __all__ = ["explode", "install", "transform"]
 
@@ -91,13 +92,13 @@ def transform(
 
     Raises:
         LoadError: The code does not load.
-        ValueError: A column is missing or of the wrong type, or has the name of one that is added.
+        ValueError: A column is missing or of the wrong type, or has the name of one that is added; or an option is set here itself.
     """
     kept = [name for name in df.columns if name != column] if keep is None else list(keep)
     schema = _schema(df, column, kept)
     with tempfile.TemporaryDirectory(prefix="sluicegate-") as folder:
         code, shipped = _gather(Path(folder), path, libraries)
-        with Transformation(code, libraries=shipped, folder=folder) as transformation:
+        with Transformation(code, libraries=shipped, folder=folder, options=options) as transformation:
             digest = transformation.check()
         archive = _ship(df.sparkSession, Path(folder))
     given: Dict[str, Any] = {
@@ -240,7 +241,11 @@ def _task(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
         first = 1
         offset = 0
         for answer in found:
-            batch, lines = pending.get()
+            try:
+                # What is answered was put here before it was sent.
+                batch, lines = pending.get_nowait()
+            except Empty:
+                raise ProcessDied("sluicegate answered more events than it was sent", first - 1, first) from None
             yield from _Answers(job, origin, batch, lines, first, offset).read(answer, found)
             first += batch.num_rows
             offset += lines.offset(batch.num_rows)
@@ -326,7 +331,8 @@ class _Answers:
     def _take(self, line: bytes, row: int) -> None:
         """Takes the verdict on a row that has no events."""
         found: Dict[str, Any] = json.loads(line)
-        kind: str = found.pop("verdict")
+        kind = kind_of(found)
+        del found["verdict"]
         found.pop("metadata", None)
         self._verdicts.append(kind)
         self._failures.append(self._letter(found, row) if kind == "failed" else None)

@@ -42,6 +42,26 @@ def binary() -> str:
     return found
 
 
+# Verdicts are paired with events by their number. Flags win over a file and over variables.
+_PINNED = {
+    "--emit": "framed",
+    "--input-format": "lines",
+    "--chunk-header": "false",
+    "--unordered": "false",
+    "--output": "-",
+}
+
+
+def _refuse(options: Sequence[str]) -> None:
+    """Raises if an option is one of those that are pinned, or ends them."""
+    for option in options:
+        name = "--output" if option.startswith("-o") else option.partition("=")[0]
+        if name in _PINNED:
+            raise ValueError(f"options=[{option!r}] would shift verdicts to other events; this API sets {name} itself")
+        if option == "--":
+            raise ValueError("options=['--'] ends the flags; events are what the transformation is called with")
+
+
 class Transformation:
     """A transformation that can be called with any iterable of events.
 
@@ -56,7 +76,8 @@ class Transformation:
         allow_net: The hosts that the code may ask.
         on_failure: ``"yield"`` gives failed events as verdicts; ``"raise"`` ends at the first one with
             :class:`TransformationFailed`.
-        options: Further arguments of ``sluicegate run``.
+        options: Further flags of ``sluicegate run``. Those that verdicts are paired by (``--emit``, ``--input-format``,
+            ``--chunk-header``, ``--unordered`` and ``--output``) are set here, whatever a file or the environment says.
         folder: Where the command runs, the current folder if it is not said. ``path`` and ``libraries`` start there.
 
     Example:
@@ -82,6 +103,7 @@ class Transformation:
     ) -> None:
         if on_failure not in ("yield", "raise"):
             raise ValueError(f'on_failure is "yield" or "raise", not {on_failure!r}')
+        _refuse(options)
         self._raise = on_failure == "raise"
         self._folders: List[tempfile.TemporaryDirectory[str]] = []
         self._runs: List[Process] = []
@@ -92,7 +114,8 @@ class Transformation:
             self._libraries = [part for handle, file in libraries.items() for part in ("--library", f"{handle}={os.fspath(file)}")]
         else:
             self._libraries = [part for library in libraries or () for part in ("-L", os.fspath(library))]
-        arguments = [binary(), "run", self._path, "--emit", "framed", "--quiet", "--fail-on", "never", "-j", str(workers), *self._libraries]
+        pinned = [f"{flag}={value}" for flag, value in _PINNED.items()]
+        arguments = [binary(), "run", self._path, "-", *pinned, "--quiet", "--fail-on", "never", "-j", str(workers), *self._libraries]
         for name, value in (limits or {}).items():
             arguments += [f"--{name}-limit", value]
         for flag, data in (("--metadata", metadata), ("--credentials", credentials)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Dict, List, Optional
 
+from .errors import SluicegateError
 from .framing import OK
 
 
@@ -60,11 +61,23 @@ def parse(line: bytes, events: List[bytes], index: int) -> Verdict:
     if line.startswith(OK):
         return Verdict(index, "ok", None, events)
     found: Dict[str, Any] = json.loads(line)
-    kind = found["verdict"]
-    if kind != "failed":
+    kind = kind_of(found)
+    if kind == "dropped":
         return Verdict(index, kind)
     known = {key: found.get(key) for key in ("name", "stack", "file", "line", "column")}
     return Verdict(index, kind, Failure(found["kind"], found["message"], **known))
+
+
+def kind_of(found: Dict[str, Any]) -> str:
+    """The verdict on an event of which nothing goes out.
+
+    Raises:
+        SluicegateError: It is another one. Outputs that are not framed would be lost.
+    """
+    kind = found.get("verdict")
+    if kind in ("dropped", "failed"):
+        return str(kind)
+    raise SluicegateError(f"the command answers {kind!r} without a count: it does not write framed verdicts")
 
 
 def letter(

@@ -21,6 +21,7 @@ import pytest
 import sluicegate
 from sluicegate import framing
 from sluicegate import transformation as module
+from sluicegate.verdict import parse
 
 IDENTITY = "export function transformEvent(event) { return event; }"
 MIXED = """
@@ -348,3 +349,72 @@ def test_lines_keep_what_python_would_round() -> None:
     one, several = run(code, [event, event.replace(b"{", b'{"two":1,', 1)])
     assert one.lines == [event]
     assert several.lines == [event.replace(b"{", b'{"two":1,', 1), b'{"made":true}', event.replace(b"{", b'{"two":1,', 1)]
+
+
+# Slow at times, so that results that leave as they come leave in another order.
+AT_TIMES_SLOW = "export function transformEvent(event) { if (event.n % 100 === 0) for (const end = Date.now() + 30; Date.now() < end; ); return event; }"
+
+
+@pytest.mark.parametrize("setting", ["unordered = true", 'input-format = "json"', "chunk-header = true", 'emit = "verdicts"', 'output = "out.jsonl"'])
+def test_no_setting_of_a_file_or_the_environment_shifts_verdicts(setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [{"n": n} for n in range(600)]
+
+    def check() -> None:
+        got = run(AT_TIMES_SLOW, events, workers=2, folder=tmp_path)
+        assert [verdict.events for verdict in got] == [[event] for event in events]
+
+    (tmp_path / "sluicegate.toml").write_text(f"[run]\n{setting}\n")
+    check()
+    (tmp_path / "sluicegate.toml").unlink()
+    key, value = setting.split(" = ")
+    monkeypatch.setenv("SLUICEGATE_" + key.upper().replace("-", "_"), value.strip('"'))
+    check()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--unordered"],
+        ["--unordered=true"],
+        ["--emit", "verdicts"],
+        ["--emit=events"],
+        ["--input-format", "json"],
+        ["--chunk-header"],
+        ["-o", "out"],
+        ["-oout"],
+        ["--output=out"],
+        ["--"],
+    ],
+)
+def test_options_that_verdicts_are_paired_by_are_refused(options: list[str]) -> None:
+    with pytest.raises(ValueError, match=options[0].partition("=")[0][:2]):
+        sluicegate.Transformation.from_source(IDENTITY, options=options)
+
+
+def test_other_options_hold() -> None:
+    rows = [{"message": {"n": 1}, "metadata": {"m": 2}}, {"message": 5}]
+    got = run(IDENTITY, rows, options=["--envelope", "--errors", "-"])
+    assert [verdict.events for verdict in got] == [[rows[0]], []]
+
+
+def test_outputs_that_are_not_framed_are_an_error() -> None:
+    for line in (b'{"verdict":"ok","events":[{"n":1}]}', b'{"verdict":"passed"}', b'{"n":1}'):
+        with pytest.raises(sluicegate.SluicegateError, match="framed"):
+            parse(line, [], 0)
+
+
+def test_a_source_that_is_cancelled_does_not_end_the_stream_as_if_it_were_complete() -> None:
+    async def source() -> AsyncIterator[Any]:
+        for n in range(5):
+            yield {"n": n}
+        raise asyncio.CancelledError
+
+    async def main() -> list[int]:
+        got = []
+        with sluicegate.Transformation.from_source(IDENTITY) as transformation:
+            with pytest.raises(asyncio.CancelledError):
+                async for verdict in transformation.stream(source()):
+                    got.append(verdict.index)
+        return got
+
+    assert asyncio.run(main()) == [0, 1, 2, 3, 4]
