@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
+import pyarrow as pa
 import pytest
 from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
@@ -143,6 +144,23 @@ def test_events_become_rows(local: SparkSession, code: Path) -> None:
     assert typed is not None and typed.asDict(recursive=True) == {"id": 2, "e": {"n": 2, "copy": None, "tag": "tag 2 ü"}}
 
 
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [('{"verdict":"dropped"}\n' * 4, "more events than it was sent"), ('{"verdict":"dropped"}\n{"verdict":"ok","events":[{}]}\n' * 2, "framed")],
+)
+def test_answers_that_fit_no_row_are_an_error(answers: str, error: str, local: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first answer is that on the blank line before the two rows.
+    (tmp_path / "answers").write_text(answers)
+    fake = tmp_path / "sluicegate"
+    fake.write_text(f"#!/bin/sh\ncat > /dev/null\ncat {tmp_path}/answers\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("SLUICEGATE_BIN", str(fake))
+    monkeypatch.setattr(sg.SparkFiles, "get", lambda name: str(tmp_path))
+    batch = pa.RecordBatch.from_pydict({"c0": ["{}", "{}"]})
+    with pytest.raises(sluicegate.SluicegateError, match=error):
+        list(sg._task(sg._Job("archive", "t.js", [], "hash", {}, {}), iter([batch])))
+
+
 def test_what_is_wrong_is_told_before_any_task_runs(local: SparkSession, code: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.js").write_text("export function transformEvent(event) { return")
     with pytest.raises(sluicegate.LoadError, match="broken.js:1"):
@@ -155,6 +173,8 @@ def test_what_is_wrong_is_told_before_any_task_runs(local: SparkSession, code: P
         sg.transform(events(local, 10), code, column="id")
     with pytest.raises(ValueError, match="has the name of one that is added"):
         sg.transform(events(local, 10).withColumnRenamed("id", "verdict"), code)
+    with pytest.raises(ValueError, match="would shift verdicts"):
+        sg.transform(events(local, 10), code, options=["--unordered"])
 
 
 def test_binary_columns_odd_names_and_bad_text(local: SparkSession, tmp_path: Path) -> None:
