@@ -191,7 +191,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
         errors,
         fail_on: settings.failures.fail_on.unwrap_or(FailOn::Error),
         logs,
-        unordered: settings.events.unordered.unwrap_or(false),
+        unordered: unordered(&settings)?,
         line_buffered: settings.events.line_buffered.unwrap_or(false),
         batch_size: settings.events.batch_size.unwrap_or(BATCH_SIZE),
         progress: settings.messages.progress.unwrap_or_default(),
@@ -208,6 +208,17 @@ fn line_format(settings: &Settings) -> Result<LineFormat> {
         (true, None) => Ok(LineFormat::Envelope),
         (false, Some(field)) => Ok(LineFormat::Field(field)),
         (false, None) => Ok(LineFormat::Event),
+    }
+}
+
+fn unordered(settings: &Settings) -> Result<bool> {
+    let unordered = settings.events.unordered.unwrap_or(false);
+    match settings.events.emit.unwrap_or_default() {
+        emit @ (Emit::Verdicts | Emit::Framed) if unordered => {
+            Err(Diagnostic::new(format!("--unordered and --emit {emit} exclude each other"))
+                .help("verdicts are told apart by their order; say --unordered=false, also where a file or a variable says otherwise"))
+        }
+        _ => Ok(unordered),
     }
 }
 

@@ -264,6 +264,8 @@ settings! {
         envelope: bool = "envelope", "run", "envelope", Kind::Switch, values::switch;
 
         /// Write results as they come, not in the order of the input [default: in order].
+        ///
+        /// Not with --emit verdicts or framed, whose answers are told apart by their order.
         #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
             value_parser = values::switch)]
         unordered: bool = "unordered", "run", "unordered", Kind::Switch, values::switch;

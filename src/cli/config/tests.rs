@@ -214,6 +214,8 @@ fn each_mistake_says_what_to_do() {
         &["--emit", "event"],
         &["--on-error", "ignore"],
         &["--unordered=maybe"],
+        &["--unordered", "--emit", "verdicts"],
+        &["--unordered", "--emit", "framed"],
         &["--library", "jsLib1"],
         &["--cpu-limt", "1s"],
         &["--config", "DIR/missing.toml"],
