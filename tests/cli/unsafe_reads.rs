@@ -25,6 +25,9 @@ const READS: &[(&str, &[&str])] = &[
     ("event.userId = event.id;\n  event.key = event.id.toString(16);", &[]),
     ("await null;\n  event.key = String(event.id);", &[]),
     ("return event.id > 5 ? undefined : event;", &[]),
+    ("const nullId = 1;\n  if (event.id === nullId) event.none = true;", &["--on-unsafe-integer", "fail"]),
+    ("const { id: x, ...rest } = event;\n  return { ...rest, big: x > 5 };", &["--on-unsafe-integer", "fail"]),
+    ("event.big = Math.max(...event.user.ids) > 5;", &["--on-unsafe-integer", "fail"]),
     // Of the two numbers with this double it is not known which one was moved.
     ("event.copy = event.m;", &[]),
     ("event.key = String(event.id);", &["--on-unsafe-integer", "fail"]),
@@ -215,6 +218,90 @@ fn a_batch_names_the_line_whose_number_was_read() {
     let lines: Vec<_> = done.dead_letters().iter().map(|letter| letter["input_line"].clone()).collect();
     assert_eq!(lines, [json!(2), json!(3)], "{}", done.err);
     assert_eq!(done.text(), "{\"id\":1,\"user\":{\"id\":7,\"ids\":[1]},\"key\":\"1\"}\n");
+}
+
+/// The lines that failed.
+fn failed(done: &crate::support::Done) -> Vec<u64> {
+    let mut lines: Vec<u64> = done.dead_letters().iter().filter_map(|letter| letter["input_line"].as_u64()).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// All have the same number under the same key: only which object it is in tells them apart.
+#[test]
+fn the_event_fails_whose_number_was_read_and_no_other() {
+    let number = 9_007_199_254_740_993_u64;
+    let ids = (0..9).map(|n| (number + 2 * n).to_string()).collect::<Vec<_>>().join(",");
+    let line = |n: u64| format!("{{\"messageId\":\"m{n}\",\"n\":{n},\"ids\":[{ids}],\"id\":{number}}}\n");
+    let events: String = (0..300).map(line).collect();
+    let batch = |body: &str| {
+        let dir = Dir::with(&format!("export function transformBatch(events) {{\n  {body}\n  return events;\n}}\n"));
+        dir.run(&["run", "t.js", "-j", "1", "--batch-size", "150", "--on-unsafe-integer", "fail"], &events)
+    };
+    let one = batch("for (const event of events) if (event.n === 7) event.big = event.id > 5;");
+    assert_eq!(failed(&one), [8], "{}", one.err);
+    let moved = batch(
+        "for (const event of events) { event.n === 7 ? (event.big = event.id > 5) : (event.userId = event.id); }",
+    );
+    assert_eq!(failed(&moved), [8], "{}", moved.err);
+    let text = batch(
+        "for (const event of events) { const id = event.id; event.key = event.n === 7 ? `number ${id}` : 'no number'; event.copy = id; }",
+    );
+    assert_eq!(failed(&text), [8], "{}", text.err);
+    let all = batch("for (const event of events) event.big = event.id > 5;");
+    assert_eq!(failed(&all).len(), 300, "{}", all.err);
+}
+
+#[test]
+fn an_event_that_waits_keeps_its_numbers() {
+    let web = crate::support::web_server::Web::start(|_| crate::support::web_server::Reply::json("1"));
+    let ids = (0..900).map(|n| (9_007_199_254_740_993_u64 + 2 * n).to_string()).collect::<Vec<_>>().join(",");
+    let events: String = (0..20).map(|n| format!("{{\"n\":{n},\"ids\":[{ids}],\"id\":9007199254740993}}\n")).collect();
+    let code = format!(
+        "export async function transformEvent(event) {{\n  await fetch('{}');\n  if (event.n % 2) event.big = event.id > 5;\n  return event;\n}}\n",
+        web.url("/")
+    );
+    let dir = Dir::with(&code);
+    let address = web.address.to_string();
+    let done = dir.run(&["run", "t.js", "-j", "1", "--allow-net", &address, "--on-unsafe-integer", "fail"], &events);
+    assert_eq!(failed(&done), (1..=10).map(|n| 2 * n).collect::<Vec<_>>(), "{}", done.err);
+}
+
+#[test]
+fn an_event_with_more_numbers_than_are_looked_at_fails() {
+    let event = |count: u64| {
+        let ids = (0..count).map(|n| (9_007_199_254_740_993 + 2 * n).to_string()).collect::<Vec<_>>().join(",");
+        format!("{{\"ids\":[{ids}]}}\n")
+    };
+    let dir = Dir::with(&code("event.seen = true;"));
+    let events = [event(1000), event(1001), event(3)].concat();
+    let done = dir.run(&["run", "t.js", "-j", "1", "--on-unsafe-integer", "fail"], &events);
+    assert_eq!(failed(&done), [2], "{}", done.err);
+    assert!(done.err.contains("more than 1000 integers"), "{}", done.err);
+    let done = dir.run(&["run", "t.js", "-j", "1"], &events);
+    assert!(done.code == 0 && !done.err.contains("warning"), "{}", done.err);
+}
+
+/// What is asked without seeing digits is asked so often that looking each time would take many times the limit.
+#[test]
+fn looking_costs_no_event_its_time() {
+    let dir = Dir::with(&code("let n = 0;\n  for (let i = 0; i < 10_000_000; i++) if (event.id) n++;\n  event.n = n;"));
+    let events = "{\"id\":9007199254740993}\n".repeat(20);
+    let done = dir.run(&["run", "t.js", "-j", "1", "--cpu-limit", "3s"], &events);
+    assert!(done.code == 0 && done.lines().len() == 20, "{}", done.err);
+}
+
+/// An event that ends at its limit while it is looked at is run again without: it fails all the same, and once.
+#[test]
+fn an_event_without_end_fails_whoever_looks() {
+    let dir = Dir::with(&code("if (event.id) for (;;);"));
+    let events = "{\"id\":9007199254740993}\n{\"id\":0}\n{\"id\":9007199254740995}\n";
+    let [seen, unseen] = ["warn", "ignore"].map(|mode| {
+        let done = dir.run(&["run", "t.js", "-j", "1", "--cpu-limit", "50ms", "--on-unsafe-integer", mode], events);
+        (done.text().to_owned(), failed(&done), done.summary().to_owned())
+    });
+    assert_eq!(seen, unseen);
+    assert_eq!(seen.1, [1, 3]);
 }
 
 #[test]
