@@ -279,10 +279,10 @@ impl TransformIsolate {
         self.isolate.as_mut()?.get_slot_mut::<State>()
     }
 
-    /// Whether it is looked at what the code reads of the event with this number.
-    pub(crate) fn watches(&self, number: u32) -> bool {
+    /// Whether it was looked at what the code reads of an event.
+    pub(crate) fn was_watched(&self) -> bool {
         let reads = self.isolate.as_ref().and_then(|isolate| isolate.get_slot::<UnsafeReads>());
-        reads.is_some_and(|reads| reads.watches(number))
+        reads.is_some_and(UnsafeReads::is_used)
     }
 
     /// What the variables hold that outlive an event, if the observer looks at them.

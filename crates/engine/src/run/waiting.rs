@@ -21,7 +21,7 @@ use crate::run::in_flight::{InFlight, Lost, Waiting};
 use crate::run::output::Print;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
-use crate::run::transform_isolate::{self, Overrides};
+use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
 use crate::unsafe_reads::{self, UnsafeIntegers};
 use crate::verdict::{Failure, Verdict};
@@ -312,9 +312,9 @@ impl Engine {
     /// failure is given.
     pub(crate) fn lose(&mut self, loss: Loss, current: Option<(u32, Ticket)>) -> Option<Failure> {
         let turn = self.isolate.as_mut().and_then(|isolate| isolate.state()).map(|state| state.turn());
-        let is_watched = self.isolate.as_ref().is_some_and(|isolate| isolate.watches(turn.unwrap_or_default()));
-        // Of one that was looked at it is not known what it needs.
-        let excused = loss == Loss::OutOfTime && is_watched && self.told_read.excuses(self.options.unsafe_integers);
+        // Where events were looked at it is not known what one needs.
+        let was_watched = self.isolate.as_ref().is_some_and(TransformIsolate::was_watched);
+        let excused = loss == Loss::OutOfTime && was_watched && self.told_read.excuses(self.options.unsafe_integers);
         let in_time = loss != Loss::OutOfTime || excused;
         let to_blame = if in_time { None } else { turn };
         let (unanswered, events) = self.of_turn();

@@ -70,6 +70,8 @@ pub(crate) struct ToldRead {
     was_told: bool,
     /// How many events were to be looked at.
     events: u32,
+    /// How many events read such numbers so often that it was not looked at each time.
+    much: u8,
     /// Whether looking has cost an event its time, so that nothing is looked for any more.
     is_over: bool,
 }
@@ -82,29 +84,29 @@ impl ToldRead {
     /// Whether it is looked for what the code reads of an event, or batch, with such a number. Of a stream that has one in
     /// every line most events are left alone after a while.
     pub(crate) fn is_wanted(&mut self, mode: UnsafeIntegers) -> bool {
+        const ALL: u32 = 1000;
         const ONE_IN: u32 = 64;
+        const MAX_MUCH: u8 = 3;
         match mode {
             UnsafeIntegers::Ignore => false,
             UnsafeIntegers::Warn if self.is_over || self.was_told || self.read.is_some() => false,
+            UnsafeIntegers::Warn if self.much >= MAX_MUCH => false,
             UnsafeIntegers::Warn => {
                 self.events = self.events.wrapping_add(1);
-                self.events < MAX_EVENTS || self.events.is_multiple_of(ONE_IN)
+                self.events < ALL || self.events.is_multiple_of(ONE_IN)
             }
             UnsafeIntegers::Fail => true,
         }
     }
 
-    /// An event that was looked at has hit its time limit. To be told something must not cost it that: whether it is run again,
-    /// without, as all that come after it.
+    /// An event has hit its time limit in an isolate where some were looked at. To be told something must not cost it that: whether
+    /// it is run again in a fresh one, where nothing is looked for any more.
     pub(crate) fn excuses(&mut self, mode: UnsafeIntegers) -> bool {
-        let excuses = mode == UnsafeIntegers::Warn && !self.is_over;
+        let excuses = mode == UnsafeIntegers::Warn;
         self.is_over |= excuses;
         excuses
     }
 }
-
-/// At most this many events are all looked at to warn.
-const MAX_EVENTS: u32 = 1000;
 
 /// Settles what the code of an event, or batch, has read. Answers the failures that it comes to, each with the place in the batch;
 /// otherwise the first read is told. `lost` are moved numbers whose digits are not known.
@@ -121,7 +123,7 @@ pub(crate) fn settle(
         return Vec::new();
     };
     if taken.was_read_much {
-        told.events = told.events.max(MAX_EVENTS);
+        told.much = told.much.saturating_add(1);
     }
     let mut failures = Vec::new();
     for (Number { path, double, index, .. }, Read { stack, .. }) in taken.reads {

@@ -133,9 +133,9 @@ impl UnsafeReads {
         }
     }
 
-    /// Whether the event with this number, or the one that has none, is looked at.
-    pub(crate) fn watches(&self, number: u32) -> bool {
-        self.under_way.contains_key(&number) || self.under_way.contains_key(&self.last)
+    /// Whether any event of this isolate was looked at. V8 runs its code a little slower from then on.
+    pub(crate) fn is_used(&self) -> bool {
+        self.begun > 0
     }
 
     /// Takes in a number of the event that is being made, unless it holds too many.
