@@ -1,12 +1,16 @@
 //! Integers that JavaScript can't hold: who reads one is told, once; who only moves one is not, and it keeps its digits.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
 use crate::bad_input::golden;
 use crate::serve::client::Server;
 use crate::support::Dir;
+use crate::support::live::Live;
+use crate::support::web_server::{Reply, Web};
 
 const EVENTS: &str = r#"{"id":1,"user":{"id":7,"ids":[1]}}
 {"id":9007199254740993,"user":{"id":12345678901234567890,"ids":[9007199254740995,1]},"m":9007199254740997}
@@ -254,7 +258,7 @@ fn the_event_fails_whose_number_was_read_and_no_other() {
 
 #[test]
 fn an_event_that_waits_keeps_its_numbers() {
-    let web = crate::support::web_server::Web::start(|_| crate::support::web_server::Reply::json("1"));
+    let web = Web::start(|_| Reply::json("1"));
     let ids = (0..900).map(|n| (9_007_199_254_740_993_u64 + 2 * n).to_string()).collect::<Vec<_>>().join(",");
     let events: String = (0..20).map(|n| format!("{{\"n\":{n},\"ids\":[{ids}],\"id\":9007199254740993}}\n")).collect();
     let code = format!(
@@ -302,6 +306,35 @@ fn an_event_without_end_fails_whoever_looks() {
     });
     assert_eq!(seen, unseen);
     assert_eq!(seen.1, [1, 3]);
+}
+
+/// What an event needs that was looked at is not known: it has a second try, and only the first one.
+#[test]
+fn the_first_event_to_hit_its_limit_is_run_again_unseen() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let web = Web::start(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Reply::json("1")
+    });
+    let dir = Dir::with(&code(&format!("await fetch('{}');\n  for (;;);", web.url("/"))));
+    let address = web.address.to_string();
+    for (mode, times) in [("warn", 3), ("ignore", 2), ("fail", 2)] {
+        asked.store(0, Ordering::Relaxed);
+        run_two_without_end(&dir, &address, mode);
+        assert_eq!(asked.load(Ordering::Relaxed), times, "{mode}");
+    }
+}
+
+/// Two events that run for ever, one after the other.
+fn run_two_without_end(dir: &Dir, address: &str, mode: &str) {
+    let args = ["run", "t.js", "-j", "1", "--cpu-limit", "50ms", "--allow-net", address, "--on-unsafe-integer", mode];
+    let mut live = Live::start(dir.command(&[&args[..], &["--emit", "verdicts", "--line-buffered"]].concat()));
+    for _ in 0..2 {
+        live.write("{\"id\":9007199254740993}\n");
+        assert!(live.line().contains("timeout"));
+    }
+    live.finish();
 }
 
 #[test]
