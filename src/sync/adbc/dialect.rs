@@ -6,7 +6,6 @@ use adbc_driver_manager::ManagedConnection;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::Failure;
-use super::sentence::sentence;
 use super::watch::Watch;
 
 /// How a database is asked.
@@ -119,8 +118,8 @@ fn keeps_types(version: &str) -> bool {
 /// What a query was answered with that gives no rows. A connection that is lost is no refusal.
 pub(super) fn refused(error: adbc_core::error::Error) -> Failure {
     match error.status {
-        Status::IO => Failure::Rows(sentence(&error.message)),
-        _ => Failure::Query(sentence(&error.message)),
+        Status::IO => Failure::Rows(error.message),
+        _ => Failure::Query(error.message),
     }
 }
 

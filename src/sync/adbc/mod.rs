@@ -21,9 +21,11 @@ mod dialect;
 pub mod doctor;
 pub mod drivers;
 mod load;
+mod output;
 pub mod process;
 pub mod reader;
 mod rows;
+mod secrets;
 mod sentence;
 mod watch;
 
@@ -46,6 +48,8 @@ struct Request {
     entrypoint: Option<String>,
     /// What it is for; nothing more than to be loaded, if this is not there.
     query: Option<Query>,
+    /// How long it may take, from here to the last row.
+    timeout_ms: u64,
 }
 
 /// A query.
@@ -58,7 +62,6 @@ struct Query {
     /// What comes before it.
     steps: Vec<Step>,
     sql: String,
-    timeout_ms: u64,
     /// Columns whose texts are JSON.
     json: Vec<String>,
 }
@@ -88,7 +91,7 @@ enum Answer {
     Failed(Failure),
 }
 
-/// What failed.
+/// What failed. What a driver says is as it says it: the other side takes the secrets out of it, before it is made short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Failure {
     /// The library can't be loaded.
@@ -115,7 +118,9 @@ enum Failure {
     Changed,
     /// The query began well, and then failed.
     Rows(String),
-    /// It took too long.
+    /// The driver's loading took too long.
+    LoadTimedOut,
+    /// The query took too long.
     TimedOut,
     /// The rows could not be handed on.
     Output(String),

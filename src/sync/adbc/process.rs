@@ -1,11 +1,10 @@
 //! Starts the process that runs a query, ends it, and says in words how it ended.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,12 +15,18 @@ use serde_json::{Map, Value};
 
 use super::super::config::{AdbcConfig, Text};
 use super::super::error::{Error, Result, plain};
+use super::output::Output;
+use super::secrets::Secrets;
+use super::sentence::sentence;
 use super::{ANSWER, Answer, COMMAND, Failure, Query, Request, Step, drivers};
 use crate::engine::nearest;
 use crate::own_process::own_command;
 
 /// How long a process has to end after its standard input has, before it is killed: longer than it gives its own query.
 const GRACE: Timespec = Timespec { tv_sec: 4, tv_nsec: 0 };
+
+/// How long a driver has to be loaded, when nothing more is asked of it.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// How much is kept of what a driver writes to standard error.
 const TAIL: u64 = 4 << 10;
@@ -34,13 +39,13 @@ pub struct Reading {
     database: String,
     timeout: Duration,
     /// What no message may repeat.
-    secrets: Vec<String>,
+    secrets: Secrets,
 }
 
 /// A query that was started: its rows, what to end it by, and itself.
 pub struct Started {
     /// JSON lines.
-    pub rows: ChildStdout,
+    pub rows: Output,
     /// The end of this is the end of the query.
     pub hold: OwnedFd,
     /// What becomes of it.
@@ -124,11 +129,14 @@ pub fn start(config: &AdbcConfig, dir: &Path, script: Option<Script>) -> Result<
         options,
         steps: script.steps,
         sql: script.sql.unwrap_or_else(|| config.query.clone()),
-        timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
         json: config.json.clone(),
     };
-    let request =
-        Request { driver: driver_of(config, dir)?, entrypoint: config.entrypoint.clone(), query: Some(query) };
+    let request = Request {
+        driver: driver_of(config, dir)?,
+        entrypoint: config.entrypoint.clone(),
+        query: Some(query),
+        timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
+    };
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let failed = |error: io::Error| {
         Error::new(format!("cannot start the process that reads {}: {}", config.database, plain(&error)))
@@ -137,19 +145,20 @@ pub fn start(config: &AdbcConfig, dir: &Path, script: Option<Script>) -> Result<
     let (Some(stdin), Some(rows), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
         return Err(failed(io::ErrorKind::BrokenPipe.into()));
     };
+    let (rows, stderr) = (Output::new(rows, &child), Output::new(stderr, &child));
     let reading = Reading {
         child,
         answer: std::thread::spawn(move || answer_of(answer)),
         said: std::thread::spawn(move || said(stderr)),
         database: config.database.clone(),
         timeout: config.timeout,
-        secrets,
+        secrets: Secrets::new(secrets),
     };
     Ok(Started { rows, hold: stdin.into(), reading })
 }
 
 /// Starts the process and tells it what to do; the answer comes from the other end.
-fn spawn(request: &Request, dir: &Path) -> io::Result<(Child, File)> {
+fn spawn(request: &Request, dir: &Path) -> io::Result<(Child, Output)> {
     let (ours, theirs) = io::pipe()?;
     let mut command = own_command(COMMAND);
     command
@@ -167,12 +176,14 @@ fn spawn(request: &Request, dir: &Path) -> io::Result<(Child, File)> {
         line.push(b'\n');
         stdin.write_all(&line)?;
     }
-    Ok((child, File::from(OwnedFd::from(ours))))
+    let answer = Output::new(ours, &child);
+    Ok((child, answer))
 }
 
-fn answer_of(mut from: File) -> Option<Answer> {
+/// The answer, which is one line.
+fn answer_of(from: Output) -> Option<Answer> {
     let mut line = String::new();
-    from.read_to_string(&mut line).ok()?;
+    BufReader::new(from).read_line(&mut line).ok()?;
     serde_json::from_str(&line).ok()
 }
 
@@ -184,7 +195,7 @@ fn said(mut from: impl Read) -> String {
         let over = tail.len().saturating_sub(TAIL as usize);
         tail.drain(..over);
     }
-    super::sentence::sentence(&String::from_utf8_lossy(&tail))
+    String::from_utf8_lossy(&tail).into_owned()
 }
 
 /// Which version of ADBC the driver at this path speaks.
@@ -192,19 +203,25 @@ fn said(mut from: impl Read) -> String {
 /// # Errors
 /// Why it can't be loaded.
 pub fn probe(driver: &Path) -> std::result::Result<String, String> {
-    let request = Request { driver: driver.to_owned(), entrypoint: None, query: None };
+    let timeout_ms = PROBE.as_millis() as u64;
+    let request = Request { driver: driver.to_owned(), entrypoint: None, query: None, timeout_ms };
     let probed = || -> io::Result<Option<Answer>> {
         let (mut child, answer) = spawn(&request, Path::new("."))?;
-        drop(child.stdin.take());
+        // Its end is that of the process.
+        let hold = child.stdin.take();
         drop(child.stdout.take());
         drop(child.stderr.take());
         let answer = answer_of(answer);
-        child.wait()?;
+        drop(hold);
+        wait_or_kill(&mut child)?;
         Ok(answer)
     };
     match probed() {
         Ok(Some(Answer::Loaded(version))) => Ok(format!("{}.{}", version / 1_000_000, version / 1_000 % 1_000)),
-        Ok(Some(Answer::Failed(failure))) => Err(words(&failure, "", Duration::ZERO, 0).message),
+        Ok(Some(Answer::Failed(Failure::LoadTimedOut))) => {
+            Err(format!("it is not loaded within {}", humantime::format_duration(PROBE)))
+        }
+        Ok(Some(Answer::Failed(failure))) => Err(words(&failure, "", PROBE, 0, &Secrets::default()).message),
         Ok(_) => Err("it ends the process that loads it".to_owned()),
         Err(error) => Err(plain(&error)),
     }
@@ -246,9 +263,7 @@ impl Reading {
     pub fn end(self, rows: u64) -> Result<Ended> {
         let secrets = self.secrets.clone();
         self.ended(rows).map_err(|mut error| {
-            for secret in secrets {
-                error.message = error.message.replace(&secret, "…");
-            }
+            error.message = secrets.masked(&error.message);
             error
         })
     }
@@ -256,23 +271,20 @@ impl Reading {
     fn ended(mut self, rows: u64) -> Result<Ended> {
         let answer = self.answer.join().ok().flatten();
         // A driver may have a bad end after a good answer; it is the answer that counts.
-        let is_late = !self.child.try_wait().is_ok_and(|status| status.is_some()) && !ends_in_time(&self.child);
-        if is_late {
-            let _ = self.child.kill();
-        }
-        let status = self.child.wait();
+        let status = wait_or_kill(&mut self.child);
         let said = self.said.join().unwrap_or_default();
         match answer {
             Some(Answer::Done { rows: written, warnings, columns }) if written == rows => Ok((warnings, columns)),
             Some(Answer::Done { rows: written, .. }) => {
                 Err(Error::new(format!("the database {} gave {written} rows, and {rows} arrived", self.database)))
             }
-            Some(Answer::Failed(failure)) => Err(words(&failure, &self.database, self.timeout, rows)),
+            Some(Answer::Failed(failure)) => Err(words(&failure, &self.database, self.timeout, rows, &self.secrets)),
             Some(Answer::Loaded(_)) | None => {
                 let how = match status {
                     Ok(status) => status.signal().map_or(status.to_string(), |signal| format!("signal {signal}")),
                     Err(error) => plain(&error),
                 };
+                let said = sentence(&self.secrets.masked(&said));
                 let said = if said.is_empty() { said } else { format!(": {said}") };
                 let after = after(rows);
                 Err(Error::new(format!(
@@ -285,11 +297,19 @@ impl Reading {
 
     /// Waits for the end of a query that is no longer wanted, and does not wait for ever.
     pub fn give_up(mut self) {
-        if !ends_in_time(&self.child) {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
+        let _ = wait_or_kill(&mut self.child);
     }
+}
+
+/// Waits for the end of a process that has nothing left to do, and does not wait for ever.
+fn wait_or_kill(child: &mut Child) -> io::Result<ExitStatus> {
+    if let Some(status) = child.try_wait()? {
+        return Ok(status);
+    }
+    if !ends_in_time(child) {
+        let _ = child.kill();
+    }
+    child.wait()
 }
 
 /// Whether a process ends within [`GRACE`].
@@ -307,8 +327,10 @@ fn after(rows: u64) -> String {
 }
 
 /// A failure in words.
-fn words(failure: &Failure, database: &str, timeout: Duration, rows: u64) -> Error {
+fn words(failure: &Failure, database: &str, timeout: Duration, rows: u64, secrets: &Secrets) -> Error {
     const DRIVERS: &str = "`sluicegate sync doctor` says which drivers there are";
+    // A secret that is cut is not found any more.
+    let say = |why: &str| sentence(&secrets.masked(why));
     let cast = |column: &str| format!("cast it in the query: cast({column} as varchar) as {column}");
     match failure {
         Failure::Library(why) => Error::new(format!("cannot load the driver {why}")).help(DRIVERS),
@@ -319,9 +341,9 @@ fn words(failure: &Failure, database: &str, timeout: Duration, rows: u64) -> Err
         Failure::NoFile(path) => Error::new(format!("there is no file {path}, which should be the database"))
             .help("a relative path starts in the folder of the config"),
         Failure::Connect(why) => {
-            Error::new(format!("cannot open the database {database}: {why}")).help("see source.options, and that the database is there")
+            Error::new(format!("cannot open the database {database}: {}", say(why))).help("see source.options, and that the database is there")
         }
-        Failure::Query(why) => Error::new(format!("the database {database} refuses the query: {why}")),
+        Failure::Query(why) => Error::new(format!("the database {database} refuses the query: {}", say(why))),
         Failure::Twice(name) => Error::new(format!("the query has two columns called {name}"))
             .help(format!("give one of them another name: … as {name}_2")),
         Failure::NoForm { column, kind } => {
@@ -331,7 +353,12 @@ fn words(failure: &Failure, database: &str, timeout: Duration, rows: u64) -> Err
             .help("names are matched exactly, letter by letter"),
         Failure::Changed => Error::new("another run of this sync has written its state meanwhile")
             .help("one run at a time: run the sync again when the other one has ended"),
-        Failure::Rows(why) => Error::new(format!("the database {database} failed{}: {why}", after(rows))),
+        Failure::Rows(why) => Error::new(format!("the database {database} failed{}: {}", after(rows), say(why))),
+        Failure::LoadTimedOut => Error::new(format!(
+            "the driver was not loaded within {} (source.query_timeout)",
+            humantime::format_duration(timeout)
+        ))
+        .help(DRIVERS),
         Failure::TimedOut => Error::new(format!(
             "the query was not done within {} (source.query_timeout)",
             humantime::format_duration(timeout)

@@ -17,7 +17,6 @@ use arrow_schema::ArrowError;
 use super::dialect::{Dialect, file_options, refused};
 use super::load::load;
 use super::rows::{BadColumns, RowWriter};
-use super::sentence::sentence;
 use super::watch::Watch;
 use super::{ANSWER, Answer, Failure, Query, Request, Step};
 
@@ -27,14 +26,19 @@ const PIPE: usize = 1 << 20;
 /// The process's side. Returns its exit code.
 pub fn main() -> u8 {
     // SAFETY: who starts this process gives it a pipe at this descriptor, and nothing else here has it.
-    let watch = Watch::new(unsafe { File::from_raw_fd(ANSWER) });
+    let answer = unsafe { File::from_raw_fd(ANSWER) };
+    // What a driver starts must not have it too.
+    let _ = rustix::io::fcntl_setfd(&answer, rustix::io::FdFlags::CLOEXEC);
+    let watch = Watch::new(answer);
     let started = started();
     let answer = started.map_err(|error| Failure::Output(error.to_string())).and_then(|(stdin, rows, request)| {
+        // A driver may hang while it is loaded, too.
+        watch.start(stdin, Duration::from_millis(request.timeout_ms));
         let driver = load(&request.driver, request.entrypoint.as_deref())?;
+        watch.loaded();
         let Some(query) = request.query else {
             return Ok(Answer::Loaded(driver.version().into()));
         };
-        watch.start(stdin, Duration::from_millis(query.timeout_ms));
         read(driver, &query, rows, &watch)
     });
     let failed = matches!(answer, Err(_) | Ok(Answer::Failed(_)));
@@ -63,7 +67,7 @@ fn started() -> io::Result<(File, File, Request)> {
 
 /// Runs the query and writes its rows.
 fn read(mut driver: ManagedDriver, query: &Query, mut to: File, watch: &Watch) -> Result<Answer, Failure> {
-    let connect = |error: adbc_core::error::Error| Failure::Connect(sentence(&error.message));
+    let connect = |error: adbc_core::error::Error| Failure::Connect(error.message);
     let options = file_options(&query.database, &query.options)?;
     let of = |level| options.iter().filter(move |(key, _)| level_of(key) == level);
     let value = |value: &str| OptionValue::String(value.to_owned());
@@ -99,7 +103,7 @@ fn read(mut driver: ManagedDriver, query: &Query, mut to: File, watch: &Watch) -
         Ok(())
     };
     for batch in &mut batches {
-        let batch = batch.map_err(|error| Failure::Rows(sentence(&words(error))))?;
+        let batch = batch.map_err(|error| Failure::Rows(words(error)))?;
         count += batch.num_rows() as u64;
         writer.batch(&batch, &mut out, &mut hand_on).map_err(output)?;
     }
@@ -120,7 +124,7 @@ fn take(step: &Step, connection: &mut ManagedConnection, watch: &Watch) -> Resul
     let Some(expected) = expected else { return statement.execute_update().map(drop).map_err(refused) };
     let mut found = Vec::new();
     for batch in statement.execute().map_err(refused)? {
-        let batch = batch.map_err(|error| Failure::Rows(sentence(&words(error))))?;
+        let batch = batch.map_err(|error| Failure::Rows(words(error)))?;
         let texts = batch.column(0).as_string_opt::<i32>().ok_or(Failure::Changed)?;
         found.extend(texts.iter().map(|text| text.unwrap_or_default().to_owned()));
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use adbc_core::CancelHandle;
@@ -12,32 +12,48 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::{Answer, Failure};
 
-/// How long a query that was cancelled has to end, before its process is killed.
+/// How long a process has to end after its query was cancelled, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What the two threads share.
 #[derive(Clone)]
-pub(super) struct Watch(Arc<(Mutex<Shared>, Condvar)>);
+pub(super) struct Watch(Arc<Mutex<Shared>>);
 
 struct Shared {
-    cancel: Option<Arc<dyn CancelHandle>>,
+    /// How far the process is.
+    stage: Stage,
     /// Where the answer goes; there is one answer.
     answer: Option<File>,
-    ended: bool,
+}
+
+enum Stage {
+    /// The driver is being loaded.
+    Loading,
+    /// There is no query yet.
+    Connecting,
+    /// A query runs, or one has run.
+    Asking(Arc<dyn CancelHandle>),
+    /// Nothing is left to do but to end.
+    Ending,
 }
 
 impl Watch {
     pub(super) fn new(answer: File) -> Self {
-        Self(Arc::new((Mutex::new(Shared { cancel: None, answer: Some(answer), ended: false }), Condvar::new())))
+        Self(Arc::new(Mutex::new(Shared { stage: Stage::Loading, answer: Some(answer) })))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.0.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The driver is loaded.
+    pub(super) fn loaded(&self) {
+        self.shared().stage = Stage::Connecting;
     }
 
     /// How the query is cancelled.
     pub(super) fn cancel_with(&self, handle: Box<dyn CancelHandle>) {
-        self.shared().cancel = Some(handle.into());
+        self.shared().stage = Stage::Asking(handle.into());
     }
 
     /// Gives the answer, if none has been given.
@@ -50,33 +66,40 @@ impl Watch {
         }
     }
 
-    /// The query has ended, one way or the other.
+    /// All is done, one way or the other.
     pub(super) fn end(&self) {
-        self.shared().ended = true;
-        self.0.1.notify_all();
+        self.shared().stage = Stage::Ending;
     }
 
-    /// Watches, in a thread of its own.
+    /// Watches, in a thread of its own, which runs when this returns: while a library is being loaded, no thread can begin.
     pub(super) fn start(&self, stdin: File, timeout: Duration) {
-        let watch = self.clone();
+        let (watch, runs) = (self.clone(), Arc::new(Barrier::new(2)));
+        let begun = Arc::clone(&runs);
         std::thread::spawn(move || {
+            begun.wait();
             if !waited_for(&stdin, timeout) {
-                watch.answer(&Answer::Failed(Failure::TimedOut));
+                let is_loading = matches!(watch.shared().stage, Stage::Loading);
+                watch.answer(&Answer::Failed(if is_loading { Failure::LoadTimedOut } else { Failure::TimedOut }));
             }
             watch.cancel();
         });
+        runs.wait();
     }
 
-    /// Cancels the query. When that does not help, the process ends itself.
+    /// Cancels the query. A process that does not end then is killed, as one that has nothing to cancel: it waits for a driver
+    /// that is loaded or connects.
     fn cancel(&self) {
-        if let Some(handle) = self.shared().cancel.take() {
+        let (handle, grace) = match &self.shared().stage {
+            Stage::Loading | Stage::Connecting => (None, Duration::ZERO),
+            Stage::Asking(handle) => (Some(handle.clone()), GRACE),
+            Stage::Ending => (None, GRACE),
+        };
+        if let Some(handle) = handle {
             // To cancel may be a request to a server that does not answer.
             std::thread::spawn(move || handle.try_cancel());
         }
-        let ended = self.0.1.wait_timeout_while(self.shared(), GRACE, |shared| !shared.ended);
-        if ended.is_ok_and(|(_, waited)| waited.timed_out()) {
-            let _ = kill_process(getpid(), Signal::KILL);
-        }
+        std::thread::sleep(grace);
+        let _ = kill_process(getpid(), Signal::KILL);
     }
 }
 

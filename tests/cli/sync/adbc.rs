@@ -2,6 +2,7 @@
 //!
 //! Drivers are fetched from PyPI once, and kept. Without a network these tests are skipped and say so; CI requires them.
 
+mod bad_driver;
 mod ends;
 mod errors;
 mod property;
