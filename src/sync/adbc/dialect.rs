@@ -1,11 +1,15 @@
 //! What is particular to a database: how its types arrive without loss.
 
+use std::collections::HashSet;
+
 use adbc_core::error::Status;
-use adbc_core::{Connection, Statement};
+use adbc_core::options::{OptionStatement, OptionValue};
+use adbc_core::{Connection, Optionable, Statement};
 use adbc_driver_manager::ManagedConnection;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::Failure;
+use super::query_end::{Reads, inner};
 use super::watch::Watch;
 
 /// How a database is asked.
@@ -75,6 +79,7 @@ impl Dialect {
         watch: &Watch,
     ) -> Result<Prepared, Failure> {
         let plain = Prepared { sql: sql.to_owned(), tagged: false };
+        let sql = inner(sql, if self == Dialect::Sqlite { Reads::Sqlite } else { Reads::Postgres });
         match self {
             Dialect::Other => Ok(plain),
             Dialect::DuckDb => {
@@ -93,13 +98,18 @@ impl Dialect {
                         "this driver of Postgres is too old: it does not say which types the columns have".to_owned(),
                     ));
                 }
+                // Else the server would call its name ambiguous, in a query that is not the user's.
+                if let Some(name) = twice(&schema, |name| name.clone()) {
+                    return Err(Failure::Twice(name));
+                }
                 Ok(Prepared { sql: postgres(sql, &schema), tagged: false })
             }
             Dialect::Sqlite => {
                 // Its driver does not describe a query without running it.
                 let mut statement = connection.new_statement().map_err(refused)?;
-                statement.set_sql_query(format!("select * from ({}\n) limit 0", inner(sql))).map_err(refused)?;
+                statement.set_sql_query(format!("select * from ({sql}\n) limit 0")).map_err(refused)?;
                 let schema = statement.execute().map_err(refused)?.schema();
+                not_twice(connection, sql, &schema, watch)?;
                 Ok(Prepared { sql: sqlite(sql, &schema), tagged: true })
             }
         }
@@ -136,16 +146,43 @@ fn schema(connection: &mut ManagedConnection, sql: &str, watch: &Watch) -> Resul
     statement.execute_schema().map_err(refused)
 }
 
-/// A query that can stand between brackets, if a line end comes after it.
-fn inner(sql: &str) -> &str {
-    sql.trim_end().trim_end_matches(';')
+/// The name of a column that another one has too. `same` gives what is compared.
+fn twice(schema: &Schema, same: impl Fn(&String) -> String) -> Option<String> {
+    let mut seen = HashSet::new();
+    let names = schema.fields().iter().map(|field| field.name());
+    names.into_iter().find(|name| !seen.insert(same(name))).cloned()
+}
+
+/// Between brackets, SQLite gives the second `id` or `ID` the name `id:1`. A query may have chosen this name itself: then only
+/// the query without brackets says so.
+fn not_twice(
+    connection: &mut ManagedConnection,
+    sql: &str,
+    between_brackets: &Schema,
+    watch: &Watch,
+) -> Result<(), Failure> {
+    let first = |name: &String| match name.rsplit_once(':') {
+        Some((first, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => first.to_ascii_lowercase(),
+        _ => name.to_ascii_lowercase(),
+    };
+    if twice(between_brackets, first).is_none() {
+        return Ok(());
+    }
+    let mut statement = connection.new_statement().map_err(refused)?;
+    watch.cancel_with(statement.get_cancel_handle());
+    // It reads so many rows before it says which columns there are.
+    let rows = OptionStatement::Other("adbc.sqlite.query.batch_rows".to_owned());
+    statement.set_option(rows, OptionValue::String("1".to_owned())).map_err(refused)?;
+    statement.set_sql_query(sql).map_err(refused)?;
+    let schema = statement.execute().map_err(refused)?.schema();
+    twice(&schema, |name| name.to_ascii_lowercase()).map_or(Ok(()), |name| Err(Failure::Twice(name)))
 }
 
 fn name(field: &Field) -> String {
     format!("\"{}\"", field.name().replace('"', "\"\""))
 }
 
-/// The query, with what the driver can't give made JSON by the server.
+/// The query, which is an [`inner`] one, with what the driver can't give made JSON by the server.
 fn postgres(sql: &str, schema: &Schema) -> String {
     let is_native = |field: &Field| {
         let is_list = matches!(field.data_type(), DataType::List(_));
@@ -159,7 +196,7 @@ fn postgres(sql: &str, schema: &Schema) -> String {
         true => name(field),
         false => format!("to_json({0}) as {0}", name(field)),
     });
-    format!("select {} from ({}\n) as rows_of_the_query", columns.collect::<Vec<_>>().join(", "), inner(sql))
+    format!("select {} from ({sql}\n) as rows_of_the_query", columns.collect::<Vec<_>>().join(", "))
 }
 
 /// The query, with each value as a text that says by its first letter what it is.
@@ -171,7 +208,7 @@ fn sqlite(sql: &str, schema: &Schema) -> String {
             name(field)
         )
     });
-    format!("select {} from ({}\n)", columns.collect::<Vec<_>>().join(", "), inner(sql))
+    format!("select {} from ({sql}\n)", columns.collect::<Vec<_>>().join(", "))
 }
 
 /// The options, for a database that is a file: it has to be there, and is opened for reading only, unless they say
@@ -212,11 +249,11 @@ mod tests {
             Field::new(name, DataType::Utf8, true).with_metadata(metadata)
         };
         let plain = Schema::new(vec![field("a", "int8"), field("b", "numeric")]);
-        assert_eq!(postgres("select 1;", &plain), "select 1;");
+        assert_eq!(postgres("select 1", &plain), "select 1");
         let other = Schema::new(vec![field("a", "int8"), field("b\"", "inet")]);
         assert_eq!(
-            postgres("select 1 -- one\n ; ", &other),
-            "select \"a\", to_json(\"b\"\"\") as \"b\"\"\" from (select 1 -- one\n \n) as rows_of_the_query"
+            postgres("select 1", &other),
+            "select \"a\", to_json(\"b\"\"\") as \"b\"\"\" from (select 1\n) as rows_of_the_query"
         );
     }
 

@@ -23,6 +23,7 @@ pub mod drivers;
 mod load;
 mod output;
 pub mod process;
+pub(super) mod query_end;
 pub mod reader;
 mod rows;
 mod secrets;

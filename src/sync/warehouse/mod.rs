@@ -13,6 +13,7 @@ mod sql;
 
 use super::adbc::Step;
 use super::adbc::process::{self, Object, Script};
+use super::adbc::query_end::{Reads, inner};
 use super::config::{AdbcConfig, Config, Input};
 use super::error::{Error, Result};
 use super::state::State;
@@ -87,7 +88,7 @@ impl<'a> Warehouse<'a> {
     /// # Errors
     /// When the database cannot be asked for its columns.
     pub fn query(&self, epoch: Option<i64>) -> Result<Script> {
-        let asked = self.adbc.query.trim_end().trim_end_matches(';');
+        let asked = inner(&self.adbc.query, Reads::Postgres);
         let (_, columns) = self.ask(Vec::new(), format!("select * from ({asked}\n) as q limit 0"), false)?;
         if !columns.iter().any(|(column, _)| *column == self.config.source.key) {
             let names: Vec<&str> = columns.iter().map(|(column, _)| column.as_str()).collect();

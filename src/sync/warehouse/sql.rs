@@ -116,14 +116,10 @@ fn hash(config: &Config, columns: &[Column]) -> String {
     format!("md5({})", if text.is_empty() { "''" } else { &text })
 }
 
-fn inner(sql: &str) -> &str {
-    sql.trim_end().trim_end_matches(';')
-}
-
 /// All rows, with their hashes.
 pub(super) fn all(config: &Config, sql: &str, columns: &[Column]) -> String {
     let hash = hash(config, columns);
-    format!("select q.*, {hash} as \"{HASH}\", 'row' as \"{KIND}\" from ({}\n) as q", inner(sql))
+    format!("select q.*, {hash} as \"{HASH}\", 'row' as \"{KIND}\" from ({sql}\n) as q")
 }
 
 /// One statement that compares: rows that a sink needs, keys that are gone, and the number of all rows.
@@ -135,12 +131,12 @@ pub(super) fn compare(config: &Config, sql: &str, columns: &[Column], epoch: i64
     let given =
         columns.iter().map(|(column, _)| format!("now.{0} as {0}", name(column))).collect::<Vec<_>>().join(", ");
     let nulls = "null, ".repeat(columns.len());
-    let (hash, inner, count) = (hash(config, columns), inner(sql), sinks.len());
+    let (hash, count) = (hash(config, columns), sinks.len());
     let own_key = name(&config.source.key);
     format!(
         "with now as materialized (
   select q.*, {hash} as \"{HASH}\", count(*) over (partition by cast(q.{own_key} as text)) as \"sluicegate:copies\"
-  from ({inner}\n) as q
+  from ({sql}\n) as q
 ), have as (
   select key, fingerprint, count(*) as sinks from {SCHEMA}.settled where {of_sync} and run >= {epoch} group by key, fingerprint
 ), unsettled as (

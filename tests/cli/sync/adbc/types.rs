@@ -99,6 +99,37 @@ fn a_column_of_sqlite_may_change_its_type() {
     assert!(!dir.path().join("a").exists() && Path::new(&dir.path().join("a?b.db")).exists());
 }
 
+/// Drivers and this program put a query between brackets, where a semicolon or a comment is in the way.
+#[test]
+fn a_query_may_end_with_a_semicolon_and_a_comment() {
+    let Some(drivers) = drivers() else { return };
+    let query = "-- of one\nselect 1 as id, '--;' as a; -- it''s one; /*\n;";
+    let mut sources: Vec<String> =
+        ["duckdb", "sqlite"].map(|name| format!("adbc = \"{name}\"\nquery = '''{query}'''")).into();
+    let postgres = Postgres::start();
+    if let Some(postgres) = &postgres {
+        sources.push(postgres.source(query));
+        // With a type that the server makes JSON of.
+        sources.push(postgres.source(&query.replace("as a;", "as a, array[1] as b;")));
+    }
+    for source in sources {
+        let dir = to_file(&source);
+        let done = drivers.run(&dir, &["sync", "sync.toml"]);
+        assert_eq!((done.code, traits(&dir).len()), (0, 1), "{source}: {}", done.err);
+        assert!(traits(&dir)[0].starts_with("{\"a\":\"--;\""), "{source}");
+    }
+}
+
+/// SQLite itself gives such a name to the second of two columns of one name.
+#[test]
+fn a_column_of_sqlite_may_be_called_like_a_second_one() {
+    let Some(drivers) = drivers() else { return };
+    let dir = to_file("adbc = \"sqlite\"\nquery = '''select 1 as id, 2 as \"ID:1\", 3 as \"a:b\";'''");
+    let done = drivers.run(&dir, &["sync", "sync.toml"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(traits(&dir), [r#"{"ID:1":2,"a:b":3}"#]);
+}
+
 #[test]
 fn every_row_of_many_batches_arrives_once_and_in_order() {
     let Some(drivers) = drivers() else { return };
