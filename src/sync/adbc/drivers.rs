@@ -44,7 +44,8 @@ pub fn find(name: &str) -> Vec<PathBuf> {
     };
     let libraries = [format!("libadbc_driver_{name}.so"), format!("lib{name}.so")];
     for folder in manifest_folders() {
-        take(folder.join(name).with_extension("toml"));
+        // A name may have a dot: `duckdb-1.3`.
+        take(folder.join(format!("{name}.toml")));
         libraries.iter().for_each(|library| take(folder.join(library)));
     }
     for folder in python_folders() {

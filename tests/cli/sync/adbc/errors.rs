@@ -63,6 +63,9 @@ fn each_error_is_a_sentence_and_loses_nothing() {
         ("no SQL", "adbc = \"duckdb\"\nquery = \"selec 1 as id\"".to_owned()),
         ("a value in a late row", "adbc = \"duckdb\"\nquery = \"select (case when range < 9000 then '1' else 'x' end)::int as id from range(10000)\"".to_owned()),
         ("two columns of one name", "adbc = \"duckdb\"\nquery = \"select 1 as id, 2 as id\"".to_owned()),
+        ("two columns of one name in SQLite", "adbc = \"sqlite\"\nquery = \"select 1 as id, 2 as id\"".to_owned()),
+        ("two columns of nearly one name in SQLite", "adbc = \"sqlite\"\nquery = \"select 1 as id, 2 as ID;\"".to_owned()),
+        ("two queries", "adbc = \"sqlite\"\nquery = \"select 1 as id; select 2 as id\"".to_owned()),
         ("a type without a form", "adbc = \"duckdb\"\nquery = \"select 1 as id, 2::variant as v\"".to_owned()),
         ("no such JSON", "adbc = \"duckdb\"\njson = [\"payload\"]\nquery = \"select 1 as id\"".to_owned()),
         ("a query past its limit", "adbc = \"duckdb\"\nquery_timeout = \"1s\"\nquery = \"select sum(a.range * b.range) as id from range(100000000) a, range(100000000) b\"".to_owned()),
@@ -85,6 +88,11 @@ fn errors_of_postgres_are_sentences_too() {
         ("a missing schema", postgres.source("select * from nosuch.users")),
         ("an old driver", old + &postgres.source("select 1 as id")),
         ("a value in a late row", postgres.source("select 1 / (x - 90000) as id from generate_series(1, 100000) x")),
+        ("two columns of one name", postgres.source("select 1 as id, 2 as id")),
+        (
+            "two columns of one name, of a type that goes through JSON",
+            postgres.source("select 1 as id, '::1'::inet as ip, '::2'::inet as ip"),
+        ),
         ("a slow query", postgres.source("select 1 as id from pg_sleep(1000)") + "query_timeout = \"1s\"\n"),
     ] {
         let done = fails(drivers, &source);
@@ -105,6 +113,16 @@ fn secrets_are_not_shown() {
     let done = crate::support::finish(child, Vec::new());
     assert_eq!(done.code, 2);
     assert!(done.err.contains("failed to open '…'") && !done.err.contains("s3cr3t"), "{}", done.err);
+    // One that is longer than a sentence, and has several spaces.
+    let long = format!("file:nosuch/two  spaces/{}/s3cr3t.db?mode=ro", "é".repeat(500));
+    let mut command = drivers.command(&dir, &["sync", "sync.toml"]);
+    let done = crate::support::finish(command.env("SECRET_URI", long).spawn().unwrap(), Vec::new());
+    assert_eq!(done.code, 2);
+    assert!(
+        done.err.contains("failed to open '…") && !done.err.contains("two") && !done.err.contains('é'),
+        "{}",
+        done.err
+    );
     // SQLite's own URIs are no secrets.
     write_config(&dir, "adbc = \"sqlite\"\noptions = { uri = \"file:own.db?mode=rwc\" }\nquery = \"select 1 as id\"");
     is_free(drivers, &dir);
@@ -212,8 +230,9 @@ fn doctor_names_the_drivers_that_there_are() {
     if !Path::new("/usr/lib/libadbc_driver_snowflake.so").exists() {
         assert_eq!(line("snowflake"), "  snowflake    none: pip install adbc-driver-snowflake");
     }
-    // A manifest is a driver too.
-    write_config(&dir, "adbc = \"mine\"\nquery = \"select 1 as id\"");
+    // A manifest is a driver too, also one whose name has a dot.
+    dir.file("own/mine-1.3.toml", dir.read("own/mine.toml"));
+    write_config(&dir, "adbc = \"mine\"\ndriver = \"mine-1.3\"\nquery = \"select 1 as id\"");
     let mut command = drivers.command(&dir, &["sync", "sync.toml"]);
     let done =
         crate::support::finish(command.env("ADBC_DRIVER_PATH", dir.path().join("own")).spawn().unwrap(), Vec::new());
