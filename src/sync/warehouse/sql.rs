@@ -173,7 +173,7 @@ mod tests {
             "{hash}"
         );
         assert!(hash.contains("'z\":'") && !hash.contains("seen"), "{hash}");
-        let compared = compare(&config, "select 1; ", &columns, 7);
+        let compared = compare(&config, "select 1", &columns, 7);
         assert!(compared.contains("sink in ('o''k') and run >= 7 group by"), "{compared}");
         assert!(compared.contains("(select 1\n) as q"), "{compared}");
     }
