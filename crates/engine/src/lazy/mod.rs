@@ -23,7 +23,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-pub(crate) use callbacks::{guard, make_ordinary, part};
+pub(crate) use callbacks::{guard, part};
 pub(crate) use data::is_data;
 use deno_core::v8;
 pub(crate) use edits::{Edits, edits};

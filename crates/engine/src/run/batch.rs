@@ -257,7 +257,7 @@ impl Engine {
                             let is_first = watched.is_none();
                             let watched = *watched.get_or_insert_with(|| told.is_wanted(mode));
                             if watched && is_first {
-                                reads = unsafe_reads::begin(scope, number, mode).unwrap_or_default();
+                                reads = unsafe_reads::begin(scope, number, mode, State::knows).unwrap_or_default();
                             }
                             if let Some(state) = scope.get_slot_mut::<UnsafeReads>().filter(|_| watched) {
                                 state.begin_in_batch(present.len() as u32);

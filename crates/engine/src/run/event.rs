@@ -110,7 +110,7 @@ impl Engine {
                         let mode = self.options.unsafe_integers;
                         let watched = self.told_read.is_wanted(mode);
                         if watched {
-                            reads = unsafe_reads::begin(scope, number, mode);
+                            reads = unsafe_reads::begin(scope, number, mode, State::knows);
                         }
                         carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch, watched);
                     }

@@ -54,7 +54,7 @@ pub(crate) fn object<'s>(
     let web_native = v8::Function::new(scope, web::native)?;
     scope.set_slot(UnsafeReads::default());
     let watch_number = v8::Function::new(scope, unsafe_reads::watch)?;
-    let text_leaves = v8::Function::new(scope, unsafe_reads::text_leaves)?;
+    let text_leaves = v8::Function::new(scope, text_leaves)?;
     let number_moved = v8::Function::new(scope, unsafe_reads::moved)?;
     let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
     let defaults: v8::Local<v8::Value> = match default_metadata {
@@ -99,6 +99,12 @@ fn escaped_keys(
     if let Some(lists) = lists.and_then(|lists| v8_string::to_v8(scope, &lists, &mut v8_string::Scratch::default())) {
         answer.set(lists.into());
     }
+}
+
+/// See [`unsafe_reads::text_leaves`].
+fn text_leaves(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArguments, _: v8::ReturnValue<v8::Value>) {
+    let turn = scope.get_slot::<State>().map(State::turn).unwrap_or_default();
+    unsafe_reads::text_leaves(scope, &args, turn);
 }
 
 /// `eventNumber()`: the number of the event, or batch, whose code runs.

@@ -133,6 +133,11 @@ impl State {
         if number == self.number { Some(&mut self.event) } else { self.others.get_mut(&number) }
     }
 
+    /// Whether the event of an isolate with this number is not over.
+    pub(crate) fn knows(scope: &mut v8::PinScope<'_, '_>, number: u32) -> bool {
+        scope.get_slot_mut::<Self>().is_some_and(|state| state.of(number).is_some())
+    }
+
     /// The event that was started last waits.
     pub(crate) fn wait(&mut self) {
         let event = std::mem::take(&mut self.event);

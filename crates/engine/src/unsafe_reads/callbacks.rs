@@ -6,9 +6,7 @@ use sluicegate_json::number::is_lossy_integer;
 use super::UnsafeReads;
 use super::numbers::{Id, Place};
 use super::sees::Sees;
-use crate::lazy;
-use crate::run::state::State;
-use crate::v8::{errors, v8_string};
+use crate::v8::{errors, native_property, v8_string};
 
 /// `watchNumber(holder, key, path)`: from now on, who reads this property is noted. The last of `path` is the number's text.
 /// Called by the driver's `carry`, before any code of the author's has the event.
@@ -89,7 +87,7 @@ fn read<'s>(
     } else {
         let holder = args.holder();
         if holder.get_property_attributes(scope, key.into()) == Some(v8::PropertyAttribute::NONE) {
-            lazy::make_ordinary(scope, holder, key, value.into());
+            native_property::make_ordinary(scope, holder, key, value.into());
         }
     }
 }
@@ -182,19 +180,15 @@ pub(crate) fn moved(
     }
 }
 
-/// `textLeaves(text, index)`: a text is printed, for the event at this place of its batch, that may hold the wrong digits of a number that was read.
-pub(crate) fn text_leaves(
-    scope: &mut v8::PinScope<'_, '_>,
-    args: v8::FunctionCallbackArguments,
-    _: v8::ReturnValue<v8::Value>,
-) {
+/// `textLeaves(text, index)`: a text is printed, for the event at this place of its batch, that may hold the wrong digits of a number that was
+/// read. `turn` is the number of the event, or batch, whose turn it is.
+pub(crate) fn text_leaves(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments, turn: u32) {
     let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
     if scope.get_slot::<UnsafeReads>().is_none_or(|reads| !reads.any_read()) {
         return;
     }
     let text = v8_string::to_string(scope, text);
     let index = args.get(1).uint32_value(scope).unwrap_or_default();
-    let turn = scope.get_slot::<State>().map(State::turn).unwrap_or_default();
     if let Some(reads) = scope.get_slot_mut::<UnsafeReads>() {
         reads.text_leaves(turn, index, &text);
     }

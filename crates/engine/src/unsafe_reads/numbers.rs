@@ -6,7 +6,6 @@ use deno_core::v8;
 
 use super::sees::Sees;
 use super::{UnsafeIntegers, printed};
-use crate::run::state::State;
 
 /// What is known of such numbers and who has read them; a slot of the isolate.
 #[derive(Default)]
@@ -96,13 +95,17 @@ pub(super) struct Taken {
 }
 
 /// The numbers of an event, or batch, are about to be taken in. `number` is the event's own, if events have numbers; the one that
-/// counts here is the answer.
-pub(crate) fn begin(scope: &mut v8::PinScope<'_, '_>, number: Option<u32>, mode: UnsafeIntegers) -> Option<u32> {
+/// counts here is the answer. `is_known` says of a number whether its event is not over.
+pub(crate) fn begin<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    number: Option<u32>,
+    mode: UnsafeIntegers,
+    is_known: impl Fn(&mut v8::PinScope<'s, '_>, u32) -> bool,
+) -> Option<u32> {
     let reads = scope.get_slot_mut::<UnsafeReads>()?;
     if number.is_some() && reads.under_way.len() > reads.crowd {
         let known: Vec<u32> = reads.under_way.keys().copied().collect();
-        let state = scope.get_slot_mut::<State>()?;
-        let waiting: HashSet<u32> = known.into_iter().filter(|number| state.of(*number).is_some()).collect();
+        let waiting: HashSet<u32> = known.into_iter().filter(|number| is_known(scope, *number)).collect();
         let reads = scope.get_slot_mut::<UnsafeReads>()?;
         reads.under_way.retain(|number, _| waiting.contains(number));
         reads.crowd = 64.max(2 * waiting.len());

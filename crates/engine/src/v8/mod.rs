@@ -6,6 +6,7 @@ pub(crate) mod event_number;
 pub(crate) mod inspector;
 pub(crate) mod lifecycle;
 pub(crate) mod modules;
+pub(crate) mod native_property;
 pub(crate) mod override_attempts;
 pub(crate) mod platform;
 pub(crate) mod v8_string;
