@@ -87,4 +87,4 @@ def command_line(pid: int) -> List[str]:
 
 def supervisors(pid: int) -> List[int]:
     """The ``sluicegate run`` processes below a process."""
-    return [child for child in descendants(pid) if command_line(child)[1:2] == ["run"] and "--emit" in command_line(child)]
+    return [child for child in descendants(pid) if command_line(child)[1:2] == ["run"] and "--emit=framed" in command_line(child)]
