@@ -92,20 +92,23 @@ impl<'s> Edits<'s> {
     }
 
     /// Puts back what V8 has lost of the values that were replaced. `restore` appends what goes out for a value of `line` and what
-    /// V8 has printed in its place.
-    pub(crate) fn restore(&mut self, line: &[u8], mut restore: impl FnMut(&[u8], &[u8], &mut Vec<u8>)) {
+    /// V8 has printed in its place; it is called where `may_have_lost` says so of these two.
+    pub(crate) fn restore(
+        &mut self,
+        line: &[u8],
+        may_have_lost: impl Fn(&[u8], &[u8]) -> bool,
+        mut restore: impl FnMut(&[u8], &[u8], &mut Vec<u8>),
+    ) {
         for hole in &mut self.list {
             let (Action::Replace(_), Some(text)) = (hole.action, hole.text.clone()) else { continue };
             let came = &line[hole.span.clone()];
-            if self.texts[text.clone()] == *came {
+            let text = &self.texts[text];
+            if text == came || !may_have_lost(came, text) {
                 continue;
             }
-            let start = self.texts.len();
-            let text = self.texts[text].to_vec();
+            let (text, start) = (text.to_vec(), self.texts.len());
             restore(came, &text, &mut self.texts);
-            if self.texts.len() > start {
-                hole.text = Some(start..self.texts.len());
-            }
+            hole.text = Some(start..self.texts.len());
         }
     }
 

@@ -181,9 +181,10 @@ impl Print<'_> {
     fn filled(&mut self, state: &lazy::State, edits: &mut Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
         let Validator { merger, restorer, duplicates, .. } = &mut *self.validator;
         // What means the same as what stood in the same place leaves as it came.
-        edits.restore(self.line, |came, text, out| {
-            let nothing_lost = canonical::round_trips(came).is_some_and(|keys| is_edited(came, keys, text));
-            if !nothing_lost && !merger.restore(came, text, out) {
+        let may_have_lost =
+            |came: &[u8], text: &[u8]| canonical::round_trips(came).is_none_or(|keys| !is_edited(came, keys, text));
+        edits.restore(self.line, may_have_lost, |came, text, out| {
+            if !merger.restore(came, text, out) {
                 restorer.start(came);
                 restorer.restore(came, text, out);
             }
