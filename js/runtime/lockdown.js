@@ -148,7 +148,7 @@
   let known = new Set();
 
   /**
-   * Closes what of the engine's own is made when it is first used: nobody can change what can be reached from it, and what
+   * Closes what of the engine's own is made when it is first used: no code can change what can be reached from it, and what
    * inherits from it can have properties of its own. The author's code has run, as for what `ready` answers.
    */
   const close = (value) => {

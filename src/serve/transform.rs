@@ -291,7 +291,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
             at = at.unwrap_or_default(),
             "the code reads an integer beyond 2^53, which JavaScript can't hold; told once for each version"
         );
-        // The number may be somebody's.
+        // The number can be personal data.
         tracing::debug!(version, read = read.message(), "which");
     }
     if let Some(UnitResult::Failed(_, failure)) =

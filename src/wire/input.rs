@@ -205,7 +205,7 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: InputForm
             InputFormat::Array | InputFormat::Json => Values::new(format).copy(&mut bytes, &mut writer),
         };
         done.or_else(|error| match error.kind() {
-            // Whoever reads has seen enough.
+            // The reader has seen enough.
             io::ErrorKind::BrokenPipe => Ok(()),
             io::ErrorKind::UnexpectedEof if packed.is_some() => {
                 mistake("its compressed data ends too early: the file is cut off".to_owned())

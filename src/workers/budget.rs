@@ -1,6 +1,6 @@
 //! Memory that is counted: bodies of requests, what answers them, and what their code logs.
 //!
-//! Whoever takes some says how much before it is there, and gives it back by dropping what it was given. A budget can lie
+//! Code that takes some says how much before it is there, and gives it back by dropping what it was given. A budget can lie
 //! within another one, so that neither bodies nor one program can take all there is.
 
 use std::fmt;

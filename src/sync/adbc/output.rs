@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_is_left_behind_may_write_for_ever() {
-        // `yes` ends when nobody can read it any more.
+        // `yes` ends when its pipe has no reader left.
         let (mut child, output) = output("yes & exit 0");
         let mut bytes = Vec::new();
         child.wait().unwrap();

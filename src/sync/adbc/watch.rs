@@ -1,4 +1,4 @@
-//! Ends the process of a query: when nobody waits for it any more, and when it takes too long.
+//! Ends the process of a query: when the sync no longer waits for it, and when it takes too long.
 
 use std::fs::File;
 use std::io::Write;
@@ -61,7 +61,7 @@ impl Watch {
         if let Some(mut file) = self.shared().answer.take() {
             let mut line = serde_json::to_vec(answer).unwrap_or_default();
             line.push(b'\n');
-            // Without a reader there is nobody to tell.
+            // It fails if the sync is gone; then the answer is not needed.
             let _ = file.write_all(&line);
         }
     }

@@ -144,7 +144,7 @@ fn seen_at(scope: &mut v8::PinScope<'_, '_>, place: &Place, key: &str) -> Option
     Some(Sees::at(line, place[2], key))
 }
 
-/// While a result is printed nobody reads but the engine; `print` does that.
+/// Calls `print`, which prints a result. What is read meanwhile is read by the engine, so it is not noted.
 pub(crate) fn silently<'s, R>(
     scope: &mut v8::PinScope<'s, '_>,
     print: impl FnOnce(&mut v8::PinScope<'s, '_>) -> R,
