@@ -43,6 +43,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod explore;
+mod machine_memory;
 pub mod net;
 mod own_process;
 pub mod parser_process;

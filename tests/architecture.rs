@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["bench"],
     &["workers"],
     &["net", "wire", "parser_process"],
-    &["config", "own_process", "random", "root_cause", "sandbox", "tally"],
+    &["config", "machine_memory", "own_process", "random", "root_cause", "sandbox", "tally"],
 ];
 
 /// Circles that are still there, as `crate: folder: modules`. This list only gets shorter.

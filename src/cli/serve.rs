@@ -18,6 +18,7 @@ use super::setting_sources::{Env, layered};
 use super::settings::Settings;
 use super::values;
 use crate::config::{LogFormat, LogLevel};
+use crate::machine_memory;
 use crate::net::{Client, Policy};
 use crate::play::{self, Playground};
 use crate::serve::pool_cache::PoolOptions;
@@ -145,10 +146,7 @@ fn sandbox(settings: &Settings) -> Result<Sandbox, Diagnostic> {
 
 /// How many worker processes fit into half of the memory that there is, for the machine or for this container.
 fn warm_processes(cores: usize) -> usize {
-    let info = rustix::system::sysinfo();
-    let machine = info.totalram as u64 * u64::from(info.mem_unit);
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    let memory = limit.map_or(machine, |limit: u64| limit.min(machine));
+    let memory = machine_memory::total().unwrap_or(0);
     let fit = usize::try_from(memory / 2 / MEMORY_OF_A_PROCESS).unwrap_or(usize::MAX);
     fit.clamp(8 + 4 * cores, MAX_WARM_PROCESSES)
 }

@@ -10,7 +10,7 @@
 //! - [`test_run`]: the endpoints with which code is tried before it is saved; `test_token`: who may use them.
 //! - [`code`]: where code comes from. [`pool_cache`]: workers, kept; [`reuse`]: which of them.
 //! - [`body`], [`problem`]: requests that are taken in, and those that are not; `unpack`: bodies that are packed. [`metrics`]: what is told of all that
-//!   (`labels`: by which names); `machine_memory`: what there is; [`traces`]: to a collector too.
+//!   (`labels`: by which names); [`traces`]: to a collector too.
 //! - [`http`]: connections, and the end of them. [`router`]: what answers which path.
 //!
 //! No request makes it panic, and nothing that an author's code did is answered with a 5xx.
@@ -21,7 +21,6 @@ mod elements;
 mod fields;
 pub mod http;
 mod labels;
-mod machine_memory;
 pub mod metrics;
 pub mod pieces;
 pub mod pool_cache;
@@ -50,6 +49,7 @@ use self::http::{Connections, MAX_IDLE};
 use self::metrics::Metrics;
 use self::pool_cache::{PoolCache, PoolOptions};
 use self::test_token::TestToken;
+use crate::machine_memory;
 use crate::workers::{Budget, Resources};
 
 /// The part of the memory for requests that may lie in the workers' memory on top of it, read and not taken over yet.

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::code::Ready;
-use super::machine_memory;
 use super::request::Group;
 use super::reuse::Reuse;
+use crate::machine_memory;
 use crate::workers::{Job, Resources, RunError, Sandbox, ServicePool, WorkerPermit};
 use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 

@@ -1,0 +1,165 @@
+//! How much memory there is and how much of it is left: for the control groups that this process is in, or for the machine.
+//!
+//! A limit holds for a group and all groups inside of it, so every group on the way up counts: a container's, a pod's, the
+//! unit of systemd. Version 2 of control groups and version 1 name their files differently. Inside of a container the own
+//! path may be one of the host's that is not visible; the groups above it then end at the one that is mounted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The part of all memory that is kept free of idle workers.
+const KEPT_FREE: u64 = 8;
+
+/// How often to look.
+pub const LOOK: Duration = Duration::from_millis(500);
+
+/// What a group of one version calls its files.
+struct Names {
+    limit: &'static str,
+    used: &'static str,
+    /// The line of `memory.stat` that says how much was read of files and can be read again.
+    files: &'static str,
+}
+
+const VERSION_2: Names = Names { limit: "memory.max", used: "memory.current", files: "inactive_file " };
+
+const VERSION_1: Names =
+    Names { limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes", files: "total_inactive_file " };
+
+/// The memory of a group or of the machine, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Memory {
+    all: u64,
+    free: u64,
+}
+
+/// Whether memory is so short that idle workers should go. Where the system does not say, it is not.
+pub fn is_short() -> bool {
+    every(&read).any(|memory| memory.free < memory.all / KEPT_FREE)
+}
+
+/// All the memory that this process may use, in bytes: the smallest limit of its groups, or what the machine has. Nothing where
+/// the system does not say.
+pub fn total() -> Option<u64> {
+    every(&read).map(|memory| memory.all).min()
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+/// The machine's memory, and that of each group that has a limit below it.
+fn every(read: &dyn Fn(&Path) -> Option<String>) -> impl Iterator<Item = Memory> {
+    let machine = read(Path::new("/proc/meminfo")).and_then(|text| machine(&text));
+    let max = machine.map_or(u64::MAX, |memory| memory.all);
+    let own = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let groups = groups(&own).into_iter().filter_map(|(folder, names)| group(&folder, names, read));
+    // Version 1 says "no limit" as a number that no machine has.
+    machine.into_iter().chain(groups.filter(move |memory| memory.all < max).collect::<Vec<_>>())
+}
+
+/// The folders of this process's groups and of all above them, by what `/proc/self/cgroup` says.
+fn groups(own: &str) -> Vec<(PathBuf, &'static Names)> {
+    let mut found = Vec::new();
+    for line in own.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (mount, names) = match controllers {
+            "" => ("/sys/fs/cgroup", &VERSION_2),
+            _ if controllers.split(',').any(|it| it == "memory") => ("/sys/fs/cgroup/memory", &VERSION_1),
+            _ => continue,
+        };
+        let inside = Path::new(path.trim_start_matches('/'));
+        found.extend(inside.ancestors().map(|inside| (Path::new(mount).join(inside), names)));
+    }
+    found
+}
+
+/// The memory of a group that has a limit.
+fn group(folder: &Path, names: &Names, read: &dyn Fn(&Path) -> Option<String>) -> Option<Memory> {
+    let number = |name: &str| read(&folder.join(name))?.trim().parse::<u64>().ok();
+    let all = number(names.limit)?;
+    let used = number(names.used)?;
+    let files = read(&folder.join("memory.stat")).and_then(|text| field(&text, names.files)).unwrap_or(0);
+    Some(Memory { all, free: all.saturating_sub(used.saturating_sub(files)) })
+}
+
+/// The machine's memory, as `/proc/meminfo` has it.
+fn machine(meminfo: &str) -> Option<Memory> {
+    Some(Memory { all: field(meminfo, "MemTotal:")? << 10, free: field(meminfo, "MemAvailable:")? << 10 })
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().trim_end_matches(" kB").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const MEMINFO: (&str, &str) = ("/proc/meminfo", "MemTotal:  8 kB\nMemFree: 9 kB\nMemAvailable:   4 kB\n");
+
+    const MACHINE: Memory = Memory { all: 8192, free: 4096 };
+
+    /// What is found where these files are.
+    fn found(files: &[(&str, &str)]) -> Vec<Memory> {
+        let files: HashMap<_, _> = files.iter().copied().collect();
+        every(&|path| files.get(path.to_str()?).map(|text| (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn without_groups_the_machine_counts() {
+        assert_eq!(found(&[]), []);
+        assert_eq!(found(&[MEMINFO]), [MACHINE]);
+        assert_eq!(found(&[MEMINFO, ("/proc/self/cgroup", "0::/\n")]), [MACHINE]);
+    }
+
+    #[test]
+    fn a_container_sees_its_own_group_as_the_root() {
+        let files = [
+            MEMINFO,
+            ("/proc/self/cgroup", "0::/\n"),
+            ("/sys/fs/cgroup/memory.max", "1000\n"),
+            ("/sys/fs/cgroup/memory.current", "900\n"),
+            ("/sys/fs/cgroup/memory.stat", "anon 1\ninactive_file 300\nactive_file 5\n"),
+        ];
+        assert_eq!(found(&files), [MACHINE, Memory { all: 1000, free: 400 }]);
+    }
+
+    #[test]
+    fn each_group_on_the_way_up_counts_if_it_has_a_limit() {
+        let files = [
+            MEMINFO,
+            ("/proc/self/cgroup", "0::/system.slice/sluicegate.service\n"),
+            ("/sys/fs/cgroup/system.slice/sluicegate.service/memory.max", "max\n"),
+            ("/sys/fs/cgroup/system.slice/sluicegate.service/memory.current", "10\n"),
+            ("/sys/fs/cgroup/system.slice/memory.max", "2000\n"),
+            ("/sys/fs/cgroup/system.slice/memory.current", "500\n"),
+        ];
+        assert_eq!(found(&files), [MACHINE, Memory { all: 2000, free: 1500 }]);
+    }
+
+    #[test]
+    fn version_1_is_read_where_memory_is_its_own() {
+        let files = [
+            MEMINFO,
+            ("/proc/self/cgroup", "5:devices:/\n4:cpu,memory:/docker/1\n0::/\n"),
+            // The container's own group is mounted as the root; the path is the host's.
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "3000\n"),
+            ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1000\n"),
+            ("/sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 500\n"),
+        ];
+        assert_eq!(found(&files), [MACHINE, Memory { all: 3000, free: 2500 }]);
+        let files = [
+            MEMINFO,
+            ("/proc/self/cgroup", "4:memory:/\n"),
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1000\n"),
+        ];
+        assert_eq!(found(&files), [MACHINE], "no limit");
+    }
+}
