@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workers::SandboxReport;
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::{LoadError, LogLine, Look, Options, Program, ScriptCoverage, UnsafeRead, Variable};
 
@@ -47,48 +46,21 @@ pub(super) struct Job {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum ToWorker {
-    /// Before anything else.
-    Setup(Setup),
     Job(Box<Job>),
     Module(Result<Module, String>),
     File(Result<Option<String>, String>),
     Subject(Result<Box<Subject>, String>),
 }
 
-/// What a worker must know before it builds its walls.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Setup {
-    /// The heaps that it may have at a time, in bytes.
-    pub(super) heap: usize,
-    /// Whether V8 makes no machine code.
-    pub(super) jitless: bool,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum FromWorker {
-    /// Once, when they stand.
-    SandboxReport(SandboxReport),
-    NeedModule {
-        specifier: String,
-        importer: String,
-        form: Option<String>,
-    },
-    NeedSubject {
-        path: String,
-    },
-    NeedFile {
-        path: String,
-    },
+    NeedModule { specifier: String, importer: String, form: Option<String> },
+    NeedSubject { path: String },
+    NeedFile { path: String },
     LoadFailed(LoadError),
     Listed(Vec<Listed>),
     Started(usize),
-    Ended {
-        index: usize,
-        millis: f64,
-        result: Ended,
-        changes: Vec<Change>,
-        unsafe_read: Option<Box<UnsafeRead>>,
-    },
+    Ended { index: usize, millis: f64, result: Ended, changes: Vec<Change>, unsafe_read: Option<Box<UnsafeRead>> },
     Coverage(Vec<ScriptCoverage>),
     Finished(Finished),
 }

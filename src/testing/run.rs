@@ -7,8 +7,9 @@ use std::sync::mpsc;
 
 use super::plan::{Plan, Sources, Unit};
 use super::result::{FileResult, Totals};
-use super::runner::{Pass, Runner, Worker};
+use super::runner::{Pass, Runner};
 use super::{isolation, snapshots};
+use crate::workers::JsonWorker;
 
 /// Runs the plan; `done` is told of each unit, in the order of the plan.
 ///
@@ -58,7 +59,7 @@ fn run_unit(
     plan: &Plan,
     unit: &Unit,
     sources: &dyn Sources,
-    worker: &mut Option<Worker>,
+    worker: &mut Option<JsonWorker>,
     stop: &AtomicBool,
 ) -> std::io::Result<FileResult> {
     let mut runner = Runner { plan, unit, sources, worker, stop };

@@ -4,77 +4,27 @@
 //! the test after that.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use command_fds::{CommandFdExt, FdMapping};
 use serde_json::json;
 
 use super::frames::{author_frames, first_place};
 use super::plan::{Plan, Sources, Unit, UnitTests};
-use super::protocol::{Change, Ended, Finished, FromWorker, Job, Listed, Setup, TestError, Tests, ToWorker};
+use super::protocol::{Change, Ended, Finished, FromWorker, Job, Listed, TestError, Tests, ToWorker};
 use super::result::{FileResult, Status, TestResult};
 use super::snapshots;
-use crate::own_process::own_command;
-use crate::workers::sandbox;
+use crate::workers::JsonWorker;
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::verdict::Position;
 use sluicegate_engine::{Limits, LoadError, Look, UnsafeRead};
 
-/// A worker process.
-pub(super) struct Worker {
-    child: Child,
-    socket: BufReader<UnixStream>,
-}
-
-impl Worker {
-    fn start(plan: &Plan) -> std::io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let mut command = own_command("suite-worker");
-        command
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: sandbox::SOCKET }])
-            .map_err(std::io::Error::other)?;
-        let child = command.spawn()?;
-        // Holds the other end of the socket: a worker that dies must be noticed.
-        drop(command);
-        let mut worker = Self { child, socket: BufReader::new(ours) };
-        let heaps = plan.units.iter().filter_map(|unit| Some(unit.subject.as_ref().ok()?.options.limits.heap));
-        let largest = heaps.chain([Limits::default().heap]).max().unwrap_or_default();
-        let heap = super::worker::HEAP + super::worker::MAX_ENGINES * largest;
-        worker.send(&ToWorker::Setup(Setup { heap, jitless: plan.sandbox.jitless }))?;
-        match worker.read() {
-            Some(FromWorker::SandboxReport(walls)) => plan.sandbox.judge(&walls).map_err(std::io::Error::other)?,
-            _ => return Err(std::io::Error::other("a worker process could not be started")),
-        }
-        Ok(worker)
-    }
-
-    fn send(&mut self, message: &ToWorker) -> std::io::Result<()> {
-        let mut text = serde_json::to_vec(message)?;
-        text.push(b'\n');
-        self.socket.get_ref().write_all(&text)
-    }
-
-    /// The next message; `None` when the worker is gone.
-    fn read(&mut self) -> Option<FromWorker> {
-        let mut line = String::new();
-        self.socket.read_line(&mut line).ok()?;
-        serde_json::from_str(&line).ok()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts a worker process for the units of a plan.
+fn start(plan: &Plan) -> std::io::Result<JsonWorker> {
+    let heaps = plan.units.iter().filter_map(|unit| Some(unit.subject.as_ref().ok()?.options.limits.heap));
+    let largest = heaps.chain([Limits::default().heap]).max().unwrap_or_default();
+    let heap = super::worker::HEAP + super::worker::MAX_ENGINES * largest;
+    JsonWorker::start("suite-worker", heap, &plan.sandbox).map_err(std::io::Error::other)
 }
 
 /// How a unit is run once more, see [`super::isolation`].
@@ -108,7 +58,7 @@ pub(super) struct Runner<'a> {
     pub(super) plan: &'a Plan,
     pub(super) unit: &'a Unit,
     pub(super) sources: &'a dyn Sources,
-    pub(super) worker: &'a mut Option<Worker>,
+    pub(super) worker: &'a mut Option<JsonWorker>,
     pub(super) stop: &'a AtomicBool,
 }
 
@@ -157,13 +107,12 @@ impl Runner<'_> {
         loop {
             let one = match self.worker {
                 Some(one) => one,
-                None => self.worker.insert(Worker::start(self.plan)?),
+                None => self.worker.insert(start(self.plan)?),
             };
             // If it is dead, that shows where it is read from.
             let _ = one.send(&ToWorker::Job(Box::new(job.clone())));
             while let Some(message) = one.read() {
                 match message {
-                    FromWorker::SandboxReport(_) => {}
                     FromWorker::NeedModule { specifier, importer, form } => {
                         let module = self.sources.module(&specifier, Path::new(&importer), form.as_deref());
                         let _ = one.send(&ToWorker::Module(module));

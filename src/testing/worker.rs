@@ -3,9 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{self, BufRead, Write};
-use std::os::fd::FromRawFd;
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,11 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::protocol::{Change, Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
-use crate::workers::{answer, sandbox};
+use crate::workers::{JsonSocket, answer};
 use sluicegate_engine::testing::{Answers, Module, Stopped, TestIsolate, TestIsolateOptions, Tests as Loaded, World};
-use sluicegate_engine::{
-    self as engine, Determinism, Engine, Event, ModuleId, Network, RunObserver, UnsafeRead, Variable, Variables,
-};
+use sluicegate_engine::{Determinism, Engine, Event, ModuleId, Network, RunObserver, UnsafeRead, Variable, Variables};
 
 /// Engines that are kept for the next event of the same unit.
 pub(super) const MAX_ENGINES: usize = 8;
@@ -39,16 +35,8 @@ pub fn main() -> u8 {
 
 /// Builds the walls that a worker of `run` has, then runs one unit after the other.
 fn serve() -> io::Result<()> {
-    let mut walls = sandbox::first();
-    // SAFETY: the supervisor starts workers with exactly this descriptor open; nothing else in this process knows it.
-    let socket = unsafe { UnixStream::from_raw_fd(sandbox::SOCKET) };
-    let pipe = Pipe(Rc::new(RefCell::new(io::BufReader::new(socket))));
-    let Some(ToWorker::Setup(setup)) = pipe.read() else { return Ok(()) };
-    engine::initialize_with(engine::Protection::Keys, setup.jitless);
-    // Starts the watchdog, if it is not there yet.
-    engine::ticks();
-    sandbox::last(&mut walls, engine::max_memory(setup.heap), setup.jitless);
-    pipe.write(&FromWorker::SandboxReport(walls))?;
+    let Some(socket) = JsonSocket::behind_walls()? else { return Ok(()) };
+    let pipe = Pipe(Rc::new(RefCell::new(socket)));
     while let Some(ToWorker::Job(job)) = pipe.read() {
         run(*job, &pipe)?;
     }
@@ -67,19 +55,15 @@ fn end() {
 
 /// The socket to the supervisor.
 #[derive(Clone)]
-struct Pipe(Rc<RefCell<io::BufReader<UnixStream>>>);
+struct Pipe(Rc<RefCell<JsonSocket>>);
 
 impl Pipe {
     fn read(&self) -> Option<ToWorker> {
-        let mut line = String::new();
-        self.0.borrow_mut().read_line(&mut line).ok()?;
-        serde_json::from_str(&line).ok()
+        self.0.borrow_mut().read()
     }
 
     fn write(&self, message: &FromWorker) -> io::Result<()> {
-        let mut text = serde_json::to_vec(message)?;
-        text.push(b'\n');
-        self.0.borrow().get_ref().write_all(&text)
+        self.0.borrow().write(message)
     }
 }
 

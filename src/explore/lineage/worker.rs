@@ -3,14 +3,10 @@
 //! Both sides speak JSON, one text a line. A worker says which event it takes up next; if it dies, that event is left out
 //! and the share is measured again in a new process.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::fd::FromRawFd;
-use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use command_fds::{CommandFdExt, FdMapping};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,9 +14,8 @@ use super::LineageSetup;
 use super::analyze::{Analyzer, Progress};
 use super::findings::Findings;
 use super::report::Report;
-use crate::own_process::own_command;
-use crate::workers::{RunError, Sandbox, SandboxReport, sandbox};
-use sluicegate_engine::{self as engine, LoadError};
+use crate::workers::{JsonSocket, JsonWorker, RunError, Sandbox};
+use sluicegate_engine::LoadError;
 
 /// How many deaths of its workers a share of the events may cause.
 const MAX_DEATHS: usize = 5;
@@ -39,21 +34,11 @@ pub struct Status {
     pub studied: [usize; 2],
 }
 
-#[derive(Serialize, Deserialize)]
-struct Walls {
-    heap: usize,
-    jitless: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-enum ToWorker {
-    Walls(Walls),
-    Setup(Box<LineageSetup>, Vec<(u64, Value)>),
-}
+/// What a worker is to do: the setup, and its events with their lines.
+type Task = (Box<LineageSetup>, Vec<(u64, Value)>);
 
 #[derive(Serialize, Deserialize)]
 enum FromWorker {
-    SandboxReport(SandboxReport),
     LoadFailed(LoadError),
     Event(u64),
     Studied(usize, usize),
@@ -120,10 +105,10 @@ fn measure(
     let started = Instant::now();
     let mut killed = Vec::new();
     loop {
-        let mut worker = Worker::start(setup)?;
+        let mut worker = start(setup)?;
         let left = setup.time.saturating_sub(started.elapsed()).max(Duration::from_millis(500));
         let setup = LineageSetup { time: left, ..setup.clone() };
-        let _ = worker.send(&ToWorker::Setup(Box::new(setup), share.clone()));
+        let _ = worker.send::<Task>(&(Box::new(setup), share.clone()));
         let mut current = None;
         while let Some(message) = worker.read() {
             match message {
@@ -147,7 +132,6 @@ fn measure(
                     }
                     return Ok(found);
                 }
-                FromWorker::SandboxReport(_) => {}
             }
         }
         match current {
@@ -165,59 +149,9 @@ fn measure(
     }
 }
 
-struct Worker {
-    child: Child,
-    socket: BufReader<UnixStream>,
-}
-
-impl Worker {
-    fn start(setup: &LineageSetup) -> Result<Self, RunError> {
-        let failed = |error: io::Error| RunError::Start(error.to_string());
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut command = own_command("lineage-worker");
-        command
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: sandbox::SOCKET }])
-            .map_err(|error| RunError::Start(error.to_string()))?;
-        let child = command.spawn().map_err(failed)?;
-        // Holds the other end of the socket: a worker that dies must be noticed.
-        drop(command);
-        let mut worker = Self { child, socket: BufReader::new(ours) };
-        let heap = setup.options.limits.heap * MAX_HEAPS;
-        worker.send(&ToWorker::Walls(Walls { heap, jitless: setup.jitless })).map_err(failed)?;
-        match worker.read() {
-            Some(FromWorker::SandboxReport(walls)) => {
-                let wanted = Sandbox { jitless: setup.jitless, require: setup.require_sandbox, ..Sandbox::default() };
-                wanted.judge(&walls)?;
-            }
-            _ => return Err(RunError::Start("a worker process could not be started".to_owned())),
-        }
-        Ok(worker)
-    }
-
-    fn send(&mut self, message: &ToWorker) -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(1 << 16, self.socket.get_ref());
-        serde_json::to_writer(&mut out, message)?;
-        out.write_all(b"\n")?;
-        out.flush()
-    }
-
-    /// The next message; none when the worker is gone.
-    fn read(&mut self) -> Option<FromWorker> {
-        let mut line = String::new();
-        self.socket.read_line(&mut line).ok()?;
-        serde_json::from_str(&line).ok()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(setup: &LineageSetup) -> Result<JsonWorker, RunError> {
+    let sandbox = Sandbox { jitless: setup.jitless, require: setup.require_sandbox, ..Sandbox::default() };
+    JsonWorker::start("lineage-worker", setup.options.limits.heap * MAX_HEAPS, &sandbox)
 }
 
 /// The worker's side. Returns its exit code.
@@ -229,41 +163,18 @@ pub fn main() -> u8 {
 }
 
 fn serve() -> io::Result<()> {
-    let mut walls = sandbox::first();
-    // SAFETY: the supervisor starts workers with exactly this descriptor open; nothing else in this process knows it.
-    let socket = unsafe { UnixStream::from_raw_fd(sandbox::SOCKET) };
-    let mut reader = BufReader::new(socket);
-    let read = |reader: &mut BufReader<UnixStream>| -> Option<ToWorker> {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        serde_json::from_str(&line).ok()
-    };
-    let Some(ToWorker::Walls(wanted)) = read(&mut reader) else { return Ok(()) };
-    engine::initialize_with(engine::Protection::Keys, wanted.jitless);
-    // Starts the watchdog, if it is not there yet.
-    engine::ticks();
-    sandbox::last(&mut walls, engine::max_memory(wanted.heap), wanted.jitless);
-    write(&reader, &FromWorker::SandboxReport(walls))?;
-    let Some(ToWorker::Setup(setup, events)) = read(&mut reader) else { return Ok(()) };
+    let Some(mut socket) = JsonSocket::behind_walls()? else { return Ok(()) };
+    let Some((setup, events)) = socket.read::<Task>() else { return Ok(()) };
     let analyzer = match Analyzer::new(*setup) {
         Ok(analyzer) => analyzer,
-        Err(error) => return write(&reader, &FromWorker::LoadFailed(error)),
+        Err(error) => return socket.write(&FromWorker::LoadFailed(error)),
     };
     let found = analyzer.run(&events, &mut |progress| {
         // If it is not read, this process is about to be killed.
-        let _ = write(
-            &reader,
-            &match progress {
-                Progress::Event(line) => FromWorker::Event(line),
-                Progress::Studied(at, all) => FromWorker::Studied(at, all),
-            },
-        );
+        let _ = socket.write(&match progress {
+            Progress::Event(line) => FromWorker::Event(line),
+            Progress::Studied(at, all) => FromWorker::Studied(at, all),
+        });
     });
-    write(&reader, &FromWorker::Found(Box::new(found)))
-}
-
-fn write(socket: &BufReader<UnixStream>, message: &FromWorker) -> io::Result<()> {
-    let mut text = serde_json::to_vec(message)?;
-    text.push(b'\n');
-    socket.get_ref().write_all(&text)
+    socket.write(&FromWorker::Found(Box::new(found)))
 }

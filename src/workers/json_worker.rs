@@ -1,0 +1,121 @@
+//! A worker process that is spoken to in JSON, one text a line each way: those that run tests, and those that measure lineage.
+//! It stands behind the same walls as the workers of a run.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::FromRawFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+
+use command_fds::{CommandFdExt, FdMapping};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{RunError, Sandbox, SandboxReport, sandbox};
+use crate::own_process::own_command;
+use sluicegate_engine as engine;
+
+/// What a worker must know before it builds its walls: the first text to it, which it answers with a [`SandboxReport`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Setup {
+    /// The heaps of all its isolates together, in bytes.
+    heap: usize,
+    /// Whether V8 makes no machine code.
+    jitless: bool,
+}
+
+/// The supervisor's side. The process is killed when this is dropped.
+pub struct JsonWorker {
+    child: Child,
+    socket: JsonSocket,
+}
+
+impl JsonWorker {
+    /// Starts this program with a hidden subcommand, whose code begins with [`JsonSocket::behind_walls`]. `heap` is for all
+    /// isolates of the worker together, in bytes.
+    ///
+    /// # Errors
+    /// When no process can be started, or its walls are not what `sandbox` asks for.
+    pub fn start(subcommand: &str, heap: usize, sandbox: &Sandbox) -> Result<Self, RunError> {
+        let failed = |error: io::Error| RunError::Start(error.to_string());
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let mut command = own_command(subcommand);
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: sandbox::SOCKET }])
+            .map_err(|error| RunError::Start(error.to_string()))?;
+        let child = command.spawn().map_err(failed)?;
+        // Holds the other end of the socket: a worker that dies must be noticed.
+        drop(command);
+        let mut worker = Self { child, socket: JsonSocket(BufReader::new(ours)) };
+        worker.send(&Setup { heap, jitless: sandbox.jitless }).map_err(failed)?;
+        match worker.read::<SandboxReport>() {
+            Some(walls) => sandbox.judge(&walls)?,
+            None => return Err(RunError::Start("a worker process could not be started".to_owned())),
+        }
+        Ok(worker)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the worker is gone.
+    pub fn send<M: Serialize>(&self, message: &M) -> io::Result<()> {
+        self.socket.write(message)
+    }
+
+    /// Waits for the next message; none when the worker is gone, or says what cannot be understood.
+    pub fn read<M: DeserializeOwned>(&mut self) -> Option<M> {
+        self.socket.read()
+    }
+}
+
+impl Drop for JsonWorker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One end of the socket between both.
+pub struct JsonSocket(BufReader<UnixStream>);
+
+impl JsonSocket {
+    /// The worker's side: builds its walls, sets V8 up, and says what stands. None when the supervisor is gone. Call it first
+    /// of all, in a process that a [`JsonWorker`] started.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be told.
+    pub fn behind_walls() -> io::Result<Option<Self>> {
+        let mut walls = sandbox::first();
+        // SAFETY: the supervisor starts workers with exactly this descriptor open; nothing else in this process knows it.
+        let socket = unsafe { UnixStream::from_raw_fd(sandbox::SOCKET) };
+        let mut socket = Self(BufReader::new(socket));
+        let Some(Setup { heap, jitless }) = socket.read() else { return Ok(None) };
+        engine::initialize_with(engine::Protection::Keys, jitless);
+        // Starts the watchdog, if it is not there yet.
+        engine::ticks();
+        sandbox::last(&mut walls, engine::max_memory(heap), jitless);
+        socket.write(&walls)?;
+        Ok(Some(socket))
+    }
+
+    /// Waits for the next message; none when the other side is gone, or says what cannot be understood.
+    pub fn read<M: DeserializeOwned>(&mut self) -> Option<M> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the other side is gone.
+    pub fn write(&self, message: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec(message)?;
+        text.push(b'\n');
+        self.0.get_ref().write_all(&text)
+    }
+}
