@@ -26,6 +26,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::Diagnostic;
 use super::settings::{Setting, Settings};
 use super::values::{Kind, Library};
+use crate::sync::table::type_name;
 use sluicegate_engine::{Limits, nearest};
 
 /// The name under which the file is looked for.
@@ -243,19 +244,6 @@ impl File<'_> {
             Some(near) => error.help(format!("did you mean {near}?")),
             None => error.help(format!("the keys of [{table}] are {}", keys().collect::<Vec<_>>().join(", "))),
         }
-    }
-}
-
-fn type_name(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(text) if text.is_empty() => "an empty text",
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
     }
 }
 

@@ -7,16 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use crate::parser_process;
-use sluicegate_engine::{Program, instead_of, nearest};
-
-/// Everything that code finds around it.
-const GLOBALS: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array BigUint64Array Boolean Crypto \
-    DOMException DataView Date DisposableStack Error EvalError FinalizationRegistry Float16Array Float32Array Float64Array Function Infinity \
-    Int16Array Int32Array Int8Array Intl Iterator JSON Map Math NaN Number Object Promise Proxy RangeError ReferenceError \
-    Reflect RegExp Set String SubtleCrypto SuppressedError Symbol SyntaxError Temporal TextDecoder TextEncoder TypeError \
-    URIError URL URLSearchParams Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakRef WeakSet atob btoa console \
-    crypto decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval fetch fetchV2 geolocation getCredential \
-    global globalThis isFinite isNaN log parseFloat parseInt structuredClone undefined unescape";
+use sluicegate_engine::{GLOBALS, Program, instead_of, nearest};
 
 /// What is no global and is there all the same.
 const OTHERS: [&str; 1] = ["arguments"];

@@ -36,7 +36,7 @@ pub mod sink;
 pub mod sorter;
 pub mod source;
 pub mod state;
-mod table;
+pub(crate) mod table;
 pub mod transform;
 pub mod warehouse;
 

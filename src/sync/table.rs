@@ -237,7 +237,8 @@ fn number(value: &DeValue<'_>) -> Option<i64> {
     }
 }
 
-fn type_name(value: &DeValue<'_>) -> &'static str {
+/// What kind of value it is, in words for a message.
+pub(crate) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(text) if text.is_empty() => "an empty text",
         DeValue::String(_) => "a text",

@@ -67,46 +67,14 @@ const MISSING: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Globals that a misspelt name may mean.
-const GLOBALS: &[&str] = &[
-    "Array",
-    "BigInt",
-    "Boolean",
-    "Date",
-    "Error",
-    "Infinity",
-    "Intl",
-    "JSON",
-    "Map",
-    "Math",
-    "Number",
-    "Object",
-    "Promise",
-    "RegExp",
-    "Set",
-    "String",
-    "Symbol",
-    "TextDecoder",
-    "TextEncoder",
-    "URL",
-    "URLSearchParams",
-    "atob",
-    "btoa",
-    "console",
-    "crypto",
-    "decodeURIComponent",
-    "encodeURIComponent",
-    "fetch",
-    "fetchV2",
-    "geolocation",
-    "getCredential",
-    "isNaN",
-    "log",
-    "parseFloat",
-    "parseInt",
-    "structuredClone",
-    "undefined",
-];
+/// The name of everything that code finds around it, with a space between two.
+pub const GLOBALS: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array BigUint64Array Boolean Crypto \
+    DOMException DataView Date DisposableStack Error EvalError FinalizationRegistry Float16Array Float32Array Float64Array Function Infinity \
+    Int16Array Int32Array Int8Array Intl Iterator JSON Map Math NaN Number Object Promise Proxy RangeError ReferenceError \
+    Reflect RegExp Set String SubtleCrypto SuppressedError Symbol SyntaxError Temporal TextDecoder TextEncoder TypeError \
+    URIError URL URLSearchParams Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakRef WeakSet atob btoa console \
+    crypto decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval fetch fetchV2 geolocation getCredential \
+    global globalThis isFinite isNaN log parseFloat parseInt structuredClone undefined unescape";
 
 /// What to write in the place of a name that other hosts have. `None` if it is no such name.
 pub fn instead_of(name: &str) -> Option<&'static str> {
@@ -135,8 +103,8 @@ fn for_missing(name: &str) -> Option<String> {
         return Some(help.to_owned());
     }
     let near =
-        |known: &&&str| known.eq_ignore_ascii_case(name) || name.len() > 4 && strsim::osa_distance(known, name) == 1;
-    GLOBALS.iter().find(near).map(|known| format!("did you mean `{known}`?"))
+        |known: &&str| known.eq_ignore_ascii_case(name) || name.len() > 4 && strsim::osa_distance(known, name) == 1;
+    GLOBALS.split_whitespace().find(near).map(|known| format!("did you mean `{known}`?"))
 }
 
 /// What helps where a library has no export of this name.

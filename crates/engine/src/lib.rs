@@ -37,7 +37,7 @@ pub mod verdict;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-pub use help::instead_of;
+pub use help::{GLOBALS, instead_of};
 pub use lazy::Laziness;
 pub use limits::Limits;
 pub use limits::heap::max_memory;
