@@ -6,14 +6,16 @@
 //! When the call as a whole fails, each event is to be tried alone, so that one event's fault stays its own. A batch that
 //! ran out of time is not tried again: that would take as long once more, or ask the network everything twice.
 
+mod call;
+mod print;
+
 use std::time::Instant;
 
 use deno_core::v8;
 
-use crate::run::driver_functions::Driver;
-use crate::run::event::{self, CallResult, Settled, settled};
+use crate::run::call_result::{CallResult, never_settles};
 use crate::run::in_flight::Waiting;
-use crate::run::output::{BadReturn, Print};
+use crate::run::parse::{carry, parse};
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
@@ -21,12 +23,13 @@ use crate::run::waiting::{self, ALONE, How};
 use crate::run::window;
 use crate::unsafe_reads::{self, UnsafeReads};
 use crate::v8::event_number::NO_EVENT;
-use crate::v8::{errors, override_attempts};
+use crate::v8::override_attempts;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
+use call::{Call, call_batch, close, finish_call};
+use print::{Input, Printer, print_groups, put_failures};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
-use sluicegate_json::validator::Validator;
 
 /// The result of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
 /// failed has outputs only where its rendering asks for them, see [`OutputFraming::keep_partial_output`].
@@ -74,24 +77,6 @@ impl From<Failure> for Batched {
         Batched::Failed(failure)
     }
 }
-
-/// What must be known of an event to print what came of it.
-#[derive(Clone, Copy)]
-struct Input {
-    /// Its number in the batch.
-    index: usize,
-    clean: Option<usize>,
-    lossy: bool,
-}
-
-/// What the code is called with, and how.
-struct Call<'s> {
-    number: v8::Local<'s, v8::Value>,
-    count: v8::Local<'s, v8::Value>,
-    lossy: v8::Local<'s, v8::Value>,
-}
-
-type Scope<'a, 'b, 'c, 's> = v8::PinnedRef<'a, v8::TryCatch<'b, 's, v8::HandleScope<'c>>>;
 
 impl Engine {
     /// Transforms `events` in one call and tells `on_verdict` of each, in order.
@@ -141,8 +126,9 @@ impl Engine {
                     step => Some(step),
                 });
             let step = match step {
-                Ok(step) => step
-                    .unwrap_or_else(|| self.step_of(event::never_settles("transformBatch").into(), present.len(), 0)),
+                Ok(step) => {
+                    step.unwrap_or_else(|| self.step_of(never_settles("transformBatch").into(), present.len(), 0))
+                }
                 // In a fresh isolate a full heap is this batch's own.
                 Err(lost) if lost.alone && fresh => self.step_of(self.out_of_memory().into(), present.len(), 0),
                 Err(_) => continue,
@@ -249,7 +235,7 @@ impl Engine {
             for (index, event) in events.iter().enumerate() {
                 let clean = canonical::round_trips(event.json);
                 window::no_code!(scope);
-                match event::parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
+                match parse(scope, driver, event.json, clean.is_some(), &mut self.scratch) {
                     Ok(input) => {
                         let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
                         if lossy {
@@ -263,7 +249,7 @@ impl Engine {
                                 state.begin_in_batch(present.len() as u32);
                             }
                             let (validator, scratch) = (&mut self.validator, &mut self.scratch);
-                            event::carry(scope, driver, input, event.json, validator, scratch, watched);
+                            carry(scope, driver, input, event.json, validator, scratch, watched);
                         }
                         present.push(Input { index, clean, lossy });
                         inputs.push(input);
@@ -460,155 +446,4 @@ impl Engine {
         let (undefined, number) = (v8::undefined(scope).into(), v8::Integer::new_from_unsigned(scope, number).into());
         close.call(scope, undefined, &[number]);
     }
-}
-
-impl<'s> Call<'s> {
-    fn new(scope: &v8::PinScope<'s, '_>, number: u32, count: u32, lossy: bool) -> Self {
-        Self {
-            number: v8::Integer::new_from_unsigned(scope, number).into(),
-            count: v8::Integer::new_from_unsigned(scope, count).into(),
-            lossy: v8::Boolean::new(scope, lossy).into(),
-        }
-    }
-}
-
-/// The first turn of a batch.
-fn call_batch<'s>(
-    scope: &mut Scope<'_, '_, '_, 's>,
-    driver: &Driver,
-    transform: &v8::Global<v8::Function>,
-    inputs: v8::Local<'s, v8::Value>,
-    call: &Call<'s>,
-    is_source: &dyn Fn(&str) -> bool,
-) -> CallResult<'s> {
-    let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
-    // It reads the events' ids, and a prototype may have one.
-    let open = v8::Local::new(scope, &driver.open_batch);
-    if open.call(scope, undefined, &[inputs, call.number]).is_none() {
-        return event::caught(scope, driver, is_source);
-    }
-    let transform = v8::Local::new(scope, transform);
-    let metadata = v8::Local::new(scope, &driver.metadata);
-    let Some(result) = transform.call(scope, undefined, &[inputs, metadata.into()]) else {
-        return event::caught(scope, driver, is_source);
-    };
-    scope.perform_microtask_checkpoint();
-    finish_call(scope, driver, result, call, is_source)
-}
-
-/// What the call returned, once it is settled: the texts of each input's outputs.
-fn finish_call<'s>(
-    scope: &mut Scope<'_, '_, '_, 's>,
-    driver: &Driver,
-    mut result: v8::Local<'s, v8::Value>,
-    call: &Call<'s>,
-    is_source: &dyn Fn(&str) -> bool,
-) -> CallResult<'s> {
-    if let Ok(promise) = v8::Local::<v8::Promise>::try_from(result) {
-        match settled(scope, promise) {
-            Settled::Fulfilled(value) => result = value,
-            Settled::Rejected(thrown) => return event::describe(scope, driver, thrown, is_source),
-            Settled::Waits => return event::waits(scope, driver, promise, is_source),
-            Settled::Never => return CallResult::Failed(event::never_settles("transformBatch")),
-        }
-    }
-    let undefined = v8::undefined(scope).into();
-    let finish = v8::Local::new(scope, &driver.finish_batch);
-    let arguments = [result, call.count, call.lossy, call.number];
-    match unsafe_reads::silently(scope, |scope| finish.call(scope, undefined, &arguments)) {
-        Some(grouped) if grouped.is_array() => CallResult::Finished(grouped),
-        Some(fault) => {
-            let failure = BadReturn::from_driver(fault, "transformBatch");
-            CallResult::Failed(failure.unwrap_or_else(|| BadReturn::NotAnArray.failure("transformBatch")))
-        }
-        None => event::caught(scope, driver, is_source),
-    }
-}
-
-/// The end of a turn: runs what the code has left, and forgets the batch if it waits no more.
-fn close<'s>(
-    scope: &mut Scope<'_, '_, '_, 's>,
-    driver: &Driver,
-    call: &Call<'s>,
-    answer: CallResult<'s>,
-) -> CallResult<'s> {
-    let whole = window::drain(scope);
-    if !matches!(answer, CallResult::Waits(_)) {
-        let undefined = v8::undefined(scope).into();
-        let close = v8::Local::new(scope, &driver.close_batch);
-        close.call(scope, undefined, &[call.number]);
-    }
-    if whole { answer } else { CallResult::Terminated }
-}
-
-/// Events that fail for what their code has read, by their places; what they came to before is forgotten.
-fn put_failures(batched: &mut Option<Batched>, failures: impl Iterator<Item = (usize, Failure)>) {
-    let Some(Batched::Verdicts(verdicts)) = batched else { return };
-    for (place, failure) in failures {
-        if let Some((verdict, text)) = verdicts.get_mut(place)
-            && !matches!(verdict, Verdict::Failed(_))
-        {
-            *verdict = failure.into();
-            text.clear();
-        }
-    }
-}
-
-/// What printing needs.
-struct Printer<'p> {
-    validator: &'p mut Validator,
-    text: &'p mut Vec<u8>,
-    limit: usize,
-    /// Whether JavaScript may lose value of a number of one of the lines: it may have moved from one event to another.
-    lossy: bool,
-}
-
-/// Prints the outputs of each input.
-fn print_groups<'s, 'a>(
-    scope: &mut Scope<'_, '_, '_, 's>,
-    grouped: v8::Local<'s, v8::Value>,
-    (events, present): (&[Event<'a>], &[Input]),
-    rendering: &mut Rendering<'_, 'a>,
-    printer: Printer<'_>,
-    mut verdicts: Verdicts,
-    is_source: &dyn Fn(&str) -> bool,
-) -> Option<Batched> {
-    let array = |value: v8::Local<'s, v8::Value>| value.try_cast::<v8::Array>().ok();
-    let pair = array(grouped)?;
-    // An output may hold numbers of other events.
-    let lossy = present.iter().filter(|input| input.lossy).map(|input| events[input.index].json);
-    let elsewhere = lossy.flat_map(roundtrip::unsafe_number_texts).map(<[u8]>::to_vec);
-    printer.validator.restorer.elsewhere = elsewhere.collect();
-    let groups = array(pair.get_index(scope, 0)?)?;
-    let faults = array(pair.get_index(scope, 1)?)?;
-    for (group, input) in present.iter().enumerate() {
-        let texts = groups.get_index(scope, group as u32)?;
-        let fault = faults.get_index(scope, group as u32)?;
-        let rendering = rendering(input.index);
-        let mut print = Print {
-            line: events[input.index].json,
-            // The driver's marks are taken out where the text is compared with the line.
-            clean: input.clean.filter(|_| !printer.lossy),
-            lossy: printer.lossy,
-            is_read: false,
-            validator: &mut *printer.validator,
-            rendering: &rendering,
-            limit: printer.limit,
-            used: 0,
-            text: &mut *printer.text,
-        };
-        let (verdict, out) = &mut verdicts[input.index];
-        *verdict = print.all(scope, texts, "transformBatch", out);
-        let printed = matches!(verdict, Verdict::Ok { .. });
-        if fault.is_object() {
-            *verdict = errors::thrown(scope, fault, is_source).into();
-        } else if let Some(failure) = BadReturn::from_driver(fault, "transformBatch") {
-            *verdict = failure.into();
-        }
-        if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
-            out.clear();
-        }
-    }
-    printer.validator.restorer.elsewhere.clear();
-    Some(Batched::Verdicts(verdicts))
 }

@@ -8,40 +8,24 @@ use std::time::Instant;
 
 use deno_core::v8;
 
-use crate::lazy::{self, Edits, Laziness, LazyEvent, Sample, Strategy};
+use crate::lazy::{self, Laziness, LazyEvent, Sample, Strategy};
+use crate::run::call_result::{CallResult, caught, settled};
 use crate::run::driver_functions::Driver;
-use crate::run::fetch;
 use crate::run::in_flight::Waiting;
 use crate::run::output::Print;
+use crate::run::parse::{carry, parse};
 use crate::run::print_plan::Planning;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
 use crate::unsafe_reads;
-use crate::v8::v8_string;
-use crate::v8::{errors, override_attempts};
+use crate::v8::override_attempts;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 use sluicegate_json::sink::Sink;
-use sluicegate_json::validator::Validator;
-
-/// What the code answered, while its handles live.
-pub(crate) enum CallResult<'s> {
-    Finished(v8::Local<'s, v8::Value>),
-    /// The same, with markers for parts of the current lazy event that are as they came.
-    Parts(v8::Local<'s, v8::Value>),
-    /// The current event is a lazy one, and as it came but for these values; their texts.
-    Edits(Edits<'s>, v8::Local<'s, v8::Value>),
-    /// The text of the current lazy event, with markers for what is still lazy.
-    Lazy(v8::Local<'s, v8::String>),
-    Failed(Failure),
-    /// This promise has to settle first, and an answer from the network could settle it.
-    Waits(v8::Local<'s, v8::Promise>),
-    Terminated,
-}
 
 /// How far an event has come.
 #[derive(Debug)]
@@ -258,115 +242,6 @@ impl Engine {
     }
 }
 
-/// The event as V8 sees it, or why there is none. Whether its line is `clean`, [`canonical::round_trips`] says.
-pub(crate) fn parse<'s>(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-    driver: &Driver,
-    json: &[u8],
-    clean: bool,
-    scratch: &mut v8_string::Scratch,
-) -> Result<v8::Local<'s, v8::Value>, Failure> {
-    let text = to_text(scope, json, scratch)?;
-    match v8::json::parse(scope, text) {
-        Some(value) if value.is_object() && !value.is_array() => {
-            let lists = if clean { None } else { roundtrip::as_lists(json) };
-            Ok(lists.and_then(|lists| from_lists(scope, driver, &lists, scratch)).unwrap_or(value))
-        }
-        Some(value) => Err(not_an_object(scope, value)),
-        None => Err(invalid_json(scope)),
-    }
-}
-
-/// Has the driver know the objects and arrays of an event in which there are numbers that JavaScript may not hold. With `watched`, it
-/// is noted who reads them, see [`unsafe_reads`].
-pub(crate) fn carry<'s>(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-    driver: &Driver,
-    event: v8::Local<'s, v8::Value>,
-    line: &[u8],
-    validator: &mut Validator,
-    scratch: &mut v8_string::Scratch,
-    watched: bool,
-) {
-    // Of a key that stands twice the last value counts, and paths know nothing of that.
-    let mut once = Vec::new();
-    if validator.duplicates.any(line) {
-        validator.restorer.without_duplicates(line, &mut once);
-    }
-    let Some(numbers) = roundtrip::unsafe_numbers(if once.is_empty() { line } else { &once }) else { return };
-    let Some(numbers) = v8_string::to_v8(scope, &numbers, scratch) else { return };
-    let function = v8::Local::new(scope, &driver.carry);
-    let undefined = v8::undefined(scope).into();
-    let carried = {
-        let watched = v8::Boolean::new(scope, watched).into();
-        window::own_code!(scope);
-        function.call(scope, undefined, &[event, numbers.into(), watched])
-    };
-    if carried.is_none() {
-        scope.reset();
-    }
-}
-
-/// The event that lists stand for; nothing if they are too deep.
-fn from_lists<'s>(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-    driver: &Driver,
-    lists: &[u8],
-    scratch: &mut v8_string::Scratch,
-) -> Option<v8::Local<'s, v8::Value>> {
-    let text = v8_string::to_v8(scope, lists, scratch)?;
-    let function = v8::Local::new(scope, &driver.event_of);
-    let undefined = v8::undefined(scope).into();
-    let event = {
-        window::own_code!(scope);
-        function.call(scope, undefined, &[text.into()])
-    };
-    if event.is_none() {
-        scope.reset();
-    }
-    event
-}
-
-pub(crate) fn to_text<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    json: &[u8],
-    scratch: &mut v8_string::Scratch,
-) -> Result<v8::Local<'s, v8::String>, Failure> {
-    v8_string::to_v8(scope, json, scratch).ok_or_else(|| {
-        let message = match std::str::from_utf8(json) {
-            Err(error) => format!("the line is not UTF-8: byte {} starts no character", error.valid_up_to() + 1),
-            Ok(_) => "the line is longer than V8 can hold".to_owned(),
-        };
-        Failure::new(FailureKind::InvalidJson, message)
-    })
-}
-
-fn not_an_object(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> Failure {
-    let is_array = value.is_array();
-    let found = if is_array {
-        "an array".to_owned()
-    } else if value.is_null() {
-        "null".to_owned()
-    } else {
-        format!("a {}", value.type_of(scope).to_rust_string_lossy(scope))
-    };
-    let failure = Failure::new(FailureKind::NotAnObject, format!("the line is {found}, not a JSON object"));
-    if is_array { failure.help("an array of events is read with `--input-format array`") } else { failure }
-}
-
-/// V8's own words for what is wrong with the text.
-fn invalid_json(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> Failure {
-    // Its own property: turned into a string, the error would ask `toString` of a prototype, which may be the author's.
-    let message = scope.exception().and_then(|error| {
-        let error: v8::Local<v8::Object> = error.try_into().ok()?;
-        let key = v8::String::new(scope, "message")?;
-        let message = error.get_real_named_property(scope, key.into())?;
-        Some(v8_string::to_string(scope, message.try_into().ok()?))
-    });
-    scope.reset();
-    Failure::new(FailureKind::InvalidJson, message.unwrap_or_default())
-}
-
 /// Everything that runs the author's code.
 #[allow(clippy::too_many_arguments)]
 fn call<'s>(
@@ -387,11 +262,9 @@ fn call<'s>(
         scope.perform_microtask_checkpoint();
     }
     if let Some(promise) = result.and_then(|value| v8::Local::<v8::Promise>::try_from(value).ok()) {
-        match settled(scope, promise) {
-            Settled::Fulfilled(value) => result = Some(value),
-            Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
-            Settled::Waits => return waits(scope, driver, promise, is_source),
-            Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
+        match settled(scope, driver, promise, "transformEvent", is_source) {
+            Ok(value) => result = Some(value),
+            Err(other) => return other,
         }
     }
     let may_copy = lazy.is_some() && planning.plan.may_copy() && lazy::has_plain_prototypes(scope);
@@ -472,27 +345,7 @@ fn print_result<'s>(
         // A thenable: it settles like a promise, and then it is none any more.
         let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else { return Ok(texts) };
         scope.perform_microtask_checkpoint();
-        match settled(scope, promise) {
-            Settled::Fulfilled(value) => result = Some(value),
-            Settled::Rejected(thrown) => return Err(describe(scope, driver, thrown, is_source)),
-            Settled::Waits => return Err(waits(scope, driver, promise, is_source)),
-            Settled::Never => return Err(CallResult::Failed(never_settles("transformEvent"))),
-        }
-    }
-}
-
-/// The event waits for this promise: the engine is told when it is settled.
-pub(crate) fn waits<'s>(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-    driver: &Driver,
-    promise: v8::Local<'s, v8::Promise>,
-    is_source: &dyn Fn(&str) -> bool,
-) -> CallResult<'s> {
-    let settled = v8::Local::new(scope, &driver.settled);
-    // This may call code of the author's: a class of promises of its own.
-    match promise.then2(scope, settled, settled) {
-        Some(_) => CallResult::Waits(promise),
-        None => caught(scope, driver, is_source),
+        result = Some(settled(scope, driver, promise, "transformEvent", is_source)?);
     }
 }
 
@@ -504,11 +357,9 @@ pub(crate) fn call_finish<'s>(
     lossy: bool,
     is_source: &dyn Fn(&str) -> bool,
 ) -> CallResult<'s> {
-    let result = match settled(scope, promise) {
-        Settled::Fulfilled(value) => value,
-        Settled::Rejected(thrown) => return describe(scope, driver, thrown, is_source),
-        Settled::Waits => return waits(scope, driver, promise, is_source),
-        Settled::Never => return CallResult::Failed(never_settles("transformEvent")),
+    let result = match settled(scope, driver, promise, "transformEvent", is_source) {
+        Ok(value) => value,
+        Err(other) => return other,
     };
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
     let finish = if lossy { &driver.finish_exact } else { &driver.finish };
@@ -520,56 +371,4 @@ pub(crate) fn call_finish<'s>(
         Ok(texts) => CallResult::Finished(texts),
         Err(other) => other,
     }
-}
-
-pub(crate) enum Settled<'s> {
-    Fulfilled(v8::Local<'s, v8::Value>),
-    Rejected(v8::Local<'s, v8::Value>),
-    /// An answer from the network could settle it.
-    Waits,
-    Never,
-}
-
-/// The state of a promise after all microtasks have run.
-pub(crate) fn settled<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'s, v8::Promise>) -> Settled<'s> {
-    match promise.state() {
-        v8::PromiseState::Fulfilled => Settled::Fulfilled(promise.result(scope)),
-        v8::PromiseState::Rejected => {
-            promise.mark_as_handled();
-            Settled::Rejected(promise.result(scope))
-        }
-        v8::PromiseState::Pending if fetch::any_unanswered(scope) => Settled::Waits,
-        v8::PromiseState::Pending => Settled::Never,
-    }
-}
-
-pub(crate) fn never_settles(function: &str) -> Failure {
-    let message = format!("{function} returned a promise that can never settle: nothing is left that could resolve it");
-    Failure::new(FailureKind::NeverSettles, message)
-        .help("only answers to requests and the code itself settle promises; there are no timers")
-}
-
-/// The current exception, if it is one and not a termination.
-pub(crate) fn caught<'s>(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-    driver: &Driver,
-    is_source: &dyn Fn(&str) -> bool,
-) -> CallResult<'s> {
-    if scope.has_terminated() {
-        return CallResult::Terminated;
-    }
-    let Some(thrown) = scope.exception() else { return CallResult::Terminated };
-    scope.reset();
-    describe(scope, driver, thrown, is_source)
-}
-
-pub(crate) fn describe<'s>(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
-    driver: &Driver,
-    thrown: v8::Local<'s, v8::Value>,
-    is_source: &dyn Fn(&str) -> bool,
-) -> CallResult<'s> {
-    let function = v8::Local::new(scope, &driver.describe);
-    let failure = errors::describe(scope, function, thrown, FailureKind::Exception, is_source);
-    if scope.has_terminated() { CallResult::Terminated } else { CallResult::Failed(failure) }
 }

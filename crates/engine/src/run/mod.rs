@@ -1,6 +1,7 @@
 //! Running events: one alone or a batch, what the code can call meanwhile, and how the result is printed.
 
 pub(crate) mod batch;
+pub(crate) mod call_result;
 pub(crate) mod driver_functions;
 pub(crate) mod event;
 pub(crate) mod fetch;
@@ -8,6 +9,7 @@ pub(crate) mod host_functions;
 pub(crate) mod in_flight;
 pub(crate) mod located;
 pub(crate) mod output;
+pub(crate) mod parse;
 pub(crate) mod print_plan;
 pub(crate) mod requests;
 pub(crate) mod source_scan;

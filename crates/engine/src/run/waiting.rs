@@ -15,7 +15,8 @@ use deno_core::v8;
 use sluicegate_json::{canonical, roundtrip};
 
 use crate::limits::watchdog::Clock;
-use crate::run::event::{CallResult, Step, call_finish, never_settles};
+use crate::run::call_result::{CallResult, never_settles};
+use crate::run::event::{Step, call_finish};
 use crate::run::fetch;
 use crate::run::in_flight::{InFlight, Lost, Waiting};
 use crate::run::output::Print;

@@ -1,0 +1,93 @@
+//! What a batch came to, printed: the outputs of each of its events.
+
+use deno_core::v8;
+
+use super::call::Scope;
+use super::{Batched, Rendering, Verdicts};
+use crate::Event;
+use crate::run::output::{BadReturn, Print};
+use crate::v8::errors;
+use crate::verdict::{Failure, Verdict};
+use sluicegate_json::roundtrip;
+use sluicegate_json::validator::Validator;
+
+/// What must be known of an event to print what came of it.
+#[derive(Clone, Copy)]
+pub(super) struct Input {
+    /// Its number in the batch.
+    pub(super) index: usize,
+    pub(super) clean: Option<usize>,
+    pub(super) lossy: bool,
+}
+
+/// What printing needs.
+pub(super) struct Printer<'p> {
+    pub(super) validator: &'p mut Validator,
+    pub(super) text: &'p mut Vec<u8>,
+    pub(super) limit: usize,
+    /// Whether JavaScript may lose value of a number of one of the lines: it may have moved from one event to another.
+    pub(super) lossy: bool,
+}
+
+/// Prints the outputs of each input.
+pub(super) fn print_groups<'s, 'a>(
+    scope: &mut Scope<'_, '_, '_, 's>,
+    grouped: v8::Local<'s, v8::Value>,
+    (events, present): (&[Event<'a>], &[Input]),
+    rendering: &mut Rendering<'_, 'a>,
+    printer: Printer<'_>,
+    mut verdicts: Verdicts,
+    is_source: &dyn Fn(&str) -> bool,
+) -> Option<Batched> {
+    let array = |value: v8::Local<'s, v8::Value>| value.try_cast::<v8::Array>().ok();
+    let pair = array(grouped)?;
+    // An output may hold numbers of other events.
+    let lossy = present.iter().filter(|input| input.lossy).map(|input| events[input.index].json);
+    let elsewhere = lossy.flat_map(roundtrip::unsafe_number_texts).map(<[u8]>::to_vec);
+    printer.validator.restorer.elsewhere = elsewhere.collect();
+    let groups = array(pair.get_index(scope, 0)?)?;
+    let faults = array(pair.get_index(scope, 1)?)?;
+    for (group, input) in present.iter().enumerate() {
+        let texts = groups.get_index(scope, group as u32)?;
+        let fault = faults.get_index(scope, group as u32)?;
+        let rendering = rendering(input.index);
+        let mut print = Print {
+            line: events[input.index].json,
+            // The driver's marks are taken out where the text is compared with the line.
+            clean: input.clean.filter(|_| !printer.lossy),
+            lossy: printer.lossy,
+            is_read: false,
+            validator: &mut *printer.validator,
+            rendering: &rendering,
+            limit: printer.limit,
+            used: 0,
+            text: &mut *printer.text,
+        };
+        let (verdict, out) = &mut verdicts[input.index];
+        *verdict = print.all(scope, texts, "transformBatch", out);
+        let printed = matches!(verdict, Verdict::Ok { .. });
+        if fault.is_object() {
+            *verdict = errors::thrown(scope, fault, is_source).into();
+        } else if let Some(failure) = BadReturn::from_driver(fault, "transformBatch") {
+            *verdict = failure.into();
+        }
+        if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
+            out.clear();
+        }
+    }
+    printer.validator.restorer.elsewhere.clear();
+    Some(Batched::Verdicts(verdicts))
+}
+
+/// Events that fail for what their code has read, by their places; what they came to before is forgotten.
+pub(super) fn put_failures(batched: &mut Option<Batched>, failures: impl Iterator<Item = (usize, Failure)>) {
+    let Some(Batched::Verdicts(verdicts)) = batched else { return };
+    for (place, failure) in failures {
+        if let Some((verdict, text)) = verdicts.get_mut(place)
+            && !matches!(verdict, Verdict::Failed(_))
+        {
+            *verdict = failure.into();
+            text.clear();
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! From a line to the object that the code is given, or why there is none.
+
+use deno_core::v8;
+
+use crate::run::driver_functions::Driver;
+use crate::run::window;
+use crate::v8::v8_string;
+use crate::verdict::{Failure, FailureKind};
+use sluicegate_json::roundtrip;
+use sluicegate_json::validator::Validator;
+
+/// The event as V8 sees it, or why there is none. Whether its line is `clean`, [`canonical::round_trips`] says.
+pub(crate) fn parse<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    json: &[u8],
+    clean: bool,
+    scratch: &mut v8_string::Scratch,
+) -> Result<v8::Local<'s, v8::Value>, Failure> {
+    let text = to_text(scope, json, scratch)?;
+    match v8::json::parse(scope, text) {
+        Some(value) if value.is_object() && !value.is_array() => {
+            let lists = if clean { None } else { roundtrip::as_lists(json) };
+            Ok(lists.and_then(|lists| from_lists(scope, driver, &lists, scratch)).unwrap_or(value))
+        }
+        Some(value) => Err(not_an_object(scope, value)),
+        None => Err(invalid_json(scope)),
+    }
+}
+
+/// Has the driver know the objects and arrays of an event in which there are numbers that JavaScript may not hold. With `watched`, it
+/// is noted who reads them, see [`unsafe_reads`].
+pub(crate) fn carry<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    event: v8::Local<'s, v8::Value>,
+    line: &[u8],
+    validator: &mut Validator,
+    scratch: &mut v8_string::Scratch,
+    watched: bool,
+) {
+    // Of a key that stands twice the last value counts, and paths know nothing of that.
+    let mut once = Vec::new();
+    if validator.duplicates.any(line) {
+        validator.restorer.without_duplicates(line, &mut once);
+    }
+    let Some(numbers) = roundtrip::unsafe_numbers(if once.is_empty() { line } else { &once }) else { return };
+    let Some(numbers) = v8_string::to_v8(scope, &numbers, scratch) else { return };
+    let function = v8::Local::new(scope, &driver.carry);
+    let undefined = v8::undefined(scope).into();
+    let carried = {
+        let watched = v8::Boolean::new(scope, watched).into();
+        window::own_code!(scope);
+        function.call(scope, undefined, &[event, numbers.into(), watched])
+    };
+    if carried.is_none() {
+        scope.reset();
+    }
+}
+
+/// The event that lists stand for; nothing if they are too deep.
+fn from_lists<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    lists: &[u8],
+    scratch: &mut v8_string::Scratch,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let text = v8_string::to_v8(scope, lists, scratch)?;
+    let function = v8::Local::new(scope, &driver.event_of);
+    let undefined = v8::undefined(scope).into();
+    let event = {
+        window::own_code!(scope);
+        function.call(scope, undefined, &[text.into()])
+    };
+    if event.is_none() {
+        scope.reset();
+    }
+    event
+}
+
+pub(crate) fn to_text<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    json: &[u8],
+    scratch: &mut v8_string::Scratch,
+) -> Result<v8::Local<'s, v8::String>, Failure> {
+    v8_string::to_v8(scope, json, scratch).ok_or_else(|| {
+        let message = match std::str::from_utf8(json) {
+            Err(error) => format!("the line is not UTF-8: byte {} starts no character", error.valid_up_to() + 1),
+            Ok(_) => "the line is longer than V8 can hold".to_owned(),
+        };
+        Failure::new(FailureKind::InvalidJson, message)
+    })
+}
+
+fn not_an_object(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> Failure {
+    let is_array = value.is_array();
+    let found = if is_array {
+        "an array".to_owned()
+    } else if value.is_null() {
+        "null".to_owned()
+    } else {
+        format!("a {}", value.type_of(scope).to_rust_string_lossy(scope))
+    };
+    let failure = Failure::new(FailureKind::NotAnObject, format!("the line is {found}, not a JSON object"));
+    if is_array { failure.help("an array of events is read with `--input-format array`") } else { failure }
+}
+
+/// V8's own words for what is wrong with the text.
+fn invalid_json(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> Failure {
+    // Its own property: turned into a string, the error would ask `toString` of a prototype, which may be the author's.
+    let message = scope.exception().and_then(|error| {
+        let error: v8::Local<v8::Object> = error.try_into().ok()?;
+        let key = v8::String::new(scope, "message")?;
+        let message = error.get_real_named_property(scope, key.into())?;
+        Some(v8_string::to_string(scope, message.try_into().ok()?))
+    });
+    scope.reset();
+    Failure::new(FailureKind::InvalidJson, message.unwrap_or_default())
+}
