@@ -28,6 +28,7 @@ pub mod reader;
 mod rows;
 mod secrets;
 mod sentence;
+mod subtree;
 mod watch;
 
 use std::path::PathBuf;

@@ -18,6 +18,7 @@ use super::super::error::{Error, Result, plain};
 use super::output::Output;
 use super::secrets::Secrets;
 use super::sentence::sentence;
+use super::subtree;
 use super::{ANSWER, Answer, COMMAND, Failure, Query, Request, Step, drivers};
 use crate::engine::nearest;
 use crate::own_process::own_command;
@@ -301,14 +302,14 @@ impl Reading {
     }
 }
 
-/// Waits for the end of a process that has nothing left to do, and does not wait for ever.
+/// Waits for the end of a process that has nothing left to do, and does not wait for ever. What it has started ends with it.
 fn wait_or_kill(child: &mut Child) -> io::Result<ExitStatus> {
-    if let Some(status) = child.try_wait()? {
-        return Ok(status);
-    }
+    let pid = Pid::from_child(child);
     if !ends_in_time(child) {
+        subtree::kill_below(pid);
         let _ = child.kill();
     }
+    subtree::kill_group(pid);
     child.wait()
 }
 

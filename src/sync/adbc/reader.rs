@@ -17,6 +17,7 @@ use arrow_schema::ArrowError;
 use super::dialect::{Dialect, file_options, refused};
 use super::load::load;
 use super::rows::{BadColumns, RowWriter};
+use super::subtree;
 use super::watch::Watch;
 use super::{ANSWER, Answer, Failure, Query, Request, Step};
 
@@ -29,6 +30,7 @@ pub fn main() -> u8 {
     let answer = unsafe { File::from_raw_fd(ANSWER) };
     // What a driver starts must not have it too.
     let _ = rustix::io::fcntl_setfd(&answer, rustix::io::FdFlags::CLOEXEC);
+    subtree::take_in();
     let watch = Watch::new(answer);
     let started = started();
     let answer = started.map_err(|error| Failure::Output(error.to_string())).and_then(|(stdin, rows, request)| {
@@ -44,6 +46,7 @@ pub fn main() -> u8 {
     let failed = matches!(answer, Err(_) | Ok(Answer::Failed(_)));
     watch.answer(&answer.unwrap_or_else(Answer::Failed));
     watch.end();
+    subtree::kill_below(rustix::process::getpid());
     u8::from(failed)
 }
 

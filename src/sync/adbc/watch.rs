@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use adbc_core::CancelHandle;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{Signal, getpid, kill_process, kill_process_group};
 
-use super::{Answer, Failure};
+use super::{Answer, Failure, subtree};
 
 /// How long a process has to end after its query was cancelled, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -99,6 +99,9 @@ impl Watch {
             std::thread::spawn(move || handle.try_cancel());
         }
         std::thread::sleep(grace);
+        subtree::kill_below(getpid());
+        // Its group goes with it; it leads one.
+        let _ = kill_process_group(getpid(), Signal::KILL);
         let _ = kill_process(getpid(), Signal::KILL);
     }
 }

@@ -51,18 +51,46 @@ fn line_of(done: &Done) -> String {
 }
 
 #[test]
-fn a_process_that_a_driver_leaves_behind_holds_nothing() {
+fn a_process_that_a_driver_leaves_behind_ends_with_the_query() {
     let Some(drivers) = drivers() else { return };
-    let dir = with_bad_driver("1h");
-    let done = run(drivers, &dir, &["sync", "sync.toml"], "leaves a process");
-    assert_eq!((done.code, traits(&dir).len()), (0, 1), "{}", done.err);
-    // It is still there, and goes when the test wants it to.
-    assert!(!is_late(&dir));
-    drop(gate(&dir).unwrap());
-    let done = run(drivers, &dir, &["sync", "doctor"], "leaves a process");
-    assert_eq!(line_of(&done), "bad.toml (ADBC 1.1)");
-    assert!(!is_late(&dir));
-    drop(gate(&dir).unwrap());
+    for leaves in ["leaves a process", "leaves a daemon"] {
+        let dir = with_bad_driver("1h");
+        let done = run(drivers, &dir, &["sync", "sync.toml"], leaves);
+        assert_eq!((done.code, traits(&dir).len()), (0, 1), "{}", done.err);
+        is_gone(&dir);
+        let done = run(drivers, &dir, &["sync", "doctor"], leaves);
+        assert_eq!(line_of(&done), "bad.toml (ADBC 1.1)");
+        is_gone(&dir);
+    }
+}
+
+#[test]
+fn a_process_that_a_driver_leaves_behind_ends_with_a_sync_that_is_killed() {
+    let Some(drivers) = drivers() else { return };
+    for signal in [Signal::TERM, Signal::KILL] {
+        let dir = with_bad_driver("1h");
+        let child = command(drivers, &dir, &["sync", "sync.toml"], "leaves a daemon and hangs").spawn().unwrap();
+        // The daemon and the driver itself wait there.
+        let gate = loop {
+            match gate(&dir) {
+                Ok(gate) if dir.path().join("daemon").exists() => break gate,
+                _ => std::thread::yield_now(),
+            }
+        };
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let done = finish(child, Vec::new());
+        assert_eq!(done.code, 128 + signal.as_raw(), "{}", done.err);
+        poll(&mut [PollFd::new(&gate, PollFlags::empty())], None).unwrap();
+        assert!(!is_late(&dir), "{}", done.err);
+    }
+}
+
+/// Waits for the end of what a driver has left behind: it was killed, and did not wait for the test.
+fn is_gone(dir: &Dir) {
+    if let Ok(gate) = gate(dir) {
+        poll(&mut [PollFd::new(&gate, PollFlags::empty())], None).unwrap();
+    }
+    assert!(!is_late(dir));
 }
 
 #[test]
