@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::config::{Pace, SinkConfig};
 use super::lanes::Lanes;
+use super::later::{self, Accepted, Later, Room};
 use super::ledger::{Ledger, Outcome, RowState, Settle};
 use super::sink::{ItemAnswer, Reply, Sink};
 use crate::random::Random;
@@ -48,6 +49,8 @@ pub struct Tracker {
 /// One output on its way to a sink.
 pub struct Item {
     tracker: Arc<Tracker>,
+    /// Its number among the outputs of the row at this sink.
+    number: usize,
     body: Vec<u8>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -56,6 +59,11 @@ impl Tracker {
     /// For this many outputs.
     pub fn new(row: Arc<RowState>, sink: usize, outputs: usize) -> Arc<Self> {
         Arc::new(Self { row, sink, remaining: AtomicUsize::new(outputs), worst: Mutex::new(None) })
+    }
+
+    /// The key of its row.
+    pub fn key(&self) -> &str {
+        &self.row.key
     }
 
     /// One output has a result; gives that of the row when it was the last one.
@@ -114,6 +122,8 @@ pub struct Channel {
     pub config: SinkConfig,
     /// What is counted.
     pub traffic: Traffic,
+    /// What it has accepted, if it says later what came of it.
+    pub(super) later: Option<Later>,
     rate: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
     waiting: Arc<Semaphore>,
     gate: Mutex<Gate>,
@@ -158,10 +168,12 @@ impl Channel {
             closed: None,
             random: Random::new(uuid::Uuid::new_v4().as_u64_pair().0),
         };
+        let later = sink.asks_later().map(|_| Later::new());
         Arc::new(Self {
             sink,
             config,
             traffic: Traffic::default(),
+            later,
             rate,
             waiting: Arc::new(Semaphore::new(MAX_WAITING / PERMIT)),
             gate: Mutex::new(gate),
@@ -179,20 +191,20 @@ impl Channel {
         self.gate().closed.clone()
     }
 
-    /// An item, when there is room for it.
-    pub async fn item(&self, tracker: Arc<Tracker>, body: Vec<u8>) -> Item {
+    /// An item, when there is room for it. `number` is its number among those of the row.
+    pub async fn item(&self, tracker: Arc<Tracker>, number: usize, body: Vec<u8>) -> Item {
         let permits = body.len().div_ceil(PERMIT).clamp(1, MAX_WAITING / PERMIT);
         // The semaphore is never closed; without a permit the item would only not be counted.
         let permit = self.waiting.clone().acquire_many_owned(permits as u32).await.ok();
-        Item { tracker, body, _permit: permit }
+        Item { tracker, number, body, _permit: permit }
     }
 
-    fn is_ending(&self) -> bool {
+    pub(super) fn is_ending(&self) -> bool {
         *self.ending.borrow()
     }
 
     /// Waits until then, until the gate changes, or until the run is to end.
-    async fn pause(&self, until: Instant, changed: impl Future<Output = ()>) {
+    pub(super) async fn pause(&self, until: Instant, changed: impl Future<Output = ()>) {
         let mut ending = self.ending.clone();
         tokio::select! {
             () = tokio::time::sleep_until(until) => {}
@@ -270,8 +282,13 @@ impl Channel {
         longest * part / 1000
     }
 
-    fn stop(&self, reason: String, help: String) {
+    pub(super) fn stop(&self, reason: String, help: String) {
         self.gate().closed.get_or_insert(Closed::Stopped { reason, help });
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn give_up(&self, reason: String) {
+        self.gate().closed.get_or_insert(Closed::GivenUp(reason));
         self.changed.notify_waiters();
     }
 
@@ -305,9 +322,17 @@ impl Channel {
         !ledger.is_broken()
     }
 
+    /// Where a batch waits of which it is known later what came of it, and a place for it there.
+    async fn room(&self, events: usize) -> Option<(&Later, Room)> {
+        let later = self.later.as_ref()?;
+        Some((later, later.room(events).await))
+    }
+
     /// Sends a batch until there is an answer.
-    async fn request(&self, batch: &[Item], ledger: &Ledger) -> Answered {
+    async fn request(&self, batch: &[Item], ledger: &Ledger) -> Answered<'_> {
         let bodies: Vec<&[u8]> = batch.iter().map(|item| &item.body[..]).collect();
+        let room = self.room(batch.len()).await;
+        let id = uuid::Uuid::new_v4().to_string();
         let Pace { retries, .. } = self.config.pace;
         let mut last = None;
         for attempt in 0.. {
@@ -317,9 +342,12 @@ impl Channel {
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
             self.traffic.retries.fetch_add(u64::from(attempt > 0), Ordering::Relaxed);
             self.traffic.bytes.fetch_add(bodies.iter().map(|body| body.len() as u64).sum(), Ordering::Relaxed);
-            match self.sink.send(&bodies).await {
+            match self.sink.send(&bodies, &id).await {
                 Reply::Items(items) => {
                     self.answered();
+                    if let Some((later, room)) = room.filter(|_| later::is_accepted(&items)) {
+                        return Answered::Accepted { request: id, sends: attempt as u64 + 1, later, room };
+                    }
                     return Answered::Items { items, sure: last.is_none() };
                 }
                 Reply::Refused { reason, answer, sure } => {
@@ -355,6 +383,12 @@ impl Channel {
                 self.stop("the state can't be written".to_owned(), String::new());
             }
             let outcomes = match self.request(&part, ledger).await {
+                Answered::Accepted { request, sends, later, room } => {
+                    self.traffic.items.fetch_add(part.len() as u64, Ordering::Relaxed);
+                    let events = part.into_iter().map(|item| (item.tracker, item.number)).collect();
+                    later.push(request, Accepted { events, sends, since: Instant::now(), room });
+                    continue;
+                }
                 Answered::Items { items, sure } => {
                     items.into_iter().map(|item| outcome(item, sure && was_sure)).collect()
                 }
@@ -371,13 +405,23 @@ impl Channel {
                 Answered::Pending(reason) => vec![Outcome::Pending(reason); part.len()],
             };
             self.traffic.items.fetch_add(part.len() as u64, Ordering::Relaxed);
-            let mut settles = Vec::with_capacity(part.len());
-            for (item, outcome) in part.into_iter().zip(outcomes) {
-                self.note(&item.tracker.row, &outcome);
-                settles.extend(item.tracker.done(outcome));
-            }
-            ledger.settle(settles).await;
+            self.conclude(part.into_iter().map(|item| item.tracker), outcomes, ledger).await;
         }
+    }
+
+    /// Hands in what came of items.
+    pub(super) async fn conclude(
+        &self,
+        items: impl IntoIterator<Item = Arc<Tracker>>,
+        outcomes: Vec<Outcome>,
+        ledger: &Ledger,
+    ) {
+        let mut settles = Vec::with_capacity(outcomes.len());
+        for (tracker, outcome) in items.into_iter().zip(outcomes) {
+            self.note(&tracker.row, &outcome);
+            settles.extend(tracker.done(outcome));
+        }
+        ledger.settle(settles).await;
     }
 
     /// Takes items until there are no more, and sends them.
@@ -386,6 +430,7 @@ impl Channel {
         let Pace { batch, batch_bytes, .. } = self.config.pace;
         let mut lanes = Lanes::new(batch, batch_bytes.saturating_sub(AROUND));
         let mut tasks = JoinSet::new();
+        let settling = self.later.is_some().then(|| tokio::spawn(later::settle(self.clone(), ledger.clone())));
         while let Some(item) = items.recv().await {
             let full = match self.sink.is_alone(&item.body) {
                 true => vec![vec![item]],
@@ -403,6 +448,10 @@ impl Channel {
             self.clone().start(batch, &places, &mut tasks, &ledger).await;
         }
         while tasks.join_next().await.is_some() {}
+        if let (Some(later), Some(settling)) = (&self.later, settling) {
+            later.finish();
+            let _ = settling.await;
+        }
     }
 
     /// Sends a batch beside others, once there is a place for it.
@@ -423,9 +472,23 @@ impl Channel {
 }
 
 /// What came of a batch. It is not sure that a destination does not have what it rejects, if it did not answer before.
-enum Answered {
-    Items { items: Vec<ItemAnswer>, sure: bool },
-    Refused { reason: String, answer: String, sure: bool },
+enum Answered<'a> {
+    /// What came of its items is said later.
+    Accepted {
+        request: String,
+        sends: u64,
+        later: &'a Later,
+        room: Room,
+    },
+    Items {
+        items: Vec<ItemAnswer>,
+        sure: bool,
+    },
+    Refused {
+        reason: String,
+        answer: String,
+        sure: bool,
+    },
     Pending(Option<String>),
 }
 

@@ -264,8 +264,8 @@ async fn would_send(
     }
     for sink in &config.sinks {
         let (_, ending) = tokio::sync::watch::channel(false);
-        let channel = super::delivery::Channel::new(Sink::open(sink, true)?, sink.clone(), ending);
-        match bodies(&channel, &outputs) {
+        let channel = super::delivery::Channel::new(Sink::open(sink, true, "explain")?, sink.clone(), ending);
+        match bodies(&channel, &outputs, key) {
             Err(reason) => {
                 let _ = writeln!(out, "{}: can't take it: {reason}", sink.name);
             }

@@ -28,6 +28,7 @@ pub mod feed;
 pub mod init;
 pub mod inspect;
 mod lanes;
+mod later;
 pub mod ledger;
 pub mod report;
 pub mod row;

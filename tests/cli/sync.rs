@@ -4,11 +4,13 @@ mod adbc;
 mod bad_input;
 mod changes;
 mod commands;
+mod data_plane;
 mod delivery;
 mod destination;
 mod docs;
 mod endings;
 mod property;
+mod retl;
 mod rudder;
 mod salesforce;
 

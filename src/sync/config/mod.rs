@@ -22,7 +22,8 @@ pub use event::{EventConfig, EventKind, ExternalId, Pairs};
 pub use secret::{Secret, Text};
 pub(super) use sink::check_url;
 pub use sink::{
-    CustomerioConfig, Pace, Rate, RudderConfig, SalesforceConfig, SalesforceLogin, SinkConfig, SinkKind, WebhookConfig,
+    CustomerioConfig, Pace, Rate, RudderConfig, RudderTo, SalesforceConfig, SalesforceLogin, SinkConfig, SinkKind,
+    WebhookConfig,
 };
 pub use source::{AdbcConfig, DEFAULT_ROW_LIMIT, Input, SourceConfig};
 pub use statuses::{Meaning, Statuses};

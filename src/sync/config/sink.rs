@@ -16,6 +16,9 @@ const MAX_BATCH_BYTES: usize = 16 << 20;
 /// The most records of a request to Salesforce.
 const MAX_RECORDS: u64 = 200;
 
+/// How long a data plane is given to say what came of a request.
+const DEFAULT_STATUS_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 /// The version of Salesforce's API.
 const DEFAULT_API_VERSION: &str = "62.0";
 
@@ -101,10 +104,28 @@ pub struct CustomerioConfig {
 pub struct RudderConfig {
     /// Where it is.
     pub url: Text,
-    /// The write key of a source.
-    pub auth: Secret,
+    /// Whose events they are.
+    pub to: RudderTo,
+    /// Headers of all requests; what stands before the data plane may want one.
+    pub headers: Vec<(String, Text)>,
     /// Whether requests are packed.
     pub gzip: bool,
+}
+
+/// How a data plane is told whose events they are.
+#[derive(Clone, Debug)]
+pub enum RudderTo {
+    /// By a source's write key: the data plane hands them on, and no more is heard of them.
+    Source(Secret),
+    /// By ids: the data plane says what came of each row at the destination.
+    Destination {
+        /// The source.
+        source_id: Text,
+        /// The destination.
+        destination_id: Text,
+        /// The longest wait for what came of a request.
+        status_timeout: Duration,
+    },
 }
 
 /// Salesforce.
@@ -301,12 +322,38 @@ fn rudder_of(table: &Table<'_, '_>, dir: &Path) -> Result<RudderConfig> {
     let url = url(table, dir)?.ok_or_else(|| {
         table.error("a rudder sink needs a url").help("write url = \"https://NAME.dataplane.rudderstack.com\"")
     })?;
-    let auth = secret(table, "auth", dir)?.ok_or_else(|| {
-        table
-            .error("a rudder sink needs auth")
-            .help("auth = \"env:WRITE_KEY\", a variable that holds a source's write key")
-    })?;
-    Ok(RudderConfig { url, auth, gzip: table.switch("gzip")?.unwrap_or(true) })
+    let ids = ["source_id", "destination_id"].map(|key| text_or_secret(table, key, dir));
+    let [source_id, destination_id] = ids;
+    let to = match (secret(table, "auth", dir)?, source_id?, destination_id?) {
+        (Some(auth), None, None) => RudderTo::Source(auth),
+        (None, Some(source_id), Some(destination_id)) => RudderTo::Destination {
+            source_id,
+            destination_id,
+            status_timeout: table.duration("status_timeout")?.unwrap_or(DEFAULT_STATUS_TIMEOUT),
+        },
+        (Some(_), ..) => {
+            return Err(table
+                .error_at("auth", "a rudder sink has auth, or source_id and destination_id, not both")
+                .help("with the ids it is known what came of each row; auth, a write key, is for a data plane without them"));
+        }
+        (None, None, None) => {
+            return Err(table.error("a rudder sink needs auth, or source_id and destination_id").help(
+                "auth = \"env:WRITE_KEY\", a variable that holds a source's write key; or the ids of a source and of a destination that is connected to it",
+            ));
+        }
+        (None, source_id, _) => {
+            let missing = if source_id.is_some() { "destination_id" } else { "source_id" };
+            return Err(table
+                .error(format!("a rudder sink needs {missing} too"))
+                .help("source_id and destination_id belong together; the pages of both in RudderStack show them"));
+        }
+    };
+    Ok(RudderConfig { url, to, headers: headers(table, dir)?, gzip: table.switch("gzip")?.unwrap_or(true) })
+}
+
+fn headers(table: &Table<'_, '_>, dir: &Path) -> Result<Vec<(String, Text)>> {
+    let Some(table) = table.table("headers")? else { return Ok(Vec::new()) };
+    Ok(table.free_texts()?.into_iter().map(|(name, text, range)| (name, Text::parse(&text, dir, range))).collect())
 }
 
 fn salesforce_of(table: &Table<'_, '_>, dir: &Path) -> Result<SalesforceConfig> {
@@ -345,16 +392,10 @@ fn webhook_of(table: &Table<'_, '_>, dir: &Path) -> Result<WebhookConfig> {
         table.error("a webhook sink needs a url").help("write url = \"https://api.example.com/users\"")
     })?;
     let methods = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE")];
-    let headers = match table.table("headers")? {
-        Some(table) => {
-            table.free_texts()?.into_iter().map(|(name, text, range)| (name, Text::parse(&text, dir, range))).collect()
-        }
-        None => Vec::new(),
-    };
     Ok(WebhookConfig {
         url,
         method: table.word("method", &methods)?.unwrap_or("POST").to_owned(),
-        headers,
+        headers: headers(table, dir)?,
         auth: secret(table, "auth", dir)?,
         body: owned(table.text("body")?),
         wrap: owned(table.text("wrap")?),

@@ -173,7 +173,7 @@ impl Delivery<'_> {
                 Some(Transformed::Outputs(outputs)) => with_message_ids(builder, &entry, outputs),
             };
             for sink in sinks {
-                match bodies(&self.channels[sink], &outputs) {
+                match bodies(&self.channels[sink], &outputs, &entry.row.key) {
                     Err(reason) => settle(sink, Outcome::Failed { stage: "sink", reason, answer: None, sure: true }),
                     Ok(bodies) if bodies.is_empty() => settle(sink, Outcome::NotForSink),
                     Ok(bodies) => self.hand_over(&entry, sink, bodies, &to_sinks[sink]).await,
@@ -196,7 +196,7 @@ impl Delivery<'_> {
             let is_dropped = outputs.as_ref().is_ok_and(Vec::is_empty);
             let mut shown = Vec::new();
             for sink in sinks {
-                let bodies = outputs.clone().and_then(|outputs| bodies(&self.channels[sink], &outputs));
+                let bodies = outputs.clone().and_then(|outputs| bodies(&self.channels[sink], &outputs, &entry.row.key));
                 let outcome = match &bodies {
                     Err(reason) => {
                         Outcome::Failed { stage: "dry run", reason: reason.clone(), answer: None, sure: true }
@@ -218,8 +218,8 @@ impl Delivery<'_> {
     async fn hand_over(&self, entry: &Entry, sink: usize, bodies: Vec<Vec<u8>>, to_sink: &mpsc::Sender<Item>) {
         let channel = &self.channels[sink];
         let tracker = Tracker::new(entry.row.clone(), sink, bodies.len());
-        for body in bodies {
-            let item = channel.item(tracker.clone(), body).await;
+        for (number, body) in bodies.into_iter().enumerate() {
+            let item = channel.item(tracker.clone(), number, body).await;
             // The sink's task takes items until the sender is dropped.
             let _ = to_sink.send(item).await;
         }
@@ -227,13 +227,13 @@ impl Delivery<'_> {
     }
 }
 
-/// What is sent of outputs to a sink: nothing if none is for it.
-pub(in crate::sync) fn bodies(channel: &Channel, outputs: &[String]) -> Bodies {
+/// What is sent of the outputs of a row to a sink: nothing if none is for it.
+pub(in crate::sync) fn bodies(channel: &Channel, outputs: &[String], key: &str) -> Bodies {
     let mut bodies = Vec::new();
     for output in outputs {
         let event = Output::parse(output)?;
         if event.is_for(&channel.config.integrations) {
-            bodies.extend(channel.sink.items(&event)?);
+            bodies.extend(channel.sink.items(&event, key, bodies.len())?);
         }
     }
     Ok(bodies)

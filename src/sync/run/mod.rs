@@ -227,6 +227,7 @@ async fn steps(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Error::new(error.to_string()))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Error::new(error.to_string()))?;
     // Everything that can fail without the source fails first.
+    let uuid = report.uuid.clone();
     let channels_of = |ending: &watch::Receiver<bool>| -> Result<Vec<Arc<Channel>>> {
         if options.baseline {
             return Ok(Vec::new());
@@ -234,7 +235,7 @@ async fn steps(
         config
             .sinks
             .iter()
-            .map(|sink| Ok(Channel::new(Sink::open(sink, options.dry)?, sink.clone(), ending.clone())))
+            .map(|sink| Ok(Channel::new(Sink::open(sink, options.dry, &uuid)?, sink.clone(), ending.clone())))
             .collect()
     };
     let (end, ending) = watch::channel(false);

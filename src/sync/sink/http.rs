@@ -52,6 +52,13 @@ impl Request {
         Self { method, url, headers, body }
     }
 
+    /// With these headers too.
+    #[must_use]
+    pub fn with(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
     /// With this `Authorization`.
     #[must_use]
     pub fn with_auth(mut self, value: HeaderValue) -> Self {

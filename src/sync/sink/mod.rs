@@ -3,8 +3,8 @@
 
 mod customerio;
 mod file;
-mod http;
-mod rudder;
+pub(super) mod http;
+pub(super) mod rudder;
 mod salesforce;
 mod webhook;
 
@@ -19,7 +19,7 @@ pub enum Sink {
     /// Customer.io's Track API.
     Customerio(customerio::Customerio),
     /// A RudderStack data plane.
-    Rudder(rudder::Rudder),
+    Rudder(Box<rudder::Rudder>),
     /// Salesforce.
     Salesforce(Box<salesforce::Salesforce>),
     /// Any JSON API.
@@ -73,28 +73,29 @@ pub enum Reply {
 }
 
 impl Sink {
-    /// Opens a sink: reads its secrets, makes its client. A `dry` one is never sent to, and needs no secrets.
+    /// Opens a sink: reads its secrets, makes its client. A `dry` one is never sent to, and needs no secrets. `run` is the id of
+    /// the run in events.
     ///
     /// # Errors
     /// When a secret is missing or the sink can't be opened.
-    pub fn open(config: &SinkConfig, dry: bool) -> Result<Self> {
+    pub fn open(config: &SinkConfig, dry: bool, run: &str) -> Result<Self> {
         Ok(match &config.kind {
             SinkKind::Customerio(own) => Sink::Customerio(customerio::Customerio::open(own, config, dry)?),
-            SinkKind::Rudder(own) => Sink::Rudder(rudder::Rudder::open(own, config, dry)?),
+            SinkKind::Rudder(own) => Sink::Rudder(Box::new(rudder::Rudder::open(own, config, dry, run)?)),
             SinkKind::Salesforce(own) => Sink::Salesforce(Box::new(salesforce::Salesforce::open(own, config, dry)?)),
             SinkKind::Webhook(own) => Sink::Webhook(webhook::Webhook::open(own, config, dry)?),
             SinkKind::File(path) => Sink::File(file::FileSink::new(path)),
         })
     }
 
-    /// What is sent of an event: mostly one item.
+    /// What is sent of an event of the row with this key: mostly one item. `number` is how many there are of the row so far.
     ///
     /// # Errors
     /// When the sink can't take it; why, in words.
-    pub fn items(&self, event: &Output<'_>) -> std::result::Result<Vec<Vec<u8>>, String> {
+    pub fn items(&self, event: &Output<'_>, key: &str, number: usize) -> std::result::Result<Vec<Vec<u8>>, String> {
         match self {
             Sink::Customerio(sink) => Ok(vec![sink.item(event)?]),
-            Sink::Rudder(sink) => Ok(vec![sink.item(event)?]),
+            Sink::Rudder(sink) => Ok(vec![sink.item(event, key, number)?]),
             Sink::Salesforce(sink) => sink.items(event),
             Sink::Webhook(sink) => Ok(vec![sink.item(event)?]),
             Sink::File(_) => Ok(vec![event.text.as_bytes().to_vec()]),
@@ -117,14 +118,22 @@ impl Sink {
         }
     }
 
-    /// Sends a batch; its items have one route.
-    pub async fn send(&self, items: &[&[u8]]) -> Reply {
+    /// Sends a batch; its items have one route. `request` is an id of the batch, the same one when it is sent again.
+    pub async fn send(&self, items: &[&[u8]], request: &str) -> Reply {
         match self {
             Sink::Customerio(sink) => sink.send(items).await,
-            Sink::Rudder(sink) => sink.send(items).await,
+            Sink::Rudder(sink) => sink.send(items, request).await,
             Sink::Salesforce(sink) => sink.send(items).await,
             Sink::Webhook(sink) => sink.send(items).await,
             Sink::File(sink) => sink.send(items),
+        }
+    }
+
+    /// Where it can be asked later what came of items, if what it answers to them is only that it has them.
+    pub fn asks_later(&self) -> Option<(&rudder::retl::Retl, &http::Endpoint)> {
+        match self {
+            Sink::Rudder(sink) => Some((sink.retl()?, sink.endpoint())),
+            Sink::Customerio(_) | Sink::Salesforce(_) | Sink::Webhook(_) | Sink::File(_) => None,
         }
     }
 
@@ -132,7 +141,7 @@ impl Sink {
     pub fn place(&self) -> String {
         let place = match self {
             Sink::Customerio(sink) => sink.endpoint().url().to_string(),
-            Sink::Rudder(sink) => sink.endpoint().url().to_string(),
+            Sink::Rudder(sink) => sink.place(),
             Sink::Salesforce(sink) => sink.endpoint().url().to_string(),
             Sink::Webhook(sink) => sink.endpoint().url().to_string(),
             Sink::File(sink) => std::path::absolute(sink.path()).unwrap_or_default().display().to_string(),

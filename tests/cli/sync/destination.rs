@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use super::data_plane::DataPlane;
 use crate::support::web_server::{Asked, Reply, Web};
 
 /// Whose API it is.
@@ -15,6 +16,8 @@ pub enum Api {
     Customerio,
     /// It takes a batch whole or not at all.
     Rudder,
+    /// The same, and it says later what came of each event.
+    Retl,
     /// With a result for each record.
     Salesforce,
 }
@@ -60,6 +63,8 @@ struct Inner {
     rejected: BTreeSet<String>,
     /// Persons with which a batch is refused as a whole.
     refused: BTreeSet<String>,
+    /// What is known of events that came by `/internal/v1/retl`.
+    plane: DataPlane,
     kill: Option<rustix::process::Pid>,
     /// After how many more requests the process is killed, and whether that request is done.
     kill_at: Option<(usize, bool)>,
@@ -96,6 +101,14 @@ impl Destination {
         inner.rejected.clear();
         inner.refused.clear();
         inner.kill_at = None;
+        let DataPlane { dropped, is_stuck, keeps_nothing, .. } = &mut inner.plane;
+        (*is_stuck, *keeps_nothing) = (false, false);
+        dropped.clear();
+    }
+
+    /// Changes what the data plane does.
+    pub fn plane<T>(&self, change: impl FnOnce(&mut DataPlane) -> T) -> T {
+        change(&mut self.inner.lock().unwrap().plane)
     }
 
     /// Kills the process with the request after this many others.
@@ -158,9 +171,13 @@ impl Api {
                 };
                 body()["batch"].as_array().unwrap().iter().map(of).collect()
             }
-            Api::Rudder => {
-                assert_eq!(authorization, Some("Basic c2l0ZTprZXk6"), "the key comes with every request");
-                assert_eq!(asked.path, "/v1/batch");
+            Api::Retl if asked.method != "POST" => Vec::new(),
+            Api::Rudder | Api::Retl => {
+                let (key, path) = match self {
+                    Api::Rudder => (Some("Basic c2l0ZTprZXk6"), "/v1/batch"),
+                    _ => (None, "/internal/v1/retl"),
+                };
+                assert_eq!((authorization, asked.path.as_str()), (key, path));
                 let of = |event: &Value| Item {
                     id: event["userId"].as_str().unwrap().to_owned(),
                     is_object: false,
@@ -199,7 +216,7 @@ impl Api {
                 let status = if errors.is_empty() { 200 } else { 207 };
                 Reply::new(status, &[], json!({ "errors": errors }).to_string())
             }
-            Api::Rudder => Reply::new(200, &[], "OK"),
+            Api::Rudder | Api::Retl => Reply::new(200, &[], "OK"),
             Api::Salesforce if items[0].attributes.is_none() => match rejected {
                 [] => Reply::new(204, &[], ""),
                 _ => Reply::new(400, &[], "[{\"errorCode\":\"DELETE_FAILED\",\"message\":\"not today\"}]"),
@@ -230,20 +247,20 @@ impl Inner {
             Some(Fault::Status(status)) => Reply::new(status, &[], "{\"meta\":{\"error\":\"no\"}}"),
             Some(Fault::With(status, name, value)) => Reply::new(status, &[(name, value)], "{}"),
             Some(Fault::DoneBut(status)) => {
-                self.apply(&items);
+                self.apply(asked, &items);
                 Reply::new(status, &[], "{}")
             }
             Some(Fault::Says(text)) => {
-                self.apply(&items);
+                self.apply(asked, &items);
                 Reply::new(207, &[], text)
             }
             Some(Fault::Garbage) => {
-                self.apply(&items);
+                self.apply(asked, &items);
                 Reply::new(200, &[], "<html>welcome</html>")
             }
             Some(Fault::Kill { done }) => {
                 if done {
-                    self.apply(&items);
+                    self.apply(asked, &items);
                 }
                 if let Some(pid) = self.kill {
                     // It may have ended because of another fault.
@@ -254,19 +271,30 @@ impl Inner {
             None if items.iter().any(|item| self.refused.contains(&item.id)) => {
                 Reply::new(400, &[], "{\"meta\":{\"error\":\"malformed\"}}")
             }
+            None if self.api == Api::Retl && asked.method != "POST" => self.plane.answer(asked),
             None => {
-                let rejected = self.apply(&items);
+                let rejected = self.apply(asked, &items);
                 self.api.answer(&items, &rejected)
             }
         }
     }
 
     /// Does what is asked; gives the numbers of items that were rejected.
-    fn apply(&mut self, items: &[Item]) -> Vec<usize> {
+    fn apply(&mut self, asked: &Asked, items: &[Item]) -> Vec<usize> {
+        if self.api == Api::Retl {
+            if asked.method != "POST" {
+                self.plane.answer(asked);
+                return Vec::new();
+            }
+            let users: Vec<&str> = items.iter().map(|item| &*item.id).collect();
+            let failed: Vec<&str> = users.iter().copied().filter(|user| self.rejected.contains(*user)).collect();
+            self.plane.take(asked, &users, &failed);
+        }
         let mut rejected = Vec::new();
         for (index, item) in items.iter().enumerate() {
             // A data plane knows no rejection of a single event.
-            if self.api != Api::Rudder && self.rejected.contains(&item.id) {
+            let is_dropped = self.api == Api::Retl && self.plane.dropped.contains(&item.id);
+            if self.api != Api::Rudder && self.rejected.contains(&item.id) || is_dropped {
                 rejected.push(index);
                 continue;
             }

@@ -105,6 +105,7 @@ fn config_of(head: &str, source: &str, api: Api, crm: &Destination) -> String {
     let kind = match api {
         Api::Customerio => "kind = \"customerio\"\nauth = \"env:CIO_KEY\"",
         Api::Rudder => "kind = \"rudder\"\nauth = \"env:CIO_KEY\"\ngzip = false",
+        Api::Retl => "kind = \"rudder\"\nsource_id = \"src\"\ndestination_id = \"dst\"\ngzip = false",
         Api::Salesforce => {
             "kind = \"salesforce\"\ntoken = \"env:CIO_KEY\"\nobject = \"Contact\"\nexternal_id = \"Key__c\""
         }
@@ -135,6 +136,7 @@ fn check(from: &From<'_>, api: Api, steps: &[Step]) {
         step.rejected.iter().for_each(|key| crm.reject(&format!("k{key}")));
         step.refused.iter().for_each(|key| crm.refuse(&format!("k{key}")));
         excused += step.faults.len() * BATCH;
+        let done = crm.done().len();
         let (code, counts) = run_and_maybe_die(&dir, from, &crm);
         match counts {
             Some(counts) => {
@@ -144,6 +146,10 @@ fn check(from: &From<'_>, api: Api, steps: &[Step]) {
                 assert_eq!(code != 0, failed + pending > 0, "{code}: {counts}");
             }
             None => excused += BATCH * CONCURRENCY,
+        }
+        // What has arrived and was not asked for yet, when the run ends early, is sent again.
+        if api == Api::Retl && code != 0 {
+            excused += crm.done().len() - done;
         }
         changes += differences(&before, &step.table);
         before.clone_from(&step.table);
@@ -199,6 +205,11 @@ const FILE: From<'_> = From {
 #[test]
 fn the_destination_equals_the_source_whatever_happens() {
     holds(&FILE, Api::Customerio, 12);
+}
+
+#[test]
+fn the_destination_of_a_data_plane_equals_the_source_whatever_happens() {
+    holds(&FILE, Api::Retl, 12);
 }
 
 #[test]

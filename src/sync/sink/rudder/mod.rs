@@ -1,4 +1,9 @@
-//! A RudderStack data plane, which hands events on to the destinations that are set up there: `/v1/batch`, with a write key.
+//! A RudderStack data plane, which hands events on to the destinations that are set up there.
+//!
+//! With a write key they go to `/v1/batch`, and no more is heard of them. With the ids of a source and a destination they go to
+//! `/internal/v1/retl`, and the data plane says later what came of each of them: see [`retl`].
+
+pub mod retl;
 
 use std::io::Write;
 
@@ -9,11 +14,12 @@ use flate2::write::GzEncoder;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 
-use super::super::config::{RudderConfig, SinkConfig};
+use super::super::config::{RudderConfig, RudderTo, SinkConfig};
 use super::super::error::Result;
 use super::super::event::Output;
-use super::http::{self, Answer, Endpoint};
+use super::http::{self, Answer, Endpoint, Request};
 use super::{ItemAnswer, Reply};
+use retl::Retl;
 
 /// The most bytes of a request, before it is packed.
 const MAX_BODY: usize = 4000 << 10;
@@ -25,22 +31,33 @@ const MAX_EVENT: usize = MAX_BODY - 12;
 pub struct Rudder {
     endpoint: Endpoint,
     gzip: bool,
+    retl: Option<Retl>,
 }
 
 impl Rudder {
-    /// Reads the secret and makes the client.
-    pub fn open(config: &RudderConfig, sink: &SinkConfig, dry: bool) -> Result<Self> {
-        let key = config.auth.read(dry)?;
+    /// Reads the secrets and makes the client. `run` is the id of the run in events.
+    pub fn open(config: &RudderConfig, sink: &SinkConfig, dry: bool, run: &str) -> Result<Self> {
         let mut headers = HeaderMap::new();
-        // The write key is the user; there is no password.
-        let (name, value) =
-            http::header(AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(format!("{key}:"))))?;
-        headers.insert(name, value);
-        if config.gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        for (name, text) in &config.headers {
+            let (name, value) = http::header(name, &text.read(dry)?)?;
+            headers.insert(name, value);
         }
-        let endpoint = Endpoint::new(sink, Method::POST, http::url(&config.url, "/v1/batch", dry)?, headers)?;
-        Ok(Self { endpoint, gzip: config.gzip })
+        let (path, retl) = match &config.to {
+            RudderTo::Source(key) => {
+                // The write key is the user; there is no password.
+                let key = STANDARD.encode(format!("{}:", key.read(dry)?));
+                let (name, value) = http::header(AUTHORIZATION.as_str(), &format!("Basic {key}"))?;
+                headers.insert(name, value);
+                ("/v1/batch", None)
+            }
+            RudderTo::Destination { source_id, destination_id, status_timeout } => {
+                let ids = (source_id.read(dry)?, destination_id.read(dry)?);
+                let base = http::url(&config.url, "/", dry)?;
+                (retl::PATH, Some(Retl::new(ids, base, run, *status_timeout, &mut headers)?))
+            }
+        };
+        let endpoint = Endpoint::new(sink, Method::POST, http::url(&config.url, path, dry)?, headers)?;
+        Ok(Self { endpoint, gzip: config.gzip, retl })
     }
 
     /// Where it sends to.
@@ -48,8 +65,22 @@ impl Rudder {
         &self.endpoint
     }
 
-    /// What is sent of an event: all of it.
-    pub fn item(&self, event: &Output<'_>) -> std::result::Result<Vec<u8>, String> {
+    /// The place that it sends to, as a text.
+    pub fn place(&self) -> String {
+        let url = self.endpoint.url();
+        match &self.retl {
+            Some(retl) => format!("{url} {}", retl.place()),
+            None => url.to_string(),
+        }
+    }
+
+    /// What says later what came of events, if anything does.
+    pub fn retl(&self) -> Option<&Retl> {
+        self.retl.as_ref()
+    }
+
+    /// What is sent of the event with this number of the row with this key: all of it.
+    pub fn item(&self, event: &Output<'_>, key: &str, number: usize) -> std::result::Result<Vec<u8>, String> {
         if event.kind().is_empty() {
             return Err("the event has no type".to_owned());
         }
@@ -59,18 +90,32 @@ impl Rudder {
                 "it has no userId and no anonymousId; RudderStack takes no event without one of them".to_owned()
             );
         }
-        match event.text.len() {
-            0..=MAX_EVENT => Ok(event.text.as_bytes().to_vec()),
+        let item = match &self.retl {
+            Some(retl) => retl.item(event, &retl::record_id(key, number))?,
+            None => event.text.as_bytes().to_vec(),
+        };
+        match item.len() {
+            0..=MAX_EVENT => Ok(item),
             len => Err(format!("it has {len} bytes; RudderStack takes requests of {MAX_BODY}")),
         }
     }
 
-    /// Sends a batch.
-    pub async fn send(&self, items: &[&[u8]]) -> Reply {
-        let body = if self.gzip { packed(&body(items)) } else { body(items) };
-        match self.endpoint.send(body).await {
-            Ok(answer) => reply(&answer, items.len()),
-            Err(reply) => reply,
+    /// Sends a batch, whose id is `request`.
+    pub async fn send(&self, items: &[&[u8]], request: &str) -> Reply {
+        let (body, headers) = match &self.retl {
+            Some(retl) => (retl.body(items, request), retl.headers(request)),
+            None => (body(items), HeaderMap::new()),
+        };
+        let (body, gzip) =
+            if self.gzip { (packed(&body), Some(HeaderValue::from_static("gzip"))) } else { (body, None) };
+        let mut asked = Request::json(Method::POST, self.endpoint.url().clone(), body).with(headers);
+        if let Some(gzip) = gzip {
+            asked = asked.with(HeaderMap::from_iter([(CONTENT_ENCODING, gzip)]));
+        }
+        match (self.endpoint.ask(asked).await, &self.retl) {
+            (Ok(answer), Some(_)) => retl::reply(&answer, items.len()),
+            (Ok(answer), None) => reply(&answer, items.len()),
+            (Err(reply), _) => reply,
         }
     }
 }
@@ -114,8 +159,8 @@ mod tests {
                     url = \"http://h/\"\nauth = \"env:PATH\"\n";
         let config = Config::parse(text, std::path::Path::new("s.toml")).unwrap_or_else(|error| panic!("{error}"));
         let SinkKind::Rudder(own) = &config.sinks[0].kind else { panic!("it is a data plane") };
-        let sink = Rudder::open(own, &config.sinks[0], false).unwrap_or_else(|error| panic!("{error}"));
-        let item = |event: &str| sink.item(&Output::parse(event).unwrap());
+        let sink = Rudder::open(own, &config.sinks[0], false, "RUN").unwrap_or_else(|error| panic!("{error}"));
+        let item = |event: &str| sink.item(&Output::parse(event).unwrap(), "k", 0);
         let event = r#"{"type":"identify","userId":"u","n":1.10}"#;
         assert_eq!(item(event).as_deref(), Ok(event.as_bytes()));
         assert!(item(r#"{"userId":"u"}"#).unwrap_err().contains("no type"));

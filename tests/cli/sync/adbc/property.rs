@@ -13,15 +13,49 @@ pub fn values(table: &Table) -> String {
     rows.join(", ")
 }
 
-#[test]
-fn a_data_plane_equals_a_table_of_duckdb_whatever_happens() {
+/// Rows that a query of DuckDB makes.
+fn from_duckdb(api: Api) {
     let Some(drivers) = drivers() else { return };
     let write = |dir: &Dir, table: &Table| {
         let query = format!("select * from (values {}) t(id, value)", values(table));
         dir.file("query.sql", query);
     };
     let source = |dir: &Dir| format!("adbc = \"duckdb\"\nquery = \"{}\"", dir.read("query.sql"));
-    holds(&From { head: "", environment: Some(&drivers.venv), write: &write, source: &source }, Api::Rudder, 6);
+    holds(&From { head: "", environment: Some(&drivers.venv), write: &write, source: &source }, api, 6);
+}
+
+/// Rows of a table of Postgres.
+fn from_postgres(api: Api) {
+    let (Some(drivers), Some(postgres)) = (drivers(), Postgres::start()) else { return };
+    let write = |_: &Dir, table: &Table| {
+        postgres.ask(&format!(
+            "drop table if exists t; create table t as select * from (values {}) as v(id, value)",
+            values(table)
+        ));
+    };
+    let source = |_: &Dir| postgres.source("select * from t");
+    let environment: &Path = &drivers.venv;
+    holds(&From { head: "", environment: Some(environment), write: &write, source: &source }, api, 4);
+}
+
+#[test]
+fn a_data_plane_equals_a_table_of_duckdb_whatever_happens() {
+    from_duckdb(Api::Rudder);
+}
+
+#[test]
+fn the_destination_of_a_data_plane_equals_a_table_of_duckdb_whatever_happens() {
+    from_duckdb(Api::Retl);
+}
+
+#[test]
+fn salesforce_equals_a_table_of_postgres_whatever_happens() {
+    from_postgres(Api::Salesforce);
+}
+
+#[test]
+fn the_destination_of_a_data_plane_equals_a_table_of_postgres_whatever_happens() {
+    from_postgres(Api::Retl);
 }
 
 #[test]
@@ -36,18 +70,4 @@ fn salesforce_equals_a_table_of_sqlite_whatever_happens() {
         "adbc = \"sqlite\"\noptions = { uri = \"app.db\" }\nquery = \"select id, value from t order by id\"".to_owned()
     };
     holds(&From { head: "", environment: Some(&drivers.venv), write: &write, source: &source }, Api::Salesforce, 6);
-}
-
-#[test]
-fn salesforce_equals_a_table_of_postgres_whatever_happens() {
-    let (Some(drivers), Some(postgres)) = (drivers(), Postgres::start()) else { return };
-    let write = |_: &Dir, table: &Table| {
-        postgres.ask(&format!(
-            "drop table if exists t; create table t as select * from (values {}) as v(id, value)",
-            values(table)
-        ));
-    };
-    let source = |_: &Dir| postgres.source("select * from t");
-    let environment: &Path = &drivers.venv;
-    holds(&From { head: "", environment: Some(environment), write: &write, source: &source }, Api::Salesforce, 4);
 }
