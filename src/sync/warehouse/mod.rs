@@ -90,6 +90,9 @@ impl<'a> Warehouse<'a> {
     pub fn query(&self, epoch: Option<i64>) -> Result<Script> {
         let asked = inner(&self.adbc.query, Reads::Postgres);
         let (_, columns) = self.ask(Vec::new(), format!("select * from ({asked}\n) as q limit 0"), false)?;
+        if self.is_duckdb() {
+            self.each_has_its_name(asked, &columns)?;
+        }
         if !columns.iter().any(|(column, _)| *column == self.config.source.key) {
             let names: Vec<&str> = columns.iter().map(|(column, _)| column.as_str()).collect();
             return Err(Error::new(format!("the query has no column {}, which is the key", self.config.source.key))
@@ -100,6 +103,23 @@ impl<'a> Warehouse<'a> {
             None => sql::all(self.config, asked, &columns),
         };
         Ok(Script { steps: self.settings(), sql: Some(sql), writes: false })
+    }
+
+    /// DuckDB takes no note of case in names. In a query around another one, it gives the second one of two columns that differ in
+    /// nothing else, or in nothing, a name of its own making.
+    fn each_has_its_name(&self, asked: &str, columns: &[Column]) -> Result<()> {
+        let (rows, _) = self.ask(Vec::new(), format!("select column_name from (describe {asked}\n)"), false)?;
+        let names: Vec<&str> = rows.iter().filter_map(|row| row["column_name"].as_str()).collect();
+        let renamed = names.iter().zip(columns).position(|(name, (column, _))| name != column);
+        let Some((at, second)) = renamed.map(|at| (at, names[at])) else { return Ok(()) };
+        let first = names[..at].iter().find(|name| name.eq_ignore_ascii_case(second)).copied().unwrap_or(second);
+        let message = match first == second {
+            true => format!("the query has two columns called {second}"),
+            false => format!(
+                "the query has the columns {first} and {second}, which DuckDB can't tell apart where it compares rows (state = \"warehouse\")"
+            ),
+        };
+        Err(Error::new(message).help(format!("give one of them another name: … as {second}_2")))
     }
 
     /// Begins a run: makes the tables, brings the copy and them together, and marks the run.

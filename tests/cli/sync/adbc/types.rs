@@ -131,6 +131,15 @@ fn a_column_of_sqlite_may_be_called_like_a_second_one() {
 }
 
 #[test]
+fn columns_of_duckdb_that_differ_in_case_arrive_as_they_are() {
+    let Some(drivers) = drivers() else { return };
+    let dir = to_file("adbc = \"duckdb\"\nquery = '''select 1 as id, 2 as \"ID\", 3 as Id'''");
+    let done = drivers.run(&dir, &["sync", "sync.toml"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(traits(&dir), [r#"{"ID":2,"Id":3}"#]);
+}
+
+#[test]
 fn every_row_of_many_batches_arrives_once_and_in_order() {
     let Some(drivers) = drivers() else { return };
     let query = "select i as id, 'row ' || i as name, case when i % 3 = 0 then null else i / 4 end as part, [i] as list \

@@ -189,6 +189,56 @@ fn a_state_in_postgres_is_shared_and_can_be_asked() {
     story(drivers, &postgres(&server));
 }
 
+/// What a data plane says of its destination is in the tables.
+fn delivered_or_not(drivers: &Drivers, database: &Database<'_>) {
+    (database.ask)("create table t (id bigint, plan text)");
+    (database.ask)("insert into t values (1, 'free'), (2, 'team'), (3, 'free'), (4, 'free')");
+    let plane = Destination::of(Api::Retl);
+    plane.reject("2");
+    let dir = machine(database, &plane);
+    let kind = "kind = \"rudder\"\nsource_id = \"src\"\ndestination_id = \"dst\"\ngzip = false";
+    let config = dir.read("sync.toml").replace("kind = \"customerio\"\nauth = \"env:CIO_KEY\"", kind);
+    dir.file("sync.toml", &config);
+    let (done, told) = sync(drivers, &dir, &[]);
+    assert_eq!((done.code, numbers(&told, ["sent", "failed"])), (1, [3, 1]), "{}", done.err);
+    let settled = "select key, status from sluicegate_state.settled order by key";
+    assert_eq!((database.ask)(settled), "1|sent\n3|sent\n4|sent");
+    let problems = "select key, kind, stage, reason from sluicegate_state.problems order by key";
+    assert_eq!(
+        (database.ask)(problems),
+        "2|failed|destination|RudderStack could not deliver it: the destination answered 422"
+    );
+    // It has all rows, and says nothing of them in time.
+    plane.no_faults();
+    plane.plane(|plane| plane.is_stuck = true);
+    (database.ask)("update t set plan = 'pro' where id > 2");
+    dir.file("sync.toml", format!("{config}status_timeout = \"1ms\"\n"));
+    let (done, told) = sync(drivers, &dir, &[]);
+    assert_eq!((done.code, numbers(&told, ["sent", "failed", "pending"])), (1, [0, 0, 3]), "{}", done.err);
+    assert_eq!((database.ask)(settled), "1|sent\n3|sent\n4|sent");
+    // What went out before the first one was given up is with the data plane; the rest was not sent.
+    let said = (database.ask)(problems);
+    assert!(said.contains("|pending|destination|the data plane has it, and did not say within 1ms"), "{said}");
+    // Another machine goes on from there.
+    plane.no_faults();
+    let there = Dir::new();
+    there.file("sync.toml", &config);
+    assert_eq!(counts(drivers, &there, &[]), [4, 1, 3, 0]);
+    assert_eq!(((database.ask)(problems), plane.persons().len()), (String::new(), 4));
+}
+
+#[test]
+fn what_a_data_plane_delivered_can_be_asked_in_duckdb() {
+    let Some(drivers) = drivers() else { return };
+    delivered_or_not(drivers, &duckdb(drivers, &Dir::new()));
+}
+
+#[test]
+fn what_a_data_plane_delivered_can_be_asked_in_postgres() {
+    let (Some(drivers), Some(server)) = (drivers(), Postgres::start()) else { return };
+    delivered_or_not(drivers, &postgres(&server));
+}
+
 #[test]
 fn one_machine_at_a_time_runs_a_sync() {
     let (Some(drivers), Some(server)) = (drivers(), Postgres::start()) else { return };
@@ -230,6 +280,41 @@ fn a_key_with_another_text_in_sql_is_not_gone() {
     assert_eq!(counts(drivers, &dir, &[]), [2, 1, 2, 1]);
 }
 
+/// DuckDB takes no note of case in names, and gives the second one another name by itself.
+#[test]
+fn columns_that_duckdb_can_not_tell_apart_are_named() {
+    let Some(drivers) = drivers() else { return };
+    let shared = Dir::new();
+    let database = duckdb(drivers, &shared);
+    (database.ask)("create table t as select 1 as id");
+    let crm = Destination::start();
+    let dir = machine(&database, &crm);
+    assert_eq!(counts(drivers, &dir, &[]), [1, 0, 1, 0]);
+    let config = dir.read("sync.toml");
+    for (query, said) in [
+        (
+            "select 1 as id, 2 as id",
+            "error: the query has two columns called id\nhelp: give one of them another name: … as id_2\n",
+        ),
+        (
+            "with a as (select 1 as id) select a.*, 2 as x, 3 as ID from a; -- both",
+            "error: the query has the columns id and ID, which DuckDB can't tell apart where it compares rows (state = \"warehouse\")\n\
+             help: give one of them another name: … as ID_2\n",
+        ),
+    ] {
+        dir.file("sync.toml", config.replace("select * from t", query));
+        for args in [&["sync", "sync.toml"][..], &["sync", "sync.toml", "--dry-run"]] {
+            let done = drivers.run(&dir, args);
+            assert_eq!((done.code, done.err.as_str()), (2, said));
+        }
+    }
+    // What looks like a name of its making is one of the user's; letters outside of ASCII are told apart.
+    let fine = "select 1 as id, 2 as id_1, 3 as é, 4 as É";
+    dir.file("sync.toml", config.replace("select * from t", fine));
+    assert_eq!(counts(drivers, &dir, &[]), [1, 0, 1, 0]);
+    assert_eq!(crm.persons()["1"], serde_json::json!({ "id_1": 2, "é": 3, "É": 4 }));
+}
+
 #[test]
 fn a_state_changes_its_place_only_on_purpose() {
     let Some(drivers) = drivers() else { return };
@@ -269,6 +354,7 @@ fn a_destination_equals_a_table_whatever_happens_to_a_state_in_duckdb() {
     let from =
         From { head: "state = \"warehouse\"\n", environment: Some(&drivers.venv), write: &write, source: &source };
     holds(&from, Api::Customerio, 3);
+    holds(&from, Api::Retl, 2);
 }
 
 #[test]
@@ -290,4 +376,5 @@ fn a_destination_equals_a_table_whatever_happens_to_a_state_in_postgres() {
     let from =
         From { head: "state = \"warehouse\"\n", environment: Some(&drivers.venv), write: &write, source: &source };
     holds(&from, Api::Customerio, 3);
+    holds(&from, Api::Retl, 2);
 }
