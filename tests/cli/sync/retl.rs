@@ -23,7 +23,7 @@ fn users(plane: &Destination, count: u32, more: &str) -> Dir {
 }
 
 fn problems(dir: &Dir) -> Vec<Value> {
-    let status: Value = serde_json::from_str(&run(dir, &["sync", "status", "--json"]).text()).unwrap();
+    let status: Value = serde_json::from_str(run(dir, &["sync", "status", "--json"]).text()).unwrap();
     status["problems"].as_array().unwrap_or_else(|| panic!("{status}")).clone()
 }
 
