@@ -1,7 +1,7 @@
 //! Keys that stand twice in one object. V8 reads the last one; what is copied from the line must not have the others.
 
 use crate::hash::{key_hash, quick_hash};
-use crate::key_positions::{FIRST, KeyPositions, key_before};
+use crate::key_skeleton::KeySkeleton;
 use crate::structural_index::StructuralIndex;
 use crate::token::{Token, Tokens};
 
@@ -18,13 +18,16 @@ const SEQUENCES: usize = 16;
 /// remembering them.
 const MAX_MISSES: u8 = 4;
 
+/// Longer skeletons are not remembered.
+const MAX_KNOWN_LEN: usize = 64 << 10;
+
 /// Looks for keys that stand twice; its memory is reused.
 pub struct Duplicates {
     structure: StructuralIndex,
     table: KeyTable,
     /// The objects around the current position; 0 for an array.
     open: Vec<u32>,
-    /// Keys of earlier texts, of which none stands twice, by their number.
+    /// Keys of earlier texts, of which none stands twice, by the length of their skeletons.
     known: [KeySequence; SEQUENCES],
 }
 
@@ -42,21 +45,21 @@ impl Duplicates {
     }
 
     /// The same of a text whose `keys` are known. It costs least if a text before it had the same keys in the same order.
-    pub fn any_of(&mut self, text: &[u8], keys: &KeyPositions) -> bool {
-        let count = keys.count();
-        if count > MAX_KEYS {
-            return self.any(text);
-        }
-        let known = &mut self.known[count % SEQUENCES];
-        if known.is_of(text, keys, count) {
+    pub fn any_of(&mut self, text: &[u8], keys: &KeySkeleton) -> bool {
+        let keys = keys.bytes();
+        let known = &mut self.known[keys.len() % SEQUENCES];
+        if known.keys == keys {
             known.misses = 0;
             return false;
         }
-        let twice = self.table.any(text, keys, &mut self.open);
-        let known = &mut self.known[count % SEQUENCES];
+        let Some(twice) = self.table.any(keys, &mut self.open) else { return thoroughly(text) };
+        let known = &mut self.known[keys.len() % SEQUENCES];
         known.misses = known.misses.saturating_add(1);
-        if !twice && (known.keys.is_empty() || known.misses >= MAX_MISSES) {
-            known.set(text, keys);
+        let may_replace = keys.len() <= MAX_KNOWN_LEN && (known.keys.is_empty() || known.misses >= MAX_MISSES);
+        if !twice && may_replace {
+            known.misses = 0;
+            known.keys.clear();
+            known.keys.extend_from_slice(keys);
         }
         twice
     }
@@ -162,120 +165,44 @@ impl KeyTable {
         false
     }
 
-    /// Whether one of these keys stands twice in its object. `open` has an object's number by its depth.
-    fn any(&mut self, text: &[u8], keys: &KeyPositions, open: &mut Vec<u32>) -> bool {
+    /// Whether one of the keys in a [`KeySkeleton`] stands twice in its object. `None` if there are too many.
+    fn any(&mut self, skeleton: &[u8], open: &mut Vec<u32>) -> Option<bool> {
         self.start();
         open.clear();
-        keys.iter().any(|key| {
-            let depth = (key.depth & !FIRST) as usize;
-            if open.len() <= depth {
-                open.resize(depth + 1, 0);
+        let key_at = |at: u32| {
+            let rest = &skeleton[at as usize..];
+            &rest[..memchr::memchr(b'"', rest).unwrap_or(rest.len())]
+        };
+        let (mut at, mut keys) = (0, 0);
+        while let Some(byte) = skeleton.get(at) {
+            at += 1;
+            match byte {
+                b'"' => {
+                    keys += 1;
+                    if keys > MAX_KEYS {
+                        return None;
+                    }
+                    let object = open.last().copied().unwrap_or_default();
+                    if self.has(object, at as u32, key_at) {
+                        return Some(true);
+                    }
+                    at += key_at(at as u32).len() + 1;
+                }
+                b'{' => open.push(self.new_object()),
+                b'[' => open.push(0),
+                _ => drop(open.pop()),
             }
-            let name = key_before(text, key.end);
-            let first = match keys.spaced() {
-                true => key.depth & FIRST != 0,
-                false => text.get((key.end - name.len()).wrapping_sub(1)) == Some(&b'{'),
-            };
-            if first {
-                open[depth] = self.new_object();
-            }
-            self.has(open[depth], key.end as u32, |end| key_before(text, end as usize))
-        })
+        }
+        Some(false)
     }
 }
 
-/// The keys of a text in order, of which none stands twice.
+/// The skeleton of a text of which no key stands twice.
 #[derive(Default)]
 struct KeySequence {
-    keys: Vec<KnownKey>,
-    /// The keys, each with its quotes. If the texts have no white space, the byte before is there too. It says with the depths which
-    /// keys are of one object: a brace begins one, and others of its depth belong to it up to the next brace.
-    text: Vec<u8>,
-    /// Whether the texts may have white space.
-    spaced: bool,
-    /// How many texts with as many keys have come since this one was seen.
+    keys: Vec<u8>,
+    /// How many texts with another skeleton have come since this one was seen.
     misses: u8,
-}
-
-/// A key of a [`KeySequence`].
-struct KnownKey {
-    /// Its last bytes, as many as there are up to 16, behind zeros.
-    last: u128,
-    /// How many these are.
-    shown: u32,
-    /// The depth of its object.
-    depth: u32,
-    /// Where it begins in the text of all, and its length.
-    start: u32,
-    len: u32,
-}
-
-/// As many bytes as a number of 128 bits has.
-const WORD: usize = size_of::<u128>();
-
-/// Masks for the highest bytes of a number, by how many they are. A shift of 128 bits costs more.
-const LAST: [u128; 32] = {
-    let mut masks = [u128::MAX; 32];
-    let mut bytes = 0;
-    while bytes < WORD {
-        masks[bytes] = if bytes == 0 { 0 } else { u128::MAX << (8 * (WORD - bytes)) };
-        bytes += 1;
-    }
-    masks
-};
-
-impl KeySequence {
-    /// Whether a text has exactly these keys. `keys` are its own, `count` of them.
-    fn is_of(&self, text: &[u8], keys: &KeyPositions, count: usize) -> bool {
-        if self.keys.len() != count || self.spaced != keys.spaced() {
-            return false;
-        }
-        let mut known = self.keys.iter();
-        keys.groups().all(|(ends, depth)| {
-            ends.zip(&mut known).all(|(end, known)| {
-                // If a text has these bytes before a key's end, they are the key: no key has an escaped quote.
-                let differs = (last_word(text, end) ^ known.last) & LAST[known.shown as usize % LAST.len()];
-                differs == 0
-                    && known.depth == depth
-                    && (known.len == known.shown || text[..end].ends_with(self.text_of(known)))
-            })
-        })
-    }
-
-    fn text_of(&self, key: &KnownKey) -> &[u8] {
-        &self.text[key.start as usize..][..key.len as usize]
-    }
-
-    fn set(&mut self, text: &[u8], keys: &KeyPositions) {
-        self.keys.clear();
-        self.text.clear();
-        self.misses = 0;
-        self.spaced = keys.spaced();
-        for position in keys.iter() {
-            let key = key_before(text, position.end);
-            let before = if self.spaced { 0 } else { 1 };
-            let key = &text[position.end - key.len() - before..position.end];
-            let start = self.text.len() as u32;
-            self.text.extend_from_slice(key);
-            let shown = key.len().min(WORD);
-            self.keys.push(KnownKey {
-                last: last_word(key, key.len()) & LAST[shown],
-                shown: shown as u32,
-                depth: position.depth,
-                start,
-                len: key.len() as u32,
-            });
-        }
-    }
-}
-
-/// The last 16 bytes of a text before `end`, or all of them behind zeros if they are fewer.
-#[inline(always)]
-fn last_word(text: &[u8], end: usize) -> u128 {
-    match text.get(end.wrapping_sub(WORD)..end) {
-        Some(last) => u128::from_le_bytes(last.try_into().expect("16 bytes")),
-        None => text[..end].iter().fold(0, |word, byte| word >> 8 | u128::from(*byte) << (8 * (WORD - 1))),
-    }
 }
 
 fn has_key_with_escape(text: &[u8], structure: &StructuralIndex) -> bool {
@@ -335,7 +262,7 @@ mod tests {
         let [compact, spaced] = [text.to_owned(), format!(" {text}").replace("\":", "\" : ").replace(",\"", ", \"")]
             .map(|text| {
                 validator.find(text.as_bytes());
-                Some(duplicates.any_of(text.as_bytes(), validator.key_positions()?))
+                Some(duplicates.any_of(text.as_bytes(), validator.keys()?))
             });
         assert_eq!(compact, spaced, "{text}");
         compact
@@ -367,20 +294,15 @@ mod tests {
     #[test]
     fn a_sequence_is_known_wherever_its_keys_are() {
         let texts = [
-            r#"{"a":1,"quite a long key":2,"b":{"sixteen bytes":3,"x":"yes"}}"#,
-            r#"{"a":"{\"a\":","quite a long key":[1,2,3],"b":{"sixteen bytes":"日","x":{}}}"#,
+            r#"{"a":1,"quite a long key":2,"b":{"sixteen bytes":3,"x":["yes","no"]}}"#,
+            r#"{"a":"{\"a\":","quite a long key":"","b":{"sixteen bytes":"日","x":["{",""]}}"#,
         ];
-        for spaced in [false, true] {
-            let [one, other] = texts.map(|text| {
-                let text = if spaced { text.replace("\":", "\": ") } else { text.to_owned() };
+        let skeleton = r#"{"a""quite a long key""b"{"sixteen bytes""x"[]}}"#;
+        for text in texts {
+            for text in [text.to_owned(), text.replace("\":", "\": ")] {
                 let mut validator = Validator::default();
-                assert!(validator.find(text.as_bytes()) && validator.compact != spaced);
-                (text, validator)
-            });
-            let mut known = KeySequence::default();
-            known.set(one.0.as_bytes(), one.1.key_positions().unwrap());
-            for (text, validator) in [&one, &other] {
-                assert!(known.is_of(text.as_bytes(), validator.key_positions().unwrap(), 5), "{text}");
+                assert!(validator.find(text.as_bytes()));
+                assert_eq!(String::from_utf8_lossy(validator.keys().unwrap().bytes()), skeleton, "{text}");
             }
         }
     }

@@ -21,7 +21,7 @@ pub mod cursor;
 pub mod duplicates;
 mod hash;
 mod key_escapes;
-pub mod key_positions;
+pub mod key_skeleton;
 pub mod merge;
 pub mod number;
 pub mod object_index;

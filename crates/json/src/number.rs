@@ -261,7 +261,7 @@ pub fn may_hold_lossy(text: &[u8]) -> bool {
 }
 
 /// What is lost needs this many digits.
-const DIGITS: usize = 16;
+pub(crate) const DIGITS: u32 = 16;
 
 /// The same for numbers without an exponent.
 pub fn may_hold_lossy_digits(text: &[u8]) -> bool {
@@ -285,7 +285,7 @@ impl Pass for LongRun {
         for step in [2, 4, 8] {
             long &= long >> step;
         }
-        if long != 0 || self.run + digits.trailing_ones() >= DIGITS as u32 {
+        if long != 0 || self.run + digits.trailing_ones() >= DIGITS {
             return ControlFlow::Break(true);
         }
         self.run = digits.leading_ones();
@@ -298,7 +298,9 @@ impl Pass for LongRun {
     }
 }
 
-fn holds_lossy_digits(text: &[u8]) -> bool {
+/// The same for a text that may have that many digits in a row.
+pub(crate) fn holds_lossy_digits(text: &[u8]) -> bool {
+    const DIGITS: usize = self::DIGITS as usize;
     let in_run = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let mut at = DIGITS - 1;
     while let Some(byte) = text.get(at) {

@@ -12,8 +12,8 @@
 use std::ops::{ControlFlow, Range};
 
 use crate::key_escapes::KeyEscapeTracker;
-use crate::key_positions::KeyPositions;
-use crate::number::is_scalar_in_range;
+use crate::key_skeleton::{KeyBytes, KeySkeleton};
+use crate::number::{DIGITS, is_scalar_in_range};
 use crate::simd::{self, Isa, Pass, Strings};
 use crate::string::escape_len;
 
@@ -37,7 +37,11 @@ pub struct ObjectIndex {
     /// The colons and commas of the objects one level below, in order.
     pub child_separators: Vec<Separator>,
     /// All keys, by [`index_object`] only.
-    pub keys: KeyPositions,
+    pub keys: KeySkeleton,
+    /// Whether a number or literal has as many bytes as a number of which JavaScript loses value, by [`index_object`] only.
+    pub long_scalar: bool,
+    /// Whether there is nothing outside of ASCII, by [`index_object`] only.
+    pub ascii: bool,
     /// What the containers around the current one expect once it ends. Used during the pass only.
     enclosing: Vec<Expect>,
 }
@@ -79,7 +83,8 @@ pub fn index_first(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
 fn run<const WHOLE: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
     found.entries.clear();
     found.child_separators.clear();
-    found.keys.start(false);
+    found.keys.bytes.clear();
+    (found.long_scalar, found.ascii) = (false, true);
     found.enclosing.clear();
     if text.first() != Some(&b'{') || u32::try_from(text.len()).is_err() {
         return None;
@@ -92,7 +97,16 @@ struct Indexer<'a, const WHOLE: bool> {
     text: &'a [u8],
     entries: &'a mut Vec<Entry>,
     child_separators: &'a mut Vec<Separator>,
-    keys: &'a mut KeyPositions,
+    keys: &'a mut KeySkeleton,
+    key_bytes: KeyBytes,
+    /// See [`ObjectIndex`]; stored at the end.
+    found_long: &'a mut bool,
+    long_scalar: bool,
+    /// How many bytes of a number or literal the block before ended with.
+    run: u32,
+    is_ascii: &'a mut bool,
+    /// The bytes of all blocks so far that are ASCII, in whatever block.
+    ascii: u64,
     enclosing: &'a mut Vec<Expect>,
     strings: Strings,
     key_escapes: KeyEscapeTracker,
@@ -113,6 +127,7 @@ struct Indexer<'a, const WHOLE: bool> {
 
 impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
     type Output = Option<usize>;
+    const COMPRESSES: bool = WHOLE;
 
     #[inline(always)]
     fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<Option<usize>> {
@@ -125,6 +140,7 @@ impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
 
     #[inline(always)]
     fn finish(self) -> Option<usize> {
+        (*self.found_long, *self.is_ascii) = (self.long_scalar, self.ascii == !0);
         (self.end > 0).then_some(self.end)
     }
 }
@@ -132,12 +148,18 @@ impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
 impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
     #[inline(always)]
     fn new(text: &'a [u8], found: &'a mut ObjectIndex) -> Self {
-        let ObjectIndex { entries, child_separators, keys, enclosing } = found;
+        let ObjectIndex { entries, child_separators, keys, long_scalar, ascii, enclosing } = found;
         Self {
             text,
             entries,
             child_separators,
             keys,
+            key_bytes: KeyBytes::default(),
+            found_long: long_scalar,
+            long_scalar: false,
+            run: 0,
+            is_ascii: ascii,
+            ascii: !0,
             enclosing,
             strings: Strings::default(),
             key_escapes: KeyEscapeTracker::default(),
@@ -162,6 +184,9 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         let (colon, comma) = (isa.equal(block, b':'), isa.equal(block, b','));
         let (digit, zero) = (isa.within(block, b'0', b'9'), isa.equal(block, b'0'));
         let (point, minus) = (isa.equal(block, b'.'), isa.equal(block, b'-'));
+        if WHOLE {
+            self.ascii &= isa.within(block, 0, 0x7F);
+        }
         let escaped = self.strings.escaped(backslash);
         let quote = all_quotes & !escaped;
         let other = escaped & !(all_quotes | backslash) & inside;
@@ -171,6 +196,9 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         if quote == 0 && self.strings.in_string() {
             // The middle of a long string.
             self.key_escapes.in_string(base, escaped);
+            if WHOLE && self.key_bytes.in_string() != 0 {
+                isa.push_kept(block, !0, &mut self.keys.bytes);
+            }
             return (control & inside == 0).then_some(());
         }
         let in_string = self.strings.inside(isa, quote);
@@ -203,7 +231,24 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         self.check_scalars(base, starts, scalars.unusual())?;
         // Every other separator, and all bits between it and the next one.
         let turns = isa.prefix_xor(colon | comma);
-        self.nesting(base, (open, close), (colon, comma), turns)
+        self.nesting(base, (open, close), (colon, comma), turns)?;
+        if WHOLE {
+            self.find_long_scalars(scalar);
+            let kept = self.key_bytes.take(in_string, opening) | open | close;
+            isa.push_kept(block, kept, &mut self.keys.bytes);
+        }
+        Some(())
+    }
+
+    /// Looks for a number or literal of at least [`DIGITS`] bytes.
+    #[inline(always)]
+    fn find_long_scalars(&mut self, scalar: u64) {
+        let mut long = scalar & scalar >> 1;
+        for step in [2, 4, 8] {
+            long &= long >> step;
+        }
+        self.long_scalar |= long != 0 || self.run + scalar.trailing_ones() >= DIGITS;
+        self.run = scalar.leading_ones();
     }
 
     /// Checks the numbers and literals of a block that have an `unusual` byte.
@@ -238,7 +283,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
             brackets ^= bit;
             self.separators(base, colon & left & (bit - 1), comma & left & (bit - 1), turns)?;
             left = !(bit | (bit - 1));
-            self.bracket(base + at as usize, open & bit != 0)?;
+            self.bracket(base + at as usize, bit, open & bit != 0)?;
             if !WHOLE && self.end > 0 {
                 return Some(());
             }
@@ -266,7 +311,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         }
         self.expect = if colon > comma { Expect::Value } else { Expect::Key };
         if WHOLE {
-            self.keys.add(base, colon, self.enclosing.len());
+            self.key_bytes.before |= comma;
         }
         match self.enclosing.len() {
             0 => self.record_top_level(base, both, colon),
@@ -304,11 +349,14 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         self.comma = end;
     }
 
-    /// Enters or leaves a container.
+    /// Enters or leaves a container, whose bracket is at `at` and is this `bit` of the block.
     #[inline(always)]
-    fn bracket(&mut self, at: usize, open: bool) -> Option<()> {
+    fn bracket(&mut self, at: usize, bit: u64, open: bool) -> Option<()> {
         let is_object = self.text[at] & 0x20 != 0;
         if open {
+            if WHOLE && is_object {
+                self.key_bytes.before |= bit;
+            }
             // The top level's own brace has no container around it.
             if at > 0 {
                 if !matches!(self.expect, Expect::Value | Expect::Element) || self.enclosing.len() >= MAX_DEPTH {
@@ -402,6 +450,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::number::may_hold_lossy_digits;
     use crate::simd::tests::same_in_every_form;
     use crate::validator::Validator;
 
@@ -474,6 +523,21 @@ mod tests {
                     prop_assert_eq!(found, same);
                 }
             }
+        }
+
+        #[test]
+        fn keys_and_facts_are_those_of_the_slow_walk(first in value(), key in "[a-z,:{}]{0,70}", second in value()) {
+            let text = format!(r#"{{"first":{first},"{key}":{second}}}"#);
+            let (keys, long, ascii) = same_in_every_form(|| {
+                let mut found = ObjectIndex::default();
+                index_object(text.as_bytes(), &mut found).map(|()| (found.keys.bytes, found.long_scalar, found.ascii))
+            }).unwrap();
+            let mut validator = Validator::default();
+            prop_assert!(validator.find_slowly(text.as_bytes()));
+            prop_assert_eq!(keys, validator.keys().unwrap().bytes(), "{}", text);
+            prop_assert_eq!(ascii, text.is_ascii());
+            let is_number = first.trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit());
+            prop_assert!(long || !(is_number && may_hold_lossy_digits(first.as_bytes())), "{}", text);
         }
 
         #[test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::duplicates::Duplicates;
 use crate::hash::quick_hash;
-use crate::key_positions::KeyPositions;
+use crate::key_skeleton::KeySkeleton;
 use crate::merge::Merger;
 use crate::number::{self, NumberForm, literal_end};
 pub use crate::object_index::{Entry, MAX_DEPTH};
@@ -55,15 +55,15 @@ trait Visitor {
     fn number(&mut self, text: &[u8], form: NumberForm);
     /// A key. `hashes` has the hashes of all open objects; those of this one begin at `first`.
     fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize);
-    /// Where that key ends, how many containers are around its object, and whether it is the first one in it.
-    fn key_position(&mut self, _end: usize, _depth: usize, _first: bool) {}
+    /// A bracket.
+    fn bracket(&mut self, _byte: u8) {}
 }
 
 /// Whether a number may be beyond the range of doubles, or a key has an escape.
 struct NumberRangeCheck<'a> {
     odd: bool,
-    /// Takes the positions of all keys.
-    keys: Option<&'a mut KeyPositions>,
+    /// Takes all keys.
+    keys: Option<&'a mut KeySkeleton>,
 }
 
 impl Visitor for NumberRangeCheck<'_> {
@@ -73,14 +73,17 @@ impl Visitor for NumberRangeCheck<'_> {
     }
 
     #[inline]
-    fn key(&mut self, _: &[u8], escaped: bool, _: &mut Vec<u32>, _: usize) {
+    fn key(&mut self, key: &[u8], escaped: bool, _: &mut Vec<u32>, _: usize) {
         self.odd |= escaped;
+        if let Some(keys) = &mut self.keys {
+            keys.push_key(key);
+        }
     }
 
-    #[inline(always)]
-    fn key_position(&mut self, end: usize, depth: usize, first: bool) {
+    #[inline]
+    fn bracket(&mut self, byte: u8) {
         if let Some(keys) = &mut self.keys {
-            keys.add_one(end, depth, first);
+            keys.bytes.push(byte);
         }
     }
 }
@@ -127,7 +130,7 @@ impl Validator {
     /// The same, token by token.
     pub fn find_slowly(&mut self, text: &[u8]) -> bool {
         let mut keys = std::mem::take(&mut self.found.keys);
-        keys.start(true);
+        keys.bytes.clear();
         let mut extent = NumberRangeCheck { odd: false, keys: Some(&mut keys) };
         let found = self.walk(text, &mut extent).is_some() && !extent.odd;
         self.found.keys = keys;
@@ -153,8 +156,22 @@ impl Validator {
     }
 
     /// The keys of the line that [`Self::find`] or [`Self::find_slowly`] accepted last, if nothing else was done since.
-    pub fn key_positions(&self) -> Option<&KeyPositions> {
+    pub fn keys(&self) -> Option<&KeySkeleton> {
         self.knows_keys.then_some(&self.found.keys)
+    }
+
+    /// Whether that line, `text`, may hold a number without an exponent of which JavaScript loses value.
+    pub fn may_hold_lossy_digits(&self, text: &[u8]) -> bool {
+        if self.compact {
+            self.found.long_scalar && number::holds_lossy_digits(text)
+        } else {
+            number::may_hold_lossy_digits(text)
+        }
+    }
+
+    /// Whether that line is known to be all ASCII.
+    pub fn is_ascii(&self) -> bool {
+        self.compact && self.found.ascii
     }
 
     /// Calls `child` for each property of a top-level object of the last line, in order. `false` if they are not known.
@@ -186,18 +203,20 @@ impl Validator {
         entries.clear();
         let mut walk = Walk::over(text, structure, open, hashes, visitor)?;
         walk.expect(b'{')?;
+        walk.visitor.bracket(b'{');
         if walk.byte() == Some(b'}') {
+            walk.visitor.bracket(b'}');
             walk.at += 1;
         } else {
-            let mut first = true;
             loop {
-                let key = walk.key(0, 0, std::mem::take(&mut first))?;
+                let key = walk.key(0)?;
                 let start = walk.position()?;
                 let end = walk.value()?;
                 entries.push(Entry { key, value: start..end });
                 match walk.byte()? {
                     b',' => walk.at += 1,
                     b'}' => {
+                        walk.visitor.bracket(b'}');
                         walk.at += 1;
                         break;
                     }
@@ -276,15 +295,14 @@ impl<'a, L: Visitor> Walk<'a, L> {
         Some((start..end, escaped))
     }
 
-    /// Skips a key and its colon. The hashes of its object start at `hashes`; `depth` containers are around that.
+    /// Skips a key and its colon. The hashes of its object start at `hashes`.
     #[inline(always)]
-    fn key(&mut self, hashes: usize, depth: usize, first: bool) -> Option<Range<usize>> {
+    fn key(&mut self, hashes: usize) -> Option<Range<usize>> {
         if self.byte()? != b'"' {
             return None;
         }
         let (key, escaped) = self.string()?;
         self.visitor.key(&self.text[key.clone()], escaped, self.hashes, hashes);
-        self.visitor.key_position(key.end + 1, depth, first);
         self.expect(b':')?;
         Some(key)
     }
@@ -298,20 +316,24 @@ impl<'a, L: Visitor> Walk<'a, L> {
             match self.byte()? {
                 b'"' => end = self.string()?.0.end + 1,
                 b'{' => {
+                    self.visitor.bracket(b'{');
                     self.at += 1;
                     if self.byte()? == b'}' {
+                        self.visitor.bracket(b'}');
                         end = self.position()? + 1;
                         self.at += 1;
                     } else {
                         let first = self.hashes.len();
                         self.push(Open::Object(first))?;
-                        self.key(first, self.open.len(), true)?;
+                        self.key(first)?;
                         continue;
                     }
                 }
                 b'[' => {
+                    self.visitor.bracket(b'[');
                     self.at += 1;
                     if self.byte()? == b']' {
+                        self.visitor.bracket(b']');
                         end = self.position()? + 1;
                         self.at += 1;
                     } else {
@@ -327,7 +349,7 @@ impl<'a, L: Visitor> Walk<'a, L> {
                 match (self.byte()?, open) {
                     (b',', Open::Object(first)) => {
                         self.at += 1;
-                        self.key(first, self.open.len(), false)?;
+                        self.key(first)?;
                         break;
                     }
                     (b',', Open::Array) => {
@@ -335,10 +357,12 @@ impl<'a, L: Visitor> Walk<'a, L> {
                         break;
                     }
                     (b'}', Open::Object(first)) => {
+                        self.visitor.bracket(b'}');
                         self.hashes.truncate(first);
                         self.open.pop();
                     }
                     (b']', Open::Array) => {
+                        self.visitor.bracket(b']');
                         self.open.pop();
                     }
                     _ => return None,

@@ -309,7 +309,7 @@ impl State {
 
     /// Whether a key may stand twice in any object of the line.
     pub(crate) fn line_has_duplicates(&self, duplicates: &mut Duplicates) -> bool {
-        let Some(keys) = self.validator.key_positions() else { return true };
+        let Some(keys) = self.validator.keys() else { return true };
         let known = self.duplicates.get().unwrap_or_else(|| duplicates.any_of(&self.line, keys));
         self.duplicates.set(Some(known));
         known

@@ -33,7 +33,6 @@ use shape_check::ShapeReference;
 pub(crate) use tuner::{Sample, Strategy, Tuner};
 
 use crate::v8::v8_string::{self, Scratch};
-use sluicegate_json::number::may_hold_lossy_digits;
 use sluicegate_json::validator::{Entry, Validator};
 
 /// Objects with more properties than this are parsed in full.
@@ -293,7 +292,10 @@ pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Stra
     let Strategy::Lazy(least_object) = way else { return None };
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
-    if !state.validator.find(line) || state.validator.entries().len() > MAX_ENTRIES || may_hold_lossy_digits(line) {
+    if !state.validator.find(line)
+        || state.validator.entries().len() > MAX_ENTRIES
+        || state.validator.may_hold_lossy_digits(line)
+    {
         return None;
     }
     state.least_object = least_object;

@@ -1,0 +1,56 @@
+//! The keys of an object and of all objects in it, without anything else.
+
+/// The keys of a text in order, each in its quotes, and the brackets around them: `{"a""b"[{"c"}]}` of
+/// `{"a":1,"b":[{"c":"x"}]}`. No key has an escape, so a key ends at its second quote, and two texts with the same skeleton have
+/// the same keys in the same objects. Found by [`crate::validator`]. Its memory is reused.
+#[derive(Default)]
+pub struct KeySkeleton {
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl KeySkeleton {
+    /// The skeleton as it is described above.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Adds a key, which is given without its quotes.
+    #[inline]
+    pub(crate) fn push_key(&mut self, key: &[u8]) {
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(key);
+        self.bytes.push(b'"');
+    }
+}
+
+/// Which bytes of a block belong to a skeleton, in a text without white space: a key stands right behind the brace or comma that
+/// makes it one.
+#[derive(Default)]
+pub(crate) struct KeyBytes {
+    /// The braces and commas of the block that have a key behind them, as far as they are known.
+    pub(crate) before: u64,
+    /// 1 if the block before ended with such a byte.
+    next: u64,
+    /// 1 if the block before ended inside of a key.
+    inside: u64,
+}
+
+impl KeyBytes {
+    /// The bytes of keys with both of their quotes. `in_string` are the bytes of strings without the closing quotes, `opening`
+    /// the opening quotes. To be called once for each block, when all of `before` is known.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, in_string: u64, opening: u64) -> u64 {
+        let starts = (self.before << 1 | self.next) & opening;
+        self.next = std::mem::take(&mut self.before) >> 63;
+        // The sum carries from the opening quote of a key to its closing quote, and changes these and all bits between them.
+        let (sum, over) = in_string.overflowing_add(starts | self.inside);
+        self.inside = u64::from(over);
+        in_string ^ sum
+    }
+
+    /// The same for a block that is wholly inside of a string.
+    #[inline(always)]
+    pub(crate) fn in_string(&self) -> u64 {
+        self.inside.wrapping_neg()
+    }
+}
