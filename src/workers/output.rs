@@ -86,6 +86,9 @@ pub(super) struct Report {
     pub(super) failed: Vec<(String, io::Error)>,
 }
 
+/// So many bytes are copied and then counted at once.
+const COUNTED: usize = 16 << 10;
+
 /// The writer.
 pub(super) struct Writer {
     config: Config,
@@ -203,19 +206,31 @@ impl Writer {
         let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
         let mut copy = std::mem::take(&mut self.copy);
         copy.clear();
-        let bytes = aside.unwrap_or_else(|| {
-            // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot
-            // until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
-            copy.extend_from_slice(unsafe { std::slice::from_raw_parts(output.at(start, len), len) });
-            &copy
-        });
-        let has_lines = |lines: u64| memchr::memchr_iter(b'\n', bytes).count() as u64 == lines;
+        copy.reserve(if aside.is_some() { 0 } else { len });
+        let count = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let (bytes, has) = match aside {
+            Some(bytes) => (bytes, count(bytes)),
+            None => {
+                // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the
+                // slot until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot
+                // reach.
+                let shared = unsafe { std::slice::from_raw_parts(output.at(start, len), len) };
+                let mut has = 0;
+                for piece in shared.chunks(COUNTED) {
+                    let before = copy.len();
+                    copy.extend_from_slice(piece);
+                    // Of the copy, while the processor has it at hand.
+                    has += count(&copy[before..]);
+                }
+                (copy.as_slice(), has)
+            }
+        };
         let as_checked = match (self.config.emit, self.config.on_error) {
-            (Emit::Verdicts, _) => has_lines(u64::from(part.lines)),
+            (Emit::Verdicts, _) => has == u64::from(part.lines),
             // Which lines are verdicts is known by their text alone.
             (Emit::Framed, _) => OutputFormat::Framed.fits(part, answered, 0, bytes),
-            (Emit::Events, OnError::Pass) => has_lines(part.events_out + part.failures.len() as u64),
-            (Emit::Events, _) => has_lines(part.events_out),
+            (Emit::Events, OnError::Pass) => has == part.events_out + part.failures.len() as u64,
+            (Emit::Events, _) => has == part.events_out,
         };
         let written = match self.config.emit {
             _ if !as_checked => Err(changed_later()),

@@ -220,7 +220,7 @@ pub(crate) fn parse_later<'s>(
     name: v8::Local<'s, v8::Name>,
 ) -> Option<v8::Local<'s, v8::Value>> {
     let text: v8::Local<v8::Value> = holder.get_internal_field(scope, TEXT)?.try_into().ok()?;
-    let text = v8_string::to_string(scope, text.try_into().ok()?);
+    let text = v8_string::kept(scope, text.try_into().ok()?)?;
     let span = number(holder, SPAN);
     let text = &text[(span >> Tag::HALF) as usize..(span & ((1 << Tag::HALF) - 1)) as usize];
     let mut validator = Validator::default();

@@ -163,7 +163,7 @@ impl Metadata {
             return None;
         }
         (latest.simple, latest.outline) = (None, None);
-        let text = v8_string::to_v8(scope, &latest.text, &mut self.scratch)?;
+        let text = v8_string::keep(scope, &latest.text, false)?;
         let object = template.new_instance(scope)?;
         object.set_internal_field(TEXT, text.into());
         set_number(object, SPAN, latest.text.len() as u64);

@@ -266,7 +266,7 @@ impl State {
         // What is never parsed must be text all the same.
         let text: v8::Local<v8::Data> = match within {
             Some(within) => within.get_internal_field(scope, TEXT)?,
-            None => v8_string::to_v8(scope, &self.line, &mut self.scratch)?.into(),
+            None => v8_string::keep(scope, &self.line, self.validator.is_ascii())?.into(),
         };
         let object = v8::Local::new(scope, &template.object).new_instance(scope)?;
         object.set_internal_field(TEXT, text);

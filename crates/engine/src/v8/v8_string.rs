@@ -46,6 +46,27 @@ pub(crate) fn to_v8<'s>(
     }
 }
 
+/// A V8 string that keeps `bytes` for [`kept`], each as one unit: it means nothing to JavaScript. Nothing if they are not UTF-8.
+/// `ascii` says whether they are known to be ASCII.
+pub(crate) fn keep<'s>(
+    scope: &v8::PinScope<'s, '_, ()>,
+    bytes: &[u8],
+    ascii: bool,
+) -> Option<v8::Local<'s, v8::String>> {
+    if !ascii && !simdutf::validate_utf8(bytes) {
+        return None;
+    }
+    v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal)
+}
+
+/// The text that [`keep`] has put into a string.
+pub(crate) fn kept(isolate: &mut v8::Isolate, text: v8::Local<v8::String>) -> Option<String> {
+    match v8::ValueView::new(isolate, text).data() {
+        v8::ValueViewData::OneByte(bytes) => String::from_utf8(bytes.to_vec()).ok(),
+        v8::ValueViewData::TwoByte(_) => None,
+    }
+}
+
 /// Why a string was not written.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge {
