@@ -25,6 +25,7 @@ pub mod key_skeleton;
 pub mod merge;
 pub mod number;
 pub mod object_index;
+pub mod pairs;
 pub mod restore;
 pub mod roundtrip;
 mod scan_report;

@@ -12,6 +12,7 @@ pub(crate) mod output;
 pub(crate) mod parse;
 pub(crate) mod print_plan;
 pub(crate) mod requests;
+pub(crate) mod row_object;
 pub(crate) mod source_scan;
 pub(crate) mod state;
 pub(crate) mod ticket;

@@ -20,6 +20,7 @@ use crate::run::host_functions;
 use crate::run::located;
 use crate::run::print_plan::PrintPlan;
 use crate::run::requests::SharedNetwork;
+use crate::run::row_object;
 use crate::run::source_scan;
 use crate::run::state::State;
 use crate::run::ticket::OnTurn;
@@ -192,6 +193,7 @@ impl TransformIsolate {
             }
             _ => error,
         })?;
+        row_object::prepare(scope, program, &modules);
         let describe =
             get(scope, installed.driver, "describe").and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
         let author = Author {
