@@ -12,6 +12,9 @@ use sluicegate_json::canonical;
 use sluicegate_json::string::unescape;
 use sluicegate_json::validator::{Entry, Validator};
 
+/// Shorter values, in bytes, are not looked for among others: making them again costs less.
+const MIN_SHARED: usize = 64;
+
 /// The constructor of lazy objects, which V8 makes without it.
 pub(crate) fn construct(
     _: &mut v8::PinScope<'_, '_>,
@@ -159,7 +162,32 @@ impl State {
         {
             return Some(object.into());
         }
+        if span.len() >= MIN_SHARED
+            && let Some(same) = self.same_string(scope, holder, entry)
+        {
+            return Some(same);
+        }
         meaning(scope, &self.line[span], &mut self.scratch, &mut self.unescaped)
+    }
+
+    /// The value of another property of the same object that was read before and is the same string.
+    fn same_string<'s>(
+        &self,
+        scope: &v8::PinScope<'s, '_>,
+        holder: v8::Local<'s, v8::Object>,
+        entry: usize,
+    ) -> Option<v8::Local<'s, v8::Value>> {
+        let text = &self.line[self.entries[entry].entry.value.clone()];
+        let own = self.nodes[self.node(holder)?].entries.clone();
+        let other = own.clone().find(|other| {
+            let lazy = &self.entries[*other];
+            *other != entry
+                && lazy.read
+                && !lazy.assigned
+                && lazy.entry.value.len() == text.len()
+                && self.line[lazy.entry.value.clone()] == *text
+        })?;
+        field(scope, holder, other - own.start).filter(|value| value.is_string())
     }
 
     /// Makes the object that the value of an entry is, with its values lazy in turn.
