@@ -243,11 +243,14 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
     /// Looks for a number or literal of at least [`DIGITS`] bytes.
     #[inline(always)]
     fn find_long_scalars(&mut self, scalar: u64) {
-        let mut long = scalar & scalar >> 1;
-        for step in [2, 4, 8] {
-            long &= long >> step;
+        // Mostly there are not that many bytes in all of them.
+        if self.run + scalar.count_ones() >= DIGITS {
+            let mut long = scalar & scalar >> 1;
+            for step in [2, 4, 8] {
+                long &= long >> step;
+            }
+            self.long_scalar |= long != 0 || self.run + scalar.trailing_ones() >= DIGITS;
         }
-        self.long_scalar |= long != 0 || self.run + scalar.trailing_ones() >= DIGITS;
         self.run = scalar.leading_ones();
     }
 
