@@ -8,10 +8,11 @@
 //! - [`validator`]: byte by byte, for texts that the fast walks decline.
 //! - [`skip`]: the end of a container, without looking inside.
 //! - [`cursor`]: fields of nested objects, one after the other.
+//! - [`pairs`]: arrays of keys and values, as an object.
 //!
 //! Most of these walks are passes of `simd`: one loop over blocks of 64 bytes, in four forms that give the same results.
 //!
-//! Leaves: [`string`], [`number`], `token`, `hash`, `key_escapes`, `scan_report`, [`sink`].
+//! Leaves: [`string`], [`number`], `token`, `hash`, `key_escapes`, [`key_skeleton`], `scan_report`, [`sink`].
 //!
 //! What V8 would lose: [`canonical`] says whether a text is what `JSON.stringify` would print, [`roundtrip`] what would be lost,
 //! [`restore`] puts it back, [`merge`] does so faster where it can.
