@@ -70,13 +70,11 @@ fn a_process_that_a_driver_leaves_behind_ends_with_a_sync_that_is_killed() {
     for signal in [Signal::TERM, Signal::KILL] {
         let dir = with_bad_driver("1h");
         let child = command(drivers, &dir, &["sync", "sync.toml"], "leaves a daemon and hangs").spawn().unwrap();
-        // The daemon and the driver itself wait there.
-        let gate = loop {
-            match gate(&dir) {
-                Ok(gate) if dir.path().join("daemon").exists() => break gate,
-                _ => std::thread::yield_now(),
-            }
-        };
+        // The daemon waits there, and the driver itself does or will. To open the gate and close it would let both go.
+        while !dir.path().join("daemon").exists() {
+            std::thread::yield_now();
+        }
+        let gate = gate(&dir).unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
         let done = finish(child, Vec::new());
         assert_eq!(done.code, 128 + signal.as_raw(), "{}", done.err);
