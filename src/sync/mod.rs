@@ -28,7 +28,6 @@ pub mod feed;
 pub mod init;
 pub mod inspect;
 mod lanes;
-mod later;
 pub mod ledger;
 pub mod report;
 pub mod row;

@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::delivery::{Channel, Tracker};
-use super::ledger::{Ledger, Outcome};
-use super::sink::http::Endpoint;
-use super::sink::rudder::retl::{Failed, MAX_TASKS, Progress, Retl, record_id};
-use super::sink::{ItemAnswer, Reply};
+use super::super::ledger::{Ledger, Outcome};
+use super::super::sink::http::Endpoint;
+use super::super::sink::rudder::retl::{Failed, MAX_TASKS, Progress, Retl, record_id};
+use super::super::sink::{ItemAnswer, Reply};
+use super::{Channel, Tracker};
 
 /// The most events that wait.
 const MAX_EVENTS: usize = 100_000;

@@ -1,6 +1,8 @@
 //! Sends items to one sink: batches, rate, concurrency, retries, a breaker; a batch that is refused is split until the bad item
 //! is alone.
 
+mod later;
+
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,10 +17,10 @@ use tokio::time::Instant;
 
 use super::config::{Pace, SinkConfig};
 use super::lanes::Lanes;
-use super::later::{self, Accepted, Later, Room};
 use super::ledger::{Ledger, Outcome, RowState, Settle};
 use super::sink::{ItemAnswer, Reply, Sink};
 use crate::random::Random;
+use later::{Accepted, Later, Room};
 
 /// The bytes of items that wait for a sink or are on their way to it.
 const MAX_WAITING: usize = 32 << 20;
