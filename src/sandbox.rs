@@ -19,6 +19,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::OnceLock;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, RestrictionStatus, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope,
@@ -134,7 +135,7 @@ pub(crate) fn first_of_parser() {
 /// And when its last thread is started: its standard streams are all that it has.
 pub(crate) fn last_of_parser() -> Result<(), String> {
     const STREAMS: Descriptors = Descriptors { read: &[0], write: &[1, 2], socket: None };
-    let program = program(true, &STREAMS).map_err(|error| error.to_string())?;
+    let program = program(true, &STREAMS, std::process::id()).map_err(|error| error.to_string())?;
     match seccompiler::apply_filter_all_threads(&program) {
         // A kernel without it has none for workers either, which is told where they are started.
         Ok(()) | Err(_) => Ok(()),
@@ -283,15 +284,41 @@ struct Descriptors {
 const WORKER: Descriptors =
     Descriptors { read: &[SOCKET as u64], write: &[SOCKET as u64, 2], socket: Some(SOCKET as u64) };
 
+/// A number that no process has, in place of a worker's own where that is not known yet.
+const SOME_PROCESS: u32 = 0x7fff_abcd;
+
+/// The list of system calls for workers that will be forked from this process: to make it takes as long as to have the kernel
+/// take it over.
+static FOR_CHILDREN: OnceLock<BpfProgram> = OnceLock::new();
+
+/// Makes it in advance, for the children of this process.
+pub(crate) fn prepare(jitless: bool) {
+    if let Ok(program) = program(jitless, &WORKER, SOME_PROCESS) {
+        let _ = FOR_CHILDREN.set(program);
+    }
+}
+
+/// The list that was made in advance, with this process's number in it.
+fn prepared() -> Option<BpfProgram> {
+    let mut program = FOR_CHILDREN.get()?.clone();
+    let mut numbers = program.iter_mut().filter(|instruction| instruction.k == SOME_PROCESS);
+    let number = numbers.next()?;
+    number.k = std::process::id();
+    // It is compared once.
+    numbers.next().is_none().then_some(program)
+}
+
 /// Nothing but this from here on, for every thread of the process.
 fn filter(jitless: bool) -> Result<(), String> {
-    let program = program(jitless, &WORKER).map_err(|error| error.to_string())?;
+    let program = match prepared() {
+        Some(program) => program,
+        None => program(jitless, &WORKER, std::process::id()).map_err(|error| error.to_string())?,
+    };
     seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())
 }
 
-fn program(jitless: bool, descriptors: &Descriptors) -> Result<BpfProgram, seccompiler::BackendError> {
+fn program(jitless: bool, descriptors: &Descriptors, own: u32) -> Result<BpfProgram, seccompiler::BackendError> {
     use SeccompCmpOp::{Eq, MaskedEq};
-    let own = u64::from(std::process::id());
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FREE.iter().map(|call| (*call, Vec::new())).collect();
     let mut allow = |call: i64, conditions: Vec<SeccompCondition>| -> Result<(), seccompiler::BackendError> {
         rules.entry(call).or_default().push(SeccompRule::new(conditions)?);
@@ -336,7 +363,7 @@ fn program(jitless: bool, descriptors: &Descriptors) -> Result<BpfProgram, secco
     // A growing buffer of malloc's. Never to a place that the caller names.
     allow(libc::SYS_mremap, vec![arg(3, MaskedEq(!(libc::MREMAP_MAYMOVE as u64)), 0)?])?;
     // `abort` sends a signal to its own thread.
-    allow(libc::SYS_tgkill, vec![word(0, own)?])?;
+    allow(libc::SYS_tgkill, vec![word(0, u64::from(own))?])?;
     // Reading one's own limits; setting them needs the third argument.
     allow(libc::SYS_prlimit64, vec![word(0, 0)?, arg(2, Eq, 0)?])?;
     let arch: TargetArch = std::env::consts::ARCH.try_into()?;

@@ -24,7 +24,9 @@
   const setAdd = uncurry(Set.prototype.add);
   const setDelete = uncurry(Set.prototype.delete);
   const numberText = uncurry(Number.prototype.toString);
-  const { escapedKeys, careful } = host;
+  const { escapedKeys } = host;
+  // Whether code of the author's may run while an event is printed.
+  let careful = true;
 
   /** What is nested deeper is looked through for a cycle. */
   const MAX_DEPTH = 64;
@@ -224,5 +226,9 @@
     defineProperty(JSON, name, { __proto__: null, value: author[name], writable: true, enumerable: false, configurable: true });
   }
 
-  return { parse, stringify, print, printWith, isCycle, eventOf };
+  const setCareful = (value) => {
+    careful = value;
+  };
+
+  return { parse, stringify, print, printWith, isCycle, eventOf, setCareful };
 })

@@ -37,19 +37,26 @@
     transformationVersionId: own.transformationVersionId,
   });
 
+  // A JSON text, once it is known.
+  let defaultMetadata;
+
   /** The metadata that counts for every event, with an event's own in front of it. */
-  const merged = (own) => ({ __proto__: null, ...parse(host.defaultMetadata), ...own });
+  const merged = (own) => ({ __proto__: null, ...parse(defaultMetadata), ...own });
 
   host.documented(Object.keys(documented(NOTHING)));
   const { lazyMetadata, metadataOf, batchIndex } = host;
 
-  return (event) => {
+  const metadata = (event) => {
     if (event === undefined || event === null) return {};
     const index = batchIndex(event);
     const lazy = lazyMetadata(index);
     if (lazy !== undefined) return lazy;
     const found = metadataOf(index) ?? NOTHING;
     const own = typeof found === 'string' ? parse(found) : found;
-    return documented(host.defaultMetadata === undefined ? own : merged(own));
+    return documented(defaultMetadata === undefined ? own : merged(own));
   };
+  const setDefaultMetadata = (text) => {
+    defaultMetadata = text;
+  };
+  return { metadata, setDefaultMetadata };
 })

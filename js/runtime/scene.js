@@ -1,7 +1,7 @@
 // A fixed clock and fixed chance, for tests that ask for them. Runs before the lockdown, so that what it puts in place
 // is frozen like everything else; without a scene nothing is touched, and the code meets V8's own `Date` and `Math`.
 ((host) => {
-  const { now, seed } = host;
+  const { now, seed, fillRandom } = host;
   if (now !== undefined) {
     const Original = Date;
     const Fixed = function Date(...parts) {
@@ -26,5 +26,21 @@
       t ^= t + imul(t ^ (t >>> 7), t | 61);
       return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
     };
+  }
+  if (seed === undefined && fillRandom !== undefined) {
+    // This process will fork. V8's own would give the same numbers in each child: it keeps its state in the isolate. Here
+    // nothing is kept until the first number is asked for.
+    const words = new Uint32Array(128);
+    const bytes = new Uint8Array(words.buffer);
+    let left = 0;
+    Math.random = {
+      random() {
+        if (left === 0) {
+          fillRandom(bytes);
+          left = words.length;
+        }
+        return (words[--left] * 2 ** 21 + (words[--left] >>> 11)) / 2 ** 53;
+      },
+    }.random;
   }
 })

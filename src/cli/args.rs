@@ -207,6 +207,8 @@ pub enum Shell {
 pub enum OwnProcess {
     /// A worker. It speaks a protocol of its own over its standard streams.
     Worker,
+    /// One that forks workers.
+    Prepared,
     /// One measurement of `bench`.
     BenchStep,
     /// A source is parsed.
@@ -227,6 +229,7 @@ impl OwnProcess {
         let [_, word] = words else { return None };
         Some(match word.to_str()? {
             "worker" => Self::Worker,
+            "prepared" => Self::Prepared,
             "bench-step" => Self::BenchStep,
             "parse" => Self::Parse,
             "trial" => Self::Trial,

@@ -140,6 +140,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
 fn own_process(process: OwnProcess) -> u8 {
     match process {
         OwnProcess::Worker => crate::workers::worker_main(),
+        OwnProcess::Prepared => crate::workers::prepared_main(),
         OwnProcess::BenchStep => crate::bench::step::main(),
         OwnProcess::Parse => crate::parser_process::main(),
         OwnProcess::Trial => crate::explore::main(),

@@ -15,7 +15,7 @@ use super::App;
 use super::labels::Labels;
 use crate::net;
 use crate::tally::Tally;
-use crate::workers::Status;
+use crate::workers::{PreparedProcess, Status};
 use sluicegate_engine::verdict::FailureKind;
 
 /// Transformations that have series of their own, see [`super::labels`].
@@ -63,6 +63,7 @@ pub struct Metrics {
     residents: Gauge,
     waiting: Gauge,
     started: Counter,
+    forked: Counter,
     evicted: Counter,
     labels: Mutex<Labels>,
 }
@@ -103,6 +104,7 @@ impl Metrics {
             residents: register!("transformations_warm", "Programs with warm workers", Gauge::default()),
             waiting: register!("groups_in_workers", "Groups of events that workers have or wait for", Gauge::default()),
             started: register!("starts", "Programs that were given workers", Counter::default()),
+            forked: register!("starts_forked", "Those of them whose worker was forked", Counter::default()),
             evicted: register!("evictions", "Programs that gave their workers up for another", Counter::default()),
             registry,
             labels: Mutex::new(Labels::new(MAX_TRANSFORMATIONS)),
@@ -194,6 +196,7 @@ impl Metrics {
         }
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         up_to(&self.started, load(&app.warm.table().started));
+        up_to(&self.forked, app.warm.resources().prepared().map_or(0, PreparedProcess::forked));
         up_to(&self.evicted, load(&app.warm.table().evicted));
         self.in_flight.set(app.room.requests() as i64);
         self.memory.set(app.memory.used() as i64);

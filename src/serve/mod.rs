@@ -50,7 +50,7 @@ use self::metrics::Metrics;
 use self::pool_cache::{PoolCache, PoolOptions};
 use self::test_token::TestToken;
 use crate::machine_memory;
-use crate::workers::{Budget, Resources};
+use crate::workers::{Budget, PreparedProcess, Resources};
 
 /// The part of the memory for requests that may lie in the workers' memory on top of it, read and not taken over yet.
 const PARKED: usize = 8;
@@ -199,9 +199,11 @@ impl App {
         let memory = Budget::new(config.memory());
         // The rest is left for answers: or bodies could take all there is, and none would be answered.
         let bodies = memory.part(memory.max() / 4 * 3);
+        let sandbox = config.terms.sandbox;
         let resources = Resources::new(config.turns, config.max_processes)
             .with_memory(memory.clone(), memory.max() / PARKED)
-            .with_requests(config.max_requests - config.max_requests / LEFT_FOR_OTHERS);
+            .with_requests(config.max_requests - config.max_requests / LEFT_FOR_OTHERS)
+            .with_prepared(PreparedProcess::new(config.terms.options.clone(), sandbox.jitless, sandbox.warn));
         Ok(Self {
             code: Code::new(source),
             warm: PoolCache::new(config.terms.clone(), resources),
@@ -246,6 +248,9 @@ pub fn run(
             .await
             .map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
         listening(listener.local_addr()?);
+        if let Some(prepared) = app.warm.resources().prepared() {
+            prepared.prepare();
+        }
         tokio::spawn(spare_memory(Arc::downgrade(&app)));
         let connections = Connections { max: MAX_IDLE + 2 * config.max_requests, memory: app.memory.clone() };
         http::serve(listener, router::new(app.clone(), beside), connections).await?;

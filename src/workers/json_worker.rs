@@ -95,8 +95,8 @@ impl JsonSocket {
         let mut socket = Self(BufReader::new(socket));
         let Some(Setup { heap, jitless }) = socket.read() else { return Ok(None) };
         engine::initialize_with(engine::Protection::Keys, jitless);
-        // Starts the watchdog, if it is not there yet.
-        engine::ticks();
+        // Later it may start no thread.
+        engine::start_watchdog();
         sandbox::last(&mut walls, engine::max_memory(heap), jitless);
         socket.write(&walls)?;
         Ok(Some(socket))

@@ -21,6 +21,9 @@ use tokio::sync::oneshot;
 /// How long a start may take until the child is told to go on.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// The name of the thread, and of its child until that is another program.
+const NAME: &str = "launcher";
+
 /// A process to be started.
 struct Order {
     command: Command,
@@ -72,7 +75,7 @@ impl Launcher {
     fn begin() -> io::Result<Self> {
         let (orders, todo) = channel::<Order>();
         let (tell, thread) = channel();
-        std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
+        std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
             let _ = tell.send(rustix::thread::gettid());
             for order in todo {
                 let _inside = order.runtime.enter();
@@ -88,7 +91,11 @@ impl Launcher {
     fn go_on(&self) {
         let list = format!("/proc/self/task/{}/children", self.thread);
         let list = std::fs::read_to_string(list).unwrap_or_default();
-        let last = list.split_whitespace().next_back().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        // Workers that a prepared process has forked are among them, and have names of their own.
+        let is_forked_here =
+            |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == NAME);
+        let last =
+            list.split_whitespace().rfind(is_forked_here).and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
         if let Some(pid) = last {
             let _ = kill_process(pid, Signal::CONT);
         }

@@ -13,6 +13,7 @@
 //!   `pool`, which holds all that decides over an event.
 //! - [`worker_main`] is the worker's side.
 //! - [`check`] loads a program in a worker and says what came of it.
+//! - `prepared` is where a program's first worker is forked, in a service; `prepared_process` is that process's side.
 //! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
@@ -26,6 +27,8 @@ mod line_limit;
 mod mailbox;
 mod output;
 mod output_check;
+mod prepared;
+mod prepared_process;
 mod preview;
 mod process;
 mod service_pool;
@@ -46,6 +49,8 @@ pub use answer::answer;
 pub use budget::{Budget, Held};
 pub use failures::{FailurePlace, FailurePlaces};
 pub(crate) use json_worker::{JsonSocket, JsonWorker};
+pub use prepared::PreparedProcess;
+pub use prepared_process::{main as prepared_main, main_with as prepared_main_with};
 pub use preview::{PreviewJob, PreviewWorker, Tried};
 pub use service_pool::{Resources, Row, Rows, ServiceAnswer, ServicePool, Status, UnitResult, WorkerPermit};
 pub use supervisor::run;

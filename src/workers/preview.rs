@@ -171,8 +171,9 @@ impl PreviewWorker {
         let setup = Setup { layout: LAYOUT, heap, jitless: self.sandbox.jitless, network: client.is_some() };
         let mut frame = Vec::new();
         frame::put(&mut frame, Kind::Setup, |out| serde_json::to_writer(out, &setup).expect("plain data"));
-        let (process, reader) =
-            Process::spawn(&frame, &LAYOUT, &self.input).await.map_err(|error| RunError::Start(error.to_string()))?;
+        let (process, reader) = Process::spawn(&frame, &LAYOUT, &self.input, None)
+            .await
+            .map_err(|error| RunError::Start(error.to_string()))?;
         let session = client.map(|client| fetch_relay::session(client, &process));
         Ok(Worker { process, reader, session, heap, fresh: true })
     }

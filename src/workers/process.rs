@@ -26,6 +26,7 @@ use crate::wire::frame::{self, Kind};
 use crate::wire::shared::{self, Layout, Mapping};
 use sluicegate_engine::{LoadError, Loaded, Options, Program};
 
+use super::prepared::{Forked, PreparedProcess};
 use super::sandbox::SandboxReport;
 use super::worker_exit::WorkerExit;
 use super::{fd, launcher};
@@ -121,20 +122,50 @@ pub(super) type FramesReader = BufReader<OwnedReadHalf>;
 
 /// A running worker.
 pub(super) struct Process {
-    child: Child,
+    child: Way,
     frames: Outgoing,
     /// The worker's output region.
     pub(super) output: Arc<Mapping>,
     stderr: File,
 }
 
+/// How it came to be; in both ways it is a child of this process.
+enum Way {
+    /// As this program, started once more.
+    Started(Child),
+    /// By the prepared process.
+    Forked(Forked),
+}
+
 impl Process {
-    /// Starts a worker and sends it `start`, whole frames. Gives the end of the socket to read its frames from.
-    pub(super) async fn spawn(start: &[u8], layout: &Layout, input: &OwnedFd) -> io::Result<(Self, FramesReader)> {
+    /// Starts a worker, or has it forked where it can be, and sends it `start`, whole frames. Gives the end of the socket to
+    /// read its frames from.
+    pub(super) async fn spawn(
+        start: &[u8],
+        layout: &Layout,
+        input: &OwnedFd,
+        prepared: Option<&PreparedProcess>,
+    ) -> io::Result<(Self, FramesReader)> {
         let (ours, theirs) = StdStream::pair()?;
         let (output_fd, output) = shared::create("sluicegate-output", layout.output_len(), false)?;
         // V8's last words, read only if it dies.
         let stderr = File::from(memfd_create("sluicegate-stderr", MemfdFlags::CLOEXEC)?);
+        let forked = match prepared {
+            Some(prepared) => prepared.fork([theirs.as_fd(), input.as_fd(), output_fd.as_fd(), stderr.as_fd()]).await,
+            None => None,
+        };
+        let child = match forked {
+            Some(forked) => Way::Forked(forked),
+            None => Way::Started(Self::start(theirs, input, output_fd, &stderr).await?),
+        };
+        ours.set_nonblocking(true)?;
+        let (reader, socket) = UnixStream::from_std(ours)?.into_split();
+        let frames = Outgoing::start(socket);
+        frames.send(Frame { bytes: start.to_vec(), with: None });
+        Ok((Self { child, frames, output: Arc::new(output), stderr }, FramesReader::new(reader)))
+    }
+
+    async fn start(socket: StdStream, input: &OwnedFd, output: OwnedFd, stderr: &File) -> io::Result<Child> {
         let mut command = own_command("worker");
         command
             .env_clear()
@@ -144,17 +175,12 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(stderr.try_clone()?)
             .fd_mappings(vec![
-                FdMapping { parent_fd: theirs.into(), child_fd: fd::SOCKET },
+                FdMapping { parent_fd: socket.into(), child_fd: fd::SOCKET },
                 FdMapping { parent_fd: input.as_fd().try_clone_to_owned()?, child_fd: fd::INPUT },
-                FdMapping { parent_fd: output_fd, child_fd: fd::OUTPUT },
+                FdMapping { parent_fd: output, child_fd: fd::OUTPUT },
             ])
             .map_err(io::Error::other)?;
-        let child = launcher::launch(command).await?;
-        ours.set_nonblocking(true)?;
-        let (reader, socket) = UnixStream::from_std(ours)?.into_split();
-        let frames = Outgoing::start(socket);
-        frames.send(Frame { bytes: start.to_vec(), with: None });
-        Ok((Self { child, frames, output: Arc::new(output), stderr }, FramesReader::new(reader)))
+        launcher::launch(command).await
     }
 
     /// Sends a frame.
@@ -167,15 +193,26 @@ impl Process {
         self.frames.clone()
     }
 
+    /// Whether it was forked from the prepared process.
+    pub(super) fn was_forked(&self) -> bool {
+        matches!(self.child, Way::Forked(_))
+    }
+
     /// Kills it, whatever it is doing.
     pub(super) fn kill(&mut self) {
-        let _ = self.child.start_kill();
+        match &mut self.child {
+            Way::Started(child) => drop(child.start_kill()),
+            Way::Forked(child) => child.kill(),
+        }
     }
 
     /// Waits for its end and says how it came.
     pub(super) async fn end(&mut self) -> WorkerExit {
         self.kill();
-        let status = self.child.wait().await;
+        let status = match &mut self.child {
+            Way::Started(child) => child.wait().await,
+            Way::Forked(child) => child.wait().await,
+        };
         WorkerExit::new(status, self.last_words())
     }
 

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::budget::{Budget, Held};
+use super::prepared::PreparedProcess;
 use super::turns::{SLICE, Turns};
 use super::worker_pool::{ConcurrencyLimiter, PoolEvent, WorkerPool};
 use super::{Job, RunError};
@@ -105,6 +106,7 @@ impl Resources {
         let gate = ConcurrencyLimiter {
             turns: Turns::new(turns),
             processes: Arc::new(Semaphore::new(processes)),
+            prepared: None,
             on_shortage: Arc::default(),
         };
         Self { gate, processes, memory: Budget::new(usize::MAX), parked: Budget::new(usize::MAX), requests: usize::MAX }
@@ -120,6 +122,18 @@ impl Resources {
     #[must_use]
     pub fn with_memory(self, memory: Budget, parked: usize) -> Self {
         Self { memory, parked: Budget::new(parked), ..self }
+    }
+
+    /// With a prepared process, from which each program's first worker is forked.
+    #[must_use]
+    pub fn with_prepared(mut self, prepared: PreparedProcess) -> Self {
+        self.gate.prepared = Some(prepared);
+        self
+    }
+
+    /// The prepared process, if workers are forked.
+    pub fn prepared(&self) -> Option<&PreparedProcess> {
+        self.gate.prepared.as_ref()
     }
 
     /// What is done when a program has work for one more worker, and there is no place for it; every now and then.

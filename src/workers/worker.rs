@@ -80,8 +80,7 @@ fn serve(hook: Hook) -> io::Result<()> {
     }
     // V8's memory protection keys want the process's first thread, before there is another.
     engine::initialize_with(engine::Protection::Keys, jitless);
-    // Starts the watchdog, if it is not there yet.
-    engine::ticks();
+    engine::start_watchdog();
     let input = Mapping::new(&input, layout.input_len(), false)?;
     let output = OUTPUT
         .get_or_init(|| Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large"));

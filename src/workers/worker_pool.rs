@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::output_check::OutputFormat;
+use super::prepared::PreparedProcess;
 use super::process::{Process, Setup, Start};
 use super::sandbox::SandboxReport;
 use super::turns::{Account, Turn, Turns};
@@ -74,6 +75,8 @@ pub(super) struct ConcurrencyLimiter {
     pub(super) turns: Turns,
     /// One for each worker process.
     pub(super) processes: Arc<Semaphore>,
+    /// Where a program's first worker is forked.
+    pub(super) prepared: Option<PreparedProcess>,
     /// Makes room for one more.
     pub(super) on_shortage: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
 }

@@ -41,12 +41,13 @@ pub use help::{GLOBALS, instead_of};
 pub use lazy::Laziness;
 pub use limits::Limits;
 pub use limits::heap::max_memory;
-pub use limits::watchdog::ticks;
 use limits::watchdog::{Clock, Watch};
+pub use limits::watchdog::{start_watchdog, ticks};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use module_id::ModuleId;
 pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
 pub use run::batch::{BatchStep, Verdicts};
+pub use run::blank_isolate::prepare;
 pub use run::event::Step;
 use run::fetch;
 use run::in_flight::InFlight;
@@ -71,7 +72,7 @@ use v8::errors;
 pub use v8::errors::frame_position;
 use v8::event_number::NO_EVENT;
 pub use v8::inspector::{FunctionCoverage, Look, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables};
-pub use v8::platform::{Protection, initialize, initialize_with, version as v8_version};
+pub use v8::platform::{Protection, initialize, initialize_to_fork, initialize_with, version as v8_version};
 use v8::v8_string;
 
 use crate::verdict::{Failure, FailureKind, Verdict};
@@ -230,6 +231,11 @@ impl Engine {
             held: false,
             _not_send: PhantomData,
         })
+    }
+
+    /// The isolate alone, entered, without the program; `None` if it was lost.
+    fn into_isolate(mut self) -> Option<(deno_core::v8::OwnedIsolate, Box<limits::heap::HeapGuard>)> {
+        self.isolate.take()?.into_isolate(&self.watch)
     }
 
     /// Which function the program exports.

@@ -80,8 +80,9 @@ struct Latest {
 }
 
 impl Metadata {
-    pub(crate) fn new(default: Option<&str>) -> Self {
-        Self { default: default.map(|text| text.as_bytes().into()), ..Self::default() }
+    /// What counts for every event, from here on.
+    pub(crate) fn set_default(&mut self, text: &str) {
+        self.default = Some(text.as_bytes().into());
     }
 
     /// The metadata of the event with this number, which is started.

@@ -28,7 +28,7 @@ pub(crate) use data::is_data;
 use deno_core::v8;
 pub(crate) use edits::{Edits, edits};
 use memchr::memmem::Finder;
-pub(crate) use metadata::{Metadata, SharedMetadata, documented, lazy_metadata, metadata_of};
+pub(crate) use metadata::{SharedMetadata, documented, lazy_metadata, metadata_of};
 use shape_check::ShapeReference;
 pub(crate) use tuner::{Sample, Strategy, Tuner};
 

@@ -36,6 +36,11 @@ impl HeapGuard {
         guard
     }
 
+    /// Takes the callback away again.
+    pub(crate) fn remove(&self, isolate: &mut v8::Isolate) {
+        isolate.remove_near_heap_limit_callback(near_heap_limit, 0);
+    }
+
     /// Whether the limit was hit since the isolate was made.
     pub(crate) fn was_hit(&self) -> bool {
         self.hit.load(Ordering::Relaxed)

@@ -170,6 +170,12 @@ impl Watch {
         *self.shared.isolate.lock().expect("never poisoned: no code panics while it holds this") = Some(handle);
     }
 
+    /// Undoes [`Watch::guard`].
+    pub(crate) fn leave(&self, isolate: &mut Isolate) {
+        isolate.remove_gc_epilogue_callback(gc_ends, Arc::as_ptr(&self.shared) as *mut c_void);
+        *self.shared.isolate.lock().expect("never poisoned: no code panics while it holds this") = None;
+    }
+
     /// What to do with an event that not even termination can stop. Called on the watchdog's thread.
     pub(crate) fn on_stuck(&self, act: fn()) {
         let _ = self.shared.on_stuck.set(act);
@@ -290,6 +296,11 @@ pub fn ticks() -> u64 {
     Watchdog::get().ticks.load(Ordering::Relaxed)
 }
 
+/// Starts the watchdog's thread, unless it is there: for a process that may start none later.
+pub fn start_watchdog() {
+    Watchdog::get().start();
+}
+
 /// The clock that counts the CPU time of the calling thread, readable from any thread of the process.
 fn own_cpu_clock() -> libc::clockid_t {
     let mut clock = 0;
@@ -305,10 +316,23 @@ fn cpu_time(clock: libc::clockid_t) -> Option<Duration> {
     (unsafe { libc::clock_gettime(clock, &mut now) } == 0).then(|| Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
 }
 
+/// Runs `what` in a process that must not have a second thread yet: nobody watches its engines, which must be gone when it
+/// is done.
+pub(crate) fn without_thread<R>(what: impl FnOnce() -> R) -> R {
+    NO_THREAD.store(true, Ordering::SeqCst);
+    let result = what();
+    NO_THREAD.store(false, Ordering::SeqCst);
+    result
+}
+
+/// Whether the watchdog's thread is not to be started.
+static NO_THREAD: AtomicBool = AtomicBool::new(false);
+
 struct Watchdog {
     asleep: AtomicBool,
     ticks: AtomicU64,
-    thread: Thread,
+    /// Set when its thread is started.
+    thread: OnceLock<Thread>,
     watched: Mutex<Vec<(Weak<Shared>, Sighting)>>,
 }
 
@@ -396,30 +420,30 @@ impl Shared {
 }
 
 impl Watchdog {
+    /// The one of this process.
     fn get() -> &'static Watchdog {
-        static ONE: OnceLock<&'static Watchdog> = OnceLock::new();
-        ONE.get_or_init(|| {
-            let (send, receive) = std::sync::mpsc::channel::<&'static Watchdog>();
-            let thread = std::thread::Builder::new()
-                .name("watchdog".into())
-                .spawn(move || {
-                    if let Ok(watchdog) = receive.recv() {
-                        watchdog.run();
-                    }
-                })
-                .expect("a process that cannot start a thread cannot keep its limits");
-            let watchdog: &'static Watchdog = Box::leak(Box::new(Watchdog {
-                asleep: AtomicBool::new(false),
-                ticks: AtomicU64::new(0),
-                thread: thread.thread().clone(),
-                watched: Mutex::new(Vec::new()),
-            }));
-            send.send(watchdog).expect("the watchdog waits for this");
-            watchdog
-        })
+        static ONE: Watchdog = Watchdog {
+            asleep: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+            thread: OnceLock::new(),
+            watched: Mutex::new(Vec::new()),
+        };
+        &ONE
     }
 
-    fn register(&self, shared: &Arc<Shared>) {
+    /// Starts its thread, unless it is there.
+    fn start(&'static self) {
+        if NO_THREAD.load(Ordering::SeqCst) {
+            return;
+        }
+        self.thread.get_or_init(|| {
+            let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || self.run());
+            thread.expect("a process that cannot start a thread cannot keep its limits").thread().clone()
+        });
+    }
+
+    fn register(&'static self, shared: &Arc<Shared>) {
+        self.start();
         let mut watched = self.watched.lock().expect("never poisoned: no code panics while it holds this");
         watched.retain(|(engine, _)| engine.strong_count() > 0);
         watched.push((Arc::downgrade(shared), Sighting::default()));
@@ -429,7 +453,9 @@ impl Watchdog {
 
     fn wake(&self) {
         self.asleep.store(false, Ordering::SeqCst);
-        self.thread.unpark();
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
     }
 
     fn run(&self) -> ! {

@@ -17,7 +17,6 @@ use sluicegate_json::roundtrip;
 /// The `host` object that the scripts of `js/runtime` are given.
 pub(crate) fn object<'s>(
     scope: &mut v8::PinScope<'s, '_>,
-    default_metadata: Option<&str>,
     logs: bool,
     access: Access,
 ) -> Option<v8::Local<'s, v8::Object>> {
@@ -31,7 +30,7 @@ pub(crate) fn object<'s>(
     let lazy_part = v8::Function::new(scope, lazy::part)?;
     let write = v8::Function::new(scope, write_log)?;
     let escaped_keys = v8::Function::new(scope, escaped_keys)?;
-    let shared = lazy::SharedMetadata::new(lazy::Metadata::new(default_metadata).into());
+    let shared = lazy::SharedMetadata::default();
     if let Some(state) = scope.get_slot_mut::<State>() {
         state.metadata = shared.clone();
     }
@@ -57,10 +56,6 @@ pub(crate) fn object<'s>(
     let text_leaves = v8::Function::new(scope, text_leaves)?;
     let number_moved = v8::Function::new(scope, unsafe_reads::moved)?;
     let access = deno_core::serde_v8::to_v8(scope, access).ok()?;
-    let defaults: v8::Local<v8::Value> = match default_metadata {
-        Some(text) => v8::String::new(scope, text)?.into(),
-        None => v8::undefined(scope).into(),
-    };
     for (name, value) in [
         ("write", write.into()),
         ("documented", documented.into()),
@@ -79,7 +74,6 @@ pub(crate) fn object<'s>(
         ("numberMoved", number_moved.into()),
         ("textLeaves", text_leaves.into()),
         ("access", access),
-        ("defaultMetadata", defaults),
     ] {
         let key = v8::String::new(scope, name)?;
         host.set(scope, key.into(), value)?;

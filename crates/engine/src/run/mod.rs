@@ -1,6 +1,7 @@
 //! Running events: one alone or a batch, what the code can call meanwhile, and how the result is printed.
 
 pub(crate) mod batch;
+pub(crate) mod blank_isolate;
 pub(crate) mod call_result;
 pub(crate) mod driver_functions;
 pub(crate) mod event;

@@ -1,12 +1,12 @@
 //! One isolate with the author's code in it, from birth to the function that is called per event.
 //!
 //! The order is the security: create, take the driver's copies of the intrinsics, empty the global, hand the author the
-//! few functions of the contract, evaluate the modules under the time limit, freeze. An isolate that hit a limit is thrown
+//! few functions of the contract (all that is [`crate::run::blank_isolate`]), evaluate the modules under the time limit, freeze. An isolate that hit a limit is thrown
 //! away whole.
 
 use std::rc::Rc;
 
-use deno_core::{serde_v8, v8};
+use deno_core::v8;
 
 use crate::lazy;
 use crate::limits::Limits;
@@ -15,32 +15,22 @@ use crate::limits::watchdog::Watch;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::module_id::ModuleId;
 use crate::program::{Program, nearest};
+use crate::run::blank_isolate::{BlankIsolate, Installed, get};
 use crate::run::driver_functions::Driver;
 use crate::run::host_functions;
-use crate::run::located;
 use crate::run::print_plan::PrintPlan;
 use crate::run::requests::SharedNetwork;
 use crate::run::row_object;
-use crate::run::source_scan;
 use crate::run::state::State;
 use crate::run::ticket::OnTurn;
 use crate::unsafe_reads::UnsafeReads;
 use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
-use crate::v8::lifecycle::{self, discard, end, namespaces};
+use crate::v8::lifecycle::{discard, end, namespaces};
 use crate::v8::modules::{self, Author, Module, Ready};
-use crate::v8::override_attempts;
 use crate::v8::platform;
 use crate::verdict::{Failure, Position};
 use crate::{Export, Options};
-
-/// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
-/// `docs/benchmarks.md`.
-const SEMI_SPACE: usize = 8 << 20;
-
-/// What it starts with. V8 doubles it while much survives; an event leaves nothing behind, so that mostly it stays, and
-/// with it the pages that a process has to touch.
-const FIRST_SEMI_SPACE: usize = 1 << 20;
 
 /// Of which intrinsics the properties can be overridden by objects that inherit them, see `js/runtime/lockdown.js`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,15 +72,6 @@ pub(crate) struct TransformIsolate {
     heap: Box<HeapGuard>,
 }
 
-/// What the scripts of `js/runtime` leave behind for the isolate.
-struct Installed<'s> {
-    driver: v8::Local<'s, v8::Object>,
-    metadata: v8::Local<'s, v8::Function>,
-    freeze: v8::Local<'s, v8::Function>,
-    restart: Option<v8::Local<'s, v8::Function>>,
-    script: v8::Local<'s, v8::UnboundScript>,
-}
-
 impl TransformIsolate {
     /// Makes an isolate and loads `program` into it.
     pub(crate) fn new(
@@ -101,20 +82,13 @@ impl TransformIsolate {
         overrides: Overrides,
     ) -> Result<Self, LoadError> {
         let limits = &options.limits;
-        let params = v8::CreateParams::default()
-            .heap_limits(0, limits.heap)
-            .set_max_old_generation_size_in_bytes(limits.heap)
-            .set_max_young_generation_size_in_bytes(3 * SEMI_SPACE)
-            .set_initial_young_generation_size_in_bytes(3 * FIRST_SEMI_SPACE);
-        let (mut isolate, heap) = lifecycle::create(params, limits.heap);
-        isolate.set_host_import_module_dynamically_callback(refuse_import);
-        isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
-        isolate.set_slot(State::new(limits.log));
+        let BlankIsolate { mut isolate, heap, installed, inspector, .. } =
+            BlankIsolate::new(program, options, observer)?;
+        // SAFETY: exited below; this is the thread that made it.
+        unsafe { isolate.enter() };
         watch.guard(&mut isolate);
-        override_attempts::watch(&mut isolate);
-
-        let mut inspector = None;
-        let (loaded, in_time) = Self::load(&mut isolate, program, options, watch, observer, overrides, &mut inspector);
+        let (loaded, in_time) = Self::load(&mut isolate, &installed, program, watch, observer.is_some(), overrides);
+        drop(installed);
         let error = match loaded {
             _ if !in_time => LoadError::too_slow(&program.name, limits),
             _ if heap.was_hit() => heap_while_loading(program, limits),
@@ -147,29 +121,21 @@ impl TransformIsolate {
     }
 
     /// What was loaded, and whether it was in time. The time of our own scripts is not the author's.
-    #[allow(clippy::too_many_arguments, reason = "all of it is what loading takes, and it is called once")]
     fn load(
         isolate: &mut v8::OwnedIsolate,
+        installed: &Installed,
         program: &Program,
-        options: &Options,
         watch: &Watch,
-        observer: Option<&Rc<RunObserver>>,
+        observed: bool,
         overrides: Overrides,
-        inspector: &mut Option<Inspector>,
     ) -> (Result<Loaded, LoadError>, bool) {
-        v8::scope!(let scope, isolate);
-        let context = v8::Context::new(scope, v8::ContextOptions::default());
-        context.set_allow_generation_from_strings(false);
-        let scope = &mut v8::ContextScope::new(scope, context);
-        let known = located::CodeContext(v8::Global::new(scope, context));
-        scope.set_slot(known);
-        *inspector = Inspector::open(scope, context, observer);
-        let Some(installed) = install(scope, program, options) else {
+        v8::scope_with_context!(scope, isolate, &installed.context);
+        if installed.begin(scope, program).is_none() {
             return (Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load")), true);
-        };
+        }
         watch.begin_loading();
-        let mut loaded = Self::load_program(scope, context, &installed, program, overrides);
-        if let (Ok(loaded), None) = (&mut loaded, observer) {
+        let mut loaded = Self::load_program(scope, installed, program, overrides);
+        if let (Ok(loaded), false) = (&mut loaded, observed) {
             loaded.modules.clear();
         }
         scope.perform_microtask_checkpoint();
@@ -179,8 +145,7 @@ impl TransformIsolate {
     /// Compiles and runs the author's modules, then closes the door behind them.
     fn load_program<'s>(
         scope: &mut v8::PinScope<'s, '_>,
-        context: v8::Local<'s, v8::Context>,
-        installed: &Installed<'s>,
+        installed: &Installed,
         program: &Program,
         overrides: Overrides,
     ) -> Result<Loaded, LoadError> {
@@ -194,8 +159,8 @@ impl TransformIsolate {
             _ => error,
         })?;
         row_object::prepare(scope, program, &modules);
-        let describe =
-            get(scope, installed.driver, "describe").and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
+        let driver = v8::Local::new(scope, &installed.driver);
+        let describe = get(scope, driver, "describe").and_then(|f| v8::Local::<v8::Function>::try_from(f).ok());
         let author = Author {
             is_source: &|file| is_source(program, file),
             line: &|at| program.source_line(at),
@@ -210,22 +175,39 @@ impl TransformIsolate {
         let (export, transform) = exported(scope, module, program)?;
         let undefined = v8::undefined(scope).into();
         let all = v8::Boolean::new(scope, overrides == Overrides::All).into();
-        let plain = installed.freeze.call(scope, undefined, &[all]).is_some_and(|plain| plain.is_true());
+        let plain = v8::Local::new(scope, &installed.freeze)
+            .call(scope, undefined, &[all])
+            .is_some_and(|plain| plain.is_true());
         if let Some(lazy) = scope.get_slot::<lazy::Shared>() {
             lazy.borrow_mut().set_plain_prototypes(plain);
         }
 
         let settled = v8::Function::new(scope, host_functions::note_settled).expect("an isolate can make a function");
-        let driver = Driver::new(scope, installed.driver, installed.metadata, installed.restart, settled);
+        let metadata = v8::Local::new(scope, &installed.metadata);
+        let restart = installed.restart.as_ref().map(|restart| v8::Local::new(scope, restart));
+        let driver = Driver::new(scope, driver, metadata, restart, settled);
         Ok(Loaded {
-            context: v8::Global::new(scope, context),
+            context: installed.context.clone(),
             transform: v8::Global::new(scope, transform),
             driver,
             export,
             libraries,
-            script: (!driver::is_kept()).then(|| v8::Global::new(scope, installed.script)),
+            script: (!driver::is_kept()).then(|| installed.script.clone()),
             modules: modules.into_iter().map(|(name, module)| (name, v8::Global::new(scope, module))).collect(),
         })
+    }
+
+    /// The isolate alone, entered, without what was loaded into it.
+    pub(crate) fn into_isolate(mut self, watch: &Watch) -> Option<(v8::OwnedIsolate, Box<HeapGuard>)> {
+        self.release();
+        let mut isolate = self.isolate.take()?;
+        // SAFETY: whoever gets it exits it again; engines are not `Send`, so this is the isolate's thread.
+        unsafe { isolate.enter() };
+        watch.leave(&mut isolate);
+        self.heap.remove(&mut isolate);
+        drop(self);
+        let heap = HeapGuard::install(&mut isolate);
+        Some((isolate, heap))
     }
 
     /// The isolate, entered on this thread for as long as the guard lives.
@@ -353,50 +335,6 @@ fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
         .help("keep less at the top level of the module, or raise --heap-limit")
 }
 
-/// Runs the engine's own scripts: the driver takes its copies, the lockdown empties the global, the author's functions
-/// are put there.
-fn install<'s>(scope: &mut v8::PinScope<'s, '_>, program: &Program, options: &Options) -> Option<Installed<'s>> {
-    let script = driver::script(scope)?;
-    let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
-    let host = host_functions::object(scope, program.metadata.as_deref(), options.logs, options.network)?;
-    for (name, value) in [("now", program.scene.now), ("seed", program.scene.seed.map(f64::from))] {
-        if let Some(value) = value {
-            let (key, value) = (v8::String::new(scope, name)?, v8::Number::new(scope, value));
-            host.set(scope, key.into(), value.into())?;
-        }
-    }
-    let known =
-        [("careful", !PrintPlan::new(program).may_copy()), ("legacy", source_scan::names_legacy_state(program))];
-    for (name, value) in known {
-        let (key, value) = (v8::String::new(scope, name)?, v8::Boolean::new(scope, value));
-        host.set(scope, key.into(), value.into())?;
-    }
-    let credentials = serde_v8::to_v8(scope, &program.credentials).ok()?;
-    let undefined = v8::undefined(scope).into();
-    let installed: v8::Local<v8::Object> =
-        function.call(scope, undefined, &[host.into(), credentials])?.try_into().ok()?;
-    let context = scope.get_current_context();
-    lazy::guard(scope, context)?;
-    let ready: v8::Local<v8::Function> = get(scope, installed, "ready")?.try_into().ok()?;
-    let freeze = ready.call(scope, undefined, &[])?;
-    Some(Installed {
-        driver: get(scope, installed, "driver")?.try_into().ok()?,
-        metadata: get(scope, installed, "metadata")?.try_into().ok()?,
-        script: script.get_unbound_script(scope),
-        restart: get(scope, installed, "restart")?.try_into().ok(),
-        freeze: freeze.try_into().ok()?,
-    })
-}
-
-fn get<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    object: v8::Local<'s, v8::Object>,
-    name: &str,
-) -> Option<v8::Local<'s, v8::Value>> {
-    let key = v8::String::new(scope, name)?;
-    object.get(scope, key.into())
-}
-
 /// Whether `file` is how a stack trace calls one of the author's modules. The shipped libraries are not the author's: an
 /// error in one of them is shown where the author called it.
 pub(crate) fn is_source(program: &Program, file: &str) -> bool {
@@ -480,24 +418,4 @@ fn unexported(code: &str) -> Option<(u32, u32, &'static str)> {
         }
     }
     None
-}
-
-fn refuse_import<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    _options: v8::Local<'s, v8::Data>,
-    _resource: v8::Local<'s, v8::Value>,
-    specifier: v8::Local<'s, v8::String>,
-    _attributes: v8::Local<'s, v8::FixedArray>,
-) -> Option<v8::Local<'s, v8::Promise>> {
-    let resolver = v8::PromiseResolver::new(scope)?;
-    let specifier = specifier.to_rust_string_lossy(scope);
-    let text = format!("import('{specifier}') failed. Dynamic import is not available; use an import declaration.");
-    let text = v8::String::new(scope, &text)?;
-    let error = v8::Exception::type_error(scope, text);
-    resolver.reject(scope, error);
-    Some(resolver.get_promise(scope))
-}
-
-unsafe extern "C" fn refuse_wasm(_context: v8::Local<v8::Context>, _source: v8::Local<v8::String>) -> bool {
-    false
 }

@@ -199,7 +199,7 @@ fn from_base64(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>
     }
 }
 
-fn fill_random(scope: &mut Scope<'_, '_>, args: Args<'_>, _: Answer<'_>) {
+pub(crate) fn fill_random(scope: &mut Scope<'_, '_>, args: Args<'_>, _: Answer<'_>) {
     let filled = bytes(scope, &args, 0, |mut rest| {
         while !rest.is_empty() {
             match rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty()) {

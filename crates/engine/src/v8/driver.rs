@@ -10,9 +10,9 @@ use v8::script_compiler::{CachedData, CompileOptions, NoCacheReason, Source, com
 
 use crate::v8::errors::OWN_SCRIPT;
 
-/// The scripts as they are written: one function, see [`crate::run::transform_isolate`].
+/// The scripts as they are written: one function, see [`crate::run::blank_isolate`].
 const WRITTEN: &str = concat!(
-    "'use strict';(host, credentials) => { (",
+    "'use strict';(host) => { (",
     include_str!("../../js/runtime/scene.js"),
     ")(host); const json = (",
     include_str!("../../js/runtime/json.js"),
@@ -22,11 +22,11 @@ const WRITTEN: &str = concat!(
     include_str!("../../js/runtime/driver.js"),
     ")(host, json, plan); const { log, console } = (",
     include_str!("../../js/runtime/log.js"),
-    ")(host); host.batchIndex = driver.batchIndex; const metadata = (",
+    ")(host); host.batchIndex = driver.batchIndex; const { metadata, setDefaultMetadata } = (",
     include_str!("../../js/runtime/metadata.js"),
-    ")(host); const getCredential = (",
+    ")(host); const { getCredential, setCredentials } = (",
     include_str!("../../js/runtime/credential.js"),
-    ")(credentials); const network = (",
+    ")(); const network = (",
     include_str!("../../js/runtime/network.js"),
     ")(host); const builtIns = (",
     include_str!("../../js/runtime/built_ins.js"),
@@ -37,7 +37,9 @@ const WRITTEN: &str = concat!(
     ")(host, close); const global = globalThis;",
     " for (const [name, value] of Object.entries({ log, console, getCredential, ...network, global })) {",
     " Object.defineProperty(globalThis, name, { value, writable: true, configurable: true }); }",
-    " return { driver, metadata, restart, ready: () => ready([metadata]) }; }",
+    " const begin = (credentials, careful, defaultMetadata) => {",
+    " setCredentials(credentials); json.setCareful(careful); setDefaultMetadata(defaultMetadata); };",
+    " return { driver, metadata, restart, begin, ready: () => ready([metadata]) }; }",
 );
 
 /// The same without the lines that are comments, and without indentation.

@@ -50,11 +50,25 @@ pub fn initialize(protection: Protection) {
 /// Sets V8 up, unless it is set up; with `jitless`, so that it makes no machine code: slower, and without the part of V8
 /// in which most ways out of it were found.
 pub fn initialize_with(protection: Protection, jitless: bool) {
+    set_up(protection, jitless, false);
+}
+
+/// The same in a process that forks later, so that V8 must start no threads: what it does elsewhere on a thread of its own,
+/// mostly to optimise code, it does in between.
+pub fn initialize_to_fork(jitless: bool) {
+    set_up(Protection::Keys, jitless, true);
+}
+
+fn set_up(protection: Protection, jitless: bool, single_threaded: bool) {
     PLATFORM.get_or_init(|| {
         IS_WORKER.store(protection == Protection::Keys, Ordering::Relaxed);
         let mut flags = vec!["sluicegate".to_owned()];
         flags.extend(FLAGS.iter().map(|flag| (*flag).to_owned()));
         flags.extend(jitless.then(|| "--jitless".to_owned()));
+        if single_threaded {
+            // What is compiled before this process forks stays: its children share it.
+            flags.extend(["--single-threaded", "--no-flush-bytecode"].map(str::to_owned));
+        }
         let unknown = deno_core::v8_set_flags(flags);
         assert_eq!(unknown.len(), 1, "V8 does not know these flags: {:?}", &unknown[1..]);
         // Without an environment ICU falls back to the POSIX locale, in which `toLocaleString` groups no digits.
@@ -64,6 +78,7 @@ pub fn initialize_with(protection: Protection, jitless: bool) {
             rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).is_ok()
         });
         let platform = match protection {
+            Protection::Keys if single_threaded => v8::new_single_threaded_default_platform(false),
             Protection::Keys => v8::new_default_platform(1, false),
             Protection::None => v8::new_unprotected_default_platform(1, false),
         }
