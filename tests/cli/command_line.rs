@@ -135,11 +135,11 @@ fn help_is_a_command_and_what_is_hidden_stays_hidden() {
     let help = sluicegate(dir.path(), &["help", "run"]);
     assert_eq!(help.status.code(), Some(0));
     assert_eq!(help.stdout, sluicegate(dir.path(), &["run", "--help"]).stdout);
-    for mistake in ["worke", "pars", "bench-ste", "suite-workers", "trials"] {
+    for mistake in ["worke", "prepare", "pars", "bench-ste", "suite-workers", "trials"] {
         let error = sluicegate(dir.path(), &[mistake]);
         let said = text(&error.stderr);
         assert_eq!(error.status.code(), Some(2));
-        for hidden in ["worker", "'parse'", "bench-step", "'trial'"] {
+        for hidden in ["worker", "'prepared'", "'parse'", "bench-step", "'trial'"] {
             assert!(!said.replace(&format!("'{mistake}'"), "").contains(hidden), "{said}");
         }
     }

@@ -8,6 +8,7 @@ mod drop_in;
 mod endpoints;
 mod load;
 mod play;
+mod prepared;
 mod tenants;
 mod traces;
 mod transform;

@@ -9,9 +9,10 @@ mod frames;
 use std::ffi::CString;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use sluicegate::engine::{Options, Program};
-use sluicegate::workers::{self, RunError, Sandbox};
+use sluicegate::workers::{self, Job, PreparedProcess, Resources, RunError, Sandbox, ServicePool};
 
 type Payload = fn() -> Result<String, String>;
 
@@ -221,10 +222,45 @@ fn hook(program: &Program) -> Result<(), String> {
     })
 }
 
+/// Starts workers by forking them.
+struct Forked {
+    runtime: tokio::runtime::Runtime,
+    resources: Resources,
+    workers: u64,
+}
+
+impl Forked {
+    fn new(jitless: bool) -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+        let prepared = PreparedProcess::new(Options::default(), jitless, |message| panic!("{message}"));
+        assert!(runtime.block_on(prepared.prepare_now()), "no process is prepared");
+        Self { runtime, resources: Resources::new(1, 1).with_prepared(prepared), workers: 0 }
+    }
+
+    /// As [`workers::check`].
+    fn check(&mut self, program: Program, sandbox: Sandbox) -> Result<(), RunError> {
+        let job = Job { sandbox, ..Job::new(program, Options::default()) };
+        let started = self.runtime.block_on(async {
+            let place = self.resources.place_within(PATIENCE).await.expect("there is a place");
+            ServicePool::start(&job, &self.resources, place).await.map(|_| ())
+        });
+        self.workers += 1;
+        let forked = self.resources.prepared().map_or(0, PreparedProcess::forked);
+        assert_eq!(forked, self.workers, "the worker was not forked");
+        started
+    }
+}
+
+/// How long the worker before may take to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn main() -> ExitCode {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     if filter.as_deref() == Some("worker") {
         return ExitCode::from(workers::worker_main_with(hook));
+    }
+    if filter.as_deref() == Some("prepared") {
+        return ExitCode::from(workers::prepared_main_with(hook));
     }
     if filter.as_deref() == Some("supervise") {
         let file = std::env::args_os().nth(2).unwrap_or_default();
@@ -249,15 +285,21 @@ fn main() -> ExitCode {
             return if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     }
-    for jitless in [false, true] {
+    for (jitless, forked) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut prepared = forked.then(|| Forked::new(jitless));
         for (name, _, must) in TESTS {
-            let title = format!("{name}{}", if jitless { " (jitless)" } else { "" });
+            let title =
+                format!("{name}{}{}", if jitless { " (jitless)" } else { "" }, if forked { " (forked)" } else { "" });
             if filter.as_deref().is_some_and(|filter| !title.contains(filter)) {
                 continue;
             }
             let program = Program::new(*name, "export const transformEvent = (event) => event;");
             let sandbox = Sandbox { jitless, require: true, ..Sandbox::default() };
-            let answer = match workers::check(&program, &Options::default(), sandbox) {
+            let checked = match &mut prepared {
+                Some(prepared) => prepared.check(program, sandbox),
+                None => workers::check(&program, &Options::default(), sandbox).map(|_| ()),
+            };
+            let answer = match checked {
                 Err(RunError::Load(error)) => error.message,
                 Err(error) => error.to_string(),
                 Ok(_) => "the payload did not run".to_owned(),

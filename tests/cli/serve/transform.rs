@@ -261,8 +261,11 @@ fn large_requests_and_pretty_ones_are_answered_whole() {
 fn workers_that_are_replaced_are_counted_by_reason() {
     let server = server(SAME);
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
-    // SAFETY: ends a worker of a server of our own.
-    unsafe { libc::kill(children(server.pid() as u32)[0], libc::SIGKILL) };
+    // The prepared process is among them.
+    for pid in children(server.pid() as u32) {
+        // SAFETY: ends a worker of a server of our own.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
     let count = |reason: &str| server.metric(&format!("sluicegate_worker_restarts_total{{reason=\"{reason}\"}}"));
     // Counted a moment later.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
