@@ -1,5 +1,5 @@
-//! Request bodies: taken in only as far as there is memory for them, however they are packed and however slowly they
-//! come.
+//! Request bodies. A body is accepted only while there is memory for it, whatever its encoding and however slowly it
+//! arrives.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use super::unpack::Unpacker;
 use crate::root_cause::root_cause;
 use crate::workers::{Budget, Held};
 
-/// The most that is made ready for a body before it is there.
+/// The largest buffer that is allocated before the bytes for it arrive.
 const MAX_AHEAD: usize = 1 << 20;
 
-/// A body may take its time, and a second more for every 16 KiB. A client that sends a byte now and then is never
-/// silent for long, and would keep its place for ever.
+/// The lowest rate of a body, in bytes per second: it gets the base time and one more second for every 16 KiB. Without
+/// this bound, a client that sends one byte now and then would never count as silent and would hold its place forever.
 const SLOWEST: usize = 16 << 10;
 
-/// Bodies of which more than this was unpacked let others have a turn.
+/// After this many unpacked bytes, the task yields to the others.
 const UNPACKED_IN_A_TURN: usize = 1 << 20;
 
-/// How many requests there may be, and how much memory their bodies may take.
+/// Limits how many requests are under way and how much memory their bodies take.
 pub struct Room {
     requests: Arc<Semaphore>,
     bodies: Budget,
@@ -35,15 +35,15 @@ pub struct Room {
     patience: Duration,
 }
 
-/// A body, and what keeps its room.
+/// A body, with the reservation of its memory.
 pub struct Taken {
-    /// The bytes, unpacked.
+    /// The unpacked bytes.
     pub bytes: Vec<u8>,
-    /// Gives the room back when it is dropped.
+    /// Returns the memory and the request's place when it is dropped.
     pub room: TakenRoom,
 }
 
-/// A request's place, and the memory that it takes.
+/// A request's place and the memory that it holds.
 pub struct TakenRoom {
     memory: Held,
     #[expect(dead_code, reason = "only dropped")]
@@ -51,42 +51,42 @@ pub struct TakenRoom {
 }
 
 impl TakenRoom {
-    /// Takes more memory, up to `bytes` in all.
+    /// Reserves more memory, up to `bytes` in all.
     ///
     /// # Errors
-    /// When there is no more.
+    /// When there is not enough.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), Problem> {
         if self.memory.grow_to(bytes) { Ok(()) } else { Err(no_memory()) }
     }
 
-    /// For those who need only know when it is given back.
+    /// The same, for owners that only need to drop it.
     pub fn guard(self) -> Arc<dyn Any + Send + Sync> {
         Arc::new(self)
     }
 }
 
-/// All memory is taken.
+/// The answer when no memory is left.
 pub fn no_memory() -> Problem {
     Problem::overloaded("other requests take all memory there is for bodies and answers (--request-memory)")
 }
 
 impl Room {
-    /// Room for a number of requests, with bounds on the bytes of all bodies and of each. `patience` is for clients that are
-    /// silent in the middle of a body, and the time that a body has at least.
+    /// Room for a number of requests, with limits on the bytes of all bodies together and of each one. `patience` is
+    /// how long a client may be silent in the middle of a body, and the least time that every body gets.
     pub fn new(requests: usize, bodies: Budget, body_limit: usize, patience: Duration) -> Self {
         Self { requests: Arc::new(Semaphore::new(requests)), bodies, most_requests: requests, body_limit, patience }
     }
 
-    /// Requests under way or waiting.
+    /// The number of requests under way or waiting.
     pub fn requests(&self) -> usize {
         self.most_requests - self.requests.available_permits()
     }
 
-    /// Takes a request in.
+    /// Accepts a request.
     ///
     /// # Errors
-    /// When there is no room for it, or its body is not JSON by its type, not packed as it says, too long, cut off or too
-    /// slow.
+    /// When there is no room for it, or when its body does not have the type JSON, does not match its encoding, is too
+    /// long, is cut off or comes too slowly.
     pub async fn take(&self, request: Request<Body>) -> Result<Taken, Problem> {
         let Ok(place) = self.requests.clone().try_acquire_owned() else {
             self.let_end(request.into_body()).await;
@@ -98,7 +98,7 @@ impl Room {
             return Err(Problem::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
         let mut unpacker = Unpacker::new(request.headers())?;
-        // As long as the client says, within reason: memory is taken, and counted, with what arrives.
+        // Allocates what the client announces, up to a bound; only bytes that have arrived are counted as taken.
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MAX_AHEAD));
         let mut memory = self.bodies.hold();
@@ -109,7 +109,8 @@ impl Room {
         let mut turn_ends = UNPACKED_IN_A_TURN;
         loop {
             let all = started + self.patience + Duration::from_secs_f64(bytes.len() as f64 / SLOWEST as f64);
-            // What is there already counts, however late it is: it may have waited for this server.
+            // A frame that has arrived already is accepted however late it is: this server may be the reason for the
+            // delay.
             let frame = tokio::time::timeout_at(all.min(Instant::now() + self.patience), body.frame()).await;
             let frame = frame.map_err(|_| self.too_slow())?;
             let Some(frame) = frame else { break };
@@ -149,8 +150,8 @@ impl Room {
         Err(Problem::request(StatusCode::PAYLOAD_TOO_LARGE, message))
     }
 
-    /// Lets a client that is sent away finish what it sends, within reason; nothing of it is unpacked or kept. One that is cut off never
-    /// sees the answer, and takes a server that is busy for one that is broken.
+    /// Lets a client that is rejected finish sending, up to a bound; nothing is unpacked or kept. A client whose
+    /// connection is cut never sees the answer and takes a busy server for a broken one.
     async fn let_end(&self, mut body: Body) {
         let mut left = self.body_limit;
         let all = async {
@@ -160,7 +161,7 @@ impl Room {
                 left = rest;
             }
         };
-        // A client that is slower than that is in no hurry to learn why.
+        // A client that is slower than this does not wait for the reason.
         let _ = tokio::time::timeout(self.patience, all).await;
     }
 

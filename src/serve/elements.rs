@@ -1,11 +1,12 @@
-//! The elements of a body, in one pass over it.
+//! Splits a body into its elements in one pass.
 //!
-//! Most of a body are events. They are not looked at, only for where they end: who runs them parses them, and says which
-//! of them is no JSON. So does [`is_json`], for those that are not run.
+//! Most of a body is events. They are not parsed here; the pass only finds where each one ends. The engine that runs an
+//! event parses it and reports invalid JSON. [`is_json`] checks events that are not run.
 //!
-//! Every event of a request brings its destination, its libraries and its credentials along, mostly the same ones, and a
-//! destination's text is often longer than the event's. So a value that starts with the very bytes that the element before
-//! had in its place is not read again: that text was a whole value, and where it ends is part of it.
+//! Every event of a request carries its destination, its libraries and its credentials. These are mostly the same in
+//! all events, and a destination is often longer than its event. So a value that starts with the same bytes as the
+//! value in the previous element is not scanned again: those bytes were a complete value, so the new value ends at the
+//! same place.
 
 use std::cell::RefCell;
 
@@ -14,40 +15,40 @@ use serde::de::IgnoredAny;
 use super::fields;
 use sluicegate_json::{Cursor, Memory};
 
-/// How long an element is at least, as a rule.
+/// The typical least size of an element, in bytes.
 const USUAL: usize = 1 << 10;
 
-/// The most events of one request. rudder-server sends 200; what is known of each takes memory too.
+/// The most events in one request. rudder-server sends 200. Each event takes memory besides its text.
 pub const MAX_EVENTS: usize = 100_000;
 
-/// What a body is made of.
+/// The elements of a body.
 #[derive(Default)]
 pub struct Elements<'a> {
     /// Its elements, in order.
     pub each: Vec<Element<'a>>,
-    /// Whether it is sure that there is no line end in an event or in metadata.
+    /// Whether no event and no metadata has a line end, as far as the pass could prove it.
     pub one_line: bool,
 }
 
 /// One element of the body: the texts of its values.
 #[derive(Default)]
 pub struct Element<'a> {
-    /// The event. If it is an object, its brackets are even and its strings end; it need not be JSON.
+    /// The event. If it is an object, its brackets match and its strings end; it may still be invalid JSON.
     pub message: Option<&'a str>,
     /// Its metadata.
     pub metadata: Option<&'a str>,
-    /// What the metadata says of its group.
+    /// The ids in its metadata that decide its group.
     pub ids: Ids<'a>,
-    /// Names the transformation.
+    /// The destination, which names the transformation.
     pub destination: Option<&'a str>,
-    /// Name its libraries.
+    /// The libraries, by version.
     pub libraries: Option<&'a str>,
-    /// What `getCredential` answers.
+    /// The values that `getCredential` returns.
     pub credentials: Option<&'a str>,
 }
 
-/// What decides over an event's group, as it is written. Metadata that is no object has none, and stays with those that
-/// have none.
+/// The ids that decide an event's group, as they are written. Metadata that is not an object has none; such events form
+/// one group with others without ids.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ids<'a> {
     /// `destinationId`.
@@ -56,12 +57,12 @@ pub struct Ids<'a> {
     pub source: Option<&'a str>,
 }
 
-/// The elements of a body.
+/// Splits a body into its elements.
 ///
 /// # Errors
-/// When it is not JSON, events aside, or not a list of objects.
+/// When the body is not JSON (events aside) or not a list of objects.
 pub fn of(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
-    // What is out of the ordinary, above all what is wrong, is left to those who can say why.
+    // The quick pass gives up on anything unusual, such as an error; the thorough pass can say what is wrong.
     quick(body).map_or_else(|| thorough(body), Ok)
 }
 
@@ -70,10 +71,10 @@ pub fn is_json(event: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(event).is_ok()
 }
 
-/// The elements of a body, events and all.
+/// Splits a body with a full parser, events included.
 ///
 /// # Errors
-/// When it is not JSON, not a list of objects, or one of more than [`MAX_EVENTS`].
+/// When it is not JSON, not a list of objects, or has more than [`MAX_EVENTS`].
 pub fn thorough(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
     fn element<'a>([message, metadata, destination, libraries, credentials]: [Option<&'a str>; 5]) -> Element<'a> {
         let ids = metadata.and_then(|metadata| fields::of(metadata.as_bytes(), &["destinationId", "sourceId"]).ok());
@@ -86,7 +87,7 @@ pub fn thorough(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
     Ok(Elements { each: each.into_iter().map(element).collect(), one_line: false })
 }
 
-/// The same, of bodies as they mostly are.
+/// The same for a body in the usual form; `None` for any other.
 fn quick(body: &[u8]) -> Option<Elements<'_>> {
     thread_local! {
         static MEMORY: RefCell<Memory> = RefCell::default();
@@ -114,7 +115,7 @@ fn quick(body: &[u8]) -> Option<Elements<'_>> {
     })
 }
 
-/// Values of the element before that may well be the same in the next one.
+/// The values of the previous element, which the next element often repeats.
 #[derive(Default)]
 struct Shared<'a> {
     destination: Option<&'a str>,
@@ -144,7 +145,7 @@ fn element<'a>(at: &mut Cursor<'a, '_>, before: &mut Shared<'a>) -> Option<Eleme
     Some(element)
 }
 
-/// Goes past metadata and keeps the ids in it.
+/// Skips metadata and keeps its ids.
 fn ids<'a>(at: &mut Cursor<'a, '_>, ids: &mut Ids<'a>) -> Option<&'a str> {
     let text = at.object(|key, value| match key {
         "destinationId" => put(&mut ids.destination, value),
@@ -155,7 +156,7 @@ fn ids<'a>(at: &mut Cursor<'a, '_>, ids: &mut Ids<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-/// `None` if there is something already: of two with the same name one would have to be chosen.
+/// `None` if the field has a value already: the quick pass does not choose between two fields of the same name.
 fn put<'a>(place: &mut Option<&'a str>, text: &'a str) -> Option<()> {
     place.replace(text).is_none().then_some(())
 }
@@ -190,7 +191,8 @@ mod tests {
         found.each.iter().map(texts).collect()
     }
 
-    /// Whether the short way finds what the long one finds, or nothing, or an event that is no JSON.
+    /// Whether the quick pass gives the same result as the thorough one, gives up, or accepts an event that is not
+    /// JSON.
     fn same(body: &str) -> bool {
         let Some(quick) = quick(body.as_bytes()) else { return true };
         let lines = quick.each.iter().flat_map(|element| [element.message, element.metadata]).flatten();
@@ -219,7 +221,7 @@ mod tests {
             (r#"[{"message":null,"libraries":null}]"#, true),
             (r#"[{"message":null,"message":1}]"#, false),
             (r#"[{"message":{}}] x"#, false),
-            // Events are judged by the worker, as far as it is clear where they end.
+            // The worker checks the events, as long as it is clear where they end.
             (r#"[{"message":{"a":}},{"message":{1[}}}]"#, true),
             (r#"[{"message":{"a":]}]"#, false),
             ("[{\"message\":{\"\n\":1}}]", false),
@@ -239,7 +241,7 @@ mod tests {
     }
 
     proptest! {
-        /// Bodies of pieces that belong there, in any order: the short way says what the long one says, or nothing.
+        /// Bodies of plausible pieces in any order: the quick pass agrees with the thorough one or gives up.
         #[test]
         fn the_short_way_finds_what_the_long_one_finds(pieces in prop::collection::vec(prop::sample::select(vec![
             "[", "]", "{", "}", ",", ":", " ", "\n", "\"message\":", "\"metadata\":", "\"destination\":", "\"libraries\":",

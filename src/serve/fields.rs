@@ -1,4 +1,4 @@
-//! Values of JSON objects by their names, as the texts that they are: nothing in them is read.
+//! Extracts the values of named fields from JSON objects as text, without parsing them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,21 +7,21 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The texts of an object's values with these names, nothing for one that is `null` or not there.
+/// The texts of an object's values with these names; `None` for a value that is `null` or missing.
 ///
 /// # Errors
-/// When it is not the text of an object, or has one of these names twice.
+/// When the text is not an object, or has one of these names twice.
 pub fn of<'a, const N: usize>(text: &'a [u8], names: &[&'static str; N]) -> serde_json::Result<[Option<&'a str>; N]> {
     whole(text, Fields(names))
 }
 
-/// What an error says of a list that is too long.
+/// How the error about a list that is too long starts.
 pub const TOO_MANY: &str = "there are more than";
 
-/// The same of each object in a list, of at most `max` of them.
+/// The same for each object of a list with at most `max` of them.
 ///
 /// # Errors
-/// When it is not a list of such objects, or a longer one.
+/// When it is not a list of such objects, or a longer list.
 pub fn of_each<'a, const N: usize>(
     text: &'a [u8],
     names: &[&'static str; N],

@@ -1,4 +1,4 @@
-//! Connections: accepted, served with and without keep-alive, and ended without losing what is under way.
+//! Accepts connections, serves them with and without keep-alive, and ends them without losing requests under way.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,42 +23,43 @@ use tokio::time::{Instant, Sleep};
 
 use crate::workers::Budget;
 
-/// How long a client may take to send a request's head, once it has begun.
+/// How long a client may take to send the head of a request, from its first byte on.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a client may take nothing of its answer.
+/// How long a client may read nothing of its answer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The same while memory is short.
 const SHORT_WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often to look whether a client has taken some of its answer.
+/// How often to check whether a client has read some of its answer.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A client that has taken this many bytes has taken some of it.
+/// A client that has read this many bytes counts as reading.
 const SOME: usize = 64 << 10;
 
-/// Connections beside those whose requests are under way or refused.
+/// Connections in addition to those whose requests are under way or rejected.
 pub const MAX_IDLE: usize = 512;
 
-/// The most that is read of a connection ahead, and written to it at a time: a head has to fit into it.
+/// The most bytes that are read ahead from a connection or written to it at a time. A request's head must fit into it.
 const MAX_BUFFER: usize = 64 << 10;
 
-/// What holds for all connections.
+/// Settings of all connections.
 pub struct Connections {
-    /// How many there may be. More wait in the kernel.
+    /// The most connections. More of them wait in the kernel.
     pub max: usize,
-    /// Clients that take nothing of their answers lose them sooner while this is short.
+    /// While this budget is short, clients that do not read lose their answers sooner.
     pub memory: Budget,
 }
 
-/// How long what is under way may take once the server is to end: as long as an event may wait by default, and a little more.
+/// How long requests under way may take once the server is to end: the default wait limit of an event and a little
+/// more.
 const DRAIN: Duration = Duration::from_secs(65);
 
-/// Serves until SIGTERM or SIGINT comes, then finishes what is under way; a second signal ends that too.
+/// Serves until SIGTERM or SIGINT arrives, then finishes the requests under way. A second signal ends those too.
 ///
 /// # Errors
-/// When the system does not tell of signals.
+/// When signal handlers cannot be installed.
 pub async fn serve(listener: TcpListener, router: Router, connections: Connections) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -76,7 +77,7 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
             accepted = accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of descriptors, or a client that is gone already. Others wait in the kernel meanwhile.
+                    // No file descriptor is left, or the client has gone. Other clients wait in the kernel meanwhile.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
@@ -85,7 +86,7 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         };
-        // Answers are written in one piece.
+        // An answer is written in one piece, so there is nothing to wait for.
         let _ = stream.set_nodelay(true);
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -101,7 +102,7 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
             drop(place);
         });
     }
-    // Who connects from here on is refused at once and tries another instance.
+    // New clients are now refused at once and try another instance.
     drop(listener);
     tracing::info!(connections = graceful.count(), "shutting down: finishing what is under way");
     tokio::select! {
@@ -113,15 +114,15 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
     Ok(())
 }
 
-/// A stream that gives up on a client that takes nothing of what is written to it: its answer would lie in memory for as
-/// long as it likes.
+/// A stream that closes when its client stops reading: otherwise the client could keep its answer in memory for as long
+/// as it likes.
 struct Patient {
     stream: TcpStream,
     memory: Budget,
     stalled: Option<Stalled>,
 }
 
-/// Since when a client takes next to nothing.
+/// Since when a client has read next to nothing.
 struct Stalled {
     since: Instant,
     taken: usize,
@@ -133,7 +134,7 @@ impl Patient {
         Self { stream, memory, stalled: None }
     }
 
-    /// Notes the result of an attempt to write.
+    /// Records the result of a write.
     fn watch(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(result) = written {
             let bytes = *result.as_ref().unwrap_or(&0);
@@ -192,7 +193,7 @@ impl AsyncWrite for Patient {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {
-            // All that was to be written is.
+            // Everything has been written.
             self.stalled = None;
         }
         flushed

@@ -1,32 +1,33 @@
-//! Which transformations have numbers of their own in the metrics.
+//! Decides which transformations have series of their own in the metrics.
 //!
-//! A monitoring system keeps a series for each label it ever saw, so there is a most. Versions come and go for as long as
-//! the server runs: when all labels are given away, a transformation that was not asked for for a while gives its own up
-//! for one that is. Those that are asked for all the time never lose theirs, or no series would be worth reading.
+//! A monitoring system keeps a series for every label that it has ever seen, so the number of labels is bounded.
+//! Versions come and go while the server runs. When all labels are in use, a new transformation takes the label of one
+//! that has had no events for a while. A transformation with steady traffic keeps its label; otherwise no series would
+//! be useful.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The label that the others share.
+/// The label that all other transformations share.
 pub const OTHER: &str = "other";
 
-/// After this time without events a label may go to another transformation.
+/// After this time without events, a label may pass to another transformation.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// The labels given away, and when each was last seen.
+/// The labels in use, and when each was last seen.
 pub struct Labels {
     seen: HashMap<String, Instant>,
     most: usize,
 }
 
 impl Labels {
-    /// How many at most.
+    /// At most this many labels.
     pub fn new(most: usize) -> Self {
         Self { seen: HashMap::new(), most }
     }
 
-    /// Events of this version have come. Says which label they count under, and which one has gone for it: its numbers are
-    /// to be forgotten first.
+    /// Records events of this version. Returns its label, and the label that was removed for it, whose series the
+    /// caller removes first.
     pub fn seen<'a>(&mut self, version: &'a str, now: Instant) -> (&'a str, Option<String>) {
         if let Some(last) = self.seen.get_mut(version) {
             *last = now;

@@ -1,4 +1,4 @@
-//! What `/metrics` tells Prometheus.
+//! The metrics of `/metrics`, for Prometheus.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use crate::tally::Tally;
 use crate::workers::{PreparedProcess, Status};
 use sluicegate_engine::verdict::FailureKind;
 
-/// Transformations that have series of their own, see [`super::labels`].
+/// The most transformations with series of their own, see [`super::labels`].
 const MAX_TRANSFORMATIONS: usize = 500;
 
 /// In seconds.
@@ -48,7 +48,7 @@ struct Reason {
 
 type Histograms = Family<Transformation, Histogram, fn() -> Histogram>;
 
-/// The numbers.
+/// All metrics of the server.
 pub struct Metrics {
     registry: Registry,
     events: Family<Verdict, Counter>,
@@ -73,7 +73,7 @@ fn histogram() -> Histogram {
 }
 
 impl Metrics {
-    /// Nothing counted yet. `memory_bound` is the most memory that this process may take, in bytes.
+    /// All counters at zero. `memory_bound` is the most memory that this process may take, in bytes.
     pub fn new(memory_bound: usize) -> Self {
         let mut registry = Registry::with_prefix("sluicegate");
         let latency: Histograms = Family::new_with_constructor(histogram);
@@ -113,7 +113,7 @@ impl Metrics {
 }
 
 impl Metrics {
-    /// Shows the requests that code makes to the network, too.
+    /// Adds the metrics of the network requests that code makes.
     pub fn show_network(&mut self, stats: &net::Stats) {
         let registry = &mut self.registry;
         registry.register(
@@ -151,7 +151,7 @@ impl Metrics {
     }
 
     fn observe(&self, version: &str, latency: Duration, cpu: Duration, now: Instant) {
-        // Held to the end, or the series of a label that another thread gives away could be made once more.
+        // Held to the end: otherwise two threads could create the series of one label at the same time.
         let mut labels = self.labels.lock().expect("nothing panics in here");
         let (label, gone) = labels.seen(version, now);
         if let Some(gone) = gone.map(|transformation| Transformation { transformation }) {
@@ -163,12 +163,12 @@ impl Metrics {
         self.cpu.get_or_create(&name).observe(cpu.as_secs_f64());
     }
 
-    /// Counts events that no worker was asked about.
+    /// Counts events that were never given to a worker.
     pub fn not_run(&self, kind: &'static str, count: u64) {
         self.events.get_or_create(&Verdict { verdict: "failed", kind }).inc_by(count);
     }
 
-    /// All of it, as Prometheus reads it.
+    /// All metrics in the Prometheus text format.
     pub fn text(&self, app: &App) -> String {
         let (mut residents, mut waiting) = (0, 0);
         let mut restarts = Status::default().restarts();

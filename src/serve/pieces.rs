@@ -1,4 +1,4 @@
-//! An answer in pieces: what workers wrote goes out as it is, and is not copied together first.
+//! An answer in pieces: the workers' output is sent as it is, without being copied into one buffer first.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -11,20 +11,20 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// Shorter texts are put together: a piece is written in a turn of its own, or nearly so.
+/// Texts shorter than this are joined: each piece costs about one write of its own.
 const SHORT: usize = 16 << 10;
 
-/// The most that is handed to a connection at a time: the next piece waits until most of this one is gone.
+/// The most bytes that a connection gets at a time. The next piece waits until most of this one is sent.
 const MAX_FRAME: usize = 256 << 10;
 
-/// An answer may take its time to leave, and a second more for every 16 KiB. A client that takes a little of it now and then
-/// would keep it in memory for as long as it likes.
+/// The base time for sending an answer; it gets one more second for every 16 KiB. Without this bound, a client that
+/// reads a little now and then would keep the answer in memory for as long as it likes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// See [`PATIENCE`].
 const SLOWEST: usize = 16 << 10;
 
-/// Rows, a comma after each, in pieces.
+/// Rows in pieces, each row followed by a comma.
 #[derive(Default)]
 pub struct Pieces {
     done: Vec<Vec<u8>>,
@@ -32,7 +32,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Where the next row can be written.
+    /// The buffer for the next row.
     pub fn text(&mut self) -> &mut Vec<u8> {
         &mut self.last
     }
@@ -53,7 +53,7 @@ impl Pieces {
         }
     }
 
-    /// The list of the rows of all of these, in order. Its `guard` is dropped when the client has it.
+    /// A list of all these rows, in order. `guard` is dropped when the client has received it.
     pub fn list(all: impl IntoIterator<Item = Pieces>, guard: &Arc<dyn Any + Send + Sync>) -> Body {
         let mut pieces = vec![b"[".to_vec()];
         for mut one in all {
@@ -62,7 +62,7 @@ impl Pieces {
         }
         let several = pieces.len() > 1;
         if let Some(last) = pieces.last_mut() {
-            // In the place of the last comma.
+            // Replaces the last comma.
             if several {
                 last.pop();
             }
@@ -72,12 +72,12 @@ impl Pieces {
     }
 }
 
-/// A text as an answer. Its `guard` is dropped when the client has it.
+/// A text as an answer. `guard` is dropped when the client has received it.
 pub fn whole(text: Vec<u8>, guard: &Arc<dyn Any + Send + Sync>) -> Body {
     Body::new(List::new(vec![text], guard))
 }
 
-/// A list on its way out.
+/// A list that is being sent.
 struct List {
     pieces: VecDeque<Bytes>,
     left: usize,
@@ -93,7 +93,7 @@ impl List {
     }
 }
 
-/// A piece that keeps its request's room until the client has it.
+/// A piece that holds its request's memory until the client has received it.
 struct BudgetedPiece(Vec<u8>, #[expect(dead_code, reason = "only dropped")] Arc<dyn Any + Send + Sync>);
 
 impl AsRef<[u8]> for BudgetedPiece {

@@ -1,9 +1,9 @@
-//! PoolCache workers: a resident for each program of each tenant, started when it is first asked for and kept until its
-//! place is needed more elsewhere.
+//! A cache of worker pools: one pool for each program of each tenant. A pool starts with the first request for it and
+//! stays until another program needs its place more.
 //!
-//! Two requests meet in one resident only if workspace, version, libraries, code and credentials are all the same; so no
-//! tenant ever meets another's isolate or process. When there is no place for one more process, that resident ends which is idle
-//! and is to be expected again last, see [`super::reuse`].
+//! Two requests share a pool only if workspace, version, libraries, code and credentials are all the same, so tenants
+//! never share an isolate or a process. When there is no place for another process, an idle pool ends: the one whose
+//! next request is expected last, see [`super::reuse`].
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -21,19 +21,20 @@ use crate::machine_memory;
 use crate::workers::{Job, Resources, RunError, Sandbox, ServicePool, WorkerPermit};
 use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 
-/// Programs that do not load are remembered too, so that a bad one does not cost a process per request.
+/// The most entries. Programs that do not load are remembered too, so that a bad one does not cost a process per
+/// request.
 const MAX_ENTRIES: usize = 4096;
 
-/// The most events that go to transformBatch together, if a request has that many and they fit into one slot.
+/// The most events in one call of transformBatch, if a request has that many and they fit into one slot.
 const MAX_CONCURRENT: usize = 100_000;
 
-/// How long a resident that has to end takes at most, as a rule.
+/// How long to wait for a pool to end; most take less.
 const FAREWELL: Duration = Duration::from_millis(250);
 
 /// How long a request waits for a place.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What decides whether two requests may share a worker.
+/// Decides whether two requests may share a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     workspace: String,
@@ -44,7 +45,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// For a group of events that runs this code.
+    /// The key of a group of events that runs this code.
     pub fn new(group: &Group, libraries: &[String], ready: &Ready) -> Self {
         let mut hash = Sha256::new();
         for text in group.credentials.iter().flat_map(|(key, value)| [key, value]) {
@@ -61,19 +62,19 @@ impl Key {
     }
 }
 
-/// Why there are no workers for a request.
+/// Why a request gets no workers.
 #[derive(Debug)]
 pub enum AcquireError {
     /// The code cannot be loaded.
     Load(LoadError),
-    /// All places are taken by others that are busy, or no process can be started: to be tried again.
+    /// Busy pools hold all places, or no process can be started. The caller tries again later.
     Later(String),
 }
 
-/// A resident, or why there is none.
+/// A pool, or the reason why there is none.
 pub struct Entry {
     cell: OnceCell<Result<ServicePool, LoadError>>,
-    /// What it is remembered by.
+    /// Its key in the reuse table.
     hash: u64,
 }
 
@@ -82,7 +83,7 @@ impl Entry {
         matches!(self.cell.get(), Some(Ok(resident)) if resident.is_gone())
     }
 
-    /// The workers.
+    /// The pool.
     ///
     /// # Errors
     /// When the code could not be loaded.
@@ -95,49 +96,49 @@ impl Entry {
     }
 }
 
-/// How workers are started.
+/// How pools are started.
 #[derive(Clone)]
 pub struct PoolOptions {
-    /// Limits.
+    /// The limits of the workers.
     pub options: Options,
-    /// SandboxReport.
+    /// The sandbox of the workers.
     pub sandbox: Sandbox,
-    /// Who asks the network for the code, if anybody does.
+    /// The client that sends the code's network requests, if they are allowed.
     pub network: Option<crate::net::Client>,
-    /// Workers of one program, at most.
+    /// The most workers of one program.
     pub workers: usize,
-    /// Whether code begins anew with each request.
+    /// Whether every request starts with fresh state.
     pub fresh_state: bool,
 }
 
-/// All residents.
+/// All pools.
 pub struct PoolCache {
     terms: PoolOptions,
     resources: Resources,
     table: Arc<Table>,
 }
 
-/// What is kept.
+/// The cached pools.
 #[derive(Default)]
 struct Entries {
     by_key: HashMap<Key, Arc<Entry>>,
     hasher: RandomState,
 }
 
-/// All residents, also for those who make room among them.
+/// The shared part of the cache, which also lets a pool evict another one.
 pub struct Table {
     entries: Mutex<Entries>,
     reuse: Mutex<Reuse<u64>>,
-    /// ServicePools that have ended for lack of a place.
+    /// Pools that were ended to free a place.
     pub evicted: AtomicU64,
-    /// ServicePools that have been started.
+    /// Pools that were started.
     pub started: AtomicU64,
-    /// Workers that were replaced in residents that are gone, in the order of [`crate::workers::Status::restarts`].
+    /// Workers that were replaced in pools that have ended, in the order of [`crate::workers::Status::restarts`].
     pub past_restarts: [AtomicU64; 4],
 }
 
 impl PoolCache {
-    /// None yet.
+    /// An empty cache.
     pub fn new(terms: PoolOptions, resources: Resources) -> Self {
         let table = Arc::new(Table {
             entries: Mutex::default(),
@@ -146,7 +147,7 @@ impl PoolCache {
             started: AtomicU64::new(0),
             past_restarts: Default::default(),
         });
-        // A program that has work for more workers gets them from those that have none.
+        // A program that needs more workers takes the places of idle pools.
         let weak = Arc::downgrade(&table);
         resources.on_shortage(move || {
             if let Some(table) = weak.upgrade() {
@@ -156,15 +157,15 @@ impl PoolCache {
         Self { terms, resources, table }
     }
 
-    /// What all residents share.
+    /// The resources that all pools share.
     pub fn resources(&self) -> &Resources {
         &self.resources
     }
 
-    /// The workers for a program, started if there are none.
+    /// The pool of a program; started if there is none.
     ///
     /// # Errors
-    /// When there are none to be had.
+    /// When no pool is available.
     pub async fn get(&self, key: &Key, group: &Group, ready: &Ready) -> Result<Arc<Entry>, AcquireError> {
         let entry = self.entry(key);
         let started = entry
@@ -184,10 +185,10 @@ impl PoolCache {
         }
     }
 
-    /// A pool for this caller alone, whose logs are kept.
+    /// A pool for this caller alone, which keeps its logs.
     ///
     /// # Errors
-    /// When there is none to be had.
+    /// When no pool is available.
     pub async fn alone(&self, program: Program) -> Result<ServicePool, AcquireError> {
         let options = Options { logs: true, ..self.terms.options.clone() };
         self.start(program, options, 1).await?.map_err(AcquireError::Load)
@@ -212,7 +213,7 @@ impl PoolCache {
         self.table.started.fetch_add(1, Ordering::Relaxed);
         match ServicePool::start(&job, &self.resources, place).await {
             Ok(resident) => Ok(Ok(resident)),
-            // What code does while it is loaded can differ from time to time; that it cannot be compiled does not.
+            // What code does while it loads can change from one time to the next; a compile error cannot.
             Err(RunError::Load(error)) => match error.kind {
                 LoadErrorKind::Syntax | LoadErrorKind::Import | LoadErrorKind::Exports => Ok(Err(error)),
                 _ => Err(AcquireError::Load(error)),
@@ -221,7 +222,7 @@ impl PoolCache {
         }
     }
 
-    /// Those that answer no more make room for others.
+    /// Removes a pool that no longer answers.
     pub fn remove(&self, key: &Key, entry: &Arc<Entry>) {
         let mut entries = self.table.entries();
         if entries.by_key.get(key).is_some_and(|other| Arc::ptr_eq(other, entry)) {
@@ -258,7 +259,7 @@ impl PoolCache {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             self.table.evict(true);
-            // An evicted pool takes a moment to end; a busy one may be idle then.
+            // An evicted pool takes a moment to end. A pool that was busy may be idle by then.
             if let Some(place) = self.resources.place_within(FAREWELL).await {
                 return Ok(place);
             }
@@ -268,12 +269,12 @@ impl PoolCache {
         }
     }
 
-    /// Ends one resident that is idle, if there is one.
+    /// Ends one idle pool, if there is one.
     pub fn evict(&self) {
         self.table.evict(true);
     }
 
-    /// Looks at every resident, for the metrics.
+    /// Visits every pool, for the metrics.
     pub fn each(&self, mut look: impl FnMut(&Key, &ServicePool)) {
         for (key, entry) in &self.table.entries().by_key {
             if let Some(Ok(resident)) = entry.cell.get() {
@@ -282,20 +283,20 @@ impl PoolCache {
         }
     }
 
-    /// What is counted of all of them.
+    /// The counters of all pools.
     pub fn table(&self) -> &Table {
         &self.table
     }
 }
 
 impl Table {
-    /// Ends one resident, of those that are idle: the one that is to be expected again last.
+    /// Ends one idle pool: the one whose next request is expected last.
     fn evict(&self, with_workers: bool) {
         let mut entries = self.entries();
         let last = {
             let reuse = self.reuse();
             let idle = entries.by_key.iter().filter(|(_, entry)| {
-                // The table's own is the only one.
+                // Only the table still holds it.
                 Arc::strong_count(entry) == 1 && (!with_workers || matches!(entry.cell.get(), Some(Ok(_))))
             });
             idle.max_by_key(|(_, entry)| reuse.expected_in(&entry.hash)).map(|(key, _)| key.clone())
@@ -318,7 +319,7 @@ impl Table {
         self.entries.lock().expect("no code panics while it holds this")
     }
 
-    /// To be locked after the entries.
+    /// Lock this after the entries.
     fn reuse(&self) -> MutexGuard<'_, Reuse<u64>> {
         self.reuse.lock().expect("no code panics while it holds this")
     }

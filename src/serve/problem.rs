@@ -1,5 +1,5 @@
-//! Answers that are no rows: what is wrong with a request, or with this server, as `{"error": …}` and a status that says
-//! to the caller whether the request is to be sent again.
+//! Answers without rows: `{"error": …}` says what is wrong with a request or with this server, and the status says
+//! whether the caller is to send the request again.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::code::Refused;
 
-/// Tells the caller to send the request again, for as long as it takes.
+/// Asks the caller to send the request again until it succeeds.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-rudder-should-retry");
 
-/// Why it should.
+/// The reason for that.
 const REASON: HeaderName = HeaderName::from_static("x-rudder-error-reason");
 
-/// A request that has no rows as its answer.
+/// An answer without rows.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -22,22 +22,22 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The request is at fault; sending it again changes nothing.
+    /// The request is at fault. Sending it again does not help.
     pub fn request(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), reason: None }
     }
 
-    /// The request is fine, and cannot be answered now.
+    /// The request is fine but cannot be answered now.
     pub fn later(reason: &'static str, message: impl Into<String>) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, message: message.into(), reason: Some(reason) }
     }
 
-    /// More requests than this server can take.
+    /// There are more requests than this server can accept.
     pub fn overloaded(message: impl Into<String>) -> Self {
         Self::later("overloaded", message)
     }
 
-    /// The config backend does not let this server in.
+    /// The config backend rejects this server.
     pub fn refused(refused: Refused) -> Self {
         match refused {
             Refused::AuthFailed => Self::later(
@@ -57,7 +57,7 @@ impl IntoResponse for Problem {
         let body = json!({ "error": self.message }).to_string();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         if self.status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the request may still come, and is not waited for.
+            // The server does not wait for the rest of the request, which may still be on its way.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(reason) = self.reason {

@@ -1,6 +1,6 @@
-//! A body of `/customTransform`, taken apart: which events it has, which group each belongs to, and where in the body
-//! their texts lie. Nothing is copied, and events are not parsed but skipped over: the engine parses them. If it finds one
-//! that is no JSON, neither is the body, see [`wrong_with`].
+//! Takes a body of `/customTransform` apart: its events, the group of each event, and where their texts lie in the
+//! body. Nothing is copied. Events are skipped, not parsed: the engine parses them. If the engine finds an event that
+//! is not JSON, the whole body is invalid, see [`wrong_with`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -13,9 +13,9 @@ use super::fields::{self, TOO_MANY};
 /// An event of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Where its text lies; empty if it has none.
+    /// The range of its text; empty if it has none.
     pub event: Range<usize>,
-    /// Where its metadata's text lies; empty if it has none.
+    /// The range of its metadata's text; empty if it has none.
     pub metadata: Range<usize>,
 }
 
@@ -26,38 +26,38 @@ pub struct Group {
     pub items: Vec<Item>,
     /// The `VersionID` of its transformation, if it names one.
     pub version: Option<String>,
-    /// The workspace of its first event, or nothing.
+    /// The workspace of its first event; empty if it has none.
     pub workspace: String,
-    /// The transformation's id, for people; or nothing.
+    /// The transformation's id, for messages; empty if there is none.
     pub transformation: String,
-    /// What `getCredential` answers.
+    /// The values that `getCredential` returns.
     pub credentials: BTreeMap<String, String>,
 }
 
 /// A request.
 #[derive(Clone, Debug, Default)]
 pub struct TransformRequest {
-    /// By source and destination, in the order in which they come.
+    /// The groups by source and destination, in order of appearance.
     pub groups: Vec<Group>,
     /// The `VersionID`s of the libraries.
     pub libraries: Vec<String>,
-    /// Whether it is sure that there is no line end in an event or in metadata.
+    /// Whether no event and no metadata has a line end, as far as the pass could prove it.
     pub one_line: bool,
 }
 
-/// What is wrong with a body.
+/// Why a body is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadBody {
     /// It has more events than `elements::MAX_EVENTS`.
     TooManyEvents,
-    /// It is not JSON, events aside, or not a list of objects; in words.
+    /// It is not JSON (events aside) or not a list of objects; the text says what is wrong.
     Wrong(String),
 }
 
 /// Takes a body apart.
 ///
 /// # Errors
-/// When it is not what it should be.
+/// When the body is invalid.
 pub fn parse(body: &[u8]) -> Result<TransformRequest, BadBody> {
     let Elements { each: elements, one_line } = elements::of(body).map_err(|error| match error.to_string() {
         text if text.starts_with(TOO_MANY) => BadBody::TooManyEvents,
@@ -80,7 +80,7 @@ pub fn parse(body: &[u8]) -> Result<TransformRequest, BadBody> {
     let mut last = None;
     for element in &elements {
         let ids = element.ids;
-        // Mostly all are of one group.
+        // Most requests have a single group.
         let place = match last {
             Some((same, place)) if same == ids => place,
             _ => *places.entry(ids).or_insert_with(|| {
@@ -104,8 +104,8 @@ fn words(error: &serde_json::Error) -> String {
     }
 }
 
-/// What is wrong with a body that was taken apart, in words, if one of these events is no JSON. To be asked about events
-/// that were not parsed, and those that failed when they were.
+/// The error in a body that was taken apart, if one of these events is not JSON. Call it with events that were not
+/// parsed and with events whose parsing failed.
 pub fn wrong_with<'a>(body: &[u8], events: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     if events.into_iter().all(elements::is_json) {
         return None;
@@ -140,7 +140,7 @@ fn versions(text: &str) -> Vec<String> {
     libraries.iter().filter_map(|library| library["VersionID"].as_str()).map(str::to_owned).collect()
 }
 
-/// `[{"key":…,"value":…}]`; what has no key or no value is left out.
+/// Reads `[{"key":…,"value":…}]`; entries without a key or a value are left out.
 pub fn credentials(list: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
@@ -152,8 +152,7 @@ pub fn credentials(list: &Value) -> BTreeMap<String, String> {
     pairs.collect()
 }
 
-/// What stands in the metadata of a row that is about a whole group, and of one whose event has none: the text of a
-/// JSON object.
+/// The metadata of a row about a whole group, and of a row whose event has none: the text of a JSON object.
 pub fn common_metadata(body: &[u8], group: &Group) -> Vec<u8> {
     const COMMON: [&str; 5] = ["sourceId", "destinationId", "destinationType", "workspaceId", "transformationId"];
     let metadata = |item: &Item| &body[item.metadata.clone()];

@@ -1,20 +1,20 @@
-//! Which of the warm programs will be asked for last: it is the one that gives its place up.
+//! Predicts which warm program will be requested last; that program gives up its place.
 //!
-//! Time is counted in requests. What is remembered of a program, warm or not, is when it was asked for last and how long it was
-//! not asked for before that, on an average that forgets. From that follows when it is to be expected again. So programs that
-//! are asked for in turn do not push each other out one by one, each just before it is needed, as they would if the one
-//! that was used least recently went: most stay, and one place changes its owner.
+//! Time is counted in requests. Each program, warm or not, has an entry: when it was last requested, and a moving
+//! average of the time between its requests. These two give its next expected request. With plain least-recently-used
+//! eviction, programs that are requested in turn would evict each other, each one shortly before it is needed. Here
+//! most of them stay warm and only one place changes hands.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Programs that are remembered, for each that can be warm.
+/// Programs that are remembered for each place.
 const REMEMBERED: usize = 4;
 
-/// The same, where few can be.
+/// The least number of remembered programs, where places are few.
 const MIN_REMEMBERED: usize = 4096;
 
-/// What is known of all programs.
+/// The history of all programs.
 pub struct Reuse<K> {
     now: u64,
     max: usize,
@@ -24,17 +24,17 @@ pub struct Reuse<K> {
 #[derive(Clone, Copy)]
 struct Seen {
     last: u64,
-    /// Requests between two for this program; nothing after the first.
+    /// The average number of requests between two for this program; `None` after the first one.
     interval: Option<u64>,
 }
 
 impl<K: Hash + Eq> Reuse<K> {
-    /// Nothing yet; for so many warm programs.
+    /// An empty history, for this many warm programs.
     pub fn new(warm: usize) -> Self {
         Self { now: 0, max: warm.saturating_mul(REMEMBERED).max(MIN_REMEMBERED), seen: HashMap::new() }
     }
 
-    /// A request for this program.
+    /// Records a request for this program.
     pub fn asked(&mut self, key: K) {
         self.now += 1;
         let now = self.now;
@@ -49,20 +49,20 @@ impl<K: Hash + Eq> Reuse<K> {
         seen.last = now;
     }
 
-    /// In how many requests this program is to be expected again.
+    /// The number of requests until this program is expected again.
     pub fn expected_in(&self, key: &K) -> u64 {
         let Some(Seen { last, interval }) = self.seen.get(key).copied() else { return u64::MAX };
         let since = self.now - last;
         match interval {
             Some(interval) if since <= 2 * interval => interval.saturating_sub(since),
-            // It should have come: for as long as it did not, it may well not come again. Of one that came once, no more is
-            // known.
+            // It is overdue: the longer it has been, the later it is expected. The same holds for a program with a
+            // single request, of which no more is known.
             Some(_) => since,
             None => self.now.max(since),
         }
     }
 
-    /// Forgets the half that was asked for longest ago.
+    /// Forgets the half that was requested longest ago.
     fn forget(&mut self) {
         let mut times: Vec<u64> = self.seen.values().map(|seen| seen.last).collect();
         let half = times.len() / 2;
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// The share of requests that find their program warm, with so many places.
+    /// The share of requests that find their program warm, with this many places.
     fn hits(places: usize, requests: impl Iterator<Item = u32>) -> f64 {
         let mut reuse = Reuse::new(places);
         let mut warm = HashSet::new();

@@ -1,5 +1,5 @@
-//! The rows that answer `/customTransform`. Those of events that went out come from the workers as they are; what failed
-//! or was dropped is written here.
+//! The rows that answer `/customTransform`. Workers write the rows of outputs, which are sent as they are. Rows about
+//! failed and dropped events are written here.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use sluicegate_engine::verdict::Failure;
 use sluicegate_engine::{LoadError, LoadErrorKind};
 
-/// A row about an event that failed, a comma after it. `metadata` is the text of a JSON value.
+/// Appends the row of a failed event and a comma. `metadata` is the text of a JSON value.
 pub fn failed(out: &mut Vec<u8>, status: u16, error: &str, metadata: &[u8]) {
     out.extend_from_slice(format!("{{\"statusCode\":{status},\"error\":").as_bytes());
     serde_json::to_writer(&mut *out, error).expect("text is JSON");
@@ -18,8 +18,8 @@ pub fn failed(out: &mut Vec<u8>, status: u16, error: &str, metadata: &[u8]) {
     out.extend_from_slice(b"},");
 }
 
-/// The rows about an event that was dropped, a comma after each: its metadata, with one message id; several if it
-/// stands for several.
+/// Appends the rows of a dropped event, each followed by a comma. Each has its metadata with one message id; an event
+/// that stands for several has several.
 pub fn dropped(out: &mut Vec<u8>, metadata: &[u8]) {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(metadata).unwrap_or_default();
     #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub fn dropped(out: &mut Vec<u8>, metadata: &[u8]) {
     }
 }
 
-/// Why an event failed, as a row says it.
+/// The failure of an event as text for a row.
 pub fn words(failure: &Failure) -> String {
     match (&failure.stack, &failure.name) {
         (Some(stack), _) => stack.clone(),
@@ -53,7 +53,7 @@ pub fn words(failure: &Failure) -> String {
     }
 }
 
-/// Why code could not be loaded, as a row says it.
+/// A load error as text for a row.
 pub fn load_words(error: &LoadError) -> String {
     if let Some(stack) = &error.stack {
         return stack.clone();

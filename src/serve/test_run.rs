@@ -1,4 +1,4 @@
-//! The endpoints with which code is tried before it is saved. Each trial has a worker of its own, which ends with it.
+//! The endpoints that test code before it is saved. Each test run has its own worker, which ends with it.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -28,10 +28,10 @@ use crate::parser_process;
 use crate::workers::{Held, Row, Rows, UnitResult};
 use sluicegate_engine::{LogLine, Program};
 
-/// How often a body is in memory, in parts, until its trial is over; and what a trial is answered with.
+/// Memory for a test run, in multiples of its body: parts of the body are copied, and the answer takes some too.
 const COPIES: usize = 4;
 
-/// Code that is to be tried.
+/// Code to be tested.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, expecting = "an object")]
 struct Revision {
@@ -52,7 +52,7 @@ impl Revision {
     }
 }
 
-/// An event with what belongs to it.
+/// An event with its metadata and settings.
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Sample {
@@ -62,7 +62,7 @@ struct Sample {
     credentials: Value,
 }
 
-/// What is tried on what.
+/// A test run: code and events.
 struct TestRun {
     samples: Vec<Sample>,
     revision: Revision,
@@ -70,7 +70,7 @@ struct TestRun {
     credentials: BTreeMap<String, String>,
 }
 
-/// How a trial is answered.
+/// The answer to a test run.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Told<T> {
@@ -78,25 +78,25 @@ struct Told<T> {
     logs: Vec<String>,
 }
 
-/// The results of a trial.
+/// The results of a test run.
 struct Answer {
     tried: Vec<Tried>,
     logs: Vec<String>,
-    /// Gives the memory back that all of it takes.
+    /// Returns the memory when it is dropped.
     guard: Arc<dyn Any + Send + Sync>,
 }
 
-/// The result of an event: what went out, or why nothing did.
+/// The result of one event: its outputs, or why there are none.
 struct Tried {
     output: Result<Box<RawValue>, String>,
     metadata: Box<RawValue>,
 }
 
-/// A trial that came to nothing.
+/// Why a test run gave no results.
 enum Failed {
-    /// The author's or the caller's fault: a 400 with these words.
+    /// The author or the caller is at fault: a 400 with this message.
     Code(String),
-    /// Anything else.
+    /// Any other reason.
     Problem(Problem),
 }
 
@@ -134,7 +134,7 @@ fn answered(told: &impl serde::Serialize, guard: &Arc<dyn Any + Send + Sync>) ->
     ([(header::CONTENT_TYPE, "application/json")], pieces::whole(text, guard)).into_response()
 }
 
-/// Reads a body of plain data.
+/// Reads a JSON body into a type.
 async fn read<T: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<(T, Taken), Problem> {
     let mut taken = app.room.take(request).await?;
     taken.room.grow_to(taken.bytes.len() * COPIES)?;
@@ -267,7 +267,7 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
         Ok(code) => code,
         Err(error) => return bad(error),
     };
-    // A transformation that does nothing but load it.
+    // A transformation that only loads it.
     let program = Program::new("test", "import 'library'; export function transformEvent(event) { return event; }")
         .with_library("library", code);
     match app.warm.alone(program).await {
@@ -311,7 +311,7 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
     }
     match parser_process::imports(code).await {
         Ok(found) => {
-            // Callers look libraries up by these names, and have always had them without spaces around.
+            // Callers look libraries up by these names and expect them without spaces around.
             let mut libraries: BTreeMap<String, Vec<String>> = BTreeMap::new();
             for (specifier, names) in found {
                 libraries.entry(specifier.trim().to_owned()).or_default().extend(names);
@@ -331,7 +331,7 @@ async fn javascript(code: &str, revision: &Revision, transformation: bool) -> Re
     Ok(if is_legacy { legacy::as_module(&code) } else { code })
 }
 
-/// Runs it.
+/// Runs the test.
 async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Failed> {
     let code = trial.revision.code.as_deref().unwrap_or_default();
     let code = javascript(code, &trial.revision, true).await.map_err(Failed::Code)?;
@@ -396,7 +396,7 @@ async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Fail
     Ok(Answer { tried, logs, guard })
 }
 
-/// `Log: …`, with the level in the place of `Log` where it is another.
+/// The line as `Log: …`; a level other than `log` takes the place of `Log`.
 fn log_line(line: &[u8]) -> Option<String> {
     let LogLine { level, message } = serde_json::from_slice(line).ok()?;
     let mut level = level.chars();

@@ -1,4 +1,4 @@
-//! Who may have code run that is not saved.
+//! Decides who may run code that is not saved.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::App;
 use super::problem::Problem;
 
-/// The hash of a token: to compare hashes takes a time that says nothing of the token.
+/// The hash of a token. Comparing hashes takes a time that reveals nothing about the token.
 pub struct TestToken([u8; 32]);
 
 impl TestToken {
@@ -27,7 +27,7 @@ impl TestToken {
     }
 }
 
-/// Answers 401 to a request without the token, if there is one.
+/// Answers 401 to a request without the token, if a token is set.
 pub async fn require(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
     match &app.test_token {
         Some(token) if !token.is_in(request.headers()) => {

@@ -1,10 +1,10 @@
-//! Traces over OTLP: a span for each request and one in it for each group of events.
+//! Traces over OTLP: one span for each request, and in it one for each group of events.
 //!
-//! Off unless OpenTelemetry's own variables name a collector. What a request does is never held up by this: spans go into a
-//! bounded queue, a thread of the SDK takes them from there, and a client with a runtime of its own sends them. While the
-//! collector is down, spans are dropped, and one message says so.
+//! Tracing is off unless OpenTelemetry's own variables name a collector. It never delays a request: spans go into a
+//! bounded queue, a thread of the SDK takes them from there, and a client with its own runtime sends them. While the
+//! collector is down, spans are dropped and one message says so.
 //!
-//! A request that brings a `traceparent` belongs to its caller's trace.
+//! A request with a `traceparent` header continues its caller's trace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::tally::Tally;
 
-/// How long one message to the collector may take.
+/// The time limit of one message to the collector.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the end of the server waits for the last spans.
+/// How long the server waits at its end for the last spans to be sent.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Where spans go.
+/// Sends spans to the collector.
 pub struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
@@ -41,7 +41,7 @@ pub struct Traces {
 /// Whether the environment names a collector.
 ///
 /// # Errors
-/// When it asks for something that is not supported; in words.
+/// When it asks for something that is not supported; the message says what.
 pub fn are_wanted(variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, String> {
     let says = |name: &str, word: &str| variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word));
     let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
@@ -61,13 +61,13 @@ pub fn are_wanted(variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, Str
 }
 
 impl Traces {
-    /// To the collector that the environment names. `instance` says which server this is.
+    /// Sends to the collector that the environment names. `instance` identifies this server.
     ///
     /// # Errors
-    /// When there can be no client for it; in words.
+    /// When no client can be built for it; the message says why.
     pub fn start(instance: &str) -> Result<Self, String> {
         let words = |error: &dyn fmt::Display| format!("cannot send traces: {error}");
-        // Another part of the program may have installed one; either will do.
+        // Another part of the program may have installed a provider; either one works.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(|error| words(&error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -93,7 +93,7 @@ impl Traces {
         Ok(Self { provider, tracer, propagator: TraceContextPropagator::new(), runtime: Some(runtime) })
     }
 
-    /// A request has begun. `path` is one of a few.
+    /// Starts the span of a request. `path` is one of a fixed set.
     pub(super) fn request(&self, request: &Request<Body>, path: &'static str) -> Trace {
         let parent = self.propagator.extract_with_context(&Context::new(), &HeaderExtractor(request.headers()));
         let method = request.method().as_str().to_owned();
@@ -106,7 +106,7 @@ impl Traces {
         Trace { tracer: self.tracer.clone(), context: parent.with_span(span) }
     }
 
-    /// Records a piece of work that is over, and its steps.
+    /// Records a finished piece of work and its steps.
     pub fn record(&self, work: Work, steps: Vec<Work>) {
         let span = self.span(&work, &Context::new());
         let context = Context::new().with_span(span);
@@ -128,7 +128,7 @@ impl Traces {
         span
     }
 
-    /// Sends what is left; blocks for a little while.
+    /// Sends the remaining spans; blocks for a short time.
     pub fn end(&self) {
         if self.provider.shutdown_with_timeout(FAREWELL).is_err() {
             tracing::debug!("the last spans were not sent");
@@ -136,7 +136,7 @@ impl Traces {
     }
 }
 
-/// A piece of work that is over.
+/// A finished piece of work.
 pub struct Work {
     /// Its name.
     pub name: String,
@@ -144,7 +144,7 @@ pub struct Work {
     pub start: SystemTime,
     /// When it ended.
     pub end: SystemTime,
-    /// What was counted.
+    /// Counts, by name.
     pub counts: Vec<(String, u64)>,
     /// Why it failed, if it did.
     pub error: Option<String>,
@@ -152,25 +152,25 @@ pub struct Work {
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        // It may be dropped where nothing may block.
+        // The last reference may be dropped where blocking is not allowed.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// A span that is under way, and what belongs into it. It ends when it is dropped.
+/// An open span and its context. It ends when it is dropped.
 #[derive(Clone)]
 pub(super) struct Trace {
     tracer: SdkTracer,
     context: Context,
 }
 
-/// A group's span; ends when it is dropped.
+/// The span of a group; it ends when it is dropped.
 pub(super) struct GroupSpan(Context);
 
 impl Trace {
-    /// The request is answered.
+    /// Records the answer to the request.
     pub(super) fn answered(&self, id: &str, status: u16) {
         let span = self.context.span();
         span.set_attribute(KeyValue::new("sluicegate.request.id", id.to_owned()));
@@ -181,7 +181,7 @@ impl Trace {
         span.end();
     }
 
-    /// A group of events of this request.
+    /// Starts the span of a group of events of this request.
     pub(super) fn group(&self, version: &str, events: usize) -> GroupSpan {
         let builder = self.tracer.span_builder("group").with_attributes([
             KeyValue::new("sluicegate.transformation", version.to_owned()),
@@ -192,7 +192,7 @@ impl Trace {
 }
 
 impl GroupSpan {
-    /// The results of its events. That some of them failed is the code's affair, and no error of this span.
+    /// Records the results of the events. Failed events are the code's fault, so they do not mark the span as failed.
     pub(super) fn done(&self, tally: &Tally, cpu: Duration) {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let span = self.0.span();
@@ -213,7 +213,7 @@ impl Drop for GroupSpan {
     }
 }
 
-/// Sends what the SDK's thread hands to it.
+/// Sends the spans that the SDK's thread hands over.
 struct Sender {
     client: reqwest::Client,
     runtime: tokio::runtime::Handle,
@@ -230,7 +230,7 @@ impl fmt::Debug for Sender {
 impl HttpClient for Sender {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (client, is_down) = (self.client.clone(), self.is_down.clone());
-        // The SDK's thread has no runtime.
+        // The SDK's thread has no runtime of its own.
         let sent = self.runtime.spawn(async move {
             let answer = send(&client, request).await;
             let wrong = match &answer {
@@ -239,7 +239,7 @@ impl HttpClient for Sender {
                 Err(error) => Some(error.to_string()),
             };
             match wrong {
-                // The endpoint may have a password in it; it is not named.
+                // The endpoint may contain a password, so it is not logged.
                 Some(why) if !is_down.swap(true, Ordering::Relaxed) => {
                     tracing::warn!(%why, "the collector of traces does not take them: they are lost until it does");
                 }
@@ -259,7 +259,7 @@ async fn send(client: &reqwest::Client, request: Request<Bytes>) -> Result<Respo
     if let Some(headers) = built.headers_mut() {
         *headers = std::mem::take::<HeaderMap>(answer.headers_mut());
     }
-    // What it says is of no interest; how much it says is up to it.
+    // The content does not matter, but the body is read to the end within a limit.
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
         if body.len() + chunk.len() > 1 << 20 {

@@ -25,33 +25,34 @@ use crate::workers::{Held, Row, Rows, RunError, ServiceAnswer, UnitResult};
 use sluicegate_engine::LoadError;
 use sluicegate_engine::verdict::{Failure, FailureKind};
 
-/// Larger bodies are taken apart on a thread of their own, so that small requests do not wait for them.
+/// Bodies larger than this are parsed on a separate thread, so that small requests do not wait for them.
 const LARGE: usize = 1 << 20;
 
-/// What an event takes beside its text while it is under way, in bytes.
+/// Memory for an event under way besides its text, in bytes.
 const EVENT_SIZE: usize = 512;
 
-/// What a row about an event that did not go out has beside its metadata and its message, in bytes.
+/// Memory for the row of an event without output, besides its metadata and its message, in bytes.
 const ROW_SIZE: usize = 128;
 
-/// Asks for rows about dropped events.
+/// This header asks for rows about dropped events.
 const FILTER: &str = "x-feature-filter-code";
 
-/// The caller sends the whole request again.
+/// A row with this status makes the caller send the whole request again.
 const RETRY: u16 = 809;
 
-/// "mirror filtered": the caller leaves the request out of what it compares, and sends no more for this version.
+/// The status "mirror filtered": the caller leaves the request out of its comparison and sends no more for this
+/// version.
 const MIRROR_FILTERED: u16 = 297;
 
 /// The rows of one group.
 #[derive(Default)]
 struct GroupRows {
     pieces: Pieces,
-    /// Whether the whole request is to be sent again.
+    /// Whether the caller is to send the whole request again.
     retry: bool,
-    /// Whether the whole request is left out of what a mirror answers.
+    /// Whether a mirror leaves the whole request out of its comparison.
     mirror_filtered: bool,
-    /// The memory that they take.
+    /// The memory that the rows take.
     memory: Vec<Held>,
 }
 
@@ -69,13 +70,13 @@ fn asks_for_filtered(headers: &HeaderMap) -> bool {
     !matches!(value, "" | "?0") && !value.eq_ignore_ascii_case("false")
 }
 
-/// What is wanted of every group.
+/// What the request asks for, for every group.
 #[derive(Clone)]
 struct Order {
     app: Arc<App>,
-    /// The body, and what was written behind it.
+    /// The body, followed by the text that was appended to it.
     body: Arc<Vec<u8>>,
-    /// How long the body is.
+    /// The length of the body alone.
     len: usize,
     one_line: bool,
     guard: Arc<dyn Any + Send + Sync>,
@@ -102,7 +103,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
     if parsed.groups.is_empty() {
         return Err(Problem::request(StatusCode::BAD_REQUEST, "the request has no events: its list is empty"));
     }
-    // Rows of events without metadata, and those about whole groups, carry what is known of the group.
+    // Rows of events without metadata and rows about whole groups carry the common metadata of the group.
     let len = bytes.len();
     let books = parsed.groups.iter().map(|group| group.items.len()).sum::<usize>() * EVENT_SIZE;
     room.grow_to(len + books)?;
@@ -171,7 +172,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
     Ok((status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], list).into_response())
 }
 
-/// A body that is not what it should be.
+/// The answer to an invalid body.
 fn bad_body(error: BadBody) -> Problem {
     match error {
         BadBody::TooManyEvents => Problem::request(
@@ -189,7 +190,7 @@ fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
 }
 
 impl Order {
-    /// Rows of so many bytes, none of them yet.
+    /// Empty rows with memory for this many bytes.
     ///
     /// # Errors
     /// When there is no memory for them.
@@ -201,10 +202,10 @@ impl Order {
         Ok(GroupRows { memory: vec![memory], ..GroupRows::default() })
     }
 
-    /// Whether these are events: those that the code is not run on are parsed nowhere else.
+    /// Checks that these events are JSON. Events that the code does not run on are not parsed anywhere else.
     ///
     /// # Errors
-    /// When one is no JSON. Then the body is none either.
+    /// When one is not JSON; then the whole body is invalid.
     fn judge<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> Result<(), Problem> {
         let events = items.into_iter().map(|item| &self.body[item.event.clone()]);
         match request::wrong_with(&self.body[..self.len], events) {
@@ -214,7 +215,7 @@ impl Order {
     }
 }
 
-/// One group.
+/// Runs one group.
 async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<GroupRows, Problem> {
     let Order { app, body, .. } = order;
     let Some(version) = group.version.as_deref() else {
@@ -291,7 +292,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
             at = at.unwrap_or_default(),
             "the code reads an integer beyond 2^53, which JavaScript can't hold; told once for each version"
         );
-        // The number can be personal data.
+        // The number may be personal data.
         tracing::debug!(version, read = read.message(), "which");
     }
     if let Some(UnitResult::Failed(_, failure)) =
@@ -301,7 +302,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
             version, workspace = group.workspace, transformation = group.transformation, tally = %answer.tally,
             kind = failure.kind.name(), "events failed; the first of them"
         );
-        // What the code says can hold what the event says: personal data, as a rule.
+        // The message of the code may repeat the event, which is personal data as a rule.
         tracing::debug!(version, error = failure.message, "what the first of them says");
     }
     written(order, group, answer)
@@ -325,14 +326,14 @@ fn every(order: &Order, group: &Group, status: u16, error: &str) -> Result<Group
     Ok(rows)
 }
 
-/// The rows of a group that has been through its transformation: dropped events first, then the others in order.
+/// The rows of a group that was transformed: dropped events first, then the others in order.
 fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupRows, Problem> {
     let unparsed = answer.outcomes.iter().filter_map(|outcome| match outcome {
         UnitResult::Failed(index, failure) if !was_parsed(failure.kind) => Some(&group.items[*index]),
         _ => None,
     });
     order.judge(unparsed)?;
-    // What failed and what was dropped is told with its metadata; the rest is counted already.
+    // Rows of failed and dropped events repeat their metadata; the size of the other rows is counted already.
     let told = answer.outcomes.iter().map(|outcome| match outcome {
         UnitResult::Failed(index, _) | UnitResult::Dropped(index) => group.items[*index].metadata.len() + ROW_SIZE,
         UnitResult::Rows(_) => 0,
@@ -364,14 +365,14 @@ fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupR
     Ok(rows)
 }
 
-/// Whether an event that failed like this was parsed before, so that it is JSON.
+/// Whether an event with this failure was parsed before, and so is JSON.
 fn was_parsed(kind: FailureKind) -> bool {
     use FailureKind::{BadReturn, Exception, NeverSettles, OutputTooLarge};
     matches!(kind, Exception | BadReturn | NeverSettles | OutputTooLarge)
 }
 
-/// The failure of a `transformBatch` that came to nothing for any of its events, together and alone, always for the same
-/// reason: callers know it as one row about all of them.
+/// The failure of a `transformBatch` that failed for all of its events, together and one by one, for the same reason.
+/// Callers expect one row about all of them.
 pub(super) fn of_the_whole_batch(outcomes: &[UnitResult]) -> Option<&Failure> {
     fn failure(outcome: &UnitResult) -> Option<&Failure> {
         match outcome {
@@ -393,7 +394,7 @@ pub(super) fn of_the_whole_batch(outcomes: &[UnitResult]) -> Option<&Failure> {
     (of_the_call && outcomes.iter().all(|outcome| failure(outcome).is_some_and(&same))).then_some(first)
 }
 
-/// What a run calls a line is an event's message here.
+/// The text of a failure with "message" in the place of "line", which is the term of runs.
 pub(super) fn about_message(failure: &Failure) -> String {
     let words = rows::words(failure);
     match failure.kind {

@@ -1,5 +1,5 @@
-//! Bodies that come in gzip, deflate or zstd, unpacked a little at a time: a small body can hold a very large one, and what
-//! there is no room for is not unpacked.
+//! Unpacks bodies in gzip, deflate or zstd step by step. A small body can expand to a very large one, so unpacking
+//! stops when there is no memory left.
 
 use std::io::{self, Write};
 
@@ -9,33 +9,33 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use super::problem::Problem;
 
-/// Packed bytes that are unpacked at a time by gzip and deflate, which make at most 1032 times as many of them.
+/// The packed bytes of one step with gzip or deflate, which expand to at most 1032 times as many.
 const STEP: usize = 256;
 
-/// Unpacked bytes that zstd makes at a time.
+/// The most unpacked bytes of one step with zstd.
 const OUTPUT: usize = 128 << 10;
 
-/// The largest window that a zstd frame may ask for, as a power of two: 8 MiB, which the format's description asks of every
-/// decoder.
+/// The largest window that a zstd frame may ask for, as a power of two: 8 MiB. The format's specification asks every
+/// decoder to support that much.
 const MAX_WINDOW_LOG: u32 = 23;
 
-/// A body's encoding, and what of it is unpacked.
+/// A body's encoding, with the state of its decoder.
 pub enum Unpacker {
-    /// It is as it is.
+    /// No encoding.
     Plain,
     /// gzip, one member or several.
     Gzip(MultiGzDecoder<Vec<u8>>),
     /// deflate, in the format of zlib.
     Deflate(ZlibDecoder<Vec<u8>>),
-    /// zstd, one frame or several; whether one has begun.
+    /// zstd, one frame or several; the flag says whether a frame has begun.
     Zstd(Box<DCtx<'static>>, bool),
 }
 
 impl Unpacker {
-    /// For a request with these headers.
+    /// The decoder for a request with these headers.
     ///
     /// # Errors
-    /// When the encoding is not known.
+    /// When the encoding is unknown.
     pub fn new(headers: &HeaderMap) -> Result<Self, Problem> {
         let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii());
         Ok(match encoding.map(<[u8]>::to_ascii_lowercase).as_deref() {
@@ -44,7 +44,7 @@ impl Unpacker {
             Some(b"deflate") => Self::Deflate(ZlibDecoder::new(Vec::new())),
             Some(b"zstd") => {
                 let mut context = DCtx::create();
-                // Refused only if it were out of its range.
+                // Fails only for a value out of range.
                 let _ = context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG));
                 Self::Zstd(Box::new(context), false)
             }
@@ -57,11 +57,11 @@ impl Unpacker {
         })
     }
 
-    /// Unpacks the next bytes of `packed`, and leaves the rest there. Gives what they hold; an empty slice when more has to
-    /// come.
+    /// Unpacks the next bytes of `packed` and leaves the rest there. Returns the unpacked bytes; an empty slice means
+    /// that more input is needed.
     ///
     /// # Errors
-    /// When they are not what they should be.
+    /// When the bytes are not valid in this encoding.
     pub fn next<'a: 'b, 'b>(&mut self, packed: &mut &'a [u8], unpacked: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
         fn step<'a>(packed: &mut &'a [u8]) -> &'a [u8] {
             let (now, later) = packed.split_at(packed.len().min(STEP));
@@ -90,7 +90,7 @@ impl Unpacker {
                     .map_err(|code| io::Error::other(zstd::zstd_safe::get_error_name(code)))?;
                 let (taken, made) = (input.pos(), output.pos());
                 *packed = &packed[taken..];
-                // Without either it says how much it would like of a frame that has not begun.
+                // With no input and no output, zstd returns a size hint for a frame that has not begun.
                 if taken + made > 0 {
                     *begun = left != 0;
                 }
@@ -99,7 +99,7 @@ impl Unpacker {
         Ok(unpacked)
     }
 
-    /// What the decoder itself takes, in bytes.
+    /// The memory of the decoder itself, in bytes.
     pub fn memory(&self) -> usize {
         match self {
             Self::Plain => 0,
@@ -108,10 +108,10 @@ impl Unpacker {
         }
     }
 
-    /// What is left at the end.
+    /// The remaining unpacked bytes.
     ///
     /// # Errors
-    /// When the end is missing.
+    /// When the end of the data is missing.
     pub fn finish(self) -> io::Result<Vec<u8>> {
         let missing = || io::Error::new(io::ErrorKind::UnexpectedEof, "its end is missing");
         match self {
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// Unpacks `packed`, handed in by so many bytes. Gives also the most that one step made.
+    /// Unpacks `packed` in pieces of this many bytes. Returns also the largest output of one step.
     fn unpack(encoding: &'static str, packed: &[u8], at_a_time: usize) -> Result<(Vec<u8>, usize), String> {
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, encoding.parse().unwrap())]);
         let mut unpacker = Unpacker::new(&headers).unwrap();

@@ -1,8 +1,8 @@
-//! Code from a config backend, over HTTP.
+//! Fetches code from a config backend over HTTP.
 //!
-//! A version never changes, so what was had once is kept. Who asks for a version that is being fetched waits for that
-//! answer, whatever it is. A backend that fails is asked again twice; then the request that needs the code is to be sent
-//! again later, because nothing is wrong with its events. That is also so for one that answers something else than code.
+//! A version never changes, so a module that was fetched once is kept. Concurrent requests for the same version share
+//! one fetch and its result. A backend that fails, or that answers with something other than code, is asked twice more.
+//! After that the caller is asked to send its request again later, because its events are not at fault.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,19 +17,19 @@ use super::{Missing, Module, NAMELESS, Refused, Sort, javascript, legacy};
 use crate::root_cause::root_cause;
 use sluicegate_engine::handle_of;
 
-/// Between two tries, one more for each that fails.
+/// The pauses before each new attempt.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
-/// The longest that one try may take.
+/// The time limit of one attempt.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The largest answer, in bytes.
+/// The largest answer that is accepted, in bytes.
 const LARGEST: usize = 64 << 20;
 
-/// Modules that are kept.
+/// The most modules that are kept.
 const MAX_MODULES: usize = 10_000;
 
-/// What was answered, once it is known.
+/// The result of a fetch, once it is known.
 type Cell = Arc<OnceCell<Result<Arc<Module>, Missing>>>;
 
 /// A config backend.
@@ -40,7 +40,7 @@ pub struct Backend {
     kept: Mutex<HashMap<(Sort, String), Cell>>,
 }
 
-/// What it answers.
+/// The answer of the backend.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Revision {
@@ -53,12 +53,12 @@ struct Revision {
 }
 
 impl Backend {
-    /// The backend at `url`, which wants `secret` as the user of its Basic auth.
+    /// The backend at `url`, which expects `secret` as the user of its Basic auth.
     ///
     /// # Errors
-    /// When no client can be made.
+    /// When the HTTP client cannot be built.
     pub fn new(url: &str, secret: Option<String>) -> Result<Self, reqwest::Error> {
-        // Fails where one is installed already, which is as good.
+        // Fails if a provider is installed already; that one works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(2))
@@ -87,7 +87,7 @@ impl Backend {
         answer
     }
 
-    /// Whether a backend can have a library of everybody's under this name and version.
+    /// Whether a backend can have a shared library with this name and version.
     pub(super) fn may_share(id: &str) -> bool {
         let Some((name, version)) = id.split_once('/') else { return false };
         let digits = version.strip_prefix('v').unwrap_or_default();
@@ -118,7 +118,7 @@ impl Backend {
                 (vec!["rudderstackTransformationLibraries", name], ("version", version))
             }
         };
-        // Whatever stands in an id stays one part of the path, or a value of the query.
+        // The URL type escapes an id, whatever is in it: it stays one path segment or one query value.
         match url.path_segments_mut() {
             Ok(mut path) => path.pop_if_empty().extend(parts),
             Err(()) => return Err(Missing::Later(format!("{} is no URL with a path", self.base))),
@@ -202,10 +202,10 @@ pub fn is_legacy(code_version: &Value) -> bool {
     code_version == "0" || code_version == 0
 }
 
-/// Whether code in this language can be run here.
+/// Checks that this server runs code in this language.
 ///
 /// # Errors
-/// When it cannot; in words.
+/// When it does not; the message says why.
 pub fn supported(language: Option<&str>) -> Result<(), String> {
     match language.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "javascript" | "typescript") => Ok(()),
@@ -213,9 +213,9 @@ pub fn supported(language: Option<&str>) -> Result<(), String> {
     }
 }
 
-/// Goes into rows and messages; a password in it would, too.
+/// The URL for rows and messages, without user and password.
 fn without_user(mut url: reqwest::Url) -> reqwest::Url {
-    // Those that can have none have none.
+    // Fails only for URLs that cannot have either.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
 }

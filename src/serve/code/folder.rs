@@ -1,7 +1,7 @@
-//! Code from a folder: `<dir>/<VersionID>.js` or `.ts`, libraries likewise, those of everybody below `@rs`.
+//! Reads code from a folder: `<dir>/<VersionID>.js` or `.ts`; libraries likewise, and shared libraries below `@rs`.
 //!
-//! What was read is kept until anything in the folder changes. If the system does not say when that is, every request
-//! reads its code anew.
+//! A module is kept until something in the folder changes. If the system does not report changes, every request reads
+//! its code again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use super::{Missing, Module, Sort, javascript};
 use sluicegate_engine::{handle_of, is_typescript};
 
-/// In this order.
+/// Tried in this order.
 const EXTENSIONS: [&str; 4] = ["js", "ts", "mjs", "mts"];
 
-/// The largest file that is read. No author writes that much by hand.
+/// The largest file that is read. Code written by hand stays far below it.
 const LARGEST: u64 = 64 << 20;
 
-/// What was read, and at which count of changes.
+/// Modules that were read, each with the change count at that time.
 type Kept = HashMap<(bool, String), (u64, Arc<Module>)>;
 
 /// A folder of code.
@@ -27,15 +27,15 @@ pub struct Folder {
     dir: PathBuf,
     changes: Arc<AtomicU64>,
     kept: Mutex<Kept>,
-    /// Watches as long as it lives.
+    /// Reports changes for as long as it lives.
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Folder {
-    /// The code in `dir`.
+    /// Opens the folder `dir`.
     ///
     /// # Errors
-    /// When it is no folder that can be read.
+    /// When it is not a readable folder.
     pub fn open(dir: &Path) -> std::io::Result<Self> {
         std::fs::read_dir(dir)?;
         let changes = Arc::new(AtomicU64::new(0));
@@ -70,7 +70,7 @@ impl Folder {
         }
         let read = Arc::new(self.read(sort, id).await?);
         let mut kept = self.kept.lock().expect("nothing panics in here");
-        // The same text is the same module: workers that run it stay warm whatever else changed.
+        // If the text is the same, so is the module: workers that run it stay warm when other files change.
         let module = match kept.get(&key) {
             Some((_, old)) if *old == read => old.clone(),
             _ => read,
@@ -90,7 +90,7 @@ impl Folder {
             Sort::Shared => parts.len() == 2,
             _ => parts.len() == 1,
         };
-        // An id is a name, never a way to somewhere else.
+        // An id must be a plain name, so that it cannot lead out of the folder.
         if !fits || !parts.iter().all(|part| is_name(part)) {
             return Err(not_found());
         }

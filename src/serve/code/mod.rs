@@ -1,5 +1,5 @@
-//! Where code comes from: a config backend, or a folder. Both hand out the same thing, a [`Module`] by its version, and
-//! keep what they have; a version that was asked for a moment ago costs a look into a table.
+//! Where code comes from: a config backend or a folder. Both give a [`Module`] for a version and cache it, so a version
+//! that was used recently costs one lookup.
 
 pub mod backend;
 mod folder;
@@ -14,39 +14,39 @@ pub use folder::Folder;
 use crate::parser_process;
 use sluicegate_engine::Program;
 
-/// Programs that are kept put together; many more than can have warm workers.
+/// The most assembled programs that are kept; far more than there can be warm workers.
 const MAX_PROGRAMS: usize = 2000;
 
-/// What stack traces call a transformation that has no name.
+/// The name in stack traces of a transformation that has no name.
 pub const NAMELESS: &str = "base transformation";
 
 /// The source of a transformation or a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
-    /// A transformation's name, as it appears in stack traces; a library's handle.
+    /// A transformation's name as stack traces show it, or a library's import name.
     pub name: String,
     /// The code, without types.
     pub code: String,
 }
 
-/// Why there is no code.
+/// Why a module is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// There is none, or none that can be used, and asking again would change nothing: the status and the text of the
-    /// rows.
+    /// It does not exist or cannot be used, and asking again would not change that. Holds the status and the text for
+    /// the rows.
     Final(u16, String),
-    /// It cannot be had now: the whole request is to be sent again.
+    /// It cannot be fetched now; the caller sends the whole request again.
     Later(String),
-    /// The backend does not let this server in.
+    /// The backend rejects this server.
     Refused(Refused),
 }
 
-/// How a backend refuses.
+/// How a backend rejects this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The secret is not accepted.
+    /// The secret is not valid.
     AuthFailed,
-    /// The secret is accepted, and this is not for its owner.
+    /// The secret is valid, but its owner may not read this.
     Forbidden,
 }
 
@@ -58,19 +58,19 @@ pub enum Source {
     Folder(Folder),
 }
 
-/// What kind of module is asked for.
+/// The kinds of modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sort {
     /// A transformation, by its version.
     Transformation,
     /// A library, by its version.
     Library,
-    /// A library of everybody's, by `<name>/v<N>`.
+    /// A shared library, by `<name>/v<N>`.
     Shared,
 }
 
 impl Sort {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Sort::Transformation => "Transformation",
@@ -80,10 +80,10 @@ impl Sort {
     }
 }
 
-/// The code of a module as V8 is to see it.
+/// The code of a module as V8 gets it.
 ///
 /// # Errors
-/// When it is TypeScript that is more than JavaScript with types; in words, with the module's name and the line.
+/// When TypeScript code has more than types to remove. The message names the module and the line.
 pub async fn javascript(text: &str, typescript: bool, name: &str) -> Result<String, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !typescript {
@@ -95,7 +95,7 @@ pub async fn javascript(text: &str, typescript: bool, name: &str) -> Result<Stri
     })
 }
 
-/// Whether one of the functions that ask the network is named in this code, as a word of its own.
+/// Whether this code mentions a network function, as a whole word.
 fn asks(code: &str) -> bool {
     let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(byte));
     ["fetch", "fetchV2", "geolocation"].iter().any(|name| {
@@ -107,7 +107,7 @@ fn asks(code: &str) -> bool {
 }
 
 impl Source {
-    /// Whether it is worth asking for a library of everybody's. If not, the import fails like any other.
+    /// Whether a shared library of this name can exist. If not, the import fails like any other.
     fn may_share(&self, id: &str) -> bool {
         match self {
             Source::Backend(_) => Backend::may_share(id),
@@ -123,29 +123,29 @@ impl Source {
     }
 }
 
-/// A program with the hash of its code.
+/// An assembled program with the hash of its code.
 #[derive(Debug)]
 pub struct Ready {
     /// The program, without credentials.
     pub program: Program,
     /// See [`Program::code_hash`].
     pub hash: String,
-    /// Whether its code may ask the network: it has a word in it that names a function which does.
+    /// Whether its code may send requests: it mentions a function that does.
     pub asks_network: bool,
     modules: Vec<Arc<Module>>,
 }
 
-/// A transformation's version and those of its libraries.
+/// The version of a transformation and those of its libraries.
 type Versions = (String, Vec<String>);
 
-/// Puts programs together.
+/// Assembles programs from modules.
 pub struct Code {
     source: Source,
     ready: Mutex<HashMap<Versions, Arc<Ready>>>,
 }
 
 impl Code {
-    /// Code from there.
+    /// Takes the modules from `source`.
     pub fn new(source: Source) -> Self {
         Self { source, ready: Mutex::default() }
     }
@@ -153,7 +153,7 @@ impl Code {
     /// The program of a transformation's version with these libraries.
     ///
     /// # Errors
-    /// When a part of it is missing.
+    /// When one of its modules is missing.
     pub async fn program(&self, version: &str, libraries: &[String]) -> Result<Arc<Ready>, Missing> {
         let transformation = self.source.module(Sort::Transformation, version).await?;
         let known = self.libraries(libraries).await?;
@@ -173,14 +173,14 @@ impl Code {
         let ready = Arc::new(Ready { hash: program.code_hash(), program, asks_network, modules });
         let mut table = self.table();
         if table.len() >= MAX_PROGRAMS {
-            // Each can be put together again from what the source keeps.
+            // Each program can be assembled again from the cached modules.
             table.clear();
         }
         table.insert(key, ready.clone());
         Ok(ready)
     }
 
-    /// The program of code that is sent to be tried, with libraries by version.
+    /// The program for a test run: code from the request, with libraries by version.
     ///
     /// # Errors
     /// When a library is missing.
@@ -197,18 +197,18 @@ impl Code {
         Ok(modules)
     }
 
-    /// With the shared libraries that the code imports, or that they import themselves.
+    /// Assembles a program, including the shared libraries that the code or those libraries import.
     async fn put_together(&self, name: String, code: String, known: &[Arc<Module>]) -> Result<Program, Missing> {
         let mut libraries: BTreeMap<String, String> =
             known.iter().map(|library| (library.name.clone(), library.code.clone())).collect();
         let mut to_look_at: Vec<String> = libraries.values().cloned().collect();
         to_look_at.push(code.clone());
         while let Some(code) = to_look_at.pop() {
-            // Most code imports none of them.
+            // Most code imports no shared library.
             if !code.contains("@rs/") {
                 continue;
             }
-            // Code that cannot be parsed imports nothing; why it cannot is said when it is loaded.
+            // Code that cannot be parsed imports nothing here; loading it reports the syntax error.
             for specifier in parser_process::imports(&code).await.unwrap_or_default().into_keys() {
                 if let Some(id) = specifier.strip_prefix("@rs/")
                     && self.source.may_share(id)
