@@ -1,5 +1,5 @@
-//! The results of a few events, as the JSON text that tests and the playground look at: verdicts with events and logs,
-//! and what it cost. Not for streams.
+//! The results of a few events as the JSON text that tests and the playground read: verdicts with events, logs and
+//! cost. Not for streams.
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::value::RawValue;
@@ -13,9 +13,10 @@ use sluicegate_engine::{Engine, Event, Export, LogLine, OutputFraming};
 const ARRAY: OutputFraming<'static> =
     OutputFraming { open: b"[", around: (b"", b""), between: b",", close: b"]", keep_partial_output: false };
 
-/// Runs events, together if the program takes batches, and says
-/// `{"verdicts":[{"verdict":"ok","events":[…],"logs":[…]},…],"cost":{"cpu":…,"heap":…,"heapUsed":…,"output":…}}`:
-/// CPU time in nanoseconds, by how much the heap grew and how large it is then, and all output, in bytes.
+/// Runs events, together if the program takes batches, and returns
+/// `{"verdicts":[{"verdict":"ok","events":[…],"logs":[…]},…],"cost":{"cpu":…,"heap":…,"heapUsed":…,"output":…}}`. `cpu`
+/// is in nanoseconds; `heap` is how much the heap grew and `heapUsed` its size afterwards; `output` is the size of all
+/// output, all in bytes.
 pub fn answer(engine: &mut Engine, events: &[Event<'_>]) -> String {
     let heap = engine.heap_used();
     let before = clock_gettime(ClockId::ThreadCPUTime);
@@ -55,7 +56,7 @@ pub(super) fn verdict_json(verdict: &Verdict, text: &[u8], logs: &[LogLine]) -> 
     };
     value["verdict"] = json!(word);
     value["logs"] = json!(logs);
-    // The events as the text that they are: no number passes through this program.
+    // The events stay text: this program never converts a number of theirs.
     let events = std::str::from_utf8(text).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
     let mut out = value.to_string();
     out.pop();

@@ -1,7 +1,7 @@
-//! Memory that is counted: bodies of requests, what answers them, and what their code logs.
+//! Counts memory: request bodies, answers, and logs of the code.
 //!
-//! Code that takes some says how much before it is there, and gives it back by dropping what it was given. A budget can lie
-//! within another one, so that neither bodies nor one program can take all there is.
+//! Code reserves memory before it allocates, and returns it by dropping the reservation. A budget can be part of
+//! another one, so that neither the bodies nor one program can use up everything.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// For so long after something did not fit, memory counts as short.
+/// Memory counts as short for this long after a reservation failed.
 const SHORT_FOR: Duration = Duration::from_secs(5);
 
-/// A number of bytes that may be taken.
+/// A number of bytes that can be reserved.
 #[derive(Clone)]
 pub struct Budget(Arc<Inner>);
 
 struct Inner {
     max: usize,
     used: AtomicUsize,
-    /// The one that this one lies within.
+    /// The budget that this one is part of.
     whole: Option<Budget>,
     freed: Notify,
     short: Since,
@@ -41,28 +41,28 @@ impl Budget {
         Self(Arc::new(Inner { max, used: AtomicUsize::new(0), whole, freed: Notify::new(), short: Since::default() }))
     }
 
-    /// All that there is, in bytes.
+    /// The size of the budget, in bytes.
     pub fn max(&self) -> usize {
         self.0.max
     }
 
-    /// What is taken, in bytes.
+    /// The reserved bytes.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Whether something did not fit a moment ago.
+    /// Whether a reservation failed a moment ago.
     pub fn is_short(&self) -> bool {
         self.0.short.is_within(SHORT_FOR)
     }
 
-    /// Nothing yet; see [`Held::grow_to`].
+    /// An empty reservation; see [`Held::grow_to`].
     pub fn hold(&self) -> Held {
         Held { budget: self.clone(), bytes: 0 }
     }
 
-    /// Waits until something is given back to the whole. What is given back between a try and this call is missed: to be
-    /// called with a time limit.
+    /// Waits until bytes are returned to the whole budget. Bytes that are returned between a failed reservation and
+    /// this call go unnoticed, so call it with a time limit.
     pub async fn freed(&self) {
         self.root().0.freed.notified().await;
     }
@@ -94,20 +94,20 @@ impl Budget {
     }
 }
 
-/// Bytes that were taken of a [`Budget`]. Given back when it is dropped.
+/// Reserved bytes of a [`Budget`]. They are returned when this is dropped.
 pub struct Held {
     budget: Budget,
     bytes: usize,
 }
 
 impl Held {
-    /// Takes what is missing to `bytes`, all of it or nothing; `false` if there is not so much.
+    /// Grows the reservation to `bytes`, or changes nothing and returns `false` if the budget has too little left.
     #[must_use]
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         self.grow_by(bytes.saturating_sub(self.bytes))
     }
 
-    /// Takes as many bytes more, all of them or nothing.
+    /// Grows the reservation by this many bytes, or changes nothing and returns `false`.
     #[must_use]
     pub fn grow_by(&mut self, bytes: usize) -> bool {
         let fits = bytes == 0 || self.budget.take(bytes);
@@ -115,7 +115,7 @@ impl Held {
         fits
     }
 
-    /// How many bytes.
+    /// The reserved bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -135,7 +135,7 @@ impl Drop for Held {
     }
 }
 
-/// When something happened last, for many threads: milliseconds, and one more, since the first time that anything asked.
+/// The time of the last event, shared by threads: milliseconds since the first call, plus one.
 #[derive(Default)]
 struct Since(AtomicUsize);
 

@@ -1,34 +1,34 @@
-//! The failures of a run by kind and place in the code, for a person who watches it.
+//! Groups the failures of a run by kind and place in the code, for a person who watches it.
 
 use sluicegate_engine::verdict::{Failure, FailureKind, Position};
 
-/// The most places that are told apart.
+/// The most groups that are kept.
 const MAX_PLACES: usize = 50;
 
-/// Events that failed alike.
+/// Events that failed for the same reason in the same place.
 #[derive(Clone, Debug)]
 pub struct FailurePlace {
-    /// How many.
+    /// How many there are.
     pub count: u64,
-    /// What the first of them failed with.
+    /// The failure of the first one.
     pub failure: Failure,
-    /// Its input, if it was not standard input.
+    /// The input of the first one, if that was not standard input.
     pub input: Option<String>,
-    /// Its line there, from 1.
+    /// Its line in that input, from 1.
     pub line: u64,
 }
 
-/// All of them, in the order in which the first of each left.
+/// All failures, in the order in which the first one of each group was written.
 #[derive(Clone, Debug, Default)]
 pub struct FailurePlaces {
-    /// The first `MAX_PLACES`.
+    /// The first `MAX_PLACES` groups.
     pub places: Vec<FailurePlace>,
-    /// Events that failed in other places.
+    /// Events of other groups.
     pub others: u64,
 }
 
 impl FailurePlaces {
-    /// Counts a failure; `place` says where its event stood.
+    /// Counts a failure; `place` gives the position of its event in the input.
     pub(super) fn add(&mut self, failure: Failure, place: impl FnOnce() -> (Option<String>, u64)) {
         fn key(failure: &Failure) -> (FailureKind, Option<&Position>) {
             (failure.kind, failure.position.as_ref())

@@ -1,12 +1,13 @@
-//! What workers ask the network, on the supervisor's side: a request goes from a worker's frame to the client, and its
-//! answer from there into a frame to the worker. The supervisor's loop has no part in it.
+//! Relays network requests of workers, on the supervisor's side: a request goes from a worker's frame to the client,
+//! and the answer goes back to the worker in a frame. The supervisor's loop takes no part in this.
 
 use super::process::{Frame, Process};
 use crate::net::{Client, Lane};
 use crate::wire::frame::{Kind, Message};
 use sluicegate_engine::MAX_REQUEST;
 
-/// The way to the network for one worker. It ends with the reader of the worker's frames, and with it what was asked.
+/// Opens a session with the network for one worker. The session ends with the reader of the worker's frames, and
+/// cancels the requests under way.
 pub(super) fn session(client: &Client, process: &Process) -> Lane {
     let outgoing = process.outgoing();
     client.session(move |answer| {
@@ -16,8 +17,8 @@ pub(super) fn session(client: &Client, process: &Process) -> Lane {
     })
 }
 
-/// Takes what a worker says to the network. `false` if the frame is about something else, or the worker may not ask this,
-/// or not so much.
+/// Handles a frame of a worker about the network. `false` if the frame is about something else, if the worker may not
+/// send requests, or if it sends too much.
 pub(super) fn take(session: Option<&Lane>, kind: Kind, payload: &[u8]) -> bool {
     let Some(session) = session else { return false };
     match kind {

@@ -1,11 +1,11 @@
-//! Where worker processes are started: on one thread that lives as long as the supervisor.
+//! Starts worker processes on one thread that lives as long as the supervisor.
 //!
-//! To start a process is to fork and to wait until the child has become another program. That takes a millisecond on a
-//! good day, and for ever when the child is stopped in between, so it is not done on the threads that hand over events:
-//! a task that waits for a worker does so without holding up anything else. A child that takes long is told to go on, which
-//! helps one that was stopped and does no harm to one that is slow.
+//! Starting a process means a fork and a wait until the child has executed the other program. That takes a millisecond
+//! in the good case, and never ends if someone stops the child in between. So the threads that pass events do not do
+//! it; a task that waits for a worker delays nothing else. A child that takes long receives a signal to continue. This
+//! helps a stopped child and does no harm to a slow one.
 //!
-//! It is always the same thread because workers die with the thread that started them (`PR_SET_PDEATHSIG`).
+//! It is always the same thread, because workers die with the thread that started them (`PR_SET_PDEATHSIG`).
 
 use std::io;
 use std::process::Command;
@@ -18,7 +18,7 @@ use tokio::process::Child;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// How long a start may take until the child is told to go on.
+/// How long a start may take before the child is sent a signal to continue.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The name of the thread, and of its child until that is another program.
@@ -27,7 +27,7 @@ const NAME: &str = "launcher";
 /// A process to be started.
 struct Order {
     command: Command,
-    /// Where its end is to be noticed.
+    /// The runtime that watches for the child's exit.
     runtime: Handle,
     answer: oneshot::Sender<io::Result<Child>>,
 }
@@ -38,11 +38,11 @@ struct Launcher {
     thread: Pid,
 }
 
-/// Starts `command` as a process that is killed when dropped.
+/// Starts `command` as a process that is killed when the handle is dropped.
 ///
 /// # Errors
 ///
-/// What the operating system says against it.
+/// When the operating system refuses.
 pub(super) async fn launch(command: Command) -> io::Result<Child> {
     let launcher = launcher()?;
     let (answer, mut child) = oneshot::channel();
@@ -66,7 +66,8 @@ fn launcher() -> io::Result<&'static Launcher> {
     if let Some(launcher) = LAUNCHER.get() {
         return Ok(launcher);
     }
-    // Of two that begin at the same time one is kept; the other's thread ends with its channel, having started nothing.
+    // If two threads begin at the same time, one launcher is kept. The other one's thread ends with its channel and has
+    // started nothing.
     let launcher = Launcher::begin()?;
     Ok(LAUNCHER.get_or_init(|| launcher))
 }
@@ -80,14 +81,14 @@ impl Launcher {
             for order in todo {
                 let _inside = order.runtime.enter();
                 let child = tokio::process::Command::from(order.command).kill_on_drop(true).spawn();
-                // If no task waits any more, the child dies here.
+                // If no task waits any more, the child is killed here.
                 let _ = order.answer.send(child);
             }
         })?;
         Ok(Self { orders, thread: thread.recv().map_err(|_| gone())? })
     }
 
-    /// Tells the process that was forked last, and is waited for, to go on.
+    /// Sends SIGCONT to the process that was forked last and has not finished its start.
     fn go_on(&self) {
         let list = format!("/proc/self/task/{}/children", self.thread);
         let list = std::fs::read_to_string(list).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The verdict on a line that is longer than the limit, wherever that is noticed.
+//! The verdict on a line over the limit, for all places that find one.
 
 use sluicegate_engine::verdict::{Failure, FailureKind};
 

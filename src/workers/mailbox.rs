@@ -1,6 +1,6 @@
-//! What a worker reads from its socket: work, free slots, and answers to what its code has asked the network.
+//! Everything that a worker reads from its socket: work, free slots, and answers to network requests of its code.
 //!
-//! All of them come over the one socket in any order. A reader that waits for one kind keeps frames of the others.
+//! All frames come over one socket in any order. A reader that waits for one kind keeps the frames of the other kinds.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -11,34 +11,34 @@ use std::time::{Duration, Instant};
 use crate::wire::frame::{self, Kind, Message, Work};
 use sluicegate_engine::Network;
 
-/// How often a wait for the network is interrupted to see whether the event still has time.
+/// How often a wait for the network is interrupted to check whether the event still has time.
 const SHORT_WAIT: Duration = Duration::from_millis(40);
 
-/// Requests that are kept until the code has run, up to this number and this many bytes.
+/// Requests are kept until the code has run, up to this number and this many bytes.
 const MAX_UNSENT: usize = 16;
 const MAX_UNSENT_BYTES: usize = 16 << 10;
 
-/// The reading side of a worker's socket; and its writing side, as far as the network is concerned.
+/// The reading side of a worker's socket, and the writing side for network requests.
 pub(super) struct Mailbox {
     reader: BufReader<Patient>,
     socket: &'static UnixStream,
     payload: Vec<u8>,
-    /// WorkQueue to be transformed.
+    /// Work to be done.
     pub(super) waiting: VecDeque<Work>,
     /// Output slots that are free.
     pub(super) free: Vec<u32>,
     answers: VecDeque<(u64, String)>,
-    /// Whether the worker is to give back what it does not need.
+    /// Whether the worker is to release memory that it does not need.
     pub(super) trim: bool,
-    /// Whether anything was asked since the supervisor was told to forget.
+    /// Whether any request was sent since the supervisor was last asked to forget all requests.
     asked: bool,
-    /// What has not been sent, and how many requests are in it: those of a burst leave together, which wakes the supervisor
-    /// once.
+    /// Unsent frames and the number of requests in them. Requests of a burst are sent together, which wakes the
+    /// supervisor once.
     out: Vec<u8>,
     unsent: usize,
 }
 
-/// A socket that is read as patiently as asked.
+/// A socket with a choice of how long a read waits.
 pub(super) struct Patient {
     socket: &'static UnixStream,
     patience: Cell<Patience>,
@@ -48,7 +48,7 @@ pub(super) struct Patient {
 #[derive(Clone, Copy, PartialEq)]
 enum Patience {
     UntilItComes,
-    /// As long as the socket's timeout says, if it has one.
+    /// As long as the socket's timeout, if it has one.
     Short,
     NotAtAll,
 }
@@ -72,8 +72,8 @@ impl Read for Patient {
     }
 }
 
-/// To be called before the walls are up, in a worker whose code may use the network: afterwards no option of the socket
-/// can be changed.
+/// Sets the socket's timeout. Call it before the sandbox is in place, in a worker whose code may use the network;
+/// afterwards socket options can no longer be changed.
 pub(super) fn glance_while_waiting(socket: &UnixStream) -> io::Result<()> {
     socket.set_read_timeout(Some(SHORT_WAIT))
 }
@@ -94,7 +94,7 @@ impl Mailbox {
         }
     }
 
-    /// Sends what has been asked. To be called before waiting for anything.
+    /// Sends the requests that are kept. Call it before any wait.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if self.out.is_empty() {
             return Ok(());
@@ -106,13 +106,13 @@ impl Mailbox {
         sent
     }
 
-    /// One frame as it is, before there is any work.
+    /// Reads one raw frame, before there is any work.
     pub(super) fn read(&mut self, payload: &mut Vec<u8>) -> io::Result<Option<Kind>> {
         self.flush()?;
         frame::read(&mut self.reader, payload)
     }
 
-    /// Takes one frame; `false` when the supervisor is gone.
+    /// Reads and stores one frame; `false` when the supervisor is gone.
     pub(super) fn receive(&mut self) -> io::Result<bool> {
         self.flush()?;
         let kind = frame::read(&mut self.reader, &mut self.payload)?;
@@ -126,7 +126,7 @@ impl Mailbox {
             Some(Kind::Trim) => self.trim = true,
             Some(Kind::Answer) => {
                 self.answers.extend(Message::get(&self.payload).map(|answer| (answer.id, answer.text.to_owned())));
-                // Answers are large now and then; events' frames are not.
+                // Answers are large now and then; the frames of events are not.
                 self.payload.shrink_to(64 << 10);
             }
             _ => {}
@@ -136,8 +136,8 @@ impl Mailbox {
 }
 
 impl Mailbox {
-    /// Whether a frame has begun to come; an error when the supervisor is gone. Only the first byte of a frame is waited
-    /// for like this: the rest of it is on its way.
+    /// Waits for the start of a frame; an error when the supervisor is gone. Only a frame's first byte is waited for
+    /// like this: the rest follows at once.
     fn look(&mut self, patience: Patience) -> io::Result<bool> {
         self.flush()?;
         if !self.reader.buffer().is_empty() {
@@ -154,7 +154,7 @@ impl Mailbox {
         }
     }
 
-    /// Takes all frames that are there, without waiting for any. An error when the supervisor is gone.
+    /// Reads all frames that have arrived, without waiting. An error when the supervisor is gone.
     pub(super) fn receive_ready(&mut self) -> io::Result<()> {
         while self.look(Patience::NotAtAll)? {
             self.receive()?;
@@ -162,7 +162,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Waits for a frame until this time and takes it. An error when the supervisor is gone.
+    /// Waits for a frame until this time and reads it. An error when the supervisor is gone.
     pub(super) fn receive_until(&mut self, until: Instant) -> io::Result<()> {
         loop {
             if self.look(Patience::Short)? {
@@ -174,7 +174,7 @@ impl Mailbox {
         }
     }
 
-    /// Waits a moment for a frame and takes it; says whether there was one. An error when the supervisor is gone.
+    /// Waits briefly for a frame and reads it; returns whether one came. An error when the supervisor is gone.
     pub(super) fn receive_soon(&mut self) -> io::Result<bool> {
         let came = self.look(Patience::Short)?;
         if came {
@@ -183,7 +183,7 @@ impl Mailbox {
         Ok(came)
     }
 
-    /// An answer that has come.
+    /// An answer that has arrived.
     pub(super) fn answer(&mut self) -> Option<(u64, String)> {
         self.answers.pop_front()
     }
@@ -194,7 +194,7 @@ impl Network for Mailbox {
         Message { id, text: request }.put(Kind::Ask, &mut self.out);
         self.asked = true;
         self.unsent += 1;
-        // An event that asks and then computes keeps only a few to itself.
+        // An event that sends requests and then computes holds back only a few of them.
         let full = self.unsent >= MAX_UNSENT || self.out.len() >= MAX_UNSENT_BYTES;
         if full { self.flush().map_err(|_| "the supervisor is gone".to_owned()) } else { Ok(()) }
     }
@@ -222,7 +222,7 @@ impl Network for Mailbox {
         self.answers.clear();
         if std::mem::take(&mut self.asked) {
             frame::put(&mut self.out, Kind::Forget, |_| {});
-            // A supervisor that is gone is noticed where its frames are read.
+            // The reading side notices when the supervisor is gone.
             let _ = self.flush();
         }
     }

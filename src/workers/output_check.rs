@@ -1,9 +1,9 @@
-//! Checks the bytes that a worker has written before any of them can leave.
+//! Checks all bytes that a worker has written before they go out.
 //!
-//! The engine frames its outputs itself, and no transformation can change that. This check holds even if a worker has
-//! been taken over: a line or a row is one JSON object as far as its brackets and strings say, has no line end in it, and
-//! there are as many as the worker has announced. A row carries the metadata of an event that the worker was given. What
-//! does not fit costs the worker its life, and its events go to another one.
+//! The engine frames its outputs itself, and no transformation can change that. This check holds even if an attacker
+//! controls the worker: a line or a row is one JSON object, judged by its brackets and strings, contains no line end,
+//! and the number of lines is what the worker announced. A row carries the metadata of an event that the worker was
+//! given. If the check fails, the supervisor ends the worker and gives its events to another one.
 //!
 //! One pass with SIMD instructions, at 18 GB/s on the machine of `docs/benchmarks.md`.
 
@@ -13,21 +13,21 @@ use crate::wire::lines::Lines;
 use crate::wire::{row, verdict_line};
 use sluicegate_json::skip::skip_container;
 
-/// What a worker writes.
+/// The format of a worker's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OutputFormat {
-    /// A line for each output; `pass` if failed lines go out as they came in.
+    /// A line for each output; with `pass`, failed lines go out unchanged as well.
     Events { pass: bool },
     /// A line for each line of the input.
     Verdicts,
-    /// The same, and the outputs behind it, a line each.
+    /// The same, each followed by its outputs, one line each.
     Framed,
-    /// Rows, a comma after each, see [`crate::wire::row`].
+    /// Rows, each followed by a comma, see [`crate::wire::row`].
     Rows,
 }
 
 impl OutputFormat {
-    /// That of a pool.
+    /// The format of a pool's workers.
     pub(super) fn new(rows: bool, emit: Emit, pass: bool) -> Self {
         match emit {
             _ if rows => Self::Rows,
@@ -37,8 +37,8 @@ impl OutputFormat {
         }
     }
 
-    /// Whether `output` is what `part` announces. `lines` are those of the part's unit, of which `answered` were answered
-    /// before.
+    /// Whether `output` is what `part` announces. `lines` are the lines of the part's unit; `answered` of them were
+    /// answered before.
     pub(super) fn fits(self, part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> bool {
         let outputs = match self {
             Self::Events { pass } => events(part, lines, pass, output),
@@ -50,7 +50,7 @@ impl OutputFormat {
     }
 }
 
-/// How many lines there are, each of them one object.
+/// The number of lines, each of which must be one object.
 fn objects(text: &[u8]) -> Option<u64> {
     let (mut at, mut count) = (0, 0);
     while at < text.len() {
@@ -67,7 +67,7 @@ fn object_line(text: &[u8]) -> Option<usize> {
     (text.get(len) == Some(&b'\n')).then_some(len + 1)
 }
 
-/// The length of the object that a text starts with, with the blanks around it, if there is no line end in it.
+/// The length of the object that a text starts with, including the blanks around it, if it contains no line end.
 #[inline]
 fn object(text: &[u8]) -> Option<usize> {
     let start = blanks(text);
@@ -79,7 +79,7 @@ fn object(text: &[u8]) -> Option<usize> {
     Some(end + blanks(&text[end..]))
 }
 
-/// The blanks that a text starts with; a line that nothing has changed goes out with those that it came with.
+/// The length of the blanks that a text starts with. An unchanged line keeps its leading blanks.
 #[inline]
 fn blanks(text: &[u8]) -> usize {
     text.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r')).unwrap_or(text.len())
@@ -93,7 +93,7 @@ fn events(part: &Part, lines: &Lines, pass: bool, output: &[u8]) -> Option<()> {
         count += objects(output.get(at..to)?)?;
         at = to;
         if pass {
-            // Onwards from the failure before, not from the start again.
+            // Continues after the previous failure instead of starting again.
             rest = rest.part(u64::from(failed.line).checked_sub(passed)?, u64::MAX >> 1);
             passed = u64::from(failed.line);
             let line = rest.part(0, 1);
@@ -141,7 +141,7 @@ fn framed(part: &Part, output: &[u8]) -> Option<()> {
 fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> {
     let unit = lines.bytes();
     let mut rest = unit;
-    // The events that the part is about.
+    // The events that the part covers.
     let mut number = 0;
     let mut next = || loop {
         if number == answered + u64::from(part.lines) {
@@ -169,7 +169,7 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
         let open = row::OPEN.len();
         (text.get(..open)? == row::OPEN).then_some(())?;
         let end = open + object(&text[open..])?;
-        // The row of this event, or of a later one: an event may have none, or several.
+        // This is the row of this event or of a later one: an event may have no row, or several.
         at = loop {
             if let Some((_, after)) = around
                 && text[end..].strip_prefix(after).is_some_and(|rest| rest.first() == Some(&b','))
@@ -181,7 +181,7 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
         count += 1;
     }
     let between = failures.all(|to| to == output.len());
-    // An event of a batch that failed for one of its outputs may have rows for the others, which are not counted.
+    // In a batch, an event may fail for one of its outputs and have rows for the others; those are not counted.
     let partial = !part.failures.is_empty() && count > part.events_out;
     (between && (partial || count == part.events_out)).then_some(())
 }
@@ -196,7 +196,7 @@ mod tests {
     use crate::wire::shared::{create, pages};
     use crate::wire::slots::Slots;
 
-    /// Lines in a slot, as rows or as they are.
+    /// Lines in a slot: as rows, or unchanged.
     fn lines(all: &[&str], rows: bool) -> Lines {
         let (_fd, memory) = create("test", pages(FILL), true).unwrap();
         let mut slot = Slots::new(Arc::new(memory), pages(FILL), 1).take().unwrap();

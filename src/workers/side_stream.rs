@@ -1,5 +1,5 @@
-//! Dead letters and logs on their way out: to a file that other processes may add to, or to standard error, and to a temporary
-//! file where neither takes them. They are never simply lost, and a host that does not read standard error holds nothing up.
+//! Writes dead letters and logs to a file that other processes may append to, or to standard error, and to a temporary
+//! file if neither accepts them. So they are not lost, and a host that does not read standard error delays nothing.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,7 +13,7 @@ use crate::wire::stderr;
 pub(super) struct SideStream {
     what: &'static str,
     to: To,
-    /// Why it could not be written where it was asked for.
+    /// Why the target could not be written to.
     pub(super) failed: Option<(String, io::Error)>,
 }
 
@@ -26,8 +26,8 @@ enum To {
         name: String,
         file: File,
     },
-    /// Standard error is not read: this is where the rest is. `torn` says whether a line was cut off there,
-    /// or nothing if the file is what was asked for.
+    /// Standard error is not read, so the rest is in this file. `torn` says whether a line was cut off there; `None` if
+    /// the temporary file itself was asked for.
     Kept {
         path: PathBuf,
         file: File,
@@ -36,7 +36,7 @@ enum To {
 }
 
 impl SideStream {
-    /// Opens it.
+    /// Opens the stream.
     pub(super) fn open(what: &'static str, target: &Target, truncate: bool) -> Result<Self, (String, io::Error)> {
         let to = match target {
             Target::Nowhere => To::Nowhere,
@@ -44,9 +44,9 @@ impl SideStream {
             Target::Temporary => To::Later,
             Target::File(path) => {
                 let name = path.display().to_string();
-                // Several runs may share one file: each record goes to what is then its end.
+                // Several runs may share one file; each record is appended at its current end.
                 let opened = File::options().create(true).append(true).read(true).open(path).or_else(|error| {
-                    // A pipe, say, or a file that may only be written.
+                    // For example a pipe, or a file that may only be written.
                     if error.kind() == io::ErrorKind::PermissionDenied {
                         File::options().create(true).append(true).open(path)
                     } else {
@@ -120,7 +120,7 @@ impl SideStream {
         }
     }
 
-    /// From here on, to standard error. A line that was cut off in the file is written again as a whole.
+    /// Switches to standard error. A line that was cut off in the file is written again as a whole.
     fn give_up(&mut self, error: io::Error) {
         if let To::File { name, .. } = &self.to {
             let message = format!("error: cannot write {} to {name}: {error}; they follow here\n", self.what);
@@ -130,7 +130,7 @@ impl SideStream {
         self.to = To::Stderr;
     }
 
-    /// From here on, to a temporary file that stays.
+    /// Switches to a temporary file that is kept.
     fn keep(&mut self, torn: Option<bool>) {
         let made = tempfile::Builder::new()
             .prefix(&format!("sluicegate-{}-", self.what.replace(' ', "-")))
@@ -146,7 +146,7 @@ impl SideStream {
         }
     }
 
-    /// The temporary file that was asked for is made.
+    /// Creates the temporary file that was asked for.
     fn make(&mut self) {
         if let To::Later = self.to {
             self.keep(None);
@@ -161,7 +161,7 @@ impl SideStream {
         }
     }
 
-    /// Says where the rest is, if standard error has not taken everything.
+    /// Reports where the rest is, if standard error has not accepted everything.
     pub(super) fn end(&mut self) {
         if let To::Kept { path, torn: Some(torn), .. } = &self.to {
             let start = if *torn { "\n" } else { "" };
@@ -178,19 +178,19 @@ impl SideStream {
 fn buffered(file: &mut dyn Write, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffered = BufWriter::with_capacity(256 << 10, file);
     let written = write(&mut buffered).and_then(|()| buffered.flush());
-    // What could not be written is not tried again.
+    // Bytes that could not be written are not tried again.
     let _ = buffered.into_parts();
     written
 }
 
-/// Writes whole lines to the end of a file that other processes may write to as well. What one of them had begun when it was killed
-/// stays a line of its own.
+/// Appends whole lines to a file that other processes may write to as well. If another process was killed in the middle
+/// of a line, that fragment stays a line of its own.
 fn locked(file: &mut File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let Ok(metadata) = file.metadata() else { return write(file) };
     if !metadata.is_file() {
         return write(file);
     }
-    // Not every file system has locks; each write goes to the end all the same.
+    // Not every file system has locks; each write is appended in any case.
     let has_lock = rustix::fs::flock(&*file, rustix::fs::FlockOperation::LockExclusive).is_ok();
     let mut last = [b'\n'];
     let len = file.metadata().map_or(0, |metadata| metadata.len());

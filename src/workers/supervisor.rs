@@ -1,8 +1,8 @@
-//! The supervisor: reader, workers and writer, held together by one loop.
+//! The supervisor: one loop that connects reader, workers and writer.
 //!
-//! The reader and the writer are threads that block; everything else is this loop on one thread, which sees an event
-//! per batch and never per line. It hands units to workers, books their answers, lets what is next in the input's order
-//! leave, and puts back what a dead worker had not answered.
+//! The reader and the writer are threads that block. Everything else is this loop on one thread, which does work for
+//! each batch and never for each line. It hands units to workers, books their answers, releases output in the order of
+//! the input, and puts the unanswered lines of a dead worker back.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -45,14 +45,14 @@ struct Supervisor {
     stopping: bool,
     /// Whether the output goes to a file.
     to_file: bool,
-    /// The inputs, but for standard input.
+    /// The names of the inputs; `None` for standard input.
     names: Vec<Option<String>>,
 }
 
-/// Transforms what `inputs` hold and writes the outputs to standard output, or the job's file.
+/// Transforms the content of `inputs` and writes the outputs to standard output or to the job's file.
 ///
 /// # Errors
-/// When it could not be run, or not to its end. What had been read by then has its verdicts.
+/// When the run cannot start or cannot finish. Everything that was read before has its verdict.
 pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, Result<(), RunError>) {
     match runtime() {
         Ok(runtime) => runtime.block_on(async {
@@ -161,7 +161,7 @@ impl Supervisor {
 
         let result = self.stream(inputs, memory, &mut happenings, on_tick).await;
 
-        // Workers first: no answer comes any more. Then the writer finishes what it has.
+        // The workers end first, so that no more answers come. Then the writer finishes its queue.
         self.pool.end().await;
         (self.summary.deaths, self.summary.hangs) = (self.pool.losses.deaths, self.pool.losses.hangs);
         self.summary.repeated_requests = self.pool.losses.repeated;
@@ -173,7 +173,7 @@ impl Supervisor {
                     Report { out: Some(error), ..Report::default() }
                 });
             }
-            // The writer's messages are of no use now, but a full output may still take its time.
+            // The writer's messages no longer matter, but a slow consumer may still take its time.
             tokio::select! {
                 _ = happenings.recv() => {}
                 () = tokio::time::sleep(Duration::from_millis(1)) => {}
@@ -184,12 +184,12 @@ impl Supervisor {
         self.summary.dead_letters.clone_from(&report.kept);
         self.summary.tally.take_back(&report.unwritten);
         if report.out.is_some() {
-            // What was read beyond that place counts as not read.
+            // Lines after that place count as not read.
             let tally = &mut self.summary.tally;
             tally.lines_in = tally.ok + tally.dropped + tally.failures() + tally.not_written;
         }
         if self.summary.ended == Ended::Closed {
-            // The reader did not want it.
+            // The reader of the output did not accept it.
             self.summary.tally.lines_in -= std::mem::take(&mut self.summary.tally.not_written);
         }
         let result = result.and_then(|()| self.verdict_on_io(report));
@@ -217,12 +217,13 @@ impl Supervisor {
         happenings: &mut UnboundedReceiver<Happening>,
         on_tick: &mut OnTick<'_>,
     ) -> Result<(), RunError> {
-        // The code is loaded before the first byte is read: a transformation that does not compile consumes nothing.
+        // The code is loaded before the first byte is read, so a transformation that does not compile consumes no
+        // input.
         self.load(happenings).await?;
         let stop = self.stop_reader.try_clone()?;
         let reader = Reader::new(memory, self.pool.layout.input_slot, self.pool.layout.input_slots, stop);
         let sender = self.sender.clone();
-        // Detached: a read from a terminal or an idle pipe may never return.
+        // The thread is detached: a read from a terminal or an idle pipe may never return.
         std::thread::spawn(move || {
             let done = reader.run(inputs, &mut |piece| sender.send(Happening::Piece(piece)).is_ok());
             let _ = sender.send(Happening::Read(done));
@@ -230,7 +231,7 @@ impl Supervisor {
 
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        // Under `nohup` it is ignored, and stays so.
+        // Under `nohup`, SIGHUP is ignored and stays so.
         let mut hangup = if is_ignored(libc::SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -239,7 +240,7 @@ impl Supervisor {
                 Some(happening) = happenings.recv() => self.take(happening).await?,
                 _ = tick.tick() => {
                     self.pool.look_after_workers();
-                    // Events that take long are worth one more worker.
+                    // Slow events justify one more worker.
                     self.pool.dispatch().await?;
                     on_tick(&self.summary);
                 }
@@ -251,7 +252,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A signal: the first one ends reading and lets everything in flight finish, the second one ends everything.
+    /// Handles a signal: the first one ends reading and lets the lines under way finish; the second one ends
+    /// everything.
     fn end_early(&mut self, signal: i32) {
         if let Ended::Signal(_) = self.summary.ended {
             self.stopping = true;
@@ -307,7 +309,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Lets go what may leave, and counts it.
+    /// Releases the chunks that may leave, and counts them.
     fn leave(&mut self) {
         for chunk in self.pool.units.leave(self.job.unordered) {
             let chunk = self.count(chunk);
@@ -358,7 +360,8 @@ impl Supervisor {
                     let kind = serde_json::from_slice::<OnlyKind>(&failed.failure);
                     tally.fail(kind.map_or(FailureKind::Crashed, |failure| failure.kind));
                 }
-                // A worker tells of a failure at once when the run is to stop there: nothing of this part stands behind it.
+                // If the run is to stop at the first failure, a worker reports it at once, so this part has no lines
+                // after it.
                 if stop && !part.failures.is_empty() {
                     self.end_at_failure();
                 }
@@ -388,14 +391,14 @@ impl Supervisor {
         self.stop_reading();
     }
 
-    /// Where a run ends early on purpose: what was read beyond that place counts as not read.
+    /// For a run that ends early on purpose: lines after that place count as not read.
     fn forget_what_has_no_verdict(&mut self) {
         let tally = &mut self.summary.tally;
         tally.lines_in = tally.ok + tally.dropped + tally.failures();
     }
 }
 
-/// Whether this process was started with a signal ignored.
+/// Whether this process was started with this signal ignored.
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: the structure is plain data, for which zeros are valid, and it outlives the call, which only reads the handler.
     let handler = unsafe {
@@ -408,7 +411,7 @@ fn is_ignored(signal: i32) -> bool {
     handler == libc::SIG_IGN
 }
 
-/// Tells the dead letters of one run from those of another: when it began, in seconds since 1970, and its process.
+/// An id that differs for each run: its start, in seconds since 1970, and its process id.
 fn run_id() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}-{:x}", now.as_secs(), now.subsec_nanos(), std::process::id())

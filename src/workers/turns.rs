@@ -1,11 +1,11 @@
-//! Who may have a worker work: the workers' time, shared out among programs by what they have used of it.
+//! Shares the workers' time among programs, by what each has used.
 //!
-//! A turn is what a program needs to hand a unit to a worker, and there are only so many: enough that no core waits. The
-//! next free one goes to the program that has used the least CPU time, counted from when it last had something to do, so one
-//! that is quick is next whatever the others have queued. A turn lasts a few milliseconds. When it lasts longer and others
-//! wait, it is taken back while the worker goes on, and given to the next program: then more workers work than there are
-//! cores, and the kernel shares the cores out among their processes. How many go on like that is bounded, as far as those
-//! that wait are slow as well. A worker whose events all wait gives its turns back itself.
+//! A program needs a turn to hand a unit to a worker. There are just enough turns to keep every core busy. The next
+//! free turn goes to the program that has used the least CPU time since it last had something to do, so a quick program
+//! is next however much work others have queued. A turn lasts a few milliseconds. If it lasts longer and others wait,
+//! it is taken back, its worker continues, and the next program gets the turn. Then there are more busy workers than
+//! cores, and the kernel shares the cores among their processes. The number of such workers is bounded for slow
+//! programs that wait. A worker whose events all wait gives its turns back itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -14,33 +14,33 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// How long a turn lasts if others wait.
+/// How long a turn lasts while others wait.
 pub(super) const SLICE: Duration = Duration::from_millis(5);
 
-/// What is taken to be used when a turn is given, until it is known.
+/// The time that a turn is charged when it is given; corrected when the real time is known.
 const ADVANCE: Duration = Duration::from_millis(1);
 
-/// For each turn, how many that were taken back may go on before slow programs have to wait.
+/// Turns that may be overdue for each turn there is, before slow programs have to wait.
 const MAX_OVERDUE: usize = 4;
 
 /// The turns of all programs.
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Mutex<State>>);
 
-/// A program's account of what it has used. Closed when it is dropped.
+/// A program's account of used time. It is closed when this is dropped.
 pub(super) struct Account {
     turns: Turns,
     id: u64,
 }
 
-/// The right to have a worker work on one unit. Given back when it is dropped.
+/// The right to have a worker process one unit. It is given back when this is dropped.
 pub(super) struct Turn {
     turns: Weak<Mutex<State>>,
     id: u64,
     account: u64,
 }
 
-/// What is done with a turn once there is one.
+/// Called with the turn once it is given.
 type Take = Box<dyn FnOnce(Turn) + Send>;
 
 struct State {
@@ -48,21 +48,21 @@ struct State {
     max: usize,
     next: u64,
     accounts: BTreeMap<u64, Used>,
-    /// In the order in which they asked.
+    /// In the order of the requests.
     waiting: VecDeque<Waiting>,
-    /// Turns that are out and have not been taken back, the oldest first.
+    /// Turns that are in use and have not been taken back, oldest first.
     out: VecDeque<(u64, Instant)>,
-    /// Turns that were taken back and whose workers go on.
+    /// Turns that were taken back while their workers continue.
     overdue: usize,
-    /// What the program had used that was given a turn last. Who has done nothing for a while starts from here.
+    /// The used time of the program that got the last turn. An account that was idle starts from here.
     now: Duration,
-    /// Whether a task looks for turns that last too long.
+    /// Whether a task watches for turns that last too long.
     watched: bool,
 }
 
 struct Used {
     cpu: Duration,
-    /// Whether a unit of it takes longer than a turn lasts.
+    /// Whether one of its units takes longer than a turn.
     slow: bool,
     busy: usize,
 }
@@ -72,11 +72,11 @@ struct Waiting {
     take: Take,
 }
 
-/// Turns that were given, to be told about when the lock is gone.
+/// Turns that were given; their callbacks run after the lock is released.
 type Given = Vec<(Take, Turn)>;
 
 impl Turns {
-    /// So many.
+    /// As many turns as `max`.
     pub(super) fn new(max: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: max,
@@ -91,7 +91,7 @@ impl Turns {
         })))
     }
 
-    /// An account for one more program.
+    /// Opens an account for a program.
     pub(super) fn open(&self) -> Account {
         let mut state = self.lock();
         state.next += 1;
@@ -105,7 +105,7 @@ impl Turns {
         self.0.lock().expect("nothing panics while it holds this")
     }
 
-    /// Gives what is free to those who wait.
+    /// Gives the free turns to the waiting programs.
     fn share(&self, mut state: MutexGuard<'_, State>, now: Instant) {
         let given = state.give(&self.0, now);
         let needed = !state.watched && !state.waiting.is_empty() && !state.out.is_empty();
@@ -122,7 +122,7 @@ impl Turns {
     }
 }
 
-/// Takes turns back that last too long, for as long as others wait.
+/// Takes back turns that last too long, while others wait.
 async fn watch_turns(turns: Weak<Mutex<State>>) {
     loop {
         let Some(this) = turns.upgrade().map(Turns) else { return };
@@ -139,7 +139,7 @@ async fn watch_turns(turns: Weak<Mutex<State>>) {
             if over {
                 return;
             }
-            // What was just given lasts a while.
+            // A turn that was just given has some time left.
             next.unwrap_or(now).max(now + SLICE / 5)
         };
         drop(this);
@@ -148,8 +148,8 @@ async fn watch_turns(turns: Weak<Mutex<State>>) {
 }
 
 impl State {
-    /// The number of the waiting one that is to be given the next turn. `quick`: only of those for whom turns are taken back
-    /// however many go on.
+    /// The index of the waiting program that gets the next turn. With `quick`, only programs count for which turns are
+    /// taken back regardless of how many are overdue.
     fn next_in_turn(&self, quick: bool) -> Option<usize> {
         let used = |waiting: &Waiting| self.accounts.get(&waiting.account);
         let may = |waiting: &Waiting| !(quick && used(waiting).is_some_and(|used| used.slow && used.busy > 0));
@@ -157,7 +157,7 @@ impl State {
         in_turn.min_by_key(|(_, waiting)| used(waiting).map(|used| used.cpu)).map(|(index, _)| index)
     }
 
-    /// Whether so many go on without a turn that slow programs have to wait.
+    /// Whether so many turns are overdue that slow programs have to wait.
     fn are_too_many(&self) -> bool {
         self.overdue >= MAX_OVERDUE * self.max
     }
@@ -186,7 +186,7 @@ impl State {
         Turn { turns: Arc::downgrade(turns), id, account }
     }
 
-    /// Who had nothing to do saves nothing up.
+    /// An idle account saves up no time.
     fn begin(&mut self, account: u64) {
         let now = self.now;
         if let Some(used) = self.accounts.get_mut(&account)
@@ -196,7 +196,7 @@ impl State {
         }
     }
 
-    /// Takes back as many turns as others wait for, of those that have lasted long enough.
+    /// Takes back turns that have lasted long enough, as many as others wait for.
     fn take_back(&mut self, now: Instant) {
         let mut wanted = self.waiting.len().saturating_sub(self.free);
         while wanted > 0
@@ -227,7 +227,7 @@ impl State {
 }
 
 impl Account {
-    /// A turn, if there is one that no other program waits for.
+    /// Takes a turn if one is free and no other program waits for it.
     pub(super) fn try_take(&self) -> Option<Turn> {
         let mut state = self.turns.lock();
         if state.free == 0 || !state.waiting.is_empty() {
@@ -237,7 +237,7 @@ impl Account {
         Some(state.turn(&self.turns.0, self.id, Instant::now()))
     }
 
-    /// Asks for a turn, to be handed over once there is one.
+    /// Asks for a turn; `take` is called with it.
     pub(super) fn ask(&self, take: impl FnOnce(Turn) + Send + 'static) {
         self.ask_at(Instant::now(), Box::new(take));
     }
@@ -260,7 +260,7 @@ impl Account {
         turn.await.ok()
     }
 
-    /// Books CPU time that was used. `at_once` is how long this program takes at least once it has a turn.
+    /// Charges CPU time that was used. `at_once` is the shortest time that this program needs in one turn.
     pub(super) fn charge(&self, cpu: Duration, at_once: Duration) {
         if let Some(used) = self.turns.lock().accounts.get_mut(&self.id) {
             used.cpu += cpu;
@@ -277,7 +277,7 @@ impl Drop for Account {
             std::mem::take(&mut state.waiting).into_iter().partition(|waiting| waiting.account == self.id);
         state.waiting = others.into();
         drop(state);
-        // Not under the lock: they hold who knows what.
+        // Outside the lock: dropping a callback runs code that is unknown here.
         drop(gone);
     }
 }
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, channel};
 
-    /// Asks at a moment at which no turn has lasted long, and gives where the turn comes out.
+    /// Asks at a time when no turn has lasted long, and returns the receiver of the turn.
     fn ask(account: &Account, now: Instant) -> Receiver<Turn> {
         let (tell, turn) = channel();
         account.ask_at(now, Box::new(move |turn| drop(tell.send(turn))));
@@ -323,7 +323,7 @@ mod tests {
         drop(quick_turn);
         drop(third_waits.try_recv().expect("third comes next"));
         let slow_turn = slow_waits.try_recv().unwrap();
-        // Who did nothing for a while is not owed what the others had meanwhile, but does not owe it either.
+        // An idle program gains nothing from the time that others used meanwhile, and owes nothing for it either.
         assert!(quick.try_take().is_none());
         let (quick_waits, slow_waits) = (ask(&quick, start), ask(&slow, start));
         drop(slow_turn);
@@ -331,7 +331,7 @@ mod tests {
         assert!(slow_waits.try_recv().is_err());
     }
 
-    /// Turns that are free, and those that were taken back and go on.
+    /// The number of free turns and of overdue ones.
     fn counts(turns: &Turns) -> (usize, usize) {
         let state = turns.lock();
         (state.free, state.overdue)

@@ -1,8 +1,8 @@
-//! The supervisor's books: which lines are where, what has been answered, and what may leave next.
+//! The supervisor's record of all lines: where they are, which are answered, and which leave next.
 //!
-//! A unit is a run of lines that one worker answers in order. WorkQueue are kept in the order of the input, by batch number
-//! and line within the batch; so a unit can be split when its worker dies, and nothing else has to know. No I/O and no
-//! time in here: all of it can be tested as arithmetic.
+//! A unit is a run of lines that one worker answers in order. The queue keeps units in the order of the input, by batch
+//! number and line within the batch. So a unit can be split when its worker dies, and no other part has to know. This
+//! module does no I/O and reads no clock, so all of it can be tested directly.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use sluicegate_engine::verdict::Failure;
 /// The place of a unit in the input: the batch's number, and the line within it.
 pub(super) type Key = (u64, u64);
 
-/// What has been found out about some lines and waits for its turn to leave.
+/// The result of some lines, waiting until it may leave.
 pub(super) enum Chunk {
-    /// A worker's answer about the lines of a unit from number `from` on, counted from 0; the output lies in that
-    /// worker's memory, or in `aside` if the slot there was needed before it could leave.
+    /// A worker's answer about the lines of a unit from number `from` on, counted from 0. The output lies in that
+    /// worker's memory, or in `aside` if the slot was needed before the answer could leave.
     Answer {
         part: Part,
         lines: Lines,
@@ -33,7 +33,7 @@ pub(super) enum Chunk {
 }
 
 impl Chunk {
-    /// How many bytes lie in memory of the supervisor's own.
+    /// The bytes that it holds in the supervisor's own memory.
     fn aside(&self) -> usize {
         match self {
             Self::Answer { aside: Some(bytes), .. } => bytes.len(),
@@ -42,7 +42,7 @@ impl Chunk {
     }
 }
 
-/// A line, wherever it is.
+/// A line, in the input region or in a file.
 #[derive(Clone)]
 pub(super) enum LineRef {
     Short(Lines),
@@ -54,11 +54,11 @@ pub(super) struct Unit {
     /// Its number in frames.
     pub(super) id: u64,
     pub(super) lines: Option<Lines>,
-    /// How many of its lines are answered.
+    /// The number of its answered lines.
     pub(super) answered: u64,
-    /// Whether it is one line that is to be tried alone in a fresh worker, and why: how the worker before it ended.
+    /// Whether it is a single line that must run alone in a fresh worker, and why: how the previous worker ended.
     pub(super) solo: bool,
-    /// How many workers have died while it ran alone.
+    /// The number of workers that died while it ran alone.
     pub(super) deaths: u32,
     chunks: VecDeque<Chunk>,
     done: bool,
@@ -72,11 +72,11 @@ pub(super) struct WorkQueue {
     todo: BTreeSet<Key>,
     next_id: u64,
     next_batch: u64,
-    /// How many bytes of outputs lie in memory of the supervisor's own.
+    /// The bytes of outputs in the supervisor's own memory.
     aside: usize,
 }
 
-/// At most so many bytes of outputs are copied to memory of the supervisor's own.
+/// The most bytes of outputs that are copied to the supervisor's own memory.
 const MAX_ASIDE: usize = 16 << 20;
 
 impl WorkQueue {
@@ -85,14 +85,14 @@ impl WorkQueue {
         self.by_key.is_empty()
     }
 
-    /// Takes lines from the reader.
+    /// Adds lines from the reader.
     pub(super) fn add_lines(&mut self, lines: Lines) {
         let key = (self.next_batch, 0);
         self.next_batch += 1;
         self.insert(key, lines, false);
     }
 
-    /// Takes a line that is too long to be transformed.
+    /// Adds a line that is too long to be transformed.
     pub(super) fn add_long(&mut self, long: Long, failure: Failure) {
         let key = (self.next_batch, 0);
         self.next_batch += 1;
@@ -110,27 +110,27 @@ impl WorkQueue {
         self.todo.insert(key);
     }
 
-    /// The first unit that no worker works on. Those that are to be tried alone are taken by name.
+    /// The first unit that no worker has. Units that must run alone are taken by their key instead.
     pub(super) fn next_todo(&self) -> Option<Key> {
         self.todo.iter().find(|key| !self.by_key[*key].solo).copied()
     }
 
-    /// The lines of the unit at this place.
+    /// The lines of the unit with this key.
     pub(super) fn at(&self, key: Key) -> Option<&Lines> {
         self.by_key.get(&key)?.lines.as_ref()
     }
 
-    /// Bytes of the units that no worker works on.
+    /// The bytes of all units that no worker has.
     pub(super) fn bytes_to_do(&self) -> usize {
         self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.len).sum()
     }
 
-    /// Lines of the units that no worker works on.
+    /// The lines of all units that no worker has.
     pub(super) fn lines_to_do(&self) -> u64 {
         self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.count).sum()
     }
 
-    /// Cuts a unit that no worker works on: it keeps this many lines, and the others become a unit behind it.
+    /// Splits a unit that no worker has: it keeps this many lines, and the rest becomes a unit after it.
     pub(super) fn cut(&mut self, key: Key, keep: u64) {
         let Some(unit) = self.by_key.get_mut(&key) else { return };
         let Some(lines) = unit.lines.as_ref().filter(|lines| lines.count > keep) else { return };
@@ -139,7 +139,7 @@ impl WorkQueue {
         self.insert((key.0, key.1 + keep), rest, false);
     }
 
-    /// A worker gives the lines of a unit back from number `from` on. `false` if it cannot have them to give.
+    /// A worker returns the lines of a unit from number `from` on. `false` if it does not have them.
     pub(super) fn give_back(&mut self, id: u64, from: u64) -> bool {
         let Some(key) = self.by_id.get(&id).copied() else { return false };
         let Some(unit) = self.by_key.get_mut(&key) else { return false };
@@ -169,12 +169,12 @@ impl WorkQueue {
         self.by_key.get(self.by_id.get(&id)?)
     }
 
-    /// The place of the unit with this number.
+    /// The key of the unit with this number.
     pub(super) fn place(&self, id: u64) -> Option<Key> {
         self.by_id.get(&id).copied()
     }
 
-    /// Books a worker's answer. `false` if it does not fit the unit: then the worker cannot be trusted.
+    /// Books a worker's answer. `false` if it does not match the unit; then the worker cannot be trusted.
     pub(super) fn answer(&mut self, part: Part, output: &Arc<Mapping>, worker: usize, generation: u64) -> bool {
         let Some(unit) = self.by_id.get(&part.unit).and_then(|key| self.by_key.get_mut(key)) else { return false };
         let Some(lines) = unit.lines.clone() else { return false };
@@ -194,8 +194,9 @@ impl WorkQueue {
         true
     }
 
-    /// Copies the output that a worker told last of this unit, so that its slot is free although the output cannot leave yet. Gives
-    /// the slot; nothing if it can leave now, or if there is too much aside already. `layout` is that of the worker's memory.
+    /// Copies the latest output of this unit, so that its slot becomes free although the output cannot leave yet.
+    /// Returns the slot; `None` if the output can leave now or if too much is copied already. `layout` is that of the
+    /// worker's memory.
     pub(super) fn set_aside(&mut self, id: u64, layout: &Layout) -> Option<u32> {
         let key = *self.by_id.get(&id)?;
         if self.by_key.first_key_value().is_none_or(|(first, _)| *first == key) {
@@ -208,8 +209,9 @@ impl WorkQueue {
         if aside.is_some() || !part.holds_slot() || self.aside + bytes > MAX_ASIDE {
             return None;
         }
-        // SAFETY: the range was checked when the part was booked, and the worker does not write to it until it is told that the slot
-        // is free. One that has been taken over may do so: the writer counts the lines of what it gets again.
+        // SAFETY: the range was checked when the part was booked, and the worker does not write to it until it learns
+        // that the slot is free. A compromised worker may write to it all the same: the writer counts the lines of its
+        // data again.
         let copy =
             unsafe { std::slice::from_raw_parts(output.at(layout.output_start(part.slot as usize), bytes), bytes) };
         *aside = Some(copy.to_vec());
@@ -222,8 +224,8 @@ impl WorkQueue {
         self.get(id).is_none_or(|unit| unit.done)
     }
 
-    /// A worker died. Puts the unanswered lines of a unit of its back; `suspect` is the current line, if known. Gives
-    /// the unit that is to be tried alone, if there is one.
+    /// Puts the unanswered lines of a dead worker's unit back. `suspect` is the current line, if known. Returns the
+    /// unit that must run alone, if there is one.
     pub(super) fn put_back(&mut self, id: u64, suspect: Option<u64>, blame: Option<Failure>) -> Option<Key> {
         let key = *self.by_id.get(&id)?;
         let unit = self.by_key.get_mut(&key)?;
@@ -233,7 +235,7 @@ impl WorkQueue {
         if answered == count {
             return None;
         }
-        // What has been answered stays where it is; the rest becomes units of their own right behind it.
+        // The answered lines stay where they are. The rest becomes units of its own directly after them.
         if answered > 0 {
             unit.lines = Some(lines.part(0, answered));
             unit.done = true;
@@ -268,7 +270,7 @@ impl WorkQueue {
         }
     }
 
-    /// The supervisor gives the lines of a unit that are not answered their verdict.
+    /// Gives the unanswered lines of a unit the supervisor's own verdict.
     pub(super) fn fail(&mut self, key: Key, failure: &Failure) {
         self.todo.remove(&key);
         if let Some(unit) = self.by_key.get_mut(&key)
@@ -283,7 +285,7 @@ impl WorkQueue {
         }
     }
 
-    /// What may leave now, in the order of the input; with `any_order`, whatever there is.
+    /// Takes the chunks that may leave now, in the order of the input; with `any_order`, all that there are.
     pub(super) fn leave(&mut self, any_order: bool) -> Vec<Chunk> {
         let mut leaving = Vec::new();
         if any_order {
@@ -313,7 +315,7 @@ impl WorkQueue {
         leaving
     }
 
-    /// Forgets everything that has not left.
+    /// Drops everything that has not left.
     pub(super) fn clear(&mut self) {
         self.by_key.clear();
         self.by_id.clear();
@@ -328,7 +330,7 @@ mod tests {
     use crate::wire::shared::{create, pages};
     use crate::wire::slots::Slots;
 
-    /// A queue with one unit of so many lines: their numbers.
+    /// A queue with one unit of this many lines; returns also the numbers.
     fn queue(lines: u64) -> WorkQueue {
         let (_fd, memory) = create("test", pages(4096), true).unwrap();
         let mut slot = Slots::new(Arc::new(memory), pages(4096), 1).take().unwrap();
@@ -361,7 +363,7 @@ mod tests {
         };
         assert!(queue.answer(part(ids[1], 2), &output, 0, 1));
         assert_eq!(queue.set_aside(ids[1], &layout), Some(2));
-        // Once is enough; and what is first leaves at once.
+        // A slot is copied once, and the first output leaves at once.
         assert_eq!(queue.set_aside(ids[1], &layout), None);
         assert!(queue.answer(part(ids[0], 3), &output, 0, 1));
         assert_eq!(queue.set_aside(ids[0], &layout), None);
@@ -370,7 +372,7 @@ mod tests {
         assert_eq!((aside, queue.aside), (vec![0, 3], 0));
     }
 
-    /// The lines of each unit that is to be done, by the number of the first one.
+    /// The lines of each unit to be done, by the number of its first line.
     fn to_do(queue: &WorkQueue) -> Vec<(u64, String)> {
         let text = |lines: &Lines| String::from_utf8(lines.bytes().to_vec()).unwrap().replace('\n', " ");
         queue.todo.iter().filter_map(|key| queue.at(*key)).map(|lines| (lines.first_line, text(lines))).collect()
@@ -387,10 +389,10 @@ mod tests {
         let second = queue.next_todo().unwrap();
         let second = queue.take(second).unwrap().id;
         assert!(to_do(&queue).is_empty());
-        // The rest of one, and another one as a whole.
+        // Returns the rest of one unit and the whole of another.
         assert!(queue.give_back(first, 1) && queue.give_back(second, 0));
         assert_eq!(to_do(&queue), [(2, "1 2 3 ".to_owned()), (5, "4 5 ".to_owned())]);
-        // What a worker does not have it cannot give.
+        // A worker cannot return lines that it does not have.
         for (id, from) in [(first, 1), (second, 0), (first, 7), (99, 0)] {
             assert!(!queue.give_back(id, from), "{id} {from}");
         }
@@ -399,7 +401,7 @@ mod tests {
         let part = Part { unit: first, lines: 1, ok: 1, ..Part::default() };
         assert!(queue.answer(part, &Arc::new(output), 0, 1) && queue.is_done(first));
         assert_eq!((queue.leave(false).len(), queue.lines_to_do()), (1, 5));
-        // Each line is still there once, and in its place.
+        // Each line is still there once, in its place.
         assert_eq!(queue.at(queue.next_todo().unwrap()).unwrap().first_line, 2);
     }
 }

@@ -1,20 +1,20 @@
-//! How a worker process ended: one reason, on which everything else decides, and the words for people.
+//! How a worker process ended: one reason, which decides what happens next, and a text for people.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// The exit code of a worker whose watchdog found no other way to stop its event.
+/// The exit code of a worker whose watchdog could stop its event in no other way.
 pub(super) const STUCK_CODE: i32 = 3;
 
-/// Why a worker process is gone.
+/// Why a worker process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExitReason {
-    /// V8 gave up for want of memory, by its last words. A wrong guess only names the failure differently.
+    /// V8 ran out of memory, by its last output. A wrong guess only gives the failure another name.
     OutOfMemory,
-    /// SIGKILL: no event can send it, so most likely the kernel or an operator did.
+    /// SIGKILL. No event can send it, so most likely the kernel or an operator did.
     Killed,
-    /// Its own watchdog ended it, see [`STUCK_CODE`].
+    /// Its own watchdog ended the process, see [`STUCK_CODE`].
     Stuck,
     /// Anything else.
     Other,
@@ -28,7 +28,7 @@ pub(super) struct WorkerExit {
 }
 
 impl WorkerExit {
-    /// From what the system and V8's last words say.
+    /// Finds the reason from the exit status and V8's last output.
     pub(super) fn new(status: std::io::Result<ExitStatus>, last_words: Option<String>) -> Self {
         let reason = match (&status, &last_words) {
             (_, Some(words)) if words.contains("out of memory") => ExitReason::OutOfMemory,
@@ -45,11 +45,12 @@ impl WorkerExit {
     }
 }
 
-/// What V8 reserves of addresses while it starts, in bytes. It uses next to nothing of that, and no memory is taken.
+/// The address space that V8 reserves while it starts, in bytes. It uses little of that, and a reservation takes no
+/// memory.
 const RESERVED: u64 = 48 << 30;
 
 impl WorkerExit {
-    /// Why the worker could not load the code, and what to do.
+    /// Why the worker could not load the code, and what to do about it.
     pub(super) fn while_loading(&self) -> String {
         let most = rustix::process::getrlimit(rustix::process::Resource::As).current;
         match most.filter(|most| *most < RESERVED && self.reason == ExitReason::OutOfMemory) {

@@ -1,4 +1,4 @@
-//! The loop of one program's pool: takes requests, hands out their events, books what comes back.
+//! The loop of one program's pool: accepts requests, hands out their events and books the results.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,30 +21,30 @@ use crate::workers::line_limit::line_too_long;
 use crate::workers::work_queue::{Chunk, LineRef};
 use crate::workers::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
 
-/// Where requests are taken in and answered.
+/// Accepts and answers requests.
 pub(super) struct Desk {
     pub(super) pool: WorkerPool,
     pub(super) slots: Slots,
     pub(super) under_way: HashMap<usize, UnderWay>,
-    /// Requests with events that have not been handed to the pool.
+    /// Requests with events that have not been given to the pool.
     pub(super) queue: VecDeque<usize>,
     pub(super) next: usize,
-    /// Whether the events of a request go to the code together, as far as they fit into a slot.
+    /// Whether the code gets the events of a request together, as far as they fit into a slot.
     pub(super) together: bool,
-    /// The most bytes of an event.
+    /// The largest event, in bytes.
     pub(super) limit: usize,
-    /// The CPU time that an event takes, on an average that forgets.
+    /// The CPU time of an event, as a moving average.
     pub(super) cost: Duration,
-    /// For the answers of this program.
+    /// The memory for answers of this program.
     pub(super) memory: Budget,
-    /// For those that wait for memory, in slots of workers; of all programs.
+    /// The memory for answers that wait for memory, as slots of workers; shared by all programs.
     pub(super) parked: Budget,
     pub(super) max_requests: usize,
     pub(super) stalled: Vec<Stalled>,
     pub(super) status: Arc<Status>,
 }
 
-/// A part of an answer that there is no memory for yet. It keeps its slot, so its worker will wait in turn.
+/// A part of an answer that waits for memory. It keeps its slot, so in the end its worker waits too.
 pub(super) struct Stalled {
     pub(super) chunk: Chunk,
     pub(super) since: Instant,
@@ -96,7 +96,7 @@ impl Desk {
             }
             self.show();
         };
-        // Nothing that comes from here on would be answered.
+        // Requests that come from now on would get no answer.
         requests.close();
         self.pool.end().await;
         let error = Arc::new(match result {
@@ -170,7 +170,7 @@ impl Desk {
         self.hand_out().await
     }
 
-    /// Tries once more what there was no memory for.
+    /// Tries again to book the parts that had no memory.
     async fn book_stalled(&mut self) -> Result<(), RunError> {
         if self.stalled.is_empty() {
             return Ok(());
@@ -182,8 +182,9 @@ impl Desk {
         self.hand_out().await
     }
 
-    /// Takes the memory for a part of an answer. If there is none, the part waits; if it has waited since long ago, or there is
-    /// no room to wait in, its request is sent away, to come again. Gives the part back if it can be booked now.
+    /// Reserves memory for a part of an answer. If there is none, the part waits. If it has waited too long, or there
+    /// is no room for it to wait in, its request is rejected with the advice to try again. Returns the part if it can
+    /// be booked now.
     fn make_room(&mut self, chunk: Chunk, since: Instant) -> Option<Chunk> {
         let Chunk::Answer { part, lines, .. } = &chunk else { return Some(chunk) };
         let id = lines.input;
@@ -204,7 +205,7 @@ impl Desk {
         Some(chunk)
     }
 
-    /// Fills what slots are free, and gives the pool what it has workers for.
+    /// Fills the free slots and gives the pool as much work as it has workers for.
     async fn hand_out(&mut self) -> Result<(), RunError> {
         while let Some(id) = self.queue.pop_front() {
             if self.under_way.get(&id).is_some_and(|request| request.reply.is_closed()) {
@@ -223,7 +224,7 @@ impl Desk {
         self.pool.dispatch().await
     }
 
-    /// No client waits for the answer: what no worker has begun with is not begun.
+    /// No client waits for the answer any more, so work that no worker has begun is dropped.
     fn forget(&mut self, id: usize) {
         if let Some(request) = self.under_way.get_mut(&id) {
             request.unanswered -= request.rows.events.len() - request.handed;
@@ -232,7 +233,7 @@ impl Desk {
         }
     }
 
-    /// Hands the next events of a request to the pool, as many as one unit has.
+    /// Hands the next events of a request to the pool, as many as fit into one unit.
     fn fill(&mut self, id: usize) -> Filled {
         let Some(request) = self.under_way.get_mut(&id) else { return Filled::All };
         let Some(mut slot) = self.slots.take() else { return Filled::NoSlot };
@@ -264,7 +265,7 @@ impl Desk {
         if all { Filled::All } else { Filled::Part }
     }
 
-    /// Notes what came of some events, and frees what held it.
+    /// Books the results of some events and frees the memory that held them.
     async fn book(&mut self, chunk: Chunk, since: Instant) {
         let Some(chunk) = self.make_room(chunk, since) else { return };
         let id = match chunk {
@@ -297,7 +298,7 @@ impl Desk {
                 }
                 lines.input
             }
-            // Lines that are too long are not given to the pool.
+            // The pool never gets lines that are too long.
             Chunk::Blamed { line: LineRef::Long(_), .. } => return,
         };
         self.answer_if_done(id);
@@ -310,7 +311,7 @@ impl Desk {
             request.known.sort_by_key(|(first, _)| *first);
             request.answer.outcomes = request.known.into_iter().flat_map(|(_, outcomes)| outcomes).collect();
             request.answer.memory = Some(request.memory);
-            // Who asked may have left.
+            // The client may have disconnected.
             let _ = request.reply.send(Ok(request.answer));
         }
     }

@@ -1,4 +1,4 @@
-//! A request that is being answered: its rows, as far as they are there.
+//! A request that is being answered, with the rows that are ready.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,21 +18,21 @@ use sluicegate_engine::verdict::{Failure, FailureKind};
 /// A request under way.
 pub(super) struct UnderWay {
     pub(super) rows: Rows,
-    /// How many of its events have been handed to the pool.
+    /// The number of its events that the pool has been given.
     pub(super) handed: usize,
-    /// The bytes that its units are filled to: no more than [`MAX_BYTES`], and all about as many.
+    /// The size to which its units are filled, in bytes: at most [`MAX_BYTES`], and about the same for all.
     pub(super) unit: usize,
     /// The most events in one of its units.
     pub(super) most_events: u64,
     pub(super) unanswered: usize,
-    /// What is known, by the number of the first event that it is about.
+    /// The results so far, by the number of the first event that each covers.
     pub(super) known: Vec<(usize, Vec<UnitResult>)>,
     pub(super) answer: ServiceAnswer,
-    /// What is counted of the answer.
+    /// The memory reserved for the answer.
     pub(super) memory: Held,
-    /// What the workers have made, whether or not there was room for it.
+    /// The output of the workers in bytes, including output that had no room.
     pub(super) made: usize,
-    /// Whether logs were left out.
+    /// Whether some logs were left out.
     pub(super) logs_are_cut: bool,
     pub(super) reply: oneshot::Sender<Result<ServiceAnswer, Arc<RunError>>>,
 }
@@ -44,7 +44,7 @@ impl UnderWay {
         self.known.push((index, vec![UnitResult::Failed(index, failure)]));
     }
 
-    /// There is no room for the outputs of these events.
+    /// Fails these events: there is no room for their outputs.
     pub(super) fn too_much(&mut self, part: &Part, first: usize, from: usize, max: usize) {
         let message = format!("the outputs of the request's events together are over the limit of {} MiB", max >> 20);
         for line in from..from + part.lines as usize {
@@ -68,12 +68,12 @@ impl UnderWay {
         }
     }
 
-    /// A worker's answer about the lines of a unit from number `from` on, with the output in its slot at `start`.
+    /// Books a worker's answer about the lines of a unit from number `from` on, with its output at `start`.
     pub(super) fn book(&mut self, part: Part, lines: &Lines, from: u64, output: &Mapping, start: usize, max: usize) {
         let first = lines.first_line as usize;
         let bytes = part.bytes as usize;
-        // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the
-        // slot until it is told that it is free. One that did anyway could only spoil its own output.
+        // SAFETY: the range was checked against the region when the part was booked, and the worker does not write to
+        // the slot before it is free again. A worker that breaks this rule spoils only its own output.
         let text: &[u8] = unsafe { std::slice::from_raw_parts(output.at(start, bytes), bytes) };
         self.made += size_of(&part);
         if self.made > max {

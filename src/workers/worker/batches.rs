@@ -1,4 +1,4 @@
-//! Batches in flight: the lines of one wait together, and are told line by line like any others.
+//! Batches in flight: the lines of a batch wait together and are reported one by one, like other lines.
 
 use std::cell::OnceCell;
 use std::io;
@@ -10,7 +10,7 @@ use crate::wire::frame::Work;
 use sluicegate_engine::verdict::Verdict;
 use sluicegate_engine::{BatchStep, Event, OutputFraming, Settled, Ticket, Verdicts};
 
-/// An event in a line, and what of the line stands around it.
+/// The event of a line, and the parts of the line around it.
 type Around<'b> = (Event<'b>, (&'b [u8], &'b [u8]));
 
 impl Worker {
@@ -33,11 +33,11 @@ impl Worker {
         self.batch_step(ticket, &events, |worker, events, rendering| {
             worker.engine.start_batch(ticket, events, rendering)
         });
-        // Its turn may have settled others, or have been taken by one that ran too long.
+        // The turn may have settled other events, or the watchdog may have passed it to one that ran too long.
         self.take_settled()
     }
 
-    /// Prints a batch that waits no more.
+    /// Prints the results of a batch that no longer waits.
     pub(super) fn finish_batch(&mut self, settled: Settled) {
         let ticket = settled.ticket;
         let Some(place) = self.in_flight.places.remove(&(ticket.0, ticket.1)) else { return };
@@ -62,13 +62,13 @@ impl Worker {
         });
     }
 
-    /// Calls `act` with the events of a batch that wait, by the places of their lines.
+    /// Calls `act` with the waiting events of a batch and the places of their lines.
     fn with_batch(&mut self, place: u64, act: impl FnOnce(&mut Self, &[(u64, Around<'_>)])) {
         let lines = self.in_flight.batch(place);
         let wholes: Vec<OnceCell<Vec<u8>>> = lines.iter().map(|_| OnceCell::new()).collect();
         let mut events: Vec<(u64, Around<'_>)> = Vec::with_capacity(lines.len());
         for ((place, line), whole) in lines.iter().zip(&wholes) {
-            // Those that are none have their verdicts.
+            // Lines that are not events have their verdicts already.
             if let Ok(Some(event)) = self.event(line, whole) {
                 events.push((*place, event));
             }
@@ -76,7 +76,7 @@ impl Worker {
         act(self, &events);
     }
 
-    /// Has the engine do something with these events, and takes what comes of it.
+    /// Runs one step of the engine on these events and handles the result.
     fn batch_step<'b>(
         &mut self,
         ticket: Ticket,
@@ -99,7 +99,7 @@ impl Worker {
                 for (index, failure) in faults {
                     self.finished(events[index].0, Finished::unasked(failure.into(), false));
                 }
-                // Lines before the first one that waits may be told, and forgotten.
+                // The lines before the first waiting one may be reported and then dropped.
                 let end = events.last().map_or(0, |(place, _)| place + 1);
                 if let Some(place) = places.find(|place| self.in_flight.is_waiting(*place)) {
                     self.in_flight.waits_with(place, (end - place) as u32);
@@ -109,9 +109,9 @@ impl Worker {
         }
     }
 
-    /// The events of a batch have their verdicts.
+    /// Records the verdicts of a batch.
     fn finished_batch(&mut self, places: impl Iterator<Item = u64>, verdicts: Verdicts) {
-        // What is the batch's own is told with the first of them.
+        // Logs and requests belong to the whole batch; they are reported with its first event.
         let (mut logs, mut requests) = (self.engine.logs().to_vec(), self.engine.requests());
         let mut read = self.engine.unsafe_read();
         for (index, (place, (verdict, text))) in places.zip(verdicts).enumerate() {

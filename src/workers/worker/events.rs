@@ -1,4 +1,4 @@
-//! One line or one batch: read, run, and its verdict written.
+//! Reads one line or one batch, runs it and writes its verdict.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -50,18 +50,18 @@ impl Worker {
         Ok(())
     }
 
-    /// Adds what the last event has logged.
+    /// Adds the logs of the last event.
     pub(super) fn render_logs(&mut self, work: Work, number: u32) {
         render_logs(self.engine.logs(), work.first_line + u64::from(number), &mut self.part.logs);
     }
 
-    /// Adds what the code has read in a line.
+    /// Adds an unsafe number that the code has read in a line.
     pub(super) fn note_read(&mut self, line: u32, read: &UnsafeRead) {
         let note = serde_json::to_vec(read).expect("plain data");
         self.part.reads.push(Noted { line, note });
     }
 
-    /// Books a line that was finished before its turn.
+    /// Books a line that was finished out of order.
     pub(super) fn settle_kept(&mut self, work: Work, number: u32, line: &[u8], finished: Finished) {
         let before = self.sink.len;
         self.sink.push(&finished.text);
@@ -74,7 +74,7 @@ impl Worker {
         self.settle(number, line, before, finished.verdict);
     }
 
-    /// Adds to the logs what was spent since then, if that is asked for.
+    /// Adds the cost since `before` to the logs, if that is asked for.
     pub(super) fn cost(&mut self, before: Option<Duration>) {
         let Some(before) = before else { return };
         let cpu = thread_cpu().saturating_sub(before).as_nanos() as u64;
@@ -83,7 +83,7 @@ impl Worker {
         self.part.logs.push(b'\n');
     }
 
-    /// Lines that go to `transformBatch` together.
+    /// Runs lines together in `transformBatch`.
     pub(super) fn chunk(&mut self, work: Work, first: u32, lines: &[&[u8]]) -> io::Result<()> {
         self.begin(first)?;
         let mut events = Vec::with_capacity(lines.len());
@@ -109,7 +109,7 @@ impl Worker {
             &events,
             &mut |index| rendering(emit, rows, around[index]),
             &mut |verdict, text, logs| {
-                // If each is tried alone, that can take a while.
+                // If every event is run alone, this can take a while.
                 progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
                 answers.push_back((verdict, text, logs.to_vec()));
             },
@@ -121,13 +121,14 @@ impl Worker {
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;
             if index > 0 {
-                // Each line's output needs room, and may be told; but which line is the current one stays unknown.
+                // Each line needs room for its output, and the part may be reported to make room. Which line is current
+                // stays unknown.
                 self.begin(number)?;
             }
             let before = self.sink.len;
             let verdict = match settled {
                 Some(verdict) => {
-                    // Only a blank line is dropped without being asked. It counts in the part that it is told in.
+                    // Only a blank line is dropped without being run. It counts in the part that reports it.
                     self.part.blank += u32::from(matches!(verdict, Verdict::Dropped));
                     verdict
                 }
@@ -147,8 +148,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The event in a line and what of the line stands around it; nothing for a blank line. `whole` is room for the line with
-    /// each field once, or for an event that the line holds as a string.
+    /// The event of a line and the parts of the line around it; `None` for a blank line. `whole` holds the line with
+    /// each field once, or an event that the line contains as a string.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
     pub(super) fn event<'b>(
         &self,
@@ -173,7 +174,7 @@ impl Worker {
         }
     }
 
-    /// The same, if no field stands twice in an envelope.
+    /// The same, if no field appears twice in an envelope.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
     pub(super) fn event_of<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, NoEnvelope> {
         if self.rows {
@@ -241,7 +242,7 @@ impl Worker {
         }
     }
 
-    /// The metadata of a line's envelope, which every verdict says again.
+    /// The metadata of a line's envelope, which every verdict repeats.
     pub(super) fn metadata<'b>(&self, line: &'b [u8]) -> Option<Cow<'b, [u8]>> {
         if self.line_format == LineFormat::Envelope { envelope::metadata(line) } else { None }
     }

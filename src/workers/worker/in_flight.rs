@@ -1,10 +1,10 @@
 //! Several events of a worker in flight: while one waits for the network, others are started.
 //!
-//! Lines are started in order, and told in order: what is finished before its turn is kept here. Of rows, which belong to
-//! requests, only those of one unit are told in order, and when all of them are finished: no request waits for another one's
-//! answers, and a part of one is of no use to anybody. Whatever has come is
-//! handed in first, so that an event waits for the network and not for its neighbours, and a new one is started only when
-//! nothing else can be done. How much is kept is bounded, by number and by bytes.
+//! Lines are started in order and reported in order, so a line that finishes early is kept here. Rows of requests are
+//! different: only the rows of one unit are reported in order, and only when all of them are finished. No request waits
+//! for another one's answers, and a part of an answer is of no use to its client. Answers that have arrived are passed
+//! to the code first, so that an event waits for the network and not for other events; a new event is started only when
+//! nothing else can be done. The amount kept is bounded, by number and by bytes.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
@@ -20,10 +20,10 @@ use crate::wire::shared::progress;
 use sluicegate_engine::verdict::{FailureKind, Verdict};
 use sluicegate_engine::{LogLine, Settled, Step, Ticket, UnsafeRead};
 
-/// Lines that are finished before their turn are kept up to this number, for each event that may wait.
+/// Lines that finish early are kept up to this number, for each event that may wait.
 const KEPT_PER_EVENT: usize = 16;
 
-/// The same with lines that have been told behind one that waits.
+/// The same, including lines that have been reported and stand after a waiting one.
 const FORGOTTEN_PER_EVENT: usize = 256;
 
 /// The same, in bytes of output.
@@ -33,39 +33,39 @@ const MAX_KEPT_BYTES: usize = 8 << 20;
 const ENOUGH_UNANSWERED: usize = 4096;
 const ENOUGH_BYTES: usize = 8 << 20;
 
-/// How often the socket is looked at while events are started beside others that wait.
+/// How often the socket is checked while events are started and others wait.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
-/// What is finished is told at once if nothing was told for this long; otherwise it waits for what finishes next, so that a
-/// stream of answers makes no stream of small parts. A lull ends that wait.
+/// Finished lines are reported at once if nothing was reported for this long. Otherwise they wait for the next ones, so
+/// that a stream of answers does not become a stream of small parts. A pause ends that wait.
 const TELL_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a look for answers lasts where no event has a deadline.
+/// How long a wait for answers lasts if no event has a deadline.
 const LONG: Duration = Duration::from_secs(1);
 
-/// A line that was started and has not been told.
+/// A line that was started and has not been reported.
 struct Line {
     work: Work,
     number: u32,
     line: &'static [u8],
-    /// How many lines the batch has that begins with this one; 1 if it runs alone.
+    /// The number of lines in the batch that starts with this one; 1 if the line runs alone.
     batch: u32,
     state: State,
 }
 
-/// What came of a line.
+/// The result of a line.
 pub(super) struct Finished {
     pub(super) verdict: Verdict,
     pub(super) text: Vec<u8>,
     pub(super) logs: Vec<LogLine>,
     pub(super) blank: bool,
-    /// How many requests it has made, or its batch.
+    /// The number of requests that the line, or its batch, has made.
     pub(super) requests: u32,
     pub(super) unsafe_read: Option<UnsafeRead>,
 }
 
 impl Finished {
-    /// No code was asked about it.
+    /// A verdict without a run of the code.
     pub(super) fn unasked(verdict: Verdict, blank: bool) -> Self {
         Self { verdict, text: Vec::new(), logs: Vec::new(), blank, requests: 0, unsafe_read: None }
     }
@@ -74,43 +74,43 @@ impl Finished {
 enum State {
     Waits,
     Done(Finished),
-    /// It has been told; others before it have not.
+    /// It has been reported, but lines before it have not.
     Told,
 }
 
-/// A unit whose lines are told when all of them are finished.
+/// A unit whose lines are reported when all of them are finished.
 struct Head {
     next: u64,
     waiting: u32,
-    /// Whether more of its lines are to be started.
+    /// Whether more of its lines will be started.
     open: bool,
 }
 
-/// The lines of a worker that have been started and not been told.
+/// The lines that have been started and not been reported.
 pub(super) struct InFlight {
-    /// Whether lines of different units are told in any order.
+    /// Whether lines of different units are reported in any order.
     any_order: bool,
-    /// Whether a unit is told as a whole, and never in parts.
+    /// Whether a unit is reported only as a whole.
     whole: bool,
     lines: VecDeque<Line>,
-    /// The number of the first of them, counted over the worker's life.
+    /// The number of the first line in `lines`, counted over the worker's life.
     first: u64,
-    /// Where those that wait are.
+    /// The places of the waiting events.
     pub(super) places: HashMap<(u64, u32), u64>,
-    /// Events that have to be run again, some of them alone.
+    /// Events that have to run again, and whether each must run alone.
     pub(super) again: VecDeque<(u64, bool)>,
-    /// Of each unit, where its first line is that has not been told, and how many have no verdict.
+    /// For each unit, the place of its first unreported line and the number of its lines without a verdict.
     heads: HashMap<u64, Head>,
-    /// Units that can be told: all of their lines are finished.
+    /// Units that can be reported: all of their lines are finished.
     tellable: VecDeque<u64>,
-    /// Lines that have not been told.
+    /// The number of lines that have not been reported.
     untold: usize,
-    /// Lines without a verdict, and their bytes.
+    /// The number of lines without a verdict, and their bytes.
     waiting: usize,
     waiting_bytes: usize,
     kept_bytes: usize,
     looked: Instant,
-    /// What is being started: the unit, its lines, and the number of the next one.
+    /// The unit that is being started: its lines, and the number of the next one.
     unit: Option<(Work, Split<'static>, u32)>,
     asked_for_more: bool,
 }
@@ -144,7 +144,7 @@ impl InFlight {
         self.first + self.lines.len() as u64
     }
 
-    /// A line is started.
+    /// Adds a line that is started.
     fn push(&mut self, line: Line) {
         if self.any_order {
             let head = Head { next: self.next_place(), waiting: 0, open: true };
@@ -159,14 +159,14 @@ impl InFlight {
         self.lines.push_back(line);
     }
 
-    /// A line waits.
+    /// Adds a waiting line.
     pub(super) fn wait(&mut self, work: Work, number: u32, line: &'static [u8]) {
         self.waiting += 1;
         self.waiting_bytes += line.len();
         self.push(Line { work, number, line, batch: 1, state: State::Waits });
     }
 
-    /// A line of this unit has its verdict: the unit may be told.
+    /// A line of this unit has its verdict; the unit may be ready to be reported.
     fn finish(&mut self, unit: u64) {
         if let Some(head) = self.heads.get_mut(&unit) {
             head.waiting -= 1;
@@ -180,7 +180,7 @@ impl InFlight {
         }
     }
 
-    /// Too much is kept: what is finished of each unit is told.
+    /// Too much is kept: the finished lines of every unit are reported.
     fn tell_all(&mut self) {
         if self.tellable.is_empty() {
             self.tellable.extend(self.heads.keys());
@@ -191,14 +191,14 @@ impl InFlight {
         self.get(place).is_some_and(|line| matches!(line.state, State::Waits))
     }
 
-    /// A batch of this many lines begins at this place.
+    /// A batch of this many lines starts at this place.
     pub(super) fn waits_with(&mut self, place: u64, lines: u32) {
         if let Some(line) = self.get(place) {
             line.batch = lines;
         }
     }
 
-    /// The lines of a batch that wait, by their places.
+    /// The waiting lines of a batch, by their places.
     pub(super) fn batch(&mut self, place: u64) -> Vec<(u64, &'static [u8])> {
         let count = self.get(place).map_or(0, |line| u64::from(line.batch));
         let waiting = |place: u64| {
@@ -207,7 +207,7 @@ impl InFlight {
         (place..place + count).filter_map(waiting).collect()
     }
 
-    /// The next line that can be told: the first one, or the first of any unit.
+    /// The next line that can be reported: the first one, or the first of any unit.
     fn next_to_tell(&mut self) -> Option<u64> {
         if !self.any_order {
             return matches!(self.lines.front()?.state, State::Done(_)).then_some(self.first);
@@ -218,7 +218,7 @@ impl InFlight {
             let ready = |line: &mut Line| line.work.unit == unit && matches!(line.state, State::Done(_));
             match place {
                 Some(place) if self.get(place).is_some_and(ready) => return Some(place),
-                // All of it that is there has been told.
+                // All of its available lines have been reported.
                 _ => drop(self.tellable.pop_front()),
             }
         }
@@ -237,7 +237,7 @@ impl InFlight {
         }
     }
 
-    /// Takes a line that is told.
+    /// Removes a line that is being reported.
     fn take(&mut self, place: u64) -> Option<(Work, u32, &'static [u8], State)> {
         let line = self.get(place)?;
         let taken = (line.work, line.number, line.line, std::mem::replace(&mut line.state, State::Told));
@@ -260,7 +260,7 @@ impl InFlight {
 }
 
 impl Worker {
-    /// The worker's life where events may wait.
+    /// The main loop of a worker whose events may wait.
     pub(super) fn run_in_flight(&mut self) -> io::Result<()> {
         loop {
             self.take_answers()?;
@@ -280,7 +280,7 @@ impl Worker {
                 if !at_once && self.told.elapsed() < TELL_EVERY && self.mailbox.borrow_mut().receive_soon()? {
                     continue;
                 }
-                // Nothing more comes for a while: what is finished leaves.
+                // Nothing more comes for a while, so the finished lines are reported.
                 self.tell()?;
                 let until = self.engine.next_deadline().unwrap_or_else(|| Instant::now() + LONG);
                 self.mailbox.borrow_mut().receive_until(until)?;
@@ -288,7 +288,7 @@ impl Worker {
         }
     }
 
-    /// Says once that all events wait and more could be started.
+    /// Reports, once, that all events wait and that more could be started.
     fn ask_for_more(&mut self) -> io::Result<()> {
         let room = self.in_flight.unit.is_none() && !self.fresh_state && !self.is_full();
         if room && !std::mem::replace(&mut self.in_flight.asked_for_more, true) {
@@ -308,7 +308,7 @@ impl Worker {
             || waiting > 0 && (in_flight.waiting_bytes >= ENOUGH_BYTES || self.engine.unanswered() >= ENOUGH_UNANSWERED)
     }
 
-    /// Hands in the answers that have come, and takes what that settles.
+    /// Passes on the answers that have arrived, and takes the events that they settle.
     fn take_answers(&mut self) -> io::Result<()> {
         if self.engine.waiting() > 0 && self.in_flight.looked.elapsed() >= LOOK_EVERY {
             self.mailbox.borrow_mut().receive_ready()?;
@@ -357,13 +357,13 @@ impl Worker {
         }
     }
 
-    /// What came of the event that the engine ran last.
+    /// The result of the event that the engine ran last.
     fn finished_last(&mut self, verdict: Verdict, text: Vec<u8>) -> Finished {
         let (logs, requests) = (self.engine.logs().to_vec(), self.engine.requests());
         Finished { verdict, text, logs, blank: false, requests, unsafe_read: self.engine.unsafe_read() }
     }
 
-    /// An event that has waited has its verdict.
+    /// Records the verdict of an event that has waited.
     pub(super) fn finished(&mut self, place: u64, finished: Finished) {
         let Some(line) = self.in_flight.get(place) else { return };
         let (key, bytes) = ((line.work.unit, line.number), line.line.len());
@@ -377,7 +377,7 @@ impl Worker {
         self.in_flight.finish(key.0);
     }
 
-    /// Tells the lines that are finished, up to the first one that is not.
+    /// Reports the finished lines up to the first unfinished one.
     fn tell_in_order(&mut self) -> io::Result<()> {
         if self.in_flight.untold >= self.concurrency * KEPT_PER_EVENT / 2
             || self.in_flight.kept_bytes >= MAX_KEPT_BYTES / 2
@@ -386,7 +386,7 @@ impl Worker {
         }
         while let Some(place) = self.in_flight.next_to_tell() {
             let Some(work) = self.in_flight.get(place).map(|line| line.work) else { return Ok(()) };
-            // Before the line is taken: the worker may have to wait for room.
+            // Before the line is removed: the worker may have to wait for room.
             self.make_room(work)?;
             let Some((work, number, line, state)) = self.in_flight.take(place) else { return Ok(()) };
             let State::Done(finished) = state else { return Ok(()) };
@@ -396,7 +396,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Starts the next line, if there is one and room for it. Says whether anything was done.
+    /// Starts the next line, if there is one and room for it. Returns whether it did anything.
     fn start_next(&mut self) -> io::Result<bool> {
         if let Some((place, alone)) = self.next_again() {
             self.run_again(place, alone);
@@ -407,7 +407,7 @@ impl Worker {
             return Ok(false);
         }
         if self.in_flight.unit.is_none() {
-            // Events of two units share no isolate.
+            // Events of two units do not share an isolate.
             if self.fresh_state && !self.in_flight.lines.is_empty() {
                 return Ok(false);
             }
@@ -446,7 +446,7 @@ impl Worker {
         Ok(true)
     }
 
-    /// The next event that has to be run again: those that must be alone first, and one by one.
+    /// The next event that has to run again: first those that must run alone, one by one.
     fn next_again(&mut self) -> Option<(u64, bool)> {
         let again = &mut self.in_flight.again;
         if let Some(at) = again.iter().position(|(_, alone)| *alone) {
@@ -480,7 +480,7 @@ impl Worker {
         }
     }
 
-    /// If this one alone filled the heap, the others were only beside it.
+    /// If this event alone filled the heap, the others are not to blame.
     pub(super) fn acquit_others(&mut self, verdict: &Verdict) {
         if matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::Memory) {
             self.in_flight.again.iter_mut().for_each(|(_, alone)| *alone = false);
@@ -527,11 +527,11 @@ impl Worker {
             self.in_flight.kept_bytes += finished.text.len();
             self.in_flight.push(Line { work, number, line, batch: 1, state: State::Done(finished) });
         }
-        // Its turn may have settled others, or have been taken by one that ran too long.
+        // The turn may have settled other events, or the watchdog may have passed it to one that ran too long.
         self.take_settled()
     }
 
-    /// Notes which line is about to be touched: all that is left of it if the worker dies.
+    /// Records which line is current; nothing else is left of it if the worker dies.
     pub(super) fn note(&self, work: Work, number: u32) {
         let progress = progress(self.output);
         progress.unit.store(work.unit, Ordering::Relaxed);

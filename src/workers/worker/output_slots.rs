@@ -1,4 +1,4 @@
-//! Where a worker's outputs go: slots of the shared region, told of in parts.
+//! Writes a worker's outputs to slots of the shared region, and reports them in parts.
 
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ impl Sink for ShmSink {
 
     fn push(&mut self, bytes: &[u8]) {
         assert!(bytes.len() <= self.capacity - self.len, "an event's output is limited to less than a slot");
-        // SAFETY: just checked; the slot is this process's until it is told about.
+        // SAFETY: just checked; the slot belongs to this process until it is reported.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(self.len), bytes.len()) };
         self.len += bytes.len();
     }
@@ -44,18 +44,18 @@ impl Sink for ShmSink {
 }
 
 impl ShmSink {
-    /// Puts bytes before what stands from `at` on.
+    /// Inserts bytes at `at`.
     pub(super) fn insert(&mut self, at: usize, bytes: &[u8]) {
         let end = self.len;
         self.push(bytes);
-        // SAFETY: all of it lies in what has been written to the slot, which is this process's until it is told about.
+        // SAFETY: all of it lies in the written part of the slot, which belongs to this process until it is reported.
         let written = unsafe { std::slice::from_raw_parts_mut(self.start, end + bytes.len()) };
         written[at..].rotate_right(bytes.len());
     }
 }
 
 impl Worker {
-    /// Notes which line is about to be touched, and sees to it that there is room for its output.
+    /// Records the current line and makes room for its output.
     pub(super) fn begin(&mut self, number: u32) -> io::Result<()> {
         self.make_room_here()?;
         let progress = progress(self.output);
@@ -64,7 +64,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Sees to it that there is room for the output of a line of this unit.
+    /// Makes room for the output of a line of this unit.
     pub(super) fn make_room(&mut self, work: Work) -> io::Result<()> {
         if self.part.unit != work.unit {
             self.tell()?;
@@ -75,7 +75,7 @@ impl Worker {
 
     pub(super) fn make_room_here(&mut self) -> io::Result<()> {
         let ticks = sluicegate_engine::ticks();
-        // The supervisor ends a run at its first failure: nothing may stand behind one in a part.
+        // The supervisor ends a run at its first failure, so no line may follow one in a part.
         let failed = self.stop && !self.part.failures.is_empty();
         let due = self.line_buffered || failed || ticks != self.told_at;
         if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending + self.part.logs.len() >= MAX_PENDING) {
@@ -83,7 +83,7 @@ impl Worker {
             self.tell()?;
         }
         while self.sink.slot.is_none() {
-            // The one that was given back last may still be in the processor's cache.
+            // The slot that was returned last may still be in the processor's cache.
             let free = self.mailbox.borrow_mut().free.pop();
             match free {
                 Some(slot) => {
@@ -101,7 +101,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Tells the supervisor what is settled so far.
+    /// Reports the settled lines to the supervisor.
     pub(super) fn tell(&mut self) -> io::Result<()> {
         self.mailbox.borrow_mut().flush()?;
         if self.part.lines == 0 {

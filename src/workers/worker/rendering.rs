@@ -1,4 +1,4 @@
-//! What stands around outputs, and logs as they are written.
+//! The framing of outputs and the format of logs.
 
 use crate::config::Emit;
 use crate::wire::{row, verdict_line};

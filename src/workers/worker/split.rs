@@ -6,10 +6,10 @@ pub(super) fn trim(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Lines without their ends; nothing after the last line end.
+/// Lines without their line ends; nothing follows the last line end.
 pub(super) struct Split<'a> {
     pub(super) rest: &'a [u8],
-    /// Whether they say themselves how long they are.
+    /// Whether each line states its own length.
     pub(super) rows: bool,
 }
 

@@ -13,20 +13,20 @@ use crate::workers::turns::Turn;
 use crate::workers::work_queue::{Key, WorkQueue};
 use sluicegate_engine::Export;
 
-/// About how much of a worker's time a unit takes, by what events took before. Cheap events fill a unit long before.
+/// The target time of a unit, estimated from earlier events. Units of cheap events reach their other limits first.
 const UNIT_TIME: Duration = Duration::from_millis(16);
 
-/// What an event is taken to cost where the first ones wait for the network, so that nothing is known.
+/// The assumed cost of an event while the first ones wait for the network and nothing is known.
 const USUAL_COST: Duration = Duration::from_micros(32);
 
-/// Work that is worth one more worker process: starting one takes about as long.
+/// Work of this length justifies another worker process: starting one takes about as long.
 const WORTH_A_WORKER: Duration = Duration::from_millis(15);
 
-/// If nothing was heard for this long, the events must be slow.
+/// If no worker has answered for this long, the events must be slow.
 const SILENCE: Duration = Duration::from_millis(20);
 
 impl WorkerPool {
-    /// Gives units to workers that have room, starting more workers as long as there is work for them.
+    /// Gives units to workers that have room, and starts more workers while there is enough work.
     pub(in crate::workers) async fn dispatch(&mut self) -> Result<(), RunError> {
         self.wake_resting().await?;
         for index in 0..self.workers.len() {
@@ -42,8 +42,8 @@ impl WorkerPool {
             let alone = |worker: &Worker, units: &WorkQueue| {
                 worker.units.front().and_then(|unit| units.get(unit.id)).is_some_and(|unit| unit.solo)
             };
-            // What a dead worker leaves behind stands before what the others have. Output slots are free again when it
-            // is their turn to leave, so a unit must not wait behind a later one, nor for slots that later ones hold.
+            // Lines that a dead worker leaves come before what the others have. Output slots become free in the order
+            // of the input, so a unit must not wait behind a later one or for slots that later units hold.
             let in_turn = |worker: &Worker| {
                 let last = worker.units.back().and_then(|unit| self.units.place(unit.id));
                 worker.slots_out < self.layout.output_slots && last.is_none_or(|last| last < key)
@@ -74,28 +74,28 @@ impl WorkerPool {
             }
             self.give(index, key, turn).await;
         }
-        // No worker is free for it: others wait for it.
+        // No worker is free for this turn, and other programs wait for it.
         self.turn = None;
         Ok(())
     }
 
-    /// How many lines the next unit of a worker has at most, if that is known.
+    /// The most lines in the next unit of a worker; `None` for no limit.
     fn most_lines(&self, index: usize) -> Option<u64> {
         let lines = match self.cost {
             Some(cost) => (UNIT_TIME.as_nanos() / cost.as_nanos().max(1)).clamp(1, u128::from(u32::MAX)) as u64,
             None if self.workers[index].waits => (UNIT_TIME.as_nanos() / USUAL_COST.as_nanos()) as u64,
-            // The first unit is small: its events may be slow.
+            // The first unit is small, because its events may be slow.
             None => 1,
         };
         match self.export {
-            // What the code keeps in variables is of one unit.
+            // Variables of the code are valid for one unit.
             _ if self.fresh_state => None,
             Export::Event => Some(lines),
             Export::Batch => self.batch.map(|batch| lines.next_multiple_of(batch)),
         }
     }
 
-    /// Whether what there is to do is worth a worker process. While nothing is known of the events, they are taken to be
+    /// Whether there is enough work for another worker process. While the cost of the events is unknown, they count as
     /// slow if they take long.
     fn is_much(&self) -> bool {
         let silent = self.workers.iter().any(|worker| !worker.units.is_empty() && worker.told.elapsed() >= SILENCE);
@@ -105,8 +105,8 @@ impl WorkerPool {
             || self.cost.is_some_and(|cost| cost.saturating_mul(lines()) >= WORTH_A_WORKER)
     }
 
-    /// Whether the unit is worth one more worker, all others being busy. Who shares the processes with others does not start
-    /// one for the rest of a request that a worker is working on, unless that is much.
+    /// Whether the unit justifies another worker while all are busy. A pool that shares the processes with others does
+    /// not start one for the rest of a request that a worker has begun, unless the rest is large.
     fn is_pressing(&self, key: Key) -> bool {
         let input = |lines: &Lines| lines.input;
         let next = self.units.at(key).map(input);
@@ -122,7 +122,7 @@ impl WorkerPool {
         }
     }
 
-    /// Whether one more worker may be started. What comes back is kept with it.
+    /// Whether another worker may be started. The permit inside is kept with the worker.
     pub(super) fn place(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
         let Some(gate) = &self.gate else { return Some(None) };
         let place = gate.processes.clone().try_acquire_owned().ok();
@@ -130,14 +130,14 @@ impl WorkerPool {
             && self.asked_for_place.is_none_or(|since| since.elapsed() > TICK)
             && let Some(make_room) = gate.on_shortage.get()
         {
-            // It takes a moment: the place is found at a later look.
+            // Freeing a place takes a moment; a later call will find it.
             self.asked_for_place = Some(Instant::now());
             make_room();
         }
         place.map(Some)
     }
 
-    /// Ends workers that have nothing to do, all but the first, which gives back what memory it does not need.
+    /// Ends all idle workers but the first, which releases the memory that it does not need.
     pub(in crate::workers) async fn trim(&mut self) {
         while self.workers.len() > 1
             && self.workers.last().is_some_and(|last| last.ready && last.units.is_empty() && last.slots_out == 0)
@@ -153,7 +153,7 @@ impl WorkerPool {
         }
     }
 
-    /// Whether one more unit may be handed out. If not, the pool is told when it may.
+    /// Whether another unit may be handed out. If not, the pool is notified when it may.
     fn turn(&mut self) -> Option<Option<Turn>> {
         let Some(account) = &self.account else { return Some(None) };
         if let Some(turn) = self.turn.take().or_else(|| account.try_take()) {
@@ -169,7 +169,7 @@ impl WorkerPool {
         None
     }
 
-    /// Waits until one more worker may work; nothing where all may.
+    /// Waits until another worker may work; `None` if turns are not limited.
     pub(in crate::workers) async fn wait_for_turn(&self) -> Option<Turn> {
         match &self.account {
             Some(account) => account.take().await,

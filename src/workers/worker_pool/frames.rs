@@ -1,4 +1,4 @@
-//! What workers say, and what of it is believed.
+//! Handles the frames of workers, and checks what they say.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use crate::workers::process::Ready;
 use sluicegate_engine::Export;
 
 impl WorkerPool {
-    /// Takes a frame. Whatever is out of turn costs the worker its life, and nothing else.
+    /// Handles a frame. A frame that is not allowed now ends the worker and has no other effect.
     pub(super) fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<PoolEvent, RunError> {
         if self.workers[index].condemned {
             return Ok(PoolEvent::Nothing);
         }
         match kind {
-            // Said once, before anything else.
+            // Comes once, before any other frame.
             Kind::Ready if !self.workers[index].ready => match serde_json::from_slice(payload) {
                 Ok(Ready::Loaded(loaded, walls)) => {
                     self.failed_starts = 0;
@@ -27,7 +27,7 @@ impl WorkerPool {
                     self.workers[index].told = Instant::now();
                     Ok(PoolEvent::Loaded(Box::new((loaded, walls))))
                 }
-                // The same code has been loaded before: this one had bad luck, such as too little time.
+                // The same code has loaded before, so this worker had bad luck, such as too little CPU time.
                 Ok(Ready::Failed(error)) if !self.loaded_once => Err(error.into()),
                 failed => {
                     self.load_failure = match failed {
@@ -53,7 +53,7 @@ impl WorkerPool {
         }
     }
 
-    /// Books what a worker has settled of a unit.
+    /// Books the lines of a unit that a worker has settled.
     fn part(&mut self, index: usize, payload: &[u8]) -> Result<PoolEvent, RunError> {
         let worker = &mut self.workers[index];
         let good = Part::get(payload).filter(|part| {
@@ -73,8 +73,8 @@ impl WorkerPool {
         let fits = self.units.get(unit).is_some_and(|unit| {
             let Some(lines) = &unit.lines else { return false };
             let start = self.layout.output_start(part.slot as usize);
-            // SAFETY: the range lies in the slot, as was just checked. A worker writes to a slot only until it
-            // tells of it; one that has been taken over may write all the same, see `Writer::answer`.
+            // SAFETY: the range was just checked to lie in the slot. A worker writes to a slot only until it reports
+            // it; a compromised one may write all the same, see `Writer::answer`.
             let output =
                 unsafe { std::slice::from_raw_parts(worker.process.output.at(start, bytes as usize), bytes as usize) };
             self.format.fits(&part, lines, unit.answered, output)
@@ -83,7 +83,7 @@ impl WorkerPool {
             worker.condemn();
             return Ok(PoolEvent::Nothing);
         }
-        // No more than there were: the worker's word alone does not count.
+        // At most as many as were sent: the worker's number alone is not trusted.
         let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
         let repeated = repeated.min(open);
         worker.accounted += repeated + requests.min(open - repeated);
@@ -93,7 +93,7 @@ impl WorkerPool {
         worker.told = worker.moved;
         self.cost = Some(self.cost.map_or(cost, |before| (before * 7 + cost) / 8));
         if let Some(account) = &self.account {
-            // The least that one turn takes.
+            // The shortest time of one turn.
             let at_once = if self.export == Export::Batch { cpu.max(cost) } else { cost };
             account.charge(cpu, at_once);
         }
@@ -102,8 +102,8 @@ impl WorkerPool {
         }
         if holds_slot {
             worker.slots_out += 1;
-            // Where an earlier unit turns out to be slow, the rest of it can go to this worker only if it has a slot
-            // for that.
+            // If an earlier unit turns out to be slow, this worker can take the rest of it only if it has a slot for
+            // it.
             if self.ordered
                 && worker.slots_out + 1 >= self.layout.output_slots
                 && let Some(slot) = self.units.set_aside(unit, &self.layout)
@@ -115,7 +115,7 @@ impl WorkerPool {
         Ok(PoolEvent::Answered)
     }
 
-    /// Takes back what a worker does not get to.
+    /// Takes back lines that a worker will not reach.
     fn given_back(&mut self, index: usize, payload: &[u8]) -> Result<PoolEvent, RunError> {
         let (worker, units) = (&mut self.workers[index], &mut self.units);
         let may = std::mem::take(&mut worker.may_give_back);
@@ -130,11 +130,11 @@ impl WorkerPool {
             worker.condemn();
         }
         worker.units.retain(|unit| !units.is_done(unit.id));
-        // Others may have been done meanwhile.
+        // Other lines may have been answered meanwhile.
         Ok(PoolEvent::Answered)
     }
 
-    /// Requests are made again.
+    /// Counts requests that are made again.
     pub(super) fn repeat(&mut self, requests: u64) {
         if requests > 0 {
             self.losses.repeated += requests;
