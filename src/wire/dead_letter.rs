@@ -1,5 +1,5 @@
-//! Dead letters: everything that is known of a line that failed, as one JSON object per line, so that it can be read,
-//! searched, mended and run again: [`read`] is for that.
+//! Dead letters: one JSON object per failed line with everything that is known about it, for reading, searching,
+//! repairing and running it again. [`read`] reads one back.
 
 use std::io::{self, Read, Write};
 
@@ -23,22 +23,22 @@ pub struct Record<'a> {
     /// What went wrong.
     #[serde(flatten)]
     pub failure: Failure,
-    /// The transformation it failed in, as it was named.
+    /// The transformation it failed in, under the name that the run gave it.
     pub transformation: std::borrow::Cow<'a, str>,
-    /// Which code that was, see `Program::code_hash`.
+    /// The hash of its code, see `Program::code_hash`.
     pub code: std::borrow::Cow<'a, str>,
     /// Whether the line is an envelope around the event.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub envelope: bool,
-    /// The field of the line that holds the event, if it is not the line.
+    /// The field of the line that holds the event; `None` if the line is the event.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub input_field: Option<std::borrow::Cow<'a, str>>,
-    /// Which run it was.
+    /// The id of the run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// Where a line stood before it became a dead letter, for when it becomes one again.
+/// Where a line was before it became a dead letter, kept for when it is run again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The input file, if it was not standard input.
@@ -58,9 +58,9 @@ pub struct Letter {
     pub failure: Failure,
     /// The transformation, if the letter names it.
     pub transformation: Option<String>,
-    /// Which code that was.
+    /// The hash of its code.
     pub code: String,
-    /// What of the line is the event.
+    /// Which part of the line is the event.
     pub line: LineFormat,
     /// The line, byte for byte.
     pub event: Vec<u8>,
@@ -69,7 +69,7 @@ pub struct Letter {
 /// Reads one line of a file of dead letters.
 ///
 /// # Errors
-/// When it is not one; the text says why.
+/// When it is not a dead letter; the text says why.
 pub fn read(line: &[u8]) -> Result<Letter, String> {
     #[derive(Deserialize)]
     struct Stored {
@@ -125,12 +125,12 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, event: &[u8]) {
 /// Writes a dead letter whose event is too long to be held in memory.
 ///
 /// # Errors
-/// Whatever reading or writing gives.
+/// Errors of reading the event and of writing.
 pub fn write_long(out: &mut (impl Write + ?Sized), record: &Record<'_>, event: impl Read) -> io::Result<()> {
     write_long_after(out, record, event, b'{')
 }
 
-/// The same in an object that has been begun, with a comma as `first`.
+/// The same, continuing an object that is open already; `first` is then a comma.
 ///
 /// # Errors
 /// As [`write_long`].
@@ -153,7 +153,7 @@ pub(super) fn write_long_after(
     out.write_all(b"\"}\n")
 }
 
-/// The record as an object that is not closed yet.
+/// Writes the record as an object without its closing bracket.
 fn open(out: &mut Vec<u8>, record: &Record<'_>) {
     serde_json::to_writer(&mut *out, record).expect("a record is plain data");
     assert_eq!(out.pop(), Some(b'}'), "a record is an object");

@@ -9,30 +9,30 @@ use serde_json::value::RawValue;
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_json::restore::Restorer;
 
-/// An envelope whose fields differ.
+/// An envelope without duplicate fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// The event.
     pub message: &'a [u8],
-    /// What belongs to it, a JSON object.
+    /// Its metadata, a JSON object.
     pub metadata: Option<&'a [u8]>,
 }
 
-/// Why a line is no envelope that can be used as it stands.
+/// Why a line cannot be used as an envelope.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoEnvelope {
-    /// It is none.
+    /// It is not an envelope.
     Failed(Failure),
-    /// A field stands twice in it: see [`without_duplicates`].
+    /// It has a field twice: see [`without_duplicates`].
     Duplicates,
-    /// The event is not a part of the line's text: this is what a string in it says.
+    /// The event is not a part of the line's text: it is the content of this string.
     Elsewhere(Vec<u8>),
 }
 
 /// Takes an envelope apart.
 ///
 /// # Errors
-/// When it is none, or has a field twice.
+/// When the line is not an envelope, or has a field twice.
 pub fn parse(line: &[u8]) -> Result<Envelope<'_>, NoEnvelope> {
     let failed = |kind, message: String| Err(NoEnvelope::Failed(Failure::new(kind, message)));
     let fields: Fields<'_> = match serde_json::from_slice(line) {
@@ -69,14 +69,14 @@ pub fn parse(line: &[u8]) -> Result<Envelope<'_>, NoEnvelope> {
 
 const EXPECTED: &str = "with --envelope each line is {\"message\":{…},\"metadata\":{…}}";
 
-/// The envelope with the last of each field that stands twice: that one counts, as wherever JSON is read.
+/// The envelope with only the last of each duplicate field, which is the one that counts in JSON.
 pub fn without_duplicates(line: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Restorer::default().without_duplicates(line, &mut out);
     out
 }
 
-/// The metadata of a line, whatever else is wrong with it.
+/// The metadata of a line, even if something else is wrong with it.
 pub fn metadata(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     match serde_json::from_slice::<Fields<'_>>(line).ok()? {
         fields if fields.duplicates => {
@@ -90,7 +90,7 @@ pub fn metadata(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// What a JSON value is, in words.
+/// The type of a JSON value as a noun.
 pub(super) fn kind(value: &[u8]) -> &'static str {
     match value.first() {
         Some(b'[') => "an array",
@@ -110,7 +110,7 @@ struct Fields<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Not derived: that takes an array for the fields in order.
+        // Not derived: a derived impl would also accept an array with the fields in order.
         deserializer.deserialize_map(FieldsVisitor)
     }
 }

@@ -1,5 +1,6 @@
-//! Lines with the event in one of their fields, see `--input-field`: what a host writes that knows rows, such as ClickHouse
-//! with `JSONEachRow`. As a JSON string the event may hold line ends, and the host still counts its lines rightly.
+//! Lines with the event in one of their fields, see `--input-field`. Hosts that send rows write such lines, for example
+//! ClickHouse with `JSONEachRow`. An event in a JSON string may contain line ends, and the host's count of lines stays
+//! right.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,11 +11,11 @@ use sluicegate_engine::verdict::{Failure, FailureKind};
 
 use super::envelope::kind;
 
-/// The event in a field of a line: a part of the line, or what a string in it says, on one line. Of a field that stands twice
-/// the last one counts.
+/// The event in a field of a line: a part of the line, or the content of a string in it, on one line. If the field
+/// appears twice, the last one counts.
 ///
 /// # Errors
-/// When the line is no object, or has no such field that could be an event.
+/// When the line is not an object, or has no such field with an event in it.
 pub fn event<'a>(line: &'a [u8], name: &str) -> Result<Cow<'a, [u8]>, Failure> {
     let no_object = |what: String| {
         Failure::new(
@@ -38,7 +39,7 @@ pub fn event<'a>(line: &'a [u8], name: &str) -> Result<Cow<'a, [u8]>, Failure> {
     match value.first() {
         Some(b'{') => Ok(Cow::Borrowed(value)),
         Some(b'"') => match serde_json::from_slice::<String>(value) {
-            // Between tokens a line end is a blank; inside of them it is no JSON, whatever it is.
+            // A line end between tokens is white space, like a blank. Inside a token, neither one is valid JSON.
             Ok(text) => Ok(Cow::Owned(text.into_bytes().into_iter().map(blank).collect())),
             Err(error) => {
                 Err(Failure::new(FailureKind::InvalidJson, format!("the field \"{name}\" is not valid text: {error}")))
@@ -83,7 +84,7 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 }
 
-/// Whether a key is this one.
+/// Whether a key equals this one.
 struct Is<'n>(&'n str);
 
 impl<'de> DeserializeSeed<'de> for Is<'_> {

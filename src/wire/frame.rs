@@ -1,22 +1,22 @@
-//! The frames that supervisor and worker exchange over a socket. Bulk data does not travel here but in shared memory
-//! (see [`super::shared`]); a frame says where it lies.
+//! The frames that supervisor and worker exchange over a socket. Large data does not go through the socket but through
+//! shared memory (see [`super::shared`]); a frame says where it lies.
 //!
-//! A frame is a kind, a length and that many bytes, little-endian. The supervisor believes nothing that it reads: every
-//! field is checked, and a frame that breaks a rule costs the worker its life.
+//! A frame is a kind, a length and that many bytes, little-endian. The supervisor trusts nothing that it reads: it
+//! checks every field, and ends a worker that sends an invalid frame.
 
 use std::io::{self, Read};
 
 /// Bytes of a frame's header: kind and length.
 pub const HEADER: usize = 8;
 
-/// The largest payload that is accepted from a worker, in bytes: failures and logs of one part, told at a mebibyte, and those
-/// of one more event.
+/// The largest payload that is accepted from a worker, in bytes. It holds the failures and logs of one part, which is
+/// reported at a mebibyte, and those of one more event.
 pub const MAX_PAYLOAD: usize = 16 << 20;
 
-/// The same for what a worker says of a preview, with its outputs in it.
+/// The same for a preview, whose frames contain its outputs.
 pub const MAX_PREVIEW: usize = 256 << 20;
 
-/// What kind of frame it is.
+/// The kinds of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
@@ -32,21 +32,21 @@ pub enum Kind {
     Free = 5,
     /// To the worker, once and first: how to set itself up, as JSON. No code is in it.
     Setup = 6,
-    /// From the worker: a request to the network, see [`Message`].
+    /// From the worker: a network request, see [`Message`].
     Ask = 7,
-    /// To the worker: the answer to one.
+    /// To the worker: the answer to a network request.
     Answer = 8,
-    /// From the worker: no event waits any more for the requests so far.
+    /// From the worker: no event waits any more for its requests so far.
     Forget = 9,
-    /// From the worker: all its events wait for the network, and it can start more.
+    /// From the worker: all its events wait for the network, so it can start more.
     Waits = 10,
-    /// From the worker: it gives units back, or their last lines, see [`GivenBack`].
+    /// From the worker: it returns units, or the last lines of units, see [`GivenBack`].
     GiveBack = 11,
-    /// To the worker: there is nothing to do for a while, and what is not needed is to be given back.
+    /// To the worker: it is idle for a while, and is to release memory that it does not need.
     Trim = 12,
     /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
     Try = 16,
-    /// From the worker: how far a trial has come, as JSON.
+    /// From the worker: the state of a trial, as JSON.
     Tried = 17,
 }
 
@@ -72,10 +72,10 @@ pub struct Work {
     pub first_line: u64,
 }
 
-/// A request to the network or the answer to one: the number that ties them together, and JSON.
+/// A network request or its answer: JSON, and the number that connects the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Chosen by the worker, and never used twice by it.
+    /// Chosen by the worker, which never uses a number twice.
     pub id: u64,
     /// See `js/runtime/network.js`.
     pub text: &'a str,
@@ -90,19 +90,19 @@ impl<'a> Message<'a> {
         });
     }
 
-    /// Reads it back; `None` if it is none.
+    /// Reads it back; `None` if the payload is invalid.
     pub fn get(payload: &'a [u8]) -> Option<Self> {
         let (id, text) = payload.split_first_chunk()?;
         Some(Self { id: u64::from_le_bytes(*id), text: std::str::from_utf8(text).ok()? })
     }
 }
 
-/// Lines that a worker has not begun with and will not begin with: those of a unit from this one on, counted from 0.
+/// Lines of a unit that a worker returns without having begun them: those from this one on, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GivenBack {
     /// The unit.
     pub unit: u64,
-    /// The first line that is given back.
+    /// The first line that is returned.
     pub from: u64,
 }
 
@@ -117,7 +117,7 @@ impl GivenBack {
         });
     }
 
-    /// Reads them back; `None` if it is no such list.
+    /// Reads them back; `None` if the payload is invalid.
     pub fn get(payload: &[u8]) -> Option<Vec<Self>> {
         let mut fields = Fields(payload);
         let mut list = Vec::new();
@@ -133,9 +133,9 @@ impl GivenBack {
 pub struct Part {
     /// The unit.
     pub unit: u64,
-    /// How many lines this is about.
+    /// The number of lines that it covers.
     pub lines: u32,
-    /// How many of them went out.
+    /// How many of them have output.
     pub ok: u32,
     /// How many were dropped, blank ones included.
     pub dropped: u32,
@@ -149,39 +149,40 @@ pub struct Part {
     pub bytes: u64,
     /// The lines that failed, in order.
     pub failures: Vec<Failed>,
-    /// Numbers that the code has read and JavaScript can't hold; few, as a worker tells of one only.
+    /// Numbers that the code has read and JavaScript cannot hold. There are few, because a worker reports only the
+    /// first one.
     pub reads: Vec<Noted>,
     /// Log lines, rendered.
     pub logs: Vec<u8>,
-    /// The lines that were dropped, in order, counting as [`Failed::line`] does; only of rows, see [`super::row`].
+    /// The lines that were dropped, in order, numbered as in [`Failed::line`]; only for rows, see [`super::row`].
     pub dropped_lines: Vec<u32>,
-    /// Requests to the network that are made again since the part before.
+    /// Network requests that were made again since the previous part.
     pub repeated: u64,
-    /// Requests that these lines have made, but for those.
+    /// Network requests of these lines, without repeated ones.
     pub requests: u64,
-    /// CPU time since the part before, in nanoseconds.
+    /// CPU time since the previous part, in nanoseconds.
     pub cpu: u64,
-    /// V8's heap in use, in bytes; only of rows, and 0 where it was not looked at.
+    /// V8's heap in use, in bytes; only for rows, and 0 if it was not measured.
     pub heap: u64,
 }
 
 /// A line that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failed {
-    /// Which line of the unit, from 0, counting from the unit's start.
+    /// The number of the line, from 0 at the start of the unit.
     pub line: u32,
-    /// Bytes of output in the slot before this line's.
+    /// Bytes of output in the slot before this line's output.
     pub output_at: u64,
     /// The failure, as JSON.
     pub failure: Vec<u8>,
 }
 
-/// Something to be told of a line.
+/// A message about a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Noted {
-    /// Which line of the unit, as [`Failed::line`].
+    /// The number of the line, as in [`Failed::line`].
     pub line: u32,
-    /// What, as JSON.
+    /// The message, as JSON.
     pub note: Vec<u8>,
 }
 
@@ -214,8 +215,8 @@ impl Work {
 }
 
 impl Part {
-    /// Whether a slot belongs to it until it has left, whether or not there is output in it. So a worker that has much to say
-    /// waits until it is read.
+    /// Whether it keeps a slot until it has left, even without output. So a worker with many failures or logs waits
+    /// until they are read.
     pub fn holds_slot(&self) -> bool {
         self.bytes > 0 || !self.failures.is_empty() || !self.logs.is_empty()
     }
@@ -252,7 +253,7 @@ impl Part {
         });
     }
 
-    /// Reads it back; `None` if it is not one, or contradicts itself.
+    /// Reads it back; `None` if the payload is invalid or contradicts itself.
     pub fn get(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
         let (unit, events_out, bytes) = (fields.u64()?, fields.u64()?, fields.u64()?);
@@ -266,7 +267,7 @@ impl Part {
         if sum != u64::from(lines) || blank > dropped {
             return None;
         }
-        // Of lines that are no rows it is not told which ones were dropped.
+        // The numbers of dropped lines are sent only for rows.
         if dropped_lines != 0 && dropped_lines != dropped {
             return None;
         }
@@ -333,7 +334,7 @@ pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let kind = Kind::from_u32(kind)?;
     let most = match kind {
         Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits | Kind::GiveBack => MAX_PAYLOAD,
-        // To a worker, from a supervisor that it trusts.
+        // These go to a worker, which trusts the supervisor.
         Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried | Kind::Trim => {
             MAX_PREVIEW
         }
@@ -341,7 +342,7 @@ pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     (len <= most).then_some((kind, len))
 }
 
-/// Reads one frame; `None` at the end of the stream. The payload is left in `payload`.
+/// Reads one frame; `None` at the end of the stream. The payload is stored in `payload`.
 pub fn read(from: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<Option<Kind>> {
     let mut head = [0; HEADER];
     match from.read_exact(&mut head) {

@@ -1,4 +1,4 @@
-//! What an input is before it is lines: compressed, a JSON array, values over several lines, or something else by mistake.
+//! Turns inputs into lines: compressed data, a JSON array, values over several lines. Detects inputs of other formats.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,12 +8,12 @@ use std::thread::JoinHandle;
 
 use crate::config::InputFormat;
 
-/// How many bytes are looked at before an input is read.
+/// How many bytes are examined before an input is read.
 pub const LOOK: usize = 4096;
 
-/// An input, not opened yet or open.
+/// An input, open or not.
 pub struct Open {
-    /// How it is called in messages.
+    /// Its name in messages.
     pub name: String,
     /// What to read from.
     pub source: Source,
@@ -25,7 +25,7 @@ pub struct Open {
 pub enum Source {
     /// A file or pipe that is open.
     File(File),
-    /// A file that is opened when its turn comes: there may be more of them than descriptors.
+    /// A file that is opened when its turn comes: there may be more inputs than file descriptors.
     Path(PathBuf),
 }
 
@@ -33,7 +33,7 @@ impl Source {
     /// Opens it, if it is not open.
     ///
     /// # Errors
-    /// When it cannot be opened, or is a folder.
+    /// When it cannot be opened, or is a directory.
     pub fn open(self) -> io::Result<File> {
         match self {
             Self::File(file) => Ok(file),
@@ -48,33 +48,33 @@ impl Source {
 /// How an input is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {
-    /// What stands in it.
+    /// The kind of its content.
     pub input: InputFormat,
-    /// Whether gzip and zstd are seen by their first bytes and read.
+    /// Whether gzip and zstd are detected by their first bytes and unpacked.
     pub decompress: bool,
-    /// Whether a look at the first bytes may say that it is something else.
+    /// Whether the first bytes are checked for other formats.
     pub look: bool,
 }
 
 impl Open {
-    /// Lines of a file that is open.
+    /// Lines of an open file.
     pub fn lines(name: String, file: File) -> Self {
         Self { name, source: Source::File(file), format: Format::default() }
     }
 }
 
-/// Another stream that a thread of its own writes, from what an input holds.
+/// A stream that a separate thread writes from the content of an input.
 pub struct Feed {
-    /// Where it is read.
+    /// The end to read from.
     pub file: File,
-    /// What went wrong, once the stream has ended.
+    /// The thread; returns its error after the stream has ended.
     pub thread: JoinHandle<io::Result<()>>,
 }
 
-/// What people call an input that is no file.
+/// The name of an input that is not a file.
 const STANDARD_INPUT: &str = "standard input";
 
-/// How other formats start, what they are called, and what makes lines of JSON of them.
+/// The first bytes of other formats, their names, and the command that converts them to lines of JSON.
 const OTHERS: [(&[u8], &str, &str); 11] = [
     (b"BZh", "bzip2", "bzcat FILE | sluicegate run …"),
     (b"\xFD7zXZ\0", "xz", "xzcat FILE | sluicegate run …"),
@@ -93,15 +93,15 @@ const OTHERS: [(&[u8], &str, &str); 11] = [
     (b"<?xml", "XML", "yq -p xml -o json -I 0 FILE | sluicegate run …"),
 ];
 
-/// An input's name as the argument of a command, which reads standard input without one.
+/// An input's name as an argument of such a command; empty for standard input.
 fn argument(name: &str) -> String {
     if name == STANDARD_INPUT { String::new() } else { format!(" {name}") }
 }
 
-/// What the first bytes of an input tell about it.
+/// Detects the format from the first bytes of an input.
 ///
 /// # Errors
-/// When they say that it is nothing that can be read so; the text says what to do.
+/// When the input is in a format that cannot be read; the text says what to do.
 pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed>> {
     let packed = match head {
         [0x1F, 0x8B, ..] => Some(Packed::Gzip),
@@ -136,7 +136,7 @@ pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed
     if format.input != InputFormat::Lines {
         return Ok(None);
     }
-    // Only whole lines say anything.
+    // Only whole lines are examined.
     let mut lines = head.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     let (Some(first), second) = (lines.next(), lines.next().unwrap_or_default()) else { return Ok(None) };
     let (first, second) = (first.trim_ascii(), second.trim_ascii());
@@ -159,7 +159,7 @@ fn mistake<T>(text: String) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }
 
-/// Whether two lines are a table's head and its first row.
+/// Whether two lines are the header and the first row of a CSV table.
 fn is_csv(head: &[u8], row: &[u8]) -> bool {
     let name = |field: &[u8]| {
         let field = field.trim_ascii();
@@ -177,7 +177,7 @@ fn is_csv(head: &[u8], row: &[u8]) -> bool {
     })
 }
 
-/// A way in which an input is compressed.
+/// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packed {
     /// RFC 1952.
@@ -186,10 +186,10 @@ pub enum Packed {
     Zstd,
 }
 
-/// Lines of what is not lines yet: `head` was read from `file` already.
+/// Starts a stream of lines from an input that needs conversion. `head` was read from `file` already.
 ///
 /// # Errors
-/// When there is no pipe or thread to be had, or the decoder cannot be made.
+/// When the pipe, the thread or the decoder cannot be created.
 pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: InputFormat) -> io::Result<Feed> {
     let (reader, mut writer) = io::pipe()?;
     let raw = io::Cursor::new(head).chain(file);
@@ -205,7 +205,7 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: InputForm
             InputFormat::Array | InputFormat::Json => Values::new(format).copy(&mut bytes, &mut writer),
         };
         done.or_else(|error| match error.kind() {
-            // The reader has seen enough.
+            // The reader has stopped early, which is allowed.
             io::ErrorKind::BrokenPipe => Ok(()),
             io::ErrorKind::UnexpectedEof if packed.is_some() => {
                 mistake("its compressed data ends too early: the file is cut off".to_owned())
@@ -217,11 +217,11 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: InputForm
     Ok(Feed { file: File::from(OwnedFd::from(reader)), thread })
 }
 
-/// Takes the line before each chunk away, which says how many lines the chunk has: ClickHouse's `send_chunk_header`.
+/// Removes the line before each chunk that gives its number of lines: ClickHouse's `send_chunk_header`.
 enum Chunks {
-    /// What there is of a chunk's first line.
+    /// The part of a chunk's first line that has been read.
     Header(Vec<u8>),
-    /// How many lines the chunk still has.
+    /// How many lines of the chunk are left.
     Lines(u64),
 }
 
@@ -271,7 +271,7 @@ impl Chunks {
         }
     }
 
-    /// A chunk whose lines have all come is followed by the next header.
+    /// After the last line of a chunk comes the next header.
     fn next(self) -> Self {
         if matches!(self, Self::Lines(0)) { Self::Header(Vec::new()) } else { self }
     }
@@ -296,15 +296,15 @@ const MAX_HEADER: usize = 32;
 /// The most lines of a chunk.
 const MAX_LINES: u64 = u32::MAX as u64;
 
-/// Writes each value of a stream on a line of its own, as far as brackets and quotes tell where values end. Whether it is JSON
-/// is found out by the reader of the line.
+/// Writes each value of a stream on a line of its own, using brackets and quotes to find where values end. The reader
+/// of the line checks whether it is JSON.
 struct Values {
     array: bool,
-    /// Brackets that are open, without the array's own.
+    /// The number of open brackets, without the array's own.
     depth: usize,
-    /// Whether the array's own is.
+    /// Whether the array's own bracket is open.
     inside: bool,
-    /// Whether it has ended.
+    /// Whether the array has ended.
     done: bool,
     in_string: bool,
     escaped: bool,
@@ -352,7 +352,7 @@ impl Values {
         if self.in_string {
             self.in_string = self.escaped || byte != b'"';
             self.escaped = byte == b'\\' && !self.escaped;
-            // No string has a line end; what reads the line says so.
+            // No valid string contains a line end; the reader of the line reports the error.
             out.push(if byte == b'\n' { b' ' } else { byte });
             return Ok(());
         }
@@ -381,7 +381,7 @@ impl Values {
                     self.end(out);
                     return Ok(());
                 }
-                // A value that is no object ends at white space or where the next one starts.
+                // A value that is not an object ends at white space or where the next value starts.
                 _ if space => {
                     self.end(out);
                     return Ok(());
@@ -448,7 +448,7 @@ mod tests {
         }
     }
 
-    /// What comes out of chunks, however the bytes are cut.
+    /// The output for a text in chunks, read in pieces of `cut` bytes.
     fn chunks(text: &str, cut: usize) -> Result<String, String> {
         let (start, end) = text.as_bytes().split_at(cut);
         let mut out = Vec::new();

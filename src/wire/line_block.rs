@@ -1,11 +1,11 @@
-//! A batch of whole lines in shared memory, and the slot that it lies in.
+//! A batch of whole lines in shared memory, and the slot that holds it.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::shared::{Mapping, pages};
 
-/// How many bytes a slot is filled to, as long as the input has them ready.
+/// A slot is filled up to this size, as long as the input has data ready.
 pub const FILL: usize = 256 << 10;
 
 /// A slot of the input region; free again when the last batch in it is dropped.
@@ -19,17 +19,18 @@ pub struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // A long line leaves a slot large; steady memory is worth the page faults of the next long one.
+        // After a long line, the slot's memory is large. Steady memory use is worth the page faults of the next long
+        // line.
         let keep = pages(2 * FILL);
         if self.len > keep {
             self.memory.release(self.start + keep, self.len - keep);
         }
-        // The reader may be gone.
+        // The reader may have ended.
         let _ = self.free.send(self.index);
     }
 }
 
-/// Whole lines, the last one perhaps without a line end.
+/// Whole lines; the last one may have no line end.
 #[derive(Clone)]
 pub struct Lines {
     pub(super) slot: Arc<Slot>,

@@ -1,10 +1,10 @@
-//! The bounded line reader: bytes from files and pipes into shared memory, cut into batches of whole lines.
+//! The bounded line reader: reads files and pipes into shared memory and splits them into batches of whole lines.
 //!
-//! It reads straight into a slot of the shared input region, knows each batch's line numbers and byte offsets, and
-//! counts lines by itself, so that the books of a run rest on its count and not on what workers say. A batch leaves as
-//! soon as the input would block, so a pipe that is fed slowly is answered promptly. When all slots are in use it waits:
-//! that is the back-pressure. A line that does not fit into a slot is never held in memory; it is told as a range of its
-//! file or, if it came through a pipe, of a temporary file.
+//! It reads directly into a slot of the shared input region and records the line numbers and byte offsets of each
+//! batch. It counts lines itself, so the counts of a run do not depend on what workers report. A batch is sent as soon
+//! as the input would block, so a slow pipe gets its answers promptly. When all slots are in use, the reader waits:
+//! that is the back-pressure. A line that does not fit into a slot is never held in memory. It is passed on as a range
+//! of its file or, if it came through a pipe, of a temporary file.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -28,7 +28,7 @@ const MAX_LINES: usize = 1024;
 /// A line that is too long to be held in memory.
 #[derive(Clone)]
 pub struct Long {
-    /// What it can be read from.
+    /// The file to read it from.
     pub source: Arc<File>,
     /// Where it starts there.
     pub start: u64,
@@ -40,7 +40,7 @@ pub struct Long {
     pub offset: u64,
     /// Which input, from 0.
     pub input: usize,
-    /// Each holds a file open, and perhaps a temporary one on the disk: no more of them may be under way than slots.
+    /// Each long line keeps a file open, perhaps a temporary one on disk, so at most one per slot is under way.
     _permit: Arc<Slot>,
 }
 
@@ -65,7 +65,7 @@ impl io::Read for LongReader<'_> {
     }
 }
 
-/// What the reader finds.
+/// One result of the reader.
 pub enum Piece {
     /// Lines in shared memory.
     Lines(Lines),
@@ -83,7 +83,7 @@ pub struct ReadError {
     pub error: io::Error,
 }
 
-/// The reader; runs on a thread of its own.
+/// The reader; runs on its own thread.
 pub struct Reader {
     memory: Arc<Mapping>,
     slot_len: usize,
@@ -132,7 +132,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The first bytes of an input; nothing if reading is to stop. What had to be read for that is carried over.
+    /// The first bytes of an input; `None` if reading is to stop. Bytes that were read from a pipe are carried over to
+    /// the first slot.
     fn head(&mut self, file: &File, format: Format) -> io::Result<Option<Vec<u8>>> {
         if format == Format::default() {
             return Ok(Some(Vec::new()));
@@ -167,7 +168,7 @@ impl Reader {
         send: &mut dyn FnMut(Piece) -> bool,
     ) -> io::Result<bool> {
         let fd = file.as_fd();
-        // A larger pipe means fewer turns between the processes on both ends. Not every kernel or user may.
+        // A larger pipe means fewer switches between the processes at its ends. Not every kernel or user may set this.
         let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
         let seekable = file.metadata().is_ok_and(|meta| meta.is_file());
         let start = if seekable { (&*file).stream_position().unwrap_or(0) } else { 0 };
@@ -178,10 +179,10 @@ impl Reader {
         loop {
             let Some(mut slot) = self.slot() else { return Ok(false) };
             let mut filled = self.carry.len();
-            // SAFETY: the slot is ours alone until it is sent, and `carry` is shorter than a slot.
+            // SAFETY: only this thread uses the slot until it is sent, and `carry` is shorter than a slot.
             unsafe { std::ptr::copy_nonoverlapping(self.carry.as_ptr(), self.memory.at(slot.start, filled), filled) };
             let mut searched = filled;
-            // What was read together with the end of a long line may hold whole lines already.
+            // The bytes that were read with the end of a long line may contain whole lines already.
             let mut last_end = memchr::memrchr(b'\n', &self.carry).map(|i| i + 1);
             let mut eof = false;
             let mut stopped = false;
@@ -221,7 +222,7 @@ impl Reader {
                 place.offset += 3;
             }
             first = false;
-            // What a fault has torn off is no line.
+            // A fragment that a read error has cut off is not a line.
             let end = if eof && fault.is_none() { filled } else { last_end.unwrap_or(0).max(start) };
             if end == start && filled == self.slot_len {
                 let done = self.long(file, seekable, &mut at, (slot, start), &mut place, send)?;
@@ -306,7 +307,7 @@ impl Reader {
         if let Some(spool) = spool.as_mut() {
             spool.write_all(head)?;
         }
-        // From here on the slot holds nothing; it is kept as this line's permit to be under way.
+        // The slot is empty from here on; it is held so that the number of long lines stays bounded.
         self.memory.release(slot.start, self.slot_len);
         let mut buffer = vec![0; FILL];
         let rest = loop {
@@ -351,14 +352,14 @@ impl Reader {
     }
 
     fn slot(&self) -> Option<Slot> {
-        // The other end of the channel is our own `give_back`, so this only waits, and `stop` frees slots too.
+        // The other end of the channel is our own `give_back`, so this only waits for a slot; `stop` frees slots too.
         let index = self.free.recv().ok()?;
         let start = index * self.slot_len;
         Some(Slot { memory: self.memory.clone(), start, len: 0, index, free: self.give_back.clone() })
     }
 
     fn bytes<'a>(&self, slot: &Slot, from: usize, to: usize) -> &'a [u8] {
-        // SAFETY: these bytes were read from the input before, and are not written to until the slot is free again,
+        // SAFETY: these bytes were read from the input before. They are not written to until the slot is free again,
         // which is after the last use of the slice: callers do not keep it longer than their slot.
         unsafe { std::slice::from_raw_parts(self.memory.at(slot.start + from, to - from), to - from) }
     }
@@ -390,7 +391,7 @@ enum Ready {
     Stop,
 }
 
-/// Where in the input the next line is.
+/// The position of the next line in the input.
 struct LinePosition {
     input: usize,
     line: u64,
@@ -413,7 +414,7 @@ mod tests {
     use super::super::shared;
     use super::*;
 
-    /// Reads `chunks` through a pipe and gives back what was found: bytes, line number, offset.
+    /// Reads `chunks` through a pipe and returns the pieces: bytes, line number, offset, and whether it is a long line.
     fn pieces(chunks: Vec<Vec<u8>>, line: usize) -> Vec<(Vec<u8>, u64, u64, bool)> {
         let slot = slot_len(line);
         let (_fd, memory) = shared::create("test", slot * 2, true).unwrap();
@@ -478,7 +479,7 @@ mod tests {
         file.write_all(b"\n{}\n{\"torn").unwrap();
         file.rewind().unwrap();
         let mut lines = Vec::new();
-        // The long line comes first; the next one is read together with its end, and then comes the stop.
+        // The long line comes first. The next line is read together with its end, and then comes the stop.
         let send = &mut |piece| {
             match piece {
                 Piece::Long(_) => drop(rustix::io::write(&stop, &1u64.to_ne_bytes()).unwrap()),

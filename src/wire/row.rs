@@ -1,23 +1,23 @@
-//! Events of an HTTP request as lines, each laid out like the row that answers it if the event passes unchanged:
-//! `{"output":EVENT,"metadata":METADATA,"statusCode":200}`. The worker puts the output in the event's place and nothing
-//! else has to be written. In front of it stand two lengths, so that the ends need not be looked for of what has been gone
-//! past once already: the letters from `a` to `p`, four bits each.
+//! Events of an HTTP request as lines. Each line has the form of the row that answers it if the event passes unchanged:
+//! `{"output":EVENT,"metadata":METADATA,"statusCode":200}`. The worker writes the output in the event's place and
+//! changes nothing else. Two lengths stand in front, so that the ends of both parts need not be searched again. A
+//! length is written as letters from `a` to `p`, four bits each.
 
 use super::slots::Filling;
 use sluicegate_engine::{Event, OutputFraming};
 
-/// Letters of each length.
+/// The number of letters of a length.
 const LETTERS: usize = 8;
 
-/// What a row starts with.
+/// The start of a row.
 pub const OPEN: &[u8] = b"{\"output\":";
 const METADATA: &[u8] = b",\"metadata\":";
 const CLOSE: &[u8] = b",\"statusCode\":200}";
 
-/// What stands before the event and around its metadata, in bytes, line end included.
+/// The bytes of a line other than the event and its metadata, line end included.
 pub const OVERHEAD: usize = 2 * LETTERS + OPEN.len() + METADATA.len() + CLOSE.len() + 1;
 
-/// Appends one event and its metadata, which is JSON; `one_line` if it is sure that neither has a line end.
+/// Appends one event and its metadata, which is JSON. `one_line` says that neither contains a line end.
 ///
 /// # Panics
 /// When there is no room for both and [`OVERHEAD`], or either is longer than 4 GiB.
@@ -33,13 +33,13 @@ pub fn put(slot: &mut Filling, event: &[u8], metadata: &[u8], one_line: bool) {
     slot.end_line();
 }
 
-/// How many bytes a line has without its end, if these are what it starts with.
+/// The length of a line without its line end, from the bytes at its start.
 pub fn len(bytes: &[u8]) -> Option<usize> {
     let (event, metadata) = lengths(bytes)?;
     (OVERHEAD - 1).checked_add(event)?.checked_add(metadata)
 }
 
-/// The event in a line that [`put`] wrote, and what of the row stands before and after it.
+/// The event in a line that [`put`] wrote, and the parts of the row before and after it.
 #[allow(clippy::type_complexity, reason = "used once, by the worker")]
 pub fn get(line: &[u8]) -> Option<(Event<'_>, (&[u8], &[u8]))> {
     let (event_len, metadata_len) = lengths(line)?;
@@ -50,7 +50,7 @@ pub fn get(line: &[u8]) -> Option<(Event<'_>, (&[u8], &[u8]))> {
     Some((Event { json: event, metadata }, (before, after)))
 }
 
-/// Both lengths of a line that starts with these bytes.
+/// Both lengths, from the bytes at the start of a line.
 fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
     let (event, rest) = bytes.split_first_chunk()?;
     let (metadata, _) = rest.split_first_chunk()?;
@@ -59,10 +59,10 @@ fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
 
 const FIRST_LETTERS: u64 = u64::from_be_bytes([b'a'; LETTERS]);
 
-/// A length, the highest four bits first.
+/// A length as letters, the highest four bits first.
 fn letters(len: usize) -> [u8; LETTERS] {
     let len = u32::try_from(len).expect("far less than 4 GiB fits into a slot");
-    // The bits are spread: first to halves, then to bytes, then to half bytes.
+    // Spreads the bits: first to halves, then to bytes, then to half bytes.
     let mut bits = u64::from(len);
     for (shift, mask) in [(16, 0x0000_FFFF_0000_FFFF), (8, 0x00FF_00FF_00FF_00FF), (4, 0x0F0F_0F0F_0F0F_0F0F)] {
         bits = (bits | bits << shift) & mask;
@@ -81,7 +81,7 @@ fn number(letters: [u8; LETTERS]) -> Option<usize> {
     usize::try_from(bits).ok()
 }
 
-/// The rendering of rows: a comma after each.
+/// The framing of rows: a comma after each.
 pub fn rendering<'a>(around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
     OutputFraming { open: b"", around, between: b",", close: b",", keep_partial_output: true }
 }

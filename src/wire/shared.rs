@@ -1,11 +1,11 @@
-//! Memory that two processes share, so that an event is read once from the pipe and written once to it, and copied
-//! nowhere in between.
+//! Memory that two processes share, so that an event is read once from the pipe, written once to it, and not copied in
+//! between.
 //!
-//! The input region is written by the supervisor and sealed against every other writer: a worker that has gone wrong
-//! cannot change what another one will read, nor what a dead letter will say. The output region belongs to one worker;
-//! the supervisor reads from it only what a frame has named, with every length checked. Neither can be resized, so
-//! neither side can make the other fault. Regions are sparse: a slot is as large as the largest line allowed, and costs only
-//! the pages that were used.
+//! The supervisor writes the input region, which is sealed against every other writer: a faulty worker cannot change
+//! what another worker reads or what a dead letter says. Each output region belongs to one worker. The supervisor reads
+//! from it only ranges that a frame has named, after checking every length. No region can be resized, so neither side
+//! can make the other one fault. Regions are sparse: a slot is as large as the longest line allowed, but only the pages
+//! in use take memory.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
-/// A page; every region and slot is a multiple of it.
+/// The page size; the size of every region and slot is a multiple of it.
 pub const PAGE: usize = 4096;
 
 /// Rounds up to whole pages.
@@ -29,7 +29,7 @@ pub struct Mapping {
     len: usize,
 }
 
-// SAFETY: a mapping is an address range; who may touch which part of it when is the protocol's business, see the module.
+// SAFETY: a mapping is an address range; the protocol decides who may touch which part of it when, see the module.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -38,7 +38,7 @@ impl Mapping {
     /// Maps `len` bytes of `fd`.
     pub fn new(fd: impl AsFd, len: usize, writable: bool) -> io::Result<Self> {
         let prot = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
-        // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing of ours.
+        // SAFETY: a new mapping at an address that the kernel chooses does not alias anything.
         let start = unsafe { mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, fd, 0)? };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { start, len })
@@ -54,22 +54,22 @@ impl Mapping {
         unsafe { self.start.as_ptr().add(offset) }
     }
 
-    /// Takes the whole pages of a range out of this process, which counts them as its own once it has looked at them. What is in
-    /// them stays.
+    /// Unmaps the whole pages of a range from this process; pages that it has read count as its own memory. Their
+    /// content stays.
     pub fn forget(&self, offset: usize, len: usize) {
         let (start, end) = (pages(offset), (offset + len) / PAGE * PAGE);
         if start < end {
-            // SAFETY: whole pages inside of a shared mapping, which are read from the shared memory again when they are looked
-            // at again. A kernel that refuses keeps them, which only costs memory.
+            // SAFETY: these are whole pages inside a shared mapping; the next access reads them from the shared memory
+            // again. A kernel that refuses keeps them, which only costs memory.
             let _ = unsafe { madvise(self.at(start, end - start).cast(), end - start, Advice::LinuxDontNeed) };
         }
     }
 
-    /// Gives the pages of a range back to the kernel; they read as zeros afterwards.
+    /// Returns the pages of a range to the kernel; they read as zeros afterwards.
     pub fn release(&self, offset: usize, len: usize) {
         if len > 0 {
-            // SAFETY: the range is inside the mapping and page-aligned by the callers; losing its content is the point.
-            // A kernel that refuses keeps the pages, which only costs memory.
+            // SAFETY: the callers pass page-aligned ranges inside the mapping, and losing the content is the purpose. A
+            // kernel that refuses keeps the pages, which only costs memory.
             let _ = unsafe { madvise(self.at(offset, len).cast(), len, Advice::LinuxRemove) };
         }
     }
@@ -82,7 +82,7 @@ impl Drop for Mapping {
     }
 }
 
-/// Makes shared memory of `len` bytes and maps it. `readable_only` seals it: after that no other process can map it writable.
+/// Creates shared memory of `len` bytes and maps it. `mine` seals it: after that no other process can map it writable.
 pub fn create(name: &str, len: usize, mine: bool) -> io::Result<(OwnedFd, Mapping)> {
     let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&fd, len as u64)?;
@@ -96,10 +96,10 @@ pub fn create(name: &str, len: usize, mine: bool) -> io::Result<(OwnedFd, Mappin
 }
 
 /// The first page of a worker's output region: what the supervisor can learn from a worker that no longer answers.
-/// Hints only; nothing is believed that a fresh worker does not confirm.
+/// These are hints; the supervisor relies on nothing that a fresh worker does not confirm.
 #[repr(C)]
 pub struct Progress {
-    /// Goes up with every event that is begun.
+    /// Is incremented for every event that is begun.
     pub events: AtomicU64,
     /// The current unit, see `frame::Work`.
     pub unit: AtomicU64,
@@ -109,7 +109,7 @@ pub struct Progress {
     pub note: AtomicU32,
 }
 
-/// What a worker notes before it dies.
+/// What a worker records before it dies.
 pub mod note {
     /// Nothing.
     pub const NONE: u32 = 0;
@@ -117,14 +117,14 @@ pub mod note {
     pub const STUCK: u32 = 1;
 }
 
-/// How both regions are laid out; the supervisor decides, the worker is told.
+/// The layout of both regions; the supervisor decides it and sends it to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
     /// Bytes of one input slot.
     pub input_slot: usize,
     /// How many input slots there are.
     pub input_slots: usize,
-    /// Bytes of one output slot; the largest output of one event fits, with a full batch's before it.
+    /// Bytes of one output slot; the largest output of one event fits after those of a full batch.
     pub output_slot: usize,
     /// How many output slots each worker has.
     pub output_slots: usize,
@@ -149,7 +149,7 @@ impl Layout {
 
 /// The progress page of an output region.
 pub fn progress(output: &Mapping) -> &Progress {
-    // SAFETY: the page is as long as the mapping lives, aligned, zeroed at first, and only ever accessed as atomics.
+    // SAFETY: the page lives as long as the mapping, is aligned, starts as zeros, and is only accessed as atomics.
     unsafe { &*output.at(0, PAGE).cast::<Progress>() }
 }
 

@@ -1,5 +1,5 @@
-//! Slots of the shared input region: who holds one may fill it, and it is free again when the last lines in it are
-//! dropped. The reader fills them from files and pipes; [`Slots`] is for events that are in memory already.
+//! Slots of the shared input region. The owner of a slot may fill it, and it is free again when the last lines in it
+//! are dropped. The reader fills slots from files and pipes; [`Slots`] is for events that are in memory already.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +11,7 @@ use super::shared::Mapping;
 pub struct Slots {
     memory: Arc<Mapping>,
     slot_len: usize,
-    /// Those that are free, the one that was given back last at the end: it may still be in the processor's cache.
+    /// The free ones. The one that was returned last is at the end: it may still be in the processor's cache.
     free: Vec<usize>,
     given_back: Receiver<usize>,
     give_back: Sender<usize>,
@@ -24,7 +24,7 @@ impl Slots {
         Self { memory, slot_len, free: (0..count).collect(), given_back, give_back }
     }
 
-    /// Gives back the memory of the free ones.
+    /// Releases the memory of the free slots.
     pub fn trim(&mut self) {
         self.free.extend(self.given_back.try_iter());
         for index in &self.free {
@@ -42,7 +42,7 @@ impl Slots {
     }
 }
 
-/// A slot while it is filled.
+/// A slot that is being filled.
 pub struct Filling {
     slot: Slot,
     room: usize,
@@ -70,8 +70,8 @@ impl Filling {
         self.count
     }
 
-    /// Appends a part of a line. Line ends in it become blanks: what is given here is JSON, which has them only where a
-    /// blank would do.
+    /// Appends a part of a line. Line ends in it become blanks: it is JSON, in which a line end can only be white
+    /// space.
     ///
     /// # Panics
     /// When there is no room for it.
@@ -84,7 +84,7 @@ impl Filling {
         }
     }
 
-    /// The same of what is known to have no line ends.
+    /// Appends text that contains no line ends.
     ///
     /// # Panics
     /// When there is no room for it.
@@ -100,7 +100,7 @@ impl Filling {
         let to = self.slot.memory.at(self.slot.start + self.slot.len, bytes.len());
         self.slot.len += bytes.len();
         self.room -= bytes.len();
-        // SAFETY: the range lies inside the slot, which is ours alone until it is finished.
+        // SAFETY: the range lies inside the slot, which has no other user until it is finished.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
             std::slice::from_raw_parts_mut(to, bytes.len())
@@ -120,7 +120,7 @@ impl Filling {
         self.count += 1;
     }
 
-    /// The lines, to be handed to workers. They are those of the input with this number, from `first_line` on.
+    /// The lines for the workers. They belong to the input with this number and are counted from `first_line` on.
     pub fn finish(self, input: usize, first_line: u64) -> Lines {
         let (start, len) = (self.slot.start, self.slot.len);
         Lines { slot: Arc::new(self.slot), start, len, count: self.count, first_line, offset: 0, input }

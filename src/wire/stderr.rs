@@ -1,7 +1,7 @@
-//! Standard error of a host that may not read it.
+//! Writes to standard error of a host that may not read it.
 //!
-//! A program that starts this one and never reads the pipe would hold the run up as soon as the pipe is full. So nobody writes
-//! to it and waits for ever: what is not read within `PATIENCE` stays unwritten, and the caller is told how far it came.
+//! A host that starts this program and never reads the pipe would block the run as soon as the pipe is full. So no
+//! write waits forever: what is not read within `PATIENCE` is not written, and the caller learns how many bytes were.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -11,28 +11,28 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 
-/// How long a reader may read nothing.
+/// How long the reader may read nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A pipe that has room takes this much without waiting: `PIPE_BUF`.
+/// A pipe with room accepts this many bytes without blocking: `PIPE_BUF`.
 const PIECE: usize = 4096;
 
-/// Whether a reader has been waited for in vain. It is not waited for again.
+/// Whether a wait for the reader has failed. Later writes do not wait for it again.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
-/// Writes a message; the last words of a run, for example. Gives the number of bytes that were written, and counts those as
-/// written that a closed stream refuses: they can be told to no one.
+/// Writes a message, for example the last one of a run. Returns the number of bytes that were written. Bytes that a
+/// closed stream rejects count as written, because there is no other place for them.
 pub fn say(bytes: &[u8]) -> usize {
     write(bytes, 0)
 }
 
-/// Writes what there may be much of. It leaves half of the pipe free, for messages.
+/// Writes output that may be large. It leaves half of the pipe free for messages.
 pub fn write_many(bytes: &[u8]) -> usize {
     let capacity = rustix::pipe::fcntl_getpipe_size(io::stderr()).unwrap_or(0);
     write(bytes, capacity)
 }
 
-/// As an [`io::Write`] that fails where the reader is given up; otherwise as [`write_many`].
+/// An [`io::Write`] that fails once the reader is given up; otherwise like [`write_many`].
 pub struct Many;
 
 impl Write for Many {
@@ -48,11 +48,11 @@ impl Write for Many {
     }
 }
 
-/// `capacity` is that of the pipe, if half of it is to stay free.
+/// Writes to standard error. `capacity` is the size of the pipe if half of it is to stay free.
 fn write(bytes: &[u8], capacity: usize) -> usize {
     let mut stderr = io::stderr().lock();
     let kind = rustix::fs::fstat(&stderr).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    // A person at a terminal may have stopped it, and goes on when it suits.
+    // A person at a terminal may have paused the output and will continue it later.
     if !matches!(kind, Ok(FileType::Fifo | FileType::Socket)) {
         let _ = stderr.write_all(bytes);
         return bytes.len();
@@ -72,9 +72,9 @@ fn write(bytes: &[u8], capacity: usize) -> usize {
     written
 }
 
-/// Waits until a piece can be written without waiting.
+/// Waits until a piece can be written without blocking.
 fn has_room(stderr: &impl AsFd, piece: usize, capacity: usize) -> bool {
-    // Pieces of a bit more than half a page may each take a whole one.
+    // Pieces a bit larger than half a page may take a whole page each.
     let most = (capacity / 2).saturating_sub(2 * PIECE);
     let mut unread_before = u64::MAX;
     let mut since = Instant::now();
@@ -88,7 +88,7 @@ fn has_room(stderr: &impl AsFd, piece: usize, capacity: usize) -> bool {
             let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
             match poll(&mut fds, Some(&timeout)) {
                 Err(rustix::io::Errno::INTR) => continue,
-                // An error shows when it is written to.
+                // The write itself reports the error.
                 Ok(1..) | Err(_) => return true,
                 Ok(0) => {}
             }

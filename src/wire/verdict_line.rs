@@ -6,7 +6,7 @@ use super::dead_letter;
 use sluicegate_engine::OutputFraming;
 use sluicegate_engine::verdict::Failure;
 
-/// Around the outputs of an event that went out.
+/// The framing of the outputs of an event with verdict `ok`.
 pub const OK: OutputFraming<'static> = OutputFraming {
     open: b"{\"verdict\":\"ok\",\"events\":[",
     around: (b"", b""),
@@ -15,15 +15,15 @@ pub const OK: OutputFraming<'static> = OutputFraming {
     keep_partial_output: false,
 };
 
-/// The line before the outputs of an event that went out, each of which is a line of its own.
+/// The verdict line of an event whose outputs follow it as lines of their own.
 pub fn ok(count: u32) -> Vec<u8> {
     format!("{OK_COUNT}{count}}}\n").into_bytes()
 }
 
 const OK_COUNT: &str = "{\"verdict\":\"ok\",\"count\":";
 
-/// How many lines stand behind a verdict line, which has its line end, where they do not stand in it; nothing if it is no verdict
-/// line.
+/// The number of output lines that follow a verdict line, if they are not inside it; `None` if it is not a verdict
+/// line. `line` includes its line end.
 pub fn lines_behind(line: &[u8]) -> Option<u64> {
     if let Some(count) = line.strip_prefix(OK_COUNT.as_bytes()) {
         let digits = count.strip_suffix(b"}\n")?;
@@ -37,13 +37,13 @@ pub fn lines_behind(line: &[u8]) -> Option<u64> {
     other.iter().any(|start| line.starts_with(start)).then_some(0)
 }
 
-/// The line of an event that was dropped, with the metadata of its envelope.
+/// Appends the line of an event that was dropped, with the metadata of its envelope.
 pub fn dropped(metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"verdict\":\"dropped\"");
     close(metadata, out);
 }
 
-/// The line of an event that failed, likewise.
+/// Appends the line of an event that failed, with the same metadata.
 pub fn failed(failure: &Failure, metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     #[derive(serde::Serialize)]
     struct FailedLine<'a> {
@@ -57,12 +57,12 @@ pub fn failed(failure: &Failure, metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     close(metadata, out);
 }
 
-/// The same, which is a dead letter besides.
+/// The same, as a line that is also a dead letter.
 pub fn failed_in_full(record: &dead_letter::Record<'_>, event: &[u8], metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(FAILED);
     let start = out.len();
     dead_letter::write(out, record, event);
-    // The record's own bracket is that of the line.
+    // The line's object is open already, so a comma replaces the record's bracket.
     out[start] = b',';
     out.truncate(out.len() - "}\n".len());
     close(metadata, out);
@@ -71,7 +71,7 @@ pub fn failed_in_full(record: &dead_letter::Record<'_>, event: &[u8], metadata: 
 /// The same for an event that is too long to be held in memory.
 ///
 /// # Errors
-/// Whatever reading or writing gives.
+/// Errors of reading the event and of writing.
 pub fn failed_in_full_long(out: &mut impl Write, record: &dead_letter::Record<'_>, event: impl Read) -> io::Result<()> {
     out.write_all(FAILED)?;
     dead_letter::write_long_after(out, record, event, b',')
