@@ -1,11 +1,11 @@
-//! What to type where code threw, by the error's name and V8's message.
+//! Help for exceptions: what to type, by the error's name and V8's message.
 
 use super::for_missing;
 use crate::program::nearest;
 
-/// Messages that mean one thing: the error's name, a part of its message, and what to type.
+/// Messages with a single meaning: the error's name, a part of its message, and what to type.
 const KNOWN: &[(&str, &str, &str)] = &[
-    // Values that are something else than the code thinks.
+    // Values of another type than the code expects.
     (
         "TypeError",
         "Cannot mix BigInt and other types",
@@ -67,7 +67,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("TypeError", "Cannot change '", CLOSED),
     ("TypeError", "Assignment to constant variable", "declare it with `let`"),
     ("TypeError", "not a valid Temporal", "write `Temporal.Instant.from('2024-01-02T03:04:05Z')`, with the whole date"),
-    // Numbers that are out of their range.
+    // Numbers out of range.
     ("RangeError", "Invalid time value", "the date is none: look first, `if (!Number.isNaN(date.getTime())) …`"),
     (
         "RangeError",
@@ -91,7 +91,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("RangeError", "Invalid code point", "give a number from 0 to 0x10ffff"),
     ("RangeError", "Value undefined out of range", "give one of the words that the option takes"),
-    // Texts that are something else.
+    // Texts with other contents than the code expects.
     ("SyntaxError", "\"[object Object]\" is not valid JSON", "it is an object already: leave `JSON.parse` out"),
     ("SyntaxError", "\"undefined\" is not valid JSON", "there is no text: `JSON.parse(text ?? 'null')`"),
     ("SyntaxError", "is not valid JSON", NOT_JSON),
@@ -122,7 +122,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("InvalidCharacterError", "Latin1", "make bytes of it first: `import { encode } from 'base64'` takes any text"),
     ("DataCloneError", "", "leave functions, symbols and promises out; `structuredClone` copies data only"),
     ("ReferenceError", "Must call super constructor", "call `super()` first in the constructor"),
-    // What the functions of the host say.
+    // Messages of the host's functions.
     ("Error", "ip address is required", "give an address: `await geolocation(event.context.ip)`"),
     ("Error", "invalid ip address", "give an address such as '203.0.113.7'"),
     ("Error", "geolocation is not available right now", "name the service that answers: `--geolocation-url URL`"),
@@ -135,7 +135,7 @@ const CLOSED: &str =
 const NOT_JSON: &str =
     "the text is no JSON: look at it with `log(text)`, or catch it, `try { JSON.parse(text) } catch { … }`";
 
-/// Methods that people look for where they are not: what they are of.
+/// Methods that people try on the wrong type, and the types that have them.
 const METHODS: &[(&str, &[&str])] = &[
     (
         "it is not an array; `Array.isArray(value)` tells",
@@ -223,7 +223,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("it is no promise: use the value as it is, or `await` it", &["then", "catch", "finally"]),
 ];
 
-/// Names from other languages and libraries, and what is here instead.
+/// Names from other languages and libraries, and their replacement here.
 const INSTEAD: &[(&[&str], &str)] = &[
     (&["json", "text"], "the answer of fetchV2 has it parsed as `.body`, and that of fetch is the body itself"),
     (&["lowercase", "lower", "toLower", "tolowercase", "downcase"], "write `.toLowerCase()`"),
@@ -248,7 +248,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["first", "last"], "write `list[0]` or `list.at(-1)`"),
 ];
 
-/// What helps against an exception with this name and message.
+/// The help for an exception with this name and message.
 pub(crate) fn for_exception(name: Option<&str>, message: &str) -> Option<String> {
     let name = name?;
     if name == "ReferenceError"
@@ -273,7 +273,7 @@ pub(crate) fn for_exception(name: Option<&str>, message: &str) -> Option<String>
     known.map(|(_, _, help)| (*help).to_owned())
 }
 
-/// What stands in the first quotes of a message.
+/// The first quoted text in a message.
 fn quoted(message: &str) -> Option<&str> {
     Some(message.split_once('\'')?.1.split_once('\'')?.0)
 }
@@ -311,7 +311,7 @@ fn for_type_error(message: &str) -> Option<String> {
     None
 }
 
-/// What helps where `what` is called and is no function.
+/// The help for a call of `what`, which is not a function.
 fn for_no_function(what: &str) -> String {
     let method = what.rsplit('.').next().unwrap_or(what);
     if what.starts_with("console.") {
@@ -338,7 +338,7 @@ fn for_no_function(what: &str) -> String {
     }
 }
 
-/// What helps where something is read of undefined or null.
+/// The help for a property read of undefined or null.
 fn for_nothing(message: &str) -> Option<String> {
     let property = quoted(message)?;
     let what = if message.contains(" of null ") { "null" } else { "undefined" };
@@ -351,7 +351,7 @@ fn for_nothing(message: &str) -> Option<String> {
     Some(format!("what stands before `.{property}` is {what}{module}{read}"))
 }
 
-/// What helps where a value was thrown that is no error.
+/// The help for a thrown value that is not an error.
 pub(crate) fn for_thrown(text: &str) -> String {
     match text {
         "undefined" => {

@@ -1,8 +1,8 @@
-//! What to type where an import names nothing that is there.
+//! Help for imports that name no known module.
 
 use crate::program::{handle_of, nearest};
 
-/// Modules of Node and packages of npm, and what is here instead.
+/// Modules of Node and packages of npm, and their replacement here.
 const MODULES: &[(&[&str], &str)] = &[
     (
         &["fs", "fs/promises", "path", "os", "child_process"],
@@ -39,7 +39,7 @@ const MODULES: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What helps where `specifier` is none of the libraries with these `handles`.
+/// The help for a `specifier` that is none of the libraries with these `handles`.
 pub(crate) fn for_module<'a>(specifier: &str, handles: impl Iterator<Item = &'a str> + Clone) -> String {
     let is_path = specifier.starts_with('.') || specifier.starts_with('/');
     let plain = specifier.strip_prefix("node:").unwrap_or(specifier);

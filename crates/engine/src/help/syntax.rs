@@ -1,6 +1,6 @@
-//! What to type where code does not parse, by V8's message and the line of source.
+//! Help for code that does not parse, by V8's message and the line of source.
 
-/// Parts of messages that mean one thing, and what to type.
+/// Parts of messages with a single meaning, and what to type.
 const KNOWN: &[(&str, &str)] = &[
     ("Unexpected end of input", "a bracket is open at the end: add the `}`, `)` or `]` that is missing"),
     ("Invalid shorthand property initializer", "write `:` between a key and its value, not `=`"),
@@ -59,7 +59,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("Invalid assignment target", "`=` assigns to a variable or a property; compare with `===`"),
 ];
 
-/// Statements that start like this are of another language.
+/// The starts of statements in other languages.
 const LANGUAGES: &[(&str, &str)] = &[
     ("def ", "this is Python: write `export function transformEvent(event) { … }`"),
     ("func ", "write `export function transformEvent(event) { … }`"),
@@ -76,7 +76,7 @@ const LANGUAGES: &[(&str, &str)] = &[
     ("elif ", "write `else if (…) { … }`"),
 ];
 
-/// What helps against a syntax error, by V8's message and the line of source.
+/// The help for a syntax error, by V8's message and the line of source.
 pub(crate) fn for_syntax(file: &str, message: &str, line: &str, column: u32) -> Option<String> {
     let at = column.saturating_sub(1) as usize;
     let units: Vec<u16> = line.encode_utf16().collect();
@@ -121,7 +121,7 @@ pub(crate) fn for_syntax(file: &str, message: &str, line: &str, column: u32) -> 
     token.map(for_token)
 }
 
-/// Words of other languages, and what is missing around words of this one.
+/// The help for words of other languages, and for what is missing around words of JavaScript.
 fn for_words(start: &str, before: &str, rest: &str) -> Option<&'static str> {
     let quote = before.chars().next_back().filter(|char| matches!(char, '\'' | '"'));
     if quote.is_some() && rest.starts_with(char::is_alphabetic) {
@@ -146,7 +146,7 @@ fn for_words(start: &str, before: &str, rest: &str) -> Option<&'static str> {
     None
 }
 
-/// Characters that no token begins with, and texts that do not end.
+/// The help for characters that cannot start a token, and for strings that do not end.
 fn for_characters(rest: &str) -> &'static str {
     match rest.chars().next() {
         Some('\'' | '"') => "a text in quotes ends on its line: close it, or use backticks for several lines",
@@ -182,19 +182,19 @@ fn for_token(token: &str) -> String {
     }
 }
 
-/// Whether types stand behind a name that V8 points at: `const x: string`.
+/// Whether a type follows a name that V8 points at: `const x: string`.
 fn is_annotated(rest: &str) -> bool {
     let name = rest.trim_start_matches(|char: char| char.is_alphanumeric() || matches!(char, '_' | '$'));
     name.len() < rest.len() && name.trim_start().starts_with(": ") && !name.contains('?')
 }
 
-/// Whether a line that JavaScript refuses looks like TypeScript. `rest` is what starts at the error.
+/// Whether a line that JavaScript rejects looks like TypeScript. `rest` starts at the error.
 fn is_typed(line: &str, rest: &str) -> bool {
     let line = line.strip_prefix("export ").unwrap_or(line);
     let declares =
         ["interface ", "type ", "enum ", "declare ", "namespace ", "abstract ", "import type ", "const enum "];
     let member = ["private ", "public ", "protected ", "readonly "];
-    // A key has a value behind its colon, and a type has a name.
+    // A key has a value after its colon; an annotation has a type name.
     let colon = rest.starts_with(": ") || rest.starts_with(":") && rest[1..].starts_with(char::is_alphabetic);
     declares.iter().chain(&member).any(|word| line.starts_with(word))
         || colon
@@ -205,7 +205,7 @@ fn is_typed(line: &str, rest: &str) -> bool {
         || rest.starts_with('!')
 }
 
-/// What helps against a syntax error in TypeScript, by the parser's message, at a byte of the source.
+/// The help for a syntax error in TypeScript, by the parser's message, at a byte of the source.
 pub(crate) fn for_typescript(message: &str, source: &str, at: usize) -> String {
     let at = source.floor_char_boundary(at);
     let start = source[..at].rfind('\n').map_or(0, |end| end + 1);
@@ -216,7 +216,7 @@ pub(crate) fn for_typescript(message: &str, source: &str, at: usize) -> String {
         return "`private`, `public` and `readonly` stand in classes: declare a variable with `const` or `let`"
             .to_owned();
     }
-    // The words that V8 has for what the parser says.
+    // V8's words for messages of the parser.
     let known = [
         ("Unexpected eof", "Unexpected end of input"),
         ("Unterminated template", "Unterminated template literal"),

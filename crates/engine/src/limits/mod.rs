@@ -1,4 +1,5 @@
-//! What one event may cost. Each limit holds per event, never per batch, so that one event's fault stays its own.
+//! The limits on what one event may use. Each limit holds per event, never per batch, so that one event's fault affects
+//! no other event.
 
 pub(crate) mod heap;
 pub(crate) mod watchdog;
@@ -7,10 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The most CPU time of a batch, however many events it has, unless one event may take more.
+/// The most CPU time of a batch, however many events it has; a longer limit for one event takes precedence.
 const MAX_BATCH_CPU: Duration = Duration::from_secs(10);
 
-/// The same, of wall time.
+/// The same for wall time.
 const MAX_BATCH_WALL: Duration = Duration::from_secs(60);
 
 /// A mebibyte, in bytes.
@@ -44,13 +45,13 @@ impl Limits {
         grown(self.wall, events, MAX_BATCH_WALL)
     }
 
-    /// CPU time for loading a program: compiling and starting it takes longer than an event may.
+    /// CPU time for loading a program, which may take longer than an event: it has to be compiled and started.
     pub fn loading(&self) -> Duration {
         self.cpu.max(Duration::from_secs(1))
     }
 }
 
-/// The limit of one event for as many as these, up to `most` or what one may take alone.
+/// The limit of one event times `events`, but no more than `most` or the limit of one event, whichever is longer.
 fn grown(limit: Duration, events: u32, most: Duration) -> Duration {
     limit.saturating_mul(events.max(1)).min(most.max(limit))
 }

@@ -20,14 +20,14 @@ pub(crate) struct Driver {
     pub(crate) finish_batch: v8::Global<v8::Function>,
     pub(crate) close_batch: v8::Global<v8::Function>,
     pub(crate) metadata: v8::Global<v8::Function>,
-    /// Not the driver's: puts back what belongs to the whole isolate, where the code names that.
+    /// Not one of the driver's: restores state of the whole isolate, for code that uses such state.
     pub(crate) restart: Option<v8::Global<v8::Function>>,
-    /// Not the driver's: called when the promise of an event that waits is settled.
+    /// Not one of the driver's: is called when the promise of a waiting event is settled.
     pub(crate) settled: v8::Global<v8::Function>,
 }
 
 impl Driver {
-    /// The functions of `driver`, the object that the scripts leave behind.
+    /// Reads the functions from `driver`, the object that the scripts return.
     pub(crate) fn new(
         scope: &mut v8::PinScope<'_, '_>,
         driver: v8::Local<'_, v8::Object>,
@@ -62,7 +62,7 @@ impl Driver {
         }
     }
 
-    /// To be called before each event, outside of its window: what it runs is the engine's own.
+    /// Call this before each event, outside its window: it runs only code of the engine.
     pub(crate) fn begin_event(&self, scope: &mut v8::PinScope<'_, '_>) {
         if let Some(restart) = &self.restart {
             let undefined = v8::undefined(scope).into();

@@ -1,9 +1,9 @@
-//! `fetch`, `fetchV2` and `geolocation` as the isolate sees them: a request leaves as text, a promise stays behind, and
-//! when the text of an answer comes it is settled and the event goes on.
+//! `fetch`, `fetchV2` and `geolocation` inside the isolate: a request leaves as text and the code gets a promise. When
+//! the text of the answer arrives, the promise is settled and the event continues.
 //!
-//! An event that never asks pays nothing: the only place where this is looked at is a promise that is still pending when
-//! all microtasks have run. While an event waits, its wall limit counts and its CPU limit does not. An answer reaches
-//! whatever code waits for it, whichever event asked, also when that event is over.
+//! An event that sends no requests pays nothing: the check is only made for a promise that is still pending when all
+//! microtasks have run. While an event waits, its wall limit counts and its CPU limit does not. An answer reaches all
+//! code that waits for it, whichever event sent the request, even when that event is over.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +34,7 @@ fn send(
     resolver: v8::Local<'_, v8::PromiseResolver>,
     text: &str,
 ) -> Result<(), String> {
-    // Unique in the process: an answer that comes too late must not meet a request of the isolate's successor.
+    // Unique in the process: a late answer must not match a request of the isolate's successor.
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let resolver = v8::Global::new(scope, resolver);
@@ -56,12 +56,12 @@ fn send(
     Ok(())
 }
 
-/// Which event's request an answer belongs to; nothing if it comes too late.
+/// The event that sent the request of an answer; `None` if the answer is too late.
 pub(crate) fn asked_by(scope: &mut v8::PinScope<'_, '_>, id: u64) -> Option<u32> {
     Some(scope.get_slot::<State>()?.requests.unanswered.get(&id)?.event)
 }
 
-/// Gives an answer to the code that waits for it, which runs at the next checkpoint.
+/// Passes an answer to the code that waits for it, which runs at the next checkpoint.
 pub(crate) fn take_answer(scope: &mut v8::PinScope<'_, '_>, id: u64, text: &str) {
     let Some(state) = scope.get_slot_mut::<State>() else { return };
     let Some(Unanswered { resolver, event, bytes }) = state.requests.unanswered.remove(&id) else { return };
@@ -73,7 +73,7 @@ pub(crate) fn take_answer(scope: &mut v8::PinScope<'_, '_>, id: u64, text: &str)
     resolve(scope, resolver, text);
 }
 
-/// Whether an answer is still to come.
+/// Whether any answer is still missing.
 pub(crate) fn any_unanswered(scope: &v8::PinScope<'_, '_>) -> bool {
     scope.get_slot::<State>().is_some_and(|state| state.requests.unanswered() > 0)
 }
@@ -87,7 +87,7 @@ fn resolve(scope: &mut v8::PinScope<'_, '_>, resolver: v8::Local<'_, v8::Promise
     resolver.resolve(scope, value);
 }
 
-/// The ways in which a secret may stand in a URL, beside its own: percent-encoded, with `+` for blanks.
+/// The other forms in which a secret may appear in a URL: percent-encoded, with `+` for blanks.
 pub(crate) fn spellings(secret: &str) -> Vec<String> {
     let encode = |keep: &str, blank: &str| -> String {
         secret
@@ -99,7 +99,8 @@ pub(crate) fn spellings(secret: &str) -> Vec<String> {
             })
             .collect()
     };
-    // `encodeURIComponent`, a form's, and what parsing a URL makes of a query and of a path.
+    // The encodings of `encodeURIComponent` and of a form, and those that the URL parser applies to a query and to a
+    // path.
     let component = "-_.!~*'()";
     let mut all = vec![
         encode(component, "%20"),

@@ -1,4 +1,4 @@
-//! The books about events that wait: which, until when, and which of them wait no more.
+//! Keeps track of waiting events: which ones there are, their deadlines, and which no longer wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,43 +11,43 @@ use crate::run::ticket::Ticket;
 use crate::v8::event_number;
 use crate::verdict::Failure;
 
-/// This many events after one that waited are started as those that may wait: their time is measured.
+/// After an event that waited, this many events are started as if they may wait: their time is measured.
 const MEASURED: u32 = 256;
 
-/// An event that waits.
+/// A waiting event.
 pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
     pub(crate) promise: v8::Global<v8::Promise>,
-    /// Whether it was made as a lazy event.
+    /// Whether it was created as a lazy event.
     pub(crate) lazy: bool,
 }
 
-/// An event that waited in an isolate which is gone, and has to be run again.
+/// An event that waited in an isolate that has ended, and has to run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// Which event.
     pub ticket: Ticket,
-    /// Whether it must be run with no other beside it.
+    /// Whether it must run without any other event in the isolate.
     pub alone: bool,
 }
 
-/// The events of an engine that wait.
+/// The waiting events of an engine.
 #[derive(Default)]
 pub(crate) struct InFlight {
     pub(crate) waiting: HashMap<u32, Waiting>,
-    /// When the wall limit of each is reached, in order.
+    /// The wall deadlines of the events, in order.
     pub(crate) deadlines: VecDeque<(Instant, u32)>,
     pub(crate) settled: VecDeque<u32>,
-    /// With the number of requests that each has made.
+    /// Events that failed, with the number of requests that each has made.
     pub(crate) failed: VecDeque<(Ticket, Failure, u32)>,
     pub(crate) lost: VecDeque<Lost>,
-    /// This many of the next events are measured.
+    /// The number of further events that are measured.
     measured: u32,
-    /// Requests of events that have to be run again.
+    /// The number of requests by events that have to run again.
     pub(crate) repeated: u64,
-    /// How many requests the event, or batch, has made that ran last.
+    /// The number of requests by the event, or batch, that ran last.
     pub(crate) made: u32,
-    /// Which lines of the batch that was started last are no events.
+    /// The lines of the last started batch that are not events.
     pub(crate) faults: Vec<(usize, Failure)>,
 }
 
@@ -60,7 +60,7 @@ impl InFlight {
         self.measured > 0
     }
 
-    /// The first turn of an event begins: what runs from here on is its own.
+    /// Begins the first turn of an event: the code that runs from here on is its own.
     pub(crate) fn begin_first(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch, number: u32) {
         event_number::set(scope, number);
         if self.measured == 0 {
@@ -73,7 +73,7 @@ impl InFlight {
         watch.begin_turn(Duration::ZERO, !self.waiting.is_empty());
     }
 
-    /// The next turn of this event begins.
+    /// Begins the next turn of this event.
     pub(crate) fn begin(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch, number: u32) {
         event_number::set(scope, number);
         let now = watch.cpu_time();
@@ -86,7 +86,7 @@ impl InFlight {
         watch.begin_turn(used, !self.waiting.is_empty());
     }
 
-    /// The turn is over; says whether it was in time.
+    /// Ends the turn; returns whether it stayed within its limits.
     pub(crate) fn end_first(&self, scope: &mut v8::PinScope<'_, '_>, watch: &Watch) -> bool {
         if self.measured == 0 { watch.end() } else { self.end(scope, watch) }
     }
@@ -99,17 +99,17 @@ impl InFlight {
         in_time
     }
 
-    /// An event waits, for the first time (`started` is when it was, if that was measured) or once more.
+    /// Records that an event waits, for the first time or again. `started` is its start, if that was measured.
     pub(crate) fn wait(&mut self, number: u32, waiting: Waiting, started: Option<Instant>, wall: Duration) {
         self.measured = MEASURED;
         self.waiting.insert(number, waiting);
         let until = started.unwrap_or_else(Instant::now) + wall;
-        // Nearly always the last one: only batches have other limits.
+        // Nearly always at the end: only batches have other limits.
         let place = self.deadlines.partition_point(|(at, _)| *at <= until);
         self.deadlines.insert(place, (until, number));
     }
 
-    /// What this event has come to is told otherwise.
+    /// Removes an event whose result is reported elsewhere.
     pub(crate) fn remove(&mut self, number: Option<u32>) {
         number.and_then(|number| self.waiting.remove(&number));
     }
@@ -119,7 +119,7 @@ impl InFlight {
         self.lost.retain(|lost| lost.ticket != ticket);
     }
 
-    /// Takes note of the events whose promises were settled.
+    /// Handles the events whose promises were settled.
     pub(crate) fn take_settled(&mut self, state: &mut State) {
         for number in state.take_settled() {
             if self.waiting.contains_key(&number) {

@@ -1,13 +1,14 @@
-//! Where the code is while it runs, for events that run out of time.
+//! Finds the current place in the code, for events that run out of time.
 
 use deno_core::v8;
 
 use crate::v8::errors;
 
-/// The context that an isolate's code runs in; a slot of the isolate.
+/// The context of an isolate's code; a slot of the isolate.
 pub(crate) struct CodeContext(pub(crate) v8::Global<v8::Context>);
 
-/// The stack of the code that runs, in the form of an error's `stack` without its first line. On the isolate's own thread.
+/// The stack of the running code, in the form of an error's `stack` without its first line. Call it on the isolate's
+/// own thread.
 pub(crate) fn stack(isolate: &mut v8::Isolate) -> Option<String> {
     let context = isolate.get_slot::<CodeContext>()?.0.clone();
     v8::scope_with_context!(scope, &mut *isolate, context);

@@ -1,6 +1,6 @@
-//! What an event leaves as: the driver's text, or the line itself, with what V8 has lost put back.
+//! Writes the outputs of an event: the driver's text with everything that V8 has lost restored, or the line itself.
 //!
-//! Nothing here runs code of the author's; it has answered already.
+//! The author's code has returned by then, and none of it runs here.
 
 use deno_core::v8;
 
@@ -12,7 +12,7 @@ use sluicegate_json::canonical;
 use sluicegate_json::sink::Sink;
 use sluicegate_json::validator::Validator;
 
-/// Why a return value is no event. The driver answers with the number.
+/// Why a return value is not an event. The driver returns the number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadReturn {
     NotAnEvent = 1,
@@ -25,8 +25,8 @@ impl BadReturn {
     pub(crate) const NAMES: [(&str, Self); 3] =
         [("NOT_AN_EVENT", Self::NotAnEvent), ("BAD_ELEMENT", Self::BadElement), ("NOT_AN_ARRAY", Self::NotAnArray)];
 
-    /// What was returned instead, as the driver tells it, and what to do about it. The driver adds eight times the index
-    /// here, from one, to its number.
+    /// The kinds of values that were returned instead, as the driver names them, and what to do about each. The driver
+    /// adds eight times the index here, counted from one, to its number.
     pub(crate) const KINDS: [(&str, &str); 12] = [
         ("string", "a string was returned: return the event itself, not its JSON text"),
         ("number", "a number was returned: return the event, an array of events, or null to drop it"),
@@ -42,7 +42,7 @@ impl BadReturn {
         ("[object Error]", "an Error was returned: throw it"),
     ];
 
-    /// The failure that the driver's answer stands for, if it is a number.
+    /// The failure for the driver's answer, if that is a number.
     pub(crate) fn from_driver(answer: v8::Local<'_, v8::Value>, function: &str) -> Option<Failure> {
         let number = v8::Local::<v8::Integer>::try_from(answer).ok()?.value();
         let (_, fault) = Self::NAMES.iter().find(|(_, fault)| *fault as i64 == number % 8)?;
@@ -54,7 +54,7 @@ impl BadReturn {
         })
     }
 
-    /// The failure of an event for which `function` returned this.
+    /// The failure of an event for which `function` returned this value.
     pub(crate) fn failure(self, function: &str) -> Failure {
         let message = match self {
             Self::NotAnEvent => format!("returned event from {function}(event) is not an object"),
@@ -72,12 +72,12 @@ impl BadReturn {
     }
 }
 
-/// Writes what the driver's `finish` gave.
+/// Writes the result of the driver's `finish`.
 pub(crate) struct Print<'a> {
     pub(crate) line: &'a [u8],
-    /// How many keys the line has, if V8 loses nothing of it but those that occur twice.
+    /// The number of keys of the line, if V8 loses nothing of it except duplicate keys.
     pub(crate) clean: Option<usize>,
-    /// Whether JavaScript may lose value of a number of the line.
+    /// Whether the line has a number whose value JavaScript may change.
     pub(crate) lossy: bool,
     /// Whether the restorer has read the line.
     pub(crate) is_read: bool,
@@ -98,7 +98,7 @@ type One<'a, 's, P> = dyn FnMut(
     + 'a;
 
 impl Print<'_> {
-    /// One text, several, none, or the number of a bad return.
+    /// Writes one text, several, or none; or records a bad return for a number.
     pub(crate) fn all<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -109,7 +109,7 @@ impl Print<'_> {
         self.each(scope, texts, function, out, &mut |print, scope, text, out| print.one(scope, text, out))
     }
 
-    /// Writes each text with `one`, and what belongs around them.
+    /// Writes each text with `one`, and the framing around them.
     fn each<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -148,7 +148,8 @@ impl Print<'_> {
         Verdict::Ok { outputs: texts.length() }
     }
 
-    /// The current lazy event, as it came but for some values; the texts of those that were not known yet.
+    /// Writes the current lazy event as its line with edits; first computes the texts of edited values that are still
+    /// missing.
     pub(crate) fn edits<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -177,10 +178,10 @@ impl Print<'_> {
         }
     }
 
-    /// The same, with all texts.
+    /// The same, when all texts are known.
     fn filled(&mut self, state: &lazy::State, edits: &mut Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
         let Validator { merger, restorer, duplicates, .. } = &mut *self.validator;
-        // What means the same as what stood in the same place leaves as it came.
+        // An edited value that equals the value of the line is written as it was in the line.
         let may_have_lost =
             |came: &[u8], text: &[u8]| canonical::round_trips(came).is_none_or(|keys| !is_edited(came, keys, text));
         edits.restore(self.line, may_have_lost, |came, text, out| {
@@ -209,7 +210,7 @@ impl Print<'_> {
         self.framed(self.text.len(), out, |out| out.push(self.text))
     }
 
-    /// Writes one output of this size, and what belongs around it.
+    /// Writes one output of this size with its framing.
     fn framed(&self, size: usize, out: &mut dyn Sink, write: impl FnOnce(&mut dyn Sink)) -> Result<(), Failure> {
         let size = self.around() + size;
         if size > self.limit {
@@ -223,7 +224,7 @@ impl Print<'_> {
         Ok(())
     }
 
-    /// What the driver gave for a lazy event, printed with markers for what is still lazy.
+    /// Writes the driver's result for a lazy event, which has markers for the parts that are still lazy.
     pub(crate) fn lazy<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -241,10 +242,10 @@ impl Print<'_> {
         })
     }
 
-    /// What `self.text` holds, with markers for what is still lazy.
+    /// Writes `self.text`, which has markers for the parts that are still lazy.
     fn marked(&mut self, state: &lazy::State, out: &mut dyn Sink) -> Result<(), Failure> {
-        // Of a part with a key that stands twice, what the last one says goes out: it is put in for its marker, so that all around it
-        // is seen to differ from the line.
+        // For a part with duplicate keys, the last value of each key goes out. Such a part replaces its marker, so that
+        // everything around it counts as different from the line.
         let Validator { duplicates, restorer, .. } = &mut *self.validator;
         let mut twice = false;
         state
@@ -258,7 +259,7 @@ impl Print<'_> {
             });
             *self.text = once;
         }
-        // The line with the same markers: what is printed if nothing was done to the event but reading.
+        // The line with the same markers: this is the text if the code has only read the event.
         let mut expected = Vec::new();
         state.expected(self.text, &mut expected);
         let mut restored = Vec::new();
@@ -271,7 +272,7 @@ impl Print<'_> {
             &restored
         };
         let is_line = *text == *expected;
-        // One part may stand in many places; and a slot has room for the limit.
+        // One part may appear in many places, but a slot has room only for the limit.
         let mut size = self.used + self.around();
         if is_line {
             size += self.line.len();
@@ -293,7 +294,7 @@ impl Print<'_> {
         Ok(())
     }
 
-    /// How many bytes stand around an output.
+    /// The size of the framing around an output.
     fn around(&self) -> usize {
         self.rendering.around.0.len() + self.rendering.around.1.len()
     }
@@ -326,7 +327,8 @@ impl Print<'_> {
         Ok(())
     }
 
-    /// How long a text of V8's may be. What leaves may be shorter, such as `1e20`, so the limit on outputs is for that alone.
+    /// The largest text from V8. The output may be shorter than the text, such as `1e20`, so the limit on outputs does
+    /// not apply to the text.
     fn text_limit(&self) -> usize {
         self.limit.saturating_mul(8)
     }
@@ -337,11 +339,11 @@ impl Print<'_> {
             .help("send less of the event on; `--output-limit 64MiB` gives each event more")
     }
 
-    /// Appends `self.text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back. Markers
-    /// may stand in both.
+    /// Appends `self.text`, V8's output for the event of `line`, with everything that V8 has lost restored. Both may
+    /// contain markers.
     fn restore(&mut self, line: &[u8], out: &mut dyn Sink) {
         let Validator { merger, restorer, .. } = &mut *self.validator;
-        // For many small outputs the line is not gone through again and again.
+        // With many small outputs, reading the line again for each one is not worth it.
         let worth_it = !self.lossy && (self.used == 0 || self.text.len() >= line.len() / 4);
         if worth_it && merger.restore(line, self.text, out) {
             return;
@@ -355,7 +357,7 @@ impl Print<'_> {
     }
 }
 
-/// Bytes up to a limit; of more only the length is known.
+/// A buffer up to a limit; beyond it, only the length is counted.
 struct Bounded {
     bytes: Vec<u8>,
     limit: usize,
@@ -392,8 +394,8 @@ impl Sink for Bounded {
     }
 }
 
-/// Whether a text is not what V8 makes of a line that it is not, and that is clean and has this many keys: then of two keys
-/// in one object it would have lost one.
+/// Whether a text was edited: it differs from the line, which is canonical, and has at least as many keys. If V8 had
+/// lost a duplicate key, the text would have fewer.
 fn is_edited(line: &[u8], keys: usize, text: &[u8]) -> bool {
     text.len() >= line.len() || canonical::count_keys(text) >= keys
 }

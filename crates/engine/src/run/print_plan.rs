@@ -1,9 +1,8 @@
-//! When the print plan of `js/runtime/print_plan.js` is used: learned from some events, tried against the plain way, kept
-//! while it is the faster one.
+//! Decides when the print plan of `js/runtime/print_plan.js` is used: it is learned from some events, timed against
+//! plain printing, and kept while it is faster.
 //!
-//! It never makes a difference to what comes out. Only time decides, measured on this program's own events, so that a
-//! program whose edits V8 prints fast anyway, or that the plan does not reach, pays for a trial now and then and nothing
-//! more.
+//! The plan never changes the output. Only the time decides, measured on this program's own events. A program whose
+//! edits V8 prints fast anyway, or that the plan does not cover, pays only for an occasional trial.
 
 use std::time::{Duration, Instant};
 
@@ -13,39 +12,39 @@ use crate::program::Program;
 use crate::run::driver_functions::Driver;
 use crate::v8::v8_string::{self, Scratch};
 
-/// This many events teach what the program edits.
+/// The plan is learned from this many events.
 const LESSONS: u32 = 16;
 
-/// A longer line, in bytes, teaches nothing: it would cost too much.
+/// A longer line, in bytes, is not learned from: it would cost too much.
 const MAX_SAMPLE_LEN: usize = 32 << 10;
 
-/// This many events are printed with the plan before it is timed, for V8 to compile it.
+/// This many events are printed with the plan before it is timed, so that V8 compiles it.
 const WARM_UP: u32 = 1024;
 
-/// This many events are timed each way.
+/// This many events are timed with the plan and without.
 const TRIAL: usize = 48;
 
-/// A plan in use learns from one event in this many.
+/// While a plan is used, one event in this many is learned from.
 const LESSON_EVERY: u32 = 4096;
 
-/// A plan in use is tried again after this many events.
+/// A plan in use is timed again after this many events.
 const TRIAL_EVERY: u32 = 1 << 17;
 
-/// Without a plan in use, this many events pass before it is looked for again; twice as many each time.
+/// Without a plan in use, this many events pass before the next attempt; the pause doubles each time.
 const FIRST_PAUSE: u32 = 1 << 14;
 
-/// But at most this many.
+/// The longest pause.
 const MAX_PAUSE: u32 = 1 << 20;
 
-/// Whether events are printed with a print plan. It never makes a difference to what comes out, only to what it costs.
+/// Whether events are printed with a print plan. This never changes the output, only its cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrintPlanning {
-    /// While it saves time.
+    /// While this saves time.
     #[default]
     Auto,
     /// Never.
     Never,
-    /// Whenever there is one, and every fourth event teaches.
+    /// Whenever there is a plan; every fourth event is learned from.
     Always,
 }
 
@@ -62,21 +61,21 @@ enum Phase {
 enum Strategy {
     Plain,
     Planned,
-    /// Teaches; afresh, if what was known is to be forgotten.
+    /// Learns from the event; with `afresh`, forgets the old plan first.
     Lesson {
         afresh: bool,
     },
-    /// With the plan or without, and timed.
+    /// Uses the plan or not, and measures the time.
     Timed(bool),
 }
 
-/// What is known of one program in one isolate.
+/// The state of one program's plan in one isolate.
 pub(crate) struct PrintPlan {
     possible: bool,
     phase: Phase,
     /// Events in this phase.
     events: u32,
-    /// Edits that the plan knows of.
+    /// The number of edits in the plan.
     size: u32,
     pause: u32,
 }
@@ -84,7 +83,7 @@ pub(crate) struct PrintPlan {
 impl PrintPlan {
     pub(crate) fn new(program: &Program) -> Self {
         Self {
-            // The shipped libraries make nothing but data.
+            // The shipped libraries create only plain data.
             possible: !may_run_while_printing(&program.code)
                 && !program.libraries.values().any(|code| may_run_while_printing(code)),
             phase: Phase::Learning,
@@ -94,12 +93,12 @@ impl PrintPlan {
         }
     }
 
-    /// Whether an output may be read twice, and a copy of it printed.
+    /// Whether an output may be read twice, so that a copy can be printed.
     pub(crate) fn may_copy(&self) -> bool {
         self.possible
     }
 
-    /// Forgets everything.
+    /// Forgets the plan and its times.
     pub(crate) fn restart(&mut self) {
         (self.size, self.pause) = (0, FIRST_PAUSE);
         self.enter(Phase::Learning);
@@ -179,13 +178,13 @@ impl PrintPlan {
             let middle = times.len() / 2;
             *times.select_nth_unstable(middle).1
         });
-        // Rather not than for next to nothing.
+        // A tiny gain is not worth it.
         let pays = planned * 32 < plain * 31;
         self.enter(if pays { Phase::InUse } else { Phase::Paused });
     }
 }
 
-/// A program's plan, how to use it, and the current line.
+/// A program's plan, the way to use it, and the current line.
 pub(crate) struct Planning<'a> {
     pub(crate) plan: &'a mut PrintPlan,
     pub(crate) way: PrintPlanning,
@@ -193,7 +192,7 @@ pub(crate) struct Planning<'a> {
 }
 
 impl Planning<'_> {
-    /// The driver's `finish`, in the way whose turn it is.
+    /// Calls the driver's `finish`, with the plan or without.
     pub(crate) fn finish<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -231,8 +230,8 @@ fn call<'s>(
     v8::Local::new(scope, function).call(scope, undefined, arguments)
 }
 
-/// Whether the source names anything by which code of its own might run while an event is printed: a copy would be read
-/// at another time than the event. A word too many only costs the plan.
+/// Whether the source mentions anything that could run code while an event is printed: a copy would be read at another
+/// time than the event. A false positive only costs the plan.
 fn may_run_while_printing(source: &str) -> bool {
     const NAMES: [&str; 10] = [
         "Proxy",
@@ -249,7 +248,7 @@ fn may_run_while_printing(source: &str) -> bool {
     NAMES.iter().any(|name| source.contains(name)) || has_accessor(source)
 }
 
-/// Whether there is something like `get name(`, `set [name](` or `get "name"(`.
+/// Whether there is an accessor like `get name(`, `set [name](` or `get "name"(`.
 fn has_accessor(source: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == '$' || c == '#' || c == '\\';
     ["get", "set"].iter().any(|kind| {

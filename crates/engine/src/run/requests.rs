@@ -1,8 +1,8 @@
-//! What an isolate has asked the network for, within which limits, and the way out.
+//! The network requests of an isolate, their limits, and how they leave.
 //!
-//! The engine knows no sockets. An embedder gives it a [`Network`] that carries requests away and waits for
-//! answers: in a worker that is the frames to the supervisor, in a test the recorded answers. Without one, or while the
-//! code is loaded, every request fails.
+//! The engine has no sockets. An embedder gives it a [`Network`] that sends requests and waits for answers: in a worker
+//! these are frames to the supervisor, in a test the recorded answers. Without a network, and while the code is loaded,
+//! every request fails.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,13 +11,13 @@ use std::rc::Rc;
 use deno_core::v8;
 use serde::{Deserialize, Serialize};
 
-/// How many requests one event may make, and a batch for each of its events.
+/// The most requests of one event; a batch may make this many for each of its events.
 const MAX_REQUESTS: u32 = 256;
 
 /// The longest request, in bytes of its JSON text, URL, headers and body together.
 pub const MAX_REQUEST: usize = 4 << 20;
 
-/// How many requests of one isolate may have no answer yet.
+/// The most requests of one isolate without an answer.
 pub const MAX_UNANSWERED: usize = 64 << 10;
 
 /// The same, in bytes of their texts.
@@ -26,7 +26,7 @@ pub const MAX_UNANSWERED_BYTES: usize = 64 << 20;
 /// Which of the network functions work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
-    /// `fetch` and `fetchV2` may ask; whom, is decided where the request is made.
+    /// `fetch` and `fetchV2` are allowed; the sender of the request decides to which hosts.
     pub fetch: bool,
     /// There is a service for `geolocation`.
     pub geolocation: bool,
@@ -34,51 +34,51 @@ pub struct Access {
     pub strict: bool,
 }
 
-/// Carries requests out of the isolate, and answers in. Both are JSON texts, see `js/runtime/network.js`.
+/// Carries requests out of the isolate, and answers into it. Both are JSON texts, see `js/runtime/network.js`.
 pub trait Network {
     /// Sends a request; its answer will come under `id`.
     ///
     /// # Errors
-    /// When it cannot be sent; the code is told the text.
+    /// When it cannot be sent; the code gets the text.
     fn send(&mut self, id: u64, request: &str) -> Result<(), String>;
 
-    /// Waits for the next answer to any request. `None` if none will come, or when `over` says that the time is up,
-    /// which it is asked several times a second.
+    /// Waits for the next answer to any request. `None` if none will come, or when `over` returns true, which is called
+    /// several times a second.
     fn wait(&mut self, over: &dyn Fn() -> bool) -> Option<(u64, String)>;
 
-    /// The isolate is gone: nothing waits for what was asked so far, and it must not be in the way of what will be.
+    /// The isolate has ended: nothing waits for its requests any more, and they must not delay later ones.
     fn forget(&mut self);
 }
 
-/// A network that an engine shares with its feeder.
+/// A network that an engine shares with its caller.
 pub type SharedNetwork = Rc<RefCell<dyn Network>>;
 
-/// What an isolate has asked for; part of the state that its callbacks share.
+/// The requests of an isolate; part of the state that its callbacks share.
 #[derive(Default)]
 pub(crate) struct Requests {
     pub(super) network: Option<SharedNetwork>,
     pub(super) unanswered: HashMap<u64, Unanswered>,
-    /// Bytes of those requests.
+    /// The size of those requests in bytes.
     pub(super) bytes: usize,
 }
 
-/// A request that has no answer yet.
+/// A request without an answer.
 pub(super) struct Unanswered {
     pub(super) resolver: v8::Global<v8::PromiseResolver>,
-    /// The number of the event that asked.
+    /// The number of the event that sent it.
     pub(super) event: u32,
     pub(super) bytes: usize,
 }
 
 impl Requests {
-    /// From here on requests can be sent.
+    /// Allows requests from here on.
     pub(crate) fn connect(&mut self, network: SharedNetwork) {
-        // What an isolate before this one has asked for, ended with it.
+        // The requests of the previous isolate ended with it.
         network.borrow_mut().forget();
         self.network = Some(network);
     }
 
-    /// How many have no answer.
+    /// The number of requests without an answer.
     pub(crate) fn unanswered(&self) -> usize {
         self.unanswered.len()
     }

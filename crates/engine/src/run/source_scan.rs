@@ -1,9 +1,10 @@
-//! What a look at the source's text says about it, before any of it runs. A word too many costs a little time, never a result.
+//! Scans the source text before any of it runs. A false positive costs a little time, never a result.
 
 use crate::program::Program;
 
-/// Whether the code names state that belongs to no object but to the whole isolate: how long stack traces are, and what the last
-/// regular expression matched. Other code does not find it at all, and each event of this code begins with it as it was.
+/// Whether the code mentions state of the whole isolate: the length of stack traces, and the last match of a regular
+/// expression. Other code cannot reach that state. For code that can, each event starts with the state as it was at
+/// first.
 pub(crate) fn names_legacy_state(program: &Program) -> bool {
     const NAMES: [&str; 8] = [
         "stackTraceLimit",
@@ -18,7 +19,7 @@ pub(crate) fn names_legacy_state(program: &Program) -> bool {
     sources(program).any(|source| NAMES.iter().any(|name| source.contains(name)))
 }
 
-/// What the author wrote, all of it.
+/// All of the author's source text.
 fn sources(program: &Program) -> impl Iterator<Item = &str> {
     std::iter::once(program.code.as_str()).chain(program.libraries.values().map(String::as_str))
 }

@@ -1,4 +1,4 @@
-//! What the functions that code can call share with the engine: the events under way, their logs and their requests.
+//! The state that host functions share with the engine: the events under way, their logs and their requests.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,41 +21,41 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// What the callbacks share with the engine; lives in a slot of the isolate.
+/// The state that callbacks share with the engine; in a slot of the isolate.
 pub(crate) struct State {
     pub(super) limit: usize,
     pub(super) metadata: lazy::SharedMetadata,
     pub(crate) requests: Requests,
-    /// The context that code runs in, if events have numbers, see [`event_number`].
+    /// The context of the code, if events have numbers, see [`event_number`].
     context: Option<v8::Global<v8::Context>>,
     last_number: u32,
-    /// The event that was started last, and its number; none when that one waits.
+    /// The event that was started last, and its number; empty when that event waits.
     event: EventState,
     number: u32,
-    /// Events that wait, and those that are over with requests that have no answer.
+    /// Waiting events, and finished ones whose requests have no answer yet.
     others: HashMap<u32, EventState>,
-    /// Events that have waited, and whose promises are settled.
+    /// Events that have waited and whose promises are settled.
     settled: Vec<u32>,
-    /// Whose turn it is, and the thread's CPU time when that began; zero if it was not looked at.
+    /// The event whose turn it is, and the thread's CPU time at the start of the turn; zero if that was not measured.
     turn: u32,
     turn_began: Duration,
     on_turn: Option<OnTurn>,
 }
 
-/// What belongs to one event, whatever waits.
+/// The state of one event, whether it waits or not.
 #[derive(Default)]
 pub(crate) struct EventState {
-    /// What it has logged.
+    /// Its log lines.
     pub(crate) logs: Vec<LogLine>,
     logged: usize,
-    /// Requests that it has made, and those of them that have no answer.
+    /// The number of its requests, and how many of them have no answer.
     pub(crate) made: u32,
     pub(crate) unanswered: u32,
-    /// How many events it is: more than one if it is a batch. 0 counts as 1.
+    /// The number of events: more than one for a batch. 0 counts as 1.
     pub(crate) events: u32,
-    /// CPU time of its turns so far.
+    /// CPU time of its turns before the current one.
     used: Duration,
-    /// What the embedder calls it.
+    /// The embedder's name for it.
     pub(crate) ticket: Ticket,
     /// Whether it has its verdict.
     over: bool,
@@ -79,18 +79,19 @@ impl State {
         }
     }
 
-    /// From here on events have numbers, and `on_turn` is told whose turn it is when that is not the event started last.
+    /// Numbers events from here on. `on_turn` is called with the event whose turn it is, if that is not the one started
+    /// last.
     pub(crate) fn number_events(&mut self, context: v8::Global<v8::Context>, on_turn: Option<OnTurn>) {
         self.context = Some(context);
         self.on_turn = on_turn;
     }
 
-    /// The context that code runs in, if events have numbers.
+    /// The context of the code, if events have numbers.
     pub(crate) fn context(&self) -> Option<v8::Global<v8::Context>> {
         self.context.clone()
     }
 
-    /// Makes ready for the next event; its number, if events have numbers.
+    /// Prepares the next event; returns its number, if events have numbers.
     pub(crate) fn start(&mut self, ticket: Ticket) -> Option<u32> {
         if self.event.unanswered > 0 {
             let before = EventState { over: true, ..std::mem::take(&mut self.event) };
@@ -111,34 +112,34 @@ impl State {
         Some(self.number)
     }
 
-    /// What is started is a batch of this many events.
+    /// The started event is a batch of this many events.
     pub(crate) fn set_events(&mut self, events: u32) {
         self.event.events = events;
     }
 
-    /// The metadata of the event that is started; whether what the code asks of it may be lazy.
+    /// Sets the metadata of the started event, and whether the code may get it as a lazy object.
     pub(crate) fn set_metadata(&mut self, metadata: Option<&[u8]>, laziness: Laziness) {
         let mut state = self.metadata.borrow_mut();
         state.laziness = laziness;
         state.set(self.number, metadata);
     }
 
-    /// The metadata of the next event of a batch.
+    /// Adds the metadata of the next event of a batch.
     pub(crate) fn add_metadata(&mut self, metadata: Option<&[u8]>) {
         self.metadata.borrow_mut().add(metadata);
     }
 
-    /// What belongs to an event, if it is under way.
+    /// The state of an event, if it is under way.
     pub(crate) fn of(&mut self, number: u32) -> Option<&mut EventState> {
         if number == self.number { Some(&mut self.event) } else { self.others.get_mut(&number) }
     }
 
-    /// Whether the event of an isolate with this number is not over.
+    /// Whether the event with this number is under way in the isolate.
     pub(crate) fn knows(scope: &mut v8::PinScope<'_, '_>, number: u32) -> bool {
         scope.get_slot_mut::<Self>().is_some_and(|state| state.of(number).is_some())
     }
 
-    /// The event that was started last waits.
+    /// Records that the event that was started last waits.
     pub(crate) fn wait(&mut self) {
         let event = std::mem::take(&mut self.event);
         self.others.insert(self.number, event);
@@ -146,17 +147,17 @@ impl State {
         self.metadata.borrow_mut().wait();
     }
 
-    /// How many requests the event that was started last has made.
+    /// The number of requests of the event that was started last.
     pub(crate) fn made(&self) -> u32 {
         self.event.made
     }
 
-    /// What the event that was started last has logged.
+    /// The logs of the event that was started last.
     pub(crate) fn swap_logs(&mut self, logs: &mut Vec<LogLine>) {
         std::mem::swap(logs, &mut self.event.logs);
     }
 
-    /// An event has its verdict; its logs.
+    /// Marks an event as finished; returns its logs.
     pub(crate) fn finish(&mut self, number: u32) -> Vec<LogLine> {
         let Some(event) = self.of(number) else { return Vec::new() };
         event.over = true;
@@ -165,7 +166,7 @@ impl State {
         logs
     }
 
-    /// Forgets an event that has its verdict and all its answers.
+    /// Removes an event that has its verdict and all its answers.
     pub(crate) fn drop_if_over(&mut self, number: u32) {
         if self.others.get(&number).is_some_and(|event| event.over && event.unanswered == 0) {
             self.others.remove(&number);
@@ -173,12 +174,12 @@ impl State {
         }
     }
 
-    /// A waiting event's promise is settled.
+    /// Records that a waiting event's promise is settled.
     pub(crate) fn settle(&mut self, number: u32) {
         self.settled.push(number);
     }
 
-    /// Events whose promises have been settled since this was asked last.
+    /// Events whose promises were settled since the last call.
     pub(crate) fn take_settled(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.settled)
     }
@@ -195,19 +196,19 @@ impl State {
         self.turn
     }
 
-    /// The first turn of the event that is started begins.
+    /// Begins the first turn of the started event.
     pub(crate) fn begin_first_turn(&mut self, now: Duration) {
         self.turn_began = now;
     }
 
-    /// A turn of this event begins.
+    /// Begins a turn of this event.
     pub(crate) fn begin_turn(&mut self, number: u32, now: Duration) {
         self.turn = number;
         self.turn_began = now;
         self.tell_turn(number);
     }
 
-    /// The turn passes from one event to another, to which what it has taken is counted.
+    /// Passes the turn to another event, and charges that event for the time since the turn began.
     pub(crate) fn pass_turn(&mut self, to: u32, now: Duration) {
         let passed = self.turn_so_far(now);
         if let Some(event) = self.of(to) {
@@ -216,7 +217,7 @@ impl State {
         self.begin_turn(to, now);
     }
 
-    /// The turn is over: what it took since it was passed on is that event's.
+    /// Ends the turn and charges the current event for the time since the turn was passed to it.
     pub(crate) fn end_turn(&mut self, now: Duration) {
         let passed = self.turn_so_far(now);
         if let Some(event) = self.of(self.turn) {
@@ -233,18 +234,18 @@ impl State {
         }
     }
 
-    /// CPU time since the turn began, if that is known.
+    /// CPU time since the turn began, if that was measured.
     pub(crate) fn turn_so_far(&self, now: Duration) -> Duration {
         if self.turn_began.is_zero() { Duration::ZERO } else { now.saturating_sub(self.turn_began) }
     }
 
-    /// How many events this one is: more than one if it is a batch.
+    /// The number of events in this one: more than one for a batch.
     pub(crate) fn events(&self, number: u32) -> u32 {
         let event = if number == self.number { Some(&self.event) } else { self.others.get(&number) };
         event.map_or(1, |event| event.events.max(1))
     }
 
-    /// CPU time that an event has taken before this turn.
+    /// CPU time that an event used before this turn.
     pub(crate) fn used(&self, number: u32) -> Duration {
         if number == self.number {
             return self.event.used;
@@ -259,7 +260,7 @@ impl EventState {
             return;
         }
         let room = limit - self.logged;
-        // An empty line costs something too, or an endless loop of them would not.
+        // An empty line must cost something too; otherwise an endless loop could log any number of them.
         self.logged += message.len().max(1);
         if message.len() > room {
             message.truncate(message.floor_char_boundary(room));

@@ -1,10 +1,10 @@
-//! What an embedder calls an event that waits.
+//! The embedder's name for a waiting event.
 
 use std::rc::Rc;
 
-/// What an embedder calls an event: the numbers of a unit and of a line in it, say.
+/// An embedder's name for an event, for example the numbers of a unit and of a line in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket(pub u64, pub u32);
 
-/// Told whose turn it is, see [`crate::Engine::on_turn`].
+/// Is called with the event whose turn it is, see [`crate::Engine::on_turn`].
 pub(crate) type OnTurn = Rc<dyn Fn(Ticket)>;

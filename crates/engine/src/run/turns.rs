@@ -1,4 +1,5 @@
-//! Whose turn it is, for the watchdog: several events' code can run in one turn, see [`crate::limits::watchdog`].
+//! Finds out for the watchdog whose turn it is: one turn can run code of several events, see
+//! [`crate::limits::watchdog`].
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::limits::watchdog::{Turn, Turns};
 use crate::run::state::State;
 use crate::v8::event_number::{self, NO_EVENT};
 
-/// How the watchdog asks.
+/// The functions that the watchdog calls.
 pub(crate) const TURNS: Turns = Turns { look, pass };
 
 fn look(isolate: &mut v8::Isolate, now: Duration) -> Turn {
@@ -19,7 +20,7 @@ fn look(isolate: &mut v8::Isolate, now: Duration) -> Turn {
     };
     let Some(state) = isolate.get_slot::<State>() else { return Turn::Same(Duration::ZERO) };
     let passed = state.turn_so_far(now);
-    // Between two microtasks no event's code runs.
+    // Between two microtasks, no event's code runs.
     if to == state.turn() || to == NO_EVENT {
         Turn::Same(state.used(state.turn()) + passed)
     } else {
@@ -27,7 +28,8 @@ fn look(isolate: &mut v8::Isolate, now: Duration) -> Turn {
     }
 }
 
-/// What this turn has taken goes to the event that was found: of several in one turn, the longest are found most often.
+/// The time of this turn is charged to the event that was found. If several events share a turn, the longest ones are
+/// found most often.
 fn pass(isolate: &mut v8::Isolate, to: u32, now: Duration) {
     if let Some(state) = isolate.get_slot_mut::<State>() {
         state.pass_turn(to, now);

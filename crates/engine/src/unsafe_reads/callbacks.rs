@@ -1,4 +1,4 @@
-//! What V8 calls when such a number is read, and what the driver calls.
+//! The getter that V8 calls when such a number is read, and the functions that the driver calls.
 
 use deno_core::v8;
 use sluicegate_json::number::is_lossy_integer;
@@ -8,8 +8,8 @@ use super::numbers::{Id, Place};
 use super::sees::Sees;
 use crate::v8::{errors, native_property, v8_string};
 
-/// `watchNumber(holder, key, path)`: from now on, who reads this property is noted. The last of `path` is the number's text.
-/// Called by the driver's `carry`, before any code of the author's has the event.
+/// `watchNumber(holder, key, path)`: from now on, reads of this property are recorded. The last element of `path` is
+/// the number's text. The driver's `carry` calls this before any code of the author has the event.
 pub(crate) fn watch(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -37,7 +37,8 @@ fn watch_number(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArg
     holder.set_accessor_with_configuration(scope, key, accessor)?.then_some(())
 }
 
-/// Makes ordinary properties of those that are watched: V8 takes native properties for accessors where it freezes and seals.
+/// Turns watched properties into ordinary ones: when V8 freezes or seals an object, it treats native properties as
+/// accessors.
 pub(crate) fn unwatch(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
     let keys = scope.get_slot::<UnsafeReads>()?.keys();
     if keys.is_empty() {
@@ -50,7 +51,7 @@ pub(crate) fn unwatch(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Ob
         let key: v8::Local<v8::Name> = key.into();
         let own =
             object.get_own_property_descriptor(scope, key).and_then(|own| v8::Local::<v8::Object>::try_from(own).ok());
-        // Not one that the code has deleted, or made an accessor.
+        // Skips properties that the code has deleted or turned into accessors.
         if let (Some(own), Some(value), Some(writable)) = (own, value, writable)
             && own.get(scope, writable.into()).is_some_and(|writable| writable.is_true())
             && let Some(value) = own.get(scope, value.into())
@@ -63,14 +64,14 @@ pub(crate) fn unwatch(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Ob
     Some(())
 }
 
-/// A number is read. What V8 does with it is not known here, only where the code is.
+/// The getter of a watched number. It knows where the code is, but not what V8 does with the number.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     key: v8::Local<'s, v8::Name>,
     args: v8::PropertyCallbackArguments<'s>,
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
-    // SAFETY: these accessors carry a BigInt, and nothing else.
+    // SAFETY: these accessors always carry a BigInt.
     let data: v8::Local<v8::BigInt> = unsafe { v8::Local::cast_unchecked(args.data()) };
     let mut words = [0; 3];
     data.to_words_array(&mut words);
@@ -81,7 +82,7 @@ fn read<'s>(
     if reads.silent {
         return;
     }
-    // An object that was kept from an event before is not known: its line is not here any more.
+    // The number is unknown if its object was kept from an earlier event, whose line is gone.
     if reads.number(id).is_some() && reads.may_ask(id.event) {
         let _ = note(scope, key, id);
     } else {
@@ -119,7 +120,7 @@ fn knows(scope: &v8::PinScope<'_, '_>, place: &Place) -> Option<Sees> {
     scope.get_slot::<UnsafeReads>()?.sees.get(place).copied()
 }
 
-/// The frame of the author's code that reads, among so many.
+/// The author's frame that does the read, among the topmost `frames` frames.
 fn frame<'s>(scope: &mut v8::PinScope<'s, '_>, frames: usize) -> Option<v8::Local<'s, v8::StackFrame>> {
     let trace = v8::StackTrace::current_stack_trace(scope, frames)?;
     (0..trace.get_frame_count()).filter_map(|index| trace.get_frame(scope, index)).find(|frame| {
@@ -129,13 +130,14 @@ fn frame<'s>(scope: &mut v8::PinScope<'s, '_>, frames: usize) -> Option<v8::Loca
     })
 }
 
-/// Where the code is that reads, as far as so many frames tell; nothing if that is the engine itself, which prints.
+/// The place in the author's code that does the read, within this many frames; `None` if the engine itself reads, to
+/// print.
 fn place_of(scope: &mut v8::PinScope<'_, '_>, frames: usize) -> Option<Place> {
     let by = frame(scope, frames)?;
     Some([by.get_script_id(), by.get_line_number(), by.get_column()])
 }
 
-/// What is seen of the property `key` by the code that reads now.
+/// How the code that reads now uses the property `key`.
 fn seen_at(scope: &mut v8::PinScope<'_, '_>, place: &Place, key: &str) -> Option<Sees> {
     let by = frame(scope, errors::MAX_FRAMES)?;
     let source = by.get_script_source(scope).map(|source| v8_string::to_string(scope, source));
@@ -144,7 +146,7 @@ fn seen_at(scope: &mut v8::PinScope<'_, '_>, place: &Place, key: &str) -> Option
     Some(Sees::at(line, place[2], key))
 }
 
-/// Calls `print`, which prints a result. What is read meanwhile is read by the engine, so it is not noted.
+/// Calls `print`, which prints a result. Reads during the call are the engine's own and are not recorded.
 pub(crate) fn silently<'s, R>(
     scope: &mut v8::PinScope<'s, '_>,
     print: impl FnOnce(&mut v8::PinScope<'s, '_>) -> R,
@@ -164,8 +166,8 @@ fn set_silent(scope: &mut v8::PinScope<'_, '_>, silent: bool) {
     }
 }
 
-/// `numberMoved(value, index)`: a number that V8 holds only in part is printed without the object that it came in, for the event at
-/// this place of its batch.
+/// `numberMoved(value, index)`: a number that V8 cannot hold exactly is printed without the object that it came in.
+/// `index` is the event's place in its batch.
 pub(crate) fn moved(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -180,8 +182,8 @@ pub(crate) fn moved(
     }
 }
 
-/// `textLeaves(text, index)`: a text is printed, for the event at this place of its batch, that may hold the wrong digits of a number that was
-/// read. `turn` is the number of the event, or batch, whose turn it is.
+/// `textLeaves(text, index)`: the text that is printed may contain the wrong digits of a number that the code has read.
+/// `index` is the event's place in its batch; `turn` is the number of the event, or batch, whose turn it is.
 pub(crate) fn text_leaves(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments, turn: u32) {
     let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
     if scope.get_slot::<UnsafeReads>().is_none_or(|reads| !reads.any_read()) {

@@ -1,12 +1,13 @@
-//! Integers that JavaScript can't hold, and whether the code reads them.
+//! Integers that JavaScript cannot hold, and whether the code reads them.
 //!
-//! `String(event.id)` of an integer beyond 2^53 gives wrong digits in every engine, without a word. So the rare events that hold
-//! such a number are made with it as a native data property: to the code it is the data property that it would be, but
-//! its getter notes who reads it. An object that is moved is not read, and neither is what is printed.
+//! `String(event.id)` of an integer beyond 2^53 gives wrong digits in every engine, without an error. Events with such
+//! numbers are rare. In these events the number becomes a native data property: to the code it is an ordinary data
+//! property, but its getter records who reads it. Code that moves the whole object does not read the number, and
+//! neither does printing.
 //!
-//! A number that is read and leaves elsewhere with its digits (`event.userId = event.id`) was only moved; the driver tells of
-//! such numbers as it prints them. What copies an object (`{...event}`) reads nothing, unless a text leaves with the wrong
-//! digits in it. Nor does what looks at a number without seeing its digits: `if (event.id)`, `event.id == null`.
+//! A number that is read and then printed elsewhere (`event.userId = event.id`) was only moved; the driver reports such
+//! numbers as it prints them. Copying an object (`{...event}`) does not count as a read unless a printed text contains
+//! the wrong digits. Checks that do not depend on the digits do not count either: `if (event.id)`, `event.id == null`.
 
 mod callbacks;
 mod numbers;
@@ -23,28 +24,28 @@ use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Position};
 use numbers::{MAX_NUMBERS, Number, Read};
 
-/// What happens when the code reads an integer that JavaScript can't hold.
+/// What happens when the code reads an integer that JavaScript cannot hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnsafeIntegers {
-    /// Nothing, and nothing is looked for.
+    /// Nothing; reads are not recorded.
     #[default]
     Ignore,
-    /// The first one is told, see [`crate::Engine::unsafe_read`].
+    /// The first read is reported, see [`crate::Engine::unsafe_read`].
     Warn,
     /// Its event fails.
     Fail,
 }
 
-/// The code has read an integer that JavaScript can't hold.
+/// A read of an integer that JavaScript cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnsafeRead {
-    /// Where it stands in the event, e.g. `user.ids[0]`.
+    /// The number's path in the event, e.g. `user.ids[0]`.
     pub path: String,
-    /// Its digits.
+    /// The number's digits.
     pub digits: String,
-    /// Those of what the code sees.
+    /// The digits that the code sees.
     pub seen: String,
-    /// Where the code reads it, if that is known.
+    /// The place in the code that reads it, if known.
     #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
     pub position: Option<Position>,
     /// The event's place in its batch, from 0.
@@ -53,7 +54,7 @@ pub struct UnsafeRead {
 }
 
 impl UnsafeRead {
-    /// What has happened, in one sentence.
+    /// The read as one sentence.
     pub fn message(&self) -> String {
         let Self { path, digits, seen, .. } = self;
         format!("the code reads {path}, which is {digits}; JavaScript can't hold that, and makes {seen} of it")
@@ -63,16 +64,16 @@ impl UnsafeRead {
     pub const HELP: &str = "have such numbers sent as strings; what the code only moves keeps its digits";
 }
 
-/// The read that is told, once in an engine's life.
+/// The read that is reported, at most once in an engine's life.
 #[derive(Default)]
 pub(crate) struct ToldRead {
     pub(crate) read: Option<UnsafeRead>,
     was_told: bool,
-    /// How many events were to be looked at.
+    /// The number of events with such numbers.
     events: u32,
-    /// How many events read such numbers so often that it was not looked at each time.
+    /// The number of events that read such numbers so often that some reads were not recorded.
     much: u8,
-    /// Whether looking has cost an event its time, so that nothing is looked for any more.
+    /// Whether recording made an event hit its time limit; then nothing is recorded any more.
     is_over: bool,
 }
 
@@ -81,8 +82,8 @@ impl ToldRead {
         self.read.take().inspect(|_| self.was_told = true)
     }
 
-    /// Whether it is looked for what the code reads of an event, or batch, with such a number. Of a stream that has one in
-    /// every line most events are left alone after a while.
+    /// Whether reads of an event, or batch, with such a number are recorded. In a stream with such a number in every
+    /// line, only some events are checked after a while.
     pub(crate) fn is_wanted(&mut self, mode: UnsafeIntegers) -> bool {
         const ALL: u32 = 1000;
         const ONE_IN: u32 = 64;
@@ -99,8 +100,8 @@ impl ToldRead {
         }
     }
 
-    /// An event has hit its time limit in an isolate where some were looked at. To be told something must not cost it that: whether
-    /// it is run again in a fresh one, where nothing is looked for any more.
+    /// Called when an event has hit its time limit in an isolate that records reads. A warning must not cost an event
+    /// its result: returns whether to run the event again in a fresh isolate, without recording.
     pub(crate) fn excuses(&mut self, mode: UnsafeIntegers) -> bool {
         let excuses = mode == UnsafeIntegers::Warn;
         self.is_over |= excuses;
@@ -108,8 +109,8 @@ impl ToldRead {
     }
 }
 
-/// Settles what the code of an event, or batch, has read. Answers the failures that it comes to, each with the place in the batch;
-/// otherwise the first read is told. `lost` are moved numbers whose digits are not known.
+/// Handles the reads of an event, or batch. Returns the failures, each with the place in the batch; in warning mode,
+/// the first read is reported instead. `lost` are moved numbers whose digits are not known.
 pub(crate) fn settle(
     scope: &mut v8::PinScope<'_, '_>,
     event: u32,
@@ -145,7 +146,7 @@ pub(crate) fn settle(
     failures
 }
 
-/// An event holds more such numbers than are looked at. What is read of them is not known, so it does not leave.
+/// The event has more such numbers than can be watched. Reads of the others go unnoticed, so the event fails.
 fn too_many() -> Failure {
     let message =
         format!("the event has more than {MAX_NUMBERS} integers that JavaScript can't hold, too many to look at");
@@ -158,7 +159,7 @@ fn printed(number: f64) -> String {
     if number.abs() < 1e21 { number.to_string() } else { format!("{number:e}").replace('e', "e+") }
 }
 
-/// The keys on the way to a number as the code would write them, and its digits, which are the last of the list.
+/// The path of a number as the code would write it, and its digits, which are the last element.
 fn path_text(scope: &mut v8::PinScope<'_, '_>, path: v8::Local<v8::Array>) -> (String, String) {
     let item = |scope: &mut v8::PinScope<'_, '_>, index| {
         let item = path.get_index(scope, index).and_then(|item| v8::Local::<v8::String>::try_from(item).ok());

@@ -1,4 +1,4 @@
-//! The numbers of the events under way, and who has read them.
+//! The watched numbers of the events under way, and the places that have read them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,67 +7,67 @@ use deno_core::v8;
 use super::sees::Sees;
 use super::{UnsafeIntegers, printed};
 
-/// What is known of such numbers and who has read them; a slot of the isolate.
+/// The watched numbers and their reads; a slot of the isolate.
 #[derive(Default)]
 pub(crate) struct UnsafeReads {
     mode: UnsafeIntegers,
-    /// Events that have no number of their own get one here.
+    /// The last number given to an event. Events that have no number of their own get one here.
     last: u32,
-    /// How many events, or batches, were begun.
+    /// The number of events, or batches, that were begun.
     begun: u64,
-    /// What is being made: the event, and its place in its batch.
+    /// The event that is being built, and its place in its batch.
     event: u32,
     index: u32,
-    /// The events, or batches, under way by their numbers.
+    /// The events, or batches, under way, by their numbers.
     under_way: HashMap<u32, Watched>,
-    /// From how many on it is looked which of them were given up.
+    /// At this many entries, events that were given up are searched for and removed.
     crowd: usize,
-    /// The doubles that were printed without their object, and leave with their digits; each with the place of its event.
+    /// The doubles that were printed without their object, each with the place of its event.
     pub(super) moved: Vec<(u64, u32)>,
-    /// What reads at a place in the code see.
+    /// What the code does with a number, by place.
     pub(super) sees: HashMap<Place, Sees>,
     /// Whether the engine itself reads.
     pub(super) silent: bool,
 }
 
-/// An event, or a batch, that is looked at.
+/// A watched event or batch.
 #[derive(Default)]
 struct Watched {
-    /// Which one it is of those that have had this number.
+    /// Distinguishes events that had the same number.
     begun: u64,
-    /// How many events it is.
+    /// The number of events in it.
     events: u32,
     numbers: Vec<Number>,
-    /// How many of them are of the event that is being made.
+    /// How many of the numbers belong to the event that is being built.
     of_event: usize,
-    /// The events that hold more.
+    /// The events with more numbers than are watched.
     overfull: Vec<u32>,
-    /// How many times it was asked where the code is.
+    /// How often the place in the code was looked up.
     asked: u32,
 }
 
-/// A number that is looked at.
+/// A watched number.
 pub(super) struct Number {
     pub(super) index: u32,
-    /// The keys on the way to it, and at last its digits.
+    /// The keys on the path to the number, followed by its digits.
     pub(super) path: v8::Global<v8::Array>,
     pub(super) key: Box<str>,
     pub(super) double: u64,
     pub(super) read: Option<Box<Read>>,
 }
 
-/// Who has read a number.
+/// The reads of a number.
 #[derive(Default)]
 pub(super) struct Read {
-    /// The places where it was read or copied, the stack of the first one, and whether they all copy.
+    /// The places that read or copied it, the stack of the first one, and whether all of them only copy.
     places: Vec<Place>,
     pub(super) stack: String,
     copied: bool,
-    /// Whether a text left with the digits of its double.
+    /// Whether a printed text contains the digits of its double.
     in_text: bool,
 }
 
-/// Which number it is; its property carries that.
+/// Identifies a number; its property carries this.
 #[derive(Clone, Copy)]
 pub(super) struct Id {
     pub(super) event: u32,
@@ -78,24 +78,24 @@ pub(super) struct Id {
 /// A place in the code: its script, line and column.
 pub(super) type Place = [usize; 3];
 
-/// At most this many places are told apart.
+/// The most places that are recorded for a number.
 const MAX_PLACES: usize = 16;
 
-/// At most this many numbers are looked at in an event.
+/// The most numbers that are watched in an event.
 pub(super) const MAX_NUMBERS: usize = 1000;
 
-/// To warn, it is asked this many times in an event where the code is, which takes some microseconds.
+/// In warning mode, the place in the code is looked up at most this often per event; each time takes some microseconds.
 const MAX_ASKED: u32 = 200;
 
-/// What was found of an event, or batch.
+/// The findings for an event or batch.
 pub(super) struct Taken {
     pub(super) reads: Vec<(Number, Read)>,
     pub(super) overfull: Vec<u32>,
     pub(super) was_read_much: bool,
 }
 
-/// The numbers of an event, or batch, are about to be taken in. `number` is the event's own, if events have numbers; the one that
-/// counts here is the answer. `is_known` says of a number whether its event is not over.
+/// Starts an event, or batch, whose numbers follow. `number` is the event's own number, if events have numbers. Returns
+/// the number that counts here. `is_known` says whether the event with a number is still under way.
 pub(crate) fn begin<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     number: Option<u32>,
@@ -115,7 +115,7 @@ pub(crate) fn begin<'s>(
 
 impl UnsafeReads {
     fn begin(&mut self, number: Option<u32>, mode: UnsafeIntegers) -> u32 {
-        // Without numbers there is one event, or batch, at a time.
+        // Without numbers, only one event, or batch, is under way at a time.
         if number.is_none() {
             self.under_way.clear();
             self.last = self.last.wrapping_add(1);
@@ -127,7 +127,7 @@ impl UnsafeReads {
         self.event
     }
 
-    /// The same for one event of a batch, by its place.
+    /// Starts the next event of a batch, by its place.
     pub(crate) fn begin_in_batch(&mut self, index: u32) {
         self.index = index;
         if let Some(watched) = self.under_way.get_mut(&self.event) {
@@ -136,12 +136,12 @@ impl UnsafeReads {
         }
     }
 
-    /// Whether any event of this isolate was looked at. V8 runs its code a little slower from then on.
+    /// Whether any event of this isolate was watched. V8 runs its code a little slower from then on.
     pub(crate) fn is_used(&self) -> bool {
         self.begun > 0
     }
 
-    /// Takes in a number of the event that is being made, unless it holds too many.
+    /// Adds a number of the event that is being built, unless the event has too many.
     pub(super) fn add(&mut self, path: v8::Global<v8::Array>, key: Box<str>, double: u64) -> Option<Id> {
         let watched = self.under_way.get_mut(&self.event)?;
         if watched.of_event >= MAX_NUMBERS {
@@ -156,20 +156,20 @@ impl UnsafeReads {
         Some(id)
     }
 
-    /// A number, unless its event is over: then an object was kept.
+    /// The number with this id; `None` if its event is over and the code has kept an object of it.
     pub(super) fn number(&mut self, id: Id) -> Option<&mut Number> {
         let watched = self.under_way.get_mut(&id.event).filter(|watched| watched.begun == id.begun)?;
         watched.numbers.get_mut(id.place as usize)
     }
 
-    /// Whether it may be asked where the code is that reads a number of this event.
+    /// Whether to look up the place in the code that reads a number of this event.
     pub(super) fn may_ask(&mut self, event: u32) -> bool {
         let Some(watched) = self.under_way.get_mut(&event) else { return false };
         watched.asked = watched.asked.saturating_add(1);
         self.mode == UnsafeIntegers::Fail || !watched.was_read_much()
     }
 
-    /// The names of all properties that are looked at.
+    /// The names of all watched properties.
     pub(super) fn keys(&self) -> HashSet<Box<str>> {
         self.under_way.values().flat_map(|watched| &watched.numbers).map(|number| number.key.clone()).collect()
     }
@@ -178,8 +178,8 @@ impl UnsafeReads {
         self.under_way.values().flat_map(|watched| &watched.numbers).any(|number| number.read.is_some())
     }
 
-    /// A text is printed of the event at a place of the batch, or of the one event, whose turn it is: which of its numbers'
-    /// doubles does it hold?
+    /// A text of an event is printed: marks the watched numbers whose doubles it contains. `index` is the event's place
+    /// in its batch; without a batch, the event is the one whose turn it is.
     pub(super) fn text_leaves(&mut self, turn: u32, index: u32, text: &str) {
         let event = if self.under_way.contains_key(&turn) { turn } else { self.last };
         let Some(Watched { numbers, .. }) = self.under_way.get_mut(&event) else { return };
@@ -189,7 +189,7 @@ impl UnsafeReads {
             number.read.is_some() && *held.entry(number.double).or_insert_with(digits)
         };
         let mut found: Vec<&mut Number> = numbers.iter_mut().filter(|number| holds(number)).collect();
-        // It may be that of another event only if this one has no such number.
+        // The text may hold another event's number only if this event has no number with the same digits.
         let own: HashSet<u64> =
             found.iter().filter(|number| number.index == index).map(|number| number.double).collect();
         found.retain(|number| number.index == index || !own.contains(&number.double));
@@ -198,7 +198,7 @@ impl UnsafeReads {
         }
     }
 
-    /// An event, or batch, is printed: the numbers of it that were read and not only moved.
+    /// Takes the record of an event, or batch, that was printed: its numbers that were read and not only moved.
     pub(super) fn take(&mut self, event: u32, lost: &[f64]) -> Option<Taken> {
         let moved = std::mem::take(&mut self.moved);
         let watched = self.under_way.remove(&event)?;
@@ -210,7 +210,7 @@ impl UnsafeReads {
         }
         let mut left: HashMap<(u64, Option<u32>), usize> = HashMap::new();
         for (double, index) in moved {
-            // One that leaves with an event that has no such number may be that of any.
+            // If this event has no such number, the printed one may be any event's.
             let index = Some(index).filter(|index| places.contains_key(&(double, *index)));
             *left.entry((double, index)).or_default() += 1;
         }
@@ -219,7 +219,8 @@ impl UnsafeReads {
         for mut number in watched.numbers {
             let Some(read) = number.read.take() else { continue };
             let Number { double, index, .. } = number;
-            // Of several numbers of an event with one double it is not known which one has moved: all have, or none.
+            // If several numbers of an event have the same double, it is unknown which one has moved: all of them count
+            // as moved, or none.
             let is_lost = lost.iter().any(|lost| lost.to_bits() == double);
             let has_left = places[&(double, index)] <= left(double, Some(index)) + left(double, None);
             if is_lost || read.in_text || !read.copied && !has_left {
@@ -237,7 +238,7 @@ impl Watched {
 }
 
 impl Read {
-    /// Whether it is known already that the number was read here.
+    /// Whether a read at this place is recorded already.
     pub(super) fn knows(&self, place: &Place) -> bool {
         self.places.contains(place)
     }
@@ -253,12 +254,12 @@ impl Read {
 }
 
 impl Id {
-    /// What the property of a number carries: which one it is, and its double.
+    /// The words that the property of a number carries: the id and the double.
     pub(super) fn to_words(self, double: u64) -> [u64; 3] {
         [u64::from(self.event) << 32 | u64::from(self.place), self.begun, double]
     }
 
-    /// The same, taken apart.
+    /// The reverse of [`Self::to_words`].
     pub(super) fn from_words([at, begun, double]: [u64; 3]) -> (Self, u64) {
         (Self { event: (at >> 32) as u32, place: at as u32, begun }, double)
     }

@@ -1,30 +1,32 @@
-//! What code sees of a number that it reads, as far as the line tells where it does.
+//! Guesses from the line of code what it does with a number that it reads.
 
-/// What code sees of a number that it reads.
+/// What code does with a number that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sees {
     Digits,
     /// It copies the object or array that the number is in.
     Copies,
-    /// It asks only whether there is one.
+    /// It only checks whether there is a value.
     Nothing,
 }
 
 impl Sees {
-    /// What code sees that reads the property `key` at this column (in UTF-16 units, from 1), as far as its line tells.
+    /// What code does with the property `key` that it reads at this column (in UTF-16 units, from 1), judged by its
+    /// line.
     pub(super) fn at(line: &str, column: usize, key: &str) -> Self {
         let units = line.encode_utf16().collect::<Vec<_>>();
         let at = column.saturating_sub(1).min(units.len());
         let (before, after) = (String::from_utf16_lossy(&units[..at]), String::from_utf16_lossy(&units[at..]));
         let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$');
-        // V8 names the property: `id` of `event.id`, `[` of `event['id']`; of what copies, the call or the statement.
+        // V8 gives the column of the property: `id` in `event.id`, `[` in `event['id']`. For a copy, it is that of the
+        // call or the statement.
         let name = &after[..after.find(|char| !is_name(char)).unwrap_or(after.len())];
         let rest = match after.strip_prefix('[') {
             Some(rest) => rest.split_once(']').map_or("", |(_, after)| after),
             None => &after[name.len()..],
         };
         if !after.starts_with('[') && name != key {
-            // `const { id: x, ...rest } = event` takes the number itself out, and copies the others at `rest`.
+            // `const { id: x, ...rest } = event` reads the number itself, and copies the others into `rest`.
             let is_renamed =
                 before.trim_end().ends_with(':') && rest.trim_start().starts_with([',', '}', '=', '.', '[']);
             if !name.is_empty() && is_renamed || before.ends_with("Math.") {
@@ -39,7 +41,7 @@ impl Sees {
         if compared.len() < comparison.len() && ["null", "undefined", "void0"].iter().any(asks) {
             return Self::Nothing;
         }
-        // The chain before it: `event.traits.`, `events[0].`. `const { id } = event` has none.
+        // The expression before it: `event.traits.`, `events[0].`. `const { id } = event` has none.
         let head = before.trim_end_matches(|char| is_name(char) || matches!(char, '.' | '?' | '[' | ']'));
         if head.len() == before.len() {
             return Self::Digits;

@@ -1,4 +1,5 @@
-//! What was thrown, in words: the text that the contract promises, the frames that are the author's, and the place.
+//! Converts thrown values into failures: the text that the contract defines, the author's stack frames, and the
+//! position.
 
 use std::fmt::Write as _;
 
@@ -8,13 +9,13 @@ use crate::help;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Position};
 
-/// The name under which the engine's own scripts run; its frames are not shown.
+/// The script name of the engine's own code, whose frames are not shown.
 pub(crate) const OWN_SCRIPT: &str = "sluicegate:runtime";
 
-/// How the names of all scripts of the engine start.
+/// The start of all script names of the engine.
 pub(crate) const OWN_SCRIPTS: &str = "sluicegate:";
 
-/// `[name, message, stack]` of the driver's `describe`, as a failure of `kind`.
+/// Converts `[name, message, stack]`, the result of the driver's `describe`, into a failure of `kind`.
 pub(crate) fn describe<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     describe: v8::Local<'s, v8::Function>,
@@ -27,7 +28,7 @@ pub(crate) fn describe<'s>(
     from_parts(scope, parts, kind, sources)
 }
 
-/// What `finishBatch` caught for one input: an object with what `describe` said as `thrown`.
+/// The failure that `finishBatch` caught for one input: an object with the result of `describe` as `thrown`.
 pub(crate) fn thrown<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     caught: v8::Local<'s, v8::Value>,
@@ -59,23 +60,23 @@ fn from_parts<'s>(
     failure(kind, Thrown { name, message, stack, more }, sources)
 }
 
-/// A failure of the engine's own, at the place of the code's stack.
+/// A failure that the engine found itself, at the place given by the code's stack.
 pub(crate) fn located(failure: Failure, stack: String, sources: &dyn Fn(&str) -> bool) -> Failure {
     let Failure { kind, message, .. } = failure;
     self::failure(kind, Thrown { name: None, message, stack: Some(stack), more: None }, sources)
 }
 
-/// What was thrown, as the driver's `describe` has read it.
+/// A thrown value, as the driver's `describe` has read it.
 struct Thrown {
-    /// `None` if it is no error.
+    /// `None` if it is not an error.
     name: Option<String>,
     message: String,
     stack: Option<String>,
-    /// Of an error, its causes and the errors in it; of an object, its JSON text.
+    /// For an error, its causes and the errors in it; for an object, its JSON text.
     more: Option<String>,
 }
 
-/// Puts a failure together: the stack cut to the author's frames, the position of the first of them.
+/// Builds a failure: the stack is cut to the author's frames, and the position is that of the first one.
 fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) -> Failure {
     let Thrown { name, message, stack, more } = thrown;
     let help = match &more {
@@ -91,7 +92,7 @@ fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) ->
     };
     let stack = match &stack {
         Some(stack) if frames(stack).is_some() || stack.is_empty() => format!("{headline}{}", cut(stack)),
-        // The author's own words instead of a stack.
+        // A text that the author has set as the stack.
         Some(stack) => stack.clone(),
         None => headline,
     };
@@ -99,20 +100,21 @@ fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) ->
     Failure { kind, name, message, stack: Some(stack), position, help }
 }
 
-/// Where the frames of a stack start, after its headline.
+/// Where the frames of a stack start, after the error's message.
 fn frames(stack: &str) -> Option<usize> {
     if stack.starts_with(FRAME) { Some(0) } else { stack.find("\n    at ").map(|end| end + 1) }
 }
 
-/// The frames of a stack down to the last one inside `transformEvent` or `transformBatch`; where there is none (the
-/// exported function has another name), down to the engine's own frames. Each on a line of its own, after a line end.
+/// The frames of a stack down to the last one inside `transformEvent` or `transformBatch`. Without such a frame (the
+/// exported function has another name), down to the engine's own frames. Each frame is a line that starts with a line
+/// end.
 fn cut(stack: &str) -> String {
     let mut shown: Vec<&str> = Vec::new();
     let mut last_entry = None;
     for line in stack[frames(stack).unwrap_or(stack.len())..].lines() {
         if line.contains(OWN_SCRIPT) {
-            // On top: a function of ours that the author called, and perhaps one of V8's that it calls. Below: what called the
-            // author.
+            // An engine frame above is a function of ours that the author called, perhaps with one of V8's on top. An
+            // engine frame below called the author's code.
             if shown.iter().any(|line| frame_position(line).is_some()) {
                 break;
             }
@@ -138,7 +140,7 @@ fn cut(stack: &str) -> String {
     shown.iter().flat_map(|line| ["\n", line]).collect()
 }
 
-/// How many frames of a stack are noted.
+/// The most frames of a stack that are recorded.
 pub(crate) const MAX_FRAMES: usize = 20;
 
 /// How V8 starts a frame.

@@ -1,7 +1,7 @@
-//! V8's own view of an isolate, through its inspector: which code ran how often, and what the top-level variables hold.
+//! V8's own view of an isolate, through its inspector: how often code ran, and the values of top-level variables.
 //!
-//! For tests only. An isolate that is not looked at has none of this, and code that is looked at cannot tell: nothing of
-//! it is in the global object.
+//! For tests only. An isolate that is not observed has no inspector. Observed code cannot detect it: nothing is added
+//! to the global object.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -15,12 +15,12 @@ use deno_core::v8::inspector::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What is looked at while code runs.
+/// What is observed while code runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
-    /// Which code runs how often.
+    /// Counts how often code ran.
     pub coverage: bool,
-    /// What the top-level variables of the author's modules hold, see [`crate::Engine::variables`].
+    /// The variables at the top level of the author's modules, see [`crate::Engine::variables`].
     pub variables: bool,
 }
 
@@ -40,11 +40,11 @@ pub struct FunctionCoverage {
     /// Its name; empty where it has none.
     #[serde(rename = "functionName")]
     pub name: String,
-    /// The function itself, then ranges inside that ran another number of times, outer ones first.
+    /// The function itself, followed by the ranges inside it that ran another number of times, outer ones first.
     pub ranges: Vec<RangeCoverage>,
 }
 
-/// How often a piece of code ran.
+/// How often a range of code ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeCoverage {
@@ -56,7 +56,7 @@ pub struct RangeCoverage {
     pub count: u64,
 }
 
-/// What to look at, and what was seen in isolates that are gone by now. Shared by isolates that are one test's.
+/// What to observe, and the results from isolates that have ended. The isolates of one test share it.
 #[derive(Debug, Default)]
 pub struct RunObserver {
     look: Look,
@@ -64,12 +64,12 @@ pub struct RunObserver {
 }
 
 impl RunObserver {
-    /// Looks at what `look` says.
+    /// Observes what `look` names.
     pub fn new(look: Look) -> Rc<Self> {
         Rc::new(Self { look, seen: RefCell::default() })
     }
 
-    /// The coverage of all isolates that are gone.
+    /// The coverage of all isolates that have ended.
     pub fn take_coverage(&self) -> Vec<ScriptCoverage> {
         self.seen.take()
     }
@@ -77,7 +77,7 @@ impl RunObserver {
 
 /// V8's inspector on one isolate. Dropped while the isolate is entered; see [`Inspector::close`].
 pub(crate) struct Inspector {
-    // In the order in which they are dropped.
+    // Fields are dropped in this order.
     session: V8InspectorSession,
     _inspector: V8Inspector,
     answer: Rc<RefCell<Option<String>>>,
@@ -101,11 +101,12 @@ struct Client;
 
 impl V8InspectorClientImpl for Client {}
 
-/// The inspector's name for all contexts that it looks at: there is one per isolate.
+/// The inspector's name for all observed contexts: there is one per isolate.
 const GROUP: i32 = 1;
 
 impl Inspector {
-    /// Looks at a context from here on, before anything is compiled in it. `None` if there is nothing to look at.
+    /// Observes a context from here on; call it before anything is compiled in the context. `None` if there is nothing
+    /// to observe.
     pub(crate) fn open(
         scope: &mut v8::PinScope<'_, '_>,
         context: v8::Local<'_, v8::Context>,
@@ -138,7 +139,7 @@ impl Inspector {
         Some(answer.get_mut("result")?.take())
     }
 
-    /// Stops looking, and keeps what was seen. The isolate must be entered; it may have hit a limit.
+    /// Stops observing and stores the results. The isolate must be entered; it may have hit a limit.
     pub(crate) fn close(self, isolate: &mut v8::Isolate) {
         if !self.observer.look.coverage {
             return;
@@ -150,8 +151,8 @@ impl Inspector {
         self.observer.seen.borrow_mut().extend(scripts.into_iter().filter(authors));
     }
 
-    /// What variables hold: those at the top level of the author's modules, and those that a function keeps. `roots` are
-    /// what each file offers: its exports, or its functions. The isolate must be entered.
+    /// The values of variables: those at the top level of the author's modules, and those that functions keep in their
+    /// scopes. `roots` are what each file offers: its exports, or its functions. The isolate must be entered.
     pub(crate) fn variables<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -167,7 +168,7 @@ impl Inspector {
         for (file, root) in roots {
             let mut functions = self.functions_of(self.handle(scope, *root));
             let mut seen = HashSet::new();
-            // Grows while it is walked: functions that the found scopes hold have scopes, too.
+            // The list grows during the loop: functions in the found scopes have scopes, too.
             let mut next = 0;
             while next < functions.len() && next < MAX_FUNCTIONS {
                 let function = functions[next].clone();
@@ -197,7 +198,7 @@ impl Inspector {
 
     /// The inspector's name for a value.
     fn handle<'s>(&self, scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Option<String> {
-        // The protocol has no other way in than a global; no other code runs while it is there.
+        // The protocol can take a value only from a global; no other code runs while this one exists.
         let global = scope.get_current_context().global(scope);
         let key = v8::String::new(scope, DOOR)?.into();
         global.create_data_property(scope, key, value)?;
@@ -221,7 +222,7 @@ impl Inspector {
             .collect()
     }
 
-    /// The scopes that a function was made in, innermost first.
+    /// The scopes in which a function was created, innermost first.
     fn scopes(&self, function: &str) -> Vec<Value> {
         let properties = |handle: &str| {
             self.call("Runtime.getProperties", &json!({ "objectId": handle, "ownProperties": true }))
@@ -234,7 +235,7 @@ impl Inspector {
         properties(handle)["result"].as_array().cloned().unwrap_or_default()
     }
 
-    /// What an object's properties hold, as text; those that were added to the global object if none is named.
+    /// The values of an object's properties as text; without an object, those that were added to the global object.
     fn print(&self, scope: &mut v8::PinScope<'_, '_>, handle: Option<&str>) -> BTreeMap<String, String> {
         let global;
         let handle = match handle {
@@ -253,28 +254,28 @@ impl Inspector {
     }
 }
 
-/// A global that is there for a moment.
+/// The name of a temporary global.
 const DOOR: &str = "sluicegate:inspect";
 
-/// The inspector's name for the values that it was asked for.
+/// The inspector's name for the values that were requested.
 const HANDLES: &str = "variables";
 
-/// The most functions of one file whose variables are looked at.
+/// The most functions of one file whose variables are read.
 const MAX_FUNCTIONS: usize = 500;
 
-/// Prints what an object's properties hold.
+/// Prints the values of an object's properties.
 const PRINT: &str = include_str!("../../js/testing/variables.js");
 
 /// A variable that outlives a call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Variable {
-    /// The file, as stack traces call it; none for a property of the global object.
+    /// The file, as stack traces name it; `None` for a property of the global object.
     pub file: Option<String>,
     /// Its name.
     pub name: String,
 }
 
-/// Variables and what they hold, as text.
+/// Variables and their values as text.
 pub type Variables = BTreeMap<Variable, String>;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! How an isolate is made and how it ends, whatever runs in it.
+//! Creates and ends isolates, whatever runs in them.
 
 use deno_core::v8;
 
 use crate::limits::heap::{HeapGuard, limited_allocator};
 use crate::v8::inspector::Inspector;
 
-/// Makes an isolate with a heap of at most `heap` bytes, entered, with its guard. Microtasks run when they are told to.
+/// Creates an isolate with a heap of at most `heap` bytes, entered, with its guard. Microtasks run only on request.
 pub(crate) fn create(params: v8::CreateParams, heap: usize) -> (v8::OwnedIsolate, Box<HeapGuard>) {
     let params = params.array_buffer_allocator(limited_allocator(heap)).allow_atomics_wait(false);
     let mut isolate = v8::Isolate::new(params);
@@ -14,7 +14,7 @@ pub(crate) fn create(params: v8::CreateParams, heap: usize) -> (v8::OwnedIsolate
     (isolate, guard)
 }
 
-/// What modules export, by the modules' names.
+/// The exports of modules, by the modules' names.
 pub(crate) fn namespaces<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     modules: &[(String, v8::Global<v8::Module>)],
@@ -22,10 +22,10 @@ pub(crate) fn namespaces<'s>(
     modules.iter().map(|(name, module)| (name.clone(), v8::Local::new(scope, module).get_module_namespace())).collect()
 }
 
-/// Drops an isolate, and keeps what its inspector saw.
+/// Drops an isolate and keeps the results of its inspector.
 pub(crate) fn end(mut isolate: v8::OwnedIsolate, inspector: Option<Inspector>) {
     if let Some(inspector) = inspector {
-        // SAFETY: this is the thread that made it; exited right away.
+        // SAFETY: this is the thread that created it; it is exited below.
         unsafe { isolate.enter() };
         inspector.close(&mut isolate);
         // SAFETY: as above.
@@ -34,9 +34,9 @@ pub(crate) fn end(mut isolate: v8::OwnedIsolate, inspector: Option<Inspector>) {
     discard(isolate);
 }
 
-/// An isolate is dropped while it is the entered one, whatever other isolates the thread has.
+/// Drops an isolate while it is the entered one, whatever other isolates the thread has.
 pub(crate) fn discard(isolate: v8::OwnedIsolate) {
-    // SAFETY: dropping exits it; this is the thread that made it.
+    // SAFETY: dropping exits it; this is the thread that created it.
     unsafe { isolate.enter() };
     drop(isolate);
 }

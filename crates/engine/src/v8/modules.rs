@@ -1,5 +1,5 @@
-//! The author's modules: compiled, linked, evaluated. One mechanism for a transformation with its libraries and for a test
-//! file with what it imports; what an import means is for the caller to say.
+//! Compiles, links and evaluates the author's modules. One mechanism serves a transformation with its libraries and a
+//! test file with its imports; the caller decides what an import means.
 
 use std::collections::HashMap;
 
@@ -15,41 +15,41 @@ use crate::verdict::{FailureKind, Position};
 /// A module.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Module {
-    /// How stack traces call it; the same module always has the same name.
+    /// Its name in stack traces; the same module always has the same name.
     pub name: String,
     /// Its source.
     pub code: String,
 }
 
-/// Why an import leads nowhere.
+/// Why an import cannot be resolved.
 pub(crate) struct NotFound {
     pub(crate) message: String,
     pub(crate) help: Option<String>,
 }
 
-/// Says which module an importer means by a specifier, with the type that the import gives, if it gives one.
+/// Resolves a specifier of an importer to a module. The third argument is the type of the import, if it has one.
 pub(crate) type Find<'a> = dyn FnMut(&mut v8::Isolate, &str, Option<&str>, &Module) -> Result<Module, NotFound> + 'a;
 
-/// Compiled modules by name, and which name each import means; lives in a slot of the isolate while they are linked.
+/// Compiled modules by name, and the name that each import resolves to; in a slot of the isolate during linking.
 #[derive(Default)]
 struct Linked {
     modules: HashMap<String, v8::Global<v8::Module>>,
     imports: HashMap<(i32, String), String>,
 }
 
-/// A module that is ready to be evaluated, with all that it imports.
+/// A module that is ready to be evaluated, with all its imports.
 pub(crate) struct Ready<'s> {
     pub(crate) module: v8::Local<'s, v8::Module>,
     /// All of them by name, itself included.
     pub(crate) modules: Vec<(String, v8::Local<'s, v8::Module>)>,
 }
 
-/// How a library is called in stack traces.
+/// The name of a library in stack traces.
 pub(crate) fn display_name(handle: &str) -> String {
     ModuleId::Library(handle).to_string()
 }
 
-/// Compiles and links a module with all that it imports. Nothing is evaluated yet.
+/// Compiles and links a module with all its imports. Nothing is evaluated yet.
 pub(crate) fn link<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     root: &Module,
@@ -75,7 +75,7 @@ pub(crate) fn link<'s>(
     Ok(Ready { module, modules })
 }
 
-/// The same error; if a name is missing in a library, with the names that the library has.
+/// The same error; if a library lacks a name, it lists the names that the library has.
 fn with_exports(scope: &mut v8::PinScope<'_, '_>, error: LoadError, root: &str) -> LoadError {
     let mut quoted = error.message.split('\'');
     let (_, Some(specifier), Some(" does not provide an export named "), Some(name)) =
@@ -99,13 +99,13 @@ fn exports(scope: &mut v8::PinScope<'_, '_>, module: &str) -> Option<Vec<String>
     let module = v8::Local::new(scope, module);
     module.instantiate_module(scope, resolve)?;
     let namespace: v8::Local<v8::Object> = module.get_module_namespace().cast();
-    // Not by enumerability: that would read what is not initialized yet.
+    // Not by enumerability: that would read bindings that are not initialized yet.
     let names = v8::GetPropertyNamesArgs { property_filter: v8::PropertyFilter::SKIP_SYMBOLS, ..Default::default() };
     let names = namespace.get_own_property_names(scope, names)?;
     Some((0..names.length()).filter_map(|n| Some(names.get_index(scope, n)?.to_rust_string_lossy(scope))).collect())
 }
 
-/// Compiles one module and, depth first, those that it imports.
+/// Compiles one module and, depth first, its imports.
 fn compile<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     of: &Module,
@@ -129,7 +129,7 @@ fn compile<'s>(
             }
         }
     };
-    // Before its imports are followed: modules may import each other in a circle.
+    // Before its imports are compiled, because modules may import each other in a circle.
     let global = v8::Global::new(scope, module);
     if let Some(linked) = scope.get_slot_mut::<Linked>() {
         linked.modules.insert(of.name.clone(), global);
@@ -144,7 +144,7 @@ fn compile<'s>(
             let at = module.source_offset_to_location(request.get_source_offset());
             let (line, column) = (at.get_line_number() as u32 + 1, at.get_column_number() as u32 + 1);
             LoadError {
-                // V8's column is that of the whole import; the caret belongs under the unknown name.
+                // V8's column is that of the whole import; the caret belongs under the unknown specifier.
                 end_column: column + specifier.encode_utf16().count() as u32 + 2,
                 position: Some(Position { file: of.name.clone(), line, column }),
                 source_line: of.code.lines().nth(line as usize - 1).map(str::to_owned),
@@ -167,7 +167,7 @@ fn compile<'s>(
 /// The `type` in `import x from '…' with { type: 'json' }`.
 fn type_attribute(scope: &mut v8::PinScope<'_, '_>, request: v8::Local<'_, v8::ModuleRequest>) -> Option<String> {
     let attributes = request.get_import_attributes();
-    // Three entries each: key, value, and where it stands.
+    // Three entries each: key, value, and position.
     (0..attributes.length()).step_by(3).find_map(|index| {
         let text = |index| -> Option<String> {
             let entry = attributes.get(scope, index)?;
@@ -190,17 +190,17 @@ fn resolve<'s>(
     Some(v8::Local::new(scope, &module))
 }
 
-/// Whose code is evaluated, for the errors that come of it.
+/// Describes the author's code, for errors during evaluation.
 pub(crate) struct Author<'a> {
     /// Whether a file, as stack traces call it, is the author's.
     pub(crate) is_source: &'a dyn Fn(&str) -> bool,
     /// The line of source at a position.
     pub(crate) line: &'a dyn Fn(&Position) -> Option<String>,
-    /// When an error is thrown here, e.g. `while loading`.
+    /// When an error was thrown, e.g. `while loading`.
     pub(crate) when: &'a str,
 }
 
-/// Runs the top level of a linked module. `describe` puts what was thrown into words.
+/// Runs the top level of a linked module. `describe` converts a thrown value to text.
 pub(crate) fn evaluate<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     module: v8::Local<'s, v8::Module>,
@@ -243,7 +243,7 @@ pub(crate) fn evaluate<'s>(
     }
 }
 
-/// Which library of the program a specifier means. Nothing is ever looked up outside of it.
+/// The library of the program that a specifier names. Nothing outside the program is ever searched.
 pub(crate) fn library(program: &Program, specifier: &str) -> Result<Module, NotFound> {
     if let Some(code) = program.library(specifier) {
         return Ok(Module { name: display_name(specifier), code: code.to_owned() });
@@ -260,7 +260,7 @@ fn position(scope: &mut v8::PinScope<'_, '_>, message: v8::Local<'_, v8::Message
     })
 }
 
-/// What V8 says of the exception that was just caught: its text, its place and the line of source.
+/// V8's message for the exception that was just caught: its text, its place and the line of source.
 pub(crate) fn from_message(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>,
     kind: LoadErrorKind,

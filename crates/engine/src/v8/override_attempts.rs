@@ -1,7 +1,7 @@
-//! Whether code has assigned to a property that its object inherits, and that is read-only where it comes from.
+//! Detects assignments to a property that is inherited and read-only on the object that defines it.
 //!
-//! Such an assignment throws, and the author's code may catch that; then it is not seen. V8 counts it: it tells its
-//! embedder of features that web pages use, and this "override mistake" is one of them.
+//! Such an assignment throws, but the author's code may catch the error and hide it. V8 counts these assignments: it
+//! reports features that web pages use to its embedder, and this "override mistake" is one of them.
 
 use std::cell::Cell;
 
@@ -9,21 +9,21 @@ use deno_core::v8;
 use v8::UseCounterFeature;
 
 thread_local! {
-    // An isolate stays on the thread on which it was made.
+    // An isolate stays on the thread that created it.
     static NOTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has V8 tell of them from here on.
+/// Asks V8 to report them from here on.
 pub(crate) fn watch(isolate: &mut v8::Isolate) {
     isolate.set_use_counter_callback(note);
 }
 
-/// Whether there was one since this was asked last.
+/// Whether there was one since the last call.
 pub(crate) fn take() -> bool {
     NOTED.replace(false)
 }
 
-/// The isolate is not touched: V8 is in the middle of something.
+/// Does not touch the isolate, because V8 calls this in the middle of other work.
 unsafe extern "C" fn note(_: &mut v8::Isolate, feature: UseCounterFeature) {
     if matches!(
         feature,

@@ -1,4 +1,4 @@
-//! With a plan or without, nothing may differ: random programs over random events, run both ways.
+//! The output must be the same with a plan and without: random programs over random events run both ways.
 //!
 //! `SLUICEGATE_PRINT_PROGRAMS=300000 cargo test --profile quick --lib print_plan` runs this many of them.
 
@@ -8,7 +8,7 @@ use super::{PrintPlanning, has_accessor, may_run_while_printing};
 use crate::verdict::Verdict;
 use crate::{Engine, Event, Laziness, LogLine, Options, OutputFraming, Program};
 
-/// Runs a program, a list of edits, which comes as metadata.
+/// Runs a program, which is a list of edits and comes as metadata.
 const INTERPRETER: &str = include_str!("tests.js");
 const EDITS: usize = 32;
 const ENDS: usize = 10;
@@ -31,7 +31,7 @@ impl Random {
         KEYS[self.below(KEYS.len())]
     }
 
-    /// The same keys for the same `shape`, mostly, and other values.
+    /// Mostly the same keys for the same `shape`, with other values.
     fn object(&self, shape: &Random, depth: usize) -> String {
         let mut keys = KEYS.to_vec();
         let pairs: Vec<_> = (0..2 + shape.below(5))
@@ -102,7 +102,7 @@ fn planned_or_not_nothing_differs() {
 
 #[test]
 fn a_plan_takes_over_where_it_saves_time() {
-    // Not which way wins, that depends on the machine: only that the events of a whole stream come out.
+    // Which way is faster depends on the machine; this checks only that all events of a stream come out.
     let code = "export function transformEvent(event) {
         event.traits.name = event.traits.first + ' and then ' + event.traits.last;
         delete event.context.ip;

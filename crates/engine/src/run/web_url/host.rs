@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Failure;
 use super::percent::{is_in_c0_set, percent_encode};
 
-/// Code points that no host has.
+/// Code points that no host may contain.
 const FORBIDDEN: &str = "\0\t\n\r #/:<>?@[\\]^|";
 
 /// Parses a host; one of a URL that is not special is opaque.
@@ -19,7 +19,7 @@ pub(super) fn parse(input: &str, is_opaque: bool) -> Result<String, Failure> {
         return if is_bad { Err(Failure) } else { Ok(percent_encode(input, is_in_c0_set)) };
     }
     let decoded = percent_decode(input);
-    // What is ASCII already is left alone, also a label in Punycode that means nothing.
+    // A host that is ASCII already stays as it is, even an invalid Punycode label.
     match std::str::from_utf8(&decoded) {
         Ok(domain) if domain.is_ascii() => {
             let domain = domain.to_ascii_lowercase();
@@ -33,7 +33,7 @@ pub(super) fn parse(input: &str, is_opaque: bool) -> Result<String, Failure> {
     }
 }
 
-/// Whether a domain is an IPv4 address, or fails as one.
+/// Whether a domain must be parsed as an IPv4 address.
 fn ends_in_number(domain: &str) -> bool {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let last = domain.rsplit('.').next().unwrap_or_default();

@@ -1,7 +1,9 @@
-//! URLs by the URL standard (<https://url.spec.whatwg.org>), as browsers have them: [`Url::parse`], its parts, and its setters.
+//! URLs by the URL standard (<https://url.spec.whatwg.org>), as in browsers: [`Url::parse`], the parts of a URL, and
+//! its setters.
 //!
-//! The crate `url` has rules of its own for `file:` URLs, `^` in paths, opaque paths and international hosts: a twelfth of the
-//! Web Platform Tests fails with it. So only its hosts are used here, which are most of the work. `scripts/wpt` runs those tests.
+//! The crate `url` differs from the standard for `file:` URLs, `^` in paths, opaque paths and international hosts, and
+//! fails a twelfth of the Web Platform Tests. So only its host parser is used here, which is most of the work.
+//! `scripts/wpt` runs those tests.
 
 mod host;
 mod parser;
@@ -10,13 +12,13 @@ mod percent;
 use parser::State;
 use percent::{is_in_userinfo_set, percent_encode};
 
-/// A URL, taken apart.
+/// A parsed URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Url {
     scheme: String,
     username: String,
     password: String,
-    /// As it is written; empty is something else than none.
+    /// As it is written; an empty host differs from none.
     host: Option<String>,
     port: Option<u16>,
     path: Path,
@@ -36,7 +38,7 @@ impl Default for Path {
     }
 }
 
-/// The standard's parser gives up.
+/// The parser rejects the input.
 #[derive(Debug)]
 pub(crate) struct Failure;
 
@@ -53,7 +55,7 @@ fn default_port(scheme: &str) -> Option<u16> {
 }
 
 impl Url {
-    /// Parses a URL, relative to another one if there is one.
+    /// Parses a URL, relative to `base` if there is one.
     pub(crate) fn parse(input: &str, base: Option<&Url>) -> Result<Self, Failure> {
         let mut url = Self::default();
         let input = input.trim_matches(|char: char| char <= ' ');
@@ -61,11 +63,11 @@ impl Url {
         Ok(url)
     }
 
-    /// Sets a part by the standard's rules. What they forbid changes nothing.
+    /// Sets a part by the standard's rules. An invalid value changes nothing.
     pub(crate) fn set(&mut self, part: &str, value: &str) {
         let is_opaque = matches!(self.path, Path::Opaque(_));
         let has_no_authority = self.host.as_deref().is_none_or(str::is_empty) || self.scheme == "file";
-        // What the parser has set before it gave up stays, as in browsers.
+        // Parts that the parser has set before it fails stay set, as in browsers.
         let mut parse = |value: &str, state| drop(parser::run(self, value, None, Some(state)));
         match part {
             "protocol" => parse(&format!("{value}:"), State::SchemeStart),
@@ -134,7 +136,7 @@ impl Url {
                 }
                 text.push_str(&self.host_and_port());
             }
-            // Or it would be read as one with a host.
+            // Otherwise the path would be read as a host.
             None if matches!(&self.path, Path::Segments(path) if path.len() > 1 && path[0].is_empty()) => {
                 text.push_str("/.");
             }
@@ -178,7 +180,7 @@ impl Url {
         !self.username.is_empty() || !self.password.is_empty()
     }
 
-    /// Takes the last segment of the path away, but not a drive letter.
+    /// Removes the last segment of the path, unless it is a drive letter.
     fn shorten_path(&mut self) {
         if let Path::Segments(path) = &mut self.path {
             let is_drive = self.scheme == "file" && path.len() == 1 && parser::is_normal_drive_letter(&path[0]);

@@ -1,4 +1,4 @@
-//! The standard's parser, state by state under its names: <https://url.spec.whatwg.org/#url-parsing>.
+//! The standard's parser, with the states under the standard's names: <https://url.spec.whatwg.org/#url-parsing>.
 
 use super::percent::{
     is_in_c0_set, is_in_fragment_set, is_in_path_set, is_in_query_set, is_in_userinfo_set, push_encoded,
@@ -30,17 +30,17 @@ pub(super) enum State {
     Fragment,
 }
 
-/// What a state comes to at a code point.
+/// How the parser continues after a code point.
 enum Next {
     /// The next code point.
     On,
     /// The same code point again, in the new state.
     Again,
-    /// So many code points further.
+    /// This many code points further.
     Skip(usize),
-    /// From this place on.
+    /// From this position on.
     From(usize),
-    /// The parser is done: it was to set one part only.
+    /// The parser is done: it was called to set one part only.
     Done,
 }
 
@@ -50,7 +50,7 @@ struct Parser<'a> {
     base: Option<&'a Url>,
     input: Vec<char>,
     at: usize,
-    /// The state that only one part is to be parsed from.
+    /// The start state, if only one part is parsed.
     only: Option<State>,
     state: State,
     buffer: String,
@@ -76,7 +76,7 @@ pub(super) fn run(url: &mut Url, input: &str, base: Option<&Url>, only: Option<S
         password_seen: false,
     };
     loop {
-        // Behind the last one there is no code point, and each state has its say about that too.
+        // After the last code point there is none, and each state handles that too.
         let is_end = parser.at >= parser.input.len();
         match parser.step(parser.input.get(parser.at).copied())? {
             Next::On if is_end => return Ok(()),
@@ -146,7 +146,7 @@ impl Parser<'_> {
         Next::Skip(count)
     }
 
-    /// What is behind the code point.
+    /// The input after the code point.
     fn rest(&self) -> &[char] {
         self.input.get(self.at + 1..).unwrap_or_default()
     }
@@ -505,7 +505,7 @@ impl Parser<'_> {
     }
 }
 
-/// A drive letter as Windows has them, with `:` or `|`.
+/// A Windows drive letter, with `:` or `|`.
 fn is_drive_letter(text: &str) -> bool {
     matches!(text.as_bytes(), [letter, b':' | b'|'] if letter.is_ascii_alphabetic())
 }

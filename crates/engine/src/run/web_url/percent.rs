@@ -1,4 +1,4 @@
-//! Percent-encoding, and the sets of characters that each part of a URL has encoded.
+//! Percent-encoding, and the sets of characters that are encoded in each part of a URL.
 
 pub(super) fn is_in_c0_set(char: char) -> bool {
     !(' '..='~').contains(&char)

@@ -5,7 +5,7 @@ fn href(input: &str, base: Option<&str>) -> Option<String> {
     Url::parse(input, base.as_ref()).ok().map(|url| url.href())
 }
 
-/// The kinds of the Web Platform Tests; `scripts/wpt` runs all of them.
+/// One example for each kind of Web Platform Test; `scripts/wpt` runs all of them.
 #[test]
 fn urls_are_read_as_browsers_read_them() {
     for (input, base, expected) in [
