@@ -1,8 +1,9 @@
-//! Two versions over the same events: which verdicts and which fields differ, how often, and one example of each.
+//! Compares two versions of a transformation on the same events: which verdicts and fields differ, how often, with an
+//! example of each.
 //!
-//! Both run at the same time and are read side by side, a line of each; what is kept is counts and examples. Numbers
-//! are compared as JSON, objects without regard to the order of their keys, failures by kind and message: a line number
-//! that moved is no change.
+//! Both versions run at the same time, and their verdict lines are read in pairs; only counts and examples are kept.
+//! Numbers are compared as JSON, objects regardless of key order, failures by kind and message: a changed line number
+//! is no difference.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use super::{ExploreRun, Setup, Verdict, parse};
 
-/// The most differing places that are told apart; the rest is counted as one.
+/// The most differing places that are listed; the others are counted together.
 const MAX_PLACES: usize = 2000;
 
 /// The most characters of an example's value.
@@ -24,33 +25,33 @@ const MAX_TEXT: usize = 200;
 pub struct Differences {
     /// Events that both were given.
     pub events: u64,
-    /// Events of which anything differs.
+    /// Events with any difference.
     pub changed: u64,
-    /// Changed verdicts, by what they were and what they became.
+    /// Changed verdicts, by the old and the new one.
     pub verdicts: BTreeMap<String, Difference>,
-    /// Changed fields of events that go out in both versions, by path; `[]` stands for every element of an array.
+    /// Changed fields of events that have output in both versions, by path; `[]` stands for every element of an array.
     pub fields: BTreeMap<String, Difference>,
-    /// CPU time of all processes, of the old and the new version.
+    /// CPU time of all processes: of the old version and of the new one.
     pub cpu: [Duration; 2],
 }
 
-/// Something that differs.
+/// One difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// In how many events.
+    /// The number of events with it.
     pub count: u64,
     /// The line of the first of them, from 1.
     pub line: u64,
-    /// What is there in the old version; nothing if it has no such field.
+    /// The value in the old version; `None` if the field is missing there.
     pub old: Option<String>,
-    /// In the new one.
+    /// The value in the new version.
     pub new: Option<String>,
 }
 
 /// Runs both over the file that they name. Fields below one of the `ignored` paths do not count.
 ///
 /// # Errors
-/// When one of them cannot be run to its end.
+/// When one of the runs fails.
 pub fn diff(
     old: &Setup,
     new: &Setup,
@@ -66,7 +67,7 @@ pub fn diff(
         match more {
             [true, true] => {}
             [false, false] => break,
-            // Which says why it ended early.
+            // This result says why it ended early.
             [first, _] => {
                 let [one, other] = trials;
                 let short = if first { other } else { one };
@@ -88,7 +89,7 @@ pub fn diff(
 }
 
 impl Differences {
-    /// Takes note of what differs in the event that was counted last.
+    /// Records the differences of the event that was counted last.
     fn compare(&mut self, old: &Verdict, new: &Verdict, ignored: &[String]) {
         let line = self.events;
         let mut places = BTreeMap::new();
@@ -117,7 +118,7 @@ impl Differences {
     }
 }
 
-/// Whether a path is this one, or leads to something inside of it.
+/// Whether a path equals `above` or lies inside it.
 fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
@@ -135,7 +136,7 @@ fn word(told: &Verdict) -> String {
     }
 }
 
-/// What is shown of a verdict as an example.
+/// The text of a verdict for an example.
 fn says(told: &Verdict) -> Option<String> {
     match told {
         Verdict::Ok { events } => Some(shown(&Value::from(events.clone()))),
@@ -149,7 +150,7 @@ fn says(told: &Verdict) -> Option<String> {
 
 type Example = (Option<String>, Option<String>);
 
-/// The fields in which two values differ, and the first example of each.
+/// The fields in which two values differ, with the first example of each.
 fn fields(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut BTreeMap<String, Example>) {
     let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (old, new) {

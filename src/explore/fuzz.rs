@@ -1,10 +1,10 @@
-//! Events that make a transformation throw, hit a limit, or send something invalid; each fault with the smallest event
-//! that shows it.
+//! Searches for events that make a transformation throw, hit a limit, or output something invalid, and reduces each to
+//! the smallest event that shows the fault.
 //!
-//! Samples are changed at random, the same way for the same seed, and run in batches. A fault is a kind of failure at a
-//! place in the code; events that show a known one are counted. Output counts as invalid when it has lost its `type`, or
-//! when a text says `undefined`, `NaN` or `[object Object]` that the event did not have: values that were put together without a
-//! look at them.
+//! Samples are changed at random, in the same way for the same seed, and run in batches. A fault is a kind of failure
+//! at a place in the code; further events with a known fault are only counted. Output counts as invalid when it has
+//! lost its `type`, or when a text contains `undefined`, `NaN` or `[object Object]` and the event did not: such texts
+//! come from values that are joined without a check.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,69 +18,69 @@ use super::{ExploreRun, Setup, Verdict};
 use crate::random::Random;
 use sluicegate_engine::verdict::{Failure, FailureKind};
 
-/// The events that are changed if there are no others.
+/// The events to change if there are no others.
 pub const SAMPLES: &str = include_str!("samples.jsonl");
 
-/// The most rounds of making an event smaller; and fewer where each try costs a time limit.
+/// The most rounds of reducing an event: in general, and where each attempt takes a whole time limit.
 const ROUNDS: (usize, usize) = (120, 6);
 
-/// How many smaller events are tried at a time where each costs a time limit.
+/// The most smaller events that are tried at a time, where each takes a whole time limit.
 const MAX_SLOW: usize = 8;
 
-/// What to do.
+/// The settings of a search.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What is tried.
+    /// The transformation.
     pub setup: Setup,
     /// Events to start from; at least one.
     pub samples: Vec<Value>,
-    /// Decides which changes are made.
+    /// Determines the changes.
     pub seed: u64,
-    /// How many events are tried.
+    /// The number of events to try.
     pub runs: u64,
-    /// For how long.
+    /// The time limit.
     pub time: Duration,
 }
 
-/// Something wrong.
+/// A fault that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// What the smallest event fails with; for one that sends something invalid, what that is.
+    /// The failure of the smallest event, or the invalid output.
     pub what: What,
-    /// How many events showed it.
+    /// The number of events with it.
     pub count: u64,
     /// The smallest event, as text.
     pub event: String,
-    /// Whether it shows in a fresh isolate, where nothing came before it.
+    /// Whether it appears in a fresh isolate, without earlier events.
     pub alone: bool,
 }
 
-/// What is wrong.
+/// The kinds of faults.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// The event failed.
     Failed(Failure),
-    /// It went out, and should not have like this.
+    /// The event has output that is invalid.
     Invalid {
-        /// Where in the output, e.g. `traits.name`.
+        /// The path in the output, e.g. `traits.name`.
         path: String,
         /// One sentence.
         message: String,
     },
 }
 
-/// What came of it.
+/// The results of a search.
 #[derive(Clone, Debug, Default)]
 pub struct FuzzReport {
-    /// How many events were tried.
+    /// The number of events that were tried.
     pub events: u64,
-    /// In the order in which they were found.
+    /// The faults, in the order in which they were found.
     pub faults: Vec<Fault>,
     /// How long it took.
     pub elapsed: Duration,
 }
 
-/// Runs it; `tick` is told now and then how many events there were, and how many faults.
+/// Runs the search; `tick` is called now and then with the number of events and of faults.
 ///
 /// # Errors
 /// When the transformation cannot be run.
@@ -104,7 +104,7 @@ pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzRep
         next += count;
         let asked = Instant::now();
         let told = trial.verdicts(&events.iter().map(text).collect::<Vec<_>>())?;
-        // Events that hit a time limit are slow; the user wants to see something, and to be able to end it in time.
+        // Events that hit a time limit are slow. Small batches let the user see progress and end the search in time.
         batch = if asked.elapsed() > Duration::from_secs(1) { (batch / 2).max(4) } else { (batch * 2).min(512) };
         outcome.events = next;
         for (event, told) in events.into_iter().zip(told) {
@@ -143,7 +143,7 @@ impl What {
     }
 }
 
-/// What is wrong with the result of an event.
+/// The fault in the result of an event, if there is one.
 fn wrong(event: &Value, told: &Verdict) -> Option<What> {
     match told {
         Verdict::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
@@ -153,10 +153,10 @@ fn wrong(event: &Value, told: &Verdict) -> Option<What> {
     }
 }
 
-/// What is wrong with an event that went out.
+/// The fault in an output event, if there is one.
 fn invalid(input: &Value, output: &Value) -> Option<What> {
     if !output.is_object() {
-        // Not to be read here: that is what was sent.
+        // A text that stands for an output that this program cannot hold; it is not checked.
         return None;
     }
     let is_type = |event: &Value| {
@@ -181,7 +181,7 @@ fn invalid(input: &Value, output: &Value) -> Option<What> {
     found
 }
 
-/// Shows every text in a value, with its path.
+/// Calls `see` with every text in a value and its path.
 fn visit(value: &Value, path: &mut String, see: &mut dyn FnMut(&str, &str)) {
     let len = path.len();
     match value {
@@ -203,7 +203,7 @@ fn visit(value: &Value, path: &mut String, see: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// The smallest event that shows the same fault.
+/// Reduces an event to the smallest one with the same fault.
 fn smallest(trial: &mut ExploreRun, setup: &Setup, mut event: Value, mut what: What) -> io::Result<Fault> {
     let key = what.key();
     let (rounds, most) = if what.is_slow() { (ROUNDS.1, MAX_SLOW) } else { (ROUNDS.0, usize::MAX) };

@@ -1,8 +1,9 @@
-//! A transformation tried out: on invented events ([`mod@fuzz`]), and against the version before it ([`mod@diff`]).
+//! Explores a transformation: on generated events ([`mod@fuzz`]), and compared with its previous version
+//! ([`mod@diff`]).
 //!
-//! What is tried runs as `run` runs it, workers, limits and walls included: a [`ExploreRun`] is this same program in a process
-//! of its own, whose verdict lines are read one by one. Nothing is kept of a line that has been read, so that a stream
-//! may be as long as it likes.
+//! It runs as with `run`, including workers, limits and sandbox: an [`ExploreRun`] is this same program in a process of
+//! its own, whose verdict lines are read one by one. A line is dropped after it was read, so a stream may have any
+//! length.
 
 pub mod diff;
 pub mod fuzz;
@@ -27,49 +28,50 @@ use crate::workers::{self, Job, Sandbox};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Options, Program};
 
-/// What a trial runs.
+/// The settings of an exploration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
     /// The code.
     pub program: Program,
     /// Its limits.
     pub options: Options,
-    /// How many worker processes.
+    /// The number of worker processes.
     pub workers: usize,
     /// The most events per call of `transformBatch`.
     pub batch_size: usize,
-    /// Whether V8 makes no machine code.
+    /// Whether V8 runs without its compilers to machine code.
     pub jitless: bool,
-    /// Whether every wall around the workers must stand.
+    /// Whether every layer of the sandbox is required.
     pub require_sandbox: bool,
-    /// The file of events; none if they are handed over one by one.
+    /// The file of events; `None` if they are passed one by one.
     pub events: Option<PathBuf>,
 }
 
 /// A verdict line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// These events went out.
+    /// The event has these outputs.
     Ok {
-        /// In order. What this program cannot hold (half of a surrogate pair, a number beyond all) is its text.
+        /// The outputs, in order. A value that this program cannot hold (half of a surrogate pair, a number out of
+        /// range) is replaced by its text.
         events: Vec<Value>,
     },
-    /// Nothing went out.
+    /// The event was dropped.
     Dropped,
-    /// It failed.
+    /// The event failed.
     Failed(Failure),
 }
 
-/// How a trial ended.
+/// How a run ended.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Ended {
     /// CPU time of all its processes.
     cpu: Duration,
-    /// Why it could not be run to its end.
+    /// The error that ended it early.
     error: Option<String>,
 }
 
-/// A run in a process of its own. Killed when dropped.
+/// A run in a separate process, which is killed when this is dropped.
 pub struct ExploreRun {
     child: Child,
     input: Option<ChildStdin>,
@@ -78,7 +80,7 @@ pub struct ExploreRun {
 }
 
 impl ExploreRun {
-    /// Starts it.
+    /// Starts the process.
     ///
     /// # Errors
     /// When the process cannot be started.
@@ -95,7 +97,7 @@ impl ExploreRun {
         Ok(Self { child, input, output, errors })
     }
 
-    /// The next verdict line into `line`; `false` after the last one.
+    /// Reads the next verdict line into `line`; `false` after the last one.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -107,15 +109,15 @@ impl ExploreRun {
     /// The verdicts on these events, each a JSON text without line ends.
     ///
     /// # Errors
-    /// When the trial ended before it had answered; the text says why, where that is known.
+    /// When the process ended before it had answered; the text says why, if that is known.
     pub fn verdicts(&mut self, events: &[String]) -> io::Result<Vec<Verdict>> {
         let Self { input, output, .. } = self;
         let input = input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let told = std::thread::scope(|threads| {
-            // Both pipes are small: who only wrote would wait for who only wrote.
+            // Both pipes are small: if both sides only wrote, they would wait for each other.
             let text: String = events.iter().flat_map(|event| [event, "\n"]).collect();
             threads.spawn(move || {
-                // Who cannot write finds out where it reads.
+                // A failed write shows up as an error of the read.
                 let _ = input.write_all(text.as_bytes());
             });
             let mut told = Vec::with_capacity(events.len());
@@ -135,10 +137,10 @@ impl ExploreRun {
         Ok(told)
     }
 
-    /// Waits for the end of a trial whose verdicts have all been read; the CPU time that it took.
+    /// Waits for the end of a run whose verdicts have all been read. Returns the CPU time that it took.
     ///
     /// # Errors
-    /// When it did not get through.
+    /// When the run failed.
     pub fn end(mut self) -> io::Result<Duration> {
         self.input = None;
         match self.ended() {
@@ -154,7 +156,7 @@ impl ExploreRun {
         io::Error::other(error.unwrap_or_else(|| "the process of the trial died".to_owned()))
     }
 
-    /// The last line of its standard error; before that there may be warnings.
+    /// Parses the last line of standard error; lines before it may be warnings.
     fn ended(&mut self) -> Option<Ended> {
         let mut text = String::new();
         self.errors.read_to_string(&mut text).ok()?;
@@ -170,7 +172,7 @@ impl Drop for ExploreRun {
     }
 }
 
-/// Reads a verdict line.
+/// Parses a verdict line.
 pub fn parse(line: &[u8]) -> Verdict {
     #[derive(Deserialize)]
     struct VerdictLine<'a> {
@@ -189,7 +191,7 @@ pub fn parse(line: &[u8]) -> Verdict {
     })
 }
 
-/// The process's side. Returns its exit code.
+/// The main function of that process. Returns its exit code.
 pub fn main() -> u8 {
     let (ended, code) = match serve() {
         Ok(()) => (Ended { cpu: Usage::now().cpu, error: None }, 0),
@@ -200,7 +202,7 @@ pub fn main() -> u8 {
 }
 
 fn serve() -> anyhow::Result<()> {
-    // Read without a buffer: what follows on standard input is for the pool.
+    // Read without a buffer: the rest of standard input belongs to the pool.
     let mut stdin = std::fs::File::from(rustix::io::dup(io::stdin())?);
     let mut len = [0; 8];
     stdin.read_exact(&mut len)?;

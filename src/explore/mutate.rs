@@ -1,11 +1,11 @@
-//! Events that are sent by mistake only: a field is missing, null, of another type, huge, in another script, called
-//! `__proto__`, a date that is none, a number at an edge.
+//! Changes events as mistakes would: a field is missing, null, of another type, huge, in another script, called
+//! `__proto__`, an invalid date, or a number at the edge of its range.
 
 use serde_json::{Map, Number, Value, json};
 
 use crate::random::Random;
 
-/// A value that JSON can say and a `Value` cannot hold: it stands for itself until the event becomes text.
+/// JSON values that a `Value` cannot hold, each with a placeholder that replaces it until the event becomes text.
 const STAND_INS: &[(&str, &str)] = &[
     // A number that JavaScript reads as infinite, and integers that it cannot hold exactly.
     ("\u{f8f0}1", "1e400"),
@@ -13,7 +13,7 @@ const STAND_INS: &[(&str, &str)] = &[
     ("\u{f8f0}3", "-1e-400"),
 ];
 
-/// Whether a text stands for something else.
+/// Whether a text is such a placeholder.
 pub(super) fn is_stand_in(text: &str) -> bool {
     STAND_INS.iter().any(|(name, _)| *name == text)
 }
@@ -33,7 +33,7 @@ pub(super) fn text(event: &Value) -> String {
     text
 }
 
-/// Texts that code trips over.
+/// Texts that often cause errors in code.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -68,7 +68,7 @@ const TEXTS: &[&str] = &[
     "\u{feff}",
 ];
 
-/// Dates that are none, or far away.
+/// Dates that are invalid or far away.
 const DATES: &[&str] = &[
     "2024-02-30T25:61:00Z",
     "0000-00-00",
@@ -81,7 +81,7 @@ const DATES: &[&str] = &[
     "2024-12-31T23:59:60Z",
 ];
 
-/// Numbers at the edges.
+/// Numbers at the edges of their range.
 const NUMBERS: &[f64] = &[
     0.0,
     -0.0,
@@ -98,7 +98,7 @@ const NUMBERS: &[f64] = &[
     8.64e15,
 ];
 
-/// Keys that mean something to JavaScript.
+/// Keys with a meaning in JavaScript.
 const KEYS: &[&str] =
     &["__proto__", "constructor", "toString", "length", "then", "toJSON", "hasOwnProperty", "", "a.b", "0"];
 
@@ -154,7 +154,7 @@ pub(super) fn at<'a>(value: &'a mut Value, path: &[Step]) -> Option<&'a mut Valu
     })
 }
 
-/// Takes away what is at a path.
+/// Removes the value at a path.
 pub(super) fn remove(value: &mut Value, path: &[Step]) {
     let Some((last, above)) = path.split_last() else { return };
     match (at(value, above), last) {
@@ -180,7 +180,7 @@ fn change(event: &mut Value, path: &[Step], random: &mut Random) {
         7 => json!(STAND_INS[random.below(STAND_INS.len() as u64) as usize].0),
         8 => huge(random),
         9 => {
-            // A key that means something, beside what is there.
+            // A special key, in addition to the existing ones.
             let value = random_value(random);
             let above = path.split_last().map_or(&[][..], |(_, above)| above);
             if let Some(Value::Object(map)) = at(event, above) {
@@ -189,7 +189,7 @@ fn change(event: &mut Value, path: &[Step], random: &mut Random) {
             return;
         }
         10 => match at(event, path).map(|value| value.take()) {
-            // The value, as text or in a list.
+            // The value as text or in a list.
             Some(value) if random.one_in(2) => json!([value]),
             Some(value) => json!(value.to_string()),
             None => return,

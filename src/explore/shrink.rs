@@ -1,4 +1,4 @@
-//! The smallest event that still shows a fault: whatever can be left out is left out, whatever can be plainer is.
+//! Finds the smallest event that still shows a fault, by leaving parts out and by simplifying the others.
 
 use serde_json::{Value, json};
 
@@ -7,11 +7,11 @@ use super::mutate::{at, paths, remove, text};
 /// The most smaller events that are tried at a time.
 pub(super) const MAX_TRIED: usize = 60;
 
-/// How many bytes are copied for one step, about: of a large event only the outer places are looked at, so that a list of
-/// thousands is halved before anybody looks at its elements.
+/// About the number of bytes that are copied for one step. In a large event only the outer places are changed, so that
+/// a list of thousands is halved before its elements are tried.
 const WORK: usize = 200_000;
 
-/// Events a step smaller than this one, the smallest first.
+/// Events that are one step smaller than this one, the smallest first.
 pub(super) fn smaller(event: &Value) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
     let size = text(event).len();
@@ -35,7 +35,7 @@ pub(super) fn smaller(event: &Value) -> Vec<Value> {
     sized.retain(|(len, _)| *len < size);
     sized.sort_by_key(|(len, _)| *len);
     sized.dedup_by(|one, other| one.1 == other.1);
-    // Large steps first, and small ones for when none of the large ones will do.
+    // Large steps first; small ones in case no large one works.
     if sized.len() > MAX_TRIED {
         let step = sized.len() as f64 / MAX_TRIED as f64;
         sized = (0..MAX_TRIED).map(|n| sized[(n as f64 * step) as usize].clone()).collect();
@@ -53,7 +53,7 @@ fn plainer(value: &Value) -> Vec<Value> {
             };
             let middle = map.len() / 2;
             let mut all = vec![json!({}), json!(0), half(0, middle), half(middle, map.len())];
-            // What is inside, in the place of what is around it.
+            // Replaces an object by a value inside it.
             all.extend(map.values().filter(|value| value.is_object() || value.is_array()).take(4).cloned());
             all
         }

@@ -1,11 +1,11 @@
-//! camelCase as the web's best-known library of small functions forms it, and so RudderStack: a handle has to come out the
-//! same here, or the import of it fails. Digits are words of their own, letters lose their accents, apostrophes vanish.
+//! camelCase as lodash forms it, and thus RudderStack: an import name must be the same here, or its import fails.
+//! Digits are separate words, letters lose their accents, apostrophes are removed.
 
-/// What a character is to words.
+/// The class of a character, for splitting into words.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Upper,
-    /// Everything that is neither a capital of ours, nor a digit, nor between words; other scripts included.
+    /// Everything other than an ASCII capital, a digit or a separator; this includes other scripts.
     Lower,
     Digit,
     Between,
@@ -60,7 +60,7 @@ fn words(text: &str) -> Vec<&str> {
                 continue;
             }
             Class::Upper => {
-                // The last capital of several begins the next word: `URLParser`.
+                // The last of several capitals starts the next word: `URLParser`.
                 let lower = run(at + len, Class::Lower);
                 match (lower, len) {
                     (0, _) => {}
@@ -91,7 +91,7 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// A Latin letter without what is above, below or across it.
+/// A Latin letter without its accents and other marks.
 fn without_accent(c: char) -> Option<&'static str> {
     const LETTERS: &[(&str, &str)] = &[
         ("A", "ÀÁÂÃÄÅĀĂĄ"),

@@ -1,5 +1,5 @@
-//! Why a program could not be loaded: what, where, and what to do. OutputFraming it with the source line and a caret is the
-//! command line's business; this is the data, which also travels from a worker to its supervisor.
+//! Why a program could not be loaded: the error, its place, and what to do. The command line prints it with the source
+//! line and a caret. This is the data, which a worker also sends to its supervisor.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct LoadError {
     pub kind: LoadErrorKind,
     /// One sentence, e.g. `SyntaxError: Unexpected token '}'`.
     pub message: String,
-    /// Where, if there is a place.
+    /// Where it happened, if there is a place.
     pub position: Option<Position>,
     /// Last column of the place, exclusive; at least one more than the position's column.
     pub end_column: u32,
@@ -27,7 +27,7 @@ pub struct LoadError {
     pub help: Option<String>,
 }
 
-/// The ways in which loading fails.
+/// The kinds of load errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadErrorKind {
@@ -39,7 +39,7 @@ pub enum LoadErrorKind {
     Exports,
     /// The code threw while it was loaded.
     Threw,
-    /// A top-level await that nothing can settle.
+    /// A top-level await never settles.
     TopLevelAwait,
     /// The code did not finish loading within its limits.
     Limit,
@@ -59,14 +59,14 @@ impl LoadError {
         }
     }
 
-    /// Code that was stopped while it was loading.
+    /// The error for code that was stopped while it was loading.
     pub fn too_slow(program: &str, limits: &Limits) -> Self {
         let limit = humantime::format_duration(limits.loading());
         Self::new(LoadErrorKind::Limit, format!("{program} did not finish loading within {limit}"))
             .help("move the work from the top level of the module into the function, or raise --cpu-limit")
     }
 
-    /// The same with a line of help: what to type.
+    /// Adds a line of help: what to type.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self

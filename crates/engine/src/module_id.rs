@@ -1,9 +1,8 @@
-//! How stack traces, positions and coverage name a module.
+//! The name of a module in stack traces, positions and coverage.
 
 use std::fmt;
 
-/// A module's name in everything that is told about it: the transformation (or a test file) by its own name, a library as
-/// `library <handle>`.
+/// A module's name in messages: the transformation (or a test file) has its own name, a library is `library <handle>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ModuleId<'a> {
     /// A file, by its name or path.
@@ -13,7 +12,7 @@ pub enum ModuleId<'a> {
 }
 
 impl<'a> ModuleId<'a> {
-    /// Reads a name as it stands in a position.
+    /// Parses a name as it appears in a position.
     pub fn parse(name: &'a str) -> Self {
         name.strip_prefix("library ").map_or(Self::File(name), Self::Library)
     }

@@ -1,5 +1,5 @@
-//! What an author wrote, as text: the transformation, its libraries, and what they may ask for. Plain data without V8
-//! and without files, so that it can be sent to a worker process as it stands.
+//! An author's code as text: the transformation, its libraries, and its settings. It is plain data without V8 and
+//! without files, so it can be sent to a worker process.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use sha2::{Digest, Sha256};
 use crate::module_id::ModuleId;
 use crate::verdict::Position;
 
-/// A transformation with everything that decides what it does.
+/// A transformation with everything that determines what it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// The transformation's name as it appears in stack traces: its own name or its path.
     pub name: String,
     /// The source of the transformation, one ES module.
     pub code: String,
-    /// Libraries by handle. Those that nothing imports are never compiled.
+    /// Libraries by import name. Libraries that are not imported are never compiled.
     pub libraries: BTreeMap<String, String>,
-    /// What `getCredential(key)` answers. The values are masked in logs and errors.
+    /// The values that `getCredential(key)` returns. They are masked in logs and errors.
     pub credentials: BTreeMap<String, String>,
-    /// Metadata that every event has unless it brings its own, as the text of a JSON object.
+    /// The metadata of events that have none of their own, as the text of a JSON object.
     pub metadata: Option<String>,
-    /// A fixed clock and fixed chance, for tests.
+    /// A fixed clock and fixed random numbers, for tests.
     #[serde(default)]
     pub scene: Determinism,
 }
 
-/// What a test may fix that is otherwise different every time. A run leaves both open.
+/// Fixes values for a test that otherwise differ each time. A run fixes neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Determinism {
-    /// The time at which the code believes to run, in milliseconds since 1970.
+    /// The time that the code sees, in milliseconds since 1970.
     pub now: Option<f64>,
     /// The seed of `Math.random()`.
     pub seed: Option<u32>,
@@ -38,7 +38,8 @@ pub struct Determinism {
 
 impl Eq for Determinism {}
 
-/// Libraries that every transformation may import, by handle. One of the author's own with the same handle wins.
+/// Libraries that every transformation may import, by import name. An author's library of the same name takes
+/// precedence.
 pub const SHIPPED_LIBRARIES: &[(&str, &str)] = &[
     ("warehouseActionsUtils", include_str!("../js/lib/warehouseActionsUtils.js")),
     ("hash", include_str!("../js/lib/hash.js")),
@@ -53,13 +54,13 @@ impl Program {
         Self { name: name.into(), code: code.into(), ..Self::default() }
     }
 
-    /// Adds a library under `handle`, see [`handle_of`].
+    /// Adds a library under an import name, see [`handle_of`].
     pub fn with_library(mut self, handle: impl Into<String>, code: impl Into<String>) -> Self {
         self.libraries.insert(handle.into(), code.into());
         self
     }
 
-    /// The source of the library with this handle, the author's own or a shipped one.
+    /// The source of the library with this import name, the author's own or a shipped one.
     pub fn library(&self, handle: &str) -> Option<&str> {
         self.libraries
             .get(handle)
@@ -76,7 +77,7 @@ impl Program {
         code.lines().nth((at.line as usize).checked_sub(1)?).map(str::to_owned)
     }
 
-    /// Every handle that an import may name, sorted.
+    /// All import names, sorted.
     pub fn handles(&self) -> Vec<&str> {
         let shipped = SHIPPED_LIBRARIES.iter().map(|(handle, _)| *handle);
         let mut all: Vec<&str> = self.libraries.keys().map(String::as_str).chain(shipped).collect();
@@ -85,7 +86,7 @@ impl Program {
         all
     }
 
-    /// `sha256:` and the hash of the transformation and its libraries, in hexadecimal: two programs with the same hash
+    /// `sha256:` and the hash of the transformation and its libraries, in hexadecimal. Two programs with the same hash
     /// run the same code. Credentials and metadata are not part of it.
     pub fn code_hash(&self) -> String {
         let mut hash = Sha256::new();
@@ -120,7 +121,7 @@ pub fn handle_of(name: &str) -> String {
     if name.starts_with("@rs/") { name.to_owned() } else { crate::library_name::camel_case(name) }
 }
 
-/// The candidate nearest to `name`, if one is near enough to be what was meant.
+/// The candidate nearest to `name`, if it is near enough to be a likely typo.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

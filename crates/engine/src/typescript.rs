@@ -1,13 +1,13 @@
-//! TypeScript, made JavaScript by taking the types away and putting blanks in their place.
+//! Turns TypeScript into JavaScript by replacing types with blanks.
 //!
-//! Nothing moves: each line keeps its number and each expression its column, so that stack traces, carets and coverage
-//! are the author's own without a source map. That works for everything that only describes (annotations, interfaces,
-//! generics, `as`, `satisfies`, `import type`); the few constructs that make code of their own (`enum`, `namespace`,
-//! parameter properties, `import =`) are refused, with what to write instead. It is what Node does too, with the very
-//! library that Node uses.
+//! Nothing moves: each line keeps its number and each expression its column. So stack traces, carets and coverage refer
+//! to the author's file without a source map. This works for all syntax that only describes types (annotations,
+//! interfaces, generics, `as`, `satisfies`, `import type`). The few constructs that generate code (`enum`, `namespace`,
+//! parameter properties, `import =`) are rejected with a hint at what to write instead. Node does the same with the
+//! same library.
 //!
-//! Types are not checked here: an editor does that, or `tsc --noEmit`, with the declarations of `sluicegate types`.
-//! No V8: the supervisor calls this while it reads files.
+//! Types are not checked here: an editor or `tsc --noEmit` does that, with the declarations of `sluicegate types`. This
+//! module does not use V8: the supervisor calls it while it reads files.
 
 mod unused;
 
@@ -26,7 +26,7 @@ use swc_common::{BytePos, FileName, GLOBALS, Globals, SourceMap};
 use swc_ecma_parser::{EsSyntax, Syntax, parse_file_as_module};
 use swc_ts_fast_strip::{Mode, Options, TsError, operate};
 
-/// The declarations of what an author can call, as `sluicegate types` writes them.
+/// The declarations of the functions that an author can call, as `sluicegate types` writes them.
 pub const DECLARATIONS: &str = include_str!("../js/sluicegate.d.ts");
 
 /// Why a source could not be stripped.
@@ -34,9 +34,9 @@ pub const DECLARATIONS: &str = include_str!("../js/sluicegate.d.ts");
 pub struct TypeScriptError {
     /// One sentence, e.g. `SyntaxError: Expression expected`.
     pub message: String,
-    /// The bytes of the source that are meant.
+    /// The range of the source that is wrong, in bytes.
     pub range: Range<usize>,
-    /// What to write instead, where that is known.
+    /// What to write instead, if known.
     pub help: Option<Cow<'static, str>>,
 }
 
@@ -45,7 +45,7 @@ pub fn is_typescript(path: &Path) -> bool {
     matches!(path.extension().and_then(|extension| extension.to_str()), Some("ts" | "mts"))
 }
 
-/// The source without its types, every line and column where it was.
+/// The source without its types; every line and column stays where it was.
 ///
 /// # Errors
 /// When the source is not TypeScript, or uses a construct that is more than a type.
@@ -59,7 +59,7 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     stripped.map(|output| unused::remove(output.code)).map_err(|error| found.error(error, source))
 }
 
-/// The bytes of JavaScript that are comments, in order. Source that does not parse has none.
+/// The byte ranges of the comments in JavaScript, in order. Source that does not parse has none.
 pub fn comments(code: &str) -> Vec<Range<usize>> {
     let map: Lrc<SourceMap> = Lrc::default();
     let file = map.new_source_file(Lrc::new(FileName::Anon), code.to_owned());
@@ -76,16 +76,16 @@ pub fn comments(code: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// What is wrong, and which bytes of the source it is about.
+/// A message, and the bytes of the source that it is about.
 type Finding = (String, Range<usize>);
 
-/// Collects what the library complains about: message and byte range, in the order in which it comes.
+/// Collects the library's messages, each with its byte range, in order of arrival.
 #[derive(Clone, Default)]
 struct Found(Arc<Mutex<Vec<Finding>>>);
 
 impl Emitter for Found {
     fn emit(&mut self, diagnostic: &mut DiagnosticBuilder<'_>) {
-        // The one file of the map starts at 1.
+        // Positions of the map's only file start at 1.
         let offset = |at: BytePos| (at.0 as usize).saturating_sub(1);
         let range = match diagnostic.span.primary_span() {
             Some(span) => offset(span.lo)..offset(span.hi),
@@ -96,7 +96,7 @@ impl Emitter for Found {
 }
 
 impl Found {
-    /// The first complaint in the order of the source.
+    /// The first message in the order of the source.
     fn error(&self, error: TsError, source: &str) -> TypeScriptError {
         let found = self.0.lock().expect("no code panics while it holds this");
         let first = found.iter().min_by_key(|(_, range)| range.start);
@@ -116,7 +116,7 @@ impl Found {
     }
 }
 
-/// Constructs that are not only types: a word of the library's message, their name, and what to write instead.
+/// Constructs that are more than types: a word of the library's message, their name, and what to write instead.
 const INSTEAD: &[(&str, &str, &str)] = &[
     (
         "enum is not",
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_line_does_not_run_into_the_next_one() {
-        // Blanks alone would make `return (x)` of two lines, or call what stands before.
+        // Blanks alone would join two lines into `return (x)`, or call the expression before.
         let code = strip("let a = b\ntype T = string\n(globalThis as any).c = a\n").unwrap();
         assert!(code.contains("b\n;"), "{code:?}");
     }

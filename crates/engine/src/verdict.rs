@@ -1,4 +1,4 @@
-//! What can become of an event.
+//! The possible results of an event.
 //!
 //! Every input line gets exactly one [`Verdict`]: `ok`, `dropped` or `failed` with a [`FailureKind`].
 
@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// The event went out, as `outputs` output events (one or more).
     Ok {
-        /// How many output events it became.
+        /// The number of output events.
         outputs: u32,
     },
-    /// The transformation decided that nothing goes out.
+    /// The transformation chose to output nothing.
     Dropped,
     /// The event could not be transformed. Boxed: failures are rare and large, verdicts are passed around by value.
     Failed(Box<Failure>),
 }
 
-/// Why an event failed, with all that is known for the one who mends it.
+/// Why an event failed, with everything that helps to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The class of the failure; stable, for machines.
@@ -33,10 +33,10 @@ pub struct Failure {
     /// `Name: message` and V8's frames, down to the last one inside the transformation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stack: Option<String>,
-    /// Where in the author's code it happened, where that is known.
+    /// The position in the author's code, if known.
     #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
     pub position: Option<Position>,
-    /// What to type instead, where the mistake is a known one.
+    /// What to type instead, for known mistakes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub help: Option<String>,
 }
@@ -53,14 +53,14 @@ pub struct Position {
 }
 
 impl Failure {
-    /// A failure that has nothing but its kind and a sentence.
+    /// A failure with only a kind and a message.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, name: None, message: message.into(), stack: None, position: None, help: None }
     }
 }
 
 impl Failure {
-    /// The same with what to type instead.
+    /// Adds what to type instead.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -85,7 +85,7 @@ macro_rules! failure_kinds {
             /// All kinds, in the order in which a summary names them.
             pub const ALL: &[FailureKind] = &[$(FailureKind::$variant,)+];
 
-            /// The name as it stands in verdict lines, dead letters and summaries.
+            /// The name in verdict lines, dead letters and summaries.
             pub const fn name(self) -> &'static str {
                 match self { $(FailureKind::$variant => $name,)+ }
             }

@@ -1,9 +1,9 @@
-//! Which inputs are run, and what follows from what they become.
+//! Chooses the inputs to run, and draws conclusions from their outputs.
 //!
-//! Every event runs once as it is and once with its reads noted. Events that look alike and are treated alike are one kind,
-//! and of each kind a few are studied: values that the code never looks at are all changed at once, each to a text that
-//! no other value is, which shows where they go; those that it reads are changed one by one. Where a change takes the code
-//! another way (a fallback, the other side of an `if`), the changed event is studied in turn.
+//! Every event runs once as it is and once with its reads recorded. Events with the same shape that the code treats the
+//! same way form one kind, and a few events of each kind are studied. Values that the code never reads are all changed
+//! at once, each to a unique text, which shows where they go. Values that the code reads are changed one by one. If a
+//! change makes the code take another path (a fallback, the other branch of an `if`), the changed event is studied too.
 
 mod classify;
 mod explore;
@@ -27,34 +27,34 @@ use super::runner::{Ended, Outcome, Reads, Runner};
 use super::vary::{self, Leaf};
 use sluicegate_engine::LoadError;
 
-/// The most values of other events that are kept for a place.
+/// The most values of other events that are kept for each place.
 const MAX_OTHERS: usize = 6;
 
-/// How many events are read before the time for changes is up, at the least.
+/// The least time for changes, however long it took to read the events.
 const MIN_STUDY: Duration = Duration::from_secs(2);
 
-/// How far it is.
+/// The progress of an analysis.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Progress {
-    /// This event will run now, by its line.
+    /// The event at this line runs next.
     Event(u64),
-    /// This many kinds of events are studied, of this many.
+    /// The number of kinds that were studied, and of all kinds.
     Studied(usize, usize),
 }
 
-/// An input that is studied.
+/// An input to be studied.
 struct Base {
     line: u64,
     input: Value,
     outcome: Outcome,
     reads: Reads,
-    /// What was changed, if it is not an event as it came.
+    /// The changes, if it is not an original event.
     given: Vec<String>,
-    /// The values that it was changed to.
+    /// The values that were put in by those changes.
     invented: Vec<Value>,
-    /// How closely it is looked at: whether values of other events and the code's own literals are tried, too.
+    /// Whether to study it in detail: values of other events and literals of the code are tried, too.
     closely: bool,
-    /// Whether what it leads to is studied in turn.
+    /// Whether changed events that it leads to are studied too.
     explore: bool,
 }
 
@@ -62,10 +62,10 @@ pub(super) struct Analyzer {
     runner: Runner,
     setup: LineageSetup,
     findings: Findings,
-    /// By place, values that events have there.
+    /// Values of other events, by place.
     others: BTreeMap<String, Vec<Value>>,
     literals: Literals,
-    /// Every key that an event has, and every key of an output that an event as it came has become.
+    /// All keys of events, and all keys of outputs of original events.
     keys: HashSet<String>,
     made_keys: HashSet<String>,
     credentials: BTreeMap<String, String>,
@@ -96,7 +96,7 @@ impl Analyzer {
         })
     }
 
-    /// Runs and studies events, each with its line.
+    /// Runs and studies events, each given with its line.
     pub(super) fn run(mut self, events: &[(u64, Value)], tell: &mut dyn FnMut(Progress)) -> Findings {
         let mut kinds: Vec<Vec<Base>> = Vec::new();
         let mut known: HashMap<u64, usize> = HashMap::new();
@@ -130,7 +130,7 @@ impl Analyzer {
                 self.findings.kinds_studied += u64::from(round == 0);
                 next.push(VecDeque::from(self.study(base)));
             }
-            // What changes lead to comes after the events as they came, a bit of each kind in turn.
+            // Changed events come after the original ones, some of each kind in turn.
             self.explore_all(next, tell);
         }
         self.findings.unanswered = self.runner.unanswered();
@@ -140,11 +140,11 @@ impl Analyzer {
         self.findings
     }
 
-    /// Runs an event as it is, and notes what it is and what is read of it; and of which kind it is.
+    /// Runs an original event and records its result and its reads. Returns also its kind.
     fn first(&mut self, line: u64, event: &Value) -> (Base, u64) {
         let mut input = self.input(event);
         let mut reads = self.runner.record(&input);
-        // Credentials that the code asks for and that were not given: stand-ins, so that it is seen where they go.
+        // A credential that the code asks for but that is not given gets a placeholder, so that its flow is seen.
         let asked = |path: &Path| matches!(path.as_slice(), [Step::Key(root), Step::Key(_)] if root == "credential");
         let missing: Vec<Path> = reads.absent.keys().filter(|path| asked(path)).cloned().collect();
         if !missing.is_empty() {
@@ -221,7 +221,7 @@ impl Analyzer {
         (base, hash.finish())
     }
 
-    /// The input that an event makes with all that surrounds it.
+    /// The input for an event: the event with metadata, credentials and answers.
     fn input(&self, event: &Value) -> Value {
         let metadata = match self.setup.program.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
             Some(metadata) => metadata,
@@ -263,7 +263,7 @@ impl Analyzer {
         }
     }
 
-    /// The places of an outcome that hold something, each once.
+    /// The places of an outcome that hold a value, each once.
     fn outputs(&self, outcome: &Outcome) -> BTreeMap<String, Value> {
         let mut found = Vec::new();
         compare::leaves(&outcome.made, &mut Vec::new(), &mut found);
@@ -271,7 +271,7 @@ impl Analyzer {
         known.map(|(path, value)| (name(&path), value)).collect()
     }
 
-    /// The places of an input that are changed, and the objects and arrays.
+    /// The places of an input to change, and its objects and arrays.
     fn places(&self, base: &Base) -> (Vec<Leaf>, Vec<Leaf>) {
         let mut found = (Vec::new(), Vec::new());
         for root in ["event", "metadata", "network", "credential"] {
@@ -283,7 +283,8 @@ impl Analyzer {
             }
         }
         let is_there = |path: &Path| value_at(&base.input, path).is_some();
-        // A key that is itself what was made up here, or nothing, is no field that an author looks for.
+        // A key that consists of a value that was made up here, or of no value, is not a field that an author looks
+        // for.
         let is_made_up = |path: &Path| match path.last() {
             Some(Step::Key(key)) => study::is_made_up(base, key, &self.literals.words),
             _ => false,
@@ -293,8 +294,8 @@ impl Analyzer {
         found
     }
 
-    /// Whether an author could have written a place's keys, or an event brought them: they are not made of values that
-    /// were invented here.
+    /// Whether the keys of a place come from the author's code or from an event, and not from values that were made up
+    /// here.
     fn is_known(&self, path: &[Step]) -> bool {
         let known =
             |key: &String| self.keys.contains(key) || self.made_keys.contains(key) || self.literals.words.contains(key);
@@ -305,7 +306,7 @@ impl Analyzer {
     }
 }
 
-/// Metadata as a server gives it, where the user gives none.
+/// Metadata as a server sends it, for users who give none.
 fn sample_metadata(event: &Value) -> Value {
     const KEYS: &[&str] = &[
         "sourceId",

@@ -1,7 +1,7 @@
-//! In which places two outputs differ.
+//! Finds the places in which two outputs differ.
 //!
-//! Objects are compared key by key. Arrays of the same length are compared element by element, unless one is the other in
-//! another order; of arrays of different lengths it is first asked whether elements were only left out.
+//! Objects are compared key by key. Arrays of the same length are compared element by element, unless one is a
+//! permutation of the other. For arrays of different lengths, the first check is whether elements were only left out.
 
 use serde_json::Value;
 
@@ -10,17 +10,17 @@ use super::path::{Path, Step};
 /// A place that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Where.
+    /// The path of the place.
     pub path: Path,
-    /// What was there.
+    /// The value in the first output.
     pub old: Option<Value>,
-    /// What is there.
+    /// The value in the second output.
     pub new: Option<Value>,
-    /// Whether elements of an array came, went, or changed places.
+    /// Whether elements of an array were added, removed or reordered.
     pub elements: bool,
 }
 
-/// Whether two values are the same in JSON, where 1 and 1.0 are one number.
+/// Whether two values are equal in JSON, where 1 and 1.0 are one number.
 pub fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
@@ -49,7 +49,7 @@ pub fn differences(old: Option<&Value>, new: Option<&Value>, path: &mut Path, fo
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => arrays(old, new, path, found),
-        // Everything inside came or went with it.
+        // Everything inside was added or removed with it.
         (Some(Value::Object(map)), other) if !map.is_empty() => {
             for (key, value) in map {
                 path.push(Step::Key(key.clone()));
@@ -102,7 +102,7 @@ fn arrays(old: &[Value], new: &[Value], path: &mut Path, found: &mut Vec<Differe
     }
 }
 
-/// Whether the short list is the long one with elements left out.
+/// Whether the short list is the long one without some elements.
 fn is_part(short: &[Value], long: &[Value]) -> bool {
     let mut rest = long.iter();
     short.iter().all(|value| rest.any(|other| same(value, other)))
@@ -122,7 +122,7 @@ fn is_permutation(one: &[Value], other: &[Value]) -> bool {
     })
 }
 
-/// The places of an output that hold something, with what they hold.
+/// The places of an output that hold a value, with their values.
 pub fn leaves(value: &Value, path: &mut Path, found: &mut Vec<(Path, Value)>) {
     match value {
         Value::Object(map) if !map.is_empty() => {

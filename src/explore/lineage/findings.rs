@@ -1,4 +1,4 @@
-//! What one worker found, counted; and how the findings of several are added up.
+//! The counted findings of one worker, and the sum over several workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,40 +7,40 @@ use serde_json::Value;
 
 use sluicegate_engine::ScriptCoverage;
 
-/// The most different values of an output that are kept.
+/// The most different values that are kept for an output.
 const MAX_VALUES: usize = 4;
 
 /// The most characters of an example's value.
 const MAX_TEXT: usize = 120;
 
-/// One event that shows it.
+/// One event as an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     /// The line of the event, from 1.
     pub line: u64,
-    /// The input's value, and what it was changed to; none where there is no value.
+    /// The input's value before and after the change; `None` where there is no value.
     pub input: [Option<String>; 2],
-    /// What the output was before and after.
+    /// The output before and after the change.
     pub output: [Option<String>; 2],
-    /// What else had been changed, if the event as it came does not show it.
+    /// The earlier changes, if the original event does not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<String>,
 }
 
-/// An edge while it is counted.
+/// The counts of an edge.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// In how many events it was seen as they came.
+    /// The number of original events that show it.
     pub(super) events: u64,
     pub(super) copied: u64,
     pub(super) computed: u64,
     pub(super) conditional: u64,
-    /// Whether the output takes other values, and is not only there or not.
+    /// Whether the output takes several values, as opposed to being present or missing.
     pub(super) varies: bool,
     pub(super) example: Option<Example>,
 }
 
-/// What an input decides, and in how many events.
+/// What an input decides, with the number of events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decides {
     /// Whether the event is dropped.
@@ -49,29 +49,29 @@ pub struct Decides {
     pub fan_out: u64,
     /// Whether the event fails.
     pub fail: u64,
-    /// One event that shows it.
+    /// One event as an example.
     pub example: Option<Example>,
 }
 
-/// What was read of a place.
+/// The reads of a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Read {
-    /// In how many events its value was read.
+    /// The number of events in which its value was read.
     pub events: u64,
-    /// In how many events the code looked for it in vain.
+    /// The number of events in which the code looked for it and it was missing.
     pub absent: u64,
-    /// The lines that read it, as `file:line`, and in how many events each did.
+    /// The lines that read it, as `file:line`, with the number of events for each.
     pub lines: BTreeMap<String, u64>,
 }
 
-/// What stands in a place of the output.
+/// The values in a place of the output.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Output {
     pub(super) events: u64,
     pub(super) values: Vec<Value>,
 }
 
-/// What one worker found.
+/// The findings of one worker.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Findings {
     pub(super) events: u64,
@@ -79,25 +79,25 @@ pub(super) struct Findings {
     pub(super) dropped: u64,
     pub(super) failed: u64,
     pub(super) failure: Option<String>,
-    /// Events that were looked at closely, and runs in all.
+    /// Events that were studied in detail; the number of all runs.
     pub(super) studied: u64,
     pub(super) kinds: u64,
     pub(super) kinds_studied: u64,
     pub(super) runs: u64,
-    /// In how many events a place held a value.
+    /// The number of events in which a place held a value.
     pub(super) came: BTreeMap<String, u64>,
     pub(super) read: BTreeMap<String, Read>,
-    /// By place of the input, then of the output.
+    /// Edges by place of the input, then of the output.
     pub(super) edges: BTreeMap<String, BTreeMap<String, Tally>>,
     pub(super) tested: BTreeMap<String, u64>,
     pub(super) decides: BTreeMap<String, Decides>,
     pub(super) outputs: BTreeMap<String, Output>,
-    /// Places of the output of events that were looked at closely.
+    /// Places of the output of events that were studied in detail.
     pub(super) outputs_studied: BTreeSet<String>,
     pub(super) unstable: BTreeSet<String>,
     pub(super) stateful: bool,
     pub(super) unanswered: BTreeSet<String>,
-    /// By place of the input and kind of personal data, in how many events.
+    /// The number of events by place of the input and kind of personal data.
     pub(super) personal: BTreeMap<String, BTreeMap<String, u64>>,
     pub(super) coverage: Vec<ScriptCoverage>,
 }
@@ -115,7 +115,7 @@ impl Findings {
         }
     }
 
-    /// Adds what another worker found.
+    /// Adds the findings of another worker.
     pub(super) fn add(&mut self, other: Findings) {
         self.events += other.events;
         self.ok += other.ok;
@@ -173,7 +173,7 @@ impl Findings {
     }
 }
 
-/// The example of an event as it came is better than that of one that was changed; else the first one.
+/// Prefers the example of an original event over that of a changed one; otherwise the first one.
 pub(super) fn better(one: Option<Example>, other: Option<Example>) -> Option<Example> {
     match (one, other) {
         (Some(one), Some(other)) if one.given.is_some() && other.given.is_none() => Some(other),
@@ -185,7 +185,7 @@ pub(super) fn better(one: Option<Example>, other: Option<Example>) -> Option<Exa
     }
 }
 
-/// A value as an example shows it.
+/// A value as text for an example.
 pub(super) fn shown(value: Option<&Value>) -> Option<String> {
     let text = value?.to_string();
     Some(match text.char_indices().nth(MAX_TEXT) {

@@ -1,24 +1,24 @@
-//! What stands in an author's code: texts and numbers that it may compare with, and the keys that it may write.
+//! The literals of an author's code: texts and numbers that it may compare with, and keys that it may write.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-/// The texts and numbers that stand in the code: what it compares values with.
+/// The texts and numbers in the code, with which it compares values.
 #[derive(Clone, Debug, Default)]
 pub struct Literals {
-    /// Texts, and names of properties of objects.
+    /// Texts, and property names of objects.
     pub texts: Vec<String>,
     /// Numbers.
     pub numbers: Vec<f64>,
-    /// Names, and the words of texts.
+    /// Names, and the words in texts.
     pub words: HashSet<String>,
-    /// Words between which a pattern chooses: `Firefox|Chrome`.
+    /// The alternatives in a pattern: `Firefox|Chrome`.
     pub alternatives: Vec<Vec<String>>,
 }
 
 impl Literals {
-    /// Those of these sources. Looks at the text only: too many do no harm.
+    /// The literals of these sources. It scans the text only, because extra literals do no harm.
     pub fn of<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
         let mut found = Self::default();
         for source in sources {
@@ -34,8 +34,8 @@ impl Literals {
         found
     }
 
-    /// Whether a value stands in the code, so that code which knows it may answer with it or ask for it. What is nothing, and
-    /// booleans, stand in any.
+    /// Whether a value is in the code, so that the code may output it or compare with it. Empty values and booleans
+    /// count as always present.
     pub fn know(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => text.is_empty() || self.texts.contains(text),
@@ -88,7 +88,7 @@ impl Literals {
                     at += 1;
                 }
                 self.words.insert(chars[start..at].iter().collect());
-                // The key of a table: `{ de: 'Germany' }`.
+                // A key of a table: `{ de: 'Germany' }`.
                 let after = chars[at..].iter().position(|char| !char.is_whitespace()).map(|gap| chars[at + gap]);
                 let before = chars[..start].iter().rev().find(|char| !char.is_whitespace());
                 if after == Some(':') && matches!(before, Some('{' | ',')) {

@@ -1,18 +1,18 @@
-//! Lineage: what a transformation reads of its input, and what of it reaches what goes out.
+//! Lineage: which parts of its input a transformation reads, and which of them reach the output.
 //!
-//! Nothing is guessed from the source text. Reads are noted while real events run; flows are found by running an event
-//! again with one value changed at a time and comparing what it becomes. The clock, chance, and the network's answers are
-//! held meanwhile; what changes by itself all the same is reported and not taken for a flow.
+//! Nothing is guessed from the source text. Reads are recorded while real events run. Flows are found by running an
+//! event again with one value changed at a time and comparing the outputs. The clock, random numbers and network
+//! answers are fixed meanwhile. Outputs that still change by themselves are reported and do not count as flows.
 //!
 //! - `path`: places in inputs and outputs, and patterns for them.
 //! - `vary`: other values for a place.
-//! - `compare`: in which places two outputs differ.
-//! - `literals`: what stands in the code.
-//! - `network`: requests, and answers from a record.
+//! - `compare`: the places in which two outputs differ.
+//! - `literals`: the literals of the code.
+//! - `network`: requests, and recorded answers.
 //! - `runner`: runs one input, in the worker process.
-//! - `analyze`: which inputs are run, and what follows from it.
+//! - `analyze`: chooses the inputs to run and draws conclusions.
 //! - `worker`: processes, each with a share of the events.
-//! - `findings`, `report`: what was found, counted, and what follows from the counts.
+//! - `findings`, `report`: counted findings, and the report made from them.
 
 mod analyze;
 mod compare;
@@ -41,36 +41,36 @@ use sluicegate_engine::{Export, Options, Program};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// The status; 200 if it is not given.
+    /// The status; 200 by default.
     #[serde(default)]
     pub status: Option<u16>,
-    /// Headers, names in small letters.
+    /// The headers, with names in lower case.
     #[serde(default)]
     pub headers: Map<String, Value>,
-    /// The body: text, or what its JSON means.
+    /// The body: text, or a JSON value.
     #[serde(default)]
     pub body: Value,
 }
 
-/// What is measured, and with what.
+/// The settings of an analysis.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LineageSetup {
     /// The code.
     pub program: Program,
     /// Its limits.
     pub options: Options,
-    /// Which function it exports.
+    /// The function that it exports.
     pub export: Export,
     /// Recorded answers by URL, `METHOD URL`, or `geolocation`.
     pub answers: BTreeMap<String, Answer>,
-    /// For how long values are changed. Every event is run twice in any case.
+    /// The time for changing values. Every event runs twice in any case.
     pub time: Duration,
-    /// How many events of a kind are looked at closely.
+    /// The number of events of each kind that are studied in detail.
     pub per_kind: usize,
-    /// Whether V8 makes no machine code.
+    /// Whether V8 runs without its compilers to machine code.
     pub jitless: bool,
-    /// Whether every wall around the workers must stand.
+    /// Whether every layer of the sandbox is required.
     pub require_sandbox: bool,
-    /// How many worker processes.
+    /// The number of worker processes.
     pub workers: usize,
 }

@@ -1,4 +1,4 @@
-//! The network of a measured run: requests are noted, and answered from a record.
+//! The network of an observed run: requests are recorded and answered from recorded answers.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Value, json};
 use super::Answer;
 use sluicegate_engine::Network;
 
-/// A network that knows its answers beforehand.
+/// A network with recorded answers.
 #[derive(Default)]
 pub(super) struct Recorded {
     answers: BTreeMap<String, Answer>,
-    /// Whether answers say where they come from.
+    /// Whether answers carry a mark of where they come from.
     recording: bool,
-    /// `{source: {"status": …, "body": …}}` of the input that runs.
+    /// `{source: {"status": …, "body": …}}` for the current input.
     bodies: Value,
     waiting: VecDeque<(u64, String)>,
-    /// By host, in the order in which they were made.
+    /// The requests by host, in the order in which they were sent.
     pub(super) requests: Map<String, Value>,
     pub(super) unanswered: BTreeSet<String>,
 }
@@ -26,7 +26,7 @@ impl Recorded {
         Self { answers, ..Self::default() }
     }
 
-    /// Begins the run of an input with these bodies.
+    /// Starts the run of an input with these bodies.
     pub(super) fn begin(&mut self, bodies: &Value, recording: bool) {
         self.recording = recording;
         self.bodies = bodies.clone();
@@ -34,7 +34,7 @@ impl Recorded {
         self.requests = Map::new();
     }
 
-    /// The recorded answer for a request, by its key: the same URL, else the one that begins most like it.
+    /// The key of the recorded answer to a request: the same URL, or else the one with the longest common start.
     fn source(&self, method: &str, url: &str) -> Option<&String> {
         let exact = [url.to_owned(), format!("{method} {url}")];
         if let Some(key) = self.answers.keys().find(|key| exact.contains(key)) {
@@ -112,7 +112,7 @@ impl Recorded {
     }
 }
 
-/// `https://api.example.com` of a URL.
+/// The host part of a URL: `https://api.example.com`.
 fn host(url: &str) -> &str {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);

@@ -1,4 +1,4 @@
-//! Where a value stands: in an event, in its metadata, in an answer of the network, in an output.
+//! The place of a value: in an event, its metadata, a network answer, or an output.
 
 use std::fmt::Write;
 
@@ -11,19 +11,19 @@ pub enum Step {
     Key(String),
     /// An element of an array.
     Index(usize),
-    /// Into a text that is itself JSON.
+    /// Into a text that contains JSON.
     Json,
     /// The value of a pair in an array of `[key, value]` pairs.
     Pair(String),
 }
 
-/// Steps from the root of all inputs or of all outputs; the first one says which.
+/// Steps from the root of all inputs or of all outputs; the first step names the root.
 pub type Path = Vec<Step>;
 
-/// What a transformation is given besides the event, and what it makes besides output events.
+/// The inputs of a transformation besides the event, and its results besides output events.
 pub const ROOTS: &[&str] = &["metadata", "credential", "network", "clock", "random", "log", "fetch"];
 
-/// A place for people and patterns: elements of an array are not told apart.
+/// A place as text for people and patterns: elements of an array are not distinguished.
 pub fn name(path: &[Step]) -> String {
     let mut out = String::new();
     let root = match path.first() {
@@ -32,9 +32,9 @@ pub fn name(path: &[Step]) -> String {
     };
     let rest = match root {
         "event" | "out" => {
-            // Output events are not told apart.
+            // Output events are not distinguished.
             let rest = path.get(if root == "out" { 2 } else { 1 }..).unwrap_or_default();
-            // A field that would read like another root.
+            // A field with the name of another root.
             if matches!(rest.first(), Some(Step::Key(key)) if ROOTS.contains(&key.as_str())) {
                 out.push_str("event");
             }
@@ -44,7 +44,7 @@ pub fn name(path: &[Step]) -> String {
             let Some(Step::Key(source)) = path.get(1) else { return root.to_owned() };
             let _ = write!(out, "{root}({source})");
             let rest = path.get(2..).unwrap_or_default();
-            // Requests to one host are not told apart.
+            // Requests to one host are not distinguished.
             if root == "fetch" { rest.get(1..).unwrap_or_default() } else { rest }
         }
         "log" => return "log".to_owned(),
@@ -81,7 +81,7 @@ pub fn at<'a>(value: &'a Value, path: &[Step]) -> Option<&'a Value> {
     })
 }
 
-/// The value at a path, with texts that are JSON opened.
+/// The value at a path, looking inside texts that are JSON.
 pub fn value_at(value: &Value, path: &[Step]) -> Option<Value> {
     match path.iter().position(|step| *step == Step::Json) {
         None => at(value, path).cloned(),
@@ -89,7 +89,7 @@ pub fn value_at(value: &Value, path: &[Step]) -> Option<Value> {
     }
 }
 
-/// The value of a text that holds a JSON object or array.
+/// The parsed value of a text that contains a JSON object or array.
 pub fn parsed(value: &Value) -> Option<Value> {
     let text = value.as_str()?.trim_start();
     (text.starts_with('{') || text.starts_with('[')).then(|| serde_json::from_str::<Value>(text).ok()).flatten().filter(
@@ -100,7 +100,7 @@ pub fn parsed(value: &Value) -> Option<Value> {
     )
 }
 
-/// Changes what is at a path: to another value, or to nothing. Objects on the way are made. Whether it could be done.
+/// Sets or removes the value at a path, creating objects on the way. Returns whether that was possible.
 pub fn change(value: &mut Value, path: &[Step], to: Option<Value>) -> bool {
     let Some((first, rest)) = path.split_first() else {
         if let Some(to) = to {
@@ -141,8 +141,8 @@ pub fn change(value: &mut Value, path: &[Step], to: Option<Value>) -> bool {
     }
 }
 
-/// Whether a pattern such as `traits.*`, `context.**` or `traits.email` means a place or something inside of it. `*` stands
-/// for one or more steps.
+/// Whether a pattern such as `traits.*`, `context.**` or `traits.email` matches a place or one that contains it. `*`
+/// stands for one or more steps.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.trim();
     let inside = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[', '(']);

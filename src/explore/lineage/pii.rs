@@ -1,10 +1,10 @@
-//! Personal data: what names and values look like it, and where it goes.
+//! Detects personal data by names and values, and shows where it goes.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A kind by what the last step of a path is called, in small letters and without `_`, `-` and blanks.
+/// The kinds, with names for the last step of a path, in lower case and without `_`, `-` and blanks.
 const NAMES: &[(&str, &[&str])] = &[
     ("e-mail", &["email", "emailaddress", "mail", "useremail"]),
     ("phone", &["phone", "phonenumber", "mobile", "mobilephone", "tel", "telephone", "msisdn", "fax"]),
@@ -49,7 +49,7 @@ fn is_email(text: &str) -> bool {
         && last.chars().all(char::is_alphabetic)
 }
 
-/// Thirteen to nineteen digits in groups whose check digit is right (Luhn), and that begin like a card's.
+/// Thirteen to nineteen digits in groups, with a card's first digits and a valid check digit (Luhn).
 fn is_card(text: &str) -> bool {
     if !text.chars().all(|char| char.is_ascii_digit() || " -".contains(char)) {
         return false;
@@ -82,32 +82,32 @@ fn is_phone(text: &str) -> bool {
     let allowed = rest.chars().all(|char| char.is_ascii_digit() || " ()-./".contains(char));
     let grouped =
         text.starts_with('+') || text.starts_with('(') || rest.contains(' ') || rest.matches('-').count() == 2;
-    // A date or an address of a machine is none.
+    // A date or an IP address is not one.
     let is_date = text.len() >= 10 && text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(7) == Some(&b'-');
     allowed && grouped && (7..=15).contains(&digits) && !is_date && rest.matches('.').count() < 3
 }
 
-/// The kind of personal data that a path's last name says it holds.
+/// The kind of personal data that the last name of a path suggests.
 pub fn kind_of_name(path: &str) -> Option<&'static str> {
     let last = path.rsplit(['.', ')']).next().unwrap_or(path).trim_end_matches("[]");
     let plain: String = last.chars().filter(|char| char.is_alphanumeric()).collect::<String>().to_lowercase();
     NAMES.iter().find(|(_, names)| names.contains(&plain.as_str())).map(|(kind, _)| *kind)
 }
 
-/// Personal data that goes out.
+/// Personal data in the output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// The input.
     pub from: String,
-    /// What it looks like: e-mail, phone, card, …
+    /// The kind: e-mail, phone, card, …
     pub what: String,
-    /// Whether its name says so, or its values, or both.
+    /// Whether its name, its values or both suggest that.
     pub because: String,
-    /// Where it goes.
+    /// The outputs that it reaches.
     pub to: Vec<String>,
 }
 
-/// Personal data among the inputs of edges, and where it goes.
+/// Personal data among the inputs of edges, with the outputs that it reaches.
 pub(super) fn hints<'a>(
     personal: &BTreeMap<String, BTreeMap<String, u64>>,
     came: &BTreeMap<String, u64>,
@@ -116,7 +116,7 @@ pub(super) fn hints<'a>(
     let mut hints: BTreeMap<&str, Hint> = BTreeMap::new();
     for (from, to) in edges {
         let name = kind_of_name(from).filter(|_| came.contains_key(from) || from.contains('('));
-        // One value of a hundred that happens to look like a card says nothing.
+        // One value in a hundred that looks like a card number by chance does not count.
         let values = personal.get(from).and_then(|kinds| {
             let (kind, count) = kinds.iter().max_by_key(|(_, count)| **count)?;
             (*count * 20 >= came.get(from).copied().unwrap_or(1)).then_some(kind.as_str())

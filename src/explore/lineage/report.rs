@@ -1,4 +1,4 @@
-//! What was found: reads, edges, constants, and what decides over the verdict.
+//! The report: reads, edges, constants, and the inputs that decide the verdict.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use super::path::ROOTS;
 use super::pii::{self, Hint};
 use sluicegate_engine::ScriptCoverage;
 
-/// The source of what no input changes.
+/// The source of outputs that no input changes.
 pub const CONSTANT: &str = "(constant)";
 
 /// How an output depends on an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The same value in a place of the same name.
+    /// The same value in a place with the same name.
     Copied,
-    /// The same value in a place of another name.
+    /// The same value in a place with another name.
     Renamed,
-    /// Made of the value, alone or with others.
+    /// Computed from the value, alone or with others.
     Computed,
-    /// The value only chooses among others, or whether there is one.
+    /// The value, or its presence, only selects among others.
     Conditional,
-    /// The same for every input.
+    /// The same value for every input.
     Constant,
     /// From the event's metadata.
     Metadata,
@@ -36,12 +36,12 @@ pub enum Kind {
     Network,
     /// From the clock.
     Clock,
-    /// From chance.
+    /// From random numbers.
     Random,
 }
 
 impl Kind {
-    /// The word for it.
+    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Copied => "copied",
@@ -61,71 +61,73 @@ impl Kind {
 /// A flow from an input to an output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
-    /// Where it comes from.
+    /// The input.
     pub from: String,
-    /// Where it goes.
+    /// The output.
     pub to: String,
-    /// How.
+    /// How the output depends on the input.
     pub kind: Kind,
-    /// Whether the value arrives as it is.
+    /// Whether the value arrives unchanged.
     pub exact: bool,
-    /// Whether the value only chooses among others.
+    /// Whether the value only selects among others.
     pub indirect: bool,
-    /// In how many of the events that were looked at closely it was seen as they came; 0 if only in changed ones.
+    /// The number of studied original events that show it; 0 if only changed ones do.
     pub events: u64,
-    /// In how many such events the input had a value.
+    /// The number of studied events in which the input had a value.
     pub tested: u64,
-    /// One event that shows it.
+    /// One event as an example.
     pub example: Option<Example>,
     /// The value of a constant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
 }
 
-/// Everything that was found.
+/// The complete report.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Events that were read.
+    /// The number of events.
     pub events: u64,
     /// Events by verdict: ok, dropped, failed.
     pub verdicts: [u64; 3],
     /// The first failure.
     pub failure: Option<String>,
-    /// Events that were run again with changes.
+    /// The number of events that were run again with changes.
     pub studied: u64,
-    /// Kinds of events: those that look alike and are treated alike. How many there are, and how many were studied.
+    /// Kinds of events, that is, events with the same shape that the code treats the same way: how many there are, and
+    /// how many were studied.
     pub kinds: [u64; 2],
-    /// How often the transformation was run.
+    /// The number of runs of the transformation.
     pub runs: u64,
-    /// In how many events each place of the input held a value.
+    /// The number of events in which each place of the input held a value.
     pub came: BTreeMap<String, u64>,
-    /// What was read, by place of the input.
+    /// The reads, by place of the input.
     pub reads: BTreeMap<String, Read>,
-    /// All edges, by input and output.
+    /// All edges, sorted by input and output.
     pub edges: Vec<Edge>,
-    /// What decides over the verdict.
+    /// The inputs that decide the verdict.
     pub decides: BTreeMap<String, Decides>,
-    /// Outputs that nothing explains.
+    /// Outputs without a known source.
     pub unexplained: Vec<String>,
-    /// Outputs that were not looked at, because the time was up.
+    /// Outputs that were not tested because the time was up.
     pub untested: Vec<String>,
-    /// Outputs that are another value each time.
+    /// Outputs with another value in every run.
     pub unstable: Vec<String>,
-    /// Whether the code remembers earlier events.
+    /// Whether the code keeps state between events.
     pub stateful: bool,
-    /// Requests that no answer was recorded for.
+    /// Requests without a recorded answer.
     pub unanswered: Vec<String>,
-    /// Personal data that goes out.
+    /// Personal data in the output.
     pub hints: Vec<Hint>,
-    /// Which code the events ran.
+    /// The coverage of the code by the events.
     pub coverage: Vec<ScriptCoverage>,
 }
 
 impl Report {
-    /// Makes a report of what all workers found.
+    /// Makes a report of the findings of all workers.
     pub(super) fn of(found: Findings) -> Self {
         let mut edges = Vec::new();
-        // An object or an array is no source of its own where something in it is: it was only emptied, or replaced by a text.
+        // An object or array is no source of its own if a value inside it is: it was only emptied or replaced by a
+        // text.
         let inside = |from: &str, to: &str| {
             let inner = |other: &str| other.strip_prefix(from).is_some_and(|rest| rest.starts_with(['.', '[']));
             !found.came.contains_key(from)
@@ -140,7 +142,7 @@ impl Report {
         for (to, output) in found.outputs.iter().filter(|(to, _)| !found.unstable.contains(*to)) {
             let sources: Vec<&Tally> = found.edges.values().filter_map(|all| all.get(to)).collect();
             let is_made = sources.iter().any(|tally| tally.copied + tally.computed > 0);
-            // An object that is empty in some events is no value of its own.
+            // An object that is empty in some events is not a value of its own.
             let holds =
                 |other: &String| other.strip_prefix(to.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']));
             if is_made || (output.values.iter().all(is_empty) && found.outputs.keys().any(holds)) {
@@ -186,9 +188,9 @@ impl Report {
         }
     }
 
-    /// Places that came in events and that the code never read.
+    /// Places that appeared in events and that the code never read.
     pub fn unread(&self) -> Vec<&str> {
-        // What stands in a text is read with it.
+        // A read of a text counts as a read of the JSON inside it.
         let text = |name: &str| name.find("(json)").map_or(name.len(), |at| at);
         let never = |name: &&String| self.reads.get(&name[..text(name)]).is_none_or(|read| read.events == 0);
         self.came.keys().filter(never).map(String::as_str).collect()

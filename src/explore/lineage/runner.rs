@@ -1,5 +1,5 @@
-//! Runs an event as production would, and as often as needed: the same engine with the clock, chance and the network's
-//! answers held, and the same with every read noted.
+//! Runs an event as in production and as often as needed: in an engine with fixed clock, random numbers and network
+//! answers, and in one that also records every read.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,25 +21,25 @@ use sluicegate_engine::{
 /// The module that is loaded first.
 const RECORD: &str = include_str!("../../../js/lineage/record.js");
 
-/// How `record.js` begins a line of notes.
+/// The start of a line of notes from `record.js`.
 const MARK: &str = "\u{1}lineage ";
 
-/// The module that stands for the author's file.
+/// The module that contains the author's file.
 const AUTHOR: &str = "sluicegate:author";
 
-/// The clock of every run, in milliseconds since 1970; and another one, to see what depends on it.
+/// The clock of every run, in milliseconds since 1970; and another one, to find the outputs that depend on it.
 const CLOCKS: [f64; 2] = [1_709_532_000_000.0, 1_741_245_678_912.0];
 
 /// The seed of every run, and another one.
 const SEEDS: [u32; 2] = [1, 77];
 
-/// The most a run may take: among this many values there are some that code cannot deal with.
+/// The time limit of a run: some of the many values that are tried make the code slow.
 const MAX_CPU: Duration = Duration::from_millis(200);
 
-/// Engines that are kept.
+/// The most engines that are kept.
 const MAX_ENGINES: usize = 8;
 
-/// Room for the notes of one event.
+/// The largest size of the notes on one event.
 const NOTES: usize = 64 << 20;
 
 const ARRAY: OutputFraming<'static> =
@@ -48,13 +48,13 @@ const ARRAY: OutputFraming<'static> =
 /// How an event ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Ended {
-    /// This many events went out.
+    /// The number of output events.
     Ok(usize),
     Dropped,
     Failed(String),
 }
 
-/// What an event became.
+/// The result of an event.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) ended: Ended,
@@ -68,18 +68,18 @@ impl Outcome {
     }
 }
 
-/// What was read of an event.
+/// The reads of an event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reads {
-    /// Places that were read, and from which lines, as `file:line`.
+    /// Places that were read, with the lines that read them, as `file:line`.
     pub(super) values: BTreeMap<Path, BTreeSet<String>>,
-    /// Places that the code looked for and that are not there.
+    /// Places that the code looked for and that are missing.
     pub(super) absent: BTreeMap<Path, BTreeSet<String>>,
-    /// Objects and arrays whose keys or length were asked for.
+    /// Objects and arrays whose keys or length were read.
     pub(super) keys: BTreeMap<Path, BTreeSet<String>>,
 }
 
-/// What makes one engine another.
+/// The settings that require a separate engine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct World {
     pub(super) recording: bool,
@@ -93,7 +93,7 @@ pub(super) struct Runner {
     engines: VecDeque<(World, Engine)>,
     network: Rc<RefCell<Recorded>>,
     observer: Rc<RunObserver>,
-    /// Whether every run gets an isolate of its own, because the code remembers what it has seen.
+    /// Whether every run gets a new isolate, because the code keeps state.
     pub(super) fresh: bool,
     pub(super) runs: u64,
 }
@@ -114,7 +114,7 @@ impl Runner {
         Ok(runner)
     }
 
-    /// The coverage of what was recorded. Ends the engines.
+    /// The coverage of the recorded runs. Ends the engines.
     pub(super) fn coverage(&mut self) -> Vec<ScriptCoverage> {
         self.engines.clear();
         let mut scripts = self.observer.take_coverage();
@@ -128,7 +128,7 @@ impl Runner {
         scripts
     }
 
-    /// Requests that no answer is recorded for.
+    /// Requests without a recorded answer.
     pub(super) fn unanswered(&self) -> BTreeSet<String> {
         self.network.borrow().unanswered.clone()
     }
@@ -154,7 +154,7 @@ impl Runner {
             code,
             libraries,
             credentials: world.credentials.clone(),
-            // Every event brings all of it; this lets keys through that are not the documented ones.
+            // Every event carries its whole metadata; this setting also allows keys that are not documented.
             metadata: program.metadata.as_ref().map(|_| "{}".to_owned()),
             scene: Determinism { now: Some(CLOCKS[usize::from(world.other_clock)]), seed: Some(seed) },
         };
@@ -164,7 +164,7 @@ impl Runner {
         (options.network.fetch, options.network.geolocation) = (true, true);
         let mut engine = match world.recording {
             true => {
-                // Views are slower than objects, and so is code that is counted.
+                // Recording objects are slower than plain ones, and so is code with coverage.
                 options.limits.cpu = self.setup.options.limits.cpu.max(Duration::from_secs(2));
                 options.limits.wall = options.limits.wall.max(options.limits.cpu);
                 options.limits.log = NOTES;
@@ -173,14 +173,14 @@ impl Runner {
             false => Engine::new(wrapped, options)?,
         };
         engine.connect(self.network.clone());
-        // The event that can be stopped by nothing else ends this process; the supervisor knows which one it was.
-        // SAFETY: ends the process, whatever it is doing; takes nothing and gives nothing back.
+        // If nothing else can stop the event, this ends the process; the supervisor knows which event it was.
+        // SAFETY: ends the process at once, takes no pointer, and does not return.
         engine.on_stuck(|| unsafe { libc::_exit(3) });
         Ok(engine)
     }
 
-    /// Runs an input, `{"event": …, "metadata": …, "credential": …, "network": …}`, and takes the lines of notes out of its
-    /// logs.
+    /// Runs an input, `{"event": …, "metadata": …, "credential": …, "network": …}`, and separates the lines of notes
+    /// from its logs.
     fn run_in(&mut self, input: &Value, world: World) -> (Outcome, Option<String>) {
         self.runs += 1;
         if self.fresh {
@@ -248,7 +248,7 @@ impl Runner {
         self.run_in(input, World { other_clock: clock, other_seed: seed, credentials, ..World::default() }).0
     }
 
-    /// What is read of an input.
+    /// Runs an input and returns its reads.
     pub(super) fn record(&mut self, input: &Value) -> Reads {
         let world = World { recording: true, credentials: credentials(input), ..World::default() };
         let (_, notes) = self.run_in(input, world);
@@ -266,7 +266,7 @@ fn credentials(input: &Value) -> BTreeMap<String, String> {
     texts.collect()
 }
 
-/// Reads the notes of one event, see `js/lineage/record.js`.
+/// Parses the notes on one event, see `js/lineage/record.js`.
 fn reads(text: &str, program: &str) -> Option<Reads> {
     #[derive(Deserialize)]
     struct Notes {

@@ -1,4 +1,4 @@
-//! Other values for a place in an event: of the same type, missing, null; and what an author's code compares with.
+//! Other values for a place in an event: of the same type, missing, null, and literals that the code compares with.
 
 use serde_json::{Value, json};
 
@@ -17,20 +17,21 @@ const MAX_PARTS: usize = 8;
 /// The most places of an event that are changed one by one.
 const MAX_LEAVES: usize = 600;
 
-/// The most pairs of an array of pairs.
+/// The most pairs in an array of pairs.
 const MAX_PAIRS: usize = 200;
 
-/// Another value, and what can be concluded from what it does.
+/// Another value, and the conclusions that its effect allows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variation {
-    /// The value; none if the place is empty.
+    /// The value; `None` to remove it.
     pub value: Option<Value>,
-    /// Of which kind it is.
+    /// Its kind.
     pub class: Class,
 }
 
 impl Leaf {
-    /// Puts another value in the place, or none; of a pair, the key goes too. Whether it could be done.
+    /// Puts another value in the place, or removes it; for a pair, the key is removed too. Returns whether that was
+    /// possible.
     pub fn change(&self, input: &mut Value, to: Option<Value>) -> bool {
         let pair = matches!(self.label.last(), Some(Step::Pair(_))) && to.is_none();
         change(input, &self.path[..self.path.len() - usize::from(pair)], to)
@@ -40,26 +41,26 @@ impl Leaf {
 /// Kinds of other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Of the same type, and of no value that the code could know.
+    /// Of the same type, and a value that the code cannot know.
     Marker,
-    /// Of the same type, perhaps known to the code.
+    /// Of the same type, and a value that the code may know.
     Same,
-    /// Nothing, null, or of another type.
+    /// Missing, null, or of another type.
     Other,
 }
 
-/// A place that is changed.
+/// A place to change.
 #[derive(Clone, Debug)]
 pub struct Leaf {
-    /// Where it is.
+    /// Its path.
     pub path: Path,
-    /// The same as people call it: pairs by their key.
+    /// The path as people write it: pairs by their key.
     pub label: Path,
-    /// What stands there; none if the code looked for something that is not there.
+    /// The value; `None` if the code looked for it and it is missing.
     pub value: Option<Value>,
 }
 
-/// The places without anything inside of a value below `path`, and the containers, outer ones first.
+/// The places below `path` without anything inside, and the containers, outer ones first.
 pub fn places(value: &Value, path: &Path) -> (Vec<Leaf>, Vec<Leaf>) {
     let mut found = (Vec::new(), Vec::new());
     walk(value, path.clone(), path.clone(), &mut found);
@@ -74,7 +75,7 @@ fn walk(value: &Value, path: Path, label: Path, found: &mut (Vec<Leaf>, Vec<Leaf
     let leaf = || Leaf { path: path.clone(), label: label.clone(), value: Some(value.clone()) };
     match value {
         Value::Object(map) if !map.is_empty() => {
-            // An element is taken out with its array.
+            // An element is removed only with its array.
             if !matches!(path.last(), Some(Step::Index(_))) {
                 found.1.push(leaf());
             }
@@ -117,13 +118,13 @@ fn pairs(list: &[Value]) -> Option<Vec<String>> {
     keys.filter(|keys| keys.len() <= MAX_PAIRS)
 }
 
-/// A value that no other place has, for places that the code does not look at.
+/// A unique value, for places that the code does not read.
 pub fn unique(number: usize) -> Value {
     json!(format!("Qz{number:04}vXj"))
 }
 
-/// What is tried in a place, most telling first. `others` are values that other events have there, `literals` those that
-/// stand in the code.
+/// The values to try in a place, the most conclusive first. `others` are values from other events in this place,
+/// `literals` those of the code.
 pub fn variations(
     value: Option<&Value>,
     number: usize,
@@ -138,7 +139,7 @@ pub fn variations(
         }
     };
     match value {
-        // What stands in it is changed by itself.
+        // The values inside it are changed separately.
         Some(text @ Value::String(_)) if parsed(text).is_some() => {
             add(Some(json!(messy("", number))), Class::Marker);
             add(Some(json!(messy("[]", number))), Class::Marker);
@@ -147,7 +148,7 @@ pub fn variations(
             add(Some(json!(alike(text, number))), Class::Marker);
             add(Some(json!(messy(text, number))), Class::Marker);
             if let Some(date) = other_date(text, number + 1) {
-                // Code that formats dates writes them in another way.
+                // Code that formats dates writes them in another form.
                 add(Some(json!(date[..10])), Class::Marker);
             }
         }
@@ -160,7 +161,7 @@ pub fn variations(
         }
         Some(Value::Bool(old)) => {
             add(Some(json!(!old)), Class::Same);
-            // There are two booleans only: whether it is a copy, another type shows.
+            // There are only two booleans: another type shows whether the value is copied.
             add(Some(unique(number)), Class::Other);
         }
         Some(Value::Null) | None => {
@@ -184,7 +185,7 @@ pub fn variations(
         Some(Value::String(text)) => {
             add(Some(json!("")), Class::Same);
             add(Some(json!(alike(&text.to_uppercase(), number + 3))), Class::Marker);
-            // Its neighbours, where it is a code with digits: there may be a table of their first ones.
+            // Similar codes, for a code with digits: the code may have a table of their first digits.
             if let Some(at) = text.find(|char: char| char.is_ascii_digit()) {
                 for by in 1..=2 {
                     let next = (text.as_bytes()[at] - b'0' + by) % 10;
@@ -222,13 +223,13 @@ pub fn variations(
     made
 }
 
-/// What is tried in place of an object or an array as a whole.
+/// The values to try in place of an object or array as a whole.
 pub fn container_variations(value: &Value) -> Vec<Variation> {
     let mut made = vec![None];
     match value {
         Value::Object(map) => {
             made.push(Some(json!({})));
-            // One key less, and one more: code may count them.
+            // One key less, and one key more: the code may count them.
             let mut fewer = map.clone();
             if map.len() > 1 && map.keys().next_back().cloned().and_then(|last| fewer.shift_remove(&last)).is_some() {
                 made.push(Some(Value::Object(fewer)));
@@ -254,7 +255,7 @@ fn number_value(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() < 9e15 { json!(number as i64) } else { json!(number) }
 }
 
-/// A text of the same kind that is another one: a date stays a date, an address an address, a number a number.
+/// Another text of the same format: a date stays a date, an address an address, a number a number.
 pub fn alike(text: &str, number: usize) -> String {
     if let Some(date) = other_date(text, number) {
         return date;
@@ -265,11 +266,11 @@ pub fn alike(text: &str, number: usize) -> String {
     if let Some((network, _)) = text.rsplit_once('.')
         && text.parse::<std::net::Ipv4Addr>().is_ok()
     {
-        // The last part differs from the old one and stays below 256.
+        // The last part differs from the old one and is below 256.
         let last = (1..=254).map(|by| (number + by) % 254 + 1).find(|last| format!("{network}.{last}") != text);
         return format!("{network}.{}", last.unwrap_or_default());
     }
-    // The scheme of a URL, and the names of its query's parameters.
+    // The scheme of a URL and the names of its query parameters stay.
     if let Some((scheme, rest)) = text.split_once("://") {
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
         let value = |pair: &str| match pair.split_once('=') {
@@ -305,8 +306,8 @@ pub fn alike(text: &str, number: usize) -> String {
         .collect()
 }
 
-/// A text of several words with one of them changed at a time, the rest as it was: code that finds words by what stands around
-/// them finds them still. Nothing for one word alone, and for JSON.
+/// A text of several words with one word changed at a time: code that finds words by the words around them still finds
+/// them. Empty for a single word and for JSON.
 pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
     let is_word = |char: char| char.is_alphanumeric();
     let mut words: Vec<std::ops::Range<usize>> = Vec::new();
@@ -316,14 +317,14 @@ pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
             _ => words.push(at..at + char.len_utf8()),
         }
     }
-    // What stands in JSON text is changed by itself, and its keys are not.
+    // The values inside JSON text are changed separately, and its keys are not changed.
     if words.len() < 2 || text.trim_start().starts_with(['{', '[']) {
         return Vec::new();
     }
     let mut made = Vec::new();
     for (at, word) in words.iter().take(MAX_PARTS).enumerate() {
         let old = &text[word.clone()];
-        // What the code looks for beside it: `(Firefox|Chrome)`.
+        // The alternatives in the code: `(Firefox|Chrome)`.
         let known = literals.alternatives.iter().filter(|list| list.iter().any(|one| one == old)).flatten();
         let others = known.filter(|one| *one != old).take(2).cloned();
         for other in std::iter::once(alike(old, number + at)).chain(others) {
@@ -334,13 +335,13 @@ pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
     made
 }
 
-/// A text as code has to clean it up: capitals and small letters, and blanks around it.
+/// A text that code has to clean up: mixed case, and blanks around it.
 fn messy(text: &str, number: usize) -> String {
     let tail = text.find('@').map_or("", |at| &text[at..]);
     format!(" QzW{number:03} vXj{tail} ")
 }
 
-/// Another day and minute, if the text begins with a date as ISO 8601 writes it.
+/// Another day and minute, if the text starts with an ISO 8601 date.
 fn other_date(text: &str, number: usize) -> Option<String> {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);

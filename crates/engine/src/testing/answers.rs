@@ -1,9 +1,10 @@
-//! The recorded answers of a test: a function in the test's isolate, called while the transformation runs in another one.
+//! The recorded answers of a test: a function in the test's isolate that is called while the transformation runs in
+//! another isolate.
 
 use deno_core::v8;
 
-/// Answers requests of the transformation under test by `ask` of `js/testing/fetch.js`. To be used only inside the call
-/// of [`super::World::transform`] that it was given to.
+/// Answers requests of the transformation under test with `ask` of `js/testing/fetch.js`. Use it only inside the call
+/// of [`super::World::transform`] that it was passed to.
 pub struct Answers {
     isolate: v8::UnsafeRawIsolatePtr,
     context: v8::Global<v8::Context>,
@@ -15,7 +16,7 @@ impl Answers {
         let ask = v8::Local::<v8::Function>::try_from(ask).ok()?;
         let context = scope.get_current_context();
         Some(Self {
-            // SAFETY: only used while the isolate is in the middle of the call that this was made for, see `ask`.
+            // SAFETY: only used while the isolate is inside the call that this was created for, see `ask`.
             isolate: unsafe { scope.as_raw_isolate_ptr() },
             context: v8::Global::new(scope, context),
             ask: v8::Global::new(scope, ask),
@@ -24,9 +25,9 @@ impl Answers {
 
     /// The answer to a request, both as in `js/runtime/network.js`. `None` when the test is being stopped.
     pub fn ask(&self, request: &str) -> Option<String> {
-        // SAFETY: the isolate belongs to this thread (what is here is not `Send`) and is alive: it waits, entered, for
-        // the call of `World::transform` during which this is used. Another isolate was entered since, so this one is
-        // entered again for as long as its code runs.
+        // SAFETY: the isolate belongs to this thread, because `Self` is not `Send`. It is alive: it is entered and
+        // waits for the call of `World::transform` during which this is used. Another isolate was entered since, so
+        // this one is entered again for as long as its code runs.
         let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(self.isolate) };
         // SAFETY: as above; exited below.
         unsafe { isolate.enter() };

@@ -1,4 +1,4 @@
-//! The scripts of `js/testing`, and the modules by which a test imports what they offer.
+//! The scripts of `js/testing`, and the modules through which a test imports their functions.
 
 use crate::v8::modules::{Module, NotFound};
 
@@ -67,8 +67,8 @@ pub(super) const SCRIPTS: &str = concat!(
     ") })",
 );
 
-/// The module behind [`NAMES`]. Types that a test imports without `type` are there too, as nothing: taking types away
-/// leaves such an import as it is.
+/// The module behind [`NAMES`]. It also exports the types that a test may import without `type`, as `undefined`:
+/// removing types leaves such an import in place.
 const API: &str = "\
 export const {
   test, it, describe, suite, xit, xtest, fit, xdescribe, fdescribe, beforeEach, afterEach, beforeAll, afterAll,
@@ -78,10 +78,10 @@ export let Mock, MockInstance, Mocked, MockedFunction, MockedObject, MockedClass
   AsymmetricMatchersContaining, ExpectStatic, SpyInstance, Verdict, Transform, TransformOptions;
 ";
 
-/// By these names the test API is imported: ours, and those that fingers know.
+/// The names under which a test can import the API: our own, and those of common test runners.
 const NAMES: &[&str] = &["sluicegate", "vitest", "@jest/globals"];
 
-/// Other testing libraries, and what to write instead.
+/// Other testing libraries, and what to use instead.
 const OTHERS: &[(&str, &str)] = &[
     ("node:test", "import { test, expect } from 'vitest', or use the globals"),
     ("bun:test", "import { test, expect } from 'vitest', or use the globals"),
@@ -103,7 +103,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("nock", "transform(event, { fetch: { 'https://…': { body: {} } } }) answers what the transformation asks"),
 ];
 
-/// The module of the test API, if `specifier` means it.
+/// The module of the test API, if `specifier` names it.
 pub(super) fn find(specifier: &str) -> Option<Result<Module, NotFound>> {
     if NAMES.contains(&specifier) {
         return Some(Ok(Module { name: "sluicegate:api".to_owned(), code: API.to_owned() }));

@@ -1,9 +1,9 @@
-//! The isolate in which a test file runs: the author's tests, what they import, and `js/testing` around them.
+//! The isolate in which a test file runs: the author's tests, their imports, and `js/testing` around them.
 //!
-//! It has the lockdown of production, so that a library called directly meets the globals that it will meet there. The
-//! transformation under test does not live here: `transform(event)` leaves the isolate through [`World::transform`], and
-//! its implementation runs an [`super::Engine`] like any other. Each test has a time limit of its own; a harness
-//! that hit a limit is of no more use, see [`TestIsolate::run`].
+//! It has the same lockdown as production, so a library that a test calls directly sees the same globals as in
+//! production. The transformation under test runs elsewhere: `transform(event)` leaves the isolate through
+//! [`World::transform`], whose implementation runs an ordinary [`super::Engine`]. Each test has its own time limit. A
+//! test isolate that hit a limit cannot be used any more, see [`TestIsolate::run`].
 
 mod answers;
 mod api;
@@ -30,27 +30,27 @@ use crate::{Protection, initialize};
 /// Frames of `js/testing` carry this name and are not shown.
 pub const TESTING_SCRIPT: &str = "sluicegate:testing";
 
-/// What a test file can reach outside its isolate.
+/// The world outside the isolate, as far as a test file can reach it.
 pub trait World {
-    /// The module that `importer` means by `specifier`; `form` is the type that the import gives, e.g. `json`.
+    /// The module that `importer` means by `specifier`; `form` is the type of the import, e.g. `json`.
     ///
     /// # Errors
-    /// When there is none; the text says why.
+    /// When there is no such module; the text says why.
     fn module(&mut self, specifier: &str, importer: &str, form: Option<&str>) -> Result<Module, String>;
-    /// Runs the transformation under test; both texts are JSON, see `js/testing/transform.js`. What it asks the network,
-    /// `answers` knows.
+    /// Runs the transformation under test; both texts are JSON, see `js/testing/transform.js`. `answers` answers its
+    /// network requests.
     fn transform(&mut self, request: &str, answers: Answers) -> String;
-    /// The text of a file that a snapshot is kept in, by its path from the test file; none if there is none yet.
+    /// The text of a file with snapshots, by its path from the test file; `None` if it does not exist yet.
     ///
     /// # Errors
     /// When a test may not use that file; the text says why.
     fn file(&mut self, path: &str) -> Result<Option<String>, String>;
 }
 
-/// What the harness is told, beside the tests themselves.
+/// The settings of a test isolate.
 #[derive(Clone, Debug)]
 pub struct TestIsolateOptions {
-    /// What one test may take, of CPU time; and ten times as much by the clock on the wall.
+    /// The CPU time that one test may take; the wall time limit is ten times as long.
     pub time: Duration,
     /// The heap, in bytes.
     pub heap: usize,
@@ -76,20 +76,20 @@ pub struct TestIsolate {
     run: v8::Global<v8::Function>,
     finish: v8::Global<v8::Function>,
     functions: v8::Global<v8::Function>,
-    /// What the tests import, and the tests' own file.
+    /// The modules that the tests import, and the tests' own file.
     modules: Vec<(String, v8::Global<v8::Module>)>,
     name: String,
     inspector: Option<Inspector>,
     isolate: Option<v8::OwnedIsolate>,
     heap: Box<HeapGuard>,
     watch: Watch,
-    /// What one test may take that says nothing else.
+    /// The time limit of a test that sets none.
     time: Duration,
 }
 
 type Outside = Option<Box<dyn World>>;
 
-/// What a test file consists of.
+/// The contents of a test file.
 pub enum Tests<'a> {
     /// A module that calls `test`.
     Module(&'a Module),
@@ -98,7 +98,7 @@ pub enum Tests<'a> {
 }
 
 impl TestIsolate {
-    /// Makes an isolate and loads the tests into it.
+    /// Creates an isolate and loads the tests into it.
     ///
     /// # Errors
     /// When they cannot be loaded.
@@ -109,7 +109,7 @@ impl TestIsolate {
         world: Box<dyn World>,
     ) -> Result<Self, LoadError> {
         initialize(Protection::None);
-        // A test computes, and waits only for its transformation; a busy machine is not the test's fault.
+        // A test only computes and waits for its transformation; the long wall limit allows for a busy machine.
         let limits = Limits { cpu: options.time, wall: 10 * options.time, heap: options.heap, ..Limits::default() };
         let watch = Watch::new(&limits);
         let (mut isolate, heap) =
@@ -128,7 +128,7 @@ impl TestIsolate {
             _ if heap.was_hit() => failed("the tests need too much heap to load".to_owned()),
             Err(error) => error,
             Ok(Prepared { context, list, run, finish, functions, modules }) => {
-                // SAFETY: it was entered when it was made; every later use enters it again.
+                // SAFETY: it was entered when it was created; every later use enters it again.
                 unsafe { isolate.exit() };
                 let name = match tests {
                     Tests::Module(module) => module.name.clone(),
@@ -163,9 +163,10 @@ impl TestIsolate {
         self.call(Which::List, None).ok()
     }
 
-    /// Runs the test at `index` of the list. After [`Stopped::Time`] and [`Stopped::Heap`] the harness must be dropped.
+    /// Runs the test at `index` of the list. After [`Stopped::Time`] and [`Stopped::Heap`] the test isolate must be
+    /// dropped.
     ///
-    /// It may take `time` of CPU time, or what the options say.
+    /// The limit is `time` of CPU time, or that of the options.
     ///
     /// # Errors
     /// When the test did not end by itself.
@@ -177,23 +178,23 @@ impl TestIsolate {
         ran
     }
 
-    /// What has to be written when all tests have run, as `js/testing/snapshot.js` says it, in JSON.
+    /// The files to be written after all tests have run, from `js/testing/snapshot.js`, in JSON.
     pub fn finish(&mut self) -> Option<String> {
         self.call(Which::Finish, None).ok()
     }
 
-    /// What to do when a test can be stopped by no means inside the process.
+    /// What to do when no means inside the process can stop a test.
     pub fn on_stuck(&self, act: fn()) {
         self.watch.on_stuck(act);
     }
 
-    /// What the variables hold that outlive a test, if the observer looks at them: those of the tests' file, and of the
-    /// modules that it imports.
+    /// The variables that outlive a test, if the observer observes them: those of the tests' file and of the modules
+    /// that it imports.
     pub fn variables(&mut self) -> Variables {
         let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
             return Variables::new();
         };
-        // SAFETY: exited below; a harness is not `Send`, so this is the isolate's thread.
+        // SAFETY: exited below; a test isolate is not `Send`, so this is its thread.
         unsafe { isolate.enter() };
         let variables = {
             v8::scope_with_context!(scope, &mut *isolate, &self.context);
@@ -210,7 +211,7 @@ impl TestIsolate {
 
     fn call(&mut self, which: Which, index: Option<usize>) -> Result<String, Stopped> {
         let isolate = self.isolate.as_mut().expect("only taken on drop");
-        // SAFETY: exited below; a harness is not `Send`, so this is the isolate's thread.
+        // SAFETY: exited below; a test isolate is not `Send`, so this is its thread.
         unsafe { isolate.enter() };
         self.watch.begin();
         let answer = {
@@ -265,7 +266,7 @@ impl Drop for TestIsolate {
     }
 }
 
-/// What a loaded test file leaves for the harness.
+/// The parts of a loaded test file that the isolate keeps.
 struct Prepared {
     context: v8::Global<v8::Context>,
     list: v8::Global<v8::Function>,
@@ -322,7 +323,7 @@ fn prepare(
     Ok(Prepared { context: v8::Global::new(scope, context), list, run, finish, functions, modules })
 }
 
-/// What a test's import means: the test API, or what the world says.
+/// Resolves a test's import: to the test API, or through the world.
 fn find(isolate: &mut v8::Isolate, specifier: &str, form: Option<&str>, importer: &Module) -> Result<Module, NotFound> {
     if let Some(found) = api::find(specifier) {
         return found;
@@ -355,14 +356,14 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local
     main.call(scope, undefined, &[host.into()])?.try_into().ok()
 }
 
-/// `host.transform(request, ask)`: out of this isolate, into another, and back.
+/// `host.transform(request, ask)`: runs the transformation in another isolate and returns its result.
 fn transform(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
     mut answer: v8::ReturnValue<v8::Value>,
 ) {
     let request = args.get(0).to_rust_string_lossy(scope);
-    // Taken out for the call: what is inside makes isolates of its own, and must not reach for this one.
+    // Taken out for the call: the transformation creates isolates of its own and must not use this one.
     let Some(mut world) = scope.get_slot_mut::<Outside>().and_then(Option::take) else { return };
     let text = match Answers::new(scope, args.get(1)) {
         Some(answers) => world.transform(&request, answers),

@@ -1,7 +1,9 @@
-//! Imports that nothing uses once the types are gone: `import { Order } from './types'` where `Order` is an interface.
+//! Removes imports that are unused once the types are gone: `import { Order } from './types'` where `Order` is an
+//! interface.
 //!
-//! TypeScript leaves them out, and so do bundlers; left in, they ask a module for something that it does not export. An
-//! import stays if its name occurs anywhere in the code outside of comments: it is better kept than lost.
+//! TypeScript and bundlers remove them as well; if they stayed, they would ask a module for a name that it does not
+//! export. An import stays if its name occurs anywhere in the code outside comments, because a needless import does
+//! less harm than a missing one.
 
 use std::ops::Range;
 
@@ -10,7 +12,7 @@ use swc_common::{BytePos, FileName, SourceMap, Span};
 use swc_ecma_ast::{ImportDecl, ImportSpecifier, ModuleDecl, ModuleItem};
 use swc_ecma_parser::{EsSyntax, Syntax, parse_file_as_module};
 
-/// The code with blanks in the place of such imports.
+/// The code with such imports replaced by blanks.
 pub(super) fn remove(code: String) -> String {
     if !code.contains("import") {
         return code;
@@ -46,13 +48,13 @@ pub(super) fn remove(code: String) -> String {
         if unused.len() == import.specifiers.len() {
             let whole = range(import.span);
             blank(&mut bytes, whole.clone());
-            // What stands before must not run into what stands after.
+            // The code before must not join the code after.
             bytes[whole.start] = b';';
             continue;
         }
         for specifier in unused {
             let own = range(specifier.span());
-            // The comma after it goes with it; one that is left over at the end of a list does no harm.
+            // The comma after it is removed too; one that is left at the end of a list does no harm.
             let comma = code[own.end..].find(|char: char| !char.is_whitespace()).map(|at| own.end + at);
             let comma = comma.filter(|at| code[*at..].starts_with(','));
             blank(&mut bytes, own.start..comma.map_or(own.end, |at| at + 1));
@@ -75,14 +77,14 @@ impl Parts for ImportSpecifier {
     }
 }
 
-/// Puts blanks in the place of what stands there; as many UTF-16 units, so that columns stay.
+/// Replaces a range by as many UTF-16 units of blanks, so that columns stay.
 fn blank(bytes: &mut Vec<u8>, range: Range<usize>) {
     let text = String::from_utf8_lossy(&bytes[range.clone()]).into_owned();
     let mut blanks = Vec::with_capacity(range.len());
     for char in text.chars() {
         match char {
             '\n' | '\r' => blanks.push(char as u8),
-            // A character of several bytes becomes blanks of as many bytes: ones that take one unit where it takes one.
+            // A character of several bytes is replaced by blanks of the same number of bytes and UTF-16 units.
             _ if char.len_utf8() == 1 => blanks.push(b' '),
             _ if char.len_utf8() == 2 => blanks.extend("\u{a0}".bytes()),
             _ if char.len_utf8() == 3 => blanks.extend("\u{2003}".bytes()),
@@ -92,7 +94,7 @@ fn blank(bytes: &mut Vec<u8>, range: Range<usize>) {
     bytes.splice(range, blanks);
 }
 
-/// Whether a name occurs as a word of its own.
+/// Whether a name occurs as a whole word.
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |char: char| char.is_alphanumeric() || char == '_' || char == '$';
     text.match_indices(word).any(|(at, _)| {

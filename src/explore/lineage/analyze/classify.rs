@@ -1,4 +1,4 @@
-//! How an output depends on an input, from what it becomes when the input is changed.
+//! Classifies how an output depends on an input, from the outputs for changed inputs.
 
 use serde_json::Value;
 
@@ -6,25 +6,26 @@ use super::super::compare::same;
 use super::super::literals::Literals;
 use super::super::vary::Class;
 
-/// One change of an input, and what stands in the output's place then.
+/// One change of an input, and the resulting value of the output.
 pub(super) struct Observation<'a> {
     pub(super) class: Class,
     pub(super) input: Option<&'a Value>,
     pub(super) output: Option<&'a Value>,
 }
 
-/// What the value does to the output.
+/// How the input determines the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Influence {
-    /// It is what stands there.
+    /// The output is the input's value.
     Copied,
-    /// What stands there is made of it.
+    /// The output is computed from the value.
     Computed,
-    /// It chooses among values that it is no part of.
+    /// The value selects one of several outputs and is not part of them.
     Conditional,
 }
 
-/// The influence that these observations show, all of changes that let the event end as it did before.
+/// The influence that these observations show. All of them are changes after which the event ends with the same
+/// verdict.
 pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>], code: &Literals) -> Influence {
     let [input, output] = before;
     let alike: Vec<&Observation<'_>> = seen.iter().filter(|one| one.class != Class::Other).collect();
@@ -36,20 +37,21 @@ pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>], c
     };
     let marker = alike.iter().any(|one| one.class == Class::Marker && changed(one) && exact(one));
     let is_bool = input.is_some_and(Value::is_boolean);
-    // A boolean: the other one arrives, or a text in its place does.
+    // For a boolean: the opposite value, or a text in its place, reaches the output.
     let flipped =
         is_bool && seen.iter().any(|one| one.input.is_some_and(|value| !value.is_null()) && changed(one) && exact(one));
     let remade = alike.iter().any(|one| !exact(one) && one.class == Class::Marker && is_made_of(one.output, one.input));
     if was_equal && (marker || flipped) && !remade {
         return Influence::Copied;
     }
-    // What the code itself says may look like a value that it was given.
+    // A literal of the code may look like an input value.
     let said = |one: &Observation<'_>| one.class != Class::Marker && one.output.is_some_and(|value| code.know(value));
     if alike.iter().any(|one| changed(one) && !said(one) && is_made_of(one.output, one.input)) {
         return Influence::Computed;
     }
-    // Where two values that nothing else has do the same, and only those of other events do something else, the value is
-    // compared with what else is in the event. A value that the code knows is another matter: there may be a table of them.
+    // If two unique values have the same effect and only values of other events have another one, the code compares the
+    // value with something else in the event. Values that are literals in the code are different: the code may have a
+    // table of them.
     let mut markers = alike.iter().filter(|one| one.class == Class::Marker).map(|one| one.output);
     let compares = markers.next().is_some_and(|first| {
         let rest: Vec<_> = markers.collect();
@@ -66,9 +68,9 @@ pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>], c
     }
     let of_booleans = is_bool && different.iter().flatten().all(|value| value.is_boolean());
     match different.len() {
-        // The other boolean.
+        // The opposite boolean.
         2 if of_booleans && different.iter().all(Option::is_some) => Influence::Computed,
-        // Only whether there is a value matters, or of which of two sorts it is.
+        // Only the presence of a value matters, or which of two groups it belongs to.
         1 | 2 => Influence::Conditional,
         _ => Influence::Computed,
     }
@@ -81,7 +83,7 @@ fn equal(one: Option<&Value>, other: Option<&Value>) -> bool {
     }
 }
 
-/// Whether the output has the input in it, cleaned up or cut perhaps.
+/// Whether the output contains the input, perhaps trimmed or cut.
 pub(super) fn is_made_of(output: Option<&Value>, input: Option<&Value>) -> bool {
     match (output, input) {
         (Some(output), Some(Value::String(input))) => {
@@ -126,7 +128,7 @@ mod tests {
         let chosen = [(Marker, json!("Qz1"), Value::Null), (Same, json!("Product view"), json!("view"))];
         assert_eq!(of([json!("a"), json!("buy")], &chosen), Influence::Computed, "three values");
         assert_eq!(of([json!("a"), Value::Null], &chosen), Influence::Conditional, "two");
-        // The number of alike elements.
+        // The number of equal elements.
         let grouped =
             [(Marker, json!("Qz1"), json!(5)), (Marker, json!(" Qz "), json!(5)), (Same, json!("b"), json!(8))];
         assert_eq!(of([json!("a"), json!(6)], &grouped), Influence::Conditional);

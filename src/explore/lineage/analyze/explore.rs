@@ -1,4 +1,4 @@
-//! Changed inputs that are worth a study of their own.
+//! Finds changed inputs that are worth a study of their own.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,14 +13,14 @@ use super::super::runner::{Ended, Reads};
 use super::found::{Flow, Found, Trials};
 use super::{Analyzer, Base, Progress};
 
-/// How many changed events are studied in turn, of one event.
+/// The most changed events that are studied for one event.
 const MAX_EXPLORED: usize = 60;
 
-/// How many changes lie between an event and what is studied of it.
+/// The most changes between an original event and one that is studied.
 const MAX_CHANGES: usize = 3;
 
 impl Analyzer {
-    /// Studies changed events, and what their changes lead to.
+    /// Studies changed events, and further changes of those.
     pub(super) fn explore_all(&mut self, mut queues: Vec<VecDeque<Base>>, tell: &mut dyn FnMut(Progress)) {
         let mut left = vec![MAX_EXPLORED; queues.len()];
         while queues.iter().any(|queue| !queue.is_empty()) {
@@ -38,7 +38,7 @@ impl Analyzer {
         }
     }
 
-    /// Places of the input that show something that was not known before.
+    /// Places of the input with findings that are new.
     pub(super) fn is_new(&self, found: &Found) -> BTreeSet<Path> {
         let known = |flow: &Flow| self.findings.edges.get(&flow.from).is_some_and(|edges| edges.contains_key(&flow.to));
         let flows = found.flows.iter().filter(|flow| !known(flow)).map(|flow| flow.leaf.clone());
@@ -50,7 +50,7 @@ impl Analyzer {
         flows.chain(decisions.map(|(_, one)| one.leaf.clone())).collect()
     }
 
-    /// The changed inputs that take the code another way.
+    /// The changed inputs for which the code takes another path.
     pub(super) fn explore(
         &mut self,
         base: &Base,

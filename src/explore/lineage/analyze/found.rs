@@ -1,4 +1,4 @@
-//! What the study of one input finds: flows and decisions.
+//! The findings of a study of one input: flows and decisions.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,18 @@ pub(super) struct Trials {
     pub(super) runs: Vec<(Variation, Outcome)>,
 }
 
-/// A flow that one input shows.
+/// A flow seen with one input.
 pub(super) struct Flow {
     pub(super) leaf: Path,
     pub(super) from: String,
     pub(super) to: String,
     pub(super) influence: Influence,
-    /// Whether another value stood in the output's place.
+    /// Whether another value appeared in the output's place.
     pub(super) varies: bool,
     pub(super) example: Example,
 }
 
-/// What one input decides over its verdict.
+/// The effect of one input on its verdict.
 #[derive(Default)]
 pub(super) struct Decision {
     pub(super) leaf: Path,
@@ -37,7 +37,7 @@ pub(super) struct Decision {
     pub(super) fail: Option<Example>,
 }
 
-/// What a study of one input found.
+/// The findings for one input.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) flows: Vec<Flow>,
@@ -54,12 +54,12 @@ pub(super) fn verdict(ended: &Ended) -> Option<String> {
     })
 }
 
-/// What was changed before, in words.
+/// The earlier changes, in words.
 pub(super) fn given(base: &Base) -> Option<String> {
     (!base.given.is_empty()).then(|| base.given.join(", "))
 }
 
-/// Notes what a change of one place does to the verdict.
+/// Records the effect of one change on the verdict.
 pub(super) fn decide(found: &mut Found, one: &Trials, before: &Ended, after: &Ended, example: &dyn Fn() -> Example) {
     let mut decision = found.decisions.remove(&one.from).unwrap_or_default();
     let place = match (before, after) {
@@ -78,8 +78,8 @@ pub(super) fn decide(found: &mut Found, one: &Trials, before: &Ended, after: &En
     }
 }
 
-/// A value that cannot be changed without another verdict, and that stands in the same place of the output, is taken for
-/// what stands there.
+/// A value whose every change also changes the verdict cannot be tested. If the same value appears in the same place of
+/// the output, it counts as copied.
 pub(super) fn assume_copy(base: &Base, one: &Trials, found: &mut Found) {
     let of_event = matches!(&one.leaf.path[0], Step::Key(root) if root == "event");
     let Some(value) = one.leaf.value.as_ref().filter(|value| of_event && !value.is_object() && !value.is_array())
@@ -101,7 +101,7 @@ pub(super) fn assume_copy(base: &Base, one: &Trials, found: &mut Found) {
     }
 }
 
-/// Of a text that holds JSON, either the text as a whole is what goes on, or what stands in it.
+/// For a text that contains JSON, either the whole text flows on or the values inside it.
 pub(super) fn explain(found: &mut Found) {
     let whole: Vec<(Path, String, Influence)> =
         found.flows.iter().map(|flow| (flow.leaf.clone(), flow.to.clone(), flow.influence)).collect();

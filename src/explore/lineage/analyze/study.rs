@@ -14,11 +14,11 @@ use super::classify::{Influence, Observation, influence, is_made_of};
 use super::found::{Flow, Found, Trials, assume_copy, decide, explain, given, verdict};
 use super::{Analyzer, Base};
 
-/// In how many events a place is tried with every value that there is for it.
+/// The number of events in which a place is tried with all available values.
 const CLOSELY: u64 = 6;
 
 impl Analyzer {
-    /// Studies one input; the changed ones that are worth a study of their own.
+    /// Studies one input. Returns the changed inputs that are worth a study of their own.
     pub(super) fn study(&mut self, mut base: Base) -> Vec<Base> {
         let first = base.given.is_empty();
         if !first {
@@ -30,7 +30,7 @@ impl Analyzer {
         let outputs = self.outputs(&base.outcome);
         self.findings.outputs_studied.extend(outputs.keys().cloned());
         let (mut leaves, containers) = self.places(&base);
-        // Of what was emptied on the way here, there is nothing to change.
+        // Values that were emptied by earlier changes cannot be changed further.
         leaves.retain(|leaf| first || !leaf.value.as_ref().is_some_and(is_empty));
         let mut found = Found::default();
         let (mut touched, untouched): (Vec<Leaf>, Vec<Leaf>) =
@@ -67,13 +67,13 @@ impl Analyzer {
         next
     }
 
-    /// Runs the event once more: what changes by itself is not the work of any input.
+    /// Runs the event again: outputs that change by themselves depend on no input.
     fn hold(&mut self, base: &mut Base) {
         let again = self.runner.run(&base.input);
         if again.same(&base.outcome) {
             return;
         }
-        // The code remembers what it has seen: from now on, every run starts from nothing.
+        // The code keeps state between events, so every run starts with fresh state from now on.
         self.runner.fresh = true;
         base.outcome = self.runner.run(&base.input);
         let again = self.runner.run(&base.input);
@@ -82,7 +82,7 @@ impl Analyzer {
         }
     }
 
-    /// Changes every value that the code does not look at; `false` if that shows nothing.
+    /// Changes all values that the code does not read, at once; `false` if that gives no results.
     fn all_at_once(&mut self, base: &Base, leaves: &[Leaf], found: &mut Found) -> bool {
         if leaves.is_empty() {
             return true;
@@ -115,7 +115,7 @@ impl Analyzer {
         true
     }
 
-    /// Runs it at another time and with other chance.
+    /// Runs it with another clock and other random numbers.
     fn other_worlds(&mut self, base: &Base, found: &mut Found) {
         for (root, clock, seed) in [("clock", true, false), ("random", false, true)] {
             let outcome = self.runner.run_with_other(&base.input, clock, seed);
@@ -147,7 +147,7 @@ impl Analyzer {
     fn changed(&mut self, base: &Base, leaf: Leaf, number: usize) -> Trials {
         let from = name(&leaf.label);
         let others = self.others.get(&from).cloned().unwrap_or_default();
-        // A place that was looked at closely in some events is looked at less closely in others.
+        // A place that was tested in detail in some events gets fewer tests in the others.
         let known = self.findings.tested.get(&from).is_some_and(|tested| *tested >= CLOSELY);
         let short = known || !base.closely;
         let variations = vary::variations(leaf.value.as_ref(), number, &others, &self.literals, short);
@@ -162,7 +162,7 @@ impl Analyzer {
                 let outcome = self.runner.run(&input);
                 runs.push((variation, outcome));
             }
-            // A credential is another engine.
+            // Each credential needs another engine.
             if is_credential && runs.len() == 2 {
                 break;
             }
@@ -180,7 +180,7 @@ impl Analyzer {
         Trials { leaf, from, runs }
     }
 
-    /// What follows from the runs of one place.
+    /// Draws the conclusions from the runs of one place.
     fn judge(&self, base: &Base, one: &Trials, found: &mut Found) {
         let mut places: BTreeMap<Path, Vec<Option<Difference>>> = BTreeMap::new();
         let mut comparable: Vec<(&Variation, Vec<Difference>)> = Vec::new();
@@ -191,7 +191,7 @@ impl Analyzer {
                 output: [verdict(&base.outcome.ended), verdict(&outcome.ended)],
                 given: given(base),
             };
-            // With an element goes what is made of it; how many there are is the array's business.
+            // Without an element, the outputs made of it are gone too; the number of elements belongs to the array.
             let is_removed = variation.value.is_none() && matches!(one.leaf.path.last(), Some(Step::Index(_)));
             if !is_removed {
                 decide(found, one, &base.outcome.ended, &outcome.ended, &example);
@@ -257,7 +257,8 @@ impl Analyzer {
         }
     }
 
-    /// The places that a change reaches; nothing if that cannot be told, because the event ended otherwise.
+    /// The places that a change reaches; `None` if this cannot be determined because the event ended with another
+    /// verdict.
     fn flowing(&self, base: &Base, after: &Outcome, value: Option<&Value>) -> Option<Vec<Difference>> {
         let all = match (&base.outcome.ended, &after.ended) {
             (_, Ended::Failed(_)) | (Ended::Failed(_), _) => return None,
@@ -271,29 +272,29 @@ impl Analyzer {
         Some(all.into_iter().filter(|difference| is_kept(difference)).collect())
     }
 
-    /// Whether a key of an output is the value that was put into the input, and no event as it came has such a place.
+    /// Whether a key of an output is the value that was put into the input, in a place that no original event has.
     fn echoes(&self, path: &[Step], value: Option<&Value>) -> bool {
         let echoes = path.iter().any(|step| matches!(step, Step::Key(key) if is_echo(key, value)));
         echoes && !self.findings.outputs.contains_key(&name(path))
     }
 
-    /// The same for what was changed before.
+    /// The same for earlier changes.
     fn is_invented(&self, base: &Base, path: &[Step]) -> bool {
         base.invented.iter().any(|value| self.echoes(path, Some(value)))
     }
 
-    /// An object or an array as a whole matters where nothing inside of it does.
+    /// An object or array as a whole counts only if nothing inside it has an effect.
     fn judge_container(&mut self, base: &Base, container: Leaf, found: &mut Found) {
         if !is_touched(&base.reads, &container) && !base.reads.keys.contains_key(&container.path) {
             return;
         }
         let inside = |leaf: &Path| leaf.len() > container.path.len() && leaf.starts_with(&container.path);
-        // The text that it stands in, if it goes on as a whole.
+        // The text that contains it, if the whole text flows on.
         let text = container.path.iter().position(|step| *step == Step::Json).map(|at| container.path[..at].to_vec());
         let whole = |flow: &Flow| flow.influence == Influence::Copied && text.as_ref() == Some(&flow.leaf);
         let explains = |flow: &&Flow| inside(&flow.leaf) || whole(flow);
         let explained: Vec<String> = found.flows.iter().filter(explains).map(|flow| flow.to.clone()).collect();
-        // Elements of an array that is made of this one come and go with it.
+        // Elements of an array that is made from this one come and go with it.
         let is_explained =
             |to: &str| explained.iter().any(|known| known == to || (to.ends_with("[]") && known.starts_with(to)));
         let decided = |drop: bool| {
@@ -325,7 +326,7 @@ impl Analyzer {
         }
     }
 
-    /// Adds what one input showed to what is known.
+    /// Adds the findings of one input to the totals.
     fn keep(&mut self, base: &Base, found: Found) {
         let first = base.given.is_empty();
         if first {
@@ -365,7 +366,7 @@ impl Analyzer {
 fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
     let mut found = Vec::new();
     differences(Some(&before.made), Some(&after.made), &mut Vec::new(), &mut found);
-    // How many events go out is the verdict's business.
+    // The number of output events belongs to the verdict.
     found.retain(|difference| {
         difference.path.len() > 1
             && !(difference.elements
@@ -375,7 +376,7 @@ fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
     found
 }
 
-/// Whether texts or numbers that are new in an array are made of a value: lines of a log, say.
+/// Whether new texts or numbers in an array come from a value, for example lines of a log.
 fn brings(difference: &Difference, value: Option<&Value>) -> bool {
     let (Some(Value::Array(old)), Some(Value::Array(new))) = (&difference.old, &difference.new) else { return false };
     let plain = |one: &&Value| !one.is_object() && !one.is_array();
@@ -387,8 +388,8 @@ fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Whether texts that are wholly other ones did not get through to what the old one reaches: the code takes it apart, and
-/// wants it to look as it did.
+/// Whether completely different texts did not reach the output of the old text. Then the code parses the text and
+/// expects its format.
 fn is_lost(base: &Base, runs: &[(Variation, Outcome)]) -> bool {
     let markers = runs.iter().filter(|(variation, _)| variation.class == Class::Marker);
     let mut reached = BTreeSet::new();
@@ -423,13 +424,14 @@ fn is_echo(key: &str, value: Option<&Value>) -> bool {
     key == value || (value.len() >= 3 && key.contains(&value))
 }
 
-/// Whether a key is the text of what was changed before and does not stand in the code, or the text of nothing at all.
+/// Whether a key is a value that was put in by an earlier change and is not in the code, or is the text of a missing
+/// value.
 pub(super) fn is_made_up(base: &Base, key: &str, words: &HashSet<String>) -> bool {
     let invented = || base.invented.iter().any(|value| is_echo(key, Some(value))) && !words.contains(key);
     !base.given.is_empty() && (["undefined", "null", "NaN"].contains(&key) || invented())
 }
 
-/// Whether the code has looked at a place, or at the text that it stands in.
+/// Whether the code has read a place, or the text that contains it.
 fn is_touched(reads: &Reads, leaf: &Leaf) -> bool {
     let end = leaf.path.iter().position(|step| *step == Step::Json).unwrap_or(leaf.path.len());
     let path = leaf.path[..end].to_vec();
