@@ -1,5 +1,5 @@
-//! What a run is told to do, as plain data: the words that the command line resolves and that the rooms below it act
-//! on. No files are opened here and no flags are known, so that `wire` and `pool` can use it without looking up.
+//! The settings of a run as plain data: the command line resolves them, and the modules below act on them. This module
+//! opens no files and knows no flags, so `wire` and `workers` can use it without depending on the command line.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -58,9 +58,9 @@ choices! {
         Framed = "framed",
     }
 
-    /// What happens when the code reads an integer that JavaScript can't hold.
+    /// What happens when the code reads an integer that JavaScript cannot hold.
     OnUnsafeInteger {
-        /// It is told once.
+        /// The first read is reported.
         #[default]
         Warn = "warn",
         /// Its event fails.
@@ -69,23 +69,23 @@ choices! {
         Ignore = "ignore",
     }
 
-    /// What the verdict line of a failed event says.
+    /// The contents of a failed event's verdict line.
     VerdictDetail {
-        /// What went wrong.
+        /// The failure.
         #[default]
         Short = "short",
-        /// And all that a dead letter says, the event too.
+        /// Everything that a dead letter has, including the event.
         Full = "full",
     }
 
-    /// What stands in an input.
+    /// The format of an input.
     InputFormat {
         /// An event on each line.
         #[default]
         Lines = "lines",
         /// One JSON array of events.
         Array = "array",
-        /// JSON values one after the other, over as many lines as they like.
+        /// JSON values one after the other, each on any number of lines.
         Json = "json",
         /// Chunks: a line with the number of events, then that many lines.
         Chunks = "chunks",
@@ -93,7 +93,7 @@ choices! {
 
     /// Whether inputs are decompressed.
     Decompress {
-        /// Those whose first bytes are those of gzip or zstd.
+        /// Inputs that start like gzip or zstd.
         #[default]
         Auto = "auto",
         /// None.
@@ -102,27 +102,27 @@ choices! {
 
     /// What happens to a line whose event failed.
     OnError {
-        /// It goes to the dead letters; the run goes on.
+        /// It goes to the dead letters, and the run continues.
         #[default]
         DeadLetter = "dead-letter",
-        /// It goes out unchanged, in its place; the run goes on.
+        /// It goes out unchanged, in its place, and the run continues.
         Pass = "pass",
-        /// It goes to the dead letters, and the run ends after what is in flight.
+        /// It goes to the dead letters, and the run ends after the lines in flight.
         Stop = "stop",
     }
 
-    /// Whether something is shown: when it makes sense, in any case, or not at all.
+    /// When something is shown.
     When {
         /// When the stream is a terminal.
         #[default]
         Auto = "auto",
-        /// Also when it is a file or a pipe.
+        /// Even if it is a file or a pipe.
         Always = "always",
-        /// Not even on a terminal.
+        /// Never, not even on a terminal.
         Never = "never",
     }
 
-    /// How the numbers at the end of a run are written.
+    /// The format of the statistics at the end of a run.
     Stats {
         /// One line for people.
         #[default]
@@ -131,7 +131,7 @@ choices! {
         Json = "json",
     }
 
-    /// How the results of tests are written.
+    /// The format of test results.
     Reporter {
         /// For people.
         #[default]
@@ -146,20 +146,20 @@ choices! {
         Github = "github",
     }
 
-    /// How much a server tells of itself.
+    /// How much a server logs.
     LogLevel {
-        /// What is broken.
+        /// Errors.
         Error = "error",
-        /// And what may break.
+        /// Also warnings.
         Warn = "warn",
-        /// And what happened to it, and requests that went wrong.
+        /// Also state changes and failed requests.
         #[default]
         Info = "info",
-        /// And every request.
+        /// Also every request.
         Debug = "debug",
     }
 
-    /// How this program's own messages are written.
+    /// The format of this program's own messages.
     LogFormat {
         /// For people.
         #[default]
@@ -176,7 +176,7 @@ impl Emit {
     }
 }
 
-/// What of a line is the event.
+/// Which part of a line is the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum LineFormat {
     /// All of it.
@@ -184,11 +184,11 @@ pub enum LineFormat {
     Event,
     /// `{"message": EVENT, "metadata": {…}}`.
     Envelope,
-    /// An object with this field; what it holds, as JSON or as a string of JSON, is the event.
+    /// An object with this field, which holds the event as JSON or as a string of JSON.
     Field(String),
 }
 
-/// Where lines are read from.
+/// The source of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Standard input, `-`.
@@ -206,14 +206,14 @@ impl fmt::Display for Input {
     }
 }
 
-/// Where something that is not data goes: dead letters, and what the author's code logs. Never standard output.
+/// Where output other than data goes: dead letters, and logs of the author's code. Never standard output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// It is not written.
     Nowhere,
     /// Standard error, `-`.
     Stderr,
-    /// A temporary file that stays, made when there is something to write.
+    /// A temporary file that is kept; created when there is something to write.
     Temporary,
     /// A file.
     File(PathBuf),

@@ -1,24 +1,25 @@
-//! How much memory there is and how much of it is left: for the control groups that this process is in, or for the machine.
+//! The total and the free memory of the control groups that this process is in, or of the machine.
 //!
-//! A limit holds for a group and all groups inside of it, so every group on the way up counts: a container's, a pod's, the
-//! unit of systemd. Version 2 of control groups and version 1 name their files differently. Inside of a container the own
-//! path may be one of the host's that is not visible; the groups above it then end at the one that is mounted.
+//! A limit applies to a group and to all groups inside it, so every group on the path to the root counts: a
+//! container's, a pod's, the unit of systemd. Versions 1 and 2 of control groups use different file names. Inside a
+//! container, this process's path may be one of the host's that is not visible; the path then ends at the group that is
+//! mounted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The part of all memory that is kept free of idle workers.
+/// The part of all memory that idle workers must leave free.
 const KEPT_FREE: u64 = 8;
 
-/// How often to look.
+/// The time between two checks.
 pub const LOOK: Duration = Duration::from_millis(500);
 
-/// What a group of one version calls its files.
+/// The file names in one version of control groups.
 struct Names {
     limit: &'static str,
     used: &'static str,
-    /// The line of `memory.stat` that says how much was read of files and can be read again.
+    /// The line of `memory.stat` with the file cache that can be released.
     files: &'static str,
 }
 
@@ -34,13 +35,13 @@ struct Memory {
     free: u64,
 }
 
-/// Whether memory is so short that idle workers should go. Where the system does not say, it is not.
+/// Whether memory is so short that idle workers should end. `false` if the system does not report it.
 pub fn is_short() -> bool {
     every(&read).any(|memory| memory.free < memory.all / KEPT_FREE)
 }
 
-/// All the memory that this process may use, in bytes: the smallest limit of its groups, or what the machine has. Nothing where
-/// the system does not say.
+/// The memory that this process may use, in bytes: the smallest limit of its groups, or the machine's memory. `None` if
+/// the system does not report it.
 pub fn total() -> Option<u64> {
     every(&read).map(|memory| memory.all).min()
 }
@@ -49,17 +50,17 @@ fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// The machine's memory, and that of each group that has a limit below it.
+/// The machine's memory, and that of each group with a limit below it.
 fn every(read: &dyn Fn(&Path) -> Option<String>) -> impl Iterator<Item = Memory> {
     let machine = read(Path::new("/proc/meminfo")).and_then(|text| machine(&text));
     let max = machine.map_or(u64::MAX, |memory| memory.all);
     let own = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let groups = groups(&own).into_iter().filter_map(|(folder, names)| group(&folder, names, read));
-    // Version 1 says "no limit" as a number that no machine has.
+    // In version 1, "no limit" is a number larger than any machine's memory.
     machine.into_iter().chain(groups.filter(move |memory| memory.all < max).collect::<Vec<_>>())
 }
 
-/// The folders of this process's groups and of all above them, by what `/proc/self/cgroup` says.
+/// The folders of this process's groups and of all groups above them, from `/proc/self/cgroup`.
 fn groups(own: &str) -> Vec<(PathBuf, &'static Names)> {
     let mut found = Vec::new();
     for line in own.lines() {
@@ -85,7 +86,7 @@ fn group(folder: &Path, names: &Names, read: &dyn Fn(&Path) -> Option<String>) -
     Some(Memory { all, free: all.saturating_sub(used.saturating_sub(files)) })
 }
 
-/// The machine's memory, as `/proc/meminfo` has it.
+/// The machine's memory, from `/proc/meminfo`.
 fn machine(meminfo: &str) -> Option<Memory> {
     Some(Memory { all: field(meminfo, "MemTotal:")? << 10, free: field(meminfo, "MemAvailable:")? << 10 })
 }
@@ -105,7 +106,7 @@ mod tests {
 
     const MACHINE: Memory = Memory { all: 8192, free: 4096 };
 
-    /// What is found where these files are.
+    /// The result for these files.
     fn found(files: &[(&str, &str)]) -> Vec<Memory> {
         let files: HashMap<_, _> = files.iter().copied().collect();
         every(&|path| files.get(path.to_str()?).map(|text| (*text).to_owned())).collect()

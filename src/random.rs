@@ -1,6 +1,6 @@
-//! Chance that is the same for the same seed, on every machine and in every version.
+//! Random numbers that are the same for the same seed, on every machine and in every version.
 
-/// SplitMix64: small and fast. Nothing here needs more of chance than variety.
+/// SplitMix64: small and fast. Its callers need variety, not unpredictability.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

@@ -1,4 +1,4 @@
-//! What an error is about in the end.
+//! Finds the root cause of an error.
 
 /// The innermost source of an error. The layers above only say that something failed.
 pub(crate) fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {

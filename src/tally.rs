@@ -1,29 +1,29 @@
-//! Verdicts added up, and the exit code that follows.
+//! Counts verdicts, and derives the exit code.
 //!
-//! [`Tally`] proves conservation (`in = ok + dropped + failed`) and decides, together with [`FailOn`], which exit code a run ends
-//! with. Depends on nothing but the engine's verdicts.
+//! [`Tally`] checks conservation (`in = ok + dropped + failed`) and determines, together with [`FailOn`], the exit code
+//! of a run. It depends only on the engine's verdicts.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sluicegate_engine::verdict::FailureKind;
 
-/// Verdicts added up.
+/// The counts of verdicts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Lines read, counted by the reader, independently of the verdicts.
     pub lines_in: u64,
-    /// Events that went out.
+    /// Events with output.
     pub ok: u64,
-    /// Events that the transformation stopped; blank lines count here.
+    /// Events that the transformation dropped, including blank lines.
     pub dropped: u64,
-    /// How many of the dropped were blank lines.
+    /// The number of blank lines among the dropped.
     pub blank: u64,
     /// Failed events by kind, indexed like [`FailureKind::ALL`].
     pub failed: [u64; FailureKind::ALL.len()],
     /// Output events.
     pub events_out: u64,
-    /// Events that have a verdict, and whose output could not be written; they count nowhere else.
+    /// Events that have a verdict but whose output could not be written; they count nowhere else.
     pub not_written: u64,
 }
 
@@ -33,7 +33,7 @@ impl Tally {
         self.failed[kind as usize] += 1;
     }
 
-    /// All failures together.
+    /// The number of all failures.
     pub fn failures(&self) -> u64 {
         self.failed.iter().sum()
     }
@@ -43,7 +43,7 @@ impl Tally {
         self.lines_in == self.ok + self.dropped + self.failures() + self.not_written
     }
 
-    /// Counts anew what was counted as these verdicts and could not be written.
+    /// Moves these verdicts to `not_written`, because their output could not be written.
     pub fn take_back(&mut self, unwritten: &Self) {
         self.ok -= unwritten.ok;
         self.dropped -= unwritten.dropped;
@@ -53,8 +53,8 @@ impl Tally {
         self.not_written += unwritten.ok + unwritten.dropped + unwritten.failures();
     }
 
-    /// The exit code of a run that went through to the end: 0 or 1, see [`FailOn`]; 2 if an event was lost or counted
-    /// twice, which is a bug of this program and must never look like success.
+    /// The exit code of a run that reached the end: 0 or 1, see [`FailOn`]; 2 if an event was lost or counted twice.
+    /// That is a bug of this program and must never look like success.
     pub fn exit_code(&self, fail_on: FailOn) -> u8 {
         if !self.is_conserved() {
             return exit::COULD_NOT_RUN;
@@ -93,10 +93,10 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Where the line between exit codes 0 and 1 lies.
+/// The condition for exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailOn {
-    /// A run that went through is a success, whatever became of its events.
+    /// A run that reached the end is a success, whatever its events' verdicts.
     Never,
     /// One failed event makes the run a failure.
     Error,

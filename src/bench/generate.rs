@@ -1,27 +1,27 @@
-//! Events to measure with when one has none at hand: what such programs get all day, in five kinds. The same kind, seed
-//! and number give the same bytes on every machine.
+//! Generates events for measurements, for users who have none: typical events of five kinds. The same kind, seed and
+//! number give the same bytes on every machine.
 //!
-//! The kinds are those of `benches/compare/workloads.mjs`, made anew rather than shared: that script is JavaScript, and
-//! this program must not need one. Figures of the two are alike, not equal.
+//! The kinds are those of `benches/compare/workloads.mjs`, written again because that script is JavaScript and this
+//! program must not depend on a JavaScript runtime. The figures of both are similar, not equal.
 
 use std::fmt::Write;
 
 use crate::config::Choice;
 use crate::random::Random;
 
-/// What the events are like.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Workload {
-    /// A short identify, 0.5 KB: what a program costs per event, before the event's own size counts.
+    /// A short identify, 0.5 KB: shows the cost per event, with little cost per byte.
     #[default]
     Small,
-    /// A row of a reverse-ETL sync, 2 KB: as it is and as it was, each as JSON text of pairs.
+    /// A row of a reverse-ETL sync, 2 KB: its current and its earlier state, each as JSON text of pairs.
     Truths,
-    /// An order of 40 products, 7 KB: the cost of bytes that the code does not read.
+    /// An order of 40 products, 7 KB: shows the cost of bytes that the code does not read.
     Wide,
     /// Text outside Latin-1, 0.7 KB.
     Cjk,
-    /// The wide events, one in ten of which has `context.traits.plan` `enterprise`: for code that drops the others.
+    /// The wide events; one in ten has `context.traits.plan` `enterprise`. For code that drops the others.
     Filter,
 }
 
@@ -43,7 +43,7 @@ impl std::fmt::Display for Workload {
     }
 }
 
-/// Events of one kind, without end.
+/// An endless sequence of events of one kind.
 pub struct Events {
     workload: Workload,
     random: Random,
@@ -51,7 +51,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Those that belong to `seed`.
+    /// The sequence for this seed.
     pub fn new(workload: Workload, seed: u64) -> Self {
         Self { workload, random: Random::new(seed), number: 0 }
     }
@@ -85,7 +85,7 @@ const NOTES: &[&str] = &[
     "배송 전에 연락 부탁드립니다. 감사합니다 🙏",
 ];
 
-/// A time of day that moves on from event to event.
+/// A time of day that advances with each event.
 fn time(i: u64) -> String {
     let seconds = i / 19;
     let (hours, minutes) = (9 + seconds / 3600 % 14, seconds / 60 % 60);
@@ -154,7 +154,7 @@ fn wide(random: &mut Random, i: u64, out: &mut String) {
     put!(out, r#"]}},"integrations":{{"All":true}},"originalTimestamp":"{at}","sentAt":"{at}"}}"#);
 }
 
-/// An amount with cents, written as a JavaScript engine writes it.
+/// An amount with cents, formatted as a JavaScript engine does.
 fn money(random: &mut Random, most: u64) -> f64 {
     random.between(100, most) as f64 / 100.0
 }
@@ -173,7 +173,7 @@ fn cjk(random: &mut Random, i: u64, out: &mut String) {
     put!(out, r#""originalTimestamp":"{at}","sentAt":"{at}"}}"#);
 }
 
-/// Six in ten rows are as they were, one in twenty is new, the others differ in a column.
+/// Six in ten rows are unchanged, one in twenty is new, and the others differ in one column.
 fn truths(random: &mut Random, i: u64, out: &mut String) {
     let (first, last, email) = person(random, i);
     let group = format!("acct-{}", 100_000 + i * 7);

@@ -1,18 +1,18 @@
-//! `sluicegate bench`: what a transformation costs, measured so that the figures can be believed.
+//! `sluicegate bench`: measures the cost of a transformation.
 //!
-//! Every measurement is a [`step`] in a process of its own, the steps of a run take turns, and a run is repeated: what
-//! else the machine does hits all of them. The warm-up is left out everywhere. Three things are measured:
+//! Every measurement is a [`step`] in a process of its own. The steps of a run take turns, and a run is repeated, so
+//! that other load on the machine affects all steps alike. The warm-up never counts. Three things are measured:
 //!
-//! - **Throughput**: supervisor and workers over the events, for several numbers of workers, as `run` does it.
-//! - **Latency**: the engine alone, event after event. It is the time that an event takes, not that it waits: how long
-//!   it waits depends on how fast events come.
-//! - **Where the time goes**, by leaving parts out rather than by instruments inside, which would cost more than what
-//!   they measure. The engine runs a function that returns at once (`parse`), the author's function with its result
-//!   thrown away (`execute` is the difference), and the author's function (`stringify` is the difference). The line
-//!   reader is measured alone. What the whole costs beyond the sum of these is `queue`: frames, shared memory, threads,
-//!   order, books. Runs write to `/dev/null`, so `write` is measured apart, to a pipe.
+//! - **Throughput**: supervisor and workers over the events, for several numbers of workers, as in `run`.
+//! - **Latency**: the engine alone, one event after the other. It is the time that an event takes, without the time
+//!   that it waits, which depends on how fast events arrive.
+//! - **Where the time goes**: measured by leaving parts out, because instruments inside would cost more than what they
+//!   measure. The engine runs a function that returns at once (`parse`), then the author's function with its result
+//!   discarded (`execute` is the difference), then the author's function (`stringify` is the difference). The line
+//!   reader is measured alone. The rest of the total is `queue`: frames, shared memory, threads, order and counts. Runs
+//!   write to `/dev/null`, so `write` is measured separately, with a pipe.
 //!
-//! A part that is a difference can come out below zero when the machine is busy; it is shown as measured.
+//! A part that is a difference can be below zero on a busy machine; it is shown as measured.
 
 pub mod generate;
 pub mod report;
@@ -32,59 +32,59 @@ use self::step::{Measured, Part, Step};
 use crate::workers::{self, RunError, Sandbox};
 use sluicegate_engine::{Export, LoadError, Options, Program};
 
-/// What to measure.
+/// The settings of a bench.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The code.
     pub program: Program,
-    /// How it is run.
+    /// The limits and options of the engine.
     pub options: Options,
     /// The most events per call of `transformBatch`.
     pub batch_size: usize,
-    /// What events.
+    /// The events.
     pub source: Source,
-    /// How many are measured; if not said, as many as make a run of about a second.
+    /// The number of events to measure; by default, enough for a run of about a second.
     pub events: Option<u64>,
-    /// How many come before those; if not said, half as many, at most [`MAX_WARM_UP`].
+    /// The number of warm-up events; by default half as many, at most [`MAX_WARM_UP`].
     pub warm_up: Option<u64>,
     /// How often everything is measured.
     pub runs: usize,
     /// The numbers of workers.
     pub workers: Vec<usize>,
-    /// After how long the code's requests are answered; if not said, none is.
+    /// The delay of answers to the code's requests; by default, requests are not answered.
     pub fetch_latency: Option<Duration>,
 }
 
-/// The most events of warm-up, unless told otherwise: V8's last compiler has long been at work by then.
+/// The default maximum of warm-up events: V8's last compiler has run long before.
 pub const MAX_WARM_UP: u64 = 10_000;
 
-/// Why nothing was measured.
+/// Why a bench failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The program could not be loaded.
     #[error(transparent)]
     Load(#[from] Box<LoadError>),
-    /// A measurement did not get through.
+    /// A measurement failed.
     #[error("a measurement failed: {0}")]
     Step(String),
     /// There is nothing to measure.
     #[error("{0} holds no events")]
     NoEvents(String),
-    /// The system refused something.
+    /// The system reported an error.
     #[error("{0}")]
     System(#[from] std::io::Error),
 }
 
-/// Told before every step: how many are done, how many there are, what comes now.
+/// Called before every step: the number of steps done, the number of all steps, the name of the next one.
 pub type OnStep<'a> = dyn FnMut(usize, usize, &str) + 'a;
 
-/// The handle under which the author's module is known to the modules that measure it.
+/// The import name of the author's module, for the modules that measure it.
 const MEASURED: &str = "sluicegate-bench";
 
-/// Measures.
+/// Runs all measurements.
 ///
 /// # Errors
-/// When the program does not load, there are no events, or a measurement did not get through.
+/// When the program does not load, there are no events, or a measurement fails.
 pub fn run(plan: &Plan, on_step: &mut OnStep<'_>) -> Result<Report, BenchError> {
     let export = match workers::check(&plan.program, &plan.options, Sandbox::default()) {
         Ok((loaded, _)) => loaded.export,
@@ -111,7 +111,7 @@ pub fn run(plan: &Plan, on_step: &mut OnStep<'_>) -> Result<Report, BenchError> 
     for workers in &plan.workers {
         series.push(("all", step(plan.program.clone(), Part::Pipeline { workers: *workers })));
     }
-    // One more per run for writing, of which the size is known only then.
+    // One more step per run measures writing; its size is known only later.
     let total = plan.runs * (series.len() + 1);
     let others = usage::Others::watch();
     let mut rounds: Vec<Vec<Measured>> = Vec::new();
@@ -186,7 +186,7 @@ fn report(plan: &Plan, prepared: &source::Prepared, rounds: &[Vec<Measured>]) ->
     }
 }
 
-/// A program that parses its events and does nothing with them.
+/// A program that parses its events and does nothing else.
 fn returns_at_once(export: Export) -> Program {
     let (function, nothing) = match export {
         Export::Event => ("transformEvent", "null"),
@@ -195,13 +195,13 @@ fn returns_at_once(export: Export) -> Program {
     Program::new("nothing.js", format!("export function {function}() {{ return {nothing}; }}"))
 }
 
-/// The author's program without what comes after it: the function runs to its end, but nothing goes out.
+/// The author's program without the steps after it: the function runs to its end, but nothing goes out.
 fn result_thrown_away(program: &Program, export: Export) -> Program {
     let (function, nothing) = match export {
         Export::Event => ("transformEvent", "null"),
         Export::Batch => ("transformBatch", "[]"),
     };
-    // What is kept cannot be optimised away. A promise is waited for, as its work would be otherwise.
+    // The result is stored, so that V8 cannot optimise the work away. A promise is awaited, as it would be in a run.
     let code = format!(
         "import {{ {function} as measured }} from '{MEASURED}';
 let kept;
@@ -217,10 +217,10 @@ export const last = () => kept;"
     wrapped
 }
 
-/// What an earlier bench wrote with `--json`.
+/// Reads a report that an earlier bench wrote with `--json`.
 ///
 /// # Errors
-/// When the file cannot be read, or holds something else.
+/// When the file cannot be read or is not such a report.
 pub fn read_report(path: &Path) -> Result<Report, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| format!("it is not what `sluicegate bench --json` writes: {error}"))

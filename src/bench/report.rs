@@ -1,53 +1,53 @@
-//! What a bench found, as plain data: what `--json` writes and `--baseline` reads again.
+//! The results of a bench as plain data: `--json` writes them and `--baseline` reads them.
 
 use serde::{Deserialize, Serialize};
 
 use super::stats::{Latency, Spread};
 
-/// A bench.
+/// The results of a bench.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Of this program.
+    /// The version of this program.
     pub version: String,
-    /// Where it was measured.
+    /// The machine.
     pub machine: String,
     /// The transformation's name.
     pub transformation: String,
     /// The hash of its code.
     pub code_hash: String,
-    /// Where the events came from.
+    /// The source of the events.
     pub source: String,
-    /// How many were measured in each run.
+    /// The number of measured events in each run.
     pub events: u64,
-    /// How many came before those.
+    /// The number of warm-up events.
     pub warm_up: u64,
-    /// Bytes of the measured ones.
+    /// The size of the measured events in bytes.
     pub bytes: u64,
-    /// How often everything was measured.
+    /// The number of runs.
     pub runs: usize,
-    /// How many of the events went out.
+    /// The number of events with output.
     pub ok: u64,
     /// How many were dropped.
     pub dropped: u64,
     /// How many failed.
     pub failed: u64,
-    /// By number of workers.
+    /// The throughput by number of workers.
     pub throughput: Vec<Throughput>,
-    /// Of single events in the engine, in nanoseconds.
+    /// The latency of single events in the engine, in nanoseconds.
     pub latency: Latency,
-    /// Where the CPU time goes, in microseconds per event.
+    /// The CPU time by part, in microseconds per event.
     pub split: Split,
-    /// The peaks.
+    /// The peaks of memory use.
     pub memory: Memory,
-    /// The share of the machine's CPU time that other processes had meanwhile, 0 to 1.
+    /// The share of the machine's CPU time that other processes used meanwhile, 0 to 1.
     #[serde(default)]
     pub others: f64,
 }
 
-/// From this share of the machine's CPU time on, others disturb a measurement.
+/// From this share on, other processes disturb a measurement.
 pub const BUSY: f64 = 0.1;
 
-/// Everything together, with one number of workers.
+/// The throughput of the whole program with one number of workers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say what they are")]
 pub struct Throughput {
@@ -56,11 +56,11 @@ pub struct Throughput {
     pub mb_in_per_second: Spread,
     pub mb_out_per_second: Spread,
     pub cpu_micros_per_event: Spread,
-    /// How many processors were busy.
+    /// The average number of busy processors.
     pub cpu_per_wall: Spread,
 }
 
-/// CPU time by what it is spent on, see [`crate::bench`] for how each is measured.
+/// CPU time by part, see [`crate::bench`] for how each is measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say what they are")]
 pub struct Split {
@@ -73,7 +73,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// The parts in the order in which an event meets them.
+    /// The parts in the order in which an event passes them.
     pub fn parts(&self) -> [(&'static str, &Spread); 6] {
         [
             ("read", &self.read),
@@ -89,32 +89,32 @@ impl Split {
 /// Peaks of memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// V8's heap in use, looked at every few hundred events.
+    /// V8's heap in use, measured every few hundred events.
     pub heap: u64,
-    /// ServicePool memory of the largest worker, what it shares with the supervisor included.
+    /// The resident memory of the largest worker, including the memory that it shares with the supervisor.
     pub worker_rss: u64,
-    /// ServicePool memory of the supervisor, likewise.
+    /// The resident memory of the supervisor, with the shared part as well.
     pub supervisor_rss: u64,
 }
 
 /// A figure that got worse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Regression {
-    /// Which.
+    /// Its name.
     pub what: String,
-    /// As it was.
+    /// The earlier value.
     pub before: f64,
-    /// As it is.
+    /// The current value.
     pub now: f64,
-    /// By how many percent it is worse.
+    /// The change for the worse, in percent.
     pub percent: f64,
 }
 
 impl Report {
-    /// Whether the two measured the same code on the same events; if not, why they cannot be compared.
+    /// Checks that both reports measured the same code on the same events.
     ///
     /// # Errors
-    /// When they cannot.
+    /// When they did not; the text says why they cannot be compared.
     pub fn comparable(&self, before: &Report) -> Result<(), String> {
         if self.source != before.source {
             return Err(format!("it was measured on other events: {}, now {}", before.source, self.source));
@@ -127,8 +127,8 @@ impl Report {
         self.throughput.iter().find(|throughput| throughput.workers == workers)
     }
 
-    /// What is worse than `before` by more than `percent`: events per second and CPU time for each number of workers
-    /// that both know, and the median time of an event.
+    /// The figures that are worse than in `before` by more than `percent`: events per second and CPU time for each
+    /// number of workers in both reports, and the median time of an event.
     pub fn regressions(&self, before: &Report, percent: f64) -> Vec<Regression> {
         let mut found = Vec::new();
         let mut compare = |what: String, was: f64, is: f64, worse: f64| {

@@ -1,4 +1,4 @@
-//! The events of a bench: generated, or from a file, written to files of the size that the measurements want.
+//! The events of a bench: generated or from a file, written to files of the size that the measurements need.
 
 use std::fmt;
 use std::fs::File;
@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 use super::generate::{Events, Workload};
 use super::{BenchError, MAX_WARM_UP};
 
-/// As many events as make this many bytes are measured, unless told otherwise, ...
+/// The default number of events has about this many bytes in all, ...
 const BYTES: u64 = 48 << 20;
 
-/// ... but no more than this.
+/// ... but is no larger than this.
 const MAX_EVENTS: u64 = 50_000;
 
-/// Where the events come from.
+/// The source of the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// They are made up.
+    /// Generated events.
     Generated {
-        /// What they are like.
+        /// Their kind.
         workload: Workload,
-        /// What they depend on.
+        /// Their seed.
         seed: u64,
     },
     /// A file, read from its start again when it ends.
@@ -37,18 +37,18 @@ impl fmt::Display for Source {
     }
 }
 
-/// The files that are measured on.
+/// The prepared files.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// What comes first.
+    /// The warm-up events.
     pub warm_up_file: PathBuf,
-    /// What is measured.
+    /// The measured events.
     pub events_file: PathBuf,
-    /// How many events come first.
+    /// The number of warm-up events.
     pub warm_up: u64,
-    /// How many are measured.
+    /// The number of measured events.
     pub events: u64,
-    /// Bytes of the latter.
+    /// The size of the measured events in bytes.
     pub bytes: u64,
 }
 
@@ -119,7 +119,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Writes lines as long as `more` says so of their count and bytes.
+    /// Writes lines while `more` returns true for their count and bytes.
     fn write(&mut self, path: &Path, more: impl Fn(u64, u64) -> bool) -> Result<(u64, u64), BenchError> {
         let mut out = BufWriter::with_capacity(1 << 18, File::create(path)?);
         let (mut count, mut bytes) = (0, 0);

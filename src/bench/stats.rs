@@ -1,20 +1,20 @@
-//! Many numbers as a few: medians with their dispersion, percentiles, histograms.
+//! Summaries of many numbers: medians with their dispersion, percentiles, histograms.
 
 use serde::{Deserialize, Serialize};
 
 /// A figure over several runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// The middle one.
+    /// The median.
     pub median: f64,
-    /// The least.
+    /// The smallest.
     pub least: f64,
     /// The largest.
     pub most: f64,
 }
 
 impl Spread {
-    /// Of these values; zeros if there are none.
+    /// The summary of these values; zeros if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -35,15 +35,15 @@ impl Spread {
 pub struct Latency {
     /// Half of the events took at most this long.
     pub p50: u64,
-    /// Nine in ten.
+    /// The limit for nine in ten.
     pub p90: u64,
-    /// 95 in 100.
+    /// The limit for 95 in 100.
     pub p95: u64,
-    /// 99 in 100.
+    /// The limit for 99 in 100.
     pub p99: u64,
-    /// All.
+    /// The longest.
     pub max: u64,
-    /// How many events lie in each bucket of [`bucket`].
+    /// The number of events in each bucket of [`bucket`].
     pub histogram: Vec<u64>,
 }
 
@@ -61,7 +61,7 @@ pub fn bucket_start(bucket: usize) -> f64 {
 }
 
 impl Latency {
-    /// Of these durations in nanoseconds.
+    /// The summary of these durations in nanoseconds.
     pub fn of(mut each: Vec<u64>) -> Self {
         each.sort_unstable();
         let Some(max) = each.last().copied() else { return Self::default() };
@@ -71,7 +71,7 @@ impl Latency {
         Self { p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), max, histogram }
     }
 
-    /// Several runs as one: medians of the percentiles, so that one disturbed run decides nothing but the maximum.
+    /// Combines several runs by the medians of their percentiles, so that one disturbed run affects only the maximum.
     pub fn merge(runs: &[Latency]) -> Self {
         let median = |field: fn(&Latency) -> u64| Spread::of(runs.iter().map(|run| field(run) as f64)).median as u64;
         let buckets = runs.iter().map(|run| run.histogram.len()).max().unwrap_or(0);

@@ -1,8 +1,8 @@
-//! One measurement, in a process of its own: what was measured before must not have warmed anything up, and peaks of
-//! memory are a process's for good.
+//! One measurement, in a process of its own: an earlier measurement must not warm anything up, and a process keeps its
+//! memory peak forever.
 //!
-//! The bench starts this same program as `sluicegate bench-step`, gives it a [`Step`] on standard input, and reads a
-//! [`Measured`] from the last line of its standard error. Standard output is what a run writes to, so it is `/dev/null`.
+//! The bench starts this program as `sluicegate bench-step`, sends it a [`Step`] on standard input, and reads a
+//! [`Measured`] from the last line of its standard error. Standard output is `/dev/null`, because a run writes to it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -29,66 +29,66 @@ use crate::workers::{self, Job, Summary};
 use sluicegate_engine::verdict::Verdict;
 use sluicegate_engine::{Engine, Event, Export, Network, Options, OutputFraming, Program};
 
-/// What to measure, on what.
+/// The settings of a measurement.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Step {
     /// The code.
     pub program: Program,
-    /// How it is run.
+    /// The limits and options of the engine.
     pub options: Options,
     /// The most events per call of `transformBatch`.
     pub batch_size: usize,
-    /// A file of events that come first and are not counted.
+    /// The file of warm-up events, which are not counted.
     pub warm_up: PathBuf,
-    /// The file of events that are measured.
+    /// The file of measured events.
     pub events: PathBuf,
-    /// What to measure.
+    /// The part to measure.
     pub part: Part,
-    /// After how long a request of the code is answered. The engine alone, which measures CPU time, does not wait for it.
+    /// The delay of answers to the code's requests. The engine alone, whose CPU time is measured, does not wait for it.
     pub fetch_latency: Option<Duration>,
 }
 
-/// The parts that are measured alone.
+/// The parts that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
-    /// The line reader on the file.
+    /// The line reader, on the file.
     Read,
     /// Writing this many bytes to a pipe.
     Write {
-        /// How many.
+        /// The number of bytes.
         bytes: u64,
     },
-    /// The engine in this process, event after event.
+    /// The engine in this process, one event after the other.
     Engine,
-    /// Everything: supervisor and this many workers.
+    /// The whole program: supervisor and this many workers.
     Pipeline {
-        /// How many.
+        /// The number of workers.
         workers: usize,
     },
 }
 
-/// What came of a step. Times in seconds, sizes in bytes; what a part does not measure stays zero.
+/// The results of a step. Times are in seconds, sizes in bytes; figures that a part does not measure stay zero.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
-    /// On the clock.
+    /// The wall time.
     pub wall: f64,
-    /// Of all processors.
+    /// The CPU time.
     pub cpu: f64,
-    /// Of the outputs.
+    /// The size of the outputs.
     pub bytes_out: u64,
-    /// Events that went out, were dropped, failed.
+    /// The number of events with verdict ok, dropped and failed.
     pub verdicts: [u64; 3],
-    /// Of single events.
+    /// The latency of single events.
     pub latency: Latency,
-    /// The most of V8's heap that was in use.
+    /// The peak of V8's heap in use.
     pub heap: u64,
-    /// The largest worker.
+    /// The memory peak of the largest worker.
     pub worker_rss: u64,
-    /// The supervisor.
+    /// The memory peak of the supervisor.
     pub supervisor_rss: u64,
 }
 
-/// The process's side. Returns its exit code.
+/// The main function of that process. Returns its exit code.
 pub fn main() -> u8 {
     let mut text = String::new();
     let step: Result<Step, _> =
@@ -107,7 +107,7 @@ impl Step {
     /// Runs the step in a new process.
     ///
     /// # Errors
-    /// When the process could not be started, or did not get through.
+    /// When the process cannot be started or fails.
     pub fn run(&self) -> Result<Measured, BenchError> {
         let mut child =
             own_command("bench-step").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
@@ -149,7 +149,7 @@ fn read(step: &Step) -> Result<Measured, BenchError> {
     Ok(Measured { wall: wall.elapsed().as_secs_f64(), cpu: (thread_cpu() - cpu).as_secs_f64(), ..Measured::default() })
 }
 
-/// Only this thread's time counts: the reader of the pipe is another program.
+/// Only this thread's time counts, because the reader of the pipe stands for another program.
 fn write(bytes: u64) -> Result<Measured, BenchError> {
     let (mut from, mut to) = std::io::pipe()?;
     let _ = rustix::pipe::fcntl_setpipe_size(&to, 1 << 20);
@@ -191,7 +191,7 @@ impl Network for AtOnce {
     }
 }
 
-/// How many events pass between two looks at the heap, and two turns of V8's own tasks.
+/// The number of events between two readings of the heap and two runs of V8's own tasks.
 const LOOK_EVERY: usize = 500;
 
 fn engine(step: &Step) -> Result<Measured, BenchError> {
@@ -212,7 +212,7 @@ fn engine(step: &Step) -> Result<Measured, BenchError> {
     Ok(measured)
 }
 
-/// Gives every line to the engine; the answer is how long each took, in nanoseconds.
+/// Gives every line to the engine; returns the duration of each in nanoseconds.
 fn pass(engine: &mut Engine, bytes: &[u8], batch: usize, measured: &mut Measured) -> Vec<u64> {
     let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
     let mut each = Vec::with_capacity(lines.len());
@@ -252,7 +252,8 @@ fn count(verdicts: &mut [u64; 3], verdict: &Verdict) {
     verdicts[index] += 1;
 }
 
-/// The warm-up alone, then the warm-up with the events: the difference is what the events took, with everything warm.
+/// Runs the warm-up alone, then the warm-up with the events: the difference is the cost of the events when everything
+/// is warm.
 fn pipeline(step: &Step, workers: usize) -> Result<Measured, BenchError> {
     let run = |inputs: &[&PathBuf]| -> Result<(Summary, f64), BenchError> {
         let network = step.fetch_latency.map(|latency| Client::start(Policy::pretended(latency)));
@@ -273,7 +274,7 @@ fn pipeline(step: &Step, workers: usize) -> Result<Measured, BenchError> {
     let (all, cpu) = run(&[&step.warm_up, &step.events])?;
     let difference = |field: fn(&Summary) -> u64| field(&all).saturating_sub(field(&warm));
     Ok(Measured {
-        // Not below a microsecond: a rate is made of it.
+        // At least a microsecond, because a rate is computed from it.
         wall: (all.elapsed.as_secs_f64() - warm.elapsed.as_secs_f64()).max(1e-6),
         cpu: (cpu - warm_cpu).max(1e-6),
         bytes_out: difference(|summary| summary.bytes_out),

@@ -1,5 +1,5 @@
-//! A bench as a picture: how the events' times are distributed, and what more workers bring. Written by hand: two
-//! charts of rectangles and lines need no library. It follows the reader's light or dark theme.
+//! Draws a bench: the distribution of the events' times, and the effect of more workers. The SVG is written by hand:
+//! two charts of rectangles and lines need no library. It follows the reader's light or dark theme.
 
 use std::fmt::Write;
 
@@ -62,7 +62,7 @@ fn histogram(report: &Report, out: &mut String) {
     let counts = &latency.histogram;
     let all: u64 = counts.iter().sum();
     let Some(first) = counts.iter().position(|count| *count > 0) else { return };
-    // The few beyond the 99.9th percentile would press all others together; the last bar stands for them.
+    // The few events beyond the 99.9th percentile would compress the others; the last bar stands for all of them.
     let mut seen = 0;
     let reaches = |count: &u64| {
         seen += count;
@@ -90,7 +90,7 @@ fn histogram(report: &Report, out: &mut String) {
         let x = left + width * index as f64;
         put!(out, r#"<text class="faint" x="{x:.1}" y="306">{}</text>"#, time(bucket_start(first + index)));
     }
-    // Above the bars, one to the left and one to the right, so that nothing lies on anything.
+    // Above the bars, one to the left and one to the right, so that the labels do not overlap.
     for (name, value, anchor, shift) in [("p50", latency.p50, "end", -3.0), ("p99", latency.p99, "start", 3.0)] {
         let place = (value.max(1) as f64 / bucket_start(first)).log2() * 4.0;
         let x = left + width * place.clamp(0.0, shown.len() as f64);
@@ -110,7 +110,7 @@ fn scaling(report: &Report, out: &mut String) {
     let x = |count: f64| left + (right - left) * count / workers;
     let y = |rate: f64| BOTTOM - (BOTTOM - TOP) * (rate / (most * 1.1)).min(1.0);
     if let Some(one) = points.iter().min_by_key(|point| point.workers) {
-        // What it would be if every worker brought as much as the first; cut at the chart's top.
+        // The line of perfect scaling, where every worker adds as much as the first; cut at the chart's top.
         let each = one.events_per_second.median / one.workers as f64;
         let end = workers.min(most * 1.1 / each);
         put!(out, r#"<path class="ideal" d="M{left} {BOTTOM}L{:.1} {:.1}"/>"#, x(end), y(each * end));
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(picture.matches("<circle").count(), 2);
         assert!(picture.matches("<rect").count() >= 5);
         assert!(picture.ends_with("</svg>\n"));
-        // Nothing measured is no reason to fall over.
+        // A report without measurements must not panic.
         assert!(draw(&Report::default()).ends_with("</svg>\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a process and its children have used: CPU time and memory, as the kernel counts them.
+//! The resource use of a process and its children: CPU time and memory, as the kernel counts them.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use std::time::Duration;
 pub struct Usage {
     /// User and system time together.
     pub cpu: Duration,
-    /// The most memory that any child had, in bytes.
+    /// The largest memory peak of any child, in bytes.
     pub child_rss: u64,
 }
 
 impl Usage {
-    /// Up to now.
+    /// The use up to now.
     pub fn now() -> Self {
         let own = rusage(libc::RUSAGE_SELF);
         let children = rusage(libc::RUSAGE_CHILDREN);
@@ -21,7 +21,7 @@ impl Usage {
 }
 
 fn rusage(who: libc::c_int) -> libc::rusage {
-    // SAFETY: zeros are a valid `rusage`, and the call writes to nothing else; it cannot fail for these two.
+    // SAFETY: zeros are a valid `rusage`, and the call writes to nothing else. It cannot fail for these two arguments.
     unsafe {
         let mut usage = std::mem::zeroed();
         libc::getrusage(who, &mut usage);
@@ -34,21 +34,21 @@ fn cpu(usage: &libc::rusage) -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// What the other processes of this machine do meanwhile.
+/// The load of other processes on this machine.
 pub struct Others {
-    /// CPU time of everything that the machine runs.
+    /// CPU time of all processes.
     all: Duration,
     own: Duration,
     since: std::time::Instant,
 }
 
 impl Others {
-    /// From now on.
+    /// Starts watching.
     pub fn watch() -> Self {
         Self { all: machine_cpu(), own: Usage::now().cpu, since: std::time::Instant::now() }
     }
 
-    /// The share of the machine's CPU time that others have had, 0 to 1. A kernel that tells nothing has none.
+    /// The share of the machine's CPU time that other processes used, 0 to 1; zero if the kernel does not report it.
     pub fn share(&self) -> f64 {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         let others = (machine_cpu().saturating_sub(self.all)).saturating_sub(Usage::now().cpu - self.own);
@@ -56,12 +56,12 @@ impl Others {
     }
 }
 
-/// CPU time that the machine has spent on anything, time that a hypervisor has taken included.
+/// CPU time that the machine has used for anything, including time that a hypervisor has taken.
 fn machine_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in user already.
+    // user, nice, system, idle, iowait, irq, softirq, steal. The time of guests is part of user already.
     let busy: u64 =
         ticks.iter().enumerate().filter(|(index, _)| ![3, 4].contains(index) && *index < 8).map(|(_, t)| t).sum();
     Duration::from_secs_f64(busy as f64 / rustix::param::clock_ticks_per_second() as f64)
@@ -73,8 +73,7 @@ pub fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The most memory that this process has had, in bytes. Not `ru_maxrss`, which a process inherits from the one that
-/// started it.
+/// The memory peak of this process, in bytes. Not `ru_maxrss`, because a process inherits that from its parent.
 pub fn peak_rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());

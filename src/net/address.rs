@@ -1,4 +1,4 @@
-//! Which addresses are public, and which belong to the machine, its network or no host at all.
+//! Distinguishes public addresses from those of the machine, its network, or no host at all.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The same address in the form in which it is compared: one that is only IPv4 in disguise as IPv4.
+/// The address in the form used for comparisons: an IPv4 address inside an IPv6 one becomes IPv4.
 pub(super) fn plain(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
@@ -43,13 +43,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    // Only 2000::/3 is given out; all the rest is special in one way or another.
+    // Only 2000::/3 is allocated; all other ranges are reserved.
     let global = segments[0] & 0xe000 == 0x2000;
     let special = matches!(segments, [0x2001, 0..=0x01ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..]);
     global && !special
 }
 
-/// The IPv4 address that an IPv6 address leads to.
+/// The IPv4 address that an IPv6 address stands for.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let segments = address.segments();
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));

@@ -1,4 +1,4 @@
-//! The thread that makes requests, and who may put how many on it.
+//! The thread that sends requests, and the limits for each worker.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -19,20 +19,20 @@ use super::per_host::PerHost;
 use super::shared::{Shared, cause};
 use super::{Hosts, PRETENDED, Policy, Stats};
 
-/// Bytes of requests that a worker may have waiting. An honest one stays below what its isolate may ask, and what the
-/// isolate before that has left behind.
+/// The most bytes of requests that a worker may have waiting. A correct worker stays below it: it holds the limit of
+/// its isolate, and the same again for requests of the previous isolate.
 const MAX_WAITING_BYTES: usize = 2 * MAX_UNANSWERED_BYTES;
 
-/// The same, of requests.
+/// The same limit as a number of requests.
 const MAX_WAITING: usize = 2 * MAX_UNANSWERED;
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The most requests of one worker that are still made although no event waits for them.
+/// The most requests of one worker that are still sent although no event waits for them.
 const MAX_ABANDONED: usize = 16;
 
-/// Makes requests as its [`Policy`] allows. Clones are the same client; its thread ends with the last of them.
+/// Sends requests that its [`Policy`] allows. Clones share the same client; its thread ends with the last clone.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -42,13 +42,13 @@ struct Inner {
     _end: oneshot::Sender<()>,
 }
 
-/// Why there can be no client.
+/// Why a client cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make requests to the network: {0}")]
 pub struct StartError(String);
 
-/// An answer, on its way to a worker. While it lives, it counts as under way: a worker that does not read what it has
-/// asked for gets no more.
+/// An answer on its way to a worker. It counts as under way while it exists: a worker that does not read its answers
+/// gets no more.
 pub struct NetAnswer {
     /// The request's number.
     pub id: u64,
@@ -61,28 +61,29 @@ impl Client {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// When the system cannot start a thread.
     pub fn start(policy: Policy) -> Result<Self, StartError> {
         Self::start_with(policy, Arc::new(Names::new(Arc::new(system_lookup), names::TTL)))
     }
 
     pub(super) fn start_with(policy: Policy, names: Arc<Names>) -> Result<Self, StartError> {
         let failed = |error: &(dyn std::error::Error + 'static)| StartError(cause(error));
-        // Another part of the program may have installed one; either will do.
+        // Another part of the program may have installed a provider; either one works.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |lookup: Filter, roots: bool| {
             let builder = reqwest::Client::builder();
-            // Without the machine's certificates no server is trusted.
+            // Without the machine's certificates, no server is trusted.
             let builder = if roots { builder } else { builder.tls_certs_only([]) };
             builder
-                // Each hop is looked at, so each is followed by hand.
+                // Redirects are followed here, because each hop must be checked.
                 .redirect(reqwest::redirect::Policy::none())
-                // The environment is not the operator's word on who may be asked.
+                // A proxy from the environment is not the operator's decision on which hosts are allowed.
                 .no_proxy()
                 .referer(false)
                 .http1_max_headers(128)
                 .http2_max_header_list_size(MAX_HEADERS as u32)
-                // As many connections are kept as there may be requests: none is closed that the next one needs.
+                // As many connections are kept as there may be requests, so that none is closed that the next request
+                // needs.
                 .pool_max_idle_per_host(policy.at_once_per_host)
                 .pool_idle_timeout(IDLE)
                 .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
@@ -94,7 +95,7 @@ impl Client {
             let filtered = client(Filter { names: names.clone(), hosts }, roots)?;
             Ok::<_, reqwest::Error>((filtered, client(Filter { names: names.clone(), hosts: None }, roots)?))
         };
-        // A machine without certificates, such as a slim container, can still ask what is near.
+        // A machine without certificates, such as a slim container, can still send requests over http.
         let (no_tls, (filtered, trusted)) = match both(true) {
             Ok(clients) => (None, clients),
             Err(error) => (Some(cause(&error)), both(false).map_err(|error| failed(&error))?),
@@ -111,7 +112,7 @@ impl Client {
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // Looking up names blocks; a slow name server must not eat threads without end.
+            // A name lookup blocks its thread; a slow name server must not use up threads without bound.
             .max_blocking_threads(16)
             .build()
             .map_err(|error| failed(&error))?;
@@ -121,7 +122,7 @@ impl Client {
             .name("network".into())
             .spawn(move || {
                 let _ = runtime.block_on(ended);
-                // A name that is being looked up may take its time; no thread waits for it.
+                // A name lookup may still be running; shutdown does not wait for it.
                 runtime.shutdown_background();
             })
             .map_err(|error| failed(&error))?;
@@ -133,12 +134,12 @@ impl Client {
         &self.0.shared.policy
     }
 
-    /// The requests that were made, counted.
+    /// The counts of requests.
     pub fn stats(&self) -> &Stats {
         &self.0.shared.stats
     }
 
-    /// A session for one worker. `answer` is told of every answer, in the order in which they come.
+    /// Opens a session for one worker. `answer` is called with every answer, in order of arrival.
     pub fn session(&self, answer: impl Fn(NetAnswer) + Send + Sync + 'static) -> Lane {
         let shared = self.0.shared.clone();
         let waiting = Arc::new(Waiting::default());
@@ -148,7 +149,7 @@ impl Client {
         self.0.runtime.spawn(async move {
             let mut running = JoinSet::new();
             let mut own = share(&shared);
-            // Requests of the current event, and requests that earlier events left behind.
+            // Requests of the current event, and requests that earlier events left.
             let (mut current, mut left) = (Vec::<AbortHandle>::new(), VecDeque::<AbortHandle>::new());
             loop {
                 tokio::select! {
@@ -161,7 +162,7 @@ impl Client {
                             current.push(running.spawn(one(shared.clone(), own.clone(), answer.clone(), next)));
                         }
                         Some(Said::Forget) => {
-                            // The next event gets a share of its own: it does not wait behind what this one left.
+                            // The next event gets a new share, so it does not wait for requests that this event left.
                             own = share(&shared);
                             left.extend(current.drain(..));
                             left.retain(|request| !request.is_finished());
@@ -173,13 +174,13 @@ impl Client {
                     Some(_) = running.join_next(), if !running.is_empty() => {}
                 }
             }
-            // The worker is gone, and with `running` all that it has asked for.
+            // The worker has ended; dropping `running` cancels its requests.
         });
         Lane { sender, waiting, _client: self.clone() }
     }
 }
 
-/// One worker's part of a [`Client`]. When it is dropped, what was asked through it is given up.
+/// One worker's session of a [`Client`]. Dropping it cancels its requests.
 pub struct Lane {
     sender: UnboundedSender<Said>,
     waiting: Arc<Waiting>,
@@ -190,11 +191,11 @@ pub struct Lane {
 struct Waiting {
     requests: AtomicUsize,
     bytes: AtomicUsize,
-    /// All that were made.
+    /// The number of all requests.
     asked: Arc<AtomicU64>,
 }
 
-/// What a worker says.
+/// A message from a worker.
 enum Said {
     Ask(Asked),
     Forget,
@@ -203,7 +204,7 @@ enum Said {
 struct Asked {
     id: u64,
     text: String,
-    /// Counts it as waiting until it is dropped.
+    /// Counts the request as waiting until it is dropped.
     _place: WaitingSlot,
 }
 
@@ -217,7 +218,7 @@ impl Drop for WaitingSlot {
 }
 
 impl Lane {
-    /// Makes a request. `false` if the worker asks for more than any honest one could.
+    /// Sends a request. `false` if the worker has more requests waiting than a correct one could.
     pub fn ask(&self, id: u64, request: &str) -> bool {
         let requests = self.waiting.requests.fetch_add(1, Ordering::Relaxed);
         let bytes = self.waiting.bytes.fetch_add(request.len(), Ordering::Relaxed);
@@ -227,13 +228,12 @@ impl Lane {
         fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
     }
 
-    /// How many requests were made, from the first one on.
+    /// The number of requests so far.
     pub fn asked(&self) -> Arc<AtomicU64> {
         self.waiting.asked.clone()
     }
 
-    /// No event waits for the requests so far. A little of it may still be made; none of it is in the way of what is
-    /// asked from here on.
+    /// No event waits for the requests so far. Some of them may still be sent, but they do not delay later ones.
     pub fn forget(&self) {
         let _ = self.sender.send(Said::Forget);
     }
@@ -247,7 +247,7 @@ async fn one(
 ) {
     let waiting = shared.stats.wait();
     let request = fetch::Asked::read(&asked.text);
-    // First a place at the host: a slow one must not take those of the others.
+    // Takes the place at the host first: a slow host must not use up the places of the others.
     let _there = match &request {
         Ok(request) => request.place(&shared).await,
         Err(_) => None,
@@ -264,10 +264,10 @@ async fn one(
     answer(NetAnswer { id: asked.id, text, _share: (mine, of_all) });
 }
 
-/// Lets only those addresses of a name through that may be connected to.
+/// Filters the addresses of a name: only allowed ones may be connected to.
 struct Filter {
     names: Arc<Names>,
-    /// Whose addresses are looked at; if there is no list, all are good.
+    /// The rules for addresses; without rules, every address is allowed.
     hosts: Option<Hosts>,
 }
 
@@ -284,14 +284,14 @@ impl Resolve for Filter {
                     return Err(Refused(name).into());
                 }
             }
-            // Whatever the URL says about the port replaces it.
+            // The port of the URL replaces this one.
             let addresses: Vec<_> = found.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-/// Says nothing about the address: what a private name leads to is not for everybody.
+/// Does not contain the address: what a private name resolves to is confidential.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} has a private address, and those are refused unless --allow-net has them by their number")]
 struct Refused(String);
@@ -305,7 +305,7 @@ fn system_lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
-/// How many sockets there may be: half of the descriptors that the system allows, which are asked for here.
+/// The number of sockets: half of the file descriptors that the system allows. Raises the soft limit first.
 fn max_sockets() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -324,7 +324,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that says `1`, and says so when it is connected to.
+    /// A server that answers `1`, and reports each connection.
     fn server() -> (SocketAddr, mpsc::Receiver<()>) {
         server_at("127.0.0.1:0")
     }
@@ -343,7 +343,7 @@ mod tests {
         (address, told)
     }
 
-    /// What the client answers when every name leads to `address`.
+    /// The client's answer when every name resolves to `address`.
     fn ask(hosts: &str, url: &str, address: &'static str) -> String {
         let policy = Policy { hosts: hosts.parse().unwrap(), timeout: Duration::from_secs(60), ..Policy::none() };
         let lookup = move |_: &str| Ok(vec![address.parse().unwrap()]);
@@ -356,7 +356,7 @@ mod tests {
         told.recv().unwrap()
     }
 
-    /// The owner of an allowed name can let it lead anywhere. That is looked at when the connection is made.
+    /// The owner of an allowed name can point it anywhere, so the address is checked when the connection is made.
     #[test]
     fn a_name_that_leads_to_a_private_address_is_refused() {
         let (server, connected) = server();
@@ -389,8 +389,8 @@ mod tests {
         Arc::new(Names::new(Arc::new(lookup), ttl))
     }
 
-    /// The same name, looked up for a second time, leads elsewhere: once to the address that is allowed, then to its
-    /// neighbour. What was good before counts for nothing.
+    /// The same name resolves to another address the second time: first to the allowed address, then to its neighbour.
+    /// The first check must not count for the second connection.
     #[test]
     fn a_name_that_leads_elsewhere_the_second_time_is_looked_at_again() {
         let (server, connected) = server();

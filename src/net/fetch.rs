@@ -1,4 +1,4 @@
-//! One request, hop by hop: each URL is checked before it is asked, whatever led to it.
+//! One request, hop by hop: each URL is checked before a request is sent to it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,17 +12,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::shared::{Shared, cause};
 use super::{Hosts, is_public};
 
-/// The longest URL that is asked, in bytes.
+/// The longest URL, in bytes.
 const MAX_URL_LEN: usize = 16 << 10;
 
 /// The most bytes of headers, names and values, of a request or an answer.
 pub(super) const MAX_HEADERS: usize = 64 << 10;
 
-/// These two are what authors know from elsewhere, word for word, and may look for.
+/// Authors may know these two messages from elsewhere and compare with them, so the wording is exact.
 const NO_SUCH_PROTOCOL: &str = "invalid protocol, only http and https are supported";
 const NOT_PUBLIC: &str = "blocked request to non-public address";
 
-/// What `js/runtime/network.js` sends.
+/// The message of `js/runtime/network.js`.
 #[derive(Deserialize)]
 struct FetchRequest {
     #[serde(default)]
@@ -39,7 +39,7 @@ struct FetchRequest {
     geolocation: Option<String>,
 }
 
-/// What it is answered.
+/// The answer.
 #[derive(Serialize)]
 struct Fetched {
     url: String,
@@ -48,16 +48,16 @@ struct Fetched {
     body: String,
 }
 
-/// A request that was understood.
+/// A parsed request.
 pub(super) struct Asked(FetchRequest);
 
 impl Asked {
-    /// Reads what the isolate has sent.
+    /// Parses the isolate's message.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map(Self).map_err(|_| "it could not be understood".to_owned())
     }
 
-    /// A place at the host that it asks, when there is one. Nothing for a URL that cannot be asked anyway.
+    /// Waits for a place at the host of the request. `None` for a URL that will be rejected anyway.
     pub(super) async fn place(&self, shared: &Shared) -> Option<OwnedSemaphorePermit> {
         match &self.0.geolocation {
             Some(_) => shared.per_host.place(shared.policy.geolocation.as_ref()?).await,
@@ -66,7 +66,7 @@ impl Asked {
     }
 }
 
-/// Makes a request; the answer, or what went wrong, as text.
+/// Sends a request; returns the answer or the error as text.
 pub(super) async fn answer(shared: &Shared, asked: Result<Asked, String>) -> String {
     let result = match asked {
         Err(error) => Err(error),
@@ -99,11 +99,11 @@ pub(super) async fn answer(shared: &Shared, asked: Result<Asked, String>) -> Str
     text.expect("plain data")
 }
 
-/// Asks the operator's own service. What it answers is taken as it is, a redirect too.
+/// Sends a request to the operator's own service. Its answer is passed on unchanged, including a redirect.
 async fn geolocation(shared: &Shared, ip: &str) -> Result<Fetched, String> {
     let Some(base) = &shared.policy.geolocation else { return Err("there is no service for it".to_owned()) };
-    // The service hears what the author wrote. What makes an address is checked in the isolate; that this is no way to
-    // anywhere else in the service, here.
+    // The service gets what the author wrote. The isolate checks that it is an address; this check ensures that it
+    // cannot reach another path of the service.
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'%');
     if ip.len() > 100 || !ip.bytes().any(|byte| byte.is_ascii_hexdigit() || byte == b':') || !ip.bytes().all(harmless) {
         return Err("invalid ip address".to_owned());
@@ -135,7 +135,7 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
     });
     let mut redirects = 0;
     loop {
-        // An operator who allows no host has not given this flag at all.
+        // An operator who allows no host has left this flag out.
         check(&shared.policy.hosts, &mut url).map_err(|why| at_hop(redirects, &url, why))?;
         trust(shared, &url)?;
         let mut sent = shared.filtered.request(hop.method.clone(), url.clone()).headers(hop.headers.clone());
@@ -162,14 +162,14 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
         }
         redirects += 1;
         let mut to = url.join(&next).map_err(|_| "it redirects to something that is not a URL".to_owned())?;
-        // A server cannot add a login.
+        // A server must not add a login.
         let _ = take_login(&mut to);
         hop.follow(response.status().as_u16(), &url, &to)?;
         url = to;
     }
 }
 
-/// A host that cannot be connected to may have moved: its name is looked up again.
+/// A host that is unreachable may have moved, so its name is looked up again.
 fn forget_if_unreachable(shared: &Shared, url: &Url, error: &reqwest::Error) {
     if error.is_connect()
         && let Some(host) = url.host_str()
@@ -178,12 +178,12 @@ fn forget_if_unreachable(shared: &Shared, url: &Url, error: &reqwest::Error) {
     }
 }
 
-/// Says at which hop it went wrong, if it is not the first: that URL the code has never seen.
+/// Adds the hop to the message, unless it is the first: the code has never seen the URLs of later hops.
 fn at_hop(redirects: u32, url: &Url, why: String) -> String {
     if redirects == 0 { why } else { format!("it redirects to {}: {why}", shown(url)) }
 }
 
-/// A URL without what may be secret in it, for a message.
+/// A URL for a message, without parts that may be secret.
 fn shown(url: &Url) -> String {
     let mut text = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
     if let Some(port) = url.port() {
@@ -197,7 +197,7 @@ fn shown(url: &Url) -> String {
     text
 }
 
-/// Whether a URL may be asked; takes the dot off the end of its name, which means nothing here.
+/// Whether the URL is allowed; removes a dot at the end of its host name, which has no meaning here.
 fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(NO_SUCH_PROTOCOL.to_owned());
@@ -207,7 +207,7 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     }
     let not_a_host = || "its host is not one".to_owned();
     if let Some(name) = url.host_str().and_then(|host| host.strip_suffix('.')).map(str::to_owned) {
-        // This may make an address of what was a name: `127.0.0.1..`. So it is looked at only afterwards.
+        // This may turn a name into an address (`127.0.0.1..`), so the check comes afterwards.
         url.set_host(Some(&name)).map_err(|_| not_a_host())?;
     }
     let host = url.host_str().unwrap_or_default();
@@ -223,13 +223,13 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     if allowed { Ok(()) } else { Err(format!("{host}:{port} is not among the hosts that --allow-net allows")) }
 }
 
-/// The address that a host is, if it is none that must be looked up.
+/// The address, if the host is one and not a name.
 fn literal(host: &str) -> Option<IpAddr> {
     host.trim_matches(['[', ']']).parse().ok()
 }
 
-/// The last look: the host that answered must be one that could be asked. Nothing should ever get here that is not; if it
-/// does, at least the answer is not read.
+/// The last check: the server that answered must be an allowed one. This should never fail; if it does, at least the
+/// answer is not read.
 fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), String> {
     let Some(peer) = response.remote_addr() else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();
@@ -240,7 +240,7 @@ fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), Strin
     if good { Ok(()) } else { Err("it was answered from an address that is refused".to_owned()) }
 }
 
-/// Whether TLS can be spoken, if the URL wants it.
+/// Whether TLS is available, if the URL needs it.
 fn trust(shared: &Shared, url: &Url) -> Result<(), String> {
     match &shared.no_tls {
         Some(why) if url.scheme() == "https" => {
@@ -251,7 +251,7 @@ fn trust(shared: &Shared, url: &Url) -> Result<(), String> {
     }
 }
 
-/// Takes user and password out of a URL, as the header that says them.
+/// Removes user and password from a URL and returns them as a header.
 fn take_login(url: &mut Url) -> Option<HeaderValue> {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -265,7 +265,7 @@ fn take_login(url: &mut Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Without percent-encoding.
+/// Decodes percent-encoding.
 fn decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -279,7 +279,7 @@ fn decoded(text: &str) -> Vec<u8> {
     out
 }
 
-/// What is sent to the next URL.
+/// The request for the next URL.
 struct Hop {
     method: Method,
     headers: HeaderMap,
@@ -287,7 +287,7 @@ struct Hop {
 }
 
 impl Hop {
-    /// Gets ready for the URL that an answer redirects to.
+    /// Prepares the request for the URL that an answer redirects to.
     fn follow(&mut self, status: u16, from: &Url, to: &Url) -> Result<(), String> {
         if status == 303 && self.method != Method::HEAD || matches!(status, 301 | 302) && self.method == Method::POST {
             self.method = Method::GET;
@@ -308,7 +308,7 @@ impl Hop {
         Ok(())
     }
 
-    /// Whether it holds anything that not everybody may read: a body, or a header whose meaning is not known.
+    /// Whether it contains anything confidential: a body, or a header whose meaning is unknown.
     fn is_secret(&self) -> bool {
         let harmless = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
         self.body.is_some() || self.headers.keys().any(|name| !harmless.contains(name))
@@ -323,7 +323,7 @@ fn method(text: &str) -> Result<Method, String> {
     }
 }
 
-/// The author's headers, without those that are about the connection, which is not his.
+/// The author's headers, without those about the connection, which the client controls.
 fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
     let ours = [
         "host",
@@ -365,7 +365,7 @@ fn location(response: &Response) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// Reads an answer, as much of it as is allowed.
+/// Reads an answer up to the size limit.
 async fn read(mut response: Response, url: &Url, most: usize) -> Result<Fetched, String> {
     let size: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size > MAX_HEADERS {
@@ -373,7 +373,7 @@ async fn read(mut response: Response, url: &Url, most: usize) -> Result<Fetched,
     }
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in response.headers() {
-        // Bytes beyond ASCII are Latin-1, as in every browser.
+        // Bytes beyond ASCII are read as Latin-1, as in browsers.
         let value: String = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
         headers
             .entry(name.as_str().to_owned())
@@ -402,7 +402,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// What passes is a name or a public address, and every later parser reads it alike.
+        /// An accepted host is a name or a public address, and every later parser reads it in the same way.
         #[test]
         fn what_passes_is_a_name_or_public(host in "[0-9a-fx.:\\[\\]%@]{1,20}|[0-9]{1,10}\\.{0,3}|(0x)?[0-9a-f]{1,8}(\\.[0-9x]{1,4}){0,3}\\.{0,3}|\\PC{1,12}") {
             let all: Hosts = "*".parse().unwrap();

@@ -1,5 +1,5 @@
-//! The list of hosts that may be asked, as `--allow-net` takes it, and the two questions that are put to it: may this
-//! host be named, and may this address be connected to?
+//! The list of allowed hosts, as `--allow-net` takes it, and its two checks: whether this host may be named, and
+//! whether this address may be connected to.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,14 +9,14 @@ use reqwest::Url;
 
 use super::address::{is_public, plain};
 
-/// Hosts that may be asked.
+/// The allowed hosts.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<Rule>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
     host: Host,
-    /// Only this port; any, if there is none.
+    /// Only this port; `None` for any port.
     port: Option<u16>,
 }
 
@@ -26,9 +26,9 @@ enum Host {
     Any,
     /// In lower case, as in a URL.
     Name(String),
-    /// `*.example.com`: what stands behind the star.
+    /// `*.example.com`: the part after the star.
     Below(String),
-    /// One address, or a network of them: the number of bits that count.
+    /// One address, or a network of them, with the number of significant bits.
     Addresses(IpAddr, u8),
 }
 
@@ -71,7 +71,7 @@ fn rule(text: &str) -> Result<Rule, String> {
         Some(name) => (name, true),
         None => (name, false),
     };
-    // What a URL makes of it: lower case, Punycode, addresses in whatever notation.
+    // The form that a URL gives it: lower case, Punycode, and a standard notation for addresses.
     let url = Url::parse(&format!("http://{name}/")).map_err(|_| wrong())?;
     let clean =
         url.path() == "/" && url.username().is_empty() && url.port().is_none() && !name.contains(['/', '?', '#']);
@@ -91,12 +91,12 @@ fn rule(text: &str) -> Result<Rule, String> {
 }
 
 impl Hosts {
-    /// Whether no host may be asked.
+    /// Whether no host is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the list has this name, without a trailing dot, at this port.
+    /// Whether the list contains this name, without a trailing dot, for this port.
     pub(super) fn name(&self, name: &str, port: u16) -> bool {
         self.0.iter().any(|rule| {
             let host = match &rule.host {
@@ -109,7 +109,7 @@ impl Hosts {
         })
     }
 
-    /// Whether a URL may name this address, at this port.
+    /// Whether a URL may contain this address, with this port.
     pub(super) fn literal(&self, address: IpAddr, port: u16) -> bool {
         self.0.iter().any(|rule| {
             let host = match &rule.host {
@@ -121,8 +121,9 @@ impl Hosts {
         })
     }
 
-    /// Whether an address may be connected to that was found for a name which may be asked. Everything public may;
-    /// the machine itself as `localhost`, if that is on the list; anything else only if it is on the list by its number.
+    /// Whether a connection may be made to this address of an allowed name. Public addresses are allowed; loopback
+    /// addresses only for `localhost`, if that is on the list; any other address only if the address itself is on the
+    /// list.
     pub(super) fn found(&self, name: &str, address: IpAddr) -> bool {
         is_public(address)
             || self.0.iter().any(|rule| match &rule.host {
@@ -212,7 +213,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is accepted means the same when it is written down and read again.
+        /// An accepted list means the same after it is written and read again.
         #[test]
         fn a_list_survives_being_written(text in "[a-z0-9.*:/\\[\\],%@xé -]{0,30}|\\PC{0,20}|[0-9a-f:.]{3,20}(/[0-9]{1,3})?(:[0-9]{1,5})?") {
             if let Ok(list) = text.parse::<Hosts>() {

@@ -1,15 +1,15 @@
-//! Requests to the network on behalf of transformations: who may be asked, and the asking.
+//! Network requests of transformations: which hosts are allowed, and the client.
 //!
-//! A worker has no socket, so its supervisor asks for it. The request was written by an author who is not trusted
-//! with the machine's network, so nothing leaves this room unless the operator has named its host, and a name is not
-//! enough: every address that a connection is about to be made to is looked at, at the moment when it is made and again
-//! for every hop of a redirect. Private addresses are refused unless the address itself is allowed.
+//! A worker has no socket, so its supervisor sends its requests. The author of a request is not trusted with the
+//! machine's network. So no request is sent unless the operator has allowed its host, and the name alone is not enough:
+//! every address is checked when a connection is made to it, and again for every hop of a redirect. Private addresses
+//! are rejected unless the address itself is allowed.
 //!
-//! - [`Hosts`] is the list of the hosts that are allowed, [`Policy`] all that the operator decides.
-//! - [`Client`] makes requests, on a thread of its own that exists only once a client was made. A [`Lane`] is
-//!   what one worker gets of it: its share, and an end to all of its requests when it goes.
+//! - [`Hosts`] is the list of allowed hosts, [`Policy`] everything that the operator decides.
+//! - [`Client`] sends requests, on a thread of its own that starts with the first client. A [`Lane`] is one worker's
+//!   session: its share of the client, and the end of all its requests when the worker ends.
 //!
-//! Nothing here ever runs on a worker's side.
+//! No code of this module runs in a worker.
 
 mod address;
 mod client;
@@ -28,39 +28,39 @@ pub use hosts::Hosts;
 use reqwest::Url;
 pub use stats::{Outcome, Stats};
 
-/// How many events of a worker may wait for answers at a time, unless something else is asked for.
+/// The default number of events of a worker that may wait for answers at a time.
 pub const CONCURRENCY: usize = 1024;
 
-/// How many requests are under way to one host at a time, unless something else is asked for.
+/// The default number of requests to one host that may be under way at a time.
 pub const REQUESTS_PER_HOST: usize = 1024;
 
-/// What the operator allows.
+/// The operator's decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The hosts that `fetch` and `fetchV2` may ask; none if it is empty.
+    /// The hosts that `fetch` and `fetchV2` may send requests to; none if the list is empty.
     pub hosts: Hosts,
-    /// The service behind `geolocation`. It is the operator's own choice, so it may have any address.
+    /// The service for `geolocation`. The operator chooses it, so it may have any address.
     pub geolocation: Option<Url>,
-    /// The most that one request may take, redirects included.
+    /// The time limit of one request, redirects included.
     pub timeout: Duration,
-    /// The largest body of an answer, in bytes, after it was unpacked.
+    /// The largest body of an answer, in bytes, after unpacking.
     pub most_body: usize,
     /// The most redirects that are followed.
     pub most_redirects: u32,
     /// The most events of one worker that wait for answers at a time.
     pub concurrency: usize,
-    /// The most requests of one worker that are under way at a time; others wait for their turn.
+    /// The most requests of one worker that are under way at a time; further ones wait.
     pub at_once: usize,
-    /// The same, of all workers.
+    /// The same for all workers together.
     pub at_once_in_all: usize,
-    /// The same, to one host at one port.
+    /// The same for one host and port.
     pub at_once_per_host: usize,
-    /// No server is asked: after this time every request is answered with an empty object. For benchmarks.
+    /// No request is sent: after this time every request gets an empty object as its answer. For benchmarks.
     pub pretend: Option<Duration>,
 }
 
 impl Policy {
-    /// No host may be asked; with the bounds that hold when one may.
+    /// No host is allowed; the other limits have their defaults.
     pub fn none() -> Self {
         Self {
             hosts: Hosts::default(),
@@ -76,24 +76,24 @@ impl Policy {
         }
     }
 
-    /// No host is asked, and every request is answered after this time.
+    /// No request is sent, and every request is answered after this time.
     pub fn pretended(latency: Duration) -> Self {
         Self { pretend: Some(latency), ..Self::none() }
     }
 
-    /// Whether anything at all can be asked.
+    /// Whether no request is possible.
     pub fn is_off(&self) -> bool {
         self.hosts.is_empty() && self.geolocation.is_none() && self.pretend.is_none()
     }
 }
 
-/// What a request is answered that is not made, see [`Policy::pretend`].
+/// The answer to a request that is not sent, see [`Policy::pretend`].
 pub const PRETENDED: &str = r#"{"url":"","status":200,"headers":{},"body":"{}"}"#;
 
-/// Reads the base URL of a geolocation service.
+/// Parses the base URL of a geolocation service.
 ///
 /// # Errors
-/// When it is not one; the text says what to write.
+/// When it is invalid; the text says what to write.
 pub fn base_url(text: &str) -> Result<Url, String> {
     let expected = || format!("`{text}` is not the URL of a service, such as http://geo.internal:8000");
     let url = Url::parse(text.trim()).map_err(|_| expected())?;

@@ -1,8 +1,8 @@
-//! Names and their addresses, looked up once and kept for a while.
+//! Looks up the addresses of names, and keeps them for a while.
 //!
-//! The system's look-up does not say how long an answer is good, so all are kept equally long. What is kept is what was
-//! found, never whether it may be asked: each use looks at the addresses again. Those who want the same name at the same
-//! time wait for one look-up.
+//! The system's lookup does not report how long an answer is valid, so all are kept for the same time. Only the
+//! addresses are kept, never the decision whether they are allowed: each use checks them again. Concurrent requests for
+//! the same name share one lookup.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,16 +14,16 @@ use tokio::sync::OnceCell;
 /// How long the addresses of a name are kept.
 pub(super) const TTL: Duration = Duration::from_secs(30);
 
-/// How long it is kept that a name has none, so that a burst of events asks once.
+/// How long a failed lookup is kept, so that a burst of events causes only one.
 const TTL_OF_NOTHING: Duration = Duration::from_secs(1);
 
 /// The most names that are kept.
 const MAX_NAMES: usize = 1024;
 
-/// How names become addresses; the system's way, but for tests.
+/// Resolves names: the system's lookup, except in tests.
 pub(super) type Lookup = Arc<dyn Fn(&str) -> std::io::Result<Vec<IpAddr>> + Send + Sync>;
 
-/// What a name leads to; nothing if the look-up failed.
+/// The addresses of a name; `None` if the lookup failed.
 type Found = Option<Arc<[IpAddr]>>;
 
 /// The names that were looked up.
@@ -62,7 +62,7 @@ impl Names {
         entry.found.get_or_init(look).await.clone()
     }
 
-    /// A connection to what this name leads to has failed: it is looked up again.
+    /// A connection to this name has failed, so the next use looks it up again.
     pub(super) fn forget(&self, name: &str) {
         self.known().remove(name);
     }

@@ -1,4 +1,4 @@
-//! What the client and a request share.
+//! The state that the client shares with each request.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) struct Shared {
     pub(super) filtered: reqwest::Client,
     /// For the operator's own geolocation service.
     pub(super) trusted: reqwest::Client,
-    /// Why https cannot be asked on this machine, if it cannot.
+    /// Why https does not work on this machine, if it does not.
     pub(super) no_tls: Option<String>,
     pub(super) all: Arc<Semaphore>,
     pub(super) per_host: PerHost,

@@ -1,4 +1,4 @@
-//! What a server tells of the requests that its code makes.
+//! The metrics of the network requests that code makes.
 
 use std::time::Instant;
 
@@ -11,25 +11,25 @@ use prometheus_client::metrics::histogram::Histogram;
 /// In seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
-/// How a request ended: the status of its answer, `error` if there was none.
+/// How a request ended: the status of its answer, or `error` if there was none.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Outcome {
-    /// As it stands in the metric.
+    /// The value in the metric.
     pub status: String,
 }
 
-/// Requests made. Clones are the same numbers.
+/// The counts of requests. Clones share the same counts.
 #[derive(Clone)]
 pub struct Stats {
-    /// Those that have ended.
+    /// Finished requests.
     pub requests: Family<Outcome, Counter>,
-    /// How long they took, from when they had a place until their answer was read, in seconds.
+    /// Their duration in seconds, from getting a place until the answer was read.
     pub latency: Histogram,
     /// Those under way.
     pub in_flight: Gauge,
-    /// Those that wait for a place.
+    /// Requests that wait for a place.
     pub queued: Gauge,
-    /// Those that were made again because their events were run again.
+    /// Requests that were sent again because their events ran again.
     pub repeated: Counter,
 }
 
@@ -46,13 +46,13 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// A request waits for its place until what this gives is dropped.
+    /// Counts a request as waiting until the returned value is dropped.
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.queued.inc();
         Waiting(self)
     }
 
-    /// A request is under way until what this gives is told how it ended, or is dropped.
+    /// Counts a request as under way until the returned value gets its outcome or is dropped.
     pub(super) fn begin(&self) -> UnderWay<'_> {
         self.in_flight.inc();
         UnderWay { stats: self, since: Instant::now() }

@@ -1,5 +1,5 @@
-//! Where code goes one of several ways, from its syntax tree. V8 counts how often a piece of code ran, and says nothing of
-//! an `else` that is not written; the tree knows it.
+//! Finds the branches in code from its syntax tree. V8 counts how often a piece of code ran, but reports nothing about
+//! an `else` that is not written; the tree shows it.
 
 use serde::{Deserialize, Serialize};
 use swc_common::{BytePos, Spanned};
@@ -9,21 +9,21 @@ use swc_ecma_visit::{Visit, VisitWith};
 
 use super::imports::parse;
 
-/// A place where code goes one of several ways. Offsets are bytes of the source.
+/// A branch in the code. Offsets are bytes of the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
-    /// Where it begins: what runs there is counted whichever way is taken.
+    /// Its start; code there runs whichever way is taken.
     pub start: usize,
-    /// Where each written way begins.
+    /// The start of each written way.
     pub ways: Vec<usize>,
-    /// Whether there is one more that is not written: no `else`, or the left side is enough.
+    /// Whether there is an implicit way: no `else`, or the left side is enough.
     pub implicit: bool,
 }
 
 /// The branches of a module, in the order of the source: `if`, `? :`, `&&`, `||`, `??` and `switch`.
 ///
 /// # Errors
-/// When it is not a module; in words, with the place.
+/// When it is not a module; the text gives the place.
 pub(super) fn of(code: &str) -> Result<Vec<Branch>, String> {
     let module = parse(code, Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() }))?;
     let mut found = Branches::default();
@@ -37,7 +37,7 @@ struct Branches(Vec<Branch>);
 
 impl Branches {
     fn add(&mut self, start: BytePos, ways: impl IntoIterator<Item = BytePos>, implicit: bool) {
-        // The one file of the map starts at 1.
+        // Positions of the map's only file start at 1.
         let offset = |at: BytePos| (at.0 as usize).saturating_sub(1);
         self.0.push(Branch { start: offset(start), ways: ways.into_iter().map(offset).collect(), implicit });
     }

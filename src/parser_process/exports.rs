@@ -1,4 +1,4 @@
-//! What a module exports, types included, from its syntax tree.
+//! The exports of a module, including types, from its syntax tree.
 
 use swc_common::{BytePos, Span, Spanned};
 use swc_ecma_ast::{
@@ -8,7 +8,7 @@ use swc_ecma_parser::{EsSyntax, Syntax, TsSyntax};
 
 use super::imports::parse;
 
-/// Something that a module exports.
+/// An export of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModuleExport {
     /// A value, by its name; `default` for the default export.
@@ -19,17 +19,18 @@ pub enum ModuleExport {
     Type {
         /// Its name.
         name: String,
-        /// Its parameters as they are declared, e.g. `<A extends string>`; empty if it has none.
+        /// Its parameters as declared, e.g. `<A extends string>`; empty if it has none.
         parameters: String,
-        /// The same as they are passed on, e.g. `<A>`.
+        /// Its parameters as arguments, e.g. `<A>`.
         arguments: String,
     },
 }
 
-/// The exports of `code`, TypeScript or JavaScript, in the order of the source. What `export * from` brings is not known.
+/// The exports of `code`, TypeScript or JavaScript, in the order of the source. Those of `export * from` are not
+/// included.
 ///
 /// # Errors
-/// When it is not a module; in words, with the place.
+/// When it is not a module; the text gives the place.
 pub fn exports(code: &str) -> Result<Vec<ModuleExport>, String> {
     let typescript = Syntax::Typescript(TsSyntax::default());
     let javascript = Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() });
@@ -72,7 +73,7 @@ fn plain_type(name: String) -> ModuleExport {
     ModuleExport::Type { name, parameters: String::new(), arguments: String::new() }
 }
 
-/// What `export const …`, `export class …` and their like export.
+/// The exports of `export const …`, `export class …` and similar statements.
 fn declared(code: &str, declaration: &Decl, found: &mut Vec<ModuleExport>) {
     match declaration {
         Decl::Class(class) => found.push(ModuleExport::Class(class.ident.sym.to_string())),
@@ -84,7 +85,7 @@ fn declared(code: &str, declaration: &Decl, found: &mut Vec<ModuleExport>) {
     }
 }
 
-/// A type with its parameters, as the source has them.
+/// A type with its parameters, as written in the source.
 fn generic(code: &str, name: String, parameters: Option<&TsTypeParamDecl>) -> ModuleExport {
     let Some(parameters) = parameters else { return plain_type(name) };
     let names: Vec<&str> = parameters.params.iter().map(|one| &*one.name.sym).collect();
@@ -93,7 +94,7 @@ fn generic(code: &str, name: String, parameters: Option<&TsTypeParamDecl>) -> Mo
 }
 
 fn slice(code: &str, span: Span) -> &str {
-    // The one file of the map starts at 1.
+    // Positions of the map's only file start at 1.
     let offset = |at: BytePos| (at.0 as usize).saturating_sub(1).min(code.len());
     code.get(offset(span.lo)..offset(span.hi)).unwrap_or_default()
 }

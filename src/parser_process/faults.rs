@@ -1,7 +1,7 @@
-//! Code that can only fail, and code that can't do what was meant: the obvious kinds.
+//! Finds code that can only fail, and code that cannot do what was meant. Only obvious kinds are detected.
 //!
-//! Scopes are not followed. A name counts only if it is declared in one place of the module, or nowhere; what stands in a
-//! `try` may be meant to fail, and is left out. So what is found is so for sure.
+//! Scopes are not followed. A name counts only if it is declared in exactly one place of the module, or nowhere. Code
+//! in a `try` may be meant to fail and is left out. So everything that is reported is certain.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -18,12 +18,12 @@ use swc_ecma_visit::{Visit, VisitWith};
 
 use sluicegate_json::number::is_lossy_integer;
 
-/// Something that can only fail, or can't be what was meant.
+/// Code that can only fail, or that cannot be what was meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Its place, in bytes of the source.
     pub range: Range<usize>,
-    /// What kind it is; stable, for machines.
+    /// The kind of the fault; stable, for machines.
     pub rule: String,
     /// What is wrong.
     pub message: String,
@@ -31,10 +31,10 @@ pub struct Fault {
     pub help: String,
 }
 
-/// Globals that are objects and no functions.
+/// Globals that are objects, not functions.
 const NAMESPACES: [&str; 5] = ["Math", "JSON", "Reflect", "Intl", "globalThis"];
 
-/// Globals that are functions and no constructors.
+/// Globals that are functions but not constructors.
 const FUNCTIONS: [&str; 14] = [
     "Symbol",
     "BigInt",
@@ -52,7 +52,7 @@ const FUNCTIONS: [&str; 14] = [
     "btoa",
 ];
 
-/// Longer texts are not tried as JSON.
+/// Longer texts are not checked for JSON.
 const MAX_JSON: usize = 4096;
 
 /// The faults of a module, in no order. `used` are the names that it uses anywhere.
@@ -132,7 +132,7 @@ fn not_a_constructor(name: &str, kind: &str) -> Words {
     )
 }
 
-/// Why a text is no JSON, if it isn't.
+/// Why a text is not JSON, if it is not.
 fn why_not_json(text: &str) -> Option<String> {
     if text.len() > MAX_JSON || text.matches(['[', '{']).count() > 100 {
         return None;
@@ -142,9 +142,9 @@ fn why_not_json(text: &str) -> Option<String> {
     Some(words.rsplit_once(" at line 1 ").map_or_else(|| words.clone(), |(why, column)| format!("{why} at {column}")))
 }
 
-/// What a name stands for that is never assigned again.
+/// The value of a name that is never assigned again.
 enum Constant {
-    /// A value that is no function: what it is.
+    /// A value that is not a function: its type.
     Value(&'static str),
     Arrow,
     Other,
@@ -152,7 +152,7 @@ enum Constant {
     Namespace,
 }
 
-/// What is a fault if the name in it is what it seems to be.
+/// A possible fault; it is one if the name in it has its usual meaning.
 enum What {
     Assigned(String),
     Called(String),
@@ -168,11 +168,11 @@ struct Candidate {
 #[derive(Default)]
 struct Walk {
     found: Vec<Fault>,
-    /// How often a name is declared.
+    /// The number of declarations of each name.
     declared: HashMap<String, usize>,
     constants: HashMap<String, Constant>,
     candidates: Vec<Candidate>,
-    /// How many `try` blocks are around.
+    /// The number of enclosing `try` blocks.
     tries: usize,
 }
 
@@ -195,12 +195,12 @@ impl Walk {
 }
 
 fn range(span: Span) -> Range<usize> {
-    // The one file of the map starts at 1.
+    // Positions of the map's only file start at 1.
     let offset = |at: BytePos| (at.0 as usize).saturating_sub(1);
     offset(span.lo)..offset(span.hi)
 }
 
-/// What an expression is, if it is a value that is no function.
+/// The type of an expression, if its value is not a function.
 fn kind_of(expression: &Expr) -> Option<&'static str> {
     Some(match expression {
         Expr::Lit(Lit::Str(_)) | Expr::Tpl(_) => "a text",
@@ -355,8 +355,8 @@ impl Visit for Walk {
     }
 }
 
-/// What the transformation exports and nothing uses: the host calls its function and nothing else. A default export is left
-/// alone, as bundlers write it, and what is exported from another module.
+/// Exports of the transformation that nothing uses: the host calls its function and nothing else. Default exports,
+/// which bundlers write, and re-exports from other modules are left out.
 fn unreachable_exports(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
     let mut names: Vec<(String, Span)> = Vec::new();
     let mut exports_function = false;
@@ -408,7 +408,7 @@ fn is_function(name: &str) -> bool {
     matches!(name, "transformEvent" | "transformBatch")
 }
 
-/// A function whose parameters are in the wrong order, by their names.
+/// A function whose parameters are in the wrong order, judged by their names.
 fn swapped(module: &Module) -> Option<Fault> {
     let params_of = |function: &Function| function.params.iter().map(|param| param.pat.clone()).collect::<Vec<_>>();
     let of_arrow = |arrow: &ArrowExpr| arrow.params.clone();

@@ -1,4 +1,4 @@
-//! What can be mended without thinking: a function that is not exported, a default export, and CommonJS.
+//! Simple mistakes that can be fixed automatically: a function that is not exported, a default export, and CommonJS.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use swc_ecma_parser::{EsSyntax, Syntax};
 
 use super::imports::parse;
 
-/// What to put in the place of a range of the source, in bytes.
+/// A replacement for a range of the source, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fix {
-    /// What goes.
+    /// The range that is replaced.
     pub range: Range<usize>,
-    /// What comes.
+    /// The new text.
     pub text: String,
 }
 
@@ -26,7 +26,7 @@ const FUNCTIONS: [&str; 2] = ["transformEvent", "transformBatch"];
 /// The fixes of `code`, JavaScript, from the last one to the first; none if it exports one of the functions already.
 ///
 /// # Errors
-/// When it is not a module; in words, with the place.
+/// When it is not a module; the text gives the place.
 pub(super) fn of(code: &str) -> Result<Vec<Fix>, String> {
     let module = parse(code, Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() }))?;
     let exported = super::exports::exports(code)?;
@@ -85,7 +85,7 @@ fn is_function(name: &str) -> bool {
 }
 
 fn offset(at: BytePos) -> usize {
-    // The one file of the map starts at 1.
+    // Positions of the map's only file start at 1.
     (at.0 as usize).saturating_sub(1)
 }
 
@@ -93,7 +93,7 @@ fn range(span: Span) -> Range<usize> {
     offset(span.lo)..offset(span.hi)
 }
 
-/// Whether it declares one of the functions, and nothing else.
+/// Whether it declares one of the two functions, and nothing else.
 fn declares(declaration: &Decl) -> bool {
     match declaration {
         Decl::Fn(function) => is_function(&function.ident.sym),

@@ -1,4 +1,4 @@
-//! What a module imports, from its syntax tree: a comment or a string that looks like an import is none.
+//! The imports of a module, from its syntax tree, so that comments and strings that look like imports do not count.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use swc_common::{BytePos, FileName, SourceMap, Spanned, sync::Lrc};
 use swc_ecma_ast::{EsVersion, ImportSpecifier, Module, ModuleDecl, ModuleExportName, ModuleItem};
 use swc_ecma_parser::{EsSyntax, Parser, StringInput, Syntax, TsSyntax, lexer::Lexer};
 
-/// The modules that `code` imports or re-exports from, each with the names that it takes from it: the local name of a
-/// default import, the exported one of the others. TypeScript is understood too.
+/// The modules that `code` imports or re-exports from, each with the names that it imports: the local name of a default
+/// import, the exported name of the others. TypeScript is accepted too.
 ///
 /// # Errors
-/// When it is not a module; in words, with the place.
+/// When it is not a module; the text gives the place.
 pub(super) fn of(code: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
     let javascript = Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() });
-    // What is one thing in JavaScript can be another in TypeScript, such as `a < b > (c)`.
+    // The same text can mean different things in JavaScript and TypeScript, such as `a < b > (c)`.
     let module = parse(code, javascript).or_else(|_| parse(code, Syntax::Typescript(TsSyntax::default())))?;
     Ok(imports(&module))
 }
@@ -53,7 +53,7 @@ fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
                             names.push(named.imported.as_ref().map_or_else(|| named.local.sym.to_string(), &text))
                         }
                         ImportSpecifier::Default(default) => names.push(default.local.sym.to_string()),
-                        // All of it: no name is taken.
+                        // A namespace import takes no single name.
                         ImportSpecifier::Namespace(_) => {}
                     }
                 }

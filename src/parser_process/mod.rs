@@ -1,10 +1,10 @@
-//! Parsing in a process of its own, for those who must outlive what they read.
+//! Parses code in a separate process, for processes that must survive any input.
 //!
-//! The parser recurses as deep as its input is nested, and a stack that overflows ends the process, whatever else it was
-//! doing; and it finds its way through some TypeScript by trying, in time that doubles with each level (`<T>(<T>(…))` among
-//! it). A server reads code of many authors, and a playground code that is half written:
-//! they have it parsed by a process that may neither run long nor take much memory, and whose end is an error like any
-//! other. It has the walls of a worker. It costs some ten milliseconds, so answers are kept where they are asked for often.
+//! The parser recurses as deeply as its input is nested, and a stack overflow ends the whole process. For some
+//! TypeScript it tries several readings, in a time that doubles with each level (`<T>(<T>(…))` for example). A server
+//! reads code of many authors, and a playground reads unfinished code. So a separate process parses it, with limits on
+//! time and memory, and its end is an ordinary error. It has the sandbox of a worker. A start costs about ten
+//! milliseconds, so answers are cached where they are needed often.
 
 mod branches;
 mod exports;
@@ -40,19 +40,19 @@ use sluicegate_engine::{TypeScriptError, strip_types};
 /// The name of the hidden command.
 const COMMAND: &str = "parse";
 
-/// CPU time, in seconds.
+/// The limit on CPU time, in seconds.
 const MAX_TIME: u64 = 2;
 
-/// Address space, in bytes.
+/// The limit on address space, in bytes.
 const MAX_MEMORY: u64 = 4 << 30;
 
 /// The parser's stack: enough for everything that V8 accepts.
 const STACK: usize = 64 << 20;
 
-/// Parsed at a time, of all requests.
+/// Limits how many sources are parsed at a time, over all requests.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
-/// Sources whose types were taken away, which [`strip`] remembers, and how large they may be.
+/// The number of sources that [`strip`] remembers without their types, and the limit on their size.
 const MAX_KEPT: usize = 64;
 const LARGEST_KEPT: usize = 1 << 20;
 
@@ -67,16 +67,16 @@ enum Asked<'a> {
 
 type Imports = BTreeMap<String, Vec<String>>;
 
-/// The modules that `code` imports or re-exports from, each with the names that it takes from it: the local name of a
-/// default import, the exported one of the others. TypeScript is understood too.
+/// The modules that `code` imports or re-exports from, each with the names that it imports: the local name of a default
+/// import, the exported name of the others. TypeScript is accepted too.
 ///
 /// # Errors
-/// When it is not a module, or cannot be parsed within bounds; in words, with the place where there is one.
+/// When it is not a module, or cannot be parsed within the limits; the text gives the place if there is one.
 pub async fn imports(code: &str) -> Result<Imports, String> {
     in_turn(code, |code| ask(&Asked::Imports(code)).unwrap_or_else(|why| Err(format!("SyntaxError: {why}")))).await
 }
 
-/// The places where `code` goes one of several ways, in the order of the source. JavaScript only: types are taken away before.
+/// The branches of `code`, in the order of the source. JavaScript only: types must be removed before.
 ///
 /// # Errors
 /// As for [`imports`].
@@ -84,15 +84,15 @@ pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
     ask(&Asked::Branches(code)).unwrap_or_else(Err)
 }
 
-/// What is odd about the names of `code`, JavaScript: used and not declared, imported and not used; and what of it can only fail.
+/// Suspicious names in `code`, JavaScript: used but not declared, imported but not used. Also code that can only fail.
 ///
 /// # Errors
-/// When it is not a module, or cannot be parsed within bounds; in words.
+/// When it is not a module, or cannot be parsed within the limits.
 pub fn names(code: &str) -> Result<Names, String> {
     ask(&Asked::Names(code))?
 }
 
-/// What of `code`, JavaScript, can be mended without thinking, from the last place to the first.
+/// The mistakes in `code`, JavaScript, that can be fixed automatically, from the last place to the first.
 ///
 /// # Errors
 /// As [`names`].
@@ -100,10 +100,10 @@ pub fn fixes(code: &str) -> Result<Vec<Fix>, String> {
     ask(&Asked::Fixes(code))?
 }
 
-/// [`strip_types`], for an async task.
+/// [`strip_types`] for an async task.
 ///
 /// # Errors
-/// As there, and when the source cannot be parsed within bounds.
+/// As there, and when the source cannot be parsed within the limits.
 pub async fn strip_in_turn(source: &str) -> Result<String, TypeScriptError> {
     in_turn(source, strip).await
 }
@@ -116,10 +116,10 @@ async fn in_turn<T: Send + 'static>(code: &str, parse: impl FnOnce(&str) -> T + 
     done
 }
 
-/// [`strip_types`]; it remembers what it was asked lately.
+/// [`strip_types`] with a cache of recent results.
 ///
 /// # Errors
-/// As there, and when the source cannot be parsed within bounds.
+/// As there, and when the source cannot be parsed within the limits.
 pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     type Kept = HashMap<[u8; 32], Result<String, TypeScriptError>>;
     static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
@@ -142,9 +142,9 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     stripped
 }
 
-/// Has it parsed. The outer error is for what was not parsed at all.
+/// Sends a request to the parser process. The outer error is for a failure of the process itself.
 fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> {
-    // The program of unit tests knows no commands.
+    // The program of the unit tests has no commands.
     if cfg!(test) {
         return serde_json::from_str(&answer(asked)).map_err(|error| error.to_string());
     }
@@ -179,10 +179,10 @@ fn answer(asked: &Asked<'_>) -> String {
     .expect("plain data")
 }
 
-/// The process's side. Returns its exit code.
+/// The main function of that process. Returns its exit code.
 pub fn main() -> u8 {
     let limit = |resource, most| {
-        // A system without this limit has the others.
+        // A system may lack one of these limits; the others still apply.
         let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     };
     limit(Resource::Core, 0);
@@ -190,11 +190,11 @@ pub fn main() -> u8 {
     limit(Resource::As, MAX_MEMORY);
     sandbox::first_of_parser();
     let parse = || -> io::Result<()> {
-        // The last thread is started, and nothing of the code has been read.
+        // All threads have started, and none of the code has been read yet.
         sandbox::last_of_parser().map_err(io::Error::other)?;
         let mut text = String::new();
         io::stdin().read_to_string(&mut text)?;
-        // Texts with escapes cannot be borrowed from what was read.
+        // Texts with escapes cannot be borrowed from the input.
         #[derive(Deserialize)]
         enum Read {
             Branches(String),

@@ -1,7 +1,7 @@
-//! Names that a module uses without a declaration, and imports that nothing uses.
+//! Finds names that a module uses without a declaration, and unused imports.
 //!
-//! Scopes are not followed: a name that is declared anywhere in the module counts as declared everywhere, and one that the
-//! code asks about with `typeof` counts as known. So a name that is found is not there for sure.
+//! Scopes are not followed: a name that is declared anywhere in the module counts as declared everywhere, and a name
+//! that the code tests with `typeof` counts as known. So a name that is reported is certainly undeclared.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use swc_ecma_visit::{Visit, VisitWith};
 use super::faults::{self, Fault};
 use super::imports::parse;
 
-/// A name and where it stands, in bytes of the source.
+/// A name and its place, in bytes of the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
     /// The name.
@@ -27,21 +27,21 @@ pub struct Name {
     pub range: Range<usize>,
 }
 
-/// What is odd about the names of a module.
+/// The suspicious names of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
-    /// Used and not declared, each at its first use.
+    /// Used but not declared, each at its first use.
     pub undeclared: Vec<Name>,
-    /// Imported and not used.
+    /// Imported but not used.
     pub unused_imports: Vec<Name>,
-    /// What can only fail, or can't be what was meant.
+    /// Code that can only fail, or that cannot be what was meant.
     pub faults: Vec<Fault>,
 }
 
-/// The names of `code`, JavaScript.
+/// The suspicious names of `code`, JavaScript.
 ///
 /// # Errors
-/// When it is not a module; in words, with the place.
+/// When it is not a module; the text gives the place.
 pub(super) fn of(code: &str) -> Result<Names, String> {
     let module = parse(code, Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() }))?;
     let mut walk = Walk::default();
@@ -83,7 +83,7 @@ fn name(ident: &Ident) -> Name {
 }
 
 fn range(span: Span) -> Range<usize> {
-    // The one file of the map starts at 1.
+    // Positions of the map's only file start at 1.
     let offset = |at: BytePos| (at.0 as usize).saturating_sub(1);
     offset(span.lo)..offset(span.hi)
 }

@@ -1,4 +1,4 @@
-//! What the page can ask for. All of it is JSON, wants the token, and answers a mistake with `{"error": …}` and a 4xx.
+//! The API of the page. All of it is JSON and requires the token; a mistake is answered with `{"error": …}` and a 4xx.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::parser_process::{ModuleExport, exports};
 use crate::workers::{PreviewJob, RunError, Tried};
 use sluicegate_engine::{ModuleId, SHIPPED_LIBRARIES};
 
-/// The most events that are tried at once.
+/// The most events in one request.
 const MAX_EVENTS: usize = 1000;
 
 pub(super) type Shared = Arc<Playground>;
@@ -42,7 +42,7 @@ fn bad(why: impl Into<String>) -> Refusal {
     refusal(StatusCode::BAD_REQUEST, why)
 }
 
-/// What the page can ask for below a path, and `more` by name, which wants the token, too.
+/// The routes below a path, plus `more` by name; all of them require the token.
 pub(super) fn routes(playground: &Shared, below: &str, more: (&str, MethodRouter<Shared>)) -> Router {
     let path = |name: &str| format!("{below}/api/{name}");
     let api = Router::new()
@@ -65,7 +65,7 @@ async fn knows_token(State(playground): State<Shared>, request: Request, next: N
     refusal(StatusCode::UNAUTHORIZED, why).into_response()
 }
 
-/// A body that says of itself that it is JSON, which no form of another page can.
+/// Reads a body with the content type JSON, which a form on another page cannot send.
 pub(super) fn body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -83,9 +83,9 @@ pub(super) fn body<T: DeserializeOwned>(
 struct ProjectAnswer {
     name: String,
     files: Vec<FileEntry>,
-    /// What can be imported from libraries whose files are not among these, by handle.
+    /// The exports of libraries whose files are not among these, by import name.
     exports: BTreeMap<String, Vec<String>>,
-    /// What is wrong with the project as a whole.
+    /// An error of the project as a whole.
     problem: Option<Problem>,
 }
 
@@ -93,7 +93,7 @@ struct ProjectAnswer {
 struct FileEntry {
     path: String,
     role: Role,
-    /// For a library.
+    /// For a library: its import name.
     handle: Option<String>,
 }
 
@@ -112,7 +112,7 @@ async fn project(State(playground): State<Shared>) -> Json<ProjectAnswer> {
     let mut exports = shipped_exports();
     let (libraries, problem) = match playground.project.libraries("transform.js") {
         Ok(libraries) => {
-            // One's own library stands for a shipped one with its handle.
+            // A project's library replaces a shipped one of the same import name.
             exports.retain(|handle, _| !libraries.contains_key(handle));
             (by_path(dir, &libraries), None)
         }
@@ -123,7 +123,7 @@ async fn project(State(playground): State<Shared>) -> Json<ProjectAnswer> {
     Json(ProjectAnswer { name, files, exports, problem })
 }
 
-/// What the libraries export that need no file.
+/// The exports of the shipped libraries, which have no files.
 fn shipped_exports() -> BTreeMap<String, Vec<String>> {
     let named = |export| match export {
         ModuleExport::Value(name) | ModuleExport::Class(name) => Some(name),
@@ -133,7 +133,7 @@ fn shipped_exports() -> BTreeMap<String, Vec<String>> {
     SHIPPED_LIBRARIES.iter().map(|(handle, code)| ((*handle).to_owned(), exported(code))).collect()
 }
 
-/// Handles by path, relative to the project; of several the one that authors write.
+/// Import names by path, relative to the project. If there are several, the one that authors write.
 fn by_path(dir: &Path, libraries: &BTreeMap<String, std::path::PathBuf>) -> BTreeMap<String, String> {
     let mut handles: BTreeMap<String, String> = BTreeMap::new();
     for (handle, path) in libraries {
@@ -183,7 +183,7 @@ struct Named {
 #[derive(Deserialize)]
 struct Save {
     text: String,
-    /// The version that the text was made from; none for a new file.
+    /// The version that the text is based on; `None` for a new file.
     base: Option<String>,
 }
 
@@ -217,9 +217,9 @@ async fn save(
 pub(super) struct TryRequest {
     #[serde(flatten)]
     pub(super) draft: Draft,
-    /// One event, several one after the other, or an array of them, as typed.
+    /// One event, several one after the other, or an array of events, as typed.
     pub(super) events: String,
-    /// An object, as typed; nothing for none.
+    /// An object, as typed; empty for none.
     #[serde(default)]
     pub(super) metadata: String,
 }
@@ -229,13 +229,13 @@ pub(super) struct TryRequest {
 struct TryAnswer {
     problem: Option<Problem>,
     export: Option<&'static str>,
-    /// Those that the code imports.
+    /// The libraries that the code imports.
     libraries: Vec<String>,
-    /// The files of libraries by the name that they have in stacks, relative to the project.
+    /// The files of libraries by their names in stack traces, relative to the project.
     files: BTreeMap<String, String>,
-    /// The events as they were taken, one text each.
+    /// The parsed events, one text each.
     events: Vec<Box<RawValue>>,
-    /// Whom the code may ask, in words; the page is slower to ask then.
+    /// The hosts that the code may send requests to, in words; the page then runs the code less often.
     network: Option<String>,
     /// Loading, in milliseconds.
     load: f64,
@@ -250,24 +250,24 @@ impl TryAnswer {
     }
 }
 
-/// What came of a request: the program's files, the trial, its end.
+/// The result of a request: the program's files, the run, and how it ended.
 struct RunResult {
     ready: Ready,
     trial: PreviewJob,
     tried: Result<Tried, Problem>,
 }
 
-/// Runs what was typed.
+/// Runs the code on the typed events.
 async fn attempt(playground: &Shared, request: TryRequest) -> Result<RunResult, Problem> {
     let events = events(&request.events)?;
     let metadata = metadata(&request.metadata)?;
     let (shared, draft) = (playground.clone(), request.draft);
-    // Reads files, and strips types.
+    // Reads files and removes types.
     let ready = tokio::task::spawn_blocking(move || shared.project.ready(&draft));
     let ready = ready.await.unwrap_or_else(|_| Err(Problem::new("the code cannot be read: its parser gave up")))?;
     let options = sluicegate_engine::Options { logs: true, ..ready.options.clone() };
     let trial = PreviewJob { program: ready.program.clone(), options, events, metadata };
-    // In turn; a request that its page gave up is dropped here, with the worker if it has one.
+    // One at a time. If the page gives up a request, it is dropped here together with its worker.
     let tried = playground.preview.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
@@ -311,7 +311,7 @@ async fn try_draft(
     }))
 }
 
-/// Whom the code may ask.
+/// The hosts that the code may send requests to.
 fn in_words(policy: &Policy) -> Option<String> {
     let geolocation = policy.geolocation.as_ref().and_then(Url::host_str);
     let hosts = (!policy.hosts.is_empty()).then(|| policy.hosts.to_string());
@@ -319,7 +319,7 @@ fn in_words(policy: &Policy) -> Option<String> {
     (!all.is_empty()).then(|| all.join(","))
 }
 
-/// The events in what was typed, each on one line.
+/// The events in the typed text, each on one line.
 pub(super) fn events(text: &str) -> Result<Vec<String>, Problem> {
     let wrong = |error: &serde_json::Error| at("event", text, error);
     let found: Vec<&RawValue> = if text.trim_start().starts_with('[') {
@@ -338,7 +338,7 @@ pub(super) fn events(text: &str) -> Result<Vec<String>, Problem> {
     }
 }
 
-/// The metadata that was typed, if any was.
+/// The typed metadata, if there is any.
 pub(super) fn metadata(text: &str) -> Result<Option<String>, Problem> {
     if text.trim().is_empty() {
         return Ok(None);
@@ -351,12 +351,12 @@ pub(super) fn metadata(text: &str) -> Result<Option<String>, Problem> {
     Ok(Some(value.get().to_owned()))
 }
 
-/// An error of JSON that was typed, with its place.
+/// An error in typed JSON, with its place.
 fn at(file: &str, text: &str, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-    // Counted in bytes there, in UTF-16 code units here.
+    // The parser counts bytes, the page UTF-16 code units.
     let before = line.floor_char_boundary(error.column().saturating_sub(1).min(line.len()));
     let column = line[..before].encode_utf16().count() as u32 + 1;
     Problem {
@@ -376,7 +376,7 @@ struct CaseRequest {
     name: String,
 }
 
-/// Runs it once more, and writes down what came of it.
+/// Runs the event again and writes the result as a case.
 async fn add_case(
     State(playground): State<Shared>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! The page, as it is in `js/play`, inside the binary.
+//! The page from `js/play`, embedded in the binary.
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -39,7 +39,8 @@ assets! {
     "/tests.js" SCRIPT "tests.js",
 }
 
-/// The page and what it loads, below a path. Without its slash the page could not find what it loads.
+/// The page and its assets, below a path. The path without its final slash redirects to the page, because the page loads
+/// its assets from relative addresses.
 pub(super) fn routes(below: &str) -> Router {
     let routes = ASSETS.iter().fold(Router::new(), |router, &(path, kind, text)| {
         router.route(
@@ -64,7 +65,7 @@ mod tests {
         let mut files: Vec<String> = std::fs::read_dir("js/play")
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap().replace("index.html", ""))
-            // What tsc is told of the bundle.
+            // Type declarations for tsc are not served.
             .filter(|name| !name.ends_with(".d.ts"))
             .collect();
         files.sort();

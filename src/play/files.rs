@@ -1,8 +1,8 @@
-//! The project's files: listed, read and written, and nothing outside of its folder.
+//! Lists, reads and writes the project's files, and no files outside its folder.
 //!
-//! A path from the page is relative, made of plain names, none of them hidden; wherever symbolic links lead, it must end
-//! up inside the folder. Written is through a temporary file that takes the old one's place, so that no reader ever
-//! sees half a file, and only if the file on disk is still the one that was read.
+//! A path from the page is relative and consists of plain names, none of them hidden. Wherever symbolic links lead, the
+//! result must lie inside the folder. A write goes to a temporary file that then replaces the old one, so that a reader
+//! never sees half a file. It happens only if the file on disk is still the version that was read.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -12,22 +12,22 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// What can be a transformation, a library or a test.
+/// File name endings of transformations, libraries and tests.
 const MODULES: &[&str] = &["js", "mjs", "ts", "mts"];
-/// What can hold events.
+/// File name endings of files with events.
 const DATA: &[&str] = &["json", "jsonl", "ndjson"];
-/// Folders that hold nothing of the author's own.
+/// Folders without files of the project's own.
 const PASSED_OVER: &[&str] = &["node_modules", "target", "__snapshots__"];
-/// How deep folders are looked through, and how many files are listed.
+/// The maximum depth of folders, and the most files that are listed.
 const DEEPEST: usize = 4;
 const MAX_FILES: usize = 500;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 32 << 20;
 
-/// A refused path or a file that cannot be used, in words.
+/// The error is a rejected path or a file that cannot be used, in words.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
-/// A file's text and which state of it this is.
+/// A file's text and its version.
 #[derive(Serialize)]
 pub(super) struct Text {
     pub(super) text: String,
@@ -36,9 +36,9 @@ pub(super) struct Text {
 
 /// Why a file was not written.
 pub(super) enum NotWritten {
-    /// It has been changed since it was read, or is there although it should not be.
+    /// It has changed since it was read, or exists although it should not.
     Changed,
-    /// In words.
+    /// Another reason, in words.
     Because(String),
 }
 
@@ -51,7 +51,7 @@ pub(super) fn list(dir: &Path) -> Vec<String> {
 }
 
 fn walk(dir: &Path, below: &Path, depth: usize, found: &mut Vec<String>) {
-    // What cannot be read is not listed.
+    // A folder that cannot be read is skipped.
     let Ok(entries) = fs::read_dir(dir.join(below)) else { return };
     let mut entries: Vec<_> = entries.filter_map(std::result::Result::ok).collect();
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -81,7 +81,7 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension().and_then(|extension| extension.to_str()).is_some_and(|it| extensions.contains(&it))
 }
 
-/// The place that a path from the page means. The file need not be there.
+/// The place on disk for a path from the page. The file need not exist.
 pub(super) fn place(dir: &Path, path: &str) -> Result<PathBuf> {
     let relative = Path::new(path);
     let plain = |part: Component<'_>| match part {
@@ -96,7 +96,7 @@ pub(super) fn place(dir: &Path, path: &str) -> Result<PathBuf> {
         return Err(format!("{path} is neither code (.js, .mjs, .ts, .mts) nor events (.json, .jsonl)"));
     }
     let whole = dir.join(relative);
-    // The nearest part that exists, links followed, must be inside.
+    // The nearest existing part, with links followed, must be inside.
     let real = whole.ancestors().find_map(|part| match fs::symlink_metadata(part) {
         Ok(_) => Some(part.canonicalize()),
         Err(_) => None,
@@ -125,7 +125,7 @@ pub(super) fn read(dir: &Path, path: &str) -> Result<Text> {
     Ok(Text { text, version })
 }
 
-/// Writes a module. `base` is the version that was read; none for a file that must not be there yet. Gives the new
+/// Writes a module. `base` is the version that was read; `None` for a file that must not exist yet. Returns the new
 /// version.
 pub(super) fn save(dir: &Path, path: &str, text: &str, base: Option<&str>) -> std::result::Result<String, NotWritten> {
     let place = place(dir, path).map_err(NotWritten::Because)?;
@@ -141,17 +141,17 @@ pub(super) fn save(dir: &Path, path: &str, text: &str, base: Option<&str>) -> st
     if on_disk.as_deref() != base {
         return Err(NotWritten::Changed);
     }
-    // A link keeps being one: its target is replaced.
+    // A link stays a link: its target is replaced.
     let target = if on_disk.is_some() { place.canonicalize().map_err(cannot)? } else { place };
     write(&target, text.as_bytes()).map_err(cannot)?;
     Ok(version(text.as_bytes()))
 }
 
-/// Puts a whole file in place of the old one, with its permissions, or where there was none.
+/// Writes a whole file and moves it into place; it keeps the old file's permissions if there was one.
 fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
-    // What the process's mask leaves of it, as for any new file.
+    // The process's umask applies, as for any new file.
     let usual: fs::Permissions = PermissionsExt::from_mode(0o666);
     let mut file = tempfile::Builder::new().prefix(".sluicegate-").permissions(usual).tempfile_in(folder)?;
     file.write_all(bytes)?;
@@ -163,7 +163,7 @@ fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that must not be there yet; the names are tried in their order. Gives the one that was free.
+/// Writes a file that must not exist yet; the names are tried in order. Returns the first free one.
 pub(super) fn create(dir: &Path, names: impl Iterator<Item = String>, bytes: &[u8]) -> Result<String> {
     for name in names {
         let place = place(dir, &name)?;

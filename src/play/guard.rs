@@ -1,18 +1,19 @@
-//! Who may ask: the page that this program served, in the browser of the user who started it.
+//! Decides which requests are answered: only those of the page that this program served, in the browser of the user who
+//! started it.
 //!
-//! The playground writes files and runs code. A connection from another machine is refused, whatever address the server
-//! listens on; on loopback, three others can reach it:
+//! The playground writes files and runs code. A connection from another machine is rejected, whatever address the
+//! server listens on. On loopback, three others can reach it:
 //!
-//! - Another web page in the same browser. It can send requests here, but a browser says where they come from
-//!   (`Origin`, `Sec-Fetch-Site`), and without the token they are refused anyway. That is against CSRF. Only a link to the
-//!   page may be followed: it opens without a token.
-//! - A web page whose name was made to point to 127.0.0.1 (DNS rebinding). For the browser it is the same origin then,
-//!   but `Host` still bears its name; only loopback names are answered.
-//! - Another user of this machine. He can send whatever he likes, but does not know the token: it is random, new each
-//!   time, stands behind `#` in the printed address (which no browser sends or logs), and travels in a header.
+//! - Another web page in the same browser (CSRF). It can send requests here, but the browser reports where they come
+//!   from (`Origin`, `Sec-Fetch-Site`), and without the token they are rejected anyway. The only exception is a link to
+//!   the page, which opens the page without a token.
+//! - A web page whose name was made to point to 127.0.0.1 (DNS rebinding). For the browser it is then the same origin,
+//!   but `Host` still contains its name; only loopback names are answered.
+//! - Another user of this machine. That user can send anything, but does not know the token: it is random, new each
+//!   time, stands after `#` in the printed address (which no browser sends or logs), and travels in a header.
 //!
-//! Every answer carries a policy under which the page can load nothing from elsewhere, run no inline script, make no
-//! HTML out of text, and not be framed.
+//! Every answer carries a content security policy: the page can load nothing from elsewhere, run no inline script,
+//! create no HTML from text, and not be framed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -49,12 +50,12 @@ impl Token {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// As it stands in the address.
+    /// The token as it appears in the address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the headers carry it. Takes the same time wherever the first difference is.
+    /// Whether the headers contain it. The comparison takes the same time wherever the first difference is.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let Some(given) = headers.get(TOKEN) else { return false };
         let (given, wanted) = (given.as_bytes(), self.0.as_bytes());
@@ -62,7 +63,7 @@ impl Token {
     }
 }
 
-/// Refuses what comes from elsewhere, and puts the policy on every answer.
+/// Rejects requests from elsewhere, and adds the policy to every answer.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
     let reads = request.method() == Method::GET;
@@ -81,10 +82,10 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
     answer
 }
 
-/// A server that does not say who is at the other end has no trusted client.
+/// A server that does not report the client's address has no trusted client.
 fn from_here(peer: Option<SocketAddr>) -> Result<(), &'static str> {
     match peer {
-        // A socket for IPv6 tells of IPv4 in its own terms.
+        // An IPv6 socket reports IPv4 addresses in mapped form.
         Some(peer) if peer.ip().to_canonical().is_loopback() => Ok(()),
         _ => Err("the playground answers this machine only; from elsewhere, come through a tunnel such as `ssh -L`"),
     }
@@ -99,7 +100,7 @@ fn judge(headers: &HeaderMap, reads: bool) -> Result<(), &'static str> {
         return Err("the playground answers its own page only");
     }
     let fetch = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
-    // A link is followed: what opens is the page without its token, in a tab of its own.
+    // A link was followed: the page opens without its token, in a tab of its own.
     let navigates = fetch("sec-fetch-mode") == Some("navigate") && fetch("sec-fetch-dest") == Some("document");
     match fetch("sec-fetch-site") {
         None | Some("same-origin" | "none") => Ok(()),
@@ -108,7 +109,7 @@ fn judge(headers: &HeaderMap, reads: bool) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a `Host` names this machine and nothing that a name server could answer for.
+/// Whether a `Host` names this machine and is not a name that a name server could resolve.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -1,4 +1,4 @@
-//! Where each field of what was typed goes, and where what comes out is from: `sluicegate lineage` for the page.
+//! Where each typed field goes, and where each output comes from: `sluicegate lineage` for the page.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,23 +16,23 @@ use crate::explore::lineage::{LineageSetup, Report, run};
 use crate::workers::{self, RunError};
 use sluicegate_engine::Options;
 
-/// For how long values are changed, at the most: the page waits for it.
+/// The most time for changing values: the page waits for the result.
 const TIME: Duration = Duration::from_secs(4);
 
-/// How many events of a kind are looked at closely.
+/// The number of events of each kind that are studied in detail.
 const PER_KIND: usize = 4;
 
-/// How many processes share the work.
+/// The most processes that share the work.
 const MAX_WORKERS: usize = 2;
 
-/// Measures the lineage of what was typed, over the events that were typed.
+/// Measures the lineage of the typed code over the typed events.
 pub(super) async fn measure(
     State(playground): State<Shared>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> RecordedAnswer<Value> {
     let request: TryRequest = body(&headers, bytes)?;
-    // A page that gave up waiting is dropped here; what has begun comes to its end.
+    // A request that the page gave up is dropped here; an analysis that has started runs to its end.
     let turn = playground.long_work.clone().lock_owned().await;
     let work = move || {
         let _turn = turn;
@@ -57,7 +57,7 @@ fn measured(playground: &Playground, request: &TryRequest) -> Result<Report, Pro
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
     };
-    // No network, whatever the settings allow: a trial runs the code hundreds of times.
+    // No network, whatever the settings allow: an analysis runs the code hundreds of times.
     let options = Options { limits: ready.options.limits.clone(), ..Options::default() };
     let (loaded, _) = workers::check(&ready.program, &options, playground.sandbox).map_err(failed)?;
     let setup = LineageSetup {

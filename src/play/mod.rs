@@ -1,14 +1,14 @@
-//! The playground: a local page to write a transformation and see at once what it does to an event.
+//! The playground: a local page for writing a transformation that shows at once what it does to an event.
 //!
-//! What it promises: the code that is being written runs where a run would run it, in a worker process behind its
-//! walls and limits ([`crate::workers::PreviewWorker`]), and never in this process; what is seen is what `sluicegate run` would
-//! do. Only the page that was opened with the printed address can ask for anything (`guard`). Only modules and
-//! cases below the project's folder are ever written (`files`).
+//! It guarantees: the code runs as in a run, in a sandboxed worker process with limits
+//! ([`crate::workers::PreviewWorker`]) and never in this process, and the results are those of `sluicegate run`. Only
+//! the page that was opened with the printed address can send requests (`guard`). Only modules and cases below the
+//! project's folder are written (`files`).
 //!
-//! The page itself is in `js/play`, hand-written and embedded (`assets`); it asks for nothing outside. Addresses in it
-//! are relative, so that [`router`] can be mounted under any path.
+//! The page is in `js/play`, hand-written and embedded (`assets`), and loads nothing from outside. Its addresses are
+//! relative, so that [`router`] can be mounted under any path.
 //!
-//! How a project's settings and libraries are found is the caller's business, see [`Project`].
+//! The caller decides how a project's settings and libraries are found, see [`Project`].
 
 mod api;
 mod assets;
@@ -35,15 +35,15 @@ use crate::workers::{PreviewWorker, Sandbox};
 pub use guard::Token;
 use sluicegate_engine::{LoadError, Options, Program};
 
-/// How large a request may be, in bytes: files, and an event of the default size limit.
+/// The largest request, in bytes: files, and an event of the default size limit.
 const LARGEST_REQUEST: usize = 48 << 20;
 
-/// What is being tried: files as they are in the editor, saved or not.
+/// The current files in the editor, saved or not.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Draft {
     /// The transformation's file, relative to the project.
     pub file: String,
-    /// Texts of files that differ from what is on disk, by path relative to the project.
+    /// The texts of files that differ from those on disk, by path relative to the project.
     #[serde(default)]
     pub texts: BTreeMap<String, String>,
 }
@@ -53,41 +53,41 @@ pub struct Draft {
 pub struct Ready {
     /// The transformation, named after its file, with its libraries.
     pub program: Program,
-    /// Limits.
+    /// The limits.
     pub options: Options,
-    /// Whom the code may ask.
+    /// The network policy.
     pub network: Policy,
-    /// The files of the libraries, by handle.
+    /// The files of the libraries, by import name.
     pub paths: BTreeMap<String, PathBuf>,
 }
 
-/// Why something does not work, and where, if that is known.
+/// An error, with its place if that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// One sentence.
+    /// The message, one sentence.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
     /// V8's frames, for code that threw.
     pub stack: Option<String>,
-    /// The file, relative to the project; `event` and `metadata` are what was typed there.
+    /// The file, relative to the project; `event` and `metadata` mean the typed text.
     pub file: Option<String>,
     /// Line, from 1.
     pub line: Option<u32>,
     /// Column in UTF-16 code units, from 1.
     pub column: Option<u32>,
-    /// The column after the last one, if more is known than where it begins.
+    /// The column after the end, if known.
     pub end_column: Option<u32>,
 }
 
 impl Problem {
-    /// One that has no place.
+    /// An error without a place.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// A program that does not load, its places as the engine names them.
+    /// The error of a program that does not load; its places have the engine's names.
     fn from_load_error(error: LoadError) -> Self {
         let at = error.position;
         Self {
@@ -102,16 +102,16 @@ impl Problem {
     }
 }
 
-/// How a project's transformations are run: settings, libraries, credentials. Read anew for each trial, because all of
-/// that can be edited meanwhile.
+/// How a project's transformations run: settings, libraries, credentials. Read again for each run, because all of that
+/// can be edited meanwhile.
 pub trait Project: Send + Sync {
-    /// What the engine is given for a draft.
+    /// The program and options of a draft.
     ///
     /// # Errors
-    /// When a file is not what it should be.
+    /// When a file is invalid.
     fn ready(&self, draft: &Draft) -> Result<Ready, Problem>;
 
-    /// The files of the libraries that a transformation in this file can import, by handle.
+    /// The files of the libraries that a transformation in this file can import, by import name.
     ///
     /// # Errors
     /// As above.
@@ -133,7 +133,7 @@ pub struct Playground {
     token: Token,
     preview: Mutex<PreviewWorker>,
     sandbox: Sandbox,
-    /// Lineage and tests, which take all processors: one at a time.
+    /// Lineage and tests use all processors, so only one runs at a time.
     long_work: Arc<Mutex<()>>,
 }
 
@@ -153,23 +153,23 @@ impl Playground {
         })
     }
 
-    /// What stands behind `#` in the address of the page.
+    /// The text after `#` in the address of the page.
     pub fn token(&self) -> &Token {
         &self.token
     }
 }
 
-/// Everything that the playground answers, below a path such as `/play` (empty for the root), to be merged into a
-/// server's other routes. Its page is at `PATH/#TOKEN`. Whatever address the listener has, it refuses connections that do
-/// not come from this machine, and requests whose `Host` is not its loopback; so the server has to say who is at the other
-/// end, in the extension [`axum::extract::ConnectInfo`].
+/// All routes of the playground, below a path such as `/play` (empty for the root), to be merged into a server's other
+/// routes. Its page is at `PATH/#TOKEN`. Whatever address the listener has, the playground rejects connections from
+/// other machines, and requests whose `Host` is not the loopback. So the server has to provide the client's address, in
+/// the extension [`axum::extract::ConnectInfo`].
 pub fn router(playground: Playground, path: &str) -> Router {
     let playground = Arc::new(playground);
     let routes = assets::routes(path).merge(api::routes(&playground, path, ("lineage", post(lineage::measure))));
     routes.route_layer(axum::middleware::from_fn(guard::protect))
 }
 
-/// Serves the playground until `end` comes true.
+/// Serves the playground until `end` completes.
 ///
 /// # Errors
 /// When the listener fails.
@@ -178,7 +178,7 @@ pub async fn serve(
     playground: Playground,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    // A page that waits for a long trial must not hold back the end: what is in flight is dropped with the runtime.
+    // A page that waits for a long run must not delay the end: requests in flight are dropped with the runtime.
     let service = router(playground, "").into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service);
     tokio::select! {

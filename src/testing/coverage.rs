@@ -1,9 +1,9 @@
-//! Which of the author's lines ran, from V8's precise coverage.
+//! Finds the author's lines that ran, from V8's precise coverage.
 //!
-//! V8 counts per isolate; a file runs in many. Its counts are laid over the file's text, the inner range over the outer
-//! one, and added up, so that each character has the number of times that it ran. A line is covered when any of its code
-//! ran, and partly covered when not all of it did: the other side of an `if` on one line, a function that was not called.
-//! Blank lines, comments, types and lines of nothing but brackets are no code.
+//! V8 counts per isolate, and a file runs in many isolates. The counts of each one are applied to the file's text,
+//! inner ranges over outer ones, and then added, so that each character has its number of runs. A line is covered if
+//! any of its code ran, and partly covered if not all of it did: the other branch of an `if` on one line, a function
+//! that was not called. Blank lines, comments, types and lines with nothing but brackets are not code.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,9 +21,9 @@ pub struct Coverage {
 /// How often a file's code ran.
 #[derive(Debug)]
 struct Counts {
-    /// As V8 saw it: without types, of which blanks are left.
+    /// The code as V8 got it: without types, which are replaced by blanks.
     code: String,
-    /// For each UTF-16 code unit.
+    /// The number of runs of each UTF-16 code unit.
     units: Vec<u64>,
     functions: BTreeMap<(u32, u32), Function>,
 }
@@ -34,32 +34,32 @@ struct Function {
     count: u64,
 }
 
-/// What is known of one file.
+/// The coverage of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileCoverage {
     /// Its path.
     pub path: PathBuf,
-    /// Lines with code, from 1, and how often each ran.
+    /// Lines with code, from 1, with the number of runs of each.
     pub lines: BTreeMap<u32, u64>,
-    /// Lines that ran, but not all of them.
+    /// Lines of which only a part ran.
     pub partly: Vec<u32>,
-    /// Functions: line, name, and how often each was called.
+    /// Functions: line, name, and number of calls.
     pub functions: Vec<(u32, String, u64)>,
 }
 
-/// A place where code goes one of several ways, and which of them it went.
+/// A branch in the code, and how many of its ways were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BranchCoverage {
     /// Its line, from 1.
     pub line: u32,
-    /// How many ways there are, those that are not written among them (no `else`).
+    /// The number of ways, including implicit ones (no `else`).
     pub ways: usize,
-    /// How many of them were taken.
+    /// The number of ways that were taken.
     pub taken: usize,
 }
 
 impl Coverage {
-    /// Adds what one isolate saw of a file with this source.
+    /// Adds the coverage of one isolate for a file with this source.
     pub fn add(&mut self, path: &Path, code: &str, script: &ScriptCoverage) {
         let counts = self.files.entry(path.to_owned()).or_insert_with(|| Counts {
             code: code.to_owned(),
@@ -67,7 +67,7 @@ impl Coverage {
             functions: BTreeMap::new(),
         });
         if counts.code != code {
-            // The file has changed since; what ran then is no news of what is there now.
+            // The file has changed since, so these counts no longer match it.
             return;
         }
         let mut own = vec![0; counts.units.len()];
@@ -78,7 +78,8 @@ impl Coverage {
                     units.fill(range.count);
                 }
             }
-            // The first is the script, and what V8 makes up (the initialisers of a class) has a name in brackets.
+            // The first one is the script. Functions that V8 adds (the initialisers of a class) have a name in
+            // brackets.
             if let (Some(range), false) = (function.ranges.first(), index == 0 || function.name.starts_with('<')) {
                 let place = (range.start_offset, range.end_offset);
                 let found = counts.functions.entry(place);
@@ -90,12 +91,12 @@ impl Coverage {
         }
     }
 
-    /// What is known of each file, by path.
+    /// The coverage of each file, by path.
     pub fn files(&self) -> Vec<FileCoverage> {
         self.files.iter().map(|(path, counts)| counts.file(path)).collect()
     }
 
-    /// The branches of a file, in the order of the source. Parses it; nothing for one that cannot be parsed.
+    /// The branches of a file, in the order of the source. Parses the file; empty if it cannot be parsed.
     pub fn branches(&self, path: &Path) -> Vec<BranchCoverage> {
         let Some(counts) = self.files.get(path) else { return Vec::new() };
         let found = parser_process::branches(&counts.code).unwrap_or_default();
@@ -108,7 +109,7 @@ impl Counts {
         let before = |at: usize| &self.code[..self.code.floor_char_boundary(at)];
         let ran = |at: usize| self.units.get(before(at).encode_utf16().count()).copied().unwrap_or_default();
         let counts: Vec<u64> = branch.ways.iter().map(|at| ran(*at)).collect();
-        // The way that is not written is the one of all runs that took no other.
+        // The implicit way was taken by all runs that took no other.
         let implicit = branch.implicit && ran(branch.start) > counts.iter().sum();
         BranchCoverage {
             line: before(branch.start).matches('\n').count() as u32 + 1,
@@ -158,7 +159,7 @@ impl Counts {
     }
 }
 
-/// How many bytes of a line only say that what follows is exported: they run even if the function never does.
+/// The length of the part of a line that only declares an export: it runs even if the function never does.
 fn declaring(line: &str) -> usize {
     let mut rest = line.trim_start();
     for word in ["export ", "default "] {
@@ -169,12 +170,12 @@ fn declaring(line: &str) -> usize {
 }
 
 impl FileCoverage {
-    /// Lines that ran, and lines with code.
+    /// The number of lines that ran, and of lines with code.
     pub fn line_counts(&self) -> (usize, usize) {
         (self.lines.values().filter(|count| **count > 0).count(), self.lines.len())
     }
 
-    /// Functions that were called, and functions.
+    /// The number of functions that were called, and of all functions.
     pub fn function_counts(&self) -> (usize, usize) {
         (self.functions.iter().filter(|(_, _, count)| *count > 0).count(), self.functions.len())
     }
@@ -185,7 +186,7 @@ impl FileCoverage {
     }
 }
 
-/// The lines covered of all, in percent.
+/// The share of covered lines, in percent.
 pub fn percent((covered, all): (usize, usize)) -> f64 {
     if all == 0 { 100.0 } else { covered as f64 * 100.0 / all as f64 }
 }
@@ -198,13 +199,13 @@ pub fn sums(files: &[FileCoverage]) -> [(usize, usize); 2] {
     [lines, functions]
 }
 
-/// The format of lcov, as genhtml and most services read it. Paths are absolute, so that the sources are found.
+/// The lcov format, for genhtml and most services. Paths are absolute, so that the sources are found.
 pub fn lcov(files: &[FileCoverage]) -> String {
     let mut out = String::new();
     for file in files {
         let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
         let _ = writeln!(out, "TN:\nSF:{}", path.display());
-        // Readers take functions of one name for one function.
+        // Readers merge functions of the same name.
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
         file.functions.iter().for_each(|(_, name, _)| *names.entry(name).or_default() += 1);
         let unique: Vec<(u32, String, u64)> = file
@@ -233,7 +234,7 @@ pub fn lcov(files: &[FileCoverage]) -> String {
     out
 }
 
-/// `1-3, 7`: numbers in order, neighbours as ranges. Between two of them there may be lines without code.
+/// Formats numbers as `1-3, 7`: in order, neighbours as ranges. Lines without code do not interrupt a range.
 pub fn ranges(numbers: &[u32], with_code: &BTreeMap<u32, u64>) -> String {
     let mut parts: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
@@ -255,7 +256,7 @@ mod tests {
     use super::*;
     use sluicegate_engine::{Engine, Look, Options, Program, RunObserver};
 
-    /// What V8 says of `code` when it has been given these events.
+    /// The coverage of `code` after it got these events.
     fn covered(code: &str, events: &[&str]) -> FileCoverage {
         measured(code, events).files().remove(0)
     }
@@ -340,7 +341,7 @@ export function never() {
     fn what_a_limit_ended_is_counted() {
         let code = "let n = 0;\nexport function transformEvent(event) {\n  n += 1;\n  while (event.loop);\n  return event;\n}\n";
         let file = covered(code, &[r#"{"loop":1}"#, "{}"]);
-        // The module is evaluated again in the isolate that takes over.
+        // The module is evaluated again in the isolate that replaces the first one.
         assert_eq!(file.lines.values().copied().collect::<Vec<_>>()[..3], [2, 2, 2], "{file:?}");
     }
 

@@ -1,11 +1,12 @@
-//! Tests that are data: what goes in and what must come out, without code.
+//! Tests as data, without code: inputs and the expected outputs.
 //!
-//! Three forms are read. One of our own, a file per case (`*.case.json`), which can say everything that a JavaScript
-//! test can. And RudderStack's as they stand: the YAML of its command line, with folders of same-named input and output
-//! files, and the `meta.json` of its GitHub action. In those an expected `[]` asserts a drop, which theirs cannot; a
-//! missing expected file means that the code runs without an error.
+//! Three forms are read. One is our own, with a file per case (`*.case.json`), and covers everything that a JavaScript
+//! test can do. The other two are RudderStack's, unchanged: the YAML of its command line, with folders of input and
+//! output files with the same names, and the `meta.json` of its GitHub action. In these, an expected `[]` asserts a
+//! drop, which their own runner cannot check. Without an expected file, the test is that the code runs without an
+//! error.
 //!
-//! Events are handed on as the text that they are, so that a large integer reaches the code unchanged.
+//! Events are passed on as text, so that a large integer reaches the code unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,45 +20,45 @@ use serde_json::{Value, json};
 use super::inside;
 use sluicegate_engine::handle_of;
 
-/// Cases about one transformation.
+/// The cases of one transformation.
 #[derive(Clone, Debug)]
 pub struct DataUnit {
-    /// How results call it.
+    /// Its name in results.
     pub name: String,
     /// The transformation.
     pub about: About,
-    /// Libraries that the project's files name, by handle.
+    /// Libraries that the project's files name, by import name.
     pub libraries: BTreeMap<String, Code>,
-    /// As `js/testing/cases.js` takes them.
+    /// The cases, in the form that `js/testing/cases.js` takes.
     pub cases: Vec<Value>,
 }
 
-/// Which transformation cases are about.
+/// The transformation of a set of cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum About {
-    /// One with source, in a file or in the YAML itself.
+    /// A transformation with source, in a file or in the YAML itself.
     Code(Code),
-    /// None was found; why.
+    /// No transformation was found; holds the reason.
     Nothing(String),
 }
 
-/// Source: where it is, or what it is.
+/// Source code: in a file, or as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Code {
     /// A file.
     File(PathBuf),
-    /// Text that stands in a file of another kind; the name is for stack traces.
+    /// Text from a file of another kind; the first part is its name in stack traces.
     Text(String, String),
 }
 
-/// A file of data that is not what it should be.
+/// A data file that is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataError {
     /// The file.
     pub file: PathBuf,
     /// What is wrong with it.
     pub message: String,
-    /// Line and column, from 1, where they are known.
+    /// Line and column, from 1, if known.
     pub at: Option<(usize, usize)>,
 }
 
@@ -126,10 +127,10 @@ struct Budget {
     output: Option<String>,
 }
 
-/// A `*.case.json`: the transformation that it is about, and the case.
+/// Reads a `*.case.json`: its transformation, if it names one, and the case.
 ///
 /// # Errors
-/// When it is not a case.
+/// When it is not a valid case.
 pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
     let text = read(file)?;
     let case: CaseFile<'_> = parse(file, &text)?;
@@ -171,7 +172,7 @@ pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
     Ok((transformation, made))
 }
 
-/// JSON text as it would stand on a line of input: line ends can only be blanks between tokens.
+/// JSON text on one line, as in the input: line ends between tokens become blanks.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
@@ -230,17 +231,17 @@ struct Suite {
     output: Option<String>,
 }
 
-/// The transformations among these YAML files, each with the libraries among them; one that cannot be tested is a case
-/// that is skipped. Files that are no resources of RudderStack's are passed over.
+/// The transformations in these YAML files, each with the libraries in them. A transformation that cannot be tested
+/// becomes a skipped case. Files that are not resources of RudderStack are ignored.
 ///
 /// # Errors
-/// When a resource is not what it should be.
+/// When a resource is invalid.
 pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
     let mut units = Vec::new();
     let mut libraries = BTreeMap::new();
     for file in files {
         let text = read(file)?;
-        // Any YAML may lie around; only what says that it is theirs is looked at.
+        // Other YAML files may lie in the folder; only RudderStack's resources contain this text.
         if !text.contains("rudder/v") {
             continue;
         }
@@ -291,15 +292,15 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
     Ok(units)
 }
 
-/// Why a transformation in this language is not run; none for JavaScript.
+/// Why a transformation in this language does not run; `None` for JavaScript.
 fn other_language(language: Option<&str>) -> Option<String> {
     let language = language.filter(|language| !language.eq_ignore_ascii_case("javascript"))?;
-    // As people write it.
+    // The usual spelling of the name.
     let name = if language.to_ascii_lowercase().starts_with("python") { "Python" } else { language };
     Some(format!("it is written in {name}, and sluicegate runs JavaScript"))
 }
 
-/// A transformation that is listed and not run.
+/// A transformation that is listed but does not run.
 fn skipped(file: &Path, name: &str, reason: &str) -> DataUnit {
     let case = json!({
         "name": name, "events": [], "options": {}, "expect": {}, "skip": true, "reason": reason,
@@ -313,7 +314,7 @@ fn skipped(file: &Path, name: &str, reason: &str) -> DataUnit {
     }
 }
 
-/// A case for each input file of a suite, in the order of their names.
+/// One case for each input file of a suite, in the order of their names.
 fn folder_cases(file: &Path, suite: &Suite) -> Result<Vec<Value>> {
     let input = beside(file, suite.input.as_deref().unwrap_or("./input"))?;
     let output = beside(file, suite.output.as_deref().unwrap_or("./output"))?;
@@ -380,10 +381,10 @@ struct MetaLibrary {
     name: String,
 }
 
-/// The transformations of a `meta.json`; none if it is another's.
+/// The transformations of a `meta.json`; none if the file belongs to something else.
 ///
 /// # Errors
-/// When it is the action's and not what it should be.
+/// When it is the action's file and invalid.
 pub fn meta(file: &Path) -> Result<Vec<DataUnit>> {
     let text = read(file)?;
     let Ok(meta) = serde_json::from_str::<Meta>(&text) else { return Ok(Vec::new()) };
@@ -424,13 +425,13 @@ fn joined(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
-/// The path, if it is one of the project's.
+/// Checks that the path is inside the project.
 fn own(file: &Path, path: PathBuf) -> Result<PathBuf> {
     inside::check(file, &path).map_err(|message| wrong(file, message))?;
     Ok(path)
 }
 
-/// The action's paths start at the root of the repository: the nearest folder above in which there is such a file.
+/// The action's paths are relative to the root of the repository: takes the nearest parent folder with such a file.
 fn near(file: &Path, path: &str) -> Result<PathBuf> {
     let relative = path.strip_prefix("./").unwrap_or(path);
     let absolute = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());

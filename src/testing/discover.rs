@@ -1,26 +1,26 @@
-//! Which files of a project are tests, and of what.
+//! Finds the test files of a project, and the code that each one tests.
 //!
-//! Tests lie beside the code: `orders.test.js` and `orders.spec.js` are about `orders.js` (or `orders.ts`), and so is
-//! `orders.big.test.js`. In a folder `test`, `tests`, `spec` or `__tests__` the code is looked for beside that folder, too,
-//! and in `src` beside it; in `__tests__` every module is a test.
+//! Tests lie next to the code: `orders.test.js` and `orders.spec.js` test `orders.js` (or `orders.ts`), and so does
+//! `orders.big.test.js`. For tests in a folder `test`, `tests`, `spec` or `__tests__`, the code may also lie next to
+//! that folder, or in `src` next to it. In `__tests__` every module is a test.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold no tests of one's own.
+/// Folders without tests of the project's own.
 const PASSED_OVER: &[&str] = &["node_modules", "target", "__snapshots__"];
 
-/// Folders of tests; the code is looked for beside them.
+/// Folders for tests; the code may lie next to them.
 const TEST_FOLDERS: &[&str] = &["test", "tests", "spec", "__tests__", "cases"];
 
-/// The folder in which every module is a test, as Jest has it.
+/// The folder in which every module is a test, as in Jest.
 const ALL_TESTS: &str = "__tests__";
 
-/// How modules end.
+/// The file name endings of modules.
 const MODULES: &[&str] = &[".js", ".mjs", ".ts", ".mts"];
 
-/// What a file is.
+/// The kind of a test file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// `*.test.js` or `*.spec.js`, `.mjs`, `.ts`, `.mts`; any of them in `__tests__`.
@@ -33,10 +33,10 @@ pub enum Kind {
     Meta,
 }
 
-/// Files that are tests or may be, below `paths`, sorted. A path that names a file is taken whatever lies around it.
+/// The files below `paths` that are tests or may be, sorted. A path that names a file is always included.
 ///
 /// # Errors
-/// When a path cannot be read; with the path.
+/// When a path cannot be read; the error comes with the path.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Kind)>, (PathBuf, io::Error)> {
     let mut found = Vec::new();
     for path in paths {
@@ -66,7 +66,7 @@ fn walk(dir: &Path, found: &mut Vec<(PathBuf, Kind)>) -> Result<(), (PathBuf, io
             continue;
         }
         let path = if dir == Path::new(".") { PathBuf::from(entry.file_name()) } else { entry.path() };
-        // Links are followed for files only: a link to a folder above would never end.
+        // Symbolic links are followed for files only: a link to a parent folder would make the search endless.
         if entry.file_type().map_err(at)?.is_dir() {
             if !PASSED_OVER.contains(&name.as_ref()) {
                 walk(&path, found)?;
@@ -98,7 +98,7 @@ pub fn is_test(path: &Path) -> bool {
     matches!(kind(path), Some(Kind::Code | Kind::Case))
 }
 
-/// The name of a test in code without what says that it is one.
+/// The name of a test file without the part that marks it as a test.
 fn code_stem(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
     let stem = MODULES.iter().find_map(|end| name.strip_suffix(end))?;
@@ -109,7 +109,7 @@ fn code_stem(path: &Path) -> Option<&str> {
     (in_tests && !stem.ends_with(".d")).then_some(stem)
 }
 
-/// The transformation that a test is about, by its name.
+/// The file of the code that a test file tests, by its name.
 pub fn subject_of(test: &Path) -> Option<PathBuf> {
     let name = test.file_name()?.to_str()?;
     let mut stem = code_stem(test).or_else(|| name.strip_suffix(".case.json"))?;
@@ -127,8 +127,8 @@ pub fn subject_of(test: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Where the code of a test in this folder may be: in it, and, if it is a folder of tests or lies in one, beside that and
-/// in `src`, also in folders of the same names.
+/// Folders in which the code for a test in this folder may be: the folder itself and, if it is a test folder or inside
+/// one, the folder next to that and its `src`, including subfolders of the same names.
 fn folders_of(dir: &Path) -> Vec<PathBuf> {
     let mut folders = vec![dir.to_owned()];
     for above in dir.ancestors() {

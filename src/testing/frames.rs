@@ -11,7 +11,7 @@ pub fn author_frames(stack: &str) -> impl Iterator<Item = &str> {
         .filter(|line| line.starts_with("    at ") && !line.contains(TESTING_SCRIPT) && !line.contains("<anonymous>"))
 }
 
-/// The place of the first frame of the author's.
+/// The place of the author's first frame.
 pub fn first_place(stack: &str) -> Option<Position> {
     author_frames(stack).find_map(frame_position)
 }

@@ -1,10 +1,11 @@
-//! Which files the data of a test may name: those of its own project, and no hidden ones, whatever `..` or links lead elsewhere.
+//! Restricts the files that the data of a test may name: files of its own project that are not hidden. Links and `..`
+//! cannot lead out of it.
 
 use std::path::{Component, Path, PathBuf};
 
-/// Says why `path`, which `file` names, is none of its project's, if it is not.
+/// Returns an error if `path`, which `file` names, is not in its project.
 pub(super) fn check(file: &Path, path: &Path) -> Result<(), String> {
-    // What is not there is told where it is read.
+    // The read of a missing file reports the error.
     let Ok(real) = path.canonicalize() else { return Ok(()) };
     let hidden = |part: Component<'_>| part.as_os_str().to_str().is_some_and(|name| name.starts_with('.'));
     let inside = |root: &PathBuf| real.strip_prefix(root).is_ok_and(|inner| !inner.components().any(hidden));
@@ -14,7 +15,7 @@ pub(super) fn check(file: &Path, path: &Path) -> Result<(), String> {
     Err(format!("{} is not a file of this project", path.display()))
 }
 
-/// The folder of the file, the current one, and the one that the project starts with.
+/// The folder of the file, the current folder, and the root of the project.
 fn roots(file: &Path) -> Vec<PathBuf> {
     const MARKS: [&str; 3] = [".git", "sluicegate.toml", "package.json"];
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

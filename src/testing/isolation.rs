@@ -1,9 +1,9 @@
-//! Which tests depend on each other, and through which variable.
+//! Finds tests that depend on each other, and the variable through which they do.
 //!
-//! A test should say the same whatever ran before it. So each is run alone, in isolates that no other test has used, and
-//! all of them once more in another order. Where a result differs, the test that makes the difference is looked for
-//! among those before it: one that changed a variable, and after which alone the result differs in the same way. That
-//! test and what it changed are named. Nothing is guessed: if no single test makes the difference, that is what is said.
+//! A test should have the same result whatever ran before it. So each test runs alone, in isolates that no other test
+//! has used, and all tests run once more in another order. If a result differs, the cause is searched among the earlier
+//! tests: one that changed a variable, and after which alone the result differs in the same way. The report names that
+//! test and what it changed. If no single test is the cause, the report says so.
 
 use std::io;
 
@@ -14,13 +14,13 @@ use super::result::{Status, TestResult};
 use super::runner::{Pass, Ran, Runner};
 use crate::random::Random;
 
-/// The most tests that are tried as the one that makes the difference.
+/// The most tests that are tried as the cause.
 const MAX_SUSPECTS: usize = 20;
 
 /// The most variables that are named.
 const MAX_NAMED: usize = 5;
 
-/// Runs the tests of a unit alone and shuffled; those whose result differs become failures that say why.
+/// Runs the tests of a unit alone and shuffled. Tests whose result differs become failures with an explanation.
 pub(super) fn compare(runner: &mut Runner<'_>, first: &mut Ran) -> io::Result<()> {
     let order: Vec<usize> =
         first.places.keys().copied().filter(|index| first.test(*index).is_some_and(was_run)).collect();
@@ -51,7 +51,7 @@ fn was_run(test: &TestResult) -> bool {
     matches!(test.status, Status::Passed | Status::Failed)
 }
 
-/// The test before `index` after which alone it ends with `status`.
+/// The test before `index` after which, alone, that one ends with `status`.
 fn culprit(
     runner: &mut Runner<'_>,
     ran: &Ran,
@@ -94,7 +94,7 @@ fn explain(alone: &TestResult, test: &TestResult, how: &str, culprit: Option<(&R
     TestError { message, name: None, matcher: None, wrote: None, ..failed }
 }
 
-/// The changes to name: an imported variable shows in two files, and is that of the library.
+/// The changes to name. An imported variable appears in two files; the library's entry is kept.
 fn named(changes: &[Change]) -> impl Iterator<Item = &Change> {
     let twice = |change: &Change| {
         let same = |other: &&Change| {

@@ -1,17 +1,17 @@
-//! Unit tests of transformations, inside the engine that runs them in production.
+//! Unit tests of transformations, in the engine that runs them in production.
 //!
-//! A test file, or a folder's worth of cases that are data, is a [`Unit`]. Units are handed to worker processes, one
-//! after the other; each gets a fresh isolate (`engine::testing`), and the transformation that it tests an
-//! [`sluicegate_engine::Engine`] of its own with the driver, the lockdown and the limits of `sluicegate run`. A test that
-//! never ends is stopped by its limit; one that takes the process with it is named all the same, because the worker says
-//! which test it is about to start.
+//! A [`Unit`] is a test file, or a folder of cases that are data. Worker processes run the units one after the other.
+//! Each unit gets a fresh isolate (`engine::testing`), and the transformation under test gets an
+//! [`sluicegate_engine::Engine`] of its own, with the driver, the lockdown and the limits of `sluicegate run`. A test
+//! that never ends is stopped by its limit. A test that ends its process is still named, because the worker reports
+//! each test before it starts.
 //!
-//! - [`discover`]: which files of a project are tests, and of what.
+//! - [`discover`]: the test files of a project, and the code that they test.
 //! - [`data`]: cases that are data: `*.case.json`, RudderStack's YAML and its action's `meta.json`.
-//! - [`coverage`]: which of the author's lines ran. `isolation`: which tests depend on each other, and through what.
-//! - [`run()`]: the supervisor's side, of a [`Plan`]; `runner`: one unit of it; `worker`: the other side; `protocol`: what
-//!   they say to each other, a JSON text per line.
-//! - [`report`]: results for machines: JSON, JUnit, TAP. For people, see `cli`.
+//! - [`coverage`]: the author's lines that ran. `isolation`: tests that depend on each other.
+//! - [`run()`]: the supervisor's side, which runs a [`Plan`]; `runner`: one unit of it; `worker`: the worker's side;
+//!   `protocol`: their messages, one JSON text per line.
+//! - [`report`]: results for machines: JSON, JUnit, TAP. Reports for people are in `cli`.
 
 pub mod coverage;
 pub mod data;

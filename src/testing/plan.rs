@@ -1,4 +1,4 @@
-//! What to run: units of tests, and how.
+//! What to run: units of tests, and settings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use sluicegate_engine::testing::Module;
 /// A test file, or the cases of a folder.
 #[derive(Clone, Debug)]
 pub struct Unit {
-    /// How results call it: its path as the user would open it.
+    /// Its name in results: the path that the user would open.
     pub name: String,
     /// Its tests.
     pub tests: UnitTests,
-    /// The transformation that it is about, or why there is none.
+    /// The transformation under test, or why there is none.
     pub subject: Result<Subject, String>,
-    /// The files of the transformation's libraries, by handle.
+    /// The files of the transformation's libraries, by import name.
     pub libraries: BTreeMap<String, PathBuf>,
 }
 
@@ -30,48 +30,48 @@ pub enum UnitTests {
     Cases(String),
 }
 
-/// What to run, and how.
+/// What to run, with all settings.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// In the order in which they are reported.
+    /// The units, in the order of the report.
     pub units: Vec<Unit>,
     /// Only tests whose name matches.
     pub filter: Option<String>,
-    /// Whether snapshots that differ are written anew.
+    /// Whether snapshots that differ are rewritten.
     pub update: bool,
     /// Whether this runs unattended: no snapshot is written.
     pub ci: bool,
-    /// Whether the first failure ends it.
+    /// Whether the first failure ends the run.
     pub fail_fast: bool,
     /// Whether tests are only listed.
     pub list_only: bool,
     /// The seed for transformations that get none from their test.
     pub seed: Option<u32>,
-    /// What one test may take.
+    /// The time limit of one test.
     pub time: Duration,
-    /// How many worker processes.
+    /// The number of worker processes.
     pub workers: usize,
-    /// Whether it is counted how often the code runs.
+    /// Whether coverage is recorded.
     pub coverage: bool,
-    /// Whether each test is run alone and in another order too, see `testing::isolation`.
+    /// Whether each test also runs alone and in another order, see `testing::isolation`.
     pub isolation: bool,
-    /// What is asked of the walls around the workers.
+    /// The required sandbox of the workers.
     pub sandbox: Sandbox,
 }
 
-/// Where a test's imports and other transformations come from. Called from several threads.
+/// Resolves a test's imports and other transformations. Called from several threads.
 pub trait Sources: Sync {
-    /// The module that `importer`, a file, means by `specifier`; `form` is what the import says the file is, e.g. `json`.
+    /// The module that `importer`, a file, means by `specifier`; `form` is the type of the import, e.g. `json`.
     ///
     /// # Errors
-    /// When there is none; the text says why.
+    /// When there is no such module; the text says why.
     fn module(&self, specifier: &str, importer: &Path, form: Option<&str>) -> Result<Module, String>;
     /// The transformation at a path relative to the test file `from`.
     ///
     /// # Errors
     /// As above.
     fn subject(&self, path: &str, from: &Path) -> Result<Subject, String>;
-    /// Where a file is that a snapshot is kept in, by its path from the test file `from`.
+    /// The path of a file with snapshots, given relative to the test file `from`.
     ///
     /// # Errors
     /// When a test may not write there; the text says why.

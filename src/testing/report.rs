@@ -80,7 +80,7 @@ fn frames(stack: &str) -> String {
     author_frames(stack).map(str::trim_start).collect::<Vec<_>>().join("\n")
 }
 
-/// What was wrong, as plain text: the message, the differences, logs, frames.
+/// A failure as plain text: the message, the differences, logs, frames.
 pub fn plain(test: &TestResult) -> String {
     let mut out = String::new();
     for error in test.error.iter().chain(&test.others) {
@@ -108,7 +108,7 @@ fn plain_error(error: &TestError, out: &mut String) {
     }
 }
 
-/// One place that differs, a line for each line of the values, with its sign: `-` was expected, `+` was received.
+/// The lines for one difference, with a sign for each line of the values: `-` was expected, `+` was received.
 pub fn difference_lines(difference: &Difference) -> Vec<String> {
     if !difference.lines.is_empty() {
         let signed = difference.lines.iter().map(|line| {
@@ -117,7 +117,7 @@ pub fn difference_lines(difference: &Difference) -> Vec<String> {
         });
         return signed.collect();
     }
-    // A field that is on one side only has no value on the other, but a word.
+    // A field that is missing on one side is shown as a word there.
     let side = |sign: char, text: &Option<String>| {
         let text = text.as_deref().unwrap_or("(nothing)");
         text.lines().map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
@@ -125,7 +125,7 @@ pub fn difference_lines(difference: &Difference) -> Vec<String> {
     [side('-', &difference.expected), side('+', &difference.actual)].concat()
 }
 
-/// The first line of what was wrong: the error's name unless a matcher threw it.
+/// The first line of a failure: the error's name, unless a matcher threw it, and its message.
 pub fn headline(error: &TestError) -> String {
     match (&error.matcher, &error.name) {
         (None, Some(name)) if name != "AssertionError" => format!("{name}: {}", error.message),
@@ -194,7 +194,7 @@ pub fn junit(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
     out
 }
 
-/// Text that XML can hold: what it cannot is replaced, for there is no escape for it.
+/// Text for XML: characters that XML cannot contain are replaced, because they cannot be escaped.
 fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
@@ -263,7 +263,7 @@ fn diagnostics(out: &mut String, value: &Value) {
     out.push_str("  ...\n");
 }
 
-/// A description on one line in which nothing is a directive.
+/// A description on one line, with directives escaped.
 fn tap(text: &str) -> String {
     text.replace('\\', "\\\\").replace('#', "\\#").replace(['\n', '\r'], " ")
 }
@@ -284,7 +284,7 @@ pub fn github(files: &[FileResult]) -> String {
         }
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
             let name = test.file.as_ref().unwrap_or(&file.file);
-            // A failure inside of a library is shown where that is.
+            // A failure inside a library is shown at its place there.
             let known = test.position.as_ref().filter(|at| ModuleId::parse(&at.file).library().is_none());
             annotate(&mut out, known.map_or(name, |at| &at.file), known, &test.name, &plain(test));
         }

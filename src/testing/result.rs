@@ -1,4 +1,4 @@
-//! What came of tests, by test, by unit, and added up.
+//! The results of tests: of each test, of each unit, and the totals.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,38 +10,38 @@ use sluicegate_engine::{LoadError, LogLine, ScriptCoverage, UnsafeRead, frame_po
 /// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It holds.
+    /// It passed.
     Passed,
-    /// It does not.
+    /// It failed.
     Failed,
-    /// It was not to be run.
+    /// It did not run.
     Skipped,
-    /// It has yet to be written.
+    /// It is not written yet.
     Todo,
 }
 
 /// A test and its result.
 #[derive(Clone, Debug)]
 pub struct TestResult {
-    /// Its name, with those of the groups around it.
+    /// Its name, including the groups around it.
     pub name: String,
     /// Its result.
     pub status: Status,
-    /// What was wrong.
+    /// The error, if it failed.
     pub error: Option<TestError>,
-    /// What else was wrong.
+    /// Further errors.
     pub others: Vec<TestError>,
-    /// Why it was skipped, if that is known.
+    /// Why it was skipped, if known.
     pub reason: Option<String>,
-    /// The file of a case, which is not the one that its unit is named after.
+    /// The file of a case, if that differs from the unit's name.
     pub file: Option<String>,
-    /// Where: the first frame of the author's, else where the test begins.
+    /// The place: the author's first frame, or else the start of the test.
     pub position: Option<Position>,
     /// What it logged.
     pub logs: Vec<LogLine>,
-    /// A number that the transformation has read and JavaScript can't hold: the first one of its file.
+    /// The first unsafe integer that the transformation has read in this file.
     pub unsafe_read: Option<UnsafeRead>,
-    /// How long it took.
+    /// The duration.
     pub millis: f64,
 }
 
@@ -54,18 +54,19 @@ pub struct FileResult {
     pub tests: Vec<TestResult>,
     /// Why it could not be loaded.
     pub load_error: Option<LoadError>,
-    /// How many tests the filter left out.
+    /// The number of tests that the filter left out.
     pub filtered: usize,
-    /// Snapshots that were written.
+    /// The number of snapshots that were written.
     pub written: usize,
-    /// How often the code ran, in each isolate, if that was asked for.
+    /// The coverage of each isolate, if asked for.
     pub coverage: Vec<ScriptCoverage>,
-    /// The files of the transformation's libraries, by handle.
+    /// The files of the transformation's libraries, by import name.
     pub libraries: BTreeMap<String, PathBuf>,
 }
 
 impl FileResult {
-    /// Sets places in a file right after lines were written into it: behind each of these lines there are so many more.
+    /// Corrects places in a file after lines were inserted: each entry is a line and the number of lines added after
+    /// it.
     pub(super) fn move_lines(&mut self, file: &str, moves: &[(u32, i64)]) {
         if moves.is_empty() {
             return;
@@ -97,16 +98,16 @@ fn moved_frame(line: &str, file: &str, moves: &[(u32, i64)]) -> String {
     }
 }
 
-/// Results added up.
+/// The totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Tests that hold.
+    /// Tests that passed.
     pub passed: usize,
-    /// Tests that do not.
+    /// Tests that failed.
     pub failed: usize,
-    /// Tests that were not run.
+    /// Tests that did not run.
     pub skipped: usize,
-    /// Tests that have yet to be written.
+    /// Tests that are not written yet.
     pub todo: usize,
     /// Files that could not be loaded.
     pub broken: usize,
@@ -129,7 +130,7 @@ impl Totals {
         self.filtered += file.filtered;
     }
 
-    /// Whether everything that was run holds.
+    /// Whether everything that ran has passed.
     pub fn good(&self) -> bool {
         self.failed == 0 && self.broken == 0
     }

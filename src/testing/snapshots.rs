@@ -1,4 +1,4 @@
-//! Snapshots on disk: the file beside the tests, and those that stand in a test's own source, which is edited in place.
+//! Snapshots on disk: in a file next to the tests, or inline in a test's own source, which is edited in place.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ pub(super) fn path(test: &Path) -> PathBuf {
     test.parent().unwrap_or(Path::new("")).join("__snapshots__").join(format!("{name}.snap"))
 }
 
-/// Whether the file or its folder is a link: it would be read and written somewhere else.
+/// Whether the file or its folder is a symbolic link, which would redirect reads and writes.
 pub(super) fn leads_away(path: &Path) -> bool {
     path.is_symlink() || path.parent().is_some_and(Path::is_symlink)
 }
 
-/// What was written.
+/// The result of a write.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// How many snapshots.
+    /// The number of snapshots.
     pub(super) count: usize,
-    /// Lines of the test file in which one was written, and how many lines more there are behind each.
+    /// The lines of the test file with a written snapshot, and the number of lines added after each.
     pub(super) moves: Vec<(u32, i64)>,
 }
 
-/// Writes what has changed. `locate` says where a file is that the test names.
+/// Writes the snapshots that have changed. `locate` resolves a path that the test names.
 pub(super) fn write(
     finished: &Finished,
     path: &Path,
@@ -51,7 +51,7 @@ pub(super) fn write(
     }
     let mut by_file: BTreeMap<String, Vec<(Position, &Inline)>> = BTreeMap::new();
     for inline in &finished.inline {
-        // The stack comes from the test's isolate: whatever it claims, only the test's own file is written to.
+        // The stack comes from the test's isolate and may be forged, so only the test's own file is written.
         if let Some(at) = first_place(&inline.stack).filter(|at| at.file == test) {
             by_file.entry(at.file.clone()).or_default().push((at, inline));
         }
@@ -59,7 +59,7 @@ pub(super) fn write(
     let mut moves = Vec::new();
     for (file, mut edits) in by_file {
         let mut text = std::fs::read_to_string(&file)?;
-        // From the end, so that what is before keeps its place.
+        // From the end, so that earlier positions stay valid.
         edits.sort_by_key(|(at, _)| std::cmp::Reverse((at.line, at.column)));
         edits.dedup_by_key(|(at, _)| (at.line, at.column));
         for (at, inline) in edits {
@@ -76,8 +76,8 @@ fn line_ends(text: &str) -> i64 {
     text.matches('\n').count() as i64
 }
 
-/// Puts a snapshot between the parentheses of the call at `at`: in the place of the one that stands there, or after the
-/// shape of the value.
+/// Writes a snapshot between the parentheses of the call at `at`: it replaces the existing one, or goes after the shape
+/// of the value.
 fn write_inline(text: &mut String, at: &Position, inline: &Inline) -> Option<()> {
     let line_start = text.split_inclusive('\n').take(at.line as usize - 1).map(str::len).sum::<usize>();
     let line = text[line_start..].lines().next()?;
@@ -104,17 +104,17 @@ fn write_inline(text: &mut String, at: &Position, inline: &Inline) -> Option<()>
     Some(())
 }
 
-/// Where the parenthesis closes that is open before `text`; those in strings do not count.
+/// The position of the parenthesis that closes the call; parentheses in strings do not count.
 fn closing(text: &str) -> Option<usize> {
     walk(text, |depth, char| depth == 0 && char == ')')
 }
 
-/// Where the comma is after the first argument, or the end of it.
+/// The position of the comma after the first argument, or the end of that argument.
 fn after_shape(text: &str) -> Option<usize> {
     walk(text, |depth, char| depth == 0 && char == ',')
 }
 
-/// The first place outside of strings that `found` says yes to, given how many brackets are open there.
+/// The first position outside strings for which `found` returns true; `found` also gets the number of open brackets.
 fn walk(text: &str, found: impl Fn(usize, char) -> bool) -> Option<usize> {
     let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
     for (at, char) in text.char_indices() {
