@@ -11,31 +11,31 @@
 //!             └──────────────────────────────────┘
 //! ```
 //!
-//! The drawing of all parts, one event's way and where to add what: `ARCHITECTURE.md`.
+//! `ARCHITECTURE.md` shows all parts, the path of one event, and where to add what.
 //!
 //! # Modules, from the top down
 //!
-//! - [`cli`]: arguments as typed, the settings that they resolve to, one file per command.
-//! - [`play`]: the playground, a local page to write and try a transformation.
-//! - [`serve`]: the same over HTTP, for hosts that send events in requests.
-//! - [`testing`]: unit tests of transformations: found, run in workers of their own, reported.
-//! - [`explore`]: a transformation on invented events, and against the version before it.
-//! - [`mod@bench`]: what a transformation costs.
-//! - [`workers`]: worker processes: spawned, fed, put back in order, blamed, replaced.
-//! - [`net`]: requests to the network on behalf of the code.
+//! - [`cli`]: arguments, the settings that they resolve to, one file per command.
+//! - [`play`]: the playground, a local page for writing and running a transformation.
+//! - [`serve`]: transformations over HTTP, for hosts that send events in requests.
+//! - [`testing`]: unit tests of transformations: finds them, runs them in workers of their own, reports.
+//! - [`explore`]: runs a transformation on generated events, and compares it with its previous version.
+//! - [`mod@bench`]: measures the cost of a transformation.
+//! - [`workers`]: starts worker processes, gives them events, orders their answers, replaces dead ones.
+//! - [`net`]: network requests of the code.
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
 //! - [`parser_process`]: parsing in a process of its own.
-//! - [`tally`]: verdicts added up, and the exit code that follows.
-//! - [`config`]: what a run is asked to do, as plain data.
+//! - [`tally`]: counts verdicts and derives the exit code.
+//! - [`config`]: the settings of a run as plain data.
 //!
 //! Below them are the crates `sluicegate_engine` and `sluicegate_json`.
 //!
 //! # Where this differs from a plain deno_core embedder
 //!
-//! V8 is used through `deno_core::v8`, but without a `JsRuntime`. A runtime brings an event loop, some ninety ops and a
-//! global full of host objects, all of which would have to be taken away again, and costs about 15 ms to make; an
-//! isolate of our own has nothing to take away and is there in a third of that, which is what an event that hits a limit
-//! waits for. `serde_v8` carries what is not per event.
+//! V8 is used through `deno_core::v8`, but without a `JsRuntime`. A runtime brings an event loop, about ninety ops and many
+//! global host objects, all of which would have to be removed again. It takes about 15 ms to create. An isolate of our own
+//! has nothing to remove and is ready in a third of that time, which matters because an event that hits a limit waits for
+//! it. `serde_v8` converts data that does not belong to single events.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

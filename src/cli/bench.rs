@@ -1,4 +1,4 @@
-//! `sluicegate bench`: measures, shows, compares with an earlier time.
+//! `sluicegate bench`: measures, prints, and compares with an earlier report.
 
 mod table;
 
@@ -19,7 +19,7 @@ use crate::bench::{self, BenchError, svg};
 use crate::config::When;
 use crate::tally::exit;
 
-/// What `bench` has to say, and the exit code.
+/// The output of `bench`, and the exit code.
 pub struct BenchReport {
     /// For standard output.
     pub text: String,
@@ -29,12 +29,12 @@ pub struct BenchReport {
     pub code: u8,
 }
 
-/// Measures as asked.
+/// Runs a bench.
 ///
 /// # Errors
-/// When nothing could be measured, or the results could not be compared or kept.
+/// When the measurement fails, or the results cannot be compared or saved.
 pub fn bench(config: &BenchConfig) -> anyhow::Result<BenchReport> {
-    // Before minutes of measuring, not after them.
+    // Read first, so that a bad file is found before minutes of measuring.
     let baseline = config.baseline.as_deref().map(read_baseline).transpose()?;
     let bar = progress_bar(config.progress);
     let measured = bench::run(&config.plan, &mut |done, total, what| {
@@ -75,7 +75,7 @@ fn read_baseline(path: &Path) -> anyhow::Result<Report> {
     })
 }
 
-/// The comparison: in the table what changed, as an error what got worse.
+/// The comparison: changes as a table, regressions as an error.
 fn compare(
     report: &Report,
     before: &Report,

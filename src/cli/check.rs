@@ -1,4 +1,4 @@
-//! `sluicegate check`: does it load, what does it export, what can it import?
+//! `sluicegate check`: whether a transformation loads, what it exports, and what it can import.
 
 use serde_json::json;
 
@@ -11,12 +11,12 @@ use crate::workers::{self, RunError};
 use sluicegate_engine::verdict::Position;
 use sluicegate_engine::{Export, LoadError, Loaded, Program};
 
-/// What is known of a program that loads.
+/// The facts about a program that loads.
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The function that it exports.
     pub export: Export,
-    /// The handles that were imported, by the transformation or by its libraries; `None` if that is not known.
+    /// The libraries that the transformation or its libraries import; `None` if unknown.
     pub used: Option<Vec<String>>,
 }
 
@@ -26,7 +26,7 @@ impl From<Loaded> for Checked {
     }
 }
 
-/// What `check` has to say, and the exit code.
+/// The output of `check`, and the exit code.
 #[derive(Debug)]
 pub struct CheckReport {
     /// For standard output.
@@ -38,7 +38,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// The findings as GitHub shows them at the lines of a pull request.
+    /// The findings as annotations that GitHub shows at the lines of a pull request.
     pub fn annotations(&self) -> String {
         let mut out = String::new();
         for finding in &self.findings {
@@ -55,11 +55,11 @@ impl CheckReport {
     }
 }
 
-/// Checks a program, in a worker process, as a run would load it. With `as_json` each finding is a JSON object on a line of its
-/// own; a program without any is one too.
+/// Checks a program in a worker process, loading it as a run would. With `as_json` each finding is a JSON object on its
+/// own line; a program without findings gets one object too.
 ///
 /// # Errors
-/// When no worker could be started.
+/// When no worker can be started.
 pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<CheckReport> {
     match workers::check(&config.program, &config.options, config.sandbox) {
         Ok((loaded, _)) => Ok(say(config, Ok(loaded.into()), as_json)),
@@ -149,13 +149,13 @@ mod tests {
     use crate::cli::program::{self, Loaded as Files, Sources};
     use sluicegate_engine::{Engine, Limits, Options};
 
-    /// A check without a worker process: the test's own program is not one that could start workers.
+    /// Runs the check in this process: the test program cannot start workers.
     fn check_here(config: &CheckConfig, as_json: bool) -> CheckReport {
         let engine = Engine::new(config.program.clone(), config.options.clone());
         say(config, engine.map(|engine| engine.loaded().into()), as_json)
     }
 
-    /// A folder of `tests/golden/check` as a check of its `transform.js` with the libraries in its `lib`.
+    /// The check of a folder in `tests/golden/check`: its `transform.js` with the libraries in its `lib`.
     fn config(case: &Path) -> CheckConfig {
         let lib = case.join("lib");
         let sources = Sources {
@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// Each folder of `tests/golden/check` is a project, and its `expected.txt` what `check` says of it.
+    /// Each folder of `tests/golden/check` is a project; its `expected.txt` is the output of `check`.
     #[test]
     fn what_check_says() {
         golden::each("tests/golden/check", "", |case| {
@@ -195,7 +195,7 @@ mod tests {
         let (error, code) = values("syntax-error");
         assert_eq!((&error[0]["ok"], &error[0]["rule"], code), (&json!(false), &json!("load-syntax"), 2));
         assert_eq!(error[0]["line"], 3);
-        // The same fields for each finding, those of code that does not load too.
+        // All findings have the same fields, including those of code that does not load.
         let (findings, code) = values("only-fails");
         assert_eq!((findings.len() > 5, code), (true, 1));
         for finding in findings.iter().chain(&error) {

@@ -1,5 +1,5 @@
-//! What a command is to do, resolved: flags over environment over `sluicegate.toml` over defaults, files read,
-//! combinations that make no sense refused. After this it does not matter where a value came from.
+//! Resolves the settings of a command: flags over environment over `sluicegate.toml` over defaults. Reads the files and
+//! rejects invalid combinations. Later code does not need to know where a value came from.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -27,92 +27,92 @@ use crate::wire::input::Format;
 use crate::workers::Sandbox;
 use sluicegate_engine::{Access, Limits, Options, Program, UnsafeIntegers};
 
-/// The most events that one call of `transformBatch` is given, unless told otherwise.
+/// The default for the most events in one call of `transformBatch`.
 pub const BATCH_SIZE: usize = 200;
 
-/// A run.
+/// The settings of `run`.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
-    /// The transformation, read from disk. Its name is that of its file without the folder, so that stacks are the same on
-    /// every machine.
+    /// The transformation, read from disk. Its name is the file name without the folder, so that stack traces are the
+    /// same on every machine.
     pub program: Program,
-    /// Where the transformation is.
+    /// The path of the transformation.
     pub transformation: PathBuf,
-    /// The files of the libraries, by handle, and that of the transformation, by its name; for diagnostics.
+    /// The files of the libraries by import name, and the transformation's file by its name; for diagnostics.
     pub library_paths: BTreeMap<String, PathBuf>,
-    /// How the engine runs it.
+    /// The limits and options of the engine.
     pub options: Options,
-    /// What is asked of the walls around the workers.
+    /// The required sandbox of the workers.
     pub sandbox: Sandbox,
-    /// Whom the code may ask.
+    /// The network policy.
     pub network: Policy,
-    /// Where events come from; at least one.
+    /// The inputs; at least one.
     pub inputs: Vec<Input>,
-    /// How many worker processes; at least one.
+    /// The number of worker processes; at least one.
     pub workers: usize,
     /// The file that the output goes to, if it is not standard output.
     pub output: Option<PathBuf>,
-    /// What the output carries.
+    /// The contents of the output.
     pub emit: Emit,
-    /// What of a line is the event.
+    /// Which part of a line is the event.
     pub line: LineFormat,
-    /// What the verdict lines of failed events say.
+    /// The contents of the verdict lines of failed events.
     pub verdict_detail: VerdictDetail,
     /// What happens to a line whose event failed.
     pub on_error: OnError,
-    /// How inputs are read.
+    /// The format of the inputs.
     pub format: Format,
-    /// Whether the files of dead letters and logs begin anew.
+    /// Whether the files of dead letters and logs are truncated first.
     pub truncate: bool,
     /// Where dead letters go.
     pub errors: Target,
-    /// Where the line between exit codes 0 and 1 lies.
+    /// The condition for exit code 1.
     pub fail_on: FailOn,
     /// Where log lines of the code go, if they are kept.
     pub logs: Option<Target>,
     /// Whether results are written as they come.
     pub unordered: bool,
-    /// Whether every line is written out at once.
+    /// Whether every line is flushed at once.
     pub line_buffered: bool,
-    /// The most events that one call of `transformBatch` is given.
+    /// The most events in one call of `transformBatch`.
     pub batch_size: usize,
     /// Whether progress is shown.
     pub progress: When,
-    /// Whether the numbers at the end are JSON.
+    /// Whether the statistics at the end are JSON.
     pub stats_json: bool,
-    /// No progress, no summary.
+    /// Hides progress and summary.
     pub quiet: bool,
-    /// How errors are written.
+    /// The format of errors.
     pub voice: Voice,
 }
 
-/// A check.
+/// The settings of `check`.
 #[derive(Clone, Debug)]
 pub struct CheckConfig {
     /// The transformation, read from disk.
     pub program: Program,
-    /// The files of the libraries, by handle, for diagnostics.
+    /// The files of the libraries by import name, for diagnostics.
     pub library_paths: BTreeMap<String, PathBuf>,
-    /// How the engine loads it.
+    /// The limits and options of the engine.
     pub options: Options,
-    /// What is asked of the walls around the worker.
+    /// The required sandbox of the worker.
     pub sandbox: Sandbox,
 }
 
-/// A bench.
+/// The settings of `bench`.
 #[derive(Clone, Debug)]
 pub struct BenchConfig {
-    /// What is measured.
+    /// The plan of the measurements.
     pub plan: Plan,
-    /// The files of the libraries, by handle, for diagnostics.
+    /// The files of the libraries by import name, for diagnostics.
     pub library_paths: BTreeMap<String, PathBuf>,
     /// Whether the results are JSON.
     pub json: bool,
-    /// Where a picture goes.
+    /// The file for a picture.
     pub svg: Option<PathBuf>,
-    /// What to compare with.
+    /// The report to compare with.
     pub baseline: Option<PathBuf>,
-    /// By how many percent it may be worse.
+    /// The largest allowed change for the worse, in percent.
     pub max_regress: f64,
     /// Whether progress is shown.
     pub progress: When,
@@ -120,8 +120,8 @@ pub struct BenchConfig {
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-/// How to write errors, as far as it is known before anything was resolved: a mistake in the file must not decide
-/// how it is reported.
+/// The format of errors as far as it is known before the settings are resolved: a mistake in the config file must not
+/// decide how it is reported.
 pub fn early_voice(flags: &Settings, around: Env<'_>) -> Voice {
     let settings = match from_environment(around) {
         Ok(environment) => flags.clone().or(environment),
@@ -140,7 +140,7 @@ pub(super) fn voice(settings: &Settings) -> Voice {
 /// Resolves `run`.
 ///
 /// # Errors
-/// When anything is wrong with what was typed, set or written; the error says where and what to do.
+/// When an argument, a variable or the config file is wrong; the error says where, and what to do.
 pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig> {
     let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
     let inputs = inputs(&args.files)?;
@@ -148,14 +148,14 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
     let on_error = settings.failures.on_error.unwrap_or_default();
     let named = settings.failures.errors.clone();
     let errors = named.unwrap_or(match (on_error, emit) {
-        // The line itself goes out, or the verdict line that stands for it says what went wrong.
+        // The failed line itself goes out, or its verdict line has the failure.
         (OnError::Pass, _) | (_, Emit::Verdicts | Emit::Framed) => Target::Nowhere,
-        // A screen full of them is no help.
+        // Dead letters would fill the terminal.
         _ if std::io::stderr().is_terminal() => Target::Temporary,
         _ => Target::Stderr,
     });
     let logs = settings.messages.logs.clone();
-    // `-` is standard output, as elsewhere.
+    // `-` is standard output, as for other commands.
     let output = settings.events.output.clone().filter(|path| path.as_os_str() != "-");
     let written = Written { output: output.as_deref(), errors: &errors, logs: logs.as_ref() };
     refuse_overwriting(written, &inputs, args, &settings)?;
@@ -233,10 +233,10 @@ fn input_format(settings: &Settings) -> Result<InputFormat> {
     }
 }
 
-/// Resolves `check`: each transformation, those of folders included.
+/// Resolves `check` for each transformation, including those in folders.
 ///
 /// # Errors
-/// As for [`run`], and when a folder has none.
+/// As for [`run`], and when a folder contains no transformation.
 pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<Vec<CheckConfig>> {
     let mut configs = Vec::new();
     let here = [PathBuf::from(".")];
@@ -264,8 +264,8 @@ pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<Vec<C
     Ok(configs)
 }
 
-/// What is asked of the walls around the playground's worker. Everything else is read anew for each trial, and only
-/// looked at here, so that a mistake in it is told at once.
+/// The required sandbox of the playground's worker. All other settings are read again for each run of the code; they
+/// are only checked here, so that mistakes are reported at once.
 ///
 /// # Errors
 /// As for [`run`].
@@ -311,7 +311,7 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<Bench
     };
     let plan = Plan {
         program,
-        // What is measured is the code, not a server that it asks.
+        // The code is measured, not a server that it sends requests to.
         options: Options {
             network: Access {
                 fetch: flags.fetch_latency.is_some(),
@@ -349,7 +349,7 @@ fn scale(cores: usize) -> Vec<usize> {
     workers
 }
 
-/// The settings that hold for a transformation, as [`run`] would have them: where its sources are, and how it is run.
+/// The settings for a transformation, as [`run`] would resolve them: its source files and its options.
 ///
 /// # Errors
 /// As for [`run`].
@@ -363,7 +363,7 @@ pub(super) fn for_transformation(
     Ok((sources(transformation, &settings), options(&settings)))
 }
 
-/// What `fuzz` and `diff` run, and the files of its libraries.
+/// The program and options for `fuzz` and `diff`, and the files of its libraries.
 ///
 /// # Errors
 /// As for [`run`].
@@ -379,7 +379,7 @@ pub(super) fn for_trial(
     let Sandbox { jitless, require: require_sandbox, .. } = sandbox(&settings);
     let setup = Setup {
         program,
-        // No network, whatever the settings allow: thousands of invented events must not reach real servers.
+        // No network, whatever the settings allow: thousands of generated events must not reach real servers.
         options: Options { limits: limits(&settings), ..Options::default() },
         workers,
         batch_size: settings.events.batch_size.unwrap_or(BATCH_SIZE),
@@ -390,7 +390,7 @@ pub(super) fn for_trial(
     Ok((setup, paths))
 }
 
-/// What is asked of the walls around the workers of tests, which are those of many transformations.
+/// The required sandbox of the tests' workers, which run many transformations.
 ///
 /// # Errors
 /// As for [`run`].
@@ -408,7 +408,7 @@ pub(super) fn sources(transformation: &Path, settings: &Settings) -> Sources {
     }
 }
 
-/// How the engine runs the code; logs are not kept.
+/// The limits and options of the engine, without logs.
 pub(super) fn options(settings: &Settings) -> Options {
     let policy = policy(settings);
     let network = Access {
@@ -424,8 +424,8 @@ pub(super) fn options(settings: &Settings) -> Options {
     Options { limits: limits(settings), logs: false, network, unsafe_integers }
 }
 
-/// Whom the code may ask. An event that waits has no more than its wall limit. A request has a little more, so that it is
-/// always the event that runs out of time, and never by chance one or the other.
+/// The network policy. An event that waits has its wall limit. A request has a little more, so that it is always the
+/// event that times out first.
 pub(super) fn policy(settings: &Settings) -> Policy {
     Policy {
         hosts: settings.network.allow_net.clone().unwrap_or_default(),
@@ -437,7 +437,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// The limits. Who raises the CPU limit beyond the wall limit's default means it: busy code uses up both.
+/// The limits. A CPU limit above the default wall limit raises the wall limit as well: busy code uses up both.
 pub(super) fn limits(settings: &Settings) -> Limits {
     let (set, default) = (&settings.limits, Limits::default());
     let cpu = set.cpu_limit.unwrap_or(default.cpu);
@@ -451,7 +451,7 @@ pub(super) fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// Refuses a replay that would destroy the file of the dead letters, which is its input.
+/// Rejects a replay that would overwrite the file of dead letters, which is its input.
 pub(super) fn refuse_overwriting_letters(config: &RunConfig) -> Result<()> {
     let args = RunArgs { transformation: config.transformation.clone(), ..RunArgs::default() };
     let written = Written { output: config.output.as_deref(), errors: &config.errors, logs: config.logs.as_ref() };

@@ -1,5 +1,5 @@
-//! `docs/configuration.md`: every setting with its flag, its variable, its key and its help, from the one declaration in
-//! [`super::settings`].
+//! Generates `docs/configuration.md`: every setting with its flag, its variable, its key and its help, from the
+//! declarations in [`super::settings`].
 
 use std::fmt::Write;
 

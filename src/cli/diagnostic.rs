@@ -1,4 +1,4 @@
-//! Errors as people read them: what, where, the line of source with a caret under it, and what to do.
+//! Errors for people: the message, the place, the line of source with a caret, and what to do.
 //!
 //! ```text
 //! error: import from jsLib failed. Module not found.
@@ -24,13 +24,13 @@ use unicode_width::UnicodeWidthStr;
 use sluicegate_engine::verdict::{Failure, FailureKind, Position};
 use sluicegate_engine::{LoadError, ModuleId, Program};
 
-/// How wide the shown part of a source line may be, and how much of it may come before the caret.
+/// The width of the shown part of a source line, and the most of it before the caret.
 const WIDTH: usize = 110;
 const BEFORE: usize = 60;
-/// What a tab is shown as.
+/// The replacement of a tab.
 const TAB: &str = "    ";
 
-/// An error with a place and a way out, where they are known.
+/// An error with its place and what to do, if these are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What is wrong.
@@ -50,7 +50,7 @@ pub struct Diagnostic {
 pub struct Place {
     /// The file, as the user would open it.
     pub file: String,
-    /// How stack traces call it, if that is something else.
+    /// The file's name in stack traces, if that differs.
     pub alias: Option<String>,
     /// Line, from 1.
     pub line: u32,
@@ -61,18 +61,18 @@ pub struct Place {
 }
 
 impl Diagnostic {
-    /// An error that has no place.
+    /// An error without a place.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// Says what to do about it.
+    /// Adds what to do about it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Says which finding of `check` it is.
+    /// Adds the rule of a finding of `check`.
     pub fn rule(mut self, rule: impl Into<String>) -> Self {
         self.rule = Some(rule.into());
         self
@@ -96,7 +96,7 @@ impl Diagnostic {
         self
     }
 
-    /// What the engine says of a program that does not load. `paths` are the files of the libraries, by handle.
+    /// The error of a program that does not load. `paths` are the files of the libraries, by import name.
     pub fn from_load_error(error: &LoadError, paths: &BTreeMap<String, PathBuf>) -> Self {
         let place = error.position.as_ref().map(|at| {
             let columns = at.column..error.end_column.max(at.column + 1);
@@ -113,12 +113,12 @@ impl Diagnostic {
         }
     }
 
-    /// Why an event failed, with the line of source where it is known.
+    /// The failure of an event, with the line of source if it is known.
     pub fn from_failure(failure: &Failure, program: &Program, paths: &BTreeMap<String, PathBuf>) -> Self {
         let place =
             failure.position.as_ref().map(|at| Place::of(at, at.column..at.column + 1, program.source_line(at), paths));
         let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-        // V8 counts lines in the line that it parses.
+        // V8 counts lines within the text that it parses.
         let text = match failure.kind {
             FailureKind::InvalidJson => failure.message.replace("(line 1 column ", "(column in the line: "),
             _ => failure.message.clone(),
@@ -197,7 +197,7 @@ impl Place {
     }
 }
 
-/// The part of a line that is shown, and where the carets go below it, in columns of the terminal.
+/// The shown part of a line, and the start and the length of the carets below it, in columns of the terminal.
 fn excerpt(source: &str, columns: &Range<u32>) -> (String, usize, usize) {
     let start = byte_of(source, columns.start);
     let end = byte_of(source, columns.end).max(start);
@@ -213,7 +213,7 @@ fn excerpt(source: &str, columns: &Range<u32>) -> (String, usize, usize) {
     (text, offset, length)
 }
 
-/// The byte at which a column begins; columns beyond the end are the end.
+/// The byte at which a column starts; a column past the end means the end.
 fn byte_of(source: &str, column: u32) -> usize {
     let mut units = 1;
     for (byte, char) in source.char_indices() {
@@ -225,7 +225,7 @@ fn byte_of(source: &str, column: u32) -> usize {
     source.len()
 }
 
-/// The end of a text, as much of it as fits, and whether something was cut.
+/// As much of the end of a text as fits, and whether it was cut.
 fn last_columns(text: &str, most: usize) -> (&str, bool) {
     let mut from = text.len();
     for (byte, _) in text.char_indices().rev() {
@@ -237,7 +237,7 @@ fn last_columns(text: &str, most: usize) -> (&str, bool) {
     (text, false)
 }
 
-/// The beginning of a text, as much of it as fits.
+/// As much of the start of a text as fits.
 fn first_columns(text: &str, most: usize) -> &str {
     let mut fits = 0;
     for (byte, char) in text.char_indices() {
@@ -250,8 +250,8 @@ fn first_columns(text: &str, most: usize) -> &str {
     &text[..fits]
 }
 
-/// A text that does nothing to a terminal: tabs are spaces, control characters are their pictures, and characters that
-/// reorder text are replaced.
+/// A text without effect on a terminal: tabs become spaces, control characters become visible symbols, and characters
+/// that reorder text are replaced.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|char| char.is_control() || is_reordering(char)) {
         return Cow::Borrowed(text);
@@ -274,7 +274,7 @@ fn is_reordering(char: char) -> bool {
     matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Colours, or none.
+/// Whether to use colours.
 struct Paint(bool);
 
 impl Paint {
@@ -309,7 +309,7 @@ mod tests {
     fn carets_stand_below_wide_characters_and_tabs() {
         assert_eq!(carets("let x = };", 9..10), "let x = };\n        ^\n");
         assert_eq!(carets("\tlet x = };", 10..11), "    let x = };\n            ^\n");
-        // Two columns each on the terminal, one code unit each for V8.
+        // Each is two columns on the terminal and one code unit for V8.
         assert_eq!(carets("'注文' };", 6..7), "'注文' };\n       ^\n");
         // One character, two code units, two columns.
         assert_eq!(carets("'🎉' };", 6..7), "'🎉' };\n     ^\n");

@@ -1,4 +1,4 @@
-//! `sluicegate diff`: two versions over the same events; what differs as a table, or as JSON.
+//! `sluicegate diff`: runs two versions over the same events and prints the differences as a table or as JSON.
 
 use std::fmt::Write as _;
 use std::io::{self, Seek, Write as _};
@@ -21,23 +21,23 @@ use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
 use sluicegate_engine::Determinism;
 
-/// From how many events on CPU time says something of the code, and not of how long V8 takes to start.
+/// From this number of events on, CPU time reflects the code more than V8's start.
 const ENOUGH: u64 = 1000;
 
 /// The most rows of a table.
 const MAX_ROWS: usize = 40;
 
-/// Compares; the answer is the exit code.
+/// Compares two versions; returns the exit code.
 ///
 /// # Errors
 /// When one of the versions cannot be run.
 pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
-    // With one worker each, both versions see the same events in the same isolate, whatever state they keep.
+    // With one worker each, both versions get the same events in the same isolate, whatever state they keep.
     let workers = match args.workers.unwrap_or(1) {
         0 => (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
         workers => workers,
     };
-    // Both versions read the events, so standard input is put aside first: on disk, however much it is.
+    // Both versions read the events, so standard input is copied to a temporary file first, whatever its size.
     let mut aside = None;
     let events: PathBuf = match inputs(std::slice::from_ref(&args.events))?.swap_remove(0) {
         Input::File(path) => path,
@@ -74,7 +74,7 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
     Ok(if over { exit::EVENTS_FAILED } else { exit::COMPLETE })
 }
 
-/// CPU time per event in microseconds, of the old and the new version.
+/// CPU time per event in microseconds, of the old version and of the new one.
 fn cost(found: &Differences) -> Option<[f64; 2]> {
     let each = |index: usize| found.cpu[index].as_secs_f64() * 1e6 / found.events as f64;
     (found.events >= ENOUGH).then(|| [each(0), each(1)])

@@ -1,5 +1,5 @@
-//! `sluicegate doctor`: what holds on this machine. It does not look up what the kernel should be able to do: it starts a
-//! worker, as a run would, and tells what that worker says of its walls.
+//! `sluicegate doctor`: checks this machine. It does not guess from the kernel's features: it starts a worker, as a run
+//! would, and prints what the worker reports about its sandbox.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::tally::exit;
 use crate::workers::{self, Sandbox, Wall};
 use sluicegate_engine::{Limits, Options, Program};
 
-/// The table, and the exit code: 0 if every wall stands.
+/// The table, and the exit code: 0 if every layer of the sandbox is in place.
 ///
 /// # Errors
 /// When no worker can be started.
@@ -42,7 +42,7 @@ fn table(walls: &[Wall], facts: &[(&str, String)]) -> String {
     text
 }
 
-/// Whether the processor lets V8 guard the memory that it writes machine code to.
+/// Whether the processor has the feature with which V8 protects the memory for its machine code.
 fn protection_keys() -> String {
     let has = std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
         let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What stands at the end of each command's `--help`: examples, and exit codes.
+//! The end of each command's `--help`: examples and exit codes.
 
 /// After the help of `run`.
 pub(super) const RUN_EXAMPLES: &str = "\

@@ -1,4 +1,4 @@
-//! The files of a run, looked at before anything starts: inputs that can't be read, and files that a run would destroy.
+//! Checks the files of a run before anything starts: inputs that cannot be read, and files that the run would destroy.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,7 +13,7 @@ use crate::config::{Input, Target};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-/// The inputs, looked at before anything starts: a mistyped last file should not be found out after an hour.
+/// Checks the inputs before anything starts, so that a mistyped last file is found at once and not after an hour.
 pub(super) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
     if files.is_empty() {
         return Ok(vec![Input::Stdin]);
@@ -44,7 +44,7 @@ pub(super) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
-/// What a run writes, beside standard output.
+/// The files that a run writes, besides standard output.
 #[derive(Clone, Copy)]
 pub(super) struct Written<'a> {
     /// `--output`.
@@ -67,7 +67,7 @@ impl<'a> Written<'a> {
     }
 }
 
-/// Which file it is, if it is a regular one: a redirection has no name, and a link has another one.
+/// The identity of a regular file: a redirection has no path, and a link has another one.
 type Id = (u64, u64);
 
 fn id_of_path(path: &Path) -> Option<Id> {
@@ -81,12 +81,12 @@ fn id_of_stream(stream: BorrowedFd<'_>) -> Option<Id> {
     regular.then_some((stat.st_dev, stat.st_ino))
 }
 
-/// Whether two paths are one file, which need not be there yet.
+/// Whether two paths are the same file, which need not exist yet.
 fn same(one: &Path, other: &Path) -> bool {
     match (id_of_path(one), id_of_path(other)) {
         (Some(one), Some(other)) => one == other,
         (None, None) => {
-            // The file is not there; its folder may have two names.
+            // The file does not exist, but its folder may have two names.
             let place = |path: &Path| {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 Some((fs::canonicalize(folder).ok()?, path.file_name()?.to_owned()))
@@ -98,7 +98,7 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// What a run writes goes to files of their own: writing over what is being read would destroy it.
+/// Rejects output files that the run also reads or writes in another role: writing would destroy them.
 pub(super) fn refuse_overwriting(
     written: Written<'_>,
     inputs: &[Input],

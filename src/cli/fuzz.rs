@@ -1,4 +1,5 @@
-//! `sluicegate fuzz`: what was found, for people and for machines, and as tests that fail until it is mended.
+//! `sluicegate fuzz`: prints the faults for people and for machines, and saves them as tests that fail until the code
+//! is fixed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,16 +23,16 @@ use crate::explore::fuzz::{Fault, FuzzReport, Plan, SAMPLES, What, fuzz as run};
 use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
 
-/// How many events of a file are taken as samples.
+/// The most events of a file that are used as samples.
 const MAX_SAMPLES: usize = 1000;
 
-/// How much of an event is shown.
+/// The most characters of an event that are shown.
 const MAX_SHOWN: usize = 400;
 
-/// Fuzzes; the answer is the exit code.
+/// Fuzzes a transformation; returns the exit code.
 ///
 /// # Errors
-/// When it could not be run.
+/// When the search cannot be run.
 pub fn fuzz(args: &FuzzArgs, global: &Global, voice: Voice) -> anyhow::Result<u8> {
     let workers = match args.workers.unwrap_or(0) {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -152,7 +153,7 @@ fn as_json(seed: u64, outcome: &FuzzReport, saved: &[PathBuf]) -> String {
                 What::Failed(failure) => json!(failure),
                 What::Invalid { path, message } => json!({ "kind": "invalid", "path": path, "message": message }),
             };
-            // As text: not every event that JSON can write can be read again by every program.
+            // As text, because some programs cannot read every event that JSON can express.
             value["event"] = json!(fault.event);
             value["count"] = json!(fault.count);
             value["alone"] = json!(fault.alone);
@@ -166,7 +167,7 @@ fn as_json(seed: u64, outcome: &FuzzReport, saved: &[PathBuf]) -> String {
     format!("{}\n", json!({ "seed": seed, "events": outcome.events, "seconds": seconds, "faults": faults }))
 }
 
-/// Writes each fault as a case that fails; the files.
+/// Writes each fault as a failing case; returns the files.
 fn save(dir: &Path, args: &FuzzArgs, plan: &Plan, faults: &[Fault]) -> Result<Vec<PathBuf>, Diagnostic> {
     let cannot = |what: &Path, error: &std::io::Error| {
         Diagnostic::new(format!("cannot write {}: {}", what.display(), plain(error)))
@@ -179,7 +180,7 @@ fn save(dir: &Path, args: &FuzzArgs, plan: &Plan, faults: &[Fault]) -> Result<Ve
         let path = dir.join(format!("{stem}.fuzz-{}.case.json", index + 1));
         let (name, expect) = match &fault.what {
             What::Failed(failure) => (format!("does not fail: {}: {}", failure.kind, failure.message), json!("ok")),
-            // What should go out instead only the author knows.
+            // Only the author knows the right output.
             What::Invalid { path, message } => {
                 (format!("{path}: {message}; write down what should go out"), json!({ "events": [] }))
             }
@@ -200,7 +201,7 @@ fn save(dir: &Path, args: &FuzzArgs, plan: &Plan, faults: &[Fault]) -> Result<Ve
     Ok(saved)
 }
 
-/// The transformation's path as a case in `dir` names it; `None` if the case's own name says it.
+/// The transformation's path for a case in `dir`; `None` if the case's own name is enough.
 fn relative(dir: &Path, transformation: &Path) -> Option<String> {
     let (dir, file) = (dir.canonicalize().ok()?, transformation.canonicalize().ok()?);
     let folder = file.parent()?;

@@ -1,5 +1,5 @@
-//! `sluicegate init`: a project to start from, in which everything passes: a transformation with a library, its tests, a
-//! case, and what editors, ESLint and CI want to know.
+//! `sluicegate init`: creates a project in which everything passes: a transformation with a library, its tests, a case,
+//! and the settings for editors, ESLint and CI.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -10,10 +10,10 @@ use super::diagnostic::Diagnostic;
 use super::program::plain;
 use super::types;
 
-/// A file of the project: its path, and what is in it.
+/// A file of the project: its path and its contents.
 type File = (&'static str, &'static str);
 
-/// What every project has.
+/// The files of every project.
 const COMMON: &[File] = &[
     ("test/orders.refund.case.json", include_str!("../../js/init/orders.refund.case.json")),
     ("events.jsonl", include_str!("../../js/init/events.jsonl")),
@@ -42,10 +42,10 @@ const TYPESCRIPT: &[File] = &[
 /// The declarations that editors read.
 const DECLARATIONS: &str = "sluicegate.d.ts";
 
-/// Writes the project; what to tell the user.
+/// Writes the project; returns the message for the user.
 ///
 /// # Errors
-/// When one of its files is there already, in which case none is written, or when one cannot be written.
+/// When one of its files exists already (then nothing is written), or when one cannot be written.
 pub fn init(args: &InitArgs, global: &Global) -> anyhow::Result<String> {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let own = if args.ts { TYPESCRIPT } else { JAVASCRIPT };

@@ -1,4 +1,4 @@
-//! `sluicegate lineage`: what was measured, for people and for machines, and whether it keeps to the rules.
+//! `sluicegate lineage`: prints the lineage for people and for machines, and checks the rules.
 
 mod graph;
 mod openlineage;
@@ -30,35 +30,35 @@ use crate::workers::{self, RunError, Sandbox};
 use rules::{Broken, Rules};
 use sluicegate_engine::Program;
 
-/// How many events are read.
+/// The most events that are read.
 const MAX_EVENTS: usize = 20_000;
 
-/// How many events of a kind are looked at closely.
+/// The number of events of each kind that are studied in detail.
 const PER_KIND: usize = 6;
 
-/// For how long at most.
+/// The time limit.
 const TIME: Duration = Duration::from_secs(12);
 
-/// One version, measured.
+/// The measured lineage of one version.
 struct Measured {
     program: Program,
     report: Report,
     coverage: Vec<Covered>,
 }
 
-/// How much of a file the events ran.
+/// The coverage of a file by the events.
 struct Covered {
     file: FileCoverage,
     branches: Vec<BranchCoverage>,
 }
 
 impl Covered {
-    /// Ways that were taken, and all that there are.
+    /// The number of ways that were taken, and of all ways.
     fn ways(&self) -> (usize, usize) {
         self.branches.iter().fold((0, 0), |(taken, ways), one| (taken + one.taken, ways + one.ways))
     }
 
-    /// Lines with a branch that always went the same ways.
+    /// Lines with a branch of which some ways were never taken.
     fn one_sided(&self) -> Vec<u32> {
         let mut lines: Vec<u32> =
             self.branches.iter().filter(|one| one.taken > 0 && one.taken < one.ways).map(|one| one.line).collect();
@@ -67,22 +67,22 @@ impl Covered {
     }
 }
 
-/// What is shown.
+/// The data to print.
 struct Shown<'a> {
     name: String,
     report: &'a Report,
-    /// The edges that were asked for.
+    /// The selected edges.
     edges: Vec<&'a Edge>,
     coverage: &'a [Covered],
     broken: &'a [Broken],
-    /// Edges that came and went, if there is an older version.
+    /// Added and removed edges, if there is an older version.
     changes: Option<[Vec<&'a Edge>; 2]>,
 }
 
-/// Measures; the answer is the exit code.
+/// Measures the lineage; returns the exit code.
 ///
 /// # Errors
-/// When it could not be run.
+/// When the analysis cannot be run.
 pub fn lineage(args: &LineageArgs, global: &Global) -> anyhow::Result<u8> {
     let rules = rules(args)?;
     let answers = answers(args.answers.as_deref())?;
@@ -129,7 +129,7 @@ pub fn lineage(args: &LineageArgs, global: &Global) -> anyhow::Result<u8> {
     Ok(exit::EVENTS_FAILED)
 }
 
-/// Edges of the first report that the second one lacks: another kind is another edge.
+/// Edges of the first report that the second one lacks. An edge of another kind is another edge.
 fn missing_in<'a>(one: &'a Report, other: &Report) -> Vec<&'a Edge> {
     let known: BTreeSet<_> = other.edges.iter().map(|edge| (&edge.from, &edge.to, edge.kind)).collect();
     one.edges.iter().filter(|edge| !known.contains(&(&edge.from, &edge.to, edge.kind))).collect()
@@ -177,7 +177,7 @@ fn measure(
     Ok(Measured { program, report, coverage })
 }
 
-/// The author's lines that the events ran.
+/// The coverage of the author's lines by the events.
 fn coverage(program: &Program, report: &Report, paths: &BTreeMap<String, PathBuf>) -> Vec<Covered> {
     let mut coverage = Coverage::default();
     for script in &report.coverage {
@@ -194,7 +194,7 @@ fn coverage(program: &Program, report: &Report, paths: &BTreeMap<String, PathBuf
     files.into_iter().map(|file| Covered { branches: coverage.branches(&file.path), file }).collect()
 }
 
-/// The events of these files with their lines, or the built-in ones.
+/// The events of these files with their line numbers, or the built-in ones.
 fn events(files: &[PathBuf], most: usize) -> anyhow::Result<Vec<(u64, Value)>> {
     let mut events = Vec::new();
     let mut take = |from: &mut dyn BufRead| -> io::Result<()> {

@@ -1,6 +1,6 @@
-//! The man page, from the same table as `--help`.
+//! Generates the man page from the same table as `--help`.
 //!
-//! Options that several commands take stand once, under OPTIONS; each command names those of them that it takes.
+//! Options of several commands are listed once, under OPTIONS; each command names those that it takes.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use clap::{Arg, Command, CommandFactory};
 use super::args::Cli;
 use super::roff::Roff;
 
-/// What the text of a command is cut into: examples, exit codes, and the rest of its paragraphs.
+/// The parts of a command's help text: examples, exit codes, and the other paragraphs.
 #[derive(Debug, Default)]
 struct Ending<'a> {
     examples: Vec<&'a str>,
@@ -17,10 +17,10 @@ struct Ending<'a> {
     notes: Vec<&'a str>,
 }
 
-/// The day of the page's last change beside what comes out of the table.
+/// The date of the last change of the page, apart from changes of the table.
 const DATE: &str = "2026-11-28";
 
-/// Variables that are no settings.
+/// Variables that are not settings.
 const VARIABLES: &[(&str, &str)] = &[
     ("NO_COLOR", "If it is set, messages are not coloured. So it is where TERM is `dumb`."),
     ("CI", "If it is set, `sluicegate test` writes no snapshots, and refuses --update."),
@@ -39,7 +39,7 @@ const FILES: &[(&str, &str)] = &[
     ("sluicegate.d.ts", "The types of everything that code can call, as `sluicegate types` writes them."),
 ];
 
-/// The man page: the program, its commands, and what they share.
+/// The man page: the program, its commands, and the common options.
 pub fn man() -> Vec<u8> {
     let mut program = Cli::command().disable_help_flag(true).disable_help_subcommand(true);
     program.build();
@@ -103,7 +103,7 @@ pub fn man() -> Vec<u8> {
     page.finish().into_bytes()
 }
 
-/// All commands that can be typed, those of `sync` behind it.
+/// All visible commands; those of `sync` follow it.
 fn commands(program: &Command) -> Vec<&Command> {
     let mut found = Vec::new();
     for command in program.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help") {
@@ -113,7 +113,7 @@ fn commands(program: &Command) -> Vec<&Command> {
     found
 }
 
-/// Headings of options that several commands take, each with its options, in the order in which commands have them.
+/// Headings with the options of several commands, in the order in which commands have them.
 type Shared<'a> = Vec<(&'a str, Vec<&'a Arg>)>;
 
 fn shared<'a>(program: &Command, commands: &[&'a Command]) -> Shared<'a> {
@@ -137,7 +137,7 @@ fn shared<'a>(program: &Command, commands: &[&'a Command]) -> Shared<'a> {
     found
 }
 
-/// What a command takes beside what all take.
+/// The arguments of a command, without those that all commands have.
 fn own_arguments<'a>(program: &Command, command: &'a Command) -> impl Iterator<Item = &'a Arg> {
     let everywhere: Vec<String> = program.get_arguments().map(|arg| arg.get_id().to_string()).collect();
     command.get_arguments().filter(move |arg| {
@@ -145,7 +145,7 @@ fn own_arguments<'a>(program: &Command, command: &'a Command) -> impl Iterator<I
     })
 }
 
-/// The same option with the same meaning is one option.
+/// Options with the same name and meaning count as one.
 fn identity(arg: &Arg) -> String {
     format!("{} {}", arg.get_id(), help(arg))
 }
@@ -181,7 +181,7 @@ fn options(page: &mut Roff, program: &Command, shared: &Shared<'_>) {
     }
 }
 
-/// An option or an argument, with what it means.
+/// An option or an argument, with its description.
 fn argument(page: &mut Roff, arg: &Arg) {
     let short = arg.get_short().map(|short| format!("-{short}"));
     let long = arg.get_long().map(|long| format!("--{long}"));

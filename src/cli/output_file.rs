@@ -1,4 +1,4 @@
-//! `--output`: a file that is written whole or not at all.
+//! `--output`: a file that is written completely or not at all.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -10,23 +10,24 @@ use tempfile::NamedTempFile;
 use super::diagnostic::Diagnostic;
 use super::program::plain;
 
-/// Where the output of a run goes.
+/// The output of a run.
 pub(super) struct OutputFile {
-    /// As it was named.
+    /// The path as the user gave it.
     pub(super) path: PathBuf,
-    /// What takes its place once it is whole.
+    /// The temporary file that replaces it once it is complete.
     staged: Option<Staged>,
     file: File,
 }
 
 struct Staged {
     temporary: NamedTempFile,
-    /// The file itself, where the path is a link to it.
+    /// The final path: the target of the link, if the path is a link.
     target: PathBuf,
 }
 
 impl OutputFile {
-    /// Makes the temporary file, in the folder of the file. What is no regular file, such as a pipe, is written at once.
+    /// Creates the temporary file next to the output file. If the path is not a regular file, such as a pipe, it is
+    /// written to directly.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -46,7 +47,7 @@ impl OutputFile {
         let target = if before.is_some() { fs::canonicalize(path).map_err(cannot)? } else { path.to_owned() };
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        // As for any new file, the system takes away what the user's mask says.
+        // As for any new file, the system applies the user's umask.
         let temporary = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
             .permissions(Permissions::from_mode(0o666))
@@ -59,18 +60,18 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), staged: Some(Staged { temporary, target }), file })
     }
 
-    /// What to write to.
+    /// A handle to write to.
     ///
     /// # Errors
-    /// When there are too many open files.
+    /// When too many files are open.
     pub(super) fn writer(&self) -> io::Result<File> {
         self.file.try_clone()
     }
 
-    /// Puts the file in its place. Without this call the file stays as it was.
+    /// Moves the complete file to its place. Without this call the old file stays unchanged.
     ///
     /// # Errors
-    /// When the system refuses; the file is as it was.
+    /// When the system refuses; the old file stays unchanged.
     pub(super) fn keep(self) -> Result<(), Diagnostic> {
         let Some(Staged { temporary, target }) = self.staged else { return Ok(()) };
         let kept = temporary

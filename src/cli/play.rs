@@ -23,7 +23,7 @@ use crate::tally::exit;
 use crate::workers::Sandbox;
 use sluicegate_engine::{Options, is_typescript};
 
-/// Serves the playground; the answer is the exit code.
+/// Serves the playground; returns the exit code.
 ///
 /// # Errors
 /// When the folder or the port cannot be used.
@@ -38,26 +38,26 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
             let help = "name another one with --port, or leave it out for any that is free";
             Diagnostic::new(format!("cannot listen on 127.0.0.1:{port}: {}", plain(&error))).help(help)
         })?;
-        // Ready before the address is told: its reader may send a signal at once.
+        // Installed before the address is printed, because its reader may send a signal at once.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let address = listener.local_addr()?;
         let address = format!("http://{address}/#{}", playground.token().as_str());
         super::print(format!("{address}\n").as_bytes())?;
-        // Its file is there for as long as the playground is.
+        // Keeps the browser's file for as long as the playground runs.
         let _opened = args.open.then(|| opened(&address));
         let end = async move {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         };
         play::serve(listener, playground, end).await.map_err(anyhow::Error::from)
     });
-    // A blocking task may still read a file; it is not waited for.
+    // Shutdown does not wait for blocking tasks, one of which may be reading a file.
     runtime.shutdown_background();
     served.map(|()| exit::COMPLETE)
 }
 
-/// Opens the page in the user's browser. The address holds the token, and everybody on this machine can read a program's
-/// arguments; so what the browser is told to open is a file that only this user can read, and that leads to the page.
+/// Opens the page in the user's browser. The address contains the token, and all users of this machine can read a
+/// program's arguments. So the browser opens a file that only this user can read and that redirects to the page.
 fn opened(address: &str) -> Option<NamedTempFile> {
     let open = || -> std::io::Result<NamedTempFile> {
         let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
@@ -69,7 +69,7 @@ fn opened(address: &str) -> Option<NamedTempFile> {
         let quiet = || Stdio::null();
         let mut browser =
             Command::new("xdg-open").arg(file.path()).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn()?;
-        // Waited for, so that no zombie is left.
+        // Waits for the browser process, so that no zombie is left.
         std::thread::spawn(move || browser.wait());
         Ok(file)
     };
@@ -84,20 +84,20 @@ fn opened(address: &str) -> Option<NamedTempFile> {
         .ok()
 }
 
-/// Where the settings of a playground come from.
+/// The source of a playground's settings.
 #[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub(super) enum SettingsOrigin {
-    /// Flags, environment and the folder's own `sluicegate.toml`, read anew for each trial.
+    /// Flags, environment and the folder's own `sluicegate.toml`, read again for each run of the code.
     Project(Box<Global>),
-    /// A server's, as they are; libraries are those of the folder itself, as they are for its requests.
+    /// The settings of a server; libraries come from the folder itself, as for its requests.
     Server(Settings),
 }
 
-/// The playground of a folder, for `play` and for a server that has one beside it.
+/// The playground of a folder, for `play` and for `serve --play`.
 ///
 /// # Errors
-/// When there is no such folder.
+/// When the folder does not exist.
 pub(super) fn playground(dir: &Path, mut terms: SettingsOrigin, sandbox: Sandbox) -> anyhow::Result<Playground> {
     if let SettingsOrigin::Server(settings) = &mut terms {
         settings.libraries.library_dir = Some(vec![dir.to_owned()]);
@@ -112,7 +112,7 @@ pub(super) fn playground(dir: &Path, mut terms: SettingsOrigin, sandbox: Sandbox
     })?)
 }
 
-/// A folder whose transformations run as `sluicegate run` would run them.
+/// A folder whose transformations run as with `sluicegate run`.
 struct Folder {
     dir: PathBuf,
     shown: PathBuf,
@@ -130,7 +130,7 @@ impl Folder {
             SettingsOrigin::Server(settings) => settings.clone(),
         };
         let options = Options { logs: true, ..config::options(&settings) };
-        // The page goes on whatever is in the files.
+        // The page works whatever the files contain.
         let sources = config::sources(&path, &settings);
         Ok((sources, options, config::policy(&settings)))
     }
@@ -194,7 +194,7 @@ impl play::Project for Folder {
     }
 }
 
-/// A module as V8 is to see it.
+/// A module as V8 gets it.
 fn javascript(path: &str, text: &str) -> Result<String, Problem> {
     if !is_typescript(Path::new(path)) {
         return Ok(text.to_owned());

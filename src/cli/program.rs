@@ -1,8 +1,9 @@
-//! The author's files, read: the transformation, its libraries by handle, credentials and metadata.
+//! Reads the author's files: the transformation, its libraries, credentials and metadata.
 //!
-//! A folder of libraries offers each file by its handle and by its name as it stands. That can make two files answer
-//! to one name; it is an error that names both, because whichever were taken silently, someone would edit the other
-//! one and wonder. A library named with `--library` is different: it says which one is meant.
+//! A folder of libraries offers each file under two import names: its handle in camelCase and its file name. So two
+//! files may have the same import name. That is an error that names both files: if one of them were chosen silently, an
+//! author could edit the other one without effect. A library named with `--library` takes precedence, because the user
+//! has chosen it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,7 @@ use crate::parser_process;
 use crate::testing::discover::is_test;
 use sluicegate_engine::{Program, handle_of, is_typescript};
 
-/// Which files make up a program.
+/// The files of a program.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The transformation.
@@ -27,30 +28,30 @@ pub struct Sources {
     pub library_dirs: Vec<PathBuf>,
     /// Libraries by name.
     pub libraries: Vec<Library>,
-    /// What `getCredential` answers.
+    /// The values that `getCredential` returns.
     pub credentials: Option<PathBuf>,
     /// Metadata for every event.
     pub metadata: Option<PathBuf>,
 }
 
-/// A program, and where its libraries come from.
+/// A program, and the files of its libraries.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// What the engine is given.
+    /// The program for the engine.
     pub program: Program,
-    /// The files of the libraries, by handle.
+    /// The files of the libraries, by import name.
     pub paths: BTreeMap<String, PathBuf>,
 }
 
-/// The largest file that is read here. No author writes that much by hand.
+/// The largest file that is read here. Code written by hand stays far below it.
 const LARGEST: u64 = 64 << 20;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-/// Reads all of it.
+/// Reads all files.
 ///
 /// # Errors
-/// When a file is not there, not readable or not what it should be; the error names it and says what to do.
+/// When a file is missing, unreadable or invalid; the error names it and says what to do.
 pub fn read(sources: &Sources) -> Result<Loaded> {
     let code = read_module(&sources.transformation, "the transformation")?;
     let mut loaded = read_beside(sources)?;
@@ -58,7 +59,7 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// The modules below a folder that export one of the two functions, sorted by path; not tests, nor those of packages and hidden
+/// The modules below a folder that export one of the two functions, sorted by path, without tests, packages and hidden
 /// folders.
 ///
 /// # Errors
@@ -81,7 +82,7 @@ pub fn transformations(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Mends what is mechanical in a JavaScript file, in place.
+/// Fixes simple mistakes in a JavaScript file, in place.
 ///
 /// # Errors
 /// When it cannot be read or written.
@@ -90,7 +91,7 @@ pub fn fix(path: &Path) -> Result<()> {
         return Ok(());
     }
     let mut text = read_text(path, "the transformation")?;
-    // What cannot be parsed is told when it is loaded.
+    // Loading reports code that cannot be parsed.
     let fixes = parser_process::fixes(&text).unwrap_or_default();
     if fixes.is_empty() {
         return Ok(());
@@ -100,7 +101,7 @@ pub fn fix(path: &Path) -> Result<()> {
         .map_err(|error| Diagnostic::new(format!("cannot write {}: {}", path.display(), plain(&error))))
 }
 
-/// Reads everything but the transformation itself.
+/// Reads everything except the transformation itself.
 ///
 /// # Errors
 /// As [`read`].
@@ -116,7 +117,7 @@ pub fn read_beside(sources: &Sources) -> Result<Loaded> {
     Ok(Loaded { program, paths })
 }
 
-/// Libraries by handle: their texts, and their files.
+/// Libraries by import name: their texts, and their files.
 type Libraries = (BTreeMap<String, String>, BTreeMap<String, PathBuf>);
 
 /// Reads the libraries alone.
@@ -167,7 +168,8 @@ fn same_file(one: &Path, other: &Path) -> bool {
     one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The libraries of a folder, by handle, sorted by path. The transformation itself may lie in it and is none.
+/// The libraries of a folder by import name, sorted by path. The transformation itself may lie in it and does not
+/// count.
 fn list(dir: &Path, transformation: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for path in entries(dir, "the library folder")? {
@@ -199,8 +201,8 @@ fn is_version(stem: &str) -> bool {
     stem.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The name of a module's file without its extension; `None` for anything else: hidden files, declarations and tests
-/// included.
+/// The name of a module's file without its extension; `None` for other files, including hidden files, declarations and
+/// tests.
 pub(crate) fn module_stem(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let stem = [".js", ".mjs", ".ts", ".mts"].iter().find_map(|extension| name.strip_suffix(extension))?;
@@ -230,7 +232,7 @@ fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A module as V8 is to see it: TypeScript without its types, parsed in a process of its own.
+/// A module as V8 gets it. TypeScript loses its types; the parser runs in a separate process.
 pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if matches!(extension, "cts" | "tsx" | "cjs" | "jsx") {
@@ -265,7 +267,7 @@ fn read_text(path: &Path, what: &str) -> Result<String> {
         Diagnostic::new(format!("cannot read {what} {}: {reason}", path.display())).help(help)
     };
     let mut bytes = Vec::new();
-    // Not only large files: a device such as /dev/zero never ends.
+    // A limited read, because a device such as /dev/zero never ends.
     fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(cannot)?;
     if bytes.len() as u64 > LARGEST {
         let limit = LARGEST >> 20;
@@ -296,7 +298,8 @@ struct Credential {
     value: String,
 }
 
-/// A JSON object of strings, or a list of keys and values. No error here quotes the file: it holds secrets.
+/// Reads a JSON object of strings, or a list of keys and values. Errors never quote the file, because it contains
+/// secrets.
 fn read_credentials(path: &Path) -> Result<BTreeMap<String, String>> {
     const FORMS: &str = "write a JSON object of strings, {\"apiKey\": \"…\"}, or a list, \
                          [{\"key\": \"apiKey\", \"value\": \"…\"}]";
@@ -326,7 +329,7 @@ fn read_credentials(path: &Path) -> Result<BTreeMap<String, String>> {
     }
 }
 
-/// One JSON object, as the text that it is: numbers must reach the code as they were written.
+/// Reads one JSON object as text, so that numbers reach the code as they were written.
 fn read_metadata(path: &Path) -> Result<String> {
     let text = read_text(path, "the metadata")?;
     let invalid = |reason: String| {
@@ -340,7 +343,7 @@ fn read_metadata(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Says where, and nothing of what is there.
+/// The position of an error, without any content of the file.
 fn not_json(error: &serde_json::Error) -> String {
     format!("it is not JSON (line {}, column {})", error.line(), error.column())
 }
@@ -423,7 +426,7 @@ mod tests {
         assert_eq!(read_metadata(&dir.path().join("m.json")).unwrap().as_bytes(), text);
     }
 
-    /// `tests/golden/program.txt`: what the user is told about files that are not what they should be.
+    /// `tests/golden/program.txt`: the messages about invalid files.
     #[test]
     fn each_mistake_says_what_to_do() {
         let dir = folder(&[

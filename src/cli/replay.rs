@@ -1,8 +1,8 @@
-//! `sluicegate replay`: dead letters, run again.
+//! `sluicegate replay`: runs dead letters again.
 //!
-//! One record is for finding the reason: its event runs alone, with everything measured and every log line
-//! kept, and the answer is a report. A whole file is for mended code: it is a run like any other, but for
-//! where its lines come from, and what fails again keeps the place that it had in the first input.
+//! A single record is for finding the cause: its event runs alone, everything is measured, all log lines are kept, and
+//! the result is a report. A whole file is for code that was fixed: it is an ordinary run with lines from the dead
+//! letters, and an event that fails again keeps its position in the first input.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
@@ -30,10 +30,10 @@ use sluicegate_engine::verdict::Failure;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-/// Runs dead letters again; the answer is the exit code.
+/// Runs dead letters again; returns the exit code.
 ///
 /// # Errors
-/// When there is no such record, or it could not be run.
+/// When the record does not exist, or the run fails.
 pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::Result<u8> {
     let around = Env::here();
     let resolve = |letters: &mut Letters| -> anyhow::Result<RunConfig> {
@@ -69,7 +69,7 @@ pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::
     }
 }
 
-/// `FILE:LINE`, unless there is a file of that name.
+/// Splits `FILE:LINE`, unless a file of that name exists.
 fn place(record: &Path) -> (PathBuf, Option<u64>) {
     let split = record.to_str().and_then(|text| text.rsplit_once(':'));
     match split.and_then(|(file, line)| Some((file, line.parse().ok().filter(|line| *line > 0)?))) {
@@ -80,12 +80,12 @@ fn place(record: &Path) -> (PathBuf, Option<u64>) {
 
 /// A file of dead letters.
 struct Letters {
-    /// How it is called in messages.
+    /// Its name in messages.
     name: String,
     input: Option<Input>,
     lines: BufReader<Box<dyn Read>>,
     line: u64,
-    /// The one that was read to find the transformation, which comes first.
+    /// The letter that was read to find the transformation; it is returned first.
     first: Option<Letter>,
 }
 
@@ -165,7 +165,7 @@ impl Letters {
     }
 }
 
-/// Which file the record is about.
+/// The transformation's file, from the arguments or from the record.
 fn transformation(args: &ReplayArgs, letter: &Letter, letters: &Letters) -> Result<PathBuf> {
     if let Some(path) = &args.transformation {
         return Ok(path.clone());
@@ -182,7 +182,7 @@ fn transformation(args: &ReplayArgs, letter: &Letter, letters: &Letters) -> Resu
         .help("start this in the folder of that run, or name the file with --transformation"))
 }
 
-/// What a line is, in words.
+/// The format of a line, in words.
 fn what(line: &LineFormat) -> String {
     match line {
         LineFormat::Event => "an event".to_owned(),
@@ -191,7 +191,7 @@ fn what(line: &LineFormat) -> String {
     }
 }
 
-/// A run over the events of all letters.
+/// Runs the events of all letters.
 fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Result<u8> {
     let hash = config.program.code_hash();
     let mut lines = BufWriter::new(tempfile::tempfile()?);
@@ -222,14 +222,14 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
     if !config.quiet && changed > 0 {
         let count = origins.len();
         let text = format!("note: the code has changed since {changed} of these {count} events failed\n");
-        // A closed output is no reason to stop.
+        // A closed standard error is no reason to stop.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
     let job = workers::Job { origins: Some(origins.into()), ..run::job(config)? };
     run::over(config, job, vec![Open::lines(letters.name, file)])
 }
 
-/// What came of one event.
+/// The result of one event.
 struct ReplayResult<'a> {
     letter: &'a Letter,
     same_code: bool,
@@ -241,7 +241,7 @@ struct ReplayResult<'a> {
     crashed: bool,
 }
 
-/// What the worker writes to the logs.
+/// A line that the worker writes to the logs.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Logged {
@@ -256,7 +256,7 @@ struct ReplayAnswer<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// One event, alone.
+/// Runs one event alone.
 fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> anyhow::Result<u8> {
     let letter = letters.next()?.expect("it was read before");
     if !chosen && letters.line()?.is_some() {
@@ -313,7 +313,7 @@ fn one(config: RunConfig, mut letters: Letters, chosen: bool, as_json: bool) -> 
     Ok(if parsed.verdict == "failed" { exit::EVENTS_FAILED } else { exit::COMPLETE })
 }
 
-/// Runs something that writes to standard output, and gives what it wrote.
+/// Runs `work` and returns what it wrote to standard output.
 fn captured<T, U>(work: impl FnOnce() -> (T, U)) -> io::Result<(Vec<u8>, T, U)> {
     let mut memory = File::from(memfd_create("sluicegate-replay", MemfdFlags::CLOEXEC)?);
     let stdout = rustix::io::dup(rustix::stdio::stdout())?;

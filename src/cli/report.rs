@@ -1,4 +1,4 @@
-//! How the program speaks on standard error: in colour or not, for people or as JSON. The one place that prints errors.
+//! Writes messages to standard error: with colour or without, for people or as JSON. Errors are printed only here.
 
 use std::io::IsTerminal;
 
@@ -9,18 +9,18 @@ use crate::config::{LogFormat, When};
 use crate::wire::stderr;
 use sluicegate_engine::UnsafeRead;
 
-/// How messages are written.
+/// The format of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Voice {
-    /// Whether and when they are coloured.
+    /// When they are coloured.
     pub color: When,
     /// For people, or as JSON.
     pub format: LogFormat,
 }
 
 impl Voice {
-    /// Whether standard error is written in colour: as asked, else on a terminal that knows colours, unless `NO_COLOR`
-    /// is set to anything (<https://no-color.org>).
+    /// Whether standard error is coloured: as the user asks, or by default on a terminal with colours, unless
+    /// `NO_COLOR` is set (<https://no-color.org>).
     pub fn colored(self) -> bool {
         match self.color {
             When::Always => true,
@@ -74,7 +74,7 @@ impl Voice {
         }
     }
 
-    /// Writes an error to standard error. If even that is closed, nothing can be told.
+    /// Writes an error to standard error. If that is closed, the error is lost.
     pub fn error(self, error: &anyhow::Error) {
         stderr::say(self.render(error).as_bytes());
     }
@@ -82,14 +82,14 @@ impl Voice {
 
 const LACKING: &str = "part of the sandbox is missing on this machine";
 
-/// A message for machines, on a line of its own: the time, the level, the text, and whatever else there is. `serve` and `sync`
-/// write the same fields.
+/// A message for machines, on one line: the time, the level, the text, and further fields. `serve` and `sync` use the
+/// same fields.
 pub(super) fn object(level: &str, message: &str) -> serde_json::Value {
     let now = humantime::format_rfc3339_micros(std::time::SystemTime::now());
     json!({ "timestamp": now.to_string(), "level": level, "message": message })
 }
 
-/// Warns, in words or as JSON.
+/// Writes a warning as text or as JSON.
 pub(super) fn warn(message: &str, format: LogFormat) {
     let line = match format {
         LogFormat::Text => format!("warning: {message}\n"),
@@ -98,18 +98,18 @@ pub(super) fn warn(message: &str, format: LogFormat) {
     stderr::say(line.as_bytes());
 }
 
-/// What the code has read and JavaScript can't hold, where, and what to do about it.
+/// The message about an unsafe integer that the code has read: where, and what to do about it.
 pub(super) fn read_message(read: &UnsafeRead) -> String {
     let at = read.position.as_ref().map(|at| format!(" (at {}:{}:{})", at.file, at.line, at.column));
     format!("{}{}; {}", read.message(), at.unwrap_or_default(), UnsafeRead::HELP)
 }
 
-/// Warns of walls that do not stand.
+/// Warns of missing layers of the sandbox.
 pub fn warn_in_words(lacking: &str) {
     warn(&format!("{LACKING}: {lacking}; see `sluicegate doctor`"), LogFormat::Text);
 }
 
-/// The same for machines.
+/// The same as JSON.
 pub fn warn_in_json(lacking: &str) {
     warn(&format!("{LACKING}: {lacking}"), LogFormat::Json);
 }

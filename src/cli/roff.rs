@@ -1,9 +1,9 @@
-//! Text for `man`: macros of the package man, text escaped and wrapped.
+//! Text for `man`: macros of the man package, escaping and line breaks.
 
-/// Input lines are not longer, as every checker of man pages asks.
+/// The longest input line that checkers of man pages accept.
 const WIDTH: usize = 78;
 
-/// A page under way.
+/// A page that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Roff {
     out: String,
@@ -22,14 +22,14 @@ impl Roff {
         self
     }
 
-    /// Running text. What stands between backticks, and flags, is bold.
+    /// Running text. Text between backticks and flags are bold.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         let mut bold = false;
         let words = text.split_whitespace().map(|word| inline(word, &mut bold)).collect::<Vec<_>>();
         self.wrapped(&words)
     }
 
-    /// How a command is called: its own words are bold, those that stand for something italic.
+    /// A command's usage: its own words are bold, placeholders are italic.
     pub(super) fn usage(&mut self, usage: &str) -> &mut Self {
         let words = usage.split_whitespace().map(|word| {
             let start = word.find(|char: char| char.is_ascii_uppercase()).filter(|_| word.starts_with(['<', '[']));
@@ -47,12 +47,12 @@ impl Roff {
     pub(super) fn tag(&mut self, flags: &[String], value: Option<&str>) -> &mut Self {
         let flags = flags.iter().map(|flag| format!("\\fB{}\\fR", escape(flag, true))).collect::<Vec<_>>().join(", ");
         let value = value.map(|value| format!(" \\fI{}\\fR", escape(value, true))).unwrap_or_default();
-        // Without flags it is the value that is described.
+        // Without flags, the value itself is described.
         self.out.push_str(&format!(".TP\n{}\n", format!("{flags}{value}").trim_start()));
         self
     }
 
-    /// Lines as they stand.
+    /// Lines that are printed unchanged.
     pub(super) fn example(&mut self, lines: &[&str]) -> &mut Self {
         self.out.push_str(".EX\n");
         for line in lines {
@@ -115,7 +115,7 @@ fn inline(word: &str, bold: &mut bool) -> String {
     out
 }
 
-/// Text in which nothing means anything to roff. In what can be typed, a hyphen and quotes stay the characters that they are.
+/// Text without special meaning to roff. In text that can be typed, hyphens and quotes stay plain characters.
 fn escape(text: &str, typed: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -133,7 +133,7 @@ fn escape(text: &str, typed: bool) -> String {
     out
 }
 
-/// A line that is no macro, whatever it starts with.
+/// A line that roff does not take for a macro, whatever it starts with.
 fn guard(line: &str) -> String {
     if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! `sluicegate run`: hands the job to the pool, shows progress, and accounts for every line at the end.
+//! `sluicegate run`: gives the job to the supervisor, shows progress, and accounts for every line at the end.
 
 use std::path::Path;
 
@@ -17,11 +17,11 @@ use crate::wire::stderr;
 use crate::workers::{self, Ended, Job, RunError, Summary};
 use sluicegate_engine::verdict::FailureKind;
 
-/// Runs the transformation over all events; the answer is the exit code.
+/// Runs the transformation over all events; returns the exit code.
 ///
 /// # Errors
-/// When the run could not start, or could not go on. What was answered by then has been written, and the summary says
-/// how far it came.
+/// When the run cannot start or cannot continue. Everything that was answered before has been written, and the summary
+/// says how far the run came.
 pub fn run(config: RunConfig) -> anyhow::Result<u8> {
     if config.output.is_none() && super::streams::stdout_was_closed() {
         return Err(Diagnostic::new("cannot write standard output: it is closed")
@@ -33,10 +33,10 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
     over(&config, job, inputs)
 }
 
-/// What the pool is asked to do.
+/// The job for the supervisor.
 ///
 /// # Errors
-/// When the network is allowed and cannot be asked.
+/// When the network is allowed but no client can be started.
 pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
     Ok(Job {
         program: config.program.clone(),
@@ -63,7 +63,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
     })
 }
 
-/// Runs a job over inputs that are open, and says what it came to; the answer is the exit code.
+/// Runs a job over open inputs and prints the summary; returns the exit code.
 ///
 /// # Errors
 /// As [`run`].
@@ -75,13 +75,13 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
     watching.end(&summary);
     let whole = result.is_ok() && summary.ended == Ended::Complete && summary.tally.is_conserved();
     let (output, kept) = match output {
-        // The file is there or not, whatever else is said.
+        // Decided first: whether the file exists does not depend on the other messages.
         Some(output) if whole => (Some((output.path.clone(), true)), output.keep()),
         Some(output) => (Some((output.path.clone(), false)), Ok(())),
         None => (None, Ok(())),
     };
     let output = output.map(|(path, whole)| (path, whole && kept.is_ok()));
-    // For people who wait for the end of a run; machines and quick readers get what they asked for and nothing else.
+    // For people who wait for the end of a run. Machines and readers that stop early get only what they asked for.
     let told = !config.quiet
         && !config.stats_json
         && result.is_ok()
@@ -97,14 +97,14 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
             .voice
             .error(&Diagnostic::from_failure(failure, &config.program, &config.library_paths).help(more).into());
     }
-    // Before the first line was read there is nothing to sum up, only an error to tell.
+    // Before the first line was read there is nothing to sum up; the error is enough.
     let nothing = summary.tally.lines_in == 0 && result.is_err();
-    // A reader that has seen enough wants to hear no more.
+    // A reader that has closed the output does not need the summary.
     let quiet = config.quiet || summary.ended == Ended::Closed;
     if !nothing && (config.stats_json || !quiet) {
         let output = output.as_ref().map(|(path, written)| (path.as_path(), *written));
         let text = if config.stats_json { stats(&summary, output) } else { line(&summary, output) };
-        // A summary that cannot be read any more is no reason to fail.
+        // A summary that cannot be written is no reason to fail.
         stderr::say(format!("{text}\n").as_bytes());
     }
     if let Some(path) = &summary.dead_letters {
@@ -124,14 +124,14 @@ fn exit_code(config: &RunConfig, summary: &Summary) -> u8 {
         Ended::Signal(libc::SIGINT) => exit::INTERRUPTED,
         Ended::Signal(libc::SIGHUP) => exit::HUNG_UP,
         Ended::Signal(_) => exit::TERMINATED,
-        // A reader that has seen enough: what is still under way has no verdict, and that is no error.
+        // The reader has closed the output early: lines under way have no verdict, and that is no error.
         Ended::Closed => exit::COMPLETE,
         Ended::Stopped => exit::EVENTS_FAILED,
         Ended::Complete => code,
     }
 }
 
-/// The line that proves that nothing was lost.
+/// The summary line, which proves that no line was lost.
 fn line(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     let seconds = summary.elapsed.as_secs_f64().max(1e-9);
     let rate = thousands((summary.tally.lines_in as f64 / seconds) as u64);
@@ -158,7 +158,7 @@ fn line(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     text
 }
 
-/// The same for machines.
+/// The summary as JSON.
 fn stats(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     let tally = &summary.tally;
     let kinds: serde_json::Map<String, serde_json::Value> = FailureKind::ALL

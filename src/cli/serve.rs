@@ -1,4 +1,4 @@
-//! `sluicegate serve`: hands the config to the server, and says where it listens; with a playground beside it, if asked.
+//! `sluicegate serve`: starts the server and prints its address; also starts a playground, if asked.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -27,35 +27,35 @@ use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
 use sluicegate_engine::{Options, Program};
 
-/// A server, and how it speaks.
+/// The settings of a server.
 pub struct Resolved {
-    /// What it does.
+    /// The server's config.
     pub config: Config,
-    /// How errors are written.
+    /// The format of errors.
     pub voice: Voice,
     level: LogLevel,
     network: Policy,
-    /// What the playground beside it needs, if there is one.
+    /// The settings for the playground, if there is one.
     play: Option<Settings>,
 }
 
-/// How long an event may take by the clock where it may ask the network. rudder-server waits ten minutes for an answer; a server
-/// that is to end waits a minute for what is under way, and a little more.
+/// The wall limit of an event that may use the network. rudder-server waits ten minutes for an answer; a server that is
+/// ending waits a little more than a minute for requests under way.
 const WALL_WITH_NETWORK: Duration = Duration::from_secs(60);
 
-/// What an idle worker process takes, in bytes, and some more for those that are not idle.
+/// The memory of an idle worker process, in bytes, with some reserve for busy ones.
 const MEMORY_OF_A_PROCESS: u64 = 8 << 20;
 
-/// The most worker processes by default: each has some threads and descriptors too.
+/// The default maximum of worker processes: each needs threads and file descriptors too.
 const MAX_WARM_PROCESSES: usize = 2048;
 
-/// Where the playground is.
+/// The path of the playground.
 const PLAY: &str = "/play";
 
 /// Resolves `serve`.
 ///
 /// # Errors
-/// When anything is wrong with what was typed, set or written.
+/// When an argument, a variable or the config file is wrong.
 pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic> {
     let mut settings = layered(global.typed.clone(), global, Path::new(""), around)?;
     let variable = |name: &str| {
@@ -83,7 +83,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
             None => None,
         },
     };
-    // A secret that was read from a file mostly ends with a newline.
+    // A secret from a file often ends with a newline.
     let secret = variable("CONFIG_BACKEND_HOSTED_SECRET").map(|secret| secret.trim().to_owned());
     let secret = secret.filter(|secret| !secret.is_empty());
     let code = match (&flags.dir, backend) {
@@ -112,7 +112,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
             workers,
             fresh_state: flags.fresh_state.unwrap_or(false),
         },
-        // Enough that no core waits, few enough that code that is in the middle of something gets its core.
+        // Enough turns to keep every core busy, and few enough that a running event gets its core.
         turns: 2 * cores,
         max_processes: flags.max_processes.unwrap_or_else(|| warm_processes(cores)),
         body_limit: flags.body_limit.unwrap_or(200 << 20),
@@ -134,7 +134,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
     })
 }
 
-/// What is asked of the walls: a server runs the code of many, so all of them, unless it is told otherwise.
+/// The required sandbox: every layer by default, because a server runs the code of many authors.
 fn sandbox(settings: &Settings) -> Result<Sandbox, Diagnostic> {
     let allow = settings.serve.allow_missing_sandbox.unwrap_or(false);
     if allow && settings.sandbox.require_sandbox == Some(true) {
@@ -144,14 +144,14 @@ fn sandbox(settings: &Settings) -> Result<Sandbox, Diagnostic> {
     Ok(Sandbox { require: !allow, ..config::sandbox(settings) })
 }
 
-/// How many worker processes fit into half of the memory that there is, for the machine or for this container.
+/// The number of worker processes that fit into half of the memory of the machine or the container.
 fn warm_processes(cores: usize) -> usize {
     let memory = machine_memory::total().unwrap_or(0);
     let fit = usize::try_from(memory / 2 / MEMORY_OF_A_PROCESS).unwrap_or(usize::MAX);
     fit.clamp(8 + 4 * cores, MAX_WARM_PROCESSES)
 }
 
-/// Refuses a playground that could not be opened, or that has nothing to show.
+/// Rejects a playground that no browser could open, or that has no folder to show.
 fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
     if !folder {
         return Err(Diagnostic::new("--play needs --dir: the playground works on a folder of code")
@@ -171,7 +171,7 @@ fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// The address under which a browser on this machine finds the playground of a server that listens there.
+/// The address at which a browser on this machine reaches the playground of a server with this address.
 fn at_home(address: SocketAddr) -> Option<SocketAddr> {
     let ip = match address.ip() {
         ip if ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST => ip,
@@ -182,7 +182,7 @@ fn at_home(address: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, address.port()))
 }
 
-/// The playground beside the server, and its token.
+/// The playground next to the server, and its token.
 fn beside(resolved: &Resolved) -> anyhow::Result<Option<(Playground, String)>> {
     let (Some(settings), From::Folder(dir)) = (&resolved.play, &resolved.config.code) else { return Ok(None) };
     let playground = playground(dir, SettingsOrigin::Server(settings.clone()), config::sandbox(settings))?;
@@ -195,15 +195,15 @@ fn host() -> String {
     name.nodename().to_string_lossy().into_owned()
 }
 
-/// A worker takes some descriptors, and so does a connection: takes as many as this process may have.
+/// Raises the limit on file descriptors as far as allowed: workers and connections need them.
 fn allow_descriptors() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // One that the kernel refuses stays as it is.
+    // If the kernel refuses, the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
-/// Starts a worker and looks at its walls, before the first request would.
+/// Starts a worker and checks its sandbox before the first request.
 fn check_walls(sandbox: Sandbox) -> anyhow::Result<()> {
     let program = Program::new("walls.js", "export const transformEvent = (event) => event;");
     match workers::check(&program, &Options::default(), sandbox) {
@@ -217,7 +217,7 @@ fn check_walls(sandbox: Sandbox) -> anyhow::Result<()> {
     }
 }
 
-/// Serves until a signal ends it; the answer is the exit code.
+/// Serves until a signal ends it; returns the exit code.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -241,12 +241,12 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
             LogFormat::Text => logs.with_filter(filter).boxed(),
             LogFormat::Json => logs.json().flatten_event(true).with_filter(filter).boxed(),
         };
-        // A second server in one process speaks with the first one's voice.
+        // A second server in one process uses the log settings of the first one.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
     allow_descriptors();
     check_walls(resolved.config.terms.sandbox)?;
-    // Said once is enough.
+    // One warning is enough.
     resolved.config.terms.sandbox.warn = |_| {};
     if !resolved.network.is_off() && !resolved.config.mirror {
         resolved.config.terms.network = Some(Client::start(resolved.network.clone())?);
@@ -267,7 +267,7 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         };
         let _ = writeln!(std::io::stderr().lock(), "{line}");
         if let (Some(token), Some(home)) = (token, at_home(address)) {
-            // Not among the messages, which are kept: the address lets its holder write the code.
+            // Printed, not logged, because logs are kept: whoever has the address can change the code.
             let _ = super::print(format!("http://{home}{PLAY}/#{token}\n").as_bytes());
         }
     })?;

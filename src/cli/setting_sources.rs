@@ -1,5 +1,5 @@
-//! The sources of settings: flags over environment over file. Each says what it says; laying them over each other is all
-//! that happens here.
+//! The sources of settings: flags over environment over file. Each gives the values that it sets; this module only
+//! combines them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,19 +18,19 @@ use sluicegate_engine::nearest;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-/// What lies around the command line.
+/// The environment of a command line.
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
     /// An environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The names of all environment variables.
     pub names: &'a dyn Fn() -> Vec<OsString>,
-    /// The current folder; empty in earnest, another one in tests.
+    /// The current folder; empty for the real one, another path in tests.
     pub folder: &'a Path,
 }
 
 impl Env<'static> {
-    /// Those of this process.
+    /// The environment of this process.
     pub fn here() -> Self {
         Self {
             variable: &|name| std::env::var_os(name),
@@ -48,7 +48,7 @@ pub(super) fn layered(flags: Settings, global: &Global, transformation: &Path, a
     Ok(upper.or(file))
 }
 
-/// What the variables say that are named like the flags. An empty one says nothing.
+/// The settings in environment variables named after the flags. An empty variable sets nothing.
 pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
     let mut settings = Settings::default();
     let read = |name: &str| match (around.variable)(name) {
@@ -81,13 +81,13 @@ pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Variables that are no setting, and are read in other places.
+/// Variables that are not settings and are read elsewhere.
 const OTHER_VARIABLES: [&str; 3] = ["SLUICEGATE_CONFIG", "SLUICEGATE_LIBRARY", "SLUICEGATE_LIBRARY_DIR"];
 
-/// Names that begin like a setting's and belong to tests and to packages around the program.
+/// Names with a setting's prefix that belong to tests and to packages of the program.
 const FOREIGN: [&str; 2] = ["SLUICEGATE_TEST_", "SLUICEGATE_BIN"];
 
-/// A variable that means nothing is a typing mistake: with limits, one that is found in production.
+/// An unknown variable is a typing mistake. With a limit, it would only be noticed in production.
 fn refuse_unknown_variables(around: Env<'_>) -> Result<()> {
     let known = || Settings::table().map(Setting::variable).chain(OTHER_VARIABLES.map(str::to_owned));
     let mut names: Vec<String> = (around.names)().into_iter().filter_map(|name| name.into_string().ok()).collect();
@@ -107,7 +107,7 @@ fn refuse_unknown_variables(around: Env<'_>) -> Result<()> {
     Err(Diagnostic::new(format!("the environment variable {name} is not a setting")).help(help))
 }
 
-/// The config file: in the current folder, or the nearest folder above that has one.
+/// The config file of the current folder or of the nearest parent folder that has one.
 fn upwards(folder: &Path) -> Option<PathBuf> {
     let here = folder.join(config_file::NAME);
     if here.exists() {
@@ -117,7 +117,7 @@ fn upwards(folder: &Path) -> Option<PathBuf> {
     absolute.ancestors().skip(1).map(|folder| folder.join(config_file::NAME)).find(|path| path.is_file())
 }
 
-/// Says once that there are two files and which of them counts.
+/// Warns once that there are two config files, and says which of them counts.
 fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
     static TOLD: Once = Once::new();
     let same = matches!((fs::canonicalize(read), fs::canonicalize(other)), (Ok(read), Ok(other)) if read == other);
@@ -133,8 +133,8 @@ fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
     }
 }
 
-/// What the config file says: the named one, which has to exist, else the nearest one from the current folder upwards, else
-/// the one beside the transformation, if there is any.
+/// The settings in the config file. This is the named file, which must exist; otherwise the nearest one from the
+/// current folder upwards; otherwise the one next to the transformation, if there is one.
 fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: LogFormat) -> Result<Settings> {
     let variable = || (around.variable)("SLUICEGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let (path, writer) = match global.config.clone().or_else(variable) {

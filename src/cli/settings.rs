@@ -1,10 +1,8 @@
-//! Every setting of a run, once: its flag, its help, its place in `sluicegate.toml` and how its text is read stand
-//! together in one table, and `--help`, the man page, the completions, the environment variables and the config file
-//! all come from it.
+//! Every setting of a run in one table: its flag, its help, its key in `sluicegate.toml` and its parser. `--help`, the
+//! man page, the completions, the environment variables and the config file all come from this table.
 //!
-//! A [`Settings`] holds what one source said; a field that it did not mention is `None`. Flags, environment and file
-//! each make one, [`Settings::or`] lays them over each other, and the defaults come last, in
-//! [`crate::cli::config`].
+//! A [`Settings`] holds the values of one source; a field that the source does not set is `None`. Flags, environment
+//! and file each give one, [`Settings::or`] combines them, and the defaults come last, in [`crate::cli::config`].
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -31,7 +29,7 @@ pub struct Setting {
     pub table: &'static str,
     /// The key in that table.
     pub key: &'static str,
-    /// What its value looks like.
+    /// The form of its value.
     pub kind: Kind,
 }
 
@@ -64,7 +62,7 @@ macro_rules! settings {
                 }
             }
 
-            /// What was typed, for a command that knows some of these flags.
+            /// The typed values, for a command that has some of these flags.
             fn from_matches(matches: &ArgMatches) -> Self {
                 Self { $($field: typed(matches, stringify!($field)),)+ }
             }
@@ -76,12 +74,12 @@ macro_rules! settings {
     )+};
 }
 
-/// The value of a flag that a command may know.
+/// The value of a flag that a command may have.
 fn typed<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<T> {
     matches.try_get_one::<T>(id).ok().flatten().cloned()
 }
 
-/// A parser for clap that knows the words, for `--help` and the completions.
+/// A parser for clap with the list of words, for `--help` and the completions.
 pub(super) fn words<T: Choice>() -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(T::WORDS).try_map(|word| values::word::<T>(&word))
 }
@@ -459,7 +457,7 @@ impl LibraryFlags {
         Self { library_dir: all(matches, "library_dir"), library: all(matches, "library").unwrap_or_default() }
     }
 
-    /// Folders are replaced as a whole, libraries handle by handle.
+    /// Folders are replaced as a whole, libraries one by one.
     fn or(mut self, lower: Self) -> Self {
         let named: BTreeSet<String> = self.library.iter().map(|library| library.handle.clone()).collect();
         self.library.extend(lower.library.into_iter().filter(|library| !named.contains(&library.handle)));
@@ -467,7 +465,7 @@ impl LibraryFlags {
     }
 }
 
-/// What one source said about a run.
+/// The settings that one source gives.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the groups say what they are")]
 pub struct Settings {
@@ -503,7 +501,7 @@ impl Settings {
         .flatten()
     }
 
-    /// What was typed. A command that does not know a flag has nothing typed for it.
+    /// The typed values; a flag that the command does not have is not set.
     pub fn from_matches(matches: &ArgMatches) -> Self {
         Self {
             libraries: LibraryFlags::from_matches(matches),
@@ -520,10 +518,10 @@ impl Settings {
         }
     }
 
-    /// Reads the text of one setting.
+    /// Parses the text of one setting.
     ///
     /// # Errors
-    /// When the text does not say what the setting takes.
+    /// When the text is not valid for the setting.
     pub fn set(&mut self, flag: &str, text: &str) -> Result<(), String> {
         self.data
             .set(flag, text)
@@ -539,7 +537,7 @@ impl Settings {
             .unwrap_or_else(|| Err("no such setting".to_owned()))
     }
 
-    /// What this source said, and where it said nothing, what the lower one did.
+    /// The settings of this source, and those of the lower one where this one sets nothing.
     pub fn or(self, lower: Self) -> Self {
         Self {
             libraries: self.libraries.or(lower.libraries),

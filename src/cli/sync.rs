@@ -1,4 +1,4 @@
-//! `sluicegate sync`: reads the config, hands it to [`crate::sync`], and says what it came to.
+//! `sluicegate sync`: reads the config, calls [`crate::sync`], and prints the result.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -30,13 +30,13 @@ use crate::sync::{self, feed::Filter, inspect, run, state::Lock, state::State};
 use crate::tally::{FailOn, exit};
 use crate::workers::{Job, RunError};
 
-/// The config, if none is named.
+/// The default config.
 const DEFAULT_CONFIG: &str = "sync.toml";
 
-/// The rows that a dry run shows, if no limit is given.
+/// The default number of rows that a dry run shows.
 const MAX_SHOWN: u64 = 20;
 
-/// A config that was read, with what is needed to show errors in it.
+/// A parsed config, with its text for error messages.
 struct Read {
     config: Arc<Config>,
     path: PathBuf,
@@ -71,10 +71,10 @@ fn diagnostic(error: sync::Error, path: &Path, text: &str) -> Diagnostic {
     diagnostic
 }
 
-/// Runs the command; the answer is the exit code.
+/// Runs the command; returns the exit code.
 ///
 /// # Errors
-/// When it could not run, or not to its end.
+/// When it cannot run, or not to its end.
 pub fn sync(args: &SyncArgs, global: &Global, voice: &mut Voice) -> anyhow::Result<u8> {
     match &args.command {
         None => run_sync(args, global, voice, "sync"),
@@ -147,7 +147,7 @@ fn failure(failed: Failed, read: &Read, paths: &std::collections::BTreeMap<Strin
     }
 }
 
-/// The transformation, read from disk, and the settings around it.
+/// The transformation, read from disk, and its settings.
 struct Ready {
     job: Option<Job>,
     code: String,
@@ -164,7 +164,7 @@ fn ready(args: &SyncArgs, global: &Global, read: &Read) -> anyhow::Result<Ready>
     };
     settings.libraries.library_dir.get_or_insert_default().extend(transform.libraries.iter().cloned());
     settings.data.credentials = transform.credentials.clone().or(settings.data.credentials);
-    // An event may hold its row, the row before it, and both once more as texts.
+    // An event may contain its row, the previous row, and both once more as texts.
     settings.limits.line_limit.get_or_insert(4 * read.config.source.row_limit);
     let program::Loaded { program, paths } = program::read(&config::sources(&transform.code, &settings))?;
     let workers = match settings.events.workers.unwrap_or(0) {
@@ -213,7 +213,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         show: Box::new(move |shown| {
             if left > 0 {
                 left -= 1;
-                // A reader that has seen enough is no error.
+                // A reader that closes the output early is no error.
                 let _ = super::print(inspect::shown(&shown).as_bytes());
             }
         }),
@@ -225,7 +225,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         let running = run::run(setup);
         tokio::pin!(running);
         let mut tick = tokio::time::interval(Duration::from_millis(100));
-        // The rate is that of the half that the run is in.
+        // The rate of the current half of the run.
         let (mut started, mut is_sending) = (Instant::now(), false);
         loop {
             tokio::select! {
@@ -259,7 +259,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
     Ok(code)
 }
 
-/// Sends a span of the run, and one of each of its halves, if the environment names a collector.
+/// Sends a span of the run, and one for each half, if the environment names a collector.
 fn trace(read: &Read, start: SystemTime, report: Option<&Report>) -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let wanted = traces::are_wanted(&variable);
@@ -295,7 +295,7 @@ fn trace(read: &Read, start: SystemTime, report: Option<&Report>) -> anyhow::Res
     Ok(())
 }
 
-/// What the sync logs as it goes: with `--log-format json`, each step; else only warnings.
+/// The logs of a sync: each step with `--log-format json`, otherwise only warnings.
 fn start_logs(voice: Voice) {
     use tracing_subscriber::Layer;
     use tracing_subscriber::layer::SubscriberExt;
@@ -367,7 +367,7 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
     if too_many || waits && fail_on != FailOn::Never { exit::EVENTS_FAILED } else { exit::COMPLETE }
 }
 
-/// The rows that need attention, and the line that proves that none was lost.
+/// Prints the rows that need attention, and the line that proves that none was lost.
 fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool) {
     let mut text = String::new();
     if stats_json || voice.format == LogFormat::Json {
@@ -414,11 +414,11 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
         };
         text.push_str(&format!("{dry}{}{signal} · {rate} rows/s\n", report::line(report)));
     }
-    // A summary that cannot be read any more is no reason to fail.
+    // A summary that cannot be written is no reason to fail.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Sinks that took no more.
+/// Prints the sinks that closed.
 fn tell_closed(report: &Report, voice: Voice) {
     for sink in &report.sinks {
         let (reason, help) = match &sink.closed {

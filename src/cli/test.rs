@@ -1,5 +1,4 @@
-//! `sluicegate test`: finds the tests, gives each the transformation that it is about as `run` would have it, and tells
-//! their results.
+//! `sluicegate test`: finds the tests, loads the transformation of each as `run` would, and prints the results.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,10 +28,10 @@ use sluicegate_engine::testing::Module;
 use sluicegate_engine::verdict::Position;
 use sluicegate_engine::{LoadError, LoadErrorKind, ModuleId, Options, Program};
 
-/// Runs the tests; the answer is the exit code.
+/// Runs the tests; returns the exit code.
 ///
 /// # Errors
-/// When they could not be run.
+/// When they cannot be run.
 pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8> {
     if let Some(transformation) = &args.init {
         return super::print(init(transformation)?.as_bytes());
@@ -59,11 +58,11 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
     Ok(exit::COMPLETE)
 }
 
-/// Runs the tests of a folder and writes nothing; the results as JSON, with files relative to `real`, which is the folder's
-/// canonical path.
+/// Runs the tests of a folder without writing anything. Returns the results as JSON, with files relative to `real`, the
+/// folder's canonical path.
 ///
 /// # Errors
-/// When they could not be run.
+/// When they cannot be run.
 pub(super) fn results(dir: &Path, real: &Path, global: &Global) -> anyhow::Result<String> {
     let started = Instant::now();
     let paths = [dir.to_owned()];
@@ -98,7 +97,7 @@ pub(super) fn results(dir: &Path, real: &Path, global: &Global) -> anyhow::Resul
     Ok(report::json(&files, &totals, started.elapsed().as_secs_f64()))
 }
 
-/// Runs tests as the flags say.
+/// Runs tests with the settings of the flags.
 struct Runner<'a> {
     args: &'a TestArgs,
     global: &'a Global,
@@ -107,7 +106,7 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Runs the tests of some paths once; the exit code, and the tests that failed.
+    /// Runs the tests of some paths once; returns the exit code and the failed tests.
     fn once(&self, selection: &Selection) -> anyhow::Result<(u8, Failed)> {
         let Self { args, global, voice, .. } = *self;
         let started = Instant::now();
@@ -179,7 +178,7 @@ fn nothing_found(filter: Option<&str>, filtered: usize) -> Diagnostic {
     }
 }
 
-/// Below these, and nowhere else, tests may import files.
+/// The folders from which tests may import files.
 fn roots(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut roots = vec![std::env::current_dir()?.canonicalize()?];
     for path in paths {
@@ -191,7 +190,7 @@ fn roots(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(roots)
 }
 
-/// Where everything comes from.
+/// Finds the files of the project.
 struct Project {
     flags: Settings,
     global: Global,
@@ -199,7 +198,7 @@ struct Project {
 }
 
 impl Project {
-    /// What is to be run, and the files that cannot be.
+    /// The units to run, and the files that cannot be run.
     fn units(&self, paths: &[PathBuf]) -> anyhow::Result<(Vec<Unit>, Vec<FileResult>)> {
         let found = discover::find(paths).map_err(|(path, error)| {
             Diagnostic::new(format!("cannot look for tests in {}: {}", path.display(), plain(&error)))
@@ -306,7 +305,7 @@ impl Project {
         self.with_settings(path, None)
     }
 
-    /// A transformation as `run` would have it: its config file, libraries, limits.
+    /// A transformation as `run` would load it: with its config file, libraries and limits.
     fn with_settings(&self, path: &Path, code: Option<&str>) -> Result<Subject, String> {
         let (files, options) = for_transformation(self.flags.clone(), &self.global, path, Env::here())
             .map_err(|error| error.to_string())?;
@@ -319,7 +318,7 @@ impl Project {
         Ok(Subject { program, options: Options { logs: true, ..options } })
     }
 
-    /// The files of the libraries of a test, by handle.
+    /// The files of the libraries of a test, by import name.
     fn library_paths(&self, test: &Path) -> BTreeMap<String, PathBuf> {
         let about = subject_of(test).unwrap_or_else(|| test.to_owned());
         let found = for_transformation(self.flags.clone(), &self.global, &about, Env::here());
@@ -328,7 +327,7 @@ impl Project {
 }
 
 impl Project {
-    /// Adds what a unit's isolates saw of the author's files: no tests, nothing shipped, nothing without a file.
+    /// Adds the coverage of a unit for the author's files: no tests, no shipped libraries, no code without a file.
     fn add_coverage(&self, coverage: &mut Coverage, file: &mut FileResult) {
         for script in std::mem::take(&mut file.coverage) {
             let path = match ModuleId::parse(&script.name).library() {
@@ -403,7 +402,7 @@ fn data_error(error: &DataError) -> LoadError {
     }
 }
 
-/// Tells results in the form that was asked for.
+/// Prints results in the format that was asked for.
 struct Teller {
     reporter: Reporter,
     list: bool,
@@ -413,12 +412,12 @@ struct Teller {
 }
 
 impl Teller {
-    /// The tests that failed, by the file in which they stand.
+    /// The failed tests, with the file that contains each.
     fn failed(&self) -> Failed {
         let tests = self.all.iter().flat_map(|file| file.tests.iter().map(move |test| (file, test)));
         let failed = tests.filter(|(_, test)| test.status == Status::Failed);
         let place = |file: &FileResult, test: &TestResult| {
-            // An input file of RudderStack's is no test by itself.
+            // An input file of RudderStack's is not a test by itself.
             let own = test.file.as_ref().map(PathBuf::from).filter(|path| discover::is_test(path));
             own.unwrap_or_else(|| PathBuf::from(&file.file))
         };

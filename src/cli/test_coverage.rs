@@ -1,4 +1,4 @@
-//! `sluicegate test --coverage`: a table for people, lcov's format for machines, and whether it is enough.
+//! `sluicegate test --coverage`: a table for people, the lcov format for machines, and the check of the minimum.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use super::program::plain;
 use crate::config::Reporter;
 use crate::testing::coverage::{FileCoverage, lcov, percent, ranges, sums};
 
-/// Tells what ran; whether it is as much as was asked for.
+/// Reports the coverage; returns whether it reaches the minimum.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -32,7 +32,7 @@ pub(super) fn tell_coverage(args: &TestArgs, files: &[FileCoverage]) -> anyhow::
     if args.reporter.unwrap_or_default() == Reporter::Pretty || args.reporter == Some(Reporter::Github) {
         super::print(format!("\n{text}").as_bytes())?;
     } else {
-        // What a machine reads is on standard output.
+        // Standard output is for machine-readable results.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
     Ok(enough)
@@ -76,7 +76,7 @@ fn name(path: &Path) -> String {
     visible(&path.display().to_string()).to_string()
 }
 
-/// `83.3% (5/6)`; never rounded up to all of it.
+/// `83.3% (5/6)`; never rounded up to 100 %.
 fn share(counts: (usize, usize)) -> String {
     let (covered, all) = counts;
     let percent = (percent(counts) * 10.0).floor() / 10.0;

@@ -1,7 +1,8 @@
-//! What a test imports by a path: modules of the project, and data as a module of its own.
+//! Resolves the relative imports of tests: modules of the project, and data as modules.
 //!
-//! A path is completed as TypeScript and bundlers do it: `./orders` is `orders.ts` or `orders.js`, `./orders.js` may be
-//! `orders.ts`, and a folder is its `index`. Data is what `with { type: 'json' }` says, else what the file's name says.
+//! A path is completed as by TypeScript and bundlers: `./orders` is `orders.ts` or `orders.js`, `./orders.js` may be
+//! `orders.ts`, and a folder means its `index`. The format of data comes from `with { type: 'json' }`, or else from the
+//! file name.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,10 +13,10 @@ use serde_json::Value;
 use super::program::{self, plain};
 use sluicegate_engine::testing::Module;
 
-/// What is added to a path that names no file.
+/// Appended to a path that is not a file.
 const ENDINGS: &[&str] = &[".ts", ".js", ".mts", ".mjs", "/index.ts", "/index.js"];
 
-/// How data is read.
+/// The format of imported data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Json,
@@ -26,7 +27,7 @@ enum Form {
 /// The module that a test file or one of its modules imports by a relative path.
 ///
 /// # Errors
-/// When there is none; the text says why.
+/// When there is no such module; the text says why.
 pub(super) fn import(
     specifier: &str,
     importer: &Path,
@@ -34,7 +35,7 @@ pub(super) fn import(
     roots: &[PathBuf],
 ) -> Result<Module, String> {
     let failed = |why: &str| format!("import from {specifier} failed. {why}");
-    // Vite's way to import a file's text.
+    // Vite's syntax for importing a file's text.
     let (path, form) = match specifier.strip_suffix("?raw") {
         Some(path) => (path, Some("text")),
         None => (specifier, form),
@@ -57,7 +58,7 @@ pub(super) fn import(
     Ok(Module { name: format!("{}{word}", path.display()), code })
 }
 
-/// How a file is imported; not at all as data if it is a module.
+/// The format of an imported data file; `None` for a module.
 fn form_of(path: &Path, form: Option<&str>) -> Result<Option<Form>, String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match (form, extension) {
@@ -69,7 +70,7 @@ fn form_of(path: &Path, form: Option<&str>) -> Result<Option<Form>, String> {
     }
 }
 
-/// The file of a module that may be named without its ending, or with that of the JavaScript that it becomes.
+/// The file of a module that may be named without its extension, or with that of the compiled JavaScript.
 fn complete(path: &Path) -> Option<PathBuf> {
     let mut candidates = vec![path.to_owned()];
     for (written, meant) in [("js", "ts"), ("mjs", "mts")] {
@@ -88,13 +89,13 @@ fn is_module(path: &Path) -> bool {
         .is_some_and(|extension| ["js", "mjs", "ts", "mts"].contains(&extension))
 }
 
-/// Whether a file, by its real path, is one of the project's, and in no folder that is hidden.
+/// Whether a file, by its real path, belongs to the project and is in no hidden folder.
 fn is_inside(real: &Path, roots: &[PathBuf]) -> bool {
     let hidden = |part: Component<'_>| part.as_os_str().to_str().is_some_and(|name| name.starts_with('.'));
     roots.iter().any(|root| real.strip_prefix(root).is_ok_and(|inner| !inner.components().any(hidden)))
 }
 
-/// Where a file is that a snapshot is kept in.
+/// The path of a file for snapshots.
 ///
 /// # Errors
 /// When a test may not write there; the text says why.
@@ -103,7 +104,7 @@ pub(super) fn snapshot_file(path: &str, test: &Path, roots: &[PathBuf]) -> Resul
         .components()
         .any(|part| matches!(part, Component::Normal(name) if name.to_str().is_none_or(|name| name.starts_with('.'))));
     let path = tidy(&test.parent().unwrap_or(Path::new("")).join(path));
-    // The folder may have to be made yet: what counts is the one above that is there.
+    // The folder may not exist yet: the nearest existing parent counts.
     let there = path.ancestors().skip(1).find_map(|dir| {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         dir.canonicalize().ok()
@@ -124,7 +125,7 @@ pub(super) fn snapshot_file(path: &str, test: &Path, roots: &[PathBuf]) -> Resul
     Ok(path)
 }
 
-/// Data as a module: its value is the default export; the fields of a JSON object are exports, too.
+/// Data as a module: the value is the default export, and the fields of a JSON object are named exports.
 fn as_module(text: &str, form: Form, path: &Path) -> Result<String, String> {
     let literal = |text: &str| Value::from(text).to_string();
     Ok(match form {

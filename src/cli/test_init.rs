@@ -1,5 +1,5 @@
-//! `sluicegate test --init FILE.js`: a first test, from sample events. What comes out of them is written into the test by
-//! its first run, as inline snapshots.
+//! `sluicegate test --init FILE.js`: writes a first test, with sample events. Its first run writes the outputs into the
+//! test as inline snapshots.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -9,13 +9,13 @@ use super::diagnostic::Diagnostic;
 use super::program::{module_stem, plain};
 use sluicegate_engine::is_typescript;
 
-/// The test.
+/// The template of the test.
 const TEMPLATE: &str = include_str!("../../js/testing/template.js");
 
-/// Writes the test of a transformation beside it; what to tell the user.
+/// Writes a test next to a transformation; returns the message for the user.
 ///
 /// # Errors
-/// When there is no such transformation, or a test of it already.
+/// When the transformation does not exist, or has a test already.
 pub(super) fn init(transformation: &Path) -> Result<String, Diagnostic> {
     let shown = transformation.display();
     let stem = module_stem(transformation).filter(|_| transformation.is_file());

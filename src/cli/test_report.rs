@@ -1,5 +1,5 @@
-//! The results of the tests, for people: a line per file, and for each failure its name, the line of the assertion with
-//! a caret, what differs, what was logged, and the author's own frames.
+//! The test results for people: a line per file, and for each failure its name, the line of the assertion with a caret,
+//! the differences, the logs, and the author's stack frames.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) struct Pretty {
 impl Pretty {
     pub(super) fn new(voice: Voice) -> Self {
         use std::io::IsTerminal;
-        // Results go to standard output, so that is what has to be a terminal.
+        // Results go to standard output, so that must be the terminal.
         let color = match voice.color {
             When::Auto => voice.colored() && std::io::stdout().is_terminal(),
             _ => voice.colored(),
@@ -38,7 +38,7 @@ impl Pretty {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// One unit.
+    /// The lines of one unit.
     pub(super) fn file(&self, file: &FileResult) -> String {
         let mut totals = Totals::default();
         totals.add(file);
@@ -47,7 +47,7 @@ impl Pretty {
         }
         let (sign, code) = match (totals.good(), totals.passed) {
             (false, _) => ("✗", "31"),
-            // Nothing was run.
+            // No test ran.
             (true, 0) => ("-", "33"),
             (true, _) => ("✓", "32"),
         };
@@ -58,7 +58,7 @@ impl Pretty {
             out.push_str(&indent(&Diagnostic::from_load_error(error, &file.libraries).render(self.color)));
         }
         for test in &file.tests {
-            // Why it was skipped is worth a line; that it was, is counted above.
+            // Only skipped tests with a reason get a line; the others are counted above.
             if let (Status::Skipped, Some(reason)) = (test.status, &test.reason) {
                 out.push_str(&format!("  {} {}: {}\n", self.paint("33", "-"), visible(&test.name), visible(reason)));
             }
@@ -77,7 +77,7 @@ impl Pretty {
     }
 
     fn failure(&self, file: &FileResult, test: &TestResult, libraries: &BTreeMap<String, PathBuf>) -> String {
-        // A case stands in a file of its own.
+        // The case has a file of its own.
         let of = test.file.as_ref().map(|name| format!(" ({})", visible(name))).unwrap_or_default();
         let mut out = format!("  {} {}{of}\n", self.paint("1;31", "✗"), self.paint("1", &visible(&test.name)));
         for (index, error) in test.error.iter().chain(&test.others).enumerate() {
@@ -99,7 +99,7 @@ impl Pretty {
         }
         let frames: Vec<&str> =
             test.error.iter().filter_map(|error| error.stack.as_deref()).flat_map(author_frames).collect();
-        // One frame says no more than the place above.
+        // A single frame would repeat the place above.
         if frames.len() > 1 {
             out.push('\n');
             for frame in frames.iter().take(MAX_LINES) {
@@ -110,7 +110,7 @@ impl Pretty {
         out
     }
 
-    /// One thing that was wrong: its message, its place, what differs.
+    /// One error: its message, its place, and the differences.
     fn error(
         &self,
         file: &FileResult,
@@ -138,7 +138,7 @@ impl Pretty {
         });
         let diagnostic = Diagnostic { message: first.to_owned(), place, ..Diagnostic::default() };
         let rendered = diagnostic.render(self.color);
-        // The test's name stands above; "error: " would say nothing more.
+        // The test's name is printed above, so "error: " is removed.
         let rendered = rendered.split_once(": ").map_or(rendered.as_str(), |(_, text)| text);
         out.push_str(&indent(&indent(rendered)));
         for line in rest.lines().take(MAX_LINES) {
@@ -182,7 +182,7 @@ impl Pretty {
         }
     }
 
-    /// The last lines.
+    /// The summary.
     pub(super) fn end(&self, files: &[FileResult], totals: &Totals, elapsed: Duration) -> String {
         let written: usize = files.iter().map(|file| file.written).sum();
         let snapshots = match written {
@@ -199,7 +199,7 @@ impl Pretty {
     }
 }
 
-/// Whether a line of this file may be shown. Its name comes out of a stack, in which a test can write what it likes.
+/// Whether a line of this file may be shown. Its name comes from a stack, which a test can forge.
 fn is_shown(path: &Path, file: &FileResult, libraries: &BTreeMap<String, PathBuf>) -> bool {
     let climbs = path.components().any(|part| part == Component::ParentDir);
     let beside = Path::new(&file.file).parent().is_some_and(|dir| path.starts_with(dir));
@@ -223,7 +223,7 @@ fn count(totals: &Totals) -> String {
     if parts.is_empty() { "no tests".to_owned() } else { parts.join(", ") }
 }
 
-/// How long the word is that begins at a column, in UTF-16 units.
+/// The length of the word at a column, in UTF-16 units.
 fn word_length(line: &str, column: u32) -> u32 {
     let units: Vec<u16> = line.encode_utf16().skip(column as usize - 1).collect();
     let is_word = |unit: &u16| {

@@ -1,4 +1,4 @@
-//! The loop of `sluicegate test --watch`: what is run next, as a change of a file or a key says.
+//! The loop of `sluicegate test --watch`: changed files and keys decide which tests run next.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -10,21 +10,21 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 use super::watch::Watched;
 use crate::testing::discover;
 
-/// What is run.
+/// The tests to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     /// Test files, or folders to look for them in.
     pub(super) paths: Vec<PathBuf>,
     /// A regular expression for the names of tests.
     pub(super) names: Option<String>,
-    /// Whether snapshots that differ are written anew.
+    /// Whether snapshots that differ are rewritten.
     pub(super) update: bool,
 }
 
-/// A test that failed: its file, and its name.
+/// Failed tests, each with its file and its name.
 pub(super) type Failed = BTreeSet<(PathBuf, String)>;
 
-/// Runs `run` for what changes and for what keys ask for; ends when the user does.
+/// Calls `run` after changes and keys, until the user ends the loop.
 ///
 /// # Errors
 /// When the terminal cannot be read.
@@ -60,7 +60,7 @@ pub(super) fn watch(
     }
 }
 
-/// What the user has chosen so far.
+/// The user's current choices.
 struct State {
     paths: Vec<PathBuf>,
     /// A part of the path of test files.
@@ -80,7 +80,7 @@ impl State {
         Selection { paths, names: self.names.clone(), update: false }
     }
 
-    /// A change of tests touches these tests; one of anything else can touch them all.
+    /// A changed test affects only itself; any other change can affect all tests.
     fn touched(&self, changed: Vec<PathBuf>) -> Selection {
         let only_tests = changed.iter().all(|path| path.is_file() && discover::is_test(path));
         let wanted =
@@ -89,7 +89,7 @@ impl State {
         if only_tests && !paths.is_empty() { Selection { paths, ..self.everything() } } else { self.everything() }
     }
 
-    /// What a key asks for; nothing if it is none of ours.
+    /// The tests that a key asks for; `None` for any other key.
     fn on_key(&mut self, key: u8, failed: &Failed) -> io::Result<Option<Selection>> {
         Ok(match key {
             b'a' => {
@@ -116,7 +116,7 @@ impl State {
     }
 }
 
-/// These tests and no others.
+/// Only these tests.
 fn only(failed: &Failed) -> Selection {
     let paths: BTreeSet<&PathBuf> = failed.iter().map(|(path, _)| path).collect();
     let names: BTreeSet<String> = failed.iter().map(|(_, name)| escape(name)).collect();
@@ -128,7 +128,7 @@ fn only(failed: &Failed) -> Selection {
     }
 }
 
-/// A regular expression, as JavaScript has them, that matches this text.
+/// A JavaScript regular expression that matches this text.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for char in text.chars() {
@@ -145,7 +145,7 @@ fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// A line from the terminal; nothing if it is empty.
+/// Reads a line from the terminal; `None` if it is empty.
 fn ask(question: &str) -> io::Result<Option<String>> {
     say(question);
     let mut line = String::new();
@@ -154,30 +154,30 @@ fn ask(question: &str) -> io::Result<Option<String>> {
     Ok((!line.is_empty()).then(|| line.to_owned()))
 }
 
-/// Between two looks at the files.
+/// The pause between two checks of the files.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Waits for a moment, where there are no keys to wait for.
+/// Waits for one pause, if there is no terminal to read keys from.
 fn pause() -> Option<u8> {
     let _ = poll(&mut [], Some(&PAUSE));
     None
 }
 
-/// The keys of the terminal. They come at once, and are not shown, only while this waits for one: a run that is going on
-/// can be interrupted as usual, and leaves the terminal as it was.
+/// Reads keys from the terminal. Only while this waits are keys read unbuffered and without echo: a run can be
+/// interrupted as usual and leaves the terminal unchanged.
 struct Keys {
     usual: Termios,
 }
 
 impl Keys {
-    /// None if standard input is no terminal.
+    /// `None` if standard input is not a terminal.
     fn open() -> Option<Self> {
         let stdin = io::stdin();
         (stdin.is_terminal() && io::stdout().is_terminal()).then_some(())?;
         Some(Self { usual: tcgetattr(&stdin).ok()? })
     }
 
-    /// The next key, if there is one within a moment.
+    /// The next key, if one comes within the pause.
     fn wait(&self) -> io::Result<Option<u8>> {
         let stdin = io::stdin();
         let mut at_once = self.usual.clone();
@@ -193,7 +193,7 @@ impl Keys {
             _ => 0,
         };
         tcsetattr(&stdin, OptionalActions::Now, &self.usual)?;
-        // An end of input, too, is an end.
+        // The end of the input also ends the loop.
         let hung_up = ready.is_ok_and(|ready| ready > 0) && count == 0;
         Ok(if hung_up { Some(4) } else { (count == 1).then_some(key[0]) })
     }

@@ -1,5 +1,5 @@
-//! `sluicegate types`: the declarations of everything that code can call, those of libraries included: each handle is a
-//! module whose exports are those of the library's file, so that their types are what the file says.
+//! `sluicegate types`: the declarations of everything that code can call, including libraries. Each import name becomes
+//! a module with the exports of the library's file, so that their types come from that file.
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +11,7 @@ use super::setting_sources::Env;
 use super::settings::Settings;
 use crate::parser_process::{ModuleExport, exports};
 
-/// The declarations, with those of the libraries that flags and `sluicegate.toml` name.
+/// The declarations, including the libraries that flags and `sluicegate.toml` name.
 ///
 /// # Errors
 /// When the settings cannot be resolved, or a library cannot be read.
@@ -30,7 +30,7 @@ pub fn for_project(dir: &Path, global: &Global) -> anyhow::Result<String> {
 }
 
 fn declarations(dir: &Path, settings: Settings, global: &Global) -> anyhow::Result<String> {
-    // As for a transformation in the folder: its `sluicegate.toml` counts.
+    // Uses the settings of a transformation in that folder, including its `sluicegate.toml`.
     let (sources, _) = for_transformation(settings, global, &dir.join("transformation.js"), Env::here())?;
     let (_, paths) = program::read_libraries(&sources)?;
     let mut out = sluicegate_engine::DECLARATIONS.to_owned();
@@ -46,8 +46,8 @@ fn declarations(dir: &Path, settings: Settings, global: &Global) -> anyhow::Resu
     Ok(out)
 }
 
-/// A library's path as the declarations' file has to write it: from its own folder, with `/` and the ending of JavaScript,
-/// which TypeScript understands in every mode.
+/// A library's path as the declaration file must write it: relative to that file's folder, with `/` and the extension
+/// of JavaScript, which TypeScript accepts in every mode.
 fn from(dir: &Path, path: &Path) -> String {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (dir, path) = (absolute(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }), absolute(path));
@@ -91,7 +91,7 @@ fn module(handle: &str, path: &str, exports: &[ModuleExport]) -> String {
         }
     }
     out.push_str(&renamed);
-    // A module without exports would be one that exports everything.
+    // Without any export, TypeScript would treat all names as exported.
     if exports.is_empty() {
         out.push_str("  export {};\n");
     }

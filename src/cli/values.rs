@@ -1,8 +1,8 @@
-//! Values as people write them: sizes, durations, counts. One function for each setting, whatever the text came from
-//! (flag, environment, file), so that the same text means the same everywhere and is refused with the same words.
+//! Parses values: sizes, durations, counts. There is one function per setting for all sources (flag, environment,
+//! file), so that a text has the same meaning everywhere and an error has the same message.
 //!
-//! Bounds are here too. They refuse what can only be a mistake (a heap in which V8 cannot even start, a million
-//! workers), not what is merely unusual.
+//! The bounds are here too. They reject values that can only be mistakes (a heap in which V8 cannot start, a million
+//! workers) and accept values that are merely unusual.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,10 +18,10 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// The longest string that V8 can hold has 2^29 - 24 characters; a line or an output beyond that cannot be handled.
+/// V8's longest string has 2^29 - 24 characters; a longer line or output cannot be handled.
 const MAX_TEXT_LEN: u64 = 512 * MIB - KIB;
 
-/// What a setting's value looks like in `sluicegate.toml`.
+/// The form of a setting's value in `sluicegate.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `"16MiB"` or a whole number of bytes.
@@ -38,7 +38,7 @@ pub enum Kind {
     Text(&'static str),
     /// The URL of a service.
     Url,
-    /// Several texts: a list, or one text with commas. What they are.
+    /// Several texts: a list, or one text with commas. Holds their description.
     List(&'static str),
     /// A path, relative to the file that names it.
     Path,
@@ -47,7 +47,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What is expected, for an error message.
+    /// The expected form, for an error message.
     pub fn expects(self) -> String {
         match self {
             Kind::Size => "a size such as \"16MiB\", or a number of bytes".to_owned(),
@@ -87,7 +87,7 @@ fn show_size(bytes: u64) -> String {
     }
 }
 
-/// `--heap-limit`. V8 needs a few MiB for itself before it runs a line of anyone's code.
+/// `--heap-limit`. V8 needs a few MiB for itself before it runs any code.
 pub fn heap(text: &str) -> Result<usize, String> {
     size(text, 8 * MIB, 64 * GIB)
 }
@@ -149,7 +149,7 @@ pub fn percent(text: &str) -> Result<f64, String> {
 /// A point in time, in milliseconds since 1970.
 pub fn time(text: &str) -> Result<f64, String> {
     let text = text.trim();
-    // A date alone is its first moment.
+    // A date alone means its first moment.
     let with_time = if text.len() == "2024-02-29".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
     let time = humantime::parse_rfc3339_weak(&with_time)
         .map_err(|_| "expected a time such as 2024-02-29T12:00:00Z or 2024-02-29".to_owned())?;

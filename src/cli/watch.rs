@@ -1,31 +1,31 @@
-//! `sluicegate test --watch`: runs again what a change touches.
+//! `sluicegate test --watch`: finds changed files.
 //!
-//! Files are looked at, not listened to: twenty looks a second at a project's few hundred files cost less than one of
-//! its tests, and work on every file system, mounted ones included.
+//! Files are polled: twenty checks a second of a project's few hundred files cost less than one of its tests, and
+//! polling works on every file system, including network mounts.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What can change the outcome of a test.
+/// Extensions of files that can change the result of a test.
 const EXTENSIONS: &[&str] = &["js", "mjs", "ts", "mts", "json", "jsonl", "yaml", "yml", "toml", "txt"];
 
-/// The files below some paths, as they were at the last look.
+/// The files below some paths, as of the last check.
 pub(super) struct Watched {
     paths: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, (SystemTime, u64)>,
 }
 
 impl Watched {
-    /// Looks for the first time.
+    /// Makes the first check.
     pub(super) fn new(paths: &[PathBuf]) -> Self {
         let mut watched = Self { paths: paths.to_vec(), seen: BTreeMap::new() };
         watched.seen = watched.look();
         watched
     }
 
-    /// The paths that changed, came or went since the last look, if there are any.
+    /// The paths that were changed, added or removed since the last check, if there are any.
     pub(super) fn look_for_change(&mut self) -> Option<Vec<PathBuf>> {
         let now = self.look();
         let differs = |(path, state): (&PathBuf, &(SystemTime, u64)), other: &BTreeMap<PathBuf, (SystemTime, u64)>| {
@@ -37,7 +37,7 @@ impl Watched {
         (!changed.is_empty()).then_some(changed)
     }
 
-    /// What the tests themselves have written is no change.
+    /// Files that the tests themselves have written do not count as changes.
     pub(super) fn forget(&mut self) {
         self.seen = self.look();
     }
@@ -45,7 +45,7 @@ impl Watched {
     fn look(&self) -> BTreeMap<PathBuf, (SystemTime, u64)> {
         let mut found = BTreeMap::new();
         for path in &self.paths {
-            // The code lies beside a test that was named alone.
+            // The code lies next to a test that was named alone.
             let dir = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("")) };
             walk(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }, &mut found);
         }
@@ -53,7 +53,7 @@ impl Watched {
     }
 }
 
-/// A folder that is gone by now has nothing in it.
+/// A folder that has been removed contains nothing.
 fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, (SystemTime, u64)>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let (name, path) = (entry.file_name(), entry.path());

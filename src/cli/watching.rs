@@ -1,5 +1,5 @@
-//! A run as a person at a terminal sees it: a line that shows how far it has come and vanishes at the end, the first failure of
-//! each place in the code as soon as it is there, and a table of all of them.
+//! The view of a run on a terminal: a progress line that vanishes at the end, the first failure of each place in the
+//! code when it occurs, and a table of all failures.
 
 use std::io::IsTerminal;
 use std::os::unix::fs::FileExt;
@@ -16,10 +16,10 @@ use crate::wire::input::{self, Format, Open, Source};
 use crate::wire::stderr;
 use crate::workers::{FailurePlace, Summary};
 
-/// This many failures are shown while the run goes on; the table has all.
+/// The most failures that are shown during the run; the table has all of them.
 const MAX_SHOWN: usize = 8;
 
-/// Whether failures are shown at once: standard error is a terminal.
+/// Whether failures are shown as they occur: standard error is a terminal.
 pub(super) fn watches(config: &RunConfig) -> bool {
     std::io::stderr().is_terminal()
         && !config.quiet
@@ -28,11 +28,11 @@ pub(super) fn watches(config: &RunConfig) -> bool {
         && config.errors != Target::Stderr
 }
 
-/// What a person sees of a run.
+/// The display of a run.
 pub(super) struct Watching<'a> {
     config: &'a RunConfig,
     bar: ProgressBar,
-    /// Bytes of all inputs, if that is known.
+    /// The size of all inputs in bytes, if known.
     bytes: Option<u64>,
     started: Instant,
     shown: usize,
@@ -41,7 +41,7 @@ pub(super) struct Watching<'a> {
 
 impl<'a> Watching<'a> {
     pub(super) fn new(config: &'a RunConfig, inputs: &[Open]) -> Self {
-        // Lines of others would be torn by it, and it by them: those of the output too, on the same terminal.
+        // Progress and other lines on the same terminal, such as the output, would break each other.
         let apart = config.output.is_some() || !std::io::stdout().is_terminal();
         let alone = apart && config.errors != Target::Stderr && config.logs != Some(Target::Stderr);
         let progress = if config.progress == When::Auto && !alone { When::Never } else { config.progress };
@@ -56,22 +56,22 @@ impl<'a> Watching<'a> {
         }
     }
 
-    /// Several times a second.
+    /// Called several times a second.
     pub(super) fn tick(&mut self, summary: &Summary) {
         self.show_failures(summary);
         self.bar.set_message(progress(summary, self.bytes, self.started.elapsed()));
         self.bar.tick();
     }
 
-    /// At the end: the line is gone, and the table stands.
+    /// Removes the progress line and prints the table.
     pub(super) fn end(mut self, summary: &Summary) {
         self.bar.finish_and_clear();
         self.show_failures(summary);
         stderr::say(table(summary).as_bytes());
     }
 
-    /// Warns once of a number that the code reads and JavaScript can't hold. A host that reads standard error as answers is
-    /// quiet.
+    /// Warns once of an unsafe integer that the code has read. It prints nothing if a host reads standard error as
+    /// answers.
     fn show_read(&mut self, summary: &Summary) {
         let Some(at) = summary.unsafe_read.as_ref().filter(|_| !self.has_warned && !self.config.quiet) else { return };
         self.has_warned = true;
@@ -91,7 +91,7 @@ impl<'a> Watching<'a> {
     }
 }
 
-/// Where the event stood, and what to do about its failure if that is known.
+/// The position of the event in the input, and help for its failure if there is any.
 fn help(place: &FailurePlace) -> String {
     let event = format!("the event is {}", input_of(place));
     match &place.failure.help {
@@ -100,7 +100,7 @@ fn help(place: &FailurePlace) -> String {
     }
 }
 
-/// Where an event stood, as editors open it.
+/// The position of an event in the form that editors open.
 fn input_of(place: &FailurePlace) -> String {
     place_text(place.input.as_deref(), place.line)
 }
@@ -112,7 +112,7 @@ fn place_text(input: Option<&str>, line: u64) -> String {
     }
 }
 
-/// Failures by kind and place, if there is more than one to tell of.
+/// The failures by kind and place, if there are several.
 fn table(summary: &Summary) -> String {
     let places = &summary.places.places;
     if places.iter().map(|place| place.count).sum::<u64>() < 2 {
@@ -142,7 +142,7 @@ fn table(summary: &Summary) -> String {
         .collect()
 }
 
-/// How far a run has come. Lines that have no verdict yet are no news.
+/// The progress of a run. Lines without a verdict do not count yet.
 fn progress(summary: &Summary, bytes: Option<u64>, elapsed: Duration) -> String {
     let tally = &summary.tally;
     let seconds = elapsed.as_secs_f64().max(1e-3);
@@ -164,7 +164,7 @@ fn progress(summary: &Summary, bytes: Option<u64>, elapsed: Duration) -> String 
     text
 }
 
-/// The bytes of an input, if they can be known: those of a file that is not compressed.
+/// The size of an input in bytes, if known: that of an uncompressed file.
 fn len(input: &Open) -> Option<u64> {
     let opened;
     let file = match &input.source {
@@ -181,7 +181,7 @@ fn len(input: &Open) -> Option<u64> {
     packed.is_none().then_some(metadata.len())
 }
 
-/// What shows on standard error that something goes on.
+/// A spinner on standard error.
 pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
     let wanted = match when {
         When::Always => true,
@@ -192,7 +192,7 @@ pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    // As wide as the terminal and no wider.
+    // As wide as the terminal.
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is fixed"));
     bar
 }

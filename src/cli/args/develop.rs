@@ -1,4 +1,4 @@
-//! Flags of the commands of who writes transformations.
+//! Flags of the commands for authors of transformations.
 
 use std::path::PathBuf;
 use std::time::Duration;

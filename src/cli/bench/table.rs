@@ -1,4 +1,4 @@
-//! A bench for people.
+//! The table of a bench, for people.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ macro_rules! put {
     ($out:expr, $($format:tt)*) => { writeln!($out, $($format)*).expect("a string takes everything") };
 }
 
-/// Everything, as text with aligned columns.
+/// The whole report as text with aligned columns.
 pub(super) fn render(report: &Report) -> String {
     let mut out = String::new();
     let each = report.bytes / report.events.max(1);
@@ -76,7 +76,7 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
-/// What the baseline's figures became.
+/// The changes from the baseline's figures.
 pub(super) fn changes(report: &Report, before: &Report) -> String {
     let mut out = String::new();
     put!(out, "\nagainst the baseline");
@@ -92,7 +92,7 @@ pub(super) fn changes(report: &Report, before: &Report) -> String {
     out
 }
 
-/// Right-aligned by characters: `µ` is two bytes.
+/// Aligned to the right by characters, because `µ` is two bytes.
 fn pad(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.chars().count())))
 }

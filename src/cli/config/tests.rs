@@ -1,4 +1,4 @@
-//! What a command line, the environment and a file resolve to together.
+//! Checks what command line, environment and file resolve to together.
 
 use std::ffi::OsString;
 use std::fs;
@@ -37,7 +37,7 @@ impl Project {
         self
     }
 
-    /// With the project's folder as the current one.
+    /// The same with the project's folder as the current one.
     fn here(mut self) -> Self {
         self.folder = self.path("");
         self
@@ -73,7 +73,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.inputs, [Input::Stdin]);
     assert!(config.workers >= 1);
     assert_eq!((config.emit, config.on_error), (Emit::Events, OnError::DeadLetter));
-    // Whoever runs the tests may look at them on a terminal.
+    // The tests may run on a terminal.
     assert!(matches!(config.errors, Target::Stderr | Target::Temporary), "{:?}", config.errors);
     assert_eq!((config.fail_on, config.logs, config.batch_size), (FailOn::Error, None, 200));
 }
@@ -194,7 +194,7 @@ fn logs_are_kept_only_if_they_go_somewhere() {
     assert!(project.run(&["--logs", "-"]).unwrap().options.logs);
 }
 
-/// `tests/golden/flags.txt`: what the user is told about flags, variables and files that cannot be right.
+/// `tests/golden/flags.txt`: the messages about invalid flags, variables and files.
 #[test]
 fn each_mistake_says_what_to_do() {
     let project = Project::new("").with("events.jsonl", "{}\n").with("broken.toml", "[limits]\nheap = \"1MiB\"\n");

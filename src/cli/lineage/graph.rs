@@ -1,4 +1,4 @@
-//! The lineage as a picture: inputs on the left, outputs on the right, a curve for each edge.
+//! Draws the lineage: inputs on the left, outputs on the right, a curve for each edge.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -49,7 +49,7 @@ macro_rules! put {
     ($out:expr, $($format:tt)+) => { writeln!($out, $($format)+).expect("a string takes everything") };
 }
 
-/// Edges that are drawn, and how many fields only pass as they came.
+/// The edges to draw, and the number of fields that are only copied.
 fn drawn<'a>(shown: &'a Shown<'_>) -> (Vec<&'a Edge>, usize) {
     let passes = |edge: &&&Edge| edge.kind == Kind::Copied && edge.from == edge.to;
     let passing = shown.edges.iter().filter(passes).count();
@@ -57,12 +57,12 @@ fn drawn<'a>(shown: &'a Shown<'_>) -> (Vec<&'a Edge>, usize) {
     (rest, passing)
 }
 
-/// Names in order, each with its place.
+/// The names on both sides, in order.
 fn columns<'a>(edges: &[&'a Edge]) -> (Vec<&'a str>, Vec<&'a str>) {
     let mut outputs: Vec<&str> = edges.iter().map(|edge| edge.to.as_str()).collect();
     outputs.sort_unstable();
     outputs.dedup();
-    // An input stands where its outputs are on average, so that few curves cross.
+    // An input is placed at the average position of its outputs, so that few curves cross.
     let place = |to: &str| outputs.iter().position(|name| *name == to).unwrap_or(0);
     let mut sums: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for edge in edges {

@@ -11,7 +11,7 @@ use crate::explore::lineage::report::CONSTANT;
 use crate::explore::lineage::{Edge, Kind};
 use sluicegate_engine::Program;
 
-/// A package URL: it names the program and its version, and is nobody's domain.
+/// A package URL: it names the program and its version without using a domain.
 const PRODUCER: &str = concat!("pkg:generic/sluicegate@", env!("CARGO_PKG_VERSION"));
 const EVENT_SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 const FACET_SCHEMA: &str =
@@ -20,7 +20,7 @@ const NAMESPACE: &str = "sluicegate";
 
 /// One event, on one line.
 pub(super) fn event(shown: &Shown<'_>, program: &Program) -> String {
-    // The same code is the same run: there is nothing else that would tell two apart.
+    // Runs of the same code get the same id, because nothing else distinguishes them.
     let run = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{PRODUCER}#{}", program.code_hash()).as_bytes()).to_string();
     let (input, output) = (format!("{}/input", shown.name), format!("{}/output", shown.name));
     let mut fields: BTreeMap<&str, Vec<Value>> = BTreeMap::new();

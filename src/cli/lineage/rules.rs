@@ -1,4 +1,4 @@
-//! `lineage.toml`: what must not flow, and what must.
+//! `lineage.toml`: flows that are forbidden, and flows that are required.
 //!
 //! ```toml
 //! deny = ["traits.ssn -> *", "traits.email -> context.*"]
@@ -6,8 +6,8 @@
 //! deny_personal = ["card", "national id"]
 //! ```
 //!
-//! A pattern means a place and all that is inside of it; `*` stands for any steps. `~>` in place of `->` also counts values
-//! that only choose among others, and `(verdict)` is what decides over the verdict.
+//! A pattern matches a place and everything inside it; `*` stands for any steps. `~>` in place of `->` also counts values
+//! that only select among others, and `(verdict)` stands for what decides the verdict.
 
 use std::path::Path;
 
@@ -29,14 +29,14 @@ struct Rule {
     text: String,
     from: String,
     to: String,
-    /// Whether it also counts what only chooses.
+    /// Whether values that only select among others count too.
     indirect: bool,
 }
 
-/// A rule that does not hold.
+/// A rule that is violated.
 #[derive(Debug)]
 pub(super) struct Broken {
-    /// What was found, in one sentence.
+    /// The violation, in one sentence.
     pub(super) message: String,
 }
 
@@ -74,7 +74,7 @@ impl Rules {
         Ok(Self { deny: rules(written.deny)?, require: rules(written.require)?, deny_personal: written.deny_personal })
     }
 
-    /// The rules that do not hold.
+    /// The violated rules.
     pub(super) fn broken(&self, report: &Report) -> Vec<Broken> {
         let mut broken = Vec::new();
         for rule in &self.deny {
@@ -111,7 +111,7 @@ impl Rule {
         (!from.is_empty() && !to.is_empty()).then(|| Self { text: text.to_owned(), from, to, indirect })
     }
 
-    /// What flows so.
+    /// The flows that match.
     fn flows(&self, report: &Report) -> Vec<String> {
         let edges = report.edges.iter().filter(|edge| {
             (self.indirect || !edge.indirect)

@@ -13,19 +13,19 @@ use crate::explore::lineage::report::{Decides, Example, Report};
 use crate::explore::lineage::{Edge, Kind, path};
 use crate::testing::coverage::ranges;
 
-/// The most lines that are named for a place that is read.
+/// The most lines of code that are named for a place.
 const MAX_LINES: usize = 3;
 
-/// The most fields of one text that are shown one by one where they do the same.
+/// The most fields of one text that are listed separately if they behave the same.
 const MAX_ALIKE: usize = 3;
 
-/// The most inputs of the log that are shown one by one.
+/// The most inputs of log lines that are listed.
 const MAX_LOGGED: usize = 6;
 
-/// How wide a row with names may become.
+/// The largest width of a row with names.
 const WIDTH: usize = 100;
 
-/// The most places that the columns of the table are as wide as.
+/// The largest width of a column of the table.
 const MAX_COLUMN: usize = 44;
 
 pub(super) fn text(shown: &Shown<'_>, args: &LineageArgs) -> String {
@@ -112,7 +112,7 @@ fn head(out: &mut String, shown: &Shown<'_>) {
     out.push('\n');
 }
 
-/// How often an edge was seen.
+/// The number of events with an edge, as text.
 fn seen(edge: &Edge) -> String {
     match edge.kind {
         Kind::Constant => String::new(),
@@ -261,7 +261,7 @@ fn decides(out: &mut String, report: &Report, from: Option<&str>) {
     out.push('\n');
 }
 
-/// The text that a field stands in, if it stands in one.
+/// The text that contains a field, if there is one.
 fn group(name: &str) -> &str {
     name.find("(json)").map_or(name, |at| &name[..at + "(json)".len()])
 }
