@@ -1,8 +1,8 @@
-//! Which module may use which. Reads every path in the sources of the workspace, and fails on an arrow that goes up or
-//! sideways, and on an import circle.
+//! Checks which module uses which. Reads every path in the sources of the workspace, and fails on an arrow that goes up
+//! or sideways, and on an import circle.
 //!
 //! - Between the folders of `src`, arrows go down the layers of [`LAYERS`].
-//! - Inside of a folder, and inside of the two library crates, files and folders beside each other form no circle.
+//! - Inside a folder, and inside the two library crates, sibling files and folders form no circle.
 //! - A module may use its own parents and children freely, and tests may use anything.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
 
-/// The folders and files of `src`, from the top down. A module may use what stands in a lower row, and nothing in its own
-/// row or above it.
+/// The folders and files of `src`, from the top down. A module may use modules of lower rows, but none of its own row
+/// or above.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["play", "sync"],
@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "machine_memory", "own_process", "random", "root_cause", "sandbox", "tally"],
 ];
 
-/// Circles that are still there, as `crate: folder: modules`. This list only gets shorter.
+/// Known circles, as `crate: folder: modules`. This list only gets shorter.
 const EXCEPTIONS: &[&str] = &[];
 
 /// A module by its path in its crate; the root is empty.
@@ -52,7 +52,7 @@ fn modules(base: &Path) -> BTreeMap<Module, PathBuf> {
 /// The paths of one file that start with `crate`, `super` or `self`, from the root of the crate.
 struct Paths {
     module: Module,
-    /// How many inline modules are open.
+    /// The number of open inline modules.
     depth: usize,
     found: BTreeSet<Module>,
 }
@@ -63,7 +63,7 @@ impl Paths {
         let start = match path.first().map(String::as_str) {
             Some("crate") => Some((0, 1)),
             Some("self") => Some((self.module.len(), 1)),
-            // An inline module is a step of its own.
+            // An inline module counts as one step.
             Some("super") if supers >= self.depth => {
                 Some(((self.module.len() + self.depth).saturating_sub(supers), supers))
             }
@@ -123,7 +123,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-/// The modules that a file uses, as far as they are files of the same crate.
+/// The modules of the same crate that a file uses.
 fn used(file: &Path, module: &Module, all: &BTreeMap<Module, PathBuf>) -> BTreeSet<Module> {
     let source = syn::parse_file(&std::fs::read_to_string(file).unwrap()).unwrap();
     let mut paths = Paths { module: module.clone(), depth: 0, found: BTreeSet::new() };
@@ -133,7 +133,7 @@ fn used(file: &Path, module: &Module, all: &BTreeMap<Module, PathBuf>) -> BTreeS
     paths.found.iter().filter_map(longest).filter(|to| !module.starts_with(to) && !to.starts_with(module)).collect()
 }
 
-/// Arrows between things that stand beside each other, by the folder that they stand in. Each names the files it comes from.
+/// Arrows between siblings, by their folder. Each names the files that it comes from.
 type Arrows = BTreeMap<Module, BTreeMap<(String, String), Vec<String>>>;
 
 fn arrows(base: &Path) -> Arrows {
@@ -150,7 +150,7 @@ fn arrows(base: &Path) -> Arrows {
     arrows
 }
 
-/// Groups of two and more that reach each other.
+/// Groups of two or more modules that reach each other.
 fn circles(arrows: &BTreeMap<(String, String), Vec<String>>) -> BTreeSet<Vec<String>> {
     let reach = |from: &String| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);

@@ -1,4 +1,4 @@
-//! What cannot be run: each with the whole text that a user sees, exit code 2, and nothing of the input taken.
+//! Runs that cannot start: the whole text for the user, exit code 2, and no input consumed.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,7 +9,7 @@ use crate::support::{Dir, finish};
 
 const GOOD: &str = "export function transformEvent(event) { return event; }\n";
 
-/// A name, the files beside the events, and the arguments of `run`.
+/// A name, the files next to the events, and the arguments of `run`.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 const CASES: &[Case] = &[
@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
     ("logs in a folder that is not there", &[("t.js", GOOD)], &["t.js", "--logs", "missing/logs.jsonl"]),
 ];
 
-/// The same for code that does not load: what `run` says is what `check` says.
+/// The same for code that does not load: `run` and `check` print the same.
 const CODE: &[Case] = &[
     ("a syntax error", &[("t.js", "export function transformEvent(event) {\n  return event..id;\n}\n")], &["t.js"]),
     ("an import of nothing", &[("t.js", "import { add } from 'sums';\n"), ("lib/sum.js", "")], &["t.js", "-L", "lib"]),
@@ -69,7 +69,7 @@ const CODE: &[Case] = &[
     ),
 ];
 
-/// Runs a case and says what it said. Its standard input is a file, so that it can be seen whether it was touched.
+/// Runs a case and returns its output. Its standard input is a file, so that the test sees whether it was read.
 fn tell(command: &str, (name, files, args): &Case) -> String {
     let dir = Dir::new();
     for (file, content) in *files {
@@ -110,7 +110,7 @@ fn a_config_that_may_not_be_read_is_an_error() {
     let config = dir.file("sluicegate.toml", "");
     std::fs::set_permissions(&config, PermissionsExt::from_mode(0o000)).unwrap();
     if File::open(&config).is_ok() {
-        // Nothing is forbidden to root.
+        // Root may do anything.
         return;
     }
     let done = finish(dir.command(&["run", "t.js"]).spawn().unwrap(), Vec::new());
@@ -118,7 +118,7 @@ fn a_config_that_may_not_be_read_is_an_error() {
     assert!(done.err.starts_with("error: cannot read the config file sluicegate.toml: "), "{}", done.err);
 }
 
-/// Compares with a golden file; `UPDATE_GOLDEN=1` writes it anew.
+/// Compares with a golden file; `UPDATE_GOLDEN=1` rewrites it.
 pub fn golden(path: &str, text: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(path, text).unwrap();

@@ -1,4 +1,4 @@
-//! Lines that are no events: each has a verdict, a dead letter with its very bytes, and harms no other line.
+//! Lines that are not events: each has a verdict and a dead letter with its exact bytes, and affects no other line.
 
 use std::process::{Command, Stdio};
 
@@ -75,7 +75,7 @@ fn the_limit_on_a_line_is_exact() {
     assert_eq!(event(&letters[0]), line(101).as_bytes());
 }
 
-/// Lines far longer than the limit, with short ones between them, as a file and through a pipe.
+/// Lines far longer than the limit with short ones between them, as a file and through a pipe.
 #[test]
 fn short_lines_between_long_ones_are_lines_of_their_own() {
     let long = |n: u32| format!("{{\"n\":{n},\"l\":\"{}\"}}", "x".repeat(700_000));
@@ -103,7 +103,7 @@ fn short_lines_between_long_ones_are_lines_of_their_own() {
     }
 }
 
-/// What is read together with the end of a long line is answered at once, not when the next line comes.
+/// Lines that are read together with the end of a long line are answered at once, not only when the next line comes.
 #[test]
 fn a_line_behind_a_long_one_is_answered_while_the_input_pauses() {
     let dir = Dir::with(IDENTITY);
@@ -114,7 +114,7 @@ fn a_line_behind_a_long_one_is_answered_while_the_input_pauses() {
     assert_eq!(done.summary(), "2 in = 1 ok + 0 dropped + 1 failed (1 line_too_long) · 1 events out");
 }
 
-/// A hundred long lines wait for one slow event: none of them may hold a file open meanwhile that another one needs.
+/// A hundred long lines wait for one slow event: none of them may keep a file open that another one needs.
 #[test]
 fn many_long_lines_need_few_files() {
     let dir = Dir::with("export function transformEvent(event) { for (;;); }");
@@ -131,7 +131,7 @@ fn many_long_lines_need_few_files() {
     assert_eq!(dir.read("dead.jsonl").lines().count(), 101);
 }
 
-/// A line of 100 MB through a pipe: never held in memory, told as it came, and the next line is answered.
+/// A line of 100 MB through a pipe: never held in memory, reported as it came, and the next line is answered.
 #[test]
 fn a_line_of_100_mb_costs_no_memory() {
     const LEN: usize = 100_000_000;
@@ -161,7 +161,7 @@ fn a_line_nested_100_000_deep_is_an_event_like_any_other() {
     assert!(event(&done.dead_letters()[0]) == torn.as_bytes());
 }
 
-/// Code that touches such an event makes V8 print it anew. Whatever it makes of that is one event's verdict.
+/// Code that reads such an event makes V8 print it again. Whatever V8 does then affects only this event's verdict.
 #[test]
 fn a_deep_event_that_is_changed_fails_alone_if_at_all() {
     let dir = Dir::with("export function transformEvent(event) { event.more = 1; return event; }");

@@ -1,7 +1,7 @@
-//! Chaos: workers are killed and stopped at random, pipes are full, readers leave, disks are full. Every time the output
-//! is that of a calm run, or its beginning, and the books balance.
+//! Chaos: workers are killed and stopped at random, pipes are full, readers close the output, disks are full. Every
+//! time the output is that of an undisturbed run, or its beginning, and the counts add up.
 //!
-//! The random choices come from a seed, which a failure names. When exactly a signal hits is the machine's choice.
+//! The random choices come from a seed, which a failure names. The exact time of a signal depends on the machine.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,7 +39,7 @@ fn books(events: usize) -> String {
     format!("{events} in = {ok} ok + {dropped} dropped + {failed} failed ({failed} exception) · {ok} events out")
 }
 
-/// A sequence of numbers that a seed decides (xorshift).
+/// A sequence of numbers from a seed (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -52,12 +52,12 @@ impl Dice {
 }
 
 fn send(pid: i32, signal: i32) {
-    // SAFETY: a signal to a process that this test started; one that has ended meanwhile is an error of no consequence,
-    // since its parent, which is alive, has not reaped it or has just done so.
+    // SAFETY: a signal to a process that this test started. If it has ended meanwhile, the error does no harm: its
+    // parent, which is alive, has not reaped it or has just done so.
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Runs the stream while workers die; gives what came out, and how many signals were sent: to kill, to stop.
+/// Runs the stream while workers die; returns the result and the number of signals: kills, stops.
 fn under_fire(seed: u64, events: usize) -> (Done, [usize; 2]) {
     let dir = Dir::with(CODE);
     let args = ["run", "t.js", "-j2", "--errors", "dead", "--cpu-limit", "100ms", "--wall-limit", "200ms"];
@@ -65,7 +65,7 @@ fn under_fire(seed: u64, events: usize) -> (Done, [usize; 2]) {
     let supervisor = child.id();
     let (mut stdin, mut stdout, mut stderr) =
         (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    // The input comes in pieces with a shot between them, so that the signals are spread over the stream.
+    // The input comes in pieces with a signal between them, so that the signals are spread over the stream.
     let text = input(events);
     let fire = std::thread::spawn(move || {
         let mut dice = Dice(seed);
@@ -81,7 +81,7 @@ fn under_fire(seed: u64, events: usize) -> (Done, [usize; 2]) {
             let workers = children(supervisor);
             if !workers.is_empty() {
                 let victim = workers[dice.roll(workers.len() as u64) as usize];
-                // A stopped worker costs a second and a half until it is missed: few of those.
+                // A stopped worker takes a second and a half to be noticed, so there are few of them.
                 let stop = usize::from((shots[0] + shots[1]) % 16 == 5);
                 send(victim, [libc::SIGKILL, libc::SIGSTOP][stop]);
                 shots[stop] += 1;
@@ -110,7 +110,7 @@ fn under_fire(seed: u64, events: usize) -> (Done, [usize; 2]) {
 fn workers_that_are_killed_and_stopped_change_nothing() {
     const EVENTS: usize = 200_000;
     let calm = calm(EVENTS);
-    // `scripts/chaos` asks for more, and for the figures.
+    // `scripts/chaos` asks for more seeds, and prints the figures.
     let more: Option<u64> = std::env::var("SLUICEGATE_TEST_SEEDS").ok().map(|text| text.parse().unwrap());
     for seed in [1, 20_261_123, 0xDEAD_BEEF].into_iter().chain(2..=more.unwrap_or(1)) {
         let (done, shots) = under_fire(seed, EVENTS);
@@ -130,7 +130,7 @@ fn workers_that_are_killed_and_stopped_change_nothing() {
     }
 }
 
-/// A worker that waits for room in its output was given what had to leave first: the run hung for ever.
+/// A worker waited for room in its output and got work that had to leave first: the run hung forever.
 #[test]
 fn what_a_dead_worker_left_behind_does_not_wait_behind_what_comes_later() {
     let code = "export function transformEvent(event) {
@@ -150,7 +150,7 @@ fn a_full_pipe_and_a_slow_reader_lose_nothing() {
     let mut child = dir.command(&["run", "t.js", "-j2", "--errors", "dead"]).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let feed = std::thread::spawn(move || stdin.write_all(input(EVENTS).as_bytes()));
-    // The output is not read until the pipe is full, which is when bytes stop coming in.
+    // The output is not read until the pipe is full, which is when no more input is taken.
     let mut stdout = child.stdout.take().unwrap();
     let readable = |stdout: &std::process::ChildStdout| rustix::io::ioctl_fionread(stdout).unwrap();
     let (mut before, mut same) = (0, 0);
@@ -163,7 +163,7 @@ fn a_full_pipe_and_a_slow_reader_lose_nothing() {
     }
     let mut out = Vec::new();
     let mut small = [0; 1000];
-    // Small bites first, then the rest.
+    // Small reads first, then the rest.
     for _ in 0..2000 {
         let n = stdout.read(&mut small).unwrap();
         out.extend_from_slice(&small[..n]);

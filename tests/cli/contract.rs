@@ -40,7 +40,7 @@ fn transform_js() -> String {
     "transform.js".into()
 }
 
-/// What is wrong with a case, if anything.
+/// The errors of a case.
 fn problems(case: &Case) -> String {
     let dir = Dir::new();
     dir.file(&case.file, &case.transformation);
@@ -100,7 +100,7 @@ fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| Value::String(format!("{error}: {text}")))
 }
 
-/// Whether `got` has everything that `want` names; below the top level, nothing more than that.
+/// Whether `got` has everything that `want` names; below the top level, it may have nothing else.
 #[allow(clippy::cmp_owned, reason = "the texts are what is compared")]
 fn covers(want: &Value, got: &Value, top: bool) -> bool {
     match (want, got) {
@@ -111,7 +111,7 @@ fn covers(want: &Value, got: &Value, top: bool) -> bool {
         (Value::Array(want), Value::Array(got)) => {
             want.len() == got.len() && want.iter().zip(got).all(|(want, got)| covers(want, got, false))
         }
-        // Numbers by their text: `1` and `1.0` are not the same.
+        // Numbers are compared by their text: `1` and `1.0` differ.
         _ => want == got && want.to_string() == got.to_string(),
     }
 }

@@ -1,5 +1,5 @@
-//! What is in `deploy/` and the dashboard, held against the program: the container's command, the probes, the unit's command
-//! and variables are tried, and every metric that the dashboard asks for is there.
+//! Compares `deploy/` and the dashboard with the program: runs the container's command, the probes, and the unit's
+//! command with its variables, and checks that every metric of the dashboard exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -84,7 +84,7 @@ fn the_image_runs_what_its_last_lines_say() {
 
 #[test]
 fn what_the_build_needs_is_sent_to_it() {
-    // The build's own stage copies all but this, and nothing of the sources may be among it.
+    // The build stage copies everything except this, so it must not contain sources.
     let ignored = read(".dockerignore");
     let ignored: Vec<&str> = ignored.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     for needed in ["Cargo.toml", "Cargo.lock", "src", "js", "scripts", "benches", "rustfmt.toml", "tests", "README.md"]
@@ -139,7 +139,7 @@ fn the_cluster_asks_what_the_server_answers() {
     }
     // A service called sluicegate makes the cluster set SLUICEGATE_PORT and others, which look like settings.
     assert_eq!(pod["spec"]["enableServiceLinks"], false);
-    // The kubelet waits longer than the server does for what is under way.
+    // The kubelet waits longer than the server needs for requests under way.
     let pause = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
     assert!(pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap() > pause + 60);
     let user = pod["spec"]["securityContext"]["runAsUser"].as_u64().unwrap();
@@ -162,7 +162,7 @@ fn the_unit_starts_what_it_names() {
     let message = first_message(&words.collect::<Vec<_>>(), &variables);
     assert!(message.contains("listening"), "{message}");
     assert!(value("TimeoutStopSec").parse::<u64>().unwrap() > 60, "more than the server waits for what is under way");
-    // The unit says SLUICEGATE_DIR for a folder; it is a setting.
+    // The unit sets SLUICEGATE_DIR to a folder, which is a valid setting.
     let dir = Dir::new();
     dir.file("code/a.js", "");
     let code = dir.path().join("code");
@@ -172,7 +172,7 @@ fn the_unit_starts_what_it_names() {
     assert_systemd_takes(&dir, &["sluicegate.service"]);
 }
 
-/// What systemd itself says about files of `deploy/`, where it is. The program's place is another one here.
+/// The opinion of systemd about files of `deploy/`, where systemd is installed. The program's path is replaced.
 fn assert_systemd_takes(dir: &Dir, names: &[&str]) {
     for name in names {
         let unit = read(&format!("deploy/{name}"));
@@ -230,7 +230,7 @@ kind = "file"
 path = "out.jsonl"
 "#;
 
-/// Metrics and the labels with which a query names them: those that it selects by, and those that it keeps.
+/// The metrics of a query and their labels: those that it selects by, and those that it keeps.
 fn asked_for(query: &str) -> Vec<(String, BTreeSet<String>)> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut kept = BTreeSet::new();
@@ -250,7 +250,7 @@ fn asked_for(query: &str) -> Vec<(String, BTreeSet<String>)> {
     names.collect()
 }
 
-/// A server that has seen a bit of everything, and what its metrics say: the labels of each.
+/// The metrics of a server that has handled requests of every kind, with the labels of each.
 fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Row {

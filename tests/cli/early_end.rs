@@ -1,4 +1,4 @@
-//! Runs that end early, or cannot write: a reader that goes away, a full disk, a signal. What was taken is answered.
+//! Runs that end early or cannot write: a closed output, a full disk, a signal. All lines that were read are answered.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -30,11 +30,11 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let mut command = dir.command(&["run", "t.js"]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    // More than any buffer on the way holds; it need not be taken.
+    // More than all buffers on the way can hold; the run need not read all of it.
     let done = crate::support::finish(command.stdout(writer).spawn().unwrap(), numbers(0..200_000).into_bytes());
     assert_eq!((done.code, done.err.as_str()), (0, ""));
 
-    // With numbers for machines, only what was answered counts as read.
+    // With JSON statistics, only answered lines count as read.
     let mut live = Live::start(dir.command(&["run", "t.js", "--stats", "json"]));
     let mut input = live.take_input();
     let feed = std::thread::spawn(move || std::io::Write::write_all(&mut input, numbers(0..200_000).as_bytes()));
@@ -56,7 +56,7 @@ fn a_full_disk_under_the_output_is_an_error() {
         done.err
     );
     assert!(done.err.starts_with("1 in = 0 ok + 0 dropped + 0 failed + 1 not written · 0 events out"), "{}", done.err);
-    // With verdicts, what failed has a line that was not written either; dead letters were.
+    // With verdicts, the line of a failed event was not written either; dead letters were.
     for emit in ["verdicts", "events"] {
         let args = ["run", "t.js", "--emit", emit, "--errors", "-"];
         let child = dir.command(&args).stdout(full()).spawn().unwrap();
@@ -108,10 +108,10 @@ fn logs_that_their_file_does_not_take_follow_on_standard_error() {
     assert_eq!(logged, ["\"1\"", "\"2\""]);
 }
 
-/// A run whose current event is endless, and behind it lines that it has taken and lines that it has not.
+/// A run whose current event is endless; after it come lines that the run has read and lines that it has not.
 fn in_mid_stream(dir: &Dir, args: &[&str]) -> (Live, String) {
     let mut command = dir.command(&[&["run", "t.js", "--cpu-limit", "200ms", "--line-buffered"], args].concat());
-    // As a shell starts it: a signal from the keyboard goes to the whole group.
+    // As a shell starts it: a signal from the keyboard goes to the whole process group.
     command.process_group(0);
     // The test itself may run under `nohup`.
     // SAFETY: resets a handler, which is allowed between fork and exec.
@@ -125,7 +125,7 @@ fn in_mid_stream(dir: &Dir, args: &[&str]) -> (Live, String) {
     let mut written = numbers(0..1);
     live.write(&written);
     assert_eq!(live.line(), "{\"n\":0}");
-    // Small enough to be written, and read, in one piece.
+    // Small enough to be written and read in one piece.
     let more = numbers(1..2) + "{\"loop\":1}\n" + &numbers(2..100) + "{\"torn\":";
     assert!(more.len() < 4096);
     live.write(&more);
@@ -134,12 +134,12 @@ fn in_mid_stream(dir: &Dir, args: &[&str]) -> (Live, String) {
     (live, written)
 }
 
-/// Whatever was taken from the pipe and was a whole line is answered, in order.
+/// Every whole line that was read from the pipe is answered, in order.
 fn all_that_was_taken_is_answered(done: &Done, written: &str, left: &[u8]) {
     let taken = written.strip_suffix(std::str::from_utf8(left).unwrap()).unwrap();
     let taken: Vec<&str> = taken[..taken.rfind('\n').map_or(0, |end| end + 1)].lines().collect();
     let answered: Vec<&str> = taken.iter().copied().filter(|line| line.contains("\"n\"")).collect();
-    // The first two were read before.
+    // The first two were read earlier.
     assert_eq!(done.lines(), answered[2..]);
     let failed = taken.len() - answered.len();
     let kinds = if failed > 0 { " (1 timeout)" } else { "" };
@@ -213,7 +213,7 @@ fn a_second_signal_ends_a_run_that_would_take_for_ever() {
     }
     let (done, _) = live.end();
     assert_eq!(done.code, 143);
-    // What was given up is not hidden.
+    // Events that were given up are reported.
     let stats: Value = serde_json::from_str(done.err.lines().last().unwrap()).unwrap();
     assert_eq!((&stats["conserved"], &stats["ended"]), (&false.into(), &"signal".into()));
 }

@@ -1,4 +1,5 @@
-//! Events that loop for ever, eat memory or kill their process: each pays alone, all others are untouched and in order.
+//! Events that loop forever, use up memory or kill their process: each one fails alone; all others are unchanged and in
+//! order.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -21,8 +22,8 @@ const CODE: &str = "export function transformEvent(event) {
   return event;
 }";
 
-/// Runs events of which some do something bad, and checks that each of those is blamed for just that and all others come
-/// out as they came. `bad` says what number n does, and what that is called.
+/// Runs events of which some misbehave, and checks that each of those gets the right failure and that all others come
+/// out unchanged. `bad` says what event n does, and the kind of its failure.
 fn run(count: u64, flags: &[&str], bad: impl Fn(u64) -> Option<(&'static str, &'static str)>) -> Done {
     let line = |n: u64, what: Option<(&str, &str)>| match what {
         Some((what, _)) => format!("{{\"n\":{n},\"do\":\"{what}\"}}\n"),
@@ -51,7 +52,7 @@ fn run(count: u64, flags: &[&str], bad: impl Fn(u64) -> Option<(&'static str, &'
 fn one_in_a_hundred_loops_and_one_in_a_thousand_eats_memory() {
     let flags = ["-j", "2", "--cpu-limit", "50ms", "--heap-limit", "16MiB"];
     run(5000, &flags, |n| match n % 1000 {
-        // The retry in a fresh isolate is its own; the limit on time does not come first.
+        // The retry in a fresh isolate has its own time; the time limit does not come first.
         500 => Some(("eat", "memory")),
         n if n % 100 == 37 => Some(("loop", "timeout")),
         _ => None,
@@ -61,7 +62,7 @@ fn one_in_a_hundred_loops_and_one_in_a_thousand_eats_memory() {
 #[test]
 fn an_event_that_kills_its_process_is_blamed_and_nothing_else_is_lost() {
     let done = run(20_000, &["-j", "2", "--cpu-limit", "1m"], |n| (n % 10_000 == 5000).then_some(("die", "crashed")));
-    // Once among others, once alone.
+    // Once together with others, once alone.
     assert!(done.err.trim_end().ends_with(" · 4 workers replaced"), "{}", done.err);
     let letter = &done.dead_letters()[0];
     let message = letter["message"].as_str().unwrap();
@@ -81,14 +82,14 @@ fn an_event_at_either_end_or_beside_another_bad_one_is_told_apart() {
     });
 }
 
-/// So much time that its memory is used up first on any machine.
+/// With so much time that memory runs out first on any machine.
 #[test]
 fn an_event_that_grows_slowly_runs_out_of_memory() {
     let flags = ["-j", "2", "--cpu-limit", "10m", "--wall-limit", "10m", "--heap-limit", "16MiB"];
     run(12, &flags, |n| (n == 4).then_some(("grow", "memory")));
 }
 
-/// Workers are killed from outside: their events are not to blame.
+/// Workers are killed from outside; their events are not to blame.
 #[test]
 fn killed_workers_cost_nothing() {
     const EVENTS: usize = 20_000;
@@ -100,7 +101,7 @@ fn killed_workers_cost_nothing() {
     let mut killed = 0;
     for n in 0..EVENTS {
         assert_eq!(live.line(), line(n));
-        // Far enough apart that what the kill before put back has been answered since: buffers on the way are smaller.
+        // Far enough apart that the events of the previous kill have been answered: the buffers on the way are smaller.
         if n % 6000 == 3000 {
             for worker in live.workers() {
                 killed += u64::from(kill_process(worker, Signal::KILL).is_ok());
@@ -115,8 +116,8 @@ fn killed_workers_cost_nothing() {
     assert!(killed >= 3 && (1..=killed).contains(&replaced), "{replaced} of {killed} killed workers were replaced");
 }
 
-/// A cache in the module fills the heap until some innocent event hits the limit: that one is tried again in a fresh
-/// isolate, and no event is blamed.
+/// A cache in the module fills the heap until some event hits the limit that is not at fault: it runs again in a fresh
+/// isolate, and no event fails.
 #[test]
 fn state_kept_across_events_is_nobody_s_fault() {
     let dir = Dir::with(
@@ -146,8 +147,8 @@ export function transformEvent(event) {
     assert!(fresh > 2, "the cache was to fill the heap more than once, not {fresh} times");
 }
 
-/// Code that loads in one process out of ten. The first has to load it; those that replace it need not, and then what waited
-/// for them fails and the run goes on.
+/// Code that loads only in one process out of ten. The first worker must load it. Its replacements need not: then the
+/// events that waited for them fail, and the run continues.
 #[test]
 fn code_that_a_new_worker_cannot_load_fails_events_and_not_the_run() {
     let dir = Dir::with(
@@ -182,6 +183,6 @@ fn code_that_a_new_worker_cannot_load_fails_events_and_not_the_run() {
             _ => assert!(line.contains("kill"), "{line}: {verdict}"),
         }
     }
-    // Ten deaths, after each of which three in a row fail in seven of ten cases.
+    // Ten deaths; after each, three workers in a row fail in seven of ten cases.
     assert!(unlucky > 0, "every worker could load it");
 }

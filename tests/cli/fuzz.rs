@@ -1,12 +1,12 @@
-//! The fuzz targets of `fuzz/`, in short and without coverage: their seeds, and what a small mutator makes of them. How
-//! many is fixed, and so is the mutator's seed; `SLUICEGATE_FUZZ_RUNS` asks for more of them.
+//! The fuzz targets of `fuzz/`, briefly and without coverage: their seeds, and changes of them by a small mutator. The
+//! number of inputs and the mutator's seed are fixed; `SLUICEGATE_FUZZ_RUNS` asks for more.
 
 use std::path::Path;
 
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
-/// A sequence of numbers that a seed decides (xorshift).
+/// A sequence of numbers from a seed (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -28,7 +28,7 @@ impl Dice {
     }
 }
 
-/// What means something to one of the targets.
+/// Words with a meaning for one of the targets.
 const WORDS: &[&[u8]] = &[
     b"\n",
     b"\r\n",

@@ -1,7 +1,6 @@
 //! The hostile corpus: `tests/hostile/*.js`, each with a first line that says what it tries and which verdict it must
-//! get. Each runs once, its one hostile event in the middle of a thousand ordinary ones, which must come out untouched
-//! and in their places, whatever the hostile one did. A credential is in reach of each, and must not show up where it
-//! does not belong.
+//! get. Each file runs once, with one hostile event in the middle of a thousand ordinary ones, which must come out
+//! unchanged and in their places. Each can reach a credential, which must not appear in the output or the logs.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -24,7 +23,7 @@ fn expected(code: &str) -> Option<Vec<String>> {
     (!tries.is_empty()).then(|| each.collect())
 }
 
-/// What went wrong with one file, if anything.
+/// The errors of one file.
 fn problems(file: &Path, input: &str) -> String {
     let code = hostile::code(file);
     let mut wrong = String::new();
@@ -55,7 +54,7 @@ fn problems(file: &Path, input: &str) -> String {
             break;
         }
     }
-    // An output may be nested deeper than this program reads; its verdict stands in front.
+    // An output may be nested deeper than this program can parse; its verdict comes first.
     let verdict: serde_json::Value = serde_json::from_str(lines[PLACE]).unwrap_or_else(|_| {
         let ok = lines[PLACE].starts_with("{\"verdict\":\"ok\",");
         serde_json::json!({ "verdict": if ok { "ok" } else { "unreadable" } })
@@ -95,7 +94,7 @@ fn hostile_code_gets_its_verdict_and_its_neighbours_stay_untouched() {
             });
         }
     });
-    // Fifty milliseconds are little on a machine that has other work: what failed is tried again, alone.
+    // Fifty milliseconds are short on a busy machine, so failed files are tried again, alone.
     let wrong: Vec<String> = suspects
         .into_inner()
         .unwrap()

@@ -1,4 +1,4 @@
-//! Hostile files of some kinds once more, in every way that events come and go: wide events, plain output, events that wait
+//! Hostile files of some kinds again, with every way of passing events: wide events, plain output, events that wait
 //! together, `transformBatch`, `serve`. See `hostile.rs` for the corpus.
 
 use std::fmt::Write;
@@ -34,8 +34,8 @@ fn files() -> Vec<File> {
     files
 }
 
-/// Checks each file, on all cores; what failed is tried again alone, for fifty milliseconds are little on a machine that has
-/// other work.
+/// Checks each file, on all cores. Failed ones are tried again alone, because fifty milliseconds are short on a busy
+/// machine.
 fn check(problems: impl Fn(&File) -> String + Sync) {
     let files = files();
     let (next, suspects) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -91,7 +91,7 @@ fn is_object(line: &str) -> bool {
     serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object())
 }
 
-/// What is wrong with verdict lines: each ordinary event comes out as it came, and the hostile one has a verdict.
+/// The errors in verdict lines: each ordinary event must come out unchanged, and the hostile one must have a verdict.
 fn faults_of_verdicts(lines: &[String], all: &[String]) -> String {
     let mut wrong = String::new();
     if all.len() != ORDINARY {
@@ -137,13 +137,13 @@ fn plain_output_has_only_objects_and_the_neighbours_are_untouched() {
     });
 }
 
-/// Everybody waits for the network first, so that all of them are in flight together when the hostile one begins.
+/// All events wait for the network first, so that all of them are in flight together when the hostile one begins.
 #[test]
 fn neighbours_that_wait_stay_untouched() {
     let web = Web::start(|_| Reply::json("1"));
     let lines = lines(|n| format!("{{\"n\":{n},\"s\":\"ordinary\"}}"));
     check(|file| {
-        // What waits does so before the code takes `fetch` away, if it does.
+        // Events wait before the code removes `fetch`, if it does.
         let code = format!(
             "const ask = fetch;\n{}\nconst inner = transformEvent;\n\
              async function waits(event, metadata) {{ await ask('{}'); return inner(event, metadata); }}\n\

@@ -1,4 +1,4 @@
-//! `init`, and `types` with libraries. What tsc and ESLint make of it, `tests/scripts/editors.sh` tries.
+//! `init`, and `types` with libraries. `tests/scripts/editors.sh` runs tsc and ESLint on the results.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ fn nothing_is_overwritten() {
     assert_eq!(fs::read_dir(dir.path().join("p")).unwrap().count(), 1);
 }
 
-/// What the page shows is what `init` writes.
+/// The page shows exactly the files that `init` writes.
 #[test]
 fn the_page_on_editors_shows_the_files_of_a_project() {
     let page = fs::read_to_string("docs/editors.md").unwrap();

@@ -1,4 +1,5 @@
-//! What people really have: compressed files, arrays, pretty-printed JSON, redirections onto the input, more files than descriptors.
+//! Common inputs: compressed files, arrays, pretty-printed JSON, redirections onto the input, more files than
+//! descriptors.
 
 use std::process::Command;
 
@@ -126,7 +127,7 @@ fn an_output_file_is_whole_or_as_it_was() {
     let done = run(&[], "{\"n\":1}\n");
     assert_eq!((done.code, done.text(), dir.read("out.jsonl").as_str()), (0, "", "{\"n\":1}\n"));
     assert!(done.err.trim_end().ends_with(" · written to out.jsonl"), "{}", done.err);
-    // Failed events are no reason to keep back what the others gave; the file keeps its mode, and a link stays one.
+    // Failed events do not prevent the output of the others. The file keeps its mode, and a link stays a link.
     std::fs::set_permissions(dir.path().join("out.jsonl"), std::fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink("out.jsonl", dir.path().join("link.jsonl")).unwrap();
     let done = dir.run(&["run", "t.js", "-q", "--output", "link.jsonl"], "{\"n\":2}\n{\"fail\":1}\n");
@@ -135,7 +136,7 @@ fn an_output_file_is_whole_or_as_it_was() {
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
     assert!(std::fs::symlink_metadata(dir.path().join("link.jsonl")).unwrap().is_symlink());
     let before = left();
-    // What ends early leaves it as it was.
+    // A run that ends early leaves the file unchanged.
     let stopped = run(&["--on-error", "stop"], "{\"n\":3}\n{\"fail\":1}\n");
     assert!(stopped.code == 1 && stopped.err.trim_end().ends_with(" · out.jsonl was not written"), "{}", stopped.err);
     let unreadable = run(&["-", "missing/"], "{\"n\":3}\n");
@@ -149,7 +150,7 @@ fn an_output_file_is_whole_or_as_it_was() {
     std::fs::remove_file(dir.path().join("array.json")).unwrap();
     std::fs::remove_file(dir.path().join("broken.js")).unwrap();
     assert_eq!(left(), before, "no temporary file is left");
-    // What is no file is written as it is.
+    // A path that is not a file is written to directly.
     assert_eq!(dir.run(&["run", "t.js", "-q", "-o", "/dev/stdout"], "{}\n").text(), "{}\n");
     assert_eq!(dir.run(&["run", "t.js", "-q", "-o", "-"], "{}\n").text(), "{}\n");
 }

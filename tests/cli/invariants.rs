@@ -1,5 +1,5 @@
-//! Laws that hold for any input: an untouched event keeps its bytes, and every line has one verdict, in order. Few
-//! cases, each with many lines, because each is a whole run.
+//! Properties of all inputs: an untouched event keeps its bytes, and every line has one verdict, in order. There are
+//! few cases with many lines each, because each case is a whole run.
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -22,16 +22,16 @@ fn space() -> impl Strategy<Value = &'static str> {
     prop_oneof![8 => Just(""), 1 => Just(" "), 1 => Just("\t \r ")]
 }
 
-/// What may stand in an event. Not both at once, see [`exceptions_to_the_law`].
+/// Special contents of an event. Not both at once, see [`exceptions_to_the_law`].
 #[derive(Clone, Copy)]
 enum With {
-    /// Keys that stand twice.
+    /// Duplicate keys.
     Duplicates,
     /// Numbers like 1e400.
     Infinite,
 }
 
-/// Numbers as people and programs write them, and as no double holds them.
+/// Numbers as people and programs write them, including numbers that no double can hold.
 fn number(with: With) -> BoxedStrategy<String> {
     let finite = prop_oneof![
         any::<i64>().prop_map(|n| n.to_string()),
@@ -46,7 +46,7 @@ fn number(with: With) -> BoxedStrategy<String> {
     }
 }
 
-/// Text with everything that may stand in it as it is, and all kinds of escapes.
+/// Text with all characters that need no escape, and all kinds of escapes.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[ !#-\\[\\]-~]{1,12}",
@@ -104,7 +104,7 @@ fn lines(with: With) -> impl Strategy<Value = Vec<(&'static str, String, &'stati
     prop::collection::vec((space(), object(value(with), with), space()), 200..400)
 }
 
-/// What an input line asks for.
+/// The action that an input line asks for.
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Ok,
@@ -140,7 +140,7 @@ impl Ask {
         }
     }
 
-    /// What goes out for it.
+    /// The expected output.
     fn out(self, n: usize) -> String {
         match self {
             Ask::Ok => format!("{{\"n\":{n}}}\n"),
@@ -231,15 +231,15 @@ proptest! {
     }
 }
 
-/// Events that once did not keep their bytes; each alone in its run but for the last two.
+/// Events that once did not keep their bytes; each runs alone except the last two.
 #[test]
 fn what_broke_the_law_before() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
     let same = |input: &str| dir.run(&["run", "t.js", "-j", "1"], input).text() == input;
     let broken: Vec<&str> = [
-        // A key that stands twice, whose last value is beyond the doubles.
+        // A duplicate key whose last value is beyond the doubles.
         "{\"a\":-0,\"a\":1e400}\n",
-        // The same with a value whose text becomes longer than the whole line was.
+        // The same with a value whose text becomes longer than the whole line.
         "{\"a\":1,\"a\":1e20}\n",
         // A key that V8 moves to the front, with space before the colon, or written as an escape.
         "{\"d\":\"\\uDBea\\ud800]\",\"0\" : 0}\n",

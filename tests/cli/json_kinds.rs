@@ -1,12 +1,13 @@
-//! The kinds of the public JSON test suite, as values of an event: what is JSON leaves as it came, whatever is done around it,
-//! and what is none is a dead letter with its very bytes. Each small, and in an event that is large enough to be lazy.
+//! The cases of the public JSON test suite, as values of an event. Valid JSON goes out unchanged, whatever is changed
+//! around it; invalid JSON becomes a dead letter with its exact bytes. Each case runs in a small event and in one that
+//! is large enough to be lazy.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::support::Dir;
 
-/// Values that are JSON, and what leaves for them with a changed event, if that is something else.
+/// Values that are JSON, and their output in a changed event, if that differs.
 const GOOD: &[(&str, Option<&str>)] = &[
     // Numbers: every way to write one, the ends of the doubles, and beyond.
     ("0", None),
@@ -32,7 +33,7 @@ const GOOD: &[(&str, Option<&str>)] = &[
     ("123456789012345678901234567890123456789012345678901234567890", None),
     ("0.1000000000000000055511151231257827", None),
     ("0.00000000000000000000000000000000000000000000000001", None),
-    // Strings: escapes, surrogates, NUL, what editors and terminals take for line ends.
+    // Strings: escapes, surrogates, NUL, characters that editors and terminals take for line ends.
     (r#""""#, None),
     (r#""\u0000\u0012\u001f""#, None),
     (r#""\"\\\/\b\f\n\r\t""#, None),
@@ -61,16 +62,16 @@ const GOOD: &[(&str, Option<&str>)] = &[
     (r#"{"":0," ":1}"#, None),
     (r#"{"__proto__":{"a":1},"constructor":null,"toJSON":5,"then":{}}"#, None),
     (r#"{"\u0000":1,"\ud800":2,"\uD83D\uDE00":3}"#, None),
-    // A key that stands twice, also by an escape: the last value counts, at the place of the first.
+    // A duplicate key, also by an escape: the last value counts, at the place of the first.
     (r#"{"a":1,"a":2}"#, Some(r#"{"a":2}"#)),
     (r#"{"a":1,"b":0,"a":1}"#, Some(r#"{"a":1,"b":0}"#)),
     (r#"{"a":1,"\u0061":2.0}"#, Some(r#"{"a":2.0}"#)),
     (r#"[{"a":[],"a":{}}]"#, Some(r#"[{"a":{}}]"#)),
-    // Keys that are indices keep their places where nothing in their object was changed.
+    // Keys that are indices keep their places if nothing in their object was changed.
     (r#"{"b":1,"10":2,"2":3}"#, None),
 ];
 
-/// Values that are no JSON.
+/// Values that are not JSON.
 const BAD: &[&[u8]] = &[
     b"",
     b"01",
@@ -223,7 +224,7 @@ fn what_is_no_json_is_a_dead_letter_with_its_bytes() {
     }
 }
 
-/// Depth is no reason to fail where the code leaves it alone, and never more than a failure of its own event.
+/// Deep nesting does not make an event fail if the code leaves it alone; otherwise it affects only its own event.
 #[test]
 fn depth_costs_an_event_nothing_or_itself() {
     for depth in [100, 1_000, 100_000] {

@@ -1,12 +1,12 @@
 //! How long a verdict takes once an event has hit its time limit, and how long the next event waits: by construct, over
-//! the binary's pipes, one line at a time. In the tests only the verdicts count; `scripts/kill` prints the table.
+//! the binary's pipes, one line at a time. The tests check only the verdicts; `scripts/kill` prints the table.
 
 use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
 
 use crate::support::Dir;
 
-/// The limit, and what may come on top of it.
+/// The limit, and the time allowed after it.
 const LIMIT: Duration = Duration::from_millis(50);
 
 /// What stops a construct.
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_millis(50);
 enum By {
     /// V8, at its next check.
     Interrupt,
-    /// The same, when the limit is over once more: the event's heap grows, and it may turn out that it fails by `memory`.
+    /// The same after a second time limit: the event's heap grows, so it may still fail by `memory`.
     Growth,
     /// Only the end of the worker process.
     Wall,
@@ -28,7 +28,7 @@ impl By {
         }
     }
 
-    /// The most that a verdict may take on top of the limit, and the next event after that.
+    /// The longest time for a verdict after the limit, and for the next event after that.
     fn promised(self) -> (Duration, Duration) {
         let (verdict, next) = match self {
             By::Interrupt => (20, 30),

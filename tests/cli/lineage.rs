@@ -13,7 +13,7 @@ use crate::support::{Dir, Done};
 struct Case {
     events: String,
     answers: Option<String>,
-    /// By input and output; whether it is direct, and how if the file says so.
+    /// By input and output: whether the flow is direct, and its kind if the file names it.
     flows: BTreeMap<(String, String), (bool, Option<String>)>,
     decides: BTreeSet<String>,
 }
@@ -158,7 +158,7 @@ fn example() -> Dir {
     dir
 }
 
-/// Without the number of runs, which says nothing to a reader of the golden file.
+/// Removes the number of runs, which does not matter to a reader of the golden file.
 fn steady(done: &Done) -> String {
     let text = done.text();
     match (text.find(" in "), text.find(" runs\n")) {
@@ -296,7 +296,7 @@ fn the_warehouse_example_is_what_a_reader_would_say() {
     for from in ["recordId", "sentAt", "timestamp", "originalTimestamp", "channel", "context.externalId[].type"] {
         assert_eq!(edge(from, from), direct("copied"), "{from}");
     }
-    // Nothing else: every other edge would be news to a reader.
+    // No other edges are allowed.
     let known = |from: &str, to: &str| {
         let column = from.strip_prefix("traits.new_truth(json).");
         from == to

@@ -1,5 +1,5 @@
-//! Many events: all of them accounted for, each output the one that the same code gives in a plain loop, and memory as
-//! flat at the end as it was at the start. `scripts/million` runs this with a million events and shows the figures.
+//! Many events: all of them are accounted for, each output equals that of the same code in a plain loop, and memory use
+//! is as low at the end as at the start. `scripts/million` runs this with a million events and prints the figures.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -25,7 +25,7 @@ const CODE: &str = "export function transformEvent(event) {
   return event;
 }";
 
-/// An event of about 400 bytes, made from its number alone.
+/// An event of about 400 bytes, generated from its number.
 struct Order {
     id: u64,
     items: Vec<(u64, u64, u64)>,
@@ -59,7 +59,7 @@ impl Order {
         let _ = writeln!(out, "],\"note\":\"as discussed\",\"weight\":{}.50}}}}", self.id % 1000);
     }
 
-    /// What the code makes of it.
+    /// The expected output.
     fn expected(&self, out: &mut String) {
         let id = self.id;
         match id % 10 {
@@ -73,14 +73,14 @@ impl Order {
             _ => {
                 self.customer(out, &format!(",\"name\":\"Ähnlich O'Brien \\\"{}\\\"\"", id % 77));
                 let total: u64 = self.items.iter().map(|(_, cents, count)| cents * count).sum();
-                // A number whose value is untouched keeps its digits even where the event around it changed.
+                // A number whose value did not change keeps its digits even if the event around it changed.
                 let _ = writeln!(out, "],\"weight\":{}.50}},\"total\":{total}}}", id % 1000);
             }
         }
     }
 }
 
-/// The most memory that the supervisor and each of its workers have had so far.
+/// The memory peaks of the supervisor and of each of its workers so far.
 fn peaks(live: &Live) -> (u64, Vec<u64>) {
     let mut workers: Vec<u64> = live.workers().into_iter().map(|pid| status(pid, "VmHWM:")).collect();
     workers.sort_unstable();
@@ -90,7 +90,7 @@ fn peaks(live: &Live) -> (u64, Vec<u64>) {
 #[test]
 fn events_by_the_hundred_thousand_are_conserved_and_memory_stays_flat() {
     let events: u64 = std::env::var("SLUICEGATE_TEST_EVENTS").map_or(150_000, |text| text.parse().unwrap());
-    // The last one goes out, so that its line tells that everything is done.
+    // The last event has output, so that its line shows that everything is done.
     let events = events - events % 10;
     let early = events / 10;
     let dir = Dir::with(CODE);
@@ -106,7 +106,7 @@ fn events_by_the_hundred_thousand_are_conserved_and_memory_stays_flat() {
                 text.clear();
             }
         }
-        // Kept open: the processes live on until they have been looked at.
+        // Kept open, so that the processes live until they have been measured.
         input
     });
     let mut early_peaks = None;
@@ -156,7 +156,7 @@ fn events_by_the_hundred_thousand_are_conserved_and_memory_stays_flat() {
             println!("  worker     {:6.1} {:6.1}", mib(*before), mib(*after));
         }
     }
-    // A stream of this length that was kept would be far more than what buffers and V8's young heap take.
+    // If a stream of this length were kept in memory, it would take far more than the buffers and V8's young heap.
     assert!(supervisor < early_supervisor + (8 << 20), "supervisor: {early_supervisor}, then {supervisor} bytes");
     assert_eq!(workers.len(), 2, "one worker for each -j");
     for (before, after) in early_workers.iter().zip(&workers) {

@@ -1,4 +1,4 @@
-//! Mistakes that people often make, typed as they make them: each ends in a sentence that says what to type.
+//! Common mistakes: each results in a sentence that says what to type.
 //!
 //! `tests/golden/mistakes.txt` has all of them; a mistake without help fails the test.
 
@@ -59,7 +59,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.ts", "enum Kind { A }\nexport const transformEvent = (event: any) => event;"),
     ("t.ts", "import { Options } from 'objects';\nexport const transformEvent = (event: Options) => new Options();"),
     ("t.js", "export function transformEvent(event) { await fetchV2('https://example.com'); return event; }"),
-    // What was typed by people who had not seen the list above.
+    // Code by people who had not seen the list above.
     (
         "t.js",
         "export function transformEvent(event) {\n  event.properties.products.foreach((p) => { p.price *= 2; });\n  return event;\n}",
@@ -171,7 +171,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.js", "import { z } from 'zod';\nexport const transformEvent = (event) => event;"),
 ];
 
-/// The event that they are tried with.
+/// The event for all of them.
 const EVENT: &str = concat!(
     r#"{"id":1,"list":{},"type":"track","event":"Order Completed","userId":"u1","timestamp":"2024-01-02T03:04:05Z","#,
     r#""properties":{"total":"12.50","email":"A@x.com","products":[{"sku":"a","price":1}]}}"#,

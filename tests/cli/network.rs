@@ -1,6 +1,6 @@
-//! `fetch`, `fetchV2` and `geolocation` against a real server on this machine: what they give, what happens to an event
-//! whose request does not, and who is never asked. The last of these is what the operator's list is worth: hostile URLs
-//! and redirects stand in a table, and the servers that they aim at must not see a single connection.
+//! `fetch`, `fetchV2` and `geolocation` against a real server on this machine: their results, the effect of failed
+//! requests, and hosts that never get a request. The last part tests the operator's list: a table of hostile URLs and
+//! redirects, whose target servers must not see a single connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,7 +12,7 @@ use crate::support::live::Live;
 use crate::support::web_server::{Reply, Web};
 use crate::support::{Dir, Done};
 
-/// Calls what the event says with what it says.
+/// Calls the function that the event names, with its arguments.
 const CODE: &str = "const functions = { fetch, fetchV2, geolocation };
 export async function transformEvent(event) {
   try {
@@ -22,7 +22,7 @@ export async function transformEvent(event) {
   }
 }";
 
-/// Runs events with these flags; what came out, an object for each event.
+/// Runs events with these flags; returns an object for each output.
 fn run(flags: &[&str], events: &[Value]) -> (Vec<Value>, Done) {
     let input: String = events.iter().map(|event| format!("{event}\n")).collect();
     let done = Dir::with(CODE).run(&[&["run", "t.js", "-j1"], flags].concat(), input);
@@ -122,11 +122,11 @@ fn the_functions_give_what_the_contract_says() {
         assert_eq!(next(), json!({"refused": format!("Error: {why}"), "real": true}));
     }
     assert!(web.asked().iter().all(|asked| asked.header("host") == Some(&allow(&web))));
-    // Connections are kept: one for the code, one for the service; what is redirected or cut costs another.
+    // Connections are kept: one for the code, one for the service. Redirects and broken connections cost one more each.
     assert!(web.connections() <= 4, "{} connections", web.connections());
 }
 
-/// Whatever is an address in any notation is one for `geolocation` too, and reaches the service as it was written.
+/// `geolocation` accepts an address in any notation, and sends it to the service unchanged.
 #[test]
 fn addresses_are_located_in_every_notation() {
     let web = Web::start(|asked| Reply::json(&json!(asked.path).to_string()));
@@ -191,7 +191,7 @@ fn nothing_is_asked_unless_it_is_allowed() {
     let why = "Error: blocked request to non-public address: 127.0.0.1";
     assert!(out.iter().all(|one| one["refused"] == why), "{out:?}");
     assert_eq!(web.connections(), 0);
-    // From the environment and from the file it is allowed just as well, and `localhost` is a name like others.
+    // Allowing by variable or by file works as well, and `localhost` is an ordinary name.
     let dir = Dir::with(CODE);
     dir.file("sluicegate.toml", format!("[network]\nallow = [\"localhost:{}\", \"api.example.com\"]\n", web.port()));
     let local = format!("{}\n", json!({"url": format!("http://LOCALHOST.:{}/", web.port())}));
@@ -202,7 +202,7 @@ fn nothing_is_asked_unless_it_is_allowed() {
     assert!(done.text().contains("is not among the hosts"), "{}", done.text());
 }
 
-/// A server that answers only when a number of clients have asked at once.
+/// A server that answers only after this many clients have sent requests.
 fn crowd(size: usize) -> Web {
     let here = Arc::new((Mutex::new(0), Condvar::new()));
     Web::start(move |asked| {
@@ -247,7 +247,8 @@ fn requests_of_one_event_and_of_one_batch_are_under_way_together() {
     );
 }
 
-/// The first event's time is up while it waits. Its answers come when the third event has asked, whose own comes last.
+/// The first event times out while it waits. Its answers come after the third event's request, whose own answer comes
+/// last.
 #[test]
 fn an_event_that_waits_too_long_fails_alone_and_its_late_answers_reach_nobody() {
     let third = Arc::new((Mutex::new(false), Condvar::new()));
@@ -282,7 +283,7 @@ fn an_event_that_waits_too_long_fails_alone_and_its_late_answers_reach_nobody() 
     assert_eq!(done.summary(), "3 in = 2 ok + 0 dropped + 1 failed (1 timeout) · 2 events out");
 }
 
-/// Waiting costs no CPU time: an event may wait far longer than it may compute.
+/// Waiting takes no CPU time: an event may wait far longer than it may compute.
 #[test]
 fn waiting_does_not_count_as_computing() {
     let web = Web::start(|_| {
@@ -322,7 +323,7 @@ fn a_worker_that_is_killed_while_it_waits_costs_nothing_but_a_second_request() {
     assert_eq!(times.load(Ordering::SeqCst), 2);
 }
 
-/// Its answer reaches the code that it was asked by, when it comes.
+/// The answer reaches the code that sent the request, when it comes.
 #[test]
 fn what_no_event_waits_for_is_asked_all_the_same() {
     let web = Web::start(|asked| Reply::json(&format!("\"{}\"", asked.path)));
@@ -339,7 +340,8 @@ fn what_no_event_waits_for_is_asked_all_the_same() {
     assert_eq!(done.lines().last(), Some(&"{\"seen\":[\"/1\",\"/2\",\"/3\"]}"), "{}", done.err);
 }
 
-/// Two hundred requests that are never answered, and that no event waits for: the next event's own is answered at once.
+/// Two hundred requests are never answered, and no event waits for them: the next event's own request is answered at
+/// once.
 #[test]
 fn what_an_event_leaves_behind_is_not_in_the_way_of_the_next_one() {
     let end = Arc::new((Mutex::new(false), Condvar::new()));
@@ -367,7 +369,7 @@ fn what_an_event_leaves_behind_is_not_in_the_way_of_the_next_one() {
     end.1.notify_all();
 }
 
-/// Sixteen answers of 3 MiB are on their way to a worker that computes and does not read. The other worker's event must
+/// Sixteen answers of 3 MiB are sent to a worker that computes and does not read. The event of the other worker must
 /// come out meanwhile: the supervisor writes to both, and must not wait for either.
 #[test]
 fn a_worker_that_does_not_read_its_answers_holds_nobody_up() {
@@ -389,10 +391,10 @@ fn a_worker_that_does_not_read_its_answers_holds_nobody_up() {
     let mut live = Live::start(dir.command(&args));
     live.write("{\"spin\":true}\n");
     web.wait(16);
-    // It has a second worker started.
+    // This makes the pool start a second worker.
     live.write("{\"n\":1}\n");
     assert_eq!(live.line(), "{\"n\":1}");
-    // The first event goes on for long; its end is not waited for.
+    // The first event runs for long; the test does not wait for its end.
     live.signal(Signal::KILL);
     live.end();
 }
@@ -506,7 +508,7 @@ fn redirects_change_what_is_sent_as_browsers_do() {
     }
 }
 
-/// Where no request may ever arrive: this machine, in all the ways in which a URL can say it. `PORT` is the canary's.
+/// URLs that must never get a request: this machine, in all notations. `PORT` is the canary's.
 const HOSTILE: &[&str] = &[
     "http://127.0.0.1:PORT/",
     "http://127.1:PORT/",
@@ -591,8 +593,7 @@ fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to
     let sixth = Web::start_at(&format!("[::1]:{port}"), |_| Reply::json("\"leaked\"")).ok();
     let hostile: Vec<String> = HOSTILE.iter().map(|url| url.replace("PORT", &port.to_string())).collect();
     let targets = hostile.clone();
-    // A real server that may be asked, and that redirects: at once, after another redirect, by a relative path, with
-    // every status there is.
+    // A real, allowed server that redirects: directly, after another redirect, by a relative path, with every status.
     let redirector = Web::start(move |asked| {
         let (hops, number) = asked.path[1..].split_once('/').unwrap();
         let number: usize = number.parse().unwrap();
@@ -613,8 +614,8 @@ fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to
         }
     }
     assert!(events.len() >= 200, "{}", events.len());
-    // Once where the list has no other host, so that the name alone would do; and once where it allows every name, so
-    // that only the address tells.
+    // Once with a list without any other host, where the name alone decides; and once with a list that allows every
+    // name, where the address decides.
     for list in [format!("{},allowed.example", redirector.address), format!("*,{}", redirector.address)] {
         let (out, _) = run(&["--allow-net", &list], &events);
         for (event, one) in events.iter().zip(&out) {
@@ -637,7 +638,7 @@ fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to
     assert!(redirector.asked().len() > 200, "{}", redirector.asked().len());
 }
 
-/// Whether a redirect to this text leads anywhere else than to the redirector itself.
+/// Whether a redirect to this text leads to another server than the redirector.
 fn leads_away(text: &str) -> bool {
     match text.trim_start().split_once(':') {
         // Without slashes it is a path, where the scheme is the same.
@@ -661,7 +662,8 @@ fn the_environment_names_no_proxy() {
     assert_eq!(canary.connections(), 0);
 }
 
-/// A server with TLS, trusted through `SSL_CERT_FILE`, that redirects to one without: only what is no secret may go there.
+/// A server with TLS, trusted through `SSL_CERT_FILE`, that redirects to one without: only data that is not secret may
+/// go there.
 #[test]
 fn what_was_sent_over_tls_does_not_go_on_without() {
     let plain = Web::start(|_| Reply::json("\"plain\""));
@@ -701,8 +703,8 @@ fn what_was_sent_over_tls_does_not_go_on_without() {
     }
 }
 
-/// A credential may stand in a URL, as it is or encoded, and in what a server sends back. It is masked wherever people
-/// read: in the dead letter, in logs.
+/// A credential may appear in a URL, plain or encoded, and in an answer of a server. It is masked wherever people read:
+/// in dead letters and in logs.
 #[test]
 fn credentials_are_masked_in_urls_too() {
     let web = Web::start(|_| Reply::redirect(302, "http://10.0.0.1/?key=top%20s3cret/ß"));

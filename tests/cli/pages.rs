@@ -1,7 +1,7 @@
-//! Every console block of every page is run, and says what the page shows.
+//! Runs every console block of every page and compares the output.
 //!
-//! A block is a list of commands, each after `$ `, with what it prints below. A line of `…` stands for any lines. What is
-//! another number each time (durations, rates, ports, tokens) is not compared.
+//! A block is a list of commands, each after `$ `, with its output below. A line `…` stands for any lines. Values that
+//! change each time (durations, rates, ports, tokens) are not compared.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use crate::support::Dir;
 use crate::support::web_server::{Reply, Web};
 
-/// Pages whose blocks are run by another test, and by which.
+/// Pages whose blocks are run by another test, and which one.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("CONTRIBUTING.md", "make: it is what runs the tests"),
     ("docs/internals/lazy-events.md", "cargo: a test with more programs than usual"),
@@ -18,7 +18,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("docs/testing.md", "readme::the_tutorial_of_testing_works_from_an_empty_folder, and here what it leaves out"),
 ];
 
-/// Those that are run here.
+/// Pages whose blocks are run here.
 const HERE: &[&str] = &["README.md", "docs/lineage.md", "docs/network.md", "docs/playground.md"];
 
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
@@ -43,7 +43,7 @@ fn commands(block: &str) -> Vec<(&str, Vec<&str>)> {
     found
 }
 
-/// A line without what is another number each time.
+/// A line without the values that change each time.
 fn steady(line: &str) -> String {
     let mut out = String::new();
     let mut rest = line.trim_end();
@@ -71,7 +71,7 @@ fn steady(line: &str) -> String {
     }
 }
 
-/// Whether the lines of a page stand in what was said, in their order; `…` is any number of lines.
+/// Whether the lines of a page appear in the output, in order; `…` stands for any number of lines.
 fn shows(shown: &[&str], said: &str) -> Result<(), String> {
     let said: Vec<String> = said.lines().map(steady).collect();
     let mut at = 0;
@@ -153,7 +153,7 @@ fn every_page_with_commands_has_a_test_and_shows_what_comes_out() {
     }
 }
 
-/// A playground or another program that runs until it is ended: what it prints first.
+/// The first line that a playground or another long-running program prints.
 fn first_line(dir: &Dir, command: &str) -> String {
     struct Ended(Child);
     impl Drop for Ended {

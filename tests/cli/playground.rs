@@ -1,4 +1,4 @@
-//! The playground in a real Chromium (`tests/playground`), and what can be asked of it without one.
+//! The playground in a real Chromium (`tests/playground`), and its API without a browser.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ fn chromium_opens_edits_sees_errors_saves_and_adds_cases() {
     if !Path::new(&chromium).exists() {
         let missing = format!("there is no {chromium}; install Debian's package chromium, or name one in CHROMIUM");
         assert!(std::env::var_os("CI").is_none(), "{missing}");
-        // Past the test harness, which keeps what passing tests print to itself.
+        // Written directly, because the test harness hides the output of passing tests.
         let _ = writeln!(std::io::stderr(), "\nSKIPPED: the playground was not tried in a browser: {missing}\n");
         return;
     }
@@ -24,7 +24,7 @@ fn chromium_opens_edits_sees_errors_saves_and_adds_cases() {
     assert!(text.matches("\nok ").count() >= 15, "{text}");
 }
 
-/// A playground that ends with this.
+/// A playground that ends when this is dropped.
 struct Play {
     child: Child,
     /// `127.0.0.1:PORT`
@@ -77,7 +77,7 @@ fn code_that_ends_its_worker_ends_nothing_else() {
         answer
     };
     for (file, kind) in [
-        // Cannot be stopped but with its process.
+        // Only the end of its process stops it.
         ("loop-bigint-tostring.js", "failed"),
         ("memory-repeat-many.js", "failed"),
         ("loop-for.js", "timeout"),
@@ -230,12 +230,12 @@ fn code_asks_whom_the_flags_the_environment_or_the_folder_allow() {
         assert_eq!(status, 200, "{answer}");
         serde_json::from_str::<serde_json::Value>(&answer).unwrap()
     };
-    // Off unless it is allowed.
+    // Off unless allowed.
     let play = Play::start(&dir, &[]);
     let closed = attempt(&play, "{}");
     assert_eq!((&closed["network"], web.asked().len()), (&serde_json::Value::Null, 0), "{closed}");
     assert_eq!(closed["answer"]["verdicts"][0]["verdict"], "failed");
-    // The file is read anew; so is whom it allows.
+    // The file is read again, and with it the allowed hosts.
     dir.file("sluicegate.toml", format!("[network]\nallow = [\"{host}\"]\n"));
     let open = attempt(&play, "{}");
     assert_eq!(open["answer"]["verdicts"][0]["events"], serde_json::json!([{ "asked": "/u1" }]), "{open}");
@@ -263,7 +263,7 @@ fn an_answer_that_comes_after_its_trial_is_nobodys() {
     let play = Play::start(&dir, &["--allow-net", &format!("127.0.0.1:{}", web.port())]);
     let url = web.url("");
     for n in 0..20 {
-        // The first request is left behind by the code, and answered when it pleases.
+        // The code does not wait for the first request, which is answered at any time.
         let code = format!(
             "export async function transformEvent() {{ fetchV2('{url}/left{n}'); return {{ got: (await fetchV2('{url}/{n}')).body }}; }}"
         );

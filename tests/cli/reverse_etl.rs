@@ -1,5 +1,5 @@
-//! `examples/reverse-etl`: the whole way of a row, with real dbt, DuckDB and Postgres; and what the faults of its
-//! stand-in of Customer.io do to a sync.
+//! `examples/reverse-etl`: the path of a row, with real dbt, DuckDB and Postgres; and the effect of faults of its
+//! stand-in for Customer.io on a sync.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -45,7 +45,7 @@ fn said(output: &Output) -> String {
 fn is_skipped(what: &str, missing: Option<String>) -> bool {
     let Some(missing) = missing else { return false };
     assert!(std::env::var_os("CI").is_none(), "{missing}");
-    // Past the test harness, which keeps what passing tests print to itself.
+    // Written directly, because the test harness hides the output of passing tests.
     let _ = writeln!(std::io::stderr(), "\nSKIPPED: {what}: {missing}\n");
     true
 }
@@ -69,7 +69,7 @@ fn dbt_venvs() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("dbt")
 }
 
-/// Runs the whole story and gives its folder and what it printed.
+/// Runs the whole example and returns its folder and its output.
 fn story(warehouse: &str) -> Option<(Dir, String)> {
     let dir = copy();
     let output = Command::new(dir.path().join(EXAMPLE).join("run"))
@@ -133,7 +133,7 @@ fn two_days_on_duckdb_arrive_to_the_byte() {
     }
 }
 
-/// The rows by ADBC are those that the command has given: the state knows all of them. The driver is that of dbt's environment.
+/// The rows by ADBC equal those of the command: the state knows all of them. The driver is that of dbt's environment.
 fn its_driver_gives_the_same_rows(dir: &Dir) {
     let example = dir.path().join(EXAMPLE);
     let config = std::fs::read_to_string(example.join("sync.toml")).unwrap();
@@ -317,14 +317,14 @@ fn field(dir: &Dir, file: &str, pointer: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap().pointer(pointer).unwrap().clone()).collect()
 }
 
-/// What a fault does to a sync of three people.
+/// The effect of a fault on a sync of three people.
 struct Case {
     name: &'static str,
     faults: Value,
     /// The exit code and a part of what is said, while the fault is there.
     code: i32,
     says: &'static str,
-    /// Whether an item may arrive twice: the answer that said that it had arrived was lost.
+    /// Whether an item may arrive twice: the answer that acknowledged it was lost.
     twice: bool,
 }
 
@@ -394,7 +394,7 @@ fn whatever_the_destination_does_in_the_end_it_has_every_row() {
         if name == "busy once" {
             assert!(started.elapsed() >= Duration::from_secs(1), "Retry-After says one second");
         }
-        // What is acknowledged is not sent again, what is not is not forgotten.
+        // Acknowledged items are not sent again; the others are not forgotten.
         let before = field(&dir, "received.jsonl", "/identifiers/id");
         customerio.set_faults(&json!([]));
         let second = sync(&dir, &customerio);

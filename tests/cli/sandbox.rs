@@ -1,5 +1,5 @@
-//! What happens where a wall is missing: the process starts under a filter that answers for the kernel that it does not
-//! know this system call, and its workers inherit it.
+//! Missing layers of the sandbox: the process starts under a filter that pretends that the kernel does not know a
+//! system call, and its workers inherit it.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -31,7 +31,7 @@ fn without(call: i64, dir: &Dir, args: &[&str]) -> Done {
     finish(command.spawn().unwrap(), b"{\"n\":1}\n{\"n\":2}\n".to_vec())
 }
 
-/// The two walls that a kernel may not have.
+/// The two layers that a kernel may lack.
 const MISSING: &[(i64, &str)] = &[(libc::SYS_landlock_create_ruleset, "Landlock"), (libc::SYS_seccomp, "system calls")];
 
 #[test]
@@ -75,7 +75,7 @@ fn doctor_says_which_wall_is_missing() {
 fn a_server_refuses_to_start_where_a_wall_is_missing_unless_it_may() {
     let dir = Dir::new();
     for (call, wall) in MISSING {
-        // The address is bad: a server that gets as far as that says so.
+        // The address is invalid: a server that gets that far reports it.
         let serve = ["serve", "--dir", ".", "--listen", "256.0.0.1:0"];
         let refused = without(*call, &dir, &serve);
         assert_eq!(refused.code, 2, "{wall}: {}", refused.err);

@@ -1,11 +1,11 @@
-//! What goes where in a run: order, promptness, verdict lines, failures, dead letters, logs, envelopes.
+//! The streams of a run: order, promptness, verdict lines, failures, dead letters, logs, envelopes.
 
 use serde_json::{Value, json};
 
 use crate::support::Dir;
 use crate::support::live::Live;
 
-/// Drops, fails, doubles or passes an event, as it asks for.
+/// Drops, fails, doubles or passes an event, as the event asks.
 const CODE: &str = "export function transformEvent(event) {
   switch (event.do) {
     case 'drop': return null;
@@ -38,7 +38,7 @@ fn outputs_leave_in_the_order_of_the_input_unless_asked_otherwise() {
     assert_eq!(unordered.summary(), ordered.summary());
 }
 
-/// Each line is written only when the one before is answered: a run that kept a line back would never end.
+/// Each line is written only after the previous one is answered: a run that held a line back would never end.
 #[test]
 fn a_slow_pipe_is_answered_line_by_line() {
     for flags in [&[][..], &["--line-buffered"], &["--emit", "verdicts", "-j", "3"], &["--unordered", "-j", "2"]] {
@@ -57,7 +57,7 @@ fn a_slow_pipe_is_answered_line_by_line() {
     }
 }
 
-/// The events behind a slow one are not needed for the answers to those before it.
+/// Answers do not wait for the events after a slow one.
 #[test]
 fn a_slow_event_does_not_hold_back_what_is_finished() {
     let dir = Dir::with("export function transformEvent(event) { if (event.loop) for (;;); return event; }");
@@ -126,7 +126,7 @@ fn a_failed_line_goes_where_it_was_asked_to() {
     assert!(line.ends_with(" · stopped at the first failure (--on-error stop)"), "{line}");
 }
 
-/// With several workers far ahead of it, the first failure in the input's order is where the run ends.
+/// With several workers far ahead, the run ends at the first failure in the order of the input.
 #[test]
 fn stop_ends_at_the_first_failure_whatever_the_workers_have_done() {
     let mut input = uneven(20_000);
@@ -148,7 +148,8 @@ fn fail_on_says_what_a_failure_is() {
     assert_eq!(dir.run(&["run", "t.js", "--fail-on", "0%"], "").code, 0);
 }
 
-/// Where a line stood: in which file, on which line, at which byte; through marks, line ends and several files.
+/// The position of a line: its file, its line number and its byte offset; with byte order marks, line ends and several
+/// files.
 #[test]
 fn a_dead_letter_finds_its_line_again() {
     let dir = Dir::with(CODE);

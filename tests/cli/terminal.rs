@@ -1,4 +1,4 @@
-//! What a person sees at a terminal: the output, the failures and the summary, and nothing of what showed in between.
+//! The screen of a person at a terminal: the output, the failures and the summary, and nothing of the progress display.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +21,7 @@ fn terminal(columns: u16) -> (File, OwnedFd) {
     unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 
-/// The lines that stand on a screen after these bytes, as far as this program moves the cursor. No line may wrap.
+/// The lines on a screen after these bytes, for the cursor movements that this program uses. No line may wrap.
 fn screen(bytes: &str) -> Vec<String> {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
     let (mut row, mut column) = (0, 0);
@@ -73,7 +73,7 @@ fn screen(bytes: &str) -> Vec<String> {
     lines
 }
 
-/// Everything that is written to a terminal until the other end is closed.
+/// Everything that is written to a terminal until its other end is closed.
 fn all_of(mut ours: File) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
@@ -83,7 +83,7 @@ fn all_of(mut ours: File) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// What a script leaves on a wide terminal that is its standard input, output and error.
+/// The screen after a script on a wide terminal that is its standard input, output and error.
 fn at_terminal(dir: &Dir, script: &str, progress: &str) -> Vec<String> {
     let (ours, theirs) = terminal(400);
     let binary = Path::new(env!("CARGO_BIN_EXE_sluicegate")).parent().unwrap();
@@ -109,7 +109,7 @@ fn lasting(screen: &[String]) -> Vec<String> {
     screen.iter().map(cut).collect()
 }
 
-/// Runs with standard error on a terminal; gives the exit code, the output, what the screen shows at the end, and all that was
+/// Runs with standard error on a terminal; returns the exit code, the output, the final screen, and everything that was
 /// written to it.
 fn watch(dir: &Dir, args: &[&str], input: &str) -> (i32, String, Vec<String>, String) {
     let (ours, theirs) = terminal(60);
@@ -212,7 +212,7 @@ fn failures_are_shown_by_their_places_and_counted_in_a_table() {
     let (_, path) = text.rsplit_once("the dead letters are in ").unwrap();
     let letters = std::fs::read_to_string(path.replace('\n', "")).unwrap();
     assert_eq!(letters.lines().count(), 52, "{path}");
-    // Those who ask for them on standard error get them there.
+    // A user who asks for them on standard error gets them there.
     let (_, _, screen, _) = watch(&dir, &["run", "t.js", "--errors", "-", "-q"], "{\"n\":1}\n");
     assert!(screen[0].starts_with("{\"input_line\":1,"), "{screen:#?}");
 }

@@ -1,4 +1,4 @@
-//! `sluicegate test`: what it says of each kind of failure, and how it is driven.
+//! `sluicegate test`: its output for each kind of failure, and its options.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::support::{Dir, Done};
 
-/// Each folder of `tests/golden/testing` is a project, and the text beside it what `test` says of it. `UPDATE_GOLDEN=1`
-/// writes the texts anew.
+/// Each folder of `tests/golden/testing` is a project, with the expected output of `test` next to it. `UPDATE_GOLDEN=1`
+/// rewrites the texts.
 #[test]
 fn every_kind_of_failure_is_told_as_it_should_be() {
     let mut projects: Vec<_> =
@@ -21,7 +21,7 @@ fn every_kind_of_failure_is_told_as_it_should_be() {
         let dir = Dir::new();
         copy(&project, dir.path());
         let mut command = dir.command(&["test", "--test-timeout", "1s", "-j", "1"]);
-        // What the project wants beside that stands in a file of its own, an argument a line.
+        // Further arguments of a project are in a file, one per line.
         command.args(fs::read_to_string(project.join(".args")).unwrap_or_default().lines());
         let done: Done = command.env("CI", "1").output().unwrap().into();
         let text = format!("{}{}exit code {}\n", without_times(done.text()), done.err, done.code);
@@ -136,7 +136,7 @@ fn machines_are_told_the_same() {
     assert_eq!(list.lines(), ["t.test.js › one", "t.test.js › two", "t.test.js › three"]);
 }
 
-/// A test that behaves otherwise than a run is a bug.
+/// A difference between a test and a run is a bug.
 #[test]
 fn a_test_has_the_limits_the_lockdown_and_the_libraries_of_a_run() {
     let dir = Dir::new();
@@ -190,7 +190,7 @@ fn a_scene_fixes_clock_and_chance_and_nothing_else() {
     assert_eq!(done.code, 0, "{}{}", done.text(), done.err);
 }
 
-/// A worker of tests has given up as much as one of `run`.
+/// A worker of tests has the same sandbox as one of `run`.
 #[test]
 fn tests_run_behind_the_walls_of_production() {
     let dir = Dir::new();
@@ -232,7 +232,7 @@ fn a_file_snapshot_is_a_file_of_the_project() {
     assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");
 }
 
-/// The place is that in the file as it is now.
+/// The place refers to the file as it is now.
 #[test]
 fn a_failure_below_a_snapshot_that_was_written_has_its_place() {
     let dir = Dir::new();

@@ -1,4 +1,4 @@
-//! Integers that JavaScript can't hold: who reads one is told, once; who only moves one is not, and it keeps its digits.
+//! Integers that JavaScript can't hold: a read is reported, once; a move is not, and the number keeps its digits.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const READS: &[(&str, &[&str])] = &[
     ("const nullId = 1;\n  if (event.id === nullId) event.none = true;", &["--on-unsafe-integer", "fail"]),
     ("const { id: x, ...rest } = event;\n  return { ...rest, big: x > 5 };", &["--on-unsafe-integer", "fail"]),
     ("event.big = Math.max(...event.user.ids) > 5;", &["--on-unsafe-integer", "fail"]),
-    // Of the two numbers with this double it is not known which one was moved.
+    // Two numbers have this double, and it is unknown which one was moved.
     ("event.copy = event.m;", &[]),
     ("event.key = String(event.id);", &["--on-unsafe-integer", "fail"]),
     ("try { event.key = String(event.id); } catch {}\n  return null;", &["--on-unsafe-integer", "fail"]),
@@ -40,7 +40,7 @@ const READS: &[(&str, &[&str])] = &[
     ("event.key = String(event.id);", &["--quiet"]),
 ];
 
-/// What is no read: moves, and questions that the digits don't answer.
+/// Code that does not read: moves, and checks that do not depend on the digits.
 const MOVES: &[&str] = &[
     "return event;",
     "event.user2 = event.user;",
@@ -70,7 +70,7 @@ fn code(body: &str) -> String {
     format!("export async function transformEvent(event) {{\n  {body}\n  return event;\n}}\n")
 }
 
-/// What is said on standard error, without the summary's rate and what differs from run to run.
+/// Standard error without the summary's rate and other values that differ from run to run.
 fn said(done: &crate::support::Done) -> String {
     let mut text = String::new();
     for line in done.err.lines().filter(|line| !line.contains(" in = ")) {
@@ -102,7 +102,7 @@ fn who_reads_such_a_number_is_told_once() {
         dir.file("events.jsonl", EVENTS);
         let done = dir.run(&[&["run", "t.js", "events.jsonl", "-j", "1"], *flags].concat(), "");
         let _ = writeln!(text, "# {body} {}\n{}", flags.join(" "), said(&done));
-        // What is looked for changes nothing of what leaves.
+        // Watching does not change the output.
         if !flags.contains(&"fail") {
             let ignored = dir.run(&["run", "t.js", "events.jsonl", "-j", "1", "--on-unsafe-integer", "ignore"], "");
             assert_eq!(done.text(), ignored.text(), "{body}");
@@ -124,7 +124,7 @@ fn who_only_moves_such_numbers_is_not_told() {
     }
 }
 
-/// Any number of moves one after the other: nothing is told, every digit leaves, and nothing depends on who looks.
+/// Any number of moves one after the other: no report, every digit goes out, and watching has no effect.
 #[test]
 fn programs_that_move_numbers_about_are_not_told() {
     const STEPS: &[&str] = &[
@@ -145,7 +145,7 @@ fn programs_that_move_numbers_about_are_not_told() {
     for _ in 0..24 {
         let steps: String = (0..1 + next(5)).map(|_| format!("  {}\n", STEPS[next(STEPS.len())])).collect();
         let body = format!("let n = 0;\n  const k = () => `k${{n++}}`;\n{steps}");
-        // Each number has a double of its own, so that a move of the number alone is known too.
+        // Each number has its own double, so that a move of the number alone is detected too.
         let numbers: Vec<u64> = (0..4).map(|n| 9_007_199_254_740_993 + 1000 * n + 2 * next(200) as u64).collect();
         let line = format!(
             r#"{{"id":{},"user":{{"id":{},"ids":[{},7,{}]}}}}"#,
@@ -164,7 +164,7 @@ fn programs_that_move_numbers_about_are_not_told() {
     }
 }
 
-/// Whatever code does with such a number: that it is looked at who reads it changes nothing.
+/// Whatever the code does with such a number, watching its reads changes nothing.
 #[test]
 fn nothing_that_code_sees_depends_on_who_looks() {
     const STEPS: &[&str] = &[
@@ -231,7 +231,7 @@ fn failed(done: &crate::support::Done) -> Vec<u64> {
     lines
 }
 
-/// All have the same number under the same key: only which object it is in tells them apart.
+/// All have the same number under the same key: only the object distinguishes them.
 #[test]
 fn the_event_fails_whose_number_was_read_and_no_other() {
     let number = 9_007_199_254_740_993_u64;
@@ -286,7 +286,8 @@ fn an_event_with_more_numbers_than_are_looked_at_fails() {
     assert!(done.code == 0 && !done.err.contains("warning"), "{}", done.err);
 }
 
-/// What is asked without seeing digits is asked so often that looking each time would take many times the limit.
+/// Code asks about the number so often, without reading its digits, that checking each time would take many times the
+/// limit.
 #[test]
 fn looking_costs_no_event_its_time() {
     let dir = Dir::with(&code("let n = 0;\n  for (let i = 0; i < 10_000_000; i++) if (event.id) n++;\n  event.n = n;"));
@@ -295,7 +296,7 @@ fn looking_costs_no_event_its_time() {
     assert!(done.code == 0 && done.lines().len() == 20, "{}", done.err);
 }
 
-/// An event that ends at its limit while it is looked at is run again without: it fails all the same, and once.
+/// An event that hits its limit while it is watched runs again without: it fails all the same, and once.
 #[test]
 fn an_event_without_end_fails_whoever_looks() {
     let dir = Dir::with(&code("if (event.id) for (;;);"));
@@ -308,7 +309,7 @@ fn an_event_without_end_fails_whoever_looks() {
     assert_eq!(seen.1, [1, 3]);
 }
 
-/// What an event needs that was looked at is not known: it has a second try, and only the first one.
+/// The time that a watched event needs is unknown: it gets a second try, and only the first such event does.
 #[test]
 fn the_first_event_to_hit_its_limit_is_run_again_unseen() {
     let asked = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,5 @@
-//! Several events in flight in one worker: what belongs to an event stays with it across every `await`, who is blamed,
-//! and that nobody's answer is lost. Servers answer when a condition holds, never after a time.
+//! Several events in flight in one worker: everything that belongs to an event stays with it across every `await`, the
+//! right event is blamed, and no answer is lost. Servers answer when a condition holds, never after a time.
 
 mod batch;
 mod client;
@@ -15,7 +15,7 @@ use crate::support::live::Live;
 use crate::support::web_server::{Reply, Web};
 use crate::support::{Dir, Done};
 
-/// A server that answers with the path, as soon as it has been asked `size` times; the last one asked first.
+/// A server that answers with the path after it has got `size` requests; the last one is answered first.
 fn crowd(size: usize) -> Web {
     let here = Arc::new((Mutex::new((0, size)), Condvar::new()));
     Web::start(move |asked| {
@@ -104,7 +104,7 @@ fn metadata_logs_and_budgets_stay_with_their_event() {
     }
 }
 
-/// The first event starts a request, keeps its promise in module state, and fails before it has waited.
+/// The first event starts a request, keeps its promise in module state, and fails before it waits.
 #[test]
 fn an_answer_reaches_all_that_wait_for_it_also_when_the_event_that_asked_is_over() {
     let code = "let plans;
@@ -145,7 +145,7 @@ fn who_computes_too_long_after_waiting_fails_alone() {
     assert_eq!(letters[0]["message"], "the event took more than 300ms of CPU time");
 }
 
-/// All of them go on in one turn: the answer that they share settles them together.
+/// All of them continue in one turn, because the answer that they share settles them together.
 #[test]
 fn who_computes_too_long_in_a_turn_of_many_is_found() {
     let code = "let shared;
@@ -179,7 +179,7 @@ fn who_fills_the_heap_after_waiting_fails_alone() {
     assert_eq!((letters.len(), &letters[0]["kind"], &letters[0]["input_line"]), (1, &json!("memory"), &json!(3)));
 }
 
-/// Nothing of the isolate is lost by it: what it keeps is still there.
+/// The isolate is not replaced: its state is still there.
 #[test]
 fn who_waits_too_long_fails_alone_and_its_isolate_goes_on() {
     let code = "let seen = 0;
@@ -199,7 +199,8 @@ fn who_waits_too_long_fails_alone_and_its_isolate_goes_on() {
     assert_eq!((letters.len(), &letters[0]["input_line"]), (1, &json!(2)));
 }
 
-/// The second event waits for what the third one's answer settles, and the last for what nothing settles.
+/// The second event waits for a promise that the third one's answer settles, and the last one for a promise that is
+/// never settled.
 #[test]
 fn never_settles_is_said_when_nothing_under_way_could_settle_it() {
     let code = "let resolve;
@@ -245,7 +246,8 @@ fn a_worker_that_is_killed_with_events_in_flight_loses_none() {
     assert_eq!(done.lines(), expected, "{}", done.err);
 }
 
-/// Lazy events, digits that JavaScript loses, twins and numbers beyond all doubles: what waits has the same bytes.
+/// Lazy events, digits that JavaScript loses, duplicate keys and numbers beyond all doubles: an event that waits has
+/// the same bytes.
 #[test]
 fn what_waits_has_the_same_bytes_as_what_does_not() {
     let wide: String =
@@ -275,7 +277,7 @@ fn what_waits_has_the_same_bytes_as_what_does_not() {
     }
 }
 
-/// What an event may do while it is transformed. None of it hangs on which answer comes first.
+/// The steps of an event. The result of none depends on the order of answers.
 const STEPS: [&str; 12] = [
     "out.push(await fetch('$URL' + event.n));",
     "out.push(await Promise.all([fetch('$URLa'), 1, fetch('$URLb' + event.n)]));",
@@ -291,7 +293,7 @@ const STEPS: [&str; 12] = [
     "out.push(...(await Promise.allSettled([fetchV2('$URL').then(() => Promise.reject(1)), 2])).map((one) => one.status));",
 ];
 
-/// Numbers below a bound, the same each time. Any will do.
+/// Numbers below a bound, the same sequence each time.
 pub fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |below| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

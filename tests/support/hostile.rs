@@ -13,7 +13,8 @@ pub fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The code of one, with what its second line asks for: `// with: NAME` appends `tests/hostile/with/NAME.js`.
+/// The code of one file, with the addition that its second line names: `// with: NAME` appends
+/// `tests/hostile/with/NAME.js`.
 pub fn code(file: &Path) -> String {
     let code = std::fs::read_to_string(file).unwrap();
     let Some(name) = code.lines().nth(1).and_then(|line| line.strip_prefix("// with: ")) else { return code };

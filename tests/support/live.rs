@@ -1,4 +1,4 @@
-//! A run that is under way: written to, read from, looked at and killed while it works.
+//! A run under way: written to, read from, inspected and killed while it works.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write};
@@ -11,14 +11,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Done;
 
-/// A test that waits for an answer that never comes must fail, not hang: after this long the run is killed. Nothing is
-/// measured with it.
+/// A test that waits for a missing answer must fail, not hang: after this time the run is killed. Nothing is measured
+/// with it.
 const LOST: Duration = Duration::from_secs(180);
 
 /// A run under way.
 pub struct Live {
     child: Child,
-    /// The ends of the pipe to its standard input; the reading one tells what it has left in there.
+    /// The ends of the pipe to its standard input; the reading end shows what the run has not read.
     input: Option<(std::io::PipeWriter, PipeReader)>,
     out: BufReader<ChildStdout>,
     err: JoinHandle<String>,
@@ -90,8 +90,8 @@ impl Live {
         self.end().0
     }
 
-    /// Waits for the end of a run that does not wait for the end of its input. Gives also the bytes of the input that it
-    /// has not taken.
+    /// Waits for the end of a run that does not wait for the end of its input. Returns also the bytes of the input that
+    /// it has not read.
     pub fn end(mut self) -> (Done, Vec<u8>) {
         let mut out = Vec::new();
         self.out.read_to_end(&mut out).unwrap();

@@ -1,4 +1,4 @@
-//! A folder of its own for each test, and the binary run in it.
+//! A folder for each test, in which the binary runs.
 
 pub mod hostile;
 pub mod live;
@@ -15,7 +15,7 @@ pub struct Dir {
     dir: tempfile::TempDir,
 }
 
-/// What a command did.
+/// The result of a command.
 pub struct Done {
     pub code: i32,
     pub out: Vec<u8>,
@@ -99,8 +99,8 @@ impl Dir {
     }
 }
 
-/// Sees to it that no test hangs for ever: processes that still run in `dir` when no test can need them any more are
-/// named and killed, and the test that waits for them fails.
+/// Prevents tests from hanging forever: processes that still run in `dir` when no test can need them any more are
+/// reported and killed, and the test that waits for them fails.
 fn watch(dir: &Path) {
     const FAR_TOO_LONG: Duration = Duration::from_mins(15);
     static DIRS: Mutex<Vec<(Instant, String, PathBuf)>> = Mutex::new(Vec::new());
@@ -147,7 +147,7 @@ pub fn children(parent: u32) -> Vec<i32> {
 pub fn finish(mut child: Child, input: Vec<u8>) -> Done {
     let mut stdin = child.stdin.take().unwrap();
     let feed = std::thread::spawn(move || {
-        // A child that ends early closes the pipe; what it says about that is what counts.
+        // A child that ends early closes the pipe; its own message counts.
         let _ = stdin.write_all(&input);
     });
     let output = child.wait_with_output().unwrap();

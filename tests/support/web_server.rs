@@ -1,5 +1,5 @@
-//! A web server of a few lines, for tests of the network functions: it answers as it is told and remembers what it was
-//! asked. It speaks HTTP/1.1 over whatever it accepts, keeps connections open, and reads no more than it must.
+//! A small web server for tests of the network functions: it gives scripted answers and records requests. It speaks
+//! HTTP/1.1 over any stream, keeps connections open, and reads no more than it must.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// A request as it came.
+/// A recorded request.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     pub method: String,
@@ -25,7 +25,7 @@ impl Asked {
     }
 }
 
-/// What is sent back: whatever stands in `head` after the version, and a body.
+/// An answer: the text after the version in the first line and the headers, and a body.
 pub struct Reply {
     pub head: String,
     pub body: Vec<u8>,
@@ -133,19 +133,19 @@ impl Web {
         format!("http://{}{path}", self.address)
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.seen.0.lock().unwrap().asked.clone()
     }
 
-    /// How many connections were made to it.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.seen.0.lock().unwrap().connections
     }
 
-    /// Waits until all connections so far are over, and what came over them is done. For clients that are gone.
+    /// Waits until all connections so far are closed and their requests are handled. For clients that have ended.
     pub fn quiet(&self) {
-        // Connections are taken in the order in which they were made: once this one is, none is left behind.
+        // Connections are accepted in order: once this one is, all earlier ones are too.
         let own = TcpStream::connect(self.address).unwrap();
         let address = own.local_addr().unwrap();
         let seen = self.seen.0.lock().unwrap();
@@ -154,7 +154,7 @@ impl Web {
         drop(self.seen.1.wait_while(seen, |seen| seen.open > 0).unwrap());
     }
 
-    /// Waits until it was asked this many times.
+    /// Waits until it got this many requests.
     pub fn wait(&self, times: usize) {
         let seen = self.seen.0.lock().unwrap();
         drop(self.seen.1.wait_while(seen, |seen| seen.asked.len() < times).unwrap());
@@ -171,7 +171,7 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(&Asked) -> Reply, noted: &(M
         if asked.method != "HEAD" {
             out.extend_from_slice(&reply.body);
         }
-        // A client that has had enough closes the connection.
+        // A client that needs no more closes the connection.
         let stream = reader.get_mut();
         if stream.write_all(&out).and_then(|()| stream.flush()).is_err() {
             return;

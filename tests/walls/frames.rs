@@ -1,8 +1,8 @@
-//! Workers that have been taken over and speak out of turn: sequences of frames by chance, good ones and others.
+//! Compromised workers that send invalid sequences of frames: random ones, some of them valid.
 //!
-//! Whatever such a worker says costs it its life, and its own events their verdict at most. The run goes on, its books balance, and
-//! nothing comes out that did not go in. `cargo test --test walls frames` tries some, `cargo test --test walls -- frames 1200` goes
-//! on for 1200 seconds.
+//! Such a worker can only cause its own end and failures of its own events. The run continues, its counts add up, and
+//! only input comes out. `cargo test --test walls frames` tries some, `cargo test --test walls -- frames 1200`
+//! continues for 1200 seconds.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,25 +20,25 @@ use sluicegate::wire::frame::{self, Failed, Kind, Part, Work};
 use sluicegate::wire::input::Open;
 use sluicegate::workers::{self, Job, RunError};
 
-/// The program whose workers are taken over.
+/// The program whose workers are compromised.
 pub const NAME: &str = "frames";
 
-/// Runs that a test does.
+/// The number of runs in a test.
 const RUNS: u64 = 30;
 
 const LINES: u64 = 400;
 
-/// All lines have this length, so that a worker can tell how many a unit has.
+/// All lines have this length, so that a worker can compute how many lines a unit has.
 const LINE_LEN: u64 = 22;
 
-/// A run that takes longer hangs. Each takes tenths of a second, and a few where a worker falls silent.
+/// A run that takes longer hangs. Each takes tenths of a second, or a few seconds if a worker stops sending.
 const HANGS: Duration = Duration::from_secs(120);
 
 fn line(number: u64) -> String {
     format!("{{\"n\":{number:05},\"s\":\"abc\"}}")
 }
 
-/// Chance, from the one source that a worker has.
+/// Random numbers from the only source that a worker has.
 fn chance(below: u64) -> u64 {
     let mut bytes = [0; 8];
     rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())
@@ -46,7 +46,7 @@ fn chance(below: u64) -> u64 {
     u64::from_le_bytes(bytes) % below
 }
 
-/// What a unit's worker has told of it.
+/// The unit that a worker got, and its answers so far.
 struct Given {
     work: Work,
     told: u32,
@@ -58,9 +58,9 @@ impl Given {
     }
 }
 
-/// In the worker, in place of the engine: talks for a while, and ends.
+/// Runs in the worker in place of the engine: sends frames for a while, and ends.
 pub fn worker() {
-    // Half of them are honest, so that runs come to their ends.
+    // Half of them are honest, so that runs reach their ends.
     if chance(2) == 0 {
         return;
     }
@@ -87,7 +87,7 @@ pub fn worker() {
     }
     let _ = socket.write_all(&out);
     match chance(12) {
-        // Says nothing any more.
+        // Sends nothing more.
         0 => loop {
             std::thread::park();
         },
@@ -102,7 +102,7 @@ fn ready(out: &mut Vec<u8>) {
     frame::put(out, Kind::Ready, |out| out.extend_from_slice(loaded.to_string().as_bytes()));
 }
 
-/// One frame, or something like one.
+/// Sends one frame, or something similar.
 fn speak(units: &mut Vec<Given>, out: &mut Vec<u8>) {
     let any = |out: &mut Vec<u8>, kind: Kind| {
         let len = chance(64);
@@ -116,14 +116,14 @@ fn speak(units: &mut Vec<Given>, out: &mut Vec<u8>) {
         4 => any(out, Kind::Part),
         5 => any(out, [Kind::Start, Kind::Setup, Kind::Work, Kind::Free][chance(4) as usize]),
         6 => any(out, [Kind::Ask, Kind::Answer, Kind::Forget, Kind::Try, Kind::Tried][chance(5) as usize]),
-        // No kind, or far too long.
+        // An invalid kind, or a length that is far too large.
         7 => out.extend((0..8 + chance(8)).map(|_| chance(256) as u8)),
         8 => out.extend_from_slice(&[4, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f]),
         _ => part(units, out),
     }
 }
 
-/// Verdicts for lines that the worker has, with a mistake in one of three.
+/// Verdicts for lines that the worker has; one in three has a mistake.
 fn part(units: &mut Vec<Given>, out: &mut Vec<u8>) {
     let Some(at) = (!units.is_empty()).then(|| chance(units.len() as u64) as usize) else { return };
     let given = &mut units[at];
@@ -160,7 +160,7 @@ fn part(units: &mut Vec<Given>, out: &mut Vec<u8>) {
     part.put(out);
 }
 
-/// As a supervisor, in a process of its own: transforms the file and says what it came to.
+/// Runs as a supervisor, in a separate process: transforms the file and prints the result.
 pub fn supervisor(file: &Path) -> Result<String, String> {
     let mut options = Options::default();
     options.limits.cpu = Duration::from_millis(50);
@@ -172,13 +172,14 @@ pub fn supervisor(file: &Path) -> Result<String, String> {
     match ended {
         Ok(()) if summary.tally.lines_in == LINES && summary.tally.is_conserved() => Ok(summary.tally.to_string()),
         Ok(()) => Err(format!("the books do not balance: {}", summary.tally)),
-        // No worker has loaded the program yet: this is what the first of them said.
+        // No worker has loaded the program yet: this is the answer of the first one.
         Err(RunError::Load(_) | RunError::Start(_)) if summary.tally.lines_in == 0 => Ok("not begun".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Runs until `seconds` are over, or some runs. Says how many were begun, or what was wrong with one.
+/// Runs until `seconds` have passed, or a fixed number of times. Returns the number of runs that began, or the first
+/// error.
 pub fn try_all(seconds: Option<u64>) -> Result<String, String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = dir.path().join("lines.jsonl");
@@ -203,7 +204,7 @@ pub fn try_all(seconds: Option<u64>) -> Result<String, String> {
     Ok(format!("{runs} runs, {begun} of them with a worker that loaded"))
 }
 
-/// One run: what its supervisor said, and what came out.
+/// One run: the supervisor's result, and the output.
 fn one(file: &Path) -> Result<(String, String), String> {
     let mut child = Command::new(std::env::current_exe().map_err(|error| error.to_string())?)
         .arg("supervise")

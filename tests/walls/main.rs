@@ -1,8 +1,8 @@
-//! Code that has full control of a worker process, and what it cannot do with it.
+//! An attacker with full control of a worker process, and what the sandbox prevents.
 //!
-//! This program is both sides: as a supervisor it starts itself as a worker, just as the binary does, and in that worker
-//! a payload of native code runs where the author's code would be read next, behind all walls. The binary itself has no
-//! way to run a payload. Each test is one payload; it answers what the kernel answered.
+//! This program is both sides: as a supervisor it starts itself as a worker, just as the binary does. In that worker it
+//! runs native code (a payload) at the point where the author's code would be read, with the whole sandbox in place.
+//! The binary itself cannot run a payload. Each test is one payload and returns the kernel's answer.
 
 mod frames;
 
@@ -16,18 +16,18 @@ use sluicegate::workers::{self, Job, PreparedProcess, Resources, RunError, Sandb
 
 type Payload = fn() -> Result<String, String>;
 
-/// What a payload must come to.
+/// The required result of a payload.
 #[derive(Clone, Copy, PartialEq)]
 enum Must {
-    /// It works, so that the others can be seen to fail for the right reason.
+    /// It works. This shows that the others fail for the right reason.
     Work,
     /// The kernel refuses it.
     BeRefused,
-    /// The kernel refuses it where V8 makes no machine code.
+    /// The kernel refuses it if V8 runs without its compilers.
     BeRefusedWithoutCompilers,
 }
 
-/// A payload's name, itself, and what it must come to.
+/// A payload's name, its function, and its required result.
 const TESTS: &[(&str, Payload, Must)] = &[
     ("memory can be had and the clock be read", ordinary, Must::Work),
     ("a file cannot be opened", open_file, Must::BeRefused),
@@ -114,15 +114,16 @@ fn start_program() -> Result<String, String> {
     let path = CString::new("/bin/true").expect("no zero");
     let argv = [path.as_ptr(), std::ptr::null()];
     let env = [std::ptr::null()];
-    // SAFETY: a path and two lists that end with null. If it worked, this process would be another program.
+    // SAFETY: a path and two lists that end with null. If the call succeeded, this process would become another
+    // program.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
     Err(errno(io::Error::last_os_error()))
 }
 
 fn fork() -> Result<String, String> {
-    // SAFETY: a child that came to be ends at once.
+    // SAFETY: a child would end at once.
     match unsafe { libc::fork() } {
-        // SAFETY: ends the child, which shares nothing with this process; it takes nothing and gives nothing back.
+        // SAFETY: ends the child, which shares nothing with this process.
         0 => unsafe { libc::_exit(0) },
         -1 => Err(errno(io::Error::last_os_error())),
         child => Ok(format!("child {child}")),
@@ -130,7 +131,7 @@ fn fork() -> Result<String, String> {
 }
 
 fn signal(process: i32) -> Result<String, String> {
-    // Signal 0: only asks whether it could be sent.
+    // Signal 0 only checks whether a signal could be sent.
     call("kill", libc::SYS_kill, &[i64::from(process), 0])
 }
 
@@ -178,7 +179,7 @@ fn too_much_memory() -> Result<String, String> {
 }
 
 fn send_descriptor() -> Result<String, String> {
-    // SAFETY: an empty message; what matters is that the call is refused before it is read.
+    // SAFETY: an empty message; the call must be refused before it is read.
     let message: libc::msghdr = unsafe { std::mem::zeroed() };
     // SAFETY: as above.
     match unsafe { libc::sendmsg(3, &message, 0) } {
@@ -190,7 +191,7 @@ fn send_descriptor() -> Result<String, String> {
 const PAGE: usize = 4096;
 
 fn map(protection: i32) -> Result<*mut libc::c_void, String> {
-    // SAFETY: a mapping at a place of the kernel's choice, which nothing else uses.
+    // SAFETY: a mapping at a place that the kernel chooses, which nothing else uses.
     let page =
         unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
     if page == libc::MAP_FAILED { Err(errno(io::Error::last_os_error())) } else { Ok(page) }
@@ -209,7 +210,7 @@ fn made_executable() -> Result<String, String> {
     }
 }
 
-/// In the worker: runs the payload that the program is named after, and tells what it said.
+/// Runs in the worker: the payload that the program is named after; returns its result.
 fn hook(program: &Program) -> Result<(), String> {
     if program.name == frames::NAME {
         frames::worker();
@@ -314,7 +315,7 @@ fn main() -> ExitCode {
             println!("test {title} ... {} ({answer})", if good { "ok" } else { "FAILED" });
         }
     }
-    // And a worker without a payload works behind the same walls.
+    // A worker without a payload works in the same sandbox.
     let program = Program::new("none", "export const transformEvent = (event) => event;");
     let plain = workers::check(&program, &Options::default(), Sandbox { require: true, ..Sandbox::default() });
     if let Err(error) = plain {

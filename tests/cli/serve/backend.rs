@@ -1,4 +1,4 @@
-//! Code from a config backend, well-behaved and not.
+//! Code from a config backend, correct and faulty.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use super::client::{JSON, Server, events};
 /// Answers a path with a status and a body.
 type Script = dyn Fn(&str) -> (u16, String) + Send + Sync;
 
-/// A backend that does as it is told, and remembers what it was asked: path and Authorization.
+/// A backend with scripted answers that records its requests: path and Authorization.
 pub(super) struct Backend {
     pub(super) url: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
@@ -68,7 +68,7 @@ fn revision(version: &str, code: &str) -> (u16, String) {
     (200, revision.to_string())
 }
 
-/// Code as it was before there were modules.
+/// Code from the time before modules.
 const LEGACY: &str = "function transform(events) {
   return events.map((event) => { event.of = events.length; event.id = metadata(event).messageId; return event; });
 }";
@@ -176,7 +176,7 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
 
 #[test]
 fn a_backend_that_is_down_loses_no_event_and_is_found_again() {
-    // At first nothing listens here; then a backend does.
+    // At first nothing listens here; later a backend does.
     let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::start(crate::support::Dir::new(), &["--backend-url", &format!("http://{place}")], &[]);
     let answer = server.send("POST", "/customTransform", JSON, events("v1", 3).to_string().as_bytes());
@@ -188,7 +188,7 @@ fn a_backend_that_is_down_loses_no_event_and_is_found_again() {
     );
 }
 
-/// One takes the connection and says nothing, the other begins an answer and does not go on.
+/// One accepts the connection and sends nothing; the other one starts an answer and does not finish it.
 #[test]
 fn a_backend_that_does_not_finish_is_given_up_and_holds_up_nobody_else() {
     let slow = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -238,7 +238,7 @@ fn a_backend_that_does_not_finish_is_given_up_and_holds_up_nobody_else() {
     });
 }
 
-/// What tries code needs its libraries: without them it says so, and to come again.
+/// A test run needs its libraries: without them the answer says so, and asks to try again.
 #[test]
 fn a_trial_whose_libraries_cannot_be_had_is_to_be_sent_again() {
     let backend = Backend::new(|path| match path.rsplit('=').next().unwrap() {

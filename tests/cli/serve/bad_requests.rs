@@ -34,7 +34,7 @@ fn a_body_that_is_none_is_a_4xx_with_words() {
         let broken = [JSON, &[("Content-Encoding", "gzip")]].concat();
         assert!(server.send("POST", path, &broken, b"no gzip").problem(400).contains("cannot be read"));
     }
-    // Nothing to do is no answer that anybody asked for.
+    // An empty answer would be useless.
     for empty in ["[]", " [ ] "] {
         let error = server.send("POST", "/customTransform", JSON, empty.as_bytes()).problem(400);
         assert!(error.contains("no events"), "{error}");
@@ -42,7 +42,7 @@ fn a_body_that_is_none_is_a_4xx_with_words() {
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
 }
 
-/// Events are parsed by who runs them, if anybody does.
+/// The engine that runs an event parses it, if any does.
 #[test]
 fn an_event_that_is_no_json_makes_the_body_none_whatever_becomes_of_its_event() {
     let batch = "export function transformBatch(events) { return events; }";
@@ -64,7 +64,7 @@ fn an_event_that_is_no_json_makes_the_body_none_whatever_becomes_of_its_event() 
     assert_eq!(server.rows(&events("v1", 3)).len(), 3);
 }
 
-/// What JavaScript finds in the way of a property that is not there: fields of the wrong type, in every place.
+/// JavaScript would report a missing property here: fields of the wrong type, in every place.
 #[test]
 fn fields_of_the_wrong_type_are_never_the_servers_fault() {
     let server = server(&[]);
@@ -156,7 +156,7 @@ fn a_client_that_sends_a_byte_now_and_then_does_not_keep_its_place_for_ever() {
     let head =
         "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 3000\r\n\r\n[";
     slow.write_all(head.as_bytes()).unwrap();
-    // Never silent for as long as it may be, and answered long before the body is whole.
+    // Never silent for longer than allowed, and answered long before the body is complete.
     slow.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let mut sent = 0;
     let mut first = [0];
@@ -168,7 +168,7 @@ fn a_client_that_sends_a_byte_now_and_then_does_not_keep_its_place_for_ever() {
     let answer = answer(&mut BufReader::new(slow));
     assert!(answer.problem(408).contains("--body-timeout"));
     assert_eq!(answer.header("Connection"), Some("close"));
-    // The one place that there is.
+    // This is the only place.
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
 }
 
@@ -226,7 +226,7 @@ fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
         stream.shutdown(Shutdown::Both).unwrap();
     }
     for _ in 0..3 {
-        // The whole request, and gone before the answer.
+        // The client sends the whole request and disconnects before the answer.
         let mut stream = server.connect();
         stream.write_all(&request("POST", "/customTransform", JSON, slow.as_bytes(), true)).unwrap();
         drop(stream);
@@ -237,14 +237,15 @@ fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
     let _ = stream.read_to_end(&mut said);
     assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&said));
     assert_eq!(server.rows(&events("v1", 5)).len(), 5);
-    // What no client waits for any more is given up, and its room is free again.
+    // A request without a client is given up, and its memory becomes free again.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while server.metric("sluicegate_requests_in_flight") > 0.0 {
         assert!(std::time::Instant::now() < deadline, "requests that no client waits for are kept");
     }
 }
 
-/// One reads a little of a long answer and goes, the other reads nothing of it until everybody else is answered.
+/// One client reads a little of a long answer and disconnects; the other one reads nothing until all others are
+/// answered.
 #[test]
 fn clients_that_leave_in_the_answer_or_read_it_late_hold_up_nobody() {
     let server = server(&[]);

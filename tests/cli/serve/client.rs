@@ -1,4 +1,4 @@
-//! A server of its own for each test, and a client that speaks just enough HTTP to be as rude as a test needs.
+//! A server for each test, and a client with just enough HTTP to misbehave as a test needs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -112,7 +112,7 @@ impl Server {
         assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
     }
 
-    /// Ends it; what it has said on standard error since it listens.
+    /// Ends the server; returns its standard error since it started to listen.
     pub fn said_until_the_end(mut self) -> String {
         self.signal(libc::SIGTERM);
         self.messages.take().unwrap().join().unwrap()

@@ -1,5 +1,5 @@
-//! What callers of the service whose place this one takes have come to rely on, beyond what is written down: found by
-//! sending both the same requests.
+//! Undocumented behaviour of the replaced service that its callers rely on; found by sending both servers the same
+//! requests.
 
 use std::io::Write;
 
@@ -52,7 +52,7 @@ fn a_batch_that_fails_as_a_whole_is_one_row_about_all_of_its_events() {
         let row = json!({ "statusCode": 400, "error": error, "metadata": whole });
         assert_eq!(server.rows(&events(version, 3)), [row]);
     }
-    // One event's fault is its own, as everywhere.
+    // The fault of one event affects only that event, as everywhere.
     let rows = server.rows(&events("one", 3));
     let statuses: Vec<&Value> = rows.iter().map(|row| &row["statusCode"]).collect();
     assert_eq!(statuses, [200, 400, 200]);

@@ -1,4 +1,4 @@
-//! More than there is room for, and the end.
+//! More requests than the server has room for, and its end.
 
 use std::io::{BufReader, Write};
 
@@ -14,7 +14,7 @@ fn what_there_is_no_room_for_is_sent_away_to_come_again_and_nothing_is_lost() {
     let server = Server::with(&[("v1.js", SLOW)], &["--max-requests", "4", "-j2"]);
     let (mut answered, mut refused) = (0, 0);
     std::thread::scope(|scope| {
-        // Each has events of its own: no client gets what another one asked for. Some take more than one unit.
+        // Each client has its own events: no client gets another one's answer. Some requests take more than one unit.
         let ask = |client: usize| {
             let number = |n: usize| client * 1000 + n;
             let filler = "x".repeat(client * 1000);
@@ -57,7 +57,7 @@ fn what_there_is_no_room_for_is_sent_away_to_come_again_and_nothing_is_lost() {
 #[test]
 fn bodies_that_do_not_fit_into_memory_are_sent_away() {
     let server = Server::with(&[("v1.js", SLOW)], &["--body-limit", "1MiB", "--request-memory", "1MiB"]);
-    // One client holds most of the room and does not go on.
+    // One client holds most of the memory and does not continue.
     let mut slow = server.connect();
     let filler = format!("[{}", " ".repeat(900 << 10));
     write!(
@@ -96,7 +96,8 @@ fn who_is_sent_away_while_still_sending_gets_to_know_it() {
     while server.metric("sluicegate_requests_in_flight") < 1.0 {
         assert!(std::time::Instant::now() < deadline, "the request never takes its place");
     }
-    // More than the sockets of both sides hold: a server that stops reading cuts the client off, and the answer is lost.
+    // More than the sockets of both sides hold: if the server stops reading, the client is cut off, and the answer is
+    // lost.
     let large = format!("[{}]", " ".repeat(24 << 20));
     for _ in 0..2 {
         let refused = server.send("POST", "/customTransform", JSON, large.as_bytes());

@@ -1,4 +1,4 @@
-//! `serve --play`: the playground beside the server, and who is kept out of it.
+//! `serve --play`: the playground next to the server, and clients that it rejects.
 
 use std::net::{IpAddr, TcpStream, UdpSocket};
 
@@ -98,7 +98,7 @@ fn nobody_but_its_page_is_answered() {
     assert_eq!(ask(&server, "GET", "/health", "", "sluicegate.internal", &json!(null)).status, 200);
 }
 
-/// An address of this machine that is not loopback; connecting to it is as if from elsewhere.
+/// An address of this machine that is not loopback; a connection to it looks like one from elsewhere.
 fn outer_address() -> Option<IpAddr> {
     // Sends nothing: it only asks the system which address it would use.
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;

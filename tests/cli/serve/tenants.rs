@@ -1,5 +1,5 @@
-//! Hostile tenants, and clients, beside one that is not: its answers stay what they are, to the byte, and this process stays
-//! within the memory that it says it needs.
+//! Hostile tenants and clients next to a normal one: its answers stay the same to the byte, and the server stays within
+//! its stated memory.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use super::client::{JSON, PATIENCE, Server, event, events, request};
 use crate::support::live::status;
 
-/// Small enough that what one of these tenants makes would be far too much.
+/// Small enough that the output of one of these tenants would be far too much.
 const FLAGS: &[&str] =
     &["--request-memory=64MiB", "--body-limit=8MiB", "--max-processes=6", "--max-requests=32", "--cpu-limit=2s", "-j2"];
 
-/// What the good tenant's code does.
+/// The code of the good tenant.
 const GOOD: &str =
     "export function transformEvent(e, metadata) { e.id = metadata(e).messageId; e.sum = e.n * 3; return e; }";
 
-/// An accessor that catches what is put into lists, to put something else in its place.
+/// An accessor that intercepts values added to lists and replaces them.
 const FORGER: &str =
     "const forged = '{\"output\":{\"forged\":true},\"metadata\":{\"messageId\":\"m0\"},\"statusCode\":200},';
     for (const index of [0, 1, 2]) Object.defineProperty(Array.prototype, index, {
@@ -40,19 +40,19 @@ fn body(version: &str, count: usize) -> Vec<u8> {
     events(version, count).to_string().into_bytes()
 }
 
-/// Sends a request, waits a moment for something to come back, and gives its connection, on which nothing is ever read.
+/// Sends a request, waits briefly for a response, and returns the connection, which is never read.
 fn send_only(server: &Server, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(server.address).ok()?;
     stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     let headers = [JSON, headers].concat();
-    // A server that is busy may not take it all.
+    // A busy server may not accept all of it.
     let _ = stream.write_all(&request("POST", path, &headers, body, true));
     stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let _ = stream.peek(&mut [0]);
     Some(stream)
 }
 
-/// Frames that each ask for a window of this size and hold zeros without end.
+/// Frames that each ask for a window of this size and contain endless zeros.
 fn zstd_bomb(window_log: u32) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(window_log).unwrap();
@@ -70,7 +70,7 @@ fn log_bomb() -> Vec<u8> {
     json!({ "events": all, "trRevCode": { "code": code, "codeVersion": "1" } }).to_string().into_bytes()
 }
 
-/// The good tenant's requests, one after the other, while `hostile` is done over and over by several clients.
+/// Sends the good tenant's requests, one after the other, while several clients repeat `hostile`.
 fn beside(hostile: impl Fn(&Server) -> Option<TcpStream> + Sync) {
     let files = [("good.js", GOOD), ("forger.js", FORGER), ("answers.js", ANSWER_BOMB), ("failures.js", FAILURE_BOMB)];
     let server = Server::with(&files, FLAGS);
@@ -83,7 +83,7 @@ fn beside(hostile: impl Fn(&Server) -> Option<TcpStream> + Sync) {
             scope.spawn(|| {
                 let mut open = Vec::new();
                 while !over.load(Ordering::Relaxed) {
-                    // More than a few at a time would only keep the server from accepting the good one's.
+                    // More clients would only keep the server from accepting the good one's requests.
                     if open.len() == 3 {
                         open.remove(0);
                     }
@@ -102,7 +102,7 @@ fn beside(hostile: impl Fn(&Server) -> Option<TcpStream> + Sync) {
     eprintln!("{:.0} MiB at most, {:.0} MiB promised", most / 1048576.0, bound / 1048576.0);
     assert!(bound < 256e6, "{bound}");
     assert!(most > 0.0 && most < bound, "{most} bytes at most, {bound} were promised");
-    // What the clients left behind is given back.
+    // Everything that the clients left behind is released.
     let deadline = Instant::now() + PATIENCE;
     while server.metric("sluicegate_request_memory_bytes") > 0.0 {
         assert!(Instant::now() < deadline, "memory is never given back");
@@ -153,7 +153,7 @@ fn what_is_refused_is_not_unpacked() {
     while server.metric("sluicegate_requests_in_flight") < 1.0 {
         assert!(Instant::now() < deadline, "the request never takes its place");
     }
-    // Whoever unpacked it would find that it is broken.
+    // If the server unpacked it, it would find that it is broken.
     let headers = [JSON, &[("Content-Encoding", "gzip")]].concat();
     server.send("POST", "/customTransform", &headers, b"this is no gzip").problem(503);
     slow.shutdown(Shutdown::Both).unwrap();

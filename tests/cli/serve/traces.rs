@@ -1,4 +1,4 @@
-//! Traces over OTLP: what a collector gets, and that one that is down costs nothing.
+//! Traces over OTLP: what a collector gets, and that a collector that is down has no effect.
 
 use std::net::TcpListener;
 
@@ -91,14 +91,14 @@ fn a_request_and_its_groups_are_spans_of_the_callers_trace() {
             .map(|key| attributes[key].as_i64().unwrap())
     };
     assert_eq!((counts("v1"), counts("v2")), ([4, 2, 1, 1], [1, 0, 0, 1]));
-    // Who brings no trace begins one.
+    // A request without a trace starts a new one.
     let [other] = named("GET other")[..] else { panic!("{spans:#?}") };
     assert_ne!(other["traceId"], json!(trace));
 }
 
 #[test]
 fn a_collector_that_is_down_or_silent_costs_nothing() {
-    // Takes connections, as the kernel does for it, and never says a word.
+    // The kernel accepts connections for it, and it never answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", listener.local_addr().unwrap());
     for endpoint in ["http://127.0.0.1:1", &silent] {

@@ -35,7 +35,7 @@ fn each_event_is_answered_in_order_with_its_metadata_as_it_was() {
             json!({ "output": { "n": 5, "seen": true }, "metadata": metadata(5), "statusCode": 200 }),
         ]
     );
-    // Without being asked for, dropped events have no row.
+    // Dropped events have no row unless the request asks for them.
     let answer = server.post("/customTransform", &asked);
     assert_eq!(answer.json().as_array().unwrap().len(), 6);
     assert_eq!(server.metric("sluicegate_events_total{verdict=\"dropped\",kind=\"\"}"), 2.0);
@@ -110,7 +110,7 @@ fn a_batch_gets_all_events_of_its_group() {
     let server = server(
         "export function transformBatch(events) { return events.filter((e) => e.n % 2).map((e) => ({ ...e, of: events.length, messageId: 'm' + e.n })); }",
     );
-    // More than a unit of a run holds.
+    // More than one unit of a run holds.
     let filler = "x".repeat(4000);
     let asked: Value = (0..150)
         .map(|n| event("v1", json!({ "messageId": format!("m{n}"), "n": n, "filler": filler }), &format!("m{n}")))
@@ -147,7 +147,7 @@ fn a_bad_element_of_a_batch_takes_no_good_output_with_it() {
     let same = |id: &str| row(200, id, json!({ "messageId": id }));
     assert_eq!(server.rows(&asked("more"))[0]["error"], bad);
     assert_eq!(told("more"), [row(400, "m0", Value::Null), same("m0"), same("m1"), same("m2")]);
-    // What nothing else came of is what the bad element stands for.
+    // The invalid element makes the input fail that has no other output.
     assert_eq!(told("instead"), [row(400, "m0", Value::Null), same("m1"), same("m2")]);
     let mixed = told("mixed");
     for n in 0..3 {
@@ -155,7 +155,7 @@ fn a_bad_element_of_a_batch_takes_no_good_output_with_it() {
         let output = |which: &str| row(200, &id, json!({ "messageId": id, which: true }));
         assert_eq!(mixed[3 * n..][..3], [row(400, &id, Value::Null), output("first"), output("last")]);
     }
-    // Every event has one verdict all the same.
+    // Every event still has one verdict.
     assert_eq!(server.metric("sluicegate_events_total{verdict=\"ok\",kind=\"\"}"), 6.0);
     assert_eq!(server.metric("sluicegate_events_total{verdict=\"failed\",kind=\"bad_return\"}"), 3.0);
     assert_eq!(server.metric("sluicegate_events_total{verdict=\"failed\",kind=\"exception\"}"), 3.0);
@@ -218,8 +218,8 @@ fn tenants_make_room_for_each_other_and_not_each_for_the_next_one() {
         }
     }
     assert!(server.metric("sluicegate_workers") <= 2.0);
-    // If the one that was used least recently went, it would always be the one that is needed next: seven. Four, but for a turn that
-    // a busy machine gave late.
+    // Evicting the least recently used one would always evict the one that is needed next: seven evictions. Here there
+    // are four, or a few more if a busy machine gave a turn late.
     assert!(server.metric("sluicegate_evictions_total") < 7.0);
 }
 
@@ -284,7 +284,7 @@ fn with_fresh_state_code_begins_anew_with_each_request() {
     let waits = "let n = 0; export async function transformEvent(e) { await fetch('http://127.0.0.1:1/'); e.n = ++n; return e; }";
     let files = [("counts.js", counts), ("batch.js", batch), ("waits.js", waits)];
     let server = Server::with(&files, &["--fresh-state", "-j2", "--allow-net", "127.0.0.1:1"]);
-    // Events of 20 kB: without it, they would be spread over both workers.
+    // Events of 20 kB: without the flag, they would be spread over both workers.
     let filler = "x".repeat(20_000);
     for version in ["counts", "batch", "waits"] {
         let asked: Vec<Value> =

@@ -1,4 +1,4 @@
-//! The client that asks for the code: connections, HTTP/2, how much at a time.
+//! The client for the code's requests: connections, HTTP/2, limits.
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -73,7 +73,7 @@ fn http_2_is_spoken_where_it_is_offered_over_one_connection() {
 
 #[test]
 fn no_more_than_so_many_requests_are_under_way_to_one_host() {
-    // How many are here now, and how many there were at most. The first one waits for a second.
+    // The number of current requests, and the highest number so far. The first one waits for a second.
     let here = Arc::new((Mutex::new((0, 0)), Condvar::new()));
     let seen = here.clone();
     let web = Web::start(move |asked| {

@@ -1,5 +1,5 @@
-//! What may happen to a run whose events wait: it is told to end, its workers are killed, a service says nothing or the
-//! wrong thing, one of the events is hostile.
+//! Faults in a run whose events wait: a signal to end, killed workers, a service that does not answer or answers
+//! wrongly, a hostile event.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -16,7 +16,7 @@ const ASK: &str = "export async function transformEvent(event) {
   return { n: event.n, got: await fetch('$URL' + event.n) };
 }";
 
-/// A server that answers when it is let, and never what is called `/never`.
+/// A server that answers when it is allowed to, and never for `/never`.
 fn held() -> (Web, Arc<(Mutex<bool>, Condvar)>) {
     let go = Arc::new((Mutex::new(false), Condvar::new()));
     let let_go = go.clone();
@@ -32,7 +32,7 @@ fn let_go(held: &(Mutex<bool>, Condvar)) {
     held.1.notify_all();
 }
 
-/// What was read is finished, or fails by its wall limit, and all of it is counted.
+/// Lines that were read are finished, or fail by the wall limit, and all of them are counted.
 #[test]
 fn a_run_that_is_told_to_end_finishes_what_waits() {
     let (web, go) = held();
@@ -97,7 +97,7 @@ fn what_a_killed_worker_has_asked_is_counted_as_asked_again() {
     assert_eq!((&stats["requests_repeated"], &stats["workers_replaced"]), (&json!(12), &json!(1)));
 }
 
-/// Garbage is no JSON: the code is told so, and its neighbours are not touched.
+/// Garbage is not JSON: the code gets the error, and other events are not affected.
 #[test]
 fn a_service_that_answers_with_garbage_or_hangs_up_hurts_those_that_asked() {
     let web = Web::start(|asked| match asked.path.as_str() {
@@ -119,7 +119,7 @@ fn a_service_that_answers_with_garbage_or_hangs_up_hurts_those_that_asked() {
     }
 }
 
-/// One of those in flight does something terrible after it has waited. It alone is to blame.
+/// One of the events in flight misbehaves after it has waited. It alone is blamed.
 #[test]
 fn one_hostile_event_among_many_that_wait_fails_alone() {
     let deeds = [
@@ -159,7 +159,7 @@ fn one_hostile_event_among_many_that_wait_fails_alone() {
     }
 }
 
-/// Code that assigns to what its objects inherit is given an isolate in which it may, also after it has waited.
+/// Code that assigns to inherited properties gets an isolate in which that works, even after it has waited.
 #[test]
 fn what_wants_overrides_gets_them_after_it_has_waited() {
     let code = "export async function transformEvent(event) {
@@ -174,8 +174,8 @@ fn what_wants_overrides_gets_them_after_it_has_waited() {
     assert_eq!(done.lines(), expected, "{}", done.err);
 }
 
-/// Workers die at random while all that they have waits, events or batches. Every event comes out once, in its place, and what
-/// was asked again is counted.
+/// Workers die at random while all their events or batches wait. Every event comes out once, in its place, and repeated
+/// requests are counted.
 #[test]
 fn workers_that_are_killed_while_everything_waits_change_nothing() {
     const EVENTS: usize = 3000;
@@ -197,7 +197,7 @@ fn workers_that_are_killed_while_everything_waits_change_nothing() {
                 std::io::Write::write_all(&mut input, some.as_bytes()).unwrap();
             }
         });
-        // A worker dies whenever three hundred more have been asked.
+        // A worker dies after every three hundred requests.
         for round in 1..=5 {
             web.wait(300 * round);
             if let Some(worker) = live.workers().first() {
