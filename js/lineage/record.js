@@ -1,12 +1,12 @@
-// The module in front of a transformation whose lineage is measured. It is loaded before the author's code, so what it
-// puts in place is what that code finds. Two things happen here:
+// The module in front of a transformation whose lineage is measured. It is loaded before the author's code, which
+// therefore uses the functions that it installs. It does two things:
 //
-// - `repeat` makes chance the same for every run of an event, so that outputs can be compared.
-// - `record` hands the author a view of the event that notes each property that is read, and the line that reads it.
-//   The view is a Proxy for each object and array. Values that the author has written are not input any more, and
-//   reading them back is not noted.
+// - `repeat` makes random numbers the same in every run of an event, so that outputs can be compared.
+// - `record` gives the author's function a view of the event that records each property that is read, and the line that
+//   reads it. The view is a Proxy for each object and array. Values that the author has written are not input any more,
+//   and reading them back is not recorded.
 //
-// Notes leave through `log`, as one line that begins with a character that no author writes.
+// Notes leave through `log`, as one line that starts with a character that no author writes.
 
 const MARK = '\u0001lineage ';
 const { ownKeys, getOwnPropertyDescriptor, defineProperty, deleteProperty, get, set, has } = Reflect;
@@ -17,18 +17,18 @@ const write = globalThis.log;
 const NewError = Error;
 const isIndex = RegExp.prototype.test.bind(/^(?:0|[1-9]\d{0,8})$/);
 
-/** What is found at a place: nothing, a value, or the list of an object's keys or an array's length. */
+/** What was found at a place: nothing, a value, or an object's list of keys or an array's length. */
 const ABSENT = 0;
 const VALUE = 1;
 const KEYS = 2;
 
-/** Asked for by the language, whenever a value is awaited or printed. */
+/** Read by the language itself, whenever a value is awaited or printed. */
 const isAsked = (key) => key === 'then' || key === 'toJSON';
 
-/** How many reads of one place have their line looked up. */
+/** How often the line is looked up for reads of one place. */
 const MAX_LINES = 6;
 
-/** How many places are noted for one event. */
+/** The most places that are recorded for one event. */
 const MAX_NODES = 50_000;
 
 // --- the same chance for every run ------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ const replace = (object, name, value) =>
 
 replace(Math, 'random', () => chance());
 
-/** To be called before each run of an event. */
+/** Call this before each run of an event. */
 export const repeat = () => {
   state = host.seed;
 };
@@ -88,7 +88,7 @@ const child = (parent, key) => {
 const OWN_FRAME = /library sluicegate:(?:record|lineage):/;
 const FRAME = /\(?((?:library )?[^()]*):(\d+):\d+\)?$/;
 
-/** The first line of the stack that is the author's or a library's, as `[file, line]`. */
+/** The first line of the stack in the author's code or a library, as `[file, line]`. */
 const caller = () => {
   const lines = new NewError().stack.split('\n');
   for (let i = 1; i < lines.length; i++) {
@@ -129,7 +129,7 @@ const markWritten = (target, key) => {
 };
 const keyOf = (target, key) => (isArray(target) && isIndex(key) ? Number(key) : key);
 
-/** The view of what stands under a key of a target, which is noted. */
+/** The view of the value under a key of a target; records the read. */
 const seen = (target, key, value) => {
   const known = isObject(value) && nodeOf.get(value);
   const node = child(nodeOf.get(target), keyOf(target, key));
@@ -143,7 +143,7 @@ const handler = {
     if (typeof key === 'symbol') return get(target, key, receiver);
     const own = hasOwn(target, key);
     if (!own) {
-      // Methods are no data; a key that is not there is looked for in vain.
+      // Methods are not data; a missing key is recorded as absent.
       if (!(key in target) && !isAsked(key) && !isWritten(target, key) && !isArray(target)) note(child(nodeOf.get(target), key), ABSENT);
       return get(target, key, receiver);
     }
@@ -191,7 +191,7 @@ const handler = {
   },
 };
 
-/** A copy without views, for what takes no Proxy; everything in it has been read. */
+/** A copy without views, for functions that accept no Proxy; everything in it counts as read. */
 const copied = (value, depth) => {
   if (!isObject(value) || depth > 200) return value;
   if (isArray(value)) return value.map((inner) => copied(inner, depth + 1));
@@ -255,7 +255,7 @@ if (host.recording) {
   });
 }
 
-/** Runs the author's function on views; what it makes is of no interest here, only what it reads. */
+/** Runs the author's function on views; only its reads matter here, not its result. */
 export const record = async (author, input, metadata) => {
   begin();
   try {

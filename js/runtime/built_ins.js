@@ -1,13 +1,14 @@
-// Built-ins that are not as V8 brings them: coarser, or without the compiler behind them. Runs before the lockdown, which closes what it leaves. `host.legacy` says whether the code names what belongs to
-// no object but to the whole isolate: how long stack traces are, and the last match of any regular expression. Then those can be
-// used, and every event begins with `restart`. `keep` is called when the modules have loaded.
+// Replaces built-ins of V8: coarser clocks, and functions without the compiler behind them. Runs before the lockdown,
+// which protects the results against changes. `host.legacy` says whether the code mentions state of the whole isolate:
+// the length of stack traces, and the last match of any regular expression. Then the code can use that state, and
+// `restart` resets it before every event. `keep` is called when the modules have loaded.
 ((host) => {
   const { defineProperty, construct, getOwnPropertyDescriptor, setPrototypeOf, ownKeys } = Reflect;
   const uncurry = (method) => Function.prototype.call.bind(method);
   const hide = (object, key, value) =>
     defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
 
-  /** Clocks tell milliseconds, as `Date` does: with finer ones, code could time what it shares a processor with. */
+  /** Clocks give milliseconds, as `Date` does: with finer ones, code could measure other programs on the same processor. */
   const coarse = ({ Now, Instant }) => {
     const { now } = Date;
     const { fromEpochMilliseconds } = Instant;
@@ -35,8 +36,8 @@
   };
 
   /**
-   * `Function`, which compiles nothing, but for the text by which libraries ask for the global object: V8 has no way to allow
-   * some texts only.
+   * `Function`, which compiles nothing except the text with which libraries get the global object: V8 cannot allow
+   * single texts only.
    */
   const withoutCompiler = (Compiler) => {
     const ASKS = ['return this', 'return(this)', 'return (this)'];
@@ -66,23 +67,23 @@
   /** The most frames that a stack trace has. */
   const MAX_FRAMES = 50;
 
-  // These let memory grow past the allocator that counts it.
+  // These would let memory grow without the allocator that counts it.
   delete ArrayBuffer.prototype.resize;
   coarse(Temporal);
   withoutCompiler(Function);
-  // The `stack` of an error is its own, and its accessors are everybody's.
+  // The `stack` of an error is its own property, but its accessors are shared by all code.
   Error.stackTraceLimit = 0;
   const { get, set } = getOwnPropertyDescriptor(new Error(), 'stack');
   Error.stackTraceLimit = MAX_FRAMES;
-  // `Proxy` has no prototype, as functions that lead nowhere.
+  // `Proxy` has no prototype, like functions that lead to no further objects.
   const hidden = [get, set, Proxy.revocable];
 
-  // It may be assigned, and is never called: V8 would call it with objects that tell about the engine's own frames.
+  // It can be assigned and is never called: V8 would pass it objects that describe the engine's own frames.
   const ignored = { get: () => undefined, set: () => {} };
   defineProperty(Error, 'prepareStackTrace', { __proto__: null, ...ignored, enumerable: false, configurable: false });
 
   if (!host.legacy) {
-    // `$1` and the like tell of another event's texts, and can be assigned.
+    // `$1` and similar properties show texts of another event, and can be assigned.
     for (const key of ownKeys(RegExp)) if (key !== 'name' && typeof RegExp[key] === 'string') delete RegExp[key];
     return { hidden, keep: () => {}, restart: undefined };
   }

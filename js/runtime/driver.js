@@ -1,10 +1,10 @@
-// The engine's own code inside the isolate: it turns what a transformation returned into text, and what it threw into
-// words. It keeps its own copies of the intrinsics it uses, taken before any code of the author ran, and never looks up
-// a property that the author could have changed.
+// The engine's own code inside the isolate: it converts the results of a transformation to text, and thrown values to
+// messages. It keeps its own copies of the intrinsics that it uses, taken before any code of the author ran, and never
+// reads a property that the author could have changed.
 //
-// Answers of `finish`: `undefined`, nothing goes out; a string, one output; an array of strings, several; a number, the
+// Results of `finish`: `undefined`, no output; a string, one output; an array of strings, several; a number, the
 // transformation returned something that is not an event (see `BadReturn` in the engine); a promise, the result was a
-// thenable, and has to settle first.
+// thenable and has to settle first.
 ((host, { parse, print, printWith, isCycle, eventOf }, { learn, forget, planSize, planned }) => {
   const { rawJSON } = JSON;
   const { isArray } = Array;
@@ -28,7 +28,7 @@
 
   const { NOT_AN_EVENT, BAD_ELEMENT, NOT_AN_ARRAY, KINDS } = host.badReturns;
 
-  /** At most this much of an error's text is kept. */
+  /** The most characters of an error's text that are kept. */
   const MAX_ERROR_TEXT = 32768;
 
   const isEvent = (value) => typeof value === 'object' && value !== null && tagOf(value) === '[object Object]';
@@ -39,19 +39,19 @@
 
   const { watchNumber, numberMoved, textLeaves } = host;
 
-  // Which event of its batch is printed.
+  // The place of the printed event in its batch.
   let printing = 0;
 
-  /** From here on, doubles are further apart than whole numbers. */
+  /** From here on, doubles are further apart than integers. */
   const FIRST_UNSAFE = 2 ** 53;
 
-  // What a number stood as in the line, by the object or array that it came in, and there by its key.
+  // The texts of numbers in the line, by the object or array that they came in, and there by key.
   const carried = new WeakMap();
 
   /**
-   * Takes in the numbers of an event that JavaScript may not hold: a JSON array of arrays, each of the keys on the way to a
-   * number and its text. See the engine's `roundtrip::unsafe_numbers`. With `watched`, who reads them is noted, see its
-   * unsafe_reads.
+   * Records the numbers of an event that JavaScript may not hold: a JSON array of arrays, each with the keys on the
+   * path to a number and its text. See the engine's `roundtrip::unsafe_numbers`. With `watched`, reads of them are
+   * recorded, see its unsafe_reads.
    */
   const carry = (event, list, watched) => {
     const numbers = parse(list);
@@ -59,7 +59,7 @@
       const path = numbers[n];
       const last = path.length - 2;
       let holder = event;
-      // Where a key stands twice in the line, the path may lead to something else, or to nothing.
+      // If a key appears twice in the line, the path may lead to another value, or to none.
       for (let i = 0; i < last && typeof holder === 'object' && holder !== null; i++) {
         holder = hasOwn(holder, path[i]) ? holder[path[i]] : undefined;
       }
@@ -73,25 +73,26 @@
     }
   };
 
-  /** The text that a number had in the line, if it is still where it came in. */
+  /** The text that a number had in the line, if it is still in its place. */
   const carriedText = (holder, key, value) => {
     const texts = weakGet(carried, holder);
     if (texts === undefined) return undefined;
     const text = mapGet(texts, key);
     if (text !== undefined && +text === value) return text;
-    // In an array it may stand at another index now. Smaller numbers may be others: 0 and 1e-400 have one double.
+    // In an array it may be at another index now. Smaller numbers may be different ones: 0 and 1e-400 have the same
+    // double.
     if (!isArray(holder) || (value < FIRST_UNSAFE && value > -FIRST_UNSAFE)) return undefined;
     let found;
     mapForEach(texts, (other) => {
       if (+other === value) found = found === undefined || found === other ? other : null;
     });
-    // It was read to get there.
+    // The code has read it to move it.
     if (typeof found === 'string') numberMoved(value, printing);
     return found ?? undefined;
   };
 
-  // For events with numbers that JavaScript can't hold: they leave with the line's digits. What is infinite, and of which
-  // nothing is known, is marked, so that the engine can put back what stands at the same place of the line.
+  // Prints numbers that JavaScript can't hold with the line's digits. A value that is infinite and otherwise unknown
+  // gets a marker, so that the engine can restore the number at the same place of the line.
   function exactNumbers(key, value) {
     if (typeof value === 'bigint') return rawJSON(`${bigintText(value)}e0`);
     if (typeof value === 'string' && value.length > 15) textLeaves(value, printing);
@@ -100,7 +101,7 @@
     if (text !== undefined) {
       const printed = asText(value);
       if (text !== printed) return rawJSON(text);
-      // With an exponent it can't be marked, and no other number of a line is likely to have the same double.
+      // A number with an exponent can't be marked, but no other number of a line is likely to have the same double.
       return includes(printed, 'e') ? value : rawJSON(`${text}e0`);
     }
     if (!isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
@@ -109,8 +110,8 @@
   }
 
   /**
-   * A list of the driver's own. It has no prototype: whatever the author put on `Array.prototype`, such as a setter for
-   * the index 0, is never asked when something is appended.
+   * A list of the driver's own. It has no prototype, so that appending never uses anything that the author put on
+   * `Array.prototype`, such as a setter for the index 0.
    */
   const newList = () => setPrototypeOf([], null);
 
@@ -120,7 +121,7 @@
     return list;
   };
 
-  /** The answer for a value that is no event, with what it is instead. */
+  /** The result for a value that is not an event, with the kind of value. */
   const fault = (number, value) => {
     const kind = typeof value === 'object' ? tagOf(value) : typeof value;
     for (let i = 0; i < KINDS.length; i++) if (KINDS[i] === kind) return number + 8 * (i + 1);
@@ -129,20 +130,20 @@
 
   let exact = false;
 
-  /** The JSON text of one event, or undefined if it has none that is an object's. */
+  /** The JSON text of one event, or undefined if it is not the text of an object. */
   const textOf = (value) => {
     let text;
     try {
       text = exact ? printWith(value, exactNumbers) : print(value);
     } catch (error) {
       if (isCycle(error)) throw error;
-      // A BigInt is the one thing that plain `stringify` refuses and we do not; whatever else is wrong throws again.
+      // A BigInt is the only value that plain `stringify` rejects and this accepts; any other error is thrown again.
       text = printWith(value, exactBigInts);
     }
     return text !== undefined && text[0] === '{' ? text : undefined;
   };
 
-  /** The answer for a result of which `toText` makes the text, or for a list of them. */
+  /** The result for one return value, of which `toText` makes the text, or for a list of them. */
   const answer = (result, toText) => {
     if (result === undefined || result === null) return undefined;
     if (isArray(result)) return textsOf(result, toText);
@@ -174,7 +175,7 @@
       const copy = planned(event);
       if (copy !== undefined) text = print(copy);
     } catch {
-      // A cycle, a BigInt, a stack that is too small: whatever it is, the event itself is what shall be found faulty.
+      // A cycle, a BigInt, a stack that is too small: in each case, the event itself must be reported as faulty.
     }
     return text ?? textOf(event);
   };
@@ -182,7 +183,7 @@
   /** `finish` with the print plan. */
   const finishPlanned = (result) => (isArray(result) ? finish(result) : answer(result, plannedText));
 
-  /** `finish`, and the print plan takes in what it gave. */
+  /** `finish`; the print plan also learns from the result. */
   const finishLearning = (result, line, afresh) => {
     const text = finish(result);
     if (afresh) forget();
@@ -228,9 +229,9 @@
   };
 
   /**
-   * An ordinary object with the properties of a lazy one, and a marker for each value that is still lazy, or undefined if
-   * it has to be printed in the plain way. The markers are read from the event one by one, so that no code of the
-   * author's can meet them. `within` are the objects that are on the way.
+   * An ordinary object with the properties of a lazy one, and a marker for each value that is still lazy; or undefined
+   * if it has to be printed in the plain way. The markers are read from the event one by one, so that no code of the
+   * author can see them. `within` are the objects on the path.
    */
   const marked = (event, names, node, within) => {
     if (!isEvent(event) || typeof event.toJSON === 'function' || typeof event.then === 'function') return undefined;
@@ -239,10 +240,10 @@
     if (typeof plain.toJSON === 'function') return undefined;
     for (let i = 0; i < keys.length; i++) {
       const name = keys[i];
-      // An accessor of `Object.prototype`, perhaps the author's, would be called in place of the property being made.
+      // An accessor of `Object.prototype`, perhaps the author's, would be called instead of creating the property.
       if (name in plain) return undefined;
       let at = 0;
-      // Mostly nothing was added or deleted, so that they are in the same places.
+      // Mostly nothing was added or deleted, so the names are in the same places.
       if (i < names.length && names[i] === name) at = i + 1;
       else for (let n = 0; n < names.length; n++) if (names[n] === name) at = n + 1;
       let value;
@@ -278,18 +279,19 @@
     try {
       return textOf(plain);
     } catch (error) {
-      // The event itself is what shall be found faulty.
+      // The event itself must be reported as faulty.
       if (isCycle(error)) return undefined;
       throw error;
     }
   };
 
-  /** How deep in a result parts of a lazy event are looked for. */
+  /** The depth in a result to which parts of a lazy event are searched for. */
   const MAX_DEPTH = 2;
 
   /**
-   * An object with markers for the parts of the lazy event that are in it, itself if there are none, or undefined if it has
-   * to be printed in the plain way. Reads every property; the programs that are printed like this have no accessors.
+   * An object with markers for the parts of the lazy event that it contains, the object itself if there are none, or
+   * undefined if it has to be printed in the plain way. Reads every property; the programs that are printed like this
+   * have no accessors.
    */
   const lifted = (object, depth) => {
     if (typeof object.toJSON === 'function') return undefined;
@@ -314,7 +316,7 @@
     return copy ?? object;
   };
 
-  /** The text of an output that may be the lazy event or hold parts of it: with markers for what is still lazy. */
+  /** The text of an output that may be the lazy event or contain parts of it, with markers for parts that are still lazy. */
   const partsText = (output) => {
     try {
       let plain = lazyPart(output, true, 0);
@@ -322,7 +324,7 @@
       else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], listOf(output));
       if (plain !== undefined && plain !== null) return print(plain);
     } catch {
-      // A cycle, a BigInt, a stack that is too small: whatever it is, the output itself is what shall be found faulty.
+      // A cycle, a BigInt, a stack that is too small: in each case, the output itself must be reported as faulty.
     }
     return textOf(output);
   };
@@ -332,12 +334,12 @@
 
   // --- transformBatch -------------------------------------------------------------------------------------------
 
-  // The batches under way, by the number that the engine gave each, how many they are, and the number of one of them.
+  // The batches under way, by the number that the engine gave each; how many there are; and the number of one of them.
   const batches = new NewMap();
   let openBatches = 0;
   let anyBatch;
 
-  /** Takes in the events of a batch, and their ids before the author can change them. */
+  /** Records the events of a batch, and their ids before the author can change them. */
   const openBatch = (events, number) => {
     const batch = { indexOf: new NewMap(), indexOfId: new NewMap() };
     mapSet(batches, number, batch);
@@ -351,13 +353,13 @@
     }
   };
 
-  /** The input that an output belongs to: the same object, else the same messageId, else that of the one before. */
+  /** The input that an output belongs to: the same object, or else the same messageId, or else that of the previous output. */
   const inputOf = (batch, output, before) =>
     mapGet(batch.indexOf, output) ?? mapGet(batch.indexOfId, output.messageId) ?? before;
 
   /**
-   * Two lists: per input an array of texts, or undefined; and per input its fault, which good outputs may stand beside:
-   * undefined, a number if one of its outputs is no event, or what was thrown.
+   * Two lists: for each input an array of texts, or undefined; and for each input its fault, which is possible together
+   * with valid outputs: undefined, a number if one of its outputs is not an event, or the thrown value.
    */
   const finishBatch = (results, count, lossy, number) => {
     exact = lossy;
@@ -395,7 +397,8 @@
       else if (texts[at] === undefined) texts[at] = listOf(text);
       else texts[at][texts[at].length] = text;
     }
-    // What is no event has no id: it fails the line at its place, or the next one that nothing else came of.
+    // A value that is not an event has no id: it makes the line at its place fail, or the next one that has no other
+    // result.
     const taken = (place) => texts[place] !== undefined || faults[place] !== undefined;
     for (let i = 0; i < bad.length; i++) {
       let place = bad[i] < count ? bad[i] : count - 1;
@@ -405,7 +408,7 @@
     return [texts, faults];
   };
 
-  /** Which event of its batch this is: the same object, else the same messageId; 0 where there are no batches. */
+  /** The place of an event in its batch: by the same object, or else the same messageId; 0 without batches. */
   const batchIndex = (event) => {
     if (openBatches === 0) return 0;
     const batch = mapGet(batches, openBatches === 1 ? anyBatch : eventNumber());
@@ -424,7 +427,7 @@
   const cut = (text) =>
     text.length > MAX_ERROR_TEXT ? `${slice(text, 0, MAX_ERROR_TEXT)}\u2026 (${text.length - MAX_ERROR_TEXT} more)` : text;
 
-  // The frames stand at the end of a stack.
+  // The frames are at the end of a stack.
   const tail = (text) => (text.length > MAX_ERROR_TEXT ? slice(text, text.length - MAX_ERROR_TEXT) : text);
 
   const read = (object, key, shorten) => {
@@ -436,7 +439,7 @@
     }
   };
 
-  /** How many causes, and how many errors of an AggregateError are told. */
+  /** The most causes, and the most errors of an AggregateError, that are reported. */
   const MAX_RELATED = 5;
 
   const oneLine = (value) =>
@@ -455,7 +458,7 @@
         cause = isError(cause) ? cause.cause : undefined;
       }
     } catch {
-      // What a getter or a Proxy does not give is left out.
+      // A property whose getter or Proxy throws is left out.
     }
     return text === '' ? undefined : text;
   };
@@ -470,15 +473,15 @@
   };
 
   /**
-   * `[name, message, stack, more]` of whatever was thrown, see the engine's `Thrown`. Runs getters, so only inside the
-   * event's window.
+   * `[name, message, stack, more]` of any thrown value, see the engine's `Thrown`. Runs getters, so it must run inside
+   * the event's window.
    */
   const describe = (thrown) => {
     let error = false;
     try {
       error = isError(thrown) || thrown instanceof NewError;
     } catch {
-      // A Proxy that will not say what it is.
+      // A Proxy that throws when it is examined.
     }
     if (error) {
       const name = read(thrown, 'name', cut) ?? 'Error';

@@ -1,14 +1,14 @@
-// What the author's code finds around it, and what it may change there.
+// Defines the globals of the author's code, and which of them it may change.
 //
-// Before the code is loaded, everything that is not on the list disappears from the global object: an allowlist, so
-// that what a new V8 brings is absent until it was reviewed. While modules load, they may extend the
-// prototypes (polyfills do). Once they have loaded, `freeze` ends that: no event can change what a later one meets.
+// Before the code is loaded, every global that is not on the list is removed: with an allowlist, new features of V8
+// stay absent until they are reviewed. While modules load, they may extend prototypes, as polyfills do. Once they have
+// loaded, `freeze` ends that: no event can change what a later one uses.
 //
-// A frozen prototype alone would forbid more than that: an object that inherits a read-only property cannot be assigned
-// one of its own ("override mistake"), and real code does that (`this.name = …` in an error class, `date.toJSON = …`,
-// TypeScript's generators). So properties become accessors: reading gives the original, assigning through a derived object
-// gives it a property of its own. Accessors cost time in every isolate. Hence those of objects, functions and errors
-// always are accessors, and all others once an event has failed for want of it, see `Engine::retrying`.
+// Freezing prototypes alone would forbid more than that: if an object inherits a read-only property, assigning to it
+// fails ("override mistake"), and real code does assign (`this.name = …` in an error class, `date.toJSON = …`,
+// TypeScript's generators). So properties become accessors: reading gives the original, and assigning through a derived
+// object creates an own property. Accessors cost time in every isolate. So only those of objects, functions and errors
+// are always accessors; all others become accessors after an event has failed for lack of it, see `Engine::retrying`.
 ((builtIns) => {
   const allowed = new Set([
     'AggregateError', 'Array', 'ArrayBuffer', 'AsyncDisposableStack', 'BigInt', 'BigInt64Array', 'BigUint64Array',
@@ -36,7 +36,7 @@
   const add = uncurry(Set.prototype.add);
   const has = uncurry(Set.prototype.has);
   const forEach = uncurry(Array.prototype.forEach);
-  // Intrinsics that no global names.
+  // Intrinsics without a global name.
   const hidden = [
     function* () {}, async function* () {}, async function () {}, [][Symbol.iterator](), new Map().entries(),
     new Set().entries(), ''[Symbol.iterator](), ''.matchAll(/x/g), Iterator.from({ next: () => ({ done: true, value: undefined }) }),
@@ -49,7 +49,7 @@
       overridden.push(value.prototype);
     }
   }
-  // Making a segmenter only to see what its segments inherit from takes longer than all the rest.
+  // Creating a segmenter only to find the prototype of its segments would take longer than everything else here.
   const { segment } = Intl.Segmenter.prototype;
   const { iterator } = Symbol;
   const call = uncurry(Function.prototype.call);
@@ -67,8 +67,8 @@
   }.segment;
 
   /**
-   * Everything that can be reached from some objects through properties and prototypes: what leads on, and functions that lead
-   * nowhere, of which there are a thousand. Only before the author's code has run.
+   * Finds everything that can be reached from some objects through properties and prototypes: objects that lead
+   * further, and functions that do not, of which there are a thousand. Only before the author's code has run.
    */
   const reachable = (roots) => {
     const leading = new Set();
@@ -98,23 +98,23 @@
     return { leading, functions };
   };
 
-  /** Makes an object's properties such that objects which inherit them can have their own. */
+  /** Changes an object's properties so that objects that inherit them can have their own. */
   const letOverride = (object) => {
     const keys = ownKeys(object);
     for (let i = 0; i < keys.length; i++) letOverrideOne(object, keys[i]);
   };
   const letOverrideOne = (object, key) => {
     const own = getOwnPropertyDescriptor(object, key);
-    // Of an accessor's descriptor, `value` would be the prototype's.
+    // For an accessor's descriptor, `value` would come from the prototype.
     if (!own.configurable || !hasOwn(own, 'value') || !own.writable) return;
-    // V8 takes no stacks where this is an accessor.
+    // V8 records no stacks if this is an accessor.
     if (object === NewError && key === 'stackTraceLimit') return;
     const { value, enumerable } = own;
     const accessors = {
       get: () => value,
       set(to) {
         const data = { __proto__: null, value: to, writable: true, enumerable: true, configurable: true };
-        // Not in V8's words, by which the engine knows that an override is wanted.
+        // The text must differ from V8's, by which the engine detects that an override is needed.
         if (this === object) throw new NewTypeError(`Cannot change '${asText(key)}', which all code shares`);
         if (!define(this, key, data)) throw new NewTypeError(`Cannot give the object a property '${asText(key)}'`);
       },
@@ -125,14 +125,14 @@
     defineProperty(object, key, { __proto__: null, get, set, enumerable, configurable: false });
   };
 
-  /** As assignment does where nothing is inherited: it keeps what the object's own property is otherwise. */
+  /** As an assignment without inheritance would do: keeps the other attributes of the object's own property. */
   const define = (object, key, data) => {
     const own = getOwnPropertyDescriptor(object, key);
     if (own === undefined) return defineProperty(object, key, data);
     return hasOwn(own, 'value') && own.writable && defineProperty(object, key, { __proto__: null, value: data.value });
   };
 
-  /** Freezes `Error`, but for the one setting that the code may change during an event if it names it. */
+  /** Freezes `Error`, except for the one setting that the code may change during an event if it mentions it. */
   const closeError = () => {
     const keys = ownKeys(NewError);
     for (let i = 0; i < keys.length; i++) {
@@ -144,12 +144,13 @@
     preventExtensions(NewError);
   };
 
-  // What is closed when all modules have loaded, and what has been closed since.
+  // The objects that are frozen when all modules have loaded, and those that have been frozen since.
   let known = new Set();
 
   /**
-   * Closes what of the engine's own is made when it is first used: no code can change what can be reached from it, and what
-   * inherits from it can have properties of its own. The author's code has run, as for what `ready` answers.
+   * Protects an object of the engine that is created at its first use: no code can change what can be reached from it,
+   * and objects that inherit from it can have their own properties. The author's code has run by then, as for the
+   * function that `ready` returns.
    */
   const close = (value) => {
     if ((typeof value !== 'object' && typeof value !== 'function') || value === null || has(known, value)) return;
@@ -169,8 +170,8 @@
   };
 
   /**
-   * Takes in everything that there is before the author's code runs, `others` beside what globals name: what the author adds
-   * to an intrinsic later is not closed with it. Answers the function that closes it.
+   * Records everything that exists before the author's code runs, and `others` in addition to the objects of globals:
+   * what the author later adds to an intrinsic is not frozen with it. Returns the function that freezes.
    */
   const ready = (others) => {
     const names = ownKeys(globalThis);
@@ -185,9 +186,9 @@
     return closer(names, [...leading], functions);
   };
 
-  // The author's code has run when this is called, and may have replaced every method and iterator: nothing here but the
-  // copies above, and arrays by index. With `all`, every intrinsic's properties can be overridden. Answers whether no object
-  // has by birth what printing asks for.
+  // The author's code has run when this is called, and may have replaced every method and iterator, so this uses only
+  // the copies above, and arrays by index. With `all`, every intrinsic's properties can be overridden. Returns whether
+  // no object inherits a property that printing uses.
   const closer = (names, leading, functions) => (all) => {
     if (NewError.stackTraceLimit > 50) NewError.stackTraceLimit = 50;
     builtIns.keep();

@@ -1,5 +1,5 @@
-// `log(...)` and `console`: the same channel, with a level. Never throws, whatever it is given, and costs nothing when
-// logs are not kept.
+// `log(...)` and `console`: the same channel, with a level. They never throw, whatever their arguments, and cost
+// nothing when logs are not kept.
 ((host) => {
   const { stringify, rawJSON } = JSON;
   const asText = String;
@@ -55,7 +55,7 @@
   const log = writer('log');
   const error = writer('error');
   const nothing = () => {};
-  // What other hosts have beside these writes a log line, or does nothing: code that runs there fails nowhere here.
+  // Other functions of `console` write a log line or do nothing, so that code from other hosts does not fail here.
   const console = {
     log, debug: writer('debug'), info: writer('info'), warn: writer('warn'), error,
     trace: log, dir: (value) => log(value), dirxml: log, table: (value) => log(value),

@@ -1,10 +1,10 @@
-// `fetch`, `fetchV2` and `geolocation`. A request leaves the isolate as JSON text and its answer comes back as one; what
-// lies in between is the engine's business, and so is whether there is anything: unless the operator allows it, every
-// request fails. The functions are always there, so that a transformation that asks whether it may is answered in the
-// way it knows.
+// `fetch`, `fetchV2` and `geolocation`. A request leaves the isolate as JSON text, and its answer comes back as JSON
+// text; the engine handles the rest. Unless the operator allows it, every request fails. The functions always exist, so
+// that a transformation can handle that as an ordinary error.
 //
 // Out: `{url, method, headers: [[name, value]], body, timeout, redirect, follow}` or `{geolocation: ip}`.
-// In: `{url, status, headers, body}`, the body as text, or `{error, whole}`: whether the error says all there is to say.
+// In: `{url, status, headers, body}`, the body as text, or `{error, whole}`: `whole` says whether the error is a
+// complete message.
 ((host) => {
   const { request, access } = host;
   const { parse, stringify } = JSON;
@@ -28,7 +28,7 @@
   const call = uncurry(Function.prototype.call);
   const { iterator } = Symbol;
   const OFF = 'network access is off, --allow-net names the hosts that may be asked';
-  // One to four parts, each decimal, octal or hexadecimal, the last of which fills what is left: `127.1`, `0x7f.1`.
+  // One to four parts, each decimal, octal or hexadecimal; the last part fills the remaining bytes: `127.1`, `0x7f.1`.
   const IPV4 = /^(?:0x[\da-f]+|0[0-7]*|[1-9]\d*)(?:\.(?:0x[\da-f]+|0[0-7]*|[1-9]\d*)){0,3}$/i;
   const DECIMAL = /^(?:\d{1,3}\.){3}\d{1,3}$/;
   const OCTAL = /^[0-7]+$/;
@@ -57,7 +57,7 @@
     return test(IPV6, address);
   };
 
-  /** A URL as it may stand in a message: without a password, and not endless. */
+  /** A URL for a message: without a password, and of limited length. */
   const shown = (url) => {
     let text = url.length > 1000 ? `${slice(url, 0, 1000)}\u2026` : url;
     const start = indexOf(text, '//') + 2;
@@ -118,7 +118,7 @@
     });
   };
 
-  /** The answer to a request, its body still a text; throws with a message that names the URL. */
+  /** The answer to a request, with the body as text; throws with a message that names the URL. */
   const ask = async (url, options) => {
     let name = 'the given URL';
     let reason = OFF;
@@ -162,7 +162,7 @@
     try {
       answer.body = parse(answer.body);
     } catch {
-      // It stays the text that it is.
+      // Not JSON: the body stays text.
     }
     return answer;
   };

@@ -1,13 +1,14 @@
-// A print plan keeps a changed event on the fast one of V8's two stringifiers.
+// A print plan keeps a changed event on the faster one of V8's two stringifiers.
 //
-// The fast one gives up, and the slow one starts from the beginning, at a string that was joined from others and at an
-// object that lost a key. Where those are is mostly the same for all events of a program, so `learn` compares what came
-// out with what went in, and `planned` makes an event anew along the paths that it found: the same keys and values in
-// the same order, but with whole strings and without objects that lost a key. The author's objects are not touched.
+// The fast one gives up at a string that was concatenated from others and at an object with a deleted key, and the slow
+// one starts from the beginning. The places of such values are mostly the same for all events of a program. So `learn`
+// compares the output with the input, and `planned` copies an event along the paths that it found: the same keys and
+// values in the same order, but with flat strings and without objects that have lost a key. The author's objects are
+// not changed.
 //
-// A copy reads every property once, as printing does, and there is none of anything but plain objects. What it does
-// change is the order in which code of the author's runs while an event is printed; programs that have such code
-// (accessors, `toJSON`, Proxies) get no plan, see the engine's print_plan.rs.
+// A copy reads every property once, as printing does, and copies only plain objects. It does change the order in which
+// code of the author runs while an event is printed; programs with such code (accessors, `toJSON`, Proxies) get no
+// plan, see the engine's print_plan.rs.
 (() => {
   const { parse } = JSON;
   const { isArray } = Array;
@@ -15,14 +16,14 @@
   const plainPrototype = Object.prototype;
   const join = Function.prototype.call.bind(Array.prototype.join);
 
-  /** V8 joins shorter strings at once, by copying them. */
+  /** V8 concatenates shorter strings at once, by copying them. */
   const MIN_JOINED = 13;
   const MAX_DEPTH = 8;
   const MAX_EDITS = 24;
 
-  // What is known of an object: whether it loses keys, and which of its keys lead to a changed string (no node) or to an
-  // object with edits of its own (a node).
-  // The lists have no prototype, so that nothing which the author put on `Array.prototype` is asked when they grow.
+  // What is known of an object: whether it loses keys, and which of its keys lead to a changed string (no node) or to
+  // an object with edits of its own (a node). The lists have no prototype, so that growing them never uses anything
+  // that the author put on `Array.prototype`.
   const newList = () => setPrototypeOf([], null);
   const newNode = () => ({ losesKeys: false, names: newList(), nodes: newList() });
 
@@ -70,11 +71,11 @@
     }
   };
 
-  /** Learns from a line and its output. Both are texts: nothing of the author's is looked at. */
+  /** Learns from a line and its output. Both are texts, so no object of the author is read. */
   const learn = (line, text) => {
     if (edits > MAX_EDITS) return;
     compare(plan, parse(line), parse(text), 0);
-    // Keys that differ from event to event, say, or an event that is made from nothing.
+    // For example keys that differ from event to event, or an event that is built from scratch.
     if (edits > MAX_EDITS) plan = newNode();
   };
 
@@ -83,13 +84,13 @@
     edits = 0;
   };
 
-  /** How much is known; zero also if it was too much. */
+  /** The number of known edits; zero also if there were too many. */
   const planSize = () => (edits > MAX_EDITS ? 0 : edits);
 
   const copied = (node, object) => {
     let copy;
     if (node.losesKeys) {
-      // Spreading an object that lost a key would give one that is as slow.
+      // A spread of an object with a deleted key would be as slow as the object.
       copy = {};
       const all = keys(object);
       for (let i = 0; i < all.length; i++) {
@@ -115,7 +116,7 @@
     return copy;
   };
 
-  /** An object that prints like the event, and fast; or undefined. */
+  /** An object that prints like the event, but fast; or undefined. */
   const planned = (event) => (getPrototypeOf(event) === plainPrototype ? copied(plan, event) : undefined);
 
   return { learn, forget, planSize, planned };

@@ -1,5 +1,5 @@
-// The globals of the web platform that code may count on, see `js/web`. Each is made when it is first used: until then it
-// is a getter, and costs nothing. What is made is closed at once, so that no event changes it for a later one.
+// The globals of the web platform, see `js/web`. Each is created when it is first used: until then it is a getter and
+// costs nothing. It is protected at once, so that no event can change it for a later one.
 ((host, close) => {
   const { webGroup, webNative, seed } = host;
   const { defineProperty } = Object;

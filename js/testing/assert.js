@@ -81,7 +81,7 @@
     },
   });
 
-  /** Whatever is asked of it, it answers with itself: types are not there when the code runs. */
+  /** Every property and call returns the object itself: types do not exist when the code runs. */
   const anything = new Proxy(() => {}, { get: (_, key) => (key === 'then' ? undefined : anything), apply: () => anything });
   return { assert: strict, expectTypeOf: () => anything, assertType: () => {} };
 })

@@ -1,5 +1,5 @@
-// Values that stand for many, in the place of a value: `expect.any(String)`, `expect.objectContaining({…})`. Each has its
-// opposite below `expect.not`.
+// Matchers inside expected values: `expect.any(String)`, `expect.objectContaining({…})`. Each has its opposite below
+// `expect.not`.
 ((printing, equality, values) => {
   const { short } = printing;
   const { Asymmetric, equals, isObject } = equality;

@@ -1,5 +1,5 @@
-// Tests as data: each case is events, what surrounds them, and the result that is expected. They are run by the same
-// runner and judged by the same matchers as tests that are written in JavaScript.
+// Tests as data: each case has events, their surroundings, and the expected result. The runner and the matchers are the
+// same as for tests in JavaScript.
 ((collecting, transforming, expecting, equality) => {
   const { AssertionError, verdictText } = expecting;
 

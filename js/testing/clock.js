@@ -1,7 +1,7 @@
 // The clock of a test: `Date` as the test has set it, and timers that run when the test moves it. Installed before the
-// lockdown, which freezes `Date`: from then on only what is in here can change.
+// lockdown, which freezes `Date`: afterwards only the state in here can change.
 //
-// `transform(event)` runs at this time too, unless it is given one.
+// `transform(event)` uses this time too, unless it gets its own.
 (() => {
   const Original = Date;
   const MAX_TIMERS = 10_000;
@@ -96,7 +96,7 @@
     if (!installed) throw new Error(`${what} moves timers, and there are none yet: call useFakeTimers() first`);
   };
 
-  /** Lets promises go on that wait for each other, ten deep. */
+  /** Lets promises settle that wait for each other, up to ten deep. */
   const settled = async () => {
     for (let turn = 0; turn < 10; turn++) await undefined;
   };

@@ -39,7 +39,7 @@
     return { body: bodies[0], options };
   };
 
-  /** Marks the groups around something that is to run alone: those that have it inside do not stand for all of theirs. */
+  /** Marks the groups around a test that is to run alone: a marked group does not stand for all of its tests. */
   const noteOnly = (flags) => {
     if (flags.only) for (const one of chain(current)) one.onlyInside = true;
   };
@@ -98,7 +98,7 @@
         register[kind](rows.fill(nameOf(name), row, index), [...bound, options], { ...flags, ofRow: true });
       });
     };
-    // The row itself is kept apart from the context of the test, which `for` hands over as well.
+    // The row is kept apart from the test's context, which `for` also passes.
     make.each = over((body, row) => (Array.isArray(row) ? () => body(...row) : () => body(row)));
     make.for = over((body, row) => Object.assign((context) => body(row, context), { takesContext: true }));
     make.skipIf = (condition) => api(kind, condition ? { ...flags, skip: true } : flags);
@@ -122,7 +122,10 @@
 
   const isTodo = (one) => [one, ...chain(one.group)].some((at) => at.todo);
   const isSkipped = (one) => [one, ...chain(one.group)].some((at) => at.skip || at.todo);
-  /** Whether a test runs where some are to run alone: it is one of them, or in a group that is, and has none inside. */
+  /**
+   * Whether a test runs when some tests are to run alone: it is one of them, or it is in a group that is and that
+   * contains none.
+   */
   const isChosen = (one) => one.only || chain(one.group).some((at) => at.only && !at.onlyInside);
 
   /** Ends loading. */

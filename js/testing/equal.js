@@ -1,8 +1,8 @@
-// When two values are the same, and where they differ. One walk answers both: `differences` gives the list of places,
-// and two values are equal when that list is empty.
+// Decides whether two values are equal, and where they differ. One traversal does both: `differences` returns the list
+// of places, and two values are equal when that list is empty.
 //
-// Modes: `equal` (undefined fields do not count), `strict` (they do, and classes), `match` (the actual value may have
-// more fields).
+// Modes: `equal` (undefined fields do not count), `strict` (they count, and classes too), `match` (the actual value may
+// have more fields).
 ((printing, linewise) => {
   const { print, pathText, isPlain } = printing;
   const ABSENT = Symbol('absent');

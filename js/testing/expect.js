@@ -1,5 +1,5 @@
-// `expect(actual).matcher(expected)`: `.not`, promises, soft assertions, matchers of the author's, the error with its
-// frames; and what a test promises about its assertions as a whole.
+// `expect(actual).matcher(expected)`: `.not`, promises, soft assertions, custom matchers, the error with its frames;
+// and the rules about all assertions of a test.
 ((printing, equality, nearest, values, verdicts, mocks, asymmetric, waiting, settings) => {
   const { print, short } = printing;
   const { Asymmetric, equals, differences } = equality;
@@ -14,7 +14,7 @@
     state = { count: 0, soft: [], floating: new Set(), wanted: undefined, wantsAny: false };
   };
 
-  /** What is wrong with the test's assertions as a whole, beside what was thrown. */
+  /** The errors about the test's assertions as a whole, in addition to a thrown one. */
   const end = () => {
     const { count, soft, floating, wanted, wantsAny } = state;
     const wrong = [...soft];
@@ -35,7 +35,7 @@
     const { floating } = state;
     const entry = { what, error };
     floating.add(entry);
-    // Without a listener, V8 takes a failed assertion for a rejection that is not handled.
+    // Without a handler, V8 would report a failed assertion as an unhandled rejection.
     promise.catch(() => {});
     const wait = (method) => (...args) => {
       floating.delete(entry);

@@ -1,11 +1,11 @@
-// Recorded answers for `fetch`, `fetchV2` and `geolocation`: in a test nothing is asked, everything is answered from a
-// table, or by a function, that the test gives. What is in neither fails the test: a transformation that takes an error
-// for an answer would go on as if nothing were wrong.
+// Recorded answers for `fetch`, `fetchV2` and `geolocation`: a test sends no requests; a table or a function of the
+// test answers them. A request without a recorded answer fails the test: a transformation that takes an error for an
+// answer would continue as if nothing were wrong.
 (() => {
   const FORM = '{ status: 200, headers: {}, body: {} } or an Error';
   const FIELDS = ['status', 'headers', 'body', 'url', 'error'];
 
-  /** What `js/runtime/network.js` reads, made of what a test says. */
+  /** Converts a test's answer to the form that `js/runtime/network.js` reads. */
   const replyTo = (key, url, reply) => {
     if (Error.isError(reply)) return { error: reply.message };
     const wrong = (what) => new TypeError(`fetch: the answer to ${key} ${what}; it is ${FORM}`);
@@ -24,15 +24,15 @@
     };
   };
 
-  /** How a request is called: a geolocation, or a URL with its method, which may be left out where it is GET. */
+  /** The key of a request: a geolocation, or a URL with its method, which may be left out for GET. */
   const namesOf = ({ geolocation, method, url }) => {
     if (geolocation !== undefined) return [`geolocation ${geolocation}`];
     return method === 'GET' ? [url, `GET ${url}`] : [`${method} ${url}`, url];
   };
 
   /**
-   * `ask` answers requests, both ways as text; `settle` throws what went wrong meanwhile.
-   * `add` says, of a name, what to write to have it recorded.
+   * `ask` answers requests, with texts in both directions; `settle` throws the errors since then. `add` returns the
+   * code with which a test records an answer for a name.
    */
   return (recorded, add) => {
     const isFunction = typeof recorded === 'function';

@@ -1,7 +1,7 @@
-// `test.extend({ name: value })` and `test.extend('name', value)`: what a test asks for by name in its first parameter is made before it runs, and taken
-// down after it.
+// `test.extend({ name: value })` and `test.extend('name', value)`: fixtures that a test names in its first parameter
+// are created before it runs, and removed after it.
 (() => {
-  /** The names that a function takes out of its first parameter; undefined when that cannot be seen in its text. */
+  /** The names that a function destructures from its first parameter; undefined if its text does not show them. */
   const namesIn = (body) => {
     const text = Function.prototype.toString.call(body);
     const found = text.match(/^(?:async\b\s*)?(?:function\b\s*\*?\s*)?[\w$]*\s*\(\s*\{([^{}]*)\}/);
@@ -15,7 +15,7 @@
   const extend = (base, added, ...rest) => {
     const all = { ...base };
     if (typeof added === 'string') {
-      // Options may stand before the value. A function returns it, and takes down what it made by onCleanup.
+      // Options may come before the value. A function returns it, and registers its cleanup with onCleanup.
       const [options, value] = rest.length === 2 ? rest : [{}, rest[0]];
       all[added] = { value, returns: true, auto: options.auto === true, before: base[added] };
       return all;
@@ -27,7 +27,7 @@
     return all;
   };
 
-  /** Runs `body` with the fixtures that it asks for beside what `context` has. */
+  /** Runs `body` with the fixtures that it names, in addition to `context`. */
   const use = async (fixtures, context, body) => {
     const asked = namesIn(body) ?? Object.keys(fixtures);
     const auto = Object.keys(fixtures).filter((name) => fixtures[name].auto);
@@ -43,7 +43,7 @@
         const needs = namesIn(value) ?? [];
         const own = Object.assign(Object.create(null), context);
         for (const need of needs) {
-          // A fixture that asks for its own name means the one that it extends.
+          // A fixture that names itself means the one that it extends.
           const other = need === name ? fixture.before : fixtures[need];
           if (other !== undefined) own[need] = await make(need, other, [...making, fixture]);
         }
@@ -53,7 +53,7 @@
       return result;
     };
 
-    /** Calls a fixture until it hands over its value with `use`; the rest of it runs when the test is over. */
+    /** Calls a fixture until it passes its value to `use`; the rest of it runs when the test is over. */
     const started = ({ value, returns }, own) => new Promise((resolve, reject) => {
       let finish;
       const over = new Promise((done) => { finish = done; });

@@ -1,4 +1,4 @@
-// What is there instead of what a test asked for in vain.
+// Hints for names that do not exist here: what to use instead.
 (() => {
   const INSTEAD = {
     setTimeout: 'nothing here waits for time to pass; vi.useFakeTimers() gives timers, and vi.advanceTimersByTime(…) runs them',

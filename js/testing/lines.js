@@ -1,8 +1,9 @@
-// What differs between two texts, line by line: a list of lines that begin with ` `, `-` or `+`, with three equal lines
-// around each change. The same for strings in assertions and for snapshots.
+// The differences of two texts, line by line: a list of lines that begin with ` `, `-` or `+`, with three equal lines
+// around each change. Used for strings in assertions and for snapshots.
 (() => {
   const AROUND = 3;
-  // From here on the table of the longest common subsequence would be too large: the middle then counts as replaced.
+  // Beyond this size, the table of the longest common subsequence would be too large: the middle then counts as
+  // replaced.
   const MAX_CELLS = 1 << 22;
 
   /** The lines of two texts, each with its sign, without the equal lines at both ends. */
@@ -48,7 +49,7 @@
     const shown = [];
     let hidden = [];
     const flush = () => {
-      // A note takes a line too.
+      // The note takes a line too.
       if (hidden.length > 1) shown.push(` … ${hidden.length} equal lines`);
       else shown.push(...hidden);
       hidden = [];

@@ -1,4 +1,4 @@
-// What the current test has logged, its own lines and the transformation's; shown only if it fails.
+// The log lines of the current test and of its transformation; shown only if the test fails.
 (() => {
   const MAX_LINES = 1000;
   let lines = [];

@@ -1,6 +1,7 @@
-// Puts the parts together inside the isolate of a test file: the globals that a test finds, and what the engine calls.
+// Connects the parts inside the isolate of a test file: the globals for a test, and the functions that the engine
+// calls.
 ((host, parts) => {
-  /** What the running test and `vi.setConfig` say, for the parts that ask. */
+  /** The settings of the running test and of `vi.setConfig`, for the parts that need them. */
   const settings = { file: host.file, testName: undefined, timeout: undefined, retry: undefined };
   const clock = parts.clock();
   const hooks = clock.install();
@@ -39,7 +40,7 @@
   for (const [name, value] of Object.entries(globals)) {
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
   }
-  // What `import … from 'vitest'` gives: taken now, before the author can change the globals.
+  // The values of `import … from 'vitest'`: taken now, before the author can change the globals.
   Object.defineProperty(globalThis, 'sluicegate:api', { value: globals });
   const { list, run, functions } = running;
   return {

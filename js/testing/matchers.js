@@ -1,5 +1,5 @@
-// The matchers that Jest and Vitest users know, for plain values. A matcher returns `{pass, message, differences, hint}`;
-// everything else (`.not`, promises, the error with its frames) `expect.js` does once for all of them.
+// The matchers that Jest and Vitest users know, for plain values. A matcher returns `{pass, message, differences,
+// hint}`; `expect.js` does everything else (`.not`, promises, the error with its frames) for all of them.
 ((printing, equality, snapshots) => {
   const { print, short } = printing;
   const { differences, equals, isObject } = equality;
@@ -162,7 +162,7 @@
     toMatchInlineSnapshot: (actual, ...args) => snapshots.matchInline(actual, ...args),
     toMatchFileSnapshot: async (actual, path) => snapshots.matchFile(actual, path),
   };
-  /** Those that are told whether the value is what a promise was rejected with; they take their arguments as a list. */
+  /** Matchers that get a flag whether the value is the reason of a rejection; they take their arguments as a list. */
   const throwing = {
     toThrow,
     toThrowError: toThrow,

@@ -1,4 +1,4 @@
-// The engine's own matchers: for what becomes of an event, a verdict, and for those of several events, a list of them.
+// The engine's own matchers, for the verdict of an event, and for a list of verdicts.
 ((printing, equality, values) => {
   const { print, short } = printing;
   const { differences } = equality;
@@ -12,7 +12,7 @@
     return `it went out as ${verdict.events.length === 1 ? 'one event' : `${verdict.events.length} events`}`;
   };
 
-  /** One verdict for a list of them: failed if one is, dropped if all are. */
+  /** One verdict for a list: failed if one failed, dropped if all are dropped. */
   const asOne = (name, actual) => {
     const isList = Array.isArray(actual) && actual.length > 0 && actual.every(isVerdict);
     need(isList || isVerdict(actual), `${name} wants a verdict, which transform(event) gives`, actual);
@@ -73,7 +73,7 @@
     return { pass: found.length === 0, differences: found };
   };
 
-  /** The stack of a failure that an assertion is about. */
+  /** The stack of the failure that an assertion is about. */
   const failureOf = (actual) => {
     const list = Array.isArray(actual) ? actual : [actual];
     return list.find((one) => isVerdict(one) && one.verdict === 'failed')?.stack;

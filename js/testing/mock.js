@@ -1,4 +1,4 @@
-// Mock functions and spies: `fn`, `spyOn`, and what they remember of their calls.
+// Mock functions and spies: `fn`, `spyOn`, and their records of calls.
 ((printing, hooks) => {
   const { isMock } = printing;
   let order = 0;
@@ -7,7 +7,7 @@
 
   const newState = () => ({ calls: [], results: [], settledResults: [], instances: [], contexts: [], invocationCallOrder: [] });
 
-  /** Notes how a promise that a mock returned ends. */
+  /** Records how a promise that a mock returned settles. */
   const noteSettled = (state, index, value) => {
     state.settledResults[index] = { type: 'incomplete', value: undefined };
     Promise.prototype.then.call(
@@ -20,8 +20,8 @@
   const isThenable = (value) => value !== null && typeof value === 'object' && typeof value.then === 'function';
 
   /**
-   * A mock function. `original` is what it does as long as it is told nothing else, and after `mockReset` if `keeps`;
-   * `restore` puts back what a spy stands for.
+   * A mock function. `original` is its default behaviour, also after `mockReset` if `keeps` is set; `restore` puts back
+   * the function that a spy replaces.
    */
   const create = (original, { name = 'vi.fn()', keeps = true, restore = undefined } = {}) => {
     let own = newState();
@@ -175,7 +175,7 @@
     spyOn,
     clearAll: () => mocks.forEach((mock) => mock.mockClear()),
     resetAll: () => mocks.forEach((mock) => mock.mockReset()),
-    /** Puts back everything that is spied on. */
+    /** Restores everything that is spied on. */
     restoreAll: () => [...spies].forEach((spy) => spy.mockRestore()),
   };
 })

@@ -1,6 +1,6 @@
-// The known word that was probably meant by one that is not known.
+// Finds the known word that an unknown one probably means.
 (() => {
-  /** How many letters have to be changed to make one word of another. */
+  /** The number of letters to change to get from one word to another. */
   const distance = (a, b) => {
     let row = Array.from({ length: b.length + 1 }, (_, index) => index);
     for (let i = 1; i <= a.length; i++) {

@@ -1,5 +1,5 @@
-// Values as snapshots hold them, in the form of Vitest and Jest (`pretty-format`): double quotes, sorted keys, one item a
-// line. So a snapshot that was written by one of them is read as it stands.
+// Prints values for snapshots in the format of Vitest and Jest (`pretty-format`): double quotes, sorted keys, one item
+// per line. So snapshots that they wrote are read unchanged.
 ((printing) => {
   const { isMock } = printing;
 

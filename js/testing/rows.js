@@ -33,7 +33,7 @@
         try {
           return JSON.stringify(value);
         } catch {
-          // A cycle: what it looks like is enough for a name.
+          // A cycle: the short form is enough for a name.
           return short(value);
         }
       case '%c': return '';
@@ -46,7 +46,7 @@
     return parts.reduce((at, key) => at?.[key], row);
   };
 
-  /** A name with the row's values in the place of `%s`, `$key` and their like. */
+  /** A name with the row's values in place of `%s`, `$key` and similar placeholders. */
   const fill = (name, row, index) => {
     const values = Array.isArray(row) ? [...row] : [row];
     const text = String(name).replace(/%[sdifjoOpc#$%]/g, (sign) => {

@@ -1,4 +1,4 @@
-// Runs the collected tests one by one as the engine asks for them, so that each has a time limit of its own and one that
+// Runs the collected tests one by one when the engine asks for them, so that each has its own time limit, and one that
 // never ends can be named.
 ((host, printing, logging, snapshots, collecting, expecting, fixtures, explain, settings) => {
   const { short } = printing;
@@ -60,7 +60,7 @@
 
   // --- one test -----------------------------------------------------------------------------------------------------
 
-  /** What a test is given: the context of Vitest, without what this engine has no use for. */
+  /** The argument of a test: Vitest's context, without the parts that this engine does not use. */
   const contextOf = (one, late) => ({
     task: { name: one.titles.at(-1), fullName: one.titles.join(' > '), meta: {}, file: { name: settings.file } },
     expect: expecting.expect,
@@ -132,7 +132,7 @@
     return skipped;
   };
 
-  /** `test.fails`: a test that fails is as it should be. */
+  /** `test.fails`: a test that must fail. */
   const asFailing = (errors) => (errors.length > 0 ? [] : [new expecting.AssertionError('the test is marked with `fails`, but it passes')]);
 
   /** Runs one test with its hooks; never rejects. */
@@ -185,7 +185,7 @@
   };
   const globals = { onTestFinished: late('finished', 'onTestFinished'), onTestFailed: late('failed', 'onTestFailed') };
 
-  /** The author's functions: what they can reach outlives a test. */
+  /** The author's functions: the variables that they can reach outlive a test. */
   const functions = () => [...new Set(tests.flatMap((one) => [one.body, ...chain(one.group).flatMap(
     (at) => [...at.beforeAll, ...at.beforeEach, ...at.afterEach, ...at.afterAll])]))].filter((one) => one !== undefined);
 

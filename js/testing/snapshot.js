@@ -1,5 +1,5 @@
-// Snapshots: what a value looked like when it was last accepted. The file's text comes in when a test file is
-// loaded and goes out when it has changed; reading and writing it is the supervisor's work.
+// Snapshots: values as they were last accepted. The file's text comes in when a test file is loaded and goes out when
+// it has changed; the supervisor reads and writes the file.
 ((host, prettying, linewise, equality, read) => {
   const { pretty } = prettying;
   const { differences, isAsymmetric, isObject } = equality;
@@ -35,7 +35,7 @@
     message: () => 'the value differs from its snapshot; if it is right now, run with --update',
   });
 
-  /** A value with the fields that matchers stand for put in their places. */
+  /** A value with asymmetric matchers in place of the fields that they describe. */
   const merged = (value, shape) => {
     if (isAsymmetric(shape) || !isObject(shape) || !isObject(value)) return shape;
     const made = Array.isArray(value) ? [...value] : { ...value };
@@ -79,7 +79,7 @@
     return before === undefined ? missing : different(before, text);
   };
 
-  /** Takes away what the author's indentation has put before each line. */
+  /** Removes the author's indentation before each line. */
   const dedent = (text) => {
     const all = text.replace(/^\n/, '').replace(/\n[ \t]*$/, '').split('\n');
     const indents = all.filter((line) => line.trim() !== '').map((line) => line.match(/^[ \t]*/)[0].length);
@@ -115,7 +115,7 @@
     return before === undefined ? missing : different(before, text);
   };
 
-  /** What has to be written: the snapshot file's new text, if it has one, other files, and inline snapshots. */
+  /** Everything to be written: the snapshot file's new text, if it has one, other files, and inline snapshots. */
   const finish = () => {
     const keys = [...known.keys()].sort();
     const file = HEAD + keys.map((key) => `\nexports[\`${escape(key)}\`] = \`\n${escape(known.get(key))}\n\`;\n`).join('');

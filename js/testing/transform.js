@@ -1,6 +1,6 @@
-// `transform(event, options)`: one event through the transformation, in an engine of its own with the driver, lockdown
-// and limits of production; the answer is its verdict. `transform.batch(events)` gives several of them at once, as
-// `transformBatch` gets them, and answers with a verdict for each.
+// `transform(event, options)`: runs one event through the transformation, in a separate engine with the driver,
+// lockdown and limits of production, and returns its verdict. `transform.batch(events)` passes several events at once,
+// as `transformBatch` gets them, and returns a verdict for each.
 ((host, logging, recording, clock) => {
   const json = (event) => {
     if (typeof event === 'string') return event;

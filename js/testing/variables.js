@@ -1,5 +1,5 @@
-// What the properties of `this` hold, as text, deep enough to see that something has changed. The inspector calls it with
-// a scope, which stands in a property of `this`, or with the global object.
+// Prints the properties of `this` as text, deep enough to detect a change. The inspector calls it with a scope, which
+// is in a property of `this`, or with the global object.
 function () {
   let room = 10000;
   const { getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
@@ -31,7 +31,7 @@ function () {
     try {
       Object.defineProperty(found, key, { value: show(scope[key], [globalThis]), enumerable: true });
     } catch {
-      // Not initialised yet, or a Proxy that will not be looked at.
+      // Not initialised yet, or a Proxy that throws.
     }
   }
   return found;

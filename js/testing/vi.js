@@ -1,4 +1,4 @@
-// `vi` as Vitest's users know it, and `jest` as Jest's do. What cannot be here says what is there instead.
+// `vi` as in Vitest, and `jest` as in Jest. Functions that cannot exist here name a replacement.
 ((printing, nearest, mocking, clock, waiting, settings) => {
   const { isMock } = printing;
 

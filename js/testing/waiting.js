@@ -1,12 +1,12 @@
-// Waiting until something holds, as `vi.waitFor` and `expect.poll` do. No time passes here: promises settle, and timers that
-// are faked run.
+// Waits until a condition holds, for `vi.waitFor` and `expect.poll`. No time passes here: promises settle, and faked
+// timers run.
 ((clock) => {
   /** Calls `body` again until it throws no more. */
   const waitFor = async (body, options = {}) => {
     const { timeout = 1000, interval = 50 } = typeof options === 'number' ? { timeout: options } : options;
     let left = timeout;
     let last;
-    // Of promises alone, a hundred turns are more than any test waits for.
+    // For promises alone, a hundred turns are more than any test needs.
     for (let turn = 0; turn < 100 || (clock.isFakeTimers() && left > 0); turn++) {
       try {
         return await body();

@@ -98,7 +98,7 @@
       if (typeof value !== 'object' || value === null) return value;
       const known = seen.get(value);
       if (known !== undefined) return known;
-      // Proxies, generators and the like, which only V8 can tell from other objects.
+      // Proxies, generators and similar objects, which only V8 can distinguish from others.
       if (isNoData(value)) refuse('#<Object>');
       if (Array.isArray(value)) {
         const copy = new Array(value.length);

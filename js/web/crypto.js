@@ -1,5 +1,5 @@
-// `crypto`: random bytes, UUIDs and digests of the Web Cryptography API. In a test with a seed, chance comes from
-// `Math.random`, so that a test says the same every time.
+// `crypto`: random bytes, UUIDs and digests of the Web Cryptography API. In a test with a seed, random values come from
+// `Math.random`, so that a test gets the same ones every time.
 (({ fillRandom, digestInto }, { DOMException }, seeded) => {
   const { random, floor } = Math;
   const NewTypeError = TypeError;

@@ -43,9 +43,9 @@
     #encoding;
     #fatal;
     #ignoreBOM;
-    /** Bytes of a character that the last piece did not finish. */
+    /** Bytes of a character that the last piece left incomplete. */
     #rest = [];
-    /** Whether the start of the text is behind. */
+    /** Whether the start of the text has passed. */
     #started = false;
 
     constructor(label = 'utf-8', options = undefined) {
@@ -96,7 +96,7 @@
     }
   }
 
-  /** How many bytes at the end belong to a character that is not finished. */
+  /** The number of bytes at the end that belong to an incomplete character. */
   const unfinished = (encoding, bytes) => {
     const { length } = bytes;
     if (encoding === 'utf-8') {

@@ -1,4 +1,5 @@
-// `FinalizationRegistry`. V8's would call its function between events, outside of every time limit. The language allows that it is never called.
+// `FinalizationRegistry`. V8's own would call its function between events, outside every time limit. The language
+// allows that it is never called.
 (() => {
   const NewTypeError = TypeError;
   const isTarget = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function' || typeof value === 'symbol';

@@ -1,5 +1,5 @@
-// `URL` and `URLSearchParams` of the URL standard (https://url.spec.whatwg.org). Parsing and the setters' rules are native;
-// here are the objects around them.
+// `URL` and `URLSearchParams` of the URL standard (https://url.spec.whatwg.org). Parsing and the rules of the setters
+// are native; this file has the objects around them.
 (({ parseUrl, setUrl }) => {
   // The parts of a URL as `parseUrl` lists them.
   const HREF = 0, ORIGIN = 1, PROTOCOL = 2, USERNAME = 3, PASSWORD = 4, HOST = 5, HOSTNAME = 6, PORT = 7, PATHNAME = 8, SEARCH = 9, HASH = 10;
@@ -11,7 +11,7 @@
   const decode = (text) => {
     const spaced = text.replaceAll('+', ' ');
     if (!spaced.includes('%')) return spaced;
-    // As bytes, since percent signs that encode nothing stay as they are.
+    // As bytes, because percent signs that encode nothing stay unchanged.
     return spaced.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
       try {
         return decodeURIComponent(run);
@@ -21,7 +21,7 @@
     });
   };
 
-  /** Percent-encoded bytes that are no UTF-8, with U+FFFD for what is wrong. */
+  /** Percent-encoded bytes that are not UTF-8, with U+FFFD for invalid sequences. */
   const lossy = (run) => {
     let out = '';
     let at = 0;
@@ -41,7 +41,7 @@
       if (end === at) {
         end = at + 3;
         const lead = parseInt(run.slice(at + 1, at + 3), 16);
-        // A sequence that breaks off counts as one mistake.
+        // An incomplete sequence counts as one error.
         const most = lead >= 0xf0 && lead < 0xf5 ? 3 : lead >= 0xe0 && lead < 0xf0 ? 2 : lead >= 0xc2 && lead < 0xe0 ? 1 : 0;
         let low = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
         let high = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
@@ -79,7 +79,7 @@
 
   /** Gives a URL the query of its parameters. */
   let write;
-  /** Gives parameters the query of their URL, without telling it. */
+  /** Gives parameters the query of their URL, without an update of the URL. */
   let refill;
   /** Ties parameters to a URL. */
   let tie;
@@ -235,7 +235,7 @@
       return (base === undefined ? parseUrl(usv(href)) : parseUrl(usv(href), usv(base))) !== undefined;
     }
 
-    /** A part is set by the standard's rules; what breaks them changes nothing. */
+    /** The standard's rules apply when a part is set; an invalid value changes nothing. */
     #set(part, value) {
       this.#parts = setUrl(this.#parts[HREF], part, usv(value)) ?? this.#parts;
     }
@@ -356,7 +356,7 @@
       Object.defineProperty(made.prototype, key, { enumerable: true });
     }
   }
-  // What its iterators inherit from, which nothing names.
+  // The prototype of its iterators, which has no global name.
   const steps = Object.getPrototypeOf(new URLSearchParams().keys());
   return { URL, URLSearchParams, steps };
 })
