@@ -1,4 +1,4 @@
-//! `sluicegate.toml`: any text is either read or refused with a message that can be shown, and never half of each.
+//! `sluicegate.toml`: any text is either read, or rejected with a message that can be printed; never both.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! JSON in, JSON out, through V8: an event that is not touched keeps its bytes, and an event that is changed has the
-//! value that plain `JSON.parse` and `JSON.stringify` would have given it, but for numbers that no double holds.
+//! JSON in, JSON out, through V8: an untouched event keeps its bytes, and a changed event has the value that plain
+//! `JSON.parse` and `JSON.stringify` would give it, except for numbers that no double holds.
 //!
-//! One program serves as both: it gives the event itself, the event moved to another place, and a changed copy. The
-//! same is done to the line as text, by plain JavaScript inside of the same isolate, and the results are compared.
+//! One program does both: it returns the event itself, the event moved to another place, and a changed copy. Plain
+//! JavaScript in the same isolate does the same to the line as text, and the results are compared.
 
 use std::cell::RefCell;
 
@@ -35,7 +35,7 @@ thread_local! {
 
 /// Takes the bytes as one event.
 pub fn check(data: &[u8]) {
-    // An event is a line: these end one.
+    // An event is a line, and these bytes would end it.
     if data.contains(&b'\n') || data.last() == Some(&b'\r') || data.starts_with(b"{\"plain\"") {
         return;
     }
@@ -61,7 +61,7 @@ pub fn check(data: &[u8]) {
         assert!(got[0] == data, "an untouched event left as {:?}", String::from_utf8_lossy(got[0]));
         let texts: Vec<String> = unquoted(&texts);
         for (got, wanted) in got[1..].iter().zip(&texts[1..]) {
-            // What is untouched is written as it came: to be compared, it is read and written by plain JavaScript.
+            // Untouched parts are written unchanged; to compare them, plain JavaScript parses and prints them.
             let got = std::str::from_utf8(got).expect("output is UTF-8");
             let mut read = Vec::new();
             engine.transform(format!("{{\"plain\":{}}}", quoted(&format!("plain:{got}"))).as_bytes(), &mut read);

@@ -1,5 +1,5 @@
-//! Frames: whatever a worker that has gone wrong sends, reading it neither panics nor gives something that contradicts
-//! itself, and nothing is read differently from how it would be written.
+//! Frames: whatever a compromised worker sends, reading it never panics, never gives a value that contradicts itself,
+//! and matches the way in which it would be written.
 
 use sluicegate::wire::frame::{self, HEADER, Kind, Part, Work};
 
@@ -29,7 +29,7 @@ fn payloads(bytes: &[u8]) {
     assert_eq!(&again[HEADER..], bytes);
     let head: [u8; HEADER] = again[..HEADER].try_into().expect("a header");
     assert_eq!(frame::header(head), Some((Kind::Part, bytes.len())));
-    // What the supervisor relies on.
+    // The supervisor relies on this.
     assert_eq!(u64::from(part.ok) + u64::from(part.dropped) + part.failures.len() as u64, u64::from(part.lines));
     assert!(part.blank <= part.dropped);
     assert!(part.failures.is_sorted_by(|a, b| a.line < b.line && a.output_at <= b.output_at));

@@ -1,7 +1,7 @@
-//! What the fuzz targets check, one module each: a `check` that takes any bytes and panics when a promise is broken.
+//! The checks of the fuzz targets, one module each: a `check` that takes any bytes and panics when a promise is broken.
 //!
 //! libFuzzer calls them with coverage (`fuzz/run`); `tests/cli/fuzz.rs` calls the same functions from an ordinary test,
-//! with the seeds and with what a small mutator makes of them.
+//! with the seeds and with changes of them by a small mutator.
 
 pub mod config;
 pub mod fidelity;

@@ -1,7 +1,7 @@
-// What the page asks of the program that served it. The token stands behind `#` in the address: no browser sends that
-// part anywhere, so it goes into a header here.
+// The page's requests to the program that served it. The token is after `#` in the address: no browser sends that part
+// anywhere, so it is sent in a header here.
 
-// For a reload of the same tab, and after the address was tidied by hand.
+// Kept for a reload of the same tab, and in case the user has removed it from the address.
 const KEY = 'sluicegate-token';
 const token = () => {
   const given = tokenOf(location.hash);
@@ -9,11 +9,11 @@ const token = () => {
   return given ?? sessionStorage.getItem(KEY) ?? '';
 };
 
-/** The token in what stands behind `#`; the rest of it is a link's. */
+/** The token in the part after `#`; the rest of that part belongs to a link. */
 export const tokenOf = (hash) => /(?:^#?|&)([0-9a-f]{32})(?:&|$)/.exec(hash)?.[1];
 export const hasToken = () => token() !== '';
 
-/** An answer that says no; `status` is HTTP's. */
+/** An answer that rejects a request; `status` is the HTTP status. */
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -31,7 +31,7 @@ const call = async (method, path, body, signal) => {
   try {
     message = JSON.parse(text).error;
   } catch {
-    // Not one of ours; the text will do.
+    // The answer is not one of ours; its text is shown.
   }
   throw new Refused(answer.status, message);
 };
@@ -41,7 +41,7 @@ const file = (path) => `file?path=${encodeURIComponent(path)}`;
 export const project = async () => JSON.parse(await call('GET', 'project'));
 export const read = async (path) => JSON.parse(await call('GET', file(path)));
 export const save = async (path, text, base) => JSON.parse(await call('PUT', file(path), { text, base }));
-/** As text: the numbers in it may be more than JavaScript's. */
+/** As text, because its numbers may be beyond JavaScript's. */
 export const attempt = (trial, signal) => call('POST', 'try', trial, signal);
 /** Runs the tests that are on disk. */
 export const test = async () => JSON.parse(await call('POST', 'test'));

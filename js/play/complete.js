@@ -1,5 +1,5 @@
-// What the code editors offer while one types: what the code can call, the fields of the event beside it, and what libraries
-// export. Text is looked at, not types: it has to be right for what authors mostly write, and silent otherwise.
+// The completions of the code editors: functions that the code can call, fields of the current event, and exports of
+// libraries. They come from the text, not from types: they must be right for common code, and offer nothing otherwise.
 import { localCompletionSource } from './codemirror.js';
 
 const option = (type, detail = undefined) => (label) => ({ label, type, detail });
@@ -15,7 +15,7 @@ const BUILT_IN = [
   ...words('atob btoa console crypto decodeURIComponent encodeURIComponent isNaN parseFloat parseInt structuredClone').map(option('function')),
 ];
 const OF_TESTS = words('afterAll afterEach assert beforeAll beforeEach describe expect it test transform vi').map(option('function'));
-/** These are the same here as in the engine, so the page's own say what they have. */
+/** These are the same as in the engine, so the page's own objects list their members. */
 const WITH_MEMBERS = /(?:^|[^\w$.])(Array|BigInt|console|crypto|Date|JSON|Math|Number|Object|Promise|Reflect|String|Symbol|URL)\.([\w$]*)$/;
 
 const membersOf = (object) => Object.getOwnPropertyNames(object)
@@ -35,7 +35,7 @@ const NAME = '[\\p{ID_Start}$_][\\p{ID_Continue}$]*';
 const PATH = `${NAME}(?:\\s*\\??\\.\\s*${NAME}|\\??\\.?\\[[^\\][]*\\])*`;
 const STEP = new RegExp(`\\??\\.?\\[([^\\][]*)\\]|\\??\\.\\s*(${NAME})`, 'gu');
 
-/** The values that a path of fields leads to, from those of its root. */
+/** The values at a path of fields, from the values of its root. */
 const follow = (values, path) => {
   let found = values;
   for (const [, index, name] of path.matchAll(STEP)) {
@@ -49,7 +49,10 @@ const follow = (values, path) => {
   return found;
 };
 
-/** By name, what stands for the event or a part of it: the parameter, and what is assigned, taken apart or gone through. */
+/**
+ * By name, the expressions that stand for the event or a part of it: the parameter, and variables that are assigned,
+ * destructured or iterated.
+ */
 const named = (code, events, metadata) => {
   const found = new Map([['event', events]]);
   const parameter = new RegExp(`transformEvent\\s*(?:=\\s*(?:async\\s*)?)?\\(?\\s*(${NAME})`, 'u').exec(code)?.[1];
@@ -87,7 +90,7 @@ const keysOf = (values) => {
 };
 
 const isName = new RegExp(`^${NAME}$`, 'u');
-/** Keys after a dot: those that are no names are put into brackets. */
+/** Keys after a dot; keys that are not names are written in brackets. */
 const afterDot = (keys, dot) => keys.map((one) => (isName.test(one.label) ? one : {
   ...one,
   apply: (view, _, from, to) => view.dispatch({ changes: { from: from - dot, to, insert: `${dot === 2 ? '?.' : ''}[${JSON.stringify(one.label)}]` } }),
@@ -100,7 +103,7 @@ const methodsOf = (values) => {
   return Array.isArray(value) ? membersOf(Array.prototype) : [];
 };
 
-/** The fields of what stands before the dot, or of what is taken apart. */
+/** The fields of the expression before the dot, or of the destructured value. */
 const fields = (context, { events, metadata }) => {
   const before = context.state.sliceDoc(0, context.pos);
   const code = context.state.doc.toString();
@@ -123,7 +126,7 @@ const fields = (context, { events, metadata }) => {
 
 // --- libraries ------------------------------------------------------------------------------------------------------
 
-/** What a module exports, from its text. */
+/** The exports of a module, from its text. */
 export const exportsOf = (code) => {
   const found = [...code.matchAll(/export\s+(?:async\s+)?(?:const|let|var|function\s*\*?|class)\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)/gu)].map(([, name]) => name);
   for (const [, list] of code.matchAll(/export\s*\{([^}]*)\}/g)) {
@@ -148,7 +151,7 @@ const imports = (context, { libraries }) => {
   return exported.length === 0 ? null : { from: context.pos - typed.length, options: exported, validFor: /^[\p{ID_Continue}$]*$/u };
 };
 
-/** What can be imported completes its own import. */
+/** A completion that also adds its import. */
 const known = ({ libraries }) => [...libraries()].flatMap(([handle, names]) => names.map((label) => ({
   label, type: 'function', detail: `from '${handle}'`, boost: -1,
   apply: (view, _, from, to) => {
@@ -180,7 +183,7 @@ export const completions = (about, isTest) => {
     const options = [...OWN, ...(isTest ? OF_TESTS : []), ...known(about), ...BUILT_IN, ...KEYWORDS];
     return { from: context.pos - typed.length, options, validFor: /^[\p{ID_Continue}$]*$/u };
   };
-  // Nothing is offered inside of comments, nor in strings but those that name a library.
+  // Nothing is offered inside comments, nor in strings other than names of libraries.
   return [source, localCompletionSource].map((offer) => (context) => {
     const inText = context.tokenBefore(['LineComment', 'BlockComment', 'String', 'TemplateString', 'RegExp']);
     return inText !== null && (offer !== source || imports(context, about) === null) ? null : offer(context);

@@ -1,4 +1,4 @@
-// The difference of two JSON trees, as lines of JSON: by structure, so that a key that moved is no change.
+// The difference of two JSON trees, as lines of JSON. It compares by structure, so a moved key is no change.
 import { compact, lines } from './json.js';
 
 /** Above this many comparisons an array is compared place by place. */
@@ -15,7 +15,7 @@ export const diff = (a, b, depth = 0, prefix = '', suffix = '') => {
   }
   const [open, close] = a.kind === 'object' ? '{}' : '[]';
   const parts = a.kind === 'object' ? ofObjects(a, b) : ofArrays(a, b);
-  // The last of what stays has no comma.
+  // The last remaining item has no comma.
   const last = parts.findLastIndex(([, after]) => after !== undefined);
   const inner = parts.flatMap(([before, after, name], index) => {
     const end = index < last || after === undefined ? ',' : '';
@@ -26,7 +26,7 @@ export const diff = (a, b, depth = 0, prefix = '', suffix = '') => {
   return [{ sign: ' ', depth, text: prefix + open }, ...inner, { sign: ' ', depth, text: close + suffix }];
 };
 
-/** The keys of the new object in their order; each one that went stands where it stood, after its old neighbour. */
+/** The keys of the new object in their order; a removed key stays in its place, after its old neighbour. */
 const ofObjects = (a, b) => {
   const order = [...b.entries.keys()];
   let before;
@@ -37,7 +37,7 @@ const ofObjects = (a, b) => {
   return order.map((key) => [a.entries.get(key), b.entries.get(key), `${JSON.stringify(key)}: `]);
 };
 
-/** The longest common subsequence stays; what lies between is compared in pairs. */
+/** The longest common subsequence stays; the items between are compared in pairs. */
 const ofArrays = (a, b) => {
   const [from, to] = [a.items, b.items];
   const parts = [];

@@ -1,4 +1,4 @@
-// Making elements. Text stays text: nothing here, or anywhere in the page, turns a string into HTML.
+// Creates elements. Text stays text: no code of the page converts a string to HTML.
 
 /** @returns {any} */
 export const byId = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@ export const make = (name, attributes = {}, ...children) => {
   return element;
 };
 
-/** Tabs as the keyboard expects them: one stop in the tab order, arrows between them. */
+/** Tabs with the usual keyboard behaviour: one stop in the tab order, arrows between the tabs. */
 export const tabs = (list, choose) => {
   const all = () => [...list.querySelectorAll('[role=tab]')];
   const select = (tab, focus = false) => {
@@ -46,7 +46,7 @@ export const tabs = (list, choose) => {
   return { select };
 };
 
-/** Asks for a line of text; nothing if it was cancelled. */
+/** Asks for a line of text; returns nothing if the user cancels. */
 export const ask = ({ title, label, value, note, ok }) => {
   const dialog = byId('ask');
   const input = byId('ask-input');
@@ -64,7 +64,7 @@ export const ask = ({ title, label, value, note, ok }) => {
     byId('ask-cancel').onclick = () => dialog.close('');
     byId('ask-ok').value = 'ok';
     dialog.onclose = () => {
-      // What has the focus inside of an editor is that editor.
+      // If the focus is inside an editor, it belongs to that editor.
       (/** @type {any} */ (back)?.shadowRoot?.querySelector('.cm-content') ?? back)?.focus();
       resolve(dialog.returnValue === 'ok' ? input.value.trim() : undefined);
     };

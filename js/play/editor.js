@@ -1,5 +1,6 @@
-// A text field for code or JSON: CodeMirror, with the page's colours, marks for errors, and completion. It stands in a shadow
-// root, because it makes its style sheets itself: there it may under a policy that forbids inline styles (`adoptedStyleSheets`).
+// A text field for code or JSON: CodeMirror, with the page's colours, marks for errors, and completion. It is in a
+// shadow root, because there CodeMirror can create its style sheets under a policy that forbids inline styles
+// (`adoptedStyleSheets`).
 import {
   acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap, completionKeymap, Decoration, defaultKeymap,
   drawSelection, EditorState, EditorView, gutterLineClass, GutterMarker, HighlightStyle, highlightSelectionMatches,
@@ -93,8 +94,10 @@ class Sign extends GutterMarker {
 }
 const SIGNS = Object.fromEntries(['bad', 'passed', 'failed', 'skipped', 'todo'].map((name) => [name, new Sign(name)]));
 
-/** The decorations of places { line, column, endColumn, message }, counted from 1; the first of a line counts. A place that
- * is a sign ({ line, sign }) is seen at the number of its line only. */
+/**
+ * The decorations of places { line, column, endColumn, message }, counted from 1; the first place of a line counts. A
+ * place that is a sign ({ line, sign }) is shown only next to the line number.
+ */
 const decorated = (state, places) => {
   const found = new Map();
   const signs = new Map();
@@ -107,7 +110,7 @@ const decorated = (state, places) => {
   const drawn = [...found.values()].sort((a, b) => a.line - b.line).flatMap(({ line: number, column = 1, endColumn, message }) => {
     const line = state.doc.line(number);
     const from = Math.min(line.from + column - 1, line.to);
-    // Where only its beginning is known, the word.
+    // If only the start is known, the word is marked.
     const word = /^[\p{ID_Continue}$]*/u.exec(line.text.slice(from - line.from))[0].length;
     const to = Math.min(endColumn > column + 1 ? line.from + endColumn - 1 : from + Math.max(word, 1), line.to);
     const squiggle = to > from ? [Decoration.mark({ class: 'squiggle' }).range(from, to)] : [];
@@ -134,7 +137,7 @@ const marks = StateField.define({
 
 // --- the editor -----------------------------------------------------------------------------------------------------
 
-/** Tab accepts what is offered, moves the lines of a selection, and else steps on. After Escape it leaves the editor. */
+/** Tab accepts a completion, indents the selected lines, or otherwise moves on. After Escape it leaves the editor. */
 const tab = (view) => {
   if (acceptCompletion(view)) return true;
   if (view.state.selection.ranges.some((range) => !range.empty)) return indentMore(view);
@@ -142,11 +145,13 @@ const tab = (view) => {
   return true;
 };
 
-/** Typing over a selection. Left to the browser, it keeps the old text's look with inline styles, which the page's policy
- * forbids. Input methods are left alone. */
+/**
+ * Handles typing over a selection. The browser would keep the old text's look with inline styles, which the page's
+ * policy forbids. Input methods are left alone.
+ */
 const typeOver = (event, view) => {
   if (event.inputType !== 'insertText' || event.isComposing || !event.data || view.state.selection.ranges.length > 1) return false;
-  // What the browser has selected; the state may hear of it later.
+  // The browser's selection; the state may be updated later.
   const selected = view.root.getSelection?.();
   if (!selected || selected.isCollapsed || !view.contentDOM.contains(selected.anchorNode)) return false;
   const ends = [[selected.anchorNode, selected.anchorOffset], [selected.focusNode, selected.focusOffset]];
@@ -161,14 +166,14 @@ const typeOver = (event, view) => {
 const languages = {
   javascript: () => javascript(), typescript: () => javascript({ typescript: true }), json: () => json(),
 };
-/** Several cursors, which are drawn; where there are no fine pointers the system's own selection with its handles is better. */
+/** Several cursors, drawn by the editor; without a fine pointer, the system's own selection with its handles is better. */
 const cursors = () => (matchMedia('(pointer: fine)').matches ? [drawSelection(), EditorState.allowMultipleSelections.of(true)] : []);
 
 export class Editor {
   #view;
   #extensions;
 
-  /** `complete` are sources of completions, `moved` is told where the cursor is. */
+  /** `complete` are sources of completions; `moved` is called with the position of the cursor. */
   constructor(host, { label, language, value, input, complete = [], moved = undefined }) {
     this.element = make('div', { class: 'editor' });
     const root = this.element.attachShadow({ mode: 'open' });
@@ -178,7 +183,7 @@ export class Editor {
       EditorView.lineWrapping, EditorView.domEventHandlers({ beforeinput: typeOver }),
       autocompletion({ override: complete }),
       EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off', autocorrect: 'off' }),
-      // The page's own.
+      // Keys of the page.
       Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => true }, { key: 'F8', run: () => true }])),
       keymap.of([{ key: 'Tab', run: tab, shift: indentLess }]),
       keymap.of([...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
@@ -189,7 +194,7 @@ export class Editor {
     ];
     host.append(this.element);
     this.#view = new EditorView({ parent: root, root, state: this.#stateOf(value) });
-    // As a form's field has it.
+    // As a form field has it.
     Object.defineProperty(this.element, 'value', { get: () => this.value });
   }
 
@@ -201,7 +206,7 @@ export class Editor {
     return this.#view.state.doc.toString();
   }
 
-  /** Another text, with an undo history of its own. */
+  /** Sets another text, with its own undo history. */
   set value(text) {
     this.#view.setState(this.#stateOf(text));
     this.#view.scrollDOM.scrollTo(0, 0);
@@ -234,7 +239,7 @@ export class Editor {
     this.focus();
   }
 
-  /** Selects what stands from one place to another, and shows it. */
+  /** Selects the text from one place to another, and shows it. */
   select(from, to) {
     this.#view.dispatch({ selection: { anchor: from, head: to }, effects: EditorView.scrollIntoView(from, { y: 'center' }) });
   }
@@ -251,7 +256,7 @@ const keyOf = (state, property) => {
   }
 };
 
-/** The field at a place of JSON text, as lineage writes it: `properties.products[].price`; nothing outside of fields. */
+/** The field at a place of JSON text, as lineage writes it: `properties.products[].price`; nothing outside fields. */
 export const fieldAt = (state, at) => {
   const steps = [];
   for (let node = syntaxTree(state).resolveInner(at, -1); node !== null; node = node.parent) {
@@ -261,7 +266,7 @@ export const fieldAt = (state, at) => {
   return steps.join('').replace(/^(?:\[\])?\./, '') || undefined;
 };
 
-/** Where the field of a path stands in JSON text: { from, to } of its property. */
+/** The place of a path's field in JSON text: { from, to } of its property. */
 export const placeOf = (state, path) => {
   let found;
   syntaxTree(state).iterate({

@@ -1,11 +1,11 @@
-// The event that is tried: samples, files of the folder or from elsewhere, one of many events at a time, and metadata.
+// The current event: samples, files of the folder or of the user, one of many events at a time, and metadata.
 import * as api from './api.js';
 import { byId, make, tabs } from './dom.js';
 import { Editor } from './editor.js';
 import * as json from './json.js';
 import { SAMPLES } from './samples.js';
 
-/** How many events of a file are measured beside the one that is shown, and how much text they may be. */
+/** How many other events of a file are measured with the shown one, and the limit on their text. */
 const MAX_BESIDE = 200;
 const MAX_TEXT = 2 << 20;
 
@@ -13,12 +13,12 @@ const pretty = (part) => {
   try {
     return json.pretty(json.parse(part));
   } catch {
-    // Shown as it is; the engine says what is wrong with it.
+    // Shown unchanged; the engine reports what is wrong with it.
     return part;
   }
 };
 
-/** Values of JSON text: one, an array of them, or one on each line; what is no JSON is left out. */
+/** Values of JSON text: one value, an array of values, or one per line; invalid ones are left out. */
 const valuesOf = (text) => {
   const parsed = (part) => {
     try {
@@ -34,12 +34,12 @@ const valuesOf = (text) => {
 export class Events {
   #changed;
   #failed;
-  /** The events of the file that was chosen, as text, and which of them is shown. */
+  /** The events of the chosen file, as text, and the index of the shown one. */
   #taken = [];
   #at = 0;
   #inputs;
 
-  /** `changed` is called when what is tried has changed, `failed` with what went wrong, `moved` with a place of the event. */
+  /** `changed` is called when the input has changed, `failed` with an error, `moved` with a place in the event. */
   constructor({ changed, failed, moved }) {
     this.#changed = changed;
     this.#failed = failed;
@@ -61,7 +61,7 @@ export class Events {
     return valuesOf(this.metadata.value)[0] ?? { sourceId: '', sourceType: '', destinationId: '', destinationType: '' };
   }
 
-  /** Other events of the same file, one on each line: what is measured over many knows more. */
+  /** Other events of the same file, one per line: measuring several events gives better results. */
   get beside() {
     let text = '';
     for (const [at, one] of this.#taken.entries()) {
@@ -99,7 +99,7 @@ export class Events {
     this.put(pretty(this.#taken[this.#at]));
   }
 
-  /** Shows an event that comes from no file. */
+  /** Shows an event that does not come from a file. */
   put(text) {
     this.show('event');
     this.event.value = text;
@@ -115,7 +115,7 @@ export class Events {
     }
   }
 
-  /** Fills the list that events are taken from: the folder's own come first. */
+  /** Fills the list of sources of events; the folder's own files come first. */
   fill(files) {
     const select = byId('samples');
     const group = (label, entries) => make('optgroup', { label }, ...entries.map(([value, text]) => make('option', { value }, text)));

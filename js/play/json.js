@@ -1,4 +1,4 @@
-// JSON as it is written: numbers keep their digits, keys their order. What comes from the engine is valid; what is not
+// JSON with its notation: numbers keep their digits, keys their order. Text from the engine is valid; invalid text
 // throws.
 
 const SPACE = /[ \t\n\r]*/y;
@@ -72,7 +72,7 @@ export const parse = (text) => {
 /** The value at a key, or at an index. */
 export const get = (node, key) => (node?.kind === 'object' ? node.entries.get(key) : node?.items?.[key]);
 
-/** The JavaScript value; not for numbers that it cannot hold. */
+/** The JavaScript value; not for numbers beyond JavaScript's. */
 export const plain = (node) => (node === undefined ? undefined : JSON.parse(compact(node)));
 
 /** Text without white space; equal texts are equal values. */

@@ -1,5 +1,5 @@
-// Lineage: the fields of the event on one side, those of the output on the other. Who points at one sees where it goes, or
-// where it comes from.
+// Lineage: the fields of the event on one side, those of the output on the other. Pointing at a field shows where it
+// goes or where it comes from.
 import * as api from './api.js';
 import { byId, make } from './dom.js';
 import { note } from './result.js';
@@ -12,7 +12,7 @@ const WORDS = {
   random: 'chance',
 };
 
-/** Scrolls the list of a button, and nothing else, so far that it is seen. */
+/** Scrolls only the list of a button, until the button is visible. */
 const showFirst = (button) => {
   const list = button?.closest('.column');
   if (!list) return;
@@ -26,29 +26,29 @@ export class Lineage {
   #answer;
   #running = false;
   #abort;
-  /** What is pointed at: { side: 'in' or 'out', name }; `held` is what was chosen and stays. */
+  /** The field that is pointed at: { side: 'in' or 'out', name }; `held` is the field that was selected and stays. */
   #pointed;
   #held;
   #failed;
   #trial;
   #chosen;
   #rows = { in: new Map(), out: new Map() };
-  /** Whether what was measured is about another text than the one that is there now. */
+  /** Whether the measured text differs from the current one. */
   #stale = true;
 
-  /** `trial` is what is to be measured, `chosen` is told which field of the event was chosen. */
+  /** `trial` is the input to measure; `chosen` is called with the selected field of the event. */
   constructor({ trial, chosen }) {
     this.#trial = trial;
     this.#chosen = chosen;
   }
 
-  /** What was measured is old. */
+  /** Marks the result as outdated. */
   outdate() {
     this.#stale = true;
     this.#abort?.abort();
   }
 
-  /** Measures if it has to. */
+  /** Measures if the result is outdated. */
   async measure() {
     if (!this.#stale) return;
     this.#abort?.abort();
@@ -73,7 +73,7 @@ export class Lineage {
   /** Points at the field of the event that the cursor is in. */
   point(name) {
     if (this.#answer === undefined || name === undefined) return;
-    // Of a text that holds JSON, the text; of an object, the object.
+    // For a text that contains JSON, the text; for a field of an object, the object.
     const known = [...this.#rows.in.keys()].find((one) => one === name) ?? [...this.#rows.in.keys()].find((one) => one.startsWith(`${name}.`));
     if (known !== undefined) this.#hold({ side: 'in', name: known }, true);
   }
@@ -133,7 +133,7 @@ export class Lineage {
     this.#light(one ?? this.#held);
   }
 
-  /** Keeps what was chosen in the light; the same again lets it go. */
+  /** Keeps the selected field highlighted; selecting it again ends that. */
   #hold(one, byCursor) {
     const same = this.#held?.side === one.side && this.#held.name === one.name;
     this.#held = same && !byCursor ? undefined : one;
@@ -142,7 +142,7 @@ export class Lineage {
     else if (one.side === 'in' && this.#held !== undefined) this.#chosen(one.name);
   }
 
-  /** Lights a field and all that it flows to, or comes from, and says how. */
+  /** Highlights a field and everything that it flows to, or comes from, with the kind of each flow. */
   #light(one) {
     const [own, other] = one?.side === 'out' ? ['to', 'from'] : ['from', 'to'];
     const found = one === undefined ? [] : this.#edges.filter((edge) => edge[own] === one.name);

@@ -1,18 +1,18 @@
-// A link that holds code and event behind `#`, where no browser sends it. It does not hold the token: who follows it needs a
-// playground of his own.
+// A link that contains code and event after `#`, where no browser sends it. It does not contain the token: the
+// recipient needs a playground of their own.
 
 const KEY = 'try=';
 
 const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
 
-/** What stands behind `#` for `{ file, code, event, metadata }`. */
+/** The text after `#` for `{ file, code, event, metadata }`. */
 export const pack = async (draft) => {
   const bytes = await through(new TextEncoder().encode(JSON.stringify(draft)), new CompressionStream('deflate-raw'));
   const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
   return KEY + btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 };
 
-/** What a part of an address behind `#` holds; nothing if it is no link. */
+/** The contents of the text after `#`; nothing if it is not a link. */
 export const unpack = async (hash) => {
   const text = hash.replace(/^#/, '').split('&').find((part) => part.startsWith(KEY))?.slice(KEY.length);
   if (text === undefined) return undefined;

@@ -1,4 +1,4 @@
-// The page as a whole: what happens when.
+// The whole page: connects its parts.
 import * as api from './api.js';
 import { ask, byId, make, tabs } from './dom.js';
 import { fieldAt, placeOf } from './editor.js';
@@ -11,8 +11,10 @@ import { inWords, note, showCost, showLogCount, showVerdict, showView, stackOf, 
 import { FIRST_CODE, FIRST_FILE, FIRST_LIBRARY, FIRST_TYPED, SAMPLES } from './samples.js';
 import { Tests } from './tests.js';
 
-/** Between the last keystroke and a run, and until it is worth saying that one is under way, in milliseconds. Where code
- * may ask the network, half-written requests must not be sent. Lineage takes all processors for a moment. */
+/**
+ * The time from the last keystroke to a run, and until a run is shown as under way, in milliseconds. If the code may
+ * use the network, half-written requests must not be sent. Lineage takes all processors for a moment.
+ */
 const PAUSE = 120;
 const PAUSE_WITH_NETWORK = 700;
 const PAUSE_OF_LINEAGE = 600;
@@ -32,13 +34,13 @@ let timer;
 let lineageTimer;
 let current;
 let network = null;
-/** What is shown: { events, verdicts, go }. */
+/** The shown result: { events, verdicts, go }. */
 let seen = { events: [], verdicts: [] };
 let view = 'changes';
-/** Where F8 goes, and what is marked: { editor, place }. */
+/** The target of F8, and the mark: { editor, place }. */
 let problemPlace;
 let problemMark;
-/** Code that came with a link does not run before its reader says so. */
+/** Code that came with a link does not run before its reader agrees. */
 let held = false;
 
 const schedule = () => {
@@ -77,7 +79,7 @@ const events = new Events({
 async function run() {
   clearTimeout(timer);
   held = false;
-  // The latest wins: what is under way is given up, its worker with it.
+  // The latest run wins: a run under way is cancelled, together with its worker.
   current?.abort();
   const own = new AbortController();
   current = own;
@@ -97,7 +99,7 @@ async function run() {
   }
 }
 
-/** What was shown is about another text: it goes until there is an answer. */
+/** The shown result belongs to another text, so it is hidden until there is an answer. */
 function showBusy() {
   forget();
   seen = { events: [], verdicts: [] };
@@ -116,7 +118,7 @@ function forget() {
   }
 }
 
-/** Goes to a place of a stack, if it is one in the project. */
+/** Goes to a place of a stack, if it is in the project. */
 const goTo = (files) => (name, line, column) => {
   const file = project.get(files[name] ?? name);
   return file && (() => {
@@ -131,7 +133,7 @@ function show(answer) {
   const files = json.plain(json.get(answer, 'files')) ?? {};
   const go = goTo(files);
   const allowed = json.plain(json.get(answer, 'network'));
-  // What could not even be read says nothing about it.
+  // An answer without a program says nothing about the network.
   if (problem === undefined || allowed !== null) {
     network = allowed;
     byId('network').textContent = network === null ? '' : `network: ${network}`;
@@ -154,7 +156,7 @@ function show(answer) {
   if (problem === undefined) measureSoon();
 }
 
-/** What the chosen tab shows. */
+/** Shows the contents of the chosen tab. */
 function showSeen() {
   if (view === 'tests') tests.show();
   else if (view === 'lineage') lineage.show();
@@ -194,7 +196,7 @@ function markProblem(problem, files) {
   box.hidden = false;
 }
 
-/** Marks what failed in a run, and in tests. */
+/** Marks the failures of a run and of tests. */
 function markAll() {
   const failed = tests.places;
   const marks = (editor, path) => [
@@ -250,7 +252,7 @@ async function save(file = project.shown) {
   }
 }
 
-/** What a file that was just written is to the project. */
+/** The role in the project of a file that was just written. */
 async function meet(file) {
   const { files } = await api.project();
   const found = files.find(({ path }) => path === file.path);
@@ -322,7 +324,7 @@ async function copyLink() {
   }
 }
 
-/** Shows what a link holds; it runs when its reader says so. */
+/** Shows the contents of a link; it runs when its reader agrees. */
 function take({ file: path, code, event, metadata }) {
   held = true;
   clearTimeout(timer);
@@ -360,7 +362,7 @@ async function takeLink(hash) {
   }
 }
 
-/** A link was opened in a tab that knows no token: the address that was printed does. */
+/** A link was opened in a tab without a token, which is in the printed address. */
 async function askForToken() {
   const rest = location.hash.slice(1);
   const address = await ask({
@@ -376,7 +378,7 @@ async function askForToken() {
 
 // --- the keyboard, and the beginning --------------------------------------------------------------------------------
 
-/** On a narrow page one of code and event is shown, above the result. */
+/** A narrow page shows either the code or the event, above the result. */
 const panes = tabs(byId('panes'), (tab) => {
   document.body.dataset.pane = tab.id.split('-')[1];
 });
@@ -424,7 +426,7 @@ if (/Mac|iPhone|iPad/.test(navigator.platform)) {
   for (const key of document.querySelectorAll('kbd[data-mod]')) key.textContent = '⌘';
 }
 
-/** The folder's own events: those beside the code before those of other folders, and `events.jsonl` before others. */
+/** The folder's own events: those next to the code before those of other folders, and `events.jsonl` before others. */
 const byNearness = (a, b) => {
   const rank = (path) => [path.split('/').length, /(?:^|\/)events\.(?:jsonl|ndjson|json)$/.test(path) ? 0 : 1];
   const [[depthA, nameA], [depthB, nameB]] = [rank(a), rank(b)];
@@ -459,7 +461,7 @@ async function begin() {
   }
   const first = project.all.find(({ role }) => role === 'transformation');
   open(first);
-  // On a touch screen the focus would bring the keyboard up.
+  // On a touch screen the focus would open the keyboard.
   if (matchMedia('(pointer: fine)').matches) first.editor.focus();
   if (found.problem !== null) say(found.problem.message, 'bad');
   if (await takeLink(link)) return;

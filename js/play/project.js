@@ -1,4 +1,4 @@
-// The project's files as they are being edited: one editor each, so that each keeps its undo history.
+// The project's files in the editor: one editor each, so that each keeps its undo history.
 import * as api from './api.js';
 import { completions, exportsOf } from './complete.js';
 import { byId, make } from './dom.js';
@@ -11,19 +11,19 @@ export class Project {
   #files = new Map();
   #changed;
   #about;
-  /** What libraries export whose files are not in the project, by handle. */
+  /** The exports of libraries whose files are not in the project, by import name. */
   exports = {};
   /** The file in the editor, and the transformation that is run. */
   shown;
   entry;
 
-  /** `changed` is told of edits; `about` says what there is to complete: `events()` and `metadata()`. */
+  /** `changed` is called after edits; `about` gives the data for completions: `events()` and `metadata()`. */
   constructor(changed, about) {
     this.#changed = changed;
     this.#about = { ...about, libraries: () => this.#libraries() };
   }
 
-  /** Handles of libraries, and what each exports as it is in the editor. */
+  /** Import names of libraries, with the exports of their texts in the editor. */
   #libraries() {
     const own = this.all.filter(({ role, handle }) => role === 'library' && handle !== undefined && handle !== null);
     const found = new Map(Object.entries(this.exports));
@@ -39,7 +39,7 @@ export class Project {
     return this.#files.get(path);
   }
 
-  /** Adds a file. `base` is undefined for one that is not on disk yet. */
+  /** Adds a file. `base` is undefined for a file that is not on disk yet. */
   add({ path, role, handle = undefined }, text, base = undefined) {
     const tab = make('button', {
       type: 'button', role: 'tab', 'aria-selected': 'false', tabindex: '-1', 'aria-controls': 'code', 'data-path': path,
@@ -61,7 +61,7 @@ export class Project {
     return file;
   }
 
-  /** What a file is to the project. */
+  /** The role of a file in the project. */
   know(file, { role, handle }) {
     Object.assign(file, { role, handle });
     file.tab.dataset.role = role;
@@ -91,7 +91,7 @@ export class Project {
     file.tab.setAttribute('aria-label', dirty ? `${file.path}, not saved` : file.path);
   }
 
-  /** What differs from the disk, by path, and the transformation in any case. */
+  /** Texts that differ from the disk, by path, and always that of the transformation. */
   texts() {
     const dirty = this.all.filter((file) => file === this.entry || this.isDirty(file));
     return Object.fromEntries(dirty.map((file) => [file.path, file.editor.value]));

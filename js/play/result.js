@@ -1,4 +1,4 @@
-// What came of a trial: verdicts, changes, logs, cost.
+// The result of a run: verdicts, changes, logs, cost.
 import { byId, make } from './dom.js';
 import { diff } from './diff.js';
 import { get, lines, plain } from './json.js';
@@ -18,7 +18,7 @@ export const verdictsOf = (answer) => (get(answer, 'verdicts')?.items ?? []).map
   };
 });
 
-/** The verdicts in a word, and their colour. */
+/** The verdicts as a word, and its colour. */
 export const inWords = (verdicts) => {
   if (verdicts.length === 1) {
     const [{ verdict, kind, outputs }] = verdicts;
@@ -53,7 +53,7 @@ const code = (rows) => make('div', { class: 'rows' }, ...rows.map(({ sign = ' ',
   make('div', { class: { '+': 'added', '-': 'removed', ' ': undefined }[sign] },
     make('span', { class: 'sign' }, sign === '-' ? '−' : sign), make('span', { class: 'text' }, '  '.repeat(depth) + text))));
 
-/** Long stretches without a change are folded, but for three lines on each side. */
+/** Long stretches without a change are folded, except for three lines on each side. */
 const folded = (rows) => {
   const parts = [];
   for (let at = 0; at < rows.length;) {
@@ -73,7 +73,7 @@ const folded = (rows) => {
 
 export const note = (...text) => make('p', { class: 'note' }, ...text);
 
-/** A stack whose places can be gone to; `go` gives nothing for places that are not in the project. */
+/** A stack whose places are links; `go` returns nothing for places outside the project. */
 export const stackOf = (stack, go) => make('pre', { class: 'stack' }, ...stack.split('\n').flatMap((line, index) => {
   const found = /^(\s+at (?:.* \()?)(.+):(\d+):(\d+)(\)?)$/.exec(line);
   const target = found === null ? undefined : go(found[2].replace(/^async /, ''), Number(found[3]), Number(found[4]));
@@ -117,7 +117,7 @@ export const showView = (view, { events, verdicts, go = undefined }) => {
   byId('view').replaceChildren(...parts.filter((part) => part !== undefined));
 };
 
-/** How many lines were logged, on their tab. */
+/** The number of log lines, on their tab. */
 export const showLogCount = (verdicts) => {
   const many = verdicts.reduce((sum, { logs }) => sum + logs.length, 0);
   byId('tab-logs').replaceChildren('Logs', many === 0 ? '' : make('span', { class: 'count', 'aria-label': count(many, 'line') }, String(many)));

@@ -1,4 +1,4 @@
-// The tests of the folder: run when asked, listed, and shown at their lines.
+// The tests of the folder: run on request, listed, and shown at their lines.
 import * as api from './api.js';
 import { byId, make } from './dom.js';
 import { note } from './result.js';
@@ -34,14 +34,14 @@ export class Tests {
   #unsaved;
   #changed;
 
-  /** `go` leads to a place of the project, `unsaved` names files that differ from the disk, `changed` is told of news. */
+  /** `go` leads to a place of the project, `unsaved` names files that differ from the disk, `changed` is called after changes. */
   constructor({ go, unsaved, changed }) {
     this.#go = go;
     this.#unsaved = unsaved;
     this.#changed = changed;
   }
 
-  /** Whether they were run, or are running. */
+  /** Whether they have run or are running. */
   get ran() {
     return this.#running || this.#answer !== undefined;
   }
@@ -79,13 +79,13 @@ export class Tests {
     return found;
   }
 
-  /** Every test with the line at which it stands, for one file: { line, status, name }. */
+  /** Every test with its line, for one file: { line, status, name }. */
   at(path) {
     const tests = (this.#answer?.files ?? []).flatMap((file) => file.tests);
     return tests.filter(({ position }) => position?.file === path).map(({ position, status, name }) => ({ line: position.line, status, name }));
   }
 
-  /** In a word, for the tab. */
+  /** The result in a word, for the tab. */
   showCount() {
     const { passed, failed, broken_files: broken } = this.#answer ?? {};
     const bad = (failed ?? 0) + (broken ?? 0);
