@@ -1,6 +1,7 @@
-//! Databases as sources, by way of the real ADBC drivers of DuckDB, Postgres and SQLite.
+//! Databases as sources, through the real ADBC drivers of DuckDB, Postgres and SQLite.
 //!
-//! Drivers are fetched from PyPI once, and kept. Without a network these tests are skipped and say so; CI requires them.
+//! Drivers are fetched from PyPI once and kept. Without a network these tests print that they are skipped; CI requires
+//! them.
 
 mod bad_driver;
 mod ends;
@@ -16,23 +17,23 @@ use std::sync::OnceLock;
 
 use crate::support::{Dir, Done};
 
-/// Where drivers are installed: a virtual environment, and a folder with an old driver.
+/// The installed drivers: a virtual environment, and a folder with an old driver.
 struct Drivers {
     venv: PathBuf,
     old: PathBuf,
 }
 
-/// An old driver of Postgres, which does not say which types columns have.
+/// An old driver of Postgres, which does not report the types of columns.
 const OLD: &str = "adbc-driver-postgresql==0.8.0";
 
-/// The drivers; nothing if they can't be had, which is said.
+/// The drivers; `None`, with a message, if they are not available.
 fn drivers() -> Option<&'static Drivers> {
     static DRIVERS: OnceLock<Result<Drivers, String>> = OnceLock::new();
     match DRIVERS.get_or_init(install) {
         Ok(drivers) => Some(drivers),
         Err(why) => {
             assert!(std::env::var_os("CI").is_none(), "{why}");
-            // Past the test harness, which keeps what passing tests print to itself.
+            // Written directly, because the test harness hides the output of passing tests.
             let _ = writeln!(std::io::stderr(), "\nSKIPPED: databases as sources: {why}\n");
             None
         }
@@ -44,7 +45,7 @@ fn install() -> Result<Drivers, String> {
     let (venv, old, mark) = (folder.join("venv"), folder.join("old"), folder.join("requirements.txt"));
     let requirements = Path::new("tests/fixtures/adbc/requirements.txt");
     let wanted = format!("{}{OLD}\n", std::fs::read_to_string(requirements).unwrap());
-    // Marked when it is complete, so that an install that was broken off is made again.
+    // Marked when it is complete, so that an interrupted install is repeated.
     if std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return loads(Drivers { venv, old });
     }
@@ -56,7 +57,7 @@ fn install() -> Result<Drivers, String> {
     run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     let pip = || {
         let mut pip = Command::new(venv.join("bin/pip"));
-        // The libraries are wanted, and not what Python would use them with.
+        // Only the libraries are needed, not the packages through which Python uses them.
         pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
         pip
     };
@@ -81,7 +82,7 @@ fn said(output: &Output) -> String {
 }
 
 impl Drivers {
-    /// `sluicegate`, which finds the drivers.
+    /// The `sluicegate` command with these drivers.
     fn command(&self, dir: &Dir, args: &[&str]) -> Command {
         let mut command = dir.command(args);
         command.env("VIRTUAL_ENV", &self.venv).env_remove("ADBC_DRIVER_PATH").env("CIO_KEY", "site:key");
@@ -127,21 +128,21 @@ fn write_config(dir: &Dir, source: &str) {
     );
 }
 
-/// The events that a sync has written, without what is different each time.
+/// The events that a sync has written, without the values that differ each time.
 fn traits(dir: &Dir) -> Vec<String> {
     let text = std::fs::read_to_string(dir.path().join("out.jsonl")).unwrap_or_default();
     let of = |line: &str| line.split_once("\"traits\":").unwrap().1.strip_suffix('}').unwrap().to_owned();
     text.lines().map(of).collect()
 }
 
-/// A Postgres of the distribution, in a folder of its own. It ends with this.
+/// The distribution's Postgres, in its own folder. It ends when this is dropped.
 struct Postgres {
     bin: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Postgres {
-    /// Nothing if there is none, which is said.
+    /// `None`, with a message, if it is not installed.
     fn start() -> Option<Self> {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
         let bins = versions.into_iter().flatten().map(|version| version.unwrap().path().join("bin"));
@@ -150,7 +151,7 @@ impl Postgres {
             let _ = writeln!(std::io::stderr(), "\nSKIPPED: Postgres as a source: there is no Postgres\n");
             return None;
         };
-        // Not in the folder of the test: its own user must reach it, and a socket's path is short.
+        // Not in the folder of the test: Postgres's own user must reach it, and a socket's path must be short.
         let folder = tempfile::tempdir().unwrap();
         if is_root() {
             assert!(Command::new("chown").arg("postgres").arg(folder.path()).status().unwrap().success());
@@ -200,7 +201,7 @@ impl Postgres {
         let _ = self.tool("pg_ctl", &args).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
-    /// What a config says of it.
+    /// The part of a config that names this source.
     fn source(&self, query: &str) -> String {
         format!(
             "adbc = \"postgresql\"\noptions = {{ uri = \"postgresql:///postgres?host={}&user=postgres\" }}\n\
@@ -222,7 +223,7 @@ impl Postgres {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Waits until this many queries that contain a word run or wait.
+    /// Waits until this many queries with a word in them run or wait.
     fn wait_for(&self, word: &str, count: usize) {
         let sql = format!(
             "select count(*) from pg_stat_activity where state = 'active' and query like '%{word}%' and pid <> pg_backend_pid()"

@@ -1,4 +1,4 @@
-//! What a user is told, in full: a case in `tests/golden/sync/` is a config, and what stands beside it is the message.
+//! Messages to the user, in full: a case in `tests/golden/sync/` is a config with the expected message next to it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::destination::Destination;
 use super::{run, users};
 use crate::support::Dir;
 
-/// Compares a text with its golden file; `UPDATE_GOLDEN=1` writes it anew.
+/// Compares a text with its golden file; `UPDATE_GOLDEN=1` rewrites it.
 fn golden(path: &Path, text: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(path, text).unwrap();

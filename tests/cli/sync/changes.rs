@@ -1,4 +1,4 @@
-//! Which rows go out.
+//! Which rows are sent.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn only_what_changed_goes_out() {
     assert_eq!(sent(&dir, &[]), 3);
     assert_eq!(crm.persons()["3"], json!({ "plan": null }));
     assert_eq!(sent(&dir, &[]), 0);
-    // Another order of rows and columns, other escapes, a null that is left out: the same rows.
+    // Another order of rows and columns, other escapes, a missing null: the rows are the same.
     dir.file("rows.jsonl", "{\"id\":3}\n{\"plan\": \"\\u0074eam\", \"id\":2}\n{\"id\":1,\"plan\":\"free\"}\n");
     assert_eq!(sent(&dir, &[]), 0);
     dir.file("rows.jsonl", THREE.replace("free", "team") + "{\"id\":4,\"plan\":\"x\"}");
@@ -47,7 +47,7 @@ fn a_key_that_is_there_twice_is_rejected_and_not_last_wins() {
     let crm = Destination::start();
     let dir = users(&crm, THREE, "");
     assert_eq!(sent(&dir, &[]), 3);
-    // A known row and another of its key; and a new key twice, once as a number and once as a text.
+    // A known row and another one with its key; and a new key twice, once as a number and once as a text.
     let twice = "{\"id\":1,\"plan\":\"other\"}\n{\"id\":9,\"plan\":\"a\"}\n{\"id\":\"9\",\"plan\":\"b\"}\n";
     dir.file("rows.jsonl", format!("{THREE}{twice}{{\"id\":5}}\n"));
     let (done, counts) = sync(&dir, &[]);
@@ -66,13 +66,13 @@ fn a_mirror_deletes_what_is_gone_and_only_what_it_has_sent() {
     let dir = users(&crm, THREE, "[changes]\nmode = \"mirror\"\nmax_deletes = 1\n[transform]\ncode = \"t.js\"");
     dir.file("t.js", "export const transformEvent = (event) => (event.userId === '2' ? null : event);\n");
     assert_eq!(sent(&dir, &[]), 2);
-    // Nothing of 2 was ever sent: the state forgets it, and it is no delete.
+    // Nothing was ever sent for 2: the state forgets it, and it is not a delete.
     dir.file("rows.jsonl", "{\"id\":3,\"plan\":null}\n");
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["deletes", "forgotten", "sent"])), (0, [1, 1, 1]), "{}", done.err);
     assert_eq!(crm.persons().keys().collect::<Vec<_>>(), ["3"]);
     assert_eq!(crm.done().last().unwrap()["action"], "delete");
-    // A key that comes back is new.
+    // A key that returns is new.
     dir.file("rows.jsonl", THREE);
     assert_eq!(sent(&dir, &[]), 1);
     assert_eq!(crm.persons().keys().collect::<Vec<_>>(), ["1", "3"]);
@@ -105,12 +105,12 @@ fn a_source_that_fails_or_shrinks_deletes_nothing() {
     dir.file("sync.toml", &config);
     dir.file("rows.jsonl", &rows[..rows.len() - 4]);
     refused(&dir, "the source file rows.jsonl ends in the middle of a row");
-    // A row without its key may be any of those that look gone.
+    // A row without its key may be any of those that seem to be gone.
     dir.file("rows.jsonl", rows.replace("{\"id\":3}", "{\"id\":null}"));
     let done = run(&dir, &["sync", "sync.toml"]);
     assert_eq!(done.code, 1, "{}", done.err);
     assert!(done.err.contains("nothing was deleted: 1 rows are invalid, and each of them may be"), "{}", done.err);
-    // One that can't be used is there all the same.
+    // A row that cannot be used still exists.
     let deep = format!("{{\"id\":3,\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
     dir.file("rows.jsonl", rows.replace("{\"id\":3}", &deep));
     let done = run(&dir, &["sync", "sync.toml"]);
@@ -136,7 +136,7 @@ fn too_many_changes_stop_the_run_and_ask() {
     let wanted = "10 rows are new or changed, and max_changes is 20% of 10 known keys, 2 rows; nothing was sent";
     assert!(done.err.contains(wanted), "{}", done.err);
     assert_eq!(crm.done().len(), 10);
-    // The help says: look with a dry run. It shows what would go out, and says that a run would stop.
+    // The help suggests a dry run, which shows what would be sent, and that a run would stop.
     let done = run(&dir, &["sync", "sync.toml", "--dry-run", "--limit", "1"]);
     assert!(done.code == 2 && done.text().starts_with("~ 0 (changed)\n"), "{}{}", done.text(), done.err);
     assert!(done.err.contains("error: a run would stop here: 10 rows are new or changed"), "{}", done.err);

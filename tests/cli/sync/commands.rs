@@ -1,4 +1,4 @@
-//! The commands beside the run itself.
+//! The commands other than the run itself.
 
 use super::destination::Destination;
 use super::{numbers, run, sent, sync, users};
@@ -10,7 +10,7 @@ const TWO: &str = "{\"id\":\"u1\",\"plan\":\"free\"}\n{\"id\":\"u2\",\"plan\":\"
 fn a_dry_run_shows_what_would_go_out_and_touches_nothing() {
     let crm = Destination::start();
     let dir = users(&crm, TWO, "[changes]\nprevious = true");
-    // Without the secret: nothing is sent, so none is needed.
+    // Without the secret: nothing is sent, so it is not needed.
     let done = dir.run(&["sync", "sync.toml", "--dry-run"], "");
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.text().starts_with("+ u1 (new)\n    id: \"u1\"\n    plan: \"free\"\n    crm <- {\"type\":\"person\""));

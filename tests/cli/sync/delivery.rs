@@ -1,4 +1,4 @@
-//! How rows are delivered, and what happens when the destination does not take them.
+//! How rows are delivered, and what happens when the destination does not accept them.
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ fn a_rejected_row_is_tried_again_in_each_run_and_then_given_up() {
     }
     let status = run(&dir, &["sync", "status", "sync.toml"]);
     assert!(status.text().contains("1 at crm (destination, 2 tries, given up): invalid: id: not today"));
-    // Somebody mends the destination.
+    // The destination is repaired.
     crm.no_faults();
     let done = run(&dir, &["sync", "retry", "sync.toml"]);
     assert!(done.code == 0 && done.err.contains("1 to send = 1 sent"), "{}", done.err);
@@ -124,7 +124,7 @@ fn an_answer_that_cannot_be_matched_with_its_items_is_not_believed() {
         crm.fault([fault.clone()]);
         let dir = users(&crm, &rows(4), "");
         let (done, counts) = sync(&dir, &[]);
-        // At least once: what may have been done is sent again.
+        // At least once: a row that may have been delivered is sent again.
         assert_eq!((done.code, numbers(&counts, ["sent", "failed"])), (0, [4, 0]), "{fault:?}: {}", done.err);
         assert_eq!(crm.done().len(), 8, "{fault:?}");
     }
@@ -133,7 +133,8 @@ fn an_answer_that_cannot_be_matched_with_its_items_is_not_believed() {
 #[test]
 fn a_row_that_may_have_arrived_is_deleted_when_it_is_gone() {
     let crm = Destination::start();
-    // All of the request is done, and the answer is about another one. It is a request of one row: there is nothing to split.
+    // The whole request was processed, but the answer is about another one. The request has one row, so it cannot be
+    // split.
     crm.fault([Fault::Says("{\"errors\":[{\"batch_index\":99,\"reason\":\"x\"}]}")]);
     let dir = users(&crm, "{\"id\":1}\n", "[changes]\nmode = \"mirror\"\nmax_deletes = 1");
     assert_eq!(sync(&dir, &[]).0.code, 1);
@@ -200,7 +201,7 @@ fn an_event_goes_only_where_its_integrations_let_it() {
     assert!(dir.read("crm.jsonl").contains("\"recordId\":\"1\"") && dir.read("crm.jsonl").lines().count() == 1);
     assert!(dir.read("sf.jsonl").contains("\"recordId\":\"2\"") && dir.read("sf.jsonl").lines().count() == 1);
     assert_eq!(sent(&dir, &[]), 0);
-    // A sink that is added gets what is for it, and the others get nothing again.
+    // A new sink gets its rows, and the others get nothing again.
     let config = dir.read("sync.toml");
     dir.file("sync.toml", config + &sink("other") + "integration = \"Salesforce\"\n");
     assert_eq!(sent(&dir, &[]), 1);

@@ -1,4 +1,4 @@
-//! `docs/sync.md`, literally: its files under the names that it gives them, its commands, and what they must say.
+//! `docs/sync.md`, literally: its files under the names on the page, its commands, and their output.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Salesforce's collections: tokens, results for each record, routes, and the limit of a day.
+//! Salesforce's collections: tokens, results for each record, routes, and the daily limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use super::{QUICK, numbers, sync};
 use crate::support::Dir;
 use crate::support::web_server::{Asked, Reply, Web};
 
-/// What the stand-in has and does.
+/// The data and the behaviour of the stand-in.
 #[derive(Default)]
 struct Inner {
     /// Object and id, and the record.
@@ -140,7 +140,7 @@ fn records_are_upserted_by_an_external_id_and_each_has_its_result() {
     assert!(said.contains(wanted), "{said}");
     assert_eq!(salesforce.records()["Contact/u/3"]["Age"], 7);
     assert!(!said.contains("s/1") && !said.contains("T1"), "secrets are not shown: {said}");
-    // One is gone here, and one of those that were gone there too.
+    // One row is gone here, and one of those was gone there too.
     dir.file("rows.jsonl", "{\"id\":\"u2\",\"Name\":\"Bob\"}\n");
     salesforce.inner.lock().unwrap().records.remove("Contact/u1");
     let (done, counts) = sync(&dir, &[]);

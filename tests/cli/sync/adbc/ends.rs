@@ -1,11 +1,11 @@
-//! Queries that end early: a signal, a killed sync, a killed database, a driver that takes its process with it.
+//! Queries that end early: a signal, a killed sync, a killed database, a driver that ends its process.
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Postgres, drivers, to_file, traits};
 use crate::support::finish;
 
-/// A query that does not end, and gives rows all the time.
+/// A query that never ends and returns rows all the time.
 const ENDLESS: &str = "select generate_series(1, 1000000000000) as id, 'endless' as word";
 
 #[test]
@@ -38,7 +38,7 @@ fn a_database_that_dies_loses_nothing() {
     assert!(error.starts_with("error: the database postgresql failed"), "{}", done.err);
     assert!(done.err.contains("\nhelp: nothing was sent and nothing was deleted"), "{}", done.err);
     assert!(traits(&dir).is_empty());
-    // It is not there, and then it is again.
+    // The database is down, and later up again.
     super::write_config(&dir, &postgres.source("select 1 as id"));
     let done = drivers.run(&dir, &["sync", "sync.toml"]);
     assert_eq!(done.code, 2, "{}", done.err);
@@ -48,7 +48,7 @@ fn a_database_that_dies_loses_nothing() {
     assert_eq!((done.code, traits(&dir).len()), (0, 1), "{}", done.err);
 }
 
-/// The process that runs the query is killed, as by the kernel when memory is short.
+/// The process of the query is killed, as by the kernel when memory is short.
 #[test]
 fn a_process_that_is_killed_is_an_error_of_the_source() {
     let (Some(drivers), Some(postgres)) = (drivers(), Postgres::start()) else { return };
@@ -61,7 +61,7 @@ fn a_process_that_is_killed_is_an_error_of_the_source() {
         let children =
             tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
         let pids = children.collect::<String>();
-        // Nothing else runs beside it: there is no transformation.
+        // It is the only other process: there is no transformation.
         if let Some(pid) = pids.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().unwrap())) {
             break pid;
         }

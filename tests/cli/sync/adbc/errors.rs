@@ -1,4 +1,4 @@
-//! What a user is told when a database can't be read. Nothing is sent and nothing is lost in any of these.
+//! Messages when a database can't be read. In none of these cases is anything sent or lost.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use super::{Drivers, Postgres, drivers, to_file, traits, write_config};
 use crate::support::{Dir, Done};
 
-/// Runs a sync that has to fail, after one that has sent two rows, and before one that finds them unchanged.
+/// Runs a sync that must fail, after one that has sent two rows, and before one that finds them unchanged.
 fn fails(drivers: &Drivers, source: &str) -> Done {
     let dir = to_file("adbc = \"duckdb\"\nquery = \"from range(2) r(id)\"");
     dir.file("no-library.so", "no library\n");
@@ -99,7 +99,7 @@ fn errors_of_postgres_are_sentences_too() {
         writeln!(text, "# {name}\n{}", done.err).unwrap();
     }
     golden("errors-postgres", &text);
-    // The slow one does not go on in the server.
+    // The slow query does not continue in the server.
     postgres.wait_for("pg_sleep", 0);
 }
 
@@ -129,11 +129,11 @@ fn secrets_are_not_shown() {
     assert!(dir.path().join("own.db").exists());
 }
 
-/// Holds something until it is dropped.
+/// Holds a lock until it is dropped.
 struct Holder(Child);
 
 impl Holder {
-    /// A program that is told something, and prints a line when it holds it.
+    /// A program that prints a line when it has the lock.
     fn start(command: &mut std::process::Command, told: &str) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.as_mut().unwrap().write_all(told.as_bytes()).unwrap();
@@ -202,7 +202,7 @@ fn a_lock_in_postgres_ends_with_the_time_of_the_query() {
     is_free(drivers, &dir);
 }
 
-/// What `sync doctor` says with the drivers of these tests, and without any.
+/// The output of `sync doctor` with the drivers of these tests, and without any.
 #[test]
 fn doctor_names_the_drivers_that_there_are() {
     let Some(drivers) = drivers() else { return };
@@ -214,7 +214,7 @@ fn doctor_names_the_drivers_that_there_are() {
         let line = done.lines().into_iter().find(|line| line.trim_start().starts_with(name)).unwrap();
         assert!(line.contains(&venv) && line.ends_with(" (ADBC 1.1)"), "{line}");
     }
-    // A manifest, one that leads nowhere, and nothing else.
+    // A manifest, one that points to nothing, and nothing else.
     dir.file("own/mine.toml", format!("[Driver]\nshared = \"{}\"\n", drivers.library("sqlite").display()));
     dir.file("own/broken.toml", "[Driver]\nshared = \"/no/such.so\"\n");
     dir.file("bin/empty", "");
