@@ -1,5 +1,5 @@
-//! Golden files: what a user is told, in full, in a file beside the input that leads to it. `UPDATE_GOLDEN=1` writes
-//! them anew; the diff is then for the author of the change to read.
+//! Golden files: the full text for a user, in a file next to the input that causes it. `UPDATE_GOLDEN=1` rewrites them;
+//! the author of the change then reads the diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -22,7 +22,7 @@ impl Roff {
         self
     }
 
-    /// Running text. Text between backticks and flags are bold.
+    /// Running text. Flags and text between backticks are bold.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         let mut bold = false;
         let words = text.split_whitespace().map(|word| inline(word, &mut bold)).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! The example's tests are worth something: whichever rule of its code is broken, a test fails and names the field. In
-//! both forms, JavaScript and data.
+//! The example's tests are effective: whichever rule of its code is broken, a test fails and names the field. In both
+//! forms, JavaScript and data.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::support::{Dir, Done};
 
 const EXAMPLE: &str = "examples/warehouse-actions";
 
-/// What stands in `transform.js`, what stands there instead, and what the failing test must name.
+/// The text in `transform.js`, its replacement, and the text that the failing test must contain.
 const BROKEN: &[(&str, &str, &str)] = &[
     ("if (!compare_truths(newTruth, oldTruth)) return null;", "", "events"),
     ("compare_truths(newTruth, oldTruth)", "compare_truths(oldTruth, newTruth)", "events"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Dir, Done};
 
-/// A transformation that its author never saw a strange event in.
+/// A transformation whose author has never seen an unusual event.
 const CODE: &str = "export function transformEvent(event) {
   const { first, last } = event.traits;
   event.traits.name = `${first.trim()} ${last}`;
@@ -14,7 +14,7 @@ const CODE: &str = "export function transformEvent(event) {
 }
 ";
 
-/// Compares with a file of `tests/golden/explore`; `UPDATE_GOLDEN=1` writes it anew.
+/// Compares with a file of `tests/golden/explore`; `UPDATE_GOLDEN=1` rewrites it.
 fn golden(name: &str, text: &str) {
     let path = format!("tests/golden/explore/{name}.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -24,7 +24,7 @@ fn golden(name: &str, text: &str) {
     }
 }
 
-/// Without what depends on the machine: seconds, and CPU time.
+/// The text without values that depend on the machine: seconds, and CPU time.
 fn steady(text: &str) -> String {
     text.lines()
         .map(|line| match (line.rsplit_once(" · "), line.starts_with("CPU time per event")) {
@@ -42,7 +42,7 @@ fn faults_are_found_once_each_with_the_smallest_event() {
     let done = dir.run(&["fuzz", "t.js", "one.jsonl", "--runs", "400", "--save", "cases"], "");
     assert_eq!(done.code, 1, "{}{}", done.text(), done.err);
     golden("fuzz", &steady(done.text()));
-    // Each is a test that fails, and says the same.
+    // Each is a failing test with the same message.
     let cases = fs::read_dir(dir.path().join("cases")).unwrap().count();
     let tests = dir.run(&["test", "--reporter", "json"], "");
     let value: Value = serde_json::from_str(tests.text()).unwrap();
@@ -138,7 +138,7 @@ fn a_version_that_does_not_load_is_shown_where_it_is_wrong() {
     assert_eq!(dir.run(&["fuzz", "old.js", "missing.jsonl"], "").code, 2);
 }
 
-/// The clock stands still, chance is the same, and state is that of the same events.
+/// The clock and the random numbers are fixed, and state comes from the same events.
 #[test]
 fn a_version_never_differs_from_itself() {
     let dir = Dir::with(

@@ -187,7 +187,7 @@ fn failures_are_the_same_in_every_folder() {
     };
     assert_eq!(failure("one"), failure("two/three"));
     assert_eq!(failure("one")[0], "t.js");
-    // For people, the place is where the file is.
+    // For people, the place has the path of the file.
     let done = dir.run(&["run", "one/t.js", "--errors", "dead.jsonl"], "{\"fail\":1}\n");
     assert!(done.err.contains(" --> one/t.js:2:25\n"), "{}", done.err);
     assert!(dir.run(&["replay", "dead.jsonl"], "").text().contains(" --> one/t.js:2:25\n"));

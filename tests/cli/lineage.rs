@@ -127,7 +127,7 @@ fn the_corpus_is_measured_rightly() {
     assert!(precision >= 0.98 && recall >= 0.98 && kinds >= 0.98, "{wrong}");
 }
 
-/// Compares with a file of `tests/golden/lineage`; `UPDATE_GOLDEN=1` writes it anew.
+/// Compares with a file of `tests/golden/lineage`; `UPDATE_GOLDEN=1` rewrites it.
 fn golden(name: &str, text: &str) {
     let path = format!("tests/golden/lineage/{name}");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -1,4 +1,4 @@
-//! Every command of the README is run, as a new user would: in an empty folder, one after the other.
+//! Runs every command of the README, as a new user would: in an empty folder, one after the other.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -76,7 +76,7 @@ fn the_script_that_brings_v8_copies_checks_and_is_silent() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The tutorial, literally: its files under the names that the text gives them, its commands, and what they must say.
+/// The tutorial, literally: its files under the names in the text, its commands, and their output.
 #[test]
 fn the_tutorial_of_testing_works_from_an_empty_folder() {
     let text = std::fs::read_to_string("docs/testing.md").unwrap();
@@ -85,7 +85,7 @@ fn the_tutorial_of_testing_works_from_an_empty_folder() {
     let dir = Dir::new();
     dir.file("orders.js", js[0]);
     dir.file("orders.test.js", js[1]);
-    // The first run fails, and says what the tutorial shows.
+    // The first run fails, with the message of the tutorial.
     let (ok, said) = shell(&dir, "sluicegate test");
     assert!(!ok);
     let told = |wanted: &str, said: &str| {
@@ -94,24 +94,24 @@ fn the_tutorial_of_testing_works_from_an_empty_folder() {
         }
     };
     told(console[0], &said);
-    // Mended, with every line run.
+    // Fixed, with every line run.
     dir.file("orders.test.js", js[1].replace("total: 5", "total: 6"));
     let coverage = console.iter().find(|block| block.contains("--coverage")).unwrap();
     let (ok, said) = shell(&dir, "sluicegate test --coverage --isolation");
     assert!(ok, "{said}");
     told(coverage, &said);
-    // Data beside it.
+    // Data next to it.
     dir.file("orders.refund.case.json", blocks(&text, "json")[0]);
     let (ok, said) =
         shell(&dir, "sluicegate test --init orders.js || true; sluicegate test && sluicegate types > sluicegate.d.ts");
     assert!(ok && said.contains("3 passed"), "{said}");
     for block in blocks(&text, "sh") {
-        // A project of its own.
+        // A separate project.
         let empty = Dir::new();
         let (ok, said) = shell(if block.starts_with("sluicegate init") { &empty } else { &dir }, block);
         assert!(ok, "{block}\n{said}");
     }
-    // Events that the tests did not think of.
+    // Events that the tests did not cover.
     let fuzzed = js.iter().find(|block| block.contains("event.traits.first")).unwrap();
     let other = Dir::new();
     other.file("names.js", fuzzed);

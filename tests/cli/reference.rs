@@ -1,4 +1,4 @@
-//! `docs/reference.md`: every example gives what it says.
+//! `docs/reference.md`: every example gives the result on the page.
 
 use std::fmt::Write;
 

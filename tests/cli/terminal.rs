@@ -17,7 +17,7 @@ fn terminal(columns: u16) -> (File, OwnedFd) {
         libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null(), &raw const size)
     };
     assert_eq!(opened, 0);
-    // SAFETY: both were opened just now and belong to nobody else.
+    // SAFETY: both were opened just now and have no other owner.
     unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 

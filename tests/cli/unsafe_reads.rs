@@ -327,7 +327,7 @@ fn the_first_event_to_hit_its_limit_is_run_again_unseen() {
     }
 }
 
-/// Two events that run for ever, one after the other.
+/// Two events that run forever, one after the other.
 fn run_two_without_end(dir: &Dir, address: &str, mode: &str) {
     let args = ["run", "t.js", "-j", "1", "--cpu-limit", "50ms", "--allow-net", address, "--on-unsafe-integer", mode];
     let mut live = Live::start(dir.command(&[&args[..], &["--emit", "verdicts", "--line-buffered"]].concat()));

@@ -62,7 +62,7 @@ struct Seen {
     connections: usize,
     /// How many of them are open.
     open: usize,
-    /// Who made them.
+    /// The addresses of the clients.
     peers: Vec<SocketAddr>,
     asked: Vec<Asked>,
 }
