@@ -136,17 +136,15 @@ impl Engine {
                             Some(Step::Waits)
                         }
                         answer => {
-                            let mut print = Print {
-                                line: event.json,
-                                clean,
-                                lossy,
-                                is_read: false,
-                                validator: &mut self.validator,
+                            let loss = (clean, lossy);
+                            let mut print = Print::new(
+                                event.json,
+                                loss,
                                 rendering,
-                                limit: self.options.limits.output,
-                                used: 0,
-                                text: &mut self.text,
-                            };
+                                self.options.limits.output,
+                                &mut self.validator,
+                                &mut self.text,
+                            );
                             match answer {
                                 CallResult::Edits(edits, texts) => Some(print.edits(scope, edits, texts, out)),
                                 CallResult::Lazy(text) => Some(print.lazy(scope, text.into(), out)),

@@ -97,6 +97,21 @@ type One<'a, 's, P> = dyn FnMut(
     ) -> Result<(), Failure>
     + 'a;
 
+impl<'a> Print<'a> {
+    /// For the outputs of one line. What JavaScript may lose of it, [`Print::clean`] and [`Print::lossy`] say.
+    #[inline]
+    pub(crate) fn new(
+        line: &'a [u8],
+        (clean, lossy): (Option<usize>, bool),
+        rendering: &'a OutputFraming<'a>,
+        limit: usize,
+        validator: &'a mut Validator,
+        text: &'a mut Vec<u8>,
+    ) -> Self {
+        Self { line, clean, lossy, is_read: false, validator, rendering, limit, used: 0, text }
+    }
+}
+
 impl Print<'_> {
     /// Writes one text, several, or none; or records a bad return for a number.
     pub(crate) fn all<'s>(

@@ -271,17 +271,15 @@ impl Engine {
                     Some(Step::Waits)
                 }
                 CallResult::Finished(texts) => {
-                    let mut print = Print {
-                        line: event.json,
-                        clean,
-                        lossy,
-                        is_read: false,
-                        validator: &mut self.validator,
-                        rendering: framing,
-                        limit: self.options.limits.output,
-                        used: 0,
-                        text: &mut self.text,
-                    };
+                    let loss = (clean, lossy);
+                    let mut print = Print::new(
+                        event.json,
+                        loss,
+                        framing,
+                        self.options.limits.output,
+                        &mut self.validator,
+                        &mut self.text,
+                    );
                     Some(Step::Done(print.all(scope, texts, "transformEvent", out)))
                 }
                 _ => None,

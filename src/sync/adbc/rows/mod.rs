@@ -137,6 +137,14 @@ fn is_text(data_type: &arrow_schema::DataType) -> bool {
     matches!(data_type, Utf8 | LargeUtf8 | Utf8View)
 }
 
+/// What a writer of values writes.
+#[cfg(test)]
+fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;

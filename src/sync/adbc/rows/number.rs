@@ -66,12 +66,7 @@ pub fn bits(out: &mut Vec<u8>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
+    use crate::sync::adbc::rows::text;
 
     #[test]
     fn a_decimal_keeps_its_zeros() {

@@ -151,12 +151,7 @@ fn two(out: &mut Vec<u8>, value: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
+    use crate::sync::adbc::rows::text;
 
     #[test]
     fn days_are_those_of_the_calendar() {

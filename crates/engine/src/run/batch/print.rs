@@ -51,18 +51,16 @@ pub(super) fn print_groups<'s, 'a>(
         let texts = groups.get_index(scope, group as u32)?;
         let fault = faults.get_index(scope, group as u32)?;
         let rendering = rendering(input.index);
-        let mut print = Print {
-            line: events[input.index].json,
-            // The driver's marks are taken out where the text is compared with the line.
-            clean: input.clean.filter(|_| !printer.lossy),
-            lossy: printer.lossy,
-            is_read: false,
-            validator: &mut *printer.validator,
-            rendering: &rendering,
-            limit: printer.limit,
-            used: 0,
-            text: &mut *printer.text,
-        };
+        // The driver's marks are taken out where the text is compared with the line.
+        let loss = (input.clean.filter(|_| !printer.lossy), printer.lossy);
+        let mut print = Print::new(
+            events[input.index].json,
+            loss,
+            &rendering,
+            printer.limit,
+            &mut *printer.validator,
+            &mut *printer.text,
+        );
         let (verdict, out) = &mut verdicts[input.index];
         *verdict = print.all(scope, texts, "transformBatch", out);
         let printed = matches!(verdict, Verdict::Ok { .. });
