@@ -203,7 +203,9 @@ impl App {
         let resources = Resources::new(config.turns, config.max_processes)
             .with_memory(memory.clone(), memory.max() / PARKED)
             .with_requests(config.max_requests - config.max_requests / LEFT_FOR_OTHERS)
-            .with_prepared(PreparedProcess::new(config.terms.options.clone(), sandbox.jitless, sandbox.warn));
+            .with_prepared(PreparedProcess::new(config.terms.options.clone(), sandbox.jitless, |text| {
+                tracing::warn!("{text}");
+            }));
         Ok(Self {
             code: Code::new(source),
             warm: PoolCache::new(config.terms.clone(), resources),

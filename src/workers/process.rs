@@ -137,6 +137,25 @@ enum Way {
     Forked(Forked),
 }
 
+/// What a worker and its supervisor share, at both ends.
+struct Ends {
+    ours: StdStream,
+    theirs: StdStream,
+    output: Mapping,
+    output_fd: OwnedFd,
+    /// V8's last words, read only if it dies.
+    stderr: File,
+}
+
+impl Ends {
+    fn new(layout: &Layout) -> io::Result<Self> {
+        let (ours, theirs) = StdStream::pair()?;
+        let (output_fd, output) = shared::create("sluicegate-output", layout.output_len(), false)?;
+        let stderr = File::from(memfd_create("sluicegate-stderr", MemfdFlags::CLOEXEC)?);
+        Ok(Self { ours, theirs, output, output_fd, stderr })
+    }
+}
+
 impl Process {
     /// Starts a worker, or has it forked where it can be, and sends it `start`, whole frames. Gives the end of the socket to
     /// read its frames from.
@@ -146,18 +165,25 @@ impl Process {
         input: &OwnedFd,
         prepared: Option<&PreparedProcess>,
     ) -> io::Result<(Self, FramesReader)> {
-        let (ours, theirs) = StdStream::pair()?;
-        let (output_fd, output) = shared::create("sluicegate-output", layout.output_len(), false)?;
-        // V8's last words, read only if it dies.
-        let stderr = File::from(memfd_create("sluicegate-stderr", MemfdFlags::CLOEXEC)?);
+        let ends = Ends::new(layout)?;
         let forked = match prepared {
-            Some(prepared) => prepared.fork([theirs.as_fd(), input.as_fd(), output_fd.as_fd(), stderr.as_fd()]).await,
+            Some(prepared) => {
+                let given = [ends.theirs.as_fd(), input.as_fd(), ends.output_fd.as_fd(), ends.stderr.as_fd()];
+                prepared.fork(given).await
+            }
             None => None,
         };
-        let child = match forked {
-            Some(forked) => Way::Forked(forked),
-            None => Way::Started(Self::start(theirs, input, output_fd, &stderr).await?),
+        let (child, ends) = match forked {
+            Some(forked) => (Way::Forked(forked), ends),
+            None => {
+                // A child that is not known yet may have the others.
+                let ends = if prepared.is_some() { Ends::new(layout)? } else { ends };
+                (Way::Started(Self::start(&ends, input).await?), ends)
+            }
         };
+        let Ends { ours, theirs, output, stderr, .. } = ends;
+        // Held here too, it would hide a worker's end.
+        drop(theirs);
         ours.set_nonblocking(true)?;
         let (reader, socket) = UnixStream::from_std(ours)?.into_split();
         let frames = Outgoing::start(socket);
@@ -165,7 +191,7 @@ impl Process {
         Ok((Self { child, frames, output: Arc::new(output), stderr }, FramesReader::new(reader)))
     }
 
-    async fn start(socket: StdStream, input: &OwnedFd, output: OwnedFd, stderr: &File) -> io::Result<Child> {
+    async fn start(ends: &Ends, input: &OwnedFd) -> io::Result<Child> {
         let mut command = own_command("worker");
         command
             .env_clear()
@@ -173,11 +199,11 @@ impl Process {
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(stderr.try_clone()?)
+            .stderr(ends.stderr.try_clone()?)
             .fd_mappings(vec![
-                FdMapping { parent_fd: socket.into(), child_fd: fd::SOCKET },
+                FdMapping { parent_fd: ends.theirs.as_fd().try_clone_to_owned()?, child_fd: fd::SOCKET },
                 FdMapping { parent_fd: input.as_fd().try_clone_to_owned()?, child_fd: fd::INPUT },
-                FdMapping { parent_fd: output, child_fd: fd::OUTPUT },
+                FdMapping { parent_fd: ends.output_fd.try_clone()?, child_fd: fd::OUTPUT },
             ])
             .map_err(io::Error::other)?;
         launcher::launch(command).await

@@ -17,8 +17,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -50,8 +50,12 @@ const PATIENCE_AT_START: Duration = Duration::from_secs(10);
 const MAX_CHILDREN: u32 = 4096;
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// After so many failures in a row no more is tried.
+/// No two are started within this time, however often one has to be replaced.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// After so many failures in a row the next one is tried after a pause.
 const MAX_FAILURES: u32 = 3;
+const PAUSE_AFTER_FAILURES: Duration = Duration::from_secs(10);
 
 /// The first message to a prepared process.
 #[derive(Serialize, Deserialize)]
@@ -70,35 +74,59 @@ pub struct PreparedProcess(Arc<Inner>);
 struct Inner {
     options: Options,
     jitless: bool,
-    current: Mutex<Option<Arc<Running>>>,
-    starting: AtomicBool,
-    failures: AtomicU32,
+    state: Mutex<State>,
     forked: AtomicU64,
     warn: fn(&str),
 }
 
+struct State {
+    current: Option<Arc<Running>>,
+    /// Whether one is being started.
+    starting: bool,
+    /// How many have failed in a row, without a fork in between.
+    failures: u32,
+    /// No other one is started before this time.
+    not_before: Option<Instant>,
+}
+
 /// One prepared process; it is killed when this is dropped.
 struct Running {
-    _child: Child,
+    child: Mutex<Child>,
     control: AsyncFd<OwnedFd>,
-    /// One order at a time.
-    turn: tokio::sync::Mutex<()>,
+    orders: tokio::sync::Mutex<Orders>,
     children: AtomicU32,
     since: Instant,
+}
+
+/// One order is under way at a time.
+#[derive(Default)]
+struct Orders {
+    /// Whether an order has no answer. The next answer may be that order's, so there is no next order.
+    unanswered: bool,
+    /// Children that one message has named. The prepared process names a child and the child names itself, so that the
+    /// supervisor knows of each, whenever one of both is killed.
+    named_once: Vec<i32>,
+}
+
+/// Why no worker was forked.
+enum NotForked {
+    /// The kernel refused it. The prepared process goes on.
+    Refused,
+    /// The prepared process is of no more use.
+    Broken(io::Error),
+}
+
+impl From<io::Error> for NotForked {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
 }
 
 impl PreparedProcess {
     /// None yet. Isolates are made for these options; `warn` is told, once, if none can be had.
     pub fn new(options: Options, jitless: bool, warn: fn(&str)) -> Self {
-        Self(Arc::new(Inner {
-            options,
-            jitless,
-            current: Mutex::new(None),
-            starting: AtomicBool::new(false),
-            failures: AtomicU32::new(0),
-            forked: AtomicU64::new(0),
-            warn,
-        }))
+        let state = State { current: None, starting: false, failures: 0, not_before: None };
+        Self(Arc::new(Inner { options, jitless, state: Mutex::new(state), forked: AtomicU64::new(0), warn }))
     }
 
     /// Workers that were forked.
@@ -106,45 +134,56 @@ impl PreparedProcess {
         self.0.forked.load(Ordering::Relaxed)
     }
 
-    /// Starts a new one, unless one is being started. Does not wait for it.
+    /// Starts a new one, unless one is being started or was a moment ago. Does not wait for it.
     pub fn prepare(&self) {
         let this = self.clone();
         tokio::spawn(async move { this.prepare_now().await });
     }
 
-    /// Starts a new one, unless one is being started, and waits for it. Says whether it is there.
+    /// The same, and waits for it. Says whether it is there.
     pub async fn prepare_now(&self) -> bool {
         let inner = &self.0;
-        if inner.failures.load(Ordering::Relaxed) >= MAX_FAILURES || inner.starting.swap(true, Ordering::Relaxed) {
-            return false;
+        {
+            let mut state = inner.state();
+            let now = Instant::now();
+            if state.starting || state.not_before.is_some_and(|time| now < time) {
+                return false;
+            }
+            state.starting = true;
+            state.not_before = Some(now + MIN_PAUSE);
         }
         let started = Running::start(&inner.options, inner.jitless).await;
-        inner.starting.store(false, Ordering::Relaxed);
+        let mut state = inner.state();
+        state.starting = false;
         match started {
             Ok(running) => {
-                // Dropped outside of the lock.
-                let before = inner.current().replace(Arc::new(running));
+                let before = state.current.replace(Arc::new(running));
+                // Outside of the lock.
+                drop(state);
                 drop(before);
                 true
             }
             Err(error) => {
+                drop(state);
                 inner.failed(&error);
                 false
             }
         }
     }
 
-    /// A worker that was forked has crashed: what its code may have learned from that of the layout of addresses is not to
+    /// A forked worker has crashed or was taken over: what its code may have learned of the layout of addresses is not to
     /// be of use in another one. So there is another layout from here on.
     pub(super) fn renew(&self) {
-        if self.0.current().take().is_some() {
+        let before = self.0.state().current.take();
+        if before.is_some() {
             self.prepare();
         }
     }
 
-    /// Forks a worker with these descriptors; `None` if it has to be started in the usual way.
+    /// Forks a worker with these descriptors; `None` if it has to be started in the usual way. Then it must have other
+    /// descriptors: a child may have these that the supervisor does not know of yet.
     pub(super) async fn fork(&self, descriptors: [BorrowedFd<'_>; DESCRIPTORS]) -> Option<Forked> {
-        let running = self.0.current().clone();
+        let running = self.0.state().current.clone();
         let Some(running) = running else {
             self.prepare();
             return None;
@@ -154,14 +193,17 @@ impl PreparedProcess {
         }
         match running.fork(descriptors).await {
             Ok(child) => {
-                self.0.failures.store(0, Ordering::Relaxed);
+                self.0.state().failures = 0;
                 self.0.forked.fetch_add(1, Ordering::Relaxed);
                 Some(child)
             }
-            Err(error) => {
+            Err(NotForked::Refused) => None,
+            Err(NotForked::Broken(error)) => {
                 // Only once, whoever else has waited for it.
-                if self.0.current().take_if(|current| Arc::ptr_eq(current, &running)).is_some() {
+                let taken = self.0.state().current.take_if(|current| Arc::ptr_eq(current, &running));
+                if taken.is_some() {
                     self.0.failed(&error);
+                    tokio::spawn(async move { running.end().await });
                     self.prepare();
                 }
                 None
@@ -171,13 +213,26 @@ impl PreparedProcess {
 }
 
 impl Inner {
-    fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<Running>>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts a failure. Of a few in a row, others are tried after a while only.
     fn failed(&self, error: &io::Error) {
-        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == MAX_FAILURES {
-            (self.warn)(&format!("workers are not forked from a prepared process, each is started anew: {error}"));
+        let failures = {
+            let mut state = self.state();
+            state.failures += 1;
+            if state.failures >= MAX_FAILURES {
+                state.not_before = Some(Instant::now() + PAUSE_AFTER_FAILURES);
+            }
+            state.failures
+        };
+        if failures == MAX_FAILURES {
+            (self.warn)(&format!(
+                "workers are not forked from a prepared process but started, which takes longer; it is tried again every {} s: \
+                 {error}",
+                PAUSE_AFTER_FAILURES.as_secs()
+            ));
         }
     }
 }
@@ -203,22 +258,29 @@ impl Running {
         let message = serde_json::to_vec(&preparation)?;
         rustix::net::send(&control, &message, SendFlags::NOSIGNAL)?;
         let running = Self {
-            _child: child,
+            child: Mutex::new(child),
             control,
-            turn: tokio::sync::Mutex::new(()),
+            orders: tokio::sync::Mutex::default(),
             children: AtomicU32::new(0),
             since: Instant::now(),
         };
-        running.answer(&mut [0; 8], PATIENCE_AT_START).await?;
-        Ok(running)
+        match tokio::time::timeout(PATIENCE_AT_START, running.read(&mut [0; 8])).await {
+            Ok(Ok(_)) => Ok(running),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(silent()),
+        }
     }
 
     fn is_old(&self) -> bool {
         self.children.load(Ordering::Relaxed) >= MAX_CHILDREN || self.since.elapsed() >= MAX_AGE
     }
 
-    async fn fork(&self, descriptors: [BorrowedFd<'_>; DESCRIPTORS]) -> io::Result<Forked> {
-        let _turn = self.turn.lock().await;
+    async fn fork(&self, descriptors: [BorrowedFd<'_>; DESCRIPTORS]) -> Result<Forked, NotForked> {
+        let mut orders = self.orders.lock().await;
+        // Also if the task that waited for the answer is gone.
+        if std::mem::replace(&mut orders.unanswered, true) {
+            return Err(NotForked::Broken(silent()));
+        }
         let order = |control: &OwnedFd| {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
             let mut rights = SendAncillaryBuffer::new(&mut space);
@@ -227,26 +289,158 @@ impl Running {
             Ok(rustix::net::sendmsg(control, &byte, &mut rights, SendFlags::NOSIGNAL)?)
         };
         self.control.async_io(Interest::WRITABLE, order).await?;
-        let mut pid = [0; 4];
-        if self.answer(&mut pid, PATIENCE).await? != pid.len() {
-            return Err(io::ErrorKind::InvalidData.into());
+        let answer = tokio::time::timeout(PATIENCE, self.answer(&mut orders.named_once));
+        let number = answer.await.map_err(|_| silent())??;
+        orders.unanswered = false;
+        if number <= 0 {
+            return Err(NotForked::Refused);
         }
         self.children.fetch_add(1, Ordering::Relaxed);
-        match i32::from_le_bytes(pid) {
-            pid if pid > 0 => Forked::new(pid),
-            code => Err(io::Error::from_raw_os_error(-code)),
+        Ok(Forked::new(number)?)
+    }
+
+    /// Waits for the number of a child that no message has named yet, or for what the kernel has against one, which is
+    /// not above zero.
+    async fn answer(&self, named_once: &mut Vec<i32>) -> io::Result<i32> {
+        loop {
+            let mut number = [0; 4];
+            if self.read(&mut number).await? != number.len() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let number = i32::from_le_bytes(number);
+            if let Some(at) = named_once.iter().position(|known| *known == number) {
+                named_once.swap_remove(at);
+                continue;
+            }
+            if number > 0 {
+                named_once.push(number);
+            }
+            return Ok(number);
         }
     }
 
+    /// Kills the prepared process, and each child that it has forked without an answer.
+    async fn end(&self) {
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).start_kill();
+        let mut orders = self.orders.lock().await;
+        orders.unanswered = true;
+        // Until it and those of its children that are about to name themselves have closed the socket.
+        let lost = async {
+            while let Ok(number) = self.answer(&mut orders.named_once).await {
+                if let Ok(child) = Forked::new(number) {
+                    drop(child);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE_AT_START, lost).await;
+    }
+
     /// Reads one message.
-    async fn answer(&self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
+    async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         let read = |control: &OwnedFd| Ok(rustix::net::recv(control.as_fd(), &mut *into, RecvFlags::empty())?.0);
         let mut read = read;
-        let read = self.control.async_io(Interest::READABLE, &mut read);
-        match tokio::time::timeout(patience, read).await {
-            Ok(Ok(0)) => Err(io::Error::other("the prepared process is gone")),
-            Ok(read) => read,
-            Err(_) => Err(io::Error::other("the prepared process does not answer")),
+        match self.control.async_io(Interest::READABLE, &mut read).await {
+            Ok(0) => Err(io::Error::other("the prepared process is gone")),
+            read => read,
         }
+    }
+}
+
+fn silent() -> io::Error {
+    io::Error::other("the prepared process does not answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::Command;
+
+    use super::*;
+
+    /// One whose own side is this test.
+    fn running() -> (Running, AsyncFd<OwnedFd>) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let child = tokio::process::Command::new("sleep").arg("1000").kill_on_drop(true).spawn().unwrap();
+        // SAFETY: both own their descriptors, which stay open until they are dropped.
+        let [control, theirs] = [ours, theirs].map(|end| unsafe { AsyncFd::register(end).unwrap() });
+        let running = Running {
+            child: Mutex::new(child),
+            control,
+            orders: tokio::sync::Mutex::default(),
+            children: AtomicU32::new(0),
+            since: Instant::now(),
+        };
+        (running, theirs)
+    }
+
+    async fn order(theirs: &AsyncFd<OwnedFd>) {
+        let mut byte = [0];
+        let read = |socket: &OwnedFd| Ok(rustix::net::recv(socket, &mut byte, RecvFlags::empty())?.0);
+        let mut read = read;
+        assert_eq!(theirs.async_io(Interest::READABLE, &mut read).await.unwrap(), 1);
+    }
+
+    /// A child of this process that both messages name, as if it had been forked.
+    fn name_a_child(theirs: &AsyncFd<OwnedFd>) -> i32 {
+        let number = Command::new("sleep").arg("1000").spawn().unwrap().id() as i32;
+        for _ in 0..2 {
+            rustix::net::send(theirs, &number.to_le_bytes(), SendFlags::NOSIGNAL).unwrap();
+        }
+        number
+    }
+
+    fn is_there(number: i32) -> bool {
+        rustix::process::test_kill_process(rustix::process::Pid::from_raw(number).unwrap()).is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_child_that_names_itself_too_is_not_taken_for_the_next_one() {
+        let (running, theirs) = running();
+        let null = File::open("/dev/null").unwrap();
+        for _ in 0..3 {
+            let named = async {
+                order(&theirs).await;
+                name_a_child(&theirs)
+            };
+            let (forked, number) = tokio::join!(running.fork([null.as_fd(); DESCRIPTORS]), named);
+            drop(forked.ok().unwrap());
+            assert!(!is_there(number), "it was another one");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_whose_number_comes_too_late_ends_and_nobody_gets_that_answer() {
+        let (running, theirs) = running();
+        let null = File::open("/dev/null").unwrap();
+        tokio::select! {
+            _ = running.fork([null.as_fd(); DESCRIPTORS]) => panic!("there was no answer"),
+            // Who asked is gone before the answer.
+            () = order(&theirs) => {}
+        }
+        let number = name_a_child(&theirs);
+        assert!(matches!(running.fork([null.as_fd(); DESCRIPTORS]).await, Err(NotForked::Broken(_))));
+        assert!(is_there(number));
+        drop(theirs);
+        running.end().await;
+        assert!(!is_there(number), "it goes on");
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_refuses_breaks_nothing() {
+        let (running, theirs) = running();
+        let null = File::open("/dev/null").unwrap();
+        let refused = async {
+            order(&theirs).await;
+            rustix::net::send(&theirs, &(-libc::EAGAIN).to_le_bytes(), SendFlags::NOSIGNAL).unwrap();
+        };
+        let (forked, ()) = tokio::join!(running.fork([null.as_fd(); DESCRIPTORS]), refused);
+        assert!(matches!(forked, Err(NotForked::Refused)));
+        let named = async {
+            order(&theirs).await;
+            name_a_child(&theirs)
+        };
+        let (forked, _) = tokio::join!(running.fork([null.as_fd(); DESCRIPTORS]), named);
+        assert!(forked.is_ok());
     }
 }

@@ -64,6 +64,9 @@ fn serve() -> io::Result<Role> {
         // SAFETY: V8 is set up to start no threads, the watchdog has not started, and nothing else here does.
         match unsafe { forker.fork() } {
             Ok(None) => {
+                // As its parent does; one of both is killed before it can, at times.
+                let own = rustix::process::getpid().as_raw_nonzero().get();
+                send(&control, &own.to_le_bytes(), SendFlags::NOSIGNAL)?;
                 settle(descriptors, supervisor)?;
                 // Its number is the worker's socket now.
                 std::mem::forget(control);

@@ -139,7 +139,9 @@ impl WorkerPool {
     /// A worker is gone: puts back what it had not answered and starts another one in its place.
     pub(super) async fn handle_exit(&mut self, index: usize) -> Result<(), RunError> {
         let exit = self.workers[index].process.end().await;
-        if exit.reason == ExitReason::Other
+        // Code that has broken out of V8 chooses how its process ends; only a kill from outside is surely not its doing.
+        let killed = exit.reason == ExitReason::Killed && !self.workers[index].condemned;
+        if !killed
             && self.workers[index].process.was_forked()
             && let Some(prepared) = self.gate.as_ref().and_then(|gate| gate.prepared.as_ref())
         {
