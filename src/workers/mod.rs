@@ -18,6 +18,7 @@
 
 mod answer;
 mod budget;
+mod copies;
 mod failures;
 mod fd;
 mod fetch_relay;

@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 
 use super::output_check::OutputFormat;
 use super::side_stream::SideStream;
-use super::work_queue::{Chunk, LineRef};
+use super::work_queue::{self, Chunk, LineRef};
 use crate::config::{Emit, LineFormat, OnError, Target, VerdictDetail};
 use crate::tally::Tally;
 use crate::wire::dead_letter::Origin;
@@ -121,7 +121,9 @@ impl Writer {
     pub(super) fn run(mut self, chunks: &Receiver<Chunk>, tell: &mut dyn FnMut(Written)) -> Report {
         while let Ok(chunk) = chunks.recv() {
             let slot = match &chunk {
-                Chunk::Answer { part, aside: None, worker, generation, .. } if part.holds_slot() => {
+                Chunk::Answer { part, output: work_queue::Output::Slot(_), worker, generation, .. }
+                    if part.holds_slot() =>
+                {
                     Some(Written::Free { worker: *worker, generation: *generation, slot: part.slot })
                 }
                 _ => None,
@@ -175,7 +177,7 @@ impl Writer {
     /// Only what standard output says is an error here; the side streams look after themselves.
     fn chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
         match chunk {
-            Chunk::Answer { part, lines, output, aside, .. } => {
+            Chunk::Answer { part, lines, output, .. } => {
                 if !part.logs.is_empty() && self.logs.wanted() {
                     self.logs.write(&part.logs);
                 }
@@ -195,36 +197,49 @@ impl Writer {
                     self.lose(chunk);
                     return Ok(());
                 }
-                self.answer(part, lines, output, aside.as_deref())
+                self.answer(part, lines, output)
             }
             Chunk::Blamed { line, failure } => self.blamed(chunk, line, failure),
         }
     }
 
     /// Writes the output of a part, which was checked when it was booked (see [`super::output_check`]).
-    fn answer(&mut self, part: &Part, answered: &Lines, output: &Mapping, aside: Option<&[u8]>) -> io::Result<()> {
-        let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
-        let mut copy = std::mem::take(&mut self.copy);
-        copy.clear();
-        copy.reserve(if aside.is_some() { 0 } else { len });
-        let count = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
-        let (bytes, has) = match aside {
-            Some(bytes) => (bytes, count(bytes)),
-            None => {
-                // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the
-                // slot until it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot
-                // reach.
-                let shared = unsafe { std::slice::from_raw_parts(output.at(start, len), len) };
-                let mut has = 0;
-                for piece in shared.chunks(COUNTED) {
-                    let before = copy.len();
-                    copy.extend_from_slice(piece);
-                    // Of the copy, while the processor has it at hand.
-                    has += count(&copy[before..]);
-                }
-                (copy.as_slice(), has)
+    fn answer(&mut self, part: &Part, answered: &Lines, output: &work_queue::Output) -> io::Result<()> {
+        match output {
+            // As it was checked, nothing can have changed it.
+            work_queue::Output::Checked(copy) => self.write(part, answered, copy.bytes()),
+            work_queue::Output::Aside(bytes) => self.write_if_the_same(part, answered, bytes, lines_in(bytes)),
+            work_queue::Output::Slot(memory) => {
+                let mut copy = std::mem::take(&mut self.copy);
+                let has = self.copy_from(memory, part, &mut copy);
+                let written = self.write_if_the_same(part, answered, &copy, has);
+                copy.shrink_to(2 * FILL);
+                self.copy = copy;
+                written
             }
-        };
+        }
+    }
+
+    /// Copies the output of a part out of its slot. Gives the number of its lines.
+    fn copy_from(&self, memory: &Mapping, part: &Part, copy: &mut Vec<u8>) -> u64 {
+        let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
+        copy.clear();
+        copy.reserve(len);
+        // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot until
+        // it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
+        let shared = unsafe { std::slice::from_raw_parts(memory.at(start, len), len) };
+        let mut has = 0;
+        for piece in shared.chunks(COUNTED) {
+            let before = copy.len();
+            copy.extend_from_slice(piece);
+            // Of the copy, while the processor has it at hand.
+            has += lines_in(&copy[before..]);
+        }
+        has
+    }
+
+    /// Writes what was copied after it had been checked, `has` lines.
+    fn write_if_the_same(&mut self, part: &Part, answered: &Lines, bytes: &[u8], has: u64) -> io::Result<()> {
         let as_checked = match (self.config.emit, self.config.on_error) {
             (Emit::Verdicts, _) => has == u64::from(part.lines),
             // Which lines are verdicts is known by their text alone.
@@ -232,14 +247,14 @@ impl Writer {
             (Emit::Events, OnError::Pass) => has == part.events_out + part.failures.len() as u64,
             (Emit::Events, _) => has == part.events_out,
         };
-        let written = match self.config.emit {
-            _ if !as_checked => Err(changed_later()),
+        if as_checked { self.write(part, answered, bytes) } else { Err(changed_later()) }
+    }
+
+    fn write(&mut self, part: &Part, answered: &Lines, bytes: &[u8]) -> io::Result<()> {
+        match self.config.emit {
             Emit::Verdicts | Emit::Framed if self.has_full_failures(part) => self.answer_in_full(part, answered, bytes),
             Emit::Events | Emit::Verdicts | Emit::Framed => self.out.write_all(bytes),
-        };
-        copy.shrink_to(2 * FILL);
-        self.copy = copy;
-        written
+        }
     }
 
     fn has_full_failures(&self, part: &Part) -> bool {
@@ -336,6 +351,10 @@ impl Writer {
         let record = self.config.record(line.input, line.line, line.offset, failure.clone());
         self.errors.write_with(&mut |out| dead_letter::write_long(out, &record, line.reader()));
     }
+}
+
+fn lines_in(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 fn changed_later() -> io::Error {

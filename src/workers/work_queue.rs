@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::copies::PrivateCopy;
 use crate::wire::frame::Part;
 use crate::wire::lines::{Lines, Long};
 use crate::wire::shared::{Layout, Mapping};
@@ -17,26 +18,27 @@ pub(super) type Key = (u64, u64);
 
 /// The result of some lines, waiting until it may leave.
 pub(super) enum Chunk {
-    /// A worker's answer about the lines of a unit from number `from` on, counted from 0. The output lies in that
-    /// worker's memory, or in `aside` if the slot was needed before the answer could leave.
-    Answer {
-        part: Part,
-        lines: Lines,
-        from: u64,
-        output: Arc<Mapping>,
-        aside: Option<Vec<u8>>,
-        worker: usize,
-        generation: u64,
-    },
+    /// A worker's answer about the lines of a unit from number `from` on, counted from 0.
+    Answer { part: Part, lines: Lines, from: u64, output: Output, worker: usize, generation: u64 },
     /// A failure that the supervisor found: the line's bytes and the reason.
     Blamed { line: LineRef, failure: Failure },
+}
+
+/// Where an output lies.
+pub(super) enum Output {
+    /// In the part's slot of the worker's memory, where it was checked.
+    Slot(Arc<Mapping>),
+    /// Copied after it had been checked, because the slot was needed before it could leave.
+    Aside(Vec<u8>),
+    /// Copied before it was checked.
+    Checked(PrivateCopy),
 }
 
 impl Chunk {
     /// The bytes that it holds in the supervisor's own memory.
     fn aside(&self) -> usize {
         match self {
-            Self::Answer { aside: Some(bytes), .. } => bytes.len(),
+            Self::Answer { output: Output::Aside(bytes), .. } => bytes.len(),
             Self::Answer { .. } | Self::Blamed { .. } => 0,
         }
     }
@@ -175,7 +177,7 @@ impl WorkQueue {
     }
 
     /// Books a worker's answer. `false` if it does not match the unit; then the worker cannot be trusted.
-    pub(super) fn answer(&mut self, part: Part, output: &Arc<Mapping>, worker: usize, generation: u64) -> bool {
+    pub(super) fn answer(&mut self, part: Part, output: Output, worker: usize, generation: u64) -> bool {
         let Some(unit) = self.by_id.get(&part.unit).and_then(|key| self.by_key.get_mut(key)) else { return false };
         let Some(lines) = unit.lines.clone() else { return false };
         let (from, to) = (unit.answered, unit.answered + u64::from(part.lines));
@@ -189,8 +191,7 @@ impl WorkQueue {
         }
         unit.answered = to;
         unit.done = to == lines.count;
-        let output = output.clone();
-        unit.chunks.push_back(Chunk::Answer { part, lines, from, output, aside: None, worker, generation });
+        unit.chunks.push_back(Chunk::Answer { part, lines, from, output, worker, generation });
         true
     }
 
@@ -202,19 +203,20 @@ impl WorkQueue {
         if self.by_key.first_key_value().is_none_or(|(first, _)| *first == key) {
             return None;
         }
-        let Some(Chunk::Answer { part, output, aside, .. }) = self.by_key.get_mut(&key)?.chunks.back_mut() else {
+        let Some(Chunk::Answer { part, output, .. }) = self.by_key.get_mut(&key)?.chunks.back_mut() else {
             return None;
         };
+        let Output::Slot(memory) = &*output else { return None };
         let bytes = part.bytes as usize;
-        if aside.is_some() || !part.holds_slot() || self.aside + bytes > MAX_ASIDE {
+        if !part.holds_slot() || self.aside + bytes > MAX_ASIDE {
             return None;
         }
         // SAFETY: the range was checked when the part was booked, and the worker does not write to it until it learns
         // that the slot is free. A compromised worker may write to it all the same: the writer counts the lines of its
         // data again.
         let copy =
-            unsafe { std::slice::from_raw_parts(output.at(layout.output_start(part.slot as usize), bytes), bytes) };
-        *aside = Some(copy.to_vec());
+            unsafe { std::slice::from_raw_parts(memory.at(layout.output_start(part.slot as usize), bytes), bytes) };
+        *output = Output::Aside(copy.to_vec());
         self.aside += bytes;
         Some(part.slot)
     }
@@ -361,11 +363,11 @@ mod tests {
             unsafe { output.at(start, 3).copy_from_nonoverlapping(b"{}\n".as_ptr(), 3) };
             Part { unit, slot, lines: 2, ok: 2, events_out: 1, bytes: 3, ..Part::default() }
         };
-        assert!(queue.answer(part(ids[1], 2), &output, 0, 1));
+        assert!(queue.answer(part(ids[1], 2), Output::Slot(output.clone()), 0, 1));
         assert_eq!(queue.set_aside(ids[1], &layout), Some(2));
         // A slot is copied once, and the first output leaves at once.
         assert_eq!(queue.set_aside(ids[1], &layout), None);
-        assert!(queue.answer(part(ids[0], 3), &output, 0, 1));
+        assert!(queue.answer(part(ids[0], 3), Output::Slot(output.clone()), 0, 1));
         assert_eq!(queue.set_aside(ids[0], &layout), None);
         let leaving = queue.leave(false);
         let aside: Vec<_> = leaving.iter().map(Chunk::aside).collect();

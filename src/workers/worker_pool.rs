@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::copies::Copies;
 use super::output_check::OutputFormat;
 use super::prepared::PreparedProcess;
 use super::process::{Process, Setup, Start};
@@ -167,6 +168,7 @@ pub(super) struct WorkerPool {
     network: Option<crate::net::Client>,
     format: OutputFormat,
     workers: Vec<Worker>,
+    copies: Copies,
     tell: Tell,
     frame: Vec<u8>,
     generations: u64,
@@ -248,6 +250,7 @@ impl WorkerPool {
             network: job.network.clone(),
             format: OutputFormat::new(rows, job.emit, job.on_error == OnError::Pass),
             workers: Vec::new(),
+            copies: Copies::default(),
             tell: Arc::new(tell),
             frame: Vec::new(),
             generations: 0,

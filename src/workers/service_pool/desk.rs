@@ -18,7 +18,7 @@ use crate::wire::slots::Slots;
 use crate::workers::RunError;
 use crate::workers::budget::{Budget, Held};
 use crate::workers::line_limit::line_too_long;
-use crate::workers::work_queue::{Chunk, LineRef};
+use crate::workers::work_queue::{Chunk, LineRef, Output};
 use crate::workers::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
 
 /// Accepts and answers requests.
@@ -281,6 +281,8 @@ impl Desk {
                 }
                 let start = self.pool.layout.output_start(part.slot as usize);
                 let bytes = part.bytes as usize;
+                // Only outputs of ordered streams are anywhere else.
+                let Output::Slot(output) = output else { return };
                 if let Some(request) = self.under_way.get_mut(&id) {
                     request.book(part, &lines, from, &output, start, MAX_ROWS.min(self.memory.max()));
                 }

@@ -7,6 +7,7 @@ use super::{PoolEvent, WorkerPool};
 use crate::wire::frame::{GivenBack, Kind, Part};
 use crate::workers::RunError;
 use crate::workers::process::Ready;
+use crate::workers::work_queue::Output;
 use sluicegate_engine::Export;
 
 impl WorkerPool {
@@ -70,16 +71,24 @@ impl WorkerPool {
         let (repeated, requests) = (part.repeated, part.requests);
         let cpu = Duration::from_nanos(part.cpu);
         let cost = cpu / part.lines.max(1);
+        let memory = &worker.process.output;
+        let start = self.layout.output_start(part.slot as usize);
+        // A slot that holds nothing else is free at once. A server copies what it needs itself.
+        let alone = bytes > 0 && part.failures.is_empty() && part.logs.is_empty();
+        let copy = if alone && self.gate.is_none() { self.copies.copy(memory, start, bytes as usize) } else { None };
         let fits = self.units.get(unit).is_some_and(|unit| {
             let Some(lines) = &unit.lines else { return false };
-            let start = self.layout.output_start(part.slot as usize);
-            // SAFETY: the range was just checked to lie in the slot. A worker writes to a slot only until it reports
-            // it; a compromised one may write all the same, see `Writer::answer`.
-            let output =
-                unsafe { std::slice::from_raw_parts(worker.process.output.at(start, bytes as usize), bytes as usize) };
+            let output = match &copy {
+                Some(copy) => copy.bytes(),
+                // SAFETY: the range was just checked to lie in the slot. A worker writes to a slot only until it reports
+                // it; a compromised one may write all the same, see `Writer::answer`.
+                None => unsafe { std::slice::from_raw_parts(memory.at(start, bytes as usize), bytes as usize) },
+            };
             self.format.fits(&part, lines, unit.answered, output)
         });
-        if !fits || !self.units.answer(part, &worker.process.output, index, worker.generation) {
+        let copied = copy.is_some();
+        let (output, slot) = (copy.map_or_else(|| Output::Slot(memory.clone()), Output::Checked), part.slot);
+        if !fits || !self.units.answer(part, output, index, worker.generation) {
             worker.condemn();
             return Ok(PoolEvent::Nothing);
         }
@@ -104,10 +113,8 @@ impl WorkerPool {
             worker.slots_out += 1;
             // If an earlier unit turns out to be slow, this worker can take the rest of it only if it has a slot for
             // it.
-            if self.ordered
-                && worker.slots_out + 1 >= self.layout.output_slots
-                && let Some(slot) = self.units.set_aside(unit, &self.layout)
-            {
+            let short = self.ordered && worker.slots_out + 1 >= self.layout.output_slots;
+            if copied || short && self.units.set_aside(unit, &self.layout).is_some() {
                 self.tell_free(index, slot);
             }
         }
