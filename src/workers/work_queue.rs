@@ -401,7 +401,7 @@ mod tests {
         assert!(!queue.is_done(first) && queue.is_done(second));
         let (_fd, output) = create("test", pages(4096), true).unwrap();
         let part = Part { unit: first, lines: 1, ok: 1, ..Part::default() };
-        assert!(queue.answer(part, &Arc::new(output), 0, 1) && queue.is_done(first));
+        assert!(queue.answer(part, Output::Slot(Arc::new(output)), 0, 1) && queue.is_done(first));
         assert_eq!((queue.leave(false).len(), queue.lines_to_do()), (1, 5));
         // Each line is still there once, in its place.
         assert_eq!(queue.at(queue.next_todo().unwrap()).unwrap().first_line, 2);
