@@ -348,7 +348,13 @@ fn rudder_of(table: &Table<'_, '_>, dir: &Path) -> Result<RudderConfig> {
                 .help("source_id and destination_id belong together; the pages of both in RudderStack show them"));
         }
     };
-    Ok(RudderConfig { url, to, headers: headers(table, dir)?, gzip: table.switch("gzip")?.unwrap_or(true) })
+    let headers = headers(table, dir)?;
+    if matches!(to, RudderTo::Source(_)) && headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        return Err(table
+            .error_at("headers", "a rudder sink with auth has an authorization header already, of the write key")
+            .help("leave out authorization here, or auth"));
+    }
+    Ok(RudderConfig { url, to, headers, gzip: table.switch("gzip")?.unwrap_or(true) })
 }
 
 fn headers(table: &Table<'_, '_>, dir: &Path) -> Result<Vec<(String, Text)>> {

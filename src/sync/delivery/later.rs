@@ -174,7 +174,8 @@ async fn pend(channel: &Channel, ledger: &Ledger, batches: Vec<Accepted>, why: &
     }
 }
 
-/// Asks once for all that wait, and settles what is complete; whether anything was.
+/// Asks once for all that wait, and settles what is complete; whether anything was. If the data plane does not say which
+/// records of one request have failed, that one goes on waiting, and the others do not wait for it.
 async fn ask(
     channel: &Channel,
     ledger: &Ledger,
@@ -183,7 +184,7 @@ async fn ask(
     endpoint: &Endpoint,
 ) -> Result<bool, Reply> {
     let requests = later.requests();
-    let mut any = false;
+    let (mut any, mut not_said) = (false, None);
     for requests in requests.chunks(MAX_TASKS) {
         let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
         let progress = retl.progress(endpoint, &requests).await?;
@@ -191,7 +192,14 @@ async fn ask(
         for (request, progress) in requests.into_iter().zip(progress).filter(|(_, progress)| progress.is_complete) {
             let failed = match progress.failed + progress.dropped {
                 0 => None,
-                _ => Some(retl.failed(endpoint, request, later.events_of(request)).await?),
+                _ => match retl.failed(endpoint, request, later.events_of(request)).await {
+                    Ok(failed) => Some(failed),
+                    Err(reply @ Reply::Later { .. }) => {
+                        not_said.get_or_insert(reply);
+                        continue;
+                    }
+                    Err(reply) => return Err(reply),
+                },
             };
             if let Some(batch) = later.take(request) {
                 let outcomes = outcomes(&batch, progress, failed.as_ref());
@@ -204,7 +212,7 @@ async fn ask(
             retl.forget(endpoint, &done).await;
         }
     }
-    Ok(any)
+    not_said.map_or(Ok(any), Err)
 }
 
 impl Accepted {

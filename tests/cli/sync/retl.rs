@@ -217,6 +217,35 @@ fn a_refusal_stops_the_run_and_says_what_to_do() {
 }
 
 #[test]
+fn a_request_whose_failed_records_are_not_said_holds_up_no_other() {
+    for status in [500, 404] {
+        let plane = Destination::of(Api::Retl);
+        ["1", "4"].iter().for_each(|user| plane.reject(user));
+        plane.plane(|plane| plane.says_not = Some(("1".to_owned(), status)));
+        let dir = users(&plane, 6, "batch = 1\nstatus_timeout = \"2s\"");
+        let (done, counts) = sync(&dir, &[]);
+        let counts = numbers(&counts, ["sent", "failed", "pending"]);
+        assert_eq!((done.code, counts), (1, [4, 1, 1]), "{status}: {}", done.err);
+    }
+}
+
+#[test]
+fn no_two_events_have_one_record_id() {
+    let plane = Destination::of(Api::Retl);
+    let dir = users(&plane, 1, "");
+    dir.file("rows.jsonl", "{\"id\":\"1\",\"n\":1}\n{\"id\":\"1#2\",\"n\":1}\n{\"id\":\"1#\",\"n\":1}\n");
+    dir.file(
+        "t.js",
+        "export function transformEvent({ userId, traits }) {\n  return [{ type: 'identify', userId, traits, context: null }, { type: 'identify', userId, traits }];\n}\n",
+    );
+    dir.file("sync.toml", config(&plane, "").replace("[[sink]]", "[transform]\ncode = \"t.js\"\n[[sink]]"));
+    assert_eq!(super::sent(&dir, &[]), 3);
+    let event: Value = serde_json::from_str(&plane.web.asked()[0].body).unwrap();
+    let ids: Vec<_> = event["batch"].as_array().unwrap().iter().map(|event| event["recordId"].clone()).collect();
+    assert_eq!(ids, ["1", "1#2", "1#2#1", "1#2#2", "1#", "1##2"]);
+}
+
+#[test]
 fn another_destination_of_the_same_data_plane_is_another_place() {
     let plane = Destination::of(Api::Retl);
     let dir = users(&plane, 1, "");

@@ -55,10 +55,15 @@ pub enum Failed {
     NotKept,
 }
 
-/// The id of an output of a row: its key, which has a number behind it if the row has become several events.
+/// The id of an output of a row: its key, which has a number behind it if the row has become several events, or if the key could
+/// be taken for one with a number.
 pub fn record_id(key: &str, number: usize) -> Cow<'_, str> {
+    let is_numbered = |key: &str| {
+        let number = key.rsplit_once('#').map(|(_, number)| number);
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     match number {
-        0 => Cow::Borrowed(key),
+        0 if !is_numbered(key) => Cow::Borrowed(key),
         _ => Cow::Owned(format!("{key}#{}", number + 1)),
     }
 }
@@ -108,6 +113,7 @@ impl Retl {
 
     fn context(&self, context: &str) -> std::result::Result<Vec<u8>, String> {
         let wrong = |_| "its context is no object".to_owned();
+        let context = if context == "null" { "{}" } else { context };
         let Columns(fields) = Columns::parse(context).map_err(wrong)?;
         let sources = fields.iter().find(|(name, _)| name == "sources").map(|(_, value)| value.get());
         let Columns(sources) = Columns::parse(sources.unwrap_or("{}")).unwrap_or(Columns(Vec::new()));
@@ -188,6 +194,9 @@ impl Retl {
             let answer = endpoint.ask(Request::empty(Method::GET, url)).await?;
             if answer.status == 400 && answer.body.contains("operation not supported") {
                 return Ok(Failed::NotKept);
+            }
+            if is_unknown(&answer) {
+                return Err(later("it does not know which records of a request have failed".to_owned(), &answer));
             }
             let page: FailedRecords = self.parsed(&answer)?;
             let sources = page.tasks.into_iter().flatten().filter(|found| found.id == task);
