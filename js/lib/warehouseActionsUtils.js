@@ -22,6 +22,13 @@ const INHERITED_NAMES = new Set(Object.getOwnPropertyNames(Object.prototype));
 /** @type {((text: string) => Truth | undefined) | undefined} */
 const rowObject = /** @type {any} */ (import.meta).rowObject;
 
+// Whether no object inherits a text or a number. Code may add names to `Object.prototype` while it is loaded, and not later.
+/** @type {boolean | undefined} */
+let inheritsNone;
+
+/** @param {unknown} value */
+const isTextOrNumber = (value) => typeof value === 'string' || typeof value === 'number';
+
 // What was parsed last. The two truths of an unchanged row are the same text, and six rows in ten are unchanged.
 /** @type {string | undefined} */
 let lastText;
@@ -104,12 +111,15 @@ export function rebuild_object(input_string) {
 export function compare_truths(new_truth, old_truth) {
   const after = new_truth ?? {};
   const before = old_truth ?? {};
-  // What an object like this inherits is neither text nor a number.
-  const isPlain = Object.getPrototypeOf(before) === Object.prototype;
+  inheritsNone ??= Object.getOwnPropertyNames(Object.prototype).every(
+    (key) => !isTextOrNumber(Reflect.get(Object.prototype, key)),
+  );
+  const isPlain = inheritsNone && Object.getPrototypeOf(before) === Object.prototype;
   let differs = false;
   for (const key of Object.keys(after)) {
     const value = after[key];
-    if (isPlain && (typeof value === 'string' || typeof value === 'number') && value === before[key]) continue;
+    // It isn't inherited, so `before` has it.
+    if (isPlain && isTextOrNumber(value) && value === before[key]) continue;
     // Own keys only: a column called `constructor` is absent from `{}`, whatever `in` may say.
     const known = Object.hasOwn(before, key);
     if (known && value === before[key]) continue;
