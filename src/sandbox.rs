@@ -70,12 +70,13 @@ impl SandboxReport {
 pub(crate) fn first() -> SandboxReport {
     let mut walls = SandboxReport::default();
     // First of all: what changes a process's rights also makes it forget what its parent's death means to it.
-    let alone = own_user();
-    walls.note(
-        "capabilities",
-        if alone { "none, in a user namespace of its own" } else { "none" },
-        drop_capabilities(),
-    );
+    let (what, capabilities) = match INHERITED.get() {
+        Some(Inherited { alone }) => {
+            (if *alone { "none, in a user namespace of workers only" } else { "none" }, no_capabilities())
+        }
+        None => (if own_user() { "none, in a user namespace of its own" } else { "none" }, drop_capabilities()),
+    };
+    walls.note("capabilities", what, capabilities);
     walls.note(
         "parent's death",
         "a supervisor that is killed takes its workers with it",
@@ -113,6 +114,22 @@ pub(crate) fn first() -> SandboxReport {
 fn own_user() -> bool {
     // SAFETY: this process has one thread yet; nothing in it relies on who its user is.
     unsafe { libc::unshare(libc::CLONE_NEWUSER) == 0 }
+}
+
+/// What the children of a process that forks have from their birth: no rights, and the greater part of the list of system calls.
+struct Inherited {
+    /// Whether they are in a user namespace that is not the supervisor's.
+    alone: bool,
+}
+
+/// Set in a process that forks, and so in its children.
+static INHERITED: OnceLock<Inherited> = OnceLock::new();
+
+/// Says whether this process has none, as the kernel tells it.
+fn no_capabilities() -> io::Result<()> {
+    let has = rustix::thread::capabilities(None)?;
+    let none = has.effective.is_empty() && has.permitted.is_empty() && has.inheritable.is_empty();
+    if none { Ok(()) } else { Err(io::Error::other("some were inherited")) }
 }
 
 /// A user who may do everything may do nothing special from here on.
@@ -273,6 +290,10 @@ const FUTEX_FLAGS: u64 = (libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME)
 /// The flags of `mmap` that say whose the memory is: shared or private, of a file or of nothing.
 const MAP_KIND: u64 = 0xf | libc::MAP_ANONYMOUS as u64;
 
+/// The flags of `mmap` that are looked at, and what they must be: private memory, of nothing.
+const MAP_CHECKED: u64 = MAP_KIND | (libc::MAP_GROWSDOWN | libc::MAP_HUGETLB | libc::MAP_LOCKED) as u64;
+const MAP_OWN: u64 = (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64;
+
 /// The descriptors that a process has.
 struct Descriptors {
     read: &'static [u64],
@@ -284,40 +305,102 @@ struct Descriptors {
 const WORKER: Descriptors =
     Descriptors { read: &[SOCKET as u64], write: &[SOCKET as u64, 2], socket: Some(SOCKET as u64) };
 
-/// A number that no process has, in place of a worker's own where that is not known yet.
-const SOME_PROCESS: u32 = 0x7fff_abcd;
+/// What a process that forks needs of the kernel beside what its children keep, and they until their walls stand.
+const TO_FORK: &[i64] = &[
+    // Orders and descriptors.
+    libc::SYS_recvmsg,
+    libc::SYS_fcntl,
+    libc::SYS_dup3,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_dup2,
+    libc::SYS_close_range,
+    libc::SYS_setsockopt,
+    // Children, and their watchdogs.
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_getppid,
+    libc::SYS_setpgid,
+    // The walls themselves.
+    libc::SYS_prctl,
+    libc::SYS_capget,
+    libc::SYS_landlock_create_ruleset,
+    libc::SYS_landlock_add_rule,
+    libc::SYS_landlock_restrict_self,
+    libc::SYS_seccomp,
+];
 
-/// The list of system calls for workers that will be forked from this process: to make it takes as long as to have the kernel
-/// take it over.
-static FOR_CHILDREN: OnceLock<BpfProgram> = OnceLock::new();
+/// And what they need with other arguments than they do later.
+const NARROWED: &[i64] = &[libc::SYS_mmap, libc::SYS_tgkill, libc::SYS_prlimit64];
 
-/// Makes it in advance, for the children of this process.
-pub(crate) fn prepare(jitless: bool) {
-    if let Ok(program) = program(jitless, &WORKER, SOME_PROCESS) {
-        let _ = FOR_CHILDREN.set(program);
-    }
+/// The list of system calls for workers comes in two parts where they are forked, because the kernel takes as long to take over a
+/// list as it is long: what nobody needs who forks or is forked is refused from before the fork, the rest by each child.
+/// Together they allow what the list does.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Whole,
+    BeforeFork,
 }
 
-/// The list that was made in advance, with this process's number in it.
-fn prepared() -> Option<BpfProgram> {
-    let mut program = FOR_CHILDREN.get()?.clone();
-    let mut numbers = program.iter_mut().filter(|instruction| instruction.k == SOME_PROCESS);
-    let number = numbers.next()?;
-    number.k = std::process::id();
-    // It is compared once.
-    numbers.next().is_none().then_some(program)
+/// Builds those walls that children of this process can inherit. It does nothing from here on but fork.
+///
+/// # Errors
+/// If the kernel does not tell that they stand: then each child builds all of its own.
+pub(crate) fn prepare(jitless: bool) -> io::Result<()> {
+    let alone = own_user();
+    drop_capabilities()?;
+    rustix::thread::set_no_new_privs(true)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let list = list(jitless, &WORKER, SOME_PROCESS, Part::BeforeFork).map_err(io::Error::other)?;
+    // Made once here, so that a child that could not is not the first to find out.
+    rest(jitless, SOME_PROCESS).map_err(io::Error::other)?;
+    seccompiler::apply_filter(&list).map_err(io::Error::other)?;
+    let _ = INHERITED.set(Inherited { alone });
+    Ok(())
 }
+
+/// Where the number does not matter, because the other part compares it.
+const SOME_PROCESS: u32 = 0;
 
 /// Nothing but this from here on, for every thread of the process.
 fn filter(jitless: bool) -> Result<(), String> {
-    let program = match prepared() {
-        Some(program) => program,
-        None => program(jitless, &WORKER, std::process::id()).map_err(|error| error.to_string())?,
+    let own = std::process::id();
+    let program = if INHERITED.get().is_some() { rest(jitless, own) } else { program(jitless, &WORKER, own) };
+    seccompiler::apply_filter_all_threads(&program.map_err(|error| error.to_string())?)
+        .map_err(|error| error.to_string())
+}
+
+/// What a child refuses beside what it has inherited. It allows whatever it does not name.
+fn rest(jitless: bool, own: u32) -> Result<BpfProgram, seccompiler::BackendError> {
+    use SeccompCmpOp::{MaskedEq, Ne};
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = TO_FORK.iter().map(|call| (*call, Vec::new())).collect();
+    let mut refuse = |call: i64, condition: SeccompCondition| -> Result<(), seccompiler::BackendError> {
+        rules.entry(call).or_default().push(SeccompRule::new(vec![condition])?);
+        Ok(())
     };
-    seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())
+    // The same as in `list`, the other way round: for each bit that must be so, that it isn't.
+    for bit in (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| MAP_CHECKED & bit != 0) {
+        refuse(libc::SYS_mmap, arg(3, MaskedEq(bit), !MAP_OWN & bit)?)?;
+    }
+    if jitless {
+        refuse(libc::SYS_mmap, arg(2, MaskedEq(libc::PROT_EXEC as u64), libc::PROT_EXEC as u64)?)?;
+    }
+    refuse(libc::SYS_tgkill, SeccompCondition::new(0, SeccompCmpArgLen::Dword, Ne, u64::from(own))?)?;
+    refuse(libc::SYS_prlimit64, SeccompCondition::new(0, SeccompCmpArgLen::Dword, Ne, 0)?)?;
+    refuse(libc::SYS_prlimit64, arg(2, Ne, 0)?)?;
+    let arch: TargetArch = std::env::consts::ARCH.try_into()?;
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32), arch)?.try_into()
 }
 
 fn program(jitless: bool, descriptors: &Descriptors, own: u32) -> Result<BpfProgram, seccompiler::BackendError> {
+    list(jitless, descriptors, own, Part::Whole)
+}
+
+fn list(
+    jitless: bool,
+    descriptors: &Descriptors,
+    own: u32,
+    part: Part,
+) -> Result<BpfProgram, seccompiler::BackendError> {
     use SeccompCmpOp::{Eq, MaskedEq};
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FREE.iter().map(|call| (*call, Vec::new())).collect();
     let mut allow = |call: i64, conditions: Vec<SeccompCondition>| -> Result<(), seccompiler::BackendError> {
@@ -346,8 +429,7 @@ fn program(jitless: bool, descriptors: &Descriptors, own: u32) -> Result<BpfProg
     // Memory that is the process's own, and private: no file can be mapped, and what is shared or grows by itself would not
     // count against RLIMIT_DATA. Machine code needs memory that can be written and executed (V8 guards it with memory
     // protection keys); without it, nothing that is written can ever be.
-    let kind = MAP_KIND | (libc::MAP_GROWSDOWN | libc::MAP_HUGETLB | libc::MAP_LOCKED) as u64;
-    let anonymous = arg(3, MaskedEq(kind), (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64)?;
+    let anonymous = arg(3, MaskedEq(MAP_CHECKED), MAP_OWN)?;
     if jitless {
         let data = || arg(2, MaskedEq(libc::PROT_EXEC as u64), 0);
         allow(libc::SYS_mmap, vec![anonymous, data()?])?;
@@ -366,6 +448,94 @@ fn program(jitless: bool, descriptors: &Descriptors, own: u32) -> Result<BpfProg
     allow(libc::SYS_tgkill, vec![word(0, u64::from(own))?])?;
     // Reading one's own limits; setting them needs the third argument.
     allow(libc::SYS_prlimit64, vec![word(0, 0)?, arg(2, Eq, 0)?])?;
+    if part == Part::BeforeFork {
+        for call in TO_FORK.iter().chain(NARROWED) {
+            rules.insert(*call, Vec::new());
+        }
+    }
     let arch: TargetArch = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch)?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: u32 = 4321;
+
+    /// What the kernel would answer by this list: 0 for what is refused by killing, else `SECCOMP_RET_…` and the error's number.
+    fn answer(program: &BpfProgram, call: i64, args: [u64; 6]) -> u32 {
+        let mut data = [0_u32; 16];
+        data[0] = call as u32;
+        data[1] = if cfg!(target_arch = "x86_64") { 0xC000_003E } else { 0xC000_00B7 };
+        for (i, arg) in args.into_iter().enumerate() {
+            (data[4 + 2 * i], data[5 + 2 * i]) = (arg as u32, (arg >> 32) as u32);
+        }
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let now = &program[at];
+            at += 1;
+            let jump = |holds: bool| usize::from(if holds { now.jt } else { now.jf });
+            match now.code {
+                0x20 => accumulator = data[now.k as usize / 4],
+                0x54 => accumulator &= now.k,
+                0x05 => at += now.k as usize,
+                0x15 => at += jump(accumulator == now.k),
+                0x25 => at += jump(accumulator > now.k),
+                0x35 => at += jump(accumulator >= now.k),
+                0x06 => return now.k,
+                code => panic!("an instruction that no list has: {code:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn both_parts_of_the_list_allow_what_the_list_does() {
+        const ALLOWED: u32 = 0x7fff_0000;
+        let numbers = [
+            libc::SYS_read,
+            libc::SYS_write,
+            libc::SYS_recvfrom,
+            libc::SYS_sendto,
+            libc::SYS_madvise,
+            libc::SYS_futex,
+            libc::SYS_mprotect,
+            libc::SYS_pkey_mprotect,
+            libc::SYS_mremap,
+            libc::SYS_openat,
+            libc::SYS_socket,
+            libc::SYS_execve,
+            libc::SYS_ptrace,
+            libc::SYS_unshare,
+            libc::SYS_kill,
+            libc::SYS_sendmsg,
+            libc::SYS_dup,
+        ];
+        let calls = || numbers.iter().chain(TO_FORK).chain(NARROWED).chain(FREE);
+        for jitless in [false, true] {
+            let whole = program(jitless, &WORKER, OWN).unwrap();
+            let before = list(jitless, &WORKER, SOME_PROCESS, Part::BeforeFork).unwrap();
+            let rest = rest(jitless, OWN).unwrap();
+            let mut allowed = 0;
+            for call in calls() {
+                for a in [0, 2, 3, 4, u64::from(OWN), u64::MAX] {
+                    for b in [0, 1, 6] {
+                        for c in [0, 1, 3, 4, 7, 9, 1 << 40] {
+                            for d in [0, 1, 2, 3, 0x21, 0x22, 0x122, 0x2022, 0x4022, 0x4_0022, 1 << 40 | 0x22] {
+                                for e in [0, 1] {
+                                    let args = [a, b, c, d, e, 0];
+                                    let one = answer(&whole, *call, args) == ALLOWED;
+                                    let two = answer(&before, *call, args) == ALLOWED
+                                        && answer(&rest, *call, args) == ALLOWED;
+                                    assert_eq!(one, two, "{call} {args:x?}, jitless: {jitless}");
+                                    allowed += usize::from(one);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            assert!(allowed > 0);
+        }
+    }
 }

@@ -98,19 +98,25 @@
     return { leading, functions };
   };
 
-  /** Changes an object's properties so that objects that inherit them can have their own. */
-  const letOverride = (object) => {
+  /** Changes an object's properties so that objects that inherit them can have their own; `made` has accessors for some. */
+  const letOverride = (object, made) => {
     const keys = ownKeys(object);
-    for (let i = 0; i < keys.length; i++) letOverrideOne(object, keys[i]);
+    for (let i = 0; i < keys.length; i++) letOverrideOne(object, keys[i], made?.[keys[i]]);
   };
-  const letOverrideOne = (object, key) => {
+  const letOverrideOne = (object, key, made) => {
     const own = getOwnPropertyDescriptor(object, key);
     // For an accessor's descriptor, `value` would come from the prototype.
     if (!own.configurable || !hasOwn(own, 'value') || !own.writable) return;
     // V8 records no stacks if this is an accessor.
     if (object === NewError && key === 'stackTraceLimit') return;
     const { value, enumerable } = own;
-    const accessors = {
+    const { get, set } = made !== undefined && made.value === value ? made : accessors(object, key, value);
+    defineProperty(object, key, { __proto__: null, get, set, enumerable, configurable: false });
+  };
+
+  /** What takes the place of an object's property with this value. */
+  const accessors = (object, key, value) => {
+    const { get, set } = {
       get: () => value,
       set(to) {
         const data = { __proto__: null, value: to, writable: true, enumerable: true, configurable: true };
@@ -119,10 +125,19 @@
         if (!define(this, key, data)) throw new NewTypeError(`Cannot give the object a property '${asText(key)}'`);
       },
     };
-    const { get, set } = accessors;
     freeze(get);
     freeze(set);
-    defineProperty(object, key, { __proto__: null, get, set, enumerable, configurable: false });
+    return { __proto__: null, value, get, set };
+  };
+
+  /** The accessors of what an object has now, by key; only before the author's code has run. */
+  const accessorsOf = (object) => {
+    const made = { __proto__: null };
+    for (const key of ownKeys(object)) {
+      const { value } = getOwnPropertyDescriptor(object, key);
+      if (value !== undefined) made[key] = accessors(object, key, value);
+    }
+    return made;
   };
 
   /** As an assignment without inheritance would do: keeps the other attributes of the object's own property. */
@@ -183,20 +198,21 @@
     const roots = [...named, ...hidden.map(getPrototypeOf), ...hidden, ...builtIns.hidden, ...others];
     const { leading, functions } = reachable(roots);
     known = leading;
-    return closer(names, [...leading], functions);
+    // Methods and accessors are nobody's to extend, unlike what they belong to.
+    forEach(functions, freeze);
+    return closer(names, [...leading], overridden.map(accessorsOf));
   };
 
   // The author's code has run when this is called, and may have replaced every method and iterator, so this uses only
   // the copies above, and arrays by index. With `all`, every intrinsic's properties can be overridden. Returns whether
   // no object inherits a property that printing uses.
-  const closer = (names, leading, functions) => (all) => {
+  const closer = (names, leading, made) => (all) => {
     if (NewError.stackTraceLimit > 50) NewError.stackTraceLimit = 50;
     builtIns.keep();
-    const open = all ? leading : overridden;
-    for (let i = 0; i < open.length; i++) letOverride(open[i]);
+    for (let i = 0; i < overridden.length; i++) letOverride(overridden[i], made[i]);
+    if (all) for (let i = 0; i < leading.length; i++) letOverride(leading[i]);
     closeError();
     for (let i = 0; i < leading.length; i++) if (leading[i] !== NewError) freeze(leading[i]);
-    forEach(functions, freeze);
     for (let i = 0; i < names.length; i++) {
       const own = getOwnPropertyDescriptor(globalThis, names[i]);
       if (!own?.configurable) continue;

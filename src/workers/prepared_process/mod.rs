@@ -56,9 +56,15 @@ fn serve() -> io::Result<Role> {
     let forker = Forker::new()?;
     engine::initialize_to_fork(jitless);
     engine::prepare(&options).map_err(|error| io::Error::other(error.to_string()))?;
-    sandbox::prepare(jitless);
     huge::move_code();
     inherit_memory()?;
+    // Where that fails, each child does it for itself.
+    let _ = sandbox::prepare(jitless);
+    // What changes a process's rights also makes it forget what its parent's death means to it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid().is_none_or(|parent| parent.as_raw_nonzero().get() as u32 != supervisor) {
+        return Ok(Role::Parent);
+    }
     send(&control, b"ready", SendFlags::NOSIGNAL)?;
     while let Some(descriptors) = order(&control)? {
         // SAFETY: V8 is set up to start no threads, the watchdog has not started, and nothing else here does.
