@@ -7,13 +7,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The part of all memory that idle workers must leave free.
 const KEPT_FREE: u64 = 8;
 
 /// The time between two checks.
 pub const LOOK: Duration = Duration::from_millis(500);
+
+/// The result of a check is used again for this time. The kernel adds up the memory as long as a program takes to load, and
+/// only a few workers can start in between.
+const RECENT: Duration = Duration::from_millis(10);
 
 /// The file names in one version of control groups.
 struct Names {
@@ -38,6 +43,20 @@ struct Memory {
 /// Whether memory is so short that idle workers should end. `false` if the system does not report it.
 pub fn is_short() -> bool {
     every(&read).any(|memory| memory.free < memory.all / KEPT_FREE)
+}
+
+/// The same, at most [`RECENT`] ago.
+pub fn was_short() -> bool {
+    static SEEN: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    match *seen {
+        Some((at, short)) if at.elapsed() < RECENT => short,
+        _ => {
+            let short = is_short();
+            *seen = Some((Instant::now(), short));
+            short
+        }
+    }
 }
 
 /// The memory that this process may use, in bytes: the smallest limit of its groups, or the machine's memory. `None` if

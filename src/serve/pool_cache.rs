@@ -250,7 +250,7 @@ impl PoolCache {
     }
 
     async fn place(&self) -> Result<WorkerPermit, AcquireError> {
-        if machine_memory::is_short() {
+        if machine_memory::was_short() {
             self.table.evict(true);
         }
         if let Some(place) = self.resources.place() {
