@@ -56,7 +56,7 @@ fn serve() -> io::Result<Role> {
     let forker = Forker::new()?;
     engine::initialize_to_fork(jitless);
     engine::prepare(&options).map_err(|error| io::Error::other(error.to_string()))?;
-    huge::move_code();
+    huge::move_program();
     inherit_memory()?;
     // Where that fails, each child does it for itself.
     let _ = sandbox::prepare(jitless);
