@@ -198,21 +198,20 @@
     const roots = [...named, ...hidden.map(getPrototypeOf), ...hidden, ...builtIns.hidden, ...others];
     const { leading, functions } = reachable(roots);
     known = leading;
-    // Methods and accessors are nobody's to extend, unlike what they belong to.
-    forEach(functions, freeze);
-    return closer(names, [...leading], overridden.map(accessorsOf));
+    return closer(names, [...leading], functions, overridden.map(accessorsOf));
   };
 
   // The author's code has run when this is called, and may have replaced every method and iterator, so this uses only
   // the copies above, and arrays by index. With `all`, every intrinsic's properties can be overridden. Returns whether
   // no object inherits a property that printing uses.
-  const closer = (names, leading, made) => (all) => {
+  const closer = (names, leading, functions, made) => (all) => {
     if (NewError.stackTraceLimit > 50) NewError.stackTraceLimit = 50;
     builtIns.keep();
     for (let i = 0; i < overridden.length; i++) letOverride(overridden[i], made[i]);
     if (all) for (let i = 0; i < leading.length; i++) letOverride(leading[i]);
     closeError();
     for (let i = 0; i < leading.length; i++) if (leading[i] !== NewError) freeze(leading[i]);
+    forEach(functions, freeze);
     for (let i = 0; i < names.length; i++) {
       const own = getOwnPropertyDescriptor(globalThis, names[i]);
       if (!own?.configurable) continue;
