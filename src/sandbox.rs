@@ -108,7 +108,7 @@ pub(crate) fn first() -> SandboxReport {
     walls
 }
 
-/// Moves into a user namespace in which nobody is anyone, where the kernel lets it; many a container does not.
+/// Moves into a user namespace without any users, if the kernel allows it; many containers do not.
 fn own_user() -> bool {
     // SAFETY: this process has one thread yet; nothing in it relies on who its user is.
     unsafe { libc::unshare(libc::CLONE_NEWUSER) == 0 }

@@ -267,7 +267,7 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         };
         let _ = writeln!(std::io::stderr().lock(), "{line}");
         if let (Some(token), Some(home)) = (token, at_home(address)) {
-            // Printed, not logged, because logs are kept: whoever has the address can change the code.
+            // Printed, not logged, because logs are kept, and the address allows changing the code.
             let _ = super::print(format!("http://{home}{PLAY}/#{token}\n").as_bytes());
         }
     })?;

@@ -1,8 +1,8 @@
-//! The list of system calls that a process behind walls may make.
+//! The list of system calls that a sandboxed process may make.
 //!
-//! For workers that are forked it comes in two parts, because the kernel takes as long to take over a list as it is long: what
-//! nobody needs who forks or is forked is refused from before the fork, the rest by each child. Together they allow what the list
-//! does.
+//! For forked workers it comes in two parts, because the kernel takes longer to install a longer list. The prepared process already
+//! refuses every call that neither forking nor building the sandbox needs; each child refuses the rest. Together they allow
+//! what the list allows.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -147,7 +147,7 @@ pub(super) fn filter(jitless: bool, inherited: bool) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Refuses what nobody needs who forks or is forked.
+/// Refuses every call that neither forking nor building the sandbox needs.
 pub(super) fn filter_before_fork(jitless: bool) -> io::Result<()> {
     let list = list(jitless, &WORKER, SOME_PROCESS, Part::BeforeFork).map_err(io::Error::other)?;
     // Made once here, so that a child that could not is not the first to find out.

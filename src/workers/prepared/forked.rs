@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A child of this process that nobody else waits for. It is killed when dropped.
+/// A child of this process, for which only this value waits. It is killed when dropped.
 pub(in crate::workers) struct Forked {
     pidfd: OwnedFd,
     status: Option<ExitStatus>,

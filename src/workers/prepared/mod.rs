@@ -199,7 +199,7 @@ impl PreparedProcess {
             }
             Err(NotForked::Refused) => None,
             Err(NotForked::Broken(error)) => {
-                // Only once, whoever else has waited for it.
+                // Only the first task that finds it broken ends it.
                 let taken = self.0.state().current.take_if(|current| Arc::ptr_eq(current, &running));
                 if taken.is_some() {
                     self.0.failed(&error);
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_whose_number_comes_too_late_ends_and_nobody_gets_that_answer() {
+    async fn a_child_whose_number_comes_too_late_ends_and_no_order_gets_that_answer() {
         let (running, theirs) = running();
         let null = File::open("/dev/null").unwrap();
         tokio::select! {

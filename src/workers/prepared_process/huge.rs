@@ -47,7 +47,7 @@ fn mapping_of(address: usize, rights: Rights) -> Option<(usize, usize)> {
     })
 }
 
-/// Copies `len` bytes at `start` and puts the copy in their place. Both are whole huge pages to which nobody writes, in a process
+/// Copies `len` bytes at `start` and puts the copy in their place. Both are whole huge pages that are only read, in a process
 /// of one thread.
 fn replace(start: usize, len: usize, rights: Rights) -> Option<()> {
     let (read_write, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -57,7 +57,7 @@ fn replace(start: usize, len: usize, rights: Rights) -> Option<()> {
         return None;
     }
     let copy = (room as usize).next_multiple_of(HUGE);
-    // SAFETY: `copy` and the `len` bytes behind it lie in the new memory. What is there is readable, and nobody writes to it. What is put
+    // SAFETY: `copy` and the `len` bytes behind it lie in the new memory. What is there is readable, and is never written to. What is put
     // in its place has the same bytes and the same rights, in one step, by a system call that is made from another file's code.
     unsafe {
         libc::madvise(copy as *mut libc::c_void, len, libc::MADV_HUGEPAGE);

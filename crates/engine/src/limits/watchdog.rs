@@ -316,7 +316,7 @@ fn cpu_time(clock: libc::clockid_t) -> Option<Duration> {
     (unsafe { libc::clock_gettime(clock, &mut now) } == 0).then(|| Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
 }
 
-/// Runs `what` in a process that must not have a second thread yet: nobody watches its engines, which must be gone when it
+/// Runs `what` in a process that must not have a second thread yet: its engines are not watched, and must be gone when it
 /// is done.
 pub(crate) fn without_thread<R>(what: impl FnOnce() -> R) -> R {
     NO_THREAD.store(true, Ordering::SeqCst);

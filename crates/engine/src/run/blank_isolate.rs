@@ -96,7 +96,7 @@ pub(crate) struct Installed {
 pub fn prepare(options: &Options) -> Result<(), LoadError> {
     watchdog::without_thread(|| {
         // V8 compiles functions when they are first called, and once more when they are called often. All that happens here, in
-        // contexts that nobody will see: what is compiled belongs to the isolate.
+        // contexts that are discarded: what is compiled belongs to the isolate.
         for _ in 0..ROUNDS {
             let mut program = Engine::new(Program::new("warm-up.js", WARM_UP), options.clone())?;
             let mut out = Vec::new();
@@ -179,7 +179,7 @@ impl BlankIsolate {
             discard(isolate);
             return Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load"));
         };
-        // SAFETY: entered when it was made; whoever takes it enters it again.
+        // SAFETY: entered when it was made; its next owner enters it again.
         unsafe { isolate.exit() };
         Ok(Self { kind, installed, inspector, isolate, heap })
     }

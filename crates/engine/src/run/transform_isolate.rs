@@ -201,7 +201,7 @@ impl TransformIsolate {
     pub(crate) fn into_isolate(mut self, watch: &Watch) -> Option<(v8::OwnedIsolate, Box<HeapGuard>)> {
         self.release();
         let mut isolate = self.isolate.take()?;
-        // SAFETY: whoever gets it exits it again; engines are not `Send`, so this is the isolate's thread.
+        // SAFETY: its next owner exits it again; engines are not `Send`, so this is the isolate's thread.
         unsafe { isolate.enter() };
         watch.leave(&mut isolate);
         self.heap.remove(&mut isolate);
