@@ -298,7 +298,7 @@ fn looking_costs_no_event_its_time() {
 
 /// An event that hits its limit while it is watched runs again without: it fails all the same, and once.
 #[test]
-fn an_event_without_end_fails_whoever_looks() {
+fn an_event_without_end_fails_in_every_mode() {
     let dir = Dir::with(&code("if (event.id) for (;;);"));
     let events = "{\"id\":9007199254740993}\n{\"id\":0}\n{\"id\":9007199254740995}\n";
     let [seen, unseen] = ["warn", "ignore"].map(|mode| {

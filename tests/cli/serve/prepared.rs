@@ -162,7 +162,7 @@ fn nothing_is_left_of_a_server_that_is_killed() {
     assert!(all.len() > 1);
     server.signal(libc::SIGKILL);
     let deadline = Instant::now() + PATIENCE;
-    // One that nobody has waited for is still listed, as a zombie.
+    // A process that has ended stays listed, as a zombie, until its parent waits for it.
     let lives = |pid: &i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

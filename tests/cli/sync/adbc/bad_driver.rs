@@ -36,7 +36,7 @@ fn run(drivers: &Drivers, dir: &Dir, args: &[&str], behaves: &str) -> Done {
     finish(command(drivers, dir, args, behaves).spawn().unwrap(), Vec::new())
 }
 
-/// The gate, if somebody waits there, who waits as long as this is held.
+/// Opens the gate, if a process waits there. It goes on waiting while the file is held.
 fn gate(dir: &Dir) -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(dir.path().join("gate"))
 }
@@ -123,7 +123,7 @@ fn a_driver_that_hangs_while_it_is_loaded_ends_with_its_sync() {
         kill_process(Pid::from_child(&child), signal).unwrap();
         let done = finish(child, Vec::new());
         assert_eq!(done.code, 128 + signal.as_raw(), "{}", done.err);
-        // The end of who waits at the gate; nobody lets it go.
+        // Returns when the process at the gate has ended: the gate never lets it go.
         poll(&mut [PollFd::new(&gate, PollFlags::empty())], None).unwrap();
         assert!(!is_late(&dir) && traits(&dir).is_empty(), "{}", done.err);
     }

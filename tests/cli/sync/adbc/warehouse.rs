@@ -177,16 +177,26 @@ fn a_run_that_has_not_ended(drivers: &Drivers, database: &Database<'_>, crm: &De
     assert!(crm.persons().values().all(|person| person["plan"] == "min"));
 }
 
+/// Runs a check in an empty database, where there is one.
+fn in_duckdb(check: fn(&Drivers, &Database<'_>)) {
+    let Some(drivers) = drivers() else { return };
+    check(drivers, &duckdb(drivers, &Dir::new()));
+}
+
+/// See [`in_duckdb`].
+fn in_postgres(check: fn(&Drivers, &Database<'_>)) {
+    let (Some(drivers), Some(server)) = (drivers(), Postgres::start()) else { return };
+    check(drivers, &postgres(&server));
+}
+
 #[test]
 fn a_state_in_duckdb_is_shared_and_can_be_asked() {
-    let Some(drivers) = drivers() else { return };
-    story(drivers, &duckdb(drivers, &Dir::new()));
+    in_duckdb(story);
 }
 
 #[test]
 fn a_state_in_postgres_is_shared_and_can_be_asked() {
-    let (Some(drivers), Some(server)) = (drivers(), Postgres::start()) else { return };
-    story(drivers, &postgres(&server));
+    in_postgres(story);
 }
 
 /// What a data plane says of its destination is in the tables.
@@ -229,14 +239,12 @@ fn delivered_or_not(drivers: &Drivers, database: &Database<'_>) {
 
 #[test]
 fn what_a_data_plane_delivered_can_be_asked_in_duckdb() {
-    let Some(drivers) = drivers() else { return };
-    delivered_or_not(drivers, &duckdb(drivers, &Dir::new()));
+    in_duckdb(delivered_or_not);
 }
 
 #[test]
 fn what_a_data_plane_delivered_can_be_asked_in_postgres() {
-    let (Some(drivers), Some(server)) = (drivers(), Postgres::start()) else { return };
-    delivered_or_not(drivers, &postgres(&server));
+    in_postgres(delivered_or_not);
 }
 
 #[test]
