@@ -34,7 +34,7 @@ if ((${#missing[@]})); then
   # RUNLEVEL: no service is started; the tests start their own.
   apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
 fi
-if ! cmp -s "$requirements" "$folder/requirements.txt"; then
+if ! cmp -s "$requirements" "$folder/requirements.txt" || ! "$folder/bin/mypy" --version > /dev/null 2>&1; then
   rm -rf "$folder"
   python3 -m venv "$folder"
   "$folder/bin/pip" install --quiet -r "$requirements"

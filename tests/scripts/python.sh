@@ -4,7 +4,8 @@ set -euo pipefail
 binary=$(realpath "$1")
 cd "$(dirname "$0")/../../python"
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/sluicegate/python
-[[ -x $venv/bin/pytest && -x $venv/bin/mypy ]] || {
+"$venv/bin/pytest" --version > /dev/null 2>&1 && "$venv/bin/mypy" --version > /dev/null 2>&1 || {
+  rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet 'pytest>=8' 'mypy>=1.11' numpy pyarrow
 }

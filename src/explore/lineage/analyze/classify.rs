@@ -25,8 +25,14 @@ pub(super) enum Influence {
 }
 
 /// The influence that these observations show. All of them are changes after which the event ends with the same
-/// verdict.
-pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>], code: &Literals) -> Influence {
+/// verdict. A boolean that an earlier change put in the place of another type (`is_invented`) is no copy because its
+/// opposite has the opposite effect: the code may only ask whether there is a value.
+pub(super) fn influence(
+    before: [Option<&Value>; 2],
+    is_invented: bool,
+    seen: &[Observation<'_>],
+    code: &Literals,
+) -> Influence {
     let [input, output] = before;
     let alike: Vec<&Observation<'_>> = seen.iter().filter(|one| one.class != Class::Other).collect();
     let changed = |one: &Observation<'_>| !equal(one.output, output);
@@ -36,7 +42,7 @@ pub(super) fn influence(before: [Option<&Value>; 2], seen: &[Observation<'_>], c
         Some(_) => equal(input, output),
     };
     let marker = alike.iter().any(|one| one.class == Class::Marker && changed(one) && exact(one));
-    let is_bool = input.is_some_and(Value::is_boolean);
+    let is_bool = !is_invented && input.is_some_and(Value::is_boolean);
     // For a boolean: the opposite value, or a text in its place, reaches the output.
     let flipped =
         is_bool && seen.iter().any(|one| one.input.is_some_and(|value| !value.is_null()) && changed(one) && exact(one));
@@ -111,6 +117,10 @@ mod tests {
     use super::*;
 
     fn of(before: [Value; 2], seen: &[(Class, Value, Value)]) -> Influence {
+        of_value(before, false, seen)
+    }
+
+    fn of_value(before: [Value; 2], is_invented: bool, seen: &[(Class, Value, Value)]) -> Influence {
         let value = |value: &'_ Value| (!value.is_null()).then(|| value.clone());
         let owned: Vec<_> = seen.iter().map(|(class, a, b)| (*class, value(a), value(b))).collect();
         let seen: Vec<Observation<'_>> = owned
@@ -119,7 +129,7 @@ mod tests {
             .collect();
         let before = [value(&before[0]), value(&before[1])];
         let code = Literals::of(["const table = { de: 'Germany', fr: 'France' }; const said = ['view', 'yes'];"]);
-        influence([before[0].as_ref(), before[1].as_ref()], &seen, &code)
+        influence([before[0].as_ref(), before[1].as_ref()], is_invented, &seen, &code)
     }
 
     #[test]
@@ -159,6 +169,9 @@ mod tests {
         assert_eq!(of([json!(true), json!(true)], &[(Same, json!(false), json!(false))]), Influence::Copied);
         let if_true = [(Same, json!(false), Value::Null), (Other, json!("Qz1"), json!("Qz1"))];
         assert_eq!(of([json!(true), json!(true)], &if_true), Influence::Copied);
+        let if_any = [(Same, json!(false), json!(false)), (Other, json!("Qz1"), json!(true))];
+        assert_eq!(of([json!(true), json!(true)], &if_any), Influence::Copied);
+        assert_eq!(of_value([json!(true), json!(true)], true, &if_any), Influence::Conditional);
         assert_eq!(of([json!(true), json!("on")], &[(Same, json!(false), json!("off"))]), Influence::Conditional);
     }
 }

@@ -211,6 +211,7 @@ impl Analyzer {
                 list[at] = Some(difference.clone());
             }
         }
+        let is_invented = one.leaf.value.as_ref().is_some_and(|value| base.invented.contains(value));
         for (place, mut list) in places {
             list.resize(comparable.len(), None);
             let old = list.iter().flatten().find_map(|difference| difference.old.clone());
@@ -234,7 +235,7 @@ impl Analyzer {
             let influence = match moves {
                 true if carried => Influence::Computed,
                 true => Influence::Conditional,
-                false => influence([one.leaf.value.as_ref(), old.as_ref()], &seen, &self.literals),
+                false => influence([one.leaf.value.as_ref(), old.as_ref()], is_invented, &seen, &self.literals),
             };
             let shows = |class: Option<Class>| {
                 let of = |variation: &Variation| class.is_none_or(|class| variation.class == class);
