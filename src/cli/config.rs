@@ -12,7 +12,7 @@ use super::diagnostic::Diagnostic;
 use super::files::{Written, inputs, refuse_overwriting};
 use super::program::{self, Loaded, Sources};
 use super::report::{self, Voice};
-use super::setting_sources::{Env, from_environment, layered, with_config_of};
+use super::setting_sources::{self, Env, from_environment, layered, with_config_of};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
@@ -158,8 +158,11 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
     // `-` is standard output, as for other commands.
     let output = settings.events.output.clone().filter(|path| path.as_os_str() != "-");
     let written = Written { output: output.as_deref(), errors: &errors, logs: logs.as_ref() };
-    refuse_overwriting(written, &inputs, args, &settings)?;
-    let Loaded { mut program, mut paths } = program::read(&sources(&args.transformation, &settings))?;
+    let sources = sources(&args.transformation, &settings);
+    let Loaded { mut program, mut paths } = program::read(&sources)?;
+    let config_file = setting_sources::config_file(global, &args.transformation, around);
+    let read = sources.files().chain(paths.values().map(PathBuf::as_path)).chain(config_file.as_deref());
+    refuse_overwriting(written, &inputs, &read.collect::<Vec<_>>())?;
     if let Some(name) = args.transformation.file_name() {
         program.name = name.to_string_lossy().into_owned();
         paths.insert(program.name.clone(), args.transformation.clone());
@@ -453,9 +456,8 @@ pub(super) fn limits(settings: &Settings) -> Limits {
 
 /// Rejects a replay that would overwrite the file of dead letters, which is its input.
 pub(super) fn refuse_overwriting_letters(config: &RunConfig) -> Result<()> {
-    let args = RunArgs { transformation: config.transformation.clone(), ..RunArgs::default() };
     let written = Written { output: config.output.as_deref(), errors: &config.errors, logs: config.logs.as_ref() };
-    refuse_overwriting(written, &config.inputs, &args, &Settings::default())
+    refuse_overwriting(written, &config.inputs, &[])
 }
 
 #[cfg(test)]

@@ -5,10 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::args::RunArgs;
 use super::diagnostic::Diagnostic;
 use super::program::plain;
-use super::settings::Settings;
 use crate::config::{Input, Target};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
@@ -98,37 +96,39 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Rejects output files that the run also reads or writes in another role: writing would destroy them.
-pub(super) fn refuse_overwriting(
-    written: Written<'_>,
-    inputs: &[Input],
-    args: &RunArgs,
-    settings: &Settings,
-) -> Result<()> {
+/// Sends messages to the terminal, if there is one: standard error is a file that must not change.
+fn spare_stderr() {
+    let open = |path| fs::File::options().write(true).open(path);
+    if let Ok(file) = open("/dev/tty").or_else(|_| open("/dev/null")) {
+        let _ = rustix::stdio::dup2_stderr(file);
+    }
+}
+
+/// Rejects output files that the run also reads or writes in another role: writing would destroy them. `read` are the
+/// files that the run reads besides its inputs: code, libraries, data, settings.
+pub(super) fn refuse_overwriting(written: Written<'_>, inputs: &[Input], read: &[&Path]) -> Result<()> {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let streams = [
         ("standard input", id_of_stream(stdin.as_fd())),
         ("standard output", id_of_stream(stdout.as_fd())),
         ("standard error", id_of_stream(stderr.as_fd())),
     ];
-    for input in inputs {
-        let (name, file) = match input {
-            Input::File(path) => (path.display().to_string(), id_of_path(path)),
-            Input::Stdin => (streams[0].0.to_owned(), streams[0].1),
-        };
-        if file.is_some() && file == streams[1].1 {
-            return Err(Diagnostic::new(format!("standard output goes to {name}, which this run reads"))
-                .help("writing to it would overwrite it; redirect the output to another file"));
-        }
-    }
-    let mut read: Vec<&Path> = vec![&args.transformation];
-    read.extend(inputs.iter().filter_map(|input| match input {
+    let files = inputs.iter().filter_map(|input| match input {
         Input::File(path) => Some(path.as_path()),
         Input::Stdin => None,
-    }));
-    read.extend(settings.libraries.library.iter().map(|library| library.path.as_path()));
-    read.extend(settings.data.credentials.as_deref());
-    read.extend(settings.data.metadata.as_deref());
+    });
+    let read: Vec<&Path> = files.chain(read.iter().copied()).collect();
+    let from_stdin = inputs.contains(&Input::Stdin).then(|| (streams[0].0.to_owned(), streams[0].1));
+    let from_files = read.iter().map(|path| (path.display().to_string(), id_of_path(path)));
+    for (name, file) in from_files.chain(from_stdin) {
+        if file.is_some() && file == streams[2].1 {
+            spare_stderr();
+        }
+        if let Some((stream, _)) = streams[1..].iter().find(|(_, stream)| file.is_some() && *stream == file) {
+            return Err(Diagnostic::new(format!("{stream} goes to {name}, which this run reads"))
+                .help("writing to it would overwrite it; redirect it to another file"));
+        }
+    }
     let files: Vec<(&str, &Path)> = written.files().collect();
     for (index, (flag, path)) in files.iter().enumerate() {
         if path.is_dir() {

@@ -34,6 +34,15 @@ pub struct Sources {
     pub metadata: Option<PathBuf>,
 }
 
+impl Sources {
+    /// The files that are named. Those in folders of libraries are in [`Loaded::paths`].
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let data = [self.credentials.as_deref(), self.metadata.as_deref()].into_iter().flatten();
+        let libraries = self.libraries.iter().map(|library| library.path.as_path());
+        [self.transformation.as_path()].into_iter().chain(libraries).chain(data)
+    }
+}
+
 /// A program, and the files of its libraries.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {

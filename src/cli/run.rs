@@ -7,9 +7,10 @@ use serde_json::json;
 use super::config::RunConfig;
 use super::diagnostic::Diagnostic;
 use super::output_file::OutputFile;
+use super::streams::{Stream, was_closed};
 use super::values::thousands;
 use super::watching::{Watching, watches};
-use crate::config::Target;
+use crate::config::{Input, Target};
 use crate::net;
 use crate::tally::exit;
 use crate::wire::input::Open;
@@ -23,14 +24,30 @@ use sluicegate_engine::verdict::FailureKind;
 /// When the run cannot start or cannot continue. Everything that was answered before has been written, and the summary
 /// says how far the run came.
 pub fn run(config: RunConfig) -> anyhow::Result<u8> {
-    if config.output.is_none() && super::streams::stdout_was_closed() {
-        return Err(Diagnostic::new("cannot write standard output: it is closed")
-            .help("redirect it to a file or to /dev/null, or name a file with --output")
-            .into());
-    }
+    refuse_closed_streams(&config)?;
     let inputs = workers::open(&config.inputs, config.format)?;
     let job = job(&config)?;
     over(&config, job, inputs)
+}
+
+/// Rejects a run that needs a standard stream that is closed: it would read nothing, or lose what it writes.
+fn refuse_closed_streams(config: &RunConfig) -> Result<(), Diagnostic> {
+    if config.inputs.contains(&Input::Stdin) && was_closed(Stream::Input) {
+        return Err(Diagnostic::new("cannot read standard input: it is closed")
+            .help("name files of events, or redirect one: < events.jsonl"));
+    }
+    if config.output.is_none() && was_closed(Stream::Output) {
+        return Err(Diagnostic::new("cannot write standard output: it is closed")
+            .help("redirect it to a file or to /dev/null, or name a file with --output"));
+    }
+    if was_closed(Stream::Error) {
+        let named = [("dead letters", "--errors", Some(&config.errors)), ("logs", "--logs", config.logs.as_ref())];
+        if let Some((what, flag, _)) = named.into_iter().find(|(_, _, target)| *target == Some(&Target::Stderr)) {
+            return Err(Diagnostic::new(format!("cannot write {what} to standard error: it is closed"))
+                .help(format!("name a file with {flag}, or redirect standard error to a file or to /dev/null")));
+        }
+    }
+    Ok(())
 }
 
 /// The job for the supervisor.

@@ -133,27 +133,41 @@ fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
     }
 }
 
-/// The settings in the config file. This is the named file, which must exist; otherwise the nearest one from the
-/// current folder upwards; otherwise the one next to the transformation, if there is one.
-fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: LogFormat) -> Result<Settings> {
+/// The config file that counts, and who writes it: the named file; otherwise the nearest one from the current folder
+/// upwards; otherwise the one next to the transformation, if there is one. `other` gets the two if the last one exists
+/// and does not count.
+fn find(
+    global: &Global,
+    transformation: &Path,
+    around: Env<'_>,
+    other: &dyn Fn(&Path, &Path),
+) -> Option<(PathBuf, Writer)> {
     let variable = || (around.variable)("SLUICEGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let (path, writer) = match global.config.clone().or_else(variable) {
-        Some(path) => (path, Writer::Operator),
-        None => {
-            let beside = transformation.parent().unwrap_or(Path::new("")).join(config_file::NAME);
-            let beside = Some(beside).filter(|path| path.exists());
-            match (upwards(around.folder), beside) {
-                (Some(path), other) => {
-                    if let Some(other) = other {
-                        tell_of_other(&path, &other, format);
-                    }
-                    (path, Writer::Operator)
-                }
-                (None, Some(path)) => (path, Writer::Author),
-                (None, None) => return Ok(Settings::default()),
+    if let Some(path) = global.config.clone().or_else(variable) {
+        return Some((path, Writer::Operator));
+    }
+    let beside = transformation.parent().unwrap_or(Path::new("")).join(config_file::NAME);
+    let beside = Some(beside).filter(|path| path.exists());
+    match (upwards(around.folder), beside) {
+        (Some(path), beside) => {
+            if let Some(beside) = beside {
+                other(&path, &beside);
             }
+            Some((path, Writer::Operator))
         }
-    };
+        (None, beside) => beside.map(|path| (path, Writer::Author)),
+    }
+}
+
+/// The config file that counts, if there is one.
+pub(super) fn config_file(global: &Global, transformation: &Path, around: Env<'_>) -> Option<PathBuf> {
+    find(global, transformation, around, &|_, _| ()).map(|(path, _)| path)
+}
+
+/// The settings in the config file. A file that is named must exist.
+fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: LogFormat) -> Result<Settings> {
+    let tell = |read: &Path, other: &Path| tell_of_other(read, other, format);
+    let Some((path, writer)) = find(global, transformation, around, &tell) else { return Ok(Settings::default()) };
     let shown = path.display();
     let bytes = fs::read(&path).map_err(|error| {
         let reason = match error.kind() {

@@ -227,7 +227,8 @@ settings! {
 
         /// The format of the inputs [default: lines].
         ///
-        /// `lines`: an event on each line. `array`: one JSON array of events. `json`: JSON values one after the other,
+        /// `lines`: an event on each line. `array`: a JSON array of events, or several one after the other. `json`:
+        /// JSON values one after the other,
         /// over any number of lines, such as pretty-printed JSON. `chunks`: see --chunk-header.
         #[arg(value_name = "FORM", value_parser = words::<InputFormat>())]
         input_format: InputFormat = "input-format", "run", "input-format", Kind::Word(InputFormat::WORDS), values::word;

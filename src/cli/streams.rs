@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+static WAS_CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 /// Runs before the standard library, which opens `/dev/null` for a standard stream that is closed. Afterwards the two
 /// cases look the same, and all output would be lost without an error.
@@ -12,14 +12,27 @@ static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 static LOOK: extern "C" fn() = look;
 
 extern "C" fn look() {
-    // SAFETY: reads a descriptor's flags and needs nothing that is initialized later.
-    let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
-    STDOUT_WAS_CLOSED.store(closed, Ordering::Relaxed);
+    for (descriptor, was_closed) in (0..).zip(&WAS_CLOSED) {
+        // SAFETY: reads a descriptor's flags and needs nothing that is initialized later.
+        let closed = unsafe { libc::fcntl(descriptor, libc::F_GETFD) } == -1;
+        was_closed.store(closed, Ordering::Relaxed);
+    }
 }
 
-/// Whether standard output was closed when the process started.
-pub fn stdout_was_closed() -> bool {
+/// A standard stream.
+#[derive(Clone, Copy, Debug)]
+pub enum Stream {
+    /// Standard input.
+    Input,
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
+/// Whether a standard stream was closed when the process started.
+pub fn was_closed(stream: Stream) -> bool {
     // Without this, the linker may drop the pointer.
     std::hint::black_box(&LOOK);
-    STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
+    WAS_CLOSED[stream as usize].load(Ordering::Relaxed)
 }

@@ -120,7 +120,7 @@ impl Reader {
                     return self.one(index, &file, None, send);
                 }
                 let read = std::mem::take(&mut self.carry);
-                let Feed { file, thread } = input::feed(read, file, packed, format.input)?;
+                let Feed { file, thread } = input::feed(read, file, packed, format, &name)?;
                 self.one(index, &file, Some(thread), send)
             });
             match done {
@@ -145,17 +145,20 @@ impl Reader {
             head.truncate(read);
             return Ok(Some(head));
         }
-        let read = loop {
+        let mut filled = 0;
+        // The first piece of a pipe may be as short as a byte.
+        while filled == 0 || input::is_undecided(&head[..filled], format) {
             if let Ready::Stop = self.wait(file.as_fd())? {
                 return Ok(None);
             }
-            match rustix::io::read(file, &mut head) {
-                Ok(read) => break read,
+            match rustix::io::read(file, &mut head[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
             }
-        };
-        head.truncate(read);
+        }
+        head.truncate(filled);
         self.carry.clone_from(&head);
         Ok(Some(head))
     }

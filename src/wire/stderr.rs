@@ -20,14 +20,25 @@ const PIECE: usize = 4096;
 /// Whether a wait for the reader has failed. Later writes do not wait for it again.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
-/// Writes a message, for example the last one of a run. Returns the number of bytes that were written. Bytes that a
-/// closed stream rejects count as written, because there is no other place for them.
-pub fn say(bytes: &[u8]) -> usize {
-    write(bytes, 0)
+/// What standard error has not taken.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// How many bytes were written before.
+    pub taken: usize,
+    /// What the system says; `None` if its reader does not read.
+    pub error: Option<io::Error>,
+}
+
+/// Writes a message, for example the last one of a run. There is no other place for it if the stream rejects it.
+pub fn say(bytes: &[u8]) {
+    let _ = write(bytes, 0);
 }
 
 /// Writes output that may be large. It leaves half of the pipe free for messages.
-pub fn write_many(bytes: &[u8]) -> usize {
+///
+/// # Errors
+/// When not all of it was written.
+pub fn write_many(bytes: &[u8]) -> Result<(), Unwritten> {
     let capacity = rustix::pipe::fcntl_getpipe_size(io::stderr()).unwrap_or(0);
     write(bytes, capacity)
 }
@@ -38,8 +49,11 @@ pub struct Many;
 impl Write for Many {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match write_many(bytes) {
-            0 if !bytes.is_empty() => Err(io::Error::new(io::ErrorKind::TimedOut, "standard error is not read")),
-            n => Ok(n),
+            Ok(()) => Ok(bytes.len()),
+            Err(Unwritten { taken: 0, error }) => {
+                Err(error.unwrap_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "standard error is not read")))
+            }
+            Err(Unwritten { taken, .. }) => Ok(taken),
         }
     }
 
@@ -49,27 +63,25 @@ impl Write for Many {
 }
 
 /// Writes to standard error. `capacity` is the size of the pipe if half of it is to stay free.
-fn write(bytes: &[u8], capacity: usize) -> usize {
-    let mut stderr = io::stderr().lock();
+fn write(bytes: &[u8], capacity: usize) -> Result<(), Unwritten> {
+    let stderr = io::stderr().lock();
     let kind = rustix::fs::fstat(&stderr).map(|stat| FileType::from_raw_mode(stat.st_mode));
     // A person at a terminal may have paused the output and will continue it later.
-    if !matches!(kind, Ok(FileType::Fifo | FileType::Socket)) {
-        let _ = stderr.write_all(bytes);
-        return bytes.len();
-    }
-    let mut written = 0;
-    while written < bytes.len() {
-        let piece = &bytes[written..bytes.len().min(written + PIECE)];
-        if !has_room(&stderr, piece.len(), capacity) {
-            return written;
+    let may_block = !matches!(kind, Ok(FileType::Fifo | FileType::Socket));
+    let mut taken = 0;
+    while taken < bytes.len() {
+        let piece = if may_block { &bytes[taken..] } else { &bytes[taken..bytes.len().min(taken + PIECE)] };
+        if !may_block && !has_room(&stderr, piece.len(), capacity) {
+            return Err(Unwritten { taken, error: None });
         }
         match rustix::io::write(&stderr, piece) {
-            Ok(n) => written += n,
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(_) => return bytes.len(),
+            Ok(n) => taken += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => drop(poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None)),
+            Err(error) => return Err(Unwritten { taken, error: Some(error.into()) }),
         }
     }
-    written
+    Ok(())
 }
 
 /// Waits until a piece can be written without blocking.

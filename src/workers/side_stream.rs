@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Target;
-use crate::wire::stderr;
+use crate::wire::stderr::{self, Unwritten};
 
 /// A stream of whole lines beside the output.
 pub(super) struct SideStream {
@@ -75,7 +75,7 @@ impl SideStream {
     /// Writes whole lines.
     pub(super) fn write(&mut self, lines: &[u8]) {
         self.make();
-        let taken = match &mut self.to {
+        let written = match &mut self.to {
             To::Nowhere | To::Later => return,
             To::Stderr => stderr::write_many(lines),
             To::File { file, .. } | To::Kept { file, .. } => match locked(file, |file| file.write_all(lines)) {
@@ -86,9 +86,9 @@ impl SideStream {
                 }
             },
         };
-        if taken < lines.len() {
+        if let Err(Unwritten { taken, error }) = written {
             let whole = memchr::memrchr(b'\n', &lines[..taken]).map_or(0, |end| end + 1);
-            self.keep(Some(taken > whole));
+            self.leave_stderr(error, taken > whole);
             self.write_kept(&mut |out| out.write_all(&lines[whole..]));
         }
     }
@@ -107,8 +107,8 @@ impl SideStream {
         if let Some(error) = failed {
             self.give_up(error);
         }
-        if buffered(&mut stderr::Many, write).is_err() {
-            self.keep(Some(true));
+        if let Err(error) = buffered(&mut stderr::Many, write) {
+            self.leave_stderr(Some(error), true);
             self.write_kept(write);
         }
     }
@@ -128,6 +128,15 @@ impl SideStream {
             self.failed.get_or_insert_with(|| (format!("{} to {name}", self.what), error));
         }
         self.to = To::Stderr;
+    }
+
+    /// Switches from standard error to a temporary file. A reader that does not read, or is gone, is no fault of the run.
+    fn leave_stderr(&mut self, error: Option<io::Error>, torn: bool) {
+        let is_fault = |error: &io::Error| !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::BrokenPipe);
+        if let Some(error) = error.filter(is_fault) {
+            self.failed.get_or_insert_with(|| (format!("{} to standard error", self.what), error));
+        }
+        self.keep(Some(torn));
     }
 
     /// Switches to a temporary file that is kept.

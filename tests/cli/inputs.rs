@@ -43,8 +43,17 @@ fn gzip_is_read_by_its_first_bytes_from_files_and_pipes() {
     let packed = packed.finish().unwrap();
     dir.file("events", &packed);
     dir.file("torn", &packed[..packed.len() - 10]);
+    dir.file("more", [&packed[..], b"more"].concat());
     assert_eq!(dir.run(&["run", "t.js", "events"], "").text(), "{\"a\":1}\n{\"b\":2}\n");
     assert_eq!(dir.run(&["run", "t.js"], packed).text(), "{\"a\":1}\n{\"b\":2}\n");
+    let more = dir.run(&["run", "t.js", "more", "-q"], "");
+    assert_eq!((more.code, more.text()), (2, "{\"a\":1}\n{\"b\":2}\n"), "{}", more.err);
+    assert!(more.err.contains("something that is not gzip follows"), "{}", more.err);
+    let mut table = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    table.write_all(b"id,name\n1,Ada\n").unwrap();
+    dir.file("table.gz", table.finish().unwrap());
+    let table = dir.run(&["run", "t.js", "table.gz", "-q"], "");
+    assert!(table.code == 2 && table.err.contains("zcat table.gz | mlr --icsv"), "{}", table.err);
     let torn = dir.run(&["run", "t.js", "torn", "-q"], "");
     assert!(torn.code == 2 && torn.err.contains("cannot read torn"), "{}", torn.err);
     let never = dir.run(&["run", "t.js", "events", "--decompress", "never"], "");
@@ -67,11 +76,110 @@ fn nothing_is_destroyed_by_a_redirection() {
         "$SG run t.js in.jsonl -o dead.jsonl --errors ./dead.jsonl",
         "$SG run t.js in.jsonl -o t.js",
         "$SG run t.js in.jsonl -o no/such/folder",
+        "$SG run t.js in.jsonl 2>> in.jsonl",
+        "$SG run t.js < in.jsonl 2>> in.jsonl",
+        "$SG run t.js <&-",
+        "$SG run t.js in.jsonl 2>&-",
+        "$SG run t.js in.jsonl --errors e --logs - 2>&-",
     ] {
         dir.file("in.jsonl", content);
         let (code, _, err) = shell(&dir, line);
         assert_eq!(code, 2, "{line}: {err}");
         assert_eq!(dir.read("in.jsonl"), content, "{line}");
+    }
+}
+
+#[test]
+fn what_a_run_reads_besides_its_inputs_is_not_destroyed_either() {
+    let dir =
+        Dir::with("import { one } from 'one'; export function transformEvent(event) { return { ...event, one }; }");
+    std::fs::create_dir(dir.path().join("lib")).unwrap();
+    let files = [
+        ("lib/one.js", "export const one = 1;\n"),
+        ("sluicegate.toml", "[libraries]\ndirs = ['lib']\n"),
+        ("data.json", "{\"a\":\"1\"}\n"),
+        ("dead.jsonl", ""),
+    ];
+    dir.file("in.jsonl", "{\"n\":1}\nbad\n");
+    let code = dir.read("t.js");
+    for (file, _) in files {
+        let files_now = || files.map(|(file, _)| dir.read(file));
+        for line in ["-o FILE", "--errors FILE", ">> FILE", "2>> FILE", "--logs FILE"] {
+            for (name, content) in files {
+                dir.file(name, content);
+            }
+            let args = if file == "data.json" { "--metadata data.json --credentials data.json" } else { "" };
+            let written = shell(&dir, "$SG run t.js in.jsonl -q -L lib --errors dead.jsonl > out; echo $?");
+            assert_eq!(written.1, "1\n", "{}", written.2);
+            let before = files_now();
+            let run = if file == "dead.jsonl" { "replay --all dead.jsonl" } else { "run t.js in.jsonl" };
+            let line = format!("$SG {run} -L lib {args} {}", line.replace("FILE", file));
+            let (code, _, err) = shell(&dir, &line);
+            assert_eq!((code, files_now()), (2, before), "{line}: {err}");
+        }
+    }
+    for line in ["-o t.js", ">> t.js", "2>> t.js", "--errors t.js"] {
+        assert_eq!(shell(&dir, &format!("$SG run t.js in.jsonl {line}")).0, 2, "{line}");
+        assert_eq!(dir.read("t.js"), code, "{line}");
+    }
+}
+
+#[test]
+fn letters_that_standard_error_does_not_take_are_kept() {
+    let dir = Dir::with(IDENTITY);
+    std::fs::create_dir(dir.path().join("tmp")).unwrap();
+    let (code, _, _) = shell(&dir, "echo bad | TMPDIR=tmp $SG run t.js -q 2> /dev/full");
+    assert_eq!(code, 2);
+    let kept: Vec<_> = std::fs::read_dir(dir.path().join("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let letter: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&kept[0]).unwrap()).unwrap();
+    assert_eq!(letter["kind"], "invalid_json", "{letter}");
+}
+
+#[test]
+fn a_line_end_inside_a_string_is_a_mistake_in_every_format() {
+    let dir = Dir::with(IDENTITY);
+    for (args, input) in [
+        (&["--input-format", "array"][..], "[{\"n\":\"a\nb\"},{\"n\":2}]"),
+        (&["--input-format", "json"], "{\"n\":\"a\nb\"}\n{\"n\":2}"),
+        (&["--input-field", "e"], "{\"e\":\"{\\\"n\\\":\\\"a\\nb\\\"}\"}\n{\"e\":\"{\\\"n\\\":\\n2}\"}\n"),
+    ] {
+        let done = dir.run(&[&["run", "t.js", "-q"], args].concat(), input);
+        assert_eq!((done.code, done.text().replace(' ', "").as_str()), (1, "{\"n\":2}\n"), "{args:?}: {}", done.err);
+        assert!(done.err.contains("invalid_json"), "{args:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn arrays_one_after_the_other_are_read_and_nothing_before_a_mistake_is_lost() {
+    let dir = Dir::with(IDENTITY);
+    let run = |input: &str| dir.run(&["run", "t.js", "--input-format", "array"], input);
+    let pages = run("[{\"n\":1}]\n[]\n[{\"n\":2}]\n");
+    assert_eq!((pages.code, pages.text()), (0, "{\"n\":1}\n{\"n\":2}\n"), "{}", pages.err);
+    let wrong = run("[{\"n\":1}]x");
+    assert_eq!((wrong.code, wrong.text()), (2, "{\"n\":1}\n"), "{}", wrong.err);
+    assert!(wrong.err.contains("follows the array's end"), "{}", wrong.err);
+}
+
+#[test]
+fn a_pipe_may_begin_with_a_short_piece() {
+    let dir = Dir::with(IDENTITY);
+    let packed = |name: &str| match name {
+        "gzip" => {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut packed, b"{\"n\":1}\n").unwrap();
+            // Padding, as on a tape.
+            [packed.finish().unwrap(), vec![0; 100]].concat()
+        }
+        // A frame that is skipped comes first.
+        _ => [&b"\x50\x2A\x4D\x18\x04\0\0\0abcd"[..], &zstd::encode_all(&b"{\"n\":1}\n"[..], 1).unwrap()].concat(),
+    };
+    for name in ["gzip", "zstd"] {
+        dir.file("in", packed(name));
+        assert_eq!(dir.run(&["run", "t.js", "in", "-q"], "").text(), "{\"n\":1}\n", "{name}");
+        // `dd` writes a byte at a time, and the run reads what is there.
+        let (_, out, err) = shell(&dir, "dd if=in bs=1 2> dd.err | $SG run t.js -q");
+        assert_eq!(out, "{\"n\":1}\n", "{name}: {err}");
     }
 }
 
