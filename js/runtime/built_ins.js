@@ -4,12 +4,12 @@
 // `restart` resets it before every event. `keep` is called when the modules have loaded.
 ((host) => {
   const { defineProperty, construct, getOwnPropertyDescriptor, setPrototypeOf, ownKeys } = Reflect;
-  const uncurry = (method) => Function.prototype.call.bind(method);
-  const hide = (object, key, value) =>
-    defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
+  const uncurry = ((method) => Function.prototype.call.bind(method));
+  const hide = ((object, key, value) =>
+    defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: false, configurable: true }));
 
   /** Clocks give milliseconds, as `Date` does: with finer ones, code could measure other programs on the same processor. */
-  const coarse = ({ Now, Instant }) => {
+  const coarse = (({ Now, Instant }) => {
     const { now } = Date;
     const { fromEpochMilliseconds } = Instant;
     const { timeZoneId } = Now;
@@ -17,10 +17,10 @@
     const { toPlainDateTime, toPlainDate, toPlainTime } = Temporal.ZonedDateTime.prototype;
     const instant = () => fromEpochMilliseconds(now());
     const zoned = (zone = timeZoneId()) => inZone(instant(), zone);
-    const of = (method) => {
+    const of = ((method) => {
       const part = uncurry(method);
       return (zone) => part(zoned(zone));
-    };
+    });
     const own = {
       instant,
       zonedDateTimeISO: zoned,
@@ -33,13 +33,13 @@
       Object.defineProperty(own[name], 'length', { value: 0 });
       hide(Now, name, own[name]);
     }
-  };
+  });
 
   /**
    * `Function`, which compiles nothing except the text with which libraries get the global object: V8 cannot allow
    * single texts only.
    */
-  const withoutCompiler = (Compiler) => {
+  const withoutCompiler = ((Compiler) => {
     const ASKS = ['return this', 'return(this)', 'return (this)'];
     const trim = uncurry(String.prototype.trim);
     const slice = uncurry(String.prototype.slice);
@@ -62,7 +62,7 @@
     hide(Compiler.prototype, 'constructor', Caller);
     for (const one of [async function () {}, function* () {}, async function* () {}]) setPrototypeOf(one.constructor, Caller);
     hide(globalThis, 'Function', Caller);
-  };
+  });
 
   /** The most frames that a stack trace has. */
   const MAX_FRAMES = 50;

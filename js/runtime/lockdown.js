@@ -32,7 +32,7 @@
   const NewTypeError = TypeError;
   const asText = String;
   const bigInt = Object(1n);
-  const uncurry = (method) => Function.prototype.call.bind(method);
+  const uncurry = ((method) => Function.prototype.call.bind(method));
   const add = uncurry(Set.prototype.add);
   const has = uncurry(Set.prototype.has);
   const forEach = uncurry(Array.prototype.forEach);
@@ -70,13 +70,13 @@
    * Finds everything that can be reached from some objects through properties and prototypes: objects that lead
    * further, and functions that do not, of which there are a thousand. Only before the author's code has run.
    */
-  const reachable = (roots) => {
+  const reachable = ((roots) => {
     const leading = new Set();
     const functions = [];
-    const start = (value) => {
+    const start = ((value) => {
       if (typeof value === 'function' && !hasOwn(value, 'prototype')) functions.push(value);
       else if (typeof value === 'function' || (typeof value === 'object' && value !== null)) leading.add(value);
-    };
+    });
     for (const root of roots) start(root);
     for (const object of leading) {
       const prototype = getPrototypeOf(object);
@@ -96,14 +96,14 @@
       }
     }
     return { leading, functions };
-  };
+  });
 
   /** Changes an object's properties so that objects that inherit them can have their own; `made` has accessors for some. */
-  const letOverride = (object, made) => {
+  const letOverride = ((object, made) => {
     const keys = ownKeys(object);
     for (let i = 0; i < keys.length; i++) letOverrideOne(object, keys[i], made?.[keys[i]]);
-  };
-  const letOverrideOne = (object, key, made) => {
+  });
+  const letOverrideOne = ((object, key, made) => {
     const own = getOwnPropertyDescriptor(object, key);
     // For an accessor's descriptor, `value` would come from the prototype.
     if (!own.configurable || !hasOwn(own, 'value') || !own.writable) return;
@@ -112,10 +112,10 @@
     const { value, enumerable } = own;
     const { get, set } = made !== undefined && made.value === value ? made : accessors(object, key, value);
     defineProperty(object, key, { __proto__: null, get, set, enumerable, configurable: false });
-  };
+  });
 
   /** What takes the place of an object's property with this value. */
-  const accessors = (object, key, value) => {
+  const accessors = ((object, key, value) => {
     const { get, set } = {
       get: () => value,
       set(to) {
@@ -128,17 +128,17 @@
     freeze(get);
     freeze(set);
     return { __proto__: null, value, get, set };
-  };
+  });
 
   /** The accessors of what an object has now, by key; only before the author's code has run. */
-  const accessorsOf = (object) => {
+  const accessorsOf = ((object) => {
     const made = { __proto__: null };
     for (const key of ownKeys(object)) {
       const { value } = getOwnPropertyDescriptor(object, key);
       if (value !== undefined) made[key] = accessors(object, key, value);
     }
     return made;
-  };
+  });
 
   /** As an assignment without inheritance would do: keeps the other attributes of the object's own property. */
   const define = (object, key, data) => {
@@ -148,7 +148,7 @@
   };
 
   /** Freezes `Error`, except for the one setting that the code may change during an event if it mentions it. */
-  const closeError = () => {
+  const closeError = (() => {
     const keys = ownKeys(NewError);
     for (let i = 0; i < keys.length; i++) {
       const own = getOwnPropertyDescriptor(NewError, keys[i]);
@@ -157,7 +157,7 @@
       else defineProperty(NewError, keys[i], { __proto__: null, configurable: false });
     }
     preventExtensions(NewError);
-  };
+  });
 
   // The objects that are frozen when all modules have loaded, and those that have been frozen since.
   let known = new Set();
@@ -188,7 +188,7 @@
    * Records everything that exists before the author's code runs, and `others` in addition to the objects of globals:
    * what the author later adds to an intrinsic is not frozen with it. Returns the function that freezes.
    */
-  const ready = (others) => {
+  const ready = ((others) => {
     const names = ownKeys(globalThis);
     const named = [];
     for (const name of names) {
@@ -199,12 +199,12 @@
     const { leading, functions } = reachable(roots);
     known = leading;
     return closer(names, [...leading], functions, overridden.map(accessorsOf));
-  };
+  });
 
   // The author's code has run when this is called, and may have replaced every method and iterator, so this uses only
   // the copies above, and arrays by index. With `all`, every intrinsic's properties can be overridden. Returns whether
   // no object inherits a property that printing uses.
-  const closer = (names, leading, functions, made) => (all) => {
+  const closer = ((names, leading, functions, made) => ((all) => {
     if (NewError.stackTraceLimit > 50) NewError.stackTraceLimit = 50;
     builtIns.keep();
     for (let i = 0; i < overridden.length; i++) letOverride(overridden[i], made[i]);
@@ -222,7 +222,7 @@
     }
     const plain = {};
     return !('toJSON' in plain) && !('then' in plain) && !('toJSON' in []) && !('toJSON' in bigInt);
-  };
+  }));
 
   return { close, ready, restart: builtIns.restart };
 })

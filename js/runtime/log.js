@@ -1,48 +1,22 @@
 // `log(...)` and `console`: the same channel, with a level. They never throw, whatever their arguments, and cost
 // nothing when logs are not kept.
 ((host) => {
-  const { stringify, rawJSON } = JSON;
-  const asText = String;
-  const isError = Error.isError;
-  const { setPrototypeOf } = Object;
-
-  const text = (value) => {
-    switch (typeof value) {
-      case 'string':
-        return value;
-      case 'function':
-        return `[Function: ${value.name || 'anonymous'}]`;
-      case 'object': {
-        if (value === null) return 'null';
-        if (isError(value)) return asText(value.stack ?? value);
-        return stringify(value, (_key, inner) => (typeof inner === 'bigint' ? rawJSON(asText(inner)) : inner)) ?? asText(value);
-      }
-      default:
-        return asText(value);
-    }
+  const { onDemand } = host;
+  const copies = {
+    stringify: JSON.stringify, rawJSON: JSON.rawJSON, asText: String, isError: Error.isError, setPrototypeOf: Object.setPrototypeOf,
   };
-
+  let textCode;
   const safely = (value) => {
+    if (typeof value === 'string') return value;
     try {
-      return text(value);
+      return (textCode ??= onDemand('log_text')(copies))(value);
     } catch {
-      // A cycle, or a getter that throws.
-      try {
-        const seen = setPrototypeOf([], null);
-        return stringify(value, function (_key, inner) {
-          if (typeof inner !== 'object' || inner === null) return typeof inner === 'bigint' ? rawJSON(asText(inner)) : inner;
-          while (seen.length > 0 && seen[seen.length - 1] !== this) seen.length--;
-          for (let i = 0; i < seen.length; i++) if (seen[i] === inner) return '[Circular]';
-          seen[seen.length] = inner;
-          return inner;
-        });
-      } catch {
-        return '[unprintable]';
-      }
+      // A stack that is too small.
+      return '[unprintable]';
     }
   };
 
-  const writer = (level) => {
+  const writer = ((level) => {
     if (!host.logs) return () => {};
     const { write } = host;
     return (...values) => {
@@ -50,7 +24,7 @@
       for (let i = 0; i < values.length; i++) line += i === 0 ? safely(values[i]) : ` ${safely(values[i])}`;
       write(level, line);
     };
-  };
+  });
 
   const log = writer('log');
   const error = writer('error');

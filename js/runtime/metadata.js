@@ -5,7 +5,7 @@
   const NOTHING = { __proto__: null };
 
   // A literal: built in one step, where keys that are put in one by one make V8 turn to a hash table.
-  const documented = (own) => ({
+  const documented = ((own) => ({
     sourceId: own.sourceId,
     sourceName: own.sourceName,
     workspaceId: own.workspaceId,
@@ -35,7 +35,7 @@
     destinationDefinitionId: own.destinationDefinitionId,
     transformationId: own.transformationId,
     transformationVersionId: own.transformationVersionId,
-  });
+  }));
 
   // A JSON text, once it is known.
   let defaultMetadata;
@@ -55,8 +55,8 @@
     const own = typeof found === 'string' ? parse(found) : found;
     return documented(defaultMetadata === undefined ? own : merged(own));
   };
-  const setDefaultMetadata = (text) => {
+  const setDefaultMetadata = ((text) => {
     defaultMetadata = text;
-  };
+  });
   return { metadata, setDefaultMetadata };
 })

@@ -1,7 +1,7 @@
 // The globals of the web platform, see `js/web`. Each is created when it is first used: until then it is a getter and
 // costs nothing. It is protected at once, so that no event can change it for a later one.
 ((host, close) => {
-  const { webGroup, webNative, seed } = host;
+  const { onDemand, webNative, seed } = host;
   const { defineProperty } = Object;
   const { ownKeys, getOwnPropertyDescriptor } = Reflect;
   const GROUPS = {
@@ -17,7 +17,7 @@
   const group = (name) => {
     if (made[name] === undefined) {
       const others = name === 'errors' || name === 'url' || name === 'registry' ? undefined : group('errors');
-      const values = webGroup(name)(webNative(), others, seed !== undefined);
+      const values = onDemand(name)(webNative(), others, seed !== undefined);
       const keys = ownKeys(values);
       for (let i = 0; i < keys.length; i++) close(values[keys[i]]);
       made[name] = values;

@@ -11,6 +11,7 @@ use crate::run::state::State;
 use crate::run::web;
 use crate::unsafe_reads::{self, UnsafeReads};
 use crate::v8::event_number;
+use crate::v8::on_demand;
 use crate::v8::v8_string;
 use sluicegate_json::roundtrip;
 
@@ -49,7 +50,7 @@ pub(crate) fn object<'s>(
     bad_returns.set(scope, name.into(), kinds)?;
     let request = v8::Function::new(scope, fetch::request)?;
     let event_number = v8::Function::new(scope, event_number_of_turn)?;
-    let web_group = v8::Function::new(scope, web::group)?;
+    let on_demand = v8::Function::new(scope, on_demand::on_demand)?;
     let web_native = v8::Function::new(scope, web::native)?;
     scope.set_slot(UnsafeReads::default());
     let watch_number = v8::Function::new(scope, unsafe_reads::watch)?;
@@ -68,7 +69,7 @@ pub(crate) fn object<'s>(
         ("badReturns", bad_returns.into()),
         ("request", request.into()),
         ("eventNumber", event_number.into()),
-        ("webGroup", web_group.into()),
+        ("onDemand", on_demand.into()),
         ("webNative", web_native.into()),
         ("watchNumber", watch_number.into()),
         ("numberMoved", number_moved.into()),

@@ -240,7 +240,7 @@ impl TransformIsolate {
 
     /// What can wait until no event does.
     pub(crate) fn idle(&mut self) {
-        let script = self.script.take();
+        let script = if driver::is_to_be_kept() { self.script.take() } else { None };
         let entered = self.enter();
         platform::pump(entered.isolate);
         if let Some(script) = script {

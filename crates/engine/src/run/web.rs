@@ -1,5 +1,5 @@
 //! What the globals of the web platform (`js/web`) need from outside of JavaScript: URLs, encodings, base64, random bytes and
-//! digests. The scripts are compiled when the code first uses one of their names.
+//! digests.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -10,18 +10,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::run::web_url::Url;
-use crate::v8::errors::OWN_SCRIPT;
 use crate::v8::v8_string;
-
-/// The scripts by the name of their group.
-const GROUPS: [(&str, &str); 6] = [
-    ("errors", include_str!("../../js/web/errors.js")),
-    ("url", include_str!("../../js/web/url.js")),
-    ("encoding", include_str!("../../js/web/encoding.js")),
-    ("registry", include_str!("../../js/web/registry.js")),
-    ("clone", include_str!("../../js/web/clone.js")),
-    ("crypto", include_str!("../../js/web/crypto.js")),
-];
 
 /// As `atob` reads it: padding may be left out, and the bits behind the last byte may be anything.
 const FORGIVING: GeneralPurpose = GeneralPurpose::new(
@@ -34,19 +23,6 @@ const FORGIVING: GeneralPurpose = GeneralPurpose::new(
 type Scope<'s, 'i> = v8::PinScope<'s, 'i>;
 type Args<'s> = v8::FunctionCallbackArguments<'s>;
 type Answer<'s> = v8::ReturnValue<'s, v8::Value>;
-
-/// `webGroup(name)`: the function of a script.
-pub(crate) fn group(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
-    let name = text(scope, &args, 0);
-    let Some((_, code)) = GROUPS.iter().find(|(group, _)| *group == name) else { return };
-    let code = format!("'use strict';{code}");
-    let Some(code) = v8::String::new_from_one_byte(scope, code.as_bytes(), v8::NewStringType::Normal) else { return };
-    let Some(name) = v8::String::new(scope, OWN_SCRIPT) else { return };
-    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
-    if let Some(function) = v8::Script::compile(scope, code, Some(&origin)).and_then(|script| script.run(scope)) {
-        answer.set(function);
-    }
-}
 
 /// `webNative()`: the native functions, as one object.
 pub(crate) fn native(scope: &mut Scope<'_, '_>, _: Args<'_>, mut answer: Answer<'_>) {

@@ -23,6 +23,7 @@ use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{self, discard, end, namespaces};
 pub use crate::v8::modules::Module;
 use crate::v8::modules::{self, Author, NotFound, Ready, from_message};
+use crate::v8::on_demand::on_demand;
 use crate::v8::v8_string;
 use crate::verdict::Position;
 use crate::{Protection, initialize};
@@ -347,8 +348,8 @@ fn install<'s>(scope: &mut v8::PinScope<'s, '_>, host: &str) -> Option<v8::Local
     let read = v8::Function::new(scope, read)?;
     let key = v8::String::new(scope, "read")?;
     host.set(scope, key.into(), read.into())?;
-    let (group, native) = (v8::Function::new(scope, web::group)?, v8::Function::new(scope, web::native)?);
-    for (name, function) in [("webGroup", group), ("webNative", native)] {
+    let (on_demand, native) = (v8::Function::new(scope, on_demand)?, v8::Function::new(scope, web::native)?);
+    for (name, function) in [("onDemand", on_demand), ("webNative", native)] {
         let key = v8::String::new(scope, name)?;
         host.set(scope, key.into(), function.into())?;
     }

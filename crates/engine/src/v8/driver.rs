@@ -3,24 +3,25 @@
 //! An isolate that hit a limit is replaced, and the events behind it wait. So what V8 has compiled for the first isolate
 //! of a process is kept for the others, and V8 never reads what is written for people.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deno_core::v8;
 use v8::script_compiler::{CachedData, CompileOptions, NoCacheReason, Source, compile};
 
 use crate::v8::errors::OWN_SCRIPT;
+use crate::v8::own_script::own_script;
 
-/// The scripts as they are written: one function, see [`crate::run::blank_isolate`].
-const WRITTEN: &str = concat!(
-    "'use strict';(host) => { (",
-    include_str!("../../js/runtime/scene.js"),
-    ")(host); const json = (",
+/// The scripts: one function, see [`crate::run::blank_isolate`]. It is called at once, and so are those within it; V8 compiles a
+/// function in parentheses when it reads it, where it would have to read it once more later.
+static SCRIPTS: v8::OneByteConst = own_script!(
+    "'use strict';((host) => {",
+    " if (host.now !== undefined || host.seed !== undefined || host.fillRandom !== undefined) host.onDemand('scene')(host);",
+    " const json = (",
     include_str!("../../js/runtime/json.js"),
-    ")(host); const plan = (",
-    include_str!("../../js/runtime/print_plan.js"),
-    ")(); const driver = (",
+    ")(host); const driver = (",
     include_str!("../../js/runtime/driver.js"),
-    ")(host, json, plan); const { log, console } = (",
+    ")(host, json); const { log, console } = (",
     include_str!("../../js/runtime/log.js"),
     ")(host); host.batchIndex = driver.batchIndex; const { metadata, setDefaultMetadata } = (",
     include_str!("../../js/runtime/metadata.js"),
@@ -37,20 +38,20 @@ const WRITTEN: &str = concat!(
     ")(host, close); const global = globalThis;",
     " for (const [name, value] of Object.entries({ log, console, getCredential, ...network, global })) {",
     " Object.defineProperty(globalThis, name, { value, writable: true, configurable: true }); }",
-    " const begin = (credentials, careful, defaultMetadata) => {",
-    " setCredentials(credentials); json.setCareful(careful); setDefaultMetadata(defaultMetadata); };",
-    " return { driver, metadata, restart, begin, ready: () => ready([metadata]) }; }",
+    " const begin = ((credentials, careful, defaultMetadata) => {",
+    " setCredentials(credentials); json.setCareful(careful); setDefaultMetadata(defaultMetadata); });",
+    " return { driver, metadata, restart, begin, ready: (() => ready([metadata])) }; })",
 );
-
-/// The same without the lines that are comments, and without indentation.
-static SCRIPTS: LazyLock<String> = LazyLock::new(|| without_comments(WRITTEN));
 
 /// What V8 has compiled of it.
 static COMPILED: OnceLock<Vec<u8>> = OnceLock::new();
 
+/// Whether an isolate of this process has been idle.
+static IDLED: AtomicBool = AtomicBool::new(false);
+
 /// The scripts, compiled. What they are compiled to is kept from [`keep`] on.
 pub(crate) fn script<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Script>> {
-    let code = v8::String::new_from_one_byte(scope, SCRIPTS.as_bytes(), v8::NewStringType::Normal)?;
+    let code = v8::String::new_from_onebyte_const(scope, &SCRIPTS)?;
     let name = v8::String::new(scope, OWN_SCRIPT)?;
     let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
     let (mut source, options) = match COMPILED.get() {
@@ -68,25 +69,15 @@ pub(crate) fn keep(script: v8::Local<v8::UnboundScript>) {
     COMPILED.get_or_init(|| script.create_code_cache().map(|compiled| compiled.to_vec()).unwrap_or_default());
 }
 
-/// Whether there is something to be kept.
-pub(crate) fn is_kept() -> bool {
-    COMPILED.get().is_some()
+/// Whether a process that is idle now should keep it. Not the first time: a run of a few events ends there, and what it keeps it
+/// never uses.
+pub(crate) fn is_to_be_kept() -> bool {
+    IDLED.swap(true, Ordering::Relaxed)
 }
 
-/// Lines stay where they are.
-fn without_comments(written: &str) -> String {
-    let mut read = String::with_capacity(written.len());
-    let mut in_comment = false;
-    for line in written.lines() {
-        let line = line.trim_start();
-        in_comment |= line.starts_with("/*");
-        if !in_comment && !line.starts_with("//") {
-            read.push_str(line);
-        }
-        read.push('\n');
-        in_comment &= !line.ends_with("*/");
-    }
-    read
+/// Whether it is kept.
+pub(crate) fn is_kept() -> bool {
+    COMPILED.get().is_some()
 }
 
 #[cfg(test)]
@@ -94,12 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_comments_and_indentation_are_left_out() {
-        let written = "(\n  // why\n  /** what */\n  /**\n   * more\n   */\n  const a = 1; // here\n  return a;\n)(b)";
-        assert_eq!(without_comments(written), "(\n\n\n\n\n\nconst a = 1; // here\nreturn a;\n)(b)\n");
-        assert_eq!(SCRIPTS.lines().count(), WRITTEN.lines().count());
-        // A template of several lines would lose its indentation, and V8 reads the scripts byte by byte.
+    fn no_text_of_a_script_takes_several_lines() {
+        // It would lose its indentation.
         assert!(SCRIPTS.lines().all(|line| line.matches('`').count() % 2 == 0));
-        assert!(SCRIPTS.is_ascii());
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod inspector;
 pub(crate) mod lifecycle;
 pub(crate) mod modules;
 pub(crate) mod native_property;
+pub(crate) mod on_demand;
 pub(crate) mod override_attempts;
+pub(crate) mod own_script;
 pub(crate) mod platform;
 pub(crate) mod v8_string;

@@ -8,14 +8,8 @@
 //
 // A copy reads every property once, as printing does, and copies only plain objects. It does change the order in which
 // code of the author runs while an event is printed; programs with such code (accessors, `toJSON`, Proxies) get no
-// plan, see the engine's print_plan.rs.
-(() => {
-  const { parse } = JSON;
-  const { isArray } = Array;
-  const { getPrototypeOf, hasOwn, keys, setPrototypeOf } = Object;
-  const plainPrototype = Object.prototype;
-  const join = Function.prototype.call.bind(Array.prototype.join);
-
+// plan, see the engine's print_plan.rs. The first lesson compiles it.
+(({ parse, isArray, hasOwn, keys, getPrototypeOf, setPrototypeOf, plainPrototype, join }) => {
   /** V8 concatenates shorter strings at once, by copying them. */
   const MIN_JOINED = 13;
   const MAX_DEPTH = 8;

@@ -1,5 +1,6 @@
-// A fixed clock and fixed chance, for tests that ask for them. Runs before the lockdown, so that what it puts in place
-// is frozen like everything else; without a scene nothing is touched, and the code meets V8's own `Date` and `Math`.
+// A fixed clock and fixed chance, for tests that ask for them, and chance for a process that will fork. Runs before everything
+// else, so that what it puts in place is frozen like everything else. In other isolates it does not run, and the code meets V8's
+// own `Date` and `Math`.
 ((host) => {
   const { now, seed, fillRandom } = host;
   if (now !== undefined) {

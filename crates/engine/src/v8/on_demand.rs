@@ -1,0 +1,55 @@
+//! Scripts of the engine that not every program needs: each is compiled when it is first used. An isolate that never uses them
+//! never reads them.
+//!
+//! By then the author's code has run, and may have replaced every intrinsic. So a script of `js/runtime/on_demand` gets, as an
+//! object, the copies that were made before; those of `js/web` are evaluated as they always were, see `js/runtime/web.js`.
+
+use deno_core::v8;
+
+use crate::v8::errors::OWN_SCRIPT;
+use crate::v8::own_script::own_script;
+
+/// A script by its name.
+macro_rules! scripts {
+    ($($name:literal: $file:literal,)+) => {
+        [$(($name, {
+            static SCRIPT: v8::OneByteConst = own_script!("'use strict';", include_str!($file));
+            &SCRIPT
+        })),+]
+    };
+}
+
+static SCRIPTS: [(&str, &v8::OneByteConst); 16] = scripts! {
+    "scene": "../../js/runtime/on_demand/scene.js",
+    "cycles": "../../js/runtime/on_demand/cycles.js",
+    "escaped_keys": "../../js/runtime/on_demand/escaped_keys.js",
+    "print_plan": "../../js/runtime/on_demand/print_plan.js",
+    "exact_numbers": "../../js/runtime/on_demand/exact_numbers.js",
+    "lazy_events": "../../js/runtime/on_demand/lazy_events.js",
+    "batches": "../../js/runtime/on_demand/batches.js",
+    "thrown": "../../js/runtime/on_demand/thrown.js",
+    "requests": "../../js/runtime/on_demand/requests.js",
+    "log_text": "../../js/runtime/on_demand/log_text.js",
+    "errors": "../../js/web/errors.js",
+    "url": "../../js/web/url.js",
+    "encoding": "../../js/web/encoding.js",
+    "registry": "../../js/web/registry.js",
+    "clone": "../../js/web/clone.js",
+    "crypto": "../../js/web/crypto.js",
+};
+
+/// `onDemand(name)`: the function that a script is.
+pub(crate) fn on_demand(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut answer: v8::ReturnValue<'_, v8::Value>,
+) {
+    let name = args.get(0).to_rust_string_lossy(scope);
+    let Some((_, code)) = SCRIPTS.iter().find(|(known, _)| *known == name) else { return };
+    let Some(code) = v8::String::new_from_onebyte_const(scope, code) else { return };
+    let Some(name) = v8::String::new(scope, OWN_SCRIPT) else { return };
+    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
+    if let Some(function) = v8::Script::compile(scope, code, Some(&origin)).and_then(|script| script.run(scope)) {
+        answer.set(function);
+    }
+}

@@ -1,0 +1,73 @@
+// Numbers that JavaScript can't hold: what the engine passes on of them with an event, and how they are printed. `carried` holds
+// their texts in the line, by the object or array that they came in, and there by key. `state.printing` is the place of the
+// printed event in its batch.
+(({
+  parse, rawJSON, isArray, hasOwn, isFinite, asText, bigintText, includes, mapGet, mapSet, mapForEach, weakGet, weakSet, NewMap,
+  carried, watchNumber, numberMoved, textLeaves, state,
+}) => {
+  /** From here on, doubles are further apart than integers. */
+  const FIRST_UNSAFE = 2 ** 53;
+
+  /**
+   * Records the numbers of an event that JavaScript may not hold: a JSON array of arrays, each with the keys on the
+   * path to a number and its text. See the engine's `roundtrip::unsafe_numbers`. With `watched`, reads of them are
+   * recorded, see its unsafe_reads.
+   */
+  const carry = (event, list, watched) => {
+    const numbers = parse(list);
+    for (let n = 0; n < numbers.length; n++) {
+      const path = numbers[n];
+      const last = path.length - 2;
+      let holder = event;
+      // If a key appears twice in the line, the path may lead to another value, or to none.
+      for (let i = 0; i < last && typeof holder === 'object' && holder !== null; i++) {
+        holder = hasOwn(holder, path[i]) ? holder[path[i]] : undefined;
+      }
+      if (typeof holder !== 'object' || holder === null || !hasOwn(holder, path[last])) continue;
+      const text = path[last + 1];
+      if (holder[path[last]] !== +text) continue;
+      let texts = weakGet(carried, holder);
+      if (texts === undefined) weakSet(carried, holder, (texts = new NewMap()));
+      mapSet(texts, path[last], text);
+      if (watched) watchNumber(holder, path[last], path);
+    }
+  };
+
+  /** The text that a number had in the line, if it is still in its place. */
+  const carriedText = (holder, key, value) => {
+    const texts = weakGet(carried, holder);
+    if (texts === undefined) return undefined;
+    const text = mapGet(texts, key);
+    if (text !== undefined && +text === value) return text;
+    // In an array it may be at another index now. Smaller numbers may be different ones: 0 and 1e-400 have the same
+    // double.
+    if (!isArray(holder) || (value < FIRST_UNSAFE && value > -FIRST_UNSAFE)) return undefined;
+    let found;
+    mapForEach(texts, (other) => {
+      if (+other === value) found = found === undefined || found === other ? other : null;
+    });
+    // The code has read it to move it.
+    if (typeof found === 'string') numberMoved(value, state.printing);
+    return found ?? undefined;
+  };
+
+  // Prints numbers that JavaScript can't hold with the line's digits. A value that is infinite and otherwise unknown
+  // gets a marker, so that the engine can restore the number at the same place of the line.
+  function exactNumbers(key, value) {
+    if (typeof value === 'bigint') return rawJSON(`${bigintText(value)}e0`);
+    if (typeof value === 'string' && value.length > 15) textLeaves(value, state.printing);
+    if (typeof value !== 'number') return value;
+    const text = carriedText(this, key, value);
+    if (text !== undefined) {
+      const printed = asText(value);
+      if (text !== printed) return rawJSON(text);
+      // A number with an exponent can't be marked, but no other number of a line is likely to have the same double.
+      return includes(printed, 'e') ? value : rawJSON(`${text}e0`);
+    }
+    if (!isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
+    if (value >= FIRST_UNSAFE || value <= -FIRST_UNSAFE) numberMoved(value, state.printing);
+    return value;
+  }
+
+  return { carry, exactNumbers };
+})
