@@ -1,4 +1,4 @@
-//! Decides when the print plan of `js/runtime/print_plan.js` is used: it is learned from some events, timed against
+//! Decides when the print plan of `js/runtime/on_demand/print_plan.js` is used: it is learned from some events, timed against
 //! plain printing, and kept while it is faster.
 //!
 //! The plan never changes the output. Only the time decides, measured on this program's own events. A program whose
@@ -11,6 +11,9 @@ use deno_core::v8;
 use crate::program::Program;
 use crate::run::driver_functions::Driver;
 use crate::v8::v8_string::{self, Scratch};
+
+/// So many events pass before the first lesson: in a stream that ends sooner no plan pays.
+const BEFORE_LESSONS: u32 = 16;
 
 /// The plan is learned from this many events.
 const LESSONS: u32 = 16;
@@ -49,6 +52,8 @@ pub enum PrintPlanning {
 }
 
 enum Phase {
+    /// Before the first lesson.
+    Fresh,
     Learning,
     WarmingUp,
     /// The times with the plan and without.
@@ -86,7 +91,7 @@ impl PrintPlan {
             // The shipped libraries create only plain data.
             possible: !may_run_while_printing(&program.code)
                 && !program.libraries.values().any(|code| may_run_while_printing(code)),
-            phase: Phase::Learning,
+            phase: Phase::Fresh,
             events: 0,
             size: 0,
             pause: FIRST_PAUSE,
@@ -128,6 +133,11 @@ impl PrintPlan {
         let teaches = line <= MAX_SAMPLE_LEN;
         self.events += 1;
         match self.phase {
+            Phase::Fresh if self.events > BEFORE_LESSONS => {
+                self.enter(Phase::Learning);
+                Strategy::Plain
+            }
+            Phase::Fresh => Strategy::Plain,
             Phase::Learning if self.events > LESSONS => {
                 if self.size == 0 {
                     self.enter(Phase::Paused);
