@@ -77,10 +77,23 @@ impl Cli {
     /// # Errors
     /// When it makes no sense, and for `--help` and `--version`, whose text is the error.
     pub fn read<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error> {
-        let matches = Self::command().try_get_matches_from(words)?;
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let matches = match Self::run_alone(&words) {
+            Some(matches) => matches,
+            None => Self::command().try_get_matches_from(words)?,
+        };
         let mut cli = Self::from_arg_matches(&matches)?;
         cli.global.typed = Settings::from_matches(matches.subcommand().map_or(&matches, |(_, matches)| matches));
         Ok(cli)
+    }
+
+    /// What `run` is given, if nothing is wrong with it. Only the flags of `run` are set up for it: those of all commands take
+    /// three times as long. A mistake and `--help` are left to the whole command line, which knows what to say.
+    fn run_alone(words: &[OsString]) -> Option<clap::ArgMatches> {
+        words.get(1).filter(|word| *word == "run")?;
+        let run = RunArgs::augment_args(clap::Command::new("run"));
+        let alone = Global::augment_args(clap::Command::new("sluicegate")).args_override_self(true).subcommand(run);
+        alone.try_get_matches_from(words).ok()
     }
 }
 
@@ -291,6 +304,33 @@ mod tests {
         assert_eq!(run.flags.events.workers, Some(2));
         assert_eq!(run.flags.code.libraries.library_dir.unwrap().len(), 2);
         assert_eq!(run.flags.code.libraries.library.len(), 2);
+    }
+
+    #[test]
+    fn run_alone_reads_what_the_whole_command_line_reads() {
+        for line in [
+            "sluicegate run t.js",
+            "sluicegate run t.js a.jsonl b.jsonl -j1 -j2 -q --cpu-limit 10ms -L a --library b=2",
+            "sluicegate run --config c.toml t.js --errors e.jsonl --unordered=false",
+            "sluicegate run --color never --allow-net a.example t.js --allow-net b.example",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (alone, whole) =
+                (Cli::run_alone(&words).unwrap(), Cli::command().try_get_matches_from(&words).unwrap());
+            let read = |matches| format!("{:?}", Cli::from_arg_matches(matches).unwrap());
+            let typed =
+                |matches: &clap::ArgMatches| format!("{:?}", Settings::from_matches(matches.subcommand().unwrap().1));
+            assert_eq!((read(&alone), typed(&alone)), (read(&whole), typed(&whole)), "{line}");
+        }
+        for line in [
+            "sluicegate run",
+            "sluicegate run --help",
+            "sluicegate run t.js --nope",
+            "sluicegate check t.js",
+            "sluicegate",
+        ] {
+            assert!(Cli::run_alone(&line.split(' ').map(OsString::from).collect::<Vec<_>>()).is_none(), "{line}");
+        }
     }
 
     #[test]
