@@ -100,7 +100,7 @@ pub fn prepare(options: &Options) -> Result<(), LoadError> {
         for _ in 0..ROUNDS {
             let mut program = Engine::new(Program::new("warm-up.js", WARM_UP), options.clone())?;
             let mut out = Vec::new();
-            for _ in 0..3 {
+            for _ in 0..EVENTS {
                 let event = Event { json: WARM_UP_EVENT, metadata: Some(br#"{"sourceId":"s"}"#) };
                 program.transform_event(event, &OutputFraming::LINES, &mut out);
             }
@@ -118,6 +118,9 @@ pub fn prepare(options: &Options) -> Result<(), LoadError> {
 
 /// So many times a program is loaded, until what V8 compiles for that is compiled.
 const ROUNDS: usize = 4;
+
+/// So many events a round has: enough for the first lesson of the print plan.
+const EVENTS: usize = 20;
 
 /// Does a little of what programs do.
 const WARM_UP: &str = "export function transformEvent(event, metadata) { const { sourceId } = metadata(event); \

@@ -38,6 +38,10 @@ static SCRIPTS: [(&str, &v8::OneByteConst); 16] = scripts! {
     "crypto": "../../js/web/crypto.js",
 };
 
+/// What an isolate has compiled of them, in their order: for its next context, if it gets one.
+#[derive(Default)]
+struct Compiled([Option<v8::Global<v8::UnboundScript>>; SCRIPTS.len()]);
+
 /// `onDemand(name)`: the function that a script is.
 pub(crate) fn on_demand(
     scope: &mut v8::PinScope<'_, '_>,
@@ -45,11 +49,26 @@ pub(crate) fn on_demand(
     mut answer: v8::ReturnValue<'_, v8::Value>,
 ) {
     let name = args.get(0).to_rust_string_lossy(scope);
-    let Some((_, code)) = SCRIPTS.iter().find(|(known, _)| *known == name) else { return };
-    let Some(code) = v8::String::new_from_onebyte_const(scope, code) else { return };
-    let Some(name) = v8::String::new(scope, OWN_SCRIPT) else { return };
-    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
-    if let Some(function) = v8::Script::compile(scope, code, Some(&origin)).and_then(|script| script.run(scope)) {
+    let Some(at) = SCRIPTS.iter().position(|(known, _)| *known == name) else { return };
+    if let Some(script) = compiled(scope, at)
+        && let Some(function) = script.bind_to_current_context(scope).run(scope)
+    {
         answer.set(function);
     }
+}
+
+fn compiled<'s>(scope: &mut v8::PinScope<'s, '_>, at: usize) -> Option<v8::Local<'s, v8::UnboundScript>> {
+    if let Some(script) = scope.get_slot::<Compiled>().and_then(|compiled| compiled.0[at].clone()) {
+        return Some(v8::Local::new(scope, script));
+    }
+    let code = v8::String::new_from_onebyte_const(scope, SCRIPTS[at].1)?;
+    let name = v8::String::new(scope, OWN_SCRIPT)?;
+    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, 0, None, false, false, false, None);
+    let script = v8::Script::compile(scope, code, Some(&origin))?.get_unbound_script(scope);
+    if scope.get_slot::<Compiled>().is_none() {
+        scope.set_slot(Compiled::default());
+    }
+    let kept = v8::Global::new(scope, script);
+    scope.get_slot_mut::<Compiled>()?.0[at] = Some(kept);
+    Some(script)
 }
