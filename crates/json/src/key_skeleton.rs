@@ -1,5 +1,7 @@
 //! The keys of an object and of all objects in it, without anything else.
 
+use crate::simd::skip_space;
+
 /// The keys of a text in order, each in its quotes, and the brackets around them: `{"a""b"[{"c"}]}` of
 /// `{"a":1,"b":[{"c":"x"}]}`. No key has an escape, so a key ends at its second quote, and two texts with the same skeleton have
 /// the same keys in the same objects. Found by [`crate::validator`]. Its memory is reused.
@@ -23,13 +25,13 @@ impl KeySkeleton {
     }
 }
 
-/// Which bytes of a block belong to a skeleton, in a text without white space: a key stands right behind the brace or comma that
-/// makes it one.
+/// Which bytes of a block belong to a skeleton: a key stands behind the brace or comma that makes it one, with nothing but white
+/// space between them.
 #[derive(Default)]
 pub(crate) struct KeyBytes {
     /// The braces and commas of the block that have a key behind them, as far as they are known.
     pub(crate) before: u64,
-    /// 1 if the block before ended with such a byte.
+    /// 1 if the block before ended with such a byte, and white space behind it.
     next: u64,
     /// 1 if the block before ended inside of a key.
     inside: u64,
@@ -37,11 +39,12 @@ pub(crate) struct KeyBytes {
 
 impl KeyBytes {
     /// The bytes of keys with both of their quotes. `in_string` are the bytes of strings without the closing quotes, `opening`
-    /// the opening quotes. To be called once for each block, when all of `before` is known.
+    /// the opening quotes, `space` is white space between tokens. To be called once for each block, when all of `before` is known.
     #[inline(always)]
-    pub(crate) fn take(&mut self, in_string: u64, opening: u64) -> u64 {
-        let starts = (self.before << 1 | self.next) & opening;
-        self.next = std::mem::take(&mut self.before) >> 63;
+    pub(crate) fn take(&mut self, in_string: u64, opening: u64, space: u64) -> u64 {
+        let (behind, over) = skip_space(self.before << 1 | self.next, space);
+        let starts = behind & opening;
+        self.next = std::mem::take(&mut self.before) >> 63 | over;
         // The sum carries from the opening quote of a key to its closing quote, and changes these and all bits between them.
         let (sum, over) = in_string.overflowing_add(starts | self.inside);
         self.inside = u64::from(over);

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use crate::simd::{self, Isa, Pass};
+use crate::string::is_space;
 
 /// Whether a byte can be one of a number.
 pub fn in_number(byte: &u8) -> bool {
@@ -85,12 +86,13 @@ pub fn scalar_end(text: &[u8], start: usize) -> Option<usize> {
     scan_scalar(text, start).map(|(end, _)| end)
 }
 
-/// Whether a number or literal starts at `start`, is followed by a comma or a closing bracket, and is within the range of
-/// doubles for certain.
+/// Whether a number or literal starts at `start`, is followed by a comma, a closing bracket or, if the text is `SPACED`, white
+/// space, and is within the range of doubles for certain.
 #[inline]
-pub fn is_scalar_in_range(text: &[u8], start: usize) -> bool {
+pub fn is_scalar_in_range<const SPACED: bool>(text: &[u8], start: usize) -> bool {
     scan_scalar(text, start).is_some_and(|(end, form)| {
-        !form.may_be_infinite(end - start) && matches!(text.get(end), Some(b',' | b'}' | b']'))
+        let ends = text.get(end).is_some_and(|byte| matches!(byte, b',' | b'}' | b']') || SPACED && is_space(byte));
+        ends && !form.may_be_infinite(end - start)
     })
 }
 

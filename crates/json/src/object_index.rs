@@ -3,7 +3,8 @@
 //! Without white space, the grammar of JSON is nearly local: the byte behind a comma, a string or a bracket says whether it
 //! may stand there, and one 64-bit operation checks that for 64 bytes. Only nesting is not local: in an object colons and
 //! commas alternate, in an array there are no colons. So a block is checked in whole words, and only its brackets are
-//! visited one by one, and those numbers that are more than digits with a sign and a point.
+//! visited one by one, and those numbers that are more than digits with a sign and a point. White space between tokens makes this
+//! little slower: the byte behind it takes the place of the byte behind the token.
 //!
 //! [`index_object`] is certain, or declines. If it finds entries, the text is one JSON object up to its last byte, no number
 //! is beyond the range of doubles, and no key has an escape. What it declines, [`crate::validator`] decides. [`index_first`]
@@ -11,11 +12,10 @@
 
 use std::ops::{ControlFlow, Range};
 
-use crate::key_escapes::KeyEscapeTracker;
 use crate::key_skeleton::{KeyBytes, KeySkeleton};
 use crate::number::{DIGITS, is_scalar_in_range};
-use crate::simd::{self, Isa, Pass, Strings};
-use crate::string::escape_len;
+use crate::simd::{self, Isa, Pass, Strings, skip_space};
+use crate::string::{escaped_char, is_space};
 
 /// Deeper nesting is declined.
 pub const MAX_DEPTH: usize = 512;
@@ -27,6 +27,35 @@ pub struct Entry {
     pub key: Range<usize>,
     /// The range of the value.
     pub value: Range<usize>,
+}
+
+impl Entry {
+    /// The property between two commas or brackets, the first of which may be the brace of its object.
+    #[inline]
+    pub(crate) fn between<const SPACED: bool>(text: &[u8], before: usize, colon: usize, end: usize) -> Self {
+        Self {
+            key: behind_space::<SPACED>(text, before + 1) + 1..before_space::<SPACED>(text, colon) - 1,
+            value: behind_space::<SPACED>(text, colon + 1)..before_space::<SPACED>(text, end),
+        }
+    }
+}
+
+/// The first of these offsets from `at` on that has no white space; `at` itself if the text is not `SPACED`.
+#[inline(always)]
+fn behind_space<const SPACED: bool>(text: &[u8], mut at: usize) -> usize {
+    while SPACED && text.get(at).is_some_and(is_space) {
+        at += 1;
+    }
+    at
+}
+
+/// Where the white space before `end` starts.
+#[inline(always)]
+fn before_space<const SPACED: bool>(text: &[u8], mut end: usize) -> usize {
+    while SPACED && end > 0 && is_space(&text[end - 1]) {
+        end -= 1;
+    }
+    end
 }
 
 /// What was found of an object. Its memory is reused.
@@ -42,6 +71,8 @@ pub struct ObjectIndex {
     pub long_scalar: bool,
     /// Whether there is nothing outside of ASCII, by [`index_object`] only.
     pub ascii: bool,
+    /// Whether there is no white space between tokens, by [`index_object`] only.
+    pub compact: bool,
     /// What the containers around the current one expect once it ends. Used during the pass only.
     enclosing: Vec<Expect>,
 }
@@ -72,15 +103,19 @@ enum Expect {
 
 /// Indexes a text that is one object. `None` if it is declined.
 pub fn index_object(text: &[u8], found: &mut ObjectIndex) -> Option<()> {
-    run::<true>(text, found).map(drop)
+    found.compact = run::<true, false>(text, found).is_some();
+    if found.compact {
+        return Some(());
+    }
+    run::<true, true>(text, found).map(drop)
 }
 
 /// Indexes the object that a text starts with, and returns where it ends. `None` if it is declined.
 pub fn index_first(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
-    run::<false>(text, found)
+    run::<false, false>(text, found)
 }
 
-fn run<const WHOLE: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
+fn run<const WHOLE: bool, const SPACED: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
     found.entries.clear();
     found.child_separators.clear();
     found.keys.bytes.clear();
@@ -89,11 +124,12 @@ fn run<const WHOLE: bool>(text: &[u8], found: &mut ObjectIndex) -> Option<usize>
     if text.first() != Some(&b'{') || u32::try_from(text.len()).is_err() {
         return None;
     }
-    simd::run(text, || Indexer::<WHOLE>::new(text, found))
+    simd::run(text, || Indexer::<WHOLE, SPACED>::new(text, found))
 }
 
-/// The pass that indexes an object: the `WHOLE` text, or what the text starts with.
-struct Indexer<'a, const WHOLE: bool> {
+/// The pass that indexes an object: the `WHOLE` text, or what the text starts with. Without `SPACED` it declines white space
+/// between tokens.
+struct Indexer<'a, const WHOLE: bool, const SPACED: bool> {
     text: &'a [u8],
     entries: &'a mut Vec<Entry>,
     child_separators: &'a mut Vec<Separator>,
@@ -109,10 +145,12 @@ struct Indexer<'a, const WHOLE: bool> {
     ascii: u64,
     enclosing: &'a mut Vec<Expect>,
     strings: Strings,
-    key_escapes: KeyEscapeTracker,
+    /// The first bytes of the next block that have to be hexadecimal digits.
+    hex: u64,
     /// 1 if the block before ended with a byte of a number or literal.
     scalar: u64,
-    /// 1 if the block before ended with a comma or colon, an opening bracket, a closing quote, a closing bracket.
+    /// 1 if the block before ended with a comma or colon, an opening bracket, a closing quote, a closing bracket, and white space
+    /// behind these.
     last: [u64; 4],
     expect: Expect,
     /// Where the current container was opened, if no other one was opened or closed since.
@@ -125,7 +163,7 @@ struct Indexer<'a, const WHOLE: bool> {
     end: usize,
 }
 
-impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
+impl<const WHOLE: bool, const SPACED: bool> Pass for Indexer<'_, WHOLE, SPACED> {
     type Output = Option<usize>;
     const COMPRESSES: bool = WHOLE;
 
@@ -145,10 +183,10 @@ impl<const WHOLE: bool> Pass for Indexer<'_, WHOLE> {
     }
 }
 
-impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
+impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
     #[inline(always)]
     fn new(text: &'a [u8], found: &'a mut ObjectIndex) -> Self {
-        let ObjectIndex { entries, child_separators, keys, long_scalar, ascii, enclosing } = found;
+        let ObjectIndex { entries, child_separators, keys, long_scalar, ascii, enclosing, compact: _ } = found;
         Self {
             text,
             entries,
@@ -162,7 +200,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
             ascii: !0,
             enclosing,
             strings: Strings::default(),
-            key_escapes: KeyEscapeTracker::default(),
+            hex: 0,
             scalar: 0,
             last: [0; 4],
             expect: Expect::First,
@@ -190,54 +228,55 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         let escaped = self.strings.escaped(backslash);
         let quote = all_quotes & !escaped;
         let other = escaped & !(all_quotes | backslash) & inside;
-        if other != 0 {
-            self.check_escapes(base, other)?;
+        if other | self.hex != 0 {
+            self.check_escapes(isa, block, base, other)?;
         }
         if quote == 0 && self.strings.in_string() {
             // The middle of a long string.
-            self.key_escapes.in_string(base, escaped);
-            if WHOLE && self.key_bytes.in_string() != 0 {
+            let key = self.key_bytes.in_string();
+            if WHOLE && key != 0 {
                 isa.push_kept(block, !0, &mut self.keys.bytes);
             }
-            return (control & inside == 0).then_some(());
+            return ((control | backslash & key) & inside == 0).then_some(());
         }
         let in_string = self.strings.inside(isa, quote);
         let (opening, closing) = (quote & in_string, quote & !in_string);
         let [open, close, colon, comma] = [open, close, colon, comma].map(|mask| mask & !in_string);
-        let scalar = !(open | close | colon | comma | quote | in_string) & inside;
+        let space = if SPACED { isa.spaces(block) & !in_string } else { 0 };
+        let scalar = !(open | close | colon | comma | quote | in_string | space) & inside;
         let continued = std::mem::replace(&mut self.scalar, scalar >> 63);
         let starts = scalar & !(scalar << 1 | continued);
         let ends = (scalar << 1 | continued) & !scalar;
 
         let value = opening | open | starts;
-        let [after_separator, after_open, after_string, after_close] = self.last;
-        let wrong = ((colon | comma) << 1 | after_separator) & !value
-            | (open << 1 | after_open) & !(value | close)
-            | (closing << 1 | after_string) & !(comma | close | colon)
-            | (close << 1 | after_close | ends) & !(comma | close)
+        let [after_separator, after_open, after_string, after_close] = &mut self.last;
+        // The bytes behind these tokens, or behind the white space there.
+        let behind = |token: u64, ends: u64, last: &mut u64| {
+            let (next, over) = skip_space(token << 1 | *last | ends, space);
+            *last = token >> 63 | over;
+            next
+        };
+        let wrong = behind(colon | comma, 0, after_separator) & !value
+            | behind(open, 0, after_open) & !(value | close)
+            | behind(closing, 0, after_string) & !(comma | close | colon)
+            | behind(close, ends, after_close) & !(comma | close)
             | control & in_string
             // A number of more than 64 bytes is declined.
             | u64::from(scalar == !0);
         if wrong & inside != 0 {
             return None;
         }
-        self.last = [(colon | comma) >> 63, open >> 63, closing >> 63, close >> 63];
-
-        if backslash | escaped != 0 || self.key_escapes.any() {
-            self.key_escapes =
-                self.key_escapes.none_in_keys(base, escaped, (opening, closing), colon, after_string != 0)?;
-        }
         let scalars = Scalars { scalar, starts, continued, digit, zero, point, minus };
         self.check_scalars(base, starts, scalars.unusual())?;
         // Every other separator, and all bits between it and the next one.
         let turns = isa.prefix_xor(colon | comma);
         self.nesting(base, (open, close), (colon, comma), turns)?;
+        let key = self.key_bytes.take(in_string, opening, space);
         if WHOLE {
             self.find_long_scalars(scalar);
-            let kept = self.key_bytes.take(in_string, opening) | open | close;
-            isa.push_kept(block, kept, &mut self.keys.bytes);
+            isa.push_kept(block, key | open | close, &mut self.keys.bytes);
         }
-        Some(())
+        (backslash & key == 0).then_some(())
     }
 
     /// Looks for a number or literal of at least [`DIGITS`] bytes.
@@ -262,7 +301,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
             unusual &= unusual - 1;
             let before = starts & (!0 >> (63 - at));
             // One that started in an earlier block was checked there.
-            if before != 0 && !is_scalar_in_range(self.text, base + 63 - before.leading_zeros() as usize) {
+            if before != 0 && !is_scalar_in_range::<SPACED>(self.text, base + 63 - before.leading_zeros() as usize) {
                 return None;
             }
         }
@@ -313,9 +352,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
             return None;
         }
         self.expect = if colon > comma { Expect::Value } else { Expect::Key };
-        if WHOLE {
-            self.key_bytes.before |= comma;
-        }
+        self.key_bytes.before |= comma;
         match self.enclosing.len() {
             0 => self.record_top_level(base, both, colon),
             1 => self.record_children(base, both, colon),
@@ -348,7 +385,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
 
     /// Records the property of the top level that ends at `end`.
     fn record_entry(&mut self, end: usize) {
-        self.entries.push(Entry { key: self.comma + 2..self.colon - 1, value: self.colon + 1..end });
+        self.entries.push(Entry::between::<SPACED>(self.text, self.comma, self.colon, end));
         self.comma = end;
     }
 
@@ -357,7 +394,7 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
     fn bracket(&mut self, at: usize, bit: u64, open: bool) -> Option<()> {
         let is_object = self.text[at] & 0x20 != 0;
         if open {
-            if WHOLE && is_object {
+            if is_object {
                 self.key_bytes.before |= bit;
             }
             // The top level's own brace has no container around it.
@@ -370,13 +407,14 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
             self.opened = at;
             self.expect = if is_object { Expect::First } else { Expect::Element };
             // That a value or an end follows was checked before.
-            return (!is_object || matches!(self.text.get(at + 1), Some(b'"' | b'}'))).then_some(());
+            let next = || self.text.get(behind_space::<SPACED>(self.text, at + 1));
+            return (!is_object || matches!(next(), Some(b'"' | b'}'))).then_some(());
         }
         match self.expect {
             Expect::Element if is_object => return None,
             Expect::Element => {}
             _ if !is_object => return None,
-            Expect::First if at == self.opened + 1 => {}
+            Expect::First if at == behind_space::<SPACED>(self.text, self.opened + 1) => {}
             Expect::Value | Expect::Next => {}
             Expect::First | Expect::Key => return None,
         }
@@ -396,11 +434,23 @@ impl<'a, const WHOLE: bool> Indexer<'a, WHOLE> {
         Some(())
     }
 
-    /// Checks the escapes that have these `escaped` bytes behind their backslashes.
-    #[cold]
-    fn check_escapes(&self, base: usize, mut escaped: u64) -> Option<()> {
+    /// Checks the escapes that have these `escaped` bytes behind their backslashes, and what is left of those in the block before.
+    #[inline(always)]
+    fn check_escapes<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, escaped: u64) -> Option<()> {
+        let unicode = escaped & isa.equal(block, b'u');
+        let digits = self.hex | unicode << 1 | unicode << 2 | unicode << 3 | unicode << 4;
+        self.hex = unicode >> 63 | unicode >> 62 | unicode >> 61 | unicode >> 60;
+        if digits & !isa.hex_digits(block) != 0 {
+            return None;
+        }
+        self.check_short_escapes(base, escaped & !unicode)
+    }
+
+    /// The same for escapes of two bytes.
+    #[inline(always)]
+    fn check_short_escapes(&self, base: usize, mut escaped: u64) -> Option<()> {
         while escaped != 0 {
-            escape_len(self.text, base + escaped.trailing_zeros() as usize - 1)?;
+            escaped_char(self.text[base + escaped.trailing_zeros() as usize])?;
             escaped &= escaped - 1;
         }
         Some(())
@@ -455,6 +505,7 @@ mod tests {
     use super::*;
     use crate::number::may_hold_lossy_digits;
     use crate::simd::tests::same_in_every_form;
+    use crate::structural_index::StructuralIndex;
     use crate::validator::Validator;
 
     /// What the validator finds token by token.
@@ -466,9 +517,9 @@ mod tests {
     fn quickly(text: &[u8]) -> Option<Vec<Entry>> {
         same_in_every_form(|| {
             let mut found = ObjectIndex::default();
-            index_object(text, &mut found).map(|()| (found.entries, found.child_separators))
+            index_object(text, &mut found).map(|()| (found.entries, found.child_separators, found.compact))
         })
-        .map(|(entries, _)| entries)
+        .map(|(entries, ..)| entries)
     }
 
     fn first(text: &[u8]) -> Option<(usize, Vec<Entry>)> {
@@ -499,6 +550,34 @@ mod tests {
         })
     }
 
+    /// White space of all kinds, most of it as `json.dumps` writes it.
+    fn blanks() -> impl Strategy<Value = Vec<String>> {
+        let blank = prop_oneof![
+            4 => Just(String::new()),
+            4 => Just(" ".to_owned()),
+            1 => "[ \\t\\r\\n]{1,3}",
+            1 => (50..140usize).prop_map(|len| " ".repeat(len)),
+        ];
+        proptest::collection::vec(blank, 1..9)
+    }
+
+    /// An object with these blanks, in turns, between its tokens.
+    fn spaced(text: &str, blanks: &[String]) -> String {
+        let mut structure = StructuralIndex::default();
+        assert!(structure.find(text.as_bytes()));
+        let (mut spaced, mut copied, mut in_string) = (String::new(), 0, false);
+        let inner = structure.positions().iter().skip(1).map(|at| *at as usize).filter(|at| *at < text.len());
+        for (at, blank) in inner.zip(blanks.iter().cycle()) {
+            spaced += &text[copied..at];
+            if !in_string {
+                spaced += blank;
+            }
+            in_string ^= text.as_bytes()[at] == b'"';
+            copied = at;
+        }
+        spaced + &text[copied..]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(
             std::env::var("SLUICEGATE_CASES").ok().map_or(3000, |cases| cases.parse().unwrap())
@@ -512,14 +591,21 @@ mod tests {
         }
 
         #[test]
-        fn objects_one_level_below_are_indexed_too(first in value(), second in value()) {
-            let text = format!(r#"{{"first":{first},"second":{second}}}"#);
+        fn a_line_with_white_space_is_indexed(first in value(), second in value(), blanks in blanks()) {
+            let text = spaced(&format!(r#"{{"first":{first},"second":{second}}}"#), &blanks);
+            prop_assert!(quickly(text.as_bytes()).is_some(), "{}", text);
+            prop_assert_eq!(quickly(text.as_bytes()), slowly(text.as_bytes()), "{}", text);
+        }
+
+        #[test]
+        fn objects_one_level_below_are_indexed_too(first in value(), second in value(), blanks in blanks()) {
+            let text = spaced(&format!(r#"{{"first":{first},"second":{second}}}"#), &blanks);
             let mut validator = Validator::default();
             prop_assert!(validator.find(text.as_bytes()));
             for entry in validator.entries().to_vec() {
                 let value = &text[entry.value.clone()];
                 let mut children = Vec::new();
-                if validator.children(&entry.value, |child| children.push(child)) && value.starts_with('{') {
+                if validator.children(text.as_bytes(), &entry.value, |child| children.push(child)) && value.starts_with('{') {
                     let found: Vec<_> = children.iter().map(|child| (&text[child.key.clone()], &text[child.value.clone()])).collect();
                     let same = slowly(value.as_bytes()).unwrap();
                     let same: Vec<_> = same.iter().map(|child| (&value[child.key.clone()], &value[child.value.clone()])).collect();
@@ -529,8 +615,8 @@ mod tests {
         }
 
         #[test]
-        fn keys_and_facts_are_those_of_the_slow_walk(first in value(), key in "[a-z,:{}]{0,70}", second in value()) {
-            let text = format!(r#"{{"first":{first},"{key}":{second}}}"#);
+        fn keys_and_facts_are_those_of_the_slow_walk(first in value(), key in "[a-z,:{}]{0,70}", second in value(), blanks in blanks()) {
+            let text = spaced(&format!(r#"{{"first":{first},"{key}":{second}}}"#), &blanks);
             let (keys, long, ascii) = same_in_every_form(|| {
                 let mut found = ObjectIndex::default();
                 index_object(text.as_bytes(), &mut found).map(|()| (found.keys.bytes, found.long_scalar, found.ascii))
@@ -539,6 +625,7 @@ mod tests {
             prop_assert!(validator.find_slowly(text.as_bytes()));
             prop_assert_eq!(keys, validator.keys().unwrap().bytes(), "{}", text);
             prop_assert_eq!(ascii, text.is_ascii());
+            prop_assert_eq!(validator.find(text.as_bytes()) && validator.is_compact(), blanks.iter().all(String::is_empty), "{}", text);
             let is_number = first.trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit());
             prop_assert!(long || !(is_number && may_hold_lossy_digits(first.as_bytes())), "{}", text);
         }
@@ -546,9 +633,10 @@ mod tests {
         #[test]
         fn it_finds_what_the_validator_finds(
             value in value(),
-            edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0..3u8, proptest::sample::select(b"{}[]:,\"\\0159.-+eEtfn \n\x01a".to_vec())), 1..4),
+            blanks in blanks(),
+            edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0..3u8, proptest::sample::select(b"{}[]:,\"\\0159.-+eEtfn \n\x01au".to_vec())), 1..4),
         ) {
-            let mut text = format!(r#"{{"first":{value},"second":1}}"#).into_bytes();
+            let mut text = spaced(&format!(r#"{{"first":{value},"second":1}}"#), &blanks).into_bytes();
             for (at, edit, byte) in edits {
                 let at = at.index(text.len());
                 match edit {
@@ -574,7 +662,7 @@ mod tests {
 
         #[test]
         fn what_is_indexed_of_random_tokens_is_json(
-            text in proptest::collection::vec(proptest::sample::select(vec!["{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-1", "01", "1.5", "1.", "true", "x", "\"", "-", ".", "0.5", "e1"]), 0..14),
+            text in proptest::collection::vec(proptest::sample::select(vec!["{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-1", "01", "1.5", "1.", "true", "x", "\"", "-", ".", "0.5", "e1", " ", "\n", "\"\\u00e9\"", "\"\\u00g9\""]), 0..14),
         ) {
             let text = format!("{{{}}}", text.concat());
             if let Some((end, _)) = first(text.as_bytes()) {

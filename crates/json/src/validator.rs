@@ -24,10 +24,9 @@ const MAX_KEYS: usize = 64;
 /// Validates lines. Its memory is reused from line to line.
 #[derive(Default)]
 pub struct Validator {
-    /// The child separators are valid only if the line is `compact`.
+    /// All but the entries and the keys is valid only if the line was `indexed`.
     found: ObjectIndex,
-    /// Whether the line is known to have no white space between its tokens.
-    pub compact: bool,
+    indexed: bool,
     /// Whether all keys of the line were recorded.
     knows_keys: bool,
     structure: StructuralIndex,
@@ -122,9 +121,9 @@ impl Validator {
     /// Finds the top-level properties. `false` if the line is not a JSON object or is declined, if a number may be beyond the
     /// range of doubles, or if a key has an escape (see [`crate::roundtrip::as_lists`]).
     pub fn find(&mut self, text: &[u8]) -> bool {
-        self.compact = index_object(text, &mut self.found).is_some();
-        self.knows_keys = self.compact;
-        self.compact || self.find_slowly(text)
+        self.indexed = index_object(text, &mut self.found).is_some();
+        self.knows_keys = self.indexed;
+        self.indexed || self.find_slowly(text)
     }
 
     /// The same, token by token.
@@ -160,9 +159,14 @@ impl Validator {
         self.knows_keys.then_some(&self.found.keys)
     }
 
+    /// Whether that line is known to have no white space between its tokens.
+    pub fn is_compact(&self) -> bool {
+        self.indexed && self.found.compact
+    }
+
     /// Whether that line, `text`, may hold a number without an exponent of which JavaScript loses value.
     pub fn may_hold_lossy_digits(&self, text: &[u8]) -> bool {
-        if self.compact {
+        if self.indexed {
             self.found.long_scalar && number::holds_lossy_digits(text)
         } else {
             number::may_hold_lossy_digits(text)
@@ -171,12 +175,20 @@ impl Validator {
 
     /// Whether that line is known to be all ASCII.
     pub fn is_ascii(&self) -> bool {
-        self.compact && self.found.ascii
+        self.indexed && self.found.ascii
     }
 
-    /// Calls `child` for each property of a top-level object of the last line, in order. `false` if they are not known.
-    pub fn children(&self, span: &Range<usize>, mut child: impl FnMut(Entry)) -> bool {
-        if !self.compact || !self.found.entries.iter().any(|entry| entry.value == *span) {
+    /// Calls `child` for each property of a top-level object of the last line, `text`, in order. `false` if they are not known.
+    pub fn children(&self, text: &[u8], span: &Range<usize>, child: impl FnMut(Entry)) -> bool {
+        if self.is_compact() {
+            self.children_of::<false>(text, span, child)
+        } else {
+            self.children_of::<true>(text, span, child)
+        }
+    }
+
+    fn children_of<const SPACED: bool>(&self, text: &[u8], span: &Range<usize>, mut child: impl FnMut(Entry)) -> bool {
+        if !self.indexed || !self.found.entries.iter().any(|entry| entry.value == *span) {
             return false;
         }
         let first = self.found.child_separators.partition_point(|separator| separator.at < span.start);
@@ -188,18 +200,19 @@ impl Validator {
             if separator.colon {
                 colon = separator.at;
             } else {
-                child(Entry { key: comma + 2..colon - 1, value: colon + 1..separator.at });
+                child(Entry::between::<SPACED>(text, comma, colon, separator.at));
                 comma = separator.at;
             }
         }
         if colon > comma {
-            child(Entry { key: comma + 2..colon - 1, value: colon + 1..span.end - 1 });
+            child(Entry::between::<SPACED>(text, comma, colon, span.end - 1));
         }
         true
     }
 
     fn walk(&mut self, text: &[u8], visitor: &mut impl Visitor) -> Option<()> {
-        let Self { found: ObjectIndex { entries, .. }, structure, open, hashes, .. } = self;
+        let Self { found: ObjectIndex { entries, .. }, indexed, structure, open, hashes, .. } = self;
+        *indexed = false;
         entries.clear();
         let mut walk = Walk::over(text, structure, open, hashes, visitor)?;
         walk.expect(b'{')?;

@@ -200,7 +200,7 @@ impl State {
         let (first, node) = (self.entries.len(), self.nodes.len());
         let span = self.entries[entry].entry.value.clone();
         let entries = &mut self.entries;
-        if !self.validator.children(&span, |child| entries.push(LazyEntry::new(child))) {
+        if !self.validator.children(&self.line, &span, |child| entries.push(LazyEntry::new(child))) {
             if !self.inner.find(&self.line[span.clone()]) {
                 return None;
             }
@@ -318,7 +318,7 @@ impl State {
         let Node { shape, of, entries, .. } = &self.nodes[node];
         let entry = (*of)?;
         let touched = self.entries[entries.clone()].iter().any(LazyEntry::touched);
-        if !self.plain_prototypes || !self.validator.compact || touched {
+        if !self.plain_prototypes || !self.validator.is_compact() || touched {
             return None;
         }
         let reference = self.shapes[*shape].template.as_ref()?.reference.as_ref()?;

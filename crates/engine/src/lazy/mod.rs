@@ -218,7 +218,7 @@ impl State {
 
     /// Whether the current event's line has no white space between its tokens.
     pub(crate) fn is_compact(&self) -> bool {
-        self.validator.compact
+        self.validator.is_compact()
     }
 
     /// The shape of the last `entries`, new or known; nothing if there are too many.

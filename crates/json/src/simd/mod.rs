@@ -65,6 +65,12 @@ pub trait Isa: Copy {
         self.equal(block, b' ') | self.equal(block, b'\t') | self.equal(block, b'\n') | self.equal(block, b'\r')
     }
 
+    /// The digits of hexadecimal numbers.
+    #[inline(always)]
+    fn hex_digits(self, block: Self::Block) -> u64 {
+        self.within(block, b'0', b'9') | self.within(block, b'A', b'F') | self.within(block, b'a', b'f')
+    }
+
     /// Each bit is the exclusive or of all bits up to and including it.
     fn prefix_xor(self, bits: u64) -> u64;
 
@@ -110,6 +116,15 @@ pub fn run<P: Pass>(text: &[u8], start: impl FnOnce() -> P) -> P::Output {
         },
         _ => scalar::Scalar.run(text, start),
     }
+}
+
+/// The bytes `from`, but those that are white space moved behind it, and 1 if the byte behind it is the first one of the next block.
+/// Each of them in white space is at the start of it.
+#[inline(always)]
+pub fn skip_space(from: u64, space: u64) -> (u64, u64) {
+    // The sum carries from the first bit of white space to the bit behind the last one.
+    let (sum, over) = space.overflowing_add(from & space);
+    ((from | sum) & !space, u64::from(over))
 }
 
 /// See [`Isa::push_kept`]: one run of bytes after the other.

@@ -33,12 +33,12 @@ pub fn same_in_every_form<T: PartialEq + std::fmt::Debug>(compute: impl FnMut() 
 
 /// Asks all questions about each block.
 struct Ask<'a> {
-    blocks: Vec<([u64; 9], u64)>,
+    blocks: Vec<([u64; 10], u64)>,
     kept: &'a mut Vec<u8>,
 }
 
 impl Pass for Ask<'_> {
-    type Output = Vec<([u64; 9], u64)>;
+    type Output = Vec<([u64; 10], u64)>;
     const COMPRESSES: bool = true;
 
     fn block<I: Isa>(&mut self, isa: I, block: I::Block, _: usize, inside: u64) -> ControlFlow<Self::Output> {
@@ -52,6 +52,7 @@ impl Pass for Ask<'_> {
             isa.within(block, b'-', b'.'),
             isa.operators(block) & !isa.within(block, 0, 0x1F),
             isa.spaces(block),
+            isa.hex_digits(block),
             isa.prefix_xor(digits),
         ];
         isa.push_kept(block, digits & inside, self.kept);
@@ -64,7 +65,7 @@ impl Pass for Ask<'_> {
     }
 }
 
-fn expected(bytes: &[u8; BLOCK]) -> [u64; 9] {
+fn expected(bytes: &[u8; BLOCK]) -> [u64; 10] {
     let of = |is: fn(u8) -> bool| bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u64::from(is(*byte)));
     let digits = of(|byte| byte.is_ascii_digit());
     let xor = (0..BLOCK).fold(0, |bits, at| bits | u64::from((digits << (63 - at)).count_ones() % 2) << at);
@@ -77,6 +78,7 @@ fn expected(bytes: &[u8; BLOCK]) -> [u64; 9] {
         of(|byte| matches!(byte, b'-' | b'.')),
         of(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',')),
         of(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')),
+        of(|byte| byte.is_ascii_hexdigit()),
         xor,
     ]
 }
