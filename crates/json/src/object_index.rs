@@ -103,8 +103,8 @@ enum Expect {
 
 /// Indexes a text that is one object. `None` if it is declined.
 pub fn index_object(text: &[u8], found: &mut ObjectIndex) -> Option<()> {
-    found.compact = run::<true, false>(text, found).is_some();
-    if found.compact {
+    // Texts mostly are as the one before was.
+    if found.compact && run::<true, false>(text, found).is_some() {
         return Some(());
     }
     run::<true, true>(text, found).map(drop)
@@ -141,6 +141,9 @@ struct Indexer<'a, const WHOLE: bool, const SPACED: bool> {
     /// How many bytes of a number or literal the block before ended with.
     run: u32,
     is_ascii: &'a mut bool,
+    is_compact: &'a mut bool,
+    /// The white space of all blocks so far, in whatever block.
+    space: u64,
     /// The bytes of all blocks so far that are ASCII, in whatever block.
     ascii: u64,
     enclosing: &'a mut Vec<Expect>,
@@ -149,9 +152,9 @@ struct Indexer<'a, const WHOLE: bool, const SPACED: bool> {
     hex: u64,
     /// 1 if the block before ended with a byte of a number or literal.
     scalar: u64,
-    /// 1 if the block before ended with a comma or colon, an opening bracket, a closing quote, a closing bracket, and white space
-    /// behind these.
-    last: [u64; 4],
+    /// The lowest bit is 1 if the block before ended with a separator or an opening bracket, and white space behind it. The next bit
+    /// is 1 if it ended with an opening bracket or a closing quote.
+    last: u64,
     expect: Expect,
     /// Where the current container was opened, if no other one was opened or closed since.
     opened: usize,
@@ -178,7 +181,10 @@ impl<const WHOLE: bool, const SPACED: bool> Pass for Indexer<'_, WHOLE, SPACED> 
 
     #[inline(always)]
     fn finish(self) -> Option<usize> {
-        (*self.found_long, *self.is_ascii) = (self.long_scalar, self.ascii == !0);
+        if WHOLE {
+            (*self.found_long, *self.is_ascii, *self.is_compact) =
+                (self.long_scalar, self.ascii == !0, self.space == 0);
+        }
         (self.end > 0).then_some(self.end)
     }
 }
@@ -186,7 +192,7 @@ impl<const WHOLE: bool, const SPACED: bool> Pass for Indexer<'_, WHOLE, SPACED> 
 impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
     #[inline(always)]
     fn new(text: &'a [u8], found: &'a mut ObjectIndex) -> Self {
-        let ObjectIndex { entries, child_separators, keys, long_scalar, ascii, enclosing, compact: _ } = found;
+        let ObjectIndex { entries, child_separators, keys, long_scalar, ascii, enclosing, compact } = found;
         Self {
             text,
             entries,
@@ -197,12 +203,15 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
             long_scalar: false,
             run: 0,
             is_ascii: ascii,
+            is_compact: compact,
+            space: 0,
             ascii: !0,
             enclosing,
             strings: Strings::default(),
             hex: 0,
             scalar: 0,
-            last: [0; 4],
+            // What comes first is a value.
+            last: 1,
             expect: Expect::First,
             opened: 0,
             comma: 0,
@@ -227,9 +236,11 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         }
         let escaped = self.strings.escaped(backslash);
         let quote = all_quotes & !escaped;
-        let other = escaped & !(all_quotes | backslash) & inside;
-        if other | self.hex != 0 {
-            self.check_escapes(isa, block, base, other)?;
+        if escaped | self.hex != 0 {
+            let other = escaped & !(all_quotes | backslash) & inside;
+            if other | self.hex != 0 {
+                self.check_escapes(isa, block, base, other)?;
+            }
         }
         if quote == 0 && self.strings.in_string() {
             // The middle of a long string.
@@ -243,30 +254,28 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         let (opening, closing) = (quote & in_string, quote & !in_string);
         let [open, close, colon, comma] = [open, close, colon, comma].map(|mask| mask & !in_string);
         let space = if SPACED { isa.spaces(block) & !in_string } else { 0 };
+        self.space |= space;
         let scalar = !(open | close | colon | comma | quote | in_string | space) & inside;
-        let continued = std::mem::replace(&mut self.scalar, scalar >> 63);
-        let starts = scalar & !(scalar << 1 | continued);
-        let ends = (scalar << 1 | continued) & !scalar;
+        let starts = scalar & !(scalar << 1 | self.scalar);
+        self.scalar = scalar >> 63;
 
-        let value = opening | open | starts;
-        let [after_separator, after_open, after_string, after_close] = &mut self.last;
         // The bytes behind these tokens, or behind the white space there.
-        let behind = |token: u64, ends: u64, last: &mut u64| {
-            let (next, over) = skip_space(token << 1 | *last | ends, space);
-            *last = token >> 63 | over;
-            next
-        };
-        let wrong = behind(colon | comma, 0, after_separator) & !value
-            | behind(open, 0, after_open) & !(value | close)
-            | behind(closing, 0, after_string) & !(comma | close | colon)
-            | behind(close, ends, after_close) & !(comma | close)
+        let (before_value, before_other) = (open | colon | comma, open | closing);
+        let (may_start, over) = skip_space(before_value << 1 | self.last & 1, space);
+        let (may_follow, other_over) = skip_space(before_other << 1 | self.last >> 1, space);
+        self.last = before_value >> 63 | over | (before_other >> 63 | other_over) << 1;
+        // Behind a separator or an opening bracket a value starts, but for the end behind such a bracket; nowhere else one does. A
+        // colon stands behind a string. A bracket has no colon behind it, as that is no value.
+        let value = opening | open | starts;
+        let wrong = (may_start ^ value) & !(may_follow & close)
+            | colon & !may_follow
             | control & in_string
             // A number of more than 64 bytes is declined.
             | u64::from(scalar == !0);
         if wrong & inside != 0 {
             return None;
         }
-        let scalars = Scalars { scalar, starts, continued, digit, zero, point, minus };
+        let scalars = Scalars { scalar, starts, digit, zero, point, minus };
         self.check_scalars(base, starts, scalars.unusual())?;
         // Every other separator, and all bits between it and the next one.
         let turns = isa.prefix_xor(colon | comma);
@@ -463,8 +472,6 @@ struct Scalars {
     scalar: u64,
     /// Their first bytes.
     starts: u64,
-    /// 1 if the first of them started in the block before, where it was checked.
-    continued: u64,
     /// These bytes, in strings or not.
     digit: u64,
     zero: u64,
@@ -474,26 +481,21 @@ struct Scalars {
 
 impl Scalars {
     /// A byte of each number or literal that has to be read byte by byte: those that are more than digits with a sign and a
-    /// point, and those that go on in the next block.
+    /// point, and those that go on in the next block. Of one that started in the block before, any byte may be among them.
     #[inline(always)]
     fn unusual(self) -> u64 {
-        let Self { scalar, starts, continued, .. } = self;
-        // Without the rest of the one that was checked: that is the run of ones from the lowest bit on.
-        let inside = scalar & !(scalar & !scalar.wrapping_add(1) & continued.wrapping_neg());
-        let [digit, point, minus] = [self.digit, self.point, self.minus].map(|mask| mask & inside);
-        // A sum carries from the first digit of a run to the byte behind it.
-        let first = digit & !(digit << 1);
-        let fraction = first & point << 1;
-        let whole = first & !fraction;
-        let behind_fraction = digit.wrapping_add(fraction) & !digit;
-        let behind_whole = digit.wrapping_add(whole) & !digit;
-        starts & !(digit | minus)
+        let Self { scalar, starts, .. } = self;
+        let [digit, point, minus] = [self.digit, self.point, self.minus].map(|mask| mask & scalar);
+        let (before_digit, behind_digit) = (digit >> 1, digit << 1);
+        // A sum carries from the first digit behind a point to the byte behind the last one.
+        let fraction = digit & point << 1;
+        let behind_fraction = digit.wrapping_add(fraction);
+        let other = scalar & !(digit | point | minus);
+        other & (starts | behind_digit)
             | minus & !starts
-            | (point | minus) & !(digit >> 1)
-            | point & !behind_whole
-            | behind_whole & inside & !point
-            | behind_fraction & inside
-            | whole & self.zero & digit >> 1
+            | (point | minus) & !before_digit
+            | point & (behind_fraction | !behind_digit)
+            | digit & self.zero & before_digit & !(behind_digit | point << 1)
             | scalar & 1 << 63
     }
 }

@@ -47,7 +47,7 @@ impl Random {
         let numbers = ["0", "1", "-7", "3.25", "1000000", "9007199254740991"];
         let odd_numbers = ["4.0", "-0", "1e2", "12345678901234567890", "0.10", "9007199254740993", "1e400"];
         let strings = [r#""""#, r#""plain""#, r#""é""#, r#""日本語""#, r#""a\"b\\""#, r#""line\nbreak""#, r#""x""#];
-        let odd_strings = [r#""\u0041""#, r#""\/""#, r#""\ud800""#];
+        let odd_strings = [r#""\u0041""#, r#""\/""#, r#""\ud800""#, r#""\ud83d\uDE4f\u65e5\n""#];
         match self.below(if depth == 0 { 6 } else { 9 }) {
             0 if odd => self.one(&odd_numbers).to_owned(),
             0 | 1 => self.one(&numbers).to_owned(),
@@ -87,6 +87,25 @@ impl Random {
             .collect();
         let [before, after] = if odd && self.below(6) == 0 { [" ", " "] } else { ["", ""] };
         format!("{{{before}{}{after}}}", pairs.join(if odd && self.below(6) == 0 { ", " } else { "," }))
+    }
+
+    /// An event as Python's `json.dumps` writes it: with blanks, and perhaps with nothing outside of ASCII.
+    fn as_python(&mut self, event: &str) -> String {
+        let ascii = self.below(2) == 0;
+        let (mut written, mut in_string, mut escaped) = (String::new(), false, false);
+        for character in event.chars() {
+            in_string ^= character == '"' && !escaped;
+            escaped = character == '\\' && !escaped;
+            match character {
+                ':' | ',' if !in_string => written.extend([character, ' ']),
+                '\u{80}'.. if ascii => {
+                    let mut units = [0; 2];
+                    written.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+                }
+                _ => written.push(character),
+            }
+        }
+        written
     }
 
     /// That of an event, with a program for the interpreter.
@@ -169,7 +188,10 @@ fn every_strategy_gives_the_same_bytes() {
     let mut engines = [true, false].map(|accessors| STRATEGIES.map(|laziness| engine(laziness, accessors)));
     for number in 0..programs {
         let odd = random.below(3) == 0;
-        let (event, program) = (random.event(odd), random.program());
+        let (mut event, program) = (random.event(odd), random.program());
+        if random.below(4) == 0 {
+            event = random.as_python(&event);
+        }
         let metadata = random.metadata(&program, odd);
         let mut first = None;
         for (engine, laziness) in engines[number as usize % 2].iter_mut().zip(STRATEGIES) {
