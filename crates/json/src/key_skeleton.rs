@@ -57,3 +57,36 @@ impl KeyBytes {
         self.inside.wrapping_neg()
     }
 }
+
+/// Whether two keys are the same. Most have up to sixteen bytes: they are compared without a call.
+#[inline]
+pub fn same_key(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(key: &[u8]) -> Option<([u8; N], [u8; N])> {
+        Some((*key.first_chunk()?, *key.last_chunk()?))
+    }
+    one.len() == other.len()
+        && match one.len() {
+            4..8 => ends::<4>(one) == ends::<4>(other),
+            8..=16 => ends::<8>(one) == ends::<8>(other),
+            _ => one == other,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_differ_wherever_they_differ() {
+        for len in 0..40 {
+            let key = vec![b'k'; len];
+            assert!(same_key(&key, &key.clone()));
+            assert!(!same_key(&key, &[b"k", &*key].concat()));
+            for at in 0..len {
+                let mut other = key.clone();
+                other[at] = b'x';
+                assert!(!same_key(&key, &other), "{at} of {len}");
+            }
+        }
+    }
+}

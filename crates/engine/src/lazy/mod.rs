@@ -33,6 +33,7 @@ use shape_check::ShapeReference;
 pub(crate) use tuner::{Sample, Strategy, Tuner};
 
 use crate::v8::v8_string::{self, Scratch};
+use sluicegate_json::key_skeleton::same_key;
 use sluicegate_json::validator::{Entry, Validator};
 
 /// Objects with more properties than this are parsed in full.
@@ -225,7 +226,7 @@ impl State {
     fn shape(&mut self, entries: Range<usize>) -> Option<usize> {
         let keys = || self.entries[entries.clone()].iter().map(|lazy| &self.line[lazy.entry.key.clone()]);
         let same = |shape: &Shape| {
-            shape.keys.len() == entries.len() && shape.keys.iter().zip(keys()).all(|(known, key)| **known == *key)
+            shape.keys.len() == entries.len() && shape.keys.iter().zip(keys()).all(|(known, key)| same_key(known, key))
         };
         if let Some(index) = self.shapes.iter().position(same) {
             return Some(index);

@@ -186,7 +186,7 @@ impl Print<'_> {
             hole.text = Some(start..edits.texts.len());
         }
         let verdict = self.filled(&shared.borrow(), &mut edits, out);
-        shared.borrow_mut().reuse(edits);
+        shared.borrow_mut().reuse(&mut edits);
         match verdict {
             Ok(()) => Verdict::Ok { outputs: 1 },
             Err(failure) => failure.into(),
