@@ -37,12 +37,21 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.js", "export const transformEvent = (event) => [[event]];"),
     ("t.js", "export const transformEvent = (event) => [Promise.resolve(event)];"),
     ("t.js", "export const transformEvent = (event) => new Map(Object.entries(event));"),
+    ("t.js", "export function* transformEvent(event) { yield event; }"),
+    ("t.js", "export async function* transformEvent(event) { yield event; }"),
+    ("t.js", "export const transformEvent = (event) => [event].values();"),
+    ("t.js", "export const transformEvent = (event) => [event, null];"),
+    ("t.js", "export const transformEvent = (event) => [event].map((one) => { one.seen = true; });"),
     ("t.js", "export const transformBatch = (events) => events[0];"),
     ("t.js", "export const transformEvent = (event) => new Promise(() => {});"),
     // What is thrown.
     ("t.js", "export const transformEvent = (event) => { throw { code: 7, message: 'no' }; };"),
     ("t.js", "export const transformEvent = () => { throw new Error('outer', { cause: new TypeError('inner') }); };"),
     ("t.js", "export const transformEvent = () => { throw new AggregateError([new Error('one'), 'two'], 'many'); };"),
+    // What is set.
+    ("t.js", "(function (root) {\n  root.lib = {};\n})(this);\nexport const transformEvent = (event) => event;"),
+    ("t.js", "export function transformEvent(event) { this.last = event; return event; }"),
+    ("t.js", "export function transformEvent(event) { new Map().size = 1; return event; }"),
     // Exports and imports.
     ("t.js", "export default function transformEvent(event) { return event; }"),
     ("t.js", "export const transformEvents = (events) => events;"),
@@ -59,6 +68,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.ts", "enum Kind { A }\nexport const transformEvent = (event: any) => event;"),
     ("t.ts", "import { Options } from 'objects';\nexport const transformEvent = (event: Options) => new Options();"),
     ("t.js", "export function transformEvent(event) { await fetchV2('https://example.com'); return event; }"),
+    ("t.js", "class A { private x = 1; }\nexport const transformEvent = (event) => event;"),
+    ("t.js", "class A { constructor(readonly x) {} }\nexport const transformEvent = (event) => event;"),
+    ("t.js", "import { type A, md5 } from 'hash';\nexport const transformEvent = (event) => event;"),
+    ("t.js", "const seen = new Map<string, number>();\nexport const transformEvent = (event) => event;"),
+    ("t.ts", "const transformEvent = (event: any) => event;\nexport = { transformEvent };"),
+    ("t.js", "const transformEvent = (event) => event;\nexport = { transformEvent };"),
+    // JSX, and what comes along when code is copied.
+    ("t.js", "export function transformEvent(event) { return <div>{event.name}</div>; }"),
+    ("t.js", "export const transformEvent = (event) => (\n  <Card name={event.name} />\n);"),
+    ("t.ts", "export const transformEvent = (event: any) => <b>{event.name}</b>;"),
+    ("t.js", "1 export function transformEvent(event) {\n2   return event;\n3 }"),
+    ("t.js", " 9| // A comment.\n10| export const transformEvent = (event) => event;"),
+    ("t.ts", "1 export const transformEvent = (event: any) => event;"),
     // Code by people who had not seen the list above.
     (
         "t.js",

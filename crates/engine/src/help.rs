@@ -6,7 +6,8 @@ mod exceptions;
 mod modules;
 mod syntax;
 
-pub(crate) use exceptions::{for_exception, for_thrown};
+pub use exceptions::for_exception;
+pub(crate) use exceptions::for_thrown;
 pub(crate) use modules::for_module;
 pub(crate) use syntax::{for_syntax, for_typescript};
 
@@ -107,10 +108,31 @@ fn for_missing(name: &str) -> Option<String> {
     GLOBALS.split_whitespace().find(near).map(|known| format!("did you mean `{known}`?"))
 }
 
+/// What helps where a library is CommonJS, and fails at `module`, `exports` or `require`.
+pub(crate) fn for_common_js_library(message: &str) -> Option<&'static str> {
+    match message {
+        "module is not defined" | "exports is not defined" => Some(
+            "it is CommonJS: write `export const name = …` for `exports.name = …`, and `export default …` for `module.exports = …`",
+        ),
+        _ => None,
+    }
+}
+
+/// Whether code exports in the way of CommonJS.
+pub(crate) fn is_common_js(code: &str) -> bool {
+    ["module.exports", "exports."].iter().any(|word| code.contains(word))
+}
+
 /// What helps where a library has no export of this name.
-pub(crate) fn for_missing_export(file: &str, name: &str, exports: &[String]) -> String {
+pub(crate) fn for_missing_export(file: &str, name: &str, exports: &[String], is_common_js: bool) -> String {
     if let Some(near) = nearest(name, exports.iter().map(String::as_str)) {
         return format!("did you mean `{near}`?");
+    }
+    if exports.is_empty() && is_common_js {
+        return match name {
+            "default" => "it is CommonJS: write `export default …` in it for `module.exports = …`".to_owned(),
+            _ => format!("it is CommonJS: write `export const {name} = …` in it for `exports.{name} = …`"),
+        };
     }
     let has =
         if exports.is_empty() { "it exports nothing".to_owned() } else { format!("it exports {}", exports.join(", ")) };
@@ -175,5 +197,42 @@ mod tests {
         assert!(help("a.js", "interface A { b: string }", 1).unwrap().contains("*.ts"));
         assert!(help("a.js", "@dec class A {}", 1).unwrap().contains("decorators"));
         assert!(!help("a.js", "const a = 1 +;", 14).unwrap().contains("*.ts"));
+    }
+
+    #[test]
+    fn tags_and_line_numbers_are_told_from_code() {
+        let help = |line: &str, column| {
+            for_syntax("a.js", "SyntaxError: Unexpected token '<'", line, column).unwrap_or_default()
+        };
+        for (line, column) in [
+            ("  return <div/>;", 10),
+            ("<Card name={a} />", 1),
+            ("  <div className='a'>", 3),
+            ("const a = ok ? <b>1</b> : null;", 16),
+            ("f(<>1</>)", 3),
+        ] {
+            assert!(help(line, column).starts_with("JSX"), "{line}: {}", help(line, column));
+        }
+        for (line, column) in
+            [("<script>", 1), ("</script>", 1), ("if (a < b && c > ) {", 18), ("a < /b/;", 5), ("f(a<b/>c)", 7)]
+        {
+            assert!(!help(line, column).starts_with("JSX"), "{line}: {}", help(line, column));
+        }
+        for (line, column) in
+            [("1 export const a = 1;", 3), ("12: const a = 1;", 3), (" 3|   return a;", 3), ("4 }", 3)]
+        {
+            assert!(help(line, column).contains("line number"), "{line}: {}", help(line, column));
+        }
+        for (line, column) in [("1 + ;", 5), ("10 (a)", 4), ("1 a", 3)] {
+            assert!(!help(line, column).contains("line number"), "{line}: {}", help(line, column));
+        }
+    }
+
+    #[test]
+    fn a_common_js_library_is_told_how_to_export() {
+        let help = |name: &str| for_missing_export("t.js", name, &[], true);
+        assert_eq!(help("default"), "it is CommonJS: write `export default …` in it for `module.exports = …`");
+        assert_eq!(help("round"), "it is CommonJS: write `export const round = …` in it for `exports.round = …`");
+        assert_eq!(for_missing_export("t.js", "round", &[], false), "it exports nothing");
     }
 }

@@ -37,7 +37,7 @@ pub mod verdict;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-pub use help::{GLOBALS, instead_of};
+pub use help::{GLOBALS, for_exception as help_for_exception, instead_of};
 pub use lazy::Laziness;
 pub use limits::Limits;
 pub use limits::heap::max_memory;
@@ -437,6 +437,12 @@ impl Engine {
     /// The limits that hold.
     pub fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    /// V8's words for what is wrong with a text that is not JSON; `None` if V8 accepts it, or has no isolate. For hosts whose
+    /// lines have an event in them.
+    pub fn why_not_json(&mut self, text: &[u8]) -> Option<String> {
+        run::parse::why_not_json(self.isolate.as_mut()?, text, &mut self.scratch)
     }
 
     /// V8's heap in use, in bytes. Walks the heap's spaces: not for every event.

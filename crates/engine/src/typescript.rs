@@ -135,7 +135,7 @@ const INSTEAD: &[(&str, &str, &str)] = &[
         "declare the field in the class, and assign it in the constructor: `this.name = name;`",
     ),
     ("import equals", "`import x = …`", "write `import x from '…';`"),
-    ("export assignment", "`export = …`", "write `export default …;`"),
+    ("export assignment", "`export = …`", "write `export { transformEvent };`"),
     ("angle-bracket", "a type assertion with angle brackets", "write `value as Type`"),
 ];
 

@@ -63,7 +63,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("TypeError", "object is not extensible", CLOSED),
     ("TypeError", "Cannot assign to read only property", CLOSED),
     ("TypeError", "Cannot redefine property", CLOSED),
-    ("TypeError", "which has only a getter", CLOSED),
+    (
+        "TypeError",
+        "which has only a getter",
+        "it has only a getter and can't be set: change what the getter reads, or set a property of another name",
+    ),
     ("TypeError", "Cannot change '", CLOSED),
     ("TypeError", "Assignment to constant variable", "declare it with `let`"),
     ("TypeError", "not a valid Temporal", "write `Temporal.Instant.from('2024-01-02T03:04:05Z')`, with the whole date"),
@@ -249,7 +253,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
 ];
 
 /// The help for an exception with this name and message.
-pub(crate) fn for_exception(name: Option<&str>, message: &str) -> Option<String> {
+pub fn for_exception(name: Option<&str>, message: &str) -> Option<String> {
     let name = name?;
     if name == "ReferenceError"
         && let Some(missing) = message.strip_suffix(" is not defined")
@@ -342,13 +346,19 @@ fn for_no_function(what: &str) -> String {
 fn for_nothing(message: &str) -> Option<String> {
     let property = quoted(message)?;
     let what = if message.contains(" of null ") { "null" } else { "undefined" };
-    let read = if message.contains("(reading ") {
-        format!("; `?.{property}` gives undefined instead")
-    } else {
-        format!("; make the object first: `parent ??= {{}}`, then set `.{property}`")
-    };
-    let module = if what == "undefined" { ", as `this` is in a module" } else { "" };
-    Some(format!("what stands before `.{property}` is {what}{module}{read}"))
+    let is_read = message.contains("(reading ");
+    Some(match (what, is_read) {
+        ("null", true) => format!("what stands before `.{property}` is null; `?.{property}` gives undefined instead"),
+        (_, true) => format!(
+            "what stands before `.{property}` is undefined, as `this` is in a module; `?.{property}` gives undefined instead"
+        ),
+        ("null", false) => format!(
+            "what stands before `.{property}` is null; make the object first: `parent ??= {{}}`, then set `.{property}`"
+        ),
+        (_, false) => format!(
+            "what stands before `.{property}` is undefined: if it is `this`, write `globalThis` for it; otherwise make the object first: `parent ??= {{}}`, then set `.{property}`"
+        ),
+    })
 }
 
 /// The help for a thrown value that is not an error.

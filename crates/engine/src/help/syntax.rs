@@ -90,6 +90,17 @@ pub(crate) fn for_syntax(file: &str, message: &str, line: &str, column: u32) -> 
     if rest.starts_with('@') || start.starts_with('@') {
         return Some("decorators are not JavaScript; call the function yourself".to_owned());
     }
+    if is_numbered(start, &before) {
+        return Some("take the line number away from the start of each line".to_owned());
+    }
+    if is_jsx(line, start) {
+        return Some(
+            "JSX is not read: compile it first, `npx esbuild NAME.jsx --format=esm --outfile=NAME.js`, or build the text with a template".to_owned(),
+        );
+    }
+    if start.starts_with("export =") {
+        return Some("write `export { transformEvent };`".to_owned());
+    }
     if let Some((_, help)) = LANGUAGES.iter().find(|(word, _)| start.starts_with(word)) {
         return Some((*help).to_owned());
     }
@@ -105,7 +116,7 @@ pub(crate) fn for_syntax(file: &str, message: &str, line: &str, column: u32) -> 
     if let Some(help) = for_words(start, &before, &rest) {
         return Some(help.to_owned());
     }
-    if !typescript && (is_typed(start, &rest) || is_annotated(&rest)) {
+    if !typescript && (is_typed(start, &rest) || is_annotated(&rest) || is_modified(&before, &rest)) {
         return Some("these are types of TypeScript: give the file the name *.ts, or take them away".to_owned());
     }
     if message.contains("Invalid left-hand side") && line.contains("?.") {
@@ -186,6 +197,68 @@ fn for_token(token: &str) -> String {
 fn is_annotated(rest: &str) -> bool {
     let name = rest.trim_start_matches(|char: char| char.is_alphanumeric() || matches!(char, '_' | '$'));
     name.len() < rest.len() && name.trim_start().starts_with(": ") && !name.contains('?')
+}
+
+/// Whether a line begins with its number, as lines do that are copied from a listing. `before` ends at the error.
+fn is_numbered(start: &str, before: &str) -> bool {
+    let is_number = |char: char| char.is_ascii_digit() || matches!(char, ':' | '.' | '|') || char.is_whitespace();
+    let code = start.trim_start_matches(is_number);
+    let words = [
+        "export ",
+        "import ",
+        "function ",
+        "async ",
+        "const ",
+        "let ",
+        "var ",
+        "class ",
+        "return",
+        "if ",
+        "for ",
+        "while ",
+        "try ",
+        "}",
+        "//",
+        "/*",
+    ];
+    start.starts_with(|char: char| char.is_ascii_digit())
+        && before.chars().all(is_number)
+        && words.iter().any(|word| code.starts_with(word))
+}
+
+/// Whether a line that is rejected has a tag of JSX. Tags of pages stand around code, not in it.
+fn is_jsx(line: &str, start: &str) -> bool {
+    let is_page =
+        ["<script", "</script", "<!", "<html", "<head", "<body", "<style"].iter().any(|tag| start.starts_with(tag));
+    let opens = line.match_indices('<').any(|(at, _)| {
+        let before = line[..at].trim_end();
+        let word = before.rsplit(|char: char| !char.is_alphanumeric()).next().unwrap_or_default();
+        let is_operand = before.ends_with(|char: char| char.is_alphanumeric() || matches!(char, '_' | '$' | ')' | ']'))
+            && !matches!(word, "return" | "default" | "case");
+        !is_operand && line[at + 1..].starts_with(|char: char| char.is_alphabetic() || matches!(char, '>' | '/'))
+    });
+    let tag = start.trim_start_matches('<');
+    let alone = start.starts_with('<') && tag.starts_with(char::is_alphabetic) && tag.trim_end().ends_with('>');
+    !is_page && opens && (line.contains("/>") || line.contains("</") || line.contains("<>") || alone)
+}
+
+/// Whether a word of TypeScript stands before a name: `private x`, `import { type A }`. `rest` starts at the error.
+fn is_modified(before: &str, rest: &str) -> bool {
+    let words = ["private", "public", "protected", "readonly", "abstract", "override", "declare", "type", "implements"];
+    let before = before.trim_end();
+    let is_word = words.iter().any(|word| {
+        before.strip_suffix(word).is_some_and(|start| {
+            start.is_empty() || start.ends_with(|char: char| char.is_whitespace() || matches!(char, '{' | '(' | ','))
+        })
+    });
+    is_word && rest.starts_with(|char: char| char.is_alphabetic() || matches!(char, '_' | '$' | '#' | '{' | '['))
+        || rest.starts_with("implements ")
+        // `new Map<string>()` is two comparisons and a `)`.
+        || before.ends_with(">(") && rest.starts_with(')')
+        || before.match_indices("new ").any(|(at, _)| {
+            let after = before[at + "new ".len()..].trim_start_matches(|char: char| char.is_alphanumeric() || char == '_');
+            after.strip_prefix('<').is_some_and(|after| after.starts_with(char::is_alphabetic))
+        })
 }
 
 /// Whether a line that JavaScript rejects looks like TypeScript. `rest` starts at the error.

@@ -12,6 +12,10 @@ use sluicegate_json::canonical;
 use sluicegate_json::sink::Sink;
 use sluicegate_json::validator::Validator;
 
+const GENERATOR: &str =
+    "a generator was returned: write `function` without the `*`, and `return` the events in an array";
+const ITERATOR: &str = "an iterator was returned: `[...iterator]` makes an array of it";
+
 /// Why a return value is not an event. The driver returns the number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadReturn {
@@ -27,7 +31,7 @@ impl BadReturn {
 
     /// The kinds of values that were returned instead, as the driver names them, and what to do about each. The driver
     /// adds eight times the index here, counted from one, to its number.
-    pub(crate) const KINDS: [(&str, &str); 12] = [
+    pub(crate) const KINDS: [(&str, &str); 20] = [
         ("string", "a string was returned: return the event itself, not its JSON text"),
         ("number", "a number was returned: return the event, an array of events, or null to drop it"),
         ("boolean", "a boolean was returned: return the event, an array of events, or null to drop it"),
@@ -40,6 +44,17 @@ impl BadReturn {
         ("[object Set]", "a Set was returned: `[...set]` makes an array of it"),
         ("[object Date]", "a Date was returned: put it into a property of the event"),
         ("[object Error]", "an Error was returned: throw it"),
+        (
+            "undefined",
+            "undefined was returned where an event belongs: `return` the event in the function of `.map(…)`, or take it out with `.filter(Boolean)`",
+        ),
+        ("[object Null]", "null was returned where an event belongs: take it out of the array with `.filter(Boolean)`"),
+        ("[object Generator]", GENERATOR),
+        ("[object AsyncGenerator]", GENERATOR),
+        ("[object Array Iterator]", ITERATOR),
+        ("[object Map Iterator]", ITERATOR),
+        ("[object Set Iterator]", ITERATOR),
+        ("[object Iterator Helper]", ITERATOR),
     ];
 
     /// The failure for the driver's answer, if that is a number.

@@ -1,7 +1,7 @@
 //! Compiles, links and evaluates the author's modules. One mechanism serves a transformation with its libraries and a
 //! test file with its imports; the caller decides what an import means.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use deno_core::v8;
 
@@ -35,6 +35,8 @@ pub(crate) type Find<'a> = dyn FnMut(&mut v8::Isolate, &str, Option<&str>, &Modu
 struct Linked {
     modules: HashMap<String, v8::Global<v8::Module>>,
     imports: HashMap<(i32, String), String>,
+    /// The modules that seem to be CommonJS.
+    common_js: HashSet<String>,
 }
 
 /// A module that is ready to be evaluated, with all its imports.
@@ -84,9 +86,11 @@ fn with_exports(scope: &mut v8::PinScope<'_, '_>, error: LoadError, root: &str) 
         return error;
     };
     let file = error.position.as_ref().map_or(root, |at| &at.file);
-    match exports(scope, &display_name(specifier)) {
+    let module = display_name(specifier);
+    let is_common_js = scope.get_slot::<Linked>().is_some_and(|linked| linked.common_js.contains(&module));
+    match exports(scope, &module) {
         Some(names) => {
-            let help = help::for_missing_export(file, name, &names);
+            let help = help::for_missing_export(file, name, &names, is_common_js);
             error.help(help)
         }
         None => error,
@@ -133,6 +137,9 @@ fn compile<'s>(
     let global = v8::Global::new(scope, module);
     if let Some(linked) = scope.get_slot_mut::<Linked>() {
         linked.modules.insert(of.name.clone(), global);
+        if help::is_common_js(&of.code) {
+            linked.common_js.insert(of.name.clone());
+        }
     }
     let requests = module.get_module_requests();
     for index in 0..requests.length() {
@@ -217,6 +224,8 @@ pub(crate) fn evaluate<'s>(
             promise.mark_as_handled();
             let thrown = promise.result(scope);
             let failure = errors::describe(scope, describe, thrown, FailureKind::Exception, author.is_source);
+            let in_library = failure.position.as_ref().is_some_and(|at| ModuleId::parse(&at.file).library().is_some());
+            let common_js = help::for_common_js_library(&failure.message).filter(|_| in_library);
             let message = match &failure.name {
                 Some(name) => format!("{name}: {}", failure.message),
                 None => failure.message,
@@ -226,7 +235,7 @@ pub(crate) fn evaluate<'s>(
                 source_line: failure.position.as_ref().and_then(author.line),
                 position: failure.position,
                 stack: failure.stack,
-                help: failure.help,
+                help: common_js.map(str::to_owned).or(failure.help),
                 ..LoadError::new(LoadErrorKind::Threw, format!("{message}, thrown {}", author.when))
             })
         }

@@ -1,0 +1,3 @@
+import { round } from 'numbers';
+
+export const transformEvent = (event) => ({ ...event, price: round(event.price) });
