@@ -10,7 +10,7 @@ use super::output_file::OutputFile;
 use super::streams::{Stream, was_closed};
 use super::values::thousands;
 use super::watching::{Watching, watches};
-use crate::config::{Input, Target};
+use crate::config::{Input, InputFormat, Target};
 use crate::net;
 use crate::tally::exit;
 use crate::wire::input::Open;
@@ -63,6 +63,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
         output: None,
         emit: config.emit,
         line: config.line.clone(),
+        elements: config.format.input == InputFormat::Array,
         verdict_detail: config.verdict_detail,
         on_error: config.on_error,
         errors: config.errors.clone(),

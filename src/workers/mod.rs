@@ -81,6 +81,8 @@ pub struct Job {
     pub emit: Emit,
     /// What of a line is the event.
     pub line: LineFormat,
+    /// Whether the lines are the elements of a JSON array.
+    pub elements: bool,
     /// What the verdict lines of failed events say.
     pub verdict_detail: VerdictDetail,
     /// What happens to failed events.
@@ -131,6 +133,7 @@ impl Job {
             output: None,
             emit: Emit::Events,
             line: LineFormat::Event,
+            elements: false,
             verdict_detail: VerdictDetail::Short,
             on_error: OnError::DeadLetter,
             errors: Target::Nowhere,

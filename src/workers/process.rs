@@ -50,6 +50,8 @@ pub(super) struct Start {
     pub(super) options: Options,
     pub(super) emit: Emit,
     pub(super) line: LineFormat,
+    /// Whether lines are the elements of a JSON array.
+    pub(super) elements: bool,
     /// Whether lines are rows of an answer, see `wire::row`.
     pub(super) rows: bool,
     /// Whether failed lines go out as they came in.

@@ -135,6 +135,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         layout,
         emit: start.emit,
         line_format: start.line,
+        elements: start.elements,
         rows: start.rows,
         pass: start.pass,
         stop: start.stop,
@@ -170,6 +171,8 @@ struct Worker {
     layout: Layout,
     emit: Emit,
     line_format: LineFormat,
+    /// Whether lines are the elements of a JSON array.
+    elements: bool,
     rows: bool,
     pass: bool,
     stop: bool,

@@ -224,6 +224,7 @@ impl WorkerPool {
             options: job.options.clone(),
             emit: job.emit,
             line: job.line.clone(),
+            elements: job.elements,
             rows,
             pass: job.on_error == OnError::Pass,
             stop: job.on_error == OnError::Stop,

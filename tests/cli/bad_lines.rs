@@ -177,3 +177,22 @@ fn a_deep_event_that_is_changed_fails_alone_if_at_all() {
         assert!(lines[1].starts_with("{\"a\":[[[[") && lines[1].ends_with("]]]],\"more\":1}"));
     }
 }
+
+/// What is no JSON has one text, whatever a line stands for; and an array in an array is not told to be read as one.
+#[test]
+fn one_fault_has_one_text() {
+    let dir = Dir::with(IDENTITY);
+    let verdict = |args: &[&str], input: &str| -> Value {
+        let args = [&["run", "t.js", "-q", "--emit", "verdicts", "--fail-on", "never"], args].concat();
+        serde_json::from_str(dir.run(&args, input).lines().first().unwrap()).unwrap()
+    };
+    for line in ["bad", "{\"message\":{}", "{\"message\":{},}", "[1"] {
+        let plain = verdict(&[], line);
+        for args in [&["--envelope"][..], &["--input-field", "message"]] {
+            let other = verdict(args, line);
+            assert_eq!((&other["message"], &other["kind"]), (&plain["message"], &plain["kind"]), "{line} {args:?}");
+        }
+    }
+    assert!(verdict(&[], "[[1]]")["help"].as_str().unwrap().contains("--input-format array"));
+    assert_eq!(verdict(&["--input-format", "array"], "[[1]]")["help"], Value::Null);
+}

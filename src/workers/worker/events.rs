@@ -226,7 +226,18 @@ impl Worker {
                     self.sink.push(&text);
                 }
             }
-            Verdict::Failed(failure) => {
+            Verdict::Failed(mut failure) => {
+                match failure.kind {
+                    // Whatever a line stands for, there is one text for what is no JSON in it.
+                    FailureKind::InvalidJson if self.line_format != LineFormat::Event => {
+                        if let Some(message) = self.engine.why_not_json(line) {
+                            failure.message = message;
+                        }
+                    }
+                    // It says how to read an array, which is done already.
+                    FailureKind::NotAnObject if self.elements => failure.help = None,
+                    _ => {}
+                }
                 if self.emit.has_verdicts() {
                     let mut text = Vec::new();
                     verdict_line::failed(&failure, self.metadata(line).as_deref(), &mut text);

@@ -3,6 +3,7 @@
 use deno_core::v8;
 
 use crate::run::driver_functions::Driver;
+use crate::run::transform_isolate::TransformIsolate;
 use crate::run::window;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind};
@@ -103,6 +104,27 @@ fn not_an_object(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) 
     };
     let failure = Failure::new(FailureKind::NotAnObject, format!("the line is {found}, not a JSON object"));
     if is_array { failure.help("an array of events is read with `--input-format array`") } else { failure }
+}
+
+/// V8's own words for what is wrong with a text; `None` if V8 accepts it.
+pub(crate) fn why_not_json(
+    isolate: &mut TransformIsolate,
+    text: &[u8],
+    scratch: &mut v8_string::Scratch,
+) -> Option<String> {
+    let entered = isolate.enter();
+    let (context, ..) = entered.handles;
+    v8::scope_with_context!(scope, &mut *entered.isolate, context);
+    v8::tc_scope!(let scope, scope);
+    window::no_code!(scope);
+    let text = match to_text(scope, text, scratch) {
+        Ok(text) => text,
+        Err(failure) => return Some(failure.message),
+    };
+    match v8::json::parse(scope, text) {
+        Some(_) => None,
+        None => Some(invalid_json(scope).message),
+    }
 }
 
 /// V8's own words for what is wrong with the text.
