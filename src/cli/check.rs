@@ -5,6 +5,7 @@ use serde_json::json;
 use super::config::CheckConfig;
 use super::diagnostic::Diagnostic;
 use super::names;
+use super::program::Unread;
 use crate::tally::exit;
 use crate::testing::report::annotate;
 use crate::workers::{self, RunError};
@@ -68,6 +69,18 @@ pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<CheckReport>
     }
 }
 
+/// The report about a transformation that cannot be read.
+pub fn unread(unread: Unread, as_json: bool) -> CheckReport {
+    let Unread { path, mut error } = unread;
+    error.rule.get_or_insert_with(|| "load-read".to_owned());
+    let code = exit::COULD_NOT_RUN;
+    if as_json {
+        let text = findings_json(&path.display().to_string(), &[error]);
+        return CheckReport { text, findings: Vec::new(), code };
+    }
+    CheckReport { text: String::new(), findings: vec![error], code }
+}
+
 fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool) -> CheckReport {
     let CheckConfig { program, library_paths, .. } = config;
     let used = checked.as_ref().map(|checked| checked.used.clone()).unwrap_or_default().unwrap_or_default();
@@ -79,7 +92,7 @@ fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool)
                 return CheckReport { text: ok_json(program, &checked), findings, code };
             }
             if as_json {
-                return CheckReport { text: findings_json(program, &findings), findings: Vec::new(), code };
+                return CheckReport { text: findings_json(&program.name, &findings), findings: Vec::new(), code };
             }
             let text = if findings.is_empty() { ok_text(program, &checked) } else { String::new() };
             CheckReport { text, findings, code }
@@ -87,7 +100,7 @@ fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool)
         Err(error) => {
             findings.insert(0, Diagnostic::from_load_error(&error, library_paths));
             if as_json {
-                let text = findings_json(program, &findings);
+                let text = findings_json(&program.name, &findings);
                 return CheckReport { text, findings: Vec::new(), code: exit::COULD_NOT_RUN };
             }
             CheckReport { text: String::new(), findings, code: exit::COULD_NOT_RUN }
@@ -116,11 +129,11 @@ fn ok_json(program: &Program, checked: &Checked) -> String {
 }
 
 /// A line for each finding, always with the same fields.
-fn findings_json(program: &Program, findings: &[Diagnostic]) -> String {
+fn findings_json(transformation: &str, findings: &[Diagnostic]) -> String {
     let line = |finding: &Diagnostic| {
         let place = finding.place.as_ref();
         let object = json!({
-            "transformation": program.name,
+            "transformation": transformation,
             "ok": false,
             "rule": finding.rule,
             "message": finding.message,

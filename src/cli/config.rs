@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
 use super::diagnostic::Diagnostic;
 use super::files::{Written, inputs, refuse_overwriting};
-use super::program::{self, Loaded, Sources};
+use super::program::{self, Loaded, Sources, Unread};
 use super::report::{self, Voice};
 use super::setting_sources::{self, Env, from_environment, layered, with_config_of};
 use super::settings::Settings;
@@ -236,35 +236,39 @@ fn input_format(settings: &Settings) -> Result<InputFormat> {
     }
 }
 
-/// Resolves `check` for each transformation, including those in folders.
-///
-/// # Errors
-/// As for [`run`], and when a folder contains no transformation.
-pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Result<Vec<CheckConfig>> {
-    let mut configs = Vec::new();
+/// Resolves `check` for each transformation, including those in folders. One that cannot be read does not keep the
+/// others from being checked.
+pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Vec<std::result::Result<CheckConfig, Unread>> {
     let here = [PathBuf::from(".")];
-    for path in if args.paths.is_empty() { &here[..] } else { &args.paths } {
-        let files = if path.is_dir() { program::transformations(path)? } else { vec![path.clone()] };
+    let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
+    let files = paths.iter().flat_map(|path| {
+        if !path.is_dir() {
+            return vec![Ok(path.clone())];
+        }
+        let files = program::transformations(path);
         if files.is_empty() {
-            return Err(Diagnostic::new(format!("{} has no transformations", path.display()))
-                .help("one is a module that exports transformEvent or transformBatch"));
+            let error = Diagnostic::new(format!("{} has no transformations", path.display()))
+                .help("one is a module that exports transformEvent or transformBatch");
+            return vec![Err(Unread { path: path.clone(), error })];
         }
-        for file in files {
-            let file = file.strip_prefix(".").map(Path::to_path_buf).unwrap_or(file);
-            if args.fix {
-                program::fix(&file)?;
-            }
-            let settings = layered(global.typed.clone(), global, &file, around)?;
-            let Loaded { program, paths } = program::read(&sources(&file, &settings))?;
-            configs.push(CheckConfig {
-                program,
-                library_paths: paths,
-                options: options(&settings),
-                sandbox: sandbox(&settings),
-            });
-        }
+        files
+    });
+    files
+        .map(|file| {
+            let file = file?;
+            let path = file.strip_prefix(".").map(Path::to_path_buf).unwrap_or(file);
+            check_one(&path, args.fix, global, around).map_err(|error| Unread { path, error })
+        })
+        .collect()
+}
+
+fn check_one(file: &Path, fix: bool, global: &Global, around: Env<'_>) -> Result<CheckConfig> {
+    let settings = layered(global.typed.clone(), global, file, around)?;
+    if fix && let Some(why) = program::fix(file)? {
+        report::warn(&why, voice(&settings).format);
     }
-    Ok(configs)
+    let Loaded { program, paths } = program::read(&sources(file, &settings))?;
+    Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
 }
 
 /// The required sandbox of the playground's worker. All other settings are read again for each run of the code; they

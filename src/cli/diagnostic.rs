@@ -17,12 +17,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use unicode_width::UnicodeWidthStr;
 
 use sluicegate_engine::verdict::{Failure, FailureKind, Position};
-use sluicegate_engine::{LoadError, ModuleId, Program};
+use sluicegate_engine::{LoadError, ModuleId, Program, is_typescript};
 
 /// The width of the shown part of a source line, and the most of it before the caret.
 const WIDTH: usize = 110;
@@ -131,6 +131,17 @@ impl Diagnostic {
         }
     }
 
+    /// The same, with the line of source as the author wrote it: TypeScript is checked without its types.
+    pub fn with_types(mut self) -> Self {
+        if let Some(place) = &mut self.place
+            && let Some(line) = &mut place.source
+            && let Some(typed) = typed_line(Path::new(&place.file), place.line, line)
+        {
+            *line = typed;
+        }
+        self
+    }
+
     /// The whole text, with a line end.
     pub fn render(&self, color: bool) -> String {
         let paint = Paint(color);
@@ -159,6 +170,21 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
+/// The line of a TypeScript file whose types were replaced by blanks, as it stands in the file. `None` for other files,
+/// and if the file has changed since.
+fn typed_line(path: &Path, line: u32, blank: &str) -> Option<String> {
+    if !is_typescript(path) {
+        return None;
+    }
+    let text = std::fs::read_to_string(path).ok()?;
+    let typed = text.trim_start_matches('\u{feff}').lines().nth(line.checked_sub(1)? as usize)?;
+    let is_same = |(typed, blank): (u16, u16)| {
+        typed == blank || blank == 0x3b || char::from_u32(blank.into()).is_some_and(char::is_whitespace)
+    };
+    let same_length = typed.encode_utf16().count() == blank.encode_utf16().count();
+    (same_length && typed.encode_utf16().zip(blank.encode_utf16()).all(is_same)).then(|| typed.to_owned())
+}
+
 /// The frames of a stack.
 fn frames(stack: &str) -> impl Iterator<Item = String> + '_ {
     stack.lines().skip_while(|line| !is_frame(line)).map(|frame| frame.trim_start().to_owned())
@@ -172,6 +198,8 @@ impl Place {
     fn of(at: &Position, columns: Range<u32>, source: Option<String>, paths: &BTreeMap<String, PathBuf>) -> Self {
         let library = ModuleId::parse(&at.file).library();
         let path = paths.get(library.unwrap_or(&at.file));
+        let own_path = path.map_or(Path::new(&at.file), PathBuf::as_path);
+        let source = source.map(|line| typed_line(own_path, at.line, &line).unwrap_or(line));
         Self {
             file: path.map_or_else(|| at.file.clone(), |path| path.display().to_string()),
             alias: library.and(path).map(|_| at.file.clone()),

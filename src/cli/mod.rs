@@ -93,13 +93,23 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
         Command::Replay(args) => replay::replay(&args, &cli.global, voice),
         Command::Check(args) => {
             let mut code = exit::COMPLETE;
-            for config in config::check(&args, &cli.global, Env::here())? {
-                let outcome = check::check(&config, args.json)?;
+            let mut said = Vec::new();
+            for config in config::check(&args, &cli.global, Env::here()) {
+                let outcome = match config {
+                    Ok(config) => check::check(&config, args.json)?,
+                    Err(unread) => check::unread(unread, args.json),
+                };
                 if args.reporter.unwrap_or_default() == args::CheckReporter::Github {
                     print(outcome.annotations().as_bytes())?;
                 }
                 print(outcome.text.as_bytes())?;
-                outcome.findings.into_iter().for_each(|finding| voice.error(&finding.into()));
+                // A library or a config file with a mistake may belong to several transformations.
+                for finding in
+                    outcome.findings.into_iter().filter(|finding| !said.contains(finding)).collect::<Vec<_>>()
+                {
+                    voice.error(&finding.clone().into());
+                    said.push(finding);
+                }
                 code = code.max(outcome.code);
             }
             Ok(code)

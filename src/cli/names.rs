@@ -2,11 +2,11 @@
 //! nothing uses, and what can only fail; each at its line, with what to write instead.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
-use crate::parser_process;
+use crate::parser_process::{self, Names};
 use sluicegate_engine::{GLOBALS, Program, instead_of, nearest};
 
 /// What is no global and is there all the same.
@@ -23,14 +23,23 @@ pub(super) fn findings(
     let libraries = used
         .iter()
         .filter_map(|handle| Some((paths.get(handle)?.display().to_string(), program.libraries.get(handle)?.as_str())));
-    let mut found = in_module(&program.name, &program.code, loads, true);
-    libraries.for_each(|(file, code)| found.extend(in_module(&file, code, loads, false)));
+    let modules = std::iter::once((program.name.clone(), program.code.as_str())).chain(libraries);
+    // What cannot be parsed does not load either, which is told.
+    let modules: Vec<(String, &str, Names)> =
+        modules.filter_map(|(file, code)| Some((file, code, parser_process::names(code).ok()?))).collect();
+    // A global that one module makes is there for the others.
+    let makes_any = modules.iter().any(|(_, _, names)| names.makes_any);
+    let made: HashSet<String> = modules.iter().flat_map(|(_, _, names)| names.made.iter().cloned()).collect();
+    let mut found = Vec::new();
+    for (file, code, mut names) in modules {
+        names.undeclared.retain(|name| !makes_any && !made.contains(&name.name));
+        let is_entry = file == program.name;
+        found.extend(in_module(&file, code, names, loads, is_entry));
+    }
     found
 }
 
-fn in_module(file: &str, code: &str, loads: bool, is_entry: bool) -> Vec<Diagnostic> {
-    // What cannot be parsed does not load either, which is told.
-    let Ok(names) = parser_process::names(code) else { return Vec::new() };
+fn in_module(file: &str, code: &str, names: Names, loads: bool, is_entry: bool) -> Vec<Diagnostic> {
     let known = || GLOBALS.split_whitespace().chain(OTHERS);
     let undeclared = names.undeclared.into_iter().filter(|name| !known().any(|known| known == name.name)).map(|name| {
         let help = match (instead_of(&name.name), nearest(&name.name, known())) {
@@ -59,7 +68,9 @@ fn in_module(file: &str, code: &str, loads: bool, is_entry: bool) -> Vec<Diagnos
     let mut all: Vec<_> = undeclared.chain(unused).chain(faults).collect();
     all.sort_by_key(|(_, range, ..)| range.start);
     all.into_iter()
-        .map(|(rule, range, message, help)| Diagnostic::new(message).at(file, code, range).help(help).rule(rule))
+        .map(|(rule, range, message, help)| {
+            Diagnostic::new(message).at(file, code, range).with_types().help(help).rule(rule)
+        })
         .collect()
 }
 
@@ -90,12 +101,25 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), format!("{{\"all\":\"{}\"}}\n", list.join(" ")));
     }
 
+    fn in_entry(code: &str) -> Vec<Diagnostic> {
+        findings(&Program::new("t.js", code), &BTreeMap::new(), &[], true)
+    }
+
+    #[test]
+    fn a_global_of_one_module_is_there_for_the_others() {
+        let program = Program::new("t.js", "import 'lib'; export const transformEvent = (event) => [cache, other];");
+        let program = program.with_library("lib", "globalThis.cache = 1;");
+        let paths = BTreeMap::from([("lib".to_owned(), PathBuf::from("lib.js"))]);
+        let found = findings(&program, &paths, &["lib".to_owned()], true);
+        let texts: Vec<_> = found.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(texts, ["other is not defined"]);
+    }
+
     #[test]
     fn what_is_there_is_no_finding_and_what_is_not_says_what_to_write() {
         let code = "export function transformEvent(event) { log(arguments.length, URL, crypto); return event; }";
-        assert!(in_module("t.js", code, true, true).is_empty());
-        let found =
-            in_module("t.js", "export const transformEvent = (event) => Buffr.from(Objct.keys(event));", true, true);
+        assert!(in_entry(code).is_empty());
+        let found = in_entry("export const transformEvent = (event) => Buffr.from(Objct.keys(event));");
         let texts: Vec<_> = found.iter().map(|finding| (finding.message.as_str(), finding.help.as_deref())).collect();
         assert_eq!(texts[1], ("Objct is not defined", Some("is it Object? Otherwise declare it, or import it")));
         assert_eq!(texts[0].0, "Buffr is not defined");

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 
 use super::diagnostic::Diagnostic;
 use super::values::Library;
-use crate::parser_process;
+use crate::parser_process::{self, Fixes, Obstacle, apply};
 use crate::testing::discover::is_test;
 use sluicegate_engine::{Program, handle_of, is_typescript};
 
@@ -52,6 +52,15 @@ pub struct Loaded {
     pub paths: BTreeMap<String, PathBuf>,
 }
 
+/// A transformation that cannot be read, or a path that leads to none, and why.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// The path.
+    pub path: PathBuf,
+    /// Why.
+    pub error: Diagnostic,
+}
+
 /// The largest file that is read here. Code written by hand stays far below it.
 const LARGEST: u64 = 64 << 20;
 
@@ -68,46 +77,74 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// The modules below a folder that export one of the two functions, sorted by path, without tests, packages and hidden
-/// folders.
-///
-/// # Errors
-/// When a folder cannot be read.
-pub fn transformations(dir: &Path) -> Result<Vec<PathBuf>> {
+/// The modules below a folder that export one of the two functions, or declare one and forget the `export`; sorted by
+/// path, without tests, packages and hidden folders. Files and folders that cannot be read are among them: they may be
+/// transformations.
+pub fn transformations(dir: &Path) -> Vec<std::result::Result<PathBuf, Unread>> {
+    let paths = match entries(dir, "the folder") {
+        Ok(paths) => paths,
+        Err(error) => return vec![Err(Unread { path: dir.to_owned(), error })],
+    };
     let mut found = Vec::new();
-    for path in entries(dir, "the folder")? {
+    for path in paths {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
             if !name.starts_with('.') && name != "node_modules" {
-                found.extend(transformations(&path)?);
+                found.extend(transformations(&path));
             }
         } else if module_stem(&path).is_some() && !is_test(&path) {
-            let text = read_text(&path, "the module")?;
-            if text.contains("export") && ["transformEvent", "transformBatch"].iter().any(|name| text.contains(name)) {
-                found.push(path);
+            match read_text(&path, "the module") {
+                Ok(text) if is_transformation(&path, &text) => found.push(Ok(path)),
+                Ok(_) => {}
+                Err(error) => found.push(Err(Unread { path, error })),
             }
         }
     }
-    Ok(found)
+    found
 }
 
-/// Fixes simple mistakes in a JavaScript file, in place.
+/// Whether a module exports one of the two functions, or seems meant to.
+fn is_transformation(path: &Path, text: &str) -> bool {
+    let names = ["transformEvent", "transformBatch"];
+    if !names.iter().any(|name| text.contains(name)) {
+        return false;
+    }
+    if text.contains("export") {
+        return true;
+    }
+    let code = if is_typescript(path) {
+        parser_process::strip(text).map_err(|error| error.message)
+    } else {
+        Ok(text.to_owned())
+    };
+    code.and_then(|code| parser_process::declares_function(&code)).unwrap_or_else(|_| {
+        // It cannot be parsed, so words have to do.
+        names.iter().any(|name| text.contains(&format!("function {name}")) || text.contains(&format!("{name} =")))
+    })
+}
+
+/// Fixes simple mistakes in a JavaScript file, in place. If that would leave code that cannot load, it writes nothing
+/// and returns why.
 ///
 /// # Errors
-/// When it cannot be read or written.
-pub fn fix(path: &Path) -> Result<()> {
+/// When the file cannot be read or written.
+pub fn fix(path: &Path) -> Result<Option<String>> {
     if is_typescript(path) || module_stem(path).is_none() {
-        return Ok(());
+        return Ok(None);
     }
-    let mut text = read_text(path, "the transformation")?;
+    let text = read_text(path, "the transformation")?;
     // Loading reports code that cannot be parsed.
-    let fixes = parser_process::fixes(&text).unwrap_or_default();
-    if fixes.is_empty() {
-        return Ok(());
+    let Fixes { fixes, obstacle } = parser_process::fixes(&text).unwrap_or_default();
+    if let Some(Obstacle { why, range }) = obstacle {
+        let line = text.as_bytes()[..range.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+        return Ok(Some(format!("--fix changes nothing in {}: in line {line}, {why}", path.display())));
     }
-    fixes.into_iter().for_each(|fix| text.replace_range(fix.range, &fix.text));
-    fs::write(path, text)
-        .map_err(|error| Diagnostic::new(format!("cannot write {}: {}", path.display(), plain(&error))))
+    if fixes.is_empty() {
+        return Ok(None);
+    }
+    fs::write(path, apply(&text, fixes))
+        .map_err(|error| Diagnostic::new(format!("cannot write {}: {}", path.display(), plain(&error))))?;
+    Ok(None)
 }
 
 /// Reads everything except the transformation itself.
@@ -253,7 +290,8 @@ pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
         return Ok(text);
     }
     parser_process::strip(&text).map_err(|error| {
-        let diagnostic = Diagnostic::new(error.message).at(path.display().to_string(), &text, error.range);
+        let diagnostic =
+            Diagnostic::new(error.message).at(path.display().to_string(), &text, error.range).rule("load-syntax");
         match error.help {
             Some(help) => diagnostic.help(help),
             None => diagnostic,

@@ -194,7 +194,7 @@ impl Walk {
     }
 }
 
-fn range(span: Span) -> Range<usize> {
+pub(super) fn range(span: Span) -> Range<usize> {
     // Positions of the map's only file start at 1.
     let offset = |at: BytePos| (at.0 as usize).saturating_sub(1);
     offset(span.lo)..offset(span.hi)

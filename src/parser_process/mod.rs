@@ -10,13 +10,15 @@ mod branches;
 mod exports;
 mod faults;
 mod fixes;
+mod globals;
 mod imports;
 mod names;
+mod refused;
 
 pub use branches::Branch;
 pub use exports::{ModuleExport, exports};
 pub use faults::Fault;
-pub use fixes::Fix;
+pub use fixes::{Fixes, Obstacle, apply};
 pub use names::{Name, Names};
 
 use crate::own_process::own_command;
@@ -63,6 +65,7 @@ enum Asked<'a> {
     Strip(&'a str),
     Names(&'a str),
     Fixes(&'a str),
+    DeclaresFunction(&'a str),
 }
 
 type Imports = BTreeMap<String, Vec<String>>;
@@ -92,12 +95,20 @@ pub fn names(code: &str) -> Result<Names, String> {
     ask(&Asked::Names(code))?
 }
 
-/// The mistakes in `code`, JavaScript, that can be fixed automatically, from the last place to the first.
+/// The mistakes in `code`, JavaScript, that can be fixed automatically.
 ///
 /// # Errors
 /// As [`names`].
-pub fn fixes(code: &str) -> Result<Vec<Fix>, String> {
+pub fn fixes(code: &str) -> Result<Fixes, String> {
     ask(&Asked::Fixes(code))?
+}
+
+/// Whether `code`, JavaScript, declares one of the two functions at its top level.
+///
+/// # Errors
+/// As [`names`].
+pub fn declares_function(code: &str) -> Result<bool, String> {
+    ask(&Asked::DeclaresFunction(code))?
 }
 
 /// [`strip_types`] for an async task.
@@ -175,6 +186,7 @@ fn answer(asked: &Asked<'_>) -> String {
         Asked::Strip(source) => serde_json::to_string(&strip_types(source)),
         Asked::Names(code) => serde_json::to_string(&names::of(code)),
         Asked::Fixes(code) => serde_json::to_string(&fixes::of(code)),
+        Asked::DeclaresFunction(code) => serde_json::to_string(&fixes::declares_function(code)),
     }
     .expect("plain data")
 }
@@ -202,6 +214,7 @@ pub fn main() -> u8 {
             Strip(String),
             Names(String),
             Fixes(String),
+            DeclaresFunction(String),
         }
         let answer = match serde_json::from_str(&text)? {
             Read::Branches(code) => answer(&Asked::Branches(&code)),
@@ -209,6 +222,7 @@ pub fn main() -> u8 {
             Read::Strip(source) => answer(&Asked::Strip(&source)),
             Read::Names(code) => answer(&Asked::Names(&code)),
             Read::Fixes(code) => answer(&Asked::Fixes(&code)),
+            Read::DeclaresFunction(code) => answer(&Asked::DeclaresFunction(&code)),
         };
         io::stdout().write_all(answer.as_bytes())
     };

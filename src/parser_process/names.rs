@@ -1,7 +1,9 @@
 //! Finds names that a module uses without a declaration, and unused imports.
 //!
-//! Scopes are not followed: a name that is declared anywhere in the module counts as declared everywhere, and a name
-//! that the code tests with `typeof` counts as known. So a name that is reported is certainly undeclared.
+//! Scopes are not followed: a name that is declared anywhere in the module counts as declared everywhere. A name that the
+//! code looks for counts as known: with `typeof`, with `in globalThis`, as a property of `globalThis`. So does one that it
+//! makes, `globalThis.name = …`. What stands in a `try` that catches may be meant to fail, and what never runs does not
+//! count. So a name that is reported is certainly undeclared, and its use fails.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,14 +11,17 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use swc_common::{BytePos, Span, Spanned};
 use swc_ecma_ast::{
-    BindingIdent, ClassDecl, ClassExpr, ExportSpecifier, Expr, FnDecl, FnExpr, Ident, ImportDecl, ModuleExportName,
-    NamedExport, Prop, SimpleAssignTarget, UnaryExpr, UnaryOp,
+    BinExpr, BinaryOp, BindingIdent, ClassDecl, ClassExpr, CondExpr, ExportSpecifier, Expr, FnDecl, FnExpr, Ident,
+    IfStmt, ImportDecl, Module, ModuleExportName, NamedExport, Prop, SimpleAssignTarget, Stmt, TryStmt, UnaryExpr,
+    UnaryOp,
 };
 use swc_ecma_parser::{EsSyntax, Syntax};
 use swc_ecma_visit::{Visit, VisitWith};
 
 use super::faults::{self, Fault};
+use super::globals::{Globals, truth};
 use super::imports::parse;
+use super::refused;
 
 /// A name and its place, in bytes of the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,10 @@ pub struct Names {
     pub unused_imports: Vec<Name>,
     /// Code that can only fail, or that cannot be what was meant.
     pub faults: Vec<Fault>,
+    /// The globals that the module makes, which other modules may use.
+    pub made: Vec<String>,
+    /// Whether it makes globals whose names are not known.
+    pub makes_any: bool,
 }
 
 /// The suspicious names of `code`, JavaScript.
@@ -44,37 +53,63 @@ pub struct Names {
 /// When it is not a module; the text gives the place.
 pub(super) fn of(code: &str) -> Result<Names, String> {
     let module = parse(code, Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() }))?;
-    let mut walk = Walk::default();
-    module.visit_with(&mut walk);
-    let Walk { declared, asked_about, used, imported } = walk;
+    let globals = Globals::of(&module);
+    let walk = Walk::of(&module);
     let mut undeclared: Vec<Name> = Vec::new();
-    for name in &used {
-        let is_known = declared.contains(&name.name) || asked_about.contains(&name.name);
-        if !is_known && undeclared.iter().all(|before| before.name != name.name) {
+    for name in walk.undeclared(&globals) {
+        if undeclared.iter().all(|before| before.name != name.name) {
             undeclared.push(name.clone());
         }
     }
-    let used: HashSet<&str> = used.iter().map(|name| name.name.as_str()).collect();
-    let is_unused = |name: &Name| !used.contains(name.name.as_str()) && !asked_about.contains(&name.name);
-    let unused_imports = imported.into_iter().filter(is_unused).collect();
-    Ok(Names { undeclared, unused_imports, faults: faults::of(&module, &used) })
+    let used: HashSet<&str> = walk.used.iter().map(|(name, _)| name.name.as_str()).collect();
+    let is_unused = |name: &&Name| !used.contains(name.name.as_str()) && !globals.known.contains(&name.name);
+    let unused_imports = walk.imported.iter().filter(is_unused).cloned().collect();
+    let mut faults = faults::of(&module, &used);
+    faults.extend(refused::of(&module, |name| walk.declared.contains(name)));
+    let makes_any = globals.makes_any;
+    Ok(Names { undeclared, unused_imports, faults, made: globals.made.into_iter().collect(), makes_any })
+}
+
+/// All uses of names that the module does not declare.
+pub(super) fn undeclared_uses(module: &Module) -> Vec<Name> {
+    Walk::of(module).undeclared(&Globals::of(module)).cloned().collect()
 }
 
 #[derive(Default)]
 struct Walk {
     declared: HashSet<String>,
-    asked_about: HashSet<String>,
-    used: Vec<Name>,
+    /// The uses, and whether each one fails if the name is not declared.
+    used: Vec<(Name, bool)>,
     imported: Vec<Name>,
+    /// The number of places around that catch errors or never run.
+    harmless: usize,
 }
 
 impl Walk {
+    fn of(module: &Module) -> Self {
+        let mut walk = Walk::default();
+        module.visit_with(&mut walk);
+        walk
+    }
+
+    fn undeclared<'a>(&'a self, globals: &'a Globals) -> impl Iterator<Item = &'a Name> {
+        let uses = self.used.iter().filter(|(_, fails)| *fails && !globals.makes_any).map(|(name, _)| name);
+        uses.filter(|name| !self.declared.contains(&name.name) && !globals.known.contains(&name.name))
+    }
+
     fn declare(&mut self, ident: &Ident) {
         self.declared.insert(ident.sym.to_string());
     }
 
     fn use_it(&mut self, ident: &Ident) {
-        self.used.push(name(ident));
+        self.used.push((name(ident), self.harmless == 0));
+    }
+
+    /// Visits code that is harmless if the condition holds.
+    fn visit_if_harmless(&mut self, harmless: bool, code: &impl VisitWith<Self>) {
+        self.harmless += usize::from(harmless);
+        code.visit_with(self);
+        self.harmless -= usize::from(harmless);
     }
 }
 
@@ -97,12 +132,39 @@ impl Visit for Walk {
     }
 
     fn visit_unary_expr(&mut self, unary: &UnaryExpr) {
-        match (unary.op, &*unary.arg) {
-            (UnaryOp::TypeOf, Expr::Ident(ident)) => {
-                self.asked_about.insert(ident.sym.to_string());
-            }
-            _ => unary.visit_children_with(self),
+        if unary.op != UnaryOp::TypeOf || !unary.arg.is_ident() {
+            unary.visit_children_with(self);
         }
+    }
+
+    fn visit_try_stmt(&mut self, statement: &TryStmt) {
+        let throws = |last: Option<&Stmt>| last.is_some_and(Stmt::is_throw);
+        let catches = statement.handler.as_ref().is_some_and(|handler| !throws(handler.body.stmts.last()));
+        self.visit_if_harmless(catches, &statement.block);
+        statement.handler.visit_with(self);
+        statement.finalizer.visit_with(self);
+    }
+
+    fn visit_cond_expr(&mut self, one: &CondExpr) {
+        one.test.visit_with(self);
+        self.visit_if_harmless(truth(&one.test) == Some(false), &one.cons);
+        self.visit_if_harmless(truth(&one.test) == Some(true), &one.alt);
+    }
+
+    fn visit_if_stmt(&mut self, one: &IfStmt) {
+        one.test.visit_with(self);
+        self.visit_if_harmless(truth(&one.test) == Some(false), &one.cons);
+        self.visit_if_harmless(truth(&one.test) == Some(true), &one.alt);
+    }
+
+    fn visit_bin_expr(&mut self, one: &BinExpr) {
+        one.left.visit_with(self);
+        let never = match one.op {
+            BinaryOp::LogicalAnd => truth(&one.left) == Some(false),
+            BinaryOp::LogicalOr | BinaryOp::NullishCoalescing => truth(&one.left) == Some(true),
+            _ => false,
+        };
+        self.visit_if_harmless(never, &one.right);
     }
 
     fn visit_prop(&mut self, property: &Prop) {
@@ -196,6 +258,56 @@ mod tests {
         let (undeclared, unused) = found(code);
         assert_eq!(undeclared, ["other", "setTimeout", "process", "missing", "Buffer"]);
         assert_eq!(unused, ["a"]);
+    }
+
+    #[test]
+    fn code_that_runs_is_not_suspected() {
+        for code in [
+            "(function (global, factory) { typeof exports === 'object' && typeof module !== 'undefined' ? factory(exports) :
+               typeof define === 'function' && define.amd ? define(['exports'], factory) :
+               (global = typeof globalThis !== 'undefined' ? globalThis : global || self, factory(global.lib = {}));
+             })(this, (exports) => { exports.f = 1; }); lib.f;",
+            "try { window.x } catch { 0 }",
+            "try { window } catch (error) { if (error) throw error; error.a = 1 }",
+            "'window' in globalThis ? window.x : 1;",
+            "if (globalThis.window) window.x;",
+            "globalThis.process?.env && process.env;",
+            "Object.hasOwn(globalThis, 'window') && window.x;",
+            "globalThis.cache = new Map(); cache.size;",
+            "globalThis['cache'] ??= 1; cache;",
+            "const root = globalThis; root.cache = 1; cache;",
+            "Object.assign(globalThis, { cache: 1 }); cache;",
+            "let root, own; own = globalThis; root = own || {}; root.cache = 1; cache;",
+            "((root) => { root.cache = 1; })(globalThis); cache;",
+            "const install = (root) => { root.cache = 1; }; install(globalThis); cache;",
+            "Object.defineProperty(globalThis, 'cache', { value: 1 }); cache;",
+            "Object.assign(globalThis, all); cache;",
+            "for (const name of []) globalThis[name] = 1; cache;",
+            "const g = typeof globalThis === 'undefined' ? window : globalThis;",
+            "if (typeof globalThis == 'undefined') { self.x } else { 1 }",
+            "global || self; globalThis ?? window;",
+        ] {
+            let undeclared: Vec<String> =
+                found(code).0.into_iter().filter(|name| !["globalThis", "global", "Map", "Object"].contains(&&**name)).collect();
+            assert_eq!(undeclared, Vec::<String>::new(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_fails_is_found_beside_it() {
+        for (code, expected) in [
+            ("try { window.x } finally { 0 }", "window"),
+            ("try { 0 } catch { window.x }", "window"),
+            ("try { window.x } catch (error) { log(1); throw error; }", "window log"),
+            ("typeof globalThis !== 'undefined' ? window : 1", "window"),
+            ("globalThis.other = 1; cache", "cache"),
+            ("event.cache = 1; cache", "event cache"),
+            ("const root = globalThis; const all = {}; all.cache = 1; root.other = 2; cache", "cache"),
+            ("const keys = Object.keys(globalThis.a ?? {}); keys.cache = 1; cache", "Object cache"),
+        ] {
+            let undeclared: Vec<String> = found(code).0.into_iter().filter(|name| name != "globalThis").collect();
+            assert_eq!(undeclared.join(" "), expected, "{code}");
+        }
     }
 
     #[test]

@@ -192,6 +192,73 @@ fn check_takes_folders_and_names_what_is_not_there() {
     assert_eq!(sluicegate(dir.path(), &["check", "empty"]).status.code(), Some(2));
 }
 
+/// One file that cannot be read keeps no other file from being checked.
+#[test]
+fn check_reports_every_file() {
+    let dir = project(&[
+        ("src/a.js", "export const transformEvent = (event) => missing;"),
+        ("src/b.ts", "export function transformEvent(event: any) { return (event }"),
+        ("src/c.js", "function transformEvent(event) { return event; }"),
+        ("src/d.ts", "const transformEvent = (event: any) => event;"),
+        ("src/e.js", "const { transformEvent } = require('./c.js');"),
+        ("src/f.js", "export const transformEvent = (event) => event;"),
+        ("src/g.js", "function transformEvent(event) { return (event }"),
+        ("src/h/sluicegate.toml", "cpu-limit = 1"),
+        ("src/h/i.js", "export const transformEvent = (event) => event;"),
+    ]);
+    fs::write(dir.path().join("src/latin1.js"), b"// caf\xe9").unwrap();
+    let findings = |args: &[&str]| {
+        let out = sluicegate(dir.path(), &[&["check", "--json"], args].concat());
+        assert_eq!(out.status.code(), Some(2));
+        let line = |line: &str| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!("{} {}", value["transformation"].as_str().unwrap(), value["rule"].as_str().unwrap_or("ok"))
+        };
+        text(&out.stdout).lines().map(line).collect::<Vec<_>>()
+    };
+    let expected = [
+        "src/a.js undefined-name",
+        "src/b.ts load-syntax",
+        "src/c.js load-exports",
+        "src/d.ts load-exports",
+        "src/f.js ok",
+        "src/g.js load-syntax",
+        "src/h/i.js load-read",
+        "src/latin1.js load-read",
+    ];
+    assert_eq!(findings(&["src"]), expected);
+    let expected = ["src/f.js ok", "nowhere.js load-read", "src/a.js undefined-name"];
+    assert_eq!(findings(&["src/f.js", "nowhere.js", "src/a.js"]), expected);
+    let out = sluicegate(dir.path(), &["check", "src"]);
+    let said = text(&out.stderr);
+    for part in ["missing is not defined", "src/b.ts:1:", "latin1.js: it is not UTF-8", "--> src/d.ts:1:7\n"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(said.contains("1 | const transformEvent = (event: any) => event;\n"), "the line as it was written: {said}");
+    assert_eq!(text(&out.stdout), "src/f.js: ok: exports transformEvent\n");
+}
+
+/// A library belongs to many transformations, and its mistake is reported once.
+#[test]
+fn one_mistake_of_a_library_is_one_message() {
+    let code = "import { n } from 'lib';\nexport const transformEvent = (event) => ({ n });";
+    let dir = project(&[("a.js", code), ("b.js", code), ("lib/lib.js", "export const n = () => missing;")]);
+    let out = sluicegate(dir.path(), &["check", "a.js", "b.js", "-L", "lib"]);
+    let said = text(&out.stderr);
+    assert_eq!(said.matches("missing is not defined\n --> lib/lib.js").count(), 1, "{said}");
+}
+
+#[test]
+fn check_changes_a_file_as_a_whole_or_not_at_all() {
+    let code = "const _ = require('lodash');\nexports.transformEvent = (event) => _.omit(event, 'a');\n";
+    let dir = project(&[("t.js", code)]);
+    let out = sluicegate(dir.path(), &["check", "t.js", "--fix"]);
+    let said = text(&out.stderr);
+    let expected = "warning: --fix changes nothing in t.js: in line 1, `require` would remain, which is not there: `import` it by hand\n";
+    assert!(said.starts_with(expected), "{said}");
+    assert_eq!((out.status.code(), fs::read_to_string(dir.path().join("t.js")).unwrap().as_str()), (Some(2), code));
+}
+
 #[test]
 fn an_export_that_a_test_asks_for_is_used() {
     let code = "export const transformEvent = (event) => event;\nexport const half = (n) => n / 2;\n";
