@@ -24,6 +24,9 @@ const NONE: u32 = u32::MAX;
 /// V8 never prints that.
 const EXACT: &[u8] = b"e0";
 
+/// What the driver prints for an infinite value of which it knows no more. Lines don't spell a number like that.
+const INFINITE: [&[u8]; 2] = [b"1e+0999", b"-1e+0999"];
+
 /// Restores outputs; its memory is reused.
 #[derive(Default)]
 pub struct Restorer {
@@ -206,7 +209,7 @@ impl Restorer {
     ///
     /// Numbers of the text that are not what V8 prints (`9007199254740993`, `1e400`) have their own digits: the driver knew
     /// them. If they have what V8 prints, but are not to be taken for another number of the line with the same double, the
-    /// driver has put `e0` behind them. What is infinite, and of which nothing is known, is `1e999`.
+    /// driver has put `e0` behind them. What is infinite, and of which nothing is known, is `1e+0999`.
     pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) {
         self.text.read(text);
         self.pair(line, text);
@@ -227,7 +230,7 @@ impl Restorer {
                         Ok(moved) => moved,
                         Err(double) => {
                             lost.push(double);
-                            None
+                            double.is_infinite().then_some(&b"null"[..])
                         }
                     }
                 } else {
@@ -291,12 +294,12 @@ impl Restorer {
             return Ok(Some(exact));
         }
         let value = value_of(number);
-        if value.is_infinite() {
-            return Ok((matches!(number, b"1e999" | b"-1e999")).then_some(b"null"));
-        }
-        if value.abs() < FIRST_UNSAFE || is_lossy(number) {
+        let infinite = INFINITE.contains(&number);
+        if value.abs() < FIRST_UNSAFE || is_lossy(number) && !infinite {
             return Ok(None);
         }
+        // As JavaScript prints it.
+        let unknown = infinite.then_some(&b"null"[..]);
         // By its value alone. A fraction may well be the code's own, so it is not looked for.
         let mut found: Option<&[u8]> = None;
         let mut doubt = false;
@@ -317,7 +320,7 @@ impl Restorer {
             if elsewhere().any(|came| other.is_some_and(|other| !same_decimal(other, came))) {
                 return Err(value);
             }
-            return Ok(other.filter(|came| is_lossy(came)));
+            return Ok(other.filter(|came| is_lossy(came)).or(unknown));
         }
         Ok(found.filter(|came| is_lossy(came)))
     }
@@ -516,8 +519,7 @@ fn same_number(came: &[u8], went: &[u8]) -> bool {
     if let Some(exact) = went.strip_suffix(EXACT) {
         return same_decimal(came, exact);
     }
-    value_of(came) == value_of(went)
-        && (matches!(went, b"1e999" | b"-1e999") || !is_lossy(went) || same_decimal(came, went))
+    value_of(came) == value_of(went) && (INFINITE.contains(&went) || !is_lossy(went) || same_decimal(came, went))
 }
 
 #[cfg(test)]

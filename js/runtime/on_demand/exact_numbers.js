@@ -51,8 +51,11 @@
     return found ?? undefined;
   };
 
+  // A marker, spelled as no line spells a number; the engine's restore.rs has the same.
+  const INFINITE = '1e+0999';
+
   // Prints numbers that JavaScript can't hold with the line's digits. A value that is infinite and otherwise unknown
-  // gets a marker, so that the engine can restore the number at the same place of the line.
+  // gets a marker, so that the engine can restore the line's number.
   function exactNumbers(key, value) {
     if (typeof value === 'bigint') return rawJSON(`${bigintText(value)}e0`);
     if (typeof value === 'string' && value.length > 15) textLeaves(value, state.printing);
@@ -64,8 +67,8 @@
       // A number with an exponent can't be marked, but no other number of a line is likely to have the same double.
       return includes(printed, 'e') ? value : rawJSON(`${text}e0`);
     }
-    if (!isFinite(value) && value === value) return rawJSON(value > 0 ? '1e999' : '-1e999');
     if (value >= FIRST_UNSAFE || value <= -FIRST_UNSAFE) numberMoved(value, state.printing);
+    if (!isFinite(value) && value === value) return rawJSON(value > 0 ? INFINITE : `-${INFINITE}`);
     return value;
   }
 

@@ -156,6 +156,9 @@ fn too_many() -> Failure {
 
 /// A number as JavaScript prints it.
 fn printed(number: f64) -> String {
+    if number.is_infinite() {
+        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
     if number.abs() < 1e21 { number.to_string() } else { format!("{number:e}").replace('e', "e+") }
 }
 

@@ -245,7 +245,7 @@ fn parsed(value: Json) -> Json {
 fn printed(number: f64) -> String {
     match number.abs() {
         0.0 => "0".to_owned(),
-        f64::INFINITY => if number > 0.0 { "1e999" } else { "-1e999" }.to_owned(),
+        f64::INFINITY => if number > 0.0 { "1e+0999" } else { "-1e+0999" }.to_owned(),
         1e-6..1e21 => number.to_string(),
         _ => format!("{number:e}").replace('e', if number.abs() > 1.0 { "e+" } else { "e" }),
     }
@@ -304,7 +304,7 @@ proptest! {
 
     #[test]
     fn it_gives_what_the_thorough_way_gives(case in case()) {
-        let lossy = may_hold_lossy(case.line.as_bytes()) || case.text.contains("1e999");
+        let lossy = may_hold_lossy(case.line.as_bytes()) || case.text.contains("1e+0999");
         if let Some(out) = mended(&case.line, &case.text).filter(|_| !lossy) {
             prop_assert_eq!(out, thoroughly(&case));
         }

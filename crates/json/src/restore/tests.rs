@@ -25,7 +25,7 @@ fn what_means_the_same_leaves_as_the_line() {
         (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
         (r#"{"a":1,"b":0,"a":1e20}"#, r#"{"a":100000000000000000000,"b":0}"#),
         (r#"{"\u0031":[],"a":{}}"#, r#"{"1":[],"a":{}}"#),
-        (r#"{"a":1e400,"b":9007199254740993}"#, r#"{"a":1e999,"b":9007199254740992}"#),
+        (r#"{"a":1e400,"b":9007199254740993}"#, r#"{"a":1e+0999,"b":9007199254740992}"#),
         ("{}", "{}"),
     ] {
         assert_eq!(restored(line, text), line);
@@ -73,7 +73,7 @@ fn a_number_of_the_code_takes_no_spelling_of_the_line() {
             r#"{"amount":1.000000000000000000,"version":1,"q":1}"#,
         ),
         (r#"{"a":1,"b":1.00000000000000000001}"#, r#"{"a":1,"b":2,"c":1}"#, r#"{"a":1,"b":2,"c":1}"#),
-        (r#"{"a":1.0,"b":1e400}"#, r#"{"a":2,"b":-1e999}"#, r#"{"a":2,"b":null}"#),
+        (r#"{"a":1.0,"b":1e400}"#, r#"{"a":2,"b":-1e+0999}"#, r#"{"a":2,"b":null}"#),
         (r#"{"a":9007199254740992.0}"#, r#"{"b":9007199254740992}"#, r#"{"b":9007199254740992}"#),
         // A BigInt, which the driver marks.
         (r#"{"a":9007199254740993}"#, r#"{"a":9007199254740992e0}"#, r#"{"a":9007199254740992}"#),
@@ -105,6 +105,27 @@ fn digits_follow_a_number_that_was_moved() {
             r#"{"m":[{"id":9007199254740992,"n":"y"},{"id":9007199254740993,"n":"x","o":1}]}"#,
         ),
     ]);
+}
+
+#[test]
+fn digits_follow_an_infinite_number_that_was_moved() {
+    let twins = r#"{"a":{"n":1e400,"x":1},"b":{"n":1E401,"x":2}}"#;
+    check(&[
+        (r#"{"n":1e400}"#, r#"{"x":1e+0999}"#, r#"{"x":1e400}"#),
+        (r#"{"n":-1e400,"m":1e999}"#, r#"{"x":[1e+0999,-1e+0999]}"#, r#"{"x":[1e999,-1e400]}"#),
+        (r#"{"n":1e400,"m":10e399}"#, r#"{"x":1e+0999}"#, r#"{"x":10e399}"#),
+        // Which of the two it is, nothing says but the object around it.
+        (twins, r#"{"x":1e+0999}"#, r#"{"x":null}"#),
+        (twins, r#"{"c":{"n":1e+0999,"x":2}}"#, r#"{"c":{"n":1E401,"x":2}}"#),
+        // What the driver knows, and what came from no number of the line.
+        (twins, r#"{"a":1E401}"#, r#"{"a":1E401}"#),
+        (r#"{"n":1e400,"i":9007199254740993}"#, r#"{"x":-1e+0999}"#, r#"{"x":null}"#),
+    ]);
+    let mut restorer = Restorer { elsewhere: vec![b"1e400".to_vec()], ..Restorer::default() };
+    let (mut out, line) = (Vec::new(), br#"{"a":1}"#);
+    restorer.start(line);
+    restorer.restore(line, br#"{"a":1e+0999}"#, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":1e400}"#);
 }
 
 #[test]
