@@ -17,7 +17,7 @@
   const group = (name) => {
     if (made[name] === undefined) {
       const others = name === 'errors' || name === 'url' || name === 'registry' ? undefined : group('errors');
-      const values = onDemand(name)(webNative(), others, seed !== undefined);
+      const values = onDemand(name)(webNative(), others, seed !== undefined, made);
       const keys = ownKeys(values);
       for (let i = 0; i < keys.length; i++) close(values[keys[i]]);
       made[name] = values;

@@ -1,5 +1,5 @@
 // `structuredClone` of the HTML standard: a deep copy of data, with cycles.
-(({ isNoData }, { DOMException }) => {
+(({ isNoData, isOrdinary }, { DOMException }, _seeded, made) => {
   const { getPrototypeOf, defineProperty } = Object;
   const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
   const typedArray = getPrototypeOf(Uint8Array);
@@ -16,10 +16,30 @@
   const sizeOfMap = Object.getOwnPropertyDescriptor(Map.prototype, 'size').get;
   const sizeOfSet = Object.getOwnPropertyDescriptor(Set.prototype, 'size').get;
   const lengthOfBuffer = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, 'byteLength').get;
+  const detachedOf = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, 'detached').get;
+  const isDetached = (buffer) => detachedOf.call(buffer);
   const sourceOf = Object.getOwnPropertyDescriptor(RegExp.prototype, 'source').get;
+
+  const transferOf = ArrayBuffer.prototype.transfer;
+
+  const nameOf = (value) => {
+    const name = value.constructor?.name;
+    return `#<${typeof name === 'string' ? name : 'Object'}>`;
+  };
 
   const refuse = (what) => {
     throw new DOMException(`${what} could not be cloned.`, 'DataCloneError');
+  };
+
+  /** Whether it is an object of a class of the web platform, which is written in JavaScript here. */
+  const isPlatform = (value) => {
+    const { url, encoding, registry, crypto } = made;
+    const classes = [
+      DOMException, url?.URL, url?.URLSearchParams, encoding?.TextEncoder, encoding?.TextDecoder, registry?.FinalizationRegistry,
+      crypto?.Crypto, crypto?.SubtleCrypto,
+    ];
+    for (const one of classes) if (one !== undefined && value instanceof one) return true;
+    return false;
   };
 
   const put = (target, key, value) =>
@@ -70,7 +90,10 @@
         for (const content of [...Set.prototype.values.call(value)]) copy.add(clone(content));
         return copy;
       }
-      if (brand(lengthOfBuffer, value) !== undefined) return keep(ArrayBuffer.prototype.slice.call(value, 0));
+      if (brand(lengthOfBuffer, value) !== undefined) {
+        if (isDetached(value)) refuse('An ArrayBuffer that is detached');
+        return keep(ArrayBuffer.prototype.slice.call(value, 0));
+      }
       if (ArrayBuffer.isView(value)) {
         const buffer = clone(value.buffer);
         const kind = kindOfView.call(value);
@@ -86,10 +109,7 @@
         return keep(new RegExp(value.source, value.flags));
       }
       if (prototype === RegExp.prototype) return keep(new RegExp(value.source, value.flags));
-      if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || brand(Symbol.prototype.valueOf, value) !== undefined) {
-        refuse(`#<${value.constructor?.name ?? 'Object'}>`);
-      }
-      return properties(value, keep({}));
+      return refuse(nameOf(value));
     };
 
     const clone = (value) => {
@@ -106,18 +126,23 @@
         return properties(value, copy);
       }
       const prototype = getPrototypeOf(value);
-      if (prototype !== Object.prototype && prototype !== null) return special(value);
+      if (prototype !== Object.prototype && (!isOrdinary(value) || isPlatform(value))) return special(value);
       const copy = {};
       seen.set(value, copy);
       return properties(value, copy);
     };
 
     const transfer = options?.transfer === undefined ? [] : [...options.transfer];
+    const unique = new Set();
     for (const item of transfer) {
       if (brand(lengthOfBuffer, item) === undefined) refuse('a value that is no ArrayBuffer, in transfer,');
+      if (unique.has(item)) refuse('An ArrayBuffer that is twice in transfer');
+      unique.add(item);
     }
     const copy = clone(input);
-    for (const item of transfer) item.transfer();
+    // A getter may have detached one. All are looked at first: a call that fails detaches none.
+    for (const item of transfer) if (isDetached(item)) refuse('An ArrayBuffer that is detached');
+    for (const item of transfer) transferOf.call(item);
     return copy;
   };
   return { structuredClone };

@@ -46,6 +46,7 @@ pub(crate) fn native(scope: &mut Scope<'_, '_>, _: Args<'_>, mut answer: Answer<
         "fillRandom": fill_random,
         "digestInto": digest_into,
         "isNoData": is_no_data,
+        "isOrdinary": is_ordinary,
     }
     answer.set(object.into());
 }
@@ -222,4 +223,46 @@ fn is_no_data(_: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
             || value.is_set_iterator()
             || value.is_module_namespace_object(),
     );
+}
+
+/// `isOrdinary(object)`: whether it has nothing but its properties: no content that only V8 can see.
+fn is_ordinary(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
+    let value = args.get(0);
+    // What the serializer knows besides. It would write all that is in it.
+    let known = value.is_map() || value.is_set() || value.is_date() || value.is_reg_exp() || value.is_native_error();
+    let boxed = value.is_number_object() || value.is_string_object() || value.is_boolean_object();
+    let buffer = value.is_array_buffer() || value.is_array_buffer_view() || value.is_array();
+    if known || boxed || buffer || value.is_big_int_object() || value.is_symbol_object() {
+        return answer.set_bool(false);
+    }
+    v8::tc_scope!(let scope, scope);
+    let context = scope.get_current_context();
+    let serializer = v8::ValueSerializer::new(scope, Box::new(KindOnly));
+    answer.set_bool(serializer.write_value(context, value).is_some());
+}
+
+/// Has V8's serializer look at the kind of an object, and at nothing in it.
+struct KindOnly;
+
+impl v8::ValueSerializerImpl for KindOnly {
+    fn throw_data_clone_error<'s>(&self, scope: &mut v8::PinScope<'s, '_>, message: v8::Local<'s, v8::String>) {
+        scope.throw_exception(message.into());
+    }
+
+    fn has_custom_host_object(&self, _: &v8::Isolate) -> bool {
+        true
+    }
+
+    fn is_host_object<'s>(&self, _: &mut v8::PinScope<'s, '_>, _: v8::Local<'s, v8::Object>) -> Option<bool> {
+        Some(true)
+    }
+
+    fn write_host_object<'s>(
+        &self,
+        _: &mut v8::PinScope<'s, '_>,
+        _: v8::Local<'s, v8::Object>,
+        _: &dyn v8::ValueSerializerHelper,
+    ) -> Option<bool> {
+        Some(true)
+    }
 }
