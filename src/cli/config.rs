@@ -82,6 +82,8 @@ pub struct RunConfig {
     pub stats_json: bool,
     /// Hides progress and summary.
     pub quiet: bool,
+    /// Whether it is told that the code reads an integer that JavaScript can't hold. Who asks for that also hears it when quiet.
+    pub tells_reads: bool,
     /// The format of errors.
     pub voice: Voice,
 }
@@ -200,6 +202,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
         progress: settings.messages.progress.unwrap_or_default(),
         stats_json: settings.messages.stats == Some(Stats::Json),
         quiet: settings.messages.quiet.unwrap_or(false),
+        tells_reads: !settings.messages.quiet.unwrap_or(false) || settings.numbers.on_unsafe_integer.is_some(),
         voice: voice(&settings),
     })
 }

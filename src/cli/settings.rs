@@ -144,8 +144,8 @@ settings! {
     NumberFlags {
         /// What happens when the code reads an integer beyond 2^53 that JavaScript can't hold [default: warn].
         ///
-        /// `warn`: it is told once, with the line and the place in the code. `fail`: the event fails. `ignore`: nothing. A number
-        /// that is not read, or only moved, keeps its digits: see docs/output.md.
+        /// `warn`: it is told once, with the line and the place in the code; with --quiet only if `warn` was said. `fail`: the event
+        /// fails. `ignore`: nothing. A number that is not read, or only moved, keeps its digits: see docs/output.md.
         #[arg(value_name = "WHAT", value_parser = words::<OnUnsafeInteger>())]
         on_unsafe_integer: OnUnsafeInteger = "on-unsafe-integer", "run", "on-unsafe-integer",
             Kind::Word(OnUnsafeInteger::WORDS), values::word;

@@ -73,7 +73,9 @@ impl<'a> Watching<'a> {
     /// Warns once of an unsafe integer that the code has read. It prints nothing if a host reads standard error as
     /// answers.
     fn show_read(&mut self, summary: &Summary) {
-        let Some(at) = summary.unsafe_read.as_ref().filter(|_| !self.has_warned && !self.config.quiet) else { return };
+        let Some(at) = summary.unsafe_read.as_ref().filter(|_| !self.has_warned && self.config.tells_reads) else {
+            return;
+        };
         self.has_warned = true;
         let message = format!("{}: {}", place_text(at.input.as_deref(), at.line), read_message(&at.read));
         self.bar.suspend(|| warn(&message, self.config.voice.format));

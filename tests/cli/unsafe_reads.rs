@@ -38,6 +38,8 @@ const READS: &[(&str, &[&str])] = &[
     ("try { event.key = String(event.id); } catch {}\n  return null;", &["--on-unsafe-integer", "fail"]),
     ("event.key = String(event.id);", &["--on-unsafe-integer", "ignore"]),
     ("event.key = String(event.id);", &["--quiet"]),
+    // Who asks for the warning hears it.
+    ("event.key = String(event.id);", &["--quiet", "--on-unsafe-integer", "warn"]),
 ];
 
 /// Code that does not read: moves, and checks that do not depend on the digits.
