@@ -180,7 +180,7 @@
 
   let thrownCode;
   const describe = (thrown) =>
-    (thrownCode ??= onDemand('thrown')({ print, isArray, isError, asText, slice, NewError })).describe(thrown);
+    (thrownCode ??= onDemand('thrown')({ print, isArray, isError, asText, slice, includes, NewError })).describe(thrown);
 
   return {
     finishLazy: (event, names) => lazy().finishLazy(event, names),

@@ -52,6 +52,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.js", "(function (root) {\n  root.lib = {};\n})(this);\nexport const transformEvent = (event) => event;"),
     ("t.js", "export function transformEvent(event) { this.last = event; return event; }"),
     ("t.js", "export function transformEvent(event) { new Map().size = 1; return event; }"),
+    ("t.js", "export const transformEvent = () => { throw new AggregateError([{ code: 5 }, [{ a: 1 }]], 'many'); };"),
+    ("t.js", "export const transformEvent = () => { throw new Error('outer', { cause: { code: 5, of: [1] } }); };"),
+    ("t.js", "export const transformEvent = () => { throw new Error('outer', { cause: Object.create(null) }); };"),
+    ("t.js", "export const transformEvent = () => { throw [{ a: 1 }]; };"),
     // Exports and imports.
     ("t.js", "export default function transformEvent(event) { return event; }"),
     ("t.js", "export const transformEvents = (events) => events;"),

@@ -1,5 +1,5 @@
 // The messages of thrown values.
-(({ print, isArray, isError, asText, slice, NewError }) => {
+(({ print, isArray, isError, asText, slice, includes, NewError }) => {
   /** The most characters of an error's text that are kept. */
   const MAX_ERROR_TEXT = 32768;
 
@@ -21,8 +21,11 @@
   /** The most causes, and the most errors of an AggregateError, that are reported. */
   const MAX_RELATED = 5;
 
-  const oneLine = (value) =>
-    isError(value) ? `${read(value, 'name', cut) ?? 'Error'}: ${read(value, 'message', cut) ?? ''}` : cut(asText(value));
+  const oneLine = (value) => {
+    if (isError(value)) return `${read(value, 'name', cut) ?? 'Error'}: ${read(value, 'message', cut) ?? ''}`;
+    const text = textOfThrown(value);
+    return jsonOf(value, text) ?? text ?? NO_TEXT;
+  };
 
   /** The errors in an error, and its causes. */
   const related = (error) => {
@@ -42,8 +45,21 @@
     return text === '' ? undefined : text;
   };
 
-  /** The JSON text of an object that was thrown. */
-  const jsonOf = (thrown) => {
+  const NO_TEXT = 'a value was thrown that cannot be turned into a string';
+
+  /** The text of a value that is no error; undefined if it has none. */
+  const textOfThrown = (value) => {
+    try {
+      return cut(asText(value));
+    } catch {
+      return undefined;
+    }
+  };
+
+  /** The JSON text of an object that was thrown, if its own text does not say what is in it. */
+  const jsonOf = (thrown, text) => {
+    if (typeof thrown !== 'object' || thrown === null) return undefined;
+    if (text !== undefined && !includes(text, '[object Object]')) return undefined;
     try {
       return cut(print(thrown));
     } catch {
@@ -67,13 +83,8 @@
       const message = read(thrown, 'message', cut) ?? '';
       return [name, message, read(thrown, 'stack', tail), related(thrown)];
     }
-    let text;
-    try {
-      text = cut(asText(thrown));
-    } catch {
-      text = 'a value was thrown that cannot be turned into a string';
-    }
-    return [undefined, text, undefined, text === '[object Object]' ? jsonOf(thrown) : undefined];
+    const text = textOfThrown(thrown);
+    return [undefined, text ?? NO_TEXT, undefined, jsonOf(thrown, text)];
   };
 
   return { describe };
