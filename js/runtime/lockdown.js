@@ -122,9 +122,11 @@
         const data = { __proto__: null, value: to, writable: true, enumerable: true, configurable: true };
         // The text must differ from V8's, by which the engine detects that an override is needed.
         if (this === object) throw new NewTypeError(`Cannot change '${asText(key)}', which all code shares`);
-        if (!define(this, key, data)) throw new NewTypeError(`Cannot give the object a property '${asText(key)}'`);
+        define(this, key, data);
       },
     };
+    // As Hardened JavaScript does it: npm's `get-intrinsic`, which looks at descriptors, then takes the value, and not the getter.
+    defineProperty(get, 'originalValue', { __proto__: null, value });
     freeze(get);
     freeze(set);
     return { __proto__: null, value, get, set };
@@ -140,11 +142,21 @@
     return made;
   });
 
-  /** As an assignment without inheritance would do: keeps the other attributes of the object's own property. */
+  const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
+
+  /** As an assignment without inheritance would do, with V8's errors: keeps the other attributes of the object's own property. */
   const define = (object, key, data) => {
+    if (!isObject(object)) {
+      throw new NewTypeError(`Cannot create property '${asText(key)}' on ${typeof object} '${asText(object)}'`);
+    }
     const own = getOwnPropertyDescriptor(object, key);
-    if (own === undefined) return defineProperty(object, key, data);
-    return hasOwn(own, 'value') && own.writable && defineProperty(object, key, { __proto__: null, value: data.value });
+    if (own === undefined) {
+      if (defineProperty(object, key, data)) return;
+      throw new NewTypeError(`Cannot add property ${asText(key)}, object is not extensible`);
+    }
+    const assigned = hasOwn(own, 'value') && own.writable && defineProperty(object, key, { __proto__: null, value: data.value });
+    // Not V8's words, by which the engine detects that an override is needed.
+    if (!assigned) throw new NewTypeError(`Cannot give the object a property '${asText(key)}'`);
   };
 
   /** Freezes `Error`, except for the one setting that the code may change during an event if it mentions it. */

@@ -61,6 +61,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "the object is closed or frozen, as all built-ins are; make a copy without the property instead: `const { name, ...rest } = object`",
     ),
     ("TypeError", "object is not extensible", CLOSED),
+    (
+        "TypeError",
+        "Cannot assign to read only property 'length' of object '[object Object]'",
+        "the object is frozen, or inherits from `Array.prototype`, where `length` is read-only: write `class … extends Array`",
+    ),
     ("TypeError", "Cannot assign to read only property", CLOSED),
     ("TypeError", "Cannot redefine property", CLOSED),
     (
