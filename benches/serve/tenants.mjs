@@ -16,12 +16,13 @@
 // latencies too: run it with nothing beside it.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { processes, pss } from './processes.mjs';
 import { client, figures, paced } from './requests.mjs';
 
 const own = process.argv.slice(2);
@@ -70,17 +71,6 @@ const serve = async (code, more) => {
       rmSync(dir, { recursive: true });
     });
   return { port, pid: child.pid, end };
-};
-
-const processes = (pid) => {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
-  );
-  return [pid, ...children.flatMap(processes)];
-};
-const pss = (pid) => {
-  const kib = (one) => Number(/^Pss: +(\d+)/mu.exec(readFileSync(`/proc/${one}/smaps_rollup`, 'utf8'))[1]);
-  return processes(pid).reduce((sum, one) => sum + kib(one), 0) / 1024;
 };
 
 let wrong = 0;

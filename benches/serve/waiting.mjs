@@ -1,17 +1,26 @@
 // What `serve` does with events that wait: requests of 200 events that each ask a service on loopback.
 //
-//   node waiting.mjs --sluicegate BINARY [--latency MS] [--clients N,…] [--requests N] [--batch] [-- FLAG…]
+//   node waiting.mjs --sluicegate BINARY [--latency MS] [--clients N,…] [--requests N] [--rounds N] [--batch]
+//                    [--peer-url http://127.0.0.1:PORT --peer-pid PID [--peer-name NAME] [--backend-port PORT]] [-- FLAG…]
 //
 // For each number of clients: p50 and p99 of a request, events per second, and CPU time per event of the server and its
-// workers. The service and this program run on the same cores.
+// workers, the medians of the rounds. The service and this program run on the same cores.
+//
+// With --peer-url, a server that runs already gets the same requests, in turns. It has its code from this program, which
+// answers as its config backend: it has to be started with CONFIG_BACKEND_URL=http://127.0.0.1:9100, or the port that
+// --backend-port names. Its CPU time is that of the process PID and all below it. The ratio is that of the CPU time per
+// event, ours by theirs: the median of the rounds' own, and the lowest and highest. Every status is
+// checked, and the rows of each 16th answer: the exit code is 1 if one is wrong.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { EVENTS, bodies, client } from './requests.mjs';
+import { cpu } from './processes.mjs';
+import { EVENTS, bodies, client, figures } from './requests.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,7 +29,12 @@ const { values, positionals } = parseArgs({
     latency: { type: 'string', default: '50' },
     clients: { type: 'string', default: '1,16' },
     requests: { type: 'string', default: '200' },
+    rounds: { type: 'string', default: '1' },
     batch: { type: 'boolean', default: false },
+    'peer-url': { type: 'string' },
+    'peer-pid': { type: 'string' },
+    'peer-name': { type: 'string', default: 'the running server' },
+    'backend-port': { type: 'string', default: '9100' },
   },
 });
 
@@ -34,68 +48,112 @@ const firstLine = (stream, pattern) =>
     });
   });
 
-/** CPU time of a process and those that it has started, in seconds. */
-const cpuOf = (pid) => {
-  const ticks = (id) => {
-    const fields = readFileSync(`/proc/${id}/stat`, 'utf8').split(') ')[1].split(' ');
-    return [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0) / 100;
-  };
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
-  );
-  return [String(pid), ...children].reduce((sum, id) => sum + ticks(id), 0);
-};
-
 const service = spawn(process.execPath, [join(import.meta.dirname, '../compare/service.mjs'), values.latency], {
   stdio: ['pipe', 'pipe', 'inherit'],
 });
 const port = await firstLine(service.stdout, /(\d+)\n/);
-const dir = mkdtempSync(join(tmpdir(), 'waiting-'));
 const ask = `(await fetchV2('http://127.0.0.1:${port}/plans/' + event.userId)).body.plan`;
 const one = `async (event) => { event.plan = ${ask}; return event; }`;
-writeFileSync(
-  join(dir, 'orders-v1.js'),
-  values.batch
-    ? `export const transformBatch = (events) => Promise.all(events.map(${one}));`
-    : `export const transformEvent = ${one};`,
-);
-writeFileSync(join(dir, 'price-tools.js'), 'export const nothing = 0;');
-const flags = ['serve', '--listen', '127.0.0.1:0', '--dir', dir, '--allow-net', `127.0.0.1:${port}`, ...positionals];
-const server = spawn(values.sluicegate, flags, { stdio: ['ignore', 'ignore', 'pipe'] });
-const address = await firstLine(server.stderr, /http:\/\/[^:]+:(\d+)/);
-const all = bodies('orders', 1);
+const code = values.batch
+  ? `export const transformBatch = (events) => Promise.all(events.map(${one}));`
+  : `export const transformEvent = ${one};`;
+const LIBRARY = 'export const nothing = 0;';
 
-console.log('| clients | p50, ms | p99, ms | events/s | CPU µs/event |\n|---:|---:|---:|---:|---:|');
-for (const clients of values.clients.split(',').map(Number)) {
-  const { send, end } = client(Number(address));
-  const times = [];
-  let bad = 0;
-  let next = -2 * clients;
-  let started = 0;
-  let cpu = 0;
-  const lane = async () => {
-    while (next < Number(values.requests)) {
-      if (next++ === 0) {
-        started = performance.now();
-        cpu = cpuOf(server.pid);
-      }
-      const before = performance.now();
-      const { status } = await send(all[(next + all.length * clients) % all.length]);
-      if (status !== 200) bad += 1;
-      if (started > 0) times.push(performance.now() - before);
-    }
+// A server keeps code by its version, and this code has the service's port in it: each run is a version of its own.
+const version = `waiting-${port}-${Date.now()}`;
+const all = bodies('orders', 1).map((body) => Buffer.from(body.toString().replaceAll('"orders-v1"', `"${version}"`)));
+
+const ours = async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waiting-'));
+  writeFileSync(join(dir, `${version}.js`), code);
+  writeFileSync(join(dir, 'price-tools.js'), LIBRARY);
+  const flags = ['serve', '--listen', '127.0.0.1:0', '--dir', dir, '--allow-net', `127.0.0.1:${port}`, ...positionals];
+  const child = spawn(values.sluicegate, flags, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const address = await firstLine(child.stderr, /http:\/\/[^:]+:(\d+)/);
+  const end = () => {
+    child.kill('SIGTERM');
+    rmSync(dir, { recursive: true });
   };
-  await Promise.all(Array.from({ length: clients }, lane));
+  return { name: 'sluicegate', port: Number(address), pid: child.pid, runs: [], end };
+};
+
+/** A server that runs already, and what it asks for its code. */
+const peer = async () => {
+  const backend = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://backend');
+    const library = pathname.includes('Library');
+    const versionId = searchParams.get('versionId');
+    const name = library ? versionId : 'waiting';
+    const text = { code: library ? LIBRARY : code, codeVersion: '1', language: 'javascript' };
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ id: name, name, versionId, workspaceId: 'w1', ...text }));
+  });
+  await new Promise((done) => backend.listen(Number(values['backend-port']), '127.0.0.1', done));
+  const end = () => backend.close();
+  return { name: values['peer-name'], port: Number(new URL(values['peer-url']).port), pid: Number(values['peer-pid']), runs: [], end };
+};
+
+let wrong = 0;
+const check = ({ status, body }) => {
+  const rows = status === 200 ? JSON.parse(body) : [];
+  if (rows.length === EVENTS && rows.every(({ statusCode, output }) => statusCode === 200 && output.plan === 'pro')) return;
+  if (wrong++ === 0) console.error(status, body.toString().slice(0, 300));
+};
+
+/** So many requests by so many clients, after some that do not count. */
+const drive = async (server, clients, requests) => {
+  const { send, end } = client(server.port);
+  const times = [];
+  const lanes = async (count, took) => {
+    let next = 0;
+    const lane = async () => {
+      while (next < count) {
+        const body = all[next++ % all.length];
+        const since = performance.now();
+        const answer = await send(body, true);
+        took.push(performance.now() - since);
+        // To read an answer takes time of the cores that the servers need.
+        if (next % 16 === 0 || answer.status !== 200) check(answer);
+      }
+    };
+    await Promise.all(Array.from({ length: clients }, lane));
+  };
+  await lanes(2 * clients, []);
+  const [started, before] = [performance.now(), cpu(server.pid)];
+  await lanes(requests, times);
   const seconds = (performance.now() - started) / 1000;
-  times.sort((a, b) => a - b);
-  const at = (share) => times[Math.min(times.length - 1, Math.floor(times.length * share))].toFixed(1);
   const events = times.length * EVENTS;
-  const each = ((cpuOf(server.pid) - cpu) / events) * 1e6;
-  console.log(`| ${clients} | ${at(0.5)} | ${at(0.99)} | ${Math.round(events / seconds)} | ${each.toFixed(0)} |`);
-  if (bad > 0) console.log(`${bad} requests were not answered with 200`);
+  const each = ((cpu(server.pid) - before) / events) * 1e6;
   end();
+  return { clients, ...figures(times), rate: events / seconds, each };
+};
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
+const report = (servers, clients) => {
+  for (const { name, runs } of servers) {
+    const of = (key) => median(runs.map((run) => run[key]));
+    const cells = [of('p50').toFixed(1), of('p99').toFixed(1), Math.round(of('rate')), of('each').toFixed(0)];
+    console.log(`| ${[name, clients, ...cells].join(' | ')} |`);
+  }
+  if (servers.length < 2) return;
+  const ratios = servers[0].runs.map(({ each }, round) => each / servers[1].runs[round].each).sort((a, b) => a - b);
+  const [low, middle, high] = [ratios[0], median(ratios), ratios.at(-1)].map((ratio) => ratio.toFixed(2));
+  console.log(`CPU per event with ${clients}: ${middle} times theirs (${low}–${high})`);
+};
+
+const servers = [await ours(), ...(values['peer-url'] ? [await peer()] : [])];
+console.log('| | clients | p50, ms | p99, ms | events/s | CPU µs/event |\n|---|---:|---:|---:|---:|---:|');
+for (const clients of values.clients.split(',').map(Number)) {
+  for (const server of servers) server.runs = [];
+  for (let round = 0; round < Number(values.rounds); round++) {
+    // Who goes first takes turns too.
+    for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
+      server.runs.push(await drive(server, clients, Number(values.requests)));
+    }
+  }
+  report(servers, clients);
 }
-server.kill('SIGTERM');
+if (wrong > 0) console.error(`${wrong} answers were wrong`);
+for (const { end } of servers) end();
 service.kill();
-rmSync(dir, { recursive: true });
-process.exit();
+process.exit(wrong > 0 ? 1 : 0);
