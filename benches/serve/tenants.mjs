@@ -10,7 +10,8 @@
 // many requests the other one got answered.
 //
 // many: four clients send requests of 5 events, each for the next of so many programs in turn, and then for programs drawn by
-// Zipf's law (s = 1.1). Requests per second, latencies, and the memory of all processes (PSS) at the end.
+// Zipf's law (s = 1.1). Requests per second, latencies, the memory of all processes (PSS) and their number at the end, and
+// their CPU time per request, in µs.
 //
 // FLAGs go to the server. Answers are checked: the exit code is 1 if one is wrong. What waits in the machine's own queues is in the
 // latencies too: run it with nothing beside it.
@@ -22,7 +23,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-import { processes, pss } from './processes.mjs';
+import { cpu, processes, pss } from './processes.mjs';
 import { client, figures, paced } from './requests.mjs';
 
 const own = process.argv.slice(2);
@@ -161,12 +162,15 @@ const many = async () => {
       if (name === 'in turn') for (const one of bodies) check(await send(one, true), 5);
       await run(seconds / 4, []);
       const times = [];
+      const before = cpu(server.pid);
       await run(seconds, times);
+      const each = (((cpu(server.pid) - before) / times.length) * 1e6).toFixed(0).padStart(5);
       const { p50, p99 } = figures(times);
       const rate = (times.length / seconds).toFixed(0).padStart(6);
       const [a, b] = [p50, p99].map((ms) => ms.toFixed(1).padStart(6));
       const memory = pss(server.pid).toFixed(0).padStart(5);
-      console.log(`| ${String(count).padStart(5)} | ${name} | ${rate} | ${a} | ${b} | ${memory} | ${processes(server.pid).length - 1} |`);
+      const left = processes(server.pid).length - 1;
+      console.log(`| ${String(count).padStart(5)} | ${name} | ${rate} | ${a} | ${b} | ${memory} | ${left} | ${each} |`);
     }
     end();
     await server.end();
