@@ -98,6 +98,42 @@ fn limits_hold_in_a_forked_worker() {
 }
 
 #[test]
+fn built_ins_are_open_while_code_loads_and_closed_behind_it() {
+    let files = [
+        ("same.js", SAME),
+        // Only declares, so that they are closed before.
+        (
+            "declares.js",
+            "const seen = new Set(['a']); export const transformEvent = (e) => ({ has: seen.has('a'), map: Array.prototype.map = 1 });",
+        ),
+        (
+            "extends.js",
+            "Array.prototype.last = function () { return this.at(-1) };\nexport const transformEvent = (e) => ({ last: [1, 2].last() });",
+        ),
+        ("both.js", "Array.prototype.last = 1;\nexport const transformEvent = (e) => { Array.prototype.map = 1; };"),
+        (
+            "hides.js",
+            "const f = () => () => {}\n[Array.prototype.last = 3]\nexport const transformEvent = (e) => ({ last: [].last });",
+        ),
+        (
+            "overrides.js",
+            "export function transformEvent(e) { const date = new Date(0); date.toJSON = () => 'own'; return { date }; }",
+        ),
+    ];
+    let server = Server::with(&files, &[]);
+    let next = until_one_is_forked(&server, 0);
+    let before = forked(&server);
+    for version in ["declares", "both"] {
+        let row = &ask(&server, version, next)[0];
+        assert!(row["error"].as_str().unwrap_or_default().contains("map"), "{version}: {row}");
+    }
+    assert_eq!(ask(&server, "extends", next)[0]["output"]["last"], 2);
+    assert_eq!(ask(&server, "hides", next)[0]["output"]["last"], 3);
+    assert_eq!(ask(&server, "overrides", next)[0]["output"]["date"], "own");
+    assert_eq!(forked(&server) - before, 5.0);
+}
+
+#[test]
 fn what_a_tenant_brings_along_reaches_a_forked_worker() {
     let code = "export const transformEvent = (e, metadata) => ({ secret: getCredential('key'), from: metadata(e).sourceId });";
     let server = Server::with(&[("same.js", SAME), ("all.js", code)], &[]);

@@ -2,7 +2,8 @@
 //!
 //! The engine's own scripts have run in it: the driver has its copies of the intrinsics, the global is emptied, the functions
 //! of the contract are there. That takes most of the time in which a program starts, so a process that is going to fork makes
-//! one in advance ([`prepare`]), and each child takes it over, if its program fits.
+//! one in advance ([`prepare`]), and each child takes it over, if its program fits. It makes two: in the other one the built-ins
+//! are closed already, for programs that only declare (see [`crate::run::declarations`]), which are most.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -38,7 +39,7 @@ const FIRST_SEMI_SPACE: usize = 1 << 20;
 
 thread_local! {
     /// An isolate belongs to the thread that made it.
-    static PREPARED: Cell<Option<ManuallyDrop<BlankIsolate>>> = const { Cell::new(None) };
+    static PREPARED: Cell<Vec<ManuallyDrop<BlankIsolate>>> = const { Cell::new(Vec::new()) };
 }
 
 /// What decides how the engine's own scripts run. A program gets an isolate of its kind.
@@ -85,35 +86,46 @@ pub(crate) struct Installed {
     pub(crate) freeze: v8::Global<v8::Function>,
     pub(crate) restart: Option<v8::Global<v8::Function>>,
     pub(crate) script: v8::Global<v8::UnboundScript>,
+    /// What `freeze` has answered, if the built-ins are closed before the program is there.
+    pub(crate) closed: Option<bool>,
     begin: v8::Global<v8::Function>,
 }
 
-/// Makes a blank isolate for programs that run with these options, before this process forks. Nothing in it depends on chance
+/// Makes blank isolates for programs that run with these options, before this process forks. Nothing in them depends on chance
 /// that children must not share, but for V8's hash seed.
 ///
 /// # Errors
 /// When the engine's own scripts do not load.
 pub fn prepare(options: &Options) -> Result<(), LoadError> {
     watchdog::without_thread(|| {
-        // V8 compiles functions when they are first called, and once more when they are called often. All that happens here, in
-        // contexts that are discarded: what is compiled belongs to the isolate.
-        for _ in 0..ROUNDS {
-            let mut program = Engine::new(Program::new("warm-up.js", WARM_UP), options.clone())?;
-            let mut out = Vec::new();
-            for _ in 0..EVENTS {
-                let event = Event { json: WARM_UP_EVENT, metadata: Some(br#"{"sourceId":"s"}"#) };
-                program.transform_event(event, &OutputFraming::LINES, &mut out);
-            }
-            program.idle();
-            let Some((mut isolate, heap)) = program.into_isolate() else { return Ok(()) };
-            // Children are to have no garbage that isn't theirs. V8 sweeps what it has collected when it next needs room, which
-            // is what comes now.
-            isolate.low_memory_notification();
-            let blank = BlankIsolate::in_isolate(isolate, heap, Kind::new(&Program::default(), options), None, true)?;
-            PREPARED.set(Some(ManuallyDrop::new(blank)));
-        }
+        let open = warmed(options, false)?;
+        let closed = warmed(options, true)?;
+        PREPARED.set([open, closed].into_iter().flatten().map(ManuallyDrop::new).collect());
         Ok(())
     })
+}
+
+/// A blank isolate in which programs have been loaded. V8 compiles functions when they are first called, and once more when they
+/// are called often. All that happens here, in contexts that are discarded: what is compiled belongs to the isolate.
+fn warmed(options: &Options, closed: bool) -> Result<Option<BlankIsolate>, LoadError> {
+    let mut warmed = None;
+    for _ in 0..ROUNDS {
+        PREPARED.set(warmed.take().map(ManuallyDrop::new).into_iter().collect());
+        let mut program = Engine::new(Program::new("warm-up.js", WARM_UP), options.clone())?;
+        let mut out = Vec::new();
+        for _ in 0..EVENTS {
+            let event = Event { json: WARM_UP_EVENT, metadata: Some(br#"{"sourceId":"s"}"#) };
+            program.transform_event(event, &OutputFraming::LINES, &mut out);
+        }
+        program.idle();
+        let Some((mut isolate, heap)) = program.into_isolate() else { return Ok(None) };
+        // Children are to have no garbage that isn't theirs. V8 sweeps what it has collected when it next needs room, which
+        // is what comes now.
+        isolate.low_memory_notification();
+        let kind = Kind::new(&Program::default(), options);
+        warmed = Some(BlankIsolate::in_isolate(isolate, heap, kind, None, Use::Forks { closed })?);
+    }
+    Ok(warmed)
 }
 
 /// So many times a program is loaded, until what V8 compiles for that is compiled.
@@ -127,20 +139,44 @@ const WARM_UP: &str = "export function transformEvent(event, metadata) { const {
                        event.properties.price += 1; event.from = sourceId; event.name = `${event.type} ${event.n}`; return event; }";
 const WARM_UP_EVENT: &[u8] = br#"{"n":1,"type":"track","properties":{"name":"item","price":0.5}}"#;
 
+/// What a blank isolate is made for.
+#[derive(Clone, Copy, PartialEq)]
+enum Use {
+    /// The program that is there.
+    Program,
+    /// Programs in children of this process; with the built-ins closed, those that only declare.
+    Forks { closed: bool },
+}
+
 impl BlankIsolate {
-    /// The one that was made in advance, if it will do; else a new one.
+    /// One that was made in advance, if there is one that will do; else a new one. `may_be_closed` says that the program is the
+    /// same where the built-ins are closed before it is there.
     pub(crate) fn new(
         program: &Program,
         options: &Options,
         observer: Option<&Rc<RunObserver>>,
+        may_be_closed: impl FnOnce() -> bool,
     ) -> Result<Self, LoadError> {
         let kind = Kind::new(program, options);
-        match PREPARED.take().map(ManuallyDrop::into_inner) {
-            Some(blank) if blank.kind == kind && observer.is_none() => return Ok(blank),
-            Some(blank) => blank.discard(),
-            None => {}
+        let mut prepared = PREPARED.take();
+        if prepared.is_empty() {
+            return Self::create(kind, observer);
         }
-        Self::create(kind, observer)
+        let may_be_closed = may_be_closed();
+        let fits = |blank: &Self| blank.kind == kind && observer.is_none() && (may_be_closed || !blank.is_closed());
+        // Of two that fit, the closed one is the last.
+        match prepared.iter().rposition(|blank| fits(blank)) {
+            // The other one stays as it is, as memory that the children share: to take it apart would copy it.
+            Some(at) => Ok(ManuallyDrop::into_inner(prepared.swap_remove(at))),
+            None => {
+                prepared.into_iter().for_each(|blank| ManuallyDrop::into_inner(blank).discard());
+                Self::create(kind, observer)
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.installed.closed.is_some()
     }
 
     fn create(kind: Kind, observer: Option<&Rc<RunObserver>>) -> Result<Self, LoadError> {
@@ -153,17 +189,16 @@ impl BlankIsolate {
         isolate.set_host_import_module_dynamically_callback(refuse_import);
         isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
         override_attempts::watch(&mut isolate);
-        Self::in_isolate(isolate, heap, kind, observer, false)
+        Self::in_isolate(isolate, heap, kind, observer, Use::Program)
     }
 
-    /// Makes an isolate blank that is entered; what was in it before is gone with its context. `forks` says that this process
-    /// will fork with it.
+    /// Makes an isolate blank that is entered; what was in it before is gone with its context.
     fn in_isolate(
         mut isolate: v8::OwnedIsolate,
         heap: Box<HeapGuard>,
         kind: Kind,
         observer: Option<&Rc<RunObserver>>,
-        forks: bool,
+        purpose: Use,
     ) -> Result<Self, LoadError> {
         isolate.set_slot(State::new(kind.log_limit));
         let (inspector, installed) = {
@@ -173,7 +208,7 @@ impl BlankIsolate {
             let scope = &mut v8::ContextScope::new(scope, context);
             let known = located::CodeContext(v8::Global::new(scope, context));
             scope.set_slot(known);
-            (Inspector::open(scope, context, observer), install(scope, context, &kind, forks))
+            (Inspector::open(scope, context, observer), install(scope, context, &kind, purpose))
         };
         let Some(installed) = installed else {
             drop(inspector);
@@ -200,7 +235,7 @@ fn install<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     context: v8::Local<'s, v8::Context>,
     kind: &Kind,
-    forks: bool,
+    purpose: Use,
 ) -> Option<Installed> {
     let script = driver::script(scope)?;
     let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
@@ -213,7 +248,7 @@ fn install<'s>(
     }
     let (key, legacy) = (v8::String::new(scope, "legacy")?, v8::Boolean::new(scope, kind.legacy));
     host.set(scope, key.into(), legacy.into())?;
-    if forks {
+    if purpose != Use::Program {
         let (key, fill) = (v8::String::new(scope, "fillRandom")?, v8::Function::new(scope, web::fill_random)?);
         host.set(scope, key.into(), fill.into())?;
     }
@@ -226,6 +261,13 @@ fn install<'s>(
     let metadata: v8::Local<v8::Function> = get(scope, installed, "metadata")?.try_into().ok()?;
     let begin: v8::Local<v8::Function> = get(scope, installed, "begin")?.try_into().ok()?;
     let restart: Option<v8::Local<v8::Function>> = get(scope, installed, "restart")?.try_into().ok();
+    let closed = match purpose {
+        Use::Forks { closed: true } => {
+            let all = v8::Boolean::new(scope, false).into();
+            Some(freeze.call(scope, undefined, &[all])?.is_true())
+        }
+        _ => None,
+    };
     let script = script.get_unbound_script(scope);
     Some(Installed {
         context: v8::Global::new(scope, context),
@@ -234,6 +276,7 @@ fn install<'s>(
         freeze: v8::Global::new(scope, freeze),
         restart: restart.map(|restart| v8::Global::new(scope, restart)),
         script: v8::Global::new(scope, script),
+        closed,
         begin: v8::Global::new(scope, begin),
     })
 }

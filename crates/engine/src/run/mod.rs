@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod blank_isolate;
 pub(crate) mod call_result;
+pub(crate) mod declarations;
 pub(crate) mod driver_functions;
 pub(crate) mod event;
 pub(crate) mod fetch;
@@ -17,6 +18,7 @@ pub(crate) mod row_object;
 pub(crate) mod source_scan;
 pub(crate) mod state;
 pub(crate) mod ticket;
+pub(crate) mod tokens;
 pub(crate) mod transform_isolate;
 pub(crate) mod turns;
 pub(crate) mod waiting;

@@ -16,6 +16,7 @@ use crate::load_error::{LoadError, LoadErrorKind};
 use crate::module_id::ModuleId;
 use crate::program::{Program, nearest};
 use crate::run::blank_isolate::{BlankIsolate, Installed, get};
+use crate::run::declarations;
 use crate::run::driver_functions::Driver;
 use crate::run::host_functions;
 use crate::run::print_plan::PrintPlan;
@@ -83,8 +84,9 @@ impl TransformIsolate {
         overrides: Overrides,
     ) -> Result<Self, LoadError> {
         let limits = &options.limits;
+        let may_be_closed = || overrides == Overrides::Common && declarations::only_declares(program);
         let BlankIsolate { mut isolate, heap, installed, inspector, .. } =
-            BlankIsolate::new(program, options, observer)?;
+            BlankIsolate::new(program, options, observer, may_be_closed)?;
         // SAFETY: exited below; this is the thread that made it.
         unsafe { isolate.enter() };
         watch.guard(&mut isolate);
@@ -174,11 +176,12 @@ impl TransformIsolate {
             .filter_map(|(name, _)| Some(ModuleId::parse(name).library()?.to_owned()))
             .collect();
         let (export, transform) = exported(scope, module, program)?;
-        let undefined = v8::undefined(scope).into();
-        let all = v8::Boolean::new(scope, overrides == Overrides::All).into();
-        let plain = v8::Local::new(scope, &installed.freeze)
-            .call(scope, undefined, &[all])
-            .is_some_and(|plain| plain.is_true());
+        let plain = installed.closed.unwrap_or_else(|| {
+            let undefined = v8::undefined(scope).into();
+            let all = v8::Boolean::new(scope, overrides == Overrides::All).into();
+            let plain = v8::Local::new(scope, &installed.freeze).call(scope, undefined, &[all]);
+            plain.is_some_and(|plain| plain.is_true())
+        });
         if overrides != Overrides::All {
             scope.set_slot(Attempts::default());
         }
