@@ -98,7 +98,13 @@ fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool)
             CheckReport { text, findings, code }
         }
         Err(error) => {
-            findings.insert(0, Diagnostic::from_load_error(&error, library_paths));
+            let error = Diagnostic::from_load_error(&error, library_paths);
+            // What made the code fail may also be found without running it.
+            let start = |one: &Diagnostic| one.place.as_ref().map(|at| (at.file.clone(), at.line, at.columns.start));
+            if let Some(place) = start(&error) {
+                findings.retain(|finding| start(finding).as_ref() != Some(&place));
+            }
+            findings.insert(0, error);
             if as_json {
                 let text = findings_json(&program.name, &findings);
                 return CheckReport { text, findings: Vec::new(), code: exit::COULD_NOT_RUN };

@@ -104,11 +104,11 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
                 }
                 print(outcome.text.as_bytes())?;
                 // A library or a config file with a mistake may belong to several transformations.
-                for finding in
-                    outcome.findings.into_iter().filter(|finding| !said.contains(finding)).collect::<Vec<_>>()
-                {
-                    voice.error(&finding.clone().into());
-                    said.push(finding);
+                for finding in outcome.findings {
+                    if !said.contains(&finding) {
+                        voice.error(&finding.clone().into());
+                        said.push(finding);
+                    }
                 }
                 code = code.max(outcome.code);
             }

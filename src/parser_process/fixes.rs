@@ -16,6 +16,7 @@ use super::names::{self, Name};
 
 mod common_js;
 mod plan;
+mod references;
 mod scope;
 
 use plan::Plan;

@@ -5,16 +5,17 @@ use std::ops::Range;
 
 use swc_common::Spanned;
 use swc_ecma_ast::{
-    AssignExpr, AssignTarget, Decl, DefaultDecl, ExportDefaultDecl, Expr, Ident, MemberExpr, Module, ModuleDecl,
-    ModuleItem, ObjectLit, ObjectPatProp, Pat, Prop, PropName, PropOrSpread, SimpleAssignTarget, Stmt, UpdateExpr,
-    VarDecl, VarDeclKind,
+    AssignExpr, Decl, DefaultDecl, ExportDefaultDecl, Expr, Ident, Module, ModuleDecl, ModuleItem, ObjectLit,
+    ObjectPatProp, Pat, Prop, PropName, PropOrSpread, Stmt, VarDecl, VarDeclKind,
 };
-use swc_ecma_visit::{Visit, VisitWith};
+use swc_ecma_visit::VisitWith;
 
-use super::common_js::{Target, exported, is_undefined, marks_module, required, required_member, targets};
+use super::common_js::{Target, is_undefined, marks_module, required, required_member, targets};
+use super::references::{Assigned, Reads};
 use super::scope::{Scope, first_param, method_uses_this, param_of, uses_this};
 use super::{FUNCTIONS, Fix, is_function, offset, range};
 
+/// The changes of a module.
 pub(super) struct Plan<'a> {
     code: &'a str,
     scope: Scope,
@@ -385,82 +386,4 @@ fn comments(text: &str) -> String {
         rest = &rest[end..];
     }
     found
-}
-
-/// Counts assignments.
-#[derive(Default)]
-struct Assigned(HashMap<String, usize>);
-
-impl Assigned {
-    fn add(&mut self, name: String) {
-        *self.0.entry(name).or_default() += 1;
-    }
-
-    fn target(&mut self, target: &SimpleAssignTarget) {
-        match target {
-            SimpleAssignTarget::Ident(name) => self.add(name.id.sym.to_string()),
-            SimpleAssignTarget::Member(member) => self.member(member),
-            _ => {}
-        }
-    }
-
-    fn member(&mut self, member: &MemberExpr) {
-        if let Some(name) = exported(member) {
-            self.add(format!("exports.{name}"));
-        }
-    }
-}
-
-impl Visit for Assigned {
-    fn visit_assign_expr(&mut self, assignment: &AssignExpr) {
-        let mut value = &*assignment.right;
-        while let Expr::Assign(inner) = value {
-            value = &inner.right;
-        }
-        match &assignment.left {
-            // Compilers assign undefined first.
-            AssignTarget::Simple(_) if is_undefined(value) => {}
-            AssignTarget::Simple(target) => self.target(target),
-            AssignTarget::Pat(pattern) => {
-                let mut names = HashMap::new();
-                pattern.visit_with(&mut Names(&mut names));
-                names.into_keys().for_each(|name| self.add(name));
-            }
-        }
-        assignment.visit_children_with(self);
-    }
-
-    fn visit_update_expr(&mut self, update: &UpdateExpr) {
-        match &*update.arg {
-            Expr::Ident(name) => self.add(name.sym.to_string()),
-            // One more than any declaration has.
-            Expr::Member(member) => (0..2).for_each(|_| self.member(member)),
-            _ => {}
-        }
-        update.visit_children_with(self);
-    }
-}
-
-/// All names in a pattern.
-struct Names<'a>(&'a mut HashMap<String, usize>);
-
-impl Visit for Names<'_> {
-    fn visit_ident(&mut self, name: &Ident) {
-        self.0.insert(name.sym.to_string(), 1);
-    }
-}
-
-/// The places that read `exports.name`, and the name to write there.
-struct Reads<'a> {
-    called: &'a HashMap<String, String>,
-    found: Vec<(Range<usize>, String)>,
-}
-
-impl Visit for Reads<'_> {
-    fn visit_member_expr(&mut self, member: &MemberExpr) {
-        match exported(member).and_then(|name| self.called.get(&name)) {
-            Some(name) => self.found.push((range(member.span), name.clone())),
-            None => member.visit_children_with(self),
-        }
-    }
 }

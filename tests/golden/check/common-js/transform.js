@@ -1,0 +1,5 @@
+module.exports = { transformEvent };
+
+function transformEvent(event) {
+  return process.env.KEY ? event : null;
+}
