@@ -3,9 +3,7 @@
 use deno_core::v8;
 
 use crate::v8::errors;
-
-/// The context of an isolate's code; a slot of the isolate.
-pub(crate) struct CodeContext(pub(crate) v8::Global<v8::Context>);
+use crate::v8::lifecycle::CodeContext;
 
 /// The stack of the running code, in the form of an error's `stack` without its first line. Call it on the isolate's
 /// own thread.

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use deno_core::v8;
 use v8::UseCounterFeature;
 
-use crate::run::located::CodeContext;
+use crate::v8::lifecycle::CodeContext;
 use crate::verdict::Position;
 
 /// What an isolate has reported; a slot of it.
@@ -71,9 +71,10 @@ fn may_assign(line: &str, column: u32) -> bool {
     let before = line[..at].trim_end();
     // `++a.b`, `for (a.b in c)` and `for (a.b of c)`: the place of the key.
     let object = before.trim_end_matches(|char| in_word(char) || matches!(char, '.' | '[' | ']' | '(' | ')'));
-    // `[a.b] = c`, `({ a: b.c } = d)` and `[...a.b] = c`: the place of the last object before the key.
+    // `[a.b] = c`, `({ a: b.c } = d)` and `[...a.b] = c`: the place of the object before the key.
+    let key_follows = after.starts_with(['.', '[']);
     let target =
-        after.starts_with(['.', '[', ')']) && (before.is_empty() || before.ends_with(['[', '{', '(', ',', ':', '.']));
+        key_follows && (before.is_empty() || before.ends_with(['[', '{', '(', ',', ':']) || before.ends_with("..."));
     matches!(word, "assign" | "__assign" | "_extends")
         || target
         || object.ends_with("++")
@@ -135,7 +136,8 @@ mod tests {
             ("++a.|b", true),
             ("--a[0].|b;", true),
             ("[|a.b] = c", true),
-            ("[x.|a.b = 1] = c", true),
+            // Not told from a read of `x.a` where `x` is undefined.
+            ("[x.|a.b] = c", false),
             ("({ ...|a.b } = c)", true),
             ("({ x: |a['b'] } = c)", true),
             ("for (a.|b of c) d", true),
@@ -149,6 +151,8 @@ mod tests {
             ("a.|b", false),
             ("a.b.|c()", false),
             ("f(a.|b)", false),
+            ("f(a.|b).c", false),
+            ("f(|a)", false),
             ("[a.|b, 1]", false),
             ("|f(a)", false),
             ("`${|a}`", false),
