@@ -23,6 +23,7 @@ use crate::run::waiting::{self, ALONE, How};
 use crate::run::window;
 use crate::unsafe_reads::{self, UnsafeReads};
 use crate::v8::event_number::NO_EVENT;
+use crate::v8::override_attempts;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, LogLine, OutputFraming};
 use call::{Call, call_batch, close, finish_call};
@@ -416,7 +417,7 @@ impl Engine {
     /// What an attempt at a batch came to.
     fn conclude_batch(&mut self, batched: Option<Batched>, in_time: bool) -> Attempt<Batched> {
         let out_of_memory = self.isolate.as_ref().is_none_or(|isolate| isolate.heap_was_hit());
-        let attempted = self.isolate.as_ref().is_some_and(|isolate| isolate.attempted_override(&self.program));
+        let attempted = override_attempts::take();
         match batched {
             _ if !in_time => Attempt::OutOfTime,
             Some(batched) if self.overrides != Overrides::All && (attempted || batched.wants_overrides()) => {

@@ -17,6 +17,7 @@ use crate::limits::watchdog;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::program::Program;
 use crate::run::host_functions;
+use crate::run::located;
 use crate::run::print_plan::PrintPlan;
 use crate::run::requests::Access;
 use crate::run::source_scan;
@@ -205,7 +206,7 @@ impl BlankIsolate {
             let context = v8::Context::new(scope, v8::ContextOptions::default());
             context.set_allow_generation_from_strings(false);
             let scope = &mut v8::ContextScope::new(scope, context);
-            let known = lifecycle::CodeContext(v8::Global::new(scope, context));
+            let known = located::CodeContext(v8::Global::new(scope, context));
             scope.set_slot(known);
             (Inspector::open(scope, context, observer), install(scope, context, &kind, purpose))
         };

@@ -20,6 +20,7 @@ use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
 use crate::unsafe_reads;
+use crate::v8::override_attempts;
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming};
 use sluicegate_json::canonical;
@@ -195,7 +196,7 @@ impl Engine {
         out: &mut dyn Sink,
     ) -> Attempt<Step> {
         let out_of_memory = self.isolate.as_ref().is_none_or(TransformIsolate::heap_was_hit);
-        let attempted = self.isolate.as_ref().is_some_and(|isolate| isolate.attempted_override(&self.program));
+        let attempted = override_attempts::take();
         if !in_time || out_of_memory || step.is_none() {
             out.truncate(start);
             self.logs.clear();

@@ -3,7 +3,9 @@
 use deno_core::v8;
 
 use crate::v8::errors;
-use crate::v8::lifecycle::CodeContext;
+
+/// The context of an isolate's code; a slot of the isolate.
+pub(crate) struct CodeContext(pub(crate) v8::Global<v8::Context>);
 
 /// The stack of the running code, in the form of an error's `stack` without its first line. Call it on the isolate's
 /// own thread.

@@ -29,7 +29,6 @@ use crate::v8::driver;
 use crate::v8::inspector::{Inspector, RunObserver, Variables};
 use crate::v8::lifecycle::{discard, end, namespaces};
 use crate::v8::modules::{self, Author, Module, Ready};
-use crate::v8::override_attempts::Attempts;
 use crate::v8::platform;
 use crate::verdict::{Failure, Position};
 use crate::{Export, Options};
@@ -46,7 +45,7 @@ pub(crate) enum Overrides {
 
 impl Overrides {
     /// Whether an event failed because it assigned to a property that its object inherits from an intrinsic. V8 tells of most
-    /// such assignments, whether they make the event fail or not (see `v8::override_attempts`), but not of all.
+    /// such assignments, whether they make the event fail or not (see [`override_attempts`]), but not of those by `Object.assign`.
     pub(crate) fn were_wanted(failure: &Failure) -> bool {
         failure.message.contains("Cannot assign to read only property")
     }
@@ -182,9 +181,6 @@ impl TransformIsolate {
             let plain = v8::Local::new(scope, &installed.freeze).call(scope, undefined, &[all]);
             plain.is_some_and(|plain| plain.is_true())
         });
-        if overrides != Overrides::All {
-            scope.set_slot(Attempts::default());
-        }
         if let Some(lazy) = scope.get_slot::<lazy::Shared>() {
             lazy.borrow_mut().set_plain_prototypes(plain);
         }
@@ -291,13 +287,6 @@ impl TransformIsolate {
         // SAFETY: entered above, and the scopes are gone.
         unsafe { isolate.exit() };
         variables
-    }
-
-    /// Whether the code may have assigned to a property that an object inherits from an intrinsic, since this was last asked.
-    pub(crate) fn attempted_override(&self, program: &Program) -> bool {
-        let attempts = self.isolate.as_ref().and_then(|isolate| isolate.get_slot::<Attempts>());
-        let line = |at: &Position| program.source_line(at).filter(|_| is_source(program, &at.file));
-        attempts.is_some_and(|attempts| attempts.take(&line))
     }
 
     /// Whether the heap limit was hit.

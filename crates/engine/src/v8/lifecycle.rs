@@ -5,9 +5,6 @@ use deno_core::v8;
 use crate::limits::heap::{HeapGuard, limited_allocator};
 use crate::v8::inspector::Inspector;
 
-/// The context of an isolate's code; a slot of the isolate.
-pub(crate) struct CodeContext(pub(crate) v8::Global<v8::Context>);
-
 /// Creates an isolate with a heap of at most `heap` bytes, entered, with its guard. Microtasks run only on request.
 pub(crate) fn create(params: v8::CreateParams, heap: usize) -> (v8::OwnedIsolate, Box<HeapGuard>) {
     let params = params.array_buffer_allocator(limited_allocator(heap)).allow_atomics_wait(false);

@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deno_core::v8;
 
-use crate::v8::override_attempts::UNUSUAL_STACK_LIMIT;
-
 /// How V8 guards the memory that it writes machine code to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
@@ -32,7 +30,6 @@ const FLAGS: &[&str] = &[
     // `for (;;) list.push(new Array(1000).fill(1))`, once Turbofan has compiled it: termination is never noticed, and
     // the heap grows past every limit. Found by that very line; unrolling is what removes the check.
     "--no-turboshaft-loop-unrolling",
-    UNUSUAL_STACK_LIMIT,
 ];
 
 static PLATFORM: OnceLock<v8::SharedRef<v8::Platform>> = OnceLock::new();
