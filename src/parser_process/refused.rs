@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use swc_common::{Span, Spanned};
 use swc_ecma_ast::{
-    AssignExpr, AssignTarget, BinExpr, BinaryOp, CallExpr, Callee, CatchClause, Class, CondExpr, Decl, ExportSpecifier,
-    Expr, ExprOrSpread, Ident, IfStmt, Lit, MemberExpr, MemberProp, Module, ModuleDecl, ModuleExportName, ModuleItem,
-    NewExpr, Pat, SimpleAssignTarget, Stmt, TryStmt, UpdateExpr,
+    AssignExpr, AssignTarget, BinExpr, BinaryOp, BlockStmt, CallExpr, Callee, CatchClause, Class, CondExpr, Decl,
+    ExportSpecifier, Expr, ExprOrSpread, Ident, IfStmt, Lit, MemberExpr, MemberProp, Module, ModuleDecl,
+    ModuleExportName, ModuleItem, NewExpr, Pat, SimpleAssignTarget, Stmt, TryStmt, UpdateExpr,
 };
 use swc_ecma_visit::{Visit, VisitWith};
 
@@ -141,7 +141,9 @@ impl Walk {
     }
 
     fn assigned(&mut self, member: &MemberExpr) {
-        if let Some(object) = built_in(&member.obj) {
+        // See docs/security.md: code may set these.
+        let may_be_set = matches!(&member.prop, MemberProp::Ident(name) if ["stackTraceLimit", "prepareStackTrace"].contains(&&*name.sym));
+        if let Some(object) = built_in(&member.obj).filter(|object| !(may_be_set && object == "Error")) {
             self.changes(member.span, &object);
         }
     }
@@ -157,6 +159,24 @@ fn built_in(object: &Expr) -> Option<String> {
             Some(format!("{}.prototype", name.sym))
         }
         _ => None,
+    }
+}
+
+/// Whether `Function` gets one of the texts that it knows, and gives the global object: see js/runtime/built_ins.js.
+fn asks_for_global(arguments: &[ExprOrSpread]) -> bool {
+    let [ExprOrSpread { spread: None, expr }] = arguments else { return false };
+    let Expr::Lit(Lit::Str(text)) = &**expr else { return false };
+    let text = text.value.as_str().unwrap_or_default().trim();
+    let text = text.strip_suffix(';').unwrap_or(text).trim();
+    ["return this", "return(this)", "return (this)"].contains(&text)
+}
+
+/// Whether nothing after a statement runs.
+fn leaves(statement: &Stmt) -> bool {
+    match statement {
+        Stmt::Return(_) | Stmt::Throw(_) | Stmt::Continue(_) | Stmt::Break(_) => true,
+        Stmt::Block(block) => block.stmts.last().is_some_and(leaves),
+        _ => false,
     }
 }
 
@@ -191,7 +211,9 @@ impl Visit for Walk {
                 self.found(call.span, "import", "dynamic-import", message, help);
             }
             Callee::Expr(callee) => match &**callee {
-                Expr::Ident(name) if &*name.sym == "Function" => self.evaluates(call.span, "Function"),
+                Expr::Ident(name) if &*name.sym == "Function" && !asks_for_global(&call.args) => {
+                    self.evaluates(call.span, "Function");
+                }
                 Expr::Ident(name) if &*name.sym == "eval" => {
                     let text = |argument: &ExprOrSpread| argument.spread.is_none() && is_text(&argument.expr);
                     if call.args.first().is_some_and(text) {
@@ -207,7 +229,8 @@ impl Visit for Walk {
     }
 
     fn visit_new_expr(&mut self, new: &NewExpr) {
-        if new.callee.as_ident().is_some_and(|name| &*name.sym == "Function") {
+        let arguments = new.args.as_deref().unwrap_or_default();
+        if new.callee.as_ident().is_some_and(|name| &*name.sym == "Function") && !asks_for_global(arguments) {
             self.evaluates(new.span, "Function");
         }
         new.visit_children_with(self);
@@ -241,6 +264,22 @@ impl Visit for Walk {
             self.assigned(member);
         }
         update.visit_children_with(self);
+    }
+
+    fn visit_block_stmt(&mut self, block: &BlockStmt) {
+        let before = self.asked.len();
+        for statement in &block.stmts {
+            statement.visit_with(self);
+            // `if (Array.prototype.last) return;` protects what follows.
+            if let Stmt::If(one) = statement
+                && leaves(&one.cons)
+            {
+                let mut names = Names(Vec::new());
+                one.test.visit_with(&mut names);
+                self.asked.append(&mut names.0);
+            }
+        }
+        self.asked.truncate(before);
     }
 
     fn visit_if_stmt(&mut self, one: &IfStmt) {
@@ -320,7 +359,9 @@ mod tests {
             ("eval('1')", "code-from-text: eval('1')"),
             ("eval(`${e.a}` + 1)", "code-from-text: eval(`${e.a}` + 1)"),
             ("new Function('a', 'return a')", "code-from-text: new Function('a', 'return a')"),
-            ("if (e.a) Function('return this')()", "code-from-text: Function('return this')"),
+            ("if (e.a) Function('return that')()", "code-from-text: Function('return that')"),
+            ("if (e.a) return e; Array.prototype.last = 1", "frozen-built-in: Array.prototype.last"),
+            ("Error.prototype.name = 'x'", "frozen-built-in: Error.prototype.name"),
             ("const m = import('hash')", "dynamic-import: import('hash')"),
             ("return arguments.callee", "strict-code: arguments.callee"),
             ("Array.prototype.last = 1", "frozen-built-in: Array.prototype.last"),
@@ -346,6 +387,10 @@ mod tests {
             "typeof globalThis === 'object' ? globalThis : Function('return this')()",
             "const root = globalThis || Function('return this')()",
             "eval(e.text); eval(1)",
+            "const root = Function('return this;')() || new Function(' return (this) ')()",
+            "Error.stackTraceLimit = 5; Error.prepareStackTrace = undefined",
+            "if (Array.prototype.last) return e; Array.prototype.last = 1",
+            "if (!e.a || Array.prototype.last) { return e; } Array.prototype.last = 1",
             "Object.assign({}, Math); Object.keys(Math); Math.round(1.5)",
             "globalThis.cache = 1; global.x = 1; e.prototype.x = 1",
             "class A { m() { eval('1') } }",

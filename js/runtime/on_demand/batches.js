@@ -30,6 +30,8 @@
   /** What `finishBatch` of the driver returns. */
   const grouped = (results, count, number) => {
     const batch = mapGet(batches, number);
+    // What is said of undefined and null is about elements.
+    if (results === undefined || results === null) return NOT_AN_ARRAY;
     if (!isArray(results)) return fault(NOT_AN_ARRAY, results);
     const texts = newList();
     const faults = newList();

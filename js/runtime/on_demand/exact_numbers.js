@@ -51,7 +51,7 @@
     return found ?? undefined;
   };
 
-  // A marker, spelled as no line spells a number; the engine's restore.rs has the same.
+  // A marker, spelled as hardly any line spells a number; the engine's restore.rs has the same.
   const INFINITE = '1e+0999';
 
   // Prints numbers that JavaScript can't hold with the line's digits. A value that is infinite and otherwise unknown

@@ -184,11 +184,15 @@ impl<'a> Plan<'a> {
         } else if self.assigned.get(&format!("exports.{name}")).is_some_and(|times| *times > 1) {
             // It is a variable, and an export of a module is none.
         } else if let Expr::Ident(local) = value {
-            if self.export(&local.sym, name, statement) && self.scope.is_single(&local.sym) {
+            // A copy of a variable that changes later is not the variable.
+            let is_constant = !self.assigned.contains_key(&*local.sym);
+            if self.export(&local.sym, name, statement) && is_constant && self.scope.is_single(&local.sym) {
                 self.called.insert(name.clone(), local.sym.to_string());
             }
         } else if let Some(prefix) = self.prefix(name, value) {
-            self.push(statement.start..offset(value.span().lo), prefix);
+            let before = statement.start..offset(value.span().lo);
+            let comments = comments(&self.code[before.clone()]);
+            self.push(before, format!("{comments}{prefix}"));
             self.exported.insert(name.clone());
             self.called.insert(name.clone(), name.clone());
         }
@@ -249,19 +253,20 @@ impl<'a> Plan<'a> {
     /// `module.exports = function …`.
     fn function(&mut self, value: &Expr, statement: Range<usize>) {
         let before = statement.start..offset(value.span().lo);
+        let comments = comments(&self.code[before.clone()]);
         let own = match value {
             Expr::Fn(function) => function.ident.as_ref(),
             _ => None,
         };
         if let Some(own) = own.filter(|own| is_function(&own.sym)) {
             if self.scope.is_free(&own.sym, Some(own)) {
-                self.push(before, "export ");
+                self.push(before, format!("{comments}export "));
                 self.exported.insert(own.sym.to_string());
             }
             return;
         }
         let Some(wanted) = param_of(value).and_then(|param| self.wanted(&param)) else { return };
-        self.push(before, format!("export const {wanted} = "));
+        self.push(before, format!("{comments}export const {wanted} = "));
         self.exported.insert(wanted.to_owned());
     }
 
@@ -307,7 +312,7 @@ impl<'a> Plan<'a> {
             if let Some(at) = at.filter(|_| !self.exported.contains(name)) {
                 self.push(at..at, "export ");
             }
-            if self.scope.is_single(local) {
+            if self.scope.is_single(local) && !self.assigned.contains_key(local) {
                 self.called.insert(name.clone(), local.clone());
             }
             self.exported.insert(name.clone()) && at.is_none()
@@ -328,7 +333,9 @@ impl<'a> Plan<'a> {
             [] => String::new(),
             names => format!("{between}export {{ {} }};", names.join(", ")),
         };
-        self.push(at..statement.end, last);
+        let comments = comments(&self.code[at..statement.end]);
+        let apart = if comments.is_empty() { "" } else { "\n" };
+        self.push(at..statement.end, format!("{last}{apart}{}", comments.trim_end()));
     }
 
     /// A function that is declared and that nothing exports.

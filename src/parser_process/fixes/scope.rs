@@ -1,11 +1,11 @@
 //! The declarations of a module, as far as the fixes need them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use swc_common::Spanned;
 use swc_ecma_ast::{
     ArrowExpr, BindingIdent, Class, ClassDecl, ClassExpr, Decl, Expr, FnDecl, FnExpr, Function, Ident, ImportDecl,
-    Module, ModuleDecl, ModuleItem, Param, Pat, Stmt, ThisExpr, VarDecl,
+    Module, ModuleDecl, ModuleItem, Param, Pat, Prop, Stmt, ThisExpr, VarDecl,
 };
 use swc_ecma_visit::{Visit, VisitWith};
 
@@ -28,12 +28,15 @@ pub(super) struct Scope {
     pub top: HashMap<String, Top>,
     /// The number of declarations of each name in the whole module.
     declared: HashMap<String, usize>,
+    /// The names that are read somewhere in the module.
+    read: HashSet<String>,
 }
 
 impl Scope {
     pub fn of(module: &Module) -> Self {
         let mut scope = Scope::default();
         module.visit_with(&mut Declarations(&mut scope.declared));
+        module.visit_with(&mut ReadNames(&mut scope.read));
         for item in &module.body {
             match item {
                 ModuleItem::Stmt(Stmt::Decl(declaration)) => scope.at_top(declaration),
@@ -79,10 +82,12 @@ impl Scope {
         }
     }
 
-    /// Whether a declaration of this name at the top level would be the only one. A function's own name is no hindrance.
+    /// Whether a declaration of this name at the top level would be the only one, and would stand in front of no global
+    /// that the module reads. A function's own name is no hindrance.
     pub fn is_free(&self, name: &str, own: Option<&Ident>) -> bool {
         let own = usize::from(own.is_some_and(|own| &*own.sym == name));
-        self.declared.get(name).copied().unwrap_or_default() <= own && is_name(name)
+        let hides = own == 0 && self.read.contains(name);
+        self.declared.get(name).copied().unwrap_or_default() <= own && !hides && is_name(name)
     }
 
     /// Whether a name that is declared at the top level means that declaration everywhere.
@@ -119,6 +124,24 @@ fn name_of(pattern: &Pat) -> String {
     match pattern {
         Pat::Ident(name) => name.id.sym.to_string(),
         _ => String::new(),
+    }
+}
+
+struct ReadNames<'a>(&'a mut HashSet<String>);
+
+impl Visit for ReadNames<'_> {
+    fn visit_expr(&mut self, expression: &Expr) {
+        if let Expr::Ident(name) = expression {
+            self.0.insert(name.sym.to_string());
+        }
+        expression.visit_children_with(self);
+    }
+
+    fn visit_prop(&mut self, property: &Prop) {
+        if let Prop::Shorthand(name) = property {
+            self.0.insert(name.sym.to_string());
+        }
+        property.visit_children_with(self);
     }
 }
 

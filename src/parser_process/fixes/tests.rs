@@ -54,6 +54,8 @@ fn common_js_becomes_a_module() {
             "export function transformEvent(e) { return e; };",
         ),
         ("module.exports = (e) => e;", "export const transformEvent = (e) => e;"),
+        ("module.exports = /* the entry */ (e) => e;", "/* the entry */\nexport const transformEvent = (e) => e;"),
+        ("exports.transformEvent = /* it */ (e) => e;", "/* it */\nexport const transformEvent = (e) => e;"),
         (
             "function transformEvent(é) {}\nmodule.exports = { transformEvent };\n",
             "export function transformEvent(é) {}\n\n",
@@ -106,6 +108,13 @@ fn half_a_change_is_none() {
         ("exports.transformEvent = (e) => e;\nmodule.hot = 1;", "module remains"),
         ("const f = (helper) => 1;\nexports.helper = 1;\nexports.transformEvent = (e) => f;", "exports remains"),
         ("let { md5 } = require('hash');\nmd5 = 1;\nfunction transformEvent(e) {}", "require remains"),
+        // The new name would hide a global, or the copy of a variable would become the variable.
+        ("exports.log = (text) => log(text);\nexports.transformEvent = (e) => e;", "exports remains"),
+        ("module.exports = { transformEvent(e) { log('seen'); return e; }, log(x) {} };", "module remains"),
+        (
+            "let n = 0;\nexports.n = n;\nexports.transformEvent = (e) => { n++; e.n = exports.n; return e; };",
+            "exports remains",
+        ),
     ] {
         assert_eq!(fixed(code), expected, "{code}");
     }

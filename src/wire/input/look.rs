@@ -132,7 +132,8 @@ pub fn is_undecided(head: &[u8], format: Format) -> bool {
         return false;
     }
     let text = text(head);
-    !matches!(text.first(), None | Some(b'{')) && !text.contains(&b'\n')
+    // Only lines are examined further, and in an array there is no end of a line to wait for.
+    format.input == InputFormat::Lines && !matches!(text.first(), None | Some(b'{')) && !text.contains(&b'\n')
 }
 
 /// Without a byte order mark and blanks. A blank line stays: hosts send one first where the first event may be anything.
@@ -378,6 +379,8 @@ mod tests {
             assert!(!is_undecided(whole, FORMAT), "{whole:?}");
         }
         assert!(!is_undecided(&[b'x'; LOOK], FORMAT));
+        let array = Format { input: InputFormat::Array, ..FORMAT };
+        assert!(!is_undecided(b"[{\"a\":1},", array) && is_undecided(b"\x1F", array));
         assert!(!is_undecided(b"bad", Format { look: false, ..FORMAT }));
     }
 }

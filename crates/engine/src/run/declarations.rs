@@ -1,6 +1,6 @@
 //! Whether a module only declares: imports, functions, and constants that are literals or functions.
 //!
-//! When such a module is evaluated, no code of the author's runs. So nobody can tell whether the built-ins were closed before
+//! When such a module is evaluated, no code of the author's runs. So it cannot tell whether the built-ins were closed before
 //! or after, and it gets an isolate in which they are closed already, see [`crate::run::blank_isolate`].
 //!
 //! This reads the text by a part of the language's grammar, and what is not in that part is not a declaration: to say no costs
@@ -255,13 +255,28 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether the text that was taken is a key that means itself: no prototype, and without escapes, which may spell one.
+    fn is_plain_key(&self) -> bool {
+        let text = self.tokens.so_far();
+        let Some((text, quote)) = text.char_indices().next_back().map(|(at, quote)| (&text[..at], quote)) else {
+            return false;
+        };
+        text.rsplit_once(quote)
+            .is_some_and(|(before, key)| key != "__proto__" && !key.contains('\\') && !before.ends_with('\\'))
+    }
+
     fn members(&mut self) -> Option<()> {
         loop {
             if self.may(Kind::Sign("}"))? {
                 return Some(());
             }
             let key = self.take()?.kind;
-            if !matches!(key, Kind::Word(_) | Kind::Text | Kind::Number) {
+            let is_name = match key {
+                Kind::Word(name) => name != "__proto__",
+                Kind::Text => self.is_plain_key(),
+                kind => kind == Kind::Number,
+            };
+            if !is_name {
                 return None;
             }
             if self.may(Kind::Sign(":"))? {
@@ -394,9 +409,19 @@ mod tests {
             "const a = import.meta;",
             "'use strict'.x = 1;",
             "let x = 1; x",
+            "const f = { valueOf() { return f() } }; const a = 1..e+f;",
+            "const a = 1n.e+f;",
+            "const a = 0b1.e+f;",
+            "const a = 0x1.e+f;",
+            "const a = 1e5.e+f;",
+            "const a = new Set({ __proto__: [], length: { valueOf() { return f() } } });",
+            "const a = new Set({ '__proto__': [] });",
+            "const a = new Set({ \"\\x5f_proto__\": [] });",
+            "const a = { 'a\\'__proto__': 1 };",
         ] {
             no(code);
         }
+        yes("const a = [1.5, .5, 1., 1.e5, 1e+5, 0xe, 0b1, 1_000.5E-7, 1n], b = { 'a b': 1, \"c\": 2, proto: 3 };");
     }
 
     #[test]

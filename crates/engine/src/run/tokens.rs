@@ -216,13 +216,22 @@ impl<'a> Tokens<'a> {
         word
     }
 
+    /// The text up to the last token, with it.
+    pub(super) fn so_far(&self) -> &'a str {
+        &self.code[..self.at]
+    }
+
     fn number(&mut self) -> Option<Kind<'a>> {
         let rest = self.rest();
         let mut len = 1;
         while len < rest.len() {
-            let exponent = matches!(rest[len - 1], b'e' | b'E') && !matches!(rest, [b'0', b'x' | b'X', ..]);
+            let is_decimal =
+                |digits: &[u8]| digits.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.'));
+            let exponent = matches!(rest[len - 1], b'e' | b'E') && is_decimal(&rest[..len - 1]);
             match rest[len] {
                 b'+' | b'-' if exponent => len += 1,
+                // Behind a second point, or one after anything but digits, comes the name of a property.
+                b'.' if rest[..len].contains(&b'.') || !is_decimal(&rest[..len]) => return None,
                 b'.' => len += 1,
                 byte if is_part(byte) => len += 1,
                 _ => break,
