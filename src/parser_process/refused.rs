@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use swc_common::{Span, Spanned};
 use swc_ecma_ast::{
-    AssignExpr, AssignTarget, BinExpr, BinaryOp, BlockStmt, CallExpr, Callee, CatchClause, Class, CondExpr, Decl,
-    ExportSpecifier, Expr, ExprOrSpread, Ident, IfStmt, Lit, MemberExpr, MemberProp, Module, ModuleDecl,
-    ModuleExportName, ModuleItem, NewExpr, Pat, SimpleAssignTarget, Stmt, TryStmt, UpdateExpr,
+    AssignExpr, AssignTarget, BinExpr, BinaryOp, CallExpr, Callee, CatchClause, Class, CondExpr, Decl, ExportSpecifier,
+    Expr, ExprOrSpread, Ident, IfStmt, Lit, MemberExpr, MemberProp, Module, ModuleDecl, ModuleExportName, ModuleItem,
+    NewExpr, Pat, SimpleAssignTarget, Stmt, TryStmt, UpdateExpr,
 };
 use swc_ecma_visit::{Visit, VisitWith};
 
@@ -266,9 +266,9 @@ impl Visit for Walk {
         update.visit_children_with(self);
     }
 
-    fn visit_block_stmt(&mut self, block: &BlockStmt) {
+    fn visit_stmts(&mut self, statements: &[Stmt]) {
         let before = self.asked.len();
-        for statement in &block.stmts {
+        for statement in statements {
             statement.visit_with(self);
             // `if (Array.prototype.last) return;` protects what follows.
             if let Stmt::If(one) = statement
