@@ -1,5 +1,5 @@
 // `structuredClone` of the HTML standard: a deep copy of data, with cycles.
-(({ isNoData, isOrdinary }, { DOMException }, _seeded, made) => {
+(({ isNoData, isOrdinary }, { DOMException }, _seeded, groups) => {
   const { getPrototypeOf, defineProperty } = Object;
   const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
   const typedArray = getPrototypeOf(Uint8Array);
@@ -33,7 +33,7 @@
 
   /** Whether it is an object of a class of the web platform, which is written in JavaScript here. */
   const isPlatform = (value) => {
-    const { url, encoding, registry, crypto } = made;
+    const { url, encoding, registry, crypto } = groups;
     const classes = [
       DOMException, url?.URL, url?.URLSearchParams, encoding?.TextEncoder, encoding?.TextDecoder, registry?.FinalizationRegistry,
       crypto?.Crypto, crypto?.SubtleCrypto,
