@@ -60,10 +60,10 @@
   let replacer;
 
   /** The JSON text of one event, or undefined if it is not the text of an object. */
-  const textOf = ((value) => {
+  const textOf = ((value, flat) => {
     let text;
     try {
-      text = replacer === undefined ? print(value) : printWith(value, replacer);
+      text = replacer === undefined ? print(value, flat) : printWith(value, replacer);
     } catch (error) {
       if (isCycle(error)) throw error;
       // A BigInt is the only value that plain `stringify` rejects and this accepts; any other error is thrown again.
@@ -72,18 +72,21 @@
     return text !== undefined && text[0] === '{' ? text : undefined;
   });
 
-  /** The result for one return value, of which `toText` makes the text, or for a list of them. */
-  const answer = ((result, toText) => {
+  /**
+   * The result for one return value, of which `toText` makes the text, or for a list of them. `flat`: whether the engine
+   * knows that it is flat, see `print`.
+   */
+  const answer = ((result, toText, flat) => {
     if (result === undefined || result === null) return undefined;
-    if (isArray(result)) return textsOf(result, toText);
+    if (isArray(result)) return textsOf(result, toText, flat);
     if (!isEvent(result)) return fault(NOT_AN_EVENT, result);
     if (typeof result.then === 'function') return resolve(result);
-    return toText(result) ?? NOT_AN_EVENT;
+    return toText(result, flat) ?? NOT_AN_EVENT;
   });
 
-  const finish = ((result) => answer(result, textOf));
+  const finish = ((result, flat) => answer(result, textOf, flat));
 
-  const textsOf = (result, toText) => {
+  const textsOf = (result, toText, flat) => {
     const { length } = result;
     if (length === 0) return undefined;
     const texts = newList();
@@ -91,30 +94,31 @@
     for (let i = 0; i < length; i++) {
       const element = result[i];
       if (element === undefined && !(i in result)) continue; // a hole is nothing, not a bad element
-      const text = isEvent(element) ? toText(element) : undefined;
+      const text = isEvent(element) ? toText(element, flat) : undefined;
       if (text === undefined) return fault(BAD_ELEMENT, element);
       texts[count++] = text;
     }
     return count === 0 ? undefined : texts;
   };
 
-  const plannedText = (event) => {
+  const plannedText = (event, flat) => {
     let text;
     try {
       const copy = plan().planned(event);
-      if (copy !== undefined) text = print(copy);
+      // A copy has values of the event and is nested no deeper.
+      if (copy !== undefined) text = print(copy, flat);
     } catch {
       // A cycle, a BigInt, a stack that is too small: in each case, the event itself must be reported as faulty.
     }
-    return text ?? textOf(event);
+    return text ?? textOf(event, flat);
   };
 
   /** `finish` with the print plan. */
-  const finishPlanned = (result) => (isArray(result) ? finish(result) : answer(result, plannedText));
+  const finishPlanned = (result, flat) => (isArray(result) ? finish(result, flat) : answer(result, plannedText, flat));
 
   /** `finish`; the print plan also learns from the result. */
-  const finishLearning = (result, line, afresh) => {
-    const text = finish(result);
+  const finishLearning = (result, flat, line, afresh) => {
+    const text = finish(result, flat);
     if (afresh) plan().forget();
     if (typeof text === 'string') plan().learn(line, text);
     return text;
@@ -184,9 +188,9 @@
 
   return {
     finishLazy: (event, names) => lazy().finishLazy(event, names),
-    finishParts: (result) => lazy().finishParts(result),
-    piece: (value) => lazy().piece(value),
-    pieces: (values) => lazy().pieces(values),
+    finishParts: (result, flat) => lazy().finishParts(result, flat),
+    piece: (value, flat) => lazy().piece(value, flat),
+    pieces: (values, flat) => lazy().pieces(values, flat),
     finish,
     finishExact,
     finishPlanned,

@@ -82,11 +82,11 @@
   /** Whether an error is that of a cycle. */
   const isCycle = (error) => error !== undefined && error === lastCycle;
 
-  /** The text of an object or array, found in the fast way if it can be. */
-  const print = ((value) => {
+  /** The text of an object or array, found in the fast way if it can be. `flat`: whether the engine knows that it is flat. */
+  const print = ((value, flat) => {
     // Code that may run while an event is printed must not run twice: then V8's slow stringifier does it all, as it does
     // wherever there is a gap.
-    if (!careful && (isFlat(value, 0) || cycles().isAcyclic(value))) return stringify(value);
+    if (!careful && (flat === true || isFlat(value, 0) || cycles().isAcyclic(value))) return stringify(value);
     return printWith(value, undefined, '');
   });
 

@@ -3,20 +3,20 @@
   print, printWith, isCycle, isEvent, isArray, getPrototypeOf, keysOf, plainPrototype, probe, lazyPart, newList, listOf, textOf, answer,
 }) => {
   /** The text of a value in a lazy event, or undefined if the event has to be printed in another way. */
-  const piece = (value) => {
+  const piece = (value, flat) => {
     try {
       if (typeof value === 'object' && value !== null && typeof value.toJSON === 'function') return undefined;
-      return typeof value === 'object' && value !== null ? print(value) : printWith(value);
+      return typeof value === 'object' && value !== null ? print(value, flat) : printWith(value);
     } catch (error) {
       return undefined;
     }
   };
 
   /** The same of several values. */
-  const pieces = (values) => {
+  const pieces = (values, flat) => {
     const texts = newList();
     for (let i = 0; i < values.length; i++) {
-      const text = piece(values[i]);
+      const text = piece(values[i], flat);
       if (text === undefined) return undefined;
       texts[i] = text;
     }
@@ -112,7 +112,9 @@
   };
 
   /** The text of an output that may be the lazy event or contain parts of it, with markers for parts that are still lazy. */
-  const partsText = (output) => {
+  const partsText = (output, flat) => {
+    // What is flat has no lazy objects in it.
+    if (flat === true) return textOf(output, flat);
     try {
       let plain = lazyPart(output, true, 0);
       if (plain === undefined) plain = getPrototypeOf(output) === plainPrototype ? lifted(output, 0) : null;
@@ -125,7 +127,7 @@
   };
 
   /** `finish` for the result of a lazy event. */
-  const finishParts = (result) => answer(result, partsText);
+  const finishParts = (result, flat) => answer(result, partsText, flat);
 
   return { piece, pieces, finishLazy, finishParts };
 })

@@ -112,10 +112,11 @@ pub(crate) fn field<'s>(
     (!value.is_undefined()).then_some(value)
 }
 
-/// What a valid JSON text means. `unescaped` is memory that is reused.
+/// The value of a valid JSON text. `ascii` says whether it is known to be ASCII; `unescaped` is memory that is reused.
 pub(crate) fn meaning<'s>(
     scope: &v8::PinScope<'s, '_>,
     text: &[u8],
+    ascii: bool,
     scratch: &mut Scratch,
     unescaped: &mut Vec<u8>,
 ) -> Option<v8::Local<'s, v8::Value>> {
@@ -126,11 +127,11 @@ pub(crate) fn meaning<'s>(
         // Both round to the nearest double, and of two the even one.
         [b'-' | b'0'..=b'9', ..] => v8::Number::new(scope, std::str::from_utf8(text).ok()?.parse().ok()?).into(),
         [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
-            v8_string::to_v8(scope, inner, scratch)?.into()
+            v8_string::known_to_v8(scope, inner, ascii, scratch)?.into()
         }
         [b'"', inner @ .., b'"'] if unescape(inner, unescaped) => v8_string::to_v8(scope, unescaped, scratch)?.into(),
         _ => {
-            let text = v8_string::to_v8(scope, text, scratch)?;
+            let text = v8_string::known_to_v8(scope, text, ascii, scratch)?;
             v8::json::parse(scope, text)?
         }
     })
@@ -167,7 +168,8 @@ impl State {
         {
             return Some(same);
         }
-        meaning(scope, &self.line[span], &mut self.scratch, &mut self.unescaped)
+        let ascii = self.validator.is_ascii();
+        meaning(scope, &self.line[span], ascii, &mut self.scratch, &mut self.unescaped)
     }
 
     /// The value of another property of the same object that was read before and is the same string.
@@ -211,7 +213,7 @@ impl State {
         }
         let mut made = None;
         if self.entries.len() <= MAX_ENTRIES {
-            made = self.object(scope, first..self.entries.len(), span, Some(holder));
+            made = self.object(scope, first..self.entries.len(), span, Some((holder, entry)));
         }
         match made {
             Some((object, _)) => {

@@ -179,7 +179,7 @@ impl Metadata {
             Found::Nowhere => return Some(v8::undefined(scope).into()),
             Found::Unknown => return None,
         };
-        callbacks::meaning(scope, &self.latest.text[span], &mut self.scratch, &mut self.unescaped)
+        callbacks::meaning(scope, &self.latest.text[span], false, &mut self.scratch, &mut self.unescaped)
     }
 }
 

@@ -15,6 +15,7 @@
 mod callbacks;
 mod data;
 mod edits;
+mod known_shapes;
 mod metadata;
 mod shape_check;
 mod tuner;
@@ -27,6 +28,7 @@ pub(crate) use callbacks::{guard, part};
 pub(crate) use data::is_data;
 use deno_core::v8;
 pub(crate) use edits::{Edits, edits};
+use known_shapes::KnownShapes;
 use memchr::memmem::Finder;
 pub(crate) use metadata::{SharedMetadata, documented, lazy_metadata, metadata_of};
 use shape_check::ShapeReference;
@@ -99,6 +101,7 @@ pub(crate) struct State {
     /// Objects in the current event that are shorter are parsed in full at their first read, in bytes.
     least_object: usize,
     shapes: Vec<Shape>,
+    known_shapes: KnownShapes,
     validator: Validator,
     /// Of an object in the event.
     inner: Validator,
@@ -197,6 +200,7 @@ impl State {
             plain_prototypes: false,
             least_object: 0,
             shapes: Vec::new(),
+            known_shapes: KnownShapes::default(),
             validator: Validator::default(),
             inner: Validator::default(),
             scratch: Scratch::default(),
@@ -222,8 +226,23 @@ impl State {
         self.validator.is_compact()
     }
 
-    /// The shape of the last `entries`, new or known; nothing if there are too many.
-    fn shape(&mut self, entries: Range<usize>) -> Option<usize> {
+    /// The shape of the last `entries`, new or known; `None` if there are too many. They are those of the event, or of
+    /// the value of the entry `of`.
+    fn shape(&mut self, entries: Range<usize>, of: Option<usize>) -> Option<usize> {
+        let place = match of {
+            None => Some(0),
+            // Only the event's own entries have a place: they are the first ones.
+            Some(of) => self.nodes.first().filter(|event| of < event.entries.end).map(|_| 1 + of),
+        };
+        if let Some(known) = self.known_shapes.get(place) {
+            return Some(known);
+        }
+        let index = self.find_shape(entries)?;
+        self.known_shapes.set(place, index);
+        Some(index)
+    }
+
+    fn find_shape(&mut self, entries: Range<usize>) -> Option<usize> {
         let keys = || self.entries[entries.clone()].iter().map(|lazy| &self.line[lazy.entry.key.clone()]);
         let same = |shape: &Shape| {
             shape.keys.len() == entries.len() && shape.keys.iter().zip(keys()).all(|(known, key)| same_key(known, key))
@@ -243,18 +262,18 @@ impl State {
     }
 
     /// Makes a lazy object of the last `entries`, whose text is the part `span` of the line. It is a value in another one, or
-    /// the event.
+    /// the event: `within` is that object, and the entry.
     fn object<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
         entries: Range<usize>,
         span: Range<usize>,
-        within: Option<v8::Local<'s, v8::Object>>,
+        within: Option<(v8::Local<'s, v8::Object>, usize)>,
     ) -> Option<(v8::Local<'s, v8::Object>, Rc<Template>)> {
         if span.end >> Tag::HALF != 0 {
             return None;
         }
-        let index = self.shape(entries.clone())?;
+        let index = self.shape(entries.clone(), within.map(|(_, of)| of))?;
         let shape = &mut self.shapes[index];
         shape.seen = shape.seen.saturating_add(1);
         if !shape.plain || self.least_object > 0 && (shape.given_up || shape.seen < SEEN) {
@@ -266,7 +285,7 @@ impl State {
         let template = shape.template.clone()?;
         // What is never parsed must be text all the same.
         let text: v8::Local<v8::Data> = match within {
-            Some(within) => within.get_internal_field(scope, TEXT)?,
+            Some((within, _)) => within.get_internal_field(scope, TEXT)?,
             None => v8_string::keep(scope, &self.line, self.validator.is_ascii())?.into(),
         };
         let object = v8::Local::new(scope, &template.object).new_instance(scope)?;
@@ -307,6 +326,7 @@ pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Stra
     state.duplicates.set(None);
     state.nodes.clear();
     state.entries.clear();
+    state.known_shapes.start(state.validator.keys());
     state.entries.extend(state.validator.entries().iter().cloned().map(LazyEntry::new));
     let (object, template) = state.object(scope, 0..state.entries.len(), 0..line.len(), None)?;
     state.in_hand = true;

@@ -15,11 +15,7 @@ use std::rc::Rc;
 
 use deno_core::v8;
 
-/// The version whose objects look like this.
-const VERSION: &str = "15.0.245.2";
-
-/// A word with this bit is an address, plus the bit.
-const POINTER: usize = 1;
+use crate::v8::heap_words::{POINTER, is_layout_known, tagged, words};
 
 /// Dictionaries with more words than this are not looked at.
 const MAX_WORDS: usize = 4096;
@@ -91,7 +87,7 @@ impl ShapeReference {
         template: v8::Local<v8::ObjectTemplate>,
         names: &[v8::Local<v8::Name>],
     ) -> Option<Self> {
-        if v8::V8::get_version().split('-').next() != Some(VERSION) {
+        if !is_layout_known() {
             return None;
         }
         let object = template.new_instance(scope)?;
@@ -364,18 +360,6 @@ fn are_alike(map: usize, other: usize) -> bool {
     // come its prototype, its constructor and its descriptors.
     let words = |map: usize| unsafe { *((map - POINTER) as *const [usize; 6]) };
     map == other || words(map) == words(other)
-}
-
-/// An object's address, plus the bit.
-fn tagged<T>(handle: v8::Local<T>) -> usize {
-    // SAFETY: a handle is the address of a word with the object's address in it, plus the bit.
-    unsafe { *std::ptr::from_ref::<T>(&handle).cast::<usize>() }
-}
-
-/// An object's first three words.
-fn words(object: v8::Local<v8::Object>) -> [usize; 3] {
-    // SAFETY: every object starts with these three words. Nothing here lets the collector move it.
-    unsafe { *((tagged(object) - POINTER) as *const [usize; 3]) }
 }
 
 /// The words of a dictionary, given by its address plus the bit, behind the first two: its map and, in the lower half, how many follow.

@@ -24,6 +24,7 @@ use crate::run::source_scan;
 use crate::run::state::State;
 use crate::run::web;
 use crate::v8::driver;
+use crate::v8::flatness;
 use crate::v8::inspector::{Inspector, RunObserver};
 use crate::v8::lifecycle::{self, discard};
 use crate::v8::override_attempts;
@@ -208,6 +209,7 @@ impl BlankIsolate {
             let scope = &mut v8::ContextScope::new(scope, context);
             let known = located::CodeContext(v8::Global::new(scope, context));
             scope.set_slot(known);
+            flatness::learn(scope);
             (Inspector::open(scope, context, observer), install(scope, context, &kind, purpose))
         };
         let Some(installed) = installed else {

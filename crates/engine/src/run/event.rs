@@ -20,7 +20,7 @@ use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
 use crate::unsafe_reads;
-use crate::v8::override_attempts;
+use crate::v8::{flatness, override_attempts};
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming};
 use sluicegate_json::canonical;
@@ -279,11 +279,15 @@ fn call<'s>(
             };
             let texts = match first_two {
                 (None, _) => return CallResult::Edits(edits, undefined),
-                (Some(value), None) => v8::Local::new(scope, &driver.piece).call(scope, undefined, &[value]),
+                (Some(value), None) => {
+                    let flat = is_flat(scope, may_copy, value);
+                    v8::Local::new(scope, &driver.piece).call(scope, undefined, &[value, flat])
+                }
                 _ => {
                     let values: Vec<_> = edits.unprinted().collect();
-                    let values = v8::Array::new_with_elements(scope, &values);
-                    v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values.into()])
+                    let values = v8::Array::new_with_elements(scope, &values).into();
+                    let flat = is_flat(scope, may_copy, values);
+                    v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values, flat])
                 }
             };
             match texts {
@@ -312,7 +316,8 @@ fn call<'s>(
                     () => &driver.finish,
                 };
                 let finish = v8::Local::new(scope, finish);
-                unsafe_reads::silently(scope, |scope| finish.call(scope, undefined, &[result]))
+                let flat = is_flat(scope, may_copy, result);
+                unsafe_reads::silently(scope, |scope| finish.call(scope, undefined, &[result, flat]))
             }
         };
     let texts = match print_result(scope, driver, result, &mut print, is_source) {
@@ -320,6 +325,16 @@ fn call<'s>(
         Err(other) => return other,
     };
     if parts { CallResult::Parts(texts) } else { CallResult::Finished(texts) }
+}
+
+/// For the driver: whether a value is known to be flat, so that it prints the value without a look for cycles. That only
+/// helps programs none of whose code runs while a value is printed (`may_copy`).
+fn is_flat<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    may_copy: bool,
+    value: v8::Local<'s, v8::Value>,
+) -> v8::Local<'s, v8::Value> {
+    v8::Boolean::new(scope, may_copy && flatness::is_flat(value)).into()
 }
 
 /// Calls the driver's functions that print.

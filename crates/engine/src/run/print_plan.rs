@@ -10,6 +10,7 @@ use deno_core::v8;
 
 use crate::program::Program;
 use crate::run::driver_functions::Driver;
+use crate::v8::flatness;
 use crate::v8::v8_string::{self, Scratch};
 
 /// So many events pass before the first lesson: in a stream that ends sooner no plan pays.
@@ -209,20 +210,21 @@ impl Planning<'_> {
         driver: &Driver,
         result: v8::Local<'s, v8::Value>,
     ) -> Option<v8::Local<'s, v8::Value>> {
+        let flat = v8::Boolean::new(scope, self.plan.may_copy() && flatness::is_flat(result)).into();
         match self.plan.way(self.way, self.line.len()) {
-            Strategy::Plain => call(scope, &driver.finish, &[result]),
-            Strategy::Planned => call(scope, &driver.finish_planned, &[result]),
+            Strategy::Plain => call(scope, &driver.finish, &[result, flat]),
+            Strategy::Planned => call(scope, &driver.finish_planned, &[result, flat]),
             Strategy::Timed(planned) => {
                 let start = Instant::now();
                 let finish = if planned { &driver.finish_planned } else { &driver.finish };
-                let text = call(scope, finish, &[result]);
+                let text = call(scope, finish, &[result, flat]);
                 self.plan.timed(planned, start.elapsed());
                 text
             }
             Strategy::Lesson { afresh } => {
                 let line = v8_string::to_v8(scope, self.line, &mut Scratch::default())?;
                 let afresh = v8::Boolean::new(scope, afresh);
-                let text = call(scope, &driver.finish_learning, &[result, line.into(), afresh.into()])?;
+                let text = call(scope, &driver.finish_learning, &[result, flat, line.into(), afresh.into()])?;
                 let size = call(scope, &driver.plan_size, &[])?;
                 self.plan.learned(size.uint32_value(scope).unwrap_or_default());
                 Some(text)

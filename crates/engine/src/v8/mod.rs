@@ -3,6 +3,8 @@
 pub(crate) mod driver;
 pub(crate) mod errors;
 pub(crate) mod event_number;
+pub(crate) mod flatness;
+pub(crate) mod heap_words;
 pub(crate) mod inspector;
 pub(crate) mod lifecycle;
 pub(crate) mod modules;

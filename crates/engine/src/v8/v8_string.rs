@@ -23,7 +23,17 @@ pub(crate) fn to_v8<'s>(
     bytes: &[u8],
     scratch: &mut Scratch,
 ) -> Option<v8::Local<'s, v8::String>> {
-    if bytes.is_ascii() {
+    known_to_v8(scope, bytes, false, scratch)
+}
+
+/// The same. `ascii` says whether the bytes are known to be ASCII.
+pub(crate) fn known_to_v8<'s>(
+    scope: &v8::PinScope<'s, '_, ()>,
+    bytes: &[u8],
+    ascii: bool,
+    scratch: &mut Scratch,
+) -> Option<v8::Local<'s, v8::String>> {
+    if ascii || bytes.is_ascii() {
         return v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal);
     }
     if scratch.latin1.len() < bytes.len() {

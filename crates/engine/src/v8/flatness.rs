@@ -1,0 +1,399 @@
+//! Whether a value is flat: nested so little that it cannot contain a cycle.
+//!
+//! V8's fast JSON printer finds a cycle only after 200,000 objects, which may have taken gigabytes of text. So the driver
+//! looks for deep nesting before it prints. In JavaScript that walk costs some percent of an event. This one reads the
+//! objects' memory and costs a tenth of that. It knows plain objects and arrays only and answers "no" for everything else;
+//! then the driver's own walk decides, see `js/runtime/json.js`.
+
+use std::sync::OnceLock;
+
+use deno_core::v8;
+
+use super::heap_words::{POINTER, is_layout_known, tagged, words};
+
+/// A value that is nested deeper is not flat. As in `js/runtime/json.js`.
+const MAX_DEPTH: usize = 64;
+
+/// A value with more words than this is not looked at to the end: nothing can interrupt this walk.
+const MAX_WORDS: usize = 10_000;
+
+/// Where an object's own fields begin, in words: behind its map, its properties and its elements.
+const FIELDS: usize = 3;
+
+/// The bits of a property array's second word that have its length.
+const PROPERTIES_LENGTH: usize = 0x3FF;
+
+/// V8's numbers for types of heap objects, as found in samples.
+struct Types {
+    object: u16,
+    array: u16,
+    /// The properties of an object that has more of them than fields.
+    properties: u16,
+    /// The properties of an object that is a hash table.
+    dictionary: u16,
+    elements: u16,
+    /// Elements that are numbers, not references.
+    doubles: u16,
+    /// Values that refer to nothing that is printed.
+    leaves: Leaves,
+}
+
+/// A set of types, a bit each. All that belong to it are small numbers.
+#[derive(Default)]
+struct Leaves([u64; 8]);
+
+impl Leaves {
+    fn add(&mut self, kind: u16) -> Option<()> {
+        *self.0.get_mut(usize::from(kind / 64))? |= 1 << (kind % 64);
+        Some(())
+    }
+
+    #[inline(always)]
+    fn has(&self, kind: u16) -> bool {
+        self.0.get(usize::from(kind / 64)).is_some_and(|bits| bits >> (kind % 64) & 1 == 1)
+    }
+}
+
+/// Types below this one are those of strings.
+const FIRST_NO_STRING: u16 = 0x80;
+
+/// A reference with this bit does not keep alive what it refers to.
+const WEAK: usize = 2;
+
+static TYPES: OnceLock<Option<Types>> = OnceLock::new();
+
+/// Finds out the types of this process's V8 and tests them, unless that was done. Until then nothing is flat.
+pub(crate) fn learn(scope: &mut v8::PinScope<'_, '_>) {
+    if TYPES.get().is_none() {
+        let types = Types::of_samples(scope).filter(|types| types.are_right(scope) == Some(true));
+        let _ = TYPES.set(types);
+    }
+}
+
+/// Whether a value is known to be flat. Neither runs code nor allocates.
+pub(crate) fn is_flat(value: v8::Local<v8::Value>) -> bool {
+    TYPES.get().and_then(Option::as_ref).is_some_and(|types| types.is_flat(value))
+}
+
+impl Types {
+    fn of_samples(scope: &mut v8::PinScope<'_, '_>) -> Option<Self> {
+        if !is_layout_known() {
+            return None;
+        }
+        let null: v8::Local<v8::Value> = v8::null(scope).into();
+        let number: v8::Local<v8::Value> = v8::Number::new(scope, 0.5).into();
+        let object = v8::Object::new(scope);
+        let array = v8::Array::new_with_elements(scope, &[null]);
+        let doubles = v8::Array::new(scope, 0);
+        doubles.set_index(scope, 0, number)?;
+        let [full, table] = [objects::full(scope)?, objects::with_table(scope, null)?];
+        let mut leaves = Leaves::default();
+        (0..FIRST_NO_STRING).try_for_each(|kind| leaves.add(kind))?;
+        // SAFETY: all of these are live objects, and what their words refer to is alive with them.
+        unsafe {
+            for leaf in [
+                tagged(null),
+                tagged(number),
+                tagged(v8::BigInt::new_from_u64(scope, u64::MAX)),
+                tagged(v8::Symbol::new(scope, None)),
+                // What fills fields and elements that have no value yet.
+                words(object)[0],
+                word(words(v8::Array::new(scope, 1).into())[2], 2),
+            ] {
+                leaves.add(type_of(leaf))?;
+            }
+            Some(Self {
+                object: type_of(tagged(object)),
+                array: type_of(tagged(array)),
+                properties: type_of(words(full)[1]),
+                dictionary: type_of(words(table)[1]),
+                elements: type_of(words(array.into())[2]),
+                doubles: type_of(words(doubles.into())[2]),
+                leaves,
+            })
+        }
+    }
+
+    fn is_flat(&self, value: v8::Local<v8::Value>) -> bool {
+        let mut words_left = MAX_WORDS;
+        // SAFETY: a handle refers to a live value, and nothing here lets the collector move anything.
+        unsafe { self.word_is_flat(tagged(value), 0, &mut words_left) }
+    }
+
+    /// # Safety
+    /// `word` is a small integer, or the address of a live heap object plus the bit.
+    #[inline(always)]
+    unsafe fn word_is_flat(&self, word: usize, depth: usize, words_left: &mut usize) -> bool {
+        if word & POINTER == 0 {
+            return true;
+        }
+        if word & WEAK != 0 {
+            return false;
+        }
+        // SAFETY: as the caller says.
+        let kind = unsafe { type_of(word) };
+        // SAFETY: an object of one of these types, as the caller says.
+        let object_is_flat = |words_left| unsafe { self.object_is_flat(word, depth, words_left) };
+        self.leaves.has(kind)
+            || ((kind == self.object || kind == self.array) && depth <= MAX_DEPTH && object_is_flat(words_left))
+    }
+
+    /// # Safety
+    /// `object` is the address, plus the bit, of a live object whose type is that of plain objects or arrays.
+    unsafe fn object_is_flat(&self, object: usize, depth: usize, words_left: &mut usize) -> bool {
+        // SAFETY: objects of these types consist of as many words as their maps say, each of which is a small integer or a
+        // reference. So do what the second and the third one refer to, behind its own map and length.
+        unsafe {
+            let fields = Some((object, FIELDS, instance_size(word(object, 0))));
+            for part in [fields, self.properties(word(object, 1)), self.elements(word(object, 2))] {
+                let Some((start, first, end)) = part else { return false };
+                let Some(left) = words_left.checked_sub(end.saturating_sub(first)) else { return false };
+                *words_left = left;
+                for at in first..end {
+                    if !self.word_is_flat(word(start, at), depth + 1, words_left) {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Where the properties are that are not fields of the object: an address plus the bit, the first word and the end.
+    /// `None` if they are of an unknown kind.
+    ///
+    /// # Safety
+    /// `properties` is the second word of a live object.
+    unsafe fn properties(&self, properties: usize) -> Option<(usize, usize, usize)> {
+        if properties & POINTER == 0 {
+            return Some((0, 0, 0));
+        }
+        // SAFETY: it is the address of a live object, and each of these types has its length in the second word.
+        let (kind, length) = unsafe { (type_of(properties), word(properties, 1)) };
+        if kind == self.properties {
+            return Some((properties, 2, 2 + (length >> 32 & PROPERTIES_LENGTH)));
+        }
+        // Objects without any have an empty list of elements here.
+        let known = kind == self.dictionary || kind == self.elements;
+        known.then_some((properties, 2, 2 + (length & 0xFFFF_FFFF)))
+    }
+
+    /// The same for elements.
+    ///
+    /// # Safety
+    /// `elements` is the third word of a live object.
+    unsafe fn elements(&self, elements: usize) -> Option<(usize, usize, usize)> {
+        // SAFETY: it is the address of a live object.
+        match unsafe { type_of(elements) } {
+            kind if kind == self.elements => {
+                // SAFETY: such an object has its length in the second word.
+                Some((elements, 2, 2 + (unsafe { word(elements, 1) } & 0xFFFF_FFFF)))
+            }
+            kind if kind == self.doubles => Some((0, 0, 0)),
+            _ => None,
+        }
+    }
+
+    /// Whether a value within another one is seen wherever it can be.
+    fn are_right(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<bool> {
+        let leaf: v8::Local<v8::Value> = v8::String::new(scope, "leaf")?.into();
+        let mut right = self.is_flat(leaf);
+        for flat in objects::around(scope, leaf)? {
+            right &= self.is_flat(flat.into());
+        }
+        for number in 0..objects::around(scope, leaf)?.len() {
+            // Deeper than is flat, each within the next one in the same way.
+            let mut value = leaf;
+            for _ in 0..=MAX_DEPTH + 1 {
+                right &= self.is_flat(value);
+                value = objects::around(scope, value)?[number].into();
+            }
+            right &= !self.is_flat(value);
+        }
+        Some(right)
+    }
+}
+
+/// The type of a heap object.
+///
+/// # Safety
+/// `object` is the address of a live heap object, plus the bit.
+unsafe fn type_of(object: usize) -> u16 {
+    const TYPE: usize = 12;
+    // SAFETY: the first word of every heap object is the address of its map, plus the bit, and maps are longer than that.
+    unsafe { *((word(object, 0) - POINTER + TYPE) as *const u16) }
+}
+
+/// How many words an object has, by its map.
+///
+/// # Safety
+/// `map` is the address of a map, plus the bit.
+unsafe fn instance_size(map: usize) -> usize {
+    const SIZE: usize = 8;
+    // SAFETY: maps are longer than that.
+    usize::from(unsafe { *((map - POINTER + SIZE) as *const u8) })
+}
+
+/// One word of a heap object.
+///
+/// # Safety
+/// `object` is the address of a live heap object, plus the bit, that has more than `at` words.
+unsafe fn word(object: usize, at: usize) -> usize {
+    // SAFETY: as the caller says.
+    unsafe { *((object - POINTER) as *const usize).add(at) }
+}
+
+/// Samples of objects.
+mod objects {
+    use super::v8;
+
+    fn put<'s>(
+        scope: &mut v8::PinScope<'s, '_>,
+        object: v8::Local<'s, v8::Object>,
+        number: u32,
+        value: v8::Local<'s, v8::Value>,
+    ) -> Option<bool> {
+        let key = v8::String::new(scope, &format!("p{number}"))?;
+        object.create_data_property(scope, key.into(), value)
+    }
+
+    /// An object with more properties than fields; the last one has this value.
+    pub(super) fn full<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
+        let null = v8::null(scope).into();
+        full_of(scope, null)
+    }
+
+    fn full_of<'s>(
+        scope: &mut v8::PinScope<'s, '_>,
+        last: v8::Local<'s, v8::Value>,
+    ) -> Option<v8::Local<'s, v8::Object>> {
+        let object = v8::Object::new(scope);
+        let null = v8::null(scope).into();
+        for number in 0..10 {
+            put(scope, object, number, if number < 9 { null } else { last })?;
+        }
+        Some(object)
+    }
+
+    /// An object whose properties are a hash table; one of them has this value.
+    pub(super) fn with_table<'s>(
+        scope: &mut v8::PinScope<'s, '_>,
+        value: v8::Local<'s, v8::Value>,
+    ) -> Option<v8::Local<'s, v8::Object>> {
+        let object = v8::Object::new(scope);
+        let null = v8::null(scope).into();
+        for number in 0..3 {
+            put(scope, object, number, if number == 1 { value } else { null })?;
+        }
+        // Not the one that was put last: an object that loses another one gets a table.
+        let key = v8::String::new(scope, "p0")?;
+        object.delete(scope, key.into())?;
+        Some(object)
+    }
+
+    /// Objects and arrays with a value in each place that there is for one.
+    pub(super) fn around<'s>(
+        scope: &mut v8::PinScope<'s, '_>,
+        value: v8::Local<'s, v8::Value>,
+    ) -> Option<[v8::Local<'s, v8::Object>; 7]> {
+        let null: v8::Local<v8::Value> = v8::null(scope).into();
+        let field = v8::Object::new(scope);
+        put(scope, field, 0, value)?;
+        let full = full_of(scope, value)?;
+        let table = with_table(scope, value)?;
+        let element = v8::Object::new(scope);
+        element.set_index(scope, 1, value)?;
+        let list = v8::Array::new_with_elements(scope, &[null, value]);
+        let holes = v8::Array::new(scope, 3);
+        holes.set_index(scope, 2, value)?;
+        let grown = v8::Array::new(scope, 0);
+        let half = v8::Number::new(scope, 0.5).into();
+        grown.set_index(scope, 0, half)?;
+        grown.set_index(scope, 1, value)?;
+        Some([field, full, table, element, list.into(), holes.into(), grown.into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::platform;
+
+    /// Runs `test` in an isolate where the types are known.
+    fn with_scope(test: impl FnOnce(&mut v8::PinScope<'_, '_>)) {
+        platform::initialize(platform::Protection::None);
+        let isolate = &mut v8::Isolate::new(v8::CreateParams::default());
+        v8::scope!(let scope, isolate);
+        let context = v8::Context::new(scope, v8::ContextOptions::default());
+        let scope = &mut v8::ContextScope::new(scope, context);
+        learn(scope);
+        test(scope);
+    }
+
+    fn run<'s>(scope: &mut v8::PinScope<'s, '_>, code: &str) -> v8::Local<'s, v8::Value> {
+        let code = v8::String::new(scope, code).unwrap();
+        let script = v8::Script::compile(scope, code, None).unwrap();
+        script.run(scope).unwrap()
+    }
+
+    #[test]
+    fn plain_values_are_flat() {
+        with_scope(|scope| {
+            for code in [
+                "1",
+                "'text'",
+                "null",
+                "({})",
+                "[]",
+                "[, 1.5, true]",
+                "JSON.parse('{\"a\":{\"b\":[1,1.5,null,\"x\",{\"c\":-0}]},\"0\":{}}')",
+                "({ ...{ a: 1, b: { c: 'x'.repeat(1000) + 'y' } }, d: 10n ** 30n, e: undefined })",
+                "const wide = {}; for (let i = 0; i < 300; i++) wide['p' + i] = { i }; delete wide.p7; wide",
+                "class Point { constructor() { this.x = [1]; } } new Point()",
+                "Object.freeze({ a: Object.freeze([1, {}]) })",
+            ] {
+                let value = run(scope, &format!("(() => {{ return eval({code:?}); }})()"));
+                assert!(is_flat(value), "{code}");
+            }
+        });
+    }
+
+    #[test]
+    fn cycles_and_what_is_unknown_are_not_flat() {
+        with_scope(|scope| {
+            for code in [
+                "const a = {}; a.b = { a }; a",
+                "const a = []; a.push(a); a",
+                "const a = [0.5]; a.push({ a }); a",
+                "const a = {}; a[0] = a; a",
+                "const a = {}; a[1e6] = a; a",
+                "const a = { x: 1, y: 2, z: 3 }; delete a.x; a.y = [[{ a }]]; a",
+                "const a = {}; for (let i = 0; i < 40; i++) a['p' + i] = i; a.p39 = a; a",
+                "class Link { constructor() { this.next = this; } } new Link()",
+                "const a = Object.create(null); a.a = a; a",
+                "const a = { get a() { return this; } }; a.b = a; a",
+                "const a = { m: new Map() }; a",
+                "const a = { f() {} }; a",
+                "const a = { d: new Date(0) }; a",
+                "const a = { p: new Proxy({}, {}) }; a",
+                "const a = { e: new Error('x') }; a",
+                "let a = {}; for (let i = 0; i < 65; i++) a = { a }; a",
+                "new Array(20_000).fill(1)",
+                "let a = {}; for (let i = 0; i < 60; i++) a = { a, b: a }; a",
+            ] {
+                let value = run(scope, &format!("(() => {{ return eval({code:?}); }})()"));
+                assert!(!is_flat(value), "{code}");
+            }
+        });
+    }
+
+    #[test]
+    fn objects_of_a_template_are_not_flat() {
+        with_scope(|scope| {
+            let template = v8::ObjectTemplate::new(scope);
+            template.set_internal_field_count(4);
+            let object = template.new_instance(scope).unwrap();
+            assert!(!is_flat(object.into()));
+        });
+    }
+}
