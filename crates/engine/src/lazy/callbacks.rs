@@ -1,4 +1,4 @@
-//! What V8 calls when a lazy value is read or assigned.
+//! Callbacks for reads and assignments of lazy values, and for printing and freezing lazy objects.
 
 use std::ops::Range;
 
@@ -12,10 +12,10 @@ use sluicegate_json::canonical;
 use sluicegate_json::string::unescape;
 use sluicegate_json::validator::{Entry, Validator};
 
-/// Shorter values, in bytes, are not looked for among others: making them again costs less.
+/// Values shorter than this, in bytes, are not compared with others: making them again costs less.
 const MIN_SHARED: usize = 64;
 
-/// The constructor of lazy objects, which V8 makes without it.
+/// The constructor of lazy objects. V8 instantiates the template without calling it.
 pub(crate) fn construct(
     _: &mut v8::PinScope<'_, '_>,
     _: v8::FunctionCallbackArguments<'_>,
@@ -23,7 +23,7 @@ pub(crate) fn construct(
 ) {
 }
 
-/// A lazy value is read.
+/// V8 calls this when a lazy value is read.
 pub(crate) fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: v8::Local<'s, v8::Name>,
@@ -32,12 +32,13 @@ pub(crate) fn read<'s>(
 ) {
     let number = number_of(&args);
     let holder = args.holder();
-    // Templates try their objects out while they are made; what these hold does not matter.
+    // Templates read objects while the state is borrowed, as they test themselves. The values don't matter there.
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let Ok(mut state) = shared.try_borrow_mut() else { return };
     let state = &mut *state;
     let entry = state.node_of(Tag::of_lazy(holder)).map(|node| {
-        // SAFETY: the memory belongs to an array buffer that lives as long as the isolate; only this thread uses it.
+        // SAFETY: the memory belongs to an array buffer that lives as long as the isolate, and
+        // only this thread uses it.
         let [probed, probed_node] = unsafe { state.probe.read_volatile() };
         (state.nodes[node].entries.start + number, probed as usize == number + 1 && probed_node as usize == node)
     });
@@ -73,7 +74,7 @@ pub(crate) fn read<'s>(
     }
 }
 
-/// A lazy value is assigned.
+/// V8 calls this when a lazy value is assigned.
 pub(crate) fn assign<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     _: v8::Local<'s, v8::Name>,
@@ -93,26 +94,26 @@ pub(crate) fn assign<'s>(
     holder.set_internal_field(VALUES + number, value.into());
 }
 
-/// Which of its object's properties a callback is about.
+/// Returns which of its object's properties a callback is about.
 pub(crate) fn number_of(args: &v8::PropertyCallbackArguments<'_>) -> usize {
-    // SAFETY: templates of lazy objects give their accessors an integer, and nothing else.
+    // SAFETY: the templates of lazy objects give their accessors an integer as data, and nothing else.
     let number: v8::Local<v8::Integer> = unsafe { v8::Local::cast_unchecked(args.data()) };
     number.value() as usize
 }
 
-/// What the field of a value holds, if it has been worked out.
+/// The value stored in a property's field, or `None` if it was not computed yet.
 pub(crate) fn field<'s>(
     scope: &v8::PinScope<'s, '_>,
     object: v8::Local<v8::Object>,
     number: usize,
 ) -> Option<v8::Local<'s, v8::Value>> {
     let field = object.get_internal_field(scope, VALUES + number)?;
-    // SAFETY: nothing but values is put into these fields, and at first they hold undefined.
+    // SAFETY: only values are stored in these fields, and their initial content is undefined, also a value.
     let value: v8::Local<v8::Value> = unsafe { v8::Local::cast_unchecked(field) };
     (!value.is_undefined()).then_some(value)
 }
 
-/// The value of a valid JSON text. `ascii` says whether it is known to be ASCII; `unescaped` is memory that is reused.
+/// Converts a valid JSON text to a value. `ascii` says whether the text is known to be ASCII; `unescaped` is reused memory.
 pub(crate) fn meaning<'s>(
     scope: &v8::PinScope<'s, '_>,
     text: &[u8],
@@ -124,7 +125,7 @@ pub(crate) fn meaning<'s>(
         b"true" => v8::Boolean::new(scope, true).into(),
         b"false" => v8::Boolean::new(scope, false).into(),
         b"null" => v8::null(scope).into(),
-        // Both round to the nearest double, and of two the even one.
+        // Rust and V8 both round to the nearest double, ties to even.
         [b'-' | b'0'..=b'9', ..] => v8::Number::new(scope, std::str::from_utf8(text).ok()?.parse().ok()?).into(),
         [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
             v8_string::known_to_v8(scope, inner, ascii, scratch)?.into()
@@ -137,18 +138,18 @@ pub(crate) fn meaning<'s>(
     })
 }
 
-/// Whether a field's value stands for undefined.
+/// Whether a stored value stands for undefined.
 pub(crate) fn is_undefined(scope: &v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) -> bool {
     scope.get_slot::<Shared>().is_some_and(|shared| shared.borrow().is_undefined(value))
 }
 
 impl State {
-    /// Whether a field's value stands for undefined. Most are no symbols, which is quicker to see.
+    /// Whether a stored value stands for undefined. Most values are not symbols, which is the faster check.
     pub(crate) fn is_undefined(&self, value: v8::Local<v8::Value>) -> bool {
         value.is_symbol() && value == self.undefined
     }
 
-    /// Works out a value of the current event.
+    /// Computes a value of the current event.
     fn value<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -172,7 +173,8 @@ impl State {
         meaning(scope, &self.line[span], ascii, &mut self.scratch, &mut self.unescaped)
     }
 
-    /// The value of another property of the same object that was read before and is the same string.
+    /// Returns the value of another property of the same object that was read before and has the
+    /// same text, if it is a string.
     fn same_string<'s>(
         &self,
         scope: &v8::PinScope<'s, '_>,
@@ -192,7 +194,7 @@ impl State {
         field(scope, holder, other - own.start).filter(|value| value.is_string())
     }
 
-    /// Makes the object that the value of an entry is, with its values lazy in turn.
+    /// Makes a lazy object from the value of an entry.
     fn nested<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -228,7 +230,7 @@ impl State {
         }
     }
 
-    /// What stands for an entry whose value is still lazy.
+    /// Returns the marker of an entry whose value is still lazy.
     fn marker<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: usize) -> Option<v8::Local<'s, v8::String>> {
         if self.markers.len() <= entry {
             self.markers.resize(entry + 1, None);
@@ -242,8 +244,8 @@ impl State {
     }
 }
 
-/// Parses the value `name` of an object that was kept beyond its event, or that only V8 takes apart, out of the
-/// object's own text.
+/// Parses the value `name` from the object's own text: for objects kept beyond their event, and
+/// for texts that only V8 can parse.
 pub(crate) fn parse_later<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     holder: v8::Local<'s, v8::Object>,
@@ -259,7 +261,7 @@ pub(crate) fn parse_later<'s>(
         return if whole.has_own_property(scope, name)? { whole.get(scope, name.into()) } else { None };
     }
     let name = v8::Local::<v8::String>::try_from(name).ok()?.to_rust_string_lossy(scope);
-    // An event's are all different; of metadata's the last one counts.
+    // An event's keys are distinct. In metadata, the last duplicate counts.
     let entry = validator.entries().iter().rev().find(|entry| text[entry.key.clone()] == name)?;
     parse(scope, &text[entry.value.clone()])
 }
@@ -269,10 +271,11 @@ fn parse<'s>(scope: &mut v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'
     v8::json::parse(scope, text)
 }
 
-/// `part(value, name, node)`: how an object of the current event goes out as `name` of what stands for a node, as an output
-/// (true) or somewhere else (undefined). By a marker, if it is as it came; property by property, if it is not: its names are
-/// the answer, and the number of its node is left where probes are; or not at all but in the plain way (null), since what V8
-/// prints otherwise is put back only where it stands in the line.
+/// `part(value, name, node)`: tells the driver how to print `value`, an object that is the property `name` of
+/// `node`. For a whole output, `name` is true; for a deeper position, it is undefined. Returns undefined if `value`
+/// is not a lazy object of the current event; a marker if it is unchanged; its property names if it must be printed
+/// property by property, with its node in the probe memory; or null for the slow path: text that V8 changed is
+/// restored only at its place in the line.
 pub(crate) fn part<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     args: v8::FunctionCallbackArguments<'s>,
@@ -293,8 +296,8 @@ pub(crate) fn part<'s>(
 }
 
 impl State {
-    /// Whether a node stands where it stood, or V8 would print the line as it stands. Otherwise the text of a part that was moved
-    /// hangs on what stands in the line where it is now.
+    /// Whether a node is at its original position, or V8 would print the line unchanged. Otherwise the text of a moved
+    /// part would depend on the line's text at its new position.
     fn in_place(
         &mut self,
         scope: &v8::PinScope<'_, '_>,
@@ -310,7 +313,7 @@ impl State {
         in_place || *clean.get_or_insert_with(|| canonical::round_trips(line).is_some())
     }
 
-    /// A marker for a node that is as it came.
+    /// Returns a marker for a node that is unchanged.
     fn intact<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -328,18 +331,19 @@ impl State {
         self.marker(scope, entry)
     }
 
-    /// Answers with the names of a node's properties, and its number where probes are.
+    /// Returns the names of a node's properties, and stores the node in the probe memory.
     fn tell_names(&self, scope: &mut v8::PinScope<'_, '_>, node: usize, answer: &mut v8::ReturnValue<v8::Value>) {
         if let Some(template) = &self.shapes[self.nodes[node].shape].template {
-            // SAFETY: as above.
+            // SAFETY: as in `read`: the memory lives as long as the isolate, and only this thread uses it.
             unsafe { self.probe.write_volatile([0, node as u32]) };
             answer.set(v8::Local::new(scope, &template.names).into());
         }
     }
 }
 
-/// Has `Object.freeze` and `Object.seal` make a lazy object an ordinary one first: V8 takes native properties for accessors
-/// there, and would call a sealed event frozen, or let what inherits from a frozen one overwrite its properties.
+/// Wraps `Object.freeze` and `Object.seal` so that they first make a lazy object ordinary. V8 treats native data
+/// properties as accessors there: it would report a sealed event as frozen, or let objects that inherit from a
+/// frozen event overwrite its properties.
 pub(crate) fn guard(scope: &mut v8::PinScope<'_, '_>, context: v8::Local<v8::Context>) -> Option<()> {
     let global = context.global(scope);
     let key = v8::String::new(scope, "Object")?;
@@ -379,14 +383,14 @@ fn settle_and_call<'s>(
     }
 }
 
-/// Makes ordinary properties of those that are as a lazy object has them: not of those that the author has defined
-/// otherwise, whose attributes V8 keeps right, nor of accessors, which must not be called.
+/// Makes the lazy properties of an object ordinary. Skips properties that the author's code has redefined, whose
+/// attributes V8 keeps right, and accessors, which must not be called.
 fn materialize(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<v8::Object>) -> Option<()> {
     let all = v8::GetPropertyNamesArgs { property_filter: v8::PropertyFilter::SKIP_SYMBOLS, ..Default::default() };
     let names = object.get_own_property_names(scope, all)?;
     let [value, writable, configurable] = ["value", "writable", "configurable"].map(|key| v8::String::new(scope, key));
     for index in 0..names.length() {
-        // The numbers of elements are no names, and elements are ordinary.
+        // Element indices are not names, and elements are already ordinary.
         let Ok(name) = v8::Local::<v8::Name>::try_from(names.get_index(scope, index)?) else { continue };
         let descriptor: v8::Local<v8::Object> = object.get_own_property_descriptor(scope, name)?.try_into().ok()?;
         let open = [writable?, configurable?]

@@ -1,14 +1,14 @@
-//! Whether a value is data and nothing else, so that no code of the author's runs while it is printed.
+//! Detects values that are plain data, which can be printed without running the author's code.
 
 use deno_core::v8;
 
 use super::{Tag, has_plain_prototypes};
 
-/// More properties than this are not looked at.
+/// Values with more properties than this, nested ones included, are not examined.
 const MAX_PROPERTIES: usize = 256;
 
-/// Whether a value holds only primitive values, and plain objects and arrays of those. It may say no where it can't tell cheaply.
-/// Runs no code.
+/// Whether a value holds only primitive values, and plain objects and arrays of those. May
+/// return false where checking is expensive. Runs no code.
 pub(crate) fn is_data<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> bool {
     has_plain_prototypes(scope) && all_data(scope, value).is_some_and(|data| data)
 }
@@ -36,7 +36,7 @@ fn all_data<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value
             }
             continue;
         };
-        // The traps of a proxy are code; the values of a lazy object may be anything.
+        // A proxy's traps are code, and the values of a lazy object may be anything.
         if object.is_proxy() || object.is_function() || Tag::of(object).is_some() {
             return Some(false);
         }

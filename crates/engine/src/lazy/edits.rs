@@ -1,4 +1,4 @@
-//! What goes out of a lazy event: the line, but for the values that were read or assigned.
+//! Output of a lazy event: the line, with the values replaced that were read or assigned.
 
 use std::io::Write;
 use std::ops::Range;
@@ -12,43 +12,44 @@ use sluicegate_json::duplicates::Duplicates;
 use sluicegate_json::sink::Sink;
 use sluicegate_json::validator::Entry;
 
-/// Longer strings, in characters, are left to V8: of those it is looked at first whether there is room.
+/// Strings longer than this, in characters, are left to V8's path, which first checks that the
+/// output has room for them.
 const MAX_SIMPLE_LEN: usize = 16 << 10;
 
-/// This many edits mostly suffice.
+/// Initial capacity; most events have fewer edits.
 const HOLES: usize = 8;
 
-/// What has changed in a lazy event, in the line's order.
+/// The changes to a lazy event, in the line's order.
 pub(crate) struct Edits<'s> {
     pub(crate) list: Vec<Edit<'s>>,
-    /// The texts of values, and what goes before them.
+    /// The texts of values, each after its `before` text.
     pub(crate) texts: Vec<u8>,
 }
 
-/// What an edit does.
+/// The kind of an edit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Action {
-    /// Another value takes the place of this entry's.
+    /// Replaces the value of this entry.
     Replace(usize),
-    /// This entry is gone, with its key.
+    /// Deletes this entry and its key.
     Cut(usize),
-    /// A property is added.
+    /// Adds a property.
     Add,
 }
 
-/// A part of a line that is left out, and what comes in its place, if anything does.
+/// Replaces a span of the line. `value` is `None` if nothing replaces it.
 pub(crate) struct Edit<'s> {
     action: Action,
     span: Range<usize>,
     value: Option<v8::Local<'s, v8::Value>>,
-    /// Which part of the texts goes before the value: a key, if it is a property that was added.
+    /// The part of `texts` to write before the value: the key of an added property.
     before: Range<usize>,
-    /// Which part is its text, if that is known already.
+    /// The part of `texts` that is the value's text, once known.
     pub(crate) text: Option<Range<usize>>,
 }
 
-/// What has changed in the event; nothing if it is not sure that all else is as it was. The memory of the texts is the
-/// state's, to be given back.
+/// Collects the changes to the event. `None` if it can't be sure that everything else is unchanged. The memory of the
+/// texts is taken from the state and is given back with [`State::reuse`].
 pub(crate) fn edits<'s>(scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v8::Object>) -> Option<Edits<'s>> {
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
@@ -63,13 +64,13 @@ pub(crate) fn edits<'s>(scope: &mut v8::PinScope<'s, '_>, event: v8::Local<'s, v
 }
 
 impl<'s> Edits<'s> {
-    /// None yet, in memory that is reused.
+    /// An empty list that reuses the memory of `texts`.
     fn new(mut texts: Vec<u8>) -> Self {
         texts.clear();
         Self { list: Vec::with_capacity(HOLES), texts }
     }
 
-    /// Another value goes where that of an entry stands, or `before` and that where a property was added.
+    /// Adds an edit: `value` replaces `span`, or is inserted there after `before` if a property was added.
     fn replace(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -86,13 +87,13 @@ impl<'s> Edits<'s> {
         self.list.push(Edit { action, span, value: Some(value), before: start..middle, text });
     }
 
-    /// Nothing takes the place of a property that was deleted.
+    /// Adds an edit that deletes a property.
     fn cut(&mut self, entry: usize, span: Range<usize>) {
         self.list.push(Edit { action: Action::Cut(entry), span, value: None, before: 0..0, text: None });
     }
 
-    /// Puts back what V8 has lost of the values that were replaced. `restore` appends what goes out for a value of `line` and what
-    /// V8 has printed in its place; it is called where `may_have_lost` says so of these two.
+    /// Restores what V8 lost of the replaced values. `restore` gets a value's text in `line` and V8's text for it, and
+    /// appends the text to output. It is called only if `may_have_lost` returns true for these two.
     pub(crate) fn restore(
         &mut self,
         line: &[u8],
@@ -112,7 +113,7 @@ impl<'s> Edits<'s> {
         }
     }
 
-    /// Forgets values that are as they came.
+    /// Drops edits whose text equals the line's.
     pub(crate) fn forget_unchanged(&mut self, line: &[u8]) {
         let Self { list, texts } = self;
         list.retain(|hole| {
@@ -126,12 +127,12 @@ impl<'s> Edits<'s> {
         self.list.iter().filter(|hole| hole.is_unprinted()).filter_map(|hole| hole.value)
     }
 
-    /// The text of a hole's value.
+    /// The text of an edit's value.
     pub(crate) fn text(&self, hole: &Edit<'_>) -> &[u8] {
         hole.text.clone().map_or(&[], |text| &self.texts[text])
     }
 
-    /// By how many bytes the line grows.
+    /// The number of bytes by which the line grows.
     pub(crate) fn growth(&self) -> isize {
         let growth =
             |hole: &Edit<'_>| (hole.before.len() + self.text(hole).len()).cast_signed() - hole.span.len().cast_signed();
@@ -140,16 +141,17 @@ impl<'s> Edits<'s> {
 }
 
 impl Edit<'_> {
-    /// Whether its text is still to be printed.
+    /// Whether the value is still to be printed.
     pub(crate) fn is_unprinted(&self) -> bool {
         self.value.is_some() && self.text.is_none()
     }
 }
 
 impl State {
-    /// Takes memory back that [`edits`] has given away.
+    /// Takes back the memory that [`edits`] has given out.
     pub(crate) fn reuse(&mut self, edits: &mut Edits<'_>) {
-        // To move all of it by way of the stack would wait for the output that was just written: its memory is rarely in the cache.
+        // A swap avoids moves through the stack: they would wait for the output just written,
+        // whose memory is rarely in the cache.
         std::mem::swap(&mut self.texts, &mut edits.texts);
     }
 
@@ -169,7 +171,7 @@ impl State {
         let Node { shape, entries, end, .. } = self.nodes.get(node)?;
         let template = self.shapes[*shape].template.as_ref()?;
         let kept = template.reference.as_ref()?.kept(scope, object)?;
-        // What is undefined is not printed either.
+        // A property whose value is undefined is not printed either.
         let mut printed = kept.own;
         for (number, entry) in entries.clone().enumerate() {
             if self.entries[entry].assigned && self.is_undefined(field(scope, object, number)?) {
@@ -186,7 +188,7 @@ impl State {
                 continue;
             }
             let value = field(scope, object, number)?;
-            // What is no object cannot have been changed.
+            // A primitive value can't have been changed in place.
             if !lazy.assigned && !value.is_object() {
                 lazy.same.set(true);
                 continue;
@@ -206,7 +208,8 @@ impl State {
         Some(())
     }
 
-    /// What goes with a property that was deleted: the comma before it, or behind it where nothing is left before it.
+    /// The span to delete with a property: it includes the comma before it, or after it if no
+    /// property is left before it.
     fn cut(&self, entries: &Range<usize>, number: usize, kept: u64) -> Range<usize> {
         let entry = |number: usize| &self.entries[entries.start + number].entry;
         let end = entry(number).value.end;
@@ -219,7 +222,8 @@ impl State {
         }
     }
 
-    /// Properties that the line does not have stand behind all others, if there are any others.
+    /// Adds the properties that are not in the line. They follow all others; `behind` says
+    /// whether there are any others.
     #[allow(clippy::too_many_arguments)]
     fn additions<'s>(
         &self,
@@ -252,8 +256,8 @@ impl State {
         Some(())
     }
 
-    /// The properties that the line does not have, if they are ordinary ones and stand behind all others; they are known
-    /// from then on.
+    /// Finds the properties that are not in the line, if they are ordinary and follow all others, and
+    /// remembers them for objects like this one.
     fn record_dictionary<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -263,7 +267,7 @@ impl State {
         count: usize,
     ) -> Option<Additions> {
         let names = object.get_own_property_names(scope, v8::GetPropertyNamesArgs::default())?;
-        // Symbols, and what is not enumerated, may mean something to the code that prints the event.
+        // Symbols and non-enumerable properties may affect how the event is printed.
         if names.length() as usize != kept.own.count_ones() as usize + count {
             return None;
         }
@@ -280,7 +284,7 @@ impl State {
         let mut additions = Vec::new();
         for number in at..names.length() {
             let name: v8::Local<v8::String> = names.get_index(scope, number)?.try_into().ok()?;
-            // One that was deleted and made again stands elsewhere, but may mean what it meant.
+            // A property that was deleted and created again has another position but may have kept its meaning.
             if (0..known.length()).any(|number| known.get_index(scope, number) == Some(name.into())) {
                 return None;
             }
@@ -295,11 +299,11 @@ impl State {
         Some(additions)
     }
 
-    /// Whether a key stands twice in an object of an entry's text.
+    /// Whether any object in the entry's value has a duplicate key.
     pub(crate) fn has_duplicates(&self, entry: usize, duplicates: &mut Duplicates) -> bool {
         let LazyEntry { entry, duplicates: known, .. } = &self.entries[entry];
         let text = &self.line[entry.value.clone()];
-        // The shortest is `{"":1,"":2}`.
+        // The shortest object with a duplicate key is `{"":1,"":2}`.
         if text.len() < 11 || !matches!(text[0], b'{' | b'[') || !self.line_has_duplicates(duplicates) {
             return false;
         }
@@ -308,7 +312,7 @@ impl State {
         known_now
     }
 
-    /// Whether a key may stand twice in any object of the line.
+    /// Whether any object of the line may have a duplicate key.
     pub(crate) fn line_has_duplicates(&self, duplicates: &mut Duplicates) -> bool {
         let Some(keys) = self.validator.keys() else { return true };
         let known = self.duplicates.get().unwrap_or_else(|| duplicates.any_of(&self.line, keys));
@@ -316,14 +320,14 @@ impl State {
         known
     }
 
-    /// Appends what stands for an entry whose value is still lazy.
+    /// Appends the marker of an entry whose value is still lazy.
     pub(crate) fn put_marker(&self, entry: usize, text: &mut Vec<u8>) {
         text.extend_from_slice(self.secret.needle());
         text.extend([100, 10, 1].map(|unit| b'0' + (entry / unit % 10) as u8));
         text.push(b'"');
     }
 
-    /// The line with those markers that `printed` holds.
+    /// Writes the line with the markers that `printed` contains in place of their values.
     pub(crate) fn expected(&self, printed: &[u8], text: &mut Vec<u8>) {
         let mut marked = vec![false; self.entries.len()];
         self.spliced(printed, |_, entry| {
@@ -336,7 +340,8 @@ impl State {
         text.extend_from_slice(&self.line[copied..]);
     }
 
-    /// Appends the line from `copied` on up to the last marker in a node; gives where that ends.
+    /// Appends the line from `copied` to the last marker in the node. Returns the position up to
+    /// which the line was copied.
     fn with_markers(&self, node: usize, marked: &[bool], mut copied: usize, text: &mut Vec<u8>) -> usize {
         let Some(node) = self.nodes.get(node) else { return copied };
         for entry in node.entries.clone() {
@@ -352,7 +357,7 @@ impl State {
         copied
     }
 
-    /// Appends the line with `edits` in it, and in each what comes in its place. The line has no white space between tokens.
+    /// Appends the line with `edits` applied. The line must have no white space between tokens.
     pub(crate) fn replace(&self, edits: &Edits<'_>, out: &mut dyn Sink) {
         let mut copied = 0;
         for hole in &edits.list {
@@ -366,7 +371,8 @@ impl State {
         out.push(&self.line[copied..]);
     }
 
-    /// The same for any line: an object around an edit is written without white space, as V8 writes it, and all else as it came.
+    /// Does the same for any line: objects around an edit are written without white space, as V8
+    /// does, and everything else is copied.
     pub(crate) fn replace_spaced(&self, edits: &Edits<'_>, out: &mut Vec<u8>) {
         self.node_replaced(0, &mut edits.list.as_slice(), &edits.texts, out);
     }
@@ -405,8 +411,8 @@ impl State {
         out.push(b'}');
     }
 
-    /// The parts of `printed`, which holds a marker for each value that is still lazy, with the bytes of the line instead, and
-    /// which entry's they are.
+    /// Calls `with` for the parts of `printed` in order. Each marker becomes the bytes of its value in the
+    /// line, passed with the entry's index.
     pub(crate) fn spliced<'t>(&'t self, printed: &'t [u8], mut with: impl FnMut(&'t [u8], Option<usize>)) {
         let mut copied = 0;
         for at in self.secret.find_iter(printed) {
@@ -423,7 +429,7 @@ impl State {
     }
 }
 
-/// Appends the JSON text of a value that is no object, if it is an easy one; whether it is.
+/// Appends the JSON text of a primitive value if it is simple to write. Returns whether it did.
 fn put_simple<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, texts: &mut Vec<u8>) -> bool {
     let word: &[u8] = match () {
         () if value.is_string() => return put_string(scope, value.cast(), texts),
@@ -453,14 +459,14 @@ fn put_string(scope: &mut v8::PinScope<'_, '_>, text: v8::Local<v8::String>, tex
 }
 
 fn put_number(number: f64, texts: &mut Vec<u8>) -> bool {
-    // Of -0, JavaScript writes no sign; larger ones may have zeros for digits.
+    // JavaScript writes -0 without a sign. Larger numbers may be written with zeros in place of their last digits.
     const EXACT: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
     if number.abs() < EXACT && number.trunc() == number {
         let written = write!(texts, "{}", number as i64);
         debug_assert!(written.is_ok(), "memory takes what it is given");
         return true;
     }
-    // The shortest digits, as in JavaScript; it writes exponents of other numbers.
+    // These are the shortest digits, as in JavaScript, but JavaScript uses exponents in other cases.
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format(number).as_bytes();
     let easy = number.is_finite() && number.abs() < EXACT && !text.contains(&b'e');

@@ -1,8 +1,8 @@
 //! `metadata(event)`: the metadata of the current events, and the objects that the code is given for it.
 //!
-//! Of the many values that are documented code mostly wants one or two. So such an object is made of a template, like a
-//! lazy event: it has all of the documented names, and what stands under one is worked out at its first read. Code that
-//! reads most of them gets objects that are made in full, since printing one of a template is slow.
+//! Code mostly reads one or two of the many documented values. So the object is instantiated from a template, like a
+//! lazy event: it has all documented names, and each value is computed at its first read. Code that reads most of them
+//! gets ordinary objects instead, because printing a lazy one is slow.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,39 +18,39 @@ use crate::v8::v8_string::{self, Scratch};
 use sluicegate_json::roundtrip;
 use sluicegate_json::validator::Validator;
 
-/// Reads of one object from which making it in full is cheaper.
+/// If at least this many values of one object are read, the next objects are made in full.
 const MANY_READS: u32 = 16;
 
-/// This many are made in full after one of which much was read.
+/// Number of objects made in full after an object with many reads.
 const IN_FULL: u32 = 256;
 
-/// Marks the tags of metadata: no lazy event has such a number.
+/// A bit set in the tags of metadata objects: lazy events have smaller numbers.
 const METADATA: u64 = 1 << 52;
 
-/// Lives in a slot of the isolate. Nothing that is done while it is borrowed runs code.
+/// Kept in an isolate slot. No JavaScript runs while it is borrowed.
 pub(crate) type SharedMetadata = Rc<RefCell<Metadata>>;
 
-/// The metadata of the events under way.
+/// The metadata of the events being transformed.
 #[derive(Default)]
 pub(crate) struct Metadata {
-    /// Of the event that was started last, whose number this is.
+    /// The metadata of the event that was started last. `number` is that event's number.
     texts: Texts,
     number: u32,
-    /// Of those that wait, by their numbers.
+    /// The metadata of waiting events, by event number.
     waiting: HashMap<u32, Texts>,
-    /// What counts for every event.
+    /// The default metadata, which applies to every event.
     default: Option<Box<[u8]>>,
     pub(crate) laziness: Laziness,
     names: Vec<Name>,
     template: Option<v8::Global<v8::ObjectTemplate>>,
     latest: Latest,
-    /// This many are still to be made in full.
+    /// Number of objects still to be made in full.
     in_full: u32,
     scratch: Scratch,
     unescaped: Vec<u8>,
 }
 
-/// JSON texts end to end, and where each one lies. One event, or a batch.
+/// Concatenated JSON texts and the span of each. They belong to one event or to one batch.
 #[derive(Default)]
 struct Texts {
     text: Vec<u8>,
@@ -60,32 +60,32 @@ struct Texts {
 /// The name of a documented value.
 struct Name {
     text: Box<[u8]>,
-    /// Finds it in quotes.
+    /// Finds the name in quotes.
     quoted: Finder<'static>,
 }
 
-/// The lazy object that was made last.
+/// The lazy object made last.
 #[derive(Default)]
 struct Latest {
-    /// The how-manieth it is, from 1.
+    /// Its sequence number, from 1.
     number: u64,
     /// Its text; valid JSON.
     text: Vec<u8>,
-    /// Whether it has neither objects within nor escapes, if that was asked for.
+    /// Whether the text has neither nested objects nor escapes. `None` until asked for.
     simple: Option<bool>,
-    /// What stands in it, if that was looked for, and was found.
+    /// Whether the validator found the entries. `None` until asked for.
     outline: Option<bool>,
     validator: Validator,
     reads: u32,
 }
 
 impl Metadata {
-    /// What counts for every event, from here on.
+    /// Sets the default metadata.
     pub(crate) fn set_default(&mut self, text: &str) {
         self.default = Some(text.as_bytes().into());
     }
 
-    /// The metadata of the event with this number, which is started.
+    /// Sets the metadata of the event with this number, which starts now.
     pub(crate) fn set(&mut self, number: u32, metadata: Option<&[u8]>) {
         self.number = number;
         if metadata.is_none() && self.texts.spans.is_empty() {
@@ -98,7 +98,7 @@ impl Metadata {
         }
     }
 
-    /// The metadata of the next event of a batch.
+    /// Adds the metadata of the next event of a batch.
     pub(crate) fn add(&mut self, metadata: Option<&[u8]>) {
         let Texts { text: all, spans } = &mut self.texts;
         let start = all.len();
@@ -108,7 +108,7 @@ impl Metadata {
         }));
     }
 
-    /// The event that was started last waits.
+    /// Stores the metadata of the event that was started last, because that event waits.
     pub(crate) fn wait(&mut self) {
         if !self.texts.spans.is_empty() {
             self.waiting.insert(self.number, std::mem::take(&mut self.texts));
@@ -116,7 +116,7 @@ impl Metadata {
         self.number = NO_EVENT;
     }
 
-    /// An event that has waited is over.
+    /// Drops the metadata of a waiting event that is done.
     pub(crate) fn forget(&mut self, number: u32) {
         self.waiting.remove(&number);
     }
@@ -126,7 +126,7 @@ impl Metadata {
         Some(&texts.text[texts.spans.get(index?)?.clone()?])
     }
 
-    /// An object that has the documented names and works out what they stand for; nothing if it is better made in full.
+    /// Makes a lazy object with the documented names. `None` if it must be made in full.
     fn lazy<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -145,21 +145,21 @@ impl Metadata {
             }
         }
         let template = v8::Local::new(scope, self.template.as_ref()?);
-        // From here on the one before is none that is made of the text kept here.
+        // From here on, the previous object can't be served from `latest`, whose text is about to change.
         self.latest.number += 1;
         self.latest.reads = 0;
         let mut kept = std::mem::take(&mut self.latest.text);
         let text = match (self.own(event_number::current(scope), index), &self.default) {
             (Some(text), None) => text,
             (None, Some(text)) => text,
-            // Nothing, or two that are to be merged.
+            // No metadata, or an event's own metadata and the default, which must be merged.
             _ => return None,
         };
         kept.clear();
         kept.extend_from_slice(text);
         let latest = &mut self.latest;
         latest.text = kept;
-        // What is no object, V8 shall judge.
+        // V8 judges text that is not an object.
         if latest.text.first() != Some(&b'{') || latest.text.len() >> Tag::HALF != 0 {
             return None;
         }
@@ -172,7 +172,7 @@ impl Metadata {
         Some(object)
     }
 
-    /// The value under a documented name of the object that was made last; nothing if it cannot be said without V8.
+    /// The value of a documented name in the object made last. `None` if only V8 can tell.
     fn value<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>, name: usize) -> Option<v8::Local<'s, v8::Value>> {
         let span = match self.latest.find(self.names.get(name)?) {
             Found::At(span) => span,
@@ -183,7 +183,7 @@ impl Metadata {
     }
 }
 
-/// Where a value is.
+/// The position of a value.
 enum Found {
     At(Range<usize>),
     Nowhere,
@@ -201,7 +201,7 @@ impl Latest {
         if !*outline.get_or_insert_with(|| validator.find(text)) {
             return Found::Unknown;
         }
-        // Of several the last one counts.
+        // The last duplicate counts.
         let entry = validator.entries().iter().rev().find(|entry| text[entry.key.clone()] == *name.text);
         entry.map_or(Found::Nowhere, |entry| Found::At(entry.value.clone()))
     }
@@ -213,10 +213,11 @@ impl Name {
         Self { text, quoted: Finder::new(&quoted).into_owned() }
     }
 
-    /// Where the value under this name is in the text of an object with neither objects within nor escapes, if that is
-    /// quickly said: there this is a key where a brace or a comma stands before it and a colon behind it.
+    /// Finds the span of this name's value in the text of an object with neither nested objects nor escapes.
+    /// `None` if that takes more than a quick look. In such a text the quoted name is a key if a brace or a
+    /// comma precedes it and a colon follows.
     fn find(&self, text: &[u8]) -> Option<Range<usize>> {
-        // Of several the last one counts.
+        // The last duplicate counts.
         let start = self.quoted.find_iter(text).last()?;
         let (before, behind) = (start.checked_sub(1)?, start + self.quoted.needle().len());
         let (b'{' | b',', b':') = (text[before], *text.get(behind)?) else { return None };
@@ -230,7 +231,7 @@ impl Name {
     }
 }
 
-/// `documented(names)`: the names of the documented values.
+/// `documented(names)`: sets the names of the documented values.
 pub(crate) fn documented(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -249,7 +250,8 @@ pub(crate) fn documented(
     }
 }
 
-/// `lazyMetadata(index)`: an object for an event's metadata, or undefined if it is to be made from `metadataOf`.
+/// `lazyMetadata(index)`: returns an object with an event's metadata, or undefined if it must
+/// be made from `metadataOf`.
 pub(crate) fn lazy_metadata(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -262,7 +264,8 @@ pub(crate) fn lazy_metadata(
     }
 }
 
-/// `metadataOf(index)`: an event's own metadata, or undefined; its text, if a key of it is written with an escape.
+/// `metadataOf(index)`: returns an event's own metadata, parsed, or as text if a key contains an
+/// escape; undefined if there is none.
 pub(crate) fn metadata_of(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -291,7 +294,7 @@ fn index(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments)
     usize::try_from(args.get(0).int32_value(scope)?).ok()
 }
 
-/// A value is read.
+/// V8 calls this when a value is read.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: v8::Local<'s, v8::Name>,
@@ -324,7 +327,7 @@ mod tests {
 
     use super::*;
 
-    /// What is found under `sourceName`, as a value, or that it cannot be said.
+    /// The value found under `sourceName` (`Some(None)` if absent), or `None` if the search gives up.
     fn found(text: &str) -> Option<Option<Value>> {
         let mut latest = Latest { text: text.into(), ..Latest::default() };
         match latest.find(&Name::new(b"sourceName".to_vec().into())) {
@@ -334,7 +337,7 @@ mod tests {
         }
     }
 
-    /// What V8 would find: of several the last one.
+    /// The value that V8 finds: the last duplicate counts.
     fn expected(text: &str) -> Option<Value> {
         serde_json::from_str::<Value>(text).expect("the text is JSON").get("sourceName").cloned()
     }

@@ -1,16 +1,16 @@
-//! Lazy events: what the code never reads of a large event is neither parsed nor printed.
+//! Lazy events: parts of a large event that the code never reads are neither parsed nor printed.
 //!
-//! Nearly all of a wide event is text that its transformation never looks at. So such an event is made from a template
-//! that V8 keeps per shape (the sequence of an object's keys): every value is a native data property which is worked out
-//! at its first read, from the event's own text. An object in it that is large is made in the same way. On the way out,
-//! what is still untouched is copied byte for byte from the line, and only what was read or assigned is printed.
+//! Most of a wide event is text that its transformation never reads. Such an event is instantiated from a template that
+//! V8 keeps per shape (the sequence of an object's keys): every value is a native data property, computed from the
+//! event's text at its first read. Large nested objects are made in the same way. On output, untouched values are
+//! copied byte for byte from the line, and only values that were read or assigned are printed.
 //!
-//! To the author nothing differs: they are own, enumerable, writable, configurable data properties in the line's order.
-//! An object keeps its values in internal fields, and what they are worked out from, so that it lives as long as anybody
-//! wants it.
+//! The author's code sees no difference: they are own, enumerable, writable, configurable data
+//! properties in the line's order. An object keeps its values and its text in internal fields,
+//! so it stays valid for as long as the code refers to it.
 //!
-//! Events for which it does not pay are parsed in full, see [`choice`]; so are those of a shape of which the code reads
-//! most anyway.
+//! Events are parsed in full if laziness does not save time (see [`tuner`]), or if the code
+//! reads most of every event of their shape.
 
 mod callbacks;
 mod data;
@@ -41,116 +41,117 @@ use sluicegate_json::validator::{Entry, Validator};
 /// Objects with more properties than this are parsed in full.
 const MAX_KEYS: usize = 64;
 
-/// This many properties can be lazy in one event.
+/// Maximum number of lazy properties in one event.
 const MAX_ENTRIES: usize = 1000;
 
-/// Shapes that are remembered; a stream with more of them gains little.
+/// Maximum number of shapes remembered. A stream with more of them gains little.
 const MAX_SHAPES: usize = 64;
 
-/// A shape is worth a template when it was seen so often.
+/// A shape gets a template once it was seen this many times.
 const SEEN: u32 = 2;
 
-/// After this many events of a shape it is decided whether laziness pays.
+/// Whether laziness pays for a shape is decided after this many events of it.
 const TRIAL: u32 = 32;
 
-/// An object within of which all values are read, at least this many, is taken for one that is spread.
+/// Minimum number of values of a nested object for it to count as spread when all of them are read.
 const MIN_SPREAD: usize = 4;
 
-/// A value that is read more often becomes an ordinary property, which costs a little once and nothing from then on.
+/// A value read more often than this becomes an ordinary property: a small cost once, and later reads are free.
 const MAX_READS: u8 = 8;
 
-/// The internal fields of a lazy object: its event's text, which part of that it is if it is not all of it, its [`Tag`],
-/// and its values, undefined where they have not been worked out.
+/// The internal fields of a lazy object: its event's text, its span in that text, its [`Tag`],
+/// and its values (`undefined` until computed).
 const TEXT: usize = 0;
 const SPAN: i32 = 1;
 const TAG: i32 = 2;
 const VALUES: usize = 3;
 
-/// What V8 calls our numbers in fields that hold no value.
+/// The embedder tag of numbers stored in internal fields that hold no value.
 const NUMBER: u16 = 1;
 
-/// Which events are lazy. It never makes a difference to what comes out, only to what it costs.
+/// Which events are lazy. The output never depends on it, only the cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Laziness {
-    /// Events for which it saves time.
+    /// Events for which laziness saves time.
     #[default]
     Auto,
-    /// None: every event is parsed and printed in full.
+    /// No event: every event is parsed and printed in full.
     Never,
-    /// Every event and every object in it that can be.
+    /// Every event, and every nested object, that can be lazy.
     Always,
-    /// Every event that can be, and every object in it that has at least this many bytes, as far as it seems to pay.
+    /// Every event that can be lazy, and every nested object of at least this many bytes, unless its shape did not pay.
     From(usize),
 }
 
-/// What lazy events need of the isolate; lives in a slot of it. Nothing that is done while it is borrowed runs code.
+/// The isolate's state for lazy events, kept in an isolate slot. No JavaScript runs while it is borrowed.
 pub(crate) type Shared = Rc<RefCell<State>>;
 
 pub(crate) struct State {
-    /// What a field holds for a value that the code has made undefined.
+    /// Stored in a field whose value the code has set to `undefined`.
     undefined: v8::Global<v8::Value>,
-    /// The start of what stands for a value that is still lazy, as it is printed; three digits and a quote follow. No
-    /// author can know it.
+    /// The start of a marker: the printed form of a value that is still lazy. Three digits and a quote
+    /// follow. It is random, so the author's code cannot guess it.
     secret: Finder<'static>,
-    /// What the printing reads instead of a value that is still lazy, where it was needed yet.
+    /// The strings that printing reads in place of lazy values, by entry. Created on first use.
     markers: Vec<Option<v8::Global<v8::String>>>,
-    /// Shared with the driver: the number of the lazy value that it is about to probe, from 1; else 0. Then the node.
+    /// Shared with the driver. First: the position (from 1) of the property that it is about to
+    /// probe, else 0. Second: the node.
     probe: *mut [u32; 2],
-    /// Whether no prototype has anything that printing would have to ask for.
+    /// Whether no shared prototype has a property, such as `toJSON`, that affects printing.
     plain_prototypes: bool,
-    /// Objects in the current event that are shorter are parsed in full at their first read, in bytes.
+    /// Nested objects shorter than this, in bytes, are parsed in full at their first read.
     least_object: usize,
     shapes: Vec<Shape>,
     known_shapes: KnownShapes,
     validator: Validator,
-    /// Of an object in the event.
+    /// For nested objects.
     inner: Validator,
     scratch: Scratch,
-    /// What the string read last means.
+    /// The unescaped form of the string read last. Reused memory.
     unescaped: Vec<u8>,
-    /// For the texts of [`Edits`].
+    /// Reused memory for the texts of [`Edits`].
     texts: Vec<u8>,
-    /// The current event, or the last one.
+    /// The number of the current event, or of the last one.
     number: u64,
-    /// Whether it still is.
+    /// Whether that event is still being transformed.
     in_hand: bool,
     line: Vec<u8>,
-    /// Whether V8 prints the line as it stands, if that was asked for.
+    /// Whether the line survives a round trip through V8 unchanged. `None` until asked for.
     clean: Option<bool>,
-    /// Whether a key stands twice in any object of the line, if that was asked for.
+    /// Whether any object of the line has a duplicate key. `None` until asked for.
     duplicates: Cell<Option<bool>>,
     nodes: Vec<Node>,
     entries: Vec<LazyEntry>,
 }
 
-/// An object of the current event whose values are lazy; the first one is the event.
+/// A lazy object of the current event. The first one is the event itself.
 struct Node {
     shape: usize,
-    /// The entry whose value it is, unless it is the event.
+    /// The entry whose value this object is. `None` for the event.
     of: Option<usize>,
-    /// Which of the event's entries are its own.
+    /// The range of this object's entries among the event's.
     entries: Range<usize>,
-    /// Where its closing brace is.
+    /// The position of its closing brace.
     end: usize,
 }
 
 /// A value of the current event.
 struct LazyEntry {
     entry: Entry,
-    /// Whether it was worked out, and so what stands in the line may have got anywhere.
+    /// Whether the value was computed. From then on the code may have changed it or stored it anywhere.
     read: bool,
     assigned: bool,
-    /// How often it was read after that.
+    /// Number of reads after the first.
     reads: u8,
-    /// The node that its value became.
+    /// The node that was made for the value.
     child: Option<usize>,
-    /// Whether it is sure to be as it came although it was read.
+    /// Whether the value was read but is known to be unchanged.
     same: Cell<bool>,
-    /// Whether a key stands twice in an object of it, if that was asked for.
+    /// Whether any object in the value has a duplicate key. `None` until asked for.
     duplicates: Cell<Option<bool>>,
 }
 
-/// Says of which event a lazy object is, and which of its nodes.
+/// Identifies a lazy object: the number of its event, and its node in that event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Tag {
     event: u64,
@@ -160,12 +161,13 @@ struct Tag {
 /// A shape of objects.
 struct Shape {
     keys: Vec<Box<[u8]>>,
-    /// Whether its keys can be those of a template.
+    /// Whether all keys can be used in a template.
     plain: bool,
     /// Whether laziness was tried and did not pay.
     given_up: bool,
     seen: u32,
-    /// Of the trial: how much there was, and how much of it was read. In bytes, or for objects within in objects.
+    /// Counted during the trial: the bytes seen and the bytes read; for nested objects, how many
+    /// were seen and how many were read entirely.
     all: usize,
     read: usize,
     template: Option<Rc<Template>>,
@@ -178,7 +180,7 @@ struct Template {
     reference: Option<ShapeReference>,
 }
 
-/// A current event whose values are lazy.
+/// The current event, if its values are lazy.
 pub(crate) struct LazyEvent<'s> {
     pub(crate) object: v8::Local<'s, v8::Object>,
     /// The names of its properties.
@@ -186,7 +188,7 @@ pub(crate) struct LazyEvent<'s> {
 }
 
 impl State {
-    /// Sets an isolate up. `probe` is the memory that the driver shares, which lives as long as the isolate.
+    /// Creates the state for an isolate. `probe` is the memory shared with the driver; it lives as long as the isolate.
     pub(crate) fn new(scope: &mut v8::PinScope<'_, '_>, probe: *mut [u32; 2]) -> Option<Self> {
         let mut secret = [0; 8];
         rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty()).ok()?;
@@ -216,7 +218,7 @@ impl State {
         })
     }
 
-    /// Tells whether the prototypes that all events have are free of `toJSON` and the like; they stay as they are.
+    /// Sets whether the shared prototypes are free of `toJSON` and the like. They never change afterwards.
     pub(crate) fn set_plain_prototypes(&mut self, plain: bool) {
         self.plain_prototypes = plain;
     }
@@ -226,12 +228,12 @@ impl State {
         self.validator.is_compact()
     }
 
-    /// The shape of the last `entries`, new or known; `None` if there are too many. They are those of the event, or of
-    /// the value of the entry `of`.
+    /// Finds or creates the shape of these entries, the last ones. `None` if there are too many shapes or keys. They are the
+    /// entries of the event, or of the value of the entry `of`.
     fn shape(&mut self, entries: Range<usize>, of: Option<usize>) -> Option<usize> {
         let place = match of {
             None => Some(0),
-            // Only the event's own entries have a place: they are the first ones.
+            // Only values of the event itself have a place. Its entries are the first ones.
             Some(of) => self.nodes.first().filter(|event| of < event.entries.end).map(|_| 1 + of),
         };
         if let Some(known) = self.known_shapes.get(place) {
@@ -261,8 +263,8 @@ impl State {
         Some(self.shapes.len() - 1)
     }
 
-    /// Makes a lazy object of the last `entries`, whose text is the part `span` of the line. It is a value in another one, or
-    /// the event: `within` is that object, and the entry.
+    /// Makes a lazy object of the last `entries`, whose text is `line[span]`. `within` is the lazy object that it is a value
+    /// of, and the entry of that value; `None` for the event.
     fn object<'s>(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -283,7 +285,7 @@ impl State {
             shape.template = Some(Rc::new(shape.template(scope)?));
         }
         let template = shape.template.clone()?;
-        // What is never parsed must be text all the same.
+        // The text is checked to be UTF-8 here because some of it may never be parsed.
         let text: v8::Local<v8::Data> = match within {
             Some((within, _)) => within.get_internal_field(scope, TEXT)?,
             None => v8_string::keep(scope, &self.line, self.validator.is_ascii())?.into(),
@@ -296,7 +298,7 @@ impl State {
         Some((object, template))
     }
 
-    /// Whether `object` is a lazy one of the current event; which node of it.
+    /// Returns the node of `object` if it is a lazy object of the current event.
     fn node(&self, object: v8::Local<v8::Object>) -> Option<usize> {
         self.node_of(Tag::of(object)?)
     }
@@ -306,8 +308,8 @@ impl State {
     }
 }
 
-/// The event of a line with its values lazy, or nothing if it is better parsed in full. A line with a number of which JavaScript
-/// loses value always is: the driver has to know the objects that such numbers came in.
+/// Makes a lazy event from a line, or returns `None` if it must be parsed in full. Lines with numbers that lose value
+/// in JavaScript are always parsed in full: the driver has to know the objects that contained them.
 pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Strategy) -> Option<LazyEvent<'s>> {
     let Strategy::Lazy(least_object) = way else { return None };
     let shared = scope.get_slot::<Shared>()?.clone();
@@ -333,12 +335,12 @@ pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Stra
     Some(LazyEvent { object, names: v8::Local::new(scope, &template.names) })
 }
 
-/// Whether printing asks no prototype that all events have for anything.
+/// Whether no shared prototype affects printing.
 pub(crate) fn has_plain_prototypes(scope: &mut v8::PinScope<'_, '_>) -> bool {
     scope.get_slot::<Shared>().is_some_and(|shared| shared.borrow().plain_prototypes)
 }
 
-/// The event is over: learns from what was read of it.
+/// Ends the current event, and learns from the values that were read.
 pub(crate) fn finish_event(scope: &mut v8::PinScope<'_, '_>) {
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = &mut *shared.borrow_mut();
@@ -354,12 +356,13 @@ pub(crate) fn finish_event(scope: &mut v8::PinScope<'_, '_>) {
             shape.all += state.line.len();
             shape.read += entries.iter().filter(own).map(|lazy| lazy.entry.value.len()).sum::<usize>();
         } else {
-            // One within has to be printed, then: that pays where all of it is read, most likely by a spread.
+            // A nested object parsed in full must be printed too. That pays only if all of it is
+            // read, most likely by a spread.
             let spread = entries.len() >= MIN_SPREAD && entries.iter().all(|lazy| lazy.read);
             shape.all += 1;
             shape.read += usize::from(spread);
         }
-        // Reading most of it costs more than having it parsed at once.
+        // Reading most of an object lazily costs more than parsing it at once.
         shape.given_up = shape.seen == TRIAL && shape.read * 3 >= shape.all * 2;
     }
 }
@@ -383,17 +386,17 @@ impl LazyEntry {
 }
 
 impl Tag {
-    /// The lower bits have the node.
+    /// The node is stored in this many lower bits.
     const NODES: u32 = 10;
-    /// Two numbers of this many bits fit a field.
+    /// Two numbers of this many bits fit in a field.
     const HALF: u32 = 31;
 
-    /// That of any object, if it has one.
+    /// Returns the tag of any object, or `None` if it is not lazy.
     fn of(object: v8::Local<v8::Object>) -> Option<Self> {
         (object.internal_field_count() >= VALUES).then(|| Self::of_lazy(object))
     }
 
-    /// That of an object that is made of a template of ours.
+    /// Returns the tag of an object made from a lazy template.
     fn of_lazy(object: v8::Local<v8::Object>) -> Self {
         let tag = number(object, TAG);
         Self { event: tag >> Self::NODES, node: (tag & ((1 << Self::NODES) - 1)) as usize }
@@ -404,19 +407,19 @@ impl Tag {
     }
 }
 
-/// Puts a number of 63 bits into a field, as V8 keeps pointers, whose lowest bit is 0.
+/// Stores a 63-bit number in a field as V8 stores aligned pointers, whose lowest bit is 0.
 fn set_number(object: v8::Local<v8::Object>, field: i32, number: u64) {
     object.set_aligned_pointer_in_internal_field(field, std::ptr::without_provenance((number << 1) as usize), NUMBER);
 }
 
-/// The number in a field of an object that is made of a template of ours.
+/// Reads a number from a field of an object made from a lazy template.
 fn number(object: v8::Local<v8::Object>, field: i32) -> u64 {
-    // SAFETY: only `set_number` has put anything into the field, and it has done so when the object was made, before
-    // anybody else had it.
+    // SAFETY: only `set_number` writes to the field, and it has done so when the object was
+    // made, before any other code could see the object.
     unsafe { object.get_aligned_pointer_from_internal_field(field, NUMBER) }.addr() as u64 >> 1
 }
 
-/// Whether a key can be in a template: plain text whose property means nothing to the driver.
+/// Whether a key can be in a template: ASCII text without escapes that has no special meaning to V8 or the driver.
 fn is_plain(key: &[u8]) -> bool {
     key.first().is_some_and(|first| !first.is_ascii_digit())
         && key.is_ascii()
@@ -434,7 +437,7 @@ impl Shape {
     }
 }
 
-/// A template of objects with such properties, whose values `read` works out, and their names.
+/// Returns a template for objects with these keys, whose values `read` computes, and the keys as names.
 fn object_template<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     keys: &[Box<[u8]>],
@@ -444,7 +447,7 @@ fn object_template<'s>(
     let object = constructor.instance_template(scope);
     object.set_internal_field_count(VALUES + keys.len());
     let mut names: Vec<v8::Local<v8::Name>> = Vec::new();
-    // V8 puts what was added last first.
+    // V8 creates the properties in reverse order of their addition.
     for (number, key) in keys.iter().enumerate().rev() {
         let name = v8::String::new_from_one_byte(scope, key, v8::NewStringType::Internalized)?;
         let data = v8::Integer::new(scope, number as i32);
@@ -453,7 +456,7 @@ fn object_template<'s>(
         names.push(name.into());
     }
     names.reverse();
-    // Objects with internal fields have a prototype of their own, unless they are told otherwise.
+    // By default, instances of a function template have a prototype of their own.
     let prototype = v8::Object::new(scope).get_prototype(scope)?;
     let key = v8::String::new(scope, "prototype")?;
     constructor.get_function(scope)?.set(scope, key.into(), prototype)?;

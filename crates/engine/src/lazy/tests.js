@@ -1,5 +1,5 @@
-// Interprets a random program over an event and its metadata, and logs all that can be seen of them, see tests.rs, which leaves out what stands
-// between `accessor:` and `plain:` to have programs in which nothing of theirs can run while an event is printed.
+// Interprets a random program over an event and its metadata, and logs everything that can be seen of them.
+// tests.rs removes the code between `accessor:` and `plain:` for programs that run no code while an event is printed.
 const kept = [];
 let inside = false;
 
@@ -15,7 +15,7 @@ const described = (value) =>
   text(Object.entries(value ?? {}).map(([name, { value: held, ...rest }]) => [name, text(held), rest]));
 
 const OPERATIONS = [
-  // The first ones can end a program.
+  // These can end a program.
   (e) => e,
   (e) => e,
   (e) => e,
@@ -40,7 +40,7 @@ const OPERATIONS = [
     const { [key]: gone, ...rest } = e;
     return rest;
   },
-  // The others cannot.
+  // These cannot.
   (e, { key }) => log(key, text(e[key])),
   (e) => log(Object.keys(e).join(), Object.getOwnPropertyNames(e).length, Object.getOwnPropertySymbols(e).length),
   (e) => log(text(e)),
@@ -66,7 +66,7 @@ const OPERATIONS = [
   (e, { key, other }) => {
     Object.defineProperty(e, key, {
       get() {
-        // Two of them may read each other.
+        // Two of these accessors may read each other.
         if (inside) return 'inside';
         inside = true;
         const seen = [this === e, typeof e[other], typeof kept[0]?.[other]];

@@ -1,4 +1,5 @@
-//! However an event is made, nothing may differ: random programs over random events, run in every way, and bytes compared.
+//! Every strategy must give the same output: runs random programs over random events with each
+//! strategy and compares the bytes.
 //!
 //! `SLUICEGATE_LAZY_PROGRAMS=1000000 cargo test --profile quick --lib lazy` runs a million of them.
 
@@ -6,10 +7,10 @@ use super::Laziness;
 use crate::verdict::Verdict;
 use crate::{Engine, Event, LogLine, Options, OutputFraming, Program};
 
-/// Interprets a program, a list of operations on the event, which comes as metadata; logs what it sees.
+/// Interprets a program, a list of operations on the event, which is passed as metadata. Logs everything it sees.
 const INTERPRETER: &str = include_str!("tests.js");
 
-/// Keys of the events' top level; the programs use these and some others.
+/// Keys of the events' top level. The programs use these and a few others.
 const KEYS: [&str; 12] = [
     "type",
     "userId",
@@ -75,7 +76,7 @@ impl Random {
         }
     }
 
-    /// One of twenty shapes, so that each is seen often.
+    /// An event with one of twenty shapes, so that each shape is seen often.
     fn event(&mut self, odd: bool) -> String {
         let mut shape = Random(0x9E37_79B9 + self.below(20) as u64);
         let mut keys = KEYS.to_vec();
@@ -89,7 +90,8 @@ impl Random {
         format!("{{{before}{}{after}}}", pairs.join(if odd && self.below(6) == 0 { ", " } else { "," }))
     }
 
-    /// An event as Python's `json.dumps` writes it: with blanks, and perhaps with nothing outside of ASCII.
+    /// An event as Python's `json.dumps` writes it: with spaces, and for half of the events with
+    /// everything outside of ASCII escaped.
     fn as_python(&mut self, event: &str) -> String {
         let ascii = self.below(2) == 0;
         let (mut written, mut in_string, mut escaped) = (String::new(), false, false);
@@ -108,7 +110,7 @@ impl Random {
         written
     }
 
-    /// That of an event, with a program for the interpreter.
+    /// An event's metadata, which contains a program for the interpreter.
     fn metadata(&mut self, program: &str, odd: bool) -> String {
         let program = serde_json::Value::from(program);
         let mut pairs = vec![format!("\"sourceName\":{program}")];
@@ -128,7 +130,7 @@ impl Random {
                 let operation = self.below(if last { 17 } else { 35 });
                 let key =
                     if self.below(8) == 0 { self.one(&["new", "5", "__proto__", "toJSON"]) } else { self.one(&KEYS) };
-                // Every third operation is one on an object in the event, if there is one at that key, or on the metadata.
+                // Every third operation is on an object in the event, if there is one at that key, or on the metadata.
                 let inner = match self.below(9) {
                     0 | 1 => self.one(&KEYS),
                     2 => "metadata()",
@@ -155,7 +157,7 @@ fn engine(laziness: Laziness, accessors: bool) -> Engine {
     let mut code = INTERPRETER.to_owned();
     while let Some(from) = code.find("// accessor:").filter(|_| !accessors) {
         let to = from + code[from..].find("// plain:").unwrap();
-        // The others keep their numbers.
+        // The other operations keep their numbers.
         let left_out = code[from..to].lines().filter(|line| line.starts_with("  (")).count();
         code.replace_range(from..to, &"(e) => ({ first: e.context, ...e, last: { e: e.list } }),\n".repeat(left_out));
     }
@@ -177,7 +179,7 @@ fn the_random_programs_are_printed_in_both_ways() {
     assert_eq!([true, false].map(may_copy), [false, true]);
 }
 
-/// Every way in which an event can be made.
+/// Every strategy for making an event.
 const STRATEGIES: [Laziness; 6] =
     [Laziness::Never, Laziness::Always, Laziness::From(48), Laziness::From(128), Laziness::From(512), Laziness::Auto];
 
@@ -204,7 +206,7 @@ fn every_strategy_gives_the_same_bytes() {
     assert!(engines.iter().flatten().all(|engine| engine.replacements() == 0));
 }
 
-/// Runs the code over events, lazy and not: both give what is expected.
+/// Runs the code over events, lazy and not. Both must give the expected output.
 fn both_ways(code: &str, events: &[&str], expected: &str) {
     for laziness in [Laziness::Always, Laziness::Never] {
         let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
@@ -347,7 +349,7 @@ fn a_value_that_is_read_often_keeps_its_attributes() {
     both_ways(code, &[r#"{"n":1,"text":"x"}"#], &format!("{expected}\n"));
 }
 
-/// Runs the code with metadata, lazy and not: both give the same, which is given back.
+/// Runs the code with metadata, lazy and not. Both must give the same output, which is returned.
 fn with_metadata(code: &str, metadata: &str) -> String {
     let [lazy, eager] = [Laziness::Always, Laziness::Never].map(|laziness| {
         let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
@@ -368,14 +370,14 @@ fn metadata_is_what_its_text_says_and_belongs_to_its_event() {
 {"a":"another one's","b":"none","c":{"a":[1.5]},"n":29,"m":{"jobId":"another one's"}}
 "#;
     assert_eq!(with_metadata(code, text), expected);
-    // One of nothing does not take the one before apart.
+    // An event without metadata does not invalidate the object before it.
     let code = "let kept; export function transformEvent(event, metadata) { kept ??= metadata(event);
         metadata(event); return { id: kept.jobId, own: metadata(event).jobId }; }";
     let mut engine = Engine::new(Program::new("t.js", code), Options::default()).unwrap();
     let mut out = run(&mut engine, "{}", r#"{"jobId":1}"#).1;
     engine.transform(b"{}", &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), "{\"id\":1,\"own\":1}\n{\"id\":1}\n");
-    // A key with an escape, and what is no JSON that V8 would take: made in full, or not at all.
+    // Keys with escapes, and text that is not JSON to V8: made in full, or not at all.
     let code = "export function transformEvent(event, metadata) { return { id: metadata(event).jobId }; }";
     assert!(with_metadata(code, r#"{"job\u0049d":"\u00e9","x":"\ud800"}"#).starts_with("{\"id\":\"é\"}\n"));
     assert_eq!(with_metadata(code, "{"), "{\"id\":\"another one's\"}\n");
@@ -408,7 +410,7 @@ fn a_sealed_event_with_an_element_is_not_frozen() {
     both_ways(code, &[r#"{"n":1,"text":"x"}"#], "{\"sealed\":true,\"frozen\":false}\n");
 }
 
-/// Where this fails V8's objects look otherwise than `intact.rs` says, and every lazy event goes the slower way.
+/// If this fails, V8's objects differ from what `shape_check.rs` expects, and every lazy event takes the slower path.
 #[test]
 fn changes_of_lazy_objects_are_seen() {
     let mut engine = engine(Laziness::Always, true);

@@ -1,32 +1,32 @@
-//! Which events are lazy: found out by trying, for each size of events.
+//! Decides which events are lazy, by measuring each size class of events.
 //!
-//! Whether laziness pays hangs on what the code does with an event, and on how large that is. So the first events of a
-//! size are made in every way in turns, and some later ones again, when V8 has optimized the code; the way that takes the
-//! least time is taken for those between. What comes out is the same whichever it is.
+//! Whether laziness pays depends on what the code does with an event, and on the event's size. So the first events of a
+//! size class are made with every strategy in turn, and again some later ones, after V8 has optimized the code. The
+//! fastest strategy is used for the events in between. The output is the same with each of them.
 
 use std::time::{Duration, Instant};
 
-/// Lines shorter than this are never lazy, in bytes.
+/// Lines shorter than this, in bytes, are never lazy.
 const MIN_LINE: usize = 256;
 
-/// This many sizes are told apart: each is double the one before.
+/// Number of size classes: each covers sizes twice those of the class before.
 const SIZES: usize = 5;
 
-/// This many events in a row are made in one way, and the first ones of them are not timed: what is a change for the
-/// processor costs more than what it is used to.
+/// Number of consecutive events with the same strategy. The first `UNTIMED` of them are not
+/// timed: after a switch, caches and branch predictors are cold.
 const BLOCK: usize = 12;
 const UNTIMED: usize = 4;
 
-/// Blocks of a trial in each way before they are timed, while V8 gets to know what objects come.
+/// Blocks per strategy before timing starts, while V8 collects type feedback.
 const WARM_UP: usize = 2;
 
-/// Events of a trial that are timed in each way.
+/// Events timed per strategy in a trial.
 const TIMED: usize = 48;
 
-/// A way that takes half as long again as the best one is not timed to the end: it is looked at when this many are.
+/// Number of timings after which a strategy that takes 1.5 times as long as the best one is dropped from the trial.
 const GLIMPSE: usize = 8;
 
-/// Events of a size after which there is a trial again: first, and from then on.
+/// Number of events of a size class after which it is measured again: after the first trial, and after each later one.
 const AGAIN: [u32; 2] = [4_000, 100_000];
 
 /// How an event is made.
@@ -34,14 +34,14 @@ const AGAIN: [u32; 2] = [4_000, 100_000];
 pub(crate) enum Strategy {
     /// Parsed in full.
     Whole,
-    /// Lazy, and so is an object in it that has at least this many bytes.
+    /// Lazy, with lazy nested objects of at least this many bytes.
     Lazy(usize),
 }
 
-/// All of them, the one first that is taken if there is no difference.
+/// All strategies. The first one wins a tie.
 const WAYS: [Strategy; 4] = [Strategy::Whole, Strategy::Lazy(512), Strategy::Lazy(128), Strategy::Lazy(48)];
 
-/// An event under way.
+/// An event being processed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) way: Strategy,
@@ -50,13 +50,13 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// No trial, but a way that is taken anyhow.
+    /// An event that is not measured, with the given strategy.
     pub(crate) fn none(way: Strategy) -> Self {
         Self { way, size: 0, started: None }
     }
 }
 
-/// What is known of events of each size.
+/// The measurements for each size class.
 #[derive(Default)]
 pub(crate) struct Tuner {
     sizes: [Size; SIZES],
@@ -64,25 +64,25 @@ pub(crate) struct Tuner {
 
 #[derive(Default)]
 struct Size {
-    /// The number of the way that is taken.
+    /// Index of the current strategy.
     best: usize,
-    /// Events since the last trial, and how many trials there were.
+    /// Events since the last trial, and the number of trials so far.
     since: u32,
     trials: usize,
     trial: Option<Rounds>,
 }
 
-/// A trial under way.
+/// A trial in progress.
 #[derive(Default)]
 struct Rounds {
     events: usize,
-    /// The ways that are out of it.
+    /// The strategies dropped from the trial.
     out: [bool; WAYS.len()],
     times: [Vec<Duration>; WAYS.len()],
 }
 
 impl Tuner {
-    /// How to make the event of a line of this many bytes.
+    /// Returns the strategy for a line of this many bytes.
     pub(crate) fn start(&mut self, bytes: usize) -> Sample {
         if bytes < MIN_LINE {
             return Sample::none(Strategy::Whole);
@@ -105,7 +105,7 @@ impl Tuner {
         }
     }
 
-    /// The event is done.
+    /// Records the event's time if it is part of a trial.
     pub(crate) fn end(&mut self, trial: Sample) {
         if let Some(started) = trial.started {
             self.took(trial, started.elapsed());
@@ -125,19 +125,19 @@ impl Tuner {
 }
 
 impl Rounds {
-    /// The number of the way for the next event, and whether it is timed.
+    /// Returns the index of the next event's strategy, and whether the event is timed.
     fn next(&mut self) -> (usize, bool) {
         let (block, place) = (self.events / BLOCK, self.events % BLOCK);
         let mut number = block % WAYS.len();
         self.events += 1;
         if self.out[number] {
-            // Its turn goes to the best one: what is best is never out.
+            // The best strategy takes the turn. It is never dropped itself.
             number = self.best();
         }
         (number, block >= WARM_UP * WAYS.len() && place >= UNTIMED)
     }
 
-    /// Takes a time into account; gives the number of the best way when all is known.
+    /// Records a time. Returns the index of the best strategy when the trial is complete.
     fn took(&mut self, way: Strategy, time: Duration) -> Option<usize> {
         let number = WAYS.iter().position(|one| *one == way)?;
         self.times[number].push(time);
@@ -163,7 +163,7 @@ impl Rounds {
     }
 }
 
-/// The time that half of the events took no longer than; none is the longest.
+/// The median, or the maximum if there are no times.
 fn median(times: &[Duration]) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();
@@ -174,7 +174,7 @@ fn median(times: &[Duration]) -> Duration {
 mod tests {
     use super::*;
 
-    /// Which ways this many events of a size get, if each way takes this many microseconds.
+    /// Counts how many of these events each strategy gets, if the strategies take these times in microseconds.
     fn ways(choice: &mut Tuner, bytes: usize, events: usize, micros: [u64; 4]) -> [usize; 4] {
         let mut counts = [0; 4];
         for _ in 0..events {
@@ -198,9 +198,9 @@ mod tests {
             let mut expected = [0; 4];
             expected[best] = 1000;
             assert_eq!(ways(&mut choice, 500, 1000, micros), expected);
-            // Nothing is known of another size.
+            // Another size class is measured on its own.
             assert!(ways(&mut choice, 5000, BLOCK * WAYS.len(), micros).iter().all(|count| *count == BLOCK));
-            // It may be another one later.
+            // A later trial may choose another strategy.
             let later = ways(&mut choice, 500, 10_000, [10; 4]);
             assert!(later.iter().all(|count| *count >= WARM_UP * BLOCK), "{later:?}");
         }

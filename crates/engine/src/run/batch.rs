@@ -1,10 +1,11 @@
 //! `transformBatch`: several events in one call.
 //!
-//! Outputs belong to the input that is the same object, else to the one with the same `messageId`, else to the input of
-//! the output before. A batch waits like an event, see [`crate::run::waiting`]: while it does, other batches are started.
+//! An output belongs to the input that is the same object, else to the input with the same
+//! `messageId`, else to the input of the previous output. A batch waits like an event, see
+//! [`crate::run::waiting`]: other batches start meanwhile.
 //!
-//! When the call as a whole fails, each event is to be tried alone, so that one event's fault stays its own. A batch that
-//! ran out of time is not tried again: that would take as long once more, or ask the network everything twice.
+//! If the call fails as a whole, each event is run alone, so that one event's fault does not affect the others. A batch
+//! that ran out of time is not repeated: that would take as long again, or send every network request twice.
 
 mod call;
 mod print;
@@ -31,29 +32,29 @@ use print::{Input, Printer, print_groups, put_failures};
 use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 
-/// The result of each event of a batch, in order: the verdict, its outputs rendered, and what was logged. An event that
-/// failed has outputs only where its rendering asks for them, see [`OutputFraming::keep_partial_output`].
+/// Receives the result of each event of a batch, in order: the verdict, its framed outputs, and the log lines. A failed
+/// event has outputs only if its framing asks for them, see [`OutputFraming::keep_partial_output`].
 pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 
-/// How the outputs of the event with this number in the batch are written.
+/// Returns the framing of the outputs of the event with this index in the batch.
 pub type Rendering<'f, 'a> = dyn FnMut(usize) -> OutputFraming<'a> + 'f;
 
-/// Verdicts of the events of a batch, each with its rendered outputs.
+/// The verdicts of the events of a batch, each with its framed outputs.
 pub type Verdicts = Vec<(Verdict, Vec<u8>)>;
 
-/// How far a batch has come.
+/// The state of a batch after a step.
 #[derive(Debug)]
 pub enum BatchStep {
-    /// Its events have their verdicts. What it has logged, [`Engine::logs`] says.
+    /// Its events have their verdicts. [`Engine::logs`] has the log lines.
     Done(Verdicts),
-    /// The call failed as a whole: each event is to be run alone.
+    /// The call failed as a whole: each event must be run alone.
     Apart,
-    /// It waits for the network; see [`Engine::settled`]. These of its lines are no events, by their numbers; they have
-    /// failed, and the batch goes on without them.
+    /// The batch waits for the network; see [`Engine::settled`]. The list has the indices of its lines that are not
+    /// events: they have failed, and the batch continues without them.
     Waits(Vec<(usize, Failure)>),
 }
 
-/// The same, within the engine.
+/// The result of a step inside the engine.
 pub(crate) enum Batched {
     Verdicts(Verdicts),
     Failed(Failure),
@@ -61,7 +62,7 @@ pub(crate) enum Batched {
 }
 
 impl Batched {
-    /// Whether one of them failed for want of overrides.
+    /// Whether the batch or one of its events failed because overrides are off.
     fn wants_overrides(&self) -> bool {
         let wants = |verdict: &Verdict| matches!(verdict, Verdict::Failed(failure) if Overrides::were_wanted(failure));
         match self {
@@ -79,7 +80,7 @@ impl From<Failure> for Batched {
 }
 
 impl Engine {
-    /// Transforms `events` in one call and tells `on_verdict` of each, in order.
+    /// Transforms `events` in one call and passes each result to `on_verdict`, in order.
     pub fn transform_batch<'a>(
         &mut self,
         events: &[Event<'a>],
@@ -106,7 +107,8 @@ impl Engine {
         }
     }
 
-    /// Transforms `events` in one call and waits with them. Nothing if it failed as a whole, and each is to be run alone.
+    /// Transforms `events` in one call and waits until it is done. `None` if it failed as a
+    /// whole, and each event must be run alone.
     pub fn run_batch<'a>(&mut self, events: &[Event<'a>], rendering: &mut Rendering<'_, 'a>) -> Option<Verdicts> {
         loop {
             let faults = match self.start_batch(ALONE, events, rendering) {
@@ -129,7 +131,7 @@ impl Engine {
                 Ok(step) => {
                     step.unwrap_or_else(|| self.step_of(never_settles("transformBatch").into(), present.len(), 0))
                 }
-                // In a fresh isolate a full heap is this batch's own.
+                // In a fresh isolate, only this batch can have filled the heap.
                 Err(lost) if lost.alone && fresh => self.step_of(self.out_of_memory().into(), present.len(), 0),
                 Err(_) => continue,
             };
@@ -146,8 +148,8 @@ impl Engine {
         }
     }
 
-    /// Begins to transform a batch. If it waits for the network, the embedder can start others meanwhile; to it this one is
-    /// known by its ticket.
+    /// Starts to transform a batch. If it waits for the network, the embedder can start others
+    /// meanwhile; the ticket identifies this one.
     pub fn start_batch<'a>(
         &mut self,
         ticket: Ticket,
@@ -161,8 +163,8 @@ impl Engine {
         self.step_of(batched, events.len(), self.in_flight.made)
     }
 
-    /// Prints a batch that waited. `events` are those that it was started with, without those that are none. It may turn
-    /// out to wait once more, or be among the [`Engine::lost`].
+    /// Prints a batch that waited. `events` are the events that it was started with, without the lines that were not
+    /// events. The batch may wait again, or become one of [`Engine::lost`].
     pub fn finish_batch<'a>(
         &mut self,
         settled: waiting::Settled,
@@ -186,7 +188,7 @@ impl Engine {
         }
     }
 
-    /// What the embedder is told of a batch of `count` events that has made this many requests.
+    /// Converts the result of a batch of `count` events that made `made` requests.
     fn step_of(&mut self, batched: Batched, count: usize, made: u32) -> BatchStep {
         let faults = std::mem::take(&mut self.in_flight.faults);
         match batched {
@@ -229,7 +231,7 @@ impl Engine {
                 number = state.start(ticket);
                 state.set_metadata(None, self.laziness);
             }
-            // Lines that are no events get their verdict at once and are not part of the call.
+            // Lines that are not events get their verdict at once and are not part of the call.
             let mut present = Vec::with_capacity(events.len());
             let mut inputs = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
@@ -414,7 +416,7 @@ impl Engine {
         (self.conclude_batch(batched, in_time), in_time)
     }
 
-    /// What an attempt at a batch came to.
+    /// Decides the result of an attempt at a batch.
     fn conclude_batch(&mut self, batched: Option<Batched>, in_time: bool) -> Attempt<Batched> {
         let out_of_memory = self.isolate.as_ref().is_none_or(|isolate| isolate.heap_was_hit());
         let attempted = override_attempts::take();
@@ -437,7 +439,7 @@ impl Engine {
         }
     }
 
-    /// The driver need not know any more of a batch that has failed while it waited.
+    /// Makes the driver forget a batch that failed while it waited.
     pub(crate) fn close_batch(&mut self, number: u32) {
         let Some(isolate) = self.isolate.as_mut() else { return };
         let entered = isolate.enter();

@@ -1,9 +1,10 @@
-//! An isolate without a program: everything that is done before the author's code is known.
+//! An isolate without a program: all setup that happens before the author's code is known.
 //!
-//! The engine's own scripts have run in it: the driver has its copies of the intrinsics, the global is emptied, the functions
-//! of the contract are there. That takes most of the time in which a program starts, so a process that is going to fork makes
-//! one in advance ([`prepare`]), and each child takes it over, if its program fits. It makes two: in the other one the built-ins
-//! are closed already, for programs that only declare (see [`crate::run::declarations`]), which are most.
+//! The engine's own scripts have run in it: the driver has copied the intrinsics, the global object is emptied, and the
+//! functions of the contract are defined. That takes most of a program's startup time, so a process that is going to
+//! fork makes one in advance ([`prepare`]), and each child takes it over if it fits the program. The process makes two:
+//! in the second one the built-ins are already frozen, for programs that only declare (see
+//! [`crate::run::declarations`]), which are the majority.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -30,12 +31,12 @@ use crate::v8::lifecycle::{self, discard};
 use crate::v8::override_attempts;
 use crate::{Engine, Event, Options, OutputFraming};
 
-/// Three semi-spaces of this size are the young generation, in which nearly all of an event's garbage dies. Measured:
-/// `docs/benchmarks.md`.
+/// The young generation consists of three semi-spaces of this size. Nearly all of an event's garbage dies in
+/// it. Measured: `docs/benchmarks.md`.
 const SEMI_SPACE: usize = 8 << 20;
 
-/// What it starts with. V8 doubles it while much survives; an event leaves nothing behind, so that mostly it stays, and
-/// with it the pages that a process has to touch.
+/// The initial semi-space size. V8 doubles it while many objects survive. An event leaves nothing behind, so the size
+/// rarely grows, nor does the number of pages that a process touches.
 const FIRST_SEMI_SPACE: usize = 1 << 20;
 
 thread_local! {
@@ -43,7 +44,7 @@ thread_local! {
     static PREPARED: Cell<Vec<ManuallyDrop<BlankIsolate>>> = const { Cell::new(Vec::new()) };
 }
 
-/// What decides how the engine's own scripts run. A program gets an isolate of its kind.
+/// Everything that affects how the engine's own scripts run. A program gets an isolate of the same kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Kind {
     heap: usize,
@@ -79,7 +80,7 @@ pub(crate) struct BlankIsolate {
     pub(crate) heap: Box<HeapGuard>,
 }
 
-/// What the scripts of `js/runtime` leave behind for the isolate.
+/// What the scripts of `js/runtime` return to the isolate.
 pub(crate) struct Installed {
     pub(crate) context: v8::Global<v8::Context>,
     pub(crate) driver: v8::Global<v8::Object>,
@@ -87,16 +88,16 @@ pub(crate) struct Installed {
     pub(crate) freeze: v8::Global<v8::Function>,
     pub(crate) restart: Option<v8::Global<v8::Function>>,
     pub(crate) script: v8::Global<v8::UnboundScript>,
-    /// What `freeze` has answered, if the built-ins are closed before the program is there.
+    /// The result of `freeze`, if the built-ins were frozen before the program was known.
     pub(crate) closed: Option<bool>,
     begin: v8::Global<v8::Function>,
 }
 
-/// Makes blank isolates for programs that run with these options, before this process forks. Nothing in them depends on chance
-/// that children must not share, but for V8's hash seed.
+/// Makes blank isolates for programs with these options, before this process forks. Except for V8's hash seed, they
+/// contain no randomness that children must not share.
 ///
 /// # Errors
-/// When the engine's own scripts do not load.
+/// If the engine's own scripts fail to load.
 pub fn prepare(options: &Options) -> Result<(), LoadError> {
     watchdog::without_thread(|| {
         let open = warmed(options, false)?;
@@ -106,8 +107,9 @@ pub fn prepare(options: &Options) -> Result<(), LoadError> {
     })
 }
 
-/// A blank isolate in which programs have been loaded. V8 compiles functions when they are first called, and once more when they
-/// are called often. All that happens here, in contexts that are discarded: what is compiled belongs to the isolate.
+/// Makes a blank isolate in which programs have already been loaded. V8 compiles a function at its
+/// first call, and again once it is called often. Both happen here, in contexts that are discarded:
+/// compiled code belongs to the isolate.
 fn warmed(options: &Options, closed: bool) -> Result<Option<BlankIsolate>, LoadError> {
     let mut warmed = None;
     for _ in 0..ROUNDS {
@@ -120,8 +122,8 @@ fn warmed(options: &Options, closed: bool) -> Result<Option<BlankIsolate>, LoadE
         }
         program.idle();
         let Some((mut isolate, heap)) = program.into_isolate() else { return Ok(None) };
-        // Children are to have no garbage that isn't theirs. V8 sweeps what it has collected when it next needs room, which
-        // is what comes now.
+        // Children must not inherit garbage. V8 sweeps collected memory when it next needs room,
+        // which is in the next step.
         isolate.low_memory_notification();
         let kind = Kind::new(&Program::default(), options);
         warmed = Some(BlankIsolate::in_isolate(isolate, heap, kind, None, Use::Forks { closed })?);
@@ -129,10 +131,10 @@ fn warmed(options: &Options, closed: bool) -> Result<Option<BlankIsolate>, LoadE
     Ok(warmed)
 }
 
-/// So many times a program is loaded, until what V8 compiles for that is compiled.
+/// Number of times a program is loaded, until V8 has compiled everything that loading needs.
 const ROUNDS: usize = 4;
 
-/// So many events a round has: enough for the first lesson of the print plan.
+/// Number of events per round: enough to reach the print plan's first lesson.
 const EVENTS: usize = 20;
 
 /// Does a little of what programs do.
@@ -140,18 +142,19 @@ const WARM_UP: &str = "export function transformEvent(event, metadata) { const {
                        event.properties.price += 1; event.from = sourceId; event.name = `${event.type} ${event.n}`; return event; }";
 const WARM_UP_EVENT: &[u8] = br#"{"n":1,"type":"track","properties":{"name":"item","price":0.5}}"#;
 
-/// What a blank isolate is made for.
+/// The purpose of a blank isolate.
 #[derive(Clone, Copy, PartialEq)]
 enum Use {
-    /// The program that is there.
+    /// To run the given program.
     Program,
-    /// Programs in children of this process; with the built-ins closed, those that only declare.
+    /// To run programs in children of this process. If `closed`, the built-ins are frozen: only
+    /// for programs that only declare.
     Forks { closed: bool },
 }
 
 impl BlankIsolate {
-    /// One that was made in advance, if there is one that will do; else a new one. `may_be_closed` says that the program is the
-    /// same where the built-ins are closed before it is there.
+    /// Takes an isolate made in advance if one fits, or makes a new one. `may_be_closed` tells whether the program
+    /// behaves the same if the built-ins are frozen before it loads.
     pub(crate) fn new(
         program: &Program,
         options: &Options,
@@ -165,9 +168,10 @@ impl BlankIsolate {
         }
         let may_be_closed = may_be_closed();
         let fits = |blank: &Self| blank.kind == kind && observer.is_none() && (may_be_closed || !blank.is_closed());
-        // Of two that fit, the closed one is the last.
+        // If both fit, the closed one is used: it is the last.
         match prepared.iter().rposition(|blank| fits(blank)) {
-            // The other one stays as it is, as memory that the children share: to take it apart would copy it.
+            // The other one is leaked: it is memory shared with the other children, and dropping
+            // it would copy that memory.
             Some(at) => Ok(ManuallyDrop::into_inner(prepared.swap_remove(at))),
             None => {
                 prepared.into_iter().for_each(|blank| ManuallyDrop::into_inner(blank).discard());
@@ -193,7 +197,7 @@ impl BlankIsolate {
         Self::in_isolate(isolate, heap, kind, observer, Use::Program)
     }
 
-    /// Makes an isolate blank that is entered; what was in it before is gone with its context.
+    /// Makes an entered isolate blank. Its previous context and everything in it is gone.
     fn in_isolate(
         mut isolate: v8::OwnedIsolate,
         heap: Box<HeapGuard>,
@@ -214,25 +218,25 @@ impl BlankIsolate {
         };
         let Some(installed) = installed else {
             drop(inspector);
-            // SAFETY: entered when it was made.
+            // SAFETY: the isolate was entered when it was made.
             unsafe { isolate.exit() };
             discard(isolate);
             return Err(LoadError::new(LoadErrorKind::Limit, "the engine's own scripts did not load"));
         };
-        // SAFETY: entered when it was made; its next owner enters it again.
+        // SAFETY: the isolate was entered when it was made. Its next owner enters it again.
         unsafe { isolate.exit() };
         Ok(Self { kind, installed, inspector, isolate, heap })
     }
 
-    /// The isolate is dropped in the way that V8 wants it.
+    /// Drops the isolate in the order that V8 requires.
     fn discard(self) {
         drop((self.installed, self.inspector));
         discard(self.isolate);
     }
 }
 
-/// Runs the engine's own scripts: the driver takes its copies, the lockdown empties the global, the author's functions
-/// are put there.
+/// Runs the engine's own scripts: the driver copies the intrinsics, the lockdown empties the global object, and the
+/// functions for the author's code are defined there.
 fn install<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     context: v8::Local<'s, v8::Context>,
@@ -284,7 +288,7 @@ fn install<'s>(
 }
 
 impl Installed {
-    /// Hands over what depends on the program. To be called once, before any code of the author's runs.
+    /// Passes on what depends on the program. Must be called once, before any of the author's code runs.
     pub(crate) fn begin(&self, scope: &mut v8::PinScope<'_, '_>, program: &Program) -> Option<()> {
         let credentials = match program.credentials.is_empty() {
             true => v8::undefined(scope).into(),

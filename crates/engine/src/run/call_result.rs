@@ -1,4 +1,4 @@
-//! What a call into the author's code came to, and the one way to wait for a promise that it returned.
+//! The result of a call into the author's code, and the only way to wait for a promise that it returned.
 
 use deno_core::v8;
 
@@ -8,17 +8,17 @@ use crate::run::fetch;
 use crate::v8::errors;
 use crate::verdict::{Failure, FailureKind};
 
-/// What the code answered, while its handles live.
+/// The result of a call. Its handles belong to the current scope.
 pub(crate) enum CallResult<'s> {
     Finished(v8::Local<'s, v8::Value>),
-    /// The same, with markers for parts of the current lazy event that are as they came.
+    /// Like `Finished`, with markers for unchanged parts of the current lazy event.
     Parts(v8::Local<'s, v8::Value>),
-    /// The current event is a lazy one, and as it came but for these values; their texts.
+    /// The event is lazy and unchanged except for these values. The second field has their texts.
     Edits(Edits<'s>, v8::Local<'s, v8::Value>),
-    /// The text of the current lazy event, with markers for what is still lazy.
+    /// The text of the current lazy event, with markers for values that are still lazy.
     Lazy(v8::Local<'s, v8::String>),
     Failed(Failure),
-    /// This promise has to settle first, and an answer from the network could settle it.
+    /// The promise is pending, and an answer from the network could settle it.
     Waits(v8::Local<'s, v8::Promise>),
     Terminated,
 }
@@ -26,12 +26,12 @@ pub(crate) enum CallResult<'s> {
 enum Settled<'s> {
     Fulfilled(v8::Local<'s, v8::Value>),
     Rejected(v8::Local<'s, v8::Value>),
-    /// An answer from the network could settle it.
+    /// Pending, and an answer from the network could settle it.
     Waits,
     Never,
 }
 
-/// The state of a promise after all microtasks have run.
+/// Returns the state of a promise after all microtasks have run.
 fn state_of<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'s, v8::Promise>) -> Settled<'s> {
     match promise.state() {
         v8::PromiseState::Fulfilled => Settled::Fulfilled(promise.result(scope)),
@@ -44,7 +44,8 @@ fn state_of<'s>(scope: &mut v8::PinScope<'s, '_>, promise: v8::Local<'s, v8::Pro
     }
 }
 
-/// What a promise of the author's `function` is settled with, after all microtasks have run; otherwise what the call came to.
+/// Returns the value that a promise of the author's `function` was fulfilled with, after all microtasks have
+/// run; otherwise the result of the call.
 pub(crate) fn settled<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -60,7 +61,7 @@ pub(crate) fn settled<'s>(
     }
 }
 
-/// The event waits for this promise: the engine is told when it is settled.
+/// Registers for the settling of a promise that the event waits for.
 fn waits<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -68,7 +69,7 @@ fn waits<'s>(
     is_source: &dyn Fn(&str) -> bool,
 ) -> CallResult<'s> {
     let settled = v8::Local::new(scope, &driver.settled);
-    // This may call code of the author's: a class of promises of its own.
+    // This may run the author's code: the promise can be of a subclass.
     match promise.then2(scope, settled, settled) {
         Some(_) => CallResult::Waits(promise),
         None => caught(scope, driver, is_source),
@@ -81,7 +82,7 @@ pub(crate) fn never_settles(function: &str) -> Failure {
         .help("only answers to requests and the code itself settle promises; there are no timers")
 }
 
-/// The current exception, if it is one and not a termination.
+/// Describes the current exception. A termination is not one.
 pub(crate) fn caught<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,

@@ -99,8 +99,7 @@ pub(crate) fn spellings(secret: &str) -> Vec<String> {
             })
             .collect()
     };
-    // The encodings of `encodeURIComponent` and of a form, and those that the URL parser applies to a query and to a
-    // path.
+    // The encodings of `encodeURIComponent` and of a form, and the URL parser's encodings of a query and of a path.
     let component = "-_.!~*'()";
     let mut all = vec![
         encode(component, "%20"),

@@ -1,4 +1,4 @@
-//! Keeps track of waiting events: which ones there are, their deadlines, and which no longer wait.
+//! Keeps track of waiting events, their deadlines, and the events that are done waiting.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::run::ticket::Ticket;
 use crate::v8::event_number;
 use crate::verdict::Failure;
 
-/// After an event that waited, this many events are started as if they may wait: their time is measured.
+/// After an event has waited, the time of this many further events is measured from the start, since they may wait too.
 const MEASURED: u32 = 256;
 
 /// A waiting event.
@@ -114,12 +114,12 @@ impl InFlight {
         number.and_then(|number| self.waiting.remove(&number));
     }
 
-    /// This event need not be run again.
+    /// Drops a lost event: it need not run again.
     pub(crate) fn forget_lost(&mut self, ticket: Ticket) {
         self.lost.retain(|lost| lost.ticket != ticket);
     }
 
-    /// Handles the events whose promises were settled.
+    /// Queues the events whose promises were settled.
     pub(crate) fn take_settled(&mut self, state: &mut State) {
         for number in state.take_settled() {
             if self.waiting.contains_key(&number) {

@@ -4,7 +4,7 @@ use deno_core::v8;
 
 use crate::v8::errors;
 
-/// The context of an isolate's code; a slot of the isolate.
+/// The context of an isolate's code, kept in an isolate slot.
 pub(crate) struct CodeContext(pub(crate) v8::Global<v8::Context>);
 
 /// The stack of the running code, in the form of an error's `stack` without its first line. Call it on the isolate's

@@ -11,16 +11,16 @@ use std::rc::Rc;
 use deno_core::v8;
 use serde::{Deserialize, Serialize};
 
-/// The most requests of one event; a batch may make this many for each of its events.
+/// Maximum number of requests of one event. A batch may make this many for each of its events.
 const MAX_REQUESTS: u32 = 256;
 
-/// The longest request, in bytes of its JSON text, URL, headers and body together.
+/// Maximum size of a request in bytes: its JSON text, including URL, headers and body.
 pub const MAX_REQUEST: usize = 4 << 20;
 
-/// The most requests of one isolate without an answer.
+/// Maximum number of unanswered requests of one isolate.
 pub const MAX_UNANSWERED: usize = 64 << 10;
 
-/// The same, in bytes of their texts.
+/// Maximum total size of the unanswered requests of one isolate, in bytes of their texts.
 pub const MAX_UNANSWERED_BYTES: usize = 64 << 20;
 
 /// Which of the network functions work.
@@ -46,7 +46,8 @@ pub trait Network {
     /// several times a second.
     fn wait(&mut self, over: &dyn Fn() -> bool) -> Option<(u64, String)>;
 
-    /// The isolate has ended: nothing waits for its requests any more, and they must not delay later ones.
+    /// Discards the pending requests. The isolate has ended, so nothing waits for them and they
+    /// must not delay later ones.
     fn forget(&mut self);
 }
 

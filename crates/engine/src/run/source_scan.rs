@@ -2,9 +2,8 @@
 
 use crate::program::Program;
 
-/// Whether the code mentions state of the whole isolate: the length of stack traces, and the last match of a regular
-/// expression. Other code cannot reach that state. For code that can, each event starts with the state as it was at
-/// first.
+/// Whether the code mentions state of the whole isolate: the length of stack traces, or the last match of a regular
+/// expression. Other code cannot reach that state. For code that can, each event starts with the initial state.
 pub(crate) fn names_legacy_state(program: &Program) -> bool {
     const NAMES: [&str; 8] = [
         "stackTraceLimit",

@@ -112,7 +112,7 @@ impl State {
         Some(self.number)
     }
 
-    /// The started event is a batch of this many events.
+    /// Sets the number of events of the started event, which is a batch.
     pub(crate) fn set_events(&mut self, events: u32) {
         self.event.events = events;
     }
@@ -152,7 +152,7 @@ impl State {
         self.event.made
     }
 
-    /// The logs of the event that was started last.
+    /// Swaps in the logs of the event that was started last.
     pub(crate) fn swap_logs(&mut self, logs: &mut Vec<LogLine>) {
         std::mem::swap(logs, &mut self.event.logs);
     }
@@ -191,7 +191,7 @@ impl State {
         self.number
     }
 
-    /// Whose turn it is.
+    /// The number of the event whose turn it is.
     pub(crate) fn turn(&self) -> u32 {
         self.turn
     }
@@ -239,7 +239,7 @@ impl State {
         if self.turn_began.is_zero() { Duration::ZERO } else { now.saturating_sub(self.turn_began) }
     }
 
-    /// The number of events in this one: more than one for a batch.
+    /// The number of events of this event: more than one for a batch.
     pub(crate) fn events(&self, number: u32) -> u32 {
         let event = if number == self.number { Some(&self.event) } else { self.others.get(&number) };
         event.map_or(1, |event| event.events.max(1))

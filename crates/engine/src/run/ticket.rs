@@ -6,5 +6,5 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket(pub u64, pub u32);
 
-/// Is called with the event whose turn it is, see [`crate::Engine::on_turn`].
+/// A callback for the event whose turn it is, see [`crate::Engine::on_turn`].
 pub(crate) type OnTurn = Rc<dyn Fn(Ticket)>;

@@ -1,5 +1,4 @@
-//! Finds out for the watchdog whose turn it is: one turn can run code of several events, see
-//! [`crate::limits::watchdog`].
+//! Tells the watchdog whose turn it is: one turn can run code of several events, see [`crate::limits::watchdog`].
 
 use std::time::Duration;
 
@@ -28,8 +27,8 @@ fn look(isolate: &mut v8::Isolate, now: Duration) -> Turn {
     }
 }
 
-/// The time of this turn is charged to the event that was found. If several events share a turn, the longest ones are
-/// found most often.
+/// Charges the time of this turn to the event found by `look`. If several events share a turn,
+/// the longest ones are found most often.
 fn pass(isolate: &mut v8::Isolate, to: u32, now: Duration) {
     if let Some(state) = isolate.get_slot_mut::<State>() {
         state.pass_turn(to, now);

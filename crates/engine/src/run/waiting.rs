@@ -1,13 +1,13 @@
 //! Events that wait for the network, several in one isolate.
 //!
-//! When an event's promise is still pending and an answer could settle it, [`Engine::start_event`] says so and the embedder
-//! goes on with the next event. It hands answers in with [`Engine::deliver`] as they come, and asks [`Engine::settled`] for
-//! events whose promises are settled, which [`Engine::finish_event`] prints. Each event keeps what is its own, see
-//! [`crate::v8::event_number`].
+//! If an event's promise is still pending and an answer could settle it, [`Engine::start_event`] returns and the
+//! embedder continues with the next event. The embedder passes answers to [`Engine::deliver`] as they arrive, and asks
+//! [`Engine::settled`] for events whose promises are settled, which [`Engine::finish_event`] prints. Each event keeps
+//! its own state, see [`crate::v8::event_number`].
 //!
-//! **Blame.** Who runs over the CPU limit is the event whose turn it is; the isolate ends with it, and the others are to be
-//! run again ([`Engine::lost`]). When the heap limit is hit it is not known whose fault it is: all are to be run again, each
-//! alone. An event that only waits too long fails, and its isolate goes on.
+//! **Blame.** The event whose turn it is gets the blame for the CPU limit. The isolate ends with that event, and the
+//! other events must run again ([`Engine::lost`]). If the heap limit is hit, the culprit is unknown: all events must
+//! run again, each alone. An event that only waits too long fails, and its isolate continues.
 
 use std::time::Instant;
 
@@ -28,10 +28,10 @@ use crate::unsafe_reads::{self, UnsafeIntegers};
 use crate::verdict::{Failure, Verdict};
 use crate::{Attempt, Engine, Event, Export, OutputFraming, Sink};
 
-/// The ticket of an event whose embedder waits with it.
+/// The ticket of an event for which the engine itself waits.
 pub(crate) const ALONE: Ticket = Ticket(u64::MAX, u32::MAX);
 
-/// An event that waits no more; to be handed to [`Engine::finish_event`].
+/// An event that is done waiting. Pass it to [`Engine::finish_event`].
 #[derive(Debug)]
 pub struct Settled {
     /// Which event.
@@ -43,24 +43,24 @@ pub struct Settled {
 pub(crate) enum How {
     /// Its promise is settled.
     Settled(u32),
-    /// It has failed, after so many requests.
+    /// It has failed, after this many requests.
     Failed(Box<Failure>, u32),
 }
 
-/// Why an isolate is given up while events wait in it.
+/// Why an isolate is discarded while events wait in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// The event whose turn it is has hit its CPU or wall limit.
+    /// The event whose turn it is hit its CPU or wall limit.
     OutOfTime,
-    /// The heap limit was hit; it is not known by which event.
+    /// The heap limit was hit, by an unknown event.
     OutOfMemory,
-    /// The program is loaded anew, in another way.
+    /// The program must be reloaded in another way.
     Reload,
 }
 
 impl Engine {
-    /// Begins to transform an event. If it waits for the network, the embedder can start others meanwhile; to it this one
-    /// is known by its ticket. For `transformBatch` there is [`Engine::start_batch`].
+    /// Starts to transform an event. If it waits for the network, the embedder can start others meanwhile; the ticket
+    /// identifies this one. For `transformBatch` there is [`Engine::start_batch`].
     pub fn start_event(
         &mut self,
         ticket: Ticket,
@@ -71,12 +71,12 @@ impl Engine {
         self.retrying(|engine| engine.attempt(ticket, event, framing, out))
     }
 
-    /// How many events wait.
+    /// The number of waiting events.
     pub fn waiting(&self) -> usize {
         self.in_flight.waiting.len()
     }
 
-    /// When the first of them has waited too long.
+    /// The earliest wall deadline of a waiting event.
     pub fn next_deadline(&mut self) -> Option<Instant> {
         let InFlight { waiting, deadlines, .. } = &mut self.in_flight;
         while let Some((_, number)) = deadlines.front() {
@@ -88,28 +88,28 @@ impl Engine {
         deadlines.front().map(|(at, _)| *at)
     }
 
-    /// How many requests have no answer yet, those of events that are over included.
+    /// The number of unanswered requests, including those of finished events.
     pub fn unanswered(&mut self) -> usize {
         self.isolate.as_mut().and_then(|isolate| isolate.state()).map_or(0, |state| state.requests.unanswered())
     }
 
-    /// How many requests the event, or the batch, has made that got its verdicts last.
+    /// The number of requests made by the event or batch that got its verdict last.
     pub fn requests(&self) -> u32 {
         self.in_flight.made
     }
 
-    /// Requests that are made again because their event has to be run again.
+    /// The number of requests that are repeated because their event must run again.
     pub fn repeated_requests(&self) -> u64 {
         self.in_flight.repeated
     }
 
-    /// `on_turn` is told whose turn it is, whenever code of an event that has waited runs.
+    /// Sets a callback that gets the event's ticket whenever code of an event that has waited runs.
     pub fn on_turn(&mut self, on_turn: impl Fn(Ticket) + 'static) {
         self.on_turn = Some(std::rc::Rc::new(on_turn));
         self.plug_in();
     }
 
-    /// The answer to a request has come: runs the code that waits for it.
+    /// Delivers the answer to a request: runs the code that waits for it.
     pub fn deliver(&mut self, id: u64, text: &str) {
         let Some(isolate) = self.isolate.as_mut() else { return };
         let entered = isolate.enter();
@@ -133,7 +133,7 @@ impl Engine {
         }
     }
 
-    /// Fails the events that have waited too long, and all if nothing is left that could settle them.
+    /// Fails the events that have waited too long, and all events if nothing is left that could settle them.
     pub fn expire(&mut self, now: Instant) {
         if self.in_flight.waiting.is_empty() {
             return;
@@ -171,7 +171,7 @@ impl Engine {
         }
     }
 
-    /// An event that waits no more, if there is one.
+    /// Returns an event that is done waiting, if any.
     pub fn settled(&mut self) -> Option<Settled> {
         if let Some((ticket, failure, made)) = self.in_flight.failed.pop_front() {
             return Some(Settled { ticket, how: How::Failed(Box::new(failure), made) });
@@ -184,13 +184,13 @@ impl Engine {
         None
     }
 
-    /// An event that has to be run again, if there is one.
+    /// Returns an event that must run again, if any.
     pub fn lost(&mut self) -> Option<Lost> {
         self.in_flight.lost.pop_front()
     }
 
-    /// Prints an event that waited. `event` is the one that it was started with. It may turn out to wait once more, or be
-    /// among the [`Engine::lost`].
+    /// Prints an event that waited. `event` is the event that it was started with. It may wait again,
+    /// or become one of [`Engine::lost`].
     pub fn finish_event(
         &mut self,
         settled: Settled,
@@ -211,7 +211,7 @@ impl Engine {
         self.conclude_finish(attempt, in_time, number, settled.ticket).unwrap_or(Step::Waits)
     }
 
-    /// What an event, or a batch, has come to that has waited; nothing if it is to be run again.
+    /// Decides the result of an event or batch that has waited. `None` if it must run again.
     pub(crate) fn conclude_finish<T: From<Failure>>(
         &mut self,
         attempt: Attempt<T>,
@@ -228,7 +228,7 @@ impl Engine {
         let failure = self.lose(loss, Some((number, ticket)));
         if loss == Loss::Reload {
             self.overrides = Overrides::All;
-            // If it can't be loaded, the next event says so.
+            // If reloading fails, the next event reports it.
             let _ = self.load_again();
         }
         failure.map(T::from)
@@ -307,11 +307,11 @@ impl Engine {
         (self.conclude(step, in_time, start, out), in_time)
     }
 
-    /// The isolate is of no use any more. Notes what has to be run again, `current` too unless it is to blame; then its
-    /// failure is given.
+    /// Discards the isolate. Records the events that must run again, `current` included unless it is to
+    /// blame; then its failure is returned.
     pub(crate) fn lose(&mut self, loss: Loss, current: Option<(u32, Ticket)>) -> Option<Failure> {
         let turn = self.isolate.as_mut().and_then(|isolate| isolate.state()).map(|state| state.turn());
-        // Where events were looked at it is not known what one needs.
+        // If reads were recorded, the time that the event needs by itself is unknown.
         let was_watched = self.isolate.as_ref().is_some_and(TransformIsolate::was_watched);
         let excused = loss == Loss::OutOfTime && was_watched && self.told_read.excuses(self.options.unsafe_integers);
         let in_time = loss != Loss::OutOfTime || excused;
@@ -334,7 +334,7 @@ impl Engine {
                         self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|event| event.made));
                     self.in_flight.repeated += u64::from(made.unwrap_or_default());
                     let lost = Lost { ticket, alone: loss == Loss::OutOfMemory };
-                    // Most likely it is the one whose turn it was: that one is tried first.
+                    // The event whose turn it was is the most likely culprit, so it is tried first.
                     if turn == Some(number) {
                         self.in_flight.lost.push_front(lost);
                     } else {
@@ -349,7 +349,7 @@ impl Engine {
         mine
     }
 
-    /// Transforms an event and waits with it.
+    /// Transforms an event and waits until it is done.
     pub(crate) fn run_alone(&mut self, event: Event<'_>, framing: &OutputFraming<'_>, out: &mut dyn Sink) -> Verdict {
         loop {
             if let Step::Done(verdict) = self.start_event(ALONE, event, framing, out) {
@@ -363,15 +363,15 @@ impl Engine {
                 });
             match waited {
                 Ok(verdict) => return verdict.unwrap_or_else(|| never_settles("transformEvent").into()),
-                // In a fresh isolate a full heap is this event's own.
+                // In a fresh isolate, only this event can have filled the heap.
                 Err(lost) if lost.alone && fresh => return self.out_of_memory().into(),
                 Err(_) => {}
             }
         }
     }
 
-    /// Waits until the one event, or batch, that waits is finished, unless it has to be run again. Nothing if the embedder
-    /// has ended.
+    /// Waits until the only waiting event or batch is finished, or must run again (`Err`).
+    /// `Ok(None)` if no further answer will come.
     pub(crate) fn wait_alone<T>(
         &mut self,
         finish: &mut dyn FnMut(&mut Self, Settled) -> Option<T>,

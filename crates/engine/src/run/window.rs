@@ -31,8 +31,8 @@ macro_rules! own_code {
 
 pub(crate) use {no_code, own_code};
 
-/// Runs the microtasks that the event has left, among them those that were queued while its result was printed. Says
-/// whether all of them ran.
+/// Runs the pending microtasks, including those queued while the event's result was printed.
+/// Returns whether all of them ran.
 pub(crate) fn drain(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> bool {
     scope.perform_microtask_checkpoint();
     !scope.has_terminated()

@@ -1,4 +1,4 @@
-//! The calls into the driver that make up a batch: it is opened, its result is awaited, it is closed.
+//! The calls into the driver for a batch: open it, await its result, close it.
 
 use deno_core::v8;
 
@@ -8,7 +8,7 @@ use crate::run::output::BadReturn;
 use crate::run::window;
 use crate::unsafe_reads;
 
-/// What the code is called with, and how.
+/// The arguments of the driver's functions for a batch.
 pub(super) struct Call<'s> {
     number: v8::Local<'s, v8::Value>,
     count: v8::Local<'s, v8::Value>,
@@ -27,7 +27,7 @@ impl<'s> Call<'s> {
     }
 }
 
-/// The first turn of a batch.
+/// Runs the first turn of a batch.
 pub(super) fn call_batch<'s>(
     scope: &mut Scope<'_, '_, '_, 's>,
     driver: &Driver,
@@ -37,7 +37,7 @@ pub(super) fn call_batch<'s>(
     is_source: &dyn Fn(&str) -> bool,
 ) -> CallResult<'s> {
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
-    // It reads the events' ids, and a prototype may have one.
+    // Opening a batch reads the events' ids, which a prototype may define, so it can throw.
     let open = v8::Local::new(scope, &driver.open_batch);
     if open.call(scope, undefined, &[inputs, call.number]).is_none() {
         return caught(scope, driver, is_source);
@@ -51,7 +51,7 @@ pub(super) fn call_batch<'s>(
     finish_call(scope, driver, result, call, is_source)
 }
 
-/// What the call returned, once it is settled: the texts of each input's outputs.
+/// Finishes the batch once its result is settled. The result has the texts of each input's outputs.
 pub(super) fn finish_call<'s>(
     scope: &mut Scope<'_, '_, '_, 's>,
     driver: &Driver,
@@ -78,7 +78,7 @@ pub(super) fn finish_call<'s>(
     }
 }
 
-/// The end of a turn: runs what the code has left, and forgets the batch if it waits no more.
+/// Ends a turn: runs the pending microtasks, and forgets the batch unless it waits.
 pub(super) fn close<'s>(
     scope: &mut Scope<'_, '_, '_, 's>,
     driver: &Driver,

@@ -1,4 +1,4 @@
-//! What a batch came to, printed: the outputs of each of its events.
+//! Prints the result of a batch: the outputs of each event.
 
 use deno_core::v8;
 
@@ -11,21 +11,21 @@ use crate::verdict::{Failure, Verdict};
 use sluicegate_json::roundtrip;
 use sluicegate_json::validator::Validator;
 
-/// What must be known of an event to print what came of it.
+/// What printing needs to know about an input event.
 #[derive(Clone, Copy)]
 pub(super) struct Input {
-    /// Its number in the batch.
+    /// Its index in the batch.
     pub(super) index: usize,
     pub(super) clean: Option<usize>,
     pub(super) lossy: bool,
 }
 
-/// What printing needs.
+/// The engine's state that printing uses.
 pub(super) struct Printer<'p> {
     pub(super) validator: &'p mut Validator,
     pub(super) text: &'p mut Vec<u8>,
     pub(super) limit: usize,
-    /// Whether JavaScript may lose value of a number of one of the lines: it may have moved from one event to another.
+    /// Whether any line has a number that may lose value in JavaScript. The code may have moved it to another event.
     pub(super) lossy: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn print_groups<'s, 'a>(
 ) -> Option<Batched> {
     let array = |value: v8::Local<'s, v8::Value>| value.try_cast::<v8::Array>().ok();
     let pair = array(grouped)?;
-    // An output may hold numbers of other events.
+    // An output may contain numbers of other events.
     let lossy = present.iter().filter(|input| input.lossy).map(|input| events[input.index].json);
     let elsewhere = lossy.flat_map(roundtrip::unsafe_number_texts).map(<[u8]>::to_vec);
     printer.validator.restorer.elsewhere = elsewhere.collect();
@@ -51,7 +51,7 @@ pub(super) fn print_groups<'s, 'a>(
         let texts = groups.get_index(scope, group as u32)?;
         let fault = faults.get_index(scope, group as u32)?;
         let rendering = rendering(input.index);
-        // The driver's marks are taken out where the text is compared with the line.
+        // The driver's markers are removed where the text is compared with the line.
         let loss = (input.clean.filter(|_| !printer.lossy), printer.lossy);
         let mut print = Print::new(
             events[input.index].json,
@@ -77,7 +77,7 @@ pub(super) fn print_groups<'s, 'a>(
     Some(Batched::Verdicts(verdicts))
 }
 
-/// Events that fail for what their code has read, by their places; what they came to before is forgotten.
+/// Fails the events whose code read an unsafe number, by index. Their outputs are discarded.
 pub(super) fn put_failures(batched: &mut Option<Batched>, failures: impl Iterator<Item = (usize, Failure)>) {
     let Some(Batched::Verdicts(verdicts)) = batched else { return };
     for (place, failure) in failures {
