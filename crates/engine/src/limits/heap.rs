@@ -1,11 +1,11 @@
 //! Memory limits.
 //!
-//! V8 calls back when its heap nears the limit. The callback notes it, asks for termination and grants enough room for
-//! the code to reach the next check: V8 aborts the process when an allocation still does not fit, and one object can
-//! be a gibibyte. So the room is granted by addition, more than the largest single object. An event that gets past that dies
-//! with the process, which is the wall behind this one.
+//! V8 calls back when its heap nears the limit. The callback records that, requests termination and grants enough room
+//! for the code to reach the next check: V8 aborts the process if an allocation still does not fit, and one object can
+//! be 1 GiB. So the room is added to the current limit, and is larger than the largest object. An event that exceeds
+//! even that ends with the process, which is the next line of defence.
 //!
-//! `ArrayBuffer`s live outside the heap. Their allocator counts, and refuses what is over the same limit.
+//! `ArrayBuffer`s live outside the heap. Their allocator counts bytes and refuses allocations beyond the same limit.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use deno_core::v8;
 
-/// What is granted beyond the limit so that a terminated event can end in order: over one object of a gibibyte.
+/// Room granted beyond the limit so that a terminated event can unwind: more than one object of 1 GiB.
 const HEADROOM: usize = (1 << 30) + (256 << 20);
 
-/// What a process with one engine may need at most, in bytes: the heap and the `ArrayBuffer`s, the room beyond the limit,
-/// the young generation, and what else there is in a process.
+/// Maximum memory of a process with one engine, in bytes: the heap and the `ArrayBuffer`s, the room beyond the limit,
+/// the young generation, and everything else in a process.
 pub fn max_memory(heap: usize) -> usize {
     2 * heap + HEADROOM + (512 << 20)
 }
@@ -36,7 +36,7 @@ impl HeapGuard {
         guard
     }
 
-    /// Takes the callback away again.
+    /// Removes the callback.
     pub(crate) fn remove(&self, isolate: &mut v8::Isolate) {
         isolate.remove_near_heap_limit_callback(near_heap_limit, 0);
     }
@@ -47,7 +47,7 @@ impl HeapGuard {
     }
 }
 
-/// Runs inside a garbage collection: touches nothing of V8 but the termination flag.
+/// Runs inside a garbage collection, so it touches nothing of V8 but the termination flag.
 unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, _initial: usize) -> usize {
     // SAFETY: `data` is the guard that `install` put there; it outlives the isolate.
     let guard = unsafe { &*(data as *const HeapGuard) };
@@ -62,7 +62,7 @@ struct Buffers {
     limit: usize,
 }
 
-/// An allocator that refuses what goes beyond `limit` bytes in all.
+/// Makes an allocator that refuses allocations beyond a total of `limit` bytes.
 pub(crate) fn limited_allocator(limit: usize) -> v8::UniqueRef<v8::Allocator> {
     let buffers = Arc::new(Buffers { used: AtomicUsize::new(0), limit });
     // SAFETY: the handle is a leaked `Arc<Buffers>`, which is what every function of the table expects; `drop` takes it
@@ -78,7 +78,7 @@ unsafe extern "C" fn allocate(buffers: &Buffers, len: usize) -> *mut c_void {
     if buffers.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
         return std::ptr::null_mut();
     }
-    // SAFETY: `calloc` has no precondition; a length of zero still wants an address of its own.
+    // SAFETY: `calloc` has no precondition. A length of zero must still give a unique address.
     let memory = unsafe { libc::calloc(len.max(1), 1) };
     if memory.is_null() {
         buffers.used.fetch_sub(len, Ordering::Relaxed);
@@ -88,11 +88,11 @@ unsafe extern "C" fn allocate(buffers: &Buffers, len: usize) -> *mut c_void {
 
 unsafe extern "C" fn free(buffers: &Buffers, data: *mut c_void, len: usize) {
     buffers.used.fetch_sub(len, Ordering::Relaxed);
-    // SAFETY: V8 gives back what `allocate` gave it, once.
+    // SAFETY: V8 returns each pointer from `allocate` exactly once.
     unsafe { libc::free(data) };
 }
 
 unsafe extern "C" fn drop_buffers(buffers: *const Buffers) {
-    // SAFETY: this is the `Arc` that `limited_allocator` leaked; V8 calls this once, last.
+    // SAFETY: this is the `Arc` that `limited_allocator` leaked. V8 calls this once, as the last call.
     drop(unsafe { Arc::from_raw(buffers) });
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The most CPU time of a batch, however many events it has; a longer limit for one event takes precedence.
+/// Maximum CPU time of a batch, regardless of its number of events. A longer limit for one event takes precedence.
 const MAX_BATCH_CPU: Duration = Duration::from_secs(10);
 
-/// The same for wall time.
+/// Maximum wall time of a batch, in the same way.
 const MAX_BATCH_WALL: Duration = Duration::from_secs(60);
 
 /// A mebibyte, in bytes.
@@ -35,17 +35,17 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// CPU time of a batch of this many events: as much as of all of them alone, up to 10 s.
+    /// CPU time of a batch of this many events: the sum of their limits, up to 10 s.
     pub fn batch_cpu(&self, events: u32) -> Duration {
         grown(self.cpu, events, MAX_BATCH_CPU)
     }
 
-    /// Wall time of a batch of this many events: as much as of all of them alone, up to 60 s.
+    /// Wall time of a batch of this many events: the sum of their limits, up to 60 s.
     pub fn batch_wall(&self, events: u32) -> Duration {
         grown(self.wall, events, MAX_BATCH_WALL)
     }
 
-    /// CPU time for loading a program, which may take longer than an event: it has to be compiled and started.
+    /// CPU time for loading a program, which may take longer than an event: the program must be compiled and started.
     pub fn loading(&self) -> Duration {
         self.cpu.max(Duration::from_secs(1))
     }

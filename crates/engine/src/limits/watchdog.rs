@@ -11,15 +11,15 @@
 //! Only after it has claimed the event does the watchdog terminate, then it says `KILLED`, for which the engine waits.
 //! An isolate that was terminated is never used again, so a repeated termination can do no harm.
 //!
-//! **Time or memory?** Code that eats memory without end hits a short time limit first, while V8 is still busy making
-//! room, and would be blamed for the wrong thing. So an event during which the heap has grown by an eighth of its limit gets
-//! its CPU limit once more, in which it either hits the heap limit or is stopped for its time after all. A heap that was
-//! large before earns nothing.
+//! **Time or memory?** Code that allocates without end hits a short time limit first, while V8 is still collecting
+//! garbage, and would be blamed for its time. So an event whose heap grows by an eighth of the heap limit gets its CPU
+//! limit a second time: it then either hits the heap limit or is stopped for its time after all. A heap that was large
+//! before the event gives no extra time.
 //!
-//! **Whose turn?** While events wait, code of several of them can run in one turn: all that awaited the same promise. From
-//! outside it cannot be seen whose code runs. So the watchdog interrupts such a turn at every tick, and on the isolate's own
-//! thread V8 is asked ([`Shared::look`]): the turn passes to the event that is found, with its own number and CPU time, and
-//! only there an event is stopped. A turn that ends before the first tick is not interrupted.
+//! **Whose turn?** While events wait, code of several of them can run in one turn: all code that awaited the same
+//! promise. Another thread cannot see whose code runs. So the watchdog interrupts such a turn at every tick, and V8 is
+//! asked on the isolate's own thread ([`Shared::look`]): the turn passes to the event that is found, with that event's
+//! number and CPU time, and only there an event is stopped. A turn that ends before the first tick is not interrupted.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -39,13 +39,13 @@ const KILLED: u64 = 3;
 const NEXT: u64 = 4;
 
 /// How long an event may ignore its termination before [`Watch::on_stuck`] is called: long enough for every construct
-/// that V8 can interrupt, short enough that the process wall stops the others in time.
+/// that V8 can interrupt, short enough that the process is ended in time for the others.
 const STUCK_AFTER: Duration = Duration::from_millis(150);
 
-/// An event that has less than this part of its CPU limit left is near it.
+/// An event is near its CPU limit if less than one part in this many is left.
 const NEAR: u32 = 3;
 
-/// One engine's side: the word that it shares with the watchdog.
+/// The engine's side of the watchdog: the word that they share.
 pub(crate) struct Watch {
     shared: Arc<Shared>,
 }
@@ -64,47 +64,47 @@ struct Shared {
     /// Whether the last event that ran out of time ran out of wall time.
     by_wall: AtomicBool,
     clock: libc::clockid_t,
-    /// How many events the present turn is about: more than one in a batch, whose limits are larger.
+    /// The number of events in the current turn: more than one for a batch, whose limits are larger.
     events: AtomicU32,
-    /// CPU time, in nanoseconds, that the event had taken before its present turn.
+    /// CPU time, in nanoseconds, that the event used before its current turn.
     used: AtomicU64,
-    /// Whether other events wait, so that code of theirs may run in this turn. Then only the isolate's own thread can say
+    /// Whether other events wait, so that their code may run in this turn. Then only the isolate's own thread can tell
     /// whose turn it is, see [`Shared::look`].
     others_wait: AtomicBool,
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
     turns: OnceLock<Turns>,
     locate: OnceLock<Locate>,
-    /// The number of the last event that came near its limit, and its stack then.
+    /// The number of the last event that came near its limit, and its stack at that time.
     stack: Mutex<Option<(u64, String)>>,
-    /// An event during which the heap grows by this many bytes gets more time.
+    /// An event whose heap grows by this many bytes gets more time.
     growth: usize,
-    /// Whether the heap has grown by that much in the present turn, by the watchdog's last look.
+    /// Whether the heap had grown by that much in the current turn when the watchdog last looked.
     grown: AtomicBool,
-    /// Whether the last event that ran out of CPU time had got more.
+    /// Whether the last event that ran out of CPU time had got more time.
     had_more: AtomicBool,
     /// Bytes of heap in use after the last garbage collection.
     heap: AtomicUsize,
 }
 
-/// Whose turn it is, as V8 says.
+/// Whose turn it is, according to V8.
 pub(crate) enum Turn {
-    /// The event's whose turn it was; the CPU time that it has taken so far.
+    /// Still the same event's. The CPU time that it has used so far.
     Same(Duration),
-    /// This event's; the CPU time that it has taken, and how many events it is if it is a batch.
+    /// Another event's: its number, the CPU time that it has used, and its number of events if it is a batch.
     Passed { to: u32, used: Duration, events: u32 },
 }
 
-/// The stack of the code that runs in an isolate, as V8 writes one.
+/// Returns the stack of the code that runs in an isolate, in V8's format.
 pub(crate) type Locate = fn(&mut Isolate) -> Option<String>;
 
-/// How to find out whose turn it is, and to note that it is another event's.
+/// Functions to find out whose turn it is, and to pass the turn to another event.
 pub(crate) struct Turns {
     pub(crate) look: fn(&mut Isolate, Duration) -> Turn,
     pub(crate) pass: fn(&mut Isolate, u32, Duration),
 }
 
-/// A time that can be set between two events; only the watchdog's thread reads it.
+/// A time that can be set between events. Only the watchdog's thread reads it.
 struct Limit(AtomicU64);
 
 impl Limit {
@@ -123,9 +123,9 @@ impl Limit {
     }
 }
 
-/// After each garbage collection: how much is left.
+/// V8 calls this after each garbage collection. Records the heap size.
 unsafe extern "C" fn gc_ends(isolate: UnsafeRawIsolatePtr, _: GCType, _: GCCallbackFlags, data: *mut c_void) {
-    // SAFETY: `guard` put it there, and it outlives the isolate.
+    // SAFETY: `guard` passed this pointer, and the target outlives the isolate.
     let shared = unsafe { &*(data as *const Shared) };
     // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it collected.
     let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
@@ -160,8 +160,7 @@ impl Watch {
         Self { shared }
     }
 
-    /// Names the isolate that is to be terminated from now on, and looks at its heap. The isolate must be dropped
-    /// before the watch.
+    /// Sets the isolate to terminate from now on, and tracks its heap. The isolate must be dropped before the watch.
     pub(crate) fn guard(&self, isolate: &mut Isolate) {
         let data = Arc::as_ptr(&self.shared) as *mut c_void;
         isolate.add_gc_epilogue_callback(gc_ends, data, GCType::kGCTypeAll);
@@ -176,74 +175,74 @@ impl Watch {
         *self.shared.isolate.lock().expect("never poisoned: no code panics while it holds this") = None;
     }
 
-    /// What to do with an event that not even termination can stop. Called on the watchdog's thread.
+    /// Sets the action for an event that even termination cannot stop. It is called on the watchdog's thread.
     pub(crate) fn on_stuck(&self, act: fn()) {
         let _ = self.shared.on_stuck.set(act);
     }
 
-    /// How to find out whose turn it is, for isolates in which several events wait.
+    /// Sets the functions that tell whose turn it is, for isolates in which several events wait.
     pub(crate) fn set_turns(&self, turns: Turns) {
         let _ = self.shared.turns.set(turns);
     }
 
-    /// From now on the stack is noted of events that come near their limit of CPU time.
+    /// From now on, records the stack of events that come near their CPU limit.
     pub(crate) fn locate(&self, locate: Locate) {
         let _ = self.shared.locate.set(locate);
     }
 
-    /// Where the last event was, if it came near its limit of CPU time.
+    /// The stack of the last event, if that event came near its CPU limit.
     pub(crate) fn stack(&self) -> Option<String> {
         let number = self.shared.word.0.load(Ordering::Relaxed) & !PHASE;
         let noted = self.shared.stack.lock().expect("never poisoned: no code panics while it holds this").take();
         noted.filter(|(of, _)| *of == number).map(|(_, stack)| stack)
     }
 
-    /// The limits of what begins from now on.
+    /// Sets the limits for events that begin from now on.
     pub(crate) fn set_limits(&self, cpu: Duration, wall: Duration) {
         self.shared.cpu.set(cpu);
         self.shared.wall.set(wall);
     }
 
-    /// Which limit the event hit for which the last [`Watch::end`] said that it was late.
+    /// The limit that was hit by the event for which [`Watch::end`] last returned false.
     pub(crate) fn ran_out_of(&self) -> Clock {
         if self.shared.by_wall.load(Ordering::Relaxed) { Clock::Wall } else { Clock::Cpu }
     }
 
-    /// Whether it had got its CPU limit once more, because its heap grew.
+    /// Whether that event had got its CPU limit twice, because its heap grew.
     pub(crate) fn had_more(&self) -> bool {
         self.shared.had_more.load(Ordering::Relaxed)
     }
 
-    /// From here on the limits of loading count, until [`Watch::end`].
+    /// Starts loading: the loading limits apply until [`Watch::end`].
     pub(crate) fn begin_loading(&self) {
         self.shared.loading.store(true, Ordering::Relaxed);
         self.begin();
     }
 
-    /// From here on the limits count.
+    /// Starts an event: its limits apply from here on.
     pub(crate) fn begin(&self) {
         let word = &self.shared.word.0;
         let next = (word.load(Ordering::Relaxed) & !PHASE).wrapping_add(NEXT) | RUN;
-        // Sequentially consistent with the watchdog's going to sleep: one of the two sees the other.
+        // Sequentially consistent with the watchdog going to sleep: one of the two sees the other.
         word.swap(next, Ordering::SeqCst);
         if Watchdog::get().asleep.load(Ordering::SeqCst) {
             Watchdog::get().wake();
         }
     }
 
-    /// How many events the turn is about that begins next.
+    /// Sets the number of events of the next turn.
     pub(crate) fn set_events(&self, events: u32) {
         self.shared.events.store(events, Ordering::Relaxed);
     }
 
-    /// The same for a turn of an event that has had turns before, or beside which others wait.
+    /// Starts a turn of an event that has had turns before, or while other events wait.
     pub(crate) fn begin_turn(&self, used: Duration, others_wait: bool) {
         self.shared.used.store(used.as_nanos() as u64, Ordering::Relaxed);
         self.shared.others_wait.store(others_wait, Ordering::Relaxed);
         self.begin();
     }
 
-    /// The turn is over. Says whether it was over in time; if not, its isolate must be thrown away.
+    /// Ends the turn. Returns whether it was in time; if not, the isolate must be discarded.
     pub(crate) fn end_turn(&self) -> bool {
         let in_time = self.end();
         self.shared.used.store(0, Ordering::Relaxed);
@@ -257,7 +256,7 @@ impl Watch {
         cpu_time(self.shared.clock).unwrap_or_default()
     }
 
-    /// The event is over. Says whether it was over in time; if not, its isolate must be thrown away.
+    /// Ends the event. Returns whether it was in time; if not, the isolate must be discarded.
     pub(crate) fn end(&self) -> bool {
         let in_time = self.end_of_word();
         if self.shared.loading.load(Ordering::Relaxed) {
@@ -286,17 +285,17 @@ impl Watch {
 pub(crate) enum Clock {
     /// CPU time.
     Cpu,
-    /// The one on the wall.
+    /// Wall-clock time.
     Wall,
 }
 
-/// Counts the watchdog's ticks while something runs: a clock that costs nothing to read, for work that should be done
-/// "every few milliseconds".
+/// The watchdog's ticks while something runs. A clock that is almost free to read, for work to
+/// do "every few milliseconds".
 pub fn ticks() -> u64 {
     Watchdog::get().ticks.load(Ordering::Relaxed)
 }
 
-/// Starts the watchdog's thread, unless it is there: for a process that may start none later.
+/// Starts the watchdog's thread unless it runs, for a process that can't start threads later.
 pub fn start_watchdog() {
     Watchdog::get().start();
 }
@@ -304,7 +303,7 @@ pub fn start_watchdog() {
 /// The clock that counts the CPU time of the calling thread, readable from any thread of the process.
 fn own_cpu_clock() -> libc::clockid_t {
     let mut clock = 0;
-    // SAFETY: `pthread_self` is always valid, and `clock` is a valid place for the answer.
+    // SAFETY: `pthread_self` is always valid, and `clock` is a valid pointer for the result.
     let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
     assert_eq!(error, 0, "a running thread has a CPU clock");
     clock
@@ -312,12 +311,12 @@ fn own_cpu_clock() -> libc::clockid_t {
 
 fn cpu_time(clock: libc::clockid_t) -> Option<Duration> {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a valid place for the answer; an unknown clock is an error, not undefined behaviour.
+    // SAFETY: `now` is a valid pointer for the result. An unknown clock is an error, not undefined behaviour.
     (unsafe { libc::clock_gettime(clock, &mut now) } == 0).then(|| Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
 }
 
-/// Runs `what` in a process that must not have a second thread yet: its engines are not watched, and must be gone when it
-/// is done.
+/// Runs `what` in a process that must not have a second thread yet. Engines made meanwhile are not watched, and
+/// must be dropped before `what` returns.
 pub(crate) fn without_thread<R>(what: impl FnOnce() -> R) -> R {
     NO_THREAD.store(true, Ordering::SeqCst);
     let result = what();
@@ -325,18 +324,18 @@ pub(crate) fn without_thread<R>(what: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether the watchdog's thread is not to be started.
+/// Whether starting the watchdog's thread is forbidden.
 static NO_THREAD: AtomicBool = AtomicBool::new(false);
 
 struct Watchdog {
     asleep: AtomicBool,
     ticks: AtomicU64,
-    /// Set when its thread is started.
+    /// Set when the thread is started.
     thread: OnceLock<Thread>,
     watched: Mutex<Vec<(Weak<Shared>, Sighting)>>,
 }
 
-/// What the watchdog remembers of an engine between two ticks.
+/// What the watchdog remembers about an engine between two ticks.
 #[derive(Default)]
 struct Sighting {
     word: u64,
@@ -344,20 +343,20 @@ struct Sighting {
     heap_at_first: usize,
     wall: Duration,
     killed_for: Duration,
-    /// For how long it has been over its limit while it is not known yet whose turn it is.
+    /// How long the event has been over its limit without knowing whose turn it is.
     unclear_for: Duration,
 }
 
-/// Called by V8 on the isolate's own thread, in the middle of its code.
+/// V8 calls this on the isolate's own thread, in the middle of its code.
 unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void) {
-    // SAFETY: `Sighting::look` passes it, and it outlives the isolate.
+    // SAFETY: `Sighting::look` passed this pointer, and the target outlives the isolate.
     let shared = unsafe { &*(data as *const Shared) };
     // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it interrupts.
     let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
     shared.look(&mut isolate);
 }
 
-/// The same, to note where the code is.
+/// Like [`whose_turn`], but records the stack of the code.
 unsafe extern "C" fn where_it_is(isolate: UnsafeRawIsolatePtr, data: *mut c_void) {
     // SAFETY: as in `whose_turn`.
     let shared = unsafe { &*(data as *const Shared) };
@@ -369,7 +368,7 @@ unsafe extern "C" fn where_it_is(isolate: UnsafeRawIsolatePtr, data: *mut c_void
 }
 
 impl Shared {
-    /// CPU time that the current event may take: its limit, and once more while `more` holds.
+    /// The CPU time that the current event may use: its limit, or twice that if `more`.
     fn cpu_limit(&self, more: bool) -> Duration {
         let own = if self.loading.load(Ordering::Relaxed) {
             self.load_cpu
@@ -379,7 +378,7 @@ impl Shared {
         if more { 2 * own } else { own }
     }
 
-    /// Wall time that the current event may take.
+    /// The wall time that the current event may use.
     fn wall_limit(&self) -> Duration {
         if self.loading.load(Ordering::Relaxed) {
             self.wall.get().max(5 * self.load_cpu)
@@ -388,8 +387,8 @@ impl Shared {
         }
     }
 
-    /// Finds out whose code runs, where several events wait: the turn passes to that event, or the event is stopped if it
-    /// is over its limit. Runs on the isolate's thread, so that nothing moves meanwhile.
+    /// Finds out whose code runs while several events wait. Passes the turn to that event, or stops the event if it is
+    /// over its limit. Runs on the isolate's thread, so nothing changes meanwhile.
     fn look(&self, isolate: &mut Isolate) {
         let word = self.word.0.load(Ordering::Acquire);
         if word & PHASE != RUN || !self.others_wait.load(Ordering::Relaxed) {
@@ -407,7 +406,7 @@ impl Shared {
                 self.word.0.store(number | KILLED, Ordering::Release);
             }
             Turn::Same(_) => {}
-            // Idle for a moment, so that the watchdog does not take one event's time for another's.
+            // Idle for a moment, so that the watchdog does not mistake one event's time for another's.
             Turn::Passed { to, used, events } if claim(IDLE) => {
                 (turns.pass)(isolate, to, now);
                 self.events.store(events, Ordering::Relaxed);
@@ -420,7 +419,7 @@ impl Shared {
 }
 
 impl Watchdog {
-    /// The one of this process.
+    /// The watchdog of this process.
     fn get() -> &'static Watchdog {
         static ONE: Watchdog = Watchdog {
             asleep: AtomicBool::new(false),
@@ -431,7 +430,7 @@ impl Watchdog {
         &ONE
     }
 
-    /// Starts its thread, unless it is there.
+    /// Starts the thread unless it runs.
     fn start(&'static self) {
         if NO_THREAD.load(Ordering::SeqCst) {
             return;
@@ -484,7 +483,7 @@ impl Watchdog {
         }
     }
 
-    /// Looks at every engine; says how long to wait for the next look, and whether anything is running.
+    /// Looks at every engine. Returns the time until the next look, and whether anything is running.
     fn look(&self, since_last: Duration) -> (Duration, bool) {
         let mut watched = self.watched.lock().expect("never poisoned: no code panics while it holds this");
         let mut tick = Duration::from_millis(20);
@@ -494,7 +493,7 @@ impl Watchdog {
             let own = (engine.cpu.get().min(engine.wall.get()) / 10)
                 .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
-            // A process that was stopped, or a machine that did not let this thread run, ages no event.
+            // Time in which this process was stopped, or this thread did not run, does not count for any event.
             let moved = sighting.look(&engine, since_last.min(4 * own));
             busy |= moved;
         }
@@ -503,7 +502,7 @@ impl Watchdog {
 }
 
 impl Sighting {
-    /// One look at one engine. Says whether it is at work.
+    /// Looks at one engine. Returns whether it is at work.
     fn look(&mut self, engine: &Shared, passed: Duration) -> bool {
         let word = engine.word.0.load(Ordering::SeqCst);
         if word & PHASE == IDLE {
@@ -544,14 +543,14 @@ impl Sighting {
                 }
             }
             KILLED => {
-                // Termination is only noticed at V8's next check; some code swallows it before it gets there.
+                // Code notices the termination only at V8's next check, and some code swallows it before that.
                 self.killed_for += passed;
                 let isolate = engine.isolate.lock().expect("never poisoned");
                 if engine.word.0.load(Ordering::Acquire) == word {
                     isolate.as_ref().map(IsolateHandle::terminate_execution);
                     drop(isolate);
-                    // Back to KILL, in which the engine waits should it get out just now: what `act` says is about this
-                    // event, and not about the next one.
+                    // Back to KILL, where the engine waits if the event ends just now: the report of `act` must be
+                    // about this event, not the next one.
                     let claim =
                         |from, to| engine.word.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
                     if self.killed_for >= STUCK_AFTER

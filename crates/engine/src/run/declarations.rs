@@ -1,24 +1,24 @@
-//! Whether a module only declares: imports, functions, and constants that are literals or functions.
+//! Detects modules that only declare: imports, functions, and constants that are literals or functions.
 //!
-//! When such a module is evaluated, no code of the author's runs. So it cannot tell whether the built-ins were closed before
-//! or after, and it gets an isolate in which they are closed already, see [`crate::run::blank_isolate`].
+//! Evaluating such a module runs none of the author's code. So it cannot tell whether the built-ins were frozen before
+//! or after, and it gets an isolate in which they are already frozen, see [`crate::run::blank_isolate`].
 //!
-//! This reads the text by a part of the language's grammar, and what is not in that part is not a declaration: to say no costs
-//! some time when the program starts, never a result. A yes is right for each text that V8 compiles.
+//! This parses a subset of the language's grammar; anything outside the subset is not a declaration. A false negative
+//! costs some startup time, never a result. A positive is right for every text that V8 compiles.
 
 use crate::program::Program;
 use crate::run::tokens::{Kind, Token, Tokens};
 
-/// Longer texts are not read.
+/// Programs longer than this, in bytes, are not scanned.
 const MAX_LEN: usize = 64 << 10;
 
-/// The most brackets in brackets.
+/// Maximum nesting of brackets.
 const MAX_DEPTH: usize = 64;
 
-/// Globals that a declaration may use, so that no module may have another thing of this name.
+/// Globals that a declaration may use, so no module may define these names.
 const USED: [&str; 5] = ["Map", "Set", "WeakMap", "WeakSet", "Object"];
 
-/// Whether all modules of a program only declare. The shipped libraries, which have no part in this, change no built-in.
+/// Whether all modules of a program only declare. Shipped libraries are not checked: they change no built-in.
 pub(crate) fn only_declares(program: &Program) -> bool {
     let all = || std::iter::once(&program.code).chain(program.libraries.values());
     all().map(String::len).sum::<usize>() <= MAX_LEN && all().all(|code| is_declarative(code))
@@ -29,7 +29,7 @@ fn is_declarative(code: &str) -> bool {
     reader.module().is_some()
 }
 
-/// Reads declarations. `None` is the answer to everything else.
+/// Parses declarations. `None` means anything else.
 struct Reader<'a> {
     tokens: Tokens<'a>,
     next: Option<Token<'a>>,
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         Some(self.peek()?.kind == kind)
     }
 
-    /// Takes the next token if it is this one.
+    /// Consumes the next token if it is of this kind.
     fn may(&mut self, kind: Kind<'_>) -> Option<bool> {
         let is = self.is(kind)?;
         if is {
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What names a module, and what of it.
+    /// The rest of an import or re-export: names and a module specifier.
     fn import(&mut self) -> Option<()> {
         loop {
             let token = self.take()?;
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A declaration that begins with `word`.
+    /// A declaration that starts with `word`.
     fn declaration(&mut self, word: &str) -> Option<()> {
         match word {
             "const" | "let" | "var" => loop {
@@ -136,13 +136,13 @@ impl<'a> Reader<'a> {
         matches!(self.take()?.kind, Kind::Word(name) if !USED.contains(&name)).then_some(())
     }
 
-    /// `function` on the same line.
+    /// `function` on the same line as the previous token.
     fn function_word(&mut self) -> Option<()> {
         let token = self.take()?;
         (token.kind == Kind::Word("function") && !token.on_new_line).then_some(())
     }
 
-    /// What follows `function`.
+    /// The rest of a function after `function`.
     fn function(&mut self, named: bool) -> Option<()> {
         self.may(Kind::Sign("*"))?;
         if named {
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         self.group("{")
     }
 
-    /// A group in brackets, whatever is in it.
+    /// A group in brackets, with any content.
     fn group(&mut self, open: &str) -> Option<()> {
         let token = self.take()?;
         if token.kind != Kind::Sign(open) {
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
         self.skip_group(token)
     }
 
-    /// The rest of a group that `open` has begun.
+    /// The rest of a group that `open` has started.
     fn skip_group(&mut self, open: Token<'_>) -> Option<()> {
         loop {
             let token = self.take()?;
@@ -175,7 +175,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The end of a statement: a semicolon, or a line that begins with a word that goes on with no expression.
+    /// The end of a statement: a semicolon, or a new line that starts with a keyword that cannot
+    /// continue an expression.
     fn end(&mut self) -> Option<()> {
         let token = self.peek()?;
         match token.kind {
@@ -188,7 +189,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value that is made without any code of the author's, and without a call that another object could answer.
+    /// A value that is created without running the author's code, and without a call that another object could handle.
     fn value(&mut self) -> Option<()> {
         let token = self.take()?;
         if token.depth > MAX_DEPTH {
@@ -233,7 +234,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// None or one.
+    /// No argument or one.
     fn arguments(&mut self) -> Option<()> {
         self.expect(Kind::Sign("("))?;
         if self.may(Kind::Sign(")"))? {
@@ -255,7 +256,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether the text that was taken is a key that means itself: no prototype, and without escapes, which may spell one.
+    /// Whether the string just consumed is a plain key: not `__proto__`, and without escapes, which could spell it.
     fn is_plain_key(&self) -> bool {
         let text = self.tokens.so_far();
         let Some((text, quote)) = text.char_indices().next_back().map(|(at, quote)| (&text[..at], quote)) else {
@@ -293,7 +294,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The arrow of a function, and its body.
+    /// The arrow of a function and its body.
     fn arrow(&mut self) -> Option<()> {
         let arrow = self.take()?;
         if arrow.kind != Kind::Sign("=>") || arrow.on_new_line {
@@ -302,8 +303,8 @@ impl<'a> Reader<'a> {
         if self.is(Kind::Sign("{"))? { self.group("{") } else { self.expression(arrow) }
     }
 
-    /// The expression that `before` begins, up to what ends it: a comma, a bracket that was opened before, a semicolon, or a new
-    /// line where it cannot go on.
+    /// The expression that follows `before`, up to its end: a comma, a bracket that was opened earlier, a semicolon, or
+    /// a new line where the expression cannot continue.
     fn expression(&mut self, before: Token<'a>) -> Option<()> {
         let depth = before.depth;
         let mut last = before;
@@ -322,14 +323,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a semicolon is put between two tokens of an expression on different lines. `None` where that depends on more.
+/// Whether a semicolon is inserted between two tokens of an expression on different lines.
+/// `None` if that depends on more context.
 fn ends_line(last: Token<'_>, next: Token<'_>) -> Option<bool> {
     match last.kind {
         Kind::Word("async" | "function" | "class" | "yield" | "await" | "of" | "let" | "get" | "set" | "static") => {
             return None;
         }
         Kind::Sign("++" | "--") => return None,
-        // What ends here may be a function with an arrow, which cannot be called.
+        // The brace may end the body of an arrow function, which cannot be called.
         Kind::Sign("}") if !matches!(next.kind, Kind::Word(_) | Kind::End) => return None,
         _ if !last.ends_operand() => return Some(false),
         _ => {}
@@ -441,12 +443,12 @@ mod tests {
             "const a = () => b\n{ f() }",
             "const a = () => b\n!f()",
             "const a = () => 'x'\nf()",
-            // Where it depends on more than the token before whether a regular expression begins.
+            // Whether a regular expression starts here depends on more than the previous token.
             "function a() { {} /}/.test(b) }\nf()",
             "function a() { for (;;) { if (b) break\n/}/.test(b) } }",
             "function a() { b++ /}/ 1 }",
             "function a() { yield /}/ 1 }",
-            // Line ends that are no line ends in bytes.
+            // Line terminators outside of ASCII.
             "const a = () => b // c\u{2028}f()",
             "const a = () => b\u{2028}f()",
             "const a = () => b\u{a0}",
@@ -484,7 +486,7 @@ mod tests {
         }
         no(&format!("const a = {}{};", "[".repeat(10_000), "]".repeat(10_000)));
         no(&format!("// {}", "x".repeat(MAX_LEN)));
-        // Wherever a text is cut off there is an answer.
+        // The parser terminates with a result at every cut.
         let code = "const a = { b: [1, `é${c}`], d: /[é]/ }; // ü\nexport const f = async (x) => x / 2 ?? 'ß\\é';";
         for (at, _) in code.char_indices() {
             is_declarative(&code[..at]);

@@ -1,5 +1,5 @@
-//! The few functions of the host that the scripts in the isolate can call: where log lines go, the metadata of the
-//! current event, the network, and the web's names. Nothing else exists.
+//! The host functions that the scripts in the isolate can call: log output, the metadata of the current event, the
+//! network, and native functions for the web APIs. There are no others.
 
 use deno_core::v8;
 
@@ -15,14 +15,14 @@ use crate::v8::on_demand;
 use crate::v8::v8_string;
 use sluicegate_json::roundtrip;
 
-/// The `host` object that the scripts of `js/runtime` are given.
+/// Makes the `host` object that is passed to the scripts of `js/runtime`.
 pub(crate) fn object<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     logs: bool,
     access: Access,
 ) -> Option<v8::Local<'s, v8::Object>> {
     let host = v8::Object::new(scope);
-    // Two numbers that the driver writes and the lazy values' getter reads, without a call in between.
+    // Shared memory: the driver writes two numbers and the getter of lazy values reads them, without a call in between.
     let probe = v8::ArrayBuffer::new(scope, size_of::<[u32; 2]>());
     let memory = probe.get_backing_store().data()?.as_ptr().cast::<[u32; 2]>();
     let probe = v8::Uint32Array::new(scope, probe, 0, 2)?;
@@ -82,7 +82,7 @@ pub(crate) fn object<'s>(
     Some(host)
 }
 
-/// `escapedKeys(text)`: a valid JSON text as lists, if a key of it is written with an escape, see [`roundtrip::as_lists`].
+/// `escapedKeys(text)`: returns a valid JSON text as lists if any key contains an escape, see [`roundtrip::as_lists`].
 fn escaped_keys(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -102,7 +102,7 @@ fn text_leaves(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArgum
     unsafe_reads::text_leaves(scope, &args, turn);
 }
 
-/// `eventNumber()`: the number of the event, or batch, whose code runs.
+/// `eventNumber()`: returns the number of the event, or batch, whose code runs.
 fn event_number_of_turn(
     scope: &mut v8::PinScope<'_, '_>,
     _: v8::FunctionCallbackArguments,
@@ -111,7 +111,7 @@ fn event_number_of_turn(
     answer.set_uint32(event_number::current(scope));
 }
 
-/// `write(level, message)`.
+/// `write(level, message)`: appends a log line.
 fn write_log(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArguments, _: v8::ReturnValue<v8::Value>) {
     let text = |scope: &mut v8::PinScope<'_, '_>, index| {
         v8::Local::<v8::String>::try_from(args.get(index)).map(|text| v8_string::to_string(scope, text))
@@ -126,7 +126,7 @@ fn write_log(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArgumen
     }
 }
 
-/// Called by V8 when the promise of an event that waits is settled.
+/// V8 calls this when the promise of a waiting event is settled.
 pub(crate) fn note_settled(
     scope: &mut v8::PinScope<'_, '_>,
     _: v8::FunctionCallbackArguments,

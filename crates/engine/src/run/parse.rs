@@ -1,4 +1,4 @@
-//! From a line to the object that the code is given, or why there is none.
+//! Converts a line to the object that the code is given, or to a failure.
 
 use deno_core::v8;
 
@@ -10,7 +10,7 @@ use crate::verdict::{Failure, FailureKind};
 use sluicegate_json::roundtrip;
 use sluicegate_json::validator::Validator;
 
-/// The event as V8 sees it, or why there is none. Whether its line is `clean`, [`canonical::round_trips`] says.
+/// Parses the event with V8. `clean` says whether [`canonical::round_trips`] holds for the line.
 pub(crate) fn parse<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -29,8 +29,8 @@ pub(crate) fn parse<'s>(
     }
 }
 
-/// Has the driver know the objects and arrays of an event in which there are numbers that JavaScript may not hold. With `watched`, it
-/// is noted who reads them, see [`unsafe_reads`].
+/// Registers with the driver the objects and arrays of an event that contain numbers JavaScript may not represent. If
+/// `watched`, reads of these numbers are recorded, see [`unsafe_reads`].
 pub(crate) fn carry<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -40,7 +40,7 @@ pub(crate) fn carry<'s>(
     scratch: &mut v8_string::Scratch,
     watched: bool,
 ) {
-    // Of a key that stands twice the last value counts, and paths know nothing of that.
+    // The last duplicate of a key counts. Paths can't express that, so duplicates are removed first.
     let mut once = Vec::new();
     if validator.duplicates.any(line) {
         validator.restorer.without_duplicates(line, &mut once);
@@ -59,7 +59,7 @@ pub(crate) fn carry<'s>(
     }
 }
 
-/// The event that lists stand for; nothing if they are too deep.
+/// Builds the event from lists; `None` if they are nested too deeply.
 fn from_lists<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -106,7 +106,7 @@ fn not_an_object(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<v8::Value>) 
     if is_array { failure.help("an array of events is read with `--input-format array`") } else { failure }
 }
 
-/// V8's own words for what is wrong with a text; `None` if V8 accepts it.
+/// V8's own message about an invalid text; `None` if V8 accepts it.
 pub(crate) fn why_not_json(
     isolate: &mut TransformIsolate,
     text: &[u8],
@@ -127,9 +127,10 @@ pub(crate) fn why_not_json(
     }
 }
 
-/// V8's own words for what is wrong with the text.
+/// V8's own message about the invalid text.
 fn invalid_json(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> Failure {
-    // Its own property: turned into a string, the error would ask `toString` of a prototype, which may be the author's.
+    // Reads the own property: converting the error to a string would call `toString` of a
+    // prototype, possibly the author's.
     let message = scope.exception().and_then(|error| {
         let error: v8::Local<v8::Object> = error.try_into().ok()?;
         let key = v8::String::new(scope, "message")?;

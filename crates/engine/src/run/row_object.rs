@@ -1,8 +1,9 @@
-//! What the shipped library `warehouseActionsUtils` leaves to the engine where it can: the object of a row that came as JSON text of
-//! pairs. V8 makes it of the text of an object, without the arrays of all pairs and with the fast forms that its parser gives.
+//! A fast path for the shipped library `warehouseActionsUtils`: builds the object of a row that is a JSON text
+//! of pairs. The pairs are rewritten as the text of an object, which V8 parses without creating an array per
+//! pair, into objects with fast properties.
 //!
-//! The library finds the function in its `import.meta`, which no other module has. It does what the library does without it, or
-//! declines.
+//! The library finds the function in its `import.meta`, which no other module can access. The function gives the same
+//! result as the library's own code, or declines.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,29 +14,29 @@ use crate::module_id::ModuleId;
 use crate::program::Program;
 use sluicegate_json::pairs::object_of_pairs;
 
-/// The library, and what its `import.meta` calls the function.
+/// The library, and the function's name in its `import.meta`.
 const LIBRARY: &str = "warehouseActionsUtils";
 const NAME: &str = "rowObject";
 
-/// Longer texts, in characters, are declined: nothing stops this while it runs.
+/// Texts longer than this, in characters, are declined: nothing can interrupt this function.
 const MAX_LEN: usize = 64 << 10;
 
-/// The row that was read last; lives in a slot of the isolate. The two truths of a row that has not changed are the same text.
+/// The last row, kept in an isolate slot. If a row has not changed, its two truths are the same text.
 #[derive(Default)]
 struct LastRow {
     text: Vec<u8>,
-    /// That of its object; empty if there is none.
+    /// The text of its object; empty if there is none.
     object: Vec<u8>,
-    /// The object of a text with characters outside of Latin-1.
+    /// The text of the object, if the row has characters outside of Latin-1.
     wide: Vec<u16>,
 }
 
 type Shared = Rc<RefCell<LastRow>>;
 
-/// The library's module, by its hash.
+/// The library's module, by its identity hash.
 struct LibraryModule(i32);
 
-/// Has the library find the function, if it is among the `modules` of a program and not the author's own.
+/// Makes the function available to the library, if the program uses it and it is not the author's own version.
 pub(crate) fn prepare(
     scope: &mut v8::PinScope<'_, '_>,
     program: &Program,
@@ -66,7 +67,7 @@ unsafe extern "C" fn put_function(
     }
 }
 
-/// `rowObject(text)`: the object, or undefined if the library has to make it.
+/// `rowObject(text)`: returns the object, or undefined if the library has to make it.
 fn row_object(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -91,14 +92,14 @@ fn row_object(
     v8::tc_scope!(let scope, scope);
     match v8::json::parse(scope, object) {
         Some(object) => answer.set(object),
-        // The library says what is wrong with its text.
+        // The library reports what is wrong with the text.
         None if !scope.has_terminated() => scope.reset(),
         None => {}
     }
 }
 
 impl LastRow {
-    /// Reads a text. Whether there is an object in Latin-1; if there is none, there may be a `wide` one.
+    /// Reads a text. Returns whether there is an object in Latin-1; if not, `wide` may contain one.
     fn read(&mut self, isolate: &mut v8::Isolate, text: v8::Local<v8::String>) -> bool {
         self.wide.clear();
         match v8::ValueView::new(isolate, text).data() {
@@ -151,7 +152,7 @@ mod tests {
     fn engine(own: bool) -> Engine {
         let mut program = Program::new("t.js", CODE);
         if own {
-            // One of the author's own, which gets nothing from the engine.
+            // The author's own copy of the library, which has no access to the engine.
             let shipped = SHIPPED_LIBRARIES.iter().find(|(name, _)| *name == LIBRARY);
             program = program.with_library(LIBRARY, shipped.expect("it is shipped").1);
         }
@@ -174,7 +175,7 @@ mod tests {
             prop::collection::vec(piece(), 0..8).prop_map(|pieces| format!("[{}]", pieces.concat())),
         ];
         proptest!(|(texts in prop::collection::vec(text, 2))| {
-            // The truths of a row that has not changed, and one of another row.
+            // The two truths of an unchanged row, and one of another row.
             let all = [texts[0].clone(), texts[0].clone(), texts[1].clone()];
             let [with, without] = &mut *engines.borrow_mut();
             prop_assert_eq!(answer(with, &all), answer(without, &all));

@@ -1,16 +1,16 @@
-//! The tokens of a module, as far as they can be told without the rest of the grammar.
+//! Splits a module into tokens, as far as that is possible without the full grammar.
 //!
-//! Where a `/` may divide as well as begin a regular expression, and at what is rare outside of texts and comments, the tokens end
-//! with a refusal.
+//! The tokenizer gives up where a `/` may be a division as well as the start of a regular expression, and at characters
+//! that are rare outside of strings and comments.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
     /// A name or a keyword.
     Word(&'a str),
     Number,
-    /// A string, or a template that is only text.
+    /// A string, or a template without expressions.
     Text,
-    /// A piece of a template with expressions in it.
+    /// A part of a template with expressions.
     Template,
     Regex,
     Sign(&'a str),
@@ -20,16 +20,16 @@ pub(super) enum Kind<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'a> {
     pub(super) kind: Kind<'a>,
-    /// Whether a line ends between it and the token before.
+    /// Whether there is a line terminator between it and the previous token.
     pub(super) on_new_line: bool,
-    /// How many brackets are open behind it.
+    /// The number of open brackets after it.
     pub(super) depth: usize,
-    /// Whether it is the name of a property, behind a dot.
+    /// Whether it is a property name after a dot.
     property: bool,
 }
 
 impl Token<'_> {
-    /// Whether an operator follows, or nothing, rather than an operand.
+    /// Whether the next token is an operator or nothing, rather than an operand.
     pub(super) fn ends_operand(&self) -> bool {
         match self.kind {
             Kind::Word(word) => self.property || !OPERATORS.contains(&word),
@@ -40,11 +40,11 @@ impl Token<'_> {
     }
 }
 
-/// Keywords that an operand follows.
+/// Keywords that are followed by an operand.
 const OPERATORS: [&str; 12] =
     ["return", "typeof", "instanceof", "in", "new", "delete", "void", "throw", "case", "do", "else", "extends"];
 
-/// Words that are names at one place and keywords at another.
+/// Words that are names or keywords depending on context.
 const AMBIGUOUS: [&str; 4] = ["of", "yield", "await", "let"];
 
 /// An open bracket.
@@ -57,7 +57,7 @@ enum Open {
     Template,
 }
 
-/// Whether a round bracket holds the head of a statement, behind which a statement begins.
+/// Whether a round bracket contains the head of a statement, after which a statement starts.
 #[derive(Clone, Copy, PartialEq)]
 enum Head {
     No,
@@ -65,7 +65,7 @@ enum Head {
     Unknown,
 }
 
-/// What a `/` is.
+/// The meaning of a `/`.
 enum Slash {
     Divides,
     Regex,
@@ -77,7 +77,7 @@ pub(super) struct Tokens<'a> {
     at: usize,
     open: Vec<Open>,
     last: Option<Token<'a>>,
-    /// What the bracket held that `last` has closed.
+    /// The kind of the bracket that `last` has closed.
     closed: Head,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Tokens<'a> {
         Self { code, at: 0, open: Vec::new(), last: None, closed: Head::No }
     }
 
-    /// The next token; `None` where it cannot be told.
+    /// The next token; `None` if it can't be determined.
     pub(super) fn next(&mut self) -> Option<Token<'a>> {
         let on_new_line = self.skip_blank()?;
         let property = matches!(self.last, Some(Token { kind: Kind::Sign("." | "?."), .. }));
@@ -100,7 +100,7 @@ impl<'a> Tokens<'a> {
         &self.code.as_bytes()[self.at..]
     }
 
-    /// Blanks and comments; whether there is a line end among them.
+    /// Skips white space and comments. Returns whether they contain a line terminator.
     fn skip_blank(&mut self) -> Option<bool> {
         let mut lines = false;
         loop {
@@ -124,7 +124,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// A comment of so many bytes; but two rare characters end lines too.
+    /// Skips a comment of this many bytes. `None` if it contains one of the two rare line terminators.
     fn comment(&mut self, len: usize) -> Option<()> {
         let text = &self.code[self.at..self.at + len];
         self.at += len;
@@ -137,7 +137,7 @@ impl<'a> Tokens<'a> {
         };
         match first {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' | b'#' => {
-                // `#!` begins a line that is no code.
+                // `#!` starts a line that is not code.
                 if first == b'#' && !matches!(self.rest(), [_, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$', ..]) {
                     return None;
                 }
@@ -177,7 +177,7 @@ impl<'a> Tokens<'a> {
                 }
                 _ => None,
             },
-            // With a backslash, names are written that this does not read.
+            // A backslash starts an escaped name, which is not supported.
             b'!'..=b'~' if first != b'\\' => Some(self.sign()),
             _ => None,
         }
@@ -216,7 +216,7 @@ impl<'a> Tokens<'a> {
         word
     }
 
-    /// The text up to the last token, with it.
+    /// The text up to and including the last token.
     pub(super) fn so_far(&self) -> &'a str {
         &self.code[..self.at]
     }
@@ -230,7 +230,7 @@ impl<'a> Tokens<'a> {
             let exponent = matches!(rest[len - 1], b'e' | b'E') && is_decimal(&rest[..len - 1]);
             match rest[len] {
                 b'+' | b'-' if exponent => len += 1,
-                // Behind a second point, or one after anything but digits, comes the name of a property.
+                // A second point, or a point after anything but digits, is followed by a property name.
                 b'.' if rest[..len].contains(&b'.') || !is_decimal(&rest[..len]) => return None,
                 b'.' => len += 1,
                 byte if is_part(byte) => len += 1,
@@ -299,7 +299,7 @@ impl<'a> Tokens<'a> {
         Some(Kind::Regex)
     }
 
-    /// What a round bracket holds that opens here.
+    /// The kind of a round bracket that opens here.
     fn head(&self) -> Head {
         match self.last {
             Some(Token { kind: Kind::Word("if" | "while" | "for" | "with"), property: false, .. }) => Head::Yes,
@@ -308,14 +308,14 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// What a `/` is here.
+    /// The meaning of a `/` at this position.
     fn slash(&self, on_new_line: bool) -> Slash {
         let Some(last) = self.last else { return Slash::Regex };
         match last.kind {
             Kind::Word(_) if last.property => Slash::Divides,
             Kind::Word(word) if AMBIGUOUS.contains(&word) => Slash::Unknown,
             Kind::Word(word) if OPERATORS.contains(&word) => Slash::Regex,
-            // Behind a `break`, a line is a statement of its own.
+            // After a `break`, the next line is a new statement.
             Kind::Word(_) if on_new_line => Slash::Unknown,
             Kind::Word(_) | Kind::Number | Kind::Text | Kind::Regex => Slash::Divides,
             Kind::Sign(")") => match self.closed {
@@ -324,14 +324,14 @@ impl<'a> Tokens<'a> {
                 Head::Unknown => Slash::Unknown,
             },
             Kind::Sign("]") => Slash::Divides,
-            // The end of a template, or the beginning of an expression in it.
+            // The end of a template, or the start of an expression in it.
             Kind::Template | Kind::Sign("}" | "++" | "--") => Slash::Unknown,
             Kind::Sign(_) | Kind::End => Slash::Regex,
         }
     }
 }
 
-/// Whether a byte can go on in a word or a number.
+/// Whether a byte can continue a word or a number.
 fn is_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$')
 }

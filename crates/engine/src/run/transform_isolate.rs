@@ -1,8 +1,8 @@
-//! One isolate with the author's code in it, from birth to the function that is called per event.
+//! An isolate with the author's code loaded, from its creation to the function that is called per event.
 //!
-//! The order is the security: create, take the driver's copies of the intrinsics, empty the global, hand the author the
-//! few functions of the contract (all that is [`crate::run::blank_isolate`]), evaluate the modules under the time limit, freeze. An isolate that hit a limit is thrown
-//! away whole.
+//! Security depends on the order: create the isolate, copy the intrinsics for the driver, empty the global object,
+//! define the few functions of the contract (all of that is [`crate::run::blank_isolate`]), evaluate the modules under
+//! the time limit, freeze. An isolate that hit a limit is discarded as a whole.
 
 use std::rc::Rc;
 
@@ -33,41 +33,43 @@ use crate::v8::platform;
 use crate::verdict::{Failure, Position};
 use crate::{Export, Options};
 
-/// Of which intrinsics the properties can be overridden by objects that inherit them, see `js/runtime/lockdown.js`.
+/// The intrinsics whose properties can be overridden by objects that inherit them, see `js/runtime/lockdown.js`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Overrides {
-    /// Those that nearly all objects inherit from: objects', functions' and errors' prototypes.
+    /// The prototypes that nearly all objects inherit from: those of objects, functions and errors.
     #[default]
     Common,
-    /// All of them.
+    /// All intrinsics.
     All,
 }
 
 impl Overrides {
-    /// Whether an event failed because it assigned to a property that its object inherits from an intrinsic. V8 tells of most
-    /// such assignments, whether they make the event fail or not (see [`override_attempts`]), but not of those by `Object.assign`.
+    /// Whether an event failed because it assigned to a property that its object inherits from an intrinsic.
+    /// V8 reports most of these assignments even if the event does not fail (see [`override_attempts`]), but
+    /// not those made by `Object.assign`.
     pub(crate) fn were_wanted(failure: &Failure) -> bool {
         failure.message.contains("Cannot assign to read only property")
     }
 }
 
-/// An isolate that is ready for events. Fields are dropped in this order: handles, isolate, what its callbacks use.
+/// An isolate that is ready for events. Fields are dropped in order: handles, isolate, then the
+/// data that its callbacks use.
 pub(crate) struct TransformIsolate {
     pub(crate) context: v8::Global<v8::Context>,
     pub(crate) transform: v8::Global<v8::Function>,
     pub(crate) driver: Driver,
     pub(crate) export: Export,
-    /// The handles of the libraries that are loaded.
+    /// The names of the loaded libraries.
     pub(crate) libraries: Vec<String>,
-    /// Events that this isolate has been given. An event is alone in a fresh isolate if this is 1.
+    /// The number of events that this isolate was given. If it is 1, the event is alone in a fresh isolate.
     pub(crate) events: u64,
     plan: PrintPlan,
-    /// The engine's own scripts, until it is kept what they were compiled to.
+    /// The engine's own scripts. Held until their code cache is created.
     script: Option<v8::Global<v8::UnboundScript>>,
-    /// The author's modules, kept if an observer looks at their variables.
+    /// The author's modules, if an observer needs their variables.
     modules: Vec<(String, v8::Global<v8::Module>)>,
     inspector: Option<Inspector>,
-    /// Whether the isolate is entered from event to event.
+    /// Whether the isolate stays entered between events.
     held: bool,
     isolate: Option<v8::OwnedIsolate>,
     heap: Box<HeapGuard>,
@@ -86,7 +88,7 @@ impl TransformIsolate {
         let may_be_closed = || overrides == Overrides::Common && declarations::only_declares(program);
         let BlankIsolate { mut isolate, heap, installed, inspector, .. } =
             BlankIsolate::new(program, options, observer, may_be_closed)?;
-        // SAFETY: exited below; this is the thread that made it.
+        // SAFETY: this thread made the isolate. It is exited below.
         unsafe { isolate.enter() };
         watch.guard(&mut isolate);
         let (loaded, in_time) = Self::load(&mut isolate, &installed, program, watch, observer.is_some(), overrides);
@@ -116,13 +118,14 @@ impl TransformIsolate {
             }
         };
         drop(inspector);
-        // SAFETY: as above. Whatever went wrong, `discard` drops the isolate in the way that V8 wants it.
+        // SAFETY: the isolate was entered above, on this thread. `discard` drops the isolate in
+        // the order that V8 requires.
         unsafe { isolate.exit() };
         discard(isolate);
         Err(error)
     }
 
-    /// What was loaded, and whether it was in time. The time of our own scripts is not the author's.
+    /// Loads the program. Also returns whether that was in time; the engine's own scripts are not timed.
     fn load(
         isolate: &mut v8::OwnedIsolate,
         installed: &Installed,
@@ -144,7 +147,7 @@ impl TransformIsolate {
         (loaded, watch.end())
     }
 
-    /// Compiles and runs the author's modules, then closes the door behind them.
+    /// Compiles and evaluates the author's modules, then freezes the intrinsics.
     fn load_program<'s>(
         scope: &mut v8::PinScope<'s, '_>,
         installed: &Installed,
@@ -153,7 +156,7 @@ impl TransformIsolate {
     ) -> Result<Loaded, LoadError> {
         let root = Module { name: program.name.clone(), code: program.code.clone() };
         let linked = modules::link(scope, &root, &mut |_, specifier, _, _| modules::library(program, specifier));
-        // V8 does not always say where an export is missing.
+        // V8 does not always report where an export is missing.
         let Ready { module, modules } = linked.map_err(|error| match (error.kind, &error.position) {
             (LoadErrorKind::Import, None) if error.help.is_none() => {
                 error.help(format!("known libraries: {}", program.handles().join(", ")))
@@ -200,11 +203,11 @@ impl TransformIsolate {
         })
     }
 
-    /// The isolate alone, entered, without what was loaded into it.
+    /// Returns the isolate alone, entered, without the loaded program.
     pub(crate) fn into_isolate(mut self, watch: &Watch) -> Option<(v8::OwnedIsolate, Box<HeapGuard>)> {
         self.release();
         let mut isolate = self.isolate.take()?;
-        // SAFETY: its next owner exits it again; engines are not `Send`, so this is the isolate's thread.
+        // SAFETY: the next owner exits it again. Engines are not `Send`, so this is the isolate's thread.
         unsafe { isolate.enter() };
         watch.leave(&mut isolate);
         self.heap.remove(&mut isolate);
@@ -213,7 +216,7 @@ impl TransformIsolate {
         Some((isolate, heap))
     }
 
-    /// The isolate, entered on this thread for as long as the guard lives.
+    /// Enters the isolate on this thread for as long as the guard lives.
     pub(crate) fn enter(&mut self) -> Entered<'_> {
         let isolate = self.isolate.as_mut().expect("only taken on drop");
         if !self.held {
@@ -224,8 +227,8 @@ impl TransformIsolate {
         Entered { isolate, held: self.held, handles, plan: &mut self.plan }
     }
 
-    /// Enters the isolate until it is released, or this is dropped, so that it need not be entered for each event. Nothing
-    /// else may be done with V8 on this thread meanwhile.
+    /// Enters the isolate until it is released or dropped, so that it need not be entered for each event. Meanwhile
+    /// this thread must not use V8 in any other way.
     pub(crate) fn hold(&mut self) {
         if let (Some(isolate), false) = (self.isolate.as_mut(), self.held) {
             // SAFETY: `release` exits it again; engines are not `Send`, so this is the isolate's thread.
@@ -241,7 +244,7 @@ impl TransformIsolate {
         }
     }
 
-    /// What can wait until no event does.
+    /// Does work that can wait until no event is pending.
     pub(crate) fn idle(&mut self) {
         let script = if driver::is_to_be_kept() { self.script.take() } else { None };
         let entered = self.enter();
@@ -261,18 +264,18 @@ impl TransformIsolate {
         }
     }
 
-    /// What the callbacks share with the engine.
+    /// The state that the callbacks share with the engine.
     pub(crate) fn state(&mut self) -> Option<&mut State> {
         self.isolate.as_mut()?.get_slot_mut::<State>()
     }
 
-    /// Whether it was looked at what the code reads of an event.
+    /// Whether reads of numbers were recorded in this isolate.
     pub(crate) fn was_watched(&self) -> bool {
         let reads = self.isolate.as_ref().and_then(|isolate| isolate.get_slot::<UnsafeReads>());
         reads.is_some_and(UnsafeReads::is_used)
     }
 
-    /// What the variables hold that outlive an event, if the observer looks at them.
+    /// The values of the variables that outlive an event, if the observer asks for them.
     pub(crate) fn variables(&mut self) -> Variables {
         let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
             return Variables::new();
@@ -308,7 +311,7 @@ struct Loaded {
 /// An isolate while it is entered.
 pub(crate) struct Entered<'a> {
     pub(crate) isolate: &'a mut v8::OwnedIsolate,
-    /// Whether it stays entered.
+    /// Whether the isolate stays entered when this is dropped.
     held: bool,
     pub(crate) handles: (&'a v8::Global<v8::Context>, &'a v8::Global<v8::Function>, &'a Driver),
     pub(crate) plan: &'a mut PrintPlan,
@@ -338,13 +341,13 @@ fn heap_while_loading(program: &Program, limits: &Limits) -> LoadError {
         .help("keep less at the top level of the module, or raise --heap-limit")
 }
 
-/// Whether `file` is how a stack trace calls one of the author's modules. The shipped libraries are not the author's: an
-/// error in one of them is shown where the author called it.
+/// Whether `file` is the name of one of the author's modules in stack traces. Shipped libraries are not the author's:
+/// an error in one of them is shown where the author's code called it.
 pub(crate) fn is_source(program: &Program, file: &str) -> bool {
     file == program.name || ModuleId::parse(file).library().is_some_and(|handle| program.libraries.contains_key(handle))
 }
 
-/// The one function that the contract asks for.
+/// Finds the one exported function that the contract requires.
 fn exported<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     module: v8::Local<'s, v8::Module>,
@@ -405,7 +408,8 @@ fn exported<'s>(
     })
 }
 
-/// Where the source declares one of the two functions without exporting it: for a hint, so a look at the text will do.
+/// Finds a declaration of one of the two functions that is not exported. This is only for a
+/// hint, so a text search suffices.
 fn unexported(code: &str) -> Option<(u32, u32, &'static str)> {
     for (number, line) in code.lines().enumerate() {
         for name in ["transformEvent", "transformBatch"] {

@@ -1,5 +1,4 @@
-//! What the globals of the web platform (`js/web`) need from outside of JavaScript: URLs, encodings, base64, random bytes and
-//! digests.
+//! Native functions for the web APIs of `js/web`: URLs, encodings, base64, random bytes and digests.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -12,7 +11,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use crate::run::web_url::Url;
 use crate::v8::v8_string;
 
-/// As `atob` reads it: padding may be left out, and the bits behind the last byte may be anything.
+/// Decodes like `atob`: padding is optional, and the unused bits of the last character are ignored.
 const FORGIVING: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new()
@@ -55,7 +54,7 @@ fn text(scope: &mut Scope<'_, '_>, args: &Args<'_>, index: i32) -> String {
     v8::Local::<v8::String>::try_from(args.get(index)).map(|text| v8_string::to_string(scope, text)).unwrap_or_default()
 }
 
-/// The bytes of a `Uint8Array` that one of our scripts made.
+/// The bytes of a `Uint8Array` made by one of the engine's scripts.
 fn bytes<R>(
     scope: &mut Scope<'_, '_>,
     args: &Args<'_>,
@@ -68,8 +67,8 @@ fn bytes<R>(
     let Some(data) = store.data().filter(|_| start + len <= store.byte_length()) else {
         return Some(use_them(&mut []));
     };
-    // SAFETY: the range was just checked to lie in the store, which lives until the end of this function. No other code runs
-    // in the isolate meanwhile, and stores are not shared between threads (SharedArrayBuffer is not there).
+    // SAFETY: the range was just checked to lie in the store, which lives until the end of this function. No other code
+    // runs in the isolate meanwhile, and stores are not shared between threads (SharedArrayBuffer does not exist).
     let slice = unsafe { std::slice::from_raw_parts_mut(data.as_ptr().cast::<u8>().add(start), len) };
     Some(use_them(slice))
 }
@@ -83,7 +82,7 @@ fn parts<'s>(scope: &mut Scope<'s, '_>, url: &Url) -> Option<v8::Local<'s, v8::V
     Some(v8::Array::new_with_elements(scope, &values).into())
 }
 
-/// `parseUrl(href, base?)`: its parts, or `undefined`.
+/// `parseUrl(href, base?)`: returns the URL's parts, or `undefined`.
 fn parse_url(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let href = text(scope, &args, 0);
     let base = if args.length() > 1 { Url::parse(&text(scope, &args, 1), None).map(Some) } else { Ok(None) };
@@ -95,7 +94,7 @@ fn parse_url(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) 
     }
 }
 
-/// `setUrl(href, part, value)`: the parts of the changed URL.
+/// `setUrl(href, part, value)`: returns the parts of the changed URL.
 fn set_url(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let (href, part, value) = (text(scope, &args, 0), text(scope, &args, 1), text(scope, &args, 2));
     let Ok(mut url) = Url::parse(&href, None) else { return };
@@ -119,7 +118,7 @@ fn utf8_into(scope: &mut Scope<'_, '_>, args: Args<'_>, _: Answer<'_>) {
     });
 }
 
-/// `encodingOf(label)`: the encoding's name in lower case, or `undefined`.
+/// `encodingOf(label)`: returns the encoding's name in lower case, or `undefined`.
 fn encoding_of(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let label = text(scope, &args, 0);
     if let Some(encoding) = encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())
@@ -129,7 +128,7 @@ fn encoding_of(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>
     }
 }
 
-/// `decode(encoding, bytes, fatal)`: the text, or `undefined` if the bytes are wrong and that is fatal.
+/// `decode(encoding, bytes, fatal)`: returns the text, or `undefined` if the bytes are malformed and `fatal` is set.
 fn decode(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let label = text(scope, &args, 0);
     let Some(encoding) = encoding_rs::Encoding::for_label(label.as_bytes()) else { return };
@@ -148,7 +147,7 @@ fn decode(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     }
 }
 
-/// `toBase64(text)`, of a text whose characters are bytes.
+/// `toBase64(text)`: encodes a text whose characters are bytes.
 fn to_base64(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let text = text(scope, &args, 0);
     let latin1: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
@@ -157,11 +156,11 @@ fn to_base64(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) 
     }
 }
 
-/// `fromBase64(text)`: a text whose characters are the bytes, or `undefined`.
+/// `fromBase64(text)`: returns a text whose characters are the bytes, or `undefined`.
 fn from_base64(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let mut text = text(scope, &args, 0);
     text.retain(|letter| !matches!(letter, ' ' | '\t' | '\n' | '\x0c' | '\r'));
-    // Padding counts only where it completes four characters.
+    // Padding is valid only where it completes four characters.
     let data = match text.len() % 4 {
         0 => text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(&text),
         _ => &text,
@@ -195,7 +194,7 @@ pub(crate) fn fill_random(scope: &mut Scope<'_, '_>, args: Args<'_>, _: Answer<'
     }
 }
 
-/// `digestInto(algorithm, data, out)`.
+/// `digestInto(algorithm, data, out)`: writes a digest into `out`.
 fn digest_into(scope: &mut Scope<'_, '_>, args: Args<'_>, _: Answer<'_>) {
     let algorithm = text(scope, &args, 0);
     let digest = bytes(scope, &args, 1, |data| match algorithm.as_str() {
@@ -212,7 +211,7 @@ fn digest_into(scope: &mut Scope<'_, '_>, args: Args<'_>, _: Answer<'_>) {
     }
 }
 
-/// `isNoData(object)`: whether it is of a kind that can't be cloned and that no code can tell from other objects.
+/// `isNoData(object)`: whether its kind can't be cloned and JavaScript can't tell it from other objects.
 fn is_no_data(_: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let value = args.get(0);
     answer.set_bool(
@@ -225,10 +224,10 @@ fn is_no_data(_: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     );
 }
 
-/// `isOrdinary(object)`: whether it has nothing but its properties: no content that only V8 can see.
+/// `isOrdinary(object)`: whether it consists only of its properties, without content that only V8 can see.
 fn is_ordinary(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>) {
     let value = args.get(0);
-    // What the serializer knows besides. It would write all that is in it.
+    // The other kinds that the serializer supports. It would write their whole content.
     let known = value.is_map() || value.is_set() || value.is_date() || value.is_reg_exp() || value.is_native_error();
     let boxed = value.is_number_object() || value.is_string_object() || value.is_boolean_object();
     let buffer = value.is_array_buffer() || value.is_array_buffer_view() || value.is_array();
@@ -241,7 +240,7 @@ fn is_ordinary(scope: &mut Scope<'_, '_>, args: Args<'_>, mut answer: Answer<'_>
     answer.set_bool(serializer.write_value(context, value).is_some());
 }
 
-/// Has V8's serializer look at the kind of an object, and at nothing in it.
+/// Makes V8's serializer check only an object's kind, not its content.
 struct KindOnly;
 
 impl v8::ValueSerializerImpl for KindOnly {

@@ -1,4 +1,4 @@
-// Edits an event in the way that a random program says, see print_plan_tests.rs.
+// Applies the edits of a random program to an event, see print_plan/tests.rs.
 const held = [];
 
 const at = (event, path) => {

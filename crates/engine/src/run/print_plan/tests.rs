@@ -8,7 +8,7 @@ use super::{PrintPlanning, has_accessor, may_run_while_printing};
 use crate::verdict::Verdict;
 use crate::{Engine, Event, Laziness, LogLine, Options, OutputFraming, Program};
 
-/// Runs a program, which is a list of edits and comes as metadata.
+/// Runs a program: a list of edits, passed as metadata.
 const INTERPRETER: &str = include_str!("tests.js");
 const EDITS: usize = 32;
 const ENDS: usize = 10;
@@ -102,7 +102,7 @@ fn planned_or_not_nothing_differs() {
 
 #[test]
 fn a_plan_takes_over_where_it_saves_time() {
-    // Which way is faster depends on the machine; this checks only that all events of a stream come out.
+    // Which way is faster depends on the machine. This checks only that all events of a stream are output.
     let code = "export function transformEvent(event) {
         event.traits.name = event.traits.first + ' and then ' + event.traits.last;
         delete event.context.ip;

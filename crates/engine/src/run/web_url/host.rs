@@ -19,7 +19,7 @@ pub(super) fn parse(input: &str, is_opaque: bool) -> Result<String, Failure> {
         return if is_bad { Err(Failure) } else { Ok(percent_encode(input, is_in_c0_set)) };
     }
     let decoded = percent_decode(input);
-    // A host that is ASCII already stays as it is, even an invalid Punycode label.
+    // A host that is already ASCII is left unchanged, even an invalid Punycode label.
     match std::str::from_utf8(&decoded) {
         Ok(domain) if domain.is_ascii() => {
             let domain = domain.to_ascii_lowercase();

@@ -18,7 +18,7 @@ pub(crate) struct Url {
     scheme: String,
     username: String,
     password: String,
-    /// As it is written; an empty host differs from none.
+    /// The serialized host; an empty host differs from none.
     host: Option<String>,
     port: Option<u16>,
     path: Path,
