@@ -1,4 +1,4 @@
-//! Runs a transformation over standard input, line by line: what an embedder of the engine writes.
+//! Runs a transformation over standard input, line by line, as a program that embeds the engine would.
 //!
 //! ```console
 //! $ echo '{"type":"track","price":2,"count":3}' | cargo run -p sluicegate-engine --example embed

@@ -1,6 +1,6 @@
-//! One sentence of help for mistakes that people often make: what to type instead.
+//! One sentence of help for common mistakes: what to type instead.
 //!
-//! The text is found by V8's message. Messages that V8 changes some day lose their help, and nothing else.
+//! The help is looked up by V8's message. If V8 changes a message, its help is lost, and nothing else.
 
 mod exceptions;
 mod modules;
@@ -13,7 +13,7 @@ pub(crate) use syntax::{for_syntax, for_typescript};
 
 use crate::program::nearest;
 
-/// Names that other hosts have, and what is here instead.
+/// Names that other hosts define, and their replacement here.
 const MISSING: &[(&[&str], &str)] = &[
     (
         &["module", "exports"],
@@ -68,7 +68,7 @@ const MISSING: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// The name of everything that code finds around it, with a space between two.
+/// The names of all globals, separated by spaces.
 pub const GLOBALS: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array BigUint64Array Boolean Crypto \
     DOMException DataView Date DisposableStack Error EvalError FinalizationRegistry Float16Array Float32Array Float64Array Function Infinity \
     Int16Array Int32Array Int8Array Intl Iterator JSON Map Math NaN Number Object Promise Proxy RangeError ReferenceError \
@@ -77,12 +77,12 @@ pub const GLOBALS: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack
     crypto decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval fetch fetchV2 geolocation getCredential \
     global globalThis isFinite isNaN log parseFloat parseInt structuredClone undefined unescape";
 
-/// What to write in the place of a name that other hosts have. `None` if it is no such name.
+/// Returns what to write instead of a name that other hosts define. `None` if the name is not known.
 pub fn instead_of(name: &str) -> Option<&'static str> {
     MISSING.iter().find(|(names, _)| names.contains(&name)).map(|(_, help)| *help)
 }
 
-/// What helps where the parameters of `transformEvent` are in the wrong order, as their names say.
+/// Help if the parameters of `transformEvent` are in the wrong order, judging by their names.
 pub(crate) fn for_swapped(code: &str) -> Option<&'static str> {
     let word = |text: &str| text.trim_start_matches(|char: char| !char.is_alphanumeric()).to_owned();
     memchr::memmem::find_iter(code.as_bytes(), "transformEvent").find_map(|at| {
@@ -98,7 +98,7 @@ pub(crate) fn for_swapped(code: &str) -> Option<&'static str> {
     })
 }
 
-/// What helps where a name is not defined.
+/// Help for a name that is not defined.
 fn for_missing(name: &str) -> Option<String> {
     if let Some(help) = instead_of(name) {
         return Some(help.to_owned());
@@ -108,7 +108,7 @@ fn for_missing(name: &str) -> Option<String> {
     GLOBALS.split_whitespace().find(near).map(|known| format!("did you mean `{known}`?"))
 }
 
-/// What helps where a library is CommonJS, and fails at `module`, `exports` or `require`.
+/// Help for a CommonJS library, which fails at `module`, `exports` or `require`.
 pub(crate) fn for_common_js_library(message: &str) -> Option<&'static str> {
     match message {
         "module is not defined" | "exports is not defined" => Some(
@@ -118,12 +118,12 @@ pub(crate) fn for_common_js_library(message: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether code exports in the way of CommonJS.
+/// Whether code exports like CommonJS.
 pub(crate) fn is_common_js(code: &str) -> bool {
     ["module.exports", "exports."].iter().any(|word| code.contains(word))
 }
 
-/// What helps where a library has no export of this name.
+/// Help if a library has no export of this name.
 pub(crate) fn for_missing_export(file: &str, name: &str, exports: &[String], is_common_js: bool) -> String {
     if let Some(near) = nearest(name, exports.iter().map(String::as_str)) {
         return format!("did you mean `{near}`?");

@@ -1,12 +1,13 @@
-//! One isolate: source in, verdicts out.
+//! A JavaScript transformation in a V8 isolate: source and events in, verdicts out.
 //!
-//! An [`Engine`] holds a [`Program`] in a V8 isolate of its own and runs it over events, one at a time. It promises that
-//! every event gets exactly one [`Verdict`], that no event costs more than its [`Limits`], and that whatever one event
-//! does, the next one meets a working isolate: after a time or memory limit was hit the isolate is replaced, and an
-//! event is blamed for memory only when it failed alone in a fresh one.
+//! An [`Engine`] holds a [`Program`] in its own V8 isolate and runs it over events, one at a time. It guarantees that
+//! every event gets exactly one [`Verdict`], that no event exceeds its [`Limits`], and that every event gets a working
+//! isolate, regardless of the events before it: the isolate is replaced after it hits a time or memory limit, and an
+//! event is blamed for memory only if it failed alone in a fresh isolate.
 //!
-//! It never touches files, flags, the environment, processes or standard output. What it cannot survive is V8 aborting
-//! the process (an allocation beyond all limits, a bug in V8): that wall is the worker process, a matter of the program `sluicegate`.
+//! It never touches files, flags, the environment, processes or standard output. It cannot survive V8
+//! aborting the process (an allocation beyond all limits, a bug in V8): the worker processes of the
+//! program `sluicegate` protect against that.
 //!
 //! ```
 //! use sluicegate_engine::{Engine, Options, Program};
@@ -86,12 +87,12 @@ pub enum Export {
     Batch,
 }
 
-/// What is known of a program that has been loaded.
+/// What is known about a loaded program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// The function that it exports.
+    /// The function that the program exports.
     pub export: Export,
-    /// The handles of the libraries that it imports, directly or through others, sorted.
+    /// The import names of the libraries that it imports, directly or indirectly, sorted.
     pub libraries: Vec<String>,
 }
 
@@ -108,11 +109,11 @@ impl Export {
 /// How an engine runs a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// What one event may cost.
+    /// The limits of one event.
     pub limits: Limits,
-    /// Whether `log` and `console` are kept; if not, they cost next to nothing.
+    /// Whether output of `log` and `console` is recorded. If not, calls cost next to nothing.
     pub logs: bool,
-    /// Which of the network functions work; they need [`Engine::connect`] besides.
+    /// Which network functions work. They also need [`Engine::connect`].
     #[serde(default)]
     pub network: Access,
     /// What happens when the code reads an integer that JavaScript can't hold.
@@ -125,11 +126,11 @@ pub struct Options {
 pub struct Event<'a> {
     /// The event, one JSON object.
     pub json: &'a [u8],
-    /// What `metadata(event)` answers, as the text of a JSON object; it wins over the program's own metadata.
+    /// The result of `metadata(event)`, as the text of a JSON object. Takes precedence over the program's own metadata.
     pub metadata: Option<&'a [u8]>,
 }
 
-/// What is written around an event's outputs.
+/// The bytes written around an event's outputs.
 #[derive(Clone, Copy, Debug)]
 pub struct OutputFraming<'a> {
     /// Before the first output.
@@ -140,8 +141,8 @@ pub struct OutputFraming<'a> {
     pub between: &'a [u8],
     /// After the last output.
     pub close: &'a [u8],
-    /// Whether an event that failed for one of the outputs that belong to it gives its good ones all the same. Where the
-    /// event itself is kept, to be run again, they would be there twice.
+    /// Whether an event that failed because of one of its outputs still writes its good ones. Must be false if the
+    /// failed event is kept to run again: its outputs would then be written twice.
     pub keep_partial_output: bool,
 }
 
@@ -151,11 +152,11 @@ impl OutputFraming<'static> {
         Self { open: b"", around: (b"", b""), between: b"\n", close: b"\n", keep_partial_output: false };
 }
 
-/// A program in an isolate of its own. Bound to the thread that made it.
+/// A program in its own isolate. Bound to the thread that made it.
 pub struct Engine {
     program: Program,
     options: Options,
-    /// Before the isolate: it holds handles of it.
+    /// Dropped before the isolate, because it holds handles of it.
     in_flight: InFlight,
     isolate: Option<TransformIsolate>,
     watch: Watch,
@@ -172,26 +173,26 @@ pub struct Engine {
     on_turn: Option<OnTurn>,
     observer: Option<Rc<RunObserver>>,
     overrides: Overrides,
-    /// What to type where the parameters of the function are in the wrong order.
+    /// Help for a function whose parameters are in the wrong order.
     swapped: Option<&'static str>,
-    /// What the code has read, see [`Self::unsafe_read`].
+    /// The unsafe numbers that the code has read, see [`Self::unsafe_read`].
     told_read: ToldRead,
-    /// Whether isolates stay entered from event to event.
+    /// Whether isolates stay entered between events.
     held: bool,
     /// V8's isolates belong to a thread.
     _not_send: PhantomData<*mut ()>,
 }
 
 impl Engine {
-    /// Loads a program. Sets V8 up for embedding (see [`initialize`]) unless it is set up.
+    /// Loads a program. Sets V8 up for embedding (see [`initialize`]), unless that was done before.
     ///
     /// # Errors
-    /// When the program cannot be loaded; the error says what, where, and what to do.
+    /// If the program cannot be loaded. The error says what, where, and what to do.
     pub fn new(program: Program, options: Options) -> Result<Self, LoadError> {
         Self::load(program, options, None)
     }
 
-    /// The same with an observer: for tests, whose code may take longer for it.
+    /// Loads a program with an observer. For tests: observed code may run slower.
     ///
     /// # Errors
     /// As for [`Engine::new`].
@@ -203,7 +204,7 @@ impl Engine {
         initialize(Protection::None);
         let watch = Watch::new(&options.limits);
         let isolate = TransformIsolate::new(&program, &options, &watch, observer.as_ref(), Overrides::default())?;
-        // Shorter ones would mask half of every text without being secrets.
+        // Shorter credentials are not secrets, and masking them would hide half of every text.
         let secrets = program.credentials.values().filter(|secret| secret.len() >= 4);
         let masks = secrets.flat_map(|secret| [vec![secret.clone()], fetch::spellings(secret)].concat()).collect();
         let swapped = help::for_swapped(&program.code);
@@ -233,17 +234,17 @@ impl Engine {
         })
     }
 
-    /// The isolate alone, entered, without the program; `None` if it was lost.
+    /// Returns the isolate alone, entered, without the program; `None` if it was lost.
     fn into_isolate(mut self) -> Option<(deno_core::v8::OwnedIsolate, Box<limits::heap::HeapGuard>)> {
         self.isolate.take()?.into_isolate(&self.watch)
     }
 
-    /// Which function the program exports.
+    /// The function that the program exports.
     pub fn export(&self) -> Export {
         self.isolate.as_ref().map_or(Export::Event, |isolate| isolate.export)
     }
 
-    /// What is known of the program.
+    /// What is known about the program.
     pub fn loaded(&self) -> Loaded {
         let libraries = self.isolate.as_ref().map(|isolate| isolate.libraries.clone()).unwrap_or_default();
         Loaded { export: self.export(), libraries }
@@ -254,8 +255,8 @@ impl Engine {
         self.transform_event(Event { json: event, metadata: None }, &OutputFraming::LINES, out)
     }
 
-    /// Transforms one event and appends its outputs to `out`, rendered as asked. What is appended belongs to the verdict
-    /// `ok`; for any other nothing is.
+    /// Transforms one event and appends its outputs to `out` with their framing. Appends nothing
+    /// unless the verdict is `ok`.
     pub fn transform_event(&mut self, event: Event<'_>, rendering: &OutputFraming<'_>, out: &mut dyn Sink) -> Verdict {
         if self.export() == Export::Batch {
             let mut verdict = None;
@@ -268,7 +269,8 @@ impl Engine {
         self.run_alone(event, rendering, out)
     }
 
-    /// Runs an attempt; if it hit the heap limit in an isolate that had seen other events, once more in a fresh one.
+    /// Runs an attempt, and repeats it in a fresh isolate if it hit the heap limit in an isolate
+    /// that had seen other events.
     fn retrying<T: From<Failure>>(&mut self, mut attempt: impl FnMut(&mut Self) -> Attempt<T>) -> T {
         loop {
             let fresh = match self.isolate.as_mut() {
@@ -293,8 +295,8 @@ impl Engine {
                     if let Some(failure) = self.lose(Loss::OutOfTime, Some((number, Ticket::default()))) {
                         return failure.into();
                     }
-                    // Another event's turn took too long. Only that one is among those that wait no more; this one is run
-                    // again right here.
+                    // Another event's turn took too long, and only that event fails. This event is
+                    // run again right here.
                     self.in_flight.forget_lost(Ticket::default());
                 }
                 Attempt::OutOfMemory => {
@@ -325,7 +327,7 @@ impl Engine {
             .help("keep less at a time; `--heap-limit 256MiB` gives each event more")
     }
 
-    /// The failure of an event, or a batch of several, that hit this limit, with this many requests unanswered.
+    /// The failure of an event, or batch of several events, that hit this limit, with this many unanswered requests.
     fn out_of_time(&self, clock: Clock, unanswered: usize, events: u32) -> Failure {
         let limits = &self.options.limits;
         let what = if events > 1 { format!("the batch of {events} events") } else { "the event".to_owned() };
@@ -364,19 +366,19 @@ impl Engine {
         failure.help(help)
     }
 
-    /// From now on an event that runs out of CPU time says where it was, as far as that can be seen: its failure has a stack
-    /// and a position. It is interrupted for that when it comes near its limit.
+    /// From now on, failures of events that run out of CPU time have a stack and a position, if these can be
+    /// determined. The event is interrupted for that when it comes near its limit.
     pub fn locate_timeouts(&mut self) {
         self.watch.locate(located::stack);
     }
 
-    /// How many requests of the event whose turn it is have no answer, and how many events it is.
+    /// The number of unanswered requests of the event whose turn it is, and its number of events.
     fn of_turn(&mut self) -> (u32, u32) {
         let turn = self.isolate.as_mut().and_then(TransformIsolate::state).map_or(NO_EVENT, |state| state.turn());
         self.of_number(turn, |event| (event.unanswered, event.events))
     }
 
-    /// Something about the event with this number.
+    /// Reads a value of the event with this number; the default if there is no such event.
     fn of_number<T: Default>(&mut self, number: u32, read: impl Fn(&EventState) -> T) -> T {
         let state = self.isolate.as_mut().and_then(TransformIsolate::state);
         state.and_then(|state| state.of(number)).map(|event| read(event)).unwrap_or_default()
@@ -395,8 +397,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins anew: what the code keeps in its variables is what it is after loading. An isolate that has seen no event stays. If
-    /// the program does not load this time, the next event tries again, and fails if it has to.
+    /// Resets the program: its variables are as they were after loading. An isolate that has seen no event is kept. If
+    /// the program fails to load, the next event tries again, and fails if that fails too.
     pub fn renew(&mut self) {
         if self.isolate.as_ref().is_none_or(|isolate| isolate.events > 0) {
             self.isolate = None;
@@ -404,7 +406,7 @@ impl Engine {
         }
     }
 
-    /// Connects the network functions, as far as [`Options::network`] has them.
+    /// Connects the network functions that [`Options::network`] allows.
     pub fn connect(&mut self, network: SharedNetwork) {
         self.network = Some(network);
         self.plug_in();
@@ -417,35 +419,35 @@ impl Engine {
         }
     }
 
-    /// What the last event (or batch) logged. Credentials are masked.
+    /// The log lines of the last event or batch. Credentials are masked.
     pub fn logs(&self) -> &[LogLine] {
         &self.logs
     }
 
-    /// The first integer beyond what JavaScript can hold that the code has read, once in the engine's life: then nothing of the kind
-    /// is looked for any more. Its event is the last one, or of the last batch the one at its index. Only with
-    /// [`UnsafeIntegers::Warn`].
+    /// The first integer that the code has read and that JavaScript cannot represent. Returned once in the engine's
+    /// life; after that, reads are not recorded. It belongs to the last event, or to the event at its index in the last
+    /// batch. Only with [`UnsafeIntegers::Warn`].
     pub fn unsafe_read(&mut self) -> Option<UnsafeRead> {
         self.told_read.take()
     }
 
-    /// How many times the isolate was replaced because a limit was hit.
+    /// The number of times the isolate was replaced because a limit was hit.
     pub fn replacements(&self) -> u64 {
         self.replaced
     }
 
-    /// The limits that hold.
+    /// The current limits.
     pub fn limits(&self) -> &Limits {
         &self.options.limits
     }
 
-    /// V8's words for what is wrong with a text that is not JSON; `None` if V8 accepts it, or has no isolate. For hosts whose
-    /// lines have an event in them.
+    /// V8's message about a text that is not JSON. `None` if V8 accepts it, or if there is no isolate. For
+    /// hosts whose lines contain an event.
     pub fn why_not_json(&mut self, text: &[u8]) -> Option<String> {
         run::parse::why_not_json(self.isolate.as_mut()?, text, &mut self.scratch)
     }
 
-    /// V8's heap in use, in bytes. Walks the heap's spaces: not for every event.
+    /// V8's used heap, in bytes. Walks the heap's spaces, so don't call it for every event.
     pub fn heap_used(&mut self) -> usize {
         match self.isolate.as_mut() {
             Some(isolate) => isolate.enter().isolate.get_heap_statistics().used_heap_size(),
@@ -453,19 +455,19 @@ impl Engine {
         }
     }
 
-    /// What the variables hold that outlive an event: those at the top level of the author's modules, those that their
-    /// functions keep, and those that were put into the global object. Nothing unless an observer looks at them.
+    /// The values of the variables that outlive an event: those at the top level of the author's modules, those in the
+    /// scopes of their functions, and properties added to the global object. Empty unless an observer asks for them.
     pub fn variables(&mut self) -> Variables {
         self.isolate.as_mut().map(TransformIsolate::variables).unwrap_or_default()
     }
 
-    /// From now on, and until [`Engine::idle`] is called, the isolate stays entered from event to event, which takes a
-    /// little less time. Meanwhile this thread must not do anything else with V8.
+    /// Keeps the isolate entered between events until [`Engine::idle`] is called, which saves a little time. Meanwhile
+    /// this thread must not use V8 in any other way.
     pub fn hold(&mut self) {
         self.held = true;
     }
 
-    /// To be called now and then between events: lets V8 do what it has put off.
+    /// Lets V8 do deferred work. Call it now and then between events.
     pub fn idle(&mut self) {
         self.held = false;
         if let Some(isolate) = self.isolate.as_mut() {
@@ -474,7 +476,8 @@ impl Engine {
         }
     }
 
-    /// Gives back what memory is not needed between events, which takes some milliseconds: for when none is to be expected soon.
+    /// Frees memory that is not needed between events, which takes some milliseconds. Call it
+    /// when no event is expected soon.
     pub fn trim(&mut self) {
         self.idle();
         self.text = Vec::new();
@@ -483,12 +486,12 @@ impl Engine {
         }
     }
 
-    /// Which events are lazy; without this, those for which it pays.
+    /// Sets which events are lazy. The default is [`Laziness::Auto`].
     pub fn set_laziness(&mut self, laziness: Laziness) {
         self.laziness = laziness;
     }
 
-    /// Whether events are printed with a print plan; without this, where it pays.
+    /// Sets whether events are printed with a print plan. The default is to use one where it pays.
     pub fn set_print_planning(&mut self, planning: PrintPlanning) {
         self.print_plan = planning;
         if let Some(isolate) = self.isolate.as_mut() {
@@ -496,13 +499,13 @@ impl Engine {
         }
     }
 
-    /// How many edits the print plan knows of.
+    /// The number of edits that the print plan knows.
     #[cfg(test)]
     pub(crate) fn print_plan_size(&mut self) -> u32 {
         self.isolate.as_mut().map_or(0, |isolate| isolate.enter().plan.size())
     }
 
-    /// What to do when an event can be stopped by no means inside the process. Called on another thread.
+    /// Sets the action for an event that cannot be stopped inside the process. It is called on another thread.
     pub fn on_stuck(&self, act: fn()) {
         self.watch.on_stuck(act);
     }
@@ -527,11 +530,11 @@ impl Engine {
     }
 }
 
-/// How one attempt at an event ended.
+/// The result of one attempt at an event.
 enum Attempt<T> {
     Done(T),
     OutOfTime,
     OutOfMemory,
-    /// It failed for want of [`Overrides::All`], and is to be tried again in an isolate that has them.
+    /// It failed because it needs [`Overrides::All`], and must be retried in an isolate that has them.
     WantsOverrides,
 }

@@ -1,5 +1,5 @@
-//! camelCase as lodash forms it, and thus RudderStack: an import name must be the same here, or its import fails.
-//! Digits are separate words, letters lose their accents, apostrophes are removed.
+//! Converts names to camelCase as lodash does, which RudderStack uses: import names must be the same here, or imports
+//! fail. Digits are separate words, letters lose their accents, apostrophes are removed.
 
 /// The class of a character, for splitting into words.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Why a program could not be loaded: the error, its place, and what to do. The command line prints it with the source
-//! line and a caret. This is the data, which a worker also sends to its supervisor.
+//! Describes why a program could not be loaded: the error, its position, and what to do. The command line prints it
+//! with the source line and a caret. A worker also sends this data to its supervisor.
 
 use std::fmt;
 
@@ -17,9 +17,9 @@ pub struct LoadError {
     pub message: String,
     /// Where it happened, if there is a place.
     pub position: Option<Position>,
-    /// Last column of the place, exclusive; at least one more than the position's column.
+    /// End column of the position, exclusive; at least one more than the position's column.
     pub end_column: u32,
-    /// The line of source that the position names.
+    /// The source line at the position.
     pub source_line: Option<String>,
     /// V8's frames, for code that threw while loading.
     pub stack: Option<String>,

@@ -1,4 +1,4 @@
-//! An author's code as text: the transformation, its libraries, and its settings. It is plain data without V8 and
+//! The author's code as text: the transformation, its libraries, and its settings. It is plain data without V8 and
 //! without files, so it can be sent to a worker process.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Program {
     pub scene: Determinism,
 }
 
-/// Fixes values for a test that otherwise differ each time. A run fixes neither.
+/// Fixed values for tests where a normal run has different ones each time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Determinism {
     /// The time that the code sees, in milliseconds since 1970.
@@ -68,7 +68,7 @@ impl Program {
             .or_else(|| SHIPPED_LIBRARIES.iter().find(|(shipped, _)| *shipped == handle).map(|(_, code)| *code))
     }
 
-    /// The line of source that a position names.
+    /// The source line at a position.
     pub fn source_line(&self, at: &Position) -> Option<String> {
         let code = match ModuleId::parse(&at.file).library() {
             Some(handle) if at.file != self.name => self.library(handle)?,

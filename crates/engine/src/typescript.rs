@@ -76,7 +76,7 @@ pub fn comments(code: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// A message, and the bytes of the source that it is about.
+/// A message and the byte range in the source that it is about.
 type Finding = (String, Range<usize>);
 
 /// Collects the library's messages, each with its byte range, in order of arrival.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The result of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The event went out, as `outputs` output events (one or more).
+    /// The event produced this many output events (one or more).
     Ok {
         /// The number of output events.
         outputs: u32,
@@ -108,9 +108,9 @@ failure_kinds! {
     Timeout = "timeout",
     /// The limit on the heap was hit by this event alone in a fresh isolate.
     Memory = "memory",
-    /// What the event became is larger than the limit.
+    /// The event's output is larger than the limit.
     OutputTooLarge = "output_too_large",
-    /// The transformation returned a promise that nothing can settle any more.
+    /// The transformation returned a promise that nothing can settle.
     NeverSettles = "never_settles",
     /// The event alone killed a fresh worker process.
     Crashed = "crashed",

@@ -39,7 +39,7 @@ const MODULES: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// The help for a `specifier` that is none of the libraries with these `handles`.
+/// The help for a `specifier` that is not one of the libraries with these `handles`.
 pub(crate) fn for_module<'a>(specifier: &str, handles: impl Iterator<Item = &'a str> + Clone) -> String {
     let is_path = specifier.starts_with('.') || specifier.starts_with('/');
     let plain = specifier.strip_prefix("node:").unwrap_or(specifier);

@@ -199,7 +199,7 @@ fn is_annotated(rest: &str) -> bool {
     name.len() < rest.len() && name.trim_start().starts_with(": ") && !name.contains('?')
 }
 
-/// Whether a line begins with its number, as lines do that are copied from a listing. `before` ends at the error.
+/// Whether a line starts with its line number, as lines copied from a listing do. `before` ends at the error.
 fn is_numbered(start: &str, before: &str) -> bool {
     let is_number = |char: char| char.is_ascii_digit() || matches!(char, ':' | '.' | '|') || char.is_whitespace();
     let code = start.trim_start_matches(is_number);
@@ -226,7 +226,7 @@ fn is_numbered(start: &str, before: &str) -> bool {
         && words.iter().any(|word| code.starts_with(word))
 }
 
-/// Whether a line that is rejected has a tag of JSX. Tags of pages stand around code, not in it.
+/// Whether a rejected line contains a JSX tag. Tags of HTML pages are around code, not in it.
 fn is_jsx(line: &str, start: &str) -> bool {
     let is_page =
         ["<script", "</script", "<!", "<html", "<head", "<body", "<style"].iter().any(|tag| start.starts_with(tag));
@@ -242,7 +242,7 @@ fn is_jsx(line: &str, start: &str) -> bool {
     !is_page && opens && (line.contains("/>") || line.contains("</") || line.contains("<>") || alone)
 }
 
-/// Whether a word of TypeScript stands before a name: `private x`, `import { type A }`. `rest` starts at the error.
+/// Whether a TypeScript keyword precedes a name: `private x`, `import { type A }`. `rest` starts at the error.
 fn is_modified(before: &str, rest: &str) -> bool {
     let words = ["private", "public", "protected", "readonly", "abstract", "override", "declare", "type", "implements"];
     let before = before.trim_end();
@@ -289,7 +289,7 @@ pub(crate) fn for_typescript(message: &str, source: &str, at: usize) -> String {
         return "`private`, `public` and `readonly` stand in classes: declare a variable with `const` or `let`"
             .to_owned();
     }
-    // V8's words for messages of the parser.
+    // V8's wording of the parser's messages.
     let known = [
         ("Unexpected eof", "Unexpected end of input"),
         ("Unterminated template", "Unterminated template literal"),

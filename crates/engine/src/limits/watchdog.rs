@@ -356,7 +356,7 @@ unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void)
     shared.look(&mut isolate);
 }
 
-/// Like [`whose_turn`], but records the stack of the code.
+/// Like `whose_turn`, but records the stack of the code.
 unsafe extern "C" fn where_it_is(isolate: UnsafeRawIsolatePtr, data: *mut c_void) {
     // SAFETY: as in `whose_turn`.
     let shared = unsafe { &*(data as *const Shared) };

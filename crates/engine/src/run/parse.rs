@@ -10,7 +10,7 @@ use crate::verdict::{Failure, FailureKind};
 use sluicegate_json::roundtrip;
 use sluicegate_json::validator::Validator;
 
-/// Parses the event with V8. `clean` says whether [`canonical::round_trips`] holds for the line.
+/// Parses the event with V8. `clean` says whether [`sluicegate_json::canonical::round_trips`] holds for the line.
 pub(crate) fn parse<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -30,7 +30,7 @@ pub(crate) fn parse<'s>(
 }
 
 /// Registers with the driver the objects and arrays of an event that contain numbers JavaScript may not represent. If
-/// `watched`, reads of these numbers are recorded, see [`unsafe_reads`].
+/// `watched`, reads of these numbers are recorded, see [`crate::unsafe_reads`].
 pub(crate) fn carry<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,

@@ -45,7 +45,7 @@ pub(crate) enum Overrides {
 
 impl Overrides {
     /// Whether an event failed because it assigned to a property that its object inherits from an intrinsic.
-    /// V8 reports most of these assignments even if the event does not fail (see [`override_attempts`]), but
+    /// V8 reports most of these assignments even if the event does not fail (see [`crate::v8::override_attempts`]), but
     /// not those made by `Object.assign`.
     pub(crate) fn were_wanted(failure: &Failure) -> bool {
         failure.message.contains("Cannot assign to read only property")

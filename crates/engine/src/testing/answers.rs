@@ -23,7 +23,7 @@ impl Answers {
         })
     }
 
-    /// The answer to a request, both as in `js/runtime/network.js`. `None` when the test is being stopped.
+    /// Returns the answer to a request, both as in `js/runtime/network.js`. `None` if the test is being stopped.
     pub fn ask(&self, request: &str) -> Option<String> {
         // SAFETY: the isolate belongs to this thread, because `Self` is not `Send`. It is alive: it is entered and
         // waits for the call of `World::transform` during which this is used. Another isolate was entered since, so

@@ -78,7 +78,7 @@ export let Mock, MockInstance, Mocked, MockedFunction, MockedObject, MockedClass
   AsymmetricMatchersContaining, ExpectStatic, SpyInstance, Verdict, Transform, TransformOptions;
 ";
 
-/// The names under which a test can import the API: our own, and those of common test runners.
+/// The names under which a test can import the API: the project's own, and those of common test runners.
 const NAMES: &[&str] = &["sluicegate", "vitest", "@jest/globals"];
 
 /// Other testing libraries, and what to use instead.

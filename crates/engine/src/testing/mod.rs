@@ -3,7 +3,7 @@
 //! It has the same lockdown as production, so a library that a test calls directly sees the same globals as in
 //! production. The transformation under test runs elsewhere: `transform(event)` leaves the isolate through
 //! [`World::transform`], whose implementation runs an ordinary [`super::Engine`]. Each test has its own time limit. A
-//! test isolate that hit a limit cannot be used any more, see [`TestIsolate::run`].
+//! test isolate that hit a limit cannot be used again, see [`TestIsolate::run`].
 
 mod answers;
 mod api;
@@ -33,18 +33,18 @@ pub const TESTING_SCRIPT: &str = "sluicegate:testing";
 
 /// The world outside the isolate, as far as a test file can reach it.
 pub trait World {
-    /// The module that `importer` means by `specifier`; `form` is the type of the import, e.g. `json`.
+    /// Returns the module that `importer` means by `specifier`. `form` is the type of the import, e.g. `json`.
     ///
     /// # Errors
-    /// When there is no such module; the text says why.
+    /// If there is no such module. The text says why.
     fn module(&mut self, specifier: &str, importer: &str, form: Option<&str>) -> Result<Module, String>;
     /// Runs the transformation under test; both texts are JSON, see `js/testing/transform.js`. `answers` answers its
     /// network requests.
     fn transform(&mut self, request: &str, answers: Answers) -> String;
-    /// The text of a file with snapshots, by its path from the test file; `None` if it does not exist yet.
+    /// Returns the text of a snapshot file, by its path relative to the test file; `None` if it does not exist yet.
     ///
     /// # Errors
-    /// When a test may not use that file; the text says why.
+    /// If a test may not use that file. The text says why.
     fn file(&mut self, path: &str) -> Result<Option<String>, String>;
 }
 
@@ -62,9 +62,9 @@ pub struct TestIsolateOptions {
 /// Why a test has no result of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// It took more than its time.
+    /// It exceeded its time limit.
     Time,
-    /// It took more than its heap.
+    /// It exceeded its heap limit.
     Heap,
     /// It waits for a promise that nothing can settle.
     NeverSettles,
@@ -129,7 +129,7 @@ impl TestIsolate {
             _ if heap.was_hit() => failed("the tests need too much heap to load".to_owned()),
             Err(error) => error,
             Ok(Prepared { context, list, run, finish, functions, modules }) => {
-                // SAFETY: it was entered when it was created; every later use enters it again.
+                // SAFETY: it was entered when it was created. Every later use enters it again.
                 unsafe { isolate.exit() };
                 let name = match tests {
                     Tests::Module(module) => module.name.clone(),
@@ -159,7 +159,7 @@ impl TestIsolate {
         Err(error)
     }
 
-    /// The tests of the file, as `js/testing/runner.js` lists them, in JSON.
+    /// Returns the tests of the file in JSON, as listed by `js/testing/run.js`.
     pub fn list(&mut self) -> Option<String> {
         self.call(Which::List, None).ok()
     }
@@ -184,13 +184,13 @@ impl TestIsolate {
         self.call(Which::Finish, None).ok()
     }
 
-    /// What to do when no means inside the process can stop a test.
+    /// Sets the action for a test that cannot be stopped inside the process.
     pub fn on_stuck(&self, act: fn()) {
         self.watch.on_stuck(act);
     }
 
-    /// The variables that outlive a test, if the observer observes them: those of the tests' file and of the modules
-    /// that it imports.
+    /// The variables that outlive a test, if the observer observes them: those of the test file
+    /// and of the modules that it imports.
     pub fn variables(&mut self) -> Variables {
         let (Some(isolate), Some(inspector)) = (self.isolate.as_mut(), self.inspector.as_ref()) else {
             return Variables::new();

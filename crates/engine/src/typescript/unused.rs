@@ -12,7 +12,7 @@ use swc_common::{BytePos, FileName, SourceMap, Span};
 use swc_ecma_ast::{ImportDecl, ImportSpecifier, ModuleDecl, ModuleItem};
 use swc_ecma_parser::{EsSyntax, Syntax, parse_file_as_module};
 
-/// The code with such imports replaced by blanks.
+/// Replaces unused imports with blanks.
 pub(super) fn remove(code: String) -> String {
     if !code.contains("import") {
         return code;
@@ -77,7 +77,7 @@ impl Parts for ImportSpecifier {
     }
 }
 
-/// Replaces a range by as many UTF-16 units of blanks, so that columns stay.
+/// Replaces a range with blanks that have the same number of UTF-16 units, so columns do not change.
 fn blank(bytes: &mut Vec<u8>, range: Range<usize>) {
     let text = String::from_utf8_lossy(&bytes[range.clone()]).into_owned();
     let mut blanks = Vec::with_capacity(range.len());

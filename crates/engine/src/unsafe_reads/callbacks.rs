@@ -1,4 +1,4 @@
-//! The getter that V8 calls when such a number is read, and the functions that the driver calls.
+//! The getter that V8 calls when a watched number is read, and the functions that the driver calls.
 
 use deno_core::v8;
 use sluicegate_json::number::is_lossy_integer;

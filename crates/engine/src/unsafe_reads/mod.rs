@@ -60,11 +60,11 @@ impl UnsafeRead {
         format!("the code reads {path}, which is {digits}; JavaScript can't hold that, and makes {seen} of it")
     }
 
-    /// What to do about it.
+    /// What to do about such numbers.
     pub const HELP: &str = "have such numbers sent as strings; what the code only moves keeps its digits";
 }
 
-/// The read that is reported, at most once in an engine's life.
+/// The read to report, at most once in an engine's life.
 #[derive(Default)]
 pub(crate) struct ToldRead {
     pub(crate) read: Option<UnsafeRead>,
@@ -73,7 +73,7 @@ pub(crate) struct ToldRead {
     events: u32,
     /// The number of events that read such numbers so often that some reads were not recorded.
     much: u8,
-    /// Whether recording made an event hit its time limit; then nothing is recorded any more.
+    /// Whether recording made an event hit its time limit. If so, nothing is recorded afterwards.
     is_over: bool,
 }
 
@@ -100,8 +100,8 @@ impl ToldRead {
         }
     }
 
-    /// Called when an event has hit its time limit in an isolate that records reads. A warning must not cost an event
-    /// its result: returns whether to run the event again in a fresh isolate, without recording.
+    /// Called if an event hits its time limit in an isolate that records reads. A warning must not cost an event its
+    /// result: returns whether to run the event again in a fresh isolate, without recording.
     pub(crate) fn excuses(&mut self, mode: UnsafeIntegers) -> bool {
         let excuses = mode == UnsafeIntegers::Warn;
         self.is_over |= excuses;
@@ -109,8 +109,8 @@ impl ToldRead {
     }
 }
 
-/// Handles the reads of an event, or batch. Returns the failures, each with the place in the batch; in warning mode,
-/// the first read is reported instead. `lost` are moved numbers whose digits are not known.
+/// Handles the reads of an event or batch. Returns the failures, each with the event's index in the batch. In warning
+/// mode, it reports the first read instead. `lost` has the moved numbers whose digits are unknown.
 pub(crate) fn settle(
     scope: &mut v8::PinScope<'_, '_>,
     event: u32,
@@ -146,7 +146,7 @@ pub(crate) fn settle(
     failures
 }
 
-/// The event has more such numbers than can be watched. Reads of the others go unnoticed, so the event fails.
+/// The failure of an event with more such numbers than can be watched: reads of the others would go unnoticed.
 fn too_many() -> Failure {
     let message =
         format!("the event has more than {MAX_NUMBERS} integers that JavaScript can't hold, too many to look at");

@@ -1,4 +1,4 @@
-//! The watched numbers of the events under way, and the places that have read them.
+//! The watched numbers of the current events, and the places that have read them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,22 +11,22 @@ use super::{UnsafeIntegers, printed};
 #[derive(Default)]
 pub(crate) struct UnsafeReads {
     mode: UnsafeIntegers,
-    /// The last number given to an event. Events that have no number of their own get one here.
+    /// The last number given to an event. Events without a number of their own get one here.
     last: u32,
-    /// The number of events, or batches, that were begun.
+    /// The number of events or batches started so far.
     begun: u64,
-    /// The event that is being built, and its place in its batch.
+    /// The event being built, and its index in its batch.
     event: u32,
     index: u32,
-    /// The events, or batches, under way, by their numbers.
+    /// The current events or batches, by number.
     under_way: HashMap<u32, Watched>,
-    /// At this many entries, events that were given up are searched for and removed.
+    /// If there are more entries than this, entries of abandoned events are searched for and removed.
     crowd: usize,
-    /// The doubles that were printed without their object, each with the place of its event.
+    /// The doubles that were printed without their object, each with the index of its event.
     pub(super) moved: Vec<(u64, u32)>,
     /// What the code does with a number, by place.
     pub(super) sees: HashMap<Place, Sees>,
-    /// Whether the engine itself reads.
+    /// Whether the engine itself is reading.
     pub(super) silent: bool,
 }
 
@@ -38,9 +38,9 @@ struct Watched {
     /// The number of events in it.
     events: u32,
     numbers: Vec<Number>,
-    /// How many of the numbers belong to the event that is being built.
+    /// The number of `numbers` that belong to the event being built.
     of_event: usize,
-    /// The events with more numbers than are watched.
+    /// Indices of the events with more numbers than are watched.
     overfull: Vec<u32>,
     /// How often the place in the code was looked up.
     asked: u32,
@@ -78,13 +78,13 @@ pub(super) struct Id {
 /// A place in the code: its script, line and column.
 pub(super) type Place = [usize; 3];
 
-/// The most places that are recorded for a number.
+/// Maximum number of places recorded for a number.
 const MAX_PLACES: usize = 16;
 
-/// The most numbers that are watched in an event.
+/// Maximum number of watched numbers in an event.
 pub(super) const MAX_NUMBERS: usize = 1000;
 
-/// In warning mode, the place in the code is looked up at most this often per event; each time takes some microseconds.
+/// Maximum number of lookups of the place in the code per event, in warning mode. Each one takes a few microseconds.
 const MAX_ASKED: u32 = 200;
 
 /// The findings for an event or batch.
@@ -94,8 +94,9 @@ pub(super) struct Taken {
     pub(super) was_read_much: bool,
 }
 
-/// Starts an event, or batch, whose numbers follow. `number` is the event's own number, if events have numbers. Returns
-/// the number that counts here. `is_known` says whether the event with a number is still under way.
+/// Starts an event or batch, whose numbers are added next. `number` is the event's own number, if events
+/// have numbers. Returns the number that is used here. `is_known` returns whether the event with a
+/// number is still running or waiting.
 pub(crate) fn begin<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     number: Option<u32>,
@@ -115,7 +116,7 @@ pub(crate) fn begin<'s>(
 
 impl UnsafeReads {
     fn begin(&mut self, number: Option<u32>, mode: UnsafeIntegers) -> u32 {
-        // Without numbers, only one event, or batch, is under way at a time.
+        // Without numbers, only one event or batch runs at a time.
         if number.is_none() {
             self.under_way.clear();
             self.last = self.last.wrapping_add(1);
@@ -127,7 +128,7 @@ impl UnsafeReads {
         self.event
     }
 
-    /// Starts the next event of a batch, by its place.
+    /// Starts the next event of a batch, by its index.
     pub(crate) fn begin_in_batch(&mut self, index: u32) {
         self.index = index;
         if let Some(watched) = self.under_way.get_mut(&self.event) {
@@ -136,12 +137,12 @@ impl UnsafeReads {
         }
     }
 
-    /// Whether any event of this isolate was watched. V8 runs its code a little slower from then on.
+    /// Whether any event of this isolate was watched. V8 runs the code a little slower from then on.
     pub(crate) fn is_used(&self) -> bool {
         self.begun > 0
     }
 
-    /// Adds a number of the event that is being built, unless the event has too many.
+    /// Adds a number of the event being built. `None` if the event has too many.
     pub(super) fn add(&mut self, path: v8::Global<v8::Array>, key: Box<str>, double: u64) -> Option<Id> {
         let watched = self.under_way.get_mut(&self.event)?;
         if watched.of_event >= MAX_NUMBERS {
@@ -156,7 +157,7 @@ impl UnsafeReads {
         Some(id)
     }
 
-    /// The number with this id; `None` if its event is over and the code has kept an object of it.
+    /// Returns the number with this id. `None` if its event is over and the code has kept an object of it.
     pub(super) fn number(&mut self, id: Id) -> Option<&mut Number> {
         let watched = self.under_way.get_mut(&id.event).filter(|watched| watched.begun == id.begun)?;
         watched.numbers.get_mut(id.place as usize)
@@ -178,8 +179,8 @@ impl UnsafeReads {
         self.under_way.values().flat_map(|watched| &watched.numbers).any(|number| number.read.is_some())
     }
 
-    /// A text of an event is printed: marks the watched numbers whose doubles it contains. `index` is the event's place
-    /// in its batch; without a batch, the event is the one whose turn it is.
+    /// Marks the watched numbers whose doubles a printed text contains. `index` is the event's index in its batch.
+    /// Without a batch, the event is the one whose turn it is.
     pub(super) fn text_leaves(&mut self, turn: u32, index: u32, text: &str) {
         let event = if self.under_way.contains_key(&turn) { turn } else { self.last };
         let Some(Watched { numbers, .. }) = self.under_way.get_mut(&event) else { return };
@@ -189,7 +190,7 @@ impl UnsafeReads {
             number.read.is_some() && *held.entry(number.double).or_insert_with(digits)
         };
         let mut found: Vec<&mut Number> = numbers.iter_mut().filter(|number| holds(number)).collect();
-        // The text may hold another event's number only if this event has no number with the same digits.
+        // The text can contain another event's number only if this event has no number with the same digits.
         let own: HashSet<u64> =
             found.iter().filter(|number| number.index == index).map(|number| number.double).collect();
         found.retain(|number| number.index == index || !own.contains(&number.double));
@@ -198,7 +199,7 @@ impl UnsafeReads {
         }
     }
 
-    /// Takes the record of an event, or batch, that was printed: its numbers that were read and not only moved.
+    /// Removes the record of a printed event or batch, and returns the numbers that were read and not only moved.
     pub(super) fn take(&mut self, event: u32, lost: &[f64]) -> Option<Taken> {
         let moved = std::mem::take(&mut self.moved);
         let watched = self.under_way.remove(&event)?;
@@ -210,7 +211,7 @@ impl UnsafeReads {
         }
         let mut left: HashMap<(u64, Option<u32>), usize> = HashMap::new();
         for (double, index) in moved {
-            // If this event has no such number, the printed one may be any event's.
+            // If this event has no such number, the printed number may belong to any event.
             let index = Some(index).filter(|index| places.contains_key(&(double, *index)));
             *left.entry((double, index)).or_default() += 1;
         }
@@ -219,8 +220,8 @@ impl UnsafeReads {
         for mut number in watched.numbers {
             let Some(read) = number.read.take() else { continue };
             let Number { double, index, .. } = number;
-            // If several numbers of an event have the same double, it is unknown which one has moved: all of them count
-            // as moved, or none.
+            // If several numbers of an event have the same double, it is unknown which one was moved: all
+            // of them count as moved, or none.
             let is_lost = lost.iter().any(|lost| lost.to_bits() == double);
             let has_left = places[&(double, index)] <= left(double, Some(index)) + left(double, None);
             if is_lost || read.in_text || !read.copied && !has_left {

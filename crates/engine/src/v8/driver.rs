@@ -1,7 +1,7 @@
-//! The engine's own scripts, `js/runtime`, as V8 gets them.
+//! The engine's own scripts, `js/runtime`, in the form that V8 gets.
 //!
-//! An isolate that hit a limit is replaced, and the events behind it wait. So what V8 has compiled for the first isolate
-//! of a process is kept for the others, and V8 never reads what is written for people.
+//! When an isolate that hit a limit is replaced, the next events wait. So the code cache of the scripts is created in
+//! the first isolate and reused by the others, and V8 never parses comments.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use v8::script_compiler::{CachedData, CompileOptions, NoCacheReason, Source, com
 use crate::v8::errors::OWN_SCRIPT;
 use crate::v8::own_script::own_script;
 
-/// The scripts: one function, see [`crate::run::blank_isolate`]. It is called at once, and so are those within it; V8 compiles a
-/// function in parentheses when it reads it, where it would have to read it once more later.
+/// The scripts: one function, see [`crate::run::blank_isolate`]. This function and those nested in it are called at
+/// once, so they are in parentheses: V8 then compiles them eagerly instead of parsing them twice.
 static SCRIPTS: v8::OneByteConst = own_script!(
     "'use strict';((host) => {",
     " if (host.now !== undefined || host.seed !== undefined || host.fillRandom !== undefined) host.onDemand('scene')(host);",
@@ -43,13 +43,13 @@ static SCRIPTS: v8::OneByteConst = own_script!(
     " return { driver, metadata, restart, begin, ready: (() => ready([metadata])) }; })",
 );
 
-/// What V8 has compiled of it.
+/// The code cache.
 static COMPILED: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// Whether an isolate of this process has been idle.
 static IDLED: AtomicBool = AtomicBool::new(false);
 
-/// The scripts, compiled. What they are compiled to is kept from [`keep`] on.
+/// Compiles the scripts, or loads them from the code cache once [`keep`] has created it.
 pub(crate) fn script<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Script>> {
     let code = v8::String::new_from_onebyte_const(scope, &SCRIPTS)?;
     let name = v8::String::new(scope, OWN_SCRIPT)?;
@@ -64,18 +64,18 @@ pub(crate) fn script<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'
     compile(scope, &mut source, options, NoCacheReason::NoReason)
 }
 
-/// Keeps what V8 has compiled of the scripts, with all functions that have run, if it is not there yet.
+/// Creates the code cache, which includes all functions that have run, unless it exists.
 pub(crate) fn keep(script: v8::Local<v8::UnboundScript>) {
     COMPILED.get_or_init(|| script.create_code_cache().map(|compiled| compiled.to_vec()).unwrap_or_default());
 }
 
-/// Whether a process that is idle now should keep it. Not the first time: a run of a few events ends there, and what it keeps it
-/// never uses.
+/// Whether an idle process should create the code cache. The first time it returns false: a run of a few events ends
+/// there and would never use the cache.
 pub(crate) fn is_to_be_kept() -> bool {
     IDLED.swap(true, Ordering::Relaxed)
 }
 
-/// Whether it is kept.
+/// Whether the code cache exists.
 pub(crate) fn is_kept() -> bool {
     COMPILED.get().is_some()
 }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn no_text_of_a_script_takes_several_lines() {
-        // It would lose its indentation.
+        // A template literal across lines would lose its indentation.
         assert!(SCRIPTS.lines().all(|line| line.matches('`').count() % 2 == 0));
     }
 }

@@ -9,7 +9,7 @@ use crate::help;
 use crate::v8::v8_string;
 use crate::verdict::{Failure, FailureKind, Position};
 
-/// The script name of the engine's own code, whose frames are not shown.
+/// The script name of the engine's own code. Its frames are not shown.
 pub(crate) const OWN_SCRIPT: &str = "sluicegate:runtime";
 
 /// The start of all script names of the engine.
@@ -28,7 +28,7 @@ pub(crate) fn describe<'s>(
     from_parts(scope, parts, kind, sources)
 }
 
-/// The failure that `finishBatch` caught for one input: an object with the result of `describe` as `thrown`.
+/// Converts the error that `finishBatch` caught for one input: an object with the result of `describe` as `thrown`.
 pub(crate) fn thrown<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     caught: v8::Local<'s, v8::Value>,
@@ -60,13 +60,13 @@ fn from_parts<'s>(
     failure(kind, Thrown { name, message, stack, more }, sources)
 }
 
-/// A failure that the engine found itself, at the place given by the code's stack.
+/// Gives a failure of the engine the position of the code's stack.
 pub(crate) fn located(failure: Failure, stack: String, sources: &dyn Fn(&str) -> bool) -> Failure {
     let Failure { kind, message, .. } = failure;
     self::failure(kind, Thrown { name: None, message, stack: Some(stack), more: None }, sources)
 }
 
-/// A thrown value, as the driver's `describe` has read it.
+/// A thrown value, as read by the driver's `describe`.
 struct Thrown {
     /// `None` if it is not an error.
     name: Option<String>,
@@ -92,7 +92,7 @@ fn failure(kind: FailureKind, thrown: Thrown, sources: &dyn Fn(&str) -> bool) ->
     };
     let stack = match &stack {
         Some(stack) if frames(stack).is_some() || stack.is_empty() => format!("{headline}{}", cut(stack)),
-        // A text that the author has set as the stack.
+        // The author's code has set `stack` to another text.
         Some(stack) => stack.clone(),
         None => headline,
     };
@@ -105,16 +105,15 @@ fn frames(stack: &str) -> Option<usize> {
     if stack.starts_with(FRAME) { Some(0) } else { stack.find("\n    at ").map(|end| end + 1) }
 }
 
-/// The frames of a stack down to the last one inside `transformEvent` or `transformBatch`. Without such a frame (the
-/// exported function has another name), down to the engine's own frames. Each frame is a line that starts with a line
-/// end.
+/// Returns the frames of a stack down to the last one inside `transformEvent` or `transformBatch`. Without such a frame
+/// (the exported function has another name), down to the engine's own frames. Each frame starts with a line feed.
 fn cut(stack: &str) -> String {
     let mut shown: Vec<&str> = Vec::new();
     let mut last_entry = None;
     for line in stack[frames(stack).unwrap_or(stack.len())..].lines() {
         if line.contains(OWN_SCRIPT) {
-            // An engine frame above is a function of ours that the author called, perhaps with one of V8's on top. An
-            // engine frame below called the author's code.
+            // An engine frame at the top is a function that the author's code called, perhaps with one of V8's on top.
+            // A lower engine frame called the author's code.
             if shown.iter().any(|line| frame_position(line).is_some()) {
                 break;
             }
@@ -140,7 +139,7 @@ fn cut(stack: &str) -> String {
     shown.iter().flat_map(|line| ["\n", line]).collect()
 }
 
-/// The most frames of a stack that are recorded.
+/// Maximum number of stack frames recorded.
 pub(crate) const MAX_FRAMES: usize = 20;
 
 /// How V8 starts a frame.
@@ -168,7 +167,7 @@ pub(crate) fn trace_text(scope: &mut v8::PinScope<'_, '_>, trace: v8::Local<v8::
     text
 }
 
-/// The place that one line of a V8 stack names: `    at name (file:line:column)` or `    at file:line:column`.
+/// Parses the position in one line of a V8 stack: `    at name (file:line:column)` or `    at file:line:column`.
 pub fn frame_position(line: &str) -> Option<Position> {
     let place = line.strip_prefix(FRAME)?;
     let place = match place.strip_suffix(')') {

@@ -13,7 +13,7 @@ use deno_core::v8;
 /// The number of code that runs outside any event, such as modules while they load.
 pub(crate) const NO_EVENT: u32 = 0;
 
-/// After this number, counting starts again; it fits into a small integer of V8.
+/// After this number, counting restarts. It fits into a small integer of V8.
 const MAX_NUMBER: u32 = 1 << 29;
 
 /// The number after `number`.

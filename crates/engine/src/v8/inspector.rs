@@ -15,7 +15,7 @@ use deno_core::v8::inspector::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What is observed while code runs.
+/// What to observe while code runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
     /// Counts how often code ran.
@@ -40,7 +40,7 @@ pub struct FunctionCoverage {
     /// Its name; empty where it has none.
     #[serde(rename = "functionName")]
     pub name: String,
-    /// The function itself, followed by the ranges inside it that ran another number of times, outer ones first.
+    /// The range of the function itself, then the nested ranges with a different count, outer ones first.
     pub ranges: Vec<RangeCoverage>,
 }
 
@@ -48,11 +48,11 @@ pub struct FunctionCoverage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeCoverage {
-    /// Where it begins, in UTF-16 code units from the start of the script.
+    /// Start, in UTF-16 code units from the start of the script.
     pub start_offset: u32,
-    /// Where it ends.
+    /// End, in the same units.
     pub end_offset: u32,
-    /// How often it ran.
+    /// Number of times it ran.
     pub count: u64,
 }
 
@@ -151,8 +151,9 @@ impl Inspector {
         self.observer.seen.borrow_mut().extend(scripts.into_iter().filter(authors));
     }
 
-    /// The values of variables: those at the top level of the author's modules, and those that functions keep in their
-    /// scopes. `roots` are what each file offers: its exports, or its functions. The isolate must be entered.
+    /// Returns the values of variables: those at the top level of the author's modules, and those in
+    /// the scopes of functions. `roots` are the objects to search per file: its exports, or its
+    /// functions. The isolate must be entered.
     pub(crate) fn variables<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -196,9 +197,9 @@ impl Inspector {
         found
     }
 
-    /// The inspector's name for a value.
+    /// Returns the inspector's handle for a value.
     fn handle<'s>(&self, scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Option<String> {
-        // The protocol can take a value only from a global; no other code runs while this one exists.
+        // The protocol can only read a value from a global. No other code runs while this global exists.
         let global = scope.get_current_context().global(scope);
         let key = v8::String::new(scope, DOOR)?.into();
         global.create_data_property(scope, key, value)?;
@@ -235,7 +236,8 @@ impl Inspector {
         properties(handle)["result"].as_array().cloned().unwrap_or_default()
     }
 
-    /// The values of an object's properties as text; without an object, those that were added to the global object.
+    /// Prints the values of an object's properties. Without an object, those of the properties
+    /// added to the global object.
     fn print(&self, scope: &mut v8::PinScope<'_, '_>, handle: Option<&str>) -> BTreeMap<String, String> {
         let global;
         let handle = match handle {
@@ -257,10 +259,10 @@ impl Inspector {
 /// The name of a temporary global.
 const DOOR: &str = "sluicegate:inspect";
 
-/// The inspector's name for the values that were requested.
+/// The inspector's name for the group of requested values.
 const HANDLES: &str = "variables";
 
-/// The most functions of one file whose variables are read.
+/// Maximum number of functions per file whose variables are read.
 const MAX_FUNCTIONS: usize = 500;
 
 /// Prints the values of an object's properties.

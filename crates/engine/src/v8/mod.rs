@@ -1,4 +1,4 @@
-//! V8 itself: its start, an isolate and its lockdown, the driver, modules, strings, errors and the inspector.
+//! The V8 layer: platform, isolates, the driver, modules, strings, errors and the inspector.
 
 pub(crate) mod driver;
 pub(crate) mod errors;

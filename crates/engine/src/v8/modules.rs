@@ -39,10 +39,10 @@ struct Linked {
     common_js: HashSet<String>,
 }
 
-/// A module that is ready to be evaluated, with all its imports.
+/// A linked module, ready to be evaluated, with all its imports.
 pub(crate) struct Ready<'s> {
     pub(crate) module: v8::Local<'s, v8::Module>,
-    /// All of them by name, itself included.
+    /// All of these modules by name, including `module`.
     pub(crate) modules: Vec<(String, v8::Local<'s, v8::Module>)>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn link<'s>(
     Ok(Ready { module, modules })
 }
 
-/// The same error; if a library lacks a name, it lists the names that the library has.
+/// Adds help to an error: if a library lacks a name, lists the names that the library exports.
 fn with_exports(scope: &mut v8::PinScope<'_, '_>, error: LoadError, root: &str) -> LoadError {
     let mut quoted = error.message.split('\'');
     let (_, Some(specifier), Some(" does not provide an export named "), Some(name)) =
@@ -103,7 +103,7 @@ fn exports(scope: &mut v8::PinScope<'_, '_>, module: &str) -> Option<Vec<String>
     let module = v8::Local::new(scope, module);
     module.instantiate_module(scope, resolve)?;
     let namespace: v8::Local<v8::Object> = module.get_module_namespace().cast();
-    // Not by enumerability: that would read bindings that are not initialized yet.
+    // Without a filter for enumerable names: that would read bindings that are not initialized yet.
     let names = v8::GetPropertyNamesArgs { property_filter: v8::PropertyFilter::SKIP_SYMBOLS, ..Default::default() };
     let names = namespace.get_own_property_names(scope, names)?;
     Some((0..names.length()).filter_map(|n| Some(names.get_index(scope, n)?.to_rust_string_lossy(scope))).collect())
@@ -133,7 +133,7 @@ fn compile<'s>(
             }
         }
     };
-    // Before its imports are compiled, because modules may import each other in a circle.
+    // Registered before its imports are compiled, because modules may import each other in a cycle.
     let global = v8::Global::new(scope, module);
     if let Some(linked) = scope.get_slot_mut::<Linked>() {
         linked.modules.insert(of.name.clone(), global);
@@ -151,7 +151,7 @@ fn compile<'s>(
             let at = module.source_offset_to_location(request.get_source_offset());
             let (line, column) = (at.get_line_number() as u32 + 1, at.get_column_number() as u32 + 1);
             LoadError {
-                // V8's column is that of the whole import; the caret belongs under the unknown specifier.
+                // V8's column is that of the whole import. The caret must be under the unknown specifier.
                 end_column: column + specifier.encode_utf16().count() as u32 + 2,
                 position: Some(Position { file: of.name.clone(), line, column }),
                 source_line: of.code.lines().nth(line as usize - 1).map(str::to_owned),
@@ -252,7 +252,7 @@ pub(crate) fn evaluate<'s>(
     }
 }
 
-/// The library of the program that a specifier names. Nothing outside the program is ever searched.
+/// Finds the library of the program that a specifier names. Nothing outside the program is searched.
 pub(crate) fn library(program: &Program, specifier: &str) -> Result<Module, NotFound> {
     if let Some(code) = program.library(specifier) {
         return Ok(Module { name: display_name(specifier), code: code.to_owned() });

@@ -1,8 +1,9 @@
-//! Native data properties: to the code they are ordinary properties, but a getter of ours computes their values.
+//! Native data properties: ordinary properties to the code, but a getter of the engine computes their values.
 
 use deno_core::v8;
 
-/// Replaces a native property by an ordinary one. V8 does so when a native property without a setter is assigned.
+/// Replaces a native property with an ordinary one. V8 does the same when a native property
+/// without a setter is assigned.
 pub(crate) fn make_ordinary(
     scope: &mut v8::PinScope<'_, '_>,
     object: v8::Local<v8::Object>,

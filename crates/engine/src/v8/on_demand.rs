@@ -1,15 +1,16 @@
-//! Scripts of the engine that not every program needs: each is compiled when it is first used. An isolate that never uses them
-//! never reads them.
+//! Scripts of the engine that not every program needs. Each is compiled at its first use, so an
+//! isolate that never uses it never reads it.
 //!
-//! By then the author's code has run, and may have replaced every intrinsic. So a script of `js/runtime/on_demand` gets, as an
-//! object, the copies that were made before; those of `js/web` are evaluated as they always were, see `js/runtime/web.js`.
+//! At that time the author's code has run and may have replaced every intrinsic. So a script of
+//! `js/runtime/on_demand` is passed copies that were made before, as an object. How scripts of `js/web` are evaluated
+//! is described in `js/runtime/web.js`.
 
 use deno_core::v8;
 
 use crate::v8::errors::OWN_SCRIPT;
 use crate::v8::own_script::own_script;
 
-/// A script by its name.
+/// The scripts by name.
 macro_rules! scripts {
     ($($name:literal: $file:literal,)+) => {
         [$(($name, {
@@ -38,11 +39,11 @@ static SCRIPTS: [(&str, &v8::OneByteConst); 16] = scripts! {
     "crypto": "../../js/web/crypto.js",
 };
 
-/// What an isolate has compiled of them, in their order: for its next context, if it gets one.
+/// The scripts that an isolate has compiled, in order. They are reused if the isolate gets another context.
 #[derive(Default)]
 struct Compiled([Option<v8::Global<v8::UnboundScript>>; SCRIPTS.len()]);
 
-/// `onDemand(name)`: the function that a script is.
+/// `onDemand(name)`: returns the function that the script evaluates to.
 pub(crate) fn on_demand(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments<'_>,

@@ -13,12 +13,12 @@ thread_local! {
     static NOTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Asks V8 to report them from here on.
+/// Makes V8 report such assignments from now on.
 pub(crate) fn watch(isolate: &mut v8::Isolate) {
     isolate.set_use_counter_callback(note);
 }
 
-/// Whether there was one since the last call.
+/// Whether there was such an assignment since the last call.
 pub(crate) fn take() -> bool {
     NOTED.replace(false)
 }

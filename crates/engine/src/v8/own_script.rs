@@ -1,7 +1,7 @@
-//! The text of the engine's own scripts, as V8 gets it: without the lines that are comments, and without indentation. V8 reads
-//! scripts byte by byte, and what is written for people costs as much as code. All this is done when the engine is compiled.
+//! Prepares the engine's own scripts for V8 at compile time: removes comment lines and indentation. V8 reads scripts
+//! byte by byte, so comments would cost as much as code.
 
-/// A script that consists of these texts, for V8, which does not copy it.
+/// A script made of these texts, as an external string, which V8 does not copy.
 macro_rules! own_script {
     ($($text:expr),+ $(,)?) => {{
         const WRITTEN: &str = concat!($($text),+);
@@ -11,7 +11,7 @@ macro_rules! own_script {
 }
 pub(crate) use own_script;
 
-/// The text and its length. Lines stay where they are.
+/// Returns the text without comments and indentation, and its length. Line numbers do not change.
 pub(crate) const fn without_comments<const N: usize>(written: &str) -> ([u8; N], usize) {
     let written = written.as_bytes();
     let (mut read, mut len) = ([0; N], 0);

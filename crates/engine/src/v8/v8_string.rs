@@ -1,7 +1,7 @@
-//! Bytes into V8 and out again, with the conversions that V8's two kinds of strings need and no others.
+//! Converts bytes to V8 strings and back, with no more conversions than V8's two string representations need.
 //!
-//! V8 keeps a string as Latin-1 or as UTF-16. Its JSON parser is fastest on the former, so a line is made UTF-16 only
-//! if it holds a character that Latin-1 has not.
+//! V8 stores a string as Latin-1 or as UTF-16. Its JSON parser is fastest on Latin-1, so a line becomes UTF-16 only if
+//! it contains a character outside of Latin-1.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use v8::simdutf;
 
 use sluicegate_json::sink::Sink;
 
-/// Memory that is reused from event to event.
+/// Memory reused from event to event.
 #[derive(Default)]
 pub(crate) struct Scratch {
     latin1: Vec<u8>,
     utf16: Vec<u16>,
 }
 
-/// A V8 string of `bytes`, or nothing if they are not UTF-8 (or more than V8 can hold).
+/// Makes a V8 string of `bytes`. `None` if they are not UTF-8 or are longer than V8 allows.
 pub(crate) fn to_v8<'s>(
     scope: &v8::PinScope<'s, '_, ()>,
     bytes: &[u8],
@@ -39,7 +39,7 @@ pub(crate) fn known_to_v8<'s>(
     if scratch.latin1.len() < bytes.len() {
         scratch.latin1.resize(bytes.len(), 0);
     }
-    // SAFETY: Latin-1 is never longer than the UTF-8 it comes from, and the buffer is as long as that.
+    // SAFETY: Latin-1 is never longer than its UTF-8, and the buffer is as long as that.
     let narrow = unsafe { simdutf::convert_utf8_to_latin1_with_errors(bytes, &mut scratch.latin1) };
     if narrow.is_ok() {
         return v8::String::new_from_one_byte(scope, &scratch.latin1[..narrow.count], v8::NewStringType::Normal);
@@ -56,8 +56,8 @@ pub(crate) fn known_to_v8<'s>(
     }
 }
 
-/// A V8 string that keeps `bytes` for [`kept`], each as one unit: it means nothing to JavaScript. Nothing if they are not UTF-8.
-/// `ascii` says whether they are known to be ASCII.
+/// Stores `bytes` in a V8 string for [`kept`], one byte per unit, so the string has no meaning to JavaScript. `None` if
+/// they are not UTF-8. `ascii` says whether they are known to be ASCII.
 pub(crate) fn keep<'s>(
     scope: &v8::PinScope<'s, '_, ()>,
     bytes: &[u8],
@@ -69,7 +69,7 @@ pub(crate) fn keep<'s>(
     v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal)
 }
 
-/// The text that [`keep`] has put into a string.
+/// Returns the text that [`keep`] has stored in a string.
 pub(crate) fn kept(isolate: &mut v8::Isolate, text: v8::Local<v8::String>) -> Option<String> {
     match v8::ValueView::new(isolate, text).data() {
         v8::ValueViewData::OneByte(bytes) => String::from_utf8(bytes.to_vec()).ok(),
@@ -102,7 +102,7 @@ pub(crate) fn write(
             check(size, limit)?;
             sink.append_with(size, &mut |out| {
                 assert!(out.len() >= size, "the sink gives as much room as it was asked for");
-                // SAFETY: the buffer has at least as many bytes as were computed for this text; just checked.
+                // SAFETY: the buffer has at least as many bytes as were computed for this text, as just checked.
                 unsafe { simdutf::convert_latin1_to_utf8(bytes, out) }
             });
         }
