@@ -1,11 +1,11 @@
-//! Whether a JSON text is what V8 prints for it.
+//! Detects JSON texts that V8 would print unchanged.
 //!
-//! Most lines hold nothing that V8 prints differently: no white space between tokens, no `\u0041`, no number such as `1.0`.
-//! This pass finds that out without a walk from token to token. It asks a few questions about each block, and looks closer only
-//! at what is rare.
+//! V8 would print most lines unchanged: they have no white space between tokens, no `\u0041`, no number
+//! such as `1.0`. This pass detects that without visiting each token. It makes a few checks per block,
+//! and looks closer only at rare cases.
 //!
-//! It does not see a key that occurs twice in one object. V8 keeps only the last value of such a key. So an output that differs
-//! from the line but has as many keys, or is as long, was changed by the code: deduplication would have lost a key.
+//! It does not detect duplicate keys. V8 keeps only the last value of such a key. So an output that differs from the
+//! line but has as many keys, or is as long, was changed by the code: deduplication would have lost a key.
 
 use std::ops::ControlFlow;
 
@@ -14,10 +14,10 @@ use crate::number::{in_number, is_canonical};
 use crate::simd::{self, Isa, Pass, Strings};
 use crate::string::is_canonical_escape;
 
-/// The number of keys in a JSON text that `JSON.stringify(JSON.parse(text))` gives back byte for byte, provided that no
-/// object in it has a key twice. None of its keys has an escape.
+/// Returns the number of keys in a JSON text that `JSON.stringify(JSON.parse(text))` reproduces byte for byte, provided
+/// that no object in it has a duplicate key. None of its keys has an escape.
 ///
-/// `None` if the text may come back differently. Some texts that would come back the same are among these.
+/// `None` if the result may differ. This includes some texts whose result would be the same.
 pub fn round_trips(text: &[u8]) -> Option<usize> {
     simd::run(text, || Scan::<true>::new(text))
 }
@@ -27,19 +27,19 @@ pub fn count_keys(text: &[u8]) -> usize {
     simd::run(text, || Scan::<false>::new(text)).unwrap_or_default()
 }
 
-/// The pass that counts the keys and, if it is to `CHECK`, checks everything else.
+/// The pass that counts the keys and, with `CHECK`, checks everything else.
 #[derive(Default)]
 struct Scan<'a, const CHECK: bool> {
     text: &'a [u8],
     strings: Strings,
     key_escapes: KeyEscapeTracker,
-    /// 1 if the last byte of the block before is an opening quote, a closing quote, or a digit outside of strings.
+    /// 1 if the last byte of the previous block is an opening quote, a closing quote, or a digit outside strings.
     opened: u64,
     closed: u64,
     digit: u64,
-    /// The colons outside of strings among the last two bytes of the block before.
+    /// The colons outside strings among the last two bytes of the previous block.
     colons: u64,
-    /// The number of digits in a row at the end of the block before, at most 16.
+    /// The number of consecutive digits at the end of the previous block, at most 16.
     run: u32,
     keys: usize,
 }
@@ -95,10 +95,11 @@ impl<'a, const CHECK: bool> Scan<'a, CHECK> {
         let (opening, closing) = (quote & in_string, quote & !in_string);
         let [blank, sign, digit, e] = [blank, sign, all_digits, e].map(|mask| mask & !in_string);
 
-        // A string that starts with a digit is no key if it stands right behind a colon. Other keys may be array indices.
+        // A string that starts with a digit is not a key if it directly follows a colon. Other such strings may be
+        // keys that look like array indices.
         let index = all_digits & (opening << 1 | self.opened) & !(colon << 2 | self.colons);
         let exponent = e & (digit << 1 | self.digit);
-        // Sixteen digits in a row may be more than a double keeps.
+        // Sixteen consecutive digits may be more than a double keeps.
         let mut long = digit & digit >> 1;
         for step in [2, 4, 8] {
             long &= long >> step;
@@ -120,7 +121,7 @@ impl<'a, const CHECK: bool> Scan<'a, CHECK> {
         Some(())
     }
 
-    /// Whether V8 prints the escapes that have these bytes behind their backslashes.
+    /// Whether V8 prints the escapes with these bytes after their backslashes.
     #[inline(always)]
     fn check_escapes(&self, base: usize, mut escaped: u64) -> Option<()> {
         while escaped != 0 {
@@ -132,7 +133,7 @@ impl<'a, const CHECK: bool> Scan<'a, CHECK> {
         Some(())
     }
 
-    /// Whether V8 prints the numbers with these minus signs and points.
+    /// Whether V8 prints the numbers with these minus signs and points unchanged.
     #[inline(always)]
     fn check_numbers(&self, base: usize, mut sign: u64, digit: u64) -> Option<()> {
         while sign != 0 {
@@ -152,13 +153,13 @@ impl<'a, const CHECK: bool> Scan<'a, CHECK> {
         Some(())
     }
 
-    /// Whether the byte at offset `at` of the block is the point of a number such as 12.34, all of it in this block: at most
-    /// 15 digits, of which neither the first nor the last is a zero.
+    /// Whether the byte at offset `at` of the block is the point of a number such as 12.34 that is entirely in this
+    /// block and has at most 15 digits, with neither the first nor the last digit zero.
     #[inline(always)]
     fn is_price(&self, base: usize, at: u32, digit: u64) -> bool {
         let before = (digit << (63 - at) << 1).leading_ones();
         let behind = (digit >> at >> 1).trailing_ones();
-        // There is another byte before the first digit, and behind the last one.
+        // There is another byte before the first digit and after the last one.
         let is_whole = before < at && at + behind < 63;
         let is = |at: u32, byte: u8| self.text[base + at as usize] == byte;
         is_whole
@@ -181,7 +182,7 @@ mod tests {
     use crate::token::{Token, Tokens};
     use crate::validator::Validator;
 
-    /// JSON of all kinds, the unusual as often as the usual.
+    /// JSON of all kinds, unusual values as often as usual ones.
     fn value() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             Just("null".to_owned()),

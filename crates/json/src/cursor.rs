@@ -1,7 +1,7 @@
-//! Finds where the values of a JSON text are, without parsing them: the events in a request's body, for example.
+//! Finds values in a JSON text without parsing them: the events in a request's body, for example.
 //!
-//! What [`Cursor::value`] passes is valid JSON. What [`Cursor::skip`] passes has balanced brackets and whole strings. Every
-//! function returns `None` if the text is something else, nested too deeply, or too long.
+//! Text returned by [`Cursor::value`] is valid JSON. Text returned by [`Cursor::skip`] has balanced brackets and
+//! complete strings. Every function returns `None` if the text is not what it expects, nested too deeply, or too long.
 
 use crate::number::scalar_end;
 use crate::object_index::{self, ObjectIndex};
@@ -9,13 +9,13 @@ use crate::skip;
 use crate::string::{escape_len, next_special};
 use crate::validator::Validator;
 
-/// The object index covers at most this many bytes, as it takes up to six times their memory.
+/// The object index covers at most this many bytes, because it takes up to six times that in memory.
 const MAX_INDEXED: usize = 64 << 10;
 
-/// The validator takes at most this many bytes, as it takes up to four times their memory.
+/// The validator takes at most this many bytes, because it uses up to four times that in memory.
 const MAX_VALIDATED: usize = 16 << 20;
 
-/// Memory that is reused from text to text.
+/// Memory reused from text to text.
 #[derive(Default)]
 pub struct Memory {
     found: ObjectIndex,
@@ -55,7 +55,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         there.then_some(())
     }
 
-    /// Skips a key and its colon. Returns the key as it is written. A key with an escape is declined.
+    /// Skips a key and its colon. Returns the key as written. `None` if it has an escape.
     #[inline]
     pub fn key(&mut self) -> Option<&'t str> {
         self.expect(b'"')?;
@@ -82,8 +82,8 @@ impl<'t, 'm> Cursor<'t, 'm> {
         }
     }
 
-    /// Skips a value and returns its text. Of an object, only brackets and strings are checked: they all end, and no string
-    /// has a control character.
+    /// Skips a value and returns its text. In an object, only brackets and strings are checked: they all end, and no
+    /// string contains a control character.
     pub fn skip(&mut self) -> Option<&'t str> {
         if self.byte()? != b'{' {
             return self.value();
@@ -93,14 +93,15 @@ impl<'t, 'm> Cursor<'t, 'm> {
         self.past(extent.len)
     }
 
-    /// Skips an object or array with the same bytes as `value`, which was validated before.
+    /// Skips an object or array that has the same bytes as `value`, which was validated before.
     pub fn again(&mut self, value: &'t str) -> Option<&'t str> {
         self.byte()?;
         let same = value.starts_with(['{', '[']) && self.text.as_bytes()[self.at..].starts_with(value.as_bytes());
         if same { self.past(value.len()) } else { None }
     }
 
-    /// Validates an object and returns its text. Calls `each` with each key and value; `None` from it ends the walk.
+    /// Validates an object and returns its text. Calls `each` with each key and value; `None`
+    /// from `each` ends the walk.
     pub fn object(&mut self, mut each: impl FnMut(&'t str, &'t str) -> Option<()>) -> Option<&'t str> {
         self.byte()?;
         let start = self.at;
@@ -115,12 +116,12 @@ impl<'t, 'm> Cursor<'t, 'm> {
             let value = at.value()?;
             each(key, value)
         })?;
-        // There may be line ends between the tokens.
+        // There may be line feeds between the tokens.
         self.one_line = false;
         Some(&self.text[start..self.at])
     }
 
-    /// Passes an object. Calls `each` with each key; it has to pass the value.
+    /// Walks through an object. Calls `each` with each key; `each` must skip the value.
     pub fn properties(&mut self, mut each: impl FnMut(&mut Self, &'t str) -> Option<()>) -> Option<()> {
         self.expect(b'{')?;
         if self.byte()? == b'}' {
@@ -135,7 +136,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         }
     }
 
-    /// Skips a comma, and returns true; or skips the closing bracket `end`, and returns false.
+    /// Skips a comma and returns true, or skips the closing bracket `end` and returns false.
     pub fn goes_on(&mut self, end: u8) -> Option<bool> {
         let found = self.byte()?;
         self.at += 1;
@@ -150,7 +151,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         self.byte().is_none()
     }
 
-    /// Whether no value so far is known to have a line end.
+    /// Whether all values so far are known to be on one line.
     pub fn one_line(&self) -> bool {
         self.one_line
     }
@@ -161,7 +162,7 @@ impl<'t, 'm> Cursor<'t, 'm> {
         self.text.get(start..self.at)
     }
 
-    /// Indexes the object here, and returns its length. `None` if it is too long or is declined.
+    /// Indexes the object at the cursor, and returns its length. `None` if it is too long or is declined.
     fn index_object(&mut self) -> Option<usize> {
         let text = &self.text.as_bytes()[self.at..];
         object_index::index_first(&text[..text.len().min(MAX_INDEXED)], &mut self.memory.found)

@@ -1,33 +1,33 @@
-//! Keys that stand twice in one object. V8 reads the last one; what is copied from the line must not have the others.
+//! Finds duplicate keys in an object. V8 keeps the last one; text copied from the line must not contain the others.
 
 use crate::hash::{key_hash, quick_hash};
 use crate::key_skeleton::KeySkeleton;
 use crate::structural_index::StructuralIndex;
 use crate::token::{Token, Tokens};
 
-/// The size of the table of keys; a power of two.
+/// Size of the hash table of keys; a power of two.
 const SLOTS: usize = 4096;
 
-/// A text with more keys is looked through in another way, so that half of the table stays free.
+/// Texts with more keys are checked in another way, so that half of the table stays free.
 const MAX_KEYS: usize = SLOTS / 2;
 
-/// So many sequences of keys are remembered; a power of two.
+/// Number of key sequences remembered; a power of two.
 const SEQUENCES: usize = 16;
 
-/// A sequence that so many other texts in a row would replace is replaced: so a stream of ever new ones does not pay for
-/// remembering them.
+/// A remembered sequence is replaced after this many consecutive misses, so a stream in which all sequences
+/// differ does not pay for remembering them.
 const MAX_MISSES: u8 = 4;
 
-/// Longer skeletons are not remembered.
+/// Skeletons longer than this, in bytes, are not remembered.
 const MAX_KNOWN_LEN: usize = 64 << 10;
 
-/// Looks for keys that stand twice; its memory is reused.
+/// Finds duplicate keys. Its memory is reused.
 pub struct Duplicates {
     structure: StructuralIndex,
     table: KeyTable,
     /// The objects around the current position; 0 for an array.
     open: Vec<u32>,
-    /// Keys of earlier texts, of which none stands twice, by the length of their skeletons.
+    /// Key sequences of earlier texts without duplicate keys, by the length of their skeletons.
     known: [KeySequence; SEQUENCES],
 }
 
@@ -39,12 +39,13 @@ impl Default for Duplicates {
 }
 
 impl Duplicates {
-    /// Whether a key stands twice in any object of a valid text.
+    /// Whether any object of a valid text has a duplicate key.
     pub fn any(&mut self, text: &[u8]) -> bool {
         self.quickly(text).unwrap_or_else(|| thoroughly(text))
     }
 
-    /// The same of a text whose `keys` are known. It costs least if a text before it had the same keys in the same order.
+    /// Does the same for a text whose `keys` are known. Cheapest if an earlier text had the same
+    /// keys in the same order.
     pub fn any_of(&mut self, text: &[u8], keys: &KeySkeleton) -> bool {
         let keys = keys.bytes();
         let known = &mut self.known[keys.len() % SEQUENCES];
@@ -64,7 +65,7 @@ impl Duplicates {
         twice
     }
 
-    /// `None` if a key has an escape, or there are too many keys.
+    /// The fast check. `None` if a key has an escape, or if there are too many keys.
     fn quickly(&mut self, text: &[u8]) -> Option<bool> {
         if !self.structure.find(text) || self.structure.any_escape() && has_key_with_escape(text, &self.structure) {
             return None;
@@ -111,16 +112,16 @@ impl Duplicates {
     }
 }
 
-/// A hash table with open addressing, for the keys of one text. What texts before it have left counts as free.
+/// A hash table with open addressing, for the keys of one text. Slots of earlier texts count as free.
 struct KeyTable {
     slots: Box<[Slot; SLOTS]>,
-    /// How many objects there were in all texts.
+    /// The number of objects in all texts so far.
     objects: u32,
-    /// How many of them were in texts before this one.
+    /// The number of objects in earlier texts.
     earlier: u32,
 }
 
-/// A key in the table: its object, and where it is.
+/// A key in the table: its object and its position.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     object: u32,
@@ -134,7 +135,7 @@ impl Default for KeyTable {
 }
 
 impl KeyTable {
-    /// Begins a text.
+    /// Starts a text.
     fn start(&mut self) {
         if self.objects > u32::MAX / 2 {
             self.slots.fill(Slot::default());
@@ -148,7 +149,8 @@ impl KeyTable {
         self.objects
     }
 
-    /// Adds the key at `at` to those of an object; whether it was there. `key_at` gives the text of any key that was added.
+    /// Adds the key at `at` to an object. Returns whether the object already has it. `key_at`
+    /// returns the text of any added key.
     #[inline(always)]
     fn has<'t>(&mut self, object: u32, at: u32, key_at: impl Fn(u32) -> &'t [u8]) -> bool {
         let key = key_at(at);
@@ -165,7 +167,7 @@ impl KeyTable {
         false
     }
 
-    /// Whether one of the keys in a [`KeySkeleton`] stands twice in its object. `None` if there are too many.
+    /// Whether an object in a [`KeySkeleton`] has a duplicate key. `None` if there are too many keys.
     fn any(&mut self, skeleton: &[u8], open: &mut Vec<u32>) -> Option<bool> {
         self.start();
         open.clear();
@@ -197,11 +199,11 @@ impl KeyTable {
     }
 }
 
-/// The skeleton of a text of which no key stands twice.
+/// The skeleton of a text without duplicate keys.
 #[derive(Default)]
 struct KeySequence {
     keys: Vec<u8>,
-    /// How many texts with another skeleton have come since this one was seen.
+    /// The number of texts with another skeleton since this one was last seen.
     misses: u8,
 }
 
@@ -214,7 +216,7 @@ fn has_key_with_escape(text: &[u8], structure: &StructuralIndex) -> bool {
         .any(|(start, end)| text[start..end].contains(&b'\\'))
 }
 
-/// The same for any text.
+/// The slow check, for any text.
 fn thoroughly(text: &[u8]) -> bool {
     let mut open: Vec<Vec<u64>> = Vec::new();
     for token in Tokens::new(text) {
@@ -256,7 +258,7 @@ mod tests {
         }
     }
 
-    /// What `any_of` says of a text, if its keys are known: as it is, and with white space.
+    /// The result of `any_of` if the keys are known; checks the text as it is and with white space.
     fn any_of(duplicates: &mut Duplicates, text: &str) -> Option<bool> {
         let mut validator = Validator::default();
         let [compact, spaced] = [text.to_owned(), format!(" {text}").replace("\":", "\" : ").replace(",\"", ", \"")]
@@ -308,7 +310,7 @@ mod tests {
     }
 
     proptest! {
-        /// Few keys, so that many stand twice, and the same objects again and again.
+        /// Few keys, so that there are many duplicates, and the same objects repeatedly.
         #[test]
         fn with_or_without_positions_the_answer_is_the_same(texts in vec((sample::select(vec![1, 2, 3]), object()), 1..12)) {
             let (mut one, mut other) = (Duplicates::default(), Duplicates::default());

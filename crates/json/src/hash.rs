@@ -2,7 +2,7 @@
 
 use crate::string::unescape_utf16;
 
-/// A hash of a key as it is written: cheap, and good enough to tell the keys of one object apart.
+/// A hash of a key as written: cheap, and good enough to tell apart the keys of one object.
 #[inline]
 pub fn quick_hash(key: &[u8]) -> u32 {
     let word = |at: usize| key.get(at..at + 8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
@@ -13,11 +13,11 @@ pub fn quick_hash(key: &[u8]) -> u32 {
     ((mixed ^ (key.len() as u64) << 57).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-/// A hash of what a key means: keys with the same characters have the same hash, with or without escapes.
+/// A hash of a key's meaning: keys with the same characters have the same hash, with or without escapes.
 pub fn key_hash(key: &[u8]) -> u64 {
     if key.contains(&b'\\') {
         let units = unescape_utf16(key);
-        // Lone surrogates never meet a key that is written without escapes, so any bytes will do for them.
+        // Keys with lone surrogates never equal a key without escapes, so any bytes will do for them.
         let text = String::from_utf16(&units).unwrap_or_else(|_| format!("{units:?}"));
         return bytes_hash(text.as_bytes());
     }

@@ -1,19 +1,19 @@
-//! Whether a key has an escape, block by block, in a text without white space.
+//! Detects keys with escapes, block by block, in a text without white space.
 
 use crate::simd::BLOCK;
 
-/// What is known of the escapes in the blocks so far.
+/// The state after the blocks so far.
 #[derive(Clone, Copy, Default)]
 pub struct KeyEscapeTracker {
-    /// Behind the last escaped byte.
+    /// The offset after the last escaped byte.
     escape: usize,
-    /// Behind the quote that opened the last string.
+    /// The offset after the quote that opened the last string.
     string: usize,
-    /// Whether the string that ended with the last byte of the block before has an escape.
+    /// Whether the string that ended with the last byte of the previous block has an escape.
     last_string_escaped: bool,
 }
 
-/// Behind the last of the bits in the block at `base`, or `before` if there is none.
+/// The offset after the last set bit of the block at `base`, or `before` if no bit is set.
 #[inline(always)]
 fn behind_last(base: usize, bits: u64, before: usize) -> usize {
     if bits == 0 { before } else { base + BLOCK - bits.leading_zeros() as usize }
@@ -26,17 +26,17 @@ impl KeyEscapeTracker {
         self.escape > 0
     }
 
-    /// Takes the block at `base` into account, which is wholly inside of a string.
+    /// Records the block at `base`, which is entirely inside a string.
     #[inline(always)]
     pub fn in_string(&mut self, base: usize, escaped: u64) {
         self.escape = behind_last(base, escaped, self.escape);
     }
 
-    /// The same with the block at `base`. `None` if a key has an escape. To be called for the first block that has an
+    /// Records the block at `base`. `None` if a key has an escape. Must be called for the first block that has an
     /// escape, and for each block after it.
     ///
-    /// `escaped` are the escaped bytes, `opening` and `closing` the quotes, `colon` the colons outside of strings. `after_string`
-    /// says that the last byte of the block before is a closing quote.
+    /// `escaped` are the escaped bytes, `opening` and `closing` the quotes, `colon` the colons outside strings.
+    /// `after_string` says whether the last byte of the previous block is a closing quote.
     #[inline(never)]
     pub fn none_in_keys(
         mut self,
@@ -46,7 +46,7 @@ impl KeyEscapeTracker {
         colon: u64,
         after_string: bool,
     ) -> Option<Self> {
-        // Whether the string that is open right before the bit `end` has an escape.
+        // Whether the string that is open before the bit `end` has an escape.
         let is_escaped = |end: u64| {
             let before = end - 1;
             behind_last(base, escaped & before, self.escape) > behind_last(base, opening & before, self.string)

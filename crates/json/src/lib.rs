@@ -1,21 +1,22 @@
-//! JSON text, and nothing else: where its structure is, whether it is valid, what V8's JSON would lose of it on the way through
-//! a program, and how that is put back. Knows RFC 8259 and what ECMAScript's `JSON` does; knows no V8, no I/O and no threads.
+//! JSON text for sluicegate: finds its structure, validates it, detects what V8's JSON would lose between parsing and
+//! printing, and restores it. Implements RFC 8259 and ECMAScript's `JSON`; independent of V8, I/O and threads.
 //!
-//! Who walks over a text, and how:
+//! Modules that walk over a text:
 //!
 //! - [`structural_index`]: the positions of all structural characters, 64 bytes at a time.
 //! - [`object_index`]: the top-level entries of one object, with the separators inside of its values.
-//! - [`validator`]: byte by byte, for texts that the fast walks decline.
+//! - [`validator`]: token by token, for texts that the fast walks decline.
 //! - [`skip`]: the end of a container, without looking inside.
 //! - [`cursor`]: fields of nested objects, one after the other.
-//! - [`pairs`]: arrays of keys and values, as an object.
+//! - [`pairs`]: arrays of key-value pairs, rewritten as an object.
 //!
-//! Most of these walks are passes of `simd`: one loop over blocks of 64 bytes, in four forms that give the same results.
+//! Most of these walks are passes of `simd`: one loop over blocks of 64 bytes, compiled in four
+//! forms that give the same results.
 //!
-//! Leaves: [`string`], [`number`], `token`, `hash`, `key_escapes`, [`key_skeleton`], `scan_report`, [`sink`].
+//! Basic modules: [`string`], [`number`], `token`, `hash`, `key_escapes`, [`key_skeleton`], `scan_report`, [`sink`].
 //!
-//! What V8 would lose: [`canonical`] says whether a text is what `JSON.stringify` would print, [`roundtrip`] what would be lost,
-//! [`restore`] puts it back, [`merge`] does so faster where it can.
+//! Round trips: [`canonical`] tells whether a text is what `JSON.stringify` would print, [`roundtrip`] tells what would
+//! be lost, [`restore`] restores it, and [`merge`] does so faster where it can.
 
 pub mod canonical;
 pub mod cursor;

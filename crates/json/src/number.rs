@@ -1,4 +1,4 @@
-//! Numbers and literals: where they end, whether V8 prints a number as it is written, and which numbers a double does not hold.
+//! Numbers and literals: their ends, whether V8 prints a number unchanged, and which numbers a double cannot represent.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -6,18 +6,18 @@ use std::ops::ControlFlow;
 use crate::simd::{self, Isa, Pass};
 use crate::string::is_space;
 
-/// Whether a byte can be one of a number.
+/// Whether a byte can be part of a number.
 pub fn in_number(byte: &u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
 }
 
-/// Where the number ends that starts there.
+/// Returns the end of the number that starts at `start`.
 pub fn number_end(text: &[u8], start: usize) -> usize {
     let rest = &text[start..];
     start + rest.iter().position(|byte| !in_number(byte)).unwrap_or(rest.len())
 }
 
-/// The double that a number stands for.
+/// The double that a number is read as.
 pub fn value_of(text: &[u8]) -> f64 {
     if text.len() < 20 && text.iter().all(u8::is_ascii_digit) {
         return text.iter().fold(0, |all, digit| all * 10 + u64::from(digit - b'0')) as f64;
@@ -25,10 +25,10 @@ pub fn value_of(text: &[u8]) -> f64 {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
 
-/// How a number is written, as [`scan`] tells it.
+/// How a number is written, as determined by [`scan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberForm {
-    /// A short whole number without a sign: V8 prints it as it stands.
+    /// A short whole number without a sign. V8 prints it unchanged.
     Plain,
     /// Any other number without an exponent.
     Other,
@@ -37,8 +37,8 @@ pub enum NumberForm {
 }
 
 impl NumberForm {
-    /// Whether a number of this form and length may be beyond the range of doubles. Without an exponent it needs more
-    /// than 300 digits for that.
+    /// Whether a number of this form and length may be beyond the range of doubles. A number without an exponent
+    /// needs more than 300 digits for that.
     #[inline]
     pub fn may_be_infinite(self, len: usize) -> bool {
         self == Self::Exponent || len > 300
@@ -74,7 +74,7 @@ pub fn scan(text: &[u8], start: usize) -> Option<(usize, NumberForm)> {
     Some((at, form))
 }
 
-/// The end of `word`, if the text has it at `at`.
+/// The end of `word` if it is at `at` in the text.
 #[inline]
 pub fn literal_end(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     text.get(at..)?.starts_with(word).then_some(at + word.len())
@@ -86,8 +86,8 @@ pub fn scalar_end(text: &[u8], start: usize) -> Option<usize> {
     scan_scalar(text, start).map(|(end, _)| end)
 }
 
-/// Whether a number or literal starts at `start`, is followed by a comma, a closing bracket or, if the text is `SPACED`, white
-/// space, and is within the range of doubles for certain.
+/// Whether a number or literal starts at `start`, is followed by a comma, a closing bracket or, if the text is
+/// `SPACED`, white space, and is certainly within the range of doubles.
 #[inline]
 pub fn is_scalar_in_range<const SPACED: bool>(text: &[u8], start: usize) -> bool {
     scan_scalar(text, start).is_some_and(|(end, form)| {
@@ -98,7 +98,7 @@ pub fn is_scalar_in_range<const SPACED: bool>(text: &[u8], start: usize) -> bool
 
 #[inline]
 fn scan_scalar(text: &[u8], start: usize) -> Option<(usize, NumberForm)> {
-    // Each word in an arm of its own: a comparison of known length needs no call.
+    // One arm for each word: a comparison of known length needs no call.
     let end = match text.get(start)? {
         b't' => literal_end(text, start, b"true")?,
         b'f' => literal_end(text, start, b"false")?,
@@ -108,7 +108,7 @@ fn scan_scalar(text: &[u8], start: usize) -> Option<(usize, NumberForm)> {
     Some((end, NumberForm::Plain))
 }
 
-/// Whether V8 certainly prints this number as it stands. Saying no too often only costs time.
+/// Whether V8 certainly prints this number unchanged. A false negative only costs time.
 pub fn is_canonical(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let (whole, fraction) = match digits.iter().position(|b| *b == b'.') {
@@ -135,13 +135,14 @@ pub fn is_canonical(text: &[u8]) -> bool {
     }
 }
 
-/// Whether a whole number has no more digits than it takes to tell any two doubles apart, but for zeros at its end.
+/// Whether a whole number has at most 17 digits before its trailing zeros: that many are enough
+/// to tell any two doubles apart.
 fn may_be_shortest(digits: &[u8]) -> bool {
     digits.iter().rposition(|digit| *digit != b'0').is_some_and(|last| last < 17)
 }
 
-/// Whether a number without an exponent is the shortest text for its double. Rust prints the same digits as V8, and within
-/// these bounds V8 has no exponent either.
+/// Whether a number without an exponent is the shortest text for its double. Rust prints the same digits as V8, and V8
+/// uses no exponent within these bounds.
 fn is_shortest(text: &[u8]) -> bool {
     let value = value_of(text);
     let mut short = [0; 32];
@@ -153,7 +154,7 @@ fn is_shortest(text: &[u8]) -> bool {
         && short.get(text.len()).is_none_or(|after| *after == 0)
 }
 
-/// Whether JavaScript loses value of a number: what it prints for the double is not the same number. How it is written
+/// Whether JavaScript loses value of a number: the text that it prints for the double is another number. Spelling
 /// doesn't matter: `1.000000000000000000` loses nothing, `9007199254740993` and `1e400` do.
 pub fn is_lossy(text: &[u8]) -> bool {
     let exponent = memchr::memchr2(b'e', b'E', text).is_some();
@@ -164,7 +165,7 @@ pub fn is_lossy(text: &[u8]) -> bool {
     if value.is_infinite() {
         return true;
     }
-    // The shortest digits that give the double back, as V8 prints them too.
+    // The shortest digits that parse to the same double, which V8 prints too.
     let mut short = [0; 40];
     let mut rest = &mut short[..];
     let written = write!(rest, "{value:e}").is_ok();
@@ -174,8 +175,8 @@ pub fn is_lossy(text: &[u8]) -> bool {
     !same_decimal(text, short) || has_twin(short, value)
 }
 
-/// Whether the double lies right between two numbers with as many digits. Of two that are equally near, Rust and V8 may print
-/// different ones.
+/// Whether the double is exactly halfway between two numbers with this many digits. Rust and V8 may print different
+/// ones of two numbers that are equally near.
 fn has_twin(short: &[u8], value: f64) -> bool {
     let digits =
         |text: &[u8]| text.iter().take_while(|byte| **byte != b'e').filter(|byte| byte.is_ascii_digit()).count();
@@ -183,7 +184,7 @@ fn has_twin(short: &[u8], value: f64) -> bool {
     if count < 16 {
         return false;
     }
-    // All its digits: a double that lies between two such numbers has few more.
+    // All its digits: a double that is halfway between two such numbers has only a few more.
     let mut exact = [0; 64];
     let mut rest = &mut exact[..];
     if write!(rest, "{value:.40e}").is_err() {
@@ -194,12 +195,12 @@ fn has_twin(short: &[u8], value: f64) -> bool {
     more.next() == Some(b'5') && more.all(|byte| byte == b'0')
 }
 
-/// Whether JavaScript loses value of a number, or holds it only as one of several whole numbers with one double.
+/// Whether JavaScript loses value of a number, or whether several whole numbers have its double.
 pub fn is_unsafe(text: &[u8]) -> bool {
     value_of(text).abs() >= FIRST_UNSAFE || is_lossy(text)
 }
 
-/// Whether a number is an integer of which JavaScript loses value, written without an exponent.
+/// Whether a number is an integer written without an exponent of which JavaScript loses value.
 pub fn is_lossy_integer(text: &[u8]) -> bool {
     let (whole, fraction) = match memchr::memchr(b'.', text) {
         Some(point) => (&text[..point], &text[point + 1..]),
@@ -211,21 +212,21 @@ pub fn is_lossy_integer(text: &[u8]) -> bool {
         && is_lossy(text)
 }
 
-/// From here on, doubles are further apart than whole numbers.
+/// From here on, the distance between doubles exceeds 1.
 pub const FIRST_UNSAFE: f64 = 9_007_199_254_740_992.0;
 
-/// How many digits of a number count: all but the zeros in front.
+/// The number of digits without leading zeros.
 fn significant_digits(text: &[u8]) -> usize {
     let mantissa = text.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or(text);
     mantissa.iter().filter(|byte| byte.is_ascii_digit()).skip_while(|byte| **byte == b'0').count()
 }
 
-/// Whether two JSON numbers are the same number, to the last digit.
+/// Whether two JSON numbers have exactly the same value.
 pub fn same_decimal(one: &[u8], other: &[u8]) -> bool {
     Decimal::of(one) == Decimal::of(other)
 }
 
-/// A number without the zeros that make no difference. Zero has no sign, as where JavaScript prints it.
+/// A number without insignificant zeros. Zero has no sign, as when JavaScript prints it.
 #[derive(PartialEq)]
 struct Decimal {
     negative: bool,
@@ -241,7 +242,7 @@ impl Decimal {
             None => (text, &b"0"[..]),
         };
         let exponent = std::str::from_utf8(exponent).ok().and_then(|text| text.parse::<i64>().ok());
-        // An exponent that does not fit differs from every other one.
+        // An exponent that does not fit differs from all others.
         let mut exponent = exponent.unwrap_or(i64::MAX / 2);
         let point = mantissa.iter().position(|byte| *byte == b'.');
         exponent -= point.map_or(0, |point| (mantissa.len() - point - 1) as i64);
@@ -256,24 +257,24 @@ impl Decimal {
     }
 }
 
-/// Whether a JSON text may hold a number of which JavaScript loses value: one with too many digits, or with an exponent. A
-/// string may be taken for one.
+/// Whether a JSON text may contain a number of which JavaScript loses value: one with too many digits, or with an
+/// exponent. A string may be mistaken for one.
 pub fn may_hold_lossy(text: &[u8]) -> bool {
     may_hold_lossy_digits(text) || may_hold_lossy_exponent(text)
 }
 
-/// What is lost needs this many digits.
+/// A number without an exponent needs at least this many digits to lose value.
 pub(crate) const DIGITS: u32 = 16;
 
-/// The same for numbers without an exponent.
+/// Does the same, for numbers without an exponent only.
 pub fn may_hold_lossy_digits(text: &[u8]) -> bool {
     simd::run(text, LongRun::default) && holds_lossy_digits(text)
 }
 
-/// The pass that finds [`DIGITS`] digits, points and slashes in a row. Few lines have that many.
+/// The pass that finds [`DIGITS`] consecutive digits, points and slashes. Few lines have that many.
 #[derive(Default)]
 struct LongRun {
-    /// How many there are in a row at the end of the block before.
+    /// The number of consecutive ones at the end of the previous block.
     run: u32,
 }
 
@@ -300,7 +301,7 @@ impl Pass for LongRun {
     }
 }
 
-/// The same for a text that may have that many digits in a row.
+/// Does the same for a text that may have that many consecutive digits.
 pub(crate) fn holds_lossy_digits(text: &[u8]) -> bool {
     const DIGITS: usize = self::DIGITS as usize;
     let in_run = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
@@ -336,12 +337,12 @@ fn may_hold_lossy_exponent(text: &[u8]) -> bool {
     })
 }
 
-/// Whether a byte may stand right before a number.
+/// Whether a byte may come directly before a number.
 fn may_come_before(byte: &u8) -> bool {
     matches!(byte, b':' | b',' | b'[' | b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Whether a number goes on from `stop` to `end` with nothing but zeros behind its point.
+/// Whether the rest of a number, from `stop` to `end`, consists of zeros after its point.
 pub fn only_zeros(text: &[u8], stop: usize, end: usize) -> bool {
     let zeros = match text[stop..end] {
         [b'.', ref zeros @ ..] => zeros,

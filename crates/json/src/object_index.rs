@@ -1,14 +1,14 @@
-//! The top-level entries of an object, found without a look at each token.
+//! Finds the top-level entries of an object without visiting each token.
 //!
-//! Without white space, the grammar of JSON is nearly local: the byte behind a comma, a string or a bracket says whether it
-//! may stand there, and one 64-bit operation checks that for 64 bytes. Only nesting is not local: in an object colons and
-//! commas alternate, in an array there are no colons. So a block is checked in whole words, and only its brackets are
-//! visited one by one, and those numbers that are more than digits with a sign and a point. White space between tokens makes this
-//! little slower: the byte behind it takes the place of the byte behind the token.
+//! Without white space, the grammar of JSON is nearly local: the byte after a comma, a string or a bracket tells
+//! whether it is allowed there, and one 64-bit operation checks that for 64 bytes. Only nesting is not local: in an
+//! object colons and commas alternate, in an array there are no colons. So a block is checked in whole words, and only
+//! its brackets are visited one by one, and those numbers that are more than digits with a sign and a point. White
+//! space between tokens makes this only a little slower: the byte after it takes the place of the byte after the token.
 //!
-//! [`index_object`] is certain, or declines. If it finds entries, the text is one JSON object up to its last byte, no number
-//! is beyond the range of doubles, and no key has an escape. What it declines, [`crate::validator`] decides. [`index_first`]
-//! does the same for an object that more text follows.
+//! [`index_object`] is exact, or declines. If it finds entries, the text is one JSON object up to its last byte, no
+//! number is beyond the range of doubles, and no key has an escape. For texts that it declines, [`crate::validator`]
+//! decides. [`index_first`] does the same for an object that is followed by more text.
 
 use std::ops::{ControlFlow, Range};
 
@@ -40,7 +40,7 @@ impl Entry {
     }
 }
 
-/// The first of these offsets from `at` on that has no white space; `at` itself if the text is not `SPACED`.
+/// The first offset from `at` on that is not white space; `at` itself if the text is not `SPACED`.
 #[inline(always)]
 fn behind_space<const SPACED: bool>(text: &[u8], mut at: usize) -> usize {
     while SPACED && text.get(at).is_some_and(is_space) {
@@ -49,7 +49,7 @@ fn behind_space<const SPACED: bool>(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where the white space before `end` starts.
+/// The start of the white space before `end`.
 #[inline(always)]
 fn before_space<const SPACED: bool>(text: &[u8], mut end: usize) -> usize {
     while SPACED && end > 0 && is_space(&text[end - 1]) {
@@ -58,22 +58,23 @@ fn before_space<const SPACED: bool>(text: &[u8], mut end: usize) -> usize {
     end
 }
 
-/// What was found of an object. Its memory is reused.
+/// The index of an object. Its memory is reused.
 #[derive(Default)]
 pub struct ObjectIndex {
     /// The properties of the top level, in order.
     pub entries: Vec<Entry>,
     /// The colons and commas of the objects one level below, in order.
     pub child_separators: Vec<Separator>,
-    /// All keys, by [`index_object`] only.
+    /// All keys. Set by [`index_object`] only.
     pub keys: KeySkeleton,
-    /// Whether a number or literal has as many bytes as a number of which JavaScript loses value, by [`index_object`] only.
+    /// Whether a number or literal has as many bytes as a number of which JavaScript loses
+    /// value. Set by [`index_object`] only.
     pub long_scalar: bool,
-    /// Whether there is nothing outside of ASCII, by [`index_object`] only.
+    /// Whether the text is all ASCII. Set by [`index_object`] only.
     pub ascii: bool,
-    /// Whether there is no white space between tokens, by [`index_object`] only.
+    /// Whether there is no white space between tokens. Set by [`index_object`] only.
     pub compact: bool,
-    /// What the containers around the current one expect once it ends. Used during the pass only.
+    /// What the enclosing containers expect once the current one ends. Used only during the pass.
     enclosing: Vec<Expect>,
 }
 
@@ -89,28 +90,28 @@ pub struct Separator {
 /// What may come next in the current container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
-    /// In an object, behind its brace: a key and its colon, or the end.
+    /// In an object, after its brace: a key and its colon, or the end.
     First,
-    /// In an object, behind a comma: a key and its colon.
+    /// In an object, after a comma: a key and its colon.
     Key,
-    /// In an object, behind a colon: a value, then a comma or the end.
+    /// In an object, after a colon: a value, then a comma or the end.
     Value,
-    /// In an object, behind a container: a comma or the end.
+    /// In an object, after a container: a comma or the end.
     Next,
     /// In an array: the next byte decides.
     Element,
 }
 
-/// Indexes a text that is one object. `None` if it is declined.
+/// Indexes a text that is one object. `None` if the text is declined.
 pub fn index_object(text: &[u8], found: &mut ObjectIndex) -> Option<()> {
-    // Texts mostly are as the one before was.
+    // Most texts have the same form as the previous one.
     if found.compact && run::<true, false>(text, found).is_some() {
         return Some(());
     }
     run::<true, true>(text, found).map(drop)
 }
 
-/// Indexes the object that a text starts with, and returns where it ends. `None` if it is declined.
+/// Indexes the object at the start of a text. Returns the object's end. `None` if the text is declined.
 pub fn index_first(text: &[u8], found: &mut ObjectIndex) -> Option<usize> {
     run::<false, false>(text, found)
 }
@@ -127,42 +128,42 @@ fn run<const WHOLE: bool, const SPACED: bool>(text: &[u8], found: &mut ObjectInd
     simd::run(text, || Indexer::<WHOLE, SPACED>::new(text, found))
 }
 
-/// The pass that indexes an object: the `WHOLE` text, or what the text starts with. Without `SPACED` it declines white space
-/// between tokens.
+/// The pass that indexes an object: the `WHOLE` text, or the start of the text. Without `SPACED` it
+/// declines white space between tokens.
 struct Indexer<'a, const WHOLE: bool, const SPACED: bool> {
     text: &'a [u8],
     entries: &'a mut Vec<Entry>,
     child_separators: &'a mut Vec<Separator>,
     keys: &'a mut KeySkeleton,
     key_bytes: KeyBytes,
-    /// See [`ObjectIndex`]; stored at the end.
+    /// See [`ObjectIndex`]. Stored at the end.
     found_long: &'a mut bool,
     long_scalar: bool,
-    /// How many bytes of a number or literal the block before ended with.
+    /// The number of bytes of a number or literal at the end of the previous block.
     run: u32,
     is_ascii: &'a mut bool,
     is_compact: &'a mut bool,
-    /// The white space of all blocks so far, in whatever block.
+    /// The union of the white space of all blocks so far.
     space: u64,
-    /// The bytes of all blocks so far that are ASCII, in whatever block.
+    /// The bits of bytes that are ASCII in all blocks so far.
     ascii: u64,
     enclosing: &'a mut Vec<Expect>,
     strings: Strings,
-    /// The first bytes of the next block that have to be hexadecimal digits.
+    /// The first bytes of the next block that must be hexadecimal digits.
     hex: u64,
-    /// 1 if the block before ended with a byte of a number or literal.
+    /// 1 if the previous block ended with a byte of a number or literal.
     scalar: u64,
-    /// The lowest bit is 1 if the block before ended with a separator or an opening bracket, and white space behind it. The next bit
-    /// is 1 if it ended with an opening bracket or a closing quote.
+    /// The lowest bit is 1 if the previous block ended with a separator or an opening bracket, optionally followed by
+    /// white space. The next bit is 1 if it ended, in the same way, with an opening bracket or a closing quote.
     last: u64,
     expect: Expect,
-    /// Where the current container was opened, if no other one was opened or closed since.
+    /// The position where the current container was opened, if no other container was opened or closed since.
     opened: usize,
-    /// The last comma of the top level, or its brace.
+    /// The last comma of the top level, or the opening brace.
     comma: usize,
     /// The last colon of the top level.
     colon: usize,
-    /// Behind the closing brace of the top level; 0 before it is reached.
+    /// The offset after the closing brace of the top level; 0 until it is reached.
     end: usize,
 }
 
@@ -210,7 +211,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
             strings: Strings::default(),
             hex: 0,
             scalar: 0,
-            // What comes first is a value.
+            // The text must start with a value.
             last: 1,
             expect: Expect::First,
             opened: 0,
@@ -220,7 +221,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         }
     }
 
-    /// Checks a block and records what it holds. `None` declines.
+    /// Checks a block and records its entries. `None` declines the text.
     #[inline(always)]
     fn check<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> Option<()> {
         let backslash = isa.equal(block, b'\\');
@@ -259,13 +260,13 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         let starts = scalar & !(scalar << 1 | self.scalar);
         self.scalar = scalar >> 63;
 
-        // The bytes behind these tokens, or behind the white space there.
+        // The bytes after these tokens and the white space that follows them.
         let (before_value, before_other) = (open | colon | comma, open | closing);
         let (may_start, over) = skip_space(before_value << 1 | self.last & 1, space);
         let (may_follow, other_over) = skip_space(before_other << 1 | self.last >> 1, space);
         self.last = before_value >> 63 | over | (before_other >> 63 | other_over) << 1;
-        // Behind a separator or an opening bracket a value starts, but for the end behind such a bracket; nowhere else one does. A
-        // colon stands behind a string. A bracket has no colon behind it, as that is no value.
+        // After a separator or an opening bracket a value starts, or, after a bracket, the container ends; values start
+        // nowhere else. A colon follows a string. No colon follows a bracket, because a colon does not start a value.
         let value = opening | open | starts;
         let wrong = (may_start ^ value) & !(may_follow & close)
             | colon & !may_follow
@@ -277,7 +278,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         }
         let scalars = Scalars { scalar, starts, digit, zero, point, minus };
         self.check_scalars(base, starts, scalars.unusual())?;
-        // Every other separator, and all bits between it and the next one.
+        // Every other separator, and all bits from it to the next one.
         let turns = isa.prefix_xor(colon | comma);
         self.nesting(base, (open, close), (colon, comma), turns)?;
         let key = self.key_bytes.take(in_string, opening, space);
@@ -291,7 +292,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
     /// Looks for a number or literal of at least [`DIGITS`] bytes.
     #[inline(always)]
     fn find_long_scalars(&mut self, scalar: u64) {
-        // Mostly there are not that many bytes in all of them.
+        // Mostly there are fewer bytes than that in all of them together.
         if self.run + scalar.count_ones() >= DIGITS {
             let mut long = scalar & scalar >> 1;
             for step in [2, 4, 8] {
@@ -309,7 +310,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
             let at = unusual.trailing_zeros();
             unusual &= unusual - 1;
             let before = starts & (!0 >> (63 - at));
-            // One that started in an earlier block was checked there.
+            // A scalar that started in an earlier block was checked there.
             if before != 0 && !is_scalar_in_range::<SPACED>(self.text, base + 63 - before.leading_zeros() as usize) {
                 return None;
             }
@@ -317,7 +318,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         Some(())
     }
 
-    /// Follows the brackets of a block, and checks the separators between them.
+    /// Processes the brackets of a block, and checks the separators between them.
     #[inline(always)]
     fn nesting(
         &mut self,
@@ -342,7 +343,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         self.separators(base, colon & left, comma & left, turns)
     }
 
-    /// Checks the colons and commas between two brackets, or those of them that are in one block.
+    /// Checks the colons and commas between two brackets, or the part of them in one block.
     #[inline(always)]
     fn separators(&mut self, base: usize, colon: u64, comma: u64, turns: u64) -> Option<()> {
         let both = colon | comma;
@@ -354,7 +355,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
             Expect::First | Expect::Key => true,
             Expect::Value | Expect::Next => false,
         };
-        // They alternate: the first, third and so on are of one kind, the others of the other kind.
+        // They must alternate: the first, third and so on are of one kind, the others of the other kind.
         let first = both & both.wrapping_neg();
         let odd = both & if turns & first != 0 { turns } else { !turns };
         if odd != if colon_first { colon } else { comma } {
@@ -392,13 +393,13 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         }
     }
 
-    /// Records the property of the top level that ends at `end`.
+    /// Records the top-level property that ends at `end`.
     fn record_entry(&mut self, end: usize) {
         self.entries.push(Entry::between::<SPACED>(self.text, self.comma, self.colon, end));
         self.comma = end;
     }
 
-    /// Enters or leaves a container, whose bracket is at `at` and is this `bit` of the block.
+    /// Enters or leaves a container whose bracket is at `at`, which is this `bit` of the block.
     #[inline(always)]
     fn bracket(&mut self, at: usize, bit: u64, open: bool) -> Option<()> {
         let is_object = self.text[at] & 0x20 != 0;
@@ -406,7 +407,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
             if is_object {
                 self.key_bytes.before |= bit;
             }
-            // The top level's own brace has no container around it.
+            // No container encloses the top level's own brace.
             if at > 0 {
                 if !matches!(self.expect, Expect::Value | Expect::Element) || self.enclosing.len() >= MAX_DEPTH {
                     return None;
@@ -415,7 +416,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
             }
             self.opened = at;
             self.expect = if is_object { Expect::First } else { Expect::Element };
-            // That a value or an end follows was checked before.
+            // It was already checked that a value or an end follows.
             let next = || self.text.get(behind_space::<SPACED>(self.text, at + 1));
             return (!is_object || matches!(next(), Some(b'"' | b'}'))).then_some(());
         }
@@ -443,7 +444,8 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         Some(())
     }
 
-    /// Checks the escapes that have these `escaped` bytes behind their backslashes, and what is left of those in the block before.
+    /// Checks the escapes with these `escaped` bytes after their backslashes, and the rest of
+    /// escapes from the previous block.
     #[inline(always)]
     fn check_escapes<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, escaped: u64) -> Option<()> {
         let unicode = escaped & isa.equal(block, b'u');
@@ -455,7 +457,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
         self.check_short_escapes(base, escaped & !unicode)
     }
 
-    /// The same for escapes of two bytes.
+    /// Checks escapes of two bytes.
     #[inline(always)]
     fn check_short_escapes(&self, base: usize, mut escaped: u64) -> Option<()> {
         while escaped != 0 {
@@ -470,7 +472,7 @@ impl<'a, const WHOLE: bool, const SPACED: bool> Indexer<'a, WHOLE, SPACED> {
 struct Scalars {
     /// All of their bytes.
     scalar: u64,
-    /// Their first bytes.
+    /// The first byte of each.
     starts: u64,
     /// These bytes, in strings or not.
     digit: u64,
@@ -480,14 +482,15 @@ struct Scalars {
 }
 
 impl Scalars {
-    /// A byte of each number or literal that has to be read byte by byte: those that are more than digits with a sign and a
-    /// point, and those that go on in the next block. Of one that started in the block before, any byte may be among them.
+    /// Marks a byte of each number or literal that must be read byte by byte: those that are more than digits
+    /// with a sign and a point, and those that continue in the next block. For a scalar that started in the
+    /// previous block, any byte may be marked.
     #[inline(always)]
     fn unusual(self) -> u64 {
         let Self { scalar, starts, .. } = self;
         let [digit, point, minus] = [self.digit, self.point, self.minus].map(|mask| mask & scalar);
         let (before_digit, behind_digit) = (digit >> 1, digit << 1);
-        // A sum carries from the first digit behind a point to the byte behind the last one.
+        // The sum carries from the first digit after a point to the byte after the last digit.
         let fraction = digit & point << 1;
         let behind_fraction = digit.wrapping_add(fraction);
         let other = scalar & !(digit | point | minus);
@@ -510,7 +513,7 @@ mod tests {
     use crate::structural_index::StructuralIndex;
     use crate::validator::Validator;
 
-    /// What the validator finds token by token.
+    /// The result of the validator, token by token.
     fn slowly(text: &[u8]) -> Option<Vec<Entry>> {
         let mut validator = Validator::default();
         validator.find_slowly(text).then(|| validator.entries().to_vec())
@@ -552,7 +555,7 @@ mod tests {
         })
     }
 
-    /// White space of all kinds, most of it as `json.dumps` writes it.
+    /// White space of all kinds, mostly as `json.dumps` writes it.
     fn blanks() -> impl Strategy<Value = Vec<String>> {
         let blank = prop_oneof![
             4 => Just(String::new()),
@@ -563,7 +566,7 @@ mod tests {
         proptest::collection::vec(blank, 1..9)
     }
 
-    /// An object with these blanks, in turns, between its tokens.
+    /// An object with these blanks, repeated in order, between its tokens.
     fn spaced(text: &str, blanks: &[String]) -> String {
         let mut structure = StructuralIndex::default();
         assert!(structure.find(text.as_bytes()));

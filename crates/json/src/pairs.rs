@@ -1,16 +1,17 @@
-//! Arrays of `[key, value]` pairs as the text of an object.
+//! Rewrites arrays of `[key, value]` pairs as the text of an object.
 
 /// A unit of a text: a byte of Latin-1 or UTF-8, or a unit of UTF-16.
 pub trait Unit: Copy + From<u8> + Into<u16> {}
 
 impl<T: Copy + From<u8> + Into<u16>> Unit for T {}
 
-/// A number with more characters is declined: it may be so small that its double is zero.
+/// Numbers with more characters are declined: their double may be zero.
 const MAX_NUMBER: usize = 300;
 
-/// Writes `[["a",1],["b",null]]` as `{"a":1}`: a pair whose value is `null`, `false`, `""` or zero is left out, and so is one
-/// without a value. `false` if this is declined, and then nothing is known of the text: a key has an escape, a value is an
-/// array, an object or a number with an exponent, or there is white space. What is accepted is valid JSON if the object is.
+/// Writes `[["a",1],["b",null]]` as `{"a":1}`. A pair without a value, or whose value is `null`, `false`, `""`
+/// or zero, is omitted. Returns `false` if the text is declined: a key has an escape, a value is an array, an
+/// object or a number with an exponent, or there is white space; the text may or may not be valid then. An
+/// accepted text is valid JSON if the object is.
 pub fn object_of_pairs<T: Unit>(text: &[T], object: &mut Vec<T>) -> bool {
     object.clear();
     object.push(b'{'.into());
@@ -41,7 +42,7 @@ impl<T: Unit> Pairs<'_, T> {
         (self.at == self.text.len()).then_some(())
     }
 
-    /// Takes a pair, and adds it if its value is to be kept.
+    /// Reads a pair, and adds it unless it must be omitted.
     fn pair(&mut self, object: &mut Vec<T>) -> Option<()> {
         self.expect(b'[')?;
         let key = self.at;
@@ -66,7 +67,7 @@ impl<T: Unit> Pairs<'_, T> {
         self.expect(b']')
     }
 
-    /// Skips a value. Returns whether it is to be kept.
+    /// Skips a value. Returns whether to keep it.
     fn value(&mut self) -> Option<bool> {
         let start = self.at;
         match u8::try_from(self.unit()?).ok()? {
@@ -96,8 +97,8 @@ impl<T: Unit> Pairs<'_, T> {
         }
     }
 
-    /// Skips a number without an exponent. Returns whether it is other than zero. Whether that is valid, is left to the reader of
-    /// the object.
+    /// Skips a number without an exponent. Returns whether it is nonzero. A nonzero number is not validated here:
+    /// the parser of the object does that.
     fn number(&mut self) -> Option<bool> {
         let rest = &self.text[self.at..];
         let in_number = |unit: &T| matches!((*unit).into(), 0x2B | 0x2D | 0x2E | 0x30..=0x39 | 0x45 | 0x65);
@@ -109,7 +110,7 @@ impl<T: Unit> Pairs<'_, T> {
         if number.iter().any(|unit| matches!((*unit).into(), 0x31..=0x39)) {
             return Some(true);
         }
-        // It is left out, and no one else sees whether it is valid.
+        // A zero is omitted from the object, so it must be validated here.
         let is = |at: usize, unit: u8| number.get(at).copied().map(Into::into) == Some(u16::from(unit));
         let digits = usize::from(is(0, b'-'));
         let whole = is(digits, b'0') && number.len() == digits + 1;

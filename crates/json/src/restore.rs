@@ -1,15 +1,17 @@
-//! Puts back into an output what V8's JSON has lost of its line: the rules, to the byte.
+//! Restores in an output what V8's JSON has lost of its line. These are the rules, to the byte:
 //!
-//! - An output that means the same as its line leaves as the line.
-//! - Otherwise each part of it that means the same as what stands at the same place of the line (the same keys and indices from
-//!   the root) leaves as it came: white space, escapes, how numbers are written. All else is as V8 prints it.
-//! - Of a key that stands twice in an object the last one counts, and the others do not leave with a changed output.
-//! - A number of which JavaScript loses value keeps its digits also where it was moved to. The driver knows the objects and arrays
-//!   that such numbers came in, and prints their digits. A number that left its object is known by its value alone, where
-//!   that leaves no doubt. See [`Restorer::restore`].
+//! - An output with the same meaning as its line is replaced by the line.
+//! - Otherwise each part that has the same meaning as the part at the same place of the line (the same keys and
+//!   indices from the root) is replaced by the line's bytes: white space, escapes, spelling of numbers.
+//!   Everything else is as V8 prints it.
+//! - The last of several duplicate keys counts, and the others are not part of a changed output.
+//! - A number of which JavaScript loses value keeps its digits even if it was moved. The driver knows the objects and
+//!   arrays that such numbers came in, and prints their digits. A number that was moved without its object is
+//!   identified by its value alone, if that is unambiguous. See [`Restorer::restore`].
 //!
-//! The work is done on two trees, so it costs more than [`Merger`](crate::merge::Merger), which does the same for most outputs.
-//! Both texts are valid JSON: V8 has read the one and printed the other. Nothing recurses, so depth costs memory and not the stack.
+//! The implementation builds two trees, so it costs more than [`Merger`](crate::merge::Merger), which does the same
+//! for most outputs. Both texts are valid JSON: V8 has read the line and printed the output. Nothing is recursive,
+//! so depth costs memory but no stack.
 
 use crate::hash::key_hash;
 use crate::number::{FIRST_UNSAFE, is_lossy, same_decimal, value_of};
@@ -20,25 +22,25 @@ use crate::token::{Token, Tokens};
 /// No node.
 const NONE: u32 = u32::MAX;
 
-/// How the driver marks a number that is exactly as it stands there, although its double may have other digits in the line.
-/// V8 never prints that.
+/// The driver's suffix for a number that is exact as printed, although its double may have other
+/// digits in the line. V8 never prints it.
 const EXACT: &[u8] = b"e0";
 
-/// What the driver prints for an infinite value of which it knows no more. Lines don't spell a number like that.
+/// The driver's text for an infinite value of which it knows nothing else. Lines don't spell a number like that.
 const INFINITE: [&[u8]; 2] = [b"1e+0999", b"-1e+0999"];
 
-/// Restores outputs; its memory is reused.
+/// Restores outputs. Its memory is reused.
 #[derive(Default)]
 pub struct Restorer {
     line: Tree,
     text: Tree,
-    /// For each node of the text, what it is compared with.
+    /// For each node of the text, the node that it is compared with.
     pairs: Vec<Pair>,
     keys: Vec<Key>,
-    /// Numbers of other lines that may be in the outputs of this one, as they are written there.
+    /// The texts of numbers of other lines that may be in the outputs of this one.
     pub elsewhere: Vec<Vec<u8>>,
-    /// The numbers that were moved alone, and left with the digits of their doubles because several numbers of the line have
-    /// that double.
+    /// The numbers that were moved without their object and keep the digits of their doubles, because several
+    /// numbers of the line have that double.
     pub lost: Vec<f64>,
 }
 
@@ -51,30 +53,30 @@ struct Tree {
 
 #[derive(Clone, Copy)]
 struct Node {
-    /// The first byte of what it is: a brace, bracket or quote, `0` for numbers and `l` for literals.
+    /// The first byte of its type: a brace, bracket or quote, `0` for numbers and `l` for literals.
     kind: u8,
     start: u32,
     end: u32,
     /// Its key, without quotes, if it is a member of an object.
     key: (u32, u32),
     parent: u32,
-    /// The node behind this one and all that is in it.
+    /// The node after this one and everything inside it.
     next: u32,
     children: u32,
 }
 
-/// What a node of the text is compared with.
+/// The comparison of a node of the text with one of the line.
 #[derive(Clone, Copy)]
 struct Pair {
     /// The node of the line at the same place.
     of: u32,
-    /// Whether they mean something else.
+    /// Whether their meanings differ.
     differs: bool,
-    /// Whether a key stands twice in an object of the line's node.
+    /// Whether an object in the line's node has a duplicate key.
     duplicates: bool,
 }
 
-/// A key of an object of the line that was edited.
+/// A key of an edited object of the line.
 #[derive(Clone, Copy)]
 struct Key {
     hash: u64,
@@ -123,7 +125,7 @@ impl Tree {
         &self.nodes[node as usize]
     }
 
-    /// The numbers of a node's children.
+    /// The indices of a node's children.
     fn children(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
         let end = self.get(node).next;
         let mut at = node + 1;
@@ -148,8 +150,8 @@ impl Node {
 }
 
 impl Restorer {
-    /// Appends a value of a changed event as it came, but for keys that stand twice in an object of it: of those the last value
-    /// goes out, and each object around one is written as V8 would print it.
+    /// Appends a value of a changed event unchanged, but without duplicate keys: the last value of each is kept, and
+    /// each object that contains duplicates is written as V8 would print it.
     pub fn without_duplicates(&mut self, value: &[u8], out: &mut dyn Sink) {
         self.text.read(value);
         let Self { text: tree, pairs, keys, .. } = self;
@@ -163,7 +165,7 @@ impl Restorer {
                 pairs[tree.nodes[at].parent as usize].duplicates = parent.duplicates | pairs[at].duplicates;
             }
         }
-        // What is to be written, the last one first: a node, or the bracket that closes one.
+        // What is still to be written, in reverse order: a node, or a closing bracket.
         let mut left: Vec<Result<(u32, bool), u8>> = vec![Ok((0, false))];
         while let Some(next) = left.pop() {
             let (at, comma) = match next {
@@ -199,17 +201,18 @@ impl Restorer {
         }
     }
 
-    /// Reads a line, for its outputs to be restored.
+    /// Reads a line whose outputs are to be restored.
     pub fn start(&mut self, line: &[u8]) {
         self.line.read(line);
     }
 
-    /// Appends `text`, which V8 has printed after the code had the event of `line`, with what V8 has lost put back; the line
-    /// itself if both mean the same. The line was read by [`Self::start`].
+    /// Appends `text`, which V8 has printed after the code had the event of `line`, with what V8 has lost restored; the
+    /// line itself if both have the same meaning. The line must have been read by [`Self::start`].
     ///
-    /// Numbers of the text that are not what V8 prints (`9007199254740993`, `1e400`) have their own digits: the driver knew
-    /// them. If they have what V8 prints, but are not to be taken for another number of the line with the same double, the
-    /// driver has put `e0` behind them. What is infinite, and of which nothing is known, is `1e+0999`.
+    /// If the driver knew the digits of a number that V8 would print differently (`9007199254740993`,
+    /// `1e400`), the text has these digits. If they are digits that V8 prints too, but must not be mistaken
+    /// for another number of the line with the same double, the driver has appended `e0`. An infinite value of
+    /// which nothing is known is `1e+0999`.
     pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) {
         self.text.read(text);
         self.pair(line, text);
@@ -247,7 +250,7 @@ impl Restorer {
         self.lost.append(&mut lost);
     }
 
-    /// Finds what each node of the text is compared with, and whether they mean the same.
+    /// Finds the node that each node of the text is compared with, and whether they have the same meaning.
     fn pair(&mut self, line: &[u8], text: &[u8]) {
         let Self { line: lines, text: texts, pairs, keys, .. } = self;
         pairs.clear();
@@ -286,8 +289,8 @@ impl Restorer {
         }
     }
 
-    /// What goes out for a number of the text that is not the one at its place in the line, if it isn't what stands there. An
-    /// error if there are several, each as good as the others.
+    /// Returns the replacement for a number of the text that is not the number at its place in the line, or `None` if
+    /// it needs none. An error if several candidates are equally good.
     fn moved<'t>(&'t self, line: &'t [u8], text: &'t [u8], at: u32) -> Result<Option<&'t [u8]>, f64> {
         let number = self.text.get(at).text(text);
         if let Some(exact) = number.strip_suffix(EXACT) {
@@ -300,7 +303,7 @@ impl Restorer {
         }
         // As JavaScript prints it.
         let unknown = infinite.then_some(&b"null"[..]);
-        // By its value alone. A fraction may well be the code's own, so it is not looked for.
+        // Looked up by its value alone. Fractions are not looked up, since the code may well have computed them.
         let mut found: Option<&[u8]> = None;
         let mut doubt = false;
         let elsewhere = || self.elsewhere.iter().map(Vec::as_slice).filter(|came| value_of(came) == value);
@@ -325,8 +328,8 @@ impl Restorer {
         Ok(found.filter(|came| is_lossy(came)))
     }
 
-    /// Of several numbers with one double, the one under the same key in the object that is most like the one around a number
-    /// of the text: a copy of it, most likely.
+    /// Returns, of several numbers with one double, the number under the same key in the object that is most similar to
+    /// the object around a number of the text, which is most likely a copy of it.
     fn most_alike<'t>(
         &self,
         line: &'t [u8],
@@ -346,7 +349,7 @@ impl Restorer {
         found.filter(|_| !doubt)
     }
 
-    /// How many scalars beside a number of the text are the same beside one of the line; 0 if their keys differ.
+    /// The number of equal scalars next to a number of the text and next to one of the line; 0 if their keys differ.
     fn alike(&self, line: &[u8], text: &[u8], came: u32, went: u32) -> usize {
         let (came_in, went_in) = (self.line.get(came).parent, self.text.get(went).parent);
         if came_in == NONE || went_in == NONE || self.line.get(came_in).kind != self.text.get(went_in).kind {
@@ -385,7 +388,7 @@ impl Restorer {
     }
 }
 
-/// An object of the line and one of the text at the same place.
+/// An object of the line and the object at the same place of the text.
 struct Members<'a> {
     lines: &'a Tree,
     texts: &'a Tree,
@@ -396,8 +399,9 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
-    /// Pairs members as long as both have the same keys in the same order; whether there are no others. Nothing if the line
-    /// has more: a key of it may stand there twice. The keys of the text all differ.
+    /// Pairs members as long as both objects have the same keys in the same order. Returns whether the text
+    /// has no others. `None` if a key differs or the line has more, since the line may have duplicate keys.
+    /// The keys of the text are distinct.
     fn pair_in_order(&self, pairs: &mut [Pair]) -> Option<bool> {
         let mut went = self.texts.children(self.went);
         for came in self.lines.children(self.came) {
@@ -411,7 +415,7 @@ impl Members<'_> {
         Some(went.next().is_none())
     }
 
-    /// Sorts the keys of the line's object, equal ones together and in order; how many different ones there are.
+    /// Sorts the keys of the line's object, equal ones together and in order. Returns the number of distinct keys.
     fn distinct(&self, keys: &mut Vec<Key>) -> usize {
         keys.clear();
         let key = |node: u32| self.lines.get(node).key(self.line);
@@ -420,7 +424,8 @@ impl Members<'_> {
         keys.chunk_by(|one, next| one.hash == next.hash && same_string(key(one.node), key(next.node))).count()
     }
 
-    /// The members of the line's object that count, as V8 prints them: array indices first, then by the first place of their keys.
+    /// The members of the line's object that count, in V8's order: array indices first, then by
+    /// the first position of their keys.
     fn in_v8_order(&self, keys: &mut Vec<Key>) -> Vec<u32> {
         self.distinct(keys);
         let key = |node: u32| self.lines.get(node).key(self.line);
@@ -430,7 +435,7 @@ impl Members<'_> {
                 let name = printed(key(group[0].node));
                 let index = Some(&name[1..name.len() - 1]).filter(|name| is_index(name));
                 let index = index.map(|digits| digits.iter().fold(0, |all, digit| all * 10 + u64::from(digit - b'0')));
-                // Behind all indices.
+                // After all indices.
                 let place = index.unwrap_or((1 << 32) + u64::from(group[0].node));
                 (place, group[group.len() - 1].node)
             })
@@ -439,7 +444,7 @@ impl Members<'_> {
         members.into_iter().map(|(_, node)| node).collect()
     }
 
-    /// Pairs members by their keys; whether both have the same keys in V8's order.
+    /// Pairs members by their keys. Returns whether both have the same keys in V8's order.
     fn pair_by_key(&self, pairs: &mut [Pair], keys: &mut Vec<Key>, duplicates: &mut bool) -> bool {
         let key = |node: u32| self.lines.get(node).key(self.line);
         let distinct = self.distinct(keys);
@@ -460,9 +465,9 @@ impl Members<'_> {
                 pairs[went as usize].of = NONE;
                 continue;
             };
-            // The last value counts, at the place of the first.
+            // The last value counts, at the position of the first.
             pairs[went as usize].of = found.last().unwrap_or(first);
-            // V8 has put indices before all other keys.
+            // V8 moves indices before all other keys.
             if !is_index(name) {
                 same &= first > before;
                 before = first;
@@ -472,7 +477,7 @@ impl Members<'_> {
     }
 }
 
-/// A string as V8 prints it, with quotes. `text` is without.
+/// A string as V8 prints it, with quotes. `text` has no quotes.
 fn printed(text: &[u8]) -> Vec<u8> {
     let mut out = vec![b'"'];
     if !text.contains(&b'\\') {
@@ -497,7 +502,7 @@ fn printed(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether JavaScript takes a key for an array index, and so puts it before all others that are none.
+/// Whether JavaScript treats a key as an array index, and so moves it before all other keys.
 fn is_index(key: &[u8]) -> bool {
     let digits =
         key.len() <= 10 && key.iter().all(u8::is_ascii_digit) && (key.first() != Some(&b'0') || key.len() == 1);
@@ -506,12 +511,12 @@ fn is_index(key: &[u8]) -> bool {
         && key.iter().fold(0, |all, digit| all * 10 + u64::from(digit - b'0')) < u64::from(u32::MAX)
 }
 
-/// Whether two strings mean the same, with their quotes or without.
+/// Whether two strings have the same meaning. Both are with quotes, or both without.
 fn same_string(one: &[u8], other: &[u8]) -> bool {
     one == other || (one.contains(&b'\\') || other.contains(&b'\\')) && unescape_utf16(one) == unescape_utf16(other)
 }
 
-/// Whether a number of the text is the one that stands in the line.
+/// Whether a number of the text is the one in the line.
 fn same_number(came: &[u8], went: &[u8]) -> bool {
     if came == went {
         return true;

@@ -1,17 +1,19 @@
-//! What `JSON.parse` and `JSON.stringify` lose, and how it is put back.
+//! Detects what `JSON.parse` and `JSON.stringify` lose.
 //!
-//! V8 reads every number as a double and prints the shortest text for it: `9007199254740993` would leave as
-//! `…992`, `1.0` as `1`, `1e400` as `null`. Nor does it keep white space or escapes. The contract promises that numbers
-//! which the code did not touch leave as they came, and that an unchanged event leaves as the same bytes. So:
+//! V8 reads every number as a double and prints the shortest text for it: `9007199254740993` would be
+//! printed as `…992`, `1.0` as `1`, `1e400` as `null`. It does not keep white space or escapes either. The
+//! contract promises that numbers which the code did not touch are output unchanged, and that an unchanged
+//! event is output as the same bytes. So:
 //!
-//! - [`survey`] says in one pass whether a line holds anything that V8 would print differently. For most lines it does
-//!   not, and V8's text is the answer.
-//! - Otherwise [`Restorer`](crate::restore::Restorer) compares input and output. If they mean the same, the input's bytes are
-//!   the answer. If not, each part of the output that means what stood at the same place of the input leaves as it came.
+//! - [`survey`] tells in one pass whether V8 would print any part of a line differently. For most lines it
+//!   would not, and V8's text is the output.
+//! - Otherwise [`Restorer`](crate::restore::Restorer) compares input and output. If they have the same meaning, the
+//!   input's bytes are the output. If not, each part of the output that has the same meaning as the part at the same
+//!   place of the input is replaced by the input's bytes.
 //! - [`Merger`](crate::merge::Merger) does most of that faster, and declines the rest.
 //!
-//! Both texts are known to be valid JSON here: V8 has read the one and written the other. Nothing recurses, so depth
-//! costs memory and not the stack.
+//! Both texts are valid JSON here: V8 has read the input and printed the output. Nothing is recursive,
+//! so depth costs memory but no stack.
 
 pub use crate::number::may_hold_lossy;
 use crate::number::{is_unsafe, number_end};
@@ -20,14 +22,13 @@ use crate::string::{is_key, string_end};
 use crate::token::{Token, Tokens};
 use crate::validator::Validator;
 
-/// Looks through a line once, in whatever way it can be looked through; `duplicates` is true if a key may occur twice in
-/// one object.
+/// Scans a line once, with the fast or the slow scan. `duplicates` is true if an object may have a duplicate key.
 pub fn survey(line: &[u8], validator: &mut Validator) -> ScanReport {
-    // What is too deep for the fast way goes the slow one.
+    // Lines that are too deep for the fast scan take the slow one.
     validator.survey(line).unwrap_or_else(|| ScanReport { losses: scan(line), duplicates: true })
 }
 
-/// Looks through a valid text of any depth.
+/// Scans a valid text of any depth.
 fn scan(line: &[u8]) -> RoundTripLoss {
     let mut losses = RoundTripLoss::default();
     let mut at = 0;
@@ -57,7 +58,7 @@ fn scan(line: &[u8]) -> RoundTripLoss {
     losses
 }
 
-/// Whether a key of a valid text is written with an escape.
+/// Whether any key of a valid text contains an escape.
 pub fn has_escaped_key(text: &[u8]) -> bool {
     let mut from = 0;
     while let Some(at) = text.get(from..).and_then(|rest| memchr::memchr(b'\\', rest)) {
@@ -70,11 +71,12 @@ pub fn has_escaped_key(text: &[u8]) -> bool {
     false
 }
 
-/// The line with its objects as lists, `{"a":[1]}` as `[0,"a",[1,1]]`, if a key is written with an escape.
+/// Rewrites the line with its objects as lists, `{"a":[1]}` as `[0,"a",[1,1]]`, if a key contains an escape.
 ///
-/// V8's `JSON.parse` expects the keys of the object that it read last in the same place, and compares them with the text
-/// of the line before its escapes are read: after `{"q\\":1}` it takes the key `"q\u0041"` for `q\`, in the next event as
-/// well. Nothing of the kind happens to a string in a list, from which the driver makes the object.
+/// This works around a bug of V8: `JSON.parse` expects the keys of the object that it read last in the same
+/// place, and compares them with the text of the line before processing its escapes. After `{"q\\":1}` it
+/// takes the key `"q\u0041"` for `q\`, even in the next event. Strings in a list are not affected, and the
+/// driver makes the object from the list.
 pub fn as_lists(line: &[u8]) -> Option<Vec<u8>> {
     if !has_escaped_key(line) {
         return None;
@@ -99,10 +101,10 @@ pub fn as_lists(line: &[u8]) -> Option<Vec<u8>> {
     Some(lists)
 }
 
-/// The numbers of a valid line that JavaScript may not hold, as a JSON array; nothing if it has none. Each is an array of the
-/// keys and indices on the way to it, and at last its text as a string.
+/// Lists the numbers of a valid line that JavaScript may not represent, as a JSON array; `None` if there are none. Each
+/// item is an array of the keys and indices on the path to the number, followed by the number's text as a string.
 pub fn unsafe_numbers(line: &[u8]) -> Option<Vec<u8>> {
-    /// Where the walk is in an object or array: the last key as it is written, or the last index.
+    /// The position of the walk in an object or array: the last key as written, or the last index.
     enum Step<'a> {
         Key(&'a [u8]),
         Index(usize),
@@ -144,7 +146,7 @@ pub fn unsafe_numbers(line: &[u8]) -> Option<Vec<u8>> {
     Some(list)
 }
 
-/// The numbers of a valid line that JavaScript may not hold, as they are written.
+/// The texts of the numbers of a valid line that JavaScript may not represent.
 pub fn unsafe_number_texts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     Tokens::new(line).filter_map(|token| match token {
         Token::Number(number) if is_unsafe(number) => Some(number),
@@ -156,7 +158,7 @@ pub fn unsafe_number_texts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    /// Both ways of looking through a line, which must agree.
+    /// Scans a line in both ways, which must agree.
     fn seen(line: &[u8]) -> ScanReport {
         let survey = survey(line, &mut Validator::default());
         assert_eq!(survey.losses, scan(line));

@@ -1,9 +1,9 @@
-//! Where outputs go. The engine writes an event's outputs straight into memory that the caller chose, a `Vec` or a
-//! region shared with another process, so that no copy lies in between.
+//! The destination of outputs. The engine writes an event's outputs directly into memory chosen by the caller, a `Vec`
+//! or a region shared with another process, without an intermediate copy.
 
 /// A byte buffer that the engine appends to.
 pub trait Sink {
-    /// Bytes written so far.
+    /// The number of bytes written so far.
     fn len(&self) -> usize;
 
     /// Whether nothing has been written yet.
@@ -11,14 +11,14 @@ pub trait Sink {
         self.len() == 0
     }
 
-    /// Takes back everything after the first `len` bytes.
+    /// Removes everything after the first `len` bytes.
     fn truncate(&mut self, len: usize);
 
     /// Appends `bytes`.
     fn push(&mut self, bytes: &[u8]);
 
-    /// Appends at most `max` bytes through `write`, which gets a zeroed or stale buffer and says how many bytes of it it
-    /// wrote. A correct implementation gives a buffer of `max` bytes; `write` must not rely on that for memory safety.
+    /// Appends at most `max` bytes through `write`, which gets a zeroed or stale buffer and returns how many bytes it
+    /// wrote. A correct implementation passes a buffer of `max` bytes; `write` must not rely on that for memory safety.
     fn append_with(&mut self, max: usize, write: &mut dyn FnMut(&mut [u8]) -> usize);
 }
 

@@ -1,8 +1,8 @@
-//! The end of a JSON object or array, found by its brackets alone.
+//! Finds the end of a JSON object or array by its brackets alone.
 //!
-//! A container ends where as many brackets have closed as have opened. A block with fewer closing brackets than are open
-//! cannot hold the end, so most blocks take a count only. What is inside is not checked, except for strings: each of them
-//! ends, and none has a control character.
+//! A container ends where as many brackets have closed as have opened. A block with fewer closing brackets than are
+//! open cannot contain the end, so most blocks are only counted. The content is not checked, except for strings: they
+//! all end, and contain no control character.
 
 use std::ops::ControlFlow;
 
@@ -13,12 +13,12 @@ use crate::simd::{self, Isa, Pass, Strings};
 pub struct Container {
     /// The number of bytes.
     pub len: usize,
-    /// Whether there are no control characters in it, which includes line feeds.
+    /// Whether it contains no control characters, line feeds included.
     pub one_line: bool,
 }
 
-/// The container that starts with the first byte of a text. `None` if that byte is no opening bracket, or if the container
-/// does not end.
+/// Returns the container at the start of a text. `None` if the first byte is not an opening
+/// bracket, or if the container does not end.
 pub fn skip_container(text: &[u8]) -> Option<Container> {
     if !matches!(text.first(), Some(b'{' | b'[')) {
         return None;
@@ -32,7 +32,7 @@ struct Search<'a> {
     strings: Strings,
     /// The number of open brackets.
     depth: u32,
-    /// The control characters of all blocks so far.
+    /// The union of the control characters of all blocks so far.
     control: u64,
 }
 
@@ -53,7 +53,7 @@ impl Pass for Search<'_> {
             while close != 0 {
                 let bit = close & close.wrapping_neg();
                 close ^= bit;
-                // Wraps below zero where a bracket before this one, in the same block, opens: the sum is right.
+                // Wraps below zero if a bracket earlier in the same block opens: the sum is right.
                 depth = depth.wrapping_sub(1);
                 if depth.wrapping_add((open & (bit - 1)).count_ones()) == 0 {
                     let at = base + bit.trailing_zeros() as usize;
@@ -65,7 +65,7 @@ impl Pass for Search<'_> {
             }
             self.depth = depth.wrapping_add(open.count_ones());
         } else {
-            // A block may close more than it opens, but never all that is open.
+            // A block may close more than it opens, but never everything that is open.
             self.depth = self.depth + open.count_ones() - close.count_ones();
         }
         self.control |= control;
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::simd::tests::same_in_every_form;
 
-    /// The same, byte by byte.
+    /// The reference implementation, byte by byte.
     fn byte_by_byte(text: &[u8]) -> Option<Container> {
         let (mut depth, mut in_string, mut escaped, mut one_line) = (0, false, false, true);
         for (at, byte) in text.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! JSON strings: where they end, their escapes, and what they stand for. A string is given without its quotes.
+//! JSON strings: their ends, their escapes, and their meaning. Strings are passed without their quotes.
 
 use std::ops::ControlFlow;
 
@@ -7,14 +7,14 @@ use crate::simd::{self, BLOCK, Isa, Pass, Strings};
 /// The number of bytes that [`next_special`] reads at once.
 const STEP: usize = 16;
 
-/// The offset of the first quote, backslash or control character.
+/// The index of the first quote, backslash or control character.
 #[inline]
 #[cfg(target_arch = "x86_64")]
 fn first_special(bytes: &[u8; STEP]) -> Option<usize> {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
-    // SAFETY: every x86-64 has SSE2. The load is of the sixteen bytes, and needs no alignment.
+    // SAFETY: every x86-64 has SSE2. The load reads the sixteen bytes, and needs no alignment.
     let found = unsafe {
         let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
         let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
@@ -43,7 +43,7 @@ pub fn next_special(text: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }
 
-/// The character that an escape of two bytes stands for, by its second byte. `None` for `u`, and if there is no such escape.
+/// The character of an escape of two bytes, by its second byte. `None` for `u`, and for invalid escapes.
 #[inline]
 pub fn escaped_char(letter: u8) -> Option<u8> {
     Some(match letter {
@@ -57,7 +57,7 @@ pub fn escaped_char(letter: u8) -> Option<u8> {
     })
 }
 
-/// The length of the escape whose backslash is at `at`. `None` if it is no valid escape.
+/// The length of the escape whose backslash is at `at`. `None` if the escape is invalid.
 #[inline]
 pub fn escape_len(text: &[u8], at: usize) -> Option<usize> {
     match *text.get(at + 1)? {
@@ -66,15 +66,15 @@ pub fn escape_len(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Whether `JSON.stringify` writes this escape of two bytes too, by its second byte. It never writes `\/`, and `\u0041` only
-/// where it must.
+/// Whether `JSON.stringify` also writes this escape of two bytes, given its second byte. It never writes
+/// `\/`, and `\u0041` only where necessary.
 #[inline]
 pub fn is_canonical_escape(letter: u8) -> bool {
     matches!(letter, b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 
-/// Puts the characters of a valid string into `out`, in place of what it held. `false` if the string has a surrogate without its
-/// other half, which no UTF-8 has; then `out` holds nothing of use.
+/// Replaces the content of `out` with the characters of a valid string. `false` if the string has a lone surrogate,
+/// which UTF-8 cannot encode; the content of `out` is then unspecified.
 pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     if simd::run(text, || Unescape { strings: Strings::default(), out }) {
@@ -84,13 +84,14 @@ pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> bool {
     unescape_unicode(text, out).is_some()
 }
 
-/// The same for a string with escapes such as `\u0041`: one after the other, as such a string mostly has many.
+/// Does the same for a string with escapes such as `\u0041`. It decodes them one by one, as
+/// such a string mostly has many.
 fn unescape_unicode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = text;
     while let Some(backslash) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..backslash]);
         rest = &rest[backslash..];
-        // Escapes of characters outside of ASCII stand next to each other.
+        // Escapes of characters outside ASCII are usually adjacent.
         while let [b'\\', letter, behind @ ..] = rest {
             rest = behind;
             if *letter != b'u' {
@@ -113,19 +114,19 @@ fn unescape_unicode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The UTF-16 code unit that `text` starts with as four hexadecimal digits, which are skipped.
+/// Reads the UTF-16 code unit that `text` starts with, as four hexadecimal digits, and skips them.
 #[inline]
 fn next_unit(text: &mut &[u8]) -> Option<u16> {
     let (digits, rest) = text.split_first_chunk::<4>()?;
     *text = rest;
     digits.iter().all(u8::is_ascii_hexdigit).then(|| {
-        // A letter is one with its bit 6 set, and has nine more than its lower four bits.
+        // A letter has its bit 6 set, and its value is its lower four bits plus nine.
         digits.iter().fold(0, |unit, digit| unit << 4 | u16::from((digit & 0xF) + (digit >> 6) * 9))
     })
 }
 
-/// The pass of [`unescape`] for a string without escapes such as `\u0041`; it gives up at the first. A string that holds JSON has an escape every few bytes, so bytes are kept or dropped by the
-/// block, without a branch for each.
+/// The pass of [`unescape`] for a string without escapes such as `\u0041`; it gives up at the first one. A string that
+/// contains JSON has an escape every few bytes, so bytes are kept or dropped per block, without a branch for each.
 struct Unescape<'a> {
     strings: Strings,
     out: &'a mut Vec<u8>,
@@ -141,7 +142,7 @@ impl Pass for Unescape<'_> {
         let escaped = self.strings.escaped(backslash);
         let kept = !(backslash & !escaped) & inside;
         if escaped != 0 {
-            // Quotes, backslashes and slashes stand for themselves.
+            // Escaped quotes, backslashes and slashes stand for themselves.
             let letters = escaped & !(isa.equal(block, b'"') | backslash | isa.equal(block, b'/'));
             if letters != 0 {
                 let Some(bytes) = decoded(isa.store(block), letters) else { return ControlFlow::Break(false) };
@@ -159,7 +160,8 @@ impl Pass for Unescape<'_> {
     }
 }
 
-/// A block with the characters that its `escaped` letters stand for. `None` if one of them is `u`, or is of no escape.
+/// Returns a block with its `escaped` letters replaced by the characters that they stand for. `None` if one of
+/// them is `u` or is not a valid escape.
 #[inline]
 fn decoded(mut bytes: [u8; BLOCK], mut escaped: u64) -> Option<[u8; BLOCK]> {
     while escaped != 0 {
@@ -170,7 +172,7 @@ fn decoded(mut bytes: [u8; BLOCK], mut escaped: u64) -> Option<[u8; BLOCK]> {
     Some(bytes)
 }
 
-/// The UTF-16 code units of a valid string. Lone surrogates stay as they are.
+/// The UTF-16 code units of a valid string. Lone surrogates are kept.
 pub fn unescape_utf16(text: &[u8]) -> Vec<u16> {
     let mut units = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -192,8 +194,8 @@ pub fn unescape_utf16(text: &[u8]) -> Vec<u16> {
     units
 }
 
-/// The position of the quote that ends the string which starts at `at`, and whether `JSON.stringify` would write its
-/// escapes the same way.
+/// The position of the quote that ends the string at `at`, and whether `JSON.stringify` would
+/// write its escapes in the same way.
 pub fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
     let mut is_canonical = true;
     loop {
@@ -209,7 +211,7 @@ pub fn string_end(text: &[u8], mut at: usize) -> (usize, bool) {
     }
 }
 
-/// Whether a byte is white space, if it stands between tokens.
+/// Whether a byte is white space between tokens.
 #[inline]
 pub fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')

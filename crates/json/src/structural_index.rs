@@ -1,10 +1,10 @@
-//! The positions of the structure of a JSON line, found 64 bytes at a time.
+//! Finds the positions of the structural characters of a JSON line, 64 bytes at a time.
 //!
-//! [`StructuralIndex::find`] lists the position of everything outside of strings that is not white space: each bracket, colon
-//! and comma, each quote, and the first byte of each number or literal. A walk over the line then goes from one position to
-//! the next, and reads nothing in between. This is the first stage of simdjson (Langdale and Lemire, "Parsing Gigabytes of
-//! JSON per Second", <https://arxiv.org/abs/1902.08318>), with closing quotes listed too. It checks only what no later stage
-//! sees: that strings end, and have no control characters.
+//! [`StructuralIndex::find`] lists the positions of all bytes outside strings that are not white space: each bracket,
+//! colon and comma, each quote, and the first byte of each number or literal. A walk over the line then visits these
+//! positions, and reads nothing in between. This is the first stage of simdjson (Langdale and Lemire, "Parsing
+//! Gigabytes of JSON per Second", <https://arxiv.org/abs/1902.08318>), with closing quotes listed too. It checks only
+//! what no later stage sees: that strings end, and contain no control characters.
 
 use std::ops::ControlFlow;
 
@@ -16,17 +16,18 @@ const MAX_KEPT: usize = 1 << 18;
 /// The structure of the last line. Its memory is reused.
 #[derive(Default)]
 pub struct StructuralIndex {
-    /// The positions, and then the line's length.
+    /// The positions, followed by the line's length.
     positions: Vec<u32>,
     count: usize,
-    /// The backslashes that escape the next byte, a word for each block.
+    /// The backslashes that escape the next byte, one word per block.
     escapes: Vec<u64>,
     any_escape: bool,
     any_space: bool,
 }
 
 impl StructuralIndex {
-    /// Reads a line. `false` if a string in it does not end or has a control character, or if the line is longer than 4 GiB.
+    /// Indexes a line. `false` if a string in it does not end or contains a control character,
+    /// or if the line is longer than 4 GiB.
     pub fn find(&mut self, text: &[u8]) -> bool {
         let Ok(len) = u32::try_from(text.len()) else { return false };
         if self.positions.len() > MAX_KEPT {
@@ -39,13 +40,13 @@ impl StructuralIndex {
         is_valid
     }
 
-    /// The positions, in order, and then the line's length.
+    /// The positions in order, followed by the line's length.
     #[inline]
     pub fn positions(&self) -> &[u32] {
         &self.positions[..=self.count]
     }
 
-    /// Whether there is white space outside of strings.
+    /// Whether there is white space outside strings.
     #[inline]
     pub fn any_space(&self) -> bool {
         self.any_space
@@ -57,7 +58,7 @@ impl StructuralIndex {
         self.any_escape
     }
 
-    /// The positions, from `start` and before `end`, of the backslashes that start an escape.
+    /// The positions from `start` to before `end` of the backslashes that start an escape.
     #[inline]
     pub fn escapes(&self, start: usize, end: usize) -> EscapePositions<'_> {
         if !self.any_escape || start >= end {
@@ -67,13 +68,13 @@ impl StructuralIndex {
         EscapePositions { words: &words[1..], word: words[0] & !0 << (start % BLOCK), base: start - start % BLOCK, end }
     }
 
-    /// Appends the positions of the bits that are set.
+    /// Appends the positions of the set bits.
     #[inline(always)]
     fn push(&mut self, base: u32, mut bits: u64) {
         let count = bits.count_ones() as usize;
         let positions = self.next_block();
-        // Mostly there are about as many as in the block before. Steps of eight make the end of the loop easy to predict.
-        // What is written too much is written over.
+        // Most blocks have about as many positions as the previous one. Steps of eight make the end of the loop
+        // predictable; excess entries are overwritten.
         let mut at = 0;
         while at < count {
             for position in &mut positions[at..at + 8] {
@@ -85,7 +86,7 @@ impl StructuralIndex {
         self.count += count;
     }
 
-    /// Room for the positions of one more block.
+    /// Returns room for the positions of one more block.
     #[inline(always)]
     fn next_block(&mut self) -> &mut [u32; BLOCK] {
         if self.positions.len() < self.count + BLOCK {
@@ -100,13 +101,13 @@ impl StructuralIndex {
     }
 }
 
-/// The pass that fills an index. It returns whether all strings end and have no control characters.
+/// The pass that fills an index. It returns whether all strings end and contain no control characters.
 struct Find<'a> {
     index: &'a mut StructuralIndex,
     strings: Strings,
-    /// 1 if the last byte belongs to a number or literal.
+    /// 1 if the last byte of the previous block belongs to a number or literal.
     scalar: u64,
-    /// The control characters in strings, the white space outside of strings, and the escapes of all blocks.
+    /// The control characters in strings, the white space outside strings, and the escapes of all blocks.
     errors: u64,
     space: u64,
     escape: u64,
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
     use crate::simd::tests::same_in_every_form;
 
-    /// The same, byte by byte.
+    /// The reference implementation, byte by byte.
     fn byte_by_byte(text: &[u8]) -> Option<(Vec<u32>, bool)> {
         let (mut positions, mut space) = (Vec::new(), false);
         let (mut in_string, mut escaped, mut scalar) = (false, false, false);

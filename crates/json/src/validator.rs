@@ -1,8 +1,8 @@
-//! Checks that a line is a JSON object, and collects its top-level properties or what V8 would print differently.
+//! Validates that a line is a JSON object, and collects its top-level properties or what V8 would print differently.
 //!
-//! A walk goes from position to position of the line's [`StructuralIndex`]. It is strict: whatever it accepts, `JSON.parse`
-//! accepts too. So a value that is never parsed cannot hide an error. Nesting beyond [`MAX_DEPTH`] is declined; then a slower
-//! way is taken.
+//! A walk visits the positions of the line's [`StructuralIndex`]. It is strict: `JSON.parse` accepts everything
+//! that it accepts, so a value that is never parsed cannot hide an error. Nesting beyond [`MAX_DEPTH`] is declined;
+//! the caller then takes a slower path.
 
 use std::ops::Range;
 
@@ -18,13 +18,13 @@ use crate::scan_report::{RoundTripLoss, ScanReport};
 use crate::string::{escape_len, is_canonical_escape};
 use crate::structural_index::StructuralIndex;
 
-/// An object with more keys is taken to have duplicates. A closer check follows.
+/// An object with more keys is assumed to have duplicates. An exact check follows.
 const MAX_KEYS: usize = 64;
 
 /// Validates lines. Its memory is reused from line to line.
 #[derive(Default)]
 pub struct Validator {
-    /// All but the entries and the keys is valid only if the line was `indexed`.
+    /// All fields but the entries and the keys are valid only if the line was `indexed`.
     found: ObjectIndex,
     indexed: bool,
     /// Whether all keys of the line were recorded.
@@ -32,11 +32,11 @@ pub struct Validator {
     structure: StructuralIndex,
     open: Vec<Open>,
     hashes: Vec<u32>,
-    /// Restores in an output what V8 lost of its line, the fast way.
+    /// Restores in an output what V8 lost of its line. Fast, but declines some outputs.
     pub merger: Merger,
-    /// The same, for every output.
+    /// Restores any output.
     pub restorer: Restorer,
-    /// Finds keys that an object has twice.
+    /// Finds duplicate keys.
     pub duplicates: Duplicates,
 }
 
@@ -47,21 +47,21 @@ enum Open {
     Array,
 }
 
-/// Sees the tokens of a walk.
+/// Receives the tokens of a walk.
 trait Visitor {
-    /// White space between tokens, or an escape that `JSON.stringify` writes otherwise.
+    /// White space between tokens, or an escape that `JSON.stringify` writes in another way.
     fn form(&mut self) {}
     fn number(&mut self, text: &[u8], form: NumberForm);
-    /// A key. `hashes` has the hashes of all open objects; those of this one begin at `first`.
+    /// A key. `hashes` has the hashes of all open objects; those of the current object start at `first`.
     fn key(&mut self, key: &[u8], escaped: bool, hashes: &mut Vec<u32>, first: usize);
     /// A bracket.
     fn bracket(&mut self, _byte: u8) {}
 }
 
-/// Whether a number may be beyond the range of doubles, or a key has an escape.
+/// Detects numbers that may be beyond the range of doubles, and keys with escapes.
 struct NumberRangeCheck<'a> {
     odd: bool,
-    /// Takes all keys.
+    /// Collects all keys.
     keys: Option<&'a mut KeySkeleton>,
 }
 
@@ -118,15 +118,15 @@ impl Validator {
         &self.found.entries
     }
 
-    /// Finds the top-level properties. `false` if the line is not a JSON object or is declined, if a number may be beyond the
-    /// range of doubles, or if a key has an escape (see [`crate::roundtrip::as_lists`]).
+    /// Finds the top-level properties. `false` if the line is not a JSON object or is declined, if a number may be
+    /// beyond the range of doubles, or if a key has an escape (see [`crate::roundtrip::as_lists`]).
     pub fn find(&mut self, text: &[u8]) -> bool {
         self.indexed = index_object(text, &mut self.found).is_some();
         self.knows_keys = self.indexed;
         self.indexed || self.find_slowly(text)
     }
 
-    /// The same, token by token.
+    /// Does the same, token by token.
     pub fn find_slowly(&mut self, text: &[u8]) -> bool {
         let mut keys = std::mem::take(&mut self.found.keys);
         keys.bytes.clear();
@@ -137,8 +137,8 @@ impl Validator {
         found
     }
 
-    /// What `JSON.stringify(JSON.parse(text))` would lose, and whether an object may have a key twice. `None` if the text is
-    /// not a JSON object or is declined.
+    /// Returns what `JSON.stringify(JSON.parse(text))` would lose, and whether an object may have a duplicate key.
+    /// `None` if the text is not a JSON object or is declined.
     pub fn survey(&mut self, text: &[u8]) -> Option<ScanReport> {
         self.knows_keys = false;
         let mut survey = ScanReport { losses: RoundTripLoss::default(), duplicates: false };
@@ -146,7 +146,7 @@ impl Validator {
         Some(survey)
     }
 
-    /// Whether a text is exactly one JSON value. `false` too if it is declined.
+    /// Whether a text is exactly one JSON value. Also `false` if it is declined.
     pub fn is_value(&mut self, text: &[u8]) -> bool {
         let mut extent = NumberRangeCheck { odd: false, keys: None };
         let Self { structure, open, hashes, .. } = self;
@@ -154,7 +154,8 @@ impl Validator {
         walk.is_some_and(|mut walk| walk.value().is_some() && walk.at + 1 == walk.positions.len())
     }
 
-    /// The keys of the line that [`Self::find`] or [`Self::find_slowly`] accepted last, if nothing else was done since.
+    /// The keys of the line that [`Self::find`] or [`Self::find_slowly`] accepted last, if no
+    /// other call was made since.
     pub fn keys(&self) -> Option<&KeySkeleton> {
         self.knows_keys.then_some(&self.found.keys)
     }
@@ -164,7 +165,7 @@ impl Validator {
         self.indexed && self.found.compact
     }
 
-    /// Whether that line, `text`, may hold a number without an exponent of which JavaScript loses value.
+    /// Whether that line, `text`, may contain a number without an exponent of which JavaScript loses value.
     pub fn may_hold_lossy_digits(&self, text: &[u8]) -> bool {
         if self.indexed {
             self.found.long_scalar && number::holds_lossy_digits(text)
@@ -178,7 +179,8 @@ impl Validator {
         self.indexed && self.found.ascii
     }
 
-    /// Calls `child` for each property of a top-level object of the last line, `text`, in order. `false` if they are not known.
+    /// Calls `child` for each property of a top-level object of the last line, `text`, in order.
+    /// `false` if they are unknown.
     pub fn children(&self, text: &[u8], span: &Range<usize>, child: impl FnMut(Entry)) -> bool {
         if self.is_compact() {
             self.children_of::<false>(text, span, child)
@@ -246,7 +248,7 @@ struct Walk<'a, L> {
     text: &'a [u8],
     structure: &'a StructuralIndex,
     positions: &'a [u32],
-    /// The number of the current position.
+    /// The index of the current position.
     at: usize,
     open: &'a mut Vec<Open>,
     hashes: &'a mut Vec<u32>,
@@ -294,7 +296,7 @@ impl<'a, L: Visitor> Walk<'a, L> {
     /// Skips a string. Returns its range without the quotes, and whether it has an escape.
     #[inline(always)]
     fn string(&mut self) -> Option<(Range<usize>, bool)> {
-        // Quotes come in pairs with nothing in between.
+        // Quotes come in pairs without a position in between.
         let (start, end) = (*self.positions.get(self.at)? as usize + 1, *self.positions.get(self.at + 1)? as usize);
         self.at += 2;
         let mut escaped = false;
@@ -356,7 +358,7 @@ impl<'a, L: Visitor> Walk<'a, L> {
                 }
                 first => end = self.scalar(first)?,
             }
-            // A value has ended here; so may brackets.
+            // A value has ended here. Containers may end too.
             loop {
                 let Some(open) = self.open.last().copied() else { return Some(end) };
                 match (self.byte()?, open) {

@@ -1,4 +1,4 @@
-//! Any bytes, taken for a line: the walks over JSON text agree with each other, and with `serde_json`.
+//! Treats any bytes as a line: the walks over JSON text must agree with each other, and with `serde_json`.
 
 use serde::de::{Deserialize, IgnoredAny};
 use sluicegate_json::canonical;
@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 500;
 
 /// Panics if one walk contradicts another.
 pub fn check(data: &[u8]) {
-    // A line is known to be UTF-8 before it is looked at.
+    // Lines are checked to be UTF-8 before they get here.
     if std::str::from_utf8(data).is_err() {
         return;
     }
@@ -51,14 +51,14 @@ fn depth(data: &[u8]) -> usize {
     data.iter().filter(|byte| matches!(byte, b'{' | b'[')).count()
 }
 
-/// An object ends where its text ends.
+/// An object must end where its text ends.
 fn whole(data: &[u8]) {
     let text = data.trim_ascii();
     let container = skip_container(text).expect("an object is a container");
     assert_eq!(container.len, text.len(), "the object ends elsewhere");
 }
 
-/// A text that V8 gives back as it came is the line itself.
+/// A text that V8 returns unchanged must be restored as the line itself.
 fn unchanged(data: &[u8]) {
     let mut out = Vec::new();
     let mut restorer = Restorer::default();

@@ -1,16 +1,17 @@
-//! Restores what V8 lost, the fast way: walks a line and its output side by side.
+//! Restores what V8 lost, the fast way: walks through a line and its output in parallel.
 //!
-//! Most outputs are their line with a few edits. While both are equal, up to the spelling of numbers, the line's bytes go out.
-//! Where they differ, V8's bytes go out until the two can be matched again: after the changed value, at the next key that both
-//! have, or at the end of the object or array. Only the line needs a structural index.
+//! Most outputs are their line with a few edits. While both are equal, up to the spelling of numbers, the line's bytes
+//! are copied. Where they differ, V8's bytes are copied until the two can be matched again: after the changed value, at
+//! the next common key, or at the end of the object or array. Only the line needs a structural index.
 //!
-//! The result is byte for byte that of [`Restorer`](crate::restore::Restorer). These cases are declined:
+//! The result is identical to that of [`Restorer`](crate::restore::Restorer), byte for byte. These cases are declined:
 //!
-//! - The line is no object or array.
+//! - The line is not an object or array.
 //! - The line has white space, and the output is changed.
-//! - An edited object may have a key twice, a key with an escape, or one that looks like an array index, which V8 moves.
+//! - An edited object may have a duplicate key, a key with an escape, or a key that looks like
+//!   an array index, which V8 moves.
 //! - The output has numbers that V8 does not print, such as those of a BigInt.
-//! - There are so many edits that the search for the next match would take long.
+//! - There are so many edits that searching for the next match would take long.
 
 mod search;
 
@@ -39,9 +40,9 @@ enum Piece {
 }
 
 impl Merger {
-    /// Appends to `out` what V8 printed as `text` for the event of `line`, with what V8 lost restored; the line itself if both
-    /// mean the same. `false` if this is declined; then nothing is appended. The line must have no number whose value
-    /// JavaScript loses.
+    /// Appends to `out` the text that V8 printed for the event of `line`, with what V8 lost restored; the line itself
+    /// if both have the same meaning. `false` if this is declined; then nothing is appended. The line must have no
+    /// number of which JavaScript loses value.
     pub fn restore(&mut self, line: &[u8], text: &[u8], out: &mut dyn Sink) -> bool {
         let Self { structure, search, pieces } = self;
         let is_container = |structure: &StructuralIndex| {
@@ -74,18 +75,18 @@ impl Merger {
     }
 }
 
-/// What stands before the first difference.
+/// The token before the first difference.
 #[derive(PartialEq)]
 enum Before {
-    /// A token that ends there in both.
+    /// The token ends there in both.
     Ended,
-    /// A token that goes on in at least one of them.
+    /// The token continues in at least one of them.
     GoesOn,
-    /// A number; the rest of it in the line goes out.
+    /// The token is a number. The line's spelling of it is kept.
     Kept,
 }
 
-/// The state of a walk. Line and text are in step where a token of each starts, at the same path.
+/// The state of a walk. Line and text are in sync if a token of each starts at the current positions, at the same path.
 struct Walk<'a> {
     line: SourceLine<'a>,
     text: &'a [u8],
@@ -94,14 +95,14 @@ struct Walk<'a> {
     /// The index of the line's current position.
     at: usize,
     text_at: usize,
-    /// Where the next piece starts: in the line, or out of step in the text.
+    /// The start of the next piece: in the line, or, while out of sync, in the text.
     from: usize,
-    /// Whether both mean the same so far.
+    /// Whether both have the same meaning so far.
     same: bool,
 }
 
 impl Walk<'_> {
-    /// Walks both to their ends. Returns whether they mean the same.
+    /// Walks both to their ends. Returns whether they have the same meaning.
     fn all(mut self) -> Option<bool> {
         self.from = self.line.position(0)?;
         loop {
@@ -132,16 +133,16 @@ impl Walk<'_> {
         }
     }
 
-    /// Looks at the token before the first difference.
+    /// Determines the kind of the token before the first difference.
     fn before(&mut self, stop: usize) -> Option<Before> {
         let token = self.at - 1;
         let goes_on = match self.line.byte(token)? {
-            // The quotes that start and end a string are neighbours in the index.
+            // The quotes that start and end a string are adjacent in the index.
             b'"' => token > 0 && self.line.byte(token - 1)? != b'"',
             b'-' | b'0'..=b'9' => {
                 let end = self.line.number_end(token)?;
                 let text_goes_on = self.text.get(self.text_at).is_some_and(in_number);
-                // V8 drops zeros at the end. That is the most frequent difference.
+                // V8 drops trailing zeros. That is the most frequent difference.
                 if !text_goes_on && only_zeros(self.line.text, stop, end) {
                     self.keep_number(end);
                     return Some(Before::Kept);
@@ -153,7 +154,7 @@ impl Walk<'_> {
         Some(if goes_on { Before::GoesOn } else { Before::Ended })
     }
 
-    /// Handles two tokens that differ.
+    /// Handles two different tokens.
     fn difference(&mut self) -> Option<()> {
         let (at, start, text_at) = (self.at, self.line.position(self.at)?, self.text_at);
         match (*self.line.text.get(start)?, *self.text.get(text_at)?) {
@@ -161,7 +162,7 @@ impl Walk<'_> {
             (b'"', b'"') if self.line.byte(at + 2)? != b':' => {
                 let (end, _) = string_end(self.text, text_at + 1);
                 if unescape_utf16(self.line.string(at)?) == unescape_utf16(self.text.get(text_at + 1..end)?) {
-                    // Only the spelling differs: the line's goes out.
+                    // Only the spelling differs: the line's is kept.
                     (self.at, self.text_at) = (at + 2, end + 1);
                 } else {
                     self.same = false;
@@ -254,20 +255,20 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// From here on in the line, the text's bytes go out.
+    /// From here on in the line, the text's bytes are copied.
     fn diverge(&mut self, here: usize) {
         self.pieces.push(Piece::SourceLine(self.from..here));
         self.from = self.text_at;
     }
 
-    /// From here on, the line's bytes go out again.
+    /// From here on, the line's bytes are copied again.
     fn resync(&mut self, at: usize, text_at: usize) {
         self.pieces.push(Piece::Text(self.from..text_at));
         (self.at, self.text_at) = (at, text_at);
         self.from = self.line.position(at).unwrap_or(self.line.text.len());
     }
 
-    /// Skips a value of the text that the line does not have. Returns where it ends.
+    /// Skips a value of the text that the line does not have. Returns its end.
     fn foreign(&mut self, start: usize) -> Option<usize> {
         let mut depth = 0;
         let mut tokens = Tokens::from(self.text, start);
@@ -285,7 +286,7 @@ impl Walk<'_> {
     }
 }
 
-/// How many of the ascending positions are less than `stop`. Made for small results.
+/// The number of ascending positions below `stop`. Optimized for small results.
 fn how_many_less(positions: &[u32], stop: usize) -> usize {
     let stop = u32::try_from(stop).unwrap_or(u32::MAX);
     let (eights, rest) = positions.as_chunks::<8>();

@@ -5,20 +5,20 @@ use std::ops::Range;
 use crate::hash::quick_hash;
 use crate::number::number_end;
 
-/// Up to this many keys are compared pair by pair; more are sorted.
+/// Up to this many keys are compared pairwise; more are sorted.
 const FEW_KEYS: usize = 32;
 
-/// The search may visit this many times the line's positions.
+/// The search may visit this many times the number of the line's positions.
 const MAX_WORK: usize = 16;
 
-/// A line and the positions of its structure.
+/// A line and its structural positions.
 #[derive(Clone, Copy)]
 pub struct SourceLine<'a> {
     pub text: &'a [u8],
     pub positions: &'a [u32],
     /// Whether there is no white space between tokens.
     pub compact: bool,
-    /// Whether any string holds an escape.
+    /// Whether any string contains an escape.
     pub escapes: bool,
 }
 
@@ -32,7 +32,7 @@ impl<'a> SourceLine<'a> {
         self.text.get(self.position(at)?).copied()
     }
 
-    /// Where the number at a position ends.
+    /// The end of the number at a position.
     pub fn number_end(self, at: usize) -> Option<usize> {
         if self.compact { self.position(at + 1) } else { Some(number_end(self.text, self.position(at)?)) }
     }
@@ -43,17 +43,17 @@ impl<'a> SourceLine<'a> {
     }
 }
 
-/// What was found in a line. Its memory is reused.
+/// Search results for a line. Its memory is reused.
 #[derive(Default)]
 pub struct Search {
-    /// For each bracket the index of its partner; empty until it is needed.
+    /// For each bracket the index of its partner; empty until needed.
     partners: Vec<u32>,
     brackets: Vec<u32>,
     /// The objects around the current position, outermost first, and their keys.
     objects: Vec<Object>,
     keys: Vec<Key>,
     hashes: Vec<u32>,
-    /// How many more positions may be visited.
+    /// The number of positions that may still be visited.
     left: usize,
 }
 
@@ -70,7 +70,7 @@ struct Key {
 }
 
 impl Search {
-    /// Forgets what was found in another line.
+    /// Discards the results for the previous line.
     pub fn start(&mut self, line: SourceLine<'_>) {
         self.partners.clear();
         self.objects.clear();
@@ -141,8 +141,8 @@ impl Search {
         }
     }
 
-    /// The object around a position. `None` if it may have a key twice, or has a key with an escape or one that looks like an
-    /// array index.
+    /// The object around a position. `None` if it may have a duplicate key, or has a key with an escape or
+    /// one that looks like an array index.
     pub fn object(&mut self, line: SourceLine<'_>, at: usize) -> Option<usize> {
         let start = self.around(line, at)?;
         while let Some(last) = self.objects.last()
@@ -169,7 +169,7 @@ impl Search {
         self.all_differ(first).then_some(self.objects.len() - 1)
     }
 
-    /// Whether all keys from `first` on differ, by their hashes.
+    /// Whether all keys from `first` on have different hashes.
     fn all_differ(&mut self, first: usize) -> bool {
         let hashes = &mut self.hashes;
         hashes.clear();
@@ -181,7 +181,8 @@ impl Search {
         hashes.windows(2).all(|pair| pair[0] != pair[1])
     }
 
-    /// The position of a key in an object, or `Some(None)` if it has none. `None` if the search takes too long.
+    /// The position of a key in an object; `Some(None)` if the object does not have it. `None`
+    /// if the search takes too long.
     pub fn find(&mut self, line: SourceLine<'_>, object: usize, key: &[u8]) -> Option<Option<usize>> {
         let end = self.objects.get(object + 1).map_or(self.keys.len(), |next| next.first);
         let keys = self.objects[object].first..end;
@@ -191,7 +192,7 @@ impl Search {
         Some(self.keys[keys].iter().find(is_it).map(|known| known.at as usize))
     }
 
-    /// Where an object ends.
+    /// The end of an object.
     pub fn end_of(&self, object: usize) -> usize {
         self.objects[object].positions.end
     }

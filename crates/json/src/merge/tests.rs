@@ -1,4 +1,5 @@
-//! The fast way against the thorough one, on lines and edits of all kinds; and that ordinary edits go the fast way.
+//! Compares the fast way with the slow one on lines and edits of all kinds, and checks that
+//! ordinary edits take the fast way.
 
 use proptest::prelude::*;
 
@@ -6,15 +7,15 @@ use super::*;
 use crate::number::may_hold_lossy;
 use crate::restore::Restorer;
 
-/// Nesting that would end a stack, if each level took some of it.
+/// Nesting that would overflow the stack if each level used some of it.
 const DEEP: usize = if cfg!(miri) { 1_000 } else { 200_000 };
 
-/// A JSON value; strings and keys as they are written, without their quotes.
+/// A JSON value. Strings and keys are as written, without their quotes.
 #[derive(Clone, Debug, PartialEq)]
 enum Json {
     /// A number or literal.
     Scalar(String),
-    /// Digits that stay as they are: a BigInt's.
+    /// Digits that are kept: a BigInt's.
     Digits(&'static str),
     String(String),
     Array(Vec<Json>),
@@ -23,7 +24,7 @@ enum Json {
 
 use Json::{Array, Digits, Object, Scalar};
 
-/// What is done to an event: to which of its objects and arrays, counted in order, and with which of its members.
+/// An edit of an event: in which object or array, counted in order, and of which member.
 #[derive(Clone, Debug)]
 struct Edit {
     container: usize,
@@ -38,10 +39,10 @@ enum Kind {
     Remove,
     /// Digits that no double has.
     BigInt(&'static str),
-    /// A member goes to the end.
+    /// Moves a member to the end.
     Last,
     Reverse,
-    /// The member of another container is put there too.
+    /// Also puts a member of another container there.
     Copy(usize),
 }
 
@@ -97,7 +98,7 @@ fn value() -> impl Strategy<Value = Json> {
     })
 }
 
-/// An object, now and then with a key twice.
+/// An object, sometimes with a duplicate key.
 fn object(inner: impl Strategy<Value = Json>, most: usize) -> impl Strategy<Value = Json> {
     (proptest::collection::vec((key(), inner), 0..most), proptest::bool::weighted(0.1)).prop_map(
         |(mut members, twice)| {
@@ -124,7 +125,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     (any::<usize>(), any::<usize>(), kind).prop_map(|(container, member, kind)| Edit { container, member, kind })
 }
 
-/// A line, and the text of its event after some edits; and without any.
+/// A line, and the text of its event after some edits or none.
 #[derive(Debug)]
 struct Case {
     line: String,
@@ -192,7 +193,7 @@ impl Edit {
     }
 }
 
-/// One of the objects and arrays in an event.
+/// One of the objects and arrays of an event.
 fn from_nth(event: &mut Json, number: usize) -> Option<&mut Json> {
     fn count(value: &Json) -> usize {
         match value {
@@ -218,7 +219,8 @@ fn from_nth(event: &mut Json, number: usize) -> Option<&mut Json> {
     nth(event, &mut left)
 }
 
-/// The event that JSON.parse makes of a value: keys once, indices before all others, numbers and strings as V8 prints them.
+/// The event that JSON.parse makes of a value: distinct keys, indices before all others,
+/// numbers and strings as V8 prints them.
 fn parsed(value: Json) -> Json {
     match value {
         Scalar(text) => Scalar(text.parse().map_or(text, printed)),
@@ -233,7 +235,7 @@ fn parsed(value: Json) -> Json {
                     None => once.push((key, value)),
                 }
             }
-            // The others stay in order.
+            // The other keys keep their order.
             once.sort_by_key(|(key, _)| key.parse::<u32>().unwrap_or(u32::MAX));
             Object(once)
         }
@@ -241,7 +243,7 @@ fn parsed(value: Json) -> Json {
     }
 }
 
-/// The number as V8 prints it, and if it is infinite as the driver does.
+/// The number as V8 prints it; an infinite number as the driver prints it.
 fn printed(number: f64) -> String {
     match number.abs() {
         0.0 => "0".to_owned(),
@@ -257,7 +259,7 @@ fn written(text: &str) -> String {
 }
 
 impl Json {
-    /// With blanks where there may be some.
+    /// The text, with blanks where they are allowed.
     fn text(&self, blank: &str) -> String {
         let listed = |parts: Vec<String>, [open, close]: [char; 2]| {
             format!("{open}{blank}{}{close}", parts.join(&format!("{blank},{blank}")))
@@ -275,7 +277,7 @@ impl Json {
     }
 }
 
-/// What goes out by the thorough way.
+/// The output of the slow way.
 fn thoroughly(Case { line, text }: &Case) -> String {
     let mut out = Vec::new();
     let mut restorer = Restorer::default();
@@ -315,7 +317,7 @@ proptest! {
 fn ordinary_edits_are_not_declined() {
     let line = r#"{"id":9007199254740992.0,"a":1.0,"list":[{"price":3.0,"n":1},{"price":0.10,"n":2.0}],"b":{"c":1e5},"d":"x"}"#;
     for (text, out) in [
-        // As it came.
+        // Unchanged.
         (
             r#"{"id":9007199254740992,"a":1,"list":[{"price":3,"n":1},{"price":0.1,"n":2}],"b":{"c":100000},"d":"x"}"#,
             line,

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Nesting that would end a stack, if each level took some of it.
+/// Nesting that would overflow the stack if each level used some of it.
 const DEEP: usize = if cfg!(miri) { 1_000 } else { 200_000 };
 
 fn restored(line: &str, text: &str) -> String {
@@ -43,9 +43,9 @@ fn untouched_parts_of_a_changed_output_leave_as_they_came() {
         ),
         (r#"{"list":[ 1.0 , { } ],"b":1}"#, r#"{"list":[1,{},2],"b":1}"#, r#"{"list":[1.0,{ },2],"b":1}"#),
         (r#"{"a":{"b":1,"0" : 2.0}}"#, r#"{"a":{"0":2,"b":1},"n":1}"#, r#"{"a":{"b":1,"0" : 2.0},"n":1}"#),
-        // Another order is another object.
+        // An object with another order is another object.
         (r#"{"a":{"b": 1,"c":2.0},"d":1}"#, r#"{"a":{"c":2,"b":1},"d":1}"#, r#"{"a":{"c":2.0,"b":1},"d":1}"#),
-        // Elsewhere they are as V8 prints them.
+        // At another place, values are as V8 prints them.
         (r#"{"a":{"b":"\u00e9","c":1.0}}"#, r#"{"x":{"b":"é","c":1}}"#, r#"{"x":{"b":"é","c":1}}"#),
     ]);
 }
@@ -87,18 +87,18 @@ fn digits_follow_a_number_that_was_moved() {
     let list = r#"{"l":[{"id":9007199254740993,"n":"x"},{"id":9007199254740992,"n":"y"}]}"#;
     check(&[
         (line, r#"{"user":{"id":9007199254740992},"p":1}"#, r#"{"user":{"id":9007199254740993},"p":1}"#),
-        // Which of the two it is, nothing says.
+        // The text doesn't tell which of the two it is.
         (twins, r#"{"c":9007199254740992}"#, r#"{"c":9007199254740992}"#),
-        // What the driver knows is not changed again.
+        // Digits that the driver knows are not changed again.
         (twins, r#"{"a":9007199254740992e0,"b":9007199254740993}"#, r#"{"a":9007199254740992,"b":9007199254740993}"#),
         (twins, r#"{"a":9007199254740993,"b":9007199254740992e0}"#, twins),
-        // A copy of a list is known by its other items.
+        // A copy of a list is recognized by its other items.
         (
             r#"{"ids":[9007199254740995,1],"m":9007199254740997}"#,
             r#"{"copy":[9007199254740996,1]}"#,
             r#"{"copy":[9007199254740995,1]}"#,
         ),
-        // A copy is like what it was made from.
+        // A copy is similar to its original.
         (
             list,
             r#"{"m":[{"id":9007199254740992,"n":"y"},{"id":9007199254740992,"n":"x","o":1}]}"#,
@@ -114,10 +114,10 @@ fn digits_follow_an_infinite_number_that_was_moved() {
         (r#"{"n":1e400}"#, r#"{"x":1e+0999}"#, r#"{"x":1e400}"#),
         (r#"{"n":-1e400,"m":1e999}"#, r#"{"x":[1e+0999,-1e+0999]}"#, r#"{"x":[1e999,-1e400]}"#),
         (r#"{"n":1e400,"m":10e399}"#, r#"{"x":1e+0999}"#, r#"{"x":10e399}"#),
-        // Which of the two it is, nothing says but the object around it.
+        // Only the object around it tells which of the two it is.
         (twins, r#"{"x":1e+0999}"#, r#"{"x":null}"#),
         (twins, r#"{"c":{"n":1e+0999,"x":2}}"#, r#"{"c":{"n":1E401,"x":2}}"#),
-        // What the driver knows, and what came from no number of the line.
+        // Digits that the driver knows, and a value that is not from any number of the line.
         (twins, r#"{"a":1E401}"#, r#"{"a":1E401}"#),
         (r#"{"n":1e400,"i":9007199254740993}"#, r#"{"x":-1e+0999}"#, r#"{"x":null}"#),
     ]);

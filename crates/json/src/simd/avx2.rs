@@ -1,4 +1,4 @@
-//! The questions with vectors of 32 bytes.
+//! The checks with vectors of 32 bytes.
 
 use std::arch::x86_64::{
     __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
@@ -17,7 +17,7 @@ pub fn is_available() -> bool {
         && is_x86_feature_detected!("popcnt")
 }
 
-/// The proof that [`is_available`] is true.
+/// Proves that [`is_available`] is true.
 #[derive(Clone, Copy)]
 pub struct Avx2(());
 
@@ -29,7 +29,7 @@ impl Avx2 {
         Self(())
     }
 
-    /// The bytes for which `is` gives a byte of ones.
+    /// The bytes for which `is` returns a byte of ones.
     #[inline(always)]
     fn bits(self, [low, high]: [__m256i; 2], is: impl Fn(__m256i) -> __m256i) -> u64 {
         // SAFETY: an `Avx2` exists only where the processor has AVX2.
@@ -37,7 +37,7 @@ impl Avx2 {
         bits(low) | bits(high) << 32
     }
 
-    /// The byte in all places.
+    /// The byte in every lane.
     #[inline(always)]
     fn splat(self, byte: u8) -> __m256i {
         // SAFETY: an `Avx2` exists only where the processor has AVX2.
@@ -50,16 +50,16 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     fn load(self, bytes: &[u8; BLOCK]) -> Self::Block {
-        // SAFETY: an `Avx2` exists only where the processor has AVX2. Both loads are of 32 of the block's 64 bytes, and need
-        // no alignment.
+        // SAFETY: an `Avx2` exists only where the processor has AVX2. Each load reads 32 of the block's
+        // 64 bytes, and needs no alignment.
         unsafe { [_mm256_loadu_si256(bytes.as_ptr().cast()), _mm256_loadu_si256(bytes.as_ptr().add(BLOCK / 2).cast())] }
     }
 
     #[inline(always)]
     fn store(self, [low, high]: Self::Block) -> [u8; BLOCK] {
         let mut bytes = [0; BLOCK];
-        // SAFETY: an `Avx2` exists only where the processor has AVX2. Both stores are to 32 of the 64 bytes, and need no
-        // alignment.
+        // SAFETY: an `Avx2` exists only where the processor has AVX2. Each store writes 32 of the
+        // 64 bytes, and needs no alignment.
         unsafe {
             _mm256_storeu_si256(bytes.as_mut_ptr().cast(), low);
             _mm256_storeu_si256(bytes.as_mut_ptr().add(BLOCK / 2).cast(), high);
@@ -92,8 +92,8 @@ impl Isa for Avx2 {
     fn operators(self, block: Self::Block) -> u64 {
         // SAFETY: an `Avx2` exists only where the processor has AVX2.
         unsafe {
-            // The low four bits of a byte look up the operator that has them. A brace is a bracket with one more bit, which
-            // colons and commas have too.
+            // The low four bits of a byte select the operator with the same low bits. A brace is a bracket with one
+            // more bit, which is also set in colons and commas.
             let table = _mm256_setr_epi8(
                 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 58, 123, 44, 125, 0, 0, //
                 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 58, 123, 44, 125, 0, 0,
@@ -108,8 +108,8 @@ impl Isa for Avx2 {
     fn spaces(self, block: Self::Block) -> u64 {
         // SAFETY: an `Avx2` exists only where the processor has AVX2.
         unsafe {
-            // The low four bits of a byte look up the white space that has them. The other entries equal no byte that looks
-            // them up.
+            // The low four bits of a byte select the white space with the same low bits. The other entries differ
+            // from every byte that selects them.
             let table = _mm256_setr_epi8(
                 32, 100, 100, 100, 17, 100, 113, 2, 100, 9, 10, 112, 100, 13, 100, 100, //
                 32, 100, 100, 100, 17, 100, 113, 2, 100, 9, 10, 112, 100, 13, 100, 100,
@@ -130,12 +130,12 @@ impl Isa for Avx2 {
         fn enter<P: Pass>(isa: Avx2, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
             walk(isa, text, start())
         }
-        // SAFETY: an `Avx2` exists only where the processor has these.
+        // SAFETY: an `Avx2` exists only where the processor has these features.
         unsafe { enter(self, text, start) }
     }
 }
 
-/// A product without carries by all ones.
+/// A carry-less product with all ones.
 #[inline]
 #[target_feature(enable = "pclmulqdq")]
 pub fn prefix_xor(bits: u64) -> u64 {

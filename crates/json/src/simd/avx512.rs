@@ -1,4 +1,4 @@
-//! The questions with vectors of 64 bytes, which answer with a word each.
+//! The checks with vectors of 64 bytes. Each comparison yields a mask of 64 bits.
 
 use std::arch::x86_64::{
     __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
@@ -13,26 +13,26 @@ pub fn is_available() -> bool {
     avx2::is_available() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
 }
 
-/// The proof that [`is_available`] is true, and if it is to `COMPRESS`, that the processor has `avx512vbmi2`.
+/// Proves that [`is_available`] is true, and with `COMPRESS`, that the processor has `avx512vbmi2`.
 #[derive(Clone, Copy)]
 pub struct Avx512<const COMPRESS: bool>(());
 
 impl<const COMPRESS: bool> Avx512<COMPRESS> {
     /// # Safety
     ///
-    /// [`is_available`] must be true, and if it is to `COMPRESS`, the processor must have `avx512vbmi2`.
+    /// [`is_available`] must be true, and with `COMPRESS`, the processor must have `avx512vbmi2`.
     pub unsafe fn new_unchecked() -> Self {
         Self(())
     }
 
-    /// The byte in all places.
+    /// The byte in every lane.
     #[inline(always)]
     fn splat(self, byte: u8) -> __m512i {
         // SAFETY: an `Avx512` exists only where the processor has AVX-512.
         unsafe { _mm512_set1_epi8(byte.cast_signed()) }
     }
 
-    /// Looks up each byte's low four bits in sixteen bytes; gives 0 for bytes from 0x80 on.
+    /// Looks up each byte's low four bits in sixteen bytes. Returns 0 for bytes from 0x80 on.
     #[inline(always)]
     fn look_up(self, bytes: [u8; 16], block: __m512i) -> __m512i {
         let (words, _) = bytes.as_chunks::<4>();
@@ -47,23 +47,24 @@ impl<const COMPRESS: bool> Isa for Avx512<COMPRESS> {
 
     #[inline(always)]
     fn load(self, bytes: &[u8; BLOCK]) -> Self::Block {
-        // SAFETY: an `Avx512` exists only where the processor has AVX-512. The load is of the block's 64 bytes, and needs no
-        // alignment.
+        // SAFETY: an `Avx512` exists only where the processor has AVX-512. The load reads the block's
+        // 64 bytes, and needs no alignment.
         unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn load_rest(self, rest: &[u8]) -> Self::Block {
         debug_assert!(!rest.is_empty() && rest.len() < BLOCK);
-        // SAFETY: an `Avx512` exists only where the processor has AVX-512BW. The mask has one bit for each byte of `rest`, from
-        // the lowest on, and no other byte is read.
+        // SAFETY: an `Avx512` exists only where the processor has AVX-512BW. The mask has one bit for each byte of
+        // `rest`, from the lowest on, and no other byte is read.
         unsafe { _mm512_maskz_loadu_epi8(!0 >> ((BLOCK - rest.len()) % BLOCK), rest.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn store(self, block: Self::Block) -> [u8; BLOCK] {
         let mut bytes = [0; BLOCK];
-        // SAFETY: an `Avx512` exists only where the processor has AVX-512. The store is to the 64 bytes, and needs no alignment.
+        // SAFETY: an `Avx512` exists only where the processor has AVX-512. The store writes the
+        // 64 bytes, and needs no alignment.
         unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), block) };
         bytes
     }
@@ -115,8 +116,8 @@ impl<const COMPRESS: bool> Isa for Avx512<COMPRESS> {
         }
         out.reserve(BLOCK);
         let len = out.len();
-        // SAFETY: an `Avx512<true>` exists only where the processor has `avx512vbmi2`. There is room for a whole block behind
-        // what `out` holds, and as many bytes of it are initialized as `kept` has bits.
+        // SAFETY: an `Avx512<true>` exists only where the processor has `avx512vbmi2`. There is room for a whole block
+        // after the content of `out`, and as many bytes of it are initialized as `kept` has bits set.
         unsafe {
             let packed = _mm512_maskz_compress_epi8(kept, block);
             _mm512_storeu_si512(out.as_mut_ptr().add(len).cast(), packed);
@@ -134,7 +135,7 @@ impl<const COMPRESS: bool> Isa for Avx512<COMPRESS> {
         fn enter_compressing<P: Pass>(isa: Avx512<true>, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
             walk(isa, text, start())
         }
-        // SAFETY: an `Avx512` exists only where the processor has these.
+        // SAFETY: an `Avx512` exists only where the processor has these features.
         unsafe { if COMPRESS { enter_compressing(Avx512(()), text, start) } else { enter(Avx512(()), text, start) } }
     }
 }

@@ -1,9 +1,10 @@
 //! The loop over the blocks of a text, and the instructions that it uses.
 //!
-//! A text is read in blocks of 64 bytes. A [`Pass`] asks questions about a block, such as "which bytes are quotes?", and
-//! gets the 64 answers as the bits of one word: bit `n` is about byte `n`. [`Isa`] has the questions. It is implemented by
-//! [`scalar`], which needs nothing special, and on x86-64 by `avx2` and `avx512`. [`run`] takes the best of them that the
-//! processor has. Each pass is written once, and gives the same result in every form: the tests run all of them.
+//! A text is read in blocks of 64 bytes. A [`Pass`] makes checks on a block, such as "which bytes are quotes?", and
+//! gets the 64 results as the bits of one word: bit `n` is for byte `n`. [`Isa`] has these checks. It is
+//! implemented by [`scalar`], which needs no special instructions, and on x86-64 by `avx2` and `avx512`. [`run`]
+//! takes the best of them that the processor supports. Each pass is written once, and gives the same result in
+//! every form: the tests run all of them.
 
 mod scalar;
 mod strings;
@@ -21,15 +22,15 @@ pub use strings::Strings;
 /// The number of bytes in a block.
 pub const BLOCK: usize = 64;
 
-/// A set of instructions. A value of an implementation is the proof that this processor has them.
+/// A set of instructions. A value of an implementation proves that this processor has them.
 pub trait Isa: Copy {
-    /// The bytes of a block, where these instructions want them.
+    /// The bytes of a block, in the form that these instructions need.
     type Block: Copy;
 
     /// Loads a block.
     fn load(self, bytes: &[u8; BLOCK]) -> Self::Block;
 
-    /// Loads the last bytes of a text, fewer than a block, with zeros behind them.
+    /// Loads the last bytes of a text, fewer than a block, padded with zeros.
     #[inline(always)]
     fn load_rest(self, rest: &[u8]) -> Self::Block {
         let mut last = [0; BLOCK];
@@ -43,7 +44,7 @@ pub trait Isa: Copy {
     /// The bytes that equal `byte`.
     fn equal(self, block: Self::Block, byte: u8) -> u64;
 
-    /// The bytes that equal `byte` once the bits of `set` are set in them.
+    /// The bytes that equal `byte` after the bits of `set` are set in them.
     fn equal_with(self, block: Self::Block, set: u8, byte: u8) -> u64;
 
     /// The bytes from `first` to `last`, which is below 0x80.
@@ -74,39 +75,39 @@ pub trait Isa: Copy {
     /// Each bit is the exclusive or of all bits up to and including it.
     fn prefix_xor(self, bits: u64) -> u64;
 
-    /// Appends those bytes of a block to `out` whose bits are set in `kept`.
+    /// Appends to `out` the bytes of a block whose bits are set in `kept`.
     #[inline(always)]
     fn push_kept(self, block: Self::Block, kept: u64, out: &mut Vec<u8>) {
         push_runs(&self.store(block), kept, out);
     }
 
-    /// Runs the pass that `start` makes, in a function that is compiled for these instructions.
+    /// Runs the pass made by `start`, in a function that is compiled for these instructions.
     fn run<P: Pass>(self, text: &[u8], start: impl FnOnce() -> P) -> P::Output;
 }
 
-/// What is computed from the blocks of a text.
+/// A computation over the blocks of a text.
 pub trait Pass: Sized {
     /// What the pass returns.
     type Output;
 
-    /// Whether the pass uses [`Isa::push_kept`], for which there are instructions of their own.
+    /// Whether the pass uses [`Isa::push_kept`], for which some processors have special instructions.
     const COMPRESSES: bool = false;
 
-    /// Takes the block at offset `base` into account. The bits of `inside` are those of bytes that belong to the text: all
-    /// but in the last block, where zeros follow the text. `Break` ends the pass.
+    /// Processes the block at offset `base`. The set bits of `inside` are the bytes that belong to the text: all,
+    /// except in the last block, where zeros follow the text. `Break` ends the pass.
     fn block<I: Isa>(&mut self, isa: I, block: I::Block, base: usize, inside: u64) -> ControlFlow<Self::Output>;
 
-    /// The result, once all blocks are done.
+    /// The result, after all blocks.
     fn finish(self) -> Self::Output;
 }
 
-/// Runs a pass over a text with the best instructions that this processor has. `start` makes the pass: in the function that
-/// has the loop, so that its fields are in registers.
+/// Runs a pass over a text with the best instructions that this processor has. `start` makes the pass inside the
+/// function that has the loop, so that its fields are in registers.
 #[inline]
 pub fn run<P: Pass>(text: &[u8], start: impl FnOnce() -> P) -> P::Output {
     match Form::current() {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `current` gives only forms that the processor has, and each name says what it needs.
+        // SAFETY: `current` returns only forms that the processor supports, and each constructor says what it needs.
         form @ (Form::Avx2 | Form::Avx512 | Form::Avx512Compress) => unsafe {
             match form {
                 Form::Avx512Compress if P::COMPRESSES => avx512::Avx512::<true>::new_unchecked().run(text, start),
@@ -118,19 +119,19 @@ pub fn run<P: Pass>(text: &[u8], start: impl FnOnce() -> P) -> P::Output {
     }
 }
 
-/// The bytes `from`, but those that are white space moved behind it, and 1 if the byte behind it is the first one of the next block.
-/// Each of them in white space is at the start of it.
+/// The bytes `from`, where each byte in white space is moved to the first byte after the white space; and 1 if that is
+/// the first byte of the next block. Bytes of `from` in white space are at its start.
 #[inline(always)]
 pub fn skip_space(from: u64, space: u64) -> (u64, u64) {
-    // The sum carries from the first bit of white space to the bit behind the last one.
+    // The sum carries from the first bit of white space to the bit after the last one.
     let (sum, over) = space.overflowing_add(from & space);
     ((from | sum) & !space, u64::from(over))
 }
 
-/// See [`Isa::push_kept`]: one run of bytes after the other.
+/// See [`Isa::push_kept`]: copies one run of bytes after the other.
 #[inline(always)]
 fn push_runs(bytes: &[u8; BLOCK], mut kept: u64, out: &mut Vec<u8>) {
-    /// Runs are mostly short: as many bytes are copied at once, without a call.
+    /// Most runs are short: this many bytes are copied at once, without a call.
     const STEP: usize = 16;
     let mut padded = [0; BLOCK + STEP];
     padded[..BLOCK].copy_from_slice(bytes);
@@ -140,14 +141,14 @@ fn push_runs(bytes: &[u8; BLOCK], mut kept: u64, out: &mut Vec<u8>) {
         let run = (kept >> start).trailing_ones() as usize;
         let mut done = 0;
         while done < run {
-            // Both are at most 64 bytes in; what is copied beyond the run is written over, or left out at the end.
+            // Both offsets are at most 64. Bytes copied beyond the run are overwritten, or dropped at the end.
             let from = padded[start + done..].first_chunk::<STEP>().expect("there is padding behind the block");
             let to = packed[len + done..].first_chunk_mut::<STEP>().expect("no more bytes are kept than there are");
             *to = *from;
             done += STEP;
         }
         len += run;
-        // The sum clears the lowest run of bits. The bit behind it, which it sets, is not set in `kept`.
+        // The sum clears the lowest run of bits. The bit after it, which the sum sets, is not set in `kept`.
         kept &= kept.wrapping_add(1 << start);
     }
     out.extend_from_slice(&packed[..len]);
@@ -182,7 +183,7 @@ enum Form {
     Avx2,
     /// Vectors of 64 bytes.
     Avx512,
-    /// The same, with an instruction that leaves bytes out.
+    /// Vectors of 64 bytes, and an instruction that compresses bytes by a mask.
     Avx512Compress,
 }
 
@@ -210,7 +211,7 @@ impl Form {
         form
     }
 
-    /// Whether this processor has what the form needs.
+    /// Whether this processor supports the form.
     fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return match self {

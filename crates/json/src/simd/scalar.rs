@@ -1,30 +1,30 @@
-//! The questions without vectors: eight bytes in each of eight words.
+//! The checks without vector instructions: eight bytes in each of eight words.
 
 use super::{BLOCK, Isa, Pass, walk};
 
-/// Needs nothing that a processor may lack.
+/// Needs no optional instructions.
 #[derive(Clone, Copy)]
 pub struct Scalar;
 
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const LOW: u64 = !HIGH;
 
-/// The byte in all places of a word.
+/// The byte in every byte of a word.
 #[inline(always)]
 fn splat(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Asks each word, which answers with the highest bits of its bytes, and gathers the answers.
+/// Applies `ask` to each word, which returns its results in the highest bits of the bytes, and gathers these bits.
 #[inline(always)]
 fn gather(block: [u64; 8], ask: impl Fn(u64) -> u64) -> u64 {
     block.iter().rev().fold(0, |bits, word| {
-        // The product moves bit 8k to bit 56 + k. No two bits of it meet, so nothing carries.
+        // The product moves bit 8k to bit 56 + k. No two bits collide, so nothing carries.
         bits << 8 | ((ask(*word) & HIGH) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
     })
 }
 
-/// The highest bit of each byte that is zero. The sums stay within their bytes.
+/// Sets the highest bit of each byte that is zero. The sums stay within their bytes.
 #[inline(always)]
 fn zeros(word: u64) -> u64 {
     !(((word & LOW) + LOW) | word)
@@ -60,7 +60,7 @@ impl Isa for Scalar {
 
     #[inline(always)]
     fn within(self, block: Self::Block, first: u8, last: u8) -> u64 {
-        // A sum reaches the highest bit of its byte from `first` on, or beyond `last`.
+        // A sum sets the highest bit of its byte from `first` on, or beyond `last`.
         let (from, beyond) = (splat(0x80 - first), splat(0x7F - last));
         gather(block, |word| ((word & LOW) + from) & !((word & LOW) + beyond) & !word)
     }
@@ -73,7 +73,7 @@ impl Isa for Scalar {
         bits
     }
 
-    // In a function of its own, so that the other forms need not prepare the stack for it.
+    // Not inlined, so that the other forms need not prepare the stack for it.
     #[inline(never)]
     fn run<P: Pass>(self, text: &[u8], start: impl FnOnce() -> P) -> P::Output {
         walk(self, text, start())

@@ -1,19 +1,19 @@
-//! Which bytes of a block are escaped, and which are inside of strings.
+//! Determines which bytes of a block are escaped, and which are inside strings.
 
 use super::Isa;
 
-/// What one block has to know of the block before it.
+/// The state that one block needs from the previous block.
 #[derive(Default)]
 pub struct Strings {
     /// 1 if the first byte of the next block is escaped.
     escaped: u64,
-    /// All ones if the next block starts inside of a string.
+    /// All ones if the next block starts inside a string.
     in_string: u64,
 }
 
 impl Strings {
-    /// The bytes that are escaped: those behind an odd number of backslashes. To be called once for each block, with its
-    /// backslashes.
+    /// The bytes that are escaped: those after an odd number of backslashes. Must be called once per
+    /// block, with the block's backslashes.
     #[inline(always)]
     pub fn escaped(&mut self, backslash: u64) -> u64 {
         if backslash == 0 {
@@ -23,14 +23,14 @@ impl Strings {
         // A backslash that is itself escaped escapes nothing.
         let backslash = backslash & !self.escaped;
         let follows = backslash << 1 | self.escaped;
-        // Runs that start at an odd offset carry into an even one, and the other way round.
+        // Runs that start at an odd offset carry into an even one, and vice versa.
         let (even, over) = (backslash & !EVEN & !follows).overflowing_add(backslash);
         self.escaped = u64::from(over);
         (EVEN ^ (even << 1)) & follows
     }
 
-    /// The bytes inside of strings: from each opening quote up to, and without, the closing one. To be called for each
-    /// block that has a quote, with its quotes that are not escaped.
+    /// The bytes inside strings: from each opening quote up to, and without, the closing one. Must be called for each
+    /// block that has a quote, with the quotes that are not escaped.
     #[inline(always)]
     pub fn inside<I: Isa>(&mut self, isa: I, quote: u64) -> u64 {
         let in_string = isa.prefix_xor(quote) ^ self.in_string;
@@ -38,7 +38,7 @@ impl Strings {
         in_string
     }
 
-    /// Whether the blocks so far end inside of a string.
+    /// Whether the blocks so far end inside a string.
     #[inline(always)]
     pub fn in_string(&self) -> bool {
         self.in_string != 0

@@ -1,4 +1,4 @@
-//! Every form against the meaning of each question, and what other modules need to test all forms.
+//! Tests every form against the definition of each check. Also has helpers with which other modules test all forms.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 thread_local! {
-    /// The form that [`run`] uses on this thread, in place of the best one.
+    /// The form that [`run`] uses on this thread instead of the best one.
     pub(super) static FORCED: Cell<Option<Form>> = const { Cell::new(None) };
 }
 
@@ -31,7 +31,7 @@ pub fn same_in_every_form<T: PartialEq + std::fmt::Debug>(compute: impl FnMut() 
     first
 }
 
-/// Asks all questions about each block.
+/// Makes all checks on each block.
 struct Ask<'a> {
     blocks: Vec<([u64; 10], u64)>,
     kept: &'a mut Vec<u8>,
@@ -120,7 +120,7 @@ fn every_byte_is_told_apart_in_every_place() {
 fn the_best_form_is_used() {
     let best = Form::ALL.into_iter().rfind(|form| form.is_available()).unwrap();
     assert_eq!(Form::current(), best);
-    // What CI says of the processor that it emulates.
+    // The form that CI expects on the processor that it emulates.
     if let Ok(expected) = std::env::var("SLUICEGATE_JSON_FORM") {
         assert_eq!(format!("{best:?}"), expected);
     }
