@@ -1,4 +1,4 @@
-//! The result of a scan: the parts of a line that V8 would print differently.
+//! The result of a scan: which parts of a line V8 would print differently.
 
 use crate::number::{is_canonical, value_of};
 

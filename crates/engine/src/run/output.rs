@@ -113,7 +113,7 @@ type One<'a, 's, P> = dyn FnMut(
     + 'a;
 
 impl<'a> Print<'a> {
-    /// For the outputs of one line. What JavaScript may lose of it, [`Print::clean`] and [`Print::lossy`] say.
+    /// Creates a printer for the outputs of one line. The pair has the values of [`Print::clean`] and [`Print::lossy`].
     #[inline]
     pub(crate) fn new(
         line: &'a [u8],
@@ -178,8 +178,8 @@ impl Print<'_> {
         Verdict::Ok { outputs: texts.length() }
     }
 
-    /// Writes the current lazy event as its line with edits; first computes the texts of edited values that are still
-    /// missing.
+    /// Writes the current lazy event as its line with edits. First writes the texts of edited
+    /// values that are still missing.
     pub(crate) fn edits<'s>(
         &mut self,
         scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -208,7 +208,7 @@ impl Print<'_> {
         }
     }
 
-    /// The same, when all texts are known.
+    /// Writes the line with edits whose texts are all known.
     fn filled(&mut self, state: &lazy::State, edits: &mut Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
         let Validator { merger, restorer, duplicates, .. } = &mut *self.validator;
         // An edited value that equals the value of the line is written as it was in the line.
@@ -274,7 +274,7 @@ impl Print<'_> {
 
     /// Writes `self.text`, which has markers for the parts that are still lazy.
     fn marked(&mut self, state: &lazy::State, out: &mut dyn Sink) -> Result<(), Failure> {
-        // For a part with duplicate keys, the last value of each key goes out. Such a part replaces its marker, so that
+        // A part with duplicate keys is written with the last value of each key. Such a part replaces its marker, so
         // everything around it counts as different from the line.
         let Validator { duplicates, restorer, .. } = &mut *self.validator;
         let mut twice = false;

@@ -166,8 +166,8 @@ fn set_silent(scope: &mut v8::PinScope<'_, '_>, silent: bool) {
     }
 }
 
-/// `numberMoved(value, index)`: a number that V8 cannot hold exactly is printed without the object that it came in.
-/// `index` is the event's place in its batch.
+/// `numberMoved(value, index)`: called when a number that V8 cannot hold exactly is printed without its original
+/// object. `index` is the event's index in its batch.
 pub(crate) fn moved(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments,
@@ -182,8 +182,9 @@ pub(crate) fn moved(
     }
 }
 
-/// `textLeaves(text, index)`: the text that is printed may contain the wrong digits of a number that the code has read.
-/// `index` is the event's place in its batch; `turn` is the number of the event, or batch, whose turn it is.
+/// `textLeaves(text, index)`: called when a text is printed, which may contain the wrong digits of a
+/// number that the code has read. `index` is the event's index in its batch; `turn` is the number of
+/// the event, or batch, whose turn it is.
 pub(crate) fn text_leaves(scope: &mut v8::PinScope<'_, '_>, args: &v8::FunctionCallbackArguments, turn: u32) {
     let Ok(text) = v8::Local::<v8::String>::try_from(args.get(0)) else { return };
     if scope.get_slot::<UnsafeReads>().is_none_or(|reads| !reads.any_read()) {
