@@ -88,7 +88,7 @@ unsafe extern "C" fn allocate(buffers: &Buffers, len: usize) -> *mut c_void {
 
 unsafe extern "C" fn free(buffers: &Buffers, data: *mut c_void, len: usize) {
     buffers.used.fetch_sub(len, Ordering::Relaxed);
-    // SAFETY: V8 returns each pointer from `allocate` exactly once.
+    // SAFETY: V8 passes each pointer from `allocate` back exactly once.
     unsafe { libc::free(data) };
 }
 

@@ -42,7 +42,7 @@ const NEXT: u64 = 4;
 /// that V8 can interrupt, short enough that the process is ended in time for the others.
 const STUCK_AFTER: Duration = Duration::from_millis(150);
 
-/// An event is near its CPU limit if less than one part in this many is left.
+/// An event is near its CPU limit if less than 1/`NEAR` of the limit is left.
 const NEAR: u32 = 3;
 
 /// The engine's side of the watchdog: the word that they share.
@@ -493,7 +493,7 @@ impl Watchdog {
             let own = (engine.cpu.get().min(engine.wall.get()) / 10)
                 .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
-            // Time in which this process was stopped, or this thread did not run, does not count for any event.
+            // Capped, so that an event does not age while this process is stopped or this thread does not run.
             let moved = sighting.look(&engine, since_last.min(4 * own));
             busy |= moved;
         }

@@ -62,7 +62,7 @@ pub(crate) enum Batched {
 }
 
 impl Batched {
-    /// Whether the batch or one of its events failed because overrides are off.
+    /// Whether the batch or one of its events failed because it needs [`Overrides::All`].
     fn wants_overrides(&self) -> bool {
         let wants = |verdict: &Verdict| matches!(verdict, Verdict::Failed(failure) if Overrides::were_wanted(failure));
         match self {
