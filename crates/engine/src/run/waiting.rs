@@ -1,9 +1,9 @@
 //! Events that wait for the network, several in one isolate.
 //!
-//! If an event's promise is still pending and an answer could settle it, [`Engine::start_event`] returns and the
-//! embedder continues with the next event. The embedder passes answers to [`Engine::deliver`] as they arrive, and asks
-//! [`Engine::settled`] for events whose promises are settled, which [`Engine::finish_event`] prints. Each event keeps
-//! its own state, see [`crate::v8::event_number`].
+//! If an event's promise is still pending and an answer could settle it, [`Engine::start_event`] returns
+//! [`Step::Waits`] and the embedder continues with the next event. The embedder passes answers to [`Engine::deliver`]
+//! as they arrive, and asks [`Engine::settled`] for events whose promises are settled, which [`Engine::finish_event`]
+//! prints. Each event keeps its own state, see [`crate::v8::event_number`].
 //!
 //! **Blame.** The event whose turn it is gets the blame for the CPU limit. The isolate ends with that event, and the
 //! other events must run again ([`Engine::lost`]). If the heap limit is hit, the culprit is unknown: all events must
