@@ -98,7 +98,7 @@ impl TransformIsolate {
             _ if heap.was_hit() => heap_while_loading(program, limits),
             Err(error) => error,
             Ok(loaded) => {
-                // SAFETY: the isolate was entered above, on this thread. Every later use enters it again (see `Entered`).
+                // SAFETY: entered above, on this thread. Every later use enters it again (see `Entered`).
                 unsafe { isolate.exit() };
                 return Ok(Self {
                     context: loaded.context,
