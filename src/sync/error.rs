@@ -10,24 +10,24 @@ pub struct Error {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// The bytes of the config file that it is about, if it is about them.
+    /// The byte range of the config file that the error is about, if any.
     pub range: Option<Range<usize>>,
 }
 
 impl Error {
-    /// An error that has no place in the config.
+    /// Creates an error without a position in the config.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// Says what to do about it.
+    /// Adds what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Says where in the config it is.
+    /// Adds the position in the config.
     #[must_use]
     pub fn at(mut self, range: Range<usize>) -> Self {
         self.range = Some(range);
@@ -43,10 +43,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What most functions of a sync return.
+/// The result of most functions of a sync.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// The text of an I/O error, without the number of the system's error.
+/// Formats an I/O error in lower case, without the system's error number.
 pub(super) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()

@@ -1,9 +1,9 @@
-//! Puts items into batches. Items of one route go out together; a batch is full by its number of items or its bytes.
+//! Groups items into batches by route. A batch is full at a number of items or bytes.
 
-/// The bytes that wait in batches that are not full. What waits here holds up what comes after it.
+/// The most bytes held in batches that are not full. Held items keep their permits and so block the items behind them.
 const MAX_HELD: usize = 8 << 20;
 
-/// The least that an item counts.
+/// The least number of bytes that an item counts for.
 const MIN_ITEM: usize = 1 << 10;
 
 /// Batches that are not full yet, one for each route.
@@ -22,19 +22,19 @@ struct Lane<T> {
 }
 
 impl<T> Lanes<T> {
-    /// With these bounds of a batch.
+    /// Creates lanes with these limits of a batch.
     pub fn new(max_items: usize, max_bytes: usize) -> Self {
         Self { lanes: Vec::new(), max_items, max_bytes, held: 0 }
     }
 
-    /// Takes an item of `bytes` bytes; gives the batches that are full now.
+    /// Adds an item of `bytes` bytes; returns the batches that are full now.
     pub fn push(&mut self, route: &[u8], bytes: usize, item: T) -> Vec<Vec<T>> {
         let index = self.lanes.iter().position(|lane| lane.route == route).unwrap_or_else(|| {
             self.lanes.push(Lane { route: route.to_vec(), items: Vec::new(), bytes: 0, held: 0 });
             self.lanes.len() - 1
         });
         let mut full = Vec::new();
-        // A comma belongs to each item.
+        // One more byte for the comma after the item.
         if self.lanes[index].bytes + bytes + 1 > self.max_bytes {
             full.extend(self.take(index));
         }
@@ -61,7 +61,7 @@ impl<T> Lanes<T> {
         Some(std::mem::take(&mut lane.items)).filter(|items| !items.is_empty())
     }
 
-    /// All that is left, a batch for each route.
+    /// Returns the remaining items, one batch per route.
     pub fn rest(self) -> impl Iterator<Item = Vec<T>> {
         self.lanes.into_iter().map(|lane| lane.items).filter(|items| !items.is_empty())
     }
@@ -79,7 +79,7 @@ mod tests {
         assert!(lanes.push(b"a", 10, 3).is_empty());
         assert_eq!(lanes.push(b"a", 10, 4), [[1, 3, 4]]);
         assert_eq!(lanes.push(b"b", 90, 5), [[2]]);
-        // One that is larger than a batch is one by itself.
+        // An item larger than a batch gets a batch of its own.
         assert_eq!(lanes.push(b"b", 1000, 6), [[5]]);
         assert!(lanes.push(b"a", 1, 7).is_empty());
         assert_eq!(lanes.rest().collect::<Vec<_>>(), [[7], [6]]);

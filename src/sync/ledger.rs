@@ -1,7 +1,7 @@
-//! What came of each row: written to the state, and counted, in one place and on one thread.
+//! Writes the result of each row to the state and counts it, in one place and on one thread.
 //!
-//! A result counts only when the state has it. A row counts once all its sinks have one; with several sinks the worst result is
-//! the row's: failed, then pending, then sent, then dropped.
+//! A result counts only once the state has it. A row counts once all its sinks have a result. With several sinks the
+//! worst result is the row's: failed, then pending, then sent, then dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -16,19 +16,19 @@ use super::state::{Change, Settlement, State, What};
 /// The most results in one transaction.
 const MAX_COMMIT: usize = 4096;
 
-/// A row on its way.
+/// A row that is being sent.
 pub struct RowState {
     /// Its key.
     pub key: Arc<str>,
     /// Its fingerprint; `None` for a delete.
     pub fingerprint: Option<Fingerprint>,
-    /// Its mapped columns, if they are kept.
+    /// The mapped columns, if they are stored.
     pub row: Option<Arc<[u8]>>,
     /// Whether it failed in an earlier run.
     pub is_retry: bool,
-    /// The sinks that may have another row of this key, without having acknowledged it.
+    /// The sinks that may have another row of this key without having acknowledged it, one bit each.
     pub doubts: u32,
-    /// Whether it is one of the rows that go out.
+    /// Whether the row is counted: false for a key that is only forgotten.
     is_counted: bool,
     /// Sinks that have no result yet.
     remaining: AtomicU32,
@@ -37,7 +37,7 @@ pub struct RowState {
 }
 
 impl RowState {
-    /// A row that this many sinks will have a result of.
+    /// Creates a row that gets a result from `sinks` sinks.
     pub fn new(
         key: &str,
         fingerprint: Option<Fingerprint>,
@@ -52,7 +52,7 @@ impl RowState {
 }
 
 impl RowState {
-    /// A key that is gone and of which nothing was ever sent: the state forgets it, and it is not counted.
+    /// Creates the row of a key that is gone and was never sent: the state forgets the key, and the row is not counted.
     pub fn forgotten(key: &str) -> Arc<Self> {
         let (remaining, worst) = (AtomicU32::new(0), AtomicU8::new(0));
         let key = Arc::from(key);
@@ -69,33 +69,33 @@ impl RowState {
     }
 }
 
-/// What came of a row at one sink.
+/// The result of a row at one sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is about to be sent: not a result yet.
+    /// The row is about to be sent: not a result yet.
     Sending,
-    /// It is acknowledged.
+    /// The sink has acknowledged it.
     Sent,
     /// The transformation dropped it.
     Dropped,
-    /// Its `integrations` do not name the sink.
+    /// The event's `integrations` do not name the sink.
     NotForSink,
     /// It was marked as sent.
     Baseline,
-    /// It is rejected.
+    /// It was rejected.
     Failed {
         /// `transformation`, `mapping`, `sink` or `destination`.
         stage: &'static str,
         /// Why.
         reason: String,
-        /// What the destination answered.
+        /// The answer of the destination.
         answer: Option<String>,
-        /// Whether it is sure that the destination does not have it.
+        /// Whether it is certain that the destination does not have the row.
         sure: bool,
     },
-    /// It was rejected too often and not tried.
+    /// It was not tried, because it was rejected too often before.
     GivenUp,
-    /// It has no answer yet. The reason is kept if it was tried.
+    /// There is no answer yet. If there is a reason, the row was tried, and the state keeps the reason.
     Pending(Option<String>),
 }
 
@@ -115,22 +115,22 @@ impl Outcome {
 pub struct Settle {
     /// The row.
     pub row: Arc<RowState>,
-    /// The sink's place in the config.
+    /// The index of the sink in the config.
     pub sink: usize,
     /// The result.
     pub outcome: Outcome,
 }
 
-/// Results of rows, counted.
+/// Results by row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SentCounts {
-    /// Rows that at least one sink has acknowledged, and all others have settled.
+    /// Rows acknowledged by at least one sink and settled by all others.
     pub sent: u64,
     /// Rows that go to no sink.
     pub dropped: u64,
-    /// Rows that were rejected.
+    /// Rows that failed.
     pub failed: u64,
-    /// Of those, rows that were rejected too often and not tried.
+    /// Of the failed rows, those that were rejected too often and not tried.
     pub given_up: u64,
     /// Rows without an answer.
     pub pending: u64,
@@ -139,13 +139,13 @@ pub struct SentCounts {
 /// Results at one sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SinkCounts {
-    /// Rows that it has acknowledged.
+    /// Rows that the sink has acknowledged.
     pub sent: u64,
     /// Rows that the transformation dropped.
     pub dropped: u64,
-    /// Rows that are not for it.
+    /// Rows that are not for the sink.
     pub not_for_sink: u64,
-    /// Rows that it rejected.
+    /// Rows that failed.
     pub failed: u64,
     /// Rows without an answer.
     pub pending: u64,
@@ -154,20 +154,20 @@ pub struct SinkCounts {
 /// All results.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// By row.
+    /// Results by row.
     pub rows: SentCounts,
-    /// By sink, in the order of the config.
+    /// Results by sink, in the order of the config.
     pub sinks: Vec<SinkCounts>,
     /// The first failures: key, sink, stage and reason.
     pub failures: Vec<(Arc<str>, usize, &'static str, String)>,
 }
 
-/// How many failures are shown.
+/// The most failures that are shown.
 const MAX_SHOWN: usize = 5;
 
 type Message = (Vec<Settle>, Option<oneshot::Sender<()>>);
 
-/// Where results are handed in.
+/// Submits results to the writer thread.
 #[derive(Clone)]
 pub struct Ledger {
     sender: mpsc::Sender<Message>,
@@ -175,7 +175,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Hands results in and waits until the state has them.
+    /// Submits results and waits until they are written.
     pub async fn settle(&self, results: Vec<Settle>) {
         if results.is_empty() {
             return;
@@ -186,20 +186,20 @@ impl Ledger {
         }
     }
 
-    /// Hands results in, from a thread that may block.
+    /// Submits results without waiting for them, from a thread that may block.
     pub fn settle_blocking(&self, results: Vec<Settle>) {
         if !results.is_empty() {
             let _ = self.sender.blocking_send((results, None));
         }
     }
 
-    /// Whether the state can no longer be written: then nothing may be sent.
+    /// Returns whether writing the state has failed: nothing may be sent then.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 }
 
-/// Starts the thread that writes; it ends when the last [`Ledger`] is dropped. A `dry` one only counts.
+/// Starts the writer thread, which ends when the last [`Ledger`] is dropped. With `dry` it only counts.
 pub fn start(
     mut state: State,
     numbers: Vec<i64>,
@@ -229,7 +229,7 @@ pub fn start(
                 error = Some(failed);
             }
             for settle in settles {
-                // What the state doesn't have is sent again.
+                // The state doesn't have the result, so the row is sent again.
                 let outcome = match settle.outcome {
                     Outcome::Sending => continue,
                     _ if error.is_some() => Outcome::Pending(None),
@@ -246,13 +246,13 @@ pub fn start(
     (ledger, thread)
 }
 
-/// What the thread has when it ends.
+/// The return value of the writer thread.
 pub struct Written {
     /// The state.
     pub state: State,
     /// The results.
     pub results: Results,
-    /// Why the state could not be written, if it could not.
+    /// Why the state could not be written, if writing failed.
     pub error: Option<Error>,
 }
 

@@ -1,4 +1,5 @@
-//! From a table to the tools of a team: rows of a source become events, go through the transformation, and are delivered.
+//! Syncs a table to the tools of a team: rows of a source become
+//! events, pass through the transformation and are delivered.
 //!
 //! ```text
 //!  source ─▶ detect: rows, fingerprints ─▶ spool ─▶ feed: events ─▶ transformation ─▶ sinks: batches, retries
@@ -6,16 +7,16 @@
 //!                       └──────────────────────────  state (SQLite) ◀────────────────────────┘
 //! ```
 //!
-//! One principle decides everything: rows are compared with what the destination acknowledged, not with what was computed. The
-//! state is written after an acknowledgement and never before. So a row is sent at least once, whatever happens; what was
-//! acknowledged is not sent again; and a row that a destination rejected is not forgotten.
+//! One principle decides everything: rows are compared with what the destination acknowledged, not with what was
+//! computed. The state is written after an acknowledgement, never before. Every row is therefore sent at least once, an
+//! acknowledged row is not sent again, and a row that a destination rejected is not forgotten.
 //!
-//! - [`config`] is the file that describes a sync; `table` reads TOML.
-//! - [`source`], [`adbc`], [`row`], [`sorter`] and [`detect`] find out what has changed.
+//! - [`config`] parses the file that describes a sync; `table` reads its TOML tables.
+//! - [`source`], [`adbc`], [`row`], [`sorter`] and [`detect`] find the rows that changed.
 //! - [`event`] makes events of rows.
-//! - [`feed`] hands events to the transformation ([`transform`]), and its outputs go to [`sink`]s by way of [`delivery`].
-//! - [`ledger`] writes and counts the results; [`report`] tells them; [`run`] holds all of it together.
-//! - [`state`] is what was acknowledged; [`warehouse`] has it in the database of the rows.
+//! - [`feed`] passes events to the transformation ([`transform`]); [`delivery`] sends the outputs to [`sink`]s.
+//! - [`ledger`] records and counts the results; [`report`] formats them; [`run`] drives one run.
+//! - [`state`] stores what was acknowledged; [`warehouse`] stores it in the database that has the rows.
 
 pub mod adbc;
 pub mod config;

@@ -1,4 +1,4 @@
-//! The second half of a run: rows become events, go through the transformation, and are handed to the sinks.
+//! The second half of a run: rows become events, go through the transformation, and are passed to the sinks.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ pub(super) struct Delivery<'a> {
     pub(super) show: Mutex<Show>,
 }
 
-/// What came of a batch: its entries, and what each became; nothing if the run ends.
+/// A batch and the results of its entries. The results are empty if the run is ending.
 type BatchResult = Result<(Batch, Vec<Transformed>)>;
 
 impl Delivery<'_> {
@@ -68,7 +68,7 @@ impl Delivery<'_> {
         let feeding = tokio::task::spawn_blocking(move || feeder.feed(detected));
         let (mut to_sinks, mut tasks) = (Vec::new(), Vec::new());
         for channel in self.channels {
-            // Items have permits of their own; the queue only hands them over.
+            // Permits limit the number of items; the queue only passes them on.
             let (sender, receiver) = mpsc::channel::<Item>(1024);
             to_sinks.push(sender);
             tasks.push(tokio::spawn(channel.clone().run(receiver, ledger.clone())));
@@ -92,7 +92,7 @@ impl Delivery<'_> {
         Ok((fed?, written.results))
     }
 
-    /// Transforms batches, several at a time, and hands their outputs to the sinks in order.
+    /// Transforms batches, several at a time, and passes their outputs to the sinks in order.
     async fn pass(
         &self,
         mut batches: mpsc::Receiver<Batch>,
@@ -125,13 +125,13 @@ impl Delivery<'_> {
     fn transform(&self, mut batch: Batch) -> impl Future<Output = BatchResult> + Send + 'static {
         let (transformer, ending) = (self.transformer.clone(), self.ending.clone());
         async move {
-            // A batch that comes late is left for the next run.
+            // Once the run is ending, a batch is left for the next run.
             let results = if *ending.borrow() { Vec::new() } else { transformer.transform(&mut batch).await? };
             Ok((batch, results))
         }
     }
 
-    /// Hands the outputs of a batch to the sinks.
+    /// Passes the outputs of a batch to the sinks.
     async fn route(
         &self,
         batch: Batch,
@@ -184,7 +184,7 @@ impl Delivery<'_> {
         ledger.settle(settles).await;
     }
 
-    /// Shows what would be sent of a batch.
+    /// Shows what a batch would send.
     async fn show(&self, batch: Batch, results: Vec<Transformed>, builder: &EventBuilder<'_>, ledger: &Ledger) {
         let mut settles = Vec::new();
         for (entry, result) in batch.entries.into_iter().zip(results) {
@@ -220,14 +220,14 @@ impl Delivery<'_> {
         let tracker = Tracker::new(entry.row.clone(), sink, bodies.len());
         for (number, body) in bodies.into_iter().enumerate() {
             let item = channel.item(tracker.clone(), number, body).await;
-            // The sink's task takes items until the sender is dropped.
+            // The sink's task receives items until the sender is dropped.
             let _ = to_sink.send(item).await;
         }
         self.progress.done.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// What is sent of the outputs of a row to a sink: nothing if none is for it.
+/// Returns the bodies to send to a sink for the outputs of a row; empty if no output is for the sink.
 pub(in crate::sync) fn bodies(channel: &Channel, outputs: &[String], key: &str) -> Bodies {
     let mut bodies = Vec::new();
     for output in outputs {
@@ -239,7 +239,7 @@ pub(in crate::sync) fn bodies(channel: &Channel, outputs: &[String], key: &str) 
     Ok(bodies)
 }
 
-/// Why the code failed, in one line.
+/// Formats why the code failed, on one line.
 pub(in crate::sync) fn failure_words(failure: &sluicegate_engine::verdict::Failure) -> String {
     let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     let place = failure.position.as_ref().map(|at| format!(" ({}:{}:{})", at.file, at.line, at.column));

@@ -1,4 +1,4 @@
-//! Whether a run may go on, now that it is known what would go out.
+//! Checks whether a run may go on, once it is known what would be sent.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::super::error::{Error, Result};
 use super::super::state::State;
 use super::Options;
 
-/// The mark of a state whose sync has once gone through without pending rows.
+/// Meta key that is set once a run has completed without pending rows.
 pub(super) const FIRST_SYNC: &str = "first_sync";
 
-/// Whether a run with these changes may go on without a look at them.
+/// Returns an error if the user has to look at these changes before they are sent.
 pub(super) fn may_go_on(
     config: &Config,
     options: &Options,
@@ -37,7 +37,7 @@ pub(super) fn may_go_on(
     if options.yes || options.baseline {
         return Ok(());
     }
-    // The first sync is all changes, also if it takes several runs.
+    // During the first sync all rows are changes, even if it takes several runs.
     let is_first = state.meta(FIRST_SYNC)?.is_none();
     if let Some(max) = config.changes.max_changes.filter(|_| !is_first && !options.resync)
         && config.changes.mode != Mode::Full
@@ -61,13 +61,13 @@ pub(super) fn may_go_on(
     Ok(())
 }
 
-/// Under which the state keeps where a sink sends to.
+/// Returns the meta key for the address of a sink.
 pub(super) fn place_of(channel: &Channel) -> String {
     format!("place of {}", channel.config.name)
 }
 
-/// Whether sinks still send to where they did: to a test server yesterday and to the real one today would be a run that sends
-/// nothing, and calls that complete.
+/// Returns an error if a sink's address has changed since the last run. After a switch from a test server to the real
+/// one, a run would otherwise send nothing and call that complete.
 pub(super) fn places_are_known(options: &Options, state: &State, channels: &[Arc<Channel>]) -> Result<()> {
     if options.dry || options.resync || options.keep_settled {
         return Ok(());
@@ -82,7 +82,7 @@ pub(super) fn places_are_known(options: &Options, state: &State, channels: &[Arc
     Ok(())
 }
 
-/// With other code or another mapping, the user has to say what happens to the rows that are settled.
+/// Returns an error if the code or the mapping has changed: the user has to decide what happens to the settled rows.
 fn code_is_known(options: &Options, state: &State, code: &str, mapping: &str, counts: &RowCounts) -> Result<()> {
     let is_other = |key: &str, now: &str| Ok::<_, Error>(state.meta(key)?.is_some_and(|before| before != now));
     let plan = format!(

@@ -1,4 +1,4 @@
-//! One run: reads the source, looks whether it may go on, and delivers.
+//! One run: reads the source, checks whether the run may go on, and delivers.
 
 mod deliver;
 mod guard;
@@ -31,22 +31,22 @@ pub(super) use deliver::{bodies, failure_words};
 use deliver::Delivery;
 use guard::{FIRST_SYNC, may_go_on, place_of, places_are_known};
 
-/// What is asked of a run.
+/// Options of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What it is called in the state.
+    /// The command, as the state records it.
     pub command: &'static str,
-    /// Which rows go out.
+    /// Which rows are sent.
     pub filter: Filter,
-    /// Whether to go on where the run would stop and ask.
+    /// Whether to go on although a limit on changes or deletes is exceeded.
     pub yes: bool,
-    /// Whether all rows go through the code again.
+    /// Whether all rows go through the code again, settled or not.
     pub resync: bool,
-    /// Whether rows that were settled by other code stay so.
+    /// Whether settled rows stay settled although the code or a sink's address has changed.
     pub keep_settled: bool,
     /// Whether rows are only marked as sent.
     pub baseline: bool,
-    /// Whether nothing is sent and nothing written: what would go out is shown.
+    /// Whether this is a dry run: nothing is sent or written; the rows that would be sent are shown.
     pub dry: bool,
 }
 
@@ -56,42 +56,43 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// The transformation, if there is one.
     pub job: Option<Job>,
-    /// The hash of its code.
+    /// The hash of the code.
     pub code: String,
-    /// What is asked.
+    /// Options of the run.
     pub options: Options,
-    /// How far it is.
+    /// Progress counters.
     pub progress: Arc<Progress>,
-    /// Where a dry run shows what would go out.
+    /// Called by a dry run with each row that would be sent.
     pub show: Show,
 }
 
-/// What is sent of a row to a sink, or why it can't be.
+/// The bodies to send to a sink for one row, or why the row can't be sent.
 pub type Bodies = std::result::Result<Vec<Vec<u8>>, String>;
 
-/// Is told of each row that would go out.
+/// Called with each row that would be sent.
 pub type Show = Box<dyn FnMut(Shown<'_>) + Send>;
 
-/// A row that would go out.
+/// A row that would be sent.
 pub struct Shown<'a> {
     /// The row.
     pub row: &'a RowState,
-    /// What was acknowledged.
+    /// The row as last acknowledged.
     pub previous: &'a Previous,
-    /// Why it would fail, or what would be sent to each sink by its name; nothing if it is dropped or not for it.
+    /// For each sink, by name: the bodies that would be sent, or why the row would fail. Empty if the row is dropped or
+    /// not for the sink.
     pub sinks: Vec<(&'a str, Bodies)>,
     /// Whether the transformation dropped it.
     pub is_dropped: bool,
 }
 
-/// How far a run is, for people who wait.
+/// How far a run is, for display.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Rows read.
     pub read: AtomicU64,
     /// Rows to send; zero while the source is read.
     pub to_send: AtomicU64,
-    /// Results at sinks.
+    /// Row results at sinks.
     pub done: AtomicU64,
 }
 
@@ -110,7 +111,7 @@ impl From<Error> for Failed {
     }
 }
 
-/// Where the temporary files of a sync go: beside its state, where there is room for what it keeps.
+/// Returns the folder for temporary files: that of the state, because its disk has room for the data of the sync.
 pub(super) fn temporary(config: &Config) -> PathBuf {
     match config.state.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
@@ -121,7 +122,7 @@ pub(super) fn temporary(config: &Config) -> PathBuf {
 /// Runs a sync to its end.
 ///
 /// # Errors
-/// When it could not start, or could not go on. What was acknowledged by then is in the state.
+/// When the run cannot start or cannot go on. Rows acknowledged until then are in the state.
 pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
     let started = Instant::now();
     if setup.options.dry {
@@ -138,7 +139,7 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
     let mut report = Report { run, uuid, is_partial: setup.options.filter.is_any(), ..Report::default() };
     let done = steps(setup, state, mapping, &mut report, started).await;
     report.elapsed = started.elapsed();
-    // Another connection: the one above may have ended with what was written last.
+    // `steps` has consumed the first connection, so open another one.
     let ended = State::open(&config).and_then(|mut state| {
         let rows: Vec<_> = report
             .invalid
@@ -154,7 +155,7 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
         }
         state.end_run(run, &result_words(&report, &done), &report::counts(&report).to_string())
     });
-    // What was acknowledged is written back however the run has ended.
+    // Acknowledged rows are written back even if the run has failed.
     let written = end_in_warehouse(&config).await;
     done?;
     ended?;
@@ -162,7 +163,7 @@ pub async fn run(setup: Setup) -> std::result::Result<Report, Failed> {
     Ok(report)
 }
 
-/// Brings a state that is in the warehouse and its copy together.
+/// Synchronizes a state in the warehouse with its local copy. Does nothing if the state is a file.
 async fn begin_in_warehouse(config: &Arc<Config>, resync: bool) -> Result<()> {
     let config = config.clone();
     let begun = tokio::task::spawn_blocking(move || Warehouse::of(&config).map_or(Ok(()), |it| it.begin(resync)));
@@ -175,10 +176,10 @@ async fn end_in_warehouse(config: &Arc<Config>) -> Result<()> {
     ended.await.map_err(|error| Error::new(format!("the writer of the state stopped: {error}")))?
 }
 
-/// Does all but to send and to write.
+/// Does everything except sending and writing.
 async fn dry_run(mut setup: Setup, started: Instant) -> std::result::Result<Report, Failed> {
     let mut report = Report { is_partial: true, ..Report::default() };
-    // A sync that never ran has no state, and gets none.
+    // A sync that never ran has no state, and a dry run must not create it.
     let temporary = tempfile::tempdir().map_err(|error| Error::new(error.to_string()))?;
     let copy = Config { state: temporary.path().join("copy.db"), ..(*setup.config).clone() };
     let (config, into) = (setup.config.clone(), copy.clone());
@@ -226,7 +227,7 @@ async fn steps(
     let Setup { config, job, code, options, progress, show } = setup;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Error::new(error.to_string()))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Error::new(error.to_string()))?;
-    // Everything that can fail without the source fails first.
+    // Everything that can fail without the source is started before the source is read.
     let uuid = report.uuid.clone();
     let channels_of = |ending: &watch::Receiver<bool>| -> Result<Vec<Arc<Channel>>> {
         if options.baseline {
@@ -270,7 +271,7 @@ async fn steps(
     let may_go_on = may_go_on(&config, &options, &state, &code, &mapping, &detected)
         .and_then(|()| places_are_known(&options, &state, &channels));
     match may_go_on {
-        // What a run would not send, a dry run shows all the more.
+        // A dry run goes on and shows the rows that a run would refuse to send.
         Err(stop) if options.dry => report.would_stop = Some(stop),
         other => other?,
     }
@@ -299,7 +300,7 @@ async fn steps(
                 _ = interrupt.recv() => signal = Some(libc::SIGINT),
                 _ = terminate.recv() => signal = Some(libc::SIGTERM),
             }
-            // What is in flight is finished; nothing else is begun.
+            // Batches in flight are finished; no new one is started.
             let _ = end.send(true);
         }
     };
@@ -328,7 +329,7 @@ fn sink_report(channel: &Channel) -> SinkReport {
     }
 }
 
-/// The run from which on rows count as settled.
+/// Returns the first run whose settled rows count. Rows settled in an earlier run are sent again.
 pub(super) fn epoch(state: &State, options: &Options, run: i64) -> Result<i64> {
     if options.resync {
         return Ok(run);
@@ -336,18 +337,18 @@ pub(super) fn epoch(state: &State, options: &Options, run: i64) -> Result<i64> {
     Ok(state.meta("epoch")?.and_then(|epoch| epoch.parse().ok()).unwrap_or(0))
 }
 
-/// How many rows and deletes go out.
+/// Returns how many rows and deletes are to be sent.
 pub(super) fn to_send(config: &Config, options: &Options, counts: &RowCounts) -> u64 {
     let unchanged = if config.changes.mode == Mode::Full && !options.baseline { counts.unchanged } else { 0 };
     counts.new + counts.changed + counts.deletes + unchanged
 }
 
-/// What reading the source needs, to be moved to a thread.
+/// Everything that is needed to read the source, so that it can move to another thread.
 pub(super) struct Detecting {
     pub(super) config: Arc<Config>,
     pub(super) everything: bool,
     pub(super) epoch: i64,
-    /// Whether a database that has the state compares.
+    /// Whether a database that holds the state compares the rows.
     pub(super) compares: bool,
     pub(super) stopper: Stopper,
     pub(super) progress: Arc<Progress>,

@@ -1,4 +1,5 @@
-//! A state that is a copy of tables in the warehouse: which keys it has changed, its rows for there, and those from there.
+//! A state that is a copy of tables in the warehouse: tracks
+//! which keys it has changed, and copies rows in both directions.
 
 use rusqlite::{params, params_from_iter};
 use serde_json::{Map, Value};
@@ -8,25 +9,25 @@ use super::super::error::{Error, Result, plain};
 use super::super::row::unhex;
 use super::{Settlement, State, wrong};
 
-/// Which version of the tables this is a copy of.
+/// Meta key: the version of the warehouse tables that the copy matches.
 pub const TOKEN: &str = "warehouse token";
 
-/// The version that is being written.
+/// Meta key: the version that is being written.
 pub const NEXT_TOKEN: &str = "next warehouse token";
 
-/// That a state is a copy.
+/// Meta key: marks a state as a copy.
 pub const MARK: &str = "is a copy";
 
-/// What is meta of the copy alone.
+/// Meta keys that exist in the copy only.
 const OWN_META: &str = "'name', 'key', 'is a copy', 'warehouse token', 'next warehouse token'";
 
-/// A row of a table there, without the name of the sync.
+/// A row of a warehouse table, without the name of the sync.
 pub type CopiedRow = Vec<Option<String>>;
 
 /// Removes the copy.
 ///
 /// # Errors
-/// When it can't be removed.
+/// When the copy can't be removed.
 pub fn remove(config: &Config) -> Result<()> {
     for end in ["", "-wal", "-shm"] {
         let mut path = config.state.clone().into_os_string();
@@ -43,7 +44,7 @@ pub fn remove(config: &Config) -> Result<()> {
 }
 
 impl State {
-    /// From here on, each key whose rows are changed is noted.
+    /// Records from now on every key whose rows change.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -60,7 +61,7 @@ impl State {
         Ok(())
     }
 
-    /// Keys that were changed.
+    /// Returns up to `most` changed keys, in order.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -72,7 +73,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// These keys are in the tables now, whose version is this.
+    /// Records that these keys are written to the warehouse, whose tables now have the version `token`.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -88,7 +89,8 @@ impl State {
         write().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// The rows of a table, for the warehouse: of these keys, or the last run, or all of meta.
+    /// Returns rows of a table for the warehouse: those of `keys`, the invalid rows of the last run, the last two runs,
+    /// or all shared meta.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -141,10 +143,10 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// Takes the rows of a table of the warehouse.
+    /// Inserts the rows of a warehouse table into the copy.
     ///
     /// # Errors
-    /// When the state cannot be written, or a row makes no sense.
+    /// When the state cannot be written, or a row lacks a required value.
     pub fn load(&mut self, table: &str, rows: &[Map<String, Value>]) -> Result<()> {
         let path = self.path.clone();
         let mut write = || -> rusqlite::Result<()> {

@@ -1,4 +1,4 @@
-//! One sync at a time on one state.
+//! Allows one sync at a time on a state.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,14 +8,14 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::super::error::{Error, Result, plain};
 
-/// Holds the lock of a sync while it lives.
+/// Holds the lock of a sync until dropped.
 pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
 impl Lock {
     /// Takes the lock of the sync with this state.
     ///
     /// # Errors
-    /// When another process has it.
+    /// When another process holds it.
     pub fn take(state: &Path) -> Result<Self> {
         let mut path = state.as_os_str().to_owned();
         path.push(".lock");
@@ -34,7 +34,7 @@ impl Lock {
             return Err(Error::new(format!("another sync{process} is at work on the state {}", state.display()))
                 .help("wait until it has ended; one state has one sync at a time"));
         }
-        // For the message above; the lock holds without it.
+        // The process id is for the message above; the lock works without it.
         let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self(file))
     }

@@ -1,9 +1,12 @@
 //! The state of a sync: what each destination has acknowledged, in a SQLite file.
 //!
-//! What is settled is written after the acknowledgement and never before. So a row that was not acknowledged differs from its state,
-//! and goes out again. Before a request, its rows are noted as in doubt: if no answer is recorded, the destination may have them or
-//! not, and they are sent, or deleted, again, also when the source has meanwhile gone back to what was acknowledged. The file is in WAL mode with `synchronous = NORMAL`: a process that is killed loses nothing that was
-//! committed; a machine that loses power may lose the last commits, and then those rows are sent again.
+//! A result is written after the acknowledgement, never before. A row that was not acknowledged differs from its state
+//! and is sent again. Before a request, its rows are recorded as in doubt. If no answer is recorded, the destination
+//! may or may not have them, and they are sent or deleted again, even if the source has meanwhile gone back to the
+//! acknowledged row.
+//!
+//! The file is in WAL mode with `synchronous = NORMAL`: a process that is killed loses no commit; a machine that loses
+//! power may lose the last commits, and their rows are sent again.
 
 pub mod copy;
 mod lock;
@@ -27,7 +30,7 @@ pub use model::{Change, Problem, Run, Settled, Settlement, What};
 /// The version of the tables.
 const VERSION: i64 = 2;
 
-/// `SlgS`, so that `file` and this program know the file.
+/// `SlgS`, by which `file` and this program recognize the file.
 const APPLICATION: i64 = 0x536c_6753;
 
 const TABLES: &str = "
@@ -68,14 +71,15 @@ pub struct State {
     has_problems: bool,
 }
 
-/// The sinks that may have a row of a key, a bit for each in the order of the config. Keys are hashed.
+/// The sinks that may have an unacknowledged row of a key: hash
+/// of the key to one bit per sink, in the order of the config.
 pub type Doubts = HashMap<[u8; 16], u32>;
 
 impl State {
-    /// Opens the state of a sync, and makes it if there is none.
+    /// Opens the state of a sync; creates it if it does not exist.
     ///
     /// # Errors
-    /// When it is the state of another sync, or no state at all.
+    /// When the file is the state of another sync, or not a state.
     pub fn open(config: &Config) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut state = Self::with_flags(&config.state, flags)?;
@@ -83,10 +87,10 @@ impl State {
         Ok(state)
     }
 
-    /// Opens a state that is there.
+    /// Opens an existing state.
     ///
     /// # Errors
-    /// When there is none, or it is another's.
+    /// When it does not exist, or is the state of another sync.
     pub fn existing(config: &Config) -> Result<Self> {
         if !config.state.exists() {
             return Err(Error::new(format!("there is no state yet: {} does not exist", config.state.display()))
@@ -124,8 +128,8 @@ impl State {
                 .help("name another file with state = \"…\" in the config"));
         }
         self.is_of(config)?;
-        // Keys come in any order, so that a commit touches a page for almost every row. In a longer log each page is written less
-        // often to its place.
+        // Keys come in any order, so a commit touches a page for almost every row. With a longer log each page is
+        // checkpointed less often.
         self.each(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -49152; \
              PRAGMA wal_autocheckpoint = 8192",
@@ -137,7 +141,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether this is the state of this sync.
+    /// Returns an error if this is not the state of this sync.
     fn is_of(&self, config: &Config) -> Result<()> {
         let version: i64 = self.one("PRAGMA user_version")?;
         if version != VERSION {
@@ -166,30 +170,30 @@ impl State {
         Ok(())
     }
 
-    /// Another connection to the same file, to read while this one writes.
+    /// Opens another connection to the same file, to read while this one writes.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When the file cannot be opened.
     pub fn reader(&self) -> Result<Self> {
         let state = Self::with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         state.each("PRAGMA cache_size = -49152")?;
         Ok(state)
     }
 
-    /// The numbers of the sinks of a config, in its order.
+    /// Returns the numbers of the sinks of a config, in its order.
     ///
     /// # Errors
     /// When the state cannot be read.
     pub fn sinks(&self, config: &Config) -> Result<Vec<i64>> {
         let number = |name: &str| {
             let found = self.connection.query_row("SELECT id FROM sinks WHERE name = ?1", [name], |row| row.get(0));
-            // A sink that is new to the config has no number in a state that is only read.
+            // A sink that is new in the config has no number in a state that is only read.
             Ok(found.optional().map_err(|error| wrong(&self.path, &error))?.unwrap_or(-1))
         };
         config.sinks.iter().map(|sink| number(&sink.name)).collect()
     }
 
-    /// A value that belongs to the state.
+    /// Returns a value of the `meta` table.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -198,7 +202,7 @@ impl State {
         found.optional().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// Sets a value that belongs to the state.
+    /// Sets a value of the `meta` table.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -219,13 +223,13 @@ impl State {
     }
 }
 
-/// The time, as it is kept.
+/// Returns the current time in the format of the state.
 pub fn now() -> String {
     let now = jiff::Timestamp::now();
     now.round(jiff::Unit::Millisecond).unwrap_or(now).to_string()
 }
 
-/// An error of SQLite, in words.
+/// Turns an error of SQLite into a message and what to do.
 fn wrong(path: &Path, error: &rusqlite::Error) -> Error {
     let path = path.display();
     let code = error.sqlite_error_code();

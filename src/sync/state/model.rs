@@ -1,24 +1,24 @@
-//! What the state holds, and what changes it.
+//! The contents of the state, and its changes.
 
 use std::sync::Arc;
 
 use super::super::row::Fingerprint;
 
-/// How a row is settled with a sink.
+/// How a row was settled with a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// The destination has it.
+    /// The destination has acknowledged it.
     Sent = 1,
     /// The transformation dropped it.
     Dropped = 2,
     /// It was marked as sent.
     Baseline = 3,
-    /// Its `integrations` do not name the sink.
+    /// The event's `integrations` do not name the sink.
     NotForSink = 4,
 }
 
 impl Settlement {
-    /// Its name.
+    /// Returns the name, as reports and the warehouse show it.
     pub fn name(self) -> &'static str {
         match self {
             Settlement::Sent => "sent",
@@ -43,17 +43,17 @@ impl Settlement {
     }
 }
 
-/// How far a sink is with the rows of a key.
+/// What a sink has settled for a key.
 #[derive(Clone, Debug)]
 pub struct Settled {
     /// The sink's number in the state.
     pub sink: i64,
     /// The fingerprint of the row that was settled last.
     pub fingerprint: Fingerprint,
-    /// How.
+    /// How it was settled.
     pub how: Settlement,
-    /// The fingerprint of the row that the sink has: it acknowledged that one last. `None` if it never got one of this key.
-    /// It is another row than the settled one if that was dropped.
+    /// The fingerprint of the row that the sink has, the last one it acknowledged. `None` if it never got a row of this
+    /// key. Differs from the settled row if that was dropped.
     pub acknowledged: Option<Fingerprint>,
     /// The run in which it was settled.
     pub run: i64,
@@ -72,17 +72,17 @@ pub struct Problem {
     pub kind: String,
     /// Where it happened: `transformation`, `sink` or `destination`.
     pub stage: String,
-    /// Why.
+    /// Why it is not settled.
     pub reason: String,
-    /// What the destination answered.
+    /// The answer of the destination.
     pub answer: Option<String>,
-    /// How often it was tried.
+    /// How often the row was tried.
     pub tries: u64,
-    /// The hash of the code that it was tried with.
+    /// The hash of the code it was tried with.
     pub code: String,
-    /// The run in which it happened last.
+    /// The last run in which it happened.
     pub run: i64,
-    /// When.
+    /// When it happened last.
     pub at: String,
 }
 
@@ -100,40 +100,40 @@ pub struct Change {
 pub enum What {
     /// The row is settled.
     Settled {
-        /// Its fingerprint.
+        /// The row's fingerprint.
         fingerprint: Fingerprint,
-        /// How.
+        /// How it was settled.
         how: Settlement,
-        /// Its mapped columns, if they are kept.
+        /// The mapped columns, if they are stored.
         row: Option<Arc<[u8]>>,
     },
-    /// The key is gone: its delete is acknowledged, or nothing of it was ever sent.
+    /// The key is gone: its delete was acknowledged or dropped, or no row of it was ever sent.
     Gone,
-    /// It is about to be sent: until there is an answer, the sink may have it or not.
+    /// The row is about to be sent: until an answer arrives, the sink may or may not have it.
     Doubt,
     /// The row is not settled.
     Problem {
-        /// Its fingerprint; `None` for a delete.
+        /// The row's fingerprint; `None` for a delete.
         fingerprint: Option<Fingerprint>,
-        /// Whether it counts as a try.
+        /// Whether this counts as a try.
         failed: bool,
-        /// Whether it is sure that the sink does not have it.
+        /// Whether it is certain that the sink does not have the row.
         sure: bool,
         /// Where it happened.
         stage: &'static str,
-        /// Why.
+        /// Why it is not settled.
         reason: String,
-        /// What the destination answered.
+        /// The answer of the destination.
         answer: Option<String>,
     },
 }
 
-/// A run, as it is kept.
+/// A run, as stored.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Its number.
+    /// The run's number.
     pub id: i64,
-    /// Its id in events.
+    /// The run's id in events.
     pub uuid: String,
     /// `sync`, `retry` or `baseline`.
     pub command: String,

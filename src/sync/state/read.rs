@@ -1,4 +1,4 @@
-//! What is asked of the state.
+//! Reads from the state.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::super::row::{Fingerprint, key_hash};
 use super::{Doubts, Problem, Run, Settled, Settlement, State, wrong};
 
 impl State {
-    /// How many keys the sinks know, or may know.
+    /// Counts the keys that a sink has settled or may have.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -21,7 +21,7 @@ impl State {
         Ok((settled + doubts).unsigned_abs())
     }
 
-    /// How far each sink is with a key.
+    /// Fills `found` with what each sink has settled for a key.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -51,7 +51,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// The row of a key with this fingerprint, if it is kept.
+    /// Returns the row of a key with this fingerprint, if it is stored.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -63,7 +63,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// The sinks that may have a row, although they have not acknowledged it.
+    /// Returns the sinks that may have a row although they have not acknowledged it.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -83,8 +83,8 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// Calls `each` with all keys that these sinks know or may have, in their order, and whether anything of them was ever
-    /// sent.
+    /// Calls `each` with every key that one of these sinks has settled or may have, in order, and whether any row of
+    /// the key was ever sent.
     ///
     /// # Errors
     /// When the state cannot be read, or `each` fails.
@@ -92,7 +92,7 @@ impl State {
         let sinks = sinks.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         let doubts: i64 = self.one("SELECT EXISTS (SELECT 1 FROM doubts)")?;
         let known = match doubts {
-            // In the order of the table, without sorting.
+            // In primary key order, so SQLite need not sort.
             0 => "settled",
             _ => "(SELECT key, sink, acknowledged FROM settled UNION ALL SELECT key, sink, x'' FROM doubts)",
         };
@@ -110,7 +110,7 @@ impl State {
         Ok(())
     }
 
-    /// The keys that have problems, hashed.
+    /// Returns the hashes of the keys that have problems.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -122,7 +122,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// The problems of a key, or all of them, in the order of the keys.
+    /// Returns up to `most` problems of a key, or of all keys in order.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -130,7 +130,7 @@ impl State {
         let read = || {
             let sql = "SELECT key, sink, fingerprint, kind, stage, reason, answer, tries, code, run, at FROM problems \
                        WHERE ?1 IS NULL OR key = ?1 ORDER BY key, sink LIMIT ?2";
-            // Two statements: one with an OR could not use the index.
+            // A condition with OR would not use the index, hence two statements.
             let sql = if key.is_some() { sql.replace("?1 IS NULL OR ", "") } else { sql.to_owned() };
             let mut statement = self.connection.prepare_cached(&sql)?;
             let problem = |row: &rusqlite::Row<'_>| {
@@ -154,7 +154,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// Problems by sink, kind and reason, with their number; the most frequent first.
+    /// Counts problems by sink, kind and reason; the most frequent first, at most 50.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -171,7 +171,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// How many keys each sink has settled, by how.
+    /// Counts the settled keys of each sink, by kind of settlement.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -188,7 +188,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// The last runs, the latest first.
+    /// Returns up to `most` runs, the latest first.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -215,7 +215,7 @@ impl State {
         read().map_err(|error| wrong(&self.path, &error))
     }
 
-    /// The invalid rows of the last run that read the source: line, key and reason.
+    /// Returns up to `most` invalid rows of the last run: line, key and reason.
     ///
     /// # Errors
     /// When the state cannot be read.

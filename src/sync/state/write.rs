@@ -1,4 +1,4 @@
-//! What is written to the state.
+//! Writes to the state.
 
 use std::collections::HashSet;
 
@@ -8,11 +8,11 @@ use super::super::error::Result;
 use super::super::row::key_hash;
 use super::{Change, Settlement, State, What, now, wrong};
 
-/// The rows that are listed as invalid for a run.
+/// The most invalid rows that are stored for a run.
 const MAX_INVALID: usize = 1000;
 
 impl State {
-    /// Starts a run; gives its number.
+    /// Starts a run; returns its number.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -34,11 +34,11 @@ impl State {
             params![run, now(), result, counts],
         )?;
         self.run("DELETE FROM invalid WHERE run < ?1", params![run])?;
-        // A year of hourly runs.
+        // 10,000 runs are a year of hourly ones.
         self.run("DELETE FROM runs WHERE id <= ?1 - 10000", params![run])
     }
 
-    /// Keeps the invalid rows of a run: line, key, kind and reason.
+    /// Stores the invalid rows of a run: line, key, kind and reason.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -57,7 +57,7 @@ impl State {
         write().map_err(|error| wrong(&path, &error))
     }
 
-    /// Writes changes, all or none of them.
+    /// Writes changes in one transaction.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -77,7 +77,7 @@ impl State {
         write().map_err(|error| wrong(&path, &error))
     }
 
-    /// Forgets all about keys; gives how many of them were known.
+    /// Deletes everything about these keys; returns how many of them were known.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -99,7 +99,7 @@ impl State {
         write().map_err(|error| wrong(&path, &error))
     }
 
-    /// Forgets the problems of keys whose hashes these are: of settled ones all of them, of missing ones all but deletes.
+    /// Deletes problems of keys, given as hashes: all problems of settled keys; of missing keys all except deletes.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -128,7 +128,7 @@ impl State {
         write().map_err(|error| wrong(&path, &error))
     }
 
-    /// Lets every failed row be tried again, however often it was; gives how many there are.
+    /// Lets every failed row be tried again, however often it was tried; returns the number of problems.
     ///
     /// # Errors
     /// When the state cannot be written.
@@ -164,7 +164,7 @@ fn write_change(
     };
     match what {
         What::Settled { fingerprint, how, row } => {
-            // What was dropped, the sink does not have: it keeps what it acknowledged before.
+            // The sink does not get a dropped row: it still has the row that it acknowledged before.
             let is_acknowledged = matches!(how, Settlement::Sent | Settlement::Baseline);
             let sql = "INSERT INTO settled VALUES (?1, ?2, ?3, ?4, ?5, iif(?6, x'', NULL)) \
                        ON CONFLICT (key, sink) DO UPDATE SET fingerprint = ?3, status = ?4, run = ?5, \
@@ -197,7 +197,7 @@ fn write_change(
             }
             let kind = if *failed { "failed" } else { "pending" };
             let fingerprint: &[u8] = fingerprint.as_ref().map_or(&[], |fingerprint| &fingerprint[..]);
-            // Tries are of one row with one code: another row, or another code, starts anew.
+            // Tries are counted per row and code. Another row or other code restarts the count.
             let sql = "INSERT INTO problems VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
                        ON CONFLICT (key, sink) DO UPDATE SET \
                        tries = iif(fingerprint = ?3 AND code = ?9, tries + ?8, ?8), fingerprint = ?3, kind = ?4, stage = ?5, \
