@@ -1,4 +1,4 @@
-//! Shows what a run would send: for each row what differs, and what each sink would get.
+//! Formats what a run would send: for each row the columns that differ, and what each sink would get.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::row::Columns;
 use super::run::Shown;
 use super::sink::cut;
 
-/// The text of a row that would go out.
+/// Formats a row that would be sent.
 pub fn text(shown: &Shown<'_>) -> String {
     let row = shown.row;
     let (sign, word) = match (&row.fingerprint, &shown.previous.fingerprint) {
@@ -43,7 +43,7 @@ pub fn text(shown: &Shown<'_>) -> String {
     text
 }
 
-/// The columns that differ, a line each.
+/// Returns a line for each column that differs.
 fn differences(before: &[u8], now: &[u8]) -> Vec<String> {
     let (Ok(before), Ok(now)) = (std::str::from_utf8(before), std::str::from_utf8(now)) else { return Vec::new() };
     let (Ok(before), Ok(now)) = (Columns::parse(before), Columns::parse(now)) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Makes events of rows, in the form of RudderStack's reverse ETL.
+//! Makes events of rows, in the format of RudderStack's reverse ETL.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::config::{Config, EventKind};
 use super::row::{Columns, Fingerprint, as_text, is_mapped, text};
 
-/// The namespace of message ids: `sluicegate sync`, in the namespace of object ids.
+/// The namespace of message ids. It must not change, because a retry would get another id.
 const NAMESPACE: Uuid = Uuid::from_u128(0x4d1c_22a6_6d0f_5f0a_9c63_5a1c_7e0b_4c11);
 
 /// The version in `context.sources`.
 const VERSION: &str = concat!("sluicegate/", env!("CARGO_PKG_VERSION"));
 
-/// What a row was when it was last acknowledged.
+/// A row as last acknowledged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Previous {
     /// Its fingerprint; `None` if it was never acknowledged.
@@ -29,7 +29,7 @@ pub struct EventRow<'a> {
     pub key: &'a str,
     /// Its fingerprint; `None` for a delete.
     pub fingerprint: Option<&'a Fingerprint>,
-    /// What was acknowledged.
+    /// The row as last acknowledged.
     pub previous: &'a Previous,
 }
 
@@ -40,12 +40,12 @@ pub struct EventBuilder<'a> {
     run: String,
     /// The hash of the code, a part of message ids.
     code: String,
-    /// The columns that are no traits.
+    /// Columns that are not traits.
     special: Vec<&'a str>,
 }
 
 impl<'a> EventBuilder<'a> {
-    /// For the events of one run.
+    /// Creates a builder for the events of one run.
     pub fn new(config: &'a Config, run: &str, code: &str) -> Self {
         let event = &config.event;
         let user = event.user_id.as_deref().unwrap_or(&config.source.key);
@@ -58,7 +58,7 @@ impl<'a> EventBuilder<'a> {
         Self { config, run: run.to_owned(), code: code.to_owned(), special }
     }
 
-    /// The id of the message with this number that a row becomes. A retry has the same one.
+    /// Returns the id of message `number` of a row. A retry has the same id.
     pub fn message_id(&self, row: &EventRow<'_>, number: usize) -> String {
         let mut name = Vec::with_capacity(128);
         for part in [self.config.name.as_bytes(), row.key.as_bytes(), self.code.as_bytes()] {
@@ -66,16 +66,17 @@ impl<'a> EventBuilder<'a> {
             name.extend_from_slice(part);
         }
         name.extend_from_slice(row.fingerprint.map_or(b"delete", |fingerprint| &fingerprint[..]));
-        // A row that changes and changes back is another message each time.
+        // A row that changes and changes back becomes another message each time.
         name.extend_from_slice(row.previous.fingerprint.as_ref().map_or(b"new", |fingerprint| &fingerprint[..]));
         name.extend_from_slice(&(number as u32).to_le_bytes());
         Uuid::new_v5(&NAMESPACE, &name).to_string()
     }
 
-    /// Appends the event of a row. `line` is the row as the source wrote it; `batch` is a number in the run.
+    /// Appends the event of a row. `line` is the row as the source
+    /// wrote it; `batch` is the number of the batch in the run.
     ///
     /// # Errors
-    /// When the row lacks what the event needs; in words.
+    /// When the row lacks a value that the event needs; the error is a message.
     pub fn upsert(&self, out: &mut Vec<u8>, row: &EventRow<'_>, line: &str, batch: u64) -> Result<(), String> {
         let columns = Columns::parse(line)?;
         let event = &self.config.event;
@@ -122,10 +123,10 @@ impl<'a> EventBuilder<'a> {
         Ok(())
     }
 
-    /// Appends the event of a key that is gone: always a record, so that code can tell it by its type.
+    /// Appends the event of a key that is gone. It is always a record, so that code can recognize it by its type.
     ///
     /// # Errors
-    /// When the kept row cannot be read; in words.
+    /// When the stored row cannot be read; the error is a message.
     pub fn delete(&self, out: &mut Vec<u8>, row: &EventRow<'_>, batch: u64) -> Result<(), String> {
         let previous = row.previous.row.as_deref().map(std::str::from_utf8).transpose().map_err(|e| e.to_string())?;
         let columns = previous.map(Columns::parse).transpose()?;
@@ -257,7 +258,7 @@ impl<'a> EventBuilder<'a> {
         self.config.event.rename.iter().find(|(name, _)| name == column).map_or(column, |(_, name)| name)
     }
 
-    /// The traits of a row: name and value, in the order of its columns.
+    /// Returns the traits of a row, as names and values in the order of its columns.
     fn traits<'r>(&'r self, columns: &'r Columns<'_>) -> Result<Vec<(&'r str, &'r RawValue)>, String> {
         let event = &self.config.event;
         let is_trait = |name: &str| {
@@ -280,7 +281,7 @@ impl<'a> EventBuilder<'a> {
         Ok(traits)
     }
 
-    /// The row and the one before it, each as the text of a list of pairs.
+    /// Appends the row and the previous row, each as the text of a list of pairs.
     fn pairs(&self, out: &mut Vec<u8>, traits: &[(&str, &RawValue)], row: &EventRow<'_>) -> Result<(), String> {
         let Some(pairs) = &self.config.event.pairs else { return Ok(()) };
         let mut comma = !traits.is_empty();
@@ -334,7 +335,7 @@ fn pairs_text(traits: &[(&str, &RawValue)]) -> String {
     String::from_utf8(out).expect("it is made of texts")
 }
 
-/// An event that comes out of the transformation, as far as sinks look into it.
+/// An event returned by the transformation, with the fields that sinks read.
 pub struct Output<'a> {
     /// The event.
     pub text: &'a str,
@@ -343,27 +344,28 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Looks into an event.
+    /// Parses an event.
     ///
     /// # Errors
-    /// When it is no object; in words.
+    /// When it is not an object; the error is a message.
     pub fn parse(text: &'a str) -> Result<Self, String> {
         Ok(Self { text, fields: Columns::parse(text)? })
     }
 
-    /// The type of the event.
+    /// Returns the type of the event; empty if there is none.
     pub fn kind(&self) -> Cow<'_, str> {
         self.fields.text("type").unwrap_or_default()
     }
 
-    /// A field that is a text or a number, as a text that is not empty.
+    /// Returns a string or number field as text; `None` if it is missing, empty or of another type.
     pub fn id(&self, name: &str) -> Option<Cow<'a, str>> {
         let value = self.fields.value(name)?;
         let id = as_text(value);
         (!id.is_empty() && !value.get().starts_with(['{', '[', 't', 'f'])).then_some(id)
     }
 
-    /// Whether it goes to a sink that is called like this in `integrations`; one without a name gets every event.
+    /// Returns whether the event is for a sink with these names
+    /// in `integrations`. A sink without names gets every event.
     pub fn is_for(&self, names: &[String]) -> bool {
         let integrations =
             self.fields.value("integrations").and_then(|value| serde_json::from_str::<Columns<'_>>(value.get()).ok());
@@ -377,7 +379,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// A name without case and punctuation: `Customer.io` and `customerio` are one.
+/// Removes case and punctuation from a name: `Customer.io` and `customerio` are equal.
 fn normal(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

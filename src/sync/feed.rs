@@ -1,6 +1,6 @@
-//! Makes events of the rows that go out, in the order of the source, and of the deletes after them.
+//! Makes events of the rows to send, in the order of the source, and of the deletes after them.
 //!
-//! Every row is counted exactly once: it is handed on, or it has a result at once, or it waits for another run.
+//! Every row is counted exactly once: it is passed on, gets a result at once, or waits for another run.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -18,31 +18,31 @@ use super::row::{Columns, Fingerprint, key_hash, mapped_object};
 use super::state::{Doubts, Settled, State};
 use super::transform::Batch;
 
-/// The most events of a batch, and the bytes that it is filled to.
+/// The most events of a batch.
 const MAX_EVENTS: usize = 256;
 
-/// See [`MAX_EVENTS`].
+/// A batch is full when it has this many bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Which of the rows go out in this run.
+/// Which rows are sent in this run.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// This many at most.
+    /// At most this many rows.
     pub limit: Option<u64>,
     /// Only this key.
     pub key: Option<String>,
-    /// Only rows that have failed.
+    /// Only keys with problems.
     pub only_problems: bool,
 }
 
 impl Filter {
-    /// Whether rows are left for another run on purpose.
+    /// Returns whether rows are left for another run on purpose.
     pub fn is_any(&self) -> bool {
         self.limit.is_some() || self.key.is_some() || self.only_problems
     }
 }
 
-/// Makes events.
+/// Makes events of the rows to send.
 pub struct Feeder {
     /// The sync.
     pub config: Arc<Config>,
@@ -50,27 +50,27 @@ pub struct Feeder {
     pub run: String,
     /// The hash of the code.
     pub code: String,
-    /// Reads the state.
+    /// A connection for reading the state.
     pub state: State,
     /// The numbers of the sinks in the state.
     pub sinks: Vec<i64>,
-    /// Which rows go out.
+    /// Which rows are sent.
     pub filter: Filter,
-    /// Where results go that are known at once.
+    /// Takes results that are known at once.
     pub ledger: Ledger,
-    /// Whether nothing is to be started any more.
+    /// Whether the run is ending, so that nothing new is started.
     pub ending: watch::Receiver<bool>,
     /// Whether rows are only marked as sent.
     pub baseline: bool,
-    /// Where events go.
+    /// The channel for batches of events.
     pub out: mpsc::Sender<Batch>,
-    /// Keys that have problems, hashed.
+    /// Hashes of the keys that have problems.
     pub problems: HashSet<[u8; 16]>,
-    /// Sinks that may have rows that they have not acknowledged.
+    /// The sinks that may have rows they have not acknowledged.
     pub doubts: Doubts,
 }
 
-/// What was handed on.
+/// Counts of fed rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fed {
     /// Rows that have a result, or will have one.
@@ -79,18 +79,18 @@ pub struct Fed {
     pub waiting: u64,
 }
 
-/// What is known of the sinks of a row.
+/// What the state has about a key.
 struct Known {
     settled: Vec<Settled>,
-    /// Sinks that have rejected this row too often.
+    /// The sinks that have rejected this row too often, one bit each.
     given_up: u32,
     is_retry: bool,
-    /// Sinks that may have another row of the key.
+    /// The sinks that may have another row of the key, one bit each.
     doubts: u32,
 }
 
 impl Feeder {
-    /// Hands all of it on.
+    /// Feeds all rows and deletes.
     ///
     /// # Errors
     /// When the state or a temporary file cannot be read.
@@ -136,7 +136,7 @@ impl Feeder {
         if batch.entries.len() >= MAX_EVENTS || batch.size() >= MAX_BYTES || all && !batch.entries.is_empty() {
             *number += 1;
             if let Err(unsent) = self.out.blocking_send(std::mem::take(batch)) {
-                // The other side has ended with an error.
+                // The receiver has ended with an error.
                 let pending = unsent
                     .0
                     .entries
@@ -156,7 +156,7 @@ impl Feeder {
         self.ledger.settle_blocking(self.settles(row, sinks, outcome));
     }
 
-    /// What the state knows of a key.
+    /// Reads what the state has about a key.
     fn known(&self, key: &str, is_new: bool, fingerprint: Option<&Fingerprint>) -> Result<Known> {
         let mut settled = Vec::new();
         if !is_new {
@@ -192,7 +192,7 @@ impl Feeder {
     fn row(&self, builder: &EventBuilder<'_>, spooled: Spooled, batch: &mut Batch, number: u64) -> Result<()> {
         let Spooled { key, class, fingerprint, sinks, text, .. } = spooled;
         let known = self.known(&key, class == Class::New, Some(&fingerprint))?;
-        // It was UTF-8 when it was read.
+        // The text was UTF-8 when it was read.
         let line = simdutf8::basic::from_utf8(&text).map_or_else(|_| String::from_utf8_lossy(&text), Cow::Borrowed);
         let kept = match self.config.changes.previous {
             true => Columns::parse(&line).ok().map(|columns| Arc::from(mapped_object(&self.config, &columns))),
@@ -229,13 +229,14 @@ impl Feeder {
         let known = self.known(key, false, None)?;
         let (mut sent, mut never) = (known.doubts, 0);
         for settled in &known.settled {
-            // A sink that left the config keeps what it has.
+            // A sink that is no longer in the config keeps its rows.
             if let Some(bit) = self.sinks.iter().position(|sink| *sink == settled.sink) {
                 *(if settled.acknowledged.is_some() { &mut sent } else { &mut never }) |= 1u32 << bit;
             }
         }
         never &= !sent;
-        // What a sink never got is forgotten, and counts only with the delete at another sink.
+        // A sink that never got a row of the key only forgets the
+        // key. The key is counted only if another sink deletes it.
         let state = RowState::new(key, None, None, known.is_retry, known.doubts, (sent | never).count_ones());
         if sent == 0 {
             let forgotten = RowState::forgotten(key);

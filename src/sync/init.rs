@@ -1,4 +1,4 @@
-//! Writes a config from a look at the source.
+//! Writes a config after reading some rows of the source.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -9,10 +9,10 @@ use super::error::{Error, Result};
 use super::row::Columns;
 use super::source::{Source, Stopper};
 
-/// Rows that are looked at.
+/// The most rows that are read.
 const MAX_ROWS: usize = 1000;
 
-/// A config for this source. `key` is its key, if it is known.
+/// Returns a config for this source. `key` is its key, if it is known.
 ///
 /// # Errors
 /// When the source cannot be read, or no column can be the key.
@@ -121,7 +121,7 @@ fn look_at(config: &Config) -> Result<(Vec<Seen>, usize)> {
     Ok((columns, rows))
 }
 
-/// A column that is unique and not null, and is called like a key.
+/// Picks a column that is unique and never null, preferably one that is named like a key.
 fn guess_key(columns: &[Seen], rows: usize) -> Result<String> {
     let is_unique = |column: &&Seen| column.is_scalar && column.nulls == 0 && column.values.len() == rows;
     let score = |column: &&Seen| {
@@ -140,7 +140,7 @@ fn guess_key(columns: &[Seen], rows: usize) -> Result<String> {
     })
 }
 
-/// Whether a column is called like one that a build changes in every row.
+/// Returns whether a column is named like those that each build changes in every row.
 fn changes_always(name: &str) -> bool {
     let name = name.to_lowercase();
     matches!(name.as_str(), "updated_at" | "loaded_at" | "synced_at" | "dbt_updated_at" | "_loaded_at" | "_synced_at")

@@ -1,4 +1,4 @@
-//! What the state knows: for all of a sync, and for one key.
+//! Shows what the state has, about a whole sync and about one key.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use super::transform::{Batch, Transformed, Transformer, with_message_ids};
 use super::warehouse::Warehouse;
 use crate::workers::Job;
 
-/// The runs and the problems that are listed.
+/// The most runs and problems that are listed.
 const MAX_LISTED: usize = 20;
 
-/// What is known of a sync, as JSON.
+/// Returns the status of a sync as JSON.
 ///
 /// # Errors
 /// When there is no state, or it cannot be read.
@@ -83,7 +83,7 @@ pub fn status(config: &Config) -> Result<Value> {
     }))
 }
 
-/// The same for people.
+/// Formats the status for people.
 pub fn status_text(status: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let mut out = format!("{}: {} keys, state {}\n", text(&status["sync"]), status["keys"], text(&status["state"]));
@@ -140,8 +140,8 @@ pub fn status_text(status: &Value) -> String {
     out
 }
 
-/// Everything about one key: the row, the row before, the event, what it becomes, the requests, and the last answers. Nothing
-/// is sent and nothing written.
+/// Describes one key: the row, the previous row, the event, its outputs, the requests, and the last answers. Nothing is
+/// sent or written.
 ///
 /// # Errors
 /// When the source or the state cannot be read, or the transformation does not load.
@@ -200,7 +200,7 @@ pub async fn explain(
 
 type Found = Vec<(u64, String, super::row::Fingerprint)>;
 
-/// The rows of the source with this key. What is wrong with one is told at once.
+/// Finds the rows of the source with this key. Reports an invalid one to `out`.
 fn find(config: &Config, key: &str, out: &mut String) -> Result<Found> {
     let script = Warehouse::of(config).map(|it| it.query(None)).transpose()?;
     let mut source = Source::open_with(config, Stopper::default(), script)?;
@@ -283,7 +283,7 @@ async fn would_send(
     Ok(())
 }
 
-/// What the sinks answered last.
+/// Formats the last answers of the sinks.
 fn answers(
     config: &Config,
     state: Option<&State>,
@@ -332,7 +332,7 @@ fn answers(
     Ok(out)
 }
 
-/// The text of a row in a dry run.
+/// Formats a row in a dry run.
 pub fn shown(shown: &Shown<'_>) -> String {
     dry_run::text(shown)
 }

@@ -1,4 +1,4 @@
-//! What a run came to: the line that proves that no row was lost, the same as JSON, and metrics for node_exporter.
+//! The report of a run: the line that proves that no row was lost, the same as JSON, and metrics for node_exporter.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use super::detect::{InvalidRow, RowCounts};
 use super::error::{Error, Result, plain};
 use super::ledger::Results;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The number of the run.
@@ -22,9 +22,9 @@ pub struct Report {
     pub uuid: String,
     /// Rows of the source.
     pub rows: RowCounts,
-    /// Rows that were to be sent.
+    /// Rows to send.
     pub to_send: u64,
-    /// Results.
+    /// Results of the rows.
     pub results: Results,
     /// Rows that were left for another run.
     pub waiting: u64,
@@ -32,23 +32,23 @@ pub struct Report {
     pub invalid: Vec<InvalidRow>,
     /// What was sent to each sink.
     pub sinks: Vec<SinkReport>,
-    /// The signal that ended it early.
+    /// The signal that ended the run early.
     pub signal: Option<i32>,
     /// Whether rows were left for another run on purpose.
     pub is_partial: bool,
-    /// Why keys that are gone were not deleted.
+    /// Why keys that are gone were not deleted, if they were not.
     pub deletes_held: Option<String>,
     /// The key that was asked for, if none of the rows to send has it.
     pub unmatched_key: Option<String>,
-    /// Why a run would stop and ask; only of a dry one.
+    /// Why a run would stop; set by a dry run only.
     pub would_stop: Option<Error>,
-    /// Keys that the state forgot, because nothing of them was ever sent.
+    /// Keys that the state forgot because they were never sent.
     pub forgotten: u64,
-    /// What the source could not give as it is.
+    /// Warnings of the source about values that it could not pass on unchanged.
     pub warnings: Vec<String>,
-    /// How long it took to read the source and compare.
+    /// How long reading the source and comparing took.
     pub detecting: Duration,
-    /// How long all of it took.
+    /// How long the run took.
     pub elapsed: Duration,
 }
 
@@ -63,25 +63,25 @@ pub struct SinkReport {
     pub retries: u64,
     /// Bytes of bodies.
     pub bytes: u64,
-    /// Why it took no more.
+    /// Why the sink was closed, if it was.
     pub closed: Option<Closed>,
 }
 
 impl Report {
-    /// Whether every row that was read and every row to send has exactly one result.
+    /// Returns whether every row read and every row to send has exactly one result.
     pub fn is_conserved(&self) -> bool {
         let (rows, results) = (&self.rows, &self.results.rows);
         rows.read == rows.unchanged + rows.new + rows.changed + rows.invalid
             && self.to_send == results.sent + results.dropped + results.failed + self.pending()
     }
 
-    /// Rows to send that have no answer yet.
+    /// Returns the number of rows to send that have no answer yet.
     pub fn pending(&self) -> u64 {
         self.results.rows.pending + self.waiting
     }
 }
 
-/// The line for people, without rate.
+/// Formats the counts for people, without the rate.
 pub fn line(report: &Report) -> String {
     let (rows, results) = (&report.rows, &report.results.rows);
     let sum = rows.unchanged + rows.new + rows.changed + rows.invalid;
@@ -108,7 +108,7 @@ pub fn line(report: &Report) -> String {
     text
 }
 
-/// The counts as JSON: what the state keeps, and what `--stats json` writes.
+/// Returns the counts as JSON, for the state and for `--stats json`.
 pub fn counts(report: &Report) -> Value {
     let (rows, results) = (&report.rows, &report.results.rows);
     let sinks: serde_json::Map<String, Value> = report
@@ -150,7 +150,7 @@ pub fn counts(report: &Report) -> Value {
     })
 }
 
-/// Writes the metrics of a run for the textfile collector of node_exporter: whole, or not at all.
+/// Writes the metrics of a run for the textfile collector of node_exporter, atomically.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -160,7 +160,7 @@ pub fn write_metrics(path: &Path, config: &Config, report: &Report, code: u8) ->
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(text.as_bytes())?;
-        // The collector runs as another user.
+        // The collector runs as another user, who needs read permission.
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         file.as_file().set_permissions(readable)?;
         file.persist(path)?;

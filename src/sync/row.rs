@@ -1,8 +1,8 @@
 //! Rows: a line of the source as columns, its key, and its fingerprint.
 //!
-//! Values stay the text that they are, so that no number changes on its way. The fingerprint covers the mapped columns only,
-//! in the order of their names: the same values in another order of columns, with other escapes or other white space are the
-//! same row. A null and a column that is not there are the same too, because some sources leave nulls out.
+//! Values keep their source text, so no number changes. The fingerprint covers the mapped columns only, sorted by name:
+//! rows with the same values in another column order, with other escapes or other white space are equal. A null equals
+//! a missing column, because some sources leave nulls out.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,17 +18,17 @@ pub const MAX_KEY: usize = 1024;
 /// How deep values may be nested.
 const MAX_DEPTH: usize = 64;
 
-/// What a row's mapped columns hash to.
+/// The hash of a row's mapped columns.
 pub type Fingerprint = [u8; 16];
 
-/// The columns of a row, in its own order.
+/// The columns of a row, in the order of the line.
 pub struct Columns<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Columns<'a> {
     /// Parses a line.
     ///
     /// # Errors
-    /// When it is not an object; in words.
+    /// When it is not an object; the error is a message.
     pub fn parse(line: &'a str) -> Result<Self, String> {
         serde_json::from_str(line).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => "it is JSON, but not an object".to_owned(),
@@ -36,18 +36,18 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The value of a column, if it is there and not null.
+    /// Returns the value of a column; `None` if it is missing or null.
     pub fn value(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(column, _)| column == name).map(|(_, value)| *value).filter(|value| value.get() != "null")
     }
 
-    /// The value of a column as a text: a text without its quotes, anything else as it stands.
+    /// Returns the value of a column as text: a string without its quotes, anything else as written.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.value(name).map(as_text)
     }
 }
 
-/// A text without its quotes, anything else as it stands.
+/// Returns a string without its quotes, and anything else as written.
 pub fn as_text(value: &RawValue) -> Cow<'_, str> {
     let raw = value.get();
     match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -79,7 +79,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Columns<'a> {
     }
 }
 
-/// A name that borrows from the line where it has no escapes.
+/// A name, borrowed from the line unless it has escapes.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
@@ -104,22 +104,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     }
 }
 
-/// What is wrong with a row. None of them is sent, and each is counted.
+/// Why a row is invalid. An invalid row is counted and not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// The line is not a row at all.
+    /// The line is not a row.
     NotARow(String),
-    /// There is no such column.
+    /// The row has no key column.
     NoKeyColumn,
     /// The key is null or empty.
     NullKey,
-    /// The key is no text and no whole number, or too long.
+    /// The key is neither a string nor a whole number, or it is too long.
     BadKey(String),
-    /// Something else in the row cannot be used.
+    /// Another value of the row cannot be used.
     BadValue {
         /// The key.
         key: String,
-        /// What it is.
+        /// What is wrong.
         reason: String,
     },
     /// Other rows have the same key.
@@ -130,7 +130,7 @@ pub enum Invalid {
 }
 
 impl Invalid {
-    /// The name of the reason, for machines and counts.
+    /// Returns the name of the reason, for machines and counts.
     pub fn name(&self) -> &'static str {
         match self {
             Invalid::NotARow(_) => "not_a_row",
@@ -142,7 +142,7 @@ impl Invalid {
         }
     }
 
-    /// The key, where it is known.
+    /// Returns the key, if it is known.
     pub fn key(&self) -> Option<&str> {
         match self {
             Invalid::BadValue { key, .. } | Invalid::Duplicate { key } => Some(key),
@@ -150,7 +150,7 @@ impl Invalid {
         }
     }
 
-    /// The sentence for people. `column` is the key column.
+    /// Formats the reason for people. `column` is the key column.
     pub fn sentence(&self, column: &str) -> String {
         match self {
             Invalid::NotARow(reason) | Invalid::BadKey(reason) | Invalid::BadValue { reason, .. } => reason.clone(),
@@ -165,22 +165,22 @@ impl Invalid {
     }
 }
 
-/// A row that is fit to be sent.
+/// A valid row.
 pub struct Row {
     /// Its key.
     pub key: String,
-    /// What its mapped columns hash to.
+    /// The hash of its mapped columns.
     pub fingerprint: Fingerprint,
 }
 
-/// What is known of the columns of a row: most rows of a source have the same ones.
+/// The columns of a row, looked up once: most rows of a source have the same columns.
 struct Layout {
     names: Vec<String>,
-    /// The column of the key.
+    /// The index of the key column.
     key: Option<usize>,
-    /// The column of the hash.
+    /// The index of the hash column.
     hash: Option<usize>,
-    /// Mapped columns, in the order of their names.
+    /// The indices of the mapped columns, sorted by name.
     mapped: Vec<usize>,
 }
 
@@ -192,7 +192,7 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    /// For the rows of this sync.
+    /// Creates a reader for the rows of this sync.
     pub fn new(config: &'a Config) -> Self {
         let layout = Layout { names: Vec::new(), key: None, hash: None, mapped: Vec::new() };
         Self { config, layout, buffer: Vec::new() }
@@ -201,7 +201,7 @@ impl<'a> RowReader<'a> {
     /// Reads one line.
     ///
     /// # Errors
-    /// When it is no row that can be sent.
+    /// When the line is not a row that can be sent.
     pub fn read(&mut self, line: &[u8]) -> Result<Row, Invalid> {
         let line = simdutf8::basic::from_utf8(line).map_err(|_| {
             let valid = std::str::from_utf8(line).err().map_or(0, |error| error.valid_up_to());
@@ -253,13 +253,13 @@ fn layout_of(config: &Config, columns: &[(Cow<'_, str>, &RawValue)]) -> Result<L
     Ok(Layout { names, key, hash, mapped })
 }
 
-/// The column that has the hash of a row, if its database has compared it.
+/// The column with the hash of a row, in queries of a database that holds the state.
 pub const HASH: &str = "sluicegate:hash";
 
-/// The column that says what a line is, if its database has compared it.
+/// The column that tells what a line is (a row, a gone key, or the total), in the same queries.
 pub const KIND: &str = "sluicegate:kind";
 
-/// What a database has found that is no row.
+/// A line of a comparing query that is not a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A key that the source no longer has.
@@ -268,7 +268,7 @@ pub enum Found {
     Total(u64),
 }
 
-/// What a line says that is no row; nothing if it is one.
+/// Parses a line that is not a row; returns `None` for any other line.
 pub fn found(line: &[u8]) -> Option<Found> {
     let Columns(columns) = Columns::parse(std::str::from_utf8(line).ok()?).ok()?;
     let of = |name: &str| columns.iter().rev().find(|(column, _)| column == name).map(|(_, value)| as_text(value));
@@ -279,13 +279,13 @@ pub fn found(line: &[u8]) -> Option<Found> {
     }
 }
 
-/// Bytes of their hexadecimal digits.
+/// Decodes hexadecimal digits.
 pub fn unhex(text: &str) -> Vec<u8> {
     let nibble = |digit: u8| (digit as char).to_digit(16).unwrap_or_default() as u8;
     text.as_bytes().chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
 }
 
-/// Whether a column is compared and sent.
+/// Returns whether a column is compared and sent.
 pub fn is_mapped(event: &EventConfig, name: &str) -> bool {
     if name == HASH || name == KIND {
         return false;
@@ -303,7 +303,7 @@ pub fn is_mapped(event: &EventConfig, name: &str) -> bool {
     }
 }
 
-/// The key as a text.
+/// Returns the key as text.
 fn key_of(value: &RawValue, column: &str) -> Result<String, Invalid> {
     let raw = value.get();
     let key = match raw.as_bytes().first() {
@@ -330,7 +330,7 @@ fn part(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends a value in its canonical form; `false` if it is nested too deep.
+/// Appends a value in its canonical form; returns `false` if it is nested too deeply.
 fn canonical(out: &mut Vec<u8>, value: &RawValue, depth: usize) -> bool {
     let raw = value.get();
     match raw.as_bytes().first() {
@@ -359,7 +359,7 @@ fn canonical(out: &mut Vec<u8>, value: &RawValue, depth: usize) -> bool {
     true
 }
 
-/// The mapped columns of a line as an object: what is kept as the previous row.
+/// Returns the mapped columns of a line as an object, in the form stored as the previous row.
 pub fn mapped_object(config: &Config, columns: &Columns<'_>) -> Vec<u8> {
     let mut out = vec![b'{'];
     for (name, value) in columns.0.iter().filter(|(name, _)| is_mapped(&config.event, name)) {
@@ -374,12 +374,12 @@ pub fn mapped_object(config: &Config, columns: &Columns<'_>) -> Vec<u8> {
     out
 }
 
-/// Appends a text as JSON.
+/// Appends a string as JSON.
 pub fn text(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a text is JSON, and memory takes it");
 }
 
-/// A hash of a key, for sorting.
+/// Hashes a key, for sorting and lookups.
 pub fn key_hash(key: &str) -> [u8; 16] {
     let mut hash = [0; 16];
     hash.copy_from_slice(&blake3::hash(key.as_bytes()).as_bytes()[..16]);

@@ -1,5 +1,5 @@
-//! Sorts more records than memory should hold: full chunks are sorted and written to a temporary file, and merged when they
-//! are read.
+//! Sorts more records than fit in memory: full chunks are sorted
+//! and written to a temporary file, and merged when they are read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,10 +9,10 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The bytes of a chunk.
+/// The size of a chunk in bytes.
 const CHUNK: usize = 24 << 20;
 
-/// The bytes that are read of a chunk at a time.
+/// The size of the read buffer of a chunk in bytes.
 const READ: usize = 64 << 10;
 
 /// Records of `N` bytes, sorted as bytes.
@@ -21,17 +21,17 @@ pub struct Sorter<const N: usize> {
     chunk: Vec<[u8; N]>,
     most: usize,
     file: Option<File>,
-    /// The chunks in the file, as their numbers of records.
+    /// The number of records of each chunk in the file.
     runs: Vec<u64>,
 }
 
 impl<const N: usize> Sorter<N> {
-    /// Temporary files go to `dir`.
+    /// Creates a sorter that writes its temporary file to `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), chunk: Vec::new(), most: CHUNK / N, file: None, runs: Vec::new() }
     }
 
-    /// Takes a record.
+    /// Adds a record.
     ///
     /// # Errors
     /// When a chunk cannot be written.
@@ -58,7 +58,7 @@ impl<const N: usize> Sorter<N> {
         Ok(())
     }
 
-    /// All records, sorted.
+    /// Returns all records, sorted.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
@@ -131,7 +131,7 @@ pub struct Sorted<const N: usize> {
 }
 
 impl<const N: usize> Sorted<N> {
-    /// The next record.
+    /// Returns the next record; `None` at the end.
     ///
     /// # Errors
     /// When the temporary file cannot be read.

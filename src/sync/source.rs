@@ -1,7 +1,7 @@
-//! Reads the source: a database, a command, a file or standard input, as blocks of whole lines.
+//! Reads the source in blocks of whole lines: a database, a command, a file or standard input.
 //!
-//! A source that ends with an error has not been read: what it said until then is thrown away, because rows that are missing at
-//! its end would look like deleted ones.
+//! A source that ends with an error counts as unread. Its rows are
+//! discarded, because rows missing at its end would look deleted.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -17,37 +17,37 @@ use super::adbc::process::{self, Reading, Script};
 use super::config::{Config, Input};
 use super::error::{Error, Result, plain};
 
-/// About how many bytes a block has.
+/// The approximate size of a block in bytes.
 const BLOCK: usize = 256 << 10;
 
-/// How much is kept of what a command writes to standard error.
+/// The most bytes that are kept of a command's standard error.
 const TAIL: usize = 4 << 10;
 
 /// Whole lines.
 pub struct Block {
-    /// The lines, each with its line end; the last one perhaps without.
+    /// The lines, each with its line end; the last line of the source may lack it.
     pub bytes: Vec<u8>,
-    /// The number of the first one, from 1.
+    /// The number of the first line, from 1.
     pub first_line: u64,
-    /// The number of a line after them that is over the limit, and its length.
+    /// The number and the length of a line after them that is over the limit.
     pub too_long: Option<(u64, u64)>,
 }
 
-/// Ends the command or the query of a source that is being read.
+/// Stops the command or the query of a source that is being read.
 #[derive(Clone, Default)]
 pub struct Stopper(Arc<Mutex<Stoppable>>);
 
-/// What there is to end. It is locked while a command starts, so that none can start behind the back of a stop.
+/// What to stop. Locked while a command starts, so that no command starts after a stop.
 #[derive(Default)]
 struct Stoppable {
     pid: Option<rustix::process::Pid>,
-    /// The end of this is the end of a query.
+    /// Dropping this ends the query.
     hold: Option<OwnedFd>,
     is_stopped: bool,
 }
 
 impl Stopper {
-    /// Ends it, with all that it has started; one that has not started yet does not start any more.
+    /// Stops the source and all processes it has started. A source that has not started yet does not start.
     pub fn stop(&self) {
         let pid = self.0.lock().map(|mut place| {
             place.is_stopped = true;
@@ -55,7 +55,7 @@ impl Stopper {
             place.pid.take()
         });
         if let Some(pid) = pid.unwrap_or_default() {
-            // It may have ended by itself.
+            // The command may have ended by itself.
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
         }
     }
@@ -70,14 +70,14 @@ pub struct Source {
     stopper: Stopper,
     limit: usize,
     line: u64,
-    /// What was read and not given out: the start of a line.
+    /// Bytes that were read and not returned yet: the start of a line.
     rest: Vec<u8>,
     ended: bool,
     /// Whether the last line had a line end.
     is_whole: bool,
 }
 
-/// What writes the rows.
+/// The process that writes the rows.
 enum Running {
     Command { child: Child, tail: JoinHandle<Vec<u8>> },
     Query(Reading),
@@ -92,7 +92,7 @@ impl Source {
         Self::open_with(config, stopper, None)
     }
 
-    /// The same, but that a database is asked something else than the config says.
+    /// Opens the source of a sync. `script` replaces the query of a database.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -139,7 +139,7 @@ impl Source {
         Ok(Self { reader, name, running, warnings, stopper, limit, line: 1, rest, ended: false, is_whole: true })
     }
 
-    /// The next block; `None` at the end.
+    /// Returns the next block; `None` at the end.
     ///
     /// # Errors
     /// When the source fails.
@@ -178,7 +178,7 @@ impl Source {
         }
     }
 
-    /// Fills the buffer, up to the end of the input.
+    /// Reads until the buffer is full or the input ends.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut at = 0;
         while at < buffer.len() {
@@ -192,7 +192,7 @@ impl Source {
         Ok(at)
     }
 
-    /// Reads on to the end of a line that is over the limit.
+    /// Skips the rest of a line that is over the limit.
     fn skip(&mut self, read: u64) -> Result<Block> {
         let mut len = read;
         let mut buffer = vec![0; BLOCK];
@@ -211,7 +211,7 @@ impl Source {
         Ok(Block { bytes: Vec::new(), first_line: line, too_long: Some((line, len)) })
     }
 
-    /// Whether the last line that was read had a line end.
+    /// Returns whether the last line that was read had a line end.
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
@@ -225,13 +225,13 @@ impl Source {
         nothing_sent(Error::new(format!("{} failed at line {}: {reason}", self.name, self.line)))
     }
 
-    /// What the source could not give as it is; known at its end.
+    /// Returns the warnings about values that the source could not pass on unchanged; known at its end.
     pub fn warnings(self) -> Vec<String> {
         let mut source = self;
         std::mem::take(&mut source.warnings)
     }
 
-    /// Waits for what writes the rows, and sees how it ended.
+    /// Waits for the process that writes the rows, and checks how it ended.
     fn end(&mut self) -> Result<()> {
         let lines = self.line - 1;
         let status = match self.running.take() {
@@ -255,7 +255,7 @@ impl Source {
         }
     }
 
-    /// There is nothing left to stop.
+    /// Clears the stopper, as nothing is left to stop.
     fn release(&self) {
         if let Ok(mut place) = self.stopper.0.lock() {
             (place.pid, place.hold) = (None, None);
@@ -295,7 +295,7 @@ fn command_failed(name: &str, status: &str, rows: u64, tail: &[u8]) -> Error {
     held_or_not(nothing_sent(Error::new(message)), said)
 }
 
-/// The database's words decide only about the help.
+/// Adds help for a locked database. Its message decides only about the help.
 fn held_or_not(error: Error, said: &str) -> Error {
     if said.contains("set lock on file") || said.contains("database is locked") {
         return error.help("another process, dbt perhaps, holds the database: run the sync when it has ended");
@@ -340,7 +340,7 @@ fn start(words: &[String], config: &Config) -> Result<(ChildStdout, Child, JoinH
     Ok((out, child, tail))
 }
 
-/// Unpacks what starts like a gzip file.
+/// Decompresses input that starts like a gzip file.
 fn unpacked(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut head = Vec::new();
     reader.by_ref().take(2).read_to_end(&mut head)?;

@@ -1,4 +1,4 @@
-//! Reads one table of the config. Every value has a type and a place; a key that nothing asks for is an error.
+//! Reads one table of the config. Every value has a type and a position; a key that was never read is an error.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Error, Result};
 use crate::engine::nearest;
 
-/// A text and its place.
+/// A text and its position.
 type Placed = (String, Range<usize>);
 
-/// One table, and the keys that were asked for.
+/// One table, and the keys that were read.
 pub(super) struct Table<'t, 'i> {
     /// How messages name it, e.g. `source`.
     name: String,
-    /// Where it stands.
+    /// The position of the table.
     range: Range<usize>,
     entries: &'t DeTable<'i>,
     asked: RefCell<Vec<&'static str>>,
@@ -60,7 +60,7 @@ impl<'t, 'i> Table<'t, 'i> {
         Error::new(format!("{} has a wrong type: expected {expected}, found {found}", self.path(key))).at(value.span())
     }
 
-    /// A text that is not empty.
+    /// Reads a text that is not empty.
     pub(super) fn text(&self, key: &'static str) -> Result<Option<&'t str>> {
         self.get(key).map(|value| self.text_of(key, value)).transpose()
     }
@@ -79,7 +79,7 @@ impl<'t, 'i> Table<'t, 'i> {
         })
     }
 
-    /// A list of texts, none of them empty.
+    /// Reads a list of texts, none of them empty.
     pub(super) fn texts(&self, key: &'static str) -> Result<Option<Vec<&'t str>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let DeValue::Array(items) = value.get_ref() else { return Err(self.wrong(key, value, "a list of texts")) };
@@ -91,7 +91,7 @@ impl<'t, 'i> Table<'t, 'i> {
         value.get_ref().as_bool().map(Some).ok_or_else(|| self.wrong(key, value, "true or false"))
     }
 
-    /// A whole number within bounds.
+    /// Reads a whole number within bounds.
     pub(super) fn count(&self, key: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Result<Option<u64>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let number = number(value.get_ref()).ok_or_else(|| self.wrong(key, value, "a whole number"))?;
@@ -104,7 +104,7 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// A duration such as `"30s"`.
+    /// Reads a duration such as `"30s"`.
     pub(super) fn duration(&self, key: &'static str) -> Result<Option<Duration>> {
         const EXPECTED: &str = "a duration with its unit, such as \"200ms\" or \"30s\"";
         const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
@@ -119,7 +119,7 @@ impl<'t, 'i> Table<'t, 'i> {
         Ok(Some(duration))
     }
 
-    /// A size such as `"16MiB"`, or a number of bytes.
+    /// Reads a size such as `"16MiB"`, or a number of bytes.
     pub(super) fn size(&self, key: &'static str) -> Result<Option<usize>> {
         const EXPECTED: &str = "a size such as \"16MiB\", or a number of bytes";
         let Some(value) = self.get(key) else { return Ok(None) };
@@ -133,7 +133,7 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// One of a few words.
+    /// Reads one of a few words.
     pub(super) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Result<Option<T>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let text = self.text_of(key, value)?;
@@ -148,7 +148,7 @@ impl<'t, 'i> Table<'t, 'i> {
         })
     }
 
-    /// A table in this table.
+    /// Reads a table in this table.
     pub(super) fn table(&self, key: &'static str) -> Result<Option<Table<'t, 'i>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.get_ref() {
@@ -157,7 +157,7 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// The tables of a list, `[[key]]`.
+    /// Reads the tables of a list, `[[key]]`.
     pub(super) fn tables(&self, key: &'static str) -> Result<Vec<Table<'t, 'i>>> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };
         let help = format!("write [[{key}]] on a line of its own, with two brackets");
@@ -173,7 +173,7 @@ impl<'t, 'i> Table<'t, 'i> {
             .collect()
     }
 
-    /// All keys of a table whose keys are free, in the order of the file.
+    /// Returns the entries of a table with arbitrary keys, in the order of the file.
     pub(super) fn free_texts(&self) -> Result<Vec<(String, String, Range<usize>)>> {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
@@ -186,7 +186,7 @@ impl<'t, 'i> Table<'t, 'i> {
             .collect()
     }
 
-    /// All keys of a table whose values are true or false.
+    /// Returns the entries of a table with arbitrary keys and boolean values, in the order of the file.
     pub(super) fn free_switches(&self) -> Result<Vec<(String, bool)>> {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
@@ -199,7 +199,7 @@ impl<'t, 'i> Table<'t, 'i> {
             .collect()
     }
 
-    /// The raw items of a list of numbers and texts.
+    /// Returns the items of a list of numbers and texts, as text.
     pub(super) fn words_or_numbers(&self, key: &'static str) -> Result<Option<Vec<Placed>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let DeValue::Array(items) = value.get_ref() else { return Err(self.wrong(key, value, "a list")) };
@@ -214,7 +214,7 @@ impl<'t, 'i> Table<'t, 'i> {
             .map(Some)
     }
 
-    /// Refuses keys that nothing has asked for.
+    /// Returns an error if the table has a key that was never read.
     pub(super) fn finish(self) -> Result<()> {
         let asked = self.asked.borrow();
         let mut unknown: Vec<_> = self.entries.keys().filter(|key| !asked.contains(&key.get_ref().as_ref())).collect();
@@ -237,7 +237,7 @@ fn number(value: &DeValue<'_>) -> Option<i64> {
     }
 }
 
-/// What kind of value it is, in words for a message.
+/// Names the type of a value, for a message.
 pub(crate) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(text) if text.is_empty() => "an empty text",

@@ -1,4 +1,5 @@
-//! Runs events through the transformation, in the workers and the sandbox of `run`; without one, events pass as they are.
+//! Runs events through the transformation, in the workers and the
+//! sandbox of `run`. Without a transformation, events pass unchanged.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,18 +18,18 @@ use crate::workers::{Job, Resources, Row, Rows, RunError, ServicePool, UnitResul
 use sluicegate_engine::UnsafeRead;
 use sluicegate_engine::verdict::Failure;
 
-/// How long the first worker may wait for its place; nothing else takes one.
+/// How long the first worker may wait for its permit; nothing else takes one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An event that is to be transformed.
+/// An event to transform.
 pub struct Entry {
     /// Its row.
     pub row: Arc<RowState>,
-    /// The sinks that it is for, a bit for each.
+    /// The sinks that it is for, one bit each.
     pub sinks: u32,
-    /// What was acknowledged; a part of message ids.
+    /// The row as last acknowledged; part of message ids.
     pub previous: Previous,
-    /// The event, in the batch's text.
+    /// The range of the event in the batch's text.
     pub event: Range<usize>,
     metadata: Range<usize>,
 }
@@ -42,15 +43,15 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The bytes of the events.
+    /// Returns the size of the batch in bytes.
     pub fn size(&self) -> usize {
         self.text.len()
     }
 
-    /// Adds an event, which `write` appends.
+    /// Adds an event, written by `write`.
     ///
     /// # Errors
-    /// What `write` says. Then nothing is added.
+    /// The error of `write`. Nothing is added then.
     pub fn add<E>(
         &mut self,
         row: Arc<RowState>,
@@ -72,20 +73,20 @@ impl Batch {
         Ok(())
     }
 
-    /// The text of an event.
+    /// Returns the text of an event.
     pub fn event(&self, entry: &Entry) -> String {
         let text = &self.text[entry.event.clone()];
-        // It is made of texts.
+        // Always UTF-8, because it is made of strings.
         simdutf8::basic::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into_owned(), str::to_owned)
     }
 }
 
-/// What an event became.
+/// The result of transforming an event.
 #[derive(Debug)]
 pub enum Transformed {
-    /// These events; none if it was dropped.
+    /// The outputs; none if the event was dropped.
     Outputs(Vec<String>),
-    /// It failed.
+    /// The transformation failed.
     Failed(Box<Failure>),
 }
 
@@ -93,7 +94,7 @@ pub enum Transformed {
 pub struct Transformer {
     pool: Option<ServicePool>,
     workers: usize,
-    /// Whether it was told that the code reads a number that JavaScript can't hold.
+    /// Whether the user was warned that the code reads a number that JavaScript can't hold.
     has_told_read: AtomicBool,
 }
 
@@ -115,7 +116,7 @@ impl Transformer {
     /// Starts the workers, if there is a transformation.
     ///
     /// # Errors
-    /// When it does not load, or there are no workers.
+    /// When the transformation does not load, or no worker starts.
     pub async fn start(job: Option<Job>) -> std::result::Result<Self, RunError> {
         let Some(job) = job else { return Ok(Self { pool: None, workers: 1, has_told_read: AtomicBool::new(false) }) };
         let resources = Resources::new(2 * job.workers, job.workers);
@@ -125,12 +126,12 @@ impl Transformer {
         Ok(Self { pool, workers: job.workers, has_told_read: AtomicBool::new(false) })
     }
 
-    /// Batches that are worth having under way at a time.
+    /// Returns how many batches to transform at the same time.
     pub fn width(&self) -> usize {
         2 * self.workers
     }
 
-    /// Transforms a batch: one result for each event, in order.
+    /// Transforms a batch; returns one result for each event, in order.
     ///
     /// # Errors
     /// When the workers are gone.
@@ -157,7 +158,7 @@ impl Transformer {
         results.resize_with(batch.entries.len(), || Transformed::Outputs(Vec::new()));
         for outcome in answer.outcomes {
             match outcome {
-                // Dropped is what has no outputs.
+                // A dropped event has no outputs.
                 UnitResult::Dropped(_) => {}
                 UnitResult::Failed(index, failure) => results[index] = Transformed::Failed(Box::new(failure)),
                 UnitResult::Rows(rows) => take_outputs(&rows, &mut results)?,
@@ -170,7 +171,7 @@ impl Transformer {
     }
 }
 
-/// Puts the outputs of a list of rows, a comma after each, with the events that they came of.
+/// Adds each output to the result of its event. `rows` is a list of rows, each followed by a comma.
 fn take_outputs(rows: &[u8], results: &mut [Transformed]) -> Result<()> {
     let unreadable = |why: &dyn std::fmt::Display| Error::new(format!("the answer of a worker can't be read: {why}"));
     let rows = std::str::from_utf8(rows).map_err(|error| unreadable(&error))?;
@@ -179,7 +180,7 @@ fn take_outputs(rows: &[u8], results: &mut [Transformed]) -> Result<()> {
     for row in rows {
         match results.get_mut(row.metadata.job_id) {
             Some(Transformed::Outputs(outputs)) => outputs.push(row.output.get().to_owned()),
-            // Of a failed event nothing goes out.
+            // A failed event has no outputs.
             Some(Transformed::Failed(_)) => {}
             None => return Err(unreadable(&"it names no event of the batch")),
         }
@@ -187,7 +188,7 @@ fn take_outputs(rows: &[u8], results: &mut [Transformed]) -> Result<()> {
     Ok(())
 }
 
-/// Sees to it that each output has a message id of its own, which a retry has too.
+/// Gives each output a message id of its own, which is the same in a retry.
 pub fn with_message_ids(builder: &EventBuilder<'_>, entry: &Entry, outputs: Vec<String>) -> Vec<String> {
     let row = EventRow { key: &entry.row.key, fingerprint: entry.row.fingerprint.as_ref(), previous: &entry.previous };
     let first = builder.message_id(&row, 0);
@@ -212,34 +213,34 @@ pub fn with_message_ids(builder: &EventBuilder<'_>, entry: &Entry, outputs: Vec<
     outputs.into_iter().enumerate().map(one).collect()
 }
 
-/// Keeps the order of batches that are transformed at the same time.
+/// Runs tasks at the same time and returns their results in order.
 pub struct InOrder<T>(VecDeque<tokio::task::JoinHandle<T>>);
 
 impl<T: Send + 'static> InOrder<T> {
-    /// None under way.
+    /// Creates an empty queue.
     pub fn new() -> Self {
         Self(VecDeque::new())
     }
 
-    /// How many are under way.
+    /// Returns the number of running tasks.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none is.
+    /// Returns whether no task is running.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Starts one.
+    /// Starts a task.
     pub fn push(&mut self, task: impl Future<Output = T> + Send + 'static) {
         self.0.push_back(tokio::spawn(task));
     }
 
-    /// Waits for the one that was started first. Waiting may be given up: nothing is lost then.
+    /// Waits for the oldest task; `None` if there is none. Cancel safe: a dropped call loses nothing.
     ///
     /// # Errors
-    /// When it panicked.
+    /// When the task panicked.
     pub async fn next(&mut self) -> Option<Result<T>> {
         let done = self.0.front_mut()?.await;
         self.0.pop_front();

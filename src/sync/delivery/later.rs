@@ -1,7 +1,7 @@
-//! Batches that a destination has accepted, and of which it says later what came of each row.
+//! Batches that a destination has accepted and whose results it reports later.
 //!
-//! Their rows are not settled before that, so a run that is killed meanwhile sends them again. How many rows may wait is
-//! bounded: then no more are sent until the destination has said more.
+//! Their rows are not settled until the results arrive, so a run that is killed meanwhile leaves them to be sent again.
+//! The number of waiting events is limited: at the limit nothing is sent until the destination has reported more.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,10 +16,10 @@ use super::super::sink::rudder::retl::{Failed, MAX_TASKS, Progress, Retl, record
 use super::super::sink::{ItemAnswer, Reply};
 use super::{Channel, Tracker};
 
-/// The most events that wait.
+/// The most events that wait for results.
 const MAX_EVENTS: usize = 100_000;
 
-/// Batches that wait.
+/// Batches that wait for results.
 pub struct Later {
     room: Arc<Semaphore>,
     inner: Mutex<Inner>,
@@ -28,30 +28,30 @@ pub struct Later {
 
 #[derive(Default)]
 struct Inner {
-    /// By the ids of their requests.
+    /// Batches by request id.
     waiting: HashMap<String, Accepted>,
-    /// Whether no more come.
+    /// Whether no more batches come.
     is_last: bool,
 }
 
-/// A place for a batch.
+/// Room for a batch.
 pub struct Room(#[expect(dead_code, reason = "it is held")] Option<OwnedSemaphorePermit>);
 
-/// A batch that was accepted.
+/// An accepted batch.
 pub struct Accepted {
-    /// Its events: their rows, and the numbers of the outputs.
+    /// Its events: the tracker of the row, and the number of the output.
     pub events: Vec<(Arc<Tracker>, usize)>,
-    /// How often it may have arrived: then each event is counted as often.
+    /// How often the batch may have arrived. The destination counts each event that many times.
     pub sends: u64,
     /// When it was accepted.
     pub since: Instant,
-    /// Its place, which is free when this is gone.
+    /// The room it takes, until it is dropped.
     #[expect(dead_code, reason = "it is held")]
     pub room: Room,
 }
 
 impl Later {
-    /// With nothing in it.
+    /// Creates an empty set of batches.
     pub fn new() -> Self {
         Self { room: Arc::new(Semaphore::new(MAX_EVENTS)), inner: Mutex::default(), changed: Notify::new() }
     }
@@ -60,25 +60,25 @@ impl Later {
         self.inner.lock().expect("nothing panics while it holds this")
     }
 
-    /// A place for so many events, when there is one.
+    /// Waits for room for this many events.
     pub async fn room(&self, events: usize) -> Room {
         // The semaphore is never closed.
         Room(self.room.clone().acquire_many_owned(events.min(MAX_EVENTS) as u32).await.ok())
     }
 
-    /// A batch was accepted, in the request with this id.
+    /// Adds a batch that was accepted in the request with this id.
     pub fn push(&self, request: String, accepted: Accepted) {
         self.inner().waiting.insert(request, accepted);
         self.changed.notify_one();
     }
 
-    /// No more come.
+    /// Records that no more batches come.
     pub fn finish(&self) {
         self.inner().is_last = true;
         self.changed.notify_one();
     }
 
-    /// Waits for batches; `false` if there are none and none will come.
+    /// Waits for a batch; returns `false` if there is none and none will come.
     async fn some(&self) -> bool {
         loop {
             {
@@ -90,7 +90,7 @@ impl Later {
                     return false;
                 }
             }
-            // What was notified before this is still there.
+            // A notification sent before this call is stored, so it is not missed.
             self.changed.notified().await;
         }
     }
@@ -107,14 +107,14 @@ impl Later {
         self.inner().waiting.remove(request)
     }
 
-    /// Those for which `is_wanted` holds, which no longer wait then.
+    /// Removes and returns the batches for which `is_wanted` holds.
     fn take_all(&self, is_wanted: impl Fn(&Accepted) -> bool) -> Vec<Accepted> {
         self.inner().waiting.extract_if(|_, accepted| is_wanted(accepted)).map(|(_, accepted)| accepted).collect()
     }
 }
 
-/// Settles all batches that are accepted, until there are no more. The run's end, and a destination that says nothing for too
-/// long, leave them without a result.
+/// Settles accepted batches until none is left. Batches stay without a result if the run ends, or if the destination
+/// does not report in time.
 pub async fn settle(channel: Arc<Channel>, ledger: Ledger) {
     let (Some(later), Some((retl, endpoint))) = (&channel.later, channel.sink.asks_later()) else { return };
     let pace = &channel.config.pace;
@@ -166,7 +166,7 @@ pub async fn settle(channel: Arc<Channel>, ledger: Ledger) {
     }
 }
 
-/// Rows that stay without a result.
+/// Records that the rows of these batches have no result.
 async fn pend(channel: &Channel, ledger: &Ledger, batches: Vec<Accepted>, why: &str) {
     for batch in batches {
         let outcomes = vec![Outcome::Pending(Some(why.to_owned())); batch.events.len()];
@@ -174,8 +174,8 @@ async fn pend(channel: &Channel, ledger: &Ledger, batches: Vec<Accepted>, why: &
     }
 }
 
-/// Asks once for all that wait, and settles what is complete; whether anything was. If the data plane does not say which
-/// records of one request have failed, that one goes on waiting, and the others do not wait for it.
+/// Asks once about all waiting batches, and settles the complete ones. Returns whether any was settled. If the data
+/// plane does not say which records of one request have failed, only that request keeps waiting.
 async fn ask(
     channel: &Channel,
     ledger: &Ledger,
@@ -221,7 +221,7 @@ impl Accepted {
     }
 }
 
-/// What came of the events of a complete batch.
+/// Returns the outcomes of the events of a complete batch.
 fn outcomes(batch: &Accepted, progress: Progress, failed: Option<&Failed>) -> Vec<Outcome> {
     let Some(failed) = failed else { return vec![Outcome::Sent; batch.events.len()] };
     let code_of = |(tracker, number): &(Arc<Tracker>, usize)| match failed {
@@ -248,7 +248,7 @@ fn outcomes(batch: &Accepted, progress: Progress, failed: Option<&Failed>) -> Ve
     batch.events.iter().map(of).collect()
 }
 
-/// Whether a whole batch was accepted: then it waits.
+/// Returns whether the whole batch was accepted and so waits for results.
 pub fn is_accepted(items: &[ItemAnswer]) -> bool {
     items.iter().all(|item| *item == ItemAnswer::Accepted)
 }

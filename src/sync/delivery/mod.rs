@@ -1,5 +1,5 @@
-//! Sends items to one sink: batches, rate, concurrency, retries, a breaker; a batch that is refused is split until the bad item
-//! is alone.
+//! Sends items to one sink: batches, rate, concurrency, retries, and a circuit breaker. A batch that is refused is
+//! split until the bad item is alone.
 
 mod later;
 
@@ -22,25 +22,25 @@ use super::sink::{ItemAnswer, Reply, Sink};
 use crate::random::Random;
 use later::{Accepted, Later, Room};
 
-/// The bytes of items that wait for a sink or are on their way to it.
+/// The most bytes of items that wait for a sink or are being sent to it.
 const MAX_WAITING: usize = 32 << 20;
 
-/// A permit stands for this many bytes.
+/// The number of bytes that one permit stands for.
 const PERMIT: usize = 1 << 10;
 
-/// The bytes around the items of a request.
+/// The bytes of a request besides its items.
 const AROUND: usize = 64;
 
 /// How often the breaker opens before the sink is given up for this run.
 const MAX_OPENS: u32 = 3;
 
-/// A destination that asks for a longer pause is given up for this run.
+/// The longest pause that a destination may ask for. If it asks for more, it is given up for this run.
 const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// After this many rows were rejected and none was accepted, it is not the rows.
+/// After this many rejected rows and no accepted one, the sink is stopped: the rows are probably not to blame.
 const MAX_REJECTS: u32 = 20;
 
-/// The outputs of one row at one sink: the row is settled when all of them are.
+/// The outputs of one row at one sink. The row is settled once all of them have a result.
 pub struct Tracker {
     row: Arc<RowState>,
     sink: usize,
@@ -48,7 +48,7 @@ pub struct Tracker {
     worst: Mutex<Option<Outcome>>,
 }
 
-/// One output on its way to a sink.
+/// One output that is being sent to a sink.
 pub struct Item {
     tracker: Arc<Tracker>,
     /// Its number among the outputs of the row at this sink.
@@ -58,7 +58,7 @@ pub struct Item {
 }
 
 impl Tracker {
-    /// For this many outputs.
+    /// Creates a tracker for this many outputs.
     pub fn new(row: Arc<RowState>, sink: usize, outputs: usize) -> Arc<Self> {
         Arc::new(Self { row, sink, remaining: AtomicUsize::new(outputs), worst: Mutex::new(None) })
     }
@@ -68,7 +68,7 @@ impl Tracker {
         &self.row.key
     }
 
-    /// One output has a result; gives that of the row when it was the last one.
+    /// Records the result of one output. Returns the result of the row if it was the last output.
     fn done(&self, outcome: Outcome) -> Option<Settle> {
         let mut worst = self.worst.lock().expect("nothing panics while it holds this");
         let is_worse = match (&*worst, &outcome) {
@@ -89,42 +89,42 @@ impl Tracker {
     }
 }
 
-/// What is counted of a sink.
+/// Counters of a sink.
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// Requests.
     pub requests: AtomicU64,
-    /// Of those, requests that were sent again.
+    /// Requests that were sent again.
     pub retries: AtomicU64,
     /// Bytes of bodies.
     pub bytes: AtomicU64,
-    /// Items on their way.
+    /// Items that were sent or given up.
     pub items: AtomicU64,
 }
 
-/// Why a sink takes no more.
+/// Why a sink is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// It refuses this sync.
+    /// Nothing can be sent until the user acts.
     Stopped {
         /// Why.
         reason: String,
         /// What to do.
         help: String,
     },
-    /// It did not answer for too long.
+    /// The destination did not answer for too long.
     GivenUp(String),
 }
 
-/// One sink, as everything that sends to it sees it.
+/// One sink, with the state shared by all tasks that send to it.
 pub struct Channel {
     /// The sink.
     pub sink: Sink,
     /// Its config.
     pub config: SinkConfig,
-    /// What is counted.
+    /// Counters.
     pub traffic: Traffic,
-    /// What it has accepted, if it says later what came of it.
+    /// Accepted batches, if the destination reports their results later.
     pub(super) later: Option<Later>,
     rate: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
     waiting: Arc<Semaphore>,
@@ -133,14 +133,14 @@ pub struct Channel {
     ending: watch::Receiver<bool>,
 }
 
-/// Whether requests may go out.
+/// Whether requests may be sent.
 struct Gate {
-    /// Failed requests since the last that succeeded.
+    /// Failed requests since the last successful one.
     failures: u32,
     opens: u32,
-    /// Nothing goes out until then.
+    /// No request is sent before this time.
     until: Option<Instant>,
-    /// Whether the breaker is open: after the pause one request goes out alone.
+    /// Whether the breaker is open: after the pause, a single request is sent as a probe.
     is_open: bool,
     is_probing: bool,
     rejects: u32,
@@ -150,12 +150,12 @@ struct Gate {
 }
 
 impl Channel {
-    /// For a sink that is open. It stops trying when `ending` is true.
+    /// Creates the channel of an open sink. It stops trying once `ending` is true.
     pub fn new(sink: Sink, config: SinkConfig, ending: watch::Receiver<bool>) -> Arc<Self> {
         let rate = config.pace.rate.map(|rate| {
             let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
             let each = (rate.per / rate.count).max(Duration::from_nanos(1));
-            // A tenth of the time's requests at once at most, so that no window of that time has many more.
+            // A burst is at most a tenth of the requests per period, so no window of that length gets many more.
             let burst = NonZeroU32::new(count.get() / 10).unwrap_or(NonZeroU32::MIN);
             RateLimiter::direct(Quota::with_period(each).expect("it is not zero").allow_burst(burst))
         });
@@ -188,15 +188,15 @@ impl Channel {
         self.gate.lock().expect("nothing panics while it holds this")
     }
 
-    /// Why it takes no more, if it does not.
+    /// Returns why the sink is closed, if it is.
     pub fn closed(&self) -> Option<Closed> {
         self.gate().closed.clone()
     }
 
-    /// An item, when there is room for it. `number` is its number among those of the row.
+    /// Waits for room and creates an item. `number` is its number among the items of the row.
     pub async fn item(&self, tracker: Arc<Tracker>, number: usize, body: Vec<u8>) -> Item {
         let permits = body.len().div_ceil(PERMIT).clamp(1, MAX_WAITING / PERMIT);
-        // The semaphore is never closed; without a permit the item would only not be counted.
+        // The semaphore is never closed. Without a permit the item would only not be counted.
         let permit = self.waiting.clone().acquire_many_owned(permits as u32).await.ok();
         Item { tracker, number, body, _permit: permit }
     }
@@ -205,7 +205,7 @@ impl Channel {
         *self.ending.borrow()
     }
 
-    /// Waits until then, until the gate changes, or until the run is to end.
+    /// Waits until `until`, until `changed` completes, or until the run is ending.
     pub(super) async fn pause(&self, until: Instant, changed: impl Future<Output = ()>) {
         let mut ending = self.ending.clone();
         tokio::select! {
@@ -216,10 +216,10 @@ impl Channel {
         }
     }
 
-    /// Waits until a request may go out; `false` if none may any more.
+    /// Waits until a request may be sent; returns `false` if none may be sent until the end of the run.
     async fn may_send(&self) -> bool {
         loop {
-            // Before the gate is looked at: what changes from here on wakes it.
+            // Created before the gate is read, so that no later change is missed.
             let changed = self.changed.notified();
             let until = {
                 let mut gate = self.gate();
@@ -255,7 +255,7 @@ impl Channel {
         self.changed.notify_waiters();
     }
 
-    /// A request failed. Gives the pause before the next try.
+    /// Records a failed request. Returns the pause before the next try.
     fn failed(&self, reason: &str, after: Option<Duration>, attempt: u32) -> Duration {
         let pace = &self.config.pace;
         let mut gate = self.gate();
@@ -294,7 +294,7 @@ impl Channel {
         self.changed.notify_waiters();
     }
 
-    /// Notes what came of items, so that a destination that rejects everything is not asked a million times.
+    /// Counts rejected rows, so that a destination that rejects everything is not asked a million times.
     fn note(&self, row: &RowState, outcome: &Outcome) {
         let mut gate = self.gate();
         match outcome {
@@ -316,7 +316,7 @@ impl Channel {
         }
     }
 
-    /// Notes in the state that these rows are on their way; `false` if it could not be written.
+    /// Records in the state that these rows are about to be sent; returns `false` if the state could not be written.
     async fn announce(&self, batch: &[Item], ledger: &Ledger) -> bool {
         let sending =
             |item: &Item| Settle { row: item.tracker.row.clone(), sink: item.tracker.sink, outcome: Outcome::Sending };
@@ -324,13 +324,13 @@ impl Channel {
         !ledger.is_broken()
     }
 
-    /// Where a batch waits of which it is known later what came of it, and a place for it there.
+    /// Waits for room among the batches whose results are reported later; `None` if the sink's answers are final.
     async fn room(&self, events: usize) -> Option<(&Later, Room)> {
         let later = self.later.as_ref()?;
         Some((later, later.room(events).await))
     }
 
-    /// Sends a batch until there is an answer.
+    /// Sends a batch until there is an answer or no try is left.
     async fn request(&self, batch: &[Item], ledger: &Ledger) -> Answered<'_> {
         let bodies: Vec<&[u8]> = batch.iter().map(|item| &item.body[..]).collect();
         let room = self.room(batch.len()).await;
@@ -377,7 +377,7 @@ impl Channel {
         Answered::Pending(last)
     }
 
-    /// Sends a batch, and the parts of it that it is split into.
+    /// Sends a batch, and splits it if it is refused.
     async fn deliver(&self, batch: Vec<Item>, ledger: &Ledger) {
         let mut parts = vec![(batch, true)];
         while let Some((mut part, was_sure)) = parts.pop() {
@@ -411,7 +411,7 @@ impl Channel {
         }
     }
 
-    /// Hands in what came of items.
+    /// Records the outcomes of items.
     pub(super) async fn conclude(
         &self,
         items: impl IntoIterator<Item = Arc<Tracker>>,
@@ -426,7 +426,7 @@ impl Channel {
         ledger.settle(settles).await;
     }
 
-    /// Takes items until there are no more, and sends them.
+    /// Receives items until the channel is closed, and sends them.
     pub async fn run(self: Arc<Self>, mut items: mpsc::Receiver<Item>, ledger: Ledger) {
         let places = Arc::new(Semaphore::new(self.config.pace.concurrency));
         let Pace { batch, batch_bytes, .. } = self.config.pace;
@@ -456,7 +456,7 @@ impl Channel {
         }
     }
 
-    /// Sends a batch beside others, once there is a place for it.
+    /// Starts sending a batch, once a concurrency permit is free.
     async fn start(
         self: Arc<Self>,
         batch: Vec<Item>,
@@ -473,9 +473,10 @@ impl Channel {
     }
 }
 
-/// What came of a batch. It is not sure that a destination does not have what it rejects, if it did not answer before.
+/// The answer to a batch. `sure` is false if an earlier try got no answer: the destination may have the rows although
+/// it rejects them now.
 enum Answered<'a> {
-    /// What came of its items is said later.
+    /// The results of the items are reported later.
     Accepted {
         request: String,
         sends: u64,

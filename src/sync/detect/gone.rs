@@ -1,4 +1,4 @@
-//! Which keys the source no longer has.
+//! Finds the keys that the source no longer has.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -11,12 +11,12 @@ use super::super::state::State;
 use super::spool::{Keys, put};
 use super::{Ask, cannot_spool};
 
-/// Finds the keys of the state that the source no longer has. Both sides are sorted by hash.
+/// Finds the keys of the state that the source no longer has, by merging both sides in the order of their hashes.
 pub(super) struct Gone {
     known: Option<Sorted<24>>,
     next: Option<[u8; 24]>,
-    /// Keys that the database has found to be gone, by their hashes. One that came nevertheless is not gone: its text in SQL is
-    /// another than in JSON.
+    /// Keys that the database reports as gone, by hash. A key that the source has nevertheless is not gone: its text in
+    /// SQL differs from its text in JSON.
     given: HashMap<[u8; 16], String>,
     /// The numbers of the gone keys, in the order of the state.
     numbers: Sorter<8>,
@@ -44,7 +44,7 @@ impl Gone {
         Ok(gone)
     }
 
-    /// The source has the key with this hash. Hashes come in their order.
+    /// Records that the source has the key with this hash. Hashes must come in ascending order.
     pub(super) fn seen(&mut self, hash: &[u8; 16]) -> Result<()> {
         self.given.remove(hash);
         let step = || -> io::Result<()> {
@@ -93,7 +93,7 @@ impl Gone {
     }
 }
 
-/// Keys that the database itself has found to be gone.
+/// Returns the keys that the database itself has reported as gone.
 fn given(ask: &Ask<'_>, state: &State, keys: HashMap<[u8; 16], String>) -> Result<(Keys, u64, u64)> {
     let error = |error: io::Error| cannot_spool(ask.temporary, &error);
     let sinks = state.sinks(ask.config)?;

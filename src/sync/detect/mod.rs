@@ -1,8 +1,8 @@
-//! Reads all rows once and says which of them are new, changed, unchanged or invalid, and which keys are gone.
+//! Reads all rows once and finds which are new, changed, unchanged or invalid, and which keys are gone.
 //!
-//! Nothing is sent before the source has been read to its end: only then it is known that no key is there twice, that the
-//! source did not fail, and how many rows would go out. Rows that go out wait in a temporary file, so memory is flat.
-//! Lines are parsed and hashed on all cores, and compared with the state on one.
+//! Nothing is sent before the source has been read to its end. Only then is it certain that no key occurs twice, that
+//! the source did not fail, and how many rows would be sent. Rows to send wait in a temporary file, so memory use stays
+//! flat. Lines are parsed and hashed on up to eight threads, and compared with the state on one.
 
 mod gone;
 mod spool;
@@ -26,39 +26,39 @@ pub use spool::{Keys, Spool, SpoolReader, Spooled};
 use gone::Gone;
 use spool::write_spooled;
 
-/// Invalid rows that are kept to be shown.
+/// The most invalid rows that are kept for display.
 const MAX_SHOWN: usize = 1000;
 
-/// Blocks that wait for each thread.
+/// The most blocks that wait for each thread.
 const WAITING: usize = 4;
 
-/// What a row is, compared with the state.
+/// How a row compares with the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// All sinks have it.
+    /// Every sink has settled this row.
     Unchanged,
-    /// No sink has acknowledged any row of this key.
+    /// No sink has acknowledged a row of this key.
     New,
-    /// A sink has acknowledged another row of this key, and it or another one needs this one.
+    /// A sink has acknowledged a row of this key, and some sink needs this one.
     Changed,
 }
 
 const CLASSES: [Class; 3] = [Class::Unchanged, Class::New, Class::Changed];
 
-/// Rows, counted.
+/// Counts of rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct RowCounts {
     /// Rows of the source.
     pub read: u64,
-    /// Rows that all sinks have.
+    /// Rows that every sink has settled.
     pub unchanged: u64,
-    /// Rows of keys that no sink has.
+    /// Rows to send, of keys that no sink has acknowledged.
     pub new: u64,
-    /// Rows that differ from what a sink has.
+    /// Rows to send, of keys that a sink has acknowledged.
     pub changed: u64,
     /// Rows that cannot be sent.
     pub invalid: u64,
-    /// Keys that are gone and are to be deleted.
+    /// Keys that are gone and have to be deleted.
     pub deletes: u64,
 }
 
@@ -75,53 +75,53 @@ impl RowCounts {
 /// An invalid row: its line, and why.
 pub type InvalidRow = (u64, Invalid);
 
-/// What was found.
+/// The result of [`detect`].
 pub struct Detected {
     /// The counts.
     pub counts: RowCounts,
-    /// Keys that are gone and of which nothing was ever sent: the state forgets them.
+    /// How many keys are gone that were never sent: the state forgets them.
     pub forgotten: u64,
-    /// Rows that go out.
+    /// The rows to send.
     pub spool: Spool,
-    /// Keys that are gone, in their order, and whether anything of them was sent.
+    /// The keys that are gone, in order, and whether any row of each was sent.
     pub gone: Keys,
     /// The first invalid rows.
     pub invalid: Vec<InvalidRow>,
     /// Why keys that are gone are not deleted, if they are not.
     pub deletes_held: Option<String>,
-    /// Keys with problems whose rows are settled now.
+    /// Hashes of keys with problems whose rows are settled now.
     pub solved: HashSet<[u8; 16]>,
-    /// Keys with problems that the source no longer has.
+    /// Hashes of keys with problems that the source no longer has.
     pub missing: HashSet<[u8; 16]>,
-    /// What the source could not give as it is.
+    /// Warnings of the source about values that it could not pass on unchanged.
     pub warnings: Vec<String>,
 }
 
-/// What is asked for.
+/// The arguments of [`detect`].
 pub struct Ask<'a> {
     /// The sync.
     pub config: &'a Config,
-    /// Whether all rows go out, changed or not.
+    /// Whether all rows are sent, changed or not.
     pub everything: bool,
-    /// What was settled before the run with this number counts as not settled.
+    /// The first run whose settled rows count.
     pub epoch: i64,
-    /// Where temporary files go.
+    /// The folder for temporary files.
     pub temporary: &'a Path,
-    /// What a database is asked, if it has the state.
+    /// The script for a database that holds the state.
     pub script: Option<Script>,
-    /// Whether that compares, so that only rows that changed come, and keys that are gone.
+    /// Whether the script compares, and so returns only rows that a sink needs, and keys that are gone.
     pub is_compared: bool,
-    /// Ends the source's command.
+    /// Stops the source.
     pub stopper: Stopper,
-    /// Is told how many rows have been read.
+    /// Called with the number of rows read so far.
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// What the lines of a block are.
+/// The parsed lines of a block.
 #[derive(Default)]
 struct Parsed {
     rows: Vec<(u64, std::ops::Range<usize>, std::result::Result<Row, Invalid>)>,
-    /// What a database has found besides.
+    /// Lines of a comparing query that are not rows.
     found: Vec<Found>,
 }
 
@@ -146,13 +146,13 @@ pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
         let compared = compare(ask, state, &parsed);
         drop(parsed);
         let read = reader.join().unwrap_or_else(|_| Err(Error::new("the reader of the source has stopped")));
-        // The source's own error says more than what follows from it.
+        // An error of the source explains more than the errors that follow from it.
         let (is_whole, warnings) = read?;
         Ok(Detected { warnings, ..compared?.finish(ask, state, is_whole)? })
     })
 }
 
-/// Hands blocks to the threads in turns; says whether the last line had a line end, and what the source warns of.
+/// Distributes blocks to the threads in turn. Returns whether the last line had a line end, and the source's warnings.
 fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<(bool, Vec<String>)> {
     let mut turn = 0;
     while let Some(block) = source.next_block()? {
@@ -204,17 +204,17 @@ fn too_long(len: u64, config: &Config) -> Invalid {
 struct Comparison {
     counts: RowCounts,
     spool: BufWriter<File>,
-    /// All keys: hash, line and class.
+    /// The hash, line and class of each key.
     keys: Sorter<24>,
     invalid: Vec<InvalidRow>,
-    /// Rows whose keys are not among `keys`.
+    /// Invalid rows, whose keys are not in `keys`.
     refused: u64,
     problems: HashSet<[u8; 16]>,
     doubts: Doubts,
     solved: HashSet<[u8; 16]>,
     missing: HashSet<[u8; 16]>,
     last_line_invalid: bool,
-    /// Keys that are gone, if the database has compared.
+    /// Keys that are gone, if the database has compared the rows.
     found_gone: Vec<String>,
 }
 
@@ -266,7 +266,7 @@ fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -
         (ask.progress)(comparison.counts.read);
     }
     if let Some(total) = total {
-        // Rows that did not come are those that all sinks have.
+        // The database leaves out rows that all sinks have.
         let same = total.saturating_sub(comparison.counts.read);
         comparison.counts.read += same;
         comparison.counts.unchanged += same;
@@ -313,7 +313,7 @@ impl Comparison {
             }
         }
         let hash = key_hash(&row.key);
-        // What a sink may have is not what it has.
+        // A sink that is in doubt needs the row again.
         need |= self.doubts.get(&hash).copied().unwrap_or(0);
         let class = match (need, known) {
             (0, _) => Class::Unchanged,
@@ -441,7 +441,7 @@ fn split_key_record(record: &[u8; 24]) -> ([u8; 16], u64, Class) {
     (hash, rest >> 2, CLASSES[(rest & 3) as usize])
 }
 
-/// Finds the texts of the keys that are there more than once, in the rows that go out and in the state.
+/// Finds the text of each duplicate key among the rows to send and in the state.
 fn name_duplicates(
     invalid: &mut Vec<InvalidRow>,
     mut twice: HashMap<[u8; 16], Vec<u64>>,

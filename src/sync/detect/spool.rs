@@ -1,4 +1,4 @@
-//! Rows that go out and keys that are gone, in temporary files.
+//! Rows to send and keys that are gone, in temporary files.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -7,19 +7,19 @@ use super::super::row::{Fingerprint, Row};
 use super::super::sorter::Sorted;
 use super::{CLASSES, Class};
 
-/// A row that goes out.
+/// A row to send.
 pub struct Spooled {
-    /// Its line in the source.
+    /// The number of its line in the source.
     pub line: u64,
     /// Its key.
     pub key: String,
-    /// What it is.
+    /// How it compares with the state.
     pub class: Class,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// The sinks that need it, a bit for each in the order of the config.
+    /// The sinks that need it, one bit each, in the order of the config.
     pub sinks: u32,
-    /// The line.
+    /// The text of the line.
     pub text: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ impl Keys {
         Self(None)
     }
 
-    /// The next key, and whether anything of it was ever sent.
+    /// Returns the next key, and whether any row of it was ever sent; `None` at the end.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
@@ -42,7 +42,7 @@ impl Keys {
     }
 }
 
-/// Rows that go out, in a temporary file, in the order of the source.
+/// Rows to send, in a temporary file, in the order of the source.
 pub struct Spool {
     pub(super) file: File,
     pub(super) duplicates: Option<Sorted<8>>,
@@ -55,7 +55,7 @@ impl Spool {
         Ok(SpoolReader { reader: BufReader::with_capacity(256 << 10, file), duplicates: None, duplicate: None })
     }
 
-    /// The rows, without those whose key is there more than once. To be asked for once.
+    /// Returns the rows, without those whose key occurs more than once.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
@@ -67,7 +67,7 @@ impl Spool {
     }
 }
 
-/// Reads rows that go out.
+/// Reads rows to send.
 pub struct SpoolReader {
     reader: BufReader<File>,
     duplicates: Option<Sorted<8>>,
@@ -75,7 +75,7 @@ pub struct SpoolReader {
 }
 
 impl SpoolReader {
-    /// The next row.
+    /// Returns the next row; `None` at the end.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
@@ -141,7 +141,7 @@ fn get(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The next byte; `None` at the end.
+/// Reads the next byte; `None` at the end.
 fn get_byte(reader: &mut impl Read) -> io::Result<Option<u8>> {
     let mut byte = [0];
     match reader.read(&mut byte)? {
