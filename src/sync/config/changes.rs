@@ -1,22 +1,22 @@
-//! Which rows go out.
+//! Which rows are sent.
 
 use std::fmt;
 
 use super::super::error::Result;
 use super::super::table::Table;
 
-/// How often a row that a destination rejects is tried, if the config does not say.
+/// How often a row that a destination rejects is tried, by default.
 const DEFAULT_MAX_TRIES: u64 = 5;
 
-/// The share of rows that a mirror deletes at most, if the config does not say.
+/// The largest share of rows that a mirror deletes, by default.
 const DEFAULT_MAX_DELETES: Share = Share::Percent(10.0);
 
-/// Which rows go out.
+/// Which rows are sent.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// All of them, those that changed, or also deletes.
+    /// All rows, changed rows, or changed rows and deletes.
     pub mode: Mode,
-    /// Whether the row as last acknowledged is kept.
+    /// Whether each row is stored as last acknowledged.
     pub previous: bool,
     /// The most rows that may be new or changed.
     pub max_changes: Option<Share>,
@@ -26,18 +26,18 @@ pub struct Changes {
     pub max_tries: u64,
 }
 
-/// Which rows go out.
+/// Which rows are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// All rows, each time.
     Full,
     /// New and changed rows.
     Changed,
-    /// New and changed rows, and deletes of those that are gone.
+    /// New and changed rows, and deletes of keys that are gone.
     Mirror,
 }
 
-/// A number of rows, or a share of them.
+/// A number of rows, or a share of the known ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Share {
     /// Percent of the known rows.
@@ -47,7 +47,7 @@ pub enum Share {
 }
 
 impl Share {
-    /// The most rows, of `known` ones. A share is rounded up: one percent of ten rows is one row.
+    /// Returns the limit in rows, given the `known` rows. A share is rounded up: one percent of ten rows is one row.
     pub fn of(self, known: u64) -> u64 {
         match self {
             Share::Percent(percent) => (known as f64 * percent / 100.0).ceil() as u64,

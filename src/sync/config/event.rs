@@ -1,10 +1,10 @@
-//! What a row becomes.
+//! How rows become events.
 
 use super::super::error::Result;
 use super::super::table::Table;
 use super::Changes;
 
-/// What a row becomes.
+/// How a row becomes an event.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct EventConfig {
     /// The type of the events.
@@ -17,13 +17,13 @@ pub struct EventConfig {
     pub group_id: Option<String>,
     /// The name of a `track` event.
     pub event: Option<String>,
-    /// The column of the time at which it happened.
+    /// The column of the time of the event.
     pub timestamp: Option<String>,
     /// The only columns that are mapped.
     pub columns: Option<Vec<String>>,
     /// Columns that are not mapped.
     pub ignore: Vec<String>,
-    /// Columns under other names.
+    /// New names of columns.
     pub rename: Vec<(String, String)>,
     /// All columns as the text of a list of pairs.
     pub pairs: Option<Pairs>,
@@ -31,7 +31,7 @@ pub struct EventConfig {
     pub omit_nulls: bool,
     /// The id of the row in a destination.
     pub external_id: Option<ExternalId>,
-    /// What `integrations` says before the transformation.
+    /// The `integrations` of an event before the transformation.
     pub integrations: Vec<(String, bool)>,
     /// The columns that identify a record.
     pub identifiers: Vec<String>,
@@ -65,7 +65,7 @@ pub struct Pairs {
 pub struct ExternalId {
     /// Destination and object, e.g. `Salesforce-Lead`.
     pub kind: String,
-    /// The column that holds it.
+    /// The column that holds the id.
     pub column: String,
     /// The name of the field in the destination.
     pub identifier: Option<String>,

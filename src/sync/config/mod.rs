@@ -1,7 +1,7 @@
 //! The config of a sync: source, changes, event, transformation, sinks.
 //!
-//! Paths are relative to the folder of the config. Secrets are never in it: it names a variable of the environment or a
-//! file, and they are read when the sync starts.
+//! Paths are relative to the folder of the config. The config never contains secrets: it names an environment variable
+//! or a file, which is read when the sync starts.
 
 mod changes;
 mod event;
@@ -33,25 +33,25 @@ use event::event_of;
 use sink::sink_of;
 use source::source_of;
 
-/// The number of sinks: each has a bit in a row's set of sinks.
+/// The most sinks: each has a bit in a row's set of sinks.
 const MAX_SINKS: usize = 32;
 
-/// A sync, as its file describes it.
+/// The parsed config of a sync.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The name of the sync; part of every message id.
     pub name: String,
     /// The folder of the config.
     pub dir: PathBuf,
-    /// The state, or the copy of one that is in the warehouse.
+    /// The file of the state, or of the copy if the state is in the warehouse.
     pub state: PathBuf,
     /// Whether the state is in the warehouse.
     pub in_warehouse: bool,
     /// Where rows come from.
     pub source: SourceConfig,
-    /// Which rows go out.
+    /// Which rows are sent.
     pub changes: Changes,
-    /// What a row becomes.
+    /// How rows become events.
     pub event: EventConfig,
     /// The transformation, if there is one.
     pub transform: Option<TransformConfig>,
@@ -71,16 +71,17 @@ pub struct TransformConfig {
 }
 
 impl Config {
-    /// A hash of all that decides what an event of a row looks like. With another one, all rows are other rows.
+    /// Returns a hash of everything that decides how a row becomes an event. If it has changed since the last run, the
+    /// user has to decide what happens to the settled rows.
     pub fn mapping_hash(&self) -> String {
         let mapping = serde_json::json!([self.event, self.source.key]);
         format!("blake3:{}", &blake3::hash(mapping.to_string().as_bytes()).to_hex()[..32])
     }
 
-    /// Reads the text of a config; `path` is its file.
+    /// Parses a config; `path` is its file.
     ///
     /// # Errors
-    /// When anything is wrong with it; the error says where and what to do.
+    /// When the config is wrong; the error says where and what to do.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         let document = DeTable::parse(text).map_err(|error| {
             let message = error.message().trim_end().replace('\n', ", ");

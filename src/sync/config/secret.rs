@@ -1,25 +1,25 @@
-//! Where a secret is: the config names a variable of the environment or a file, and they are read when the sync starts.
+//! References to secrets: the config names an environment variable or a file, which is read when the sync starts.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::error::{Error, Result, plain};
 
-/// Where a secret is.
+/// A reference to a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
-    /// In a variable of the environment.
+    /// An environment variable.
     Env(String, Range<usize>),
-    /// In a file.
+    /// A file.
     File(PathBuf, Range<usize>),
 }
 
-/// A text, or where it is.
+/// A text, or a reference to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {
-    /// As it stands.
+    /// The text itself.
     Plain(String),
-    /// Elsewhere.
+    /// A reference.
     Secret(Secret),
 }
 
@@ -31,11 +31,11 @@ impl Secret {
         text.strip_prefix("file:").map(|path| Secret::File(dir.join(path.trim()), range))
     }
 
-    /// Reads it, without the spaces and line ends around it. A run that sends nothing needs no secrets: what is not there
-    /// is `…` then.
+    /// Reads the secret, without white space around it. A dry run sends
+    /// nothing and needs no secrets: it gets `…` for a missing one.
     ///
     /// # Errors
-    /// When it is not there, or empty.
+    /// When the secret is missing or empty.
     pub fn read(&self, dry: bool) -> Result<String> {
         match self.read_now() {
             Err(_) if dry => Ok("…".to_owned()),
@@ -70,7 +70,7 @@ impl Text {
         Secret::parse(text, dir, range).map_or_else(|| Text::Plain(text.to_owned()), Text::Secret)
     }
 
-    /// Reads it.
+    /// Returns the text; reads it if it is a reference.
     ///
     /// # Errors
     /// As [`Secret::read`].

@@ -1,4 +1,4 @@
-//! Where events go, and how it is sent to.
+//! The sinks: where events are sent, and how.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,43 +10,43 @@ use super::event::owned;
 use super::statuses::statuses_of;
 use super::{Secret, Statuses, Text};
 
-/// The most bytes of a request: several of them have room in what may wait for a sink.
+/// The most bytes of a request. Several requests of this size fit into what may wait for a sink.
 const MAX_BATCH_BYTES: usize = 16 << 20;
 
 /// The most records of a request to Salesforce.
 const MAX_RECORDS: u64 = 200;
 
-/// How long a data plane is given to say what came of a request.
+/// How long a data plane may take to report the results of a request, by default.
 const DEFAULT_STATUS_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// The version of Salesforce's API.
+/// The version of Salesforce's API, by default.
 const DEFAULT_API_VERSION: &str = "62.0";
 
 /// Where events go.
 #[derive(Clone, Debug)]
 pub struct SinkConfig {
-    /// Its name, by which the state knows it.
+    /// The name, which identifies the sink in the state.
     pub name: String,
-    /// How it is called in an event's `integrations`. Without a name, it gets every event.
+    /// The names of the sink in an event's `integrations`. A sink without a name gets every event.
     pub integrations: Vec<String>,
-    /// What it is.
+    /// The kind of the sink.
     pub kind: SinkKind,
-    /// How it is sent to.
+    /// The limits and retries of its requests.
     pub pace: Pace,
 }
 
-/// How a sink is sent to.
+/// The limits and retries of a sink's requests.
 #[derive(Clone, Debug)]
 pub struct Pace {
-    /// Requests in a time.
+    /// The most requests per period.
     pub rate: Option<Rate>,
-    /// Requests at a time.
+    /// The most requests at the same time.
     pub concurrency: usize,
     /// The most events in a request.
     pub batch: usize,
     /// The most bytes of a request.
     pub batch_bytes: usize,
-    /// The longest time that a request takes.
+    /// The timeout of a request.
     pub timeout: Duration,
     /// How often a request is tried again.
     pub retries: u32,
@@ -54,22 +54,22 @@ pub struct Pace {
     pub backoff: Duration,
     /// The longest pause before a retry.
     pub max_backoff: Duration,
-    /// After how many failed requests in a row the sink rests.
+    /// After this many failed requests in a row, the breaker opens.
     pub breaker: u32,
-    /// For how long it rests.
+    /// How long the breaker stays open.
     pub cooldown: Duration,
 }
 
-/// Requests in a time.
+/// A number of requests per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The number of requests.
     pub count: u32,
-    /// In how long.
+    /// The period.
     pub per: Duration,
 }
 
-/// What a sink is.
+/// The kind of a sink.
 #[derive(Clone, Debug)]
 pub enum SinkKind {
     /// Customer.io's Track API.
@@ -89,7 +89,7 @@ pub enum SinkKind {
 pub struct CustomerioConfig {
     /// Site id and key, with a colon between.
     pub auth: Secret,
-    /// Where the API is.
+    /// The URL of the API.
     pub url: Text,
     /// The type of the objects that groups become.
     pub object_type: String,
@@ -102,28 +102,28 @@ pub struct CustomerioConfig {
 /// A RudderStack data plane.
 #[derive(Clone, Debug)]
 pub struct RudderConfig {
-    /// Where it is.
+    /// The URL of the data plane.
     pub url: Text,
-    /// Whose events they are.
+    /// The source, or the source and destination, of the events.
     pub to: RudderTo,
-    /// Headers of all requests; what stands before the data plane may want one.
+    /// Headers of all requests, for example for a proxy in front of the data plane.
     pub headers: Vec<(String, Text)>,
-    /// Whether requests are packed.
+    /// Whether requests are compressed.
     pub gzip: bool,
 }
 
-/// How a data plane is told whose events they are.
+/// How a data plane identifies the source of the events.
 #[derive(Clone, Debug)]
 pub enum RudderTo {
-    /// By a source's write key: the data plane hands them on, and no more is heard of them.
+    /// By the source's write key. The data plane passes the events on and reports no results.
     Source(Secret),
-    /// By ids: the data plane says what came of each row at the destination.
+    /// By ids. The data plane reports the result of each row at the destination.
     Destination {
         /// The source.
         source_id: Text,
         /// The destination.
         destination_id: Text,
-        /// The longest wait for what came of a request.
+        /// The longest wait for the results of a request.
         status_timeout: Duration,
     },
 }
@@ -133,19 +133,19 @@ pub enum RudderTo {
 pub struct SalesforceConfig {
     /// The organisation's own address.
     pub url: Text,
-    /// Who asks.
+    /// The credentials.
     pub login: SalesforceLogin,
-    /// The object of events whose `externalId` names none.
+    /// The object for events whose `externalId` names none.
     pub object: Option<String>,
-    /// Its field that holds the user id, or the group id.
+    /// The field of that object that holds the user id or the group id.
     pub external_id: Option<String>,
     /// The version of the API.
     pub api_version: String,
-    /// The share of a day's API calls, in percent, after which nothing more is sent.
+    /// The share of the daily API calls, in percent, after which nothing more is sent.
     pub api_limit: Option<f64>,
 }
 
-/// Who asks.
+/// The credentials for Salesforce.
 #[derive(Clone, Debug)]
 pub enum SalesforceLogin {
     /// Client credentials: id and secret, with a colon between.
@@ -157,7 +157,7 @@ pub enum SalesforceLogin {
 /// Any JSON API.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
-    /// Where it is.
+    /// The URL.
     pub url: Text,
     /// The method.
     pub method: String,
@@ -171,7 +171,7 @@ pub struct WebhookConfig {
     pub wrap: Option<String>,
     /// Whether the answer is a list with one object for each event.
     pub results: bool,
-    /// Which statuses mean what.
+    /// The meanings of HTTP statuses.
     pub statuses: Statuses,
 }
 
@@ -211,7 +211,7 @@ pub(super) fn sink_of(table: &Table<'_, '_>, dir: &Path) -> Result<SinkConfig> {
             (SinkKind::Customerio(customerio_of(table, dir)?), (4, 1000, 500_000))
         }
         Word::Rudder => {
-            // The data plane looks at `integrations` itself, for its own destinations.
+            // The data plane evaluates `integrations` itself, for its own destinations.
             if !named {
                 integrations.clear();
             }
@@ -251,7 +251,7 @@ fn pace_of(table: &Table<'_, '_>, (concurrency, batch, batch_bytes): (usize, u64
     })
 }
 
-/// `"80/s"`, `"3000/m"` or `"100/3s"`.
+/// Parses `"80/s"`, `"3000/m"` or `"100/3s"`.
 fn rate(table: &Table<'_, '_>) -> Result<Option<Rate>> {
     let Some(text) = table.text("rate")? else { return Ok(None) };
     let parsed = text.split_once('/').and_then(|(count, per)| {
@@ -268,12 +268,12 @@ fn rate(table: &Table<'_, '_>) -> Result<Option<Rate>> {
     })
 }
 
-/// A secret is named, never written.
+/// Reads a reference to a secret. A secret in the config itself is an error.
 fn secret(table: &Table<'_, '_>, key: &'static str, dir: &Path) -> Result<Option<Secret>> {
     let Some(text) = table.text(key)? else { return Ok(None) };
     let range = table.get(key).map_or(0..0, toml::Spanned::span);
     Secret::parse(text, dir, range).map(Some).ok_or_else(|| {
-        // Without its place: the line would show the secret.
+        // The error has no position, because showing the line would show the secret.
         Error::new(format!("{} holds the secret itself", table.path(key)))
             .help("name where it is: \"env:NAME\" for a variable of the environment, \"file:PATH\" for a file")
     })
@@ -292,7 +292,7 @@ fn url(table: &Table<'_, '_>, dir: &Path) -> Result<Option<Text>> {
     Ok(url)
 }
 
-/// Whether this is a URL that can be sent to.
+/// Returns an error if this is not a URL that requests can be sent to.
 pub(in crate::sync) fn check_url(text: &str) -> std::result::Result<(), String> {
     match reqwest::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),

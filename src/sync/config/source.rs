@@ -8,10 +8,10 @@ use super::super::error::Result;
 use super::super::table::Table;
 use super::secret::Text;
 
-/// How large a row may be, if the config does not say.
+/// The most bytes of a row, by default.
 pub const DEFAULT_ROW_LIMIT: usize = 16 << 20;
 
-/// How long a query may take, if the config does not say: a database that is gone without a word is not waited for all night.
+/// How long a query may take, by default. A database that stops responding must not block a sync for the whole night.
 const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Where rows come from.
@@ -38,27 +38,27 @@ pub enum Input {
     Adbc(Box<AdbcConfig>),
 }
 
-/// A query of a database, by way of its ADBC driver.
+/// A query of a database through its ADBC driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdbcConfig {
     /// Which database: `duckdb`, `postgresql`, …
     pub database: String,
-    /// The driver, as a path or by another name than that of the database.
+    /// The driver, as a path or as a name that differs from the database's.
     pub driver: Option<String>,
-    /// The function that a driver starts with, if it is not the usual one.
+    /// The driver's entry point, if it is not the usual one.
     pub entrypoint: Option<String>,
-    /// What the driver is told: where the database is, for one.
+    /// Options of the driver, such as the location of the database.
     pub options: Vec<(String, Text)>,
     /// The query.
     pub query: String,
-    /// How long it may take, from the connection to the last row.
+    /// How long the query may take, from the connection to the last row.
     pub timeout: Duration,
-    /// Columns whose texts are JSON, in databases that have no type for it.
+    /// Columns whose texts are JSON, for databases without a JSON type.
     pub json: Vec<String>,
 }
 
 impl AdbcConfig {
-    /// A query as it is without the other keys.
+    /// Creates a query with defaults for all other keys.
     pub fn new(database: &str, query: &str) -> Self {
         Self {
             database: database.to_owned(),
@@ -91,7 +91,7 @@ pub(super) fn source_of(table: Table<'_, '_>, dir: &Path) -> Result<SourceConfig
     Ok(SourceConfig { input, key, row_limit })
 }
 
-/// The one thing that is read.
+/// Reads the input, of which there must be exactly one.
 fn input_of(table: &Table<'_, '_>, dir: &Path) -> Result<Input> {
     const WAYS: &str = "keep one of adbc, command, file and stdin";
     let command = table.texts("command")?;
@@ -137,7 +137,7 @@ fn adbc_of(table: &Table<'_, '_>, dir: &Path) -> Result<Option<AdbcConfig>> {
         None => Vec::new(),
     };
     let options = options.into_iter().map(|(key, text, range)| {
-        // SQLite's own URIs start like a file with a secret.
+        // SQLite's own URIs also start with `file:`, as references to secrets do.
         let is_uri = database == "sqlite" && text.starts_with("file:");
         (key, if is_uri { Text::Plain(text) } else { Text::parse(&text, dir, range) })
     });

@@ -1,4 +1,4 @@
-//! Which HTTP statuses mean what.
+//! The meanings of HTTP statuses.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::super::table::Table;
 pub enum Meaning {
     /// The events are accepted.
     Ok,
-    /// To be tried again later.
+    /// The request is tried again later.
     Retry,
     /// The destination refuses this sync; nothing else is sent to it.
     Stop,
@@ -18,7 +18,7 @@ pub enum Meaning {
     Reject,
 }
 
-/// Which statuses mean what.
+/// The meanings of HTTP statuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statuses(Vec<(Meaning, Range<u16>)>);
 
@@ -35,7 +35,7 @@ impl Default for Statuses {
 }
 
 impl Statuses {
-    /// What a status means; one that nothing is known of is tried again.
+    /// Returns what a status means. An unknown status is tried again.
     pub fn meaning(&self, status: u16) -> Meaning {
         self.0.iter().find(|(_, range)| range.contains(&status)).map_or(Meaning::Retry, |(meaning, _)| *meaning)
     }
@@ -60,7 +60,7 @@ pub(super) fn statuses_of(table: Table<'_, '_>) -> Result<Statuses> {
         }
     }
     table.finish()?;
-    // One status wins over its class, and both over what is usual.
+    // A single status wins over its class, and both win over the defaults.
     single.extend(classes);
     single.extend(Statuses::default().0);
     Ok(Statuses(single))

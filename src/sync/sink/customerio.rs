@@ -1,6 +1,6 @@
 //! Customer.io's Track API: persons, objects, events and deletes, in batches.
 //!
-//! Its limits are checked here, so that a row that is over one says so by itself and doesn't take its batch along.
+//! The API's limits are checked here, so that a row over a limit fails alone and not with its whole batch.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,7 +39,7 @@ pub struct Customerio {
 type Item = std::result::Result<Vec<u8>, String>;
 
 impl Customerio {
-    /// Reads the secret and makes the client.
+    /// Reads the secret and creates the client.
     pub fn open(config: &CustomerioConfig, sink: &SinkConfig, dry: bool) -> Result<Self> {
         let auth = config.auth.read(dry)?;
         if !dry && !auth.contains(':') {
@@ -54,12 +54,12 @@ impl Customerio {
         Ok(Self { endpoint, object_type, by_email, convert_dates })
     }
 
-    /// Where it sends to.
+    /// Returns the endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// What is sent of an event.
+    /// Returns the item of an event.
     pub fn item(&self, event: &Output<'_>) -> Item {
         let kind = event.kind();
         let item = match &*kind {
@@ -200,10 +200,10 @@ fn check_name(what: &str, name: &str) -> std::result::Result<(), String> {
     }
 }
 
-/// The Unix seconds of a text that is a point in time with a zone.
+/// Returns the Unix seconds of a string that is a point in time with a zone.
 fn zoned_seconds(value: &RawValue) -> Option<i64> {
     let raw = value.get();
-    // Only what starts like a date is parsed.
+    // Only a string that looks like a date is parsed.
     let looks_like = raw.len() >= 22 && raw.as_bytes()[5] == b'-' && raw.as_bytes()[8] == b'-';
     if !raw.starts_with('"') || !looks_like {
         return None;
@@ -211,7 +211,7 @@ fn zoned_seconds(value: &RawValue) -> Option<i64> {
     as_text(value).parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }
 
-/// The same, of a number of seconds or milliseconds too.
+/// Like `zoned_seconds`, but also accepts a number of seconds or milliseconds.
 fn unix_seconds(value: &RawValue) -> Option<i64> {
     match value.get().parse::<i64>() {
         Ok(number) if number > 100_000_000_000 => Some(number / 1000),
@@ -220,7 +220,7 @@ fn unix_seconds(value: &RawValue) -> Option<i64> {
     }
 }
 
-/// The body of a batch.
+/// Returns the body of a batch.
 pub fn body(items: &[&[u8]]) -> Vec<u8> {
     let mut body = b"{\"batch\":[".to_vec();
     body.extend_from_slice(&items.join(&b','));
@@ -228,7 +228,7 @@ pub fn body(items: &[&[u8]]) -> Vec<u8> {
     body
 }
 
-/// What is read of an answer.
+/// The part of an answer that is read.
 #[derive(Default, Deserialize)]
 struct Errors<'a> {
     #[serde(borrow, default)]
@@ -273,12 +273,12 @@ fn reply(answer: &Answer, count: usize) -> Reply {
     }
 }
 
-/// An answer that can't be matched with the items: it may have taken them or not.
+/// Refuses a batch whose answer can't be matched with its items: the destination may or may not have taken them.
 fn unsure(reason: String, answer: String) -> Reply {
     Reply::Refused { reason, answer, sure: false }
 }
 
-/// Matches errors with the items of a batch. An error that belongs to no item makes all of them uncertain.
+/// Matches errors with the items of a batch. An error that belongs to no item makes all items uncertain.
 fn item_answers(errors: &Errors<'_>, count: usize, shown: String) -> Reply {
     let mut items = vec![ItemAnswer::Accepted; count];
     for error in &errors.errors {

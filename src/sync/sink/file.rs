@@ -1,4 +1,4 @@
-//! A file of JSON lines, an event a line, appended whole batches at a time.
+//! A file of JSON lines, one event per line, appended in whole batches.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,12 +17,12 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// The file is opened when something is written.
+    /// Creates the sink. The file is opened by the first write.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), file: Mutex::new(None) }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -49,16 +49,16 @@ impl FileSink {
             Some(file) => file,
             none => none.insert(open(&self.path)?),
         };
-        // A pipe has no end to seek.
+        // A pipe can't seek.
         let end = file.seek(SeekFrom::End(0)).unwrap_or(0);
         file.write_all(lines).and_then(|()| synced(file)).inspect_err(|_| {
-            // A part of a batch was not acknowledged: it must not stay.
+            // A partly written batch is not acknowledged and must not stay in the file.
             let _ = file.set_len(end);
         })
     }
 }
 
-/// Waits until the disk has it: the state must not be ahead of the file. A pipe or a device has nothing to wait for.
+/// Waits until the disk has the data: the state must not be ahead of the file. Pipes and devices have nothing to sync.
 fn synced(file: &File) -> io::Result<()> {
     match file.sync_data() {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
@@ -66,7 +66,7 @@ fn synced(file: &File) -> io::Result<()> {
     }
 }
 
-/// Opens the file for this process alone, and removes a last line that a process did not finish before it was killed.
+/// Opens the file exclusively, and removes an incomplete last line, left by a process that was killed.
 fn open(path: &Path) -> io::Result<File> {
     let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)

@@ -1,4 +1,4 @@
-//! One HTTP request and its answer, for the sinks that speak HTTP.
+//! HTTP requests and answers, for the sinks that use HTTP.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::super::config::{SinkConfig, Text, check_url};
 use super::super::error::{Error, Result};
 use super::{Reply, cut};
 
-/// The most bytes that are read of an answer.
+/// The most bytes of an answer that are kept.
 const MAX_ANSWER: usize = 4 << 20;
 
-/// A place to send to.
+/// The address of a sink, and the client for it.
 pub struct Endpoint {
     client: Client,
     method: Method,
@@ -20,7 +20,7 @@ pub struct Endpoint {
     headers: HeaderMap,
 }
 
-/// One request, where they are not all alike.
+/// A request with its own method, URL and headers.
 pub struct Request {
     method: Method,
     url: Url,
@@ -29,12 +29,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// With a JSON body.
+    /// Creates a request with a JSON body.
     pub fn json(method: Method, url: Url, body: Vec<u8>) -> Self {
         Self::new(method, url, "application/json", body)
     }
 
-    /// With the fields of a form.
+    /// Creates a request with the fields of a form.
     pub fn form(method: Method, url: Url, fields: &[(&str, &str)]) -> Self {
         let mut form = url.clone();
         form.query_pairs_mut().clear().extend_pairs(fields);
@@ -42,7 +42,7 @@ impl Request {
         Self::new(method, url, "application/x-www-form-urlencoded", body)
     }
 
-    /// Without a body.
+    /// Creates a request without a body.
     pub fn empty(method: Method, url: Url) -> Self {
         Self { method, url, headers: HeaderMap::new(), body: Vec::new() }
     }
@@ -52,14 +52,14 @@ impl Request {
         Self { method, url, headers, body }
     }
 
-    /// With these headers too.
+    /// Adds headers.
     #[must_use]
     pub fn with(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
     }
 
-    /// With this `Authorization`.
+    /// Sets `Authorization`.
     #[must_use]
     pub fn with_auth(mut self, value: HeaderValue) -> Self {
         self.headers.insert(AUTHORIZATION, value);
@@ -67,29 +67,29 @@ impl Request {
     }
 }
 
-/// What was answered.
+/// An answer to a request.
 #[derive(Default)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The body, as far as it was read.
+    /// The body, cut at a limit.
     pub body: String,
-    /// What `Retry-After` says.
+    /// The value of `Retry-After`.
     pub after: Option<Duration>,
-    /// Where it redirects to.
+    /// The target of a redirect.
     pub location: Option<String>,
-    /// How many of the API calls of a day are used, and how many there are, as Salesforce says it.
+    /// The API calls used today and the daily limit, as reported by Salesforce.
     pub usage: Option<(u64, u64)>,
 }
 
 impl Answer {
-    /// Status and body, as people read them.
+    /// Formats status and body, shortened for display.
     pub fn shown(&self) -> String {
         cut(&format!("{} {}", self.status, self.body))
     }
 }
 
-/// The URL that the config names.
+/// Returns the URL from the config, followed by `path`.
 pub fn url(text: &Text, path: &str, dry: bool) -> Result<Url> {
     let value = match text.read(dry)? {
         unknown if dry && check_url(&unknown).is_err() => "http://unknown.invalid".to_owned(),
@@ -101,9 +101,9 @@ pub fn url(text: &Text, path: &str, dry: bool) -> Result<Url> {
         .map_err(|error| wrong(error.to_string()))
 }
 
-/// A header's value, which may be a secret and is not shown.
+/// Returns a header. Its value is marked as sensitive, because it may be a secret.
 pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    // A secret that a dry run does not know.
+    // In a dry run, a secret may be unknown.
     let value = if value.ends_with('…') { "unknown" } else { value };
     let known = HeaderName::try_from(name).map_err(|_| Error::new(format!("`{name}` is not the name of a header")))?;
     let mut value = HeaderValue::try_from(value)
@@ -113,12 +113,12 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
 }
 
 impl Endpoint {
-    /// For the requests of a sink.
+    /// Creates the endpoint for the requests of a sink.
     ///
     /// # Errors
-    /// When there can be no client.
+    /// When the client can't be created.
     pub fn new(sink: &SinkConfig, method: Method, url: Url, headers: HeaderMap) -> Result<Self> {
-        // Fails where one is installed already, which is as good.
+        // Fails if a provider is already installed, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
@@ -131,17 +131,17 @@ impl Endpoint {
         Ok(Self { client, method, url, headers })
     }
 
-    /// Method and URL; a query may hold a secret and is left out.
+    /// Formats method and URL, without the query, which may hold a secret.
     pub fn shown(&self) -> String {
         format!("{} {}", self.method, self.shown_url())
     }
 
-    /// The URL with all of its parts; not for people.
+    /// Returns the full URL, which may hold secrets and must not be shown.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The URL without its query, user and password.
+    /// Returns the URL for display, without its query, user and password.
     pub fn shown_url(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(url.query().map(|_| "…"));
@@ -152,12 +152,12 @@ impl Endpoint {
     /// Sends a body.
     ///
     /// # Errors
-    /// When there is no answer: what is to be done then.
+    /// When there is no answer; the error says how to go on.
     pub async fn send(&self, body: Vec<u8>) -> std::result::Result<Answer, Reply> {
         self.ask(Request::json(self.method.clone(), self.url.clone(), body)).await
     }
 
-    /// Sends a request that is not like the others; the headers of the sink go along.
+    /// Sends a request with its own method and URL. The headers of the sink are added.
     ///
     /// # Errors
     /// As [`Endpoint::send`].
@@ -198,7 +198,8 @@ impl Endpoint {
     }
 }
 
-/// Whether TLS is the cause of an error, and what the innermost cause says. An I/O error hides what it holds from `source`.
+/// Returns whether TLS caused an error, and the message of the innermost cause. `source` does not return the error
+/// inside an I/O error, so `get_ref` is used.
 fn look_into(error: &(dyn std::error::Error + 'static)) -> (bool, String) {
     let (mut tls, mut cause) = (false, error);
     loop {
@@ -215,7 +216,7 @@ fn look_into(error: &(dyn std::error::Error + 'static)) -> (bool, String) {
     }
 }
 
-/// A redirect is not followed: it would take the secret elsewhere.
+/// Returns the reply for a redirect, which is not followed: it would send the secret elsewhere.
 pub fn redirect(answer: &Answer) -> Reply {
     let to = answer.location.as_deref().unwrap_or("nowhere");
     Reply::Stop {
@@ -224,7 +225,7 @@ pub fn redirect(answer: &Answer) -> Reply {
     }
 }
 
-/// `api-usage=18/15000`
+/// Parses `api-usage=18/15000`.
 fn usage(text: &str) -> Option<(u64, u64)> {
     let (_, usage) = text.split_once("api-usage=")?;
     let (used, rest) = usage.split_once('/')?;
@@ -232,7 +233,7 @@ fn usage(text: &str) -> Option<(u64, u64)> {
     Some((used.trim().parse().ok()?, rest[..digits].parse().ok()?))
 }
 
-/// Seconds, or a date.
+/// Parses seconds or a date.
 fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));

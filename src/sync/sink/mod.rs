@@ -1,5 +1,5 @@
-//! Where events go. A sink makes an item of an event, or says why it can't take it; sends a batch of items; and says what the
-//! destination answered about each of them.
+//! Sinks make items of events, or say why they can't; send batches of items; and report what the destination answered
+//! about each item.
 
 mod customerio;
 mod file;
@@ -14,7 +14,7 @@ use super::config::{SinkConfig, SinkKind};
 use super::error::Result;
 use super::event::Output;
 
-/// A sink that can be sent to.
+/// An open sink.
 pub enum Sink {
     /// Customer.io's Track API.
     Customerio(customerio::Customerio),
@@ -28,42 +28,42 @@ pub enum Sink {
     File(file::FileSink),
 }
 
-/// What the destination says of one item.
+/// The destination's answer about one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemAnswer {
-    /// It has it.
+    /// The destination has taken it.
     Accepted,
-    /// It does not take it.
+    /// The destination has rejected it.
     Rejected {
         /// Why.
         reason: String,
-        /// What it answered.
+        /// The answer, shortened for display.
         answer: String,
     },
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The destination answered about each item, in order.
     Items(Vec<ItemAnswer>),
-    /// The batch as a whole is refused, or the answer cannot be matched with its items: it is split.
+    /// The batch as a whole was refused, or the answer cannot be matched with its items. The batch is split.
     Refused {
         /// Why.
         reason: String,
-        /// What it answered.
+        /// The answer, shortened for display.
         answer: String,
-        /// Whether it is sure that the destination took none of it. An answer that makes no sense says nothing about that.
+        /// Whether it is certain that the destination took nothing. An answer that can't be parsed does not prove that.
         sure: bool,
     },
-    /// It can't be said now. To be sent again.
+    /// There is no result now. The request is sent again.
     Later {
         /// Why.
         reason: String,
-        /// When, if the destination says so.
+        /// The pause that the destination asks for.
         after: Option<Duration>,
     },
-    /// Nothing of this sync is taken until the user acts.
+    /// The destination accepts nothing from this sync until the user acts.
     Stop {
         /// Why.
         reason: String,
@@ -73,8 +73,8 @@ pub enum Reply {
 }
 
 impl Sink {
-    /// Opens a sink: reads its secrets, makes its client. A `dry` one is never sent to, and needs no secrets. `run` is the id of
-    /// the run in events.
+    /// Opens a sink: reads its secrets and creates its client. With `dry` it is never sent to and needs no secrets.
+    /// `run` is the id of the run in events.
     ///
     /// # Errors
     /// When a secret is missing or the sink can't be opened.
@@ -88,10 +88,11 @@ impl Sink {
         })
     }
 
-    /// What is sent of an event of the row with this key: mostly one item. `number` is how many there are of the row so far.
+    /// Returns the items of an event, usually one. `key` is the key
+    /// of its row, and `number` is how many items the row has so far.
     ///
     /// # Errors
-    /// When the sink can't take it; why, in words.
+    /// When the sink can't take the event; the error is a message.
     pub fn items(&self, event: &Output<'_>, key: &str, number: usize) -> std::result::Result<Vec<Vec<u8>>, String> {
         match self {
             Sink::Customerio(sink) => Ok(vec![sink.item(event)?]),
@@ -102,7 +103,7 @@ impl Sink {
         }
     }
 
-    /// The route of an item. A batch has items of one route.
+    /// Returns the route of an item. All items of a batch have the same route.
     pub fn route<'i>(&self, item: &'i [u8]) -> &'i [u8] {
         match self {
             Sink::Salesforce(_) => salesforce::route(item),
@@ -110,7 +111,7 @@ impl Sink {
         }
     }
 
-    /// Whether an item is a batch by itself.
+    /// Returns whether an item must be the only one of its batch.
     pub fn is_alone(&self, item: &[u8]) -> bool {
         match self {
             Sink::Salesforce(_) => salesforce::is_alone(item),
@@ -118,7 +119,8 @@ impl Sink {
         }
     }
 
-    /// Sends a batch; its items have one route. `request` is an id of the batch, the same one when it is sent again.
+    /// Sends a batch of items with the same route. `request` is the
+    /// id of the batch, which is the same when it is sent again.
     pub async fn send(&self, items: &[&[u8]], request: &str) -> Reply {
         match self {
             Sink::Customerio(sink) => sink.send(items).await,
@@ -129,7 +131,7 @@ impl Sink {
         }
     }
 
-    /// Where it can be asked later what came of items, if what it answers to them is only that it has them.
+    /// Returns where to ask for the results later, if the answers of the sink only confirm receipt.
     pub fn asks_later(&self) -> Option<(&rudder::retl::Retl, &http::Endpoint)> {
         match self {
             Sink::Rudder(sink) => Some((sink.retl()?, sink.endpoint())),
@@ -137,7 +139,7 @@ impl Sink {
         }
     }
 
-    /// A hash of the place that it sends to: what another place has acknowledged says nothing about this one.
+    /// Returns a hash of the sink's address. What one address has acknowledged says nothing about another.
     pub fn place(&self) -> String {
         let place = match self {
             Sink::Customerio(sink) => sink.endpoint().url().to_string(),
@@ -149,7 +151,7 @@ impl Sink {
         format!("blake3:{}", &blake3::hash(place.as_bytes()).to_hex()[..32])
     }
 
-    /// The request of a batch as people read it, without secrets.
+    /// Formats the request of a batch for people, without secrets.
     pub fn shown(&self, items: &[&[u8]]) -> String {
         let (head, body) = match self {
             Sink::Customerio(sink) => (sink.endpoint().shown(), customerio::body(items)),
@@ -162,7 +164,7 @@ impl Sink {
     }
 }
 
-/// Cuts a text to what a person reads of it.
+/// Shortens a text for display.
 pub(in crate::sync) fn cut(text: &str) -> String {
     const MAX_TEXT: usize = 500;
     let text = text.trim();

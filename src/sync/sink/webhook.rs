@@ -1,4 +1,4 @@
-//! Any JSON API: the transformation makes the body.
+//! Any JSON API: the transformation builds the body.
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
@@ -20,7 +20,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Reads the secrets and makes the client.
+    /// Reads the secrets and creates the client.
     pub fn open(config: &WebhookConfig, sink: &SinkConfig, dry: bool) -> Result<Self> {
         let mut headers = HeaderMap::new();
         for (name, value) in &config.headers {
@@ -39,12 +39,12 @@ impl Webhook {
         Ok(Self { endpoint, config: config.clone(), lists })
     }
 
-    /// Where it sends to.
+    /// Returns the endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// What is sent of an event.
+    /// Returns the item of an event.
     pub fn item(&self, event: &Output<'_>) -> std::result::Result<Vec<u8>, String> {
         match &self.config.body {
             None => Ok(event.text.as_bytes().to_vec()),
@@ -55,7 +55,7 @@ impl Webhook {
         }
     }
 
-    /// The body of a batch.
+    /// Returns the body of a batch.
     pub fn body(&self, items: &[&[u8]]) -> Vec<u8> {
         if !self.lists {
             return items.concat();
@@ -100,7 +100,7 @@ impl Webhook {
     }
 }
 
-/// A list with one object for each item, in order: `success`, and `errors` or `error`.
+/// Parses a list with one object per item, in order: `success`, and the reason in `errors`, `error` or `message`.
 fn results(answer: &Answer, count: usize, shown: String) -> Reply {
     let refused = |reason: String| Reply::Refused { reason, answer: shown.clone(), sure: false };
     let Ok(Value::Array(list)) = serde_json::from_str::<Value>(&answer.body) else {

@@ -1,13 +1,13 @@
-//! A state in the warehouse, `state = "warehouse"`: what was acknowledged is in tables beside the rows, so that the warehouse
-//! compares, and only rows that changed travel.
+//! A state in the warehouse, `state = "warehouse"`: what was acknowledged is in tables beside the rows, so the
+//! warehouse compares, and only changed rows are transferred.
 //!
-//! The file beside the config is a copy that one machine works with. Every key that it changes is noted in it, and the rows of
-//! these keys go to the warehouse in one transaction when the run ends; if the run is killed, when the next one begins. The copy
-//! and the tables have a token, which changes with each such transaction. If the tokens differ, another machine has run the
-//! sync since, and the copy is fetched anew.
+//! The file beside the config is the copy that one machine works with. It records every key that it changes. The rows
+//! of these keys are written to the warehouse in transactions when the run ends, or, if the run is killed, when the
+//! next one begins. The copy and the tables have a token, which changes with each such transaction. If the tokens
+//! differ, another machine has run the sync since, and the copy is fetched again.
 //!
-//! A run that has begun is marked in the tables. If it is not ended there, only the machine that ran it knows what was on its
-//! way; another one refuses to go on by itself.
+//! A run that has begun is marked as open in the tables. Until it has ended, only the machine that ran it knows which
+//! rows were being sent; another machine refuses to run the sync, except with `--resync`.
 
 mod sql;
 
@@ -24,16 +24,16 @@ use sql::{Column, literal, table};
 /// The most keys that one transaction writes.
 const MAX_KEYS: usize = 50_000;
 
-/// The most rows of an `insert`.
+/// The most rows of one `insert`.
 const MAX_ROWS: usize = 5_000;
 
-/// The table of the keys that a transaction writes.
+/// The temporary table for the keys that a transaction writes.
 const CHANGED: &str = "sluicegate_changed_keys";
 
-/// What both databases are told first, so that the text of a value is always the same.
+/// Settings for both databases, so that the text of a value is always the same.
 const SETTINGS: [&str; 1] = ["set timezone = 'UTC'"];
 
-/// The same, for Postgres only.
+/// More settings of this kind, for Postgres only.
 const POSTGRES_SETTINGS: [&str; 5] = [
     "set datestyle = 'ISO'",
     "set intervalstyle = 'postgres'",
@@ -42,7 +42,7 @@ const POSTGRES_SETTINGS: [&str; 5] = [
     "set standard_conforming_strings = on",
 ];
 
-/// What the tables say of the sync as a whole.
+/// The rows of the `meta` table of one sync.
 struct Meta(Vec<(String, String)>);
 
 impl Meta {
@@ -58,7 +58,7 @@ pub struct Warehouse<'a> {
 }
 
 impl<'a> Warehouse<'a> {
-    /// Nothing if the state is a file.
+    /// Returns `None` if the state is a file.
     pub fn of(config: &'a Config) -> Option<Self> {
         match &config.source.input {
             Input::Adbc(adbc) if config.in_warehouse => Some(Self { config, adbc }),
@@ -71,7 +71,8 @@ impl<'a> Warehouse<'a> {
         SETTINGS.iter().chain(more).map(|setting| Step::Do((*setting).to_owned())).collect()
     }
 
-    /// Runs statements, and gives the rows of the query after them, which are few.
+    /// Runs `steps`, then the query `sql`, and returns its rows and
+    /// columns. All rows are kept in memory, so there must be few.
     fn ask(&self, steps: Vec<Step>, sql: String, writes: bool) -> Result<(Vec<Object>, Vec<Column>)> {
         let mut found = Vec::new();
         let steps = self.settings().into_iter().chain(steps).collect();
@@ -82,8 +83,8 @@ impl<'a> Warehouse<'a> {
         Ok((found, columns))
     }
 
-    /// What the source is asked, and what comes before it: all rows with their hashes, or with an epoch only what has changed
-    /// since the sinks have settled it.
+    /// Returns the query for the source, with the steps before it. It selects all rows with their hashes, or, with an
+    /// epoch, only rows and keys that have changed since the sinks settled them.
     ///
     /// # Errors
     /// When the database cannot be asked for its columns.
@@ -105,8 +106,8 @@ impl<'a> Warehouse<'a> {
         Ok(Script { steps: self.settings(), sql: Some(sql), writes: false })
     }
 
-    /// DuckDB takes no note of case in names. In a query around another one, it gives the second one of two columns that differ in
-    /// nothing else, or in nothing, a name of its own making.
+    /// DuckDB ignores case in names. In a query around another query, it renames the second of two columns whose names
+    /// are equal or differ only in case. Returns an error if it would rename a column.
     fn each_has_its_name(&self, asked: &str, columns: &[Column]) -> Result<()> {
         let (rows, _) = self.ask(Vec::new(), format!("select column_name from (describe {asked}\n)"), false)?;
         let names: Vec<&str> = rows.iter().filter_map(|row| row["column_name"].as_str()).collect();
@@ -122,7 +123,7 @@ impl<'a> Warehouse<'a> {
         Err(Error::new(message).help(format!("give one of them another name: … as {second}_2")))
     }
 
-    /// Begins a run: makes the tables, brings the copy and them together, and marks the run.
+    /// Begins a run: creates the tables, synchronizes the copy with them, and marks the run as open.
     ///
     /// # Errors
     /// When the database cannot be read or written, or the last run of another machine has not ended.
@@ -150,7 +151,8 @@ impl<'a> Warehouse<'a> {
         self.push(&state, true)
     }
 
-    /// Makes a copy for a run that writes nothing, where the one that is there is not current. Whether it did.
+    /// Fetches a copy to `into` for a run that writes nothing, if
+    /// the existing copy is not current. Returns whether it did.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -175,24 +177,24 @@ impl<'a> Warehouse<'a> {
         Ok(Meta(rows.iter().map(|row| (text(row, "name"), text(row, "value"))).collect()))
     }
 
-    /// Whether the copy is that of the tables, but for what it knows itself.
+    /// Returns whether the copy matches the tables, apart from changes of its own.
     fn is_current(&self, meta: &Meta) -> Result<bool> {
         if !self.config.state.exists() {
             return Ok(false);
         }
         let state = State::existing(self.config)?;
         let token = Some(meta.of("token").to_owned());
-        // What was being written when the process was killed has arrived, or it has not.
+        // If the process was killed while it wrote, the tables have the next token exactly if the commit succeeded.
         if state.meta(copy::NEXT_TOKEN)? == token {
             state.set_meta(copy::TOKEN, meta.of("token"))?;
         }
         Ok(state.meta(copy::TOKEN)? == token)
     }
 
-    /// Ends a run: writes back what it came to.
+    /// Ends a run: writes its results to the warehouse.
     ///
     /// # Errors
-    /// When the database cannot be written, or another machine has run the sync meanwhile. The copy still knows it.
+    /// When the database cannot be written, or another machine has run the sync meanwhile. The copy keeps the changes.
     pub fn end(&self) -> Result<()> {
         let written = State::open(self.config).and_then(|state| self.push(&state, false));
         written.map_err(|error| {
@@ -202,7 +204,7 @@ impl<'a> Warehouse<'a> {
         })
     }
 
-    /// Makes a copy where there is none.
+    /// Creates a copy from the tables.
     fn fetch(&self, meta: &Meta) -> Result<()> {
         let mut state = State::open(self.config)?;
         let name = literal(&self.config.name);
@@ -218,7 +220,8 @@ impl<'a> Warehouse<'a> {
         state.set_meta(copy::TOKEN, meta.of("token"))
     }
 
-    /// Writes the rows of all keys that were changed, some at a time; then meta, the last run and the mark.
+    /// Writes the rows of all changed keys in several transactions;
+    /// the last one also writes meta, the last runs and the open mark.
     fn push(&self, state: &State, is_open: bool) -> Result<()> {
         loop {
             let keys = state.changed_keys(MAX_KEYS)?;
@@ -236,7 +239,7 @@ impl<'a> Warehouse<'a> {
         let old = state.meta(copy::TOKEN)?.unwrap_or_default();
         let new = uuid::Uuid::new_v4().to_string();
         let mut steps = vec![
-            // It is gone with the connection.
+            // The table is dropped when the connection closes.
             Step::Do(format!("create temporary table {CHANGED} (key text)")),
             Step::Do("begin".to_owned()),
             Step::Do(format!(
@@ -249,7 +252,7 @@ impl<'a> Warehouse<'a> {
                 value: new.clone(),
             },
         ];
-        // The keys are compared with the tables once, however many there are.
+        // The keys are in a table so that they are compared once, however many there are.
         for some in keys.chunks(MAX_ROWS) {
             steps.push(Step::Do(sql::insert_keys(self.is_duckdb(), CHANGED, some)));
         }
@@ -282,7 +285,8 @@ impl<'a> Warehouse<'a> {
             self.insert(&mut steps, "meta", &rows);
         }
         steps.push(Step::Do("commit".to_owned()));
-        // Between the commit and this the process may be killed: then the copy is behind by what it knows itself, and the token says so.
+        // The process may be killed between the commit and `forget_changes`.
+        // The next token then shows that the commit was this copy's own.
         state.set_meta(copy::NEXT_TOKEN, &new)?;
         self.ask(steps, "select 1 as done".to_owned(), true)?;
         state.forget_changes(keys, &new)

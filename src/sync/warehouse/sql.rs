@@ -1,4 +1,4 @@
-//! The SQL of a state in the warehouse. DuckDB and Postgres understand all of it.
+//! The SQL of a state in the warehouse, for DuckDB and Postgres.
 
 use serde_json::Value;
 
@@ -6,12 +6,13 @@ use super::super::config::Config;
 use super::super::row::{HASH, KIND, is_mapped};
 use super::super::state::copy::CopiedRow;
 
-/// Where the tables are.
+/// The schema of the tables.
 const SCHEMA: &str = "sluicegate_state";
 
-/// Tables, and what a team reads in them.
+/// The tables and their columns, which users may query.
 pub(super) const TABLES: [(&str, &str); 6] = [
-    // What each sink has settled. `acknowledged` is the hash of the row that it has, `kept_row` that row, if it is kept.
+    // What each sink has settled. `acknowledged` is the hash of
+    // the row that it has, `kept_row` that row, if it is stored.
     (
         "settled",
         "sync text, key text, sink text, fingerprint text, status text, run bigint, acknowledged text, kept_row text",
@@ -22,7 +23,7 @@ pub(super) const TABLES: [(&str, &str); 6] = [
         "sync text, key text, sink text, fingerprint text, kind text, stage text, reason text, answer text, tries bigint, \
          code text, run bigint, tried_at text",
     ),
-    // Rows that were on their way and have no answer.
+    // Rows that were being sent and have no answer.
     ("doubts", "sync text, key text, sink text"),
     // Rows of the last run that could not be sent at all.
     ("invalid", "sync text, run bigint, line bigint, key text, kind text, reason text"),
@@ -34,33 +35,34 @@ pub(super) const TABLES: [(&str, &str); 6] = [
     ("meta", "sync text, name text, value text"),
 ];
 
-/// A column of the query.
+/// A column of the query: its name, and whether its values are nested.
 pub(super) type Column = (String, bool);
 
-/// What makes the tables.
+/// Returns the statements that create the schema and the tables.
 pub(super) fn make_tables() -> Vec<String> {
     let mut made = vec![format!("create schema if not exists {SCHEMA}")];
     made.extend(TABLES.iter().map(|(name, columns)| format!("create table if not exists {SCHEMA}.{name} ({columns})")));
     made
 }
 
-/// A table by its whole name.
+/// Returns the qualified name of a table.
 pub(super) fn table(name: &str) -> String {
     format!("{SCHEMA}.{name}")
 }
 
-/// A text as SQL.
+/// Quotes a text as an SQL literal.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''").replace('\0', ""))
 }
 
-/// The names of the columns of a table, and their types.
+/// Returns the names and types of a table's columns.
 pub(super) fn columns(table_name: &str) -> Vec<(&'static str, &'static str)> {
     let columns = TABLES.iter().find(|(name, _)| *name == table_name).map_or("", |(_, columns)| columns);
     columns.split(", ").filter_map(|column| column.trim().split_once(' ')).collect()
 }
 
-/// What puts rows into a table. They are one text of JSON, which a database reads faster than as many values of SQL.
+/// Returns the statement that inserts rows. The rows are one JSON
+/// text, which a database reads faster than many SQL values.
 pub(super) fn insert(is_duckdb: bool, table_name: &str, sync: &str, rows: &[CopiedRow]) -> String {
     let columns = columns(table_name);
     let objects = rows.iter().map(|row| {
@@ -78,7 +80,7 @@ pub(super) fn insert(is_duckdb: bool, table_name: &str, sync: &str, rows: &[Copi
     format!("insert into {table} select * from json_populate_recordset(null::{table}, {text})")
 }
 
-/// What puts keys into a table of keys.
+/// Returns the statement that inserts keys into a table of keys.
 pub(super) fn insert_keys(is_duckdb: bool, table: &str, keys: &[String]) -> String {
     let keys = literal(&keys.iter().map(|key| json(Some(key))).collect::<Value>().to_string());
     match is_duckdb {
@@ -87,7 +89,7 @@ pub(super) fn insert_keys(is_duckdb: bool, table: &str, keys: &[String]) -> Stri
     }
 }
 
-/// Postgres takes no NUL in a text; nothing that came from there has one.
+/// Removes NUL, which Postgres does not allow in a text. No value that came from Postgres contains it.
 fn json(value: Option<&str>) -> Value {
     value.map_or(Value::Null, |value| Value::from(value.replace('\0', "")))
 }
@@ -96,12 +98,12 @@ fn name(column: &str) -> String {
     format!("\"{}\"", column.replace('"', "\"\""))
 }
 
-/// The hash of the mapped columns of `q`: a null and a column that is not there are the same.
+/// Returns the SQL for the hash of the mapped columns of `q`. A null equals a missing column.
 fn hash(config: &Config, columns: &[Column]) -> String {
     let mut mapped: Vec<&Column> = columns.iter().filter(|(column, _)| is_mapped(&config.event, column)).collect();
     mapped.sort();
     let parts = mapped.into_iter().map(|(column, is_nested)| {
-        // DuckDB's texts of lists and records don't tell `['a, b']` from `['a', 'b']`.
+        // DuckDB's text of the list `['a, b']` equals that of `['a', 'b']`; the same holds for records.
         let text = if *is_nested {
             format!("cast(to_json(q.{0}) as text)", name(column))
         } else {
@@ -116,13 +118,13 @@ fn hash(config: &Config, columns: &[Column]) -> String {
     format!("md5({})", if text.is_empty() { "''" } else { &text })
 }
 
-/// All rows, with their hashes.
+/// Returns the query for all rows, with their hashes.
 pub(super) fn all(config: &Config, sql: &str, columns: &[Column]) -> String {
     let hash = hash(config, columns);
     format!("select q.*, {hash} as \"{HASH}\", 'row' as \"{KIND}\" from ({sql}\n) as q")
 }
 
-/// One statement that compares: rows that a sink needs, keys that are gone, and the number of all rows.
+/// Returns the query that compares: rows that a sink needs, keys that are gone, and the number of all rows.
 pub(super) fn compare(config: &Config, sql: &str, columns: &[Column], epoch: i64) -> String {
     let sync = literal(&config.name);
     let sinks: Vec<String> = config.sinks.iter().map(|sink| literal(&sink.name)).collect();

@@ -1,7 +1,8 @@
-//! A RudderStack data plane, which hands events on to the destinations that are set up there.
+//! A RudderStack data plane, which passes events on to the destinations configured there.
 //!
-//! With a write key they go to `/v1/batch`, and no more is heard of them. With the ids of a source and a destination they go to
-//! `/internal/v1/retl`, and the data plane says later what came of each of them: see [`retl`].
+//! With a write key, events are sent to `/v1/batch`, and no results are reported.
+//! With the ids of a source and a destination, they are sent to `/internal/v1/retl`,
+//! and the data plane reports the result of each event later: see [`retl`].
 
 pub mod retl;
 
@@ -21,10 +22,10 @@ use super::http::{self, Answer, Endpoint, Request};
 use super::{ItemAnswer, Reply};
 use retl::Retl;
 
-/// The most bytes of a request, before it is packed.
+/// The most bytes of a request before compression.
 const MAX_BODY: usize = 4000 << 10;
 
-/// The most bytes of an event: with what is around it, it is a request.
+/// The most bytes of an event, so that a request with one event is within the limit.
 const MAX_EVENT: usize = MAX_BODY - 12;
 
 /// The sink.
@@ -35,7 +36,7 @@ pub struct Rudder {
 }
 
 impl Rudder {
-    /// Reads the secrets and makes the client. `run` is the id of the run in events.
+    /// Reads the secrets and creates the client. `run` is the id of the run in events.
     pub fn open(config: &RudderConfig, sink: &SinkConfig, dry: bool, run: &str) -> Result<Self> {
         let mut headers = HeaderMap::new();
         for (name, text) in &config.headers {
@@ -60,12 +61,12 @@ impl Rudder {
         Ok(Self { endpoint, gzip: config.gzip, retl })
     }
 
-    /// Where it sends to.
+    /// Returns the endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The place that it sends to, as a text.
+    /// Returns the address as text, with the ids of source and destination if there are any.
     pub fn place(&self) -> String {
         let url = self.endpoint.url();
         match &self.retl {
@@ -74,17 +75,17 @@ impl Rudder {
         }
     }
 
-    /// What says later what came of events, if anything does.
+    /// Returns where to ask for results later, if the data plane reports them.
     pub fn retl(&self) -> Option<&Retl> {
         self.retl.as_ref()
     }
 
-    /// What is sent of the event with this number of the row with this key: all of it.
+    /// Returns the item of an event: the whole event. `number` is its number among the events of the row with this key.
     pub fn item(&self, event: &Output<'_>, key: &str, number: usize) -> std::result::Result<Vec<u8>, String> {
         if event.kind().is_empty() {
             return Err("the event has no type".to_owned());
         }
-        // One event without either has its whole batch refused.
+        // The data plane refuses a whole batch if one event has neither id.
         if event.id("userId").is_none() && event.id("anonymousId").is_none() {
             return Err(
                 "it has no userId and no anonymousId; RudderStack takes no event without one of them".to_owned()
@@ -100,7 +101,7 @@ impl Rudder {
         }
     }
 
-    /// Sends a batch, whose id is `request`.
+    /// Sends a batch with the id `request`.
     pub async fn send(&self, items: &[&[u8]], request: &str) -> Reply {
         let (body, headers) = match &self.retl {
             Some(retl) => (retl.body(items, request), retl.headers(request)),
@@ -120,7 +121,7 @@ impl Rudder {
     }
 }
 
-/// The body of a batch.
+/// Returns the body of a batch.
 pub fn body(items: &[&[u8]]) -> Vec<u8> {
     let mut body = b"{\"batch\":[".to_vec();
     body.extend_from_slice(&items.join(&b','));

@@ -1,8 +1,9 @@
-//! What came of events that a data plane has accepted: `/internal/v1/retl`, and `/internal/v2/job-status`.
+//! Results of events that a data plane has accepted: `/internal/v1/retl`, and `/internal/v2/job-status`.
 //!
-//! The data plane counts events by the ids of a run and of a task of it. Each request is a task here, so that it is known early,
-//! and of few rows at a time, what came of them. A task is complete when as many of its events are delivered or failed as came
-//! in. Failed ones are named by their `recordId`. An event that the data plane itself drops is counted as failed and not named.
+//! The data plane counts events by the ids of a run and a task. Each request is a task of its own, so that results are
+//! known early and for few rows at a time. A task is complete when as many of its events are delivered or failed as
+//! were received. Failed events are named by their `recordId`. An event that the data plane itself drops counts as
+//! failed and is not named.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,44 +20,44 @@ use super::super::super::row::{Columns, text};
 use super::super::http::{self, Answer, Endpoint, Request};
 use super::super::{ItemAnswer, Reply, cut};
 
-/// Where events go.
+/// The path that events are sent to.
 pub const PATH: &str = "/internal/v1/retl";
 
-/// The most tasks that are asked for at once: their ids stand in the URL.
+/// The most tasks in one status request: their ids are in its URL.
 pub const MAX_TASKS: usize = 50;
 
-/// The data plane's side of a run.
+/// A run, as the data plane identifies it.
 pub struct Retl {
     source_id: String,
     destination_id: String,
     run: String,
     status: Url,
-    /// The longest wait for what came of a request.
+    /// The longest wait for the results of a request.
     pub status_timeout: Duration,
 }
 
-/// How far a task is.
+/// The progress of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Whether all of its events are delivered or failed.
+    /// Whether all its events are delivered or failed.
     pub is_complete: bool,
-    /// How many the data plane has dropped itself: it does not name them.
+    /// How many events the data plane has dropped itself, which it does not name.
     pub dropped: u64,
-    /// How many the destination has refused: it names them.
+    /// How many events the destination has refused, which the data plane names.
     pub failed: u64,
 }
 
 /// Which records of a task have failed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// These, each with the last status of the destination; 0 if there was none.
+    /// These records, each with the last status of the destination, or 0 if there was none.
     Records(HashMap<String, i64>),
-    /// The data plane does not keep them.
+    /// The data plane does not store them.
     NotKept,
 }
 
-/// The id of an output of a row: its key, which has a number behind it if the row has become several events, or if the key could
-/// be taken for one with a number.
+/// Returns the record id of an output of a row: the key, followed by a number for every output after the first. The
+/// first has a number too if the key itself looks like one with a number.
 pub fn record_id(key: &str, number: usize) -> Cow<'_, str> {
     let is_numbered = |key: &str| {
         let number = key.rsplit_once('#').map(|(_, number)| number);
@@ -69,10 +70,10 @@ pub fn record_id(key: &str, number: usize) -> Cow<'_, str> {
 }
 
 impl Retl {
-    /// For a source and a destination; adds the headers that all requests have.
+    /// Creates the run of a source and a destination; adds the headers that all its requests have.
     ///
     /// # Errors
-    /// When an id can't be in a header.
+    /// When an id is not valid in a header.
     pub fn new(
         (source_id, destination_id): (String, String),
         base: Url,
@@ -94,12 +95,12 @@ impl Retl {
         Ok(Self { source_id, destination_id, run: run.to_owned(), status, status_timeout })
     }
 
-    /// What distinguishes it from others at the same data plane.
+    /// Returns what distinguishes this source and destination from others at the same data plane.
     pub fn place(&self) -> String {
         format!("{} {}", self.source_id, self.destination_id)
     }
 
-    /// An event with the ids that it is known by later. The event that a row becomes has them already.
+    /// Adds the ids that results refer to. The event of a row has them already, but an output may lack them.
     pub fn item(&self, event: &Output<'_>, record_id: &str) -> std::result::Result<Vec<u8>, String> {
         let Columns(fields) = Columns::parse(event.text)?;
         let context = fields.iter().find(|(name, _)| name == "context").map(|(_, value)| value.get());
@@ -124,7 +125,8 @@ impl Retl {
         Ok(object(fields, &[("sources", &sources)]))
     }
 
-    /// The body of a batch: in its events the request takes the place of the task, which stood for all of the run so far.
+    /// Returns the body of a batch. Replaces the task id of its
+    /// events, which is the run id so far, with the id of the request.
     pub fn body(&self, items: &[&[u8]], request: &str) -> Vec<u8> {
         let body = super::body(items);
         let task = |id: &str| format!("\"task_run_id\":\"{id}\"").into_bytes();
@@ -142,7 +144,7 @@ impl Retl {
 
     /// The headers of one request.
     pub fn headers(&self, request: &str) -> HeaderMap {
-        // The ids of requests are UUIDs.
+        // Can't fail, because the ids of requests are UUIDs.
         http::header("x-rudder-task-run-id", request).map(|header| HeaderMap::from_iter([header])).unwrap_or_default()
     }
 
@@ -154,10 +156,10 @@ impl Retl {
         url
     }
 
-    /// How far these tasks are, in their order.
+    /// Returns the progress of these tasks, in order.
     ///
     /// # Errors
-    /// When it does not say so: what is to be done then.
+    /// When the data plane does not report it; the error says how to go on.
     pub async fn progress(&self, endpoint: &Endpoint, tasks: &[&str]) -> std::result::Result<Vec<Progress>, Reply> {
         let answer = endpoint.ask(Request::empty(Method::GET, self.url("", tasks))).await?;
         if is_unknown(&answer) {
@@ -181,7 +183,7 @@ impl Retl {
         Ok(tasks.iter().map(of).collect())
     }
 
-    /// Which records of a task have failed. It has `events` events.
+    /// Returns which records of a task have failed. The task has `events` events.
     ///
     /// # Errors
     /// As [`Retl::progress`].
@@ -189,7 +191,7 @@ impl Retl {
         let (mut found, mut token) = (HashMap::new(), String::new());
         loop {
             let mut url = self.url("/failed-records", &[task]);
-            // All of them fit on one page. The server's own pages skip records that several destinations have failed.
+            // All records fit on one page. The server's own paging skips records that failed at several destinations.
             url.query_pairs_mut().append_pair("pageSize", &(events + 1).to_string()).append_pair("pageToken", &token);
             let answer = endpoint.ask(Request::empty(Method::GET, url)).await?;
             if answer.status == 400 && answer.body.contains("operation not supported") {
@@ -213,7 +215,7 @@ impl Retl {
         }
     }
 
-    /// Has the data plane forget complete tasks. It does so by itself after some days.
+    /// Tells the data plane to forget complete tasks. It forgets them by itself after some days.
     pub async fn forget(&self, endpoint: &Endpoint, tasks: &[&str]) {
         for path in ["/failed-records", ""] {
             let forgotten = endpoint.ask(Request::empty(Method::DELETE, self.url(path, tasks))).await;
@@ -257,12 +259,13 @@ fn later(reason: String, answer: &Answer) -> Reply {
     Reply::Later { reason, after: answer.after }
 }
 
-/// Whether the data plane knows none of the tasks, or not yet. A server without the endpoint answers 404 too, in other words.
+/// Returns whether the data plane does not know the tasks, or not yet. A server without the endpoint also answers 404,
+/// but with another text.
 fn is_unknown(answer: &Answer) -> bool {
     answer.status == 404 && answer.body.contains("status not found")
 }
 
-/// An object: `fields`, with the values of `own` for theirs, or at the end.
+/// Builds an object from `fields`. Values of `own` replace fields of the same name, or are appended.
 fn object<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>, own: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = vec![b'{'];
     let mut put = |name: &str, value: &[u8]| {
@@ -291,7 +294,7 @@ fn object<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>, own: &[(&str, &
     out
 }
 
-/// What an answer to a batch means.
+/// Maps the answer to a batch.
 pub fn reply(answer: &Answer, count: usize) -> Reply {
     let shown = answer.shown();
     let says = |words: &str| answer.body.to_ascii_lowercase().contains(words);
@@ -316,7 +319,7 @@ pub fn reply(answer: &Answer, count: usize) -> Reply {
     }
 }
 
-/// What is read of the status. What has no entries is null.
+/// The part of the status that is read. Empty lists are null.
 #[derive(Deserialize)]
 struct JobStatus {
     tasks: Option<Vec<TaskStatus>>,
@@ -349,7 +352,7 @@ struct Stats {
     failed: u64,
 }
 
-/// What is read of failed records.
+/// The part of the failed records that is read.
 #[derive(Deserialize)]
 struct FailedRecords {
     tasks: Option<Vec<TaskRecords>>,
@@ -388,7 +391,7 @@ struct Record {
 }
 
 impl Record {
-    /// Its id and its code. Our ids are all texts.
+    /// Returns the record's id and code. Ids sent by this program are always strings.
     fn named(self) -> Option<(String, i64)> {
         match self.record {
             serde_json::Value::String(id) => Some((id, self.code)),

@@ -1,5 +1,5 @@
-//! Who asks: a token, or client credentials that tokens are asked for with. A token that expires in the middle of a run is
-//! replaced by another.
+//! Sessions: a fixed token, or client credentials that are exchanged for tokens. A token of the second kind that
+//! expires in the middle of a run is replaced.
 
 use std::sync::Mutex as SyncMutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,24 +15,24 @@ use super::super::http::{self, Answer, Endpoint, Request};
 use super::super::{Reply, cut};
 use super::NOT_TODAY;
 
-/// Who asks, and where.
+/// A token, and the address it is for.
 #[derive(Clone)]
 pub struct Session {
-    /// Where the records are, without a slash at the end.
+    /// The URL of the instance with the records, without a slash at the end.
     pub instance: String,
     /// The value of `Authorization`.
     pub token: HeaderValue,
     number: u64,
 }
 
-/// Where sessions come from.
+/// Creates and keeps the session.
 pub struct Login {
-    /// Id and secret of the client; nothing if there is a token.
+    /// Id and secret of the client; `None` if there is a fixed token.
     client: Option<(String, String)>,
     url: Url,
     session: Mutex<Option<Session>>,
     numbers: AtomicU64,
-    /// Why no more may be asked today.
+    /// Why nothing more may be sent today.
     closed: SyncMutex<Option<String>>,
 }
 
@@ -44,7 +44,7 @@ struct Granted {
 }
 
 impl Login {
-    /// Reads the secret. `url` is the organisation's own.
+    /// Reads the secret. `url` is the organisation's own address.
     pub fn open(config: &SalesforceLogin, url: &Url, sink: &SinkConfig, dry: bool) -> Result<Self> {
         let (client, session) = match config {
             SalesforceLogin::Client(secret) => {
@@ -70,12 +70,12 @@ impl Login {
         Ok(Self { client, url: url.clone(), session, numbers, closed })
     }
 
-    /// A session; a new one if there is none.
+    /// Returns the session; requests a token if there is none.
     pub async fn session(&self, endpoint: &Endpoint) -> std::result::Result<Session, Reply> {
         if let Some(reason) = self.closed.lock().ok().and_then(|closed| closed.clone()) {
             return Err(Reply::Later { reason, after: Some(NOT_TODAY) });
         }
-        // Others wait for the one that asks.
+        // The lock makes other tasks wait for the one that requests a token.
         let mut session = self.session.lock().await;
         if let Some(session) = &*session {
             return Ok(session.clone());
@@ -93,7 +93,7 @@ impl Login {
         Ok(session.insert(Session { instance, token, number }).clone())
     }
 
-    /// Throws a session away that is no longer accepted; `false` if there can be no other.
+    /// Discards a session that is no longer accepted; returns `false` if there can be no other.
     pub async fn renew(&self, stale: &Session) -> bool {
         if self.client.is_none() {
             return false;
@@ -105,7 +105,7 @@ impl Login {
         true
     }
 
-    /// Nothing more is asked in this run.
+    /// Refuses all further sessions of this run.
     pub fn close(&self, reason: String) {
         if let Ok(mut closed) = self.closed.lock() {
             closed.get_or_insert(reason);
@@ -128,7 +128,7 @@ fn refused(reason: String) -> Reply {
     }
 }
 
-/// The token that was granted. What the answer says of it is never shown.
+/// Parses the granted token. The content of an answer with a token is never shown.
 fn granted(answer: &Answer) -> std::result::Result<Granted, Reply> {
     match answer.status {
         200..300 => serde_json::from_str(&answer.body)

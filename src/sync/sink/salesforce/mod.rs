@@ -1,6 +1,7 @@
-//! Salesforce: sObject Collections, up to 200 records a request, with a result for each.
+//! Salesforce: sObject Collections, up to 200 records per request, with a result for each record.
 //!
-//! An item starts with its route, a line: method and path below `/services/data/vN/`. Items of one route go out together.
+//! The first line of an item is its route: method and path below
+//! `/services/data/vN/`. Items of one route are sent together.
 
 mod login;
 
@@ -16,7 +17,7 @@ use super::http::{self, Answer, Endpoint, Request};
 use super::{ItemAnswer, Reply};
 use login::{Login, Session};
 
-/// A pause that no run waits for: the limit of the day is used up.
+/// A pause that no run waits for: the daily limit is used up.
 const NOT_TODAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// The sink.
@@ -31,13 +32,13 @@ type Words<T> = std::result::Result<T, String>;
 /// A record that an event is about.
 struct Target {
     object: String,
-    /// The field by which it is known; `None` for the record's own id.
+    /// The field that identifies the record; `None` for the record's own id.
     field: Option<String>,
     id: String,
 }
 
 impl Salesforce {
-    /// Reads the secrets and makes the client.
+    /// Reads the secrets and creates the client.
     pub fn open(config: &SalesforceConfig, sink: &SinkConfig, dry: bool) -> Result<Self> {
         let url = http::url(&config.url, "", dry)?;
         let login = Login::open(&config.login, &url, sink, dry)?;
@@ -45,12 +46,12 @@ impl Salesforce {
         Ok(Self { endpoint, login, config: config.clone() })
     }
 
-    /// Where it sends to.
+    /// Returns the endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// What is sent of an event: an item for each record that it is about.
+    /// Returns the items of an event: one for each record that it is about.
     pub fn items(&self, event: &Output<'_>) -> Words<Vec<Vec<u8>>> {
         let kind = event.kind();
         let action = event.fields.text("action");
@@ -68,7 +69,7 @@ impl Salesforce {
         targets.iter().map(|target| if is_delete { delete(target) } else { upsert(target, event, fields) }).collect()
     }
 
-    /// The records that an event is about: those that its `externalId` names, else the one of the config.
+    /// Returns the records that an event is about: those in its `externalId`, or else the one from the config.
     fn targets(&self, event: &Output<'_>) -> Words<Vec<Target>> {
         #[derive(Default, Deserialize)]
         struct Context<'a> {
@@ -111,7 +112,7 @@ impl Salesforce {
         Ok(vec![target(&object, Some(field), id.into_owned())?])
     }
 
-    /// Method and URL of an item, for people.
+    /// Formats the method and URL of an item, for people.
     pub fn shown(&self, item: &[u8]) -> String {
         let (method, path) = split(item).0.split_once(' ').unwrap_or_default();
         let path = path.split('#').next().unwrap_or_default();
@@ -131,7 +132,7 @@ impl Salesforce {
                 Ok(answer) => answer,
                 Err(reply) => return reply,
             };
-            // A token that has expired in the middle of a run.
+            // The token may have expired in the middle of a run.
             if answer.status == 401 && !is_renewed && self.login.renew(&session).await {
                 is_renewed = true;
                 continue;
@@ -163,7 +164,7 @@ impl Salesforce {
         let is_single_delete = split(items[0]).0.starts_with("DELETE sobjects/");
         match answer.status {
             204 => return Reply::Items(vec![ItemAnswer::Accepted; items.len()]),
-            // What is gone there already need not be deleted.
+            // A record that is already gone need not be deleted.
             404 if is_single_delete => return Reply::Items(vec![ItemAnswer::Accepted]),
             _ => {}
         }
@@ -193,23 +194,23 @@ impl Salesforce {
     }
 }
 
-/// The route of an item.
+/// Returns the route of an item.
 pub fn route(item: &[u8]) -> &[u8] {
     split(item).0.as_bytes()
 }
 
-/// Whether an item goes out alone.
+/// Returns whether an item is sent alone.
 pub fn is_alone(item: &[u8]) -> bool {
     split(item).0.starts_with("DELETE sobjects/")
 }
 
-/// Route and record.
+/// Splits an item into route and record.
 fn split(item: &[u8]) -> (&str, &[u8]) {
     let end = memchr::memchr(b'\n', item).unwrap_or(item.len());
     (std::str::from_utf8(&item[..end]).unwrap_or_default(), item.get(end + 1..).unwrap_or_default())
 }
 
-/// The body of a request; of a delete the ids, which stand in its URL.
+/// Returns the body of a request; for deletes, the ids, which the request has in its URL.
 pub fn body(items: &[&[u8]]) -> Vec<u8> {
     let records: Vec<&[u8]> = items.iter().map(|item| split(item).1).collect();
     if items.iter().any(|item| item.starts_with(b"DELETE")) {
@@ -265,7 +266,7 @@ fn delete(target: &Target) -> Words<Vec<u8>> {
             if let Ok(mut path) = url.path_segments_mut() {
                 path.push(id);
             }
-            // `.` and `..` are no segments.
+            // `.` and `..` are not path segments.
             match &url.path()[1..] {
                 "" => Err(format!("a record with {field} `{id}` can't be named in a URL")),
                 id => Ok(format!("DELETE sobjects/{object}/{field}/{id}\n").into_bytes()),
@@ -291,7 +292,7 @@ struct RecordError {
     fields: Vec<String>,
 }
 
-/// A result for each record, in order.
+/// Parses the results of the records, in order.
 fn results(answer: &Answer, count: usize, shown: String) -> Reply {
     let unsure = |reason: String| Reply::Refused { reason, answer: shown.clone(), sure: false };
     let Ok(outcomes) = serde_json::from_str::<Vec<Outcome<'_>>>(&answer.body) else {
@@ -303,7 +304,7 @@ fn results(answer: &Answer, count: usize, shown: String) -> Reply {
     let one = |outcome: Outcome<'_>| {
         let errors: Vec<RecordError> =
             outcome.errors.iter().filter_map(|error| serde_json::from_str(error.get()).ok()).collect();
-        // What is gone already need not be deleted.
+        // A record that is already gone need not be deleted.
         if outcome.success || errors.iter().any(|error| error.code == "ENTITY_IS_DELETED") {
             return ItemAnswer::Accepted;
         }
