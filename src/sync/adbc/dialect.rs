@@ -1,4 +1,4 @@
-//! What is particular to a database: how its types arrive without loss.
+//! What is specific to a database: how its types arrive without loss.
 
 use std::collections::HashSet;
 
@@ -12,27 +12,27 @@ use super::Failure;
 use super::query_end::{Reads, inner};
 use super::watch::Watch;
 
-/// How a database is asked.
+/// How a database is queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// It gives HUGEINT as a float and UUID as a text, unless it is told to keep its types.
+    /// It returns HUGEINT as a float and UUID as a text, unless it is told to keep its types.
     DuckDb,
-    /// Its driver knows some types; of others it gives the bytes of Postgres' own format, and it flattens arrays.
+    /// Its driver knows some types only. It returns others as bytes in Postgres' own format, and it flattens arrays.
     Postgres,
-    /// Every value has a type of its own, and the driver takes that of the first rows.
+    /// Every value has a type of its own, and the driver uses the type of the first rows.
     Sqlite,
-    /// Arrow's types are the database's.
+    /// Arrow's types match those of the database.
     Other,
 }
 
-/// A query that loses nothing.
+/// A query that loses no information.
 pub(super) struct Prepared {
     pub(super) sql: String,
-    /// Whether each value says by its first letter what it is.
+    /// Whether the first letter of each value tells its type.
     pub(super) tagged: bool,
 }
 
-/// Types of Postgres that its driver gives as they are. All others are made JSON by the server.
+/// Postgres types that the driver returns unchanged. The server converts all others to JSON.
 const POSTGRES_NATIVE: [&str; 20] = [
     "bool",
     "int2",
@@ -56,11 +56,11 @@ const POSTGRES_NATIVE: [&str; 20] = [
     "interval",
 ];
 
-/// What its driver says of a column.
+/// The metadata key of a column's Postgres type.
 const POSTGRES_TYPE: &str = "POSTGRESQL:type";
 
 impl Dialect {
-    /// The one of a database that calls itself so.
+    /// Returns the dialect of a database by the name it reports.
     pub(super) fn of(vendor: &str) -> Self {
         match vendor.to_ascii_lowercase().as_str() {
             "duckdb" => Dialect::DuckDb,
@@ -70,7 +70,7 @@ impl Dialect {
         }
     }
 
-    /// Makes the connection and the query ready.
+    /// Prepares the connection and the query.
     pub(super) fn prepare(
         self,
         connection: &mut ManagedConnection,
@@ -98,14 +98,14 @@ impl Dialect {
                         "this driver of Postgres is too old: it does not say which types the columns have".to_owned(),
                     ));
                 }
-                // Else the server would call its name ambiguous, in a query that is not the user's.
+                // Otherwise the server would call the name ambiguous, in a query that the user has not written.
                 if let Some(name) = twice(&schema, |name| name.clone()) {
                     return Err(Failure::Twice(name));
                 }
                 Ok(Prepared { sql: postgres(sql, &schema), tagged: false })
             }
             Dialect::Sqlite => {
-                // Its driver does not describe a query without running it.
+                // The driver does not describe a query without running it.
                 let mut statement = connection.new_statement().map_err(refused)?;
                 statement.set_sql_query(format!("select * from ({sql}\n) limit 0")).map_err(refused)?;
                 let schema = statement.execute().map_err(refused)?.schema();
@@ -116,7 +116,8 @@ impl Dialect {
     }
 }
 
-/// Whether this version of DuckDB gives all of its types with their names; one that is not understood is a new one.
+/// Returns whether this version of DuckDB returns all of its types with their names. A version that can't be parsed is
+/// taken for a new one.
 fn keeps_types(version: &str) -> bool {
     let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
@@ -125,7 +126,7 @@ fn keeps_types(version: &str) -> bool {
     }
 }
 
-/// What a query was answered with that gives no rows. A connection that is lost is no refusal.
+/// Maps the error of a query that returned no rows. A lost connection is not a refusal.
 pub(super) fn refused(error: adbc_core::error::Error) -> Failure {
     match error.status {
         Status::IO => Failure::Rows(error.message),
@@ -146,15 +147,15 @@ fn schema(connection: &mut ManagedConnection, sql: &str, watch: &Watch) -> Resul
     statement.execute_schema().map_err(refused)
 }
 
-/// The name of a column that another one has too. `same` gives what is compared.
+/// Returns the name of a column that another column has too. Names are compared by the result of `same`.
 fn twice(schema: &Schema, same: impl Fn(&String) -> String) -> Option<String> {
     let mut seen = HashSet::new();
     let names = schema.fields().iter().map(|field| field.name());
     names.into_iter().find(|name| !seen.insert(same(name))).cloned()
 }
 
-/// Between brackets, SQLite gives the second `id` or `ID` the name `id:1`. A query may have chosen this name itself: then only
-/// the query without brackets says so.
+/// In parentheses, SQLite renames the second `id` or `ID` to `id:1`. A query may also have chosen this name itself:
+/// only the query without parentheses shows that.
 fn not_twice(
     connection: &mut ManagedConnection,
     sql: &str,
@@ -170,7 +171,7 @@ fn not_twice(
     }
     let mut statement = connection.new_statement().map_err(refused)?;
     watch.cancel_with(statement.get_cancel_handle());
-    // It reads so many rows before it says which columns there are.
+    // The driver reads this many rows before it reports the columns.
     let rows = OptionStatement::Other("adbc.sqlite.query.batch_rows".to_owned());
     statement.set_option(rows, OptionValue::String("1".to_owned())).map_err(refused)?;
     statement.set_sql_query(sql).map_err(refused)?;
@@ -182,7 +183,8 @@ fn name(field: &Field) -> String {
     format!("\"{}\"", field.name().replace('"', "\"\""))
 }
 
-/// The query, which is an [`inner`] one, with what the driver can't give made JSON by the server.
+/// Returns the query, which is an [`inner`] one, with columns
+/// that the driver can't return converted to JSON by the server.
 fn postgres(sql: &str, schema: &Schema) -> String {
     let is_native = |field: &Field| {
         let is_list = matches!(field.data_type(), DataType::List(_));
@@ -199,7 +201,7 @@ fn postgres(sql: &str, schema: &Schema) -> String {
     format!("select {} from ({sql}\n) as rows_of_the_query", columns.collect::<Vec<_>>().join(", "))
 }
 
-/// The query, with each value as a text that says by its first letter what it is.
+/// Returns the query with each value as a text, whose first letter tells the type.
 fn sqlite(sql: &str, schema: &Schema) -> String {
     let columns = schema.fields().iter().map(|field| {
         format!(
@@ -211,8 +213,8 @@ fn sqlite(sql: &str, schema: &Schema) -> String {
     format!("select {} from ({sql}\n)", columns.collect::<Vec<_>>().join(", "))
 }
 
-/// The options, for a database that is a file: it has to be there, and is opened for reading only, unless they say
-/// otherwise. Both databases would make an empty one.
+/// Returns the options for a database that is a file. The file has to exist, because both databases would create an
+/// empty one. It is opened read-only, unless the options say otherwise.
 pub(super) fn file_options(database: &str, options: &[(String, String)]) -> Result<Vec<(String, String)>, Failure> {
     let mut options = options.to_vec();
     let keys: &[&str] = match database {

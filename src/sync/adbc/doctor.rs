@@ -1,4 +1,4 @@
-//! `sluicegate sync doctor`: which drivers there are, and where to get the others.
+//! `sluicegate sync doctor`: lists the installed drivers, and where to get the others.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::drivers::{self, KNOWN};
 use super::process::probe;
 
-/// The table.
+/// Returns the list.
 pub fn doctor() -> String {
     let mut text = String::from("ADBC drivers, for `adbc = …` in [source]\n");
     for known in KNOWN {
@@ -30,7 +30,7 @@ pub fn doctor() -> String {
     text
 }
 
-/// A driver, and whether it can be loaded.
+/// Formats a driver's path, and whether the driver can be loaded.
 fn line(path: &Path) -> String {
     match probe(path) {
         Ok(version) => format!("{} (ADBC {version})", path.display()),

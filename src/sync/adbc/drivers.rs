@@ -1,4 +1,4 @@
-//! Where drivers are: the folders of ADBC's manifests, Python's packages, the system's libraries.
+//! Finds drivers in the folders of ADBC's manifests, of Python's packages and of the system's libraries.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub struct Known {
     pub get: &'static str,
 }
 
-/// Databases whose drivers can be had easily.
+/// Databases whose drivers are easy to get.
 pub const KNOWN: &[Known] = &[
     Known { name: "duckdb", get: "pip install duckdb, or libduckdb from https://duckdb.org" },
     Known { name: "postgresql", get: "pip install adbc-driver-postgresql" },
@@ -21,20 +21,21 @@ pub const KNOWN: &[Known] = &[
     Known { name: "flightsql", get: "pip install adbc-driver-flightsql" },
 ];
 
-/// Where to get the driver of a database.
+/// Returns where to get the driver of a database.
 pub fn where_to_get(database: &str) -> &'static str {
     let known = KNOWN.iter().find(|known| known.name == database);
     known.map_or("see https://arrow.apache.org/adbc for drivers and who makes them", |known| known.get)
 }
 
-/// The function that a driver starts with, where it is not what its file's name says.
+/// Returns the entry point of a driver, if it does not follow from the name of the file.
 pub fn usual_entrypoint(driver: &Path) -> Option<String> {
     let name = driver.file_name()?.to_str()?;
     let is_duckdb = ["libduckdb", "_duckdb.", "duckdb."].iter().any(|start| name.starts_with(start));
     (is_duckdb && !name.ends_with(".toml")).then(|| "duckdb_adbc_init".to_owned())
 }
 
-/// All drivers of a database that are there, the one that is taken first. `name` is the database's, or that of a driver.
+/// Returns all drivers of a database that are installed, the one
+/// to use first. `name` is that of the database or of a driver.
 pub fn find(name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut take = |path: PathBuf| {
@@ -61,7 +62,7 @@ pub fn find(name: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All folders that are looked through.
+/// Returns all folders that are searched.
 pub fn folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = Vec::new();
     for folder in manifest_folders().into_iter().chain(python_folders()).chain(library_folders()) {
@@ -72,7 +73,7 @@ pub fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Manifests of drivers whose names are not known here.
+/// Returns the names and manifests of drivers that are not in [`KNOWN`].
 pub fn other_manifests() -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for folder in manifest_folders() {
@@ -91,7 +92,8 @@ fn paths_of(variable: &str) -> Vec<PathBuf> {
     env::var_os(variable).map(|paths| env::split_paths(&paths).collect()).unwrap_or_default()
 }
 
-/// The roots of Python's environments: the active one, those of the `python3` in PATH, the user's and the system's.
+/// Returns the roots of Python's environments: the active one,
+/// those of the `python3` in PATH, the user's and the system's.
 fn python_roots() -> Vec<PathBuf> {
     let mut roots = [paths_of("VIRTUAL_ENV"), paths_of("CONDA_PREFIX")].concat();
     let in_path = paths_of("PATH").into_iter().filter(|folder| folder.join("python3").exists());
@@ -133,7 +135,7 @@ fn library_folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Python's native modules of a folder whose names start so.
+/// Returns Python's native modules in a folder, whose names start with `start`.
 fn modules(folder: &Path, start: &str) -> Vec<PathBuf> {
     let is_module = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -142,7 +144,7 @@ fn modules(folder: &Path, start: &str) -> Vec<PathBuf> {
     entries(folder).into_iter().filter(is_module).collect()
 }
 
-/// What is in a folder, by name; nothing if it is not there.
+/// Returns the entries of a folder, sorted by name; nothing if it does not exist.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();

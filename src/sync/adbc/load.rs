@@ -12,7 +12,7 @@ use adbc_driver_manager::search::DriverLibrary;
 use super::Failure;
 use super::drivers;
 
-/// Loads the driver at a path, which may be that of its manifest.
+/// Loads the driver at a path, which may be the path of its manifest.
 pub(super) fn load(path: &Path, entrypoint: Option<&str>) -> Result<ManagedDriver, Failure> {
     let usual = drivers::usual_entrypoint(path);
     let entrypoint = entrypoint.or(usual.as_deref()).map(str::as_bytes);
@@ -28,7 +28,7 @@ pub(super) fn load(path: &Path, entrypoint: Option<&str>) -> Result<ManagedDrive
     }
     let open =
         |version| ManagedDriver::load_from_name(path, Some(&function), version, LOAD_FLAG_ALLOW_RELATIVE_PATHS, None);
-    // A driver of the first version can't be cancelled; the process that it runs in can be ended all the same.
+    // A driver of ADBC 1.0 can't cancel a query, but its process can still be ended.
     match open(AdbcVersion::V110) {
         Err(error) if error.status == Status::NotImplemented => open(AdbcVersion::V100),
         other => other,
@@ -38,7 +38,7 @@ pub(super) fn load(path: &Path, entrypoint: Option<&str>) -> Result<ManagedDrive
     })
 }
 
-/// What the system's loader says, without the path at its start.
+/// Returns the message of the system's loader, without the path at its start.
 fn reason(error: &error::Error, path: &Path) -> String {
     let text = super::sentence::sentence(&error.message);
     // The chain of errors repeats the path.
@@ -48,8 +48,8 @@ fn reason(error: &error::Error, path: &Path) -> String {
     }
 }
 
-/// A module of Python takes Python's functions from the program that loads it, and this one has none: so Python's own
-/// library is loaded first. Nothing of it is run.
+/// A Python module expects Python's functions in the program that loads it. This program has none, so Python's own
+/// library is loaded first. No function of it is called.
 fn python(path: &Path) -> Result<(), Failure> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // E.g. `_duckdb.cpython-311-x86_64-linux-gnu.so`.
@@ -62,10 +62,10 @@ fn python(path: &Path) -> Result<(), Failure> {
     places.extend(root.and_then(Path::parent).and_then(home).map(|lib| lib.join(&library).into_os_string()));
     for place in places {
         use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-        // SAFETY: the library's constructors run. It is the interpreter's own, which sets nothing up before it is asked to,
-        // and this process has been started to load such libraries.
+        // SAFETY: the library's constructors run. It is the interpreter's own library, which sets nothing up before it
+        // is asked to, and this process has been started to load such libraries.
         if let Ok(loaded) = unsafe { Library::open(Some(place), RTLD_NOW | RTLD_GLOBAL) } {
-            // It stays.
+            // The library stays loaded.
             std::mem::forget(loaded);
             return Ok(());
         }
@@ -73,7 +73,7 @@ fn python(path: &Path) -> Result<(), Failure> {
     Err(Failure::Python(format!("{} is a module of Python 3.{minor}, and {library} is not there", path.display())))
 }
 
-/// Where the Python of a virtual environment has its libraries.
+/// Returns the library folder of the Python that a virtual environment uses.
 fn home(environment: &Path) -> Option<PathBuf> {
     let text = std::fs::read_to_string(environment.join("pyvenv.cfg")).ok()?;
     let home = text.lines().find_map(|line| line.strip_prefix("home")?.trim_start().strip_prefix('='))?;

@@ -1,5 +1,5 @@
-//! A query of a database as a source, by way of ADBC: a driver is a library that the user installs, and rows come as Arrow
-//! batches.
+//! Queries of a database as a source, through ADBC: a driver is a
+//! library that the user installs, and rows arrive as Arrow batches.
 //!
 //! ```text
 //!  sync ── request, on standard input ──▶ a process of its own: driver ─▶ database
@@ -7,15 +7,15 @@
 //!       ◀── one answer, on a pipe ─────────   done and how many rows; or what failed
 //! ```
 //!
-//! A driver is foreign native code that may wait for ever or take its process with it. So the query runs in a process that can
-//! be ended: by its standard input, whose end makes it cancel the query and leave, also when `sync` itself was killed; and by
-//! the time that the query may take. A source without the answer "done", or with another number of rows than the answer says,
-//! has failed.
+//! A driver is foreign native code that may hang or crash its process. The query therefore runs in a process that can
+//! be ended: by the end of its standard input, which makes it cancel the query and exit, even if `sync` itself was
+//! killed; and by the query timeout. A source has failed if it does not give the answer "done", or if its number of
+//! rows differs from that of the answer.
 //!
-//! - [`drivers`] finds drivers, `load` loads one, [`doctor`] tells of all of them.
-//! - `dialect` is what is particular to a database: how its types arrive without loss.
+//! - [`drivers`] finds drivers, `load` loads one, [`doctor`] lists all of them.
+//! - `dialect` handles what is specific to a database, so that its types arrive without loss.
 //! - `rows` writes batches as JSON.
-//! - [`reader`] is the process, [`process`] what starts it and says in words how it ended.
+//! - [`reader`] is the process; [`process`] starts it and reports how it ended.
 
 mod dialect;
 pub mod doctor;
@@ -41,16 +41,16 @@ pub const COMMAND: &str = "adbc";
 /// The file descriptor for the answer.
 const ANSWER: i32 = 3;
 
-/// What the process is asked.
+/// The request to the process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     /// The library or its manifest.
     driver: PathBuf,
-    /// The function that it starts with, if it is not the usual one.
+    /// The driver's entry point, if it is not the usual one.
     entrypoint: Option<String>,
-    /// What it is for; nothing more than to be loaded, if this is not there.
+    /// The query; without one, the driver is only loaded.
     query: Option<Query>,
-    /// How long it may take, from here to the last row.
+    /// How long the process may take, from now to the last row.
     timeout_ms: u64,
 }
 
@@ -59,21 +59,21 @@ struct Request {
 struct Query {
     /// The database's name in the config.
     database: String,
-    /// What the driver is told.
+    /// Options of the driver.
     options: Vec<(String, String)>,
-    /// What comes before it.
+    /// Steps before the query.
     steps: Vec<Step>,
     sql: String,
     /// Columns whose texts are JSON.
     json: Vec<String>,
 }
 
-/// Something that comes before a query, on the same connection.
+/// A step before a query, on the same connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
     /// A statement without rows.
     Do(String),
-    /// A query whose one value has to be this one.
+    /// A query that has to return exactly this value.
     Expect {
         /// The query.
         sql: String,
@@ -82,48 +82,48 @@ pub enum Step {
     },
 }
 
-/// What comes of it.
+/// The answer of the process.
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
-    /// The driver was loaded, and speaks this version of ADBC: 1 001 000 is 1.1.0.
+    /// The driver was loaded, and implements this version of ADBC: 1 001 000 is 1.1.0.
     Loaded(i32),
-    /// All rows were written. Of each column its name, and whether its values are nested.
+    /// All rows were written. `columns` has the name of each column, and whether its values are nested.
     Done { rows: u64, warnings: Vec<String>, columns: Vec<(String, bool)> },
     /// Something failed.
     Failed(Failure),
 }
 
-/// What failed. What a driver says is as it says it: the other side takes the secrets out of it, before it is made short.
+/// What failed. A driver's messages are passed on unchanged: the receiver removes the secrets before it shortens them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Failure {
     /// The library can't be loaded.
     Library(String),
-    /// It belongs to Python, and Python's own library is not there.
+    /// The library is a Python module, and Python's own library was not found.
     Python(String),
-    /// It is a library, and no driver.
+    /// The library is not a driver.
     NoDriver(String),
     /// The driver or the database is too old for something.
     Old(String),
-    /// The file of the database is not there.
+    /// The file of the database does not exist.
     NoFile(String),
-    /// The database was not opened.
+    /// The database could not be opened.
     Connect(String),
     /// The query was refused.
     Query(String),
-    /// Two columns have one name.
+    /// Two columns have the same name.
     Twice(String),
-    /// A column has a type without a form in JSON.
+    /// The type of a column can't be written as JSON.
     NoForm { column: String, kind: String },
-    /// There is no such column, which is said to be JSON.
+    /// A column that the config declares as JSON does not exist.
     NoJson(String),
-    /// A value is another than was expected: someone else has changed it.
+    /// A value differs from the expected one, because another run has changed it.
     Changed,
-    /// The query began well, and then failed.
+    /// The query failed after it was accepted, or the connection was lost.
     Rows(String),
-    /// The driver's loading took too long.
+    /// Loading the driver took too long.
     LoadTimedOut,
     /// The query took too long.
     TimedOut,
-    /// The rows could not be handed on.
+    /// The rows could not be passed on.
     Output(String),
 }

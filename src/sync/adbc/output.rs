@@ -1,4 +1,4 @@
-//! What a process writes to a pipe.
+//! The output of a process, read from a pipe.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,19 +9,19 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{ioctl_fionread, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// What a process writes to a pipe. It ends at the latest when the process has: one that a driver has left behind may hold the
-/// pipe for as long as it likes, and write to it.
+/// The output of a process, read from a pipe. It ends no later than the process: a process that a driver has left
+/// behind may keep the pipe open for any time, and write to it.
 #[derive(Debug)]
 pub struct Output {
     pipe: File,
-    /// Nothing on a system that has no descriptors of processes; then the pipe alone decides.
+    /// `None` on a system without process descriptors; then only the end of the pipe counts.
     process: Option<OwnedFd>,
-    /// How much was in the pipe when the process had ended, and has not been read.
+    /// The number of bytes that were in the pipe when the process had ended, and are not read yet.
     left: Option<u64>,
 }
 
 impl Output {
-    /// The reading end of a pipe that this process writes to.
+    /// Wraps the reading end of a pipe that this process writes to.
     pub(super) fn new(pipe: impl Into<OwnedFd>, child: &Child) -> Self {
         let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok();
         Self { pipe: File::from(pipe.into()), process, left: None }
@@ -37,7 +37,7 @@ impl Read for Output {
             if both[1].revents().is_empty() {
                 return self.pipe.read(buffer);
             }
-            // All that it has written is there now.
+            // The process has ended, so all of its output is in the pipe.
             self.left = Some(ioctl_fionread(&self.pipe)?);
         }
         let left = self.left.unwrap_or_default();

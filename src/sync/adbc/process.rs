@@ -1,4 +1,4 @@
-//! Starts the process that runs a query, ends it, and says in words how it ended.
+//! Starts the process that runs a query, ends it, and reports how it ended.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
@@ -23,57 +23,59 @@ use super::{ANSWER, Answer, COMMAND, Failure, Query, Request, Step, drivers};
 use crate::engine::nearest;
 use crate::own_process::own_command;
 
-/// How long a process has to end after its standard input has, before it is killed: longer than it gives its own query.
+/// How long a process has to end after its standard input was closed, before it is killed. Longer than the process's
+/// own grace period for its query.
 const GRACE: Timespec = Timespec { tv_sec: 4, tv_nsec: 0 };
 
-/// How long a driver has to be loaded, when nothing more is asked of it.
+/// How long a driver may take to load, in a probe.
 const PROBE: Duration = Duration::from_secs(10);
 
-/// How much is kept of what a driver writes to standard error.
+/// The most bytes that are kept of a driver's standard error.
 const TAIL: u64 = 4 << 10;
 
-/// A query that runs.
+/// A running query.
 pub struct Reading {
     child: Child,
     answer: JoinHandle<Option<Answer>>,
     said: JoinHandle<String>,
     database: String,
     timeout: Duration,
-    /// What no message may repeat.
+    /// Secrets that no message may contain.
     secrets: Secrets,
 }
 
-/// A query that was started: its rows, what to end it by, and itself.
+/// A query that was started.
 pub struct Started {
-    /// JSON lines.
+    /// The rows, as JSON lines.
     pub rows: Output,
-    /// The end of this is the end of the query.
+    /// Dropping this ends the query.
     pub hold: OwnedFd,
-    /// What becomes of it.
+    /// Waits for the end of the query.
     pub reading: Reading,
 }
 
-/// What is asked instead of the config's own query.
+/// A script that replaces the query of the config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// What comes first.
+    /// Steps before the query.
     pub steps: Vec<Step>,
-    /// The query; the config's own if there is none.
+    /// The query; `None` for that of the config.
     pub sql: Option<String>,
-    /// Whether a database that is a file is opened for writing.
+    /// Whether a database file is opened for writing.
     pub writes: bool,
 }
 
-/// How many rows are handed on at a time.
+/// The number of rows that are passed on at a time.
 const MANY: usize = 10_000;
 
 /// A row, as an object.
 pub type Object = Map<String, Value>;
 
-/// Asks, and hands the rows on, some at a time. Of each column its name, and whether its values are nested.
+/// Runs a script, and passes the rows to `each`, some at a time. Returns the name of each column, and whether its
+/// values are nested.
 ///
 /// # Errors
-/// As [`start`], when the query fails, and what `each` says.
+/// When [`start`] or `each` fails, or the query fails.
 pub fn ask(
     config: &AdbcConfig,
     dir: &Path,
@@ -97,7 +99,7 @@ pub fn ask(
             Some(Err(error)) => break Some(error),
         }
     };
-    // A process that still writes must not wait.
+    // Closes the pipe, so that a process that still writes does not block.
     drop(stream);
     let columns = reading.end(count)?.1;
     drop(hold);
@@ -158,13 +160,13 @@ pub fn start(config: &AdbcConfig, dir: &Path, script: Option<Script>) -> Result<
     Ok(Started { rows, hold: stdin.into(), reading })
 }
 
-/// Starts the process and tells it what to do; the answer comes from the other end.
+/// Starts the process and sends the request. The answer can be read from the returned output.
 fn spawn(request: &Request, dir: &Path) -> io::Result<(Child, Output)> {
     let (ours, theirs) = io::pipe()?;
     let mut command = own_command(COMMAND);
     command
         .current_dir(dir)
-        // Ctrl-C in a terminal is for the sync, which ends it properly.
+        // Ctrl-C in a terminal must reach only the sync, which ends the process properly.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -181,14 +183,14 @@ fn spawn(request: &Request, dir: &Path) -> io::Result<(Child, Output)> {
     Ok((child, answer))
 }
 
-/// The answer, which is one line.
+/// Reads the answer, which is one line.
 fn answer_of(from: Output) -> Option<Answer> {
     let mut line = String::new();
     BufReader::new(from).read_line(&mut line).ok()?;
     serde_json::from_str(&line).ok()
 }
 
-/// The last of what a driver writes to standard error.
+/// Reads a driver's standard error to its end, and returns the last bytes.
 fn said(mut from: impl Read) -> String {
     let (mut tail, mut part) = (Vec::new(), [0; TAIL as usize]);
     while let Ok(n @ 1..) = from.read(&mut part) {
@@ -199,16 +201,16 @@ fn said(mut from: impl Read) -> String {
     String::from_utf8_lossy(&tail).into_owned()
 }
 
-/// Which version of ADBC the driver at this path speaks.
+/// Returns the version of ADBC that the driver at this path implements.
 ///
 /// # Errors
-/// Why it can't be loaded.
+/// When the driver can't be loaded; the error is a message.
 pub fn probe(driver: &Path) -> std::result::Result<String, String> {
     let timeout_ms = PROBE.as_millis() as u64;
     let request = Request { driver: driver.to_owned(), entrypoint: None, query: None, timeout_ms };
     let probed = || -> io::Result<Option<Answer>> {
         let (mut child, answer) = spawn(&request, Path::new("."))?;
-        // Its end is that of the process.
+        // Dropping this ends the process.
         let hold = child.stdin.take();
         drop(child.stdout.take());
         drop(child.stderr.take());
@@ -228,7 +230,7 @@ pub fn probe(driver: &Path) -> std::result::Result<String, String> {
     }
 }
 
-/// The driver that a config names or means.
+/// Finds the driver of a config.
 fn driver_of(config: &AdbcConfig, dir: &Path) -> Result<PathBuf> {
     let name = match &config.driver {
         Some(driver) if driver.contains('/') || driver.ends_with(".so") || driver.ends_with(".toml") => {
@@ -253,14 +255,15 @@ fn driver_of(config: &AdbcConfig, dir: &Path) -> Result<PathBuf> {
     })
 }
 
-/// What could not be written as it is; and of each column its name, and whether its values are nested.
+/// Warnings about values that could not be written unchanged;
+/// the name of each column, and whether its values are nested.
 pub type Ended = (Vec<String>, Vec<(String, bool)>);
 
 impl Reading {
-    /// Waits for the end, after all rows were read; `rows` is how many there were. What could not be written as it is.
+    /// Waits for the end of the query after all rows were read; `rows` is how many there were.
     ///
     /// # Errors
-    /// When not all rows were written.
+    /// When the query has failed, or not all rows arrived.
     pub fn end(self, rows: u64) -> Result<Ended> {
         let secrets = self.secrets.clone();
         self.ended(rows).map_err(|mut error| {
@@ -271,7 +274,7 @@ impl Reading {
 
     fn ended(mut self, rows: u64) -> Result<Ended> {
         let answer = self.answer.join().ok().flatten();
-        // A driver may have a bad end after a good answer; it is the answer that counts.
+        // A driver may crash after a good answer; only the answer counts.
         let status = wait_or_kill(&mut self.child);
         let said = self.said.join().unwrap_or_default();
         match answer {
@@ -296,13 +299,14 @@ impl Reading {
         }
     }
 
-    /// Waits for the end of a query that is no longer wanted, and does not wait for ever.
+    /// Waits for the end of an unwanted query, and kills it if it does not end in time.
     pub fn give_up(mut self) {
         let _ = wait_or_kill(&mut self.child);
     }
 }
 
-/// Waits for the end of a process that has nothing left to do, and does not wait for ever. What it has started ends with it.
+/// Waits for the end of a process that has nothing left to do, and kills it if it does not end in time. Processes that
+/// it has started end with it.
 fn wait_or_kill(child: &mut Child) -> io::Result<ExitStatus> {
     let pid = Pid::from_child(child);
     if !ends_in_time(child) {
@@ -313,7 +317,7 @@ fn wait_or_kill(child: &mut Child) -> io::Result<ExitStatus> {
     child.wait()
 }
 
-/// Whether a process ends within [`GRACE`].
+/// Returns whether a process ends within [`GRACE`].
 fn ends_in_time(child: &Child) -> bool {
     let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return false };
     matches!(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&GRACE)), Ok(1))
@@ -327,10 +331,10 @@ fn after(rows: u64) -> String {
     }
 }
 
-/// A failure in words.
+/// Turns a failure into a message.
 fn words(failure: &Failure, database: &str, timeout: Duration, rows: u64, secrets: &Secrets) -> Error {
     const DRIVERS: &str = "`sluicegate sync doctor` says which drivers there are";
-    // A secret that is cut is not found any more.
+    // Secrets are masked first: a secret that was cut would not be found.
     let say = |why: &str| sentence(&secrets.masked(why));
     let cast = |column: &str| format!("cast it in the query: cast({column} as varchar) as {column}");
     match failure {

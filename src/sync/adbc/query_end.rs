@@ -1,15 +1,16 @@
-//! Where a query ends: what is put between brackets must not end with a semicolon, and one may have a comment after it.
+//! Finds the end of a query. A query in parentheses must not end with a semicolon, which may be followed by a comment.
 
-/// How a database reads what is no plain SQL.
+/// The syntax of a database beyond plain SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// As Postgres and DuckDB: comments nest, and dollars and a letter E before a quote have a meaning.
+    /// Postgres and DuckDB: comments nest, and strings may be dollar-quoted or have the prefix E.
     Postgres,
-    /// As SQLite: names may stand in square brackets.
+    /// SQLite: names may be in square brackets.
     Sqlite,
 }
 
-/// A query without the semicolons and comments at its end. It can stand between brackets, if a line end comes after it.
+/// Returns a query without the semicolons and comments at its
+/// end. It can be put in parentheses, if a line end follows it.
 pub fn inner(sql: &str, reads: Reads) -> &str {
     let bytes = sql.as_bytes();
     let (mut at, mut end) = (0, 0);
@@ -32,7 +33,7 @@ pub fn inner(sql: &str, reads: Reads) -> &str {
                 continue;
             }
             [b'\'', ..] if reads == Reads::Postgres && is_escaping(bytes, at) => escaping(bytes, at),
-            // A quote that is doubled is two texts, side by side.
+            // A doubled quote is read as the end of one string and the start of the next.
             [quote @ (b'\'' | b'"' | b'`'), ..] => after(bytes, at + 1, &[*quote]),
             [b'[', ..] if reads == Reads::Sqlite => after(bytes, at + 1, b"]"),
             [b'$', ..] if reads == Reads::Postgres && !is_word(bytes, at) => dollars(bytes, at),
@@ -43,12 +44,12 @@ pub fn inner(sql: &str, reads: Reads) -> &str {
     &sql[..end]
 }
 
-/// The place after the next of this; the end if there is none.
+/// Returns the position after the next `what`; the end if there is none.
 fn after(bytes: &[u8], from: usize, what: &[u8]) -> usize {
     memchr::memmem::find(&bytes[from..], what).map_or(bytes.len(), |found| from + found + what.len())
 }
 
-/// The place after a comment.
+/// Returns the position after a comment.
 fn comment(bytes: &[u8], at: usize, reads: Reads) -> usize {
     let (mut at, mut depth) = (at + 2, 1);
     while at < bytes.len() && depth > 0 {
@@ -61,17 +62,17 @@ fn comment(bytes: &[u8], at: usize, reads: Reads) -> usize {
     at
 }
 
-/// Whether a word goes on here.
+/// Returns whether the byte before this position is part of a word.
 fn is_word(bytes: &[u8], at: usize) -> bool {
     at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_' || !bytes[at - 1].is_ascii())
 }
 
-/// Whether backslashes have a meaning in the text that begins here: `e'it\'s'`.
+/// Returns whether the string that begins here has backslash escapes: `e'it\'s'`.
 fn is_escaping(bytes: &[u8], at: usize) -> bool {
     at > 0 && bytes[at - 1].eq_ignore_ascii_case(&b'e') && !is_word(bytes, at - 1)
 }
 
-/// The place after such a text.
+/// Returns the position after a string with backslash escapes.
 fn escaping(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     while at < bytes.len() {
@@ -84,7 +85,8 @@ fn escaping(bytes: &[u8], at: usize) -> usize {
     bytes.len()
 }
 
-/// The place after a text between dollars, `$$…$$` or `$tag$…$tag$`; after the dollar, if it is none.
+/// Returns the position after a dollar-quoted string, `$$…$$` or
+/// `$tag$…$tag$`; after the dollar if there is no such string.
 fn dollars(bytes: &[u8], at: usize) -> usize {
     let is_tag = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
     let tag = bytes[at + 1..].iter().take_while(|byte| is_tag(byte)).count();
@@ -116,7 +118,7 @@ mod tests {
             (r"select e'it\'s; -- no', 'a\' ; --'", Postgres, r"select e'it\'s; -- no', 'a\'"),
             ("select $$;--'$$, $a$ $$;--$a$, x$y, $1; --", Postgres, "select $$;--'$$, $a$ $$;--$a$, x$y, $1"),
             ("select 'é' as é;", Postgres, "select 'é' as é"),
-            // Two queries are for the database to refuse, as is a text without an end.
+            // The database has to refuse two queries, and a string without an end.
             ("select 1; select 2;", Sqlite, "select 1; select 2"),
             ("select '; -- one", Postgres, "select '; -- one"),
             (r"select e'\", Postgres, r"select e'\"),

@@ -21,20 +21,20 @@ use super::subtree;
 use super::watch::Watch;
 use super::{ANSWER, Answer, Failure, Query, Request, Step};
 
-/// The size of the pipe that rows go through, where the system allows it.
+/// The size of the pipe for rows, where the system allows it.
 const PIPE: usize = 1 << 20;
 
-/// The process's side. Returns its exit code.
+/// Runs the process. Returns its exit code.
 pub fn main() -> u8 {
-    // SAFETY: who starts this process gives it a pipe at this descriptor, and nothing else here has it.
+    // SAFETY: the process that starts this one gives it a pipe at this descriptor, and nothing else here has it.
     let answer = unsafe { File::from_raw_fd(ANSWER) };
-    // What a driver starts must not have it too.
+    // Processes that a driver starts must not inherit it.
     let _ = rustix::io::fcntl_setfd(&answer, rustix::io::FdFlags::CLOEXEC);
     subtree::take_in();
     let watch = Watch::new(answer);
     let started = started();
     let answer = started.map_err(|error| Failure::Output(error.to_string())).and_then(|(stdin, rows, request)| {
-        // A driver may hang while it is loaded, too.
+        // A driver may also hang while it is loaded.
         watch.start(stdin, Duration::from_millis(request.timeout_ms));
         let driver = load(&request.driver, request.entrypoint.as_deref())?;
         watch.loaded();
@@ -50,12 +50,12 @@ pub fn main() -> u8 {
     u8::from(failed)
 }
 
-/// Standard input, where rows go, and the request.
+/// Returns standard input, the file for rows, and the request.
 fn started() -> io::Result<(File, File, Request)> {
     let copy = |fd: rustix::fd::BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, ANSWER + 1).map(OwnedFd::into);
     let mut stdin: File = copy(rustix::stdio::stdin())?;
     let rows: File = copy(rustix::stdio::stdout())?;
-    // What a driver prints is no row.
+    // What a driver prints must not end up among the rows.
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     let _ = rustix::pipe::fcntl_setpipe_size(&rows, PIPE);
     let (mut line, mut part) = (Vec::new(), [0; 4096]);
@@ -115,7 +115,7 @@ fn read(mut driver: ManagedDriver, query: &Query, mut to: File, watch: &Watch) -
     Ok(Answer::Done { rows: count, warnings: writer.warnings(), columns })
 }
 
-/// Takes a step before the query.
+/// Runs a step before the query.
 fn take(step: &Step, connection: &mut ManagedConnection, watch: &Watch) -> Result<(), Failure> {
     let mut statement = connection.new_statement().map_err(refused)?;
     watch.cancel_with(statement.get_cancel_handle());
@@ -134,7 +134,7 @@ fn take(step: &Step, connection: &mut ManagedConnection, watch: &Watch) -> Resul
     if found == [expected.as_str()] { Ok(()) } else { Err(Failure::Changed) }
 }
 
-/// What an option is about.
+/// What an option is set on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Database,
@@ -152,7 +152,7 @@ fn level_of(key: &str) -> Level {
     }
 }
 
-/// The text of an error of the stream, without the name of its kind.
+/// Returns the message of an error of the stream, without the name of its kind.
 fn words(error: ArrowError) -> String {
     match error {
         ArrowError::CDataInterface(text) => text,
@@ -160,7 +160,7 @@ fn words(error: ArrowError) -> String {
     }
 }
 
-/// What the database calls itself, and its version.
+/// Returns the name that the database reports, and its version.
 fn vendor(connection: &ManagedConnection) -> Option<(String, String)> {
     let codes = [InfoCode::VendorName, InfoCode::VendorVersion];
     let mut infos = connection.get_info(Some(HashSet::from(codes))).ok()?;

@@ -1,30 +1,30 @@
-//! Takes secrets out of what a driver says.
+//! Removes secrets from the messages of a driver.
 
-/// What stands for a secret.
+/// Replaces a secret.
 const MASK: &str = "…";
 
-/// How long the part of a secret is that is taken for one, where a text begins or ends within it.
+/// The least length in bytes of a part of a secret that is removed at the start or the end of a text.
 const PART: usize = 6;
 
-/// What no message may repeat.
+/// Secrets that no message may contain.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
     pub(super) fn new(mut secrets: Vec<String>) -> Self {
-        // Some drivers write an error as one line.
+        // Some drivers put an error on one line, and a secret in it too.
         let lines: Vec<String> =
             secrets.iter().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         secrets.extend(lines);
         secrets.retain(|secret| !secret.is_empty());
-        // One may contain another.
+        // Longer secrets first, because one secret may contain another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
         Self(secrets)
     }
 
-    /// The text without them. Drivers cut long texts, and only the last of what they print is kept: so a part of a secret at the
-    /// beginning or the end is one too.
+    /// Returns the text without secrets. Drivers cut long texts, and only the end of their output is kept, so a part of
+    /// a secret at the start or the end of the text is removed too.
     pub(super) fn masked(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {

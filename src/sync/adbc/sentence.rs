@@ -1,9 +1,9 @@
-//! One sentence of what a driver says: without the query, which the user knows, and without its own place in it.
+//! Shortens a driver's message to one sentence, without the query, which the user knows, and without a position in it.
 
 /// The most characters of a sentence.
 const MAX: usize = 400;
 
-/// What drivers put before the words of the database, from the outermost.
+/// Prefixes that drivers add to the database's message, the outermost first.
 const STARTS: [&str; 8] = [
     "[libpq] ",
     "[SQLite] ",
@@ -15,17 +15,17 @@ const STARTS: [&str; 8] = [
     "FATAL: ",
 ];
 
-/// What a driver says, as one line.
+/// Returns a driver's message as one line.
 pub(super) fn sentence(text: &str) -> String {
     let mut text = text.trim();
-    // DuckDB and Postgres point into the query on lines of their own, and drivers repeat it.
+    // DuckDB and Postgres show a position in the query on lines of their own, and drivers repeat the query.
     for end in ["\nLINE ", "\nQuery was: ", "\nquery: ", "\nDETAIL: ", "\n\n"] {
         text = text.split(end).next().unwrap_or_default();
     }
     if let Some((_, said)) = text.split_once("Producer error: ") {
         text = said;
     }
-    // What failed is said where this is shown.
+    // The caller already says what failed.
     for start in STARTS {
         text = text.strip_prefix(start).unwrap_or(text);
     }

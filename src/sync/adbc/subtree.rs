@@ -1,19 +1,19 @@
-//! What a driver starts ends with the process of its query.
+//! Ends the processes that a driver has started, together with the process of the query.
 //!
-//! The process leads a group, and takes in what its descendants leave behind, so that it finds them all when it ends, also those
-//! that have left the group. If it is ended from outside, who ends it looks for them first. Only what has left the group of a
-//! process that then crashes goes on.
+//! The process leads a group, and becomes the parent of orphaned descendants, so that it finds all of them when it
+//! ends, even those that have left the group. A process that kills it from outside looks for the descendants first.
+//! Only descendants that have left the group of a process that then crashes go on running.
 
 use std::collections::HashSet;
 
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper};
 
-/// How often is looked for new descendants at most: a process may start others as fast as they are killed.
+/// The most searches for new descendants: a process may start others as fast as they are killed.
 const MAX_ROUNDS: usize = 100;
 
-/// From here on, this process is the parent of descendants whose own parent has ended.
+/// Makes this process the parent of descendants whose own parent has ended.
 pub(super) fn take_in() {
-    // Without it they are found as long as their parents live.
+    // If this fails, descendants are found only while their parents live.
     let _ = set_child_subreaper(Some(getpid()));
 }
 
@@ -31,13 +31,13 @@ pub(super) fn kill_below(top: Pid) {
     }
 }
 
-/// Kills the group of a process that leads one. It may have ended, and must not have been waited for: its number is its own
-/// until then.
+/// Kills the group of a process that leads one. The process may have ended, but must not have been waited for: until
+/// then its number is not reused.
 pub(super) fn kill_group(leader: Pid) {
     let _ = kill_process_group(leader, Signal::KILL);
 }
 
-/// The descendants of a process.
+/// Returns the descendants of a process.
 fn below(top: Pid) -> Vec<Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -51,7 +51,7 @@ fn below(top: Pid) -> Vec<Pid> {
     found.into_iter().skip(1).filter_map(Pid::from_raw).collect()
 }
 
-/// The parent of a process: the second field after its name, which stands in brackets and may hold anything.
+/// Returns the parent of a process: the second field after its name, which is in parentheses and may contain anything.
 fn parent(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// A shell whose `cat`s hold its standard output for as long as they live.
+    /// Starts a shell whose `cat`s keep its standard output open as long as they live.
     fn shell(script: &str) -> std::process::Child {
         let mut command = Command::new("sh");
         command.args(["-c", script]).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
@@ -73,11 +73,12 @@ mod tests {
 
     #[test]
     fn what_is_below_a_process_is_killed_and_the_process_is_not() {
-        // One in a session of its own, and one below another shell. The last line says that all are there.
+        // One `cat` is in a session of its own, and one is below
+        // another shell, which prints a line once it has started it.
         let mut child = shell("exec 3<&0; setsid cat <&3 & sh -c 'cat <&3 & echo; wait' & wait; echo over");
         let mut out = child.stdout.take().unwrap();
         out.read_exact(&mut [0]).unwrap();
-        // The first one may not have been started when the second one is.
+        // The first `cat` may start after the second one.
         while below(Pid::from_child(&child)).len() < 3 {
             std::thread::yield_now();
         }
@@ -92,7 +93,7 @@ mod tests {
         let mut child = shell("exec 3<&0; cat <&3 & exit 0");
         let mut out = child.stdout.take().unwrap();
         let pid = Pid::from_child(&child);
-        // Its end, without waiting for it.
+        // Waits for its end, but leaves it to be waited for again.
         let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
         kill_group(pid);

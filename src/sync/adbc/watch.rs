@@ -1,4 +1,4 @@
-//! Ends the process of a query: when the sync no longer waits for it, and when it takes too long.
+//! Ends the process of a query when the sync no longer waits for it, or when it takes too long.
 
 use std::fs::File;
 use std::io::Write;
@@ -15,25 +15,25 @@ use super::{Answer, Failure, subtree};
 /// How long a process has to end after its query was cancelled, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What the two threads share.
+/// The state shared by the working thread and the watching thread.
 #[derive(Clone)]
 pub(super) struct Watch(Arc<Mutex<Shared>>);
 
 struct Shared {
-    /// How far the process is.
+    /// What the process is doing.
     stage: Stage,
-    /// Where the answer goes; there is one answer.
+    /// Receives the answer; `None` once it was written.
     answer: Option<File>,
 }
 
 enum Stage {
     /// The driver is being loaded.
     Loading,
-    /// There is no query yet.
+    /// No query has been started.
     Connecting,
-    /// A query runs, or one has run.
+    /// A query runs, or has run.
     Asking(Arc<dyn CancelHandle>),
-    /// Nothing is left to do but to end.
+    /// The process only has to exit.
     Ending,
 }
 
@@ -46,32 +46,32 @@ impl Watch {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The driver is loaded.
+    /// Records that the driver is loaded.
     pub(super) fn loaded(&self) {
         self.shared().stage = Stage::Connecting;
     }
 
-    /// How the query is cancelled.
+    /// Sets how the query is cancelled.
     pub(super) fn cancel_with(&self, handle: Box<dyn CancelHandle>) {
         self.shared().stage = Stage::Asking(handle.into());
     }
 
-    /// Gives the answer, if none has been given.
+    /// Writes the answer, unless one has been written.
     pub(super) fn answer(&self, answer: &Answer) {
         if let Some(mut file) = self.shared().answer.take() {
             let mut line = serde_json::to_vec(answer).unwrap_or_default();
             line.push(b'\n');
-            // It fails if the sync is gone; then the answer is not needed.
+            // Fails if the sync is gone; then the answer is not needed.
             let _ = file.write_all(&line);
         }
     }
 
-    /// All is done, one way or the other.
+    /// Records that the work is done or has failed.
     pub(super) fn end(&self) {
         self.shared().stage = Stage::Ending;
     }
 
-    /// Watches, in a thread of its own, which runs when this returns: while a library is being loaded, no thread can begin.
+    /// Starts the watching thread and waits until it runs: no thread can start while a library is being loaded.
     pub(super) fn start(&self, stdin: File, timeout: Duration) {
         let (watch, runs) = (self.clone(), Arc::new(Barrier::new(2)));
         let begun = Arc::clone(&runs);
@@ -86,8 +86,8 @@ impl Watch {
         runs.wait();
     }
 
-    /// Cancels the query. A process that does not end then is killed, as one that has nothing to cancel: it waits for a driver
-    /// that is loaded or connects.
+    /// Cancels the query, and kills the process if it does not end then. A process that has no query yet is killed at
+    /// once: it waits for a driver that loads or connects.
     fn cancel(&self) {
         let (handle, grace) = match &self.shared().stage {
             Stage::Loading | Stage::Connecting => (None, Duration::ZERO),
@@ -95,18 +95,18 @@ impl Watch {
             Stage::Ending => (None, GRACE),
         };
         if let Some(handle) = handle {
-            // To cancel may be a request to a server that does not answer.
+            // Cancelling may be a request to a server that does not answer.
             std::thread::spawn(move || handle.try_cancel());
         }
         std::thread::sleep(grace);
         subtree::kill_below(getpid());
-        // Its group goes with it; it leads one.
+        // The process leads a group, which is killed with it.
         let _ = kill_process_group(getpid(), Signal::KILL);
         let _ = kill_process(getpid(), Signal::KILL);
     }
 }
 
-/// Waits for the end of standard input; `false` if the time is over before.
+/// Waits for the end of standard input; returns `false` if the timeout passes first.
 fn waited_for(stdin: &File, timeout: Duration) -> bool {
     let deadline = Instant::now() + timeout;
     loop {
@@ -115,7 +115,7 @@ fn waited_for(stdin: &File, timeout: Duration) -> bool {
         match poll(&mut [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)], Some(&left)) {
             Err(rustix::io::Errno::INTR) => {}
             Ok(0) => return false,
-            // Nothing is sent but the end.
+            // Nothing is sent, so this is the end.
             Ok(_) | Err(_) => return true,
         }
     }

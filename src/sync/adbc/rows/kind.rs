@@ -1,54 +1,54 @@
-//! What the values of a column are: their Arrow type, and what the driver says of it besides.
+//! The kind of a column's values: their Arrow type, and what else the driver says about it.
 
 use arrow_schema::{DataType, Field};
 use serde::Deserialize;
 
-/// What the values of a column are.
+/// The kind of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What their Arrow type says: numbers, texts, times, bytes.
+    /// Values that their Arrow type describes: numbers, texts, times, bytes.
     Plain,
     /// A text that is JSON.
     Json,
-    /// A text that is a number with all of its digits.
+    /// A text that is a number with all its digits.
     Digits,
-    /// A text or bytes, of a number that `typeof` and a letter stand before: see [`super::super::dialect`].
+    /// A text whose first letter tells the type of the value: see [`super::super::dialect`].
     Tagged {
         /// Whether a text is JSON.
         json: bool,
     },
-    /// Bytes of a boolean, 0 or 1.
+    /// A boolean as a byte, 0 or 1.
     Bool8,
-    /// 16 bytes of a UUID.
+    /// A UUID as 16 bytes.
     Uuid,
-    /// 16 bytes of a whole number.
+    /// A whole number as 16 bytes.
     Hugeint {
         /// Whether it has a sign.
         signed: bool,
     },
-    /// 8 bytes of a time with a zone.
+    /// A time with a zone, as 8 bytes.
     TimeTz,
-    /// Bytes of a whole number of any size.
+    /// A whole number of any size, as bytes.
     Bignum,
-    /// Bytes of single bits.
+    /// Single bits, as bytes.
     Bits,
-    /// Lists of any form.
+    /// A list of any layout, with the kind of its items.
     List(Box<Kind>),
-    /// Names and kinds of fields.
+    /// A struct, with the names and kinds of its fields.
     Struct(Vec<(String, Kind)>),
-    /// Keys and values.
+    /// A map, with the kinds of its keys and values.
     Map(Box<Kind>, Box<Kind>),
-    /// Values that stand elsewhere once.
+    /// Values that are stored once in a dictionary.
     Dictionary(Box<Kind>),
-    /// Values of one of several kinds, each with its number.
+    /// Values of one of several kinds, each with its type id.
     Union(Vec<(i8, Kind)>),
 }
 
-/// A type that has no form in JSON, as the database calls it.
+/// A type that can't be written as JSON, by the database's name for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoForm(pub String);
 
-/// What `arrow.opaque` says of a type.
+/// The metadata of an `arrow.opaque` type.
 #[derive(Deserialize)]
 struct Opaque {
     type_name: String,
@@ -56,10 +56,10 @@ struct Opaque {
 }
 
 impl Kind {
-    /// The kind of a column.
+    /// Returns the kind of a column.
     ///
     /// # Errors
-    /// When its values have no form in JSON.
+    /// When its values can't be written as JSON.
     pub fn of(field: &Field) -> Result<Self, NoForm> {
         match field.metadata().get("ARROW:extension:name").map(String::as_str) {
             Some("arrow.opaque") => return Self::opaque(field),
@@ -99,7 +99,7 @@ impl Kind {
         })
     }
 
-    /// A type that Arrow does not know.
+    /// Returns the kind of a type that Arrow does not know.
     fn opaque(field: &Field) -> Result<Self, NoForm> {
         let metadata = field.metadata().get("ARROW:extension:metadata").map_or("{}", String::as_str);
         let Ok(Opaque { type_name, vendor_name }) = serde_json::from_str(metadata) else {

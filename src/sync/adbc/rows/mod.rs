@@ -1,4 +1,4 @@
-//! Arrow batches as JSON lines: a row is an object with every column, null or not, in the order of the query.
+//! Writes Arrow batches as JSON lines: a row is an object with every column, null or not, in the order of the query.
 
 mod kind;
 mod number;
@@ -18,26 +18,26 @@ use write::{Notes, string};
 
 pub use kind::NoForm;
 
-/// How large what is written gets before it is handed on.
+/// The number of bytes after which the output is passed on.
 const FULL: usize = 256 << 10;
 
 /// Why the columns of a query can't be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadColumns {
-    /// Two have one name.
+    /// Two columns have the same name.
     Twice(String),
-    /// A column has a type without a form in JSON.
+    /// The type of a column can't be written as JSON.
     NoForm {
         /// The column.
         column: String,
         /// Its type.
         kind: String,
     },
-    /// There is no column with this name, which the config says is JSON.
+    /// A column that the config declares as JSON does not exist.
     NoJson(String),
 }
 
-/// A column: the text before its values, and what they are.
+/// A column: the text before its values, and their kind.
 struct Column {
     name: String,
     head: Vec<u8>,
@@ -51,10 +51,11 @@ pub struct RowWriter {
 }
 
 impl RowWriter {
-    /// For these columns. `json` names those whose texts are JSON; with `tagged`, all values say by a letter what they are.
+    /// Creates a writer for these columns. `json` names those whose texts are JSON. With `tagged`, the first letter of
+    /// each value tells its type.
     ///
     /// # Errors
-    /// When they can't be written.
+    /// When the columns can't be written.
     pub fn new(schema: &Schema, json: &[String], tagged: bool) -> Result<Self, BadColumns> {
         let mut columns: Vec<Column> = Vec::new();
         for field in schema.fields() {
@@ -80,10 +81,10 @@ impl RowWriter {
         }
     }
 
-    /// Writes the rows of a batch, and hands on what is written whenever it is enough.
+    /// Writes the rows of a batch, and calls `hand_on` whenever the output is large enough.
     ///
     /// # Errors
-    /// When it can't be handed on, or when the batch has not the columns of the schema.
+    /// When `hand_on` fails, or when the batch does not have the columns of the schema.
     pub fn batch(
         &mut self,
         batch: &RecordBatch,
@@ -109,7 +110,7 @@ impl RowWriter {
         Ok(())
     }
 
-    /// What could not be written as it is: a sentence for each column.
+    /// Returns a sentence for each column with values that could not be written unchanged.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for Column { name, notes, .. } in &self.columns {
@@ -137,7 +138,7 @@ fn is_text(data_type: &arrow_schema::DataType) -> bool {
     matches!(data_type, Utf8 | LargeUtf8 | Utf8View)
 }
 
-/// What a writer of values writes.
+/// Returns what `write` writes.
 #[cfg(test)]
 fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
@@ -163,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// The values of a column, each as it is written.
+    /// Returns the values of a column as they are written, and the warnings.
     fn written_as(field: Field, array: ArrayRef, json: &[String]) -> (Vec<String>, Vec<String>) {
         let schema = Arc::new(Schema::new(vec![field]));
         let mut writer = RowWriter::new(&schema, json, false).unwrap_or_else(|bad| panic!("{bad:?}"));
@@ -247,7 +248,7 @@ mod tests {
         let members: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(vec![7])), Arc::new(StringArray::from(vec!["x"]))];
         let dense = UnionArray::try_new(fields, vec![1, 0].into(), Some(vec![0, 0].into()), members).unwrap();
         assert_eq!(written(dense), ["\"x\"", "7"]);
-        // A part of an array that was cut.
+        // A slice of an array.
         let list = LargeListArray::new(
             Arc::new(Field::new("item", DataType::Int32, true)),
             OffsetBuffer::new(vec![0, 1, 3].into()),

@@ -1,6 +1,6 @@
-//! Numbers with all of their digits.
+//! Writes numbers with all of their digits.
 
-/// A decimal: its digits, perhaps with a sign, and how many of them stand after the point.
+/// Writes a decimal. `digits` may have a sign; `scale` of them are after the point.
 pub fn decimal(out: &mut Vec<u8>, digits: &str, scale: i8) {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
     out.extend_from_slice(sign.as_bytes());
@@ -23,7 +23,7 @@ pub fn decimal(out: &mut Vec<u8>, digits: &str, scale: i8) {
     }
 }
 
-/// Whether a text is a number as databases write it, and as JSON may have it.
+/// Returns whether a text is a number, in a form that databases write and JSON allows.
 pub fn is_number(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     digits.first().is_some_and(u8::is_ascii_digit)
@@ -31,11 +31,12 @@ pub fn is_number(text: &[u8]) -> bool {
         && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
-/// DuckDB's BIGNUM: three bytes of head, and the digits to the base 256, inverted as a whole if it is negative.
+/// Writes DuckDB's BIGNUM: a head of three bytes, then the
+/// digits in base 256. All bytes are inverted if it is negative.
 pub fn bignum(out: &mut Vec<u8>, bytes: &[u8]) {
     let is_negative = bytes.first().is_some_and(|first| first & 0x80 == 0);
     let digits = bytes.get(3..).unwrap_or_default().iter().map(|byte| if is_negative { !byte } else { *byte });
-    // To the base 10^9, the lowest first.
+    // In base 10^9, the lowest part first.
     let mut parts: Vec<u32> = Vec::new();
     for digit in digits {
         let mut carry = u64::from(digit);
@@ -56,7 +57,7 @@ pub fn bignum(out: &mut Vec<u8>, bytes: &[u8]) {
     parts.iter().rev().for_each(|part| out.extend_from_slice(format!("{part:09}").as_bytes()));
 }
 
-/// DuckDB's BIT: the first byte says how many bits of the second one are not used.
+/// Writes DuckDB's BIT: the first byte tells how many bits of the second one are unused.
 pub fn bits(out: &mut Vec<u8>, bytes: &[u8]) {
     let Some((unused, bytes)) = bytes.split_first() else { return };
     let text: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();

@@ -1,4 +1,4 @@
-//! Values that are a number, a boolean or a time.
+//! Writes values that are a number, a boolean or a time.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -16,7 +16,7 @@ use super::number::decimal;
 use super::time;
 use super::write::{Notes, Write, boolean, float, null, quoted};
 
-/// How the values of an array are written; `None` if they are something else.
+/// Returns the writer of an array's values; `None` if they are of another kind.
 pub fn values(array: &ArrayRef) -> Option<Write> {
     match array.data_type() {
         DataType::Null => Some(Box::new(|_, out, _| null(out))),

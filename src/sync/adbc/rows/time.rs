@@ -1,27 +1,28 @@
-//! Days, times and intervals as ISO 8601, for all values that databases have: years before Christ and after 9999 among them.
+//! Writes days, times and intervals as ISO 8601, for all values
+//! of databases, including years before Christ and after 9999.
 
 use arrow_schema::TimeUnit;
 
 const NANOS_A_SECOND: i64 = 1_000_000_000;
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// How Postgres counts: from the year 2000. Its driver adds this also to infinity, and the sum wraps around.
+/// The epoch of Postgres, the year 2000. The driver adds this to infinity too, and the sum wraps around.
 const POSTGRES_EPOCH_DAYS: i32 = 10_957;
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// Whether a day is infinity, as DuckDB and Postgres have it.
+/// Returns whether a day is infinity in DuckDB or Postgres.
 pub fn is_infinite_day(days: i32) -> bool {
     let infinities = [i32::MAX, i32::MIN, -i32::MAX];
     infinities.contains(&days) || infinities.contains(&days.wrapping_sub(POSTGRES_EPOCH_DAYS))
 }
 
-/// The same for a point in time.
+/// Returns whether a point in time is infinity in DuckDB or Postgres.
 pub fn is_infinite_time(value: i64) -> bool {
     let infinities = [i64::MAX, i64::MIN, -i64::MAX];
     infinities.contains(&value) || infinities.contains(&value.wrapping_sub(POSTGRES_EPOCH_MICROS))
 }
 
-/// How many of a unit are a second.
+/// Returns how many of a unit are a second.
 pub fn per_second(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => 1,
@@ -31,15 +32,15 @@ pub fn per_second(unit: TimeUnit) -> i64 {
     }
 }
 
-/// Seconds, and the nanoseconds after them.
+/// Splits a value into seconds, and the nanoseconds after them.
 fn split(value: i64, unit: TimeUnit) -> (i64, i64) {
     let per = per_second(unit);
     (value.div_euclid(per), value.rem_euclid(per) * (NANOS_A_SECOND / per))
 }
 
-/// `2026-01-02`, of days since 1970.
+/// Writes `2026-01-02`, given the days since 1970.
 pub fn day(out: &mut Vec<u8>, days: i64) {
-    // The calendar repeats every 400 years, 146 097 days; years are counted from March, so that leap days come last.
+    // The calendar repeats every 400 years, 146 097 days. Years are counted from March, so that leap days come last.
     let days = days + 719_468;
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -52,7 +53,7 @@ pub fn day(out: &mut Vec<u8>, days: i64) {
         two(out, year / 100);
         two(out, year % 100);
     } else {
-        // The form that JavaScript has for these years.
+        // JavaScript's form of these years.
         out.extend_from_slice(format!("{year:+07}").as_bytes());
     }
     out.push(b'-');
@@ -61,7 +62,7 @@ pub fn day(out: &mut Vec<u8>, days: i64) {
     two(out, day);
 }
 
-/// `03:04:05.5`, of a time since midnight.
+/// Writes `03:04:05.5`, given the time since midnight.
 pub fn time(out: &mut Vec<u8>, value: i64, unit: TimeUnit) {
     let (seconds, nanos) = split(value, unit);
     two(out, seconds / 3600);
@@ -72,7 +73,7 @@ pub fn time(out: &mut Vec<u8>, value: i64, unit: TimeUnit) {
     fraction(out, nanos);
 }
 
-/// `2026-01-02T03:04:05`, and `+00:00` after it if it is a point in time.
+/// Writes `2026-01-02T03:04:05`, and `+00:00` after it if it has a zone.
 pub fn timestamp(out: &mut Vec<u8>, value: i64, unit: TimeUnit, has_zone: bool) {
     let (seconds, nanos) = split(value, unit);
     day(out, seconds.div_euclid(SECONDS_A_DAY));
@@ -85,7 +86,7 @@ pub fn timestamp(out: &mut Vec<u8>, value: i64, unit: TimeUnit, has_zone: bool) 
     }
 }
 
-/// `03:04:05+01:00`: a time of a day, and its distance from Greenwich in seconds.
+/// Writes `03:04:05+01:00`: a time of day, and its offset from UTC in seconds.
 pub fn time_with_zone(out: &mut Vec<u8>, micros: i64, offset: i64) {
     time(out, micros, TimeUnit::Microsecond);
     out.push(if offset < 0 { b'-' } else { b'+' });
@@ -99,7 +100,7 @@ pub fn time_with_zone(out: &mut Vec<u8>, micros: i64, offset: i64) {
     }
 }
 
-/// `P1Y2M3DT4H5M6.5S`; a part that is negative has its own sign.
+/// Writes `P1Y2M3DT4H5M6.5S`; each negative part has its own sign.
 pub fn interval(out: &mut Vec<u8>, months: i64, days: i64, nanos: i128) {
     let start = out.len();
     out.push(b'P');
@@ -126,7 +127,7 @@ pub fn interval(out: &mut Vec<u8>, months: i64, days: i64, nanos: i128) {
     }
 }
 
-/// A part of an interval, if it has one.
+/// Writes a part of an interval, unless it is zero.
 fn part(out: &mut Vec<u8>, value: i128, unit: u8) {
     if value != 0 {
         out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -134,7 +135,7 @@ fn part(out: &mut Vec<u8>, value: i128, unit: u8) {
     }
 }
 
-/// `.5`: nanoseconds without the zeros at their end; nothing if there are none.
+/// Writes `.5`: nanoseconds without trailing zeros; nothing if they are zero.
 fn fraction(out: &mut Vec<u8>, nanos: i64) {
     if nanos == 0 {
         return;

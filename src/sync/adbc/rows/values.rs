@@ -1,4 +1,4 @@
-//! The values of one column of a batch, as JSON.
+//! Writes the values of one column of a batch as JSON.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int8Type;
@@ -19,7 +19,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// The values of an array. `None` if there is no way to write them, which the kind should have said.
+    /// Wraps an array. Returns `None` if its values can't be written, which `Kind::of` should have reported.
     pub fn new(kind: &Kind, array: &ArrayRef) -> Option<Self> {
         let write: Write = match kind {
             Kind::Plain => plain(array)?,
@@ -37,7 +37,7 @@ impl Values {
             Kind::Dictionary(values) => {
                 let dictionary = array.as_any_dictionary_opt()?;
                 if dictionary.values().is_empty() {
-                    // All of its keys are null.
+                    // All keys are null.
                     return Some(Self { nulls: array.nulls().cloned(), write: Box::new(|_, out, _| null(out)) });
                 }
                 let (keys, values) = (dictionary.normalized_keys(), Self::new(values, dictionary.values())?);
@@ -69,7 +69,7 @@ impl Values {
     }
 }
 
-/// Texts and bytes are written here, other values elsewhere.
+/// Returns the writer of texts and bytes; other values are left to `scalar`.
 fn plain(array: &ArrayRef) -> Option<Write> {
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => slices(array, |text, out, _| string(out, text)),
@@ -80,7 +80,7 @@ fn plain(array: &ArrayRef) -> Option<Write> {
     }
 }
 
-/// Texts that are more than texts.
+/// Returns the writer of texts that are JSON, numbers or tagged values.
 fn text(kind: &Kind, array: &ArrayRef) -> Option<Write> {
     match kind {
         Kind::Json => slices(array, json_of),
@@ -102,7 +102,7 @@ fn json_of(text: &[u8], out: &mut Vec<u8>, notes: &mut Notes) {
     json(out, text, notes);
 }
 
-/// Bytes of a fixed number that are one value.
+/// Returns the writer of values with a fixed number of bytes.
 fn fixed(kind: &Kind, array: &ArrayRef) -> Option<Write> {
     match kind {
         Kind::Uuid => slices(array, |bytes, out, _| match uuid::Uuid::from_slice(bytes) {
@@ -112,7 +112,8 @@ fn fixed(kind: &Kind, array: &ArrayRef) -> Option<Write> {
             Err(_) => base64(out, bytes),
         }),
         Kind::TimeTz => slices(array, |bytes, out, _| {
-            // The time since midnight in microseconds, and below it 57 599 less the distance from Greenwich in seconds.
+            // The upper 40 bits are the microseconds since midnight; the lower 24 bits are 57 599 minus the seconds of
+            // the zone's offset.
             let bits = bytes.try_into().map_or(0, u64::from_le_bytes);
             let offset = 57_599 - (bits & 0xff_ffff) as i64;
             quoted(out, |out| time::time_with_zone(out, (bits >> 24) as i64, offset));
@@ -133,7 +134,8 @@ fn fixed(kind: &Kind, array: &ArrayRef) -> Option<Write> {
     }
 }
 
-/// Bytes or texts of any layout. Texts are not looked at as such, because nothing proves that they are UTF-8.
+/// Returns the writer of bytes or texts in any layout. Texts are
+/// read as bytes, because nothing proves that they are UTF-8.
 fn slices(array: &ArrayRef, write: impl Fn(&[u8], &mut Vec<u8>, &mut Notes) + 'static) -> Option<Write> {
     fn parts<O: OffsetSizeTrait>(
         (offsets, data): (OffsetBuffer<O>, Buffer),
@@ -176,7 +178,7 @@ fn slices(array: &ArrayRef, write: impl Fn(&[u8], &mut Vec<u8>, &mut Notes) + 's
 }
 
 fn list(item: &Kind, array: &ArrayRef) -> Option<Write> {
-    /// `range` gives the items of a row.
+    /// `range` returns the items of a row.
     fn items(values: Values, range: impl Fn(usize) -> std::ops::Range<usize> + 'static) -> Write {
         Box::new(move |row, out, notes| {
             out.push(b'[');
@@ -243,7 +245,7 @@ fn structure(fields: &[(String, Kind)], array: &ArrayRef) -> Option<Write> {
     }))
 }
 
-/// A map is an object. A key that is no text is written as one.
+/// Returns the writer of maps, as objects. A key that is not a text is written as a text.
 fn map(keys: &Kind, values: &Kind, array: &ArrayRef) -> Option<Write> {
     let array = array.as_map_opt()?;
     let (keys, values) = (Values::new(keys, array.keys())?, Values::new(values, array.values())?);

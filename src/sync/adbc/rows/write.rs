@@ -1,40 +1,40 @@
-//! How single values are written as JSON, and what is noted where one can't be written as it is.
+//! Writes single values as JSON, and counts those that can't be written unchanged.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// What could not be written as it is, in one column.
+/// Counts of a column's values that could not be written unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
-    /// NaN and infinity, which are null now.
+    /// NaN and infinity, written as null.
     pub not_finite: u64,
-    /// Days and times that are infinity, which are null now.
+    /// Days and times that are infinity, written as null.
     pub infinite_times: u64,
-    /// Texts that should be JSON and are none, which stay texts.
+    /// Texts that should be JSON but are not, written as strings.
     pub not_json: u64,
 }
 
 /// Writes the value of a row that is not null.
 pub type Write = Box<dyn Fn(usize, &mut Vec<u8>, &mut Notes)>;
 
-/// What is not there.
+/// Writes null.
 pub fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(b"null");
 }
 
-/// A boolean.
+/// Writes a boolean.
 pub fn boolean(out: &mut Vec<u8>, value: bool) {
     out.extend_from_slice(if value { b"true" } else { b"false" });
 }
 
-/// Something between quotes that needs no escapes.
+/// Writes something in quotes that needs no escapes.
 pub fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'"');
     write(out);
     out.push(b'"');
 }
 
-/// For each byte, whether it is escaped in a text.
+/// For each byte, whether it is escaped in a string.
 const ESCAPED: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -47,7 +47,7 @@ const ESCAPED: [bool; 256] = {
     table
 };
 
-/// A text with its quotes. What is no UTF-8 stays so: the reader of rows finds it, and says which row has it.
+/// Writes a string with its quotes. Invalid UTF-8 is kept: the reader of the rows finds it and reports the row.
 pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut start = 0;
@@ -70,17 +70,17 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// A text that should be JSON.
+/// Writes a text that should be JSON.
 pub fn json(out: &mut Vec<u8>, text: &[u8], notes: &mut Notes) {
     if serde_json::from_slice::<&serde_json::value::RawValue>(text).is_err() {
         notes.not_json += 1;
         return string(out, text);
     }
-    // A line end can only stand between its parts.
+    // A line end can only be between tokens, where a space is equivalent.
     out.extend(text.trim_ascii().iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
 }
 
-/// A number with a fraction, by the shortest digits that mean it.
+/// Writes a float with the shortest digits that represent it.
 pub fn float(out: &mut Vec<u8>, value: impl zmij::Float, is_finite: bool, notes: &mut Notes) {
     if is_finite {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
@@ -90,7 +90,7 @@ pub fn float(out: &mut Vec<u8>, value: impl zmij::Float, is_finite: bool, notes:
     }
 }
 
-/// A value that says by its first letter what it is.
+/// Writes a value whose first letter tells its type.
 pub fn tagged(out: &mut Vec<u8>, value: &[u8], is_json: bool, notes: &mut Notes) {
     let Some((tag, value)) = value.split_first() else { return null(out) };
     match tag {
@@ -111,7 +111,7 @@ pub fn tagged(out: &mut Vec<u8>, value: &[u8], is_json: bool, notes: &mut Notes)
     }
 }
 
-/// Bytes, in base64.
+/// Writes bytes in base64.
 pub fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
     quoted(out, |out| out.extend_from_slice(STANDARD.encode(bytes).as_bytes()));
 }
