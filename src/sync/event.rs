@@ -19,7 +19,7 @@ const VERSION: &str = concat!("sluicegate/", env!("CARGO_PKG_VERSION"));
 pub struct Previous {
     /// Its fingerprint; `None` if it was never acknowledged.
     pub fingerprint: Option<Fingerprint>,
-    /// Its mapped columns, if they are kept.
+    /// Its mapped columns, if they are stored.
     pub row: Option<Vec<u8>>,
 }
 

@@ -30,7 +30,7 @@ pub struct Report {
     pub waiting: u64,
     /// The first invalid rows.
     pub invalid: Vec<InvalidRow>,
-    /// What was sent to each sink.
+    /// Counts for each sink.
     pub sinks: Vec<SinkReport>,
     /// The signal that ended the run early.
     pub signal: Option<i32>,
@@ -52,7 +52,7 @@ pub struct Report {
     pub elapsed: Duration,
 }
 
-/// What was sent to a sink.
+/// Counts for a sink.
 #[derive(Clone, Debug, Default)]
 pub struct SinkReport {
     /// Its name.

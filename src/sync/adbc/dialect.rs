@@ -201,7 +201,7 @@ fn postgres(sql: &str, schema: &Schema) -> String {
     format!("select {} from ({sql}\n) as rows_of_the_query", columns.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns the query with each value as a text, whose first letter tells the type.
+/// Returns the query with each value as a text whose first letter tells its type.
 fn sqlite(sql: &str, schema: &Schema) -> String {
     let columns = schema.fields().iter().map(|field| {
         format!(

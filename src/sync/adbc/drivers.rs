@@ -135,7 +135,7 @@ fn library_folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Returns Python's native modules in a folder, whose names start with `start`.
+/// Returns Python's native modules in a folder whose names start with `start`.
 fn modules(folder: &Path, start: &str) -> Vec<PathBuf> {
     let is_module = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

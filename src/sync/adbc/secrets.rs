@@ -1,6 +1,6 @@
 //! Removes secrets from the messages of a driver.
 
-/// Replaces a secret.
+/// The text that replaces a secret.
 const MASK: &str = "…";
 
 /// The least length in bytes of a part of a secret that is removed at the start or the end of a text.
@@ -12,7 +12,7 @@ pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
     pub(super) fn new(mut secrets: Vec<String>) -> Self {
-        // Some drivers put an error on one line, and a secret in it too.
+        // Some drivers put an error, and a secret in it, on one line.
         let lines: Vec<String> =
             secrets.iter().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         secrets.extend(lines);

@@ -55,7 +55,7 @@ pub struct Config {
     pub event: EventConfig,
     /// The transformation, if there is one.
     pub transform: Option<TransformConfig>,
-    /// Where events go; at least one.
+    /// The sinks; at least one.
     pub sinks: Vec<SinkConfig>,
 }
 
@@ -66,7 +66,7 @@ pub struct TransformConfig {
     pub code: PathBuf,
     /// Folders of libraries.
     pub libraries: Vec<PathBuf>,
-    /// What `getCredential` answers.
+    /// The file with the values for `getCredential`.
     pub credentials: Option<PathBuf>,
 }
 

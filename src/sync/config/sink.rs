@@ -10,7 +10,7 @@ use super::event::owned;
 use super::statuses::statuses_of;
 use super::{Secret, Statuses, Text};
 
-/// The most bytes of a request. Several requests of this size fit into what may wait for a sink.
+/// The most bytes of a request. Several requests of this size fit into the bytes that may wait for a sink.
 const MAX_BATCH_BYTES: usize = 16 << 20;
 
 /// The most records of a request to Salesforce.

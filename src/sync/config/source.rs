@@ -17,7 +17,7 @@ const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Where rows come from.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
-    /// What is read.
+    /// The input.
     pub input: Input,
     /// The column that identifies a row.
     pub key: String,
@@ -25,7 +25,7 @@ pub struct SourceConfig {
     pub row_limit: usize,
 }
 
-/// What is read.
+/// The input of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The standard output of a command.

@@ -196,7 +196,7 @@ impl Channel {
     /// Waits for room and creates an item. `number` is its number among the items of the row.
     pub async fn item(&self, tracker: Arc<Tracker>, number: usize, body: Vec<u8>) -> Item {
         let permits = body.len().div_ceil(PERMIT).clamp(1, MAX_WAITING / PERMIT);
-        // The semaphore is never closed. Without a permit the item would only not be counted.
+        // The semaphore is never closed. Without a permit, the item would just not count against the limit.
         let permit = self.waiting.clone().acquire_many_owned(permits as u32).await.ok();
         Item { tracker, number, body, _permit: permit }
     }

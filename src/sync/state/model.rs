@@ -92,11 +92,11 @@ pub struct Change {
     pub key: Arc<str>,
     /// The sink's number in the state.
     pub sink: i64,
-    /// What changes.
+    /// The kind of change.
     pub what: What,
 }
 
-/// What changes.
+/// The kind of a change.
 pub enum What {
     /// The row is settled.
     Settled {

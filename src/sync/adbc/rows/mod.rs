@@ -138,7 +138,7 @@ fn is_text(data_type: &arrow_schema::DataType) -> bool {
     matches!(data_type, Utf8 | LargeUtf8 | Utf8View)
 }
 
-/// Returns what `write` writes.
+/// Returns the output of `write` as text.
 #[cfg(test)]
 fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
