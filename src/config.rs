@@ -209,7 +209,7 @@ impl fmt::Display for Input {
 /// Where output other than data goes: dead letters, and logs of the author's code. Never standard output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// It is not written.
+    /// Nothing is written.
     Nowhere,
     /// Standard error, `-`.
     Stderr,

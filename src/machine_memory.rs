@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The part of all memory that idle workers must leave free.
+/// Memory is short when less than one `KEPT_FREE`th of it is free.
 const KEPT_FREE: u64 = 8;
 
 /// The time between two checks.
 pub const LOOK: Duration = Duration::from_millis(500);
 
-/// The result of a check is used again for this time. The kernel adds up the memory as long as a program takes to load, and
-/// only a few workers can start in between.
+/// The result of a check is reused for this long. The kernel takes as long to add up the memory as a program takes to
+/// load, and only a few workers can start in that time.
 const RECENT: Duration = Duration::from_millis(10);
 
 /// The file names in one version of control groups.
@@ -45,7 +45,7 @@ pub fn is_short() -> bool {
     every(&read).any(|memory| memory.free < memory.all / KEPT_FREE)
 }
 
-/// The same, at most [`RECENT`] ago.
+/// Returns the result of [`is_short`], computed at most [`RECENT`] ago.
 pub fn was_short() -> bool {
     static SEEN: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,7 +69,7 @@ fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// The machine's memory, and that of each group with a limit below it.
+/// Yields the machine's memory, and the memory of each group with a limit below it.
 fn every(read: &dyn Fn(&Path) -> Option<String>) -> impl Iterator<Item = Memory> {
     let machine = read(Path::new("/proc/meminfo")).and_then(|text| machine(&text));
     let max = machine.map_or(u64::MAX, |memory| memory.all);
@@ -79,7 +79,7 @@ fn every(read: &dyn Fn(&Path) -> Option<String>) -> impl Iterator<Item = Memory>
     machine.into_iter().chain(groups.filter(move |memory| memory.all < max).collect::<Vec<_>>())
 }
 
-/// The folders of this process's groups and of all groups above them, from `/proc/self/cgroup`.
+/// Returns the folders of this process's groups and of all groups above them, parsed from `/proc/self/cgroup`.
 fn groups(own: &str) -> Vec<(PathBuf, &'static Names)> {
     let mut found = Vec::new();
     for line in own.lines() {
@@ -96,7 +96,7 @@ fn groups(own: &str) -> Vec<(PathBuf, &'static Names)> {
     found
 }
 
-/// The memory of a group that has a limit.
+/// Returns the memory of a group, or `None` if the group has no limit.
 fn group(folder: &Path, names: &Names, read: &dyn Fn(&Path) -> Option<String>) -> Option<Memory> {
     let number = |name: &str| read(&folder.join(name))?.trim().parse::<u64>().ok();
     let all = number(names.limit)?;
@@ -105,7 +105,7 @@ fn group(folder: &Path, names: &Names, read: &dyn Fn(&Path) -> Option<String>) -
     Some(Memory { all, free: all.saturating_sub(used.saturating_sub(files)) })
 }
 
-/// The machine's memory, from `/proc/meminfo`.
+/// Parses the machine's memory from `/proc/meminfo`.
 fn machine(meminfo: &str) -> Option<Memory> {
     Some(Memory { all: field(meminfo, "MemTotal:")? << 10, free: field(meminfo, "MemAvailable:")? << 10 })
 }
@@ -125,7 +125,7 @@ mod tests {
 
     const MACHINE: Memory = Memory { all: 8192, free: 4096 };
 
-    /// The result for these files.
+    /// Returns the groups found in these files.
     fn found(files: &[(&str, &str)]) -> Vec<Memory> {
         let files: HashMap<_, _> = files.iter().copied().collect();
         every(&|path| files.get(path.to_str()?).map(|text| (*text).to_owned())).collect()
@@ -168,7 +168,7 @@ mod tests {
         let files = [
             MEMINFO,
             ("/proc/self/cgroup", "5:devices:/\n4:cpu,memory:/docker/1\n0::/\n"),
-            // The container's own group is mounted as the root; the path is the host's.
+            // The container's own group is mounted as the root, but the path is the one on the host.
             ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "3000\n"),
             ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1000\n"),
             ("/sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 500\n"),

@@ -16,7 +16,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// One of `count` numbers from 0.
+    /// Returns a number from 0 up to, but not including, `count`.
     pub(crate) fn below(&mut self, count: u64) -> u64 {
         self.next() % count
     }

@@ -1,21 +1,22 @@
-//! The kernel's wall: what a worker gives up before it is shown the author's code.
+//! The sandbox: everything a worker gives up before it reads the author's code.
 //!
-//! V8's own limits and the lockdown are for code that plays by JavaScript's rules. This is for code that has found a
-//! way out of them and runs as it pleases inside the process. It finds a process that can compute, use the memory that
-//! it may have, read and write one socket to its supervisor, and nothing else: no files, no network, no other process,
-//! no environment, no way to start a thread or a program.
+//! V8's own limits and the lockdown hold for code that stays inside the JavaScript language. The sandbox is for code
+//! that has escaped V8 and executes arbitrary instructions in the process. That code can compute, use the memory it was
+//! allotted, and read and write one socket to the supervisor. It can reach nothing else: no files, no network, no other
+//! process, no environment, and it can start no thread and no program.
 //!
-//! Two steps, because Landlock binds a thread and those that it starts, while seccomp must come after the last thread
-//! was started:
+//! The sandbox is built in two steps, because Landlock applies to the calling thread and the threads it starts later,
+//! while seccomp must come after the last thread was started:
 //!
-//! 1. [`first`], before V8: the parent's death, no new privileges, no core dump and no debugger, Landlock.
-//! 2. [`last`], when V8 and the watchdog are up, and before the first byte of code is read: descriptors, resource
-//!    limits, and the list of system calls, for all threads at once.
+//! 1. [`first`], before V8: the parent-death signal, no new privileges, no core dump and no debugger, Landlock.
+//! 2. [`last`], when V8 and the watchdog run, and before the first byte of code is read: descriptors, resource limits,
+//!    and the list of system calls, for all threads at once.
 //!
-//! The list is an allowlist, found by tracing workers under load (compilation, collections, timeouts, heap limits,
-//! replaced isolates, `Intl`); `docs/security.md` says how to repeat that. Whatever is not on it fails with `EPERM`, so
-//! that libraries which ask for something optional (a file in `/sys`) go on without it. What the kernel lacks is told
-//! to the supervisor, which warns, or refuses to run with `--require-sandbox`.
+//! The list is an allowlist. It was made by tracing workers under load (compilation, collections,
+//! timeouts, heap limits, replaced isolates, `Intl`); `docs/security.md` says how to repeat that.
+//! Every other call fails with `EPERM`, so that libraries which try something optional (a file in
+//! `/sys`) continue without it. The report to the supervisor lists the layers that the kernel
+//! does not support. The supervisor then warns, or refuses to run with `--require-sandbox`.
 
 mod system_calls;
 
@@ -28,26 +29,26 @@ use landlock::{
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
-/// The one descriptor that is left: a socket to the supervisor.
+/// The only descriptor that stays open: a socket to the supervisor.
 pub(crate) const SOCKET: i32 = 3;
 
-/// One of the walls around a worker.
+/// One layer of a worker's sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wall {
-    /// What it is called.
+    /// The name of the layer.
     pub name: String,
-    /// Whether it stands.
+    /// Whether the layer is in force.
     pub holds: bool,
-    /// What it keeps out, or why it does not stand.
+    /// What the layer prevents, or why it is not in force.
     pub detail: String,
 }
 
-/// All of them, in the order in which they were built.
+/// All layers, in the order in which they were set up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxReport(pub Vec<Wall>);
 
 impl SandboxReport {
-    /// Notes what came of building one.
+    /// Records the result of setting up one layer.
     fn note(&mut self, name: &str, what: &str, result: Result<(), impl ToString>) {
         let (holds, detail) = match result {
             Ok(()) => (true, what.to_owned()),
@@ -56,7 +57,7 @@ impl SandboxReport {
         self.0.push(Wall { name: name.to_owned(), holds, detail });
     }
 
-    /// Those that do not stand, in words; nothing if all do.
+    /// Lists the layers that are not in force, as text; `None` if all are.
     pub fn lacking(&self) -> Option<String> {
         let lacking: Vec<String> =
             self.0.iter().filter(|wall| !wall.holds).map(|wall| format!("{} ({})", wall.name, wall.detail)).collect();
@@ -64,10 +65,10 @@ impl SandboxReport {
     }
 }
 
-/// What is built before V8 is set up and a second thread exists.
+/// Sets up the layers that must come before V8 and before a second thread exists.
 pub(crate) fn first() -> SandboxReport {
     let mut walls = SandboxReport::default();
-    // First of all: what changes a process's rights also makes it forget what its parent's death means to it.
+    // The parent-death signal comes after this step: a change of credentials clears it.
     let (what, capabilities) = match INHERITED.get() {
         Some(Inherited { alone }) => {
             (if *alone { "none, in a user namespace of workers only" } else { "none" }, no_capabilities())
@@ -108,36 +109,36 @@ pub(crate) fn first() -> SandboxReport {
     walls
 }
 
-/// Moves into a user namespace without any users, if the kernel allows it; many containers do not.
+/// Moves into a user namespace without any users, if the kernel allows it. In many containers it does not.
 fn own_user() -> bool {
-    // SAFETY: this process has one thread yet; nothing in it relies on who its user is.
+    // SAFETY: this process still has only one thread, and nothing in it depends on its user id.
     unsafe { libc::unshare(libc::CLONE_NEWUSER) == 0 }
 }
 
-/// What the children of a process that forks have from their birth: no rights, and the greater part of the list of system calls.
+/// The layers that children of a forking process inherit: no capabilities, and most of the list of system calls.
 struct Inherited {
     /// Whether they are in a user namespace that is not the supervisor's.
     alone: bool,
 }
 
-/// Set in a process that forks, and so in its children.
+/// Set in a process that forks, and therefore also in its children.
 static INHERITED: OnceLock<Inherited> = OnceLock::new();
 
-/// Says whether this process has none, as the kernel tells it.
+/// Checks that the kernel reports no capabilities for this process.
 fn no_capabilities() -> io::Result<()> {
     let has = rustix::thread::capabilities(None)?;
     let none = has.effective.is_empty() && has.permitted.is_empty() && has.inheritable.is_empty();
     if none { Ok(()) } else { Err(io::Error::other("some were inherited")) }
 }
 
-/// A user who may do everything may do nothing special from here on.
+/// Drops all capabilities. After that, even root has no special rights.
 fn drop_capabilities() -> io::Result<()> {
     use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
     let none = CapabilitySet::empty();
     Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
 }
 
-/// The same for the process that parses TypeScript, as far as the kernel has it.
+/// Does the same as [`first`] for the process that parses TypeScript, as far as the kernel supports it.
 pub(crate) fn first_of_parser() {
     own_user();
     let _ = drop_capabilities();
@@ -147,12 +148,12 @@ pub(crate) fn first_of_parser() {
     let _ = landlock();
 }
 
-/// And when its last thread is started: its standard streams are all that it has.
+/// Installs the parser's list of system calls, once its last thread has started. Only its standard streams stay usable.
 pub(crate) fn last_of_parser() -> Result<(), String> {
     system_calls::filter_of_parser()
 }
 
-/// Handles everything and allows nothing.
+/// Denies all access that Landlock controls.
 fn landlock() -> Result<RestrictionStatus, RulesetError> {
     let abi = ABI::V6;
     Ruleset::default()
@@ -163,7 +164,8 @@ fn landlock() -> Result<RestrictionStatus, RulesetError> {
         .restrict_self()
 }
 
-/// What is built when no thread will be started any more. `memory` is the most that this process may use, in bytes.
+/// Sets up the remaining layers, after the last thread has started.
+/// `memory` is the memory limit of this process, in bytes.
 pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
     walls.note("descriptors", "one socket is open, to the supervisor", close_all());
     walls.note("resource limits", "memory, size of files, no more descriptors, no core file", limit(memory));
@@ -175,10 +177,10 @@ pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
     walls.note("system calls", what, system_calls::filter(jitless, INHERITED.get().is_some()));
 }
 
-/// Closes everything but the standard streams (which lead nowhere) and the socket.
+/// Closes all descriptors except the standard streams (which lead nowhere) and the socket.
 fn close_all() -> io::Result<()> {
     let first = SOCKET as u32 + 1;
-    // SAFETY: shared memory is mapped by now, and nothing of ours keeps a descriptor above the socket's.
+    // SAFETY: shared memory is already mapped, and no code of this program keeps a descriptor above the socket's.
     if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
         return Ok(());
     }
@@ -186,9 +188,9 @@ fn close_all() -> io::Result<()> {
     if error.raw_os_error() != Some(libc::ENOSYS) {
         return Err(error);
     }
-    // Before Linux 5.9. The supervisor's descriptors are marked close-on-exec: few can be here.
+    // Before Linux 5.9. The supervisor's descriptors are marked close-on-exec, so few can be open here.
     for fd in first as i32..1024 {
-        // SAFETY: as above; one that is not open is an error without consequence.
+        // SAFETY: as above; closing a descriptor that is not open only returns an error.
         unsafe { libc::close(fd) };
     }
     Ok(())
@@ -202,18 +204,18 @@ fn limit(memory: usize) -> io::Result<()> {
     };
     lower(Resource::Core, 0)?;
     lower(Resource::Nofile, SOCKET as u64 + 1)?;
-    // V8's last words go to a file in memory; they are short.
+    // V8 writes its fatal errors to a file in memory; they are short.
     lower(Resource::Fsize, 1 << 20)?;
     lower(Resource::Memlock, 0)?;
-    // Not RLIMIT_AS: V8 reserves far more addresses than it uses. This one counts what was made writable.
+    // Not RLIMIT_AS: V8 reserves far more address space than it uses. RLIMIT_DATA counts writable memory.
     lower(Resource::Data, memory as u64)?;
     Ok(())
 }
 
-/// Builds those walls that children of this process can inherit. It does nothing from here on but fork.
+/// Sets up the layers that children of this process can inherit. From here on, this process only forks.
 ///
 /// # Errors
-/// If the kernel does not tell that they stand: then each child builds all of its own.
+/// If the kernel does not confirm these layers. Each child then sets up all layers itself.
 pub(crate) fn prepare(jitless: bool) -> io::Result<()> {
     let alone = own_user();
     drop_capabilities()?;

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one of the public internet. An IPv6 address that stands for an IPv4 address (mapped,
-/// compatible, NAT64, 6to4) is judged by that one.
+/// Returns whether an address belongs to the public internet. An IPv6 address that contains an IPv4 address (mapped,
+/// compatible, NAT64, 6to4) is judged by the IPv4 address.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -14,7 +14,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The address in the form used for comparisons: an IPv4 address inside an IPv6 one becomes IPv4.
+/// Returns the address in the form used for comparisons: an IPv4 address inside an IPv6 address becomes IPv4.
 pub(super) fn plain(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
@@ -49,7 +49,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     global && !special
 }
 
-/// The IPv4 address that an IPv6 address stands for.
+/// Returns the IPv4 address that an IPv6 address contains.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let segments = address.segments();
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));

@@ -19,8 +19,8 @@ use super::per_host::PerHost;
 use super::shared::{Shared, cause};
 use super::{Hosts, PRETENDED, Policy, Stats};
 
-/// The most bytes of requests that a worker may have waiting. A correct worker stays below it: it holds the limit of
-/// its isolate, and the same again for requests of the previous isolate.
+/// The most bytes of unanswered requests that a worker may have. A correct worker stays below this limit: its isolate
+/// has half of it, and requests of the previous isolate the other half.
 const MAX_WAITING_BYTES: usize = 2 * MAX_UNANSWERED_BYTES;
 
 /// The same limit as a number of requests.
@@ -47,8 +47,8 @@ struct Inner {
 #[error("cannot make requests to the network: {0}")]
 pub struct StartError(String);
 
-/// An answer on its way to a worker. It counts as under way while it exists: a worker that does not read its answers
-/// gets no more.
+/// An answer on its way to a worker. It counts as under way until it is
+/// dropped, so a worker that does not read its answers gets no further ones.
 pub struct NetAnswer {
     /// The request's number.
     pub id: u64,
@@ -68,7 +68,7 @@ impl Client {
 
     pub(super) fn start_with(policy: Policy, names: Arc<Names>) -> Result<Self, StartError> {
         let failed = |error: &(dyn std::error::Error + 'static)| StartError(cause(error));
-        // Another part of the program may have installed a provider; either one works.
+        // Another part of the program may have installed a provider already; both work.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |lookup: Filter, roots: bool| {
             let builder = reqwest::Client::builder();
@@ -82,8 +82,8 @@ impl Client {
                 .referer(false)
                 .http1_max_headers(128)
                 .http2_max_header_list_size(MAX_HEADERS as u32)
-                // As many connections are kept as there may be requests, so that none is closed that the next request
-                // needs.
+                // The pool is as large as the number of concurrent requests,
+                // so that no connection is closed that the next request needs.
                 .pool_max_idle_per_host(policy.at_once_per_host)
                 .pool_idle_timeout(IDLE)
                 .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
@@ -139,7 +139,7 @@ impl Client {
         &self.0.shared.stats
     }
 
-    /// Opens a session for one worker. `answer` is called with every answer, in order of arrival.
+    /// Opens a session for one worker. `answer` is called with each answer, in order of arrival.
     pub fn session(&self, answer: impl Fn(NetAnswer) + Send + Sync + 'static) -> Lane {
         let shared = self.0.shared.clone();
         let waiting = Arc::new(Waiting::default());
@@ -162,7 +162,8 @@ impl Client {
                             current.push(running.spawn(one(shared.clone(), own.clone(), answer.clone(), next)));
                         }
                         Some(Said::Forget) => {
-                            // The next event gets a new share, so it does not wait for requests that this event left.
+                            // The next event gets its own semaphore, so it
+                            // does not wait for requests that this event left.
                             own = share(&shared);
                             left.extend(current.drain(..));
                             left.retain(|request| !request.is_finished());
@@ -218,7 +219,7 @@ impl Drop for WaitingSlot {
 }
 
 impl Lane {
-    /// Sends a request. `false` if the worker has more requests waiting than a correct one could.
+    /// Sends a request. Returns `false` if the worker has more unanswered requests than a correct one could have.
     pub fn ask(&self, id: u64, request: &str) -> bool {
         let requests = self.waiting.requests.fetch_add(1, Ordering::Relaxed);
         let bytes = self.waiting.bytes.fetch_add(request.len(), Ordering::Relaxed);
@@ -228,12 +229,13 @@ impl Lane {
         fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
     }
 
-    /// The number of requests so far.
+    /// Returns the counter of requests sent so far.
     pub fn asked(&self) -> Arc<AtomicU64> {
         self.waiting.asked.clone()
     }
 
-    /// No event waits for the requests so far. Some of them may still be sent, but they do not delay later ones.
+    /// Marks all requests so far as no longer needed by any event.
+    /// Some may still be sent, but they do not delay later ones.
     pub fn forget(&self) {
         let _ = self.sender.send(Said::Forget);
     }
@@ -247,7 +249,7 @@ async fn one(
 ) {
     let waiting = shared.stats.wait();
     let request = fetch::Asked::read(&asked.text);
-    // Takes the place at the host first: a slow host must not use up the places of the others.
+    // Acquires the host's permit first: a slow host must not use up the permits of the others.
     let _there = match &request {
         Ok(request) => request.place(&shared).await,
         Err(_) => None,
@@ -291,7 +293,7 @@ impl Resolve for Filter {
     }
 }
 
-/// Does not contain the address: what a private name resolves to is confidential.
+/// Does not contain the address: the address of a private name is confidential.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} has a private address, and those are refused unless --allow-net has them by their number")]
 struct Refused(String);
@@ -305,7 +307,8 @@ fn system_lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
-/// The number of sockets: half of the file descriptors that the system allows. Raises the soft limit first.
+/// Returns the maximum number of sockets: half of the file
+/// descriptors that the system allows. Raises the soft limit first.
 fn max_sockets() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -343,7 +346,7 @@ mod tests {
         (address, told)
     }
 
-    /// The client's answer when every name resolves to `address`.
+    /// Returns the client's answer when every name resolves to `address`.
     fn ask(hosts: &str, url: &str, address: &'static str) -> String {
         let policy = Policy { hosts: hosts.parse().unwrap(), timeout: Duration::from_secs(60), ..Policy::none() };
         let lookup = move |_: &str| Ok(vec![address.parse().unwrap()]);
@@ -356,7 +359,7 @@ mod tests {
         told.recv().unwrap()
     }
 
-    /// The owner of an allowed name can point it anywhere, so the address is checked when the connection is made.
+    /// The owner of an allowed name can point it to any address, so the address is checked when the connection is made.
     #[test]
     fn a_name_that_leads_to_a_private_address_is_refused() {
         let (server, connected) = server();

@@ -12,13 +12,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::shared::{Shared, cause};
 use super::{Hosts, is_public};
 
-/// The longest URL, in bytes.
+/// The maximum length of a URL, in bytes.
 const MAX_URL_LEN: usize = 16 << 10;
 
-/// The most bytes of headers, names and values, of a request or an answer.
+/// The maximum size of all headers of a request or an answer, names and values, in bytes.
 pub(super) const MAX_HEADERS: usize = 64 << 10;
 
-/// Authors may know these two messages from elsewhere and compare with them, so the wording is exact.
+/// Authors may know these two messages from other programs and compare against them, so the wording is fixed.
 const NO_SUCH_PROTOCOL: &str = "invalid protocol, only http and https are supported";
 const NOT_PUBLIC: &str = "blocked request to non-public address";
 
@@ -39,7 +39,7 @@ struct FetchRequest {
     geolocation: Option<String>,
 }
 
-/// The answer.
+/// The answer, as the isolate receives it.
 #[derive(Serialize)]
 struct Fetched {
     url: String,
@@ -57,7 +57,7 @@ impl Asked {
         serde_json::from_str(text).map(Self).map_err(|_| "it could not be understood".to_owned())
     }
 
-    /// Waits for a place at the host of the request. `None` for a URL that will be rejected anyway.
+    /// Waits for a permit for the request's host. Returns `None` for a URL that will be rejected anyway.
     pub(super) async fn place(&self, shared: &Shared) -> Option<OwnedSemaphorePermit> {
         match &self.0.geolocation {
             Some(_) => shared.per_host.place(shared.policy.geolocation.as_ref()?).await,
@@ -66,7 +66,7 @@ impl Asked {
     }
 }
 
-/// Sends a request; returns the answer or the error as text.
+/// Sends a request and returns the answer or the error as JSON text.
 pub(super) async fn answer(shared: &Shared, asked: Result<Asked, String>) -> String {
     let result = match asked {
         Err(error) => Err(error),
@@ -102,8 +102,8 @@ pub(super) async fn answer(shared: &Shared, asked: Result<Asked, String>) -> Str
 /// Sends a request to the operator's own service. Its answer is passed on unchanged, including a redirect.
 async fn geolocation(shared: &Shared, ip: &str) -> Result<Fetched, String> {
     let Some(base) = &shared.policy.geolocation else { return Err("there is no service for it".to_owned()) };
-    // The service gets what the author wrote. The isolate checks that it is an address; this check ensures that it
-    // cannot reach another path of the service.
+    // The service receives the text that the author wrote. The isolate checks that it is an address; this check ensures
+    // that it cannot reach another path of the service.
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'%');
     if ip.len() > 100 || !ip.bytes().any(|byte| byte.is_ascii_hexdigit() || byte == b':') || !ip.bytes().all(harmless) {
         return Err("invalid ip address".to_owned());
@@ -197,7 +197,7 @@ fn shown(url: &Url) -> String {
     text
 }
 
-/// Whether the URL is allowed; removes a dot at the end of its host name, which has no meaning here.
+/// Checks that the URL is allowed. Removes a trailing dot from its host name, which has no meaning here.
 fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(NO_SUCH_PROTOCOL.to_owned());
@@ -207,7 +207,7 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     }
     let not_a_host = || "its host is not one".to_owned();
     if let Some(name) = url.host_str().and_then(|host| host.strip_suffix('.')).map(str::to_owned) {
-        // This may turn a name into an address (`127.0.0.1..`), so the check comes afterwards.
+        // Removing the dot may turn a name into an address (`127.0.0.1..`), so the check comes afterwards.
         url.set_host(Some(&name)).map_err(|_| not_a_host())?;
     }
     let host = url.host_str().unwrap_or_default();
@@ -223,13 +223,13 @@ fn check(hosts: &Hosts, url: &mut Url) -> Result<(), String> {
     if allowed { Ok(()) } else { Err(format!("{host}:{port} is not among the hosts that --allow-net allows")) }
 }
 
-/// The address, if the host is one and not a name.
+/// Parses the host as an address. Returns `None` for a name.
 fn literal(host: &str) -> Option<IpAddr> {
     host.trim_matches(['[', ']']).parse().ok()
 }
 
-/// The last check: the server that answered must be an allowed one. This should never fail; if it does, at least the
-/// answer is not read.
+/// The last check: the server that answered must have an allowed address.
+/// This should never fail; if it does, at least the answer is not read.
 fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), String> {
     let Some(peer) = response.remote_addr() else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();
@@ -240,7 +240,7 @@ fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), Strin
     if good { Ok(()) } else { Err("it was answered from an address that is refused".to_owned()) }
 }
 
-/// Whether TLS is available, if the URL needs it.
+/// Checks that TLS is available if the URL needs it.
 fn trust(shared: &Shared, url: &Url) -> Result<(), String> {
     match &shared.no_tls {
         Some(why) if url.scheme() == "https" => {
@@ -308,7 +308,7 @@ impl Hop {
         Ok(())
     }
 
-    /// Whether it contains anything confidential: a body, or a header whose meaning is unknown.
+    /// Returns whether the request contains anything confidential: a body, or a header whose meaning is unknown.
     fn is_secret(&self) -> bool {
         let harmless = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
         self.body.is_some() || self.headers.keys().any(|name| !harmless.contains(name))
@@ -402,7 +402,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// An accepted host is a name or a public address, and every later parser reads it in the same way.
+        /// An accepted host is a name or a public address, and parsing the URL again gives the same host.
         #[test]
         fn what_passes_is_a_name_or_public(host in "[0-9a-fx.:\\[\\]%@]{1,20}|[0-9]{1,10}\\.{0,3}|(0x)?[0-9a-f]{1,8}(\\.[0-9x]{1,4}){0,3}\\.{0,3}|\\PC{1,12}") {
             let all: Hosts = "*".parse().unwrap();

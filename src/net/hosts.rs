@@ -1,5 +1,5 @@
-//! The list of allowed hosts, as `--allow-net` takes it, and its two checks: whether this host may be named, and
-//! whether this address may be connected to.
+//! The list of allowed hosts, as given to `--allow-net`, and its two checks: whether a URL may contain this host, and
+//! whether a connection to this address is allowed.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -71,7 +71,7 @@ fn rule(text: &str) -> Result<Rule, String> {
         Some(name) => (name, true),
         None => (name, false),
     };
-    // The form that a URL gives it: lower case, Punycode, and a standard notation for addresses.
+    // The host in the form that a URL parser produces: lower case, Punycode, and standard notation for addresses.
     let url = Url::parse(&format!("http://{name}/")).map_err(|_| wrong())?;
     let clean =
         url.path() == "/" && url.username().is_empty() && url.port().is_none() && !name.contains(['/', '?', '#']);
@@ -121,9 +121,9 @@ impl Hosts {
         })
     }
 
-    /// Whether a connection may be made to this address of an allowed name. Public addresses are allowed; loopback
-    /// addresses only for `localhost`, if that is on the list; any other address only if the address itself is on the
-    /// list.
+    /// Returns whether a connection may be made to this address of an allowed name.
+    /// Public addresses are allowed. Loopback addresses are allowed only for `localhost`,
+    /// if `localhost` is on the list. Any other address must be on the list itself.
     pub(super) fn found(&self, name: &str, address: IpAddr) -> bool {
         is_public(address)
             || self.0.iter().any(|rule| match &rule.host {

@@ -1,13 +1,13 @@
 //! Network requests of transformations: which hosts are allowed, and the client.
 //!
-//! A worker has no socket, so its supervisor sends its requests. The author of a request is not trusted with the
-//! machine's network. So no request is sent unless the operator has allowed its host, and the name alone is not enough:
-//! every address is checked when a connection is made to it, and again for every hop of a redirect. Private addresses
-//! are rejected unless the address itself is allowed.
+//! A worker has no socket, so its supervisor sends its requests. The author of a request must not get access to the
+//! machine's network. So no request is sent unless the operator has allowed its host. The name alone is not enough: the
+//! address is checked for every connection, and again for every hop of a redirect. Private addresses are rejected
+//! unless the address itself is allowed.
 //!
 //! - [`Hosts`] is the list of allowed hosts, [`Policy`] everything that the operator decides.
-//! - [`Client`] sends requests, on a thread of its own that starts with the first client. A [`Lane`] is one worker's
-//!   session: its share of the client, and the end of all its requests when the worker ends.
+//! - [`Client`] sends requests, on its own thread, which starts with the first client. A [`Lane`] is one worker's
+//!   session: its share of the client. All its requests end when the worker ends.
 //!
 //! No code of this module runs in a worker.
 
@@ -43,7 +43,7 @@ pub struct Policy {
     pub geolocation: Option<Url>,
     /// The time limit of one request, redirects included.
     pub timeout: Duration,
-    /// The largest body of an answer, in bytes, after unpacking.
+    /// The maximum size of an answer's body after decompression, in bytes.
     pub most_body: usize,
     /// The most redirects that are followed.
     pub most_redirects: u32,
@@ -55,7 +55,7 @@ pub struct Policy {
     pub at_once_in_all: usize,
     /// The same for one host and port.
     pub at_once_per_host: usize,
-    /// No request is sent: after this time every request gets an empty object as its answer. For benchmarks.
+    /// Sends no requests: every request gets an empty object as its answer after this time. For benchmarks.
     pub pretend: Option<Duration>,
 }
 
@@ -76,7 +76,7 @@ impl Policy {
         }
     }
 
-    /// No request is sent, and every request is answered after this time.
+    /// Sends no requests; answers each one after this time.
     pub fn pretended(latency: Duration) -> Self {
         Self { pretend: Some(latency), ..Self::none() }
     }

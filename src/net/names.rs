@@ -1,8 +1,8 @@
-//! Looks up the addresses of names, and keeps them for a while.
+//! Looks up the addresses of names, and caches them.
 //!
-//! The system's lookup does not report how long an answer is valid, so all are kept for the same time. Only the
-//! addresses are kept, never the decision whether they are allowed: each use checks them again. Concurrent requests for
-//! the same name share one lookup.
+//! The system's lookup does not report how long an answer is valid, so all answers are cached for the same time. Only
+//! the addresses are cached, never the decision whether they are allowed: each use checks them again. Concurrent
+//! requests for the same name share one lookup.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ impl Names {
         Self { lookup, ttl, known: Mutex::new(HashMap::new()) }
     }
 
-    /// The addresses of a name.
+    /// Returns the addresses of a name, or `None` if the lookup failed.
     pub(super) async fn addresses(&self, name: &str) -> Found {
         let entry = self.entry(name);
         let (lookup, asked) = (self.lookup.clone(), name.to_owned());
@@ -62,7 +62,7 @@ impl Names {
         entry.found.get_or_init(look).await.clone()
     }
 
-    /// A connection to this name has failed, so the next use looks it up again.
+    /// Removes a name from the cache after a connection to it failed, so that the next use looks it up again.
     pub(super) fn forget(&self, name: &str) {
         self.known().remove(name);
     }
@@ -116,7 +116,7 @@ mod tests {
         names.forget("a");
         names.addresses("a").await;
         assert_eq!(times.load(Ordering::SeqCst), 3);
-        // More names than are kept.
+        // More names than the cache holds.
         for name in 0..2 * MAX_NAMES {
             names.addresses(&name.to_string()).await;
         }

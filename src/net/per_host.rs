@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use reqwest::Url;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// From this many hosts on, unused ones are removed.
+/// With this many hosts or more, unused ones are removed.
 const MANY_HOSTS: usize = 256;
 
-/// The places of each host.
+/// The semaphores of all hosts.
 pub(super) struct PerHost {
     most: usize,
     hosts: Mutex<HashMap<(String, u16), Arc<Semaphore>>>,
@@ -20,7 +20,7 @@ impl PerHost {
         Self { most: most.min(Semaphore::MAX_PERMITS), hosts: Mutex::new(HashMap::new()) }
     }
 
-    /// Waits for a place at the host of this URL. Places are given in the order of the requests.
+    /// Waits for a permit for the host of this URL. Permits are granted in the order of the requests.
     pub(super) async fn place(&self, url: &Url) -> Option<OwnedSemaphorePermit> {
         let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
         let places = self.places((host, url.port_or_known_default()?));
@@ -30,7 +30,7 @@ impl PerHost {
     fn places(&self, host: (String, u16)) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().expect("never poisoned: no code panics while it holds this");
         if hosts.len() >= MANY_HOSTS {
-            // The holder of a place holds the semaphore too.
+            // A permit also holds the semaphore.
             hosts.retain(|_, places| Arc::strong_count(places) > 1);
         }
         hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone()
@@ -63,7 +63,7 @@ mod tests {
         drop(kept);
     }
 
-    /// The result of a future that is ready at once.
+    /// Returns the result of a future that is ready at once.
     async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
         std::future::poll_fn(|context| {
             std::task::Poll::Ready(match std::pin::Pin::new(&mut future).poll(context) {

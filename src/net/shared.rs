@@ -16,7 +16,7 @@ pub(super) struct Shared {
     pub(super) filtered: reqwest::Client,
     /// For the operator's own geolocation service.
     pub(super) trusted: reqwest::Client,
-    /// Why https does not work on this machine, if it does not.
+    /// Why https does not work on this machine; `None` if it works.
     pub(super) no_tls: Option<String>,
     pub(super) all: Arc<Semaphore>,
     pub(super) per_host: PerHost,

@@ -23,11 +23,11 @@ pub struct Outcome {
 pub struct Stats {
     /// Finished requests.
     pub requests: Family<Outcome, Counter>,
-    /// Their duration in seconds, from getting a place until the answer was read.
+    /// Their duration in seconds, from acquiring the last permit until the answer was read.
     pub latency: Histogram,
-    /// Those under way.
+    /// Requests under way.
     pub in_flight: Gauge,
-    /// Requests that wait for a place.
+    /// Requests that wait for a permit.
     pub queued: Gauge,
     /// Requests that were sent again because their events ran again.
     pub repeated: Counter,

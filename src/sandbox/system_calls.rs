@@ -1,8 +1,8 @@
 //! The list of system calls that a sandboxed process may make.
 //!
-//! For forked workers it comes in two parts, because the kernel takes longer to install a longer list. The prepared process already
-//! refuses every call that neither forking nor building the sandbox needs; each child refuses the rest. Together they allow
-//! what the list allows.
+//! Forked workers get the list in two parts, because installing a longer list takes the kernel longer. The prepared
+//! process already refuses every call that neither forking nor building the sandbox needs; each child refuses the rest.
+//! Both parts together allow the same calls as the whole list.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,17 +18,17 @@ fn arg(index: u8, op: SeccompCmpOp, value: u64) -> Result<SeccompCondition, secc
     SeccompCondition::new(index, SeccompCmpArgLen::Qword, op, value)
 }
 
-/// The same for arguments of which the kernel looks at 32 bits only, such as descriptors.
+/// Compares an argument of which the kernel reads only 32 bits, such as a descriptor.
 fn word(index: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
 /// System calls that are allowed with any arguments.
 const FREE: &[i64] = &[
-    // Memory that the process has.
+    // The process's own memory.
     libc::SYS_munmap,
     libc::SYS_brk,
-    // Waiting, clocks, chance.
+    // Waiting, clocks, random numbers.
     libc::SYS_sched_yield,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
@@ -40,13 +40,13 @@ const FREE: &[i64] = &[
     libc::SYS_membarrier,
     libc::SYS_getcpu,
     libc::SYS_sched_getaffinity,
-    // Who am I, and the end.
+    // Process and thread ids, and exiting.
     libc::SYS_getpid,
     libc::SYS_gettid,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_close,
-    // The handlers of this process's own signals.
+    // Handlers for the process's own signals.
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
@@ -55,8 +55,8 @@ const FREE: &[i64] = &[
     libc::SYS_rseq,
 ];
 
-/// What the owner of some memory may advise the kernel to do with it. Others reach beyond the process's own memory (`REMOVE`,
-/// `PAGEOUT`), keep it from being counted, or are for machines to be tested with.
+/// The allowed kinds of `madvise`. The others reach beyond the process's own memory (`REMOVE`, `PAGEOUT`), exempt
+/// memory from accounting, or exist to test machines.
 const ADVICE: &[i32] = &[
     libc::MADV_NORMAL,
     libc::MADV_WILLNEED,
@@ -69,7 +69,8 @@ const ADVICE: &[i32] = &[
     libc::MADV_DODUMP,
 ];
 
-/// What can be done with a futex: waiting and waking. Not those that hand over priorities, in which most faults were found.
+/// The allowed futex operations: waiting and waking. The operations with priority inheritance are left out, because
+/// most vulnerabilities were found in them.
 const FUTEX: &[i32] = &[
     libc::FUTEX_WAIT,
     libc::FUTEX_WAKE,
@@ -80,30 +81,31 @@ const FUTEX: &[i32] = &[
     libc::FUTEX_WAKE_BITSET,
 ];
 
-/// The flags of a futex operation beside the operation itself.
+/// The flags that can be combined with a futex operation.
 const FUTEX_FLAGS: u64 = (libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME) as u64;
 
-/// The flags of `mmap` that say whose the memory is: shared or private, of a file or of nothing.
+/// The flags of `mmap` that select the kind of memory: shared or private, file-backed or anonymous.
 const MAP_KIND: u64 = 0xf | libc::MAP_ANONYMOUS as u64;
 
-/// The flags of `mmap` that are looked at, and what they must be: private memory, of nothing.
+/// The flags of `mmap` that are checked, and their required value: private and anonymous.
 const MAP_CHECKED: u64 = MAP_KIND | (libc::MAP_GROWSDOWN | libc::MAP_HUGETLB | libc::MAP_LOCKED) as u64;
 const MAP_OWN: u64 = (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64;
 
-/// The descriptors that a process has.
+/// The descriptors that a process may use.
 struct Descriptors {
     read: &'static [u64],
     write: &'static [u64],
     socket: Option<u64>,
 }
 
-/// Those of a worker. V8's last words go to standard error.
+/// A worker's descriptors. V8 writes its fatal errors to standard error.
 const WORKER: Descriptors =
     Descriptors { read: &[SOCKET as u64], write: &[SOCKET as u64, 2], socket: Some(SOCKET as u64) };
 
-/// What a process that forks needs of the kernel beside what its children keep, and they until their walls stand.
+/// Calls that a forking process needs in addition to those its
+/// children keep. A child needs them until its sandbox is complete.
 const TO_FORK: &[i64] = &[
-    // Orders and descriptors.
+    // Fork requests and descriptors.
     libc::SYS_recvmsg,
     libc::SYS_fcntl,
     libc::SYS_dup3,
@@ -111,12 +113,12 @@ const TO_FORK: &[i64] = &[
     libc::SYS_dup2,
     libc::SYS_close_range,
     libc::SYS_setsockopt,
-    // Children, and their watchdogs.
+    // Children and their watchdogs.
     libc::SYS_clone,
     libc::SYS_clone3,
     libc::SYS_getppid,
     libc::SYS_setpgid,
-    // The walls themselves.
+    // The sandbox itself.
     libc::SYS_prctl,
     libc::SYS_capget,
     libc::SYS_landlock_create_ruleset,
@@ -125,21 +127,21 @@ const TO_FORK: &[i64] = &[
     libc::SYS_seccomp,
 ];
 
-/// And what they need with other arguments than they do later.
+/// Calls that forking needs with more arguments than a sandboxed child may use.
 const NARROWED: &[i64] = &[libc::SYS_mmap, libc::SYS_tgkill, libc::SYS_prlimit64];
 
-/// How much of the list.
+/// Which part of the list to build.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     Whole,
     BeforeFork,
 }
 
-/// Where the number does not matter, because the other part compares it.
+/// Used where the process id does not matter, because the other part compares it.
 const SOME_PROCESS: u32 = 0;
 
-/// Nothing but this from here on, for every thread of the process; `inherited` says that it was forked from one that has called
-/// [`filter_before_fork`].
+/// Restricts every thread of the process to the listed system calls. `inherited` says whether the process was forked
+/// from one that has called [`filter_before_fork`].
 pub(super) fn filter(jitless: bool, inherited: bool) -> Result<(), String> {
     let own = std::process::id();
     let program = if inherited { rest(jitless, own) } else { program(jitless, &WORKER, own) };
@@ -150,22 +152,22 @@ pub(super) fn filter(jitless: bool, inherited: bool) -> Result<(), String> {
 /// Refuses every call that neither forking nor building the sandbox needs.
 pub(super) fn filter_before_fork(jitless: bool) -> io::Result<()> {
     let list = list(jitless, &WORKER, SOME_PROCESS, Part::BeforeFork).map_err(io::Error::other)?;
-    // Made once here, so that a child that could not is not the first to find out.
+    // Builds the child's part once here, so that an error appears before the first fork.
     rest(jitless, SOME_PROCESS).map_err(io::Error::other)?;
     seccompiler::apply_filter(&list).map_err(io::Error::other)
 }
 
-/// The same for the process that parses TypeScript: its standard streams are all that it has.
+/// Installs the list for the process that parses TypeScript: it may only use its standard streams.
 pub(super) fn filter_of_parser() -> Result<(), String> {
     const STREAMS: Descriptors = Descriptors { read: &[0], write: &[1, 2], socket: None };
     let program = program(true, &STREAMS, std::process::id()).map_err(|error| error.to_string())?;
     match seccompiler::apply_filter_all_threads(&program) {
-        // A kernel without it has none for workers either, which is told where they are started.
+        // A kernel without seccomp has none for workers either, and their start reports that.
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-/// What a child refuses beside what it has inherited. It allows whatever it does not name.
+/// Builds the list of calls that a child refuses in addition to the inherited list. It allows every other call.
 fn rest(jitless: bool, own: u32) -> Result<BpfProgram, seccompiler::BackendError> {
     use SeccompCmpOp::{MaskedEq, Ne};
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = TO_FORK.iter().map(|call| (*call, Vec::new())).collect();
@@ -173,7 +175,7 @@ fn rest(jitless: bool, own: u32) -> Result<BpfProgram, seccompiler::BackendError
         rules.entry(call).or_default().push(SeccompRule::new(vec![condition])?);
         Ok(())
     };
-    // The same as in `list`, the other way round: for each bit that must be so, that it isn't.
+    // The inverse of the condition in `list`: refuses the call if any checked bit has the wrong value.
     for bit in (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| MAP_CHECKED & bit != 0) {
         refuse(libc::SYS_mmap, arg(3, MaskedEq(bit), !MAP_OWN & bit)?)?;
     }
@@ -211,7 +213,7 @@ fn list(
     }
     if let Some(socket) = descriptors.socket {
         allow(libc::SYS_recvfrom, vec![word(0, socket)?])?;
-        // Without an address: to whom the socket is connected.
+        // Without an address: only to the peer that the socket is connected to.
         allow(libc::SYS_sendto, vec![word(0, socket)?, arg(4, Eq, 0)?])?;
     }
     for advice in ADVICE {
@@ -222,9 +224,9 @@ fn list(
             SeccompCondition::new(1, SeccompCmpArgLen::Dword, MaskedEq(!FUTEX_FLAGS & 0xFFFF_FFFF), *operation as u64)?;
         allow(libc::SYS_futex, vec![operation])?;
     }
-    // Memory that is the process's own, and private: no file can be mapped, and what is shared or grows by itself would not
-    // count against RLIMIT_DATA. Machine code needs memory that can be written and executed (V8 guards it with memory
-    // protection keys); without it, nothing that is written can ever be.
+    // Only private, anonymous memory: no file can be mapped, and shared memory and memory that grows by itself would
+    // not count against RLIMIT_DATA. Machine code needs memory that is writable and executable (V8 guards it with
+    // memory protection keys). With `jitless`, memory can never be executable.
     let anonymous = arg(3, MaskedEq(MAP_CHECKED), MAP_OWN)?;
     if jitless {
         let data = || arg(2, MaskedEq(libc::PROT_EXEC as u64), 0);
@@ -238,11 +240,11 @@ fn list(
             allow(call, vec![arg(2, MaskedEq(0), 0)?])?;
         }
     }
-    // A growing buffer of malloc's. Never to a place that the caller names.
+    // `malloc` grows a buffer. The caller can't choose the new address.
     allow(libc::SYS_mremap, vec![arg(3, MaskedEq(!(libc::MREMAP_MAYMOVE as u64)), 0)?])?;
     // `abort` sends a signal to its own thread.
     allow(libc::SYS_tgkill, vec![word(0, u64::from(own))?])?;
-    // Reading one's own limits; setting them needs the third argument.
+    // Reads the process's own limits; setting them would need the third argument.
     allow(libc::SYS_prlimit64, vec![word(0, 0)?, arg(2, Eq, 0)?])?;
     if part == Part::BeforeFork {
         for call in TO_FORK.iter().chain(NARROWED) {
@@ -259,7 +261,8 @@ mod tests {
 
     const OWN: u32 = 4321;
 
-    /// What the kernel would answer by this list: 0 for what is refused by killing, else `SECCOMP_RET_…` and the error's number.
+    /// Runs the filter program as the kernel would: returns 0 for a
+    /// killed process, else `SECCOMP_RET_…` and the error number.
     fn answer(program: &BpfProgram, call: i64, args: [u64; 6]) -> u32 {
         let mut data = [0_u32; 16];
         data[0] = call as u32;
