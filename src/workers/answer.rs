@@ -15,8 +15,8 @@ const ARRAY: OutputFraming<'static> =
 
 /// Runs events, together if the program takes batches, and returns
 /// `{"verdicts":[{"verdict":"ok","events":[…],"logs":[…]},…],"cost":{"cpu":…,"heap":…,"heapUsed":…,"output":…}}`. `cpu`
-/// is in nanoseconds; `heap` is how much the heap grew and `heapUsed` its size afterwards; `output` is the size of all
-/// output, all in bytes.
+/// is in nanoseconds. The other costs are in bytes: `heap` is the growth of the heap, `heapUsed` its size afterwards,
+/// and `output` the size of all output.
 pub fn answer(engine: &mut Engine, events: &[Event<'_>]) -> String {
     let heap = engine.heap_used();
     let before = clock_gettime(ClockId::ThreadCPUTime);
@@ -47,7 +47,7 @@ pub fn answer(engine: &mut Engine, events: &[Event<'_>]) -> String {
     format!("{{\"verdicts\":[{}],\"cost\":{cost}}}", verdicts.join(","))
 }
 
-/// One verdict, with its events and what was logged.
+/// Formats one verdict with its events and logs.
 pub(super) fn verdict_json(verdict: &Verdict, text: &[u8], logs: &[LogLine]) -> String {
     let (word, mut value) = match verdict {
         Verdict::Ok { .. } => ("ok", json!({})),
@@ -56,7 +56,7 @@ pub(super) fn verdict_json(verdict: &Verdict, text: &[u8], logs: &[LogLine]) -> 
     };
     value["verdict"] = json!(word);
     value["logs"] = json!(logs);
-    // The events stay text: this program never converts a number of theirs.
+    // The events stay text, so their numbers are never converted.
     let events = std::str::from_utf8(text).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
     let mut out = value.to_string();
     out.pop();

@@ -1,7 +1,7 @@
-//! Counts memory: request bodies, answers, and logs of the code.
+//! A memory budget for request bodies, answers, and logs of the code.
 //!
 //! Code reserves memory before it allocates, and returns it by dropping the reservation. A budget can be part of
-//! another one, so that neither the bodies nor one program can use up everything.
+//! another budget, so that neither the bodies nor one program can use up all memory.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,12 +27,12 @@ struct Inner {
 }
 
 impl Budget {
-    /// `max` bytes.
+    /// Creates a budget of `max` bytes.
     pub fn new(max: usize) -> Self {
         Self::inside(max, None)
     }
 
-    /// A part of this one: at most `max` bytes of it.
+    /// Creates a budget of at most `max` bytes that is part of this one.
     pub fn part(&self, max: usize) -> Self {
         Self::inside(max.min(self.0.max), Some(self.clone()))
     }
@@ -56,13 +56,13 @@ impl Budget {
         self.0.short.is_within(SHORT_FOR)
     }
 
-    /// An empty reservation; see [`Held::grow_to`].
+    /// Returns an empty reservation; see [`Held::grow_to`].
     pub fn hold(&self) -> Held {
         Held { budget: self.clone(), bytes: 0 }
     }
 
-    /// Waits until bytes are returned to the whole budget. Bytes that are returned between a failed reservation and
-    /// this call go unnoticed, so call it with a time limit.
+    /// Waits until bytes are returned to the whole budget. Misses bytes that are returned between a failed reservation
+    /// and this call, so call it with a time limit.
     pub async fn freed(&self) {
         self.root().0.freed.notified().await;
     }
@@ -101,13 +101,14 @@ pub struct Held {
 }
 
 impl Held {
-    /// Grows the reservation to `bytes`, or changes nothing and returns `false` if the budget has too little left.
+    /// Grows the reservation to `bytes`. Returns `false` and changes nothing if too little of the budget is left.
     #[must_use]
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         self.grow_by(bytes.saturating_sub(self.bytes))
     }
 
-    /// Grows the reservation by this many bytes, or changes nothing and returns `false`.
+    /// Grows the reservation by this many bytes. Returns `false`
+    /// and changes nothing if too little of the budget is left.
     #[must_use]
     pub fn grow_by(&mut self, bytes: usize) -> bool {
         let fits = bytes == 0 || self.budget.take(bytes);

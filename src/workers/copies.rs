@@ -1,39 +1,40 @@
-//! Outputs in memory of the supervisor's own.
+//! Copies of worker output in the supervisor's own memory.
 //!
-//! A worker that has been taken over can change what stands in its memory at any time. What is copied before it is checked
-//! can't be changed any more: the writer need not look at it again, and the worker has its slot back at once.
+//! A compromised worker can change its memory at any time. A copy made before the check can't change after it: the
+//! writer doesn't check it again, and the worker gets its slot back at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::wire::lines::FILL;
 use crate::wire::shared::Mapping;
 
-/// At most so many copies are there at a time. A worker's output stays in its slot beyond that, so that it waits for a slow reader.
+/// The maximum number of copies at a time. Beyond it, output stays
+/// in the worker's slot, so that the worker waits for a slow reader.
 const MAX_COPIES: usize = 8;
 
-/// A longer output is not copied.
+/// The maximum length of an output that is copied, in bytes.
 const MAX_LEN: usize = 2 * FILL;
 
-/// Buffers that are used again and again.
+/// Reusable buffers.
 #[derive(Clone, Default)]
 pub(super) struct Copies(Arc<Mutex<Buffers>>);
 
 #[derive(Default)]
 struct Buffers {
-    /// Those that are free, the one that was given back last at the end: it may still be in the processor's cache.
+    /// Free buffers. The most recently returned one is last: it may still be in the processor's cache.
     free: Vec<Vec<u8>>,
-    /// How many are in use.
+    /// The number of buffers in use.
     used: usize,
 }
 
-/// A copy of an output; its buffer is free again when it is dropped.
+/// A copy of an output. Dropping it returns its buffer.
 pub(super) struct PrivateCopy {
     bytes: Vec<u8>,
     home: Copies,
 }
 
 impl Copies {
-    /// Copies a range of a worker's memory, unless it is too long or there are enough copies.
+    /// Copies a range of a worker's memory. Returns `None` if the range is too long or all copies are in use.
     pub(super) fn copy(&self, output: &Mapping, start: usize, len: usize) -> Option<PrivateCopy> {
         if len > MAX_LEN {
             return None;
@@ -47,8 +48,9 @@ impl Copies {
             buffers.free.pop().unwrap_or_default()
         };
         bytes.reserve_exact(len);
-        // SAFETY: the mapping has the range (`at` sees to it), the buffer has room for it, and they are different memory. Another
-        // process may write to the range meanwhile: whatever is copied is just bytes, which are looked at only afterwards.
+        // SAFETY: the mapping contains the range (`at` checks it), the buffer has room
+        // for it, and the two don't overlap. Another process may write to the range
+        // meanwhile, but the copied bytes are only read afterwards, as plain bytes.
         unsafe {
             std::ptr::copy_nonoverlapping(output.at(start, len), bytes.as_mut_ptr(), len);
             bytes.set_len(len);
@@ -58,7 +60,7 @@ impl Copies {
 }
 
 impl PrivateCopy {
-    /// What was copied.
+    /// The copied bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn what_is_copied_stays_as_it_is() {
         let (_fd, output) = create("test", PAGE, true).unwrap();
-        // SAFETY: inside of the mapping, which nothing else has.
+        // SAFETY: inside the mapping, which nothing else uses.
         let write = |bytes: &[u8; 3]| unsafe { output.at(5, 3).copy_from_nonoverlapping(bytes.as_ptr(), 3) };
         write(b"{}\n");
         let copy = Copies::default().copy(&output, 5, 3).unwrap();

@@ -1,4 +1,4 @@
-//! Groups the failures of a run by kind and place in the code, for a person who watches it.
+//! Groups the failures of a run by kind and position in the code, to show them to a person.
 
 use sluicegate_engine::verdict::{Failure, FailureKind, Position};
 
@@ -8,17 +8,17 @@ const MAX_PLACES: usize = 50;
 /// Events that failed for the same reason in the same place.
 #[derive(Clone, Debug)]
 pub struct FailurePlace {
-    /// How many there are.
+    /// The number of events in the group.
     pub count: u64,
     /// The failure of the first one.
     pub failure: Failure,
-    /// The input of the first one, if that was not standard input.
+    /// The input of the first event; `None` for standard input.
     pub input: Option<String>,
-    /// Its line in that input, from 1.
+    /// The line of the first event in that input, from 1.
     pub line: u64,
 }
 
-/// All failures, in the order in which the first one of each group was written.
+/// All failure groups, in the order in which their first failures were written.
 #[derive(Clone, Debug, Default)]
 pub struct FailurePlaces {
     /// The first `MAX_PLACES` groups.

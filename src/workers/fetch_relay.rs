@@ -1,13 +1,13 @@
 //! Relays network requests of workers, on the supervisor's side: a request goes from a worker's frame to the client,
-//! and the answer goes back to the worker in a frame. The supervisor's loop takes no part in this.
+//! and the answer goes back to the worker in a frame. The supervisor's loop is not involved.
 
 use super::process::{Frame, Process};
 use crate::net::{Client, Lane};
 use crate::wire::frame::{Kind, Message};
 use sluicegate_engine::MAX_REQUEST;
 
-/// Opens a session with the network for one worker. The session ends with the reader of the worker's frames, and
-/// cancels the requests under way.
+/// Opens a network session for one worker. The session ends with the
+/// reader of the worker's frames, which cancels the requests under way.
 pub(super) fn session(client: &Client, process: &Process) -> Lane {
     let outgoing = process.outgoing();
     client.session(move |answer| {
@@ -17,8 +17,8 @@ pub(super) fn session(client: &Client, process: &Process) -> Lane {
     })
 }
 
-/// Handles a frame of a worker about the network. `false` if the frame is about something else, if the worker may not
-/// send requests, or if it sends too much.
+/// Handles a worker's frame about the network. Returns `false` if the frame is not about the network, if the worker may
+/// not send requests, or if it sends too many.
 pub(super) fn take(session: Option<&Lane>, kind: Kind, payload: &[u8]) -> bool {
     let Some(session) = session else { return false };
     match kind {

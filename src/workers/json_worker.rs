@@ -1,5 +1,5 @@
-//! A worker process that is spoken to in JSON, one text a line each way: those that run tests, and those that measure lineage.
-//! It stands behind the same walls as the workers of a run.
+//! A worker process that exchanges JSON texts with its supervisor, one per line. These workers run tests and measure
+//! lineage, in the same sandbox as the workers of a run.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::FromRawFd;
@@ -14,12 +14,12 @@ use super::{RunError, Sandbox, SandboxReport, sandbox};
 use crate::own_process::own_command;
 use sluicegate_engine as engine;
 
-/// What a worker must know before it builds its walls: the first text to it, which it answers with a [`SandboxReport`].
+/// The first message to a worker, with the parameters of its sandbox. The worker answers with a [`SandboxReport`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Setup {
-    /// The heaps of all its isolates together, in bytes.
+    /// The total heap limit of all its isolates, in bytes.
     heap: usize,
-    /// Whether V8 makes no machine code.
+    /// Whether V8 runs without generating machine code.
     jitless: bool,
 }
 
@@ -30,11 +30,11 @@ pub struct JsonWorker {
 }
 
 impl JsonWorker {
-    /// Starts this program with a hidden subcommand, whose code begins with [`JsonSocket::behind_walls`]. `heap` is for all
-    /// isolates of the worker together, in bytes.
+    /// Starts this program with a hidden subcommand whose code begins with [`JsonSocket::behind_walls`]. `heap` is the
+    /// total limit for all isolates of the worker, in bytes.
     ///
     /// # Errors
-    /// When no process can be started, or its walls are not what `sandbox` asks for.
+    /// When no process can be started, or its sandbox does not satisfy `sandbox`.
     pub fn start(subcommand: &str, heap: usize, sandbox: &Sandbox) -> Result<Self, RunError> {
         let failed = |error: io::Error| RunError::Start(error.to_string());
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
@@ -47,7 +47,7 @@ impl JsonWorker {
             .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: sandbox::SOCKET }])
             .map_err(|error| RunError::Start(error.to_string()))?;
         let child = command.spawn().map_err(failed)?;
-        // Holds the other end of the socket: a worker that dies must be noticed.
+        // The command holds the other end of the socket. While that is open, the death of the worker goes unnoticed.
         drop(command);
         let mut worker = Self { child, socket: JsonSocket(BufReader::new(ours)) };
         worker.send(&Setup { heap, jitless: sandbox.jitless }).map_err(failed)?;
@@ -66,7 +66,7 @@ impl JsonWorker {
         self.socket.write(message)
     }
 
-    /// Waits for the next message; none when the worker is gone, or says what cannot be understood.
+    /// Waits for the next message. Returns `None` if the worker is gone or the message is invalid.
     pub fn read<M: DeserializeOwned>(&mut self) -> Option<M> {
         self.socket.read()
     }
@@ -79,15 +79,15 @@ impl Drop for JsonWorker {
     }
 }
 
-/// One end of the socket between both.
+/// One end of the socket between supervisor and worker.
 pub struct JsonSocket(BufReader<UnixStream>);
 
 impl JsonSocket {
-    /// The worker's side: builds its walls, sets V8 up, and says what stands. None when the supervisor is gone. Call it first
-    /// of all, in a process that a [`JsonWorker`] started.
+    /// Sets up the sandbox and V8 on the worker's side, and sends the report. Returns `None` if the supervisor is gone.
+    /// Must be called first, in a process that a [`JsonWorker`] started.
     ///
     /// # Errors
-    /// When the supervisor cannot be told.
+    /// When the report cannot be sent.
     pub fn behind_walls() -> io::Result<Option<Self>> {
         let mut walls = sandbox::first();
         // SAFETY: the supervisor starts workers with exactly this descriptor open; nothing else in this process knows it.
@@ -95,14 +95,14 @@ impl JsonSocket {
         let mut socket = Self(BufReader::new(socket));
         let Some(Setup { heap, jitless }) = socket.read() else { return Ok(None) };
         engine::initialize_with(engine::Protection::Keys, jitless);
-        // Later it may start no thread.
+        // The sandbox allows no new threads.
         engine::start_watchdog();
         sandbox::last(&mut walls, engine::max_memory(heap), jitless);
         socket.write(&walls)?;
         Ok(Some(socket))
     }
 
-    /// Waits for the next message; none when the other side is gone, or says what cannot be understood.
+    /// Waits for the next message. Returns `None` if the other side is gone or the message is invalid.
     pub fn read<M: DeserializeOwned>(&mut self) -> Option<M> {
         let mut line = String::new();
         self.0.read_line(&mut line).ok()?;

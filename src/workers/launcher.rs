@@ -1,11 +1,11 @@
 //! Starts worker processes on one thread that lives as long as the supervisor.
 //!
-//! Starting a process means a fork and a wait until the child has executed the other program. That takes a millisecond
-//! in the good case, and never ends if someone stops the child in between. So the threads that pass events do not do
-//! it; a task that waits for a worker delays nothing else. A child that takes long receives a signal to continue. This
-//! helps a stopped child and does no harm to a slow one.
+//! Starting a process means a fork and a wait until the child has executed the new program. That usually takes a
+//! millisecond, but never ends if the child is stopped in between. So the threads that pass events do not start
+//! processes: a task that waits for a worker delays nothing else. A child that takes too long is sent a signal to
+//! continue, which helps a stopped child and does not harm a slow one.
 //!
-//! It is always the same thread, because workers die with the thread that started them (`PR_SET_PDEATHSIG`).
+//! The thread is always the same, because workers die with the thread that started them (`PR_SET_PDEATHSIG`).
 
 use std::io;
 use std::process::Command;
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 /// How long a start may take before the child is sent a signal to continue.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The name of the thread, and of its child until that is another program.
+/// The name of the thread, and of its child until the child executes the new program.
 const NAME: &str = "launcher";
 
 /// A process to be started.
@@ -60,14 +60,14 @@ fn gone() -> io::Error {
     io::Error::other("the thread that starts workers is gone")
 }
 
-/// The one launcher of this process.
+/// Returns the single launcher of this process.
 fn launcher() -> io::Result<&'static Launcher> {
     static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
     if let Some(launcher) = LAUNCHER.get() {
         return Ok(launcher);
     }
-    // If two threads begin at the same time, one launcher is kept. The other one's thread ends with its channel and has
-    // started nothing.
+    // If two threads start launchers at the same time, only one is kept. The thread of the other one ends when its
+    // channel closes; it has started nothing.
     let launcher = Launcher::begin()?;
     Ok(LAUNCHER.get_or_init(|| launcher))
 }
@@ -81,18 +81,18 @@ impl Launcher {
             for order in todo {
                 let _inside = order.runtime.enter();
                 let child = tokio::process::Command::from(order.command).kill_on_drop(true).spawn();
-                // If no task waits any more, the child is killed here.
+                // If the task no longer waits, the child is killed here.
                 let _ = order.answer.send(child);
             }
         })?;
         Ok(Self { orders, thread: thread.recv().map_err(|_| gone())? })
     }
 
-    /// Sends SIGCONT to the process that was forked last and has not finished its start.
+    /// Sends SIGCONT to the most recently forked process that has not finished its start.
     fn go_on(&self) {
         let list = format!("/proc/self/task/{}/children", self.thread);
         let list = std::fs::read_to_string(list).unwrap_or_default();
-        // Workers that a prepared process has forked are among them, and have names of their own.
+        // The list includes workers forked by a prepared process; they have other names.
         let is_forked_here =
             |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == NAME);
         let last =

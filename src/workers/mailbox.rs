@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use crate::wire::frame::{self, Kind, Message, Work};
 use sluicegate_engine::Network;
 
-/// How often a wait for the network is interrupted to check whether the event still has time.
+/// The longest wait for the network before the event's remaining time is checked.
 const SHORT_WAIT: Duration = Duration::from_millis(40);
 
-/// Requests are kept until the code has run, up to this number and this many bytes.
+/// The most requests, and bytes of requests, that are kept until the code has run.
 const MAX_UNSENT: usize = 16;
 const MAX_UNSENT_BYTES: usize = 16 << 10;
 
@@ -23,7 +23,7 @@ pub(super) struct Mailbox {
     reader: BufReader<Patient>,
     socket: &'static UnixStream,
     payload: Vec<u8>,
-    /// Work to be done.
+    /// Work that has not begun.
     pub(super) waiting: VecDeque<Work>,
     /// Output slots that are free.
     pub(super) free: Vec<u32>,
@@ -72,8 +72,8 @@ impl Read for Patient {
     }
 }
 
-/// Sets the socket's timeout. Call it before the sandbox is in place, in a worker whose code may use the network;
-/// afterwards socket options can no longer be changed.
+/// Sets the socket's timeout. Must be called before the sandbox is set up, in a worker whose code may use the network:
+/// the sandbox does not allow changes of socket options.
 pub(super) fn glance_while_waiting(socket: &UnixStream) -> io::Result<()> {
     socket.set_read_timeout(Some(SHORT_WAIT))
 }
@@ -94,7 +94,7 @@ impl Mailbox {
         }
     }
 
-    /// Sends the requests that are kept. Call it before any wait.
+    /// Sends the unsent requests. Call it before any wait.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if self.out.is_empty() {
             return Ok(());
@@ -106,13 +106,13 @@ impl Mailbox {
         sent
     }
 
-    /// Reads one raw frame, before there is any work.
+    /// Reads one raw frame. Used before there is any work.
     pub(super) fn read(&mut self, payload: &mut Vec<u8>) -> io::Result<Option<Kind>> {
         self.flush()?;
         frame::read(&mut self.reader, payload)
     }
 
-    /// Reads and stores one frame; `false` when the supervisor is gone.
+    /// Reads and stores one frame. Returns `false` if the supervisor is gone.
     pub(super) fn receive(&mut self) -> io::Result<bool> {
         self.flush()?;
         let kind = frame::read(&mut self.reader, &mut self.payload)?;
@@ -126,7 +126,7 @@ impl Mailbox {
             Some(Kind::Trim) => self.trim = true,
             Some(Kind::Answer) => {
                 self.answers.extend(Message::get(&self.payload).map(|answer| (answer.id, answer.text.to_owned())));
-                // Answers are large now and then; the frames of events are not.
+                // Answers are sometimes large; the frames of events are not.
                 self.payload.shrink_to(64 << 10);
             }
             _ => {}
@@ -136,8 +136,8 @@ impl Mailbox {
 }
 
 impl Mailbox {
-    /// Waits for the start of a frame; an error when the supervisor is gone. Only a frame's first byte is waited for
-    /// like this: the rest follows at once.
+    /// Waits for the start of a frame. Returns an error if the supervisor is gone. Only the first byte of a frame is
+    /// awaited with a timeout: the rest follows at once.
     fn look(&mut self, patience: Patience) -> io::Result<bool> {
         self.flush()?;
         if !self.reader.buffer().is_empty() {
@@ -154,7 +154,7 @@ impl Mailbox {
         }
     }
 
-    /// Reads all frames that have arrived, without waiting. An error when the supervisor is gone.
+    /// Reads all frames that have arrived, without waiting. Returns an error if the supervisor is gone.
     pub(super) fn receive_ready(&mut self) -> io::Result<()> {
         while self.look(Patience::NotAtAll)? {
             self.receive()?;
@@ -162,7 +162,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Waits for a frame until this time and reads it. An error when the supervisor is gone.
+    /// Waits for a frame until this time, and reads it. Returns an error if the supervisor is gone.
     pub(super) fn receive_until(&mut self, until: Instant) -> io::Result<()> {
         loop {
             if self.look(Patience::Short)? {
@@ -174,7 +174,7 @@ impl Mailbox {
         }
     }
 
-    /// Waits briefly for a frame and reads it; returns whether one came. An error when the supervisor is gone.
+    /// Waits briefly for a frame, and reads it. Returns whether a frame came, or an error if the supervisor is gone.
     pub(super) fn receive_soon(&mut self) -> io::Result<bool> {
         let came = self.look(Patience::Short)?;
         if came {
@@ -183,7 +183,7 @@ impl Mailbox {
         Ok(came)
     }
 
-    /// An answer that has arrived.
+    /// Takes an answer that has arrived.
     pub(super) fn answer(&mut self) -> Option<(u64, String)> {
         self.answers.pop_front()
     }
@@ -194,7 +194,7 @@ impl Network for Mailbox {
         Message { id, text: request }.put(Kind::Ask, &mut self.out);
         self.asked = true;
         self.unsent += 1;
-        // An event that sends requests and then computes holds back only a few of them.
+        // The limit keeps an event that sends requests and then computes from delaying many of them.
         let full = self.unsent >= MAX_UNSENT || self.out.len() >= MAX_UNSENT_BYTES;
         if full { self.flush().map_err(|_| "the supervisor is gone".to_owned()) } else { Ok(()) }
     }

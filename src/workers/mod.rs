@@ -1,19 +1,19 @@
-//! Workers: spawned, fed, put back in order, blamed, replaced.
+//! Worker processes: starts them, gives them lines, restores the order of their answers, assigns blame, replaces them.
 //!
-//! The supervisor is this process, and it never runs V8. Each worker is a process with one isolate. Whole batches of
-//! lines go to workers through shared memory, and answers come back the same way, so the cost per event of the wall
-//! between the processes is a fraction of a microsecond.
+//! The supervisor is this process, and it never runs V8. Each worker is a process with one
+//! isolate. Whole batches of lines go to workers through shared memory, and answers come
+//! back the same way, so process isolation costs a fraction of a microsecond per event.
 //!
-//! What it promises: every line that was read gets exactly one verdict, outputs leave in the order of the input (unless
-//! asked otherwise), memory stays bounded however long the stream is, and a worker that dies or hangs costs at most the
-//! event that killed it. An event is blamed for a death only when it killed a fresh worker alone.
+//! Invariants: every line that was read gets exactly one verdict, outputs leave in the order of the input (unless
+//! requested otherwise), memory stays bounded however long the stream is, and a worker that dies or hangs costs at most
+//! the event that killed it. An event is blamed for a death only if it killed a fresh worker while it ran alone.
 //!
-//! - [`run`] is the supervisor's side of a stream: `supervisor`, with the bookkeeping of `units`.
-//! - [`ServicePool`] is the same for requests: workers of one program that stay, and answer whatever comes. Both own a
-//!   `pool`, which holds all that decides over an event.
+//! - [`run`] is the supervisor's side of a stream: `supervisor`, with the bookkeeping of `work_queue`.
+//! - [`ServicePool`] is the same for requests: the workers of one program stay and answer request after request. Both
+//!   own a `worker_pool`, which makes all decisions about an event.
 //! - [`worker_main`] is the worker's side.
-//! - [`check`] loads a program in a worker and says what came of it.
-//! - `prepared` is where a program's first worker is forked, in a service; `prepared_process` is that process's side.
+//! - [`check`] loads a program in a worker and reports the result.
+//! - `prepared` forks the first worker of each program, in a service; `prepared_process` is the forking process's side.
 //! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
 
 mod answer;
@@ -69,61 +69,61 @@ use sluicegate_engine::{LoadError, Loaded, Options, Program, UnsafeRead};
 pub struct Job {
     /// The transformation with its libraries.
     pub program: Program,
-    /// How dead letters name the transformation: its path, while the program has the name that stacks show.
+    /// The transformation's name in dead letters: its path. The program's own name is the one in stack traces.
     pub transformation: String,
     /// Limits, and whether logs are kept.
     pub options: Options,
-    /// How many workers.
+    /// The number of workers.
     pub workers: usize,
-    /// Where what comes out is written; standard output if there is none.
+    /// The output file; `None` for standard output.
     pub output: Option<std::fs::File>,
-    /// What stands in it.
+    /// The contents of the output.
     pub emit: Emit,
-    /// What of a line is the event.
+    /// Which part of a line is the event.
     pub line: LineFormat,
     /// Whether the lines are the elements of a JSON array.
     pub elements: bool,
-    /// What the verdict lines of failed events say.
+    /// The contents of the verdict lines of failed events.
     pub verdict_detail: VerdictDetail,
-    /// What happens to failed events.
+    /// What happens to a line whose event failed.
     pub on_error: OnError,
-    /// Where dead letters go.
+    /// The target of dead letters.
     pub errors: Target,
-    /// Where log lines go, if they are wanted.
+    /// The target of log lines; `None` if they are not wanted.
     pub logs: Option<Target>,
-    /// Whether the files of both begin anew.
+    /// Whether the files of both are truncated first.
     pub truncate: bool,
     /// Whether outputs may leave in any order.
     pub unordered: bool,
-    /// Whether every event's output leaves at once.
+    /// Whether every event's output is written at once.
     pub line_buffered: bool,
     /// The most events per call of `transformBatch`.
     pub batch_size: usize,
-    /// What is asked of the walls around the workers.
+    /// The requirements on the workers' sandbox.
     pub sandbox: Sandbox,
-    /// Who asks the network for the code, if anybody does.
+    /// The client for the code's network requests; `None` if the code may not use the network.
     pub network: Option<crate::net::Client>,
-    /// Where the lines stood before, if the input is one of dead letters: theirs say so too.
+    /// The original positions of the lines, if the input consists of dead letters. New dead letters repeat them.
     pub origins: Option<Arc<[Origin]>>,
-    /// Whether the logs say what each event cost, see [`Cost`].
+    /// Whether the logs contain the cost of each event, see [`Cost`].
     pub measure: bool,
-    /// Whether the code begins anew with each unit, which in a service is a request.
+    /// Whether each unit runs in a fresh state of the code. In a service, a unit is a request.
     pub fresh_state: bool,
-    /// Whether failures are told apart by their places, see [`Summary::places`].
+    /// Whether failures are grouped by position, see [`Summary::places`].
     pub places: bool,
 }
 
-/// What one event cost: a line of the logs, if that is asked for.
+/// The cost of one event. Optionally logged, one line per event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cost {
     /// CPU time, in nanoseconds.
     pub cpu: u64,
-    /// V8's heap in use afterwards, in bytes; zero if the isolate had to be thrown away.
+    /// V8's heap in use afterwards, in bytes; zero if the isolate had to be discarded.
     pub heap: u64,
 }
 
 impl Job {
-    /// A job with nothing but a program: one worker, events out, in order, side streams nowhere.
+    /// Creates a job with defaults: one worker, output of events, in order, no side streams.
     pub fn new(program: Program, options: Options) -> Self {
         Self {
             transformation: program.name.clone(),
@@ -152,14 +152,14 @@ impl Job {
     }
 }
 
-/// What is asked of the walls around the workers.
+/// The requirements on the workers' sandbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Sandbox {
-    /// No machine code.
+    /// Whether V8 runs without generating machine code.
     pub jitless: bool,
-    /// Do not run without all of them.
+    /// Whether an incomplete sandbox is an error.
     pub require: bool,
-    /// Is told, once, what the kernel lacks, if it is not required.
+    /// Called once with the missing layers, if they are not required.
     pub warn: fn(&str),
 }
 
@@ -170,7 +170,7 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
-    /// Whether these walls will do.
+    /// Checks a sandbox against these requirements. Warns or fails if a layer is missing.
     pub(crate) fn judge(&self, walls: &SandboxReport) -> Result<(), RunError> {
         match walls.lacking() {
             Some(lacking) if self.require => Err(RunError::Sandbox(lacking)),
@@ -183,12 +183,12 @@ impl Sandbox {
     }
 }
 
-/// What a stream came to.
+/// The result of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// The verdicts.
     pub tally: Tally,
-    /// From the first worker's start to the last byte written.
+    /// The time from the first worker's start to the last byte written.
     pub elapsed: Duration,
     /// Bytes of input read.
     pub bytes_in: u64,
@@ -198,28 +198,28 @@ pub struct Summary {
     pub deaths: u64,
     /// Workers that had to be replaced because they no longer answered.
     pub hangs: u64,
-    /// Requests to the network that were made again, because an event beside theirs hit a limit.
+    /// Network requests that were sent again because another event in flight hit a limit.
     pub repeated_requests: u64,
-    /// Why the stream ended before its end, if it did.
+    /// Why the stream ended early, if it did.
     pub ended: Ended,
-    /// The first failure in the order in which verdicts left, for people to look at.
+    /// The first failure in the order of the written verdicts, to show to a person.
     pub first_failure: Option<Failure>,
-    /// The first number that the code has read and JavaScript can't hold, if that is looked for.
+    /// The first number read by the code that JavaScript cannot represent, if the run checks for such numbers.
     pub unsafe_read: Option<ReadAt>,
-    /// All failures by their places, if the job asked for that.
+    /// All failures grouped by position, if the job asked for that.
     pub places: FailurePlaces,
     /// The temporary file with the dead letters, if the job asked for one and there are any.
     pub dead_letters: Option<std::path::PathBuf>,
 }
 
-/// What the code has read, and where its event stood.
+/// An unsafe read, and the position of its event.
 #[derive(Clone, Debug)]
 pub struct ReadAt {
-    /// What it has read.
+    /// The unsafe read.
     pub read: UnsafeRead,
-    /// The event's input, if it was not standard input.
+    /// The event's input; `None` for standard input.
     pub input: Option<String>,
-    /// Its line there, from 1.
+    /// The event's line in that input, from 1.
     pub line: u64,
 }
 
@@ -229,11 +229,11 @@ pub enum Ended {
     /// All input was read.
     #[default]
     Complete,
-    /// An event failed, and the run was to stop there.
+    /// An event failed, and the run stops at the first failure.
     Stopped,
-    /// The reader of the output went away.
+    /// The reader of the output closed it.
     Closed,
-    /// This signal came; everything in flight was finished.
+    /// The run received this signal; everything in flight was finished.
     Signal(i32),
 }
 
@@ -243,21 +243,21 @@ pub enum RunError {
     /// The program could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// An input could not be read; everything before that is done.
+    /// An input could not be read; all lines before the error are done.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// Output, dead letters or logs could not be written.
     #[error("cannot write {what}: {error}")]
     Write {
-        /// Which of them.
+        /// Which of the three.
         what: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// A wall around the workers is required, and the kernel lacks it.
+    /// The kernel does not support a layer of the sandbox, and the sandbox is required.
     #[error("this kernel lacks a part of the sandbox, and --require-sandbox asks for all of it: {0}")]
     Sandbox(String),
-    /// There is no memory for what a request is answered with: it is to be sent again.
+    /// There is no memory for the answer to a request; the client should retry.
     #[error("{0}")]
     Overloaded(String),
     /// Workers cannot be started.
@@ -268,11 +268,11 @@ pub enum RunError {
     System(#[from] std::io::Error),
 }
 
-/// What the supervisor tells while it runs, several times a second: the summary so far, in which verdicts of lines that were
-/// read may be missing.
+/// Called several times a second while the supervisor runs, with the summary so far. Verdicts of lines that were
+/// already read may be missing from it.
 pub type OnTick<'a> = dyn FnMut(&Summary) + 'a;
 
-/// Loads a program in a worker process, runs nothing, and says which function it exports.
+/// Loads a program in a worker process without running it, and returns which function it exports.
 ///
 /// # Errors
 /// When it cannot be loaded, or no worker can be started.
@@ -281,7 +281,7 @@ pub fn check(program: &Program, options: &Options, sandbox: Sandbox) -> Result<(
     supervisor::check(job)
 }
 
-/// What events are read from. Files are opened when their turn comes.
+/// Opens the inputs of a run. Files after the first are opened when their turn comes.
 ///
 /// # Errors
 /// When standard input is closed, or the first file cannot be opened.
@@ -298,7 +298,7 @@ pub fn open(inputs: &[crate::config::Input], format: Format) -> Result<Vec<Open>
         crate::config::Input::File(path) => {
             let name = path.display().to_string();
             let source = Source::Path(path.clone());
-            // A mistake in it is told before the code is loaded.
+            // A mistake in the first path is reported before the code is loaded.
             let source = if index == 0 { source.open().map(Source::File) } else { Ok(source) };
             match source {
                 Ok(source) => Ok(Open { name, source, format }),

@@ -1,5 +1,5 @@
-//! The one place that writes: outputs to standard output or a file, failures to the dead letters, log lines to the logs. Runs on a
-//! thread of its own, so that a reader that is slow to take the output holds up nothing but the output.
+//! The only module that writes a run's results: outputs to standard output or a file, failures to the dead letters, log
+//! lines to the logs. It runs on its own thread, so that a slow reader of the output delays only the output.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -20,13 +20,13 @@ use crate::wire::shared::{Layout, Mapping};
 use crate::wire::{dead_letter, envelope, verdict_line};
 use sluicegate_engine::verdict::Failure;
 
-/// What the writer tells the supervisor.
+/// A message from the writer to the supervisor.
 pub(super) enum Written {
-    /// An output slot may be used again.
+    /// An output slot is free again.
     Free { worker: usize, generation: u64, slot: u32 },
-    /// The reader of standard output went away.
+    /// The reader of standard output closed it.
     Closed,
-    /// Standard output cannot be written; the report says why.
+    /// Standard output cannot be written; the report contains the error.
     Failed,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// A dead letter for a line of an input.
+    /// Returns the dead letter for a line of an input.
     fn record(&self, input: usize, line: u64, offset: u64, failure: Failure) -> dead_letter::Record<'_> {
         let before = self.origins.as_ref().and_then(|origins| origins.get((line as usize).checked_sub(1)?));
         let (file, input_line, input_offset) = match before {
@@ -72,21 +72,21 @@ impl Config {
     }
 }
 
-/// What was written.
+/// The writer's results.
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) bytes_out: u64,
-    /// What was handed over to be written and was not.
+    /// Verdicts and events that the writer received and did not write.
     pub(super) unwritten: Tally,
     /// The temporary file with the dead letters.
     pub(super) kept: Option<std::path::PathBuf>,
-    /// Why standard output could not be written to its end, unless its reader went away.
+    /// The error that ended standard output early, unless its reader closed it.
     pub(super) out: Option<io::Error>,
     /// Side streams that could not be written, once each.
     pub(super) failed: Vec<(String, io::Error)>,
 }
 
-/// So many bytes are copied and then counted at once.
+/// The number of bytes that are copied before their lines are counted.
 const COUNTED: usize = 16 << 10;
 
 /// The writer.
@@ -97,13 +97,13 @@ pub(super) struct Writer {
     logs: SideStream,
     report: Report,
     scratch: Vec<u8>,
-    /// The output of one part, where no worker can reach it.
+    /// The output of one part, in memory that no worker can access.
     copy: Vec<u8>,
     closed: bool,
 }
 
 impl Writer {
-    /// Opens the side streams. The output goes to a file, or to standard output.
+    /// Opens the side streams. The output goes to `file`, or to standard output.
     pub(super) fn open(config: Config, file: Option<File>) -> Result<Self, (String, io::Error)> {
         Ok(Self {
             out: Output { file, written: 0 },
@@ -117,7 +117,7 @@ impl Writer {
         })
     }
 
-    /// Writes whatever comes, until nothing can come any more.
+    /// Writes all chunks until the channel closes.
     pub(super) fn run(mut self, chunks: &Receiver<Chunk>, tell: &mut dyn FnMut(Written)) -> Report {
         while let Ok(chunk) = chunks.recv() {
             let slot = match &chunk {
@@ -152,7 +152,7 @@ impl Writer {
         self.report
     }
 
-    /// Counts what a chunk would have written.
+    /// Counts the verdicts and events of a chunk that is not written.
     fn lose(&mut self, chunk: &Chunk) {
         let verdicts = self.config.emit.has_verdicts();
         let failures = verdicts || self.config.on_error == OnError::Pass;
@@ -174,7 +174,7 @@ impl Writer {
         }
     }
 
-    /// Only what standard output says is an error here; the side streams look after themselves.
+    /// Writes a chunk. Returns only errors of standard output; the side streams record their own.
     fn chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
         match chunk {
             Chunk::Answer { part, lines, output, .. } => {
@@ -203,10 +203,10 @@ impl Writer {
         }
     }
 
-    /// Writes the output of a part, which was checked when it was booked (see [`super::output_check`]).
+    /// Writes the output of a part. The output was checked when the part was booked (see [`super::output_check`]).
     fn answer(&mut self, part: &Part, answered: &Lines, output: &work_queue::Output) -> io::Result<()> {
         match output {
-            // As it was checked, nothing can have changed it.
+            // The copy was checked, and nothing can have changed it since.
             work_queue::Output::Checked(copy) => self.write(part, answered, copy.bytes()),
             work_queue::Output::Aside(bytes) => self.write_if_the_same(part, answered, bytes, lines_in(bytes)),
             work_queue::Output::Slot(memory) => {
@@ -220,29 +220,30 @@ impl Writer {
         }
     }
 
-    /// Copies the output of a part out of its slot. Gives the number of its lines.
+    /// Copies the output of a part out of its slot. Returns the number of its lines.
     fn copy_from(&self, memory: &Mapping, part: &Part, copy: &mut Vec<u8>) -> u64 {
         let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
         copy.clear();
         copy.reserve(len);
-        // SAFETY: the range was checked against the region when the part was booked; the worker does not write to the slot until
-        // it is told that it is free. One that has been taken over may do so, hence the copy, which it cannot reach.
+        // SAFETY: the range was checked against the region when the part was booked.
+        // The worker does not write to the slot until it is told that the slot is
+        // free. A compromised worker may, hence the copy, which no worker can access.
         let shared = unsafe { std::slice::from_raw_parts(memory.at(start, len), len) };
         let mut has = 0;
         for piece in shared.chunks(COUNTED) {
             let before = copy.len();
             copy.extend_from_slice(piece);
-            // Of the copy, while the processor has it at hand.
+            // Counts lines in the copy, which is still in the processor's cache.
             has += lines_in(&copy[before..]);
         }
         has
     }
 
-    /// Writes what was copied after it had been checked, `has` lines.
+    /// Writes output that was copied only after its check, if the copy, with `has` lines, still matches the part.
     fn write_if_the_same(&mut self, part: &Part, answered: &Lines, bytes: &[u8], has: u64) -> io::Result<()> {
         let as_checked = match (self.config.emit, self.config.on_error) {
             (Emit::Verdicts, _) => has == u64::from(part.lines),
-            // Which lines are verdicts is known by their text alone.
+            // Only their text shows which lines are verdicts.
             (Emit::Framed, _) => OutputFormat::Framed.fits(part, answered, 0, bytes),
             (Emit::Events, OnError::Pass) => has == part.events_out + part.failures.len() as u64,
             (Emit::Events, _) => has == part.events_out,
@@ -261,7 +262,7 @@ impl Writer {
         self.config.verdict_detail == VerdictDetail::Full && !part.failures.is_empty()
     }
 
-    /// Writes verdict lines, those of failed events with all that is known here.
+    /// Writes verdict lines. Those of failed events get the full details.
     fn answer_in_full(&mut self, part: &Part, answered: &Lines, output: &[u8]) -> io::Result<()> {
         let mut text = Vec::with_capacity(2 * output.len());
         let mut written = 0;
@@ -281,7 +282,7 @@ impl Writer {
         verdict_line::failed_in_full(&record, event, self.metadata(event).as_deref(), out);
     }
 
-    /// The metadata that a verdict line says again.
+    /// Returns the metadata that a verdict line repeats.
     fn metadata<'b>(&self, line: &'b [u8]) -> Option<Cow<'b, [u8]>> {
         if self.config.line == LineFormat::Envelope { envelope::metadata(line) } else { None }
     }
@@ -291,7 +292,7 @@ impl Writer {
         dead_letter::write(out, &record, trimmed(line.bytes()));
     }
 
-    /// A line that no worker could answer.
+    /// Writes the verdict on a line that no worker could answer.
     fn blamed(&mut self, chunk: &Chunk, line: &LineRef, failure: &Failure) -> io::Result<()> {
         if self.errors.wanted() {
             match line {
@@ -361,7 +362,7 @@ fn changed_later() -> io::Error {
     io::Error::other("a worker changed its output after it had been checked; nothing of it was written")
 }
 
-/// Standard output, or the file that stands for it.
+/// Standard output, or the file that replaces it.
 struct Output {
     file: Option<File>,
     written: u64,
@@ -372,7 +373,7 @@ impl Write for Output {
         let stdout = io::stdout();
         let out = self.file.as_ref().map_or(stdout.as_fd(), File::as_fd);
         loop {
-            // Not through `Stdout`: it would buffer lines and copy what is already in one piece.
+            // Not through `Stdout`, which would buffer lines and copy output that is already contiguous.
             match rustix::io::write(out, bytes) {
                 Ok(n) => {
                     self.written += n as u64;
@@ -393,12 +394,12 @@ impl Write for Output {
     }
 }
 
-/// The failures of a part, each with its line.
+/// Returns the failures of a part, each with its line.
 fn failed_lines<'a>(part: &'a Part, lines: &'a Lines) -> impl Iterator<Item = (Lines, &'a Failed)> {
     let mut rest = lines.part(0, lines.count);
     let mut passed = 0;
     part.failures.iter().map(move |failed| {
-        // Onwards from the failure before, not from the start again.
+        // Continues after the previous failure instead of starting again.
         rest = rest.part(u64::from(failed.line) - passed, rest.count + passed - u64::from(failed.line));
         passed = u64::from(failed.line);
         (rest.part(0, 1), failed)
@@ -409,7 +410,7 @@ fn failure_of(failed: &Failed) -> Failure {
     serde_json::from_slice(&failed.failure).unwrap_or_else(|_| unreadable())
 }
 
-/// A line without its end.
+/// Returns a line without its line end.
 fn trimmed(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

@@ -1,4 +1,4 @@
-//! Checks all bytes that a worker has written before they go out.
+//! Checks all bytes that a worker has written before they are output.
 //!
 //! The engine frames its outputs itself, and no transformation can change that. This check holds even if an attacker
 //! controls the worker: a line or a row is one JSON object, judged by its brackets and strings, contains no line end,
@@ -16,11 +16,11 @@ use sluicegate_json::skip::skip_container;
 /// The format of a worker's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OutputFormat {
-    /// A line for each output; with `pass`, failed lines go out unchanged as well.
+    /// One line per output. With `pass`, failed lines are output unchanged as well.
     Events { pass: bool },
-    /// A line for each line of the input.
+    /// One line per input line.
     Verdicts,
-    /// The same, each followed by its outputs, one line each.
+    /// One line per input line, each followed by its outputs, one line each.
     Framed,
     /// Rows, each followed by a comma, see [`crate::wire::row`].
     Rows,
@@ -37,8 +37,8 @@ impl OutputFormat {
         }
     }
 
-    /// Whether `output` is what `part` announces. `lines` are the lines of the part's unit; `answered` of them were
-    /// answered before.
+    /// Returns whether `output` matches the announcement in `part`. `lines` are the lines of the part's unit;
+    /// `answered` of them were answered by earlier parts.
     pub(super) fn fits(self, part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> bool {
         let outputs = match self {
             Self::Events { pass } => events(part, lines, pass, output),
@@ -50,7 +50,7 @@ impl OutputFormat {
     }
 }
 
-/// The number of lines, each of which must be one object.
+/// Returns the number of lines; `None` if a line is not exactly one object.
 fn objects(text: &[u8]) -> Option<u64> {
     let (mut at, mut count) = (0, 0);
     while at < text.len() {
@@ -60,14 +60,15 @@ fn objects(text: &[u8]) -> Option<u64> {
     Some(count)
 }
 
-/// The length of the first line, line end included, if it is one object.
+/// Returns the length of the first line, line end included; `None` if it is not exactly one object.
 #[inline]
 fn object_line(text: &[u8]) -> Option<usize> {
     let len = object(text)?;
     (text.get(len) == Some(&b'\n')).then_some(len + 1)
 }
 
-/// The length of the object that a text starts with, including the blanks around it, if it contains no line end.
+/// Returns the length of the object at the start of a text, including the
+/// blanks around it; `None` if there is none, or if it contains a line end.
 #[inline]
 fn object(text: &[u8]) -> Option<usize> {
     let start = blanks(text);
@@ -79,7 +80,7 @@ fn object(text: &[u8]) -> Option<usize> {
     Some(end + blanks(&text[end..]))
 }
 
-/// The length of the blanks that a text starts with. An unchanged line keeps its leading blanks.
+/// Returns the length of the blanks at the start of a text. An unchanged line keeps its leading blanks.
 #[inline]
 fn blanks(text: &[u8]) -> usize {
     text.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r')).unwrap_or(text.len())
@@ -141,7 +142,7 @@ fn framed(part: &Part, output: &[u8]) -> Option<()> {
 fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> {
     let unit = lines.bytes();
     let mut rest = unit;
-    // The events that the part covers.
+    // Returns what surrounds the next event in its row, for the events that the part covers.
     let mut number = 0;
     let mut next = || loop {
         if number == answered + u64::from(part.lines) {
@@ -158,7 +159,7 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
     };
     let mut around: Option<(&[u8], &[u8])> = None;
     let (mut at, mut count) = (0, 0);
-    // Failures stand between rows.
+    // Failures lie between rows.
     let mut failures = part.failures.iter().map(|failed| failed.output_at as usize).peekable();
     while at < output.len() {
         while failures.next_if(|to| *to == at).is_some() {}
@@ -169,7 +170,7 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
         let open = row::OPEN.len();
         (text.get(..open)? == row::OPEN).then_some(())?;
         let end = open + object(&text[open..])?;
-        // This is the row of this event or of a later one: an event may have no row, or several.
+        // The row belongs to this event or a later one: an event may have no row, or several.
         at = loop {
             if let Some((_, after)) = around
                 && text[end..].strip_prefix(after).is_some_and(|rest| rest.first() == Some(&b','))
@@ -181,7 +182,8 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
         count += 1;
     }
     let between = failures.all(|to| to == output.len());
-    // In a batch, an event may fail for one of its outputs and have rows for the others; those are not counted.
+    // In a batch, an event may fail for one of its outputs and
+    // have rows for the others; `events_out` does not count those.
     let partial = !part.failures.is_empty() && count > part.events_out;
     (between && (partial || count == part.events_out)).then_some(())
 }
@@ -196,7 +198,7 @@ mod tests {
     use crate::wire::shared::{create, pages};
     use crate::wire::slots::Slots;
 
-    /// Lines in a slot: as rows, or unchanged.
+    /// Returns lines in a slot: as rows, or unchanged.
     fn lines(all: &[&str], rows: bool) -> Lines {
         let (_fd, memory) = create("test", pages(FILL), true).unwrap();
         let mut slot = Slots::new(Arc::new(memory), pages(FILL), 1).take().unwrap();

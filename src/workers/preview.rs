@@ -1,9 +1,9 @@
-//! Code that is still being written, tried on a few events by a worker that stays.
+//! Runs code that is still being written on a few events, in a worker that stays between trials.
 //!
-//! The worker is that of a run: the same process, walls, engine and limits. Each trial gets an isolate of its own, so
-//! that nothing is left of the code of a moment ago. A worker that dies or hangs is replaced, and the trial is blamed
-//! only if it killed a fresh one. A trial that is given up (its future is dropped) takes its worker with it; that is
-//! how the latest one wins over a loop that is still busy, and what it had asked the network is given up with it.
+//! The worker is the same as in a run: the same process, sandbox, engine and limits. Each trial gets a new isolate, so
+//! nothing remains of the previous version of the code. A worker that dies or hangs is replaced, and the trial is
+//! blamed only if it killed a fresh worker. Cancelling a trial (dropping its future) ends its worker and cancels its
+//! network requests. So the latest trial can replace one that is stuck in a loop.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -28,13 +28,13 @@ use crate::wire::shared::{self, Layout, PAGE};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Engine, Event, LoadError, Loaded, Options, Program, SharedNetwork};
 
-/// No bulk data travels with a trial.
+/// Trials exchange no bulk data.
 const LAYOUT: Layout = Layout { input_slot: PAGE, input_slots: 1, output_slot: PAGE, output_slots: 1 };
 
-/// How much longer than its limits a trial may go without a word.
+/// How long a trial may stay silent beyond its limits.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A program and the events that it is tried on.
+/// A program, and the events to run it on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PreviewJob {
     /// The transformation with its libraries.
@@ -43,22 +43,22 @@ pub struct PreviewJob {
     pub options: Options,
     /// The events, a JSON text each.
     pub events: Vec<String>,
-    /// What `metadata(event)` answers, the text of a JSON object; it wins over the program's own.
+    /// The result of `metadata(event)`, as the text of a JSON object. It replaces the program's own.
     pub metadata: Option<String>,
 }
 
-/// What came of a trial whose program could be loaded.
+/// The result of a trial whose program was loaded.
 #[derive(Debug)]
 pub struct Tried {
-    /// What is known of the program.
+    /// Properties of the program.
     pub loaded: Loaded,
-    /// How long it took to make an isolate and load the program into it.
+    /// The time to create an isolate and load the program into it.
     pub load: Duration,
     /// Verdicts and cost, see [`super::answer()`].
     pub answer: Box<RawValue>,
 }
 
-/// What the worker says, in this order.
+/// The messages from the worker, in this order.
 #[derive(Serialize, Deserialize)]
 enum Word {
     Failed(Box<LoadError>, SandboxReport),
@@ -66,22 +66,22 @@ enum Word {
     Ran(String),
 }
 
-/// Keeps a worker for trials, one after the other.
+/// Keeps a worker for trials, which run one after the other.
 pub struct PreviewWorker {
     sandbox: Sandbox,
     input: OwnedFd,
     worker: Option<Worker>,
     warned: bool,
-    /// Who asks the network for the code, if anybody may, and whom.
+    /// The allowed network requests, and the client that sends them; `None` if no requests are allowed.
     network: Option<(Policy, Client)>,
 }
 
 struct Worker {
     process: Process,
     reader: FramesReader,
-    /// What was asked through it is given up when it is dropped.
+    /// Dropping it cancels the worker's requests.
     session: Option<Lane>,
-    /// V8's heap limit cannot change once it runs.
+    /// V8's heap limit cannot change after the start.
     heap: usize,
     fresh: bool,
 }
@@ -89,7 +89,7 @@ struct Worker {
 /// How one attempt ended.
 enum Attempt {
     Done(Result<Tried, LoadError>),
-    /// The worker died, or had to be killed; what it had loaded by then.
+    /// The worker died or had to be killed; `loaded` is set if it had loaded the program by then.
     Lost {
         exit: WorkerExit,
         hung: bool,
@@ -98,26 +98,26 @@ enum Attempt {
 }
 
 impl PreviewWorker {
-    /// Without a worker yet.
+    /// Creates this without a worker.
     ///
     /// # Errors
-    /// When the system has no memory to share.
+    /// When the system cannot create shared memory.
     pub fn new(sandbox: Sandbox) -> io::Result<Self> {
         let (input, _) = shared::create("sluicegate-input", LAYOUT.input_len(), true)?;
         Ok(Self { sandbox, input, worker: None, warned: false, network: None })
     }
 
-    /// Runs a trial, whose code may ask what this policy allows.
+    /// Runs a trial. Its code may send the network requests that this policy allows.
     ///
     /// # Errors
-    /// [`RunError::Load`] when the program does not load; anything else when there can be no worker.
+    /// [`RunError::Load`] when the program does not load; any other error when no worker can run.
     pub async fn run(&mut self, trial: &PreviewJob, policy: &Policy) -> Result<Tried, RunError> {
         self.allow(policy)?;
         let mut frame = Vec::new();
         frame::put(&mut frame, Kind::Try, |out| serde_json::to_writer(out, trial).expect("plain data"));
         loop {
             let heap = trial.options.limits.heap;
-            // Out of `self` while it works: if this future is dropped, the worker goes too.
+            // Not in `self` during the trial: if this future is dropped, the worker is dropped too.
             let mut worker = match self.worker.take().filter(|worker| worker.heap == heap) {
                 Some(worker) => worker,
                 None => self.spawn(heap).await?,
@@ -128,7 +128,7 @@ impl PreviewWorker {
                     self.worker = Some(worker);
                     return Ok(result?);
                 }
-                // Perhaps it was what earlier trials left behind.
+                // Earlier trials may have caused it.
                 Attempt::Lost { .. } if !worker.fresh => {}
                 Attempt::Lost { hung: true, loaded: None, .. } => {
                     return Err(LoadError::too_slow(&trial.program.name, &trial.options.limits).into());
@@ -147,7 +147,7 @@ impl PreviewWorker {
         }
     }
 
-    /// Another policy than the last trial's wants another client, and a worker that speaks to it.
+    /// Replaces the client and the worker if the policy differs from the last trial's.
     fn allow(&mut self, policy: &Policy) -> Result<(), RunError> {
         let known = match &self.network {
             Some((known, _)) => known == policy,
@@ -181,7 +181,7 @@ impl PreviewWorker {
     async fn attempt(&mut self, worker: &mut Worker, trial: &PreviewJob, frame: &[u8]) -> Result<Attempt, RunError> {
         let limits = &trial.options.limits;
         let events = u32::try_from(trial.events.len()).unwrap_or(u32::MAX).max(1);
-        // Both limits of an event, twice if it is tried again for its memory.
+        // Both limits for each event, twice in case it is retried for its memory.
         let patience = GRACE + limits.loading() * 2 + (limits.cpu + limits.wall) * 2 * events;
         let deadline = tokio::time::Instant::now() + patience;
         worker.process.send(frame);
@@ -218,7 +218,7 @@ impl PreviewWorker {
         }
     }
 
-    /// Says what the kernel lacks once, or refuses to go on.
+    /// Warns once about a missing layer of the sandbox, or fails if the sandbox is required.
     fn judge(&mut self, walls: &SandboxReport) -> Result<(), RunError> {
         if self.warned && !self.sandbox.require {
             return Ok(());
@@ -228,7 +228,7 @@ impl PreviewWorker {
     }
 }
 
-/// What an event is told that takes fresh workers with it, as a run would tell it.
+/// Returns the failure of an event that killed fresh workers, with the same message as in a run.
 fn blame(trial: &PreviewJob, exit: &WorkerExit, hung: bool) -> Failure {
     let limits = &trial.options.limits;
     if exit.reason == ExitReason::OutOfMemory {
@@ -245,7 +245,7 @@ fn blame(trial: &PreviewJob, exit: &WorkerExit, hung: bool) -> Failure {
     }
 }
 
-/// The worker's side, from the first trial on.
+/// Runs the worker's side, from the first trial on.
 pub(super) fn serve(
     mailbox: Mailbox,
     with_network: bool,
@@ -266,8 +266,8 @@ pub(super) fn serve(
             Err(error) => tell(&Word::Failed(Box::new(error), walls.clone()))?,
             Ok(mut engine) => {
                 engine.on_stuck(|| {
-                    // Not `exit`: the main thread is in the middle of something, and destructors are not for it.
-                    // SAFETY: ends the process, whatever it is doing.
+                    // Not `exit`: the main thread is still running, so destructors must not run.
+                    // SAFETY: ends the process in any state.
                     unsafe { libc::_exit(STUCK_CODE) }
                 });
                 engine.locate_timeouts();
@@ -285,7 +285,7 @@ pub(super) fn serve(
         loop {
             match mailbox.borrow_mut().read(&mut payload)? {
                 Some(Kind::Try) => break,
-                // To a trial that is over.
+                // The answer belongs to a finished trial.
                 Some(Kind::Answer) => {}
                 _ => return Ok(()),
             }

@@ -1,5 +1,5 @@
-//! One worker process, as the supervisor sees it: started with nothing but three file descriptors, an empty environment
-//! and no standard streams; killed when dropped.
+//! A worker process, from the supervisor's side. It is started with three file descriptors, an empty environment and no
+//! standard streams, and is killed when dropped.
 
 use std::fs::File;
 use std::io;
@@ -31,19 +31,19 @@ use super::sandbox::SandboxReport;
 use super::worker_exit::WorkerExit;
 use super::{fd, launcher};
 
-/// The first frame to a worker: what it must know before it builds its walls (see `wall`).
+/// The first frame to a worker: the parameters of its sandbox (see `sandbox`).
 #[derive(Serialize, Deserialize)]
 pub(super) struct Setup {
     pub(super) layout: Layout,
     /// V8's heap limit, in bytes.
     pub(super) heap: usize,
-    /// Whether V8 makes no machine code.
+    /// Whether V8 runs without generating machine code.
     pub(super) jitless: bool,
     /// Whether the code may use the network, through the supervisor.
     pub(super) network: bool,
 }
 
-/// The second frame to a worker: what to run and how.
+/// The second frame to a worker: the program and how to run it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Start {
     pub(super) program: Program,
@@ -52,21 +52,21 @@ pub(super) struct Start {
     pub(super) line: LineFormat,
     /// Whether lines are the elements of a JSON array.
     pub(super) elements: bool,
-    /// Whether lines are rows of an answer, see `wire::row`.
+    /// Whether lines are rows of a request, see `wire::row`.
     pub(super) rows: bool,
-    /// Whether failed lines go out as they came in.
+    /// Whether failed lines are output unchanged.
     pub(super) pass: bool,
     /// Whether the run ends at the first failure.
     pub(super) stop: bool,
     pub(super) line_buffered: bool,
-    /// Whether outputs leave in any order.
+    /// Whether outputs may leave in any order.
     pub(super) unordered: bool,
     pub(super) batch_size: usize,
-    /// How many events of a worker may wait for the network at a time.
+    /// The most events of a worker that may wait for the network at a time.
     pub(super) concurrency: usize,
-    /// Whether the logs say what each event cost.
+    /// Whether the logs contain the cost of each event.
     pub(super) measure: bool,
-    /// Whether the code begins anew with each unit.
+    /// Whether each unit runs in a fresh state of the code.
     pub(super) fresh_state: bool,
 }
 
@@ -77,18 +77,19 @@ pub(super) enum Ready {
     Failed(LoadError),
 }
 
-/// A frame's payload of this length is made room for before it is there; most are far shorter.
+/// The buffer for a payload is allocated in advance up to this length. Most payloads are far shorter.
 const SHORT: usize = 4 << 10;
 
-/// Frames that wait together are written together, up to this many bytes: a free slot and a unit wake their worker once.
+/// Waiting frames are written together up to this many bytes, so that a free slot and a unit wake the worker once.
 const TOGETHER: usize = 4 << 10;
 
-/// Frames on their way to a worker, written by a task of their own: a worker that is busy and does not read must not
-/// hold up the supervisor. Few are ever waiting: units and free slots are counted, and so are answers of the network.
+/// Frames on their way to a worker. A separate task writes them, so that a busy
+/// worker that does not read does not block the supervisor. The number of waiting
+/// frames is small, because units, free slots and network answers are limited.
 #[derive(Clone)]
 pub(super) struct Outgoing(UnboundedSender<Frame>);
 
-/// Whole frames to be written, and what is to live until they are.
+/// Whole frames to be written, and a value to drop afterwards.
 pub(super) struct Frame {
     pub(super) bytes: Vec<u8>,
     pub(super) with: Option<NetAnswer>,
@@ -106,20 +107,20 @@ impl Outgoing {
                     bytes.extend_from_slice(&next.bytes);
                     with.extend(next.with);
                 }
-                // A worker that is dead is noticed where its frames are read, not here.
+                // The reader of the worker's frames notices a dead worker, so the error is ignored here.
                 let _ = socket.write_all(&bytes).await;
             }
         });
         Self(sender)
     }
 
-    /// Sends a frame. To one that is dead it does nothing.
+    /// Sends a frame. Does nothing if the worker is dead.
     pub(super) fn send(&self, frame: Frame) {
         let _ = self.0.send(frame);
     }
 }
 
-/// The end of a socket to read a worker's frames from, several with one look.
+/// The receiving end of a worker's socket, buffered so that one read can return several frames.
 pub(super) type FramesReader = BufReader<OwnedReadHalf>;
 
 /// A running worker.
@@ -131,21 +132,21 @@ pub(super) struct Process {
     stderr: File,
 }
 
-/// How it came to be; in both ways it is a child of this process.
+/// How the process was created. In both cases it is a child of this process.
 enum Way {
-    /// As this program, started once more.
+    /// This program was started again.
     Started(Child),
-    /// By the prepared process.
+    /// The prepared process forked it.
     Forked(Forked),
 }
 
-/// What a worker and its supervisor share, at both ends.
+/// The resources that a worker shares with its supervisor, at both ends.
 struct Ends {
     ours: StdStream,
     theirs: StdStream,
     output: Mapping,
     output_fd: OwnedFd,
-    /// V8's last words, read only if it dies.
+    /// The output of V8's fatal errors, read only if the worker dies.
     stderr: File,
 }
 
@@ -159,8 +160,8 @@ impl Ends {
 }
 
 impl Process {
-    /// Starts a worker, or has it forked where it can be, and sends it `start`, whole frames. Gives the end of the socket to
-    /// read its frames from.
+    /// Forks or starts a worker and sends it `start`, which consists of
+    /// whole frames. Returns the worker and the receiving end of its socket.
     pub(super) async fn spawn(
         start: &[u8],
         layout: &Layout,
@@ -178,13 +179,13 @@ impl Process {
         let (child, ends) = match forked {
             Some(forked) => (Way::Forked(forked), ends),
             None => {
-                // A child that is not known yet may have the others.
+                // A forked child that is not known yet may hold the first ends.
                 let ends = if prepared.is_some() { Ends::new(layout)? } else { ends };
                 (Way::Started(Self::start(&ends, input).await?), ends)
             }
         };
         let Ends { ours, theirs, output, stderr, .. } = ends;
-        // Held here too, it would hide a worker's end.
+        // An open copy here would hide the worker's exit.
         drop(theirs);
         ours.set_nonblocking(true)?;
         let (reader, socket) = UnixStream::from_std(ours)?.into_split();
@@ -197,7 +198,7 @@ impl Process {
         let mut command = own_command("worker");
         command
             .env_clear()
-            // Ctrl-C in a terminal is for the supervisor, which lets its workers finish what they have.
+            // Ctrl-C in a terminal is meant for the supervisor, which lets its workers finish their work.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -216,17 +217,17 @@ impl Process {
         self.frames.send(Frame { bytes: frame.to_vec(), with: None });
     }
 
-    /// Where frames can be put by other code than the supervisor's loop.
+    /// Returns a handle with which other code than the supervisor's loop can send frames.
     pub(super) fn outgoing(&self) -> Outgoing {
         self.frames.clone()
     }
 
-    /// Whether it was forked from the prepared process.
+    /// Returns whether the prepared process forked this worker.
     pub(super) fn was_forked(&self) -> bool {
         matches!(self.child, Way::Forked(_))
     }
 
-    /// Kills it, whatever it is doing.
+    /// Kills the worker.
     pub(super) fn kill(&mut self) {
         match &mut self.child {
             Way::Started(child) => drop(child.start_kill()),
@@ -234,7 +235,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end and says how it came.
+    /// Kills the worker, waits for its exit, and returns the reason.
     pub(super) async fn end(&mut self) -> WorkerExit {
         self.kill();
         let status = match &mut self.child {
@@ -244,14 +245,14 @@ impl Process {
         WorkerExit::new(status, self.last_words())
     }
 
-    /// The line in which V8 says why it gave up, if there is one.
+    /// Returns the line in which V8 gives the reason for a fatal error, if there is one.
     fn last_words(&self) -> Option<String> {
         let len = self.stderr.metadata().ok()?.len().min(64 << 10);
         let mut text = vec![0; len as usize];
         let n = self.stderr.read_at(&mut text, 0).ok()?;
         let text = String::from_utf8_lossy(&text[..n]).into_owned();
         let lines = || text.lines().map(|line| line.trim_matches(['#', ' '])).filter(|line| !line.is_empty());
-        // V8 says many things before it says what it was.
+        // V8 prints many lines before the reason.
         let says_why =
             |line: &&str| ["Fatal JavaScript", "Check failed", "out of memory"].iter().any(|it| line.contains(it));
         let line = lines().find(says_why).or_else(|| lines().next())?;
@@ -259,7 +260,7 @@ impl Process {
     }
 }
 
-/// Reads one frame from a worker; `None` when the worker is gone or talks nonsense.
+/// Reads one frame from a worker. Returns `None` if the worker is gone or sent an invalid frame.
 pub(super) async fn read_frame(from: &mut FramesReader) -> Option<(Kind, Vec<u8>)> {
     let mut head = [0; frame::HEADER];
     from.read_exact(&mut head).await.ok()?;
@@ -267,7 +268,7 @@ pub(super) async fn read_frame(from: &mut FramesReader) -> Option<(Kind, Vec<u8>
     let mut payload = vec![0; len.min(SHORT)];
     from.read_exact(&mut payload).await.ok()?;
     let rest = len - payload.len();
-    // From here on the buffer grows with what arrives, not with what the header claims.
+    // From here on, the buffer grows with the received bytes, not with the length claimed in the header.
     let n = from.take(rest as u64).read_to_end(&mut payload).await.ok()?;
     (n == rest).then_some((kind, payload))
 }

@@ -1,12 +1,12 @@
-//! A pool that stays: the workers of one program, kept warm for requests that each bring some hundred events.
+//! A pool for requests: keeps the workers of one program warm. A typical request brings some hundred events.
 //!
-//! Everything that can become of an event is decided by the same pool as in a run. What differs is where events come
-//! from and where verdicts go: requests wait in a queue and take turns, slot by slot, so that a large one does not hold
-//! up the small ones behind it; what came of a request is put together in the order of its events, and answered at once
-//! when the last one is known. Of who asks, and in which format, nothing is known here.
+//! The underlying pool makes all decisions about an event, as in a run. Only the source of events and the target of
+//! verdicts differ. Requests wait in a queue and take turns, slot by slot, so that a large request does not delay the
+//! small ones behind it. The results of a request are put in the order of its events, and the answer is sent as soon as
+//! the last one is known. This module knows neither the client nor the request's format.
 //!
-//! One resident runs one program with one set of credentials. An owner of several gives each program, and each tenant,
-//! a resident of its own: they share nothing but the number of processes and of units under way, see [`Resources`].
+//! A service pool runs one program with one set of credentials. An owner of several programs or tenants gives each its
+//! own service pool. The pools share only the limits on processes and on units under way, see [`Resources`].
 
 mod desk;
 mod under_way;
@@ -34,50 +34,50 @@ use desk::Desk;
 use sluicegate_engine::verdict::Failure;
 use sluicegate_engine::{Export, Loaded, UnsafeRead};
 
-/// About how much of a worker's time a unit takes, at most: no worker holds so much work that the requests of others wait
-/// long. To hand out a unit and take its answer costs as much as to transform some events.
+/// The target CPU time of a unit. It is short, so that the requests of others do not wait long for a worker. It is not
+/// shorter, because handing out a unit and taking its answer costs as much as transforming several events.
 const UNIT_TIME: Duration = Duration::from_millis(4);
 const _: () = assert!(UNIT_TIME.as_millis() < SLICE.as_millis());
 
-/// The most events in a unit, whatever they cost, and the bytes that it is filled to.
+/// The most events in a unit, however cheap they are.
 const MAX_EVENTS: u64 = 256;
 
-/// See [`MAX_EVENTS`].
+/// The most bytes in a unit.
 const MAX_BYTES: usize = 256 << 10;
 
-/// A request that is alone is spread over all workers, as far as that gives units of this many bytes.
+/// A single request is spread over all workers, as long as its units have at least this many bytes.
 const WORTH_A_UNIT: usize = 32 << 10;
 
-/// What an event is taken to cost while nothing is known of the code.
+/// The assumed cost of an event before any is measured.
 const USUAL_COST: Duration = Duration::from_micros(32);
 
-/// The most bytes of rows that answer one request. Each event's output has a limit of its own; this one keeps a request
-/// of many events, each just within it, from taking all memory there is.
+/// The maximum size of all rows that answer one request, in bytes. Each event's output has its own limit; this one
+/// keeps a request with many large outputs from using up all memory.
 const MAX_ROWS: usize = 512 << 20;
 
-/// The part of all memory that the answers of one program may take.
+/// The divisor for the share of all memory that one program's answers may use.
 const SHARE_OF_A_PROGRAM: usize = 4;
 
-/// What an event's verdict takes beside its text, in bytes.
+/// The size of an event's verdict without its text, in bytes.
 const VERDICT_SIZE: usize = 256;
 
-/// The most bytes of logs that are kept of a request.
+/// The maximum size of the logs kept for a request, in bytes.
 const MAX_LOGS: usize = 8 << 20;
 
-/// What is said in place of more logs.
+/// The log line that replaces further logs.
 const LOGS_END_HERE: &str = "more was logged than is kept of one request: the rest is left out";
 
-/// A program that was asked for nothing for so long keeps one worker, and that one what it needs.
+/// A program without requests for this long keeps one worker, which releases the memory it does not need.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long an answer waits for memory before its request is sent away. Meanwhile its worker waits too.
+/// How long an answer waits for memory before its request is rejected. Its worker waits as long.
 const PATIENCE_FOR_MEMORY: Duration = Duration::from_secs(5);
 
-/// An output slot of which more was used than this is not kept in memory here.
+/// If an output used more bytes of its slot than this, the supervisor releases the slot's pages.
 const LARGE_OUTPUT: usize = 1 << 20;
 
-/// What all residents of a process share: how many worker processes there may be, and how many units may be under way
-/// at a time. Both are handed out in the order in which they are asked for.
+/// The limits that all service pools of a process share: the number of worker processes, and the number of units under
+/// way at a time. Both are granted in the order in which they are requested.
 #[derive(Clone)]
 pub struct Resources {
     gate: ConcurrencyLimiter,
@@ -87,11 +87,11 @@ pub struct Resources {
     requests: usize,
 }
 
-/// A place for one worker process.
+/// A permit for one worker process.
 pub struct WorkerPermit(OwnedSemaphorePermit);
 
 impl Status {
-    /// Why workers were replaced, by a word for each reason.
+    /// Returns the number of replaced workers for each reason.
     pub fn restarts(&self) -> [(&'static str, u64); 4] {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (hung, memory, stuck) = (load(&self.hangs), load(&self.memory), load(&self.stuck));
@@ -101,7 +101,7 @@ impl Status {
 }
 
 impl Resources {
-    /// At most `processes` worker processes, and at most `turns` units in their hands.
+    /// Allows at most `processes` worker processes, and at most `turns` units under way in them.
     pub fn new(turns: usize, processes: usize) -> Self {
         let gate = ConcurrencyLimiter {
             turns: Turns::new(turns),
@@ -112,66 +112,67 @@ impl Resources {
         Self { gate, processes, memory: Budget::new(usize::MAX), parked: Budget::new(usize::MAX), requests: usize::MAX }
     }
 
-    /// With at most `requests` of one program, waiting or under way.
+    /// Allows at most `requests` of one program, waiting or under way.
     #[must_use]
     pub fn with_requests(self, requests: usize) -> Self {
         Self { requests, ..self }
     }
 
-    /// With `memory` for answers and logs. As much as `parked` may lie in workers' memory while there is none left.
+    /// Sets the memory for answers and logs. When it is used up, at most `parked` bytes may stay in workers' memory.
     #[must_use]
     pub fn with_memory(self, memory: Budget, parked: usize) -> Self {
         Self { memory, parked: Budget::new(parked), ..self }
     }
 
-    /// With a prepared process, from which each program's first worker is forked.
+    /// Sets the prepared process that forks each program's first worker.
     #[must_use]
     pub fn with_prepared(mut self, prepared: PreparedProcess) -> Self {
         self.gate.prepared = Some(prepared);
         self
     }
 
-    /// The prepared process, if workers are forked.
+    /// Returns the prepared process, if workers are forked.
     pub fn prepared(&self) -> Option<&PreparedProcess> {
         self.gate.prepared.as_ref()
     }
 
-    /// What is done when a program has work for one more worker, and there is no place for it; every now and then.
+    /// Sets a callback for when a program has work for another
+    /// worker and no permit is free. It is called from time to time.
     pub fn on_shortage(&self, act: impl Fn() + Send + Sync + 'static) {
         let _ = self.gate.on_shortage.set(Box::new(act));
     }
 
-    /// Worker processes that there may be.
+    /// Returns the maximum number of worker processes.
     pub fn max_processes(&self) -> usize {
         self.processes
     }
 
-    /// A place for a resident's first worker, if there is one.
+    /// Returns a permit for a pool's first worker, if one is free.
     pub fn place(&self) -> Option<WorkerPermit> {
         self.gate.processes.clone().try_acquire_owned().ok().map(WorkerPermit)
     }
 
-    /// The same, waiting until one is free.
+    /// Waits up to `time` for a permit for a pool's first worker.
     pub async fn place_within(&self, time: Duration) -> Option<WorkerPermit> {
         let place = tokio::time::timeout(time, self.gate.processes.clone().acquire_owned()).await;
         place.ok()?.ok().map(WorkerPermit)
     }
 
-    /// Worker processes that there are.
+    /// Returns the number of worker processes.
     pub fn processes(&self) -> usize {
         self.processes - self.gate.processes.available_permits()
     }
 }
 
-/// Events of one request.
+/// The events of one request.
 pub struct Rows {
-    /// What holds their texts.
+    /// The buffer with their texts.
     pub body: Arc<Vec<u8>>,
-    /// Where they lie in it.
+    /// The positions of the events in the buffer.
     pub events: Vec<Row>,
-    /// Whether it is sure that none of them has a line end in it, nor its metadata.
+    /// Whether it is known that no event and no metadata contains a line end.
     pub one_line: bool,
-    /// Dropped when nothing of the body is needed any more.
+    /// Dropped when the body is no longer needed.
     pub guard: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -185,7 +186,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The bytes that it takes in a slot.
+    /// The size of the row in a slot, in bytes.
     fn size(&self) -> usize {
         self.event.len() + self.metadata.len() + row::OVERHEAD
     }
@@ -196,22 +197,22 @@ impl Row {
 pub struct ServiceAnswer {
     /// In the order of the events.
     pub outcomes: Vec<UnitResult>,
-    /// The verdicts, added up.
+    /// The sum of the verdicts.
     pub tally: Tally,
     /// CPU time of the workers.
     pub cpu: Duration,
-    /// What the code logged, as [`sluicegate_engine::LogLine`]s in JSON, a line each.
+    /// The code's logs: [`sluicegate_engine::LogLine`]s as JSON, one per line.
     pub logs: Vec<u8>,
-    /// A number that the code has read and JavaScript can't hold; each worker tells of one.
+    /// A number read by the code that JavaScript cannot represent. Each worker reports at most one.
     pub unsafe_read: Option<UnsafeRead>,
-    /// The memory that all this takes.
+    /// The memory reserved for this answer.
     pub memory: Option<Held>,
 }
 
 /// The results of some events.
 #[derive(Debug)]
 pub enum UnitResult {
-    /// They went out: rows, a comma after each.
+    /// The rows of events with output, each followed by a comma.
     Rows(Vec<u8>),
     /// The event with this number was dropped.
     Dropped(usize),
@@ -219,20 +220,20 @@ pub enum UnitResult {
     Failed(usize, Failure),
 }
 
-/// What can be seen of a resident from outside.
+/// The state of a service pool, for its owner.
 #[derive(Debug, Default)]
 pub struct Status {
     /// Worker processes.
     pub workers: AtomicUsize,
     /// Requests that wait or are under way.
     pub requests: AtomicUsize,
-    /// Workers that had to be replaced because they died, those below included.
+    /// Workers that had to be replaced because they died, including those below.
     pub deaths: AtomicU64,
     /// Workers that had to be replaced because they no longer answered.
     pub hangs: AtomicU64,
-    /// Workers that had to be replaced because they needed more memory than V8 could be held to.
+    /// Workers that had to be replaced because they used more memory than V8's limits could prevent.
     pub memory: AtomicU64,
-    /// Workers that had to be replaced because their code could be stopped only with them.
+    /// Workers that had to be replaced because their code could only be stopped by ending the process.
     pub stuck: AtomicU64,
     /// The heap of the worker that answered last, in bytes.
     pub heap: AtomicU64,
@@ -243,7 +244,7 @@ struct ServiceRequest {
     reply: oneshot::Sender<Result<ServiceAnswer, Arc<RunError>>>,
 }
 
-/// The warm workers of one program. They end when it is dropped and the last request is answered.
+/// The warm workers of one program. They end when this is dropped and the last request is answered.
 pub struct ServicePool {
     requests: UnboundedSender<ServiceRequest>,
     loaded: Loaded,
@@ -251,8 +252,8 @@ pub struct ServicePool {
 }
 
 impl ServicePool {
-    /// Starts a worker, waits until it has loaded the program, and keeps it. Of the job's settings those count that are
-    /// about the program and its workers.
+    /// Starts a worker, waits until it has loaded the program, and keeps it.
+    /// Only the job's settings about the program and its workers are used.
     ///
     /// # Errors
     /// When the program cannot be loaded, or no worker can be started.
@@ -260,8 +261,8 @@ impl ServicePool {
         let (tell, mut news) = unbounded_channel();
         let gate = resources.gate.clone();
         let (mut pool, memory) = WorkerPool::new(job, true, Some(gate), move |news| tell.send(news).is_ok())?;
-        // Starting costs as much as work does. Without a turn, a hundred programs that start at once would each be too
-        // slow.
+        // The start needs a turn, because it costs as much as other work. Otherwise, if a hundred programs started at
+        // once, each would load too slowly.
         let turn = pool.wait_for_turn().await;
         pool.start(Some(place.0)).await?;
         let deadline = pool.loading_ends();
@@ -300,11 +301,10 @@ impl ServicePool {
         Ok(Self { requests, loaded, status })
     }
 
-    /// Transforms the events of one request. Giving up waiting also gives up what no worker has begun with.
-    ///
+    /// Transforms the events of one request. Dropping the future also drops the work that no worker has begun.
     /// # Errors
-    /// When no worker can be started any more. Then this resident is of no use, and none of the events is lost that
-    /// another one is given.
+    /// When no worker can be started. This pool can then no longer be used. The events are not lost: another pool can
+    /// process them.
     pub async fn transform(&self, rows: Rows) -> Result<ServiceAnswer, Arc<RunError>> {
         let (reply, answer) = oneshot::channel();
         let gone = || Arc::new(RunError::Start("the workers of this transformation are gone".to_owned()));
@@ -312,29 +312,29 @@ impl ServicePool {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// What is known of the program.
+    /// Returns the properties of the program.
     pub fn loaded(&self) -> &Loaded {
         &self.loaded
     }
 
-    /// What can be seen of it from outside.
+    /// Returns the pool's state.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// Whether it answers no more.
+    /// Returns whether the pool can no longer answer.
     pub fn is_gone(&self) -> bool {
         self.requests.is_closed()
     }
 }
 
-/// What a part of an answer takes once it is taken over, in bytes.
+/// Returns the size of a part of an answer in the supervisor's memory, in bytes.
 fn size_of(part: &Part) -> usize {
     let failures: usize = part.failures.iter().map(|failed| 2 * failed.failure.len()).sum();
     part.bytes as usize + part.logs.len() + failures + part.lines as usize * VERDICT_SIZE
 }
 
-/// How many events of such a cost a unit has at most.
+/// Returns the most events in a unit if each has this cost.
 fn events_per_unit(cost: Duration) -> u64 {
     let events = UNIT_TIME.as_nanos() / cost.as_nanos().max(1);
     events.clamp(1, u128::from(MAX_EVENTS)) as u64

@@ -1,4 +1,4 @@
-//! A worker that was forked, as the supervisor holds it: like a child that it has started itself.
+//! A forked worker, from the supervisor's side: handled like a child that the supervisor started itself.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,14 +9,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A child of this process, for which only this value waits. It is killed when dropped.
+/// A child of this process. Only this value waits for it. It is killed when this is dropped.
 pub(in crate::workers) struct Forked {
     pidfd: OwnedFd,
     status: Option<ExitStatus>,
 }
 
 impl Forked {
-    /// The child with this number, which has not been waited for: so the number is still its own.
+    /// Takes over the child with this pid. No one may have waited for it yet, so that the pid still belongs to it.
     pub(super) fn new(pid: i32) -> io::Result<Self> {
         let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
         match pidfd_open(pid, PidfdFlags::empty()) {
@@ -29,26 +29,26 @@ impl Forked {
         }
     }
 
-    /// Kills it, whatever it is doing.
+    /// Kills the worker.
     pub(in crate::workers) fn kill(&self) {
         if self.status.is_none() {
             let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
         }
     }
 
-    /// Waits for its end.
+    /// Waits until the worker has exited.
     pub(in crate::workers) async fn wait(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        // SAFETY: the descriptor stays open until this is dropped, here or with the future.
+        // SAFETY: the descriptor stays open until `end` is dropped, here or with the future.
         let end = unsafe { AsyncFd::register_with_interest(self.pidfd.as_fd(), Interest::READABLE)? };
         let _ = end.readable().await?;
         drop(end);
         self.reap()
     }
 
-    /// Blocks until it has ended, which is a moment if it was killed.
+    /// Blocks until the worker has exited, which takes a moment if it was killed.
     fn reap(&mut self) -> io::Result<ExitStatus> {
         let status = loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {

@@ -1,14 +1,14 @@
 //! Workers that are forked from a prepared process.
 //!
-//! To start a worker is to start this program, which is large, to set V8 up, to make an isolate, and to run the engine's own
-//! scripts in it, all of which is the same for every program. So one process has done it in advance, and each worker that is
-//! wanted is a child that it forks: the pages are shared until one of them writes to them. The child is the supervisor's own, and
-//! its walls are those of any worker.
+//! Starting a worker means starting this large program, setting up V8, creating an isolate, and running the engine's
+//! own scripts in it. All of that is the same for every program. So one process does it in advance, and forks a child
+//! for each new worker. The pages are shared until a process writes to them. The child is a direct child of the
+//! supervisor, and has the same sandbox as any other worker.
 //!
-//! Children of one process have one layout of addresses and one hash seed of V8's. So a prepared process is replaced every now
-//! and then, and a worker that takes the place of one that died is started, not forked.
+//! All children of one process share its address layout and V8's hash seed. So the prepared process is replaced
+//! regularly, and a replacement for a worker that died is started, not forked.
 //!
-//! Whatever goes wrong here costs time only: the worker is started as it was before.
+//! A failure here only costs time: the worker is then started normally.
 
 mod forked;
 
@@ -36,38 +36,38 @@ use crate::sandbox;
 pub(super) use forked::Forked;
 use sluicegate_engine::Options;
 
-/// A worker's socket, its input, its output, and its standard error.
+/// The number of descriptors per fork: a worker's socket, its input, its output, and its standard error.
 pub(super) const DESCRIPTORS: usize = 4;
 
-/// The most bytes of a message.
+/// The maximum size of a message, in bytes.
 pub(super) const MAX_ORDER: usize = 64 << 10;
 
-/// How long a prepared process may take to fork, and to be prepared.
+/// The time limits of a prepared process for a fork, and for its preparation.
 const PATIENCE: Duration = Duration::from_millis(500);
 const PATIENCE_AT_START: Duration = Duration::from_secs(10);
 
-/// A prepared process is replaced after so many children, or this time.
+/// A prepared process is replaced after this many children, or after this time.
 const MAX_CHILDREN: u32 = 4096;
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// No two are started within this time, however often one has to be replaced.
+/// The minimum time between two starts, however often the process has to be replaced.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// After so many failures in a row the next one is tried after a pause.
+/// After this many failures in a row, the next attempt comes after a pause.
 const MAX_FAILURES: u32 = 3;
 const PAUSE_AFTER_FAILURES: Duration = Duration::from_secs(10);
 
 /// The first message to a prepared process.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Preparation {
-    /// What the isolate is made for.
+    /// The options of the isolate.
     pub(super) options: Options,
     pub(super) jitless: bool,
-    /// The number of the process whose death is that of the children.
+    /// The pid of the supervisor. The children die when it dies.
     pub(super) supervisor: u32,
 }
 
-/// Where workers are forked, if they can be; shared by all who start some.
+/// Forks workers, if that is possible. Clones share one prepared process.
 #[derive(Clone)]
 pub struct PreparedProcess(Arc<Inner>);
 
@@ -81,15 +81,15 @@ struct Inner {
 
 struct State {
     current: Option<Arc<Running>>,
-    /// Whether one is being started.
+    /// Whether a process is being started.
     starting: bool,
-    /// How many have failed in a row, without a fork in between.
+    /// The number of failures since the last fork.
     failures: u32,
-    /// No other one is started before this time.
+    /// No other process is started before this time.
     not_before: Option<Instant>,
 }
 
-/// One prepared process; it is killed when this is dropped.
+/// One prepared process. It is killed when this is dropped.
 struct Running {
     child: Mutex<Child>,
     control: AsyncFd<OwnedFd>,
@@ -98,21 +98,21 @@ struct Running {
     since: Instant,
 }
 
-/// One order is under way at a time.
+/// The orders to a prepared process. Only one is under way at a time.
 #[derive(Default)]
 struct Orders {
-    /// Whether an order has no answer. The next answer may be that order's, so there is no next order.
+    /// Whether an order has no answer yet. The next answer may belong to it, so no other order may follow.
     unanswered: bool,
-    /// Children that one message has named. The prepared process names a child and the child names itself, so that the
-    /// supervisor knows of each, whenever one of both is killed.
+    /// Children that one message has named so far. Both the prepared process and the child send the child's pid, so
+    /// that the supervisor learns of every child even if one of the two is killed.
     named_once: Vec<i32>,
 }
 
 /// Why no worker was forked.
 enum NotForked {
-    /// The kernel refused it. The prepared process goes on.
+    /// The kernel refused the fork. The prepared process continues.
     Refused,
-    /// The prepared process is of no more use.
+    /// The prepared process can no longer be used.
     Broken(io::Error),
 }
 
@@ -123,24 +123,25 @@ impl From<io::Error> for NotForked {
 }
 
 impl PreparedProcess {
-    /// None yet. Isolates are made for these options; `warn` is told, once, if none can be had.
+    /// Creates this without a process. Isolates are made for these
+    /// options. `warn` is called once if no process can be prepared.
     pub fn new(options: Options, jitless: bool, warn: fn(&str)) -> Self {
         let state = State { current: None, starting: false, failures: 0, not_before: None };
         Self(Arc::new(Inner { options, jitless, state: Mutex::new(state), forked: AtomicU64::new(0), warn }))
     }
 
-    /// Workers that were forked.
+    /// Returns the number of forked workers.
     pub fn forked(&self) -> u64 {
         self.0.forked.load(Ordering::Relaxed)
     }
 
-    /// Starts a new one, unless one is being started or was a moment ago. Does not wait for it.
+    /// Starts a new prepared process, unless one is being started or was started a moment ago. Does not wait for it.
     pub fn prepare(&self) {
         let this = self.clone();
         tokio::spawn(async move { this.prepare_now().await });
     }
 
-    /// The same, and waits for it. Says whether it is there.
+    /// Does the same as [`Self::prepare`], and waits. Returns whether the process was prepared.
     pub async fn prepare_now(&self) -> bool {
         let inner = &self.0;
         {
@@ -158,7 +159,7 @@ impl PreparedProcess {
         match started {
             Ok(running) => {
                 let before = state.current.replace(Arc::new(running));
-                // Outside of the lock.
+                // Dropped after the lock is released.
                 drop(state);
                 drop(before);
                 true
@@ -171,8 +172,8 @@ impl PreparedProcess {
         }
     }
 
-    /// A forked worker has crashed or was taken over: what its code may have learned of the layout of addresses is not to
-    /// be of use in another one. So there is another layout from here on.
+    /// Replaces the prepared process after a forked worker crashed or was compromised: its code may have learned the
+    /// address layout, and must not benefit from that in another worker. Later workers get another layout.
     pub(super) fn renew(&self) {
         let before = self.0.state().current.take();
         if before.is_some() {
@@ -180,8 +181,8 @@ impl PreparedProcess {
         }
     }
 
-    /// Forks a worker with these descriptors; `None` if it has to be started in the usual way. Then it must have other
-    /// descriptors: a child may have these that the supervisor does not know of yet.
+    /// Forks a worker with these descriptors. Returns `None` if the worker must be started normally. The caller must
+    /// then create new descriptors: a child that is not known yet may hold these.
     pub(super) async fn fork(&self, descriptors: [BorrowedFd<'_>; DESCRIPTORS]) -> Option<Forked> {
         let running = self.0.state().current.clone();
         let Some(running) = running else {
@@ -199,7 +200,7 @@ impl PreparedProcess {
             }
             Err(NotForked::Refused) => None,
             Err(NotForked::Broken(error)) => {
-                // Only the first task that finds it broken ends it.
+                // Only the first task that finds the process broken ends it.
                 let taken = self.0.state().current.take_if(|current| Arc::ptr_eq(current, &running));
                 if taken.is_some() {
                     self.0.failed(&error);
@@ -217,7 +218,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a failure. Of a few in a row, others are tried after a while only.
+    /// Counts a failure. After a few in a row, the next attempt is delayed.
     fn failed(&self, error: &io::Error) {
         let failures = {
             let mut state = self.state();
@@ -252,7 +253,7 @@ impl Running {
             .map_err(io::Error::other)?;
         let child = launcher::launch(command).await?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        // SAFETY: it owns the descriptor, which stays open until it is dropped.
+        // SAFETY: the value owns the descriptor, which stays open until it is dropped.
         let control = unsafe { AsyncFd::register(ours)? };
         let preparation = Preparation { options: options.clone(), jitless, supervisor: std::process::id() };
         let message = serde_json::to_vec(&preparation)?;
@@ -277,7 +278,7 @@ impl Running {
 
     async fn fork(&self, descriptors: [BorrowedFd<'_>; DESCRIPTORS]) -> Result<Forked, NotForked> {
         let mut orders = self.orders.lock().await;
-        // Also if the task that waited for the answer is gone.
+        // Also set if the task that waited for the answer was dropped.
         if std::mem::replace(&mut orders.unanswered, true) {
             return Err(NotForked::Broken(silent()));
         }
@@ -299,8 +300,7 @@ impl Running {
         Ok(Forked::new(number)?)
     }
 
-    /// Waits for the number of a child that no message has named yet, or for what the kernel has against one, which is
-    /// not above zero.
+    /// Waits for the pid of a child that no message has named yet, or for the kernel's error, which is not above zero.
     async fn answer(&self, named_once: &mut Vec<i32>) -> io::Result<i32> {
         loop {
             let mut number = [0; 4];
@@ -319,12 +319,12 @@ impl Running {
         }
     }
 
-    /// Kills the prepared process, and each child that it has forked without an answer.
+    /// Kills the prepared process, and each child that it forked for an unanswered order.
     async fn end(&self) {
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).start_kill();
         let mut orders = self.orders.lock().await;
         orders.unanswered = true;
-        // Until it and those of its children that are about to name themselves have closed the socket.
+        // Lasts until the prepared process, and any children about to send their pid, have closed the socket.
         let lost = async {
             while let Ok(number) = self.answer(&mut orders.named_once).await {
                 if let Ok(child) = Forked::new(number) {
@@ -357,7 +357,7 @@ mod tests {
 
     use super::*;
 
-    /// One whose own side is this test.
+    /// Returns a prepared process whose own side is played by this test.
     fn running() -> (Running, AsyncFd<OwnedFd>) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(theirs.async_io(Interest::READABLE, &mut read).await.unwrap(), 1);
     }
 
-    /// A child of this process that both messages name, as if it had been forked.
+    /// Starts a child of this process and sends both messages with its pid, as if it had been forked.
     fn name_a_child(theirs: &AsyncFd<OwnedFd>) -> i32 {
         let number = Command::new("sleep").arg("1000").spawn().unwrap().id() as i32;
         for _ in 0..2 {
@@ -415,7 +415,7 @@ mod tests {
         let null = File::open("/dev/null").unwrap();
         tokio::select! {
             _ = running.fork([null.as_fd(); DESCRIPTORS]) => panic!("there was no answer"),
-            // Who asked is gone before the answer.
+            // The requester is gone before the answer.
             () = order(&theirs) => {}
         }
         let number = name_a_child(&theirs);

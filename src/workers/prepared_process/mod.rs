@@ -1,7 +1,8 @@
 //! The prepared process's own side.
 //!
-//! It has one thread, and nothing of any author's is ever in it: what it reads are its supervisor's orders, each with the
-//! descriptors of a worker. For each it forks a child, which builds the walls around itself and goes on as a worker.
+//! The process has one thread, and never contains an author's code or data: it only
+//! reads orders from its supervisor, each with the descriptors of a worker. For
+//! each order it forks a child, which builds its sandbox and continues as a worker.
 
 mod fork;
 mod huge;
@@ -20,12 +21,12 @@ use crate::workers::worker::{self, Hook};
 use fork::{Forker, inherit_memory};
 use sluicegate_engine as engine;
 
-/// The prepared process's whole life, and that of each of its children. Returns the exit code.
+/// Runs the prepared process, and each of its children. Returns the exit code.
 pub fn main() -> u8 {
     main_with(|_| Ok(()))
 }
 
-/// The same, with a hook for tests, see [`worker::main_with`].
+/// Does the same with a hook for tests, see [`worker::main_with`].
 pub fn main_with(hook: Hook) -> u8 {
     match serve() {
         Ok(Role::Child) => worker::main_with(hook),
@@ -37,7 +38,7 @@ pub fn main_with(hook: Hook) -> u8 {
     }
 }
 
-/// Who goes on when this process has forked.
+/// The two processes after a fork.
 enum Role {
     Parent,
     Child,
@@ -58,9 +59,9 @@ fn serve() -> io::Result<Role> {
     engine::prepare(&options).map_err(|error| io::Error::other(error.to_string()))?;
     huge::move_program();
     inherit_memory()?;
-    // Where that fails, each child does it for itself.
+    // If this fails, each child sets up all layers itself.
     let _ = sandbox::prepare(jitless);
-    // What changes a process's rights also makes it forget what its parent's death means to it.
+    // Set again: a change of credentials clears the parent-death signal.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if rustix::process::getppid().is_none_or(|parent| parent.as_raw_nonzero().get() as u32 != supervisor) {
         return Ok(Role::Parent);
@@ -70,11 +71,11 @@ fn serve() -> io::Result<Role> {
         // SAFETY: V8 is set up to start no threads, the watchdog has not started, and nothing else here does.
         match unsafe { forker.fork() } {
             Ok(None) => {
-                // As its parent does; one of both is killed before it can, at times.
+                // The parent sends the pid too. Sometimes one of the two is killed before it can.
                 let own = rustix::process::getpid().as_raw_nonzero().get();
                 send(&control, &own.to_le_bytes(), SendFlags::NOSIGNAL)?;
                 settle(descriptors, supervisor)?;
-                // Its number is the worker's socket now.
+                // The worker's socket has this number now.
                 std::mem::forget(control);
                 return Ok(Role::Child);
             }
@@ -88,7 +89,7 @@ fn serve() -> io::Result<Role> {
     Ok(Role::Parent)
 }
 
-/// Waits for an order; `None` when there will be none.
+/// Waits for an order. Returns `None` at the end of all orders.
 fn order(control: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut rights = RecvAncillaryBuffer::new(&mut space);
@@ -106,29 +107,30 @@ fn order(control: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
     if descriptors.len() == DESCRIPTORS { Ok(Some(descriptors)) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-/// In the child: the descriptors get the numbers that a worker expects, and it dies with the supervisor. What else is open is
-/// closed with the walls, before there is any code.
+/// Prepares the child: moves the descriptors to the numbers that a worker expects, and makes the child die with the
+/// supervisor. The sandbox closes all other descriptors, before the child reads any code.
 fn settle(descriptors: Vec<OwnedFd>, supervisor: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // It may have died before this child asked to be told. (The walls change rights, so this is asked once more there.)
+    // The supervisor may have died before this call. (The sandbox
+    // changes credentials and therefore sets the signal again.)
     if rustix::process::getppid().is_none_or(|parent| parent.as_raw_nonzero().get() as u32 != supervisor) {
         return Err(io::Error::other("the supervisor is gone"));
     }
-    // Seen by who lists processes.
+    // Shown in process lists.
     let _ = rustix::thread::set_name(c"worker");
-    // A terminal's Ctrl-C is for the supervisor.
+    // Ctrl-C in a terminal is meant for the supervisor.
     rustix::process::setpgid(None, None)?;
-    // Above all of them first, so that none is overwritten before it is moved.
+    // First moves them all above the target numbers, so that none is overwritten before it is moved.
     const ABOVE: RawFd = 16;
     let high: Vec<OwnedFd> =
         descriptors.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, ABOVE)).collect::<Result<_, _>>()?;
     for (from, to) in high.iter().zip([fd::SOCKET, fd::INPUT, fd::OUTPUT, libc::STDERR_FILENO]) {
-        // SAFETY: the numbers are a worker's own from here on; `dup2` closes what had them before.
+        // SAFETY: these numbers are the worker's own from here on; `dup2` closes the descriptors that had them before.
         if unsafe { libc::dup2(from.as_fd().as_raw_fd(), to) } < 0 {
             return Err(io::Error::last_os_error());
         }
     }
-    // Some of their numbers are others' now.
+    // Some of their numbers now belong to other descriptors.
     descriptors.into_iter().for_each(std::mem::forget);
     Ok(())
 }
