@@ -1,5 +1,6 @@
-//! Writes dead letters and logs to a file that other processes may append to, or to standard error, and to a temporary
-//! file if neither accepts them. So they are not lost, and a host that does not read standard error delays nothing.
+//! Writes dead letters and logs to a file that other processes may append to, or to
+//! standard error. If neither accepts them, they go to a temporary file, so that
+//! they are not lost and a host that does not read standard error delays nothing.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Target;
 use crate::wire::stderr::{self, Unwritten};
 
-/// A stream of whole lines beside the output.
+/// A stream of whole lines that is separate from the output.
 pub(super) struct SideStream {
     what: &'static str,
     to: To,
@@ -20,14 +21,14 @@ pub(super) struct SideStream {
 enum To {
     Nowhere,
     Stderr,
-    /// A temporary file, once there is something to write.
+    /// A temporary file, created at the first write.
     Later,
     File {
         name: String,
         file: File,
     },
-    /// Standard error is not read, so the rest is in this file. `torn` says whether a line was cut off there; `None` if
-    /// the temporary file itself was asked for.
+    /// Standard error is not read, so the rest is in this file. `torn` says whether standard error ends in a partial
+    /// line; `None` if the temporary file itself was requested.
     Kept {
         path: PathBuf,
         file: File,
@@ -46,7 +47,7 @@ impl SideStream {
                 let name = path.display().to_string();
                 // Several runs may share one file; each record is appended at its current end.
                 let opened = File::options().create(true).append(true).read(true).open(path).or_else(|error| {
-                    // For example a pipe, or a file that may only be written.
+                    // For example a pipe, or a file without read permission.
                     if error.kind() == io::ErrorKind::PermissionDenied {
                         File::options().create(true).append(true).open(path)
                     } else {
@@ -93,7 +94,7 @@ impl SideStream {
         }
     }
 
-    /// Writes one line that is too long to be held in memory.
+    /// Writes one line that is too long to hold in memory.
     pub(super) fn write_with(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
         self.make();
         let failed = match &mut self.to {
@@ -120,7 +121,7 @@ impl SideStream {
         }
     }
 
-    /// Switches to standard error. A line that was cut off in the file is written again as a whole.
+    /// Switches to standard error. A line that was cut off in the file is written again in full.
     fn give_up(&mut self, error: io::Error) {
         if let To::File { name, .. } = &self.to {
             let message = format!("error: cannot write {} to {name}: {error}; they follow here\n", self.what);
@@ -130,7 +131,8 @@ impl SideStream {
         self.to = To::Stderr;
     }
 
-    /// Switches from standard error to a temporary file. A reader that does not read, or is gone, is no fault of the run.
+    /// Switches from standard error to a temporary file. The run
+    /// has not failed if standard error is not read or is closed.
     fn leave_stderr(&mut self, error: Option<io::Error>, torn: bool) {
         let is_fault = |error: &io::Error| !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::BrokenPipe);
         if let Some(error) = error.filter(is_fault) {
@@ -139,7 +141,7 @@ impl SideStream {
         self.keep(Some(torn));
     }
 
-    /// Switches to a temporary file that is kept.
+    /// Switches to a temporary file that is not deleted.
     fn keep(&mut self, torn: Option<bool>) {
         let made = tempfile::Builder::new()
             .prefix(&format!("sluicegate-{}-", self.what.replace(' ', "-")))
@@ -155,14 +157,14 @@ impl SideStream {
         }
     }
 
-    /// Creates the temporary file that was asked for.
+    /// Creates the temporary file that was requested.
     fn make(&mut self) {
         if let To::Later = self.to {
             self.keep(None);
         }
     }
 
-    /// The temporary file that was asked for, if anything was written.
+    /// Returns the temporary file that was requested, if anything was written.
     pub(super) fn kept(&self) -> Option<&Path> {
         match &self.to {
             To::Kept { path, torn: None, .. } => Some(path.as_path()),
@@ -170,7 +172,7 @@ impl SideStream {
         }
     }
 
-    /// Reports where the rest is, if standard error has not accepted everything.
+    /// Writes a note with the path of the temporary file, if standard error has not accepted everything.
     pub(super) fn end(&mut self) {
         if let To::Kept { path, torn: Some(torn), .. } = &self.to {
             let start = if *torn { "\n" } else { "" };
@@ -187,19 +189,19 @@ impl SideStream {
 fn buffered(file: &mut dyn Write, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffered = BufWriter::with_capacity(256 << 10, file);
     let written = write(&mut buffered).and_then(|()| buffered.flush());
-    // Bytes that could not be written are not tried again.
+    // Does not retry bytes that could not be written.
     let _ = buffered.into_parts();
     written
 }
 
 /// Appends whole lines to a file that other processes may write to as well. If another process was killed in the middle
-/// of a line, that fragment stays a line of its own.
+/// of a line, its fragment stays on a line of its own.
 fn locked(file: &mut File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let Ok(metadata) = file.metadata() else { return write(file) };
     if !metadata.is_file() {
         return write(file);
     }
-    // Not every file system has locks; each write is appended in any case.
+    // Not every file system supports locks; each write is appended in any case.
     let has_lock = rustix::fs::flock(&*file, rustix::fs::FlockOperation::LockExclusive).is_ok();
     let mut last = [b'\n'];
     let len = file.metadata().map_or(0, |metadata| metadata.len());

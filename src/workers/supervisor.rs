@@ -1,8 +1,8 @@
 //! The supervisor: one loop that connects reader, workers and writer.
 //!
-//! The reader and the writer are threads that block. Everything else is this loop on one thread, which does work for
-//! each batch and never for each line. It hands units to workers, books their answers, releases output in the order of
-//! the input, and puts the unanswered lines of a dead worker back.
+//! The reader and the writer are threads that block. Everything else is this loop on one thread, whose work is per
+//! batch and never per line. It hands units to workers, books their answers, releases output in the order of the input,
+//! and returns the unanswered lines of a dead worker to the queue.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ struct Supervisor {
 /// Transforms the content of `inputs` and writes the outputs to standard output or to the job's file.
 ///
 /// # Errors
-/// When the run cannot start or cannot finish. Everything that was read before has its verdict.
+/// When the run cannot start or cannot finish. Everything read before the error has its verdict.
 pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, Result<(), RunError>) {
     match runtime() {
         Ok(runtime) => runtime.block_on(async {
@@ -173,7 +173,7 @@ impl Supervisor {
                     Report { out: Some(error), ..Report::default() }
                 });
             }
-            // The writer's messages no longer matter, but a slow consumer may still take its time.
+            // The writer's messages are ignored now, but a slow consumer may still delay it.
             tokio::select! {
                 _ = happenings.recv() => {}
                 () = tokio::time::sleep(Duration::from_millis(1)) => {}
@@ -184,12 +184,12 @@ impl Supervisor {
         self.summary.dead_letters.clone_from(&report.kept);
         self.summary.tally.take_back(&report.unwritten);
         if report.out.is_some() {
-            // Lines after that place count as not read.
+            // Lines after the failed write count as not read.
             let tally = &mut self.summary.tally;
             tally.lines_in = tally.ok + tally.dropped + tally.failures() + tally.not_written;
         }
         if self.summary.ended == Ended::Closed {
-            // The reader of the output did not accept it.
+            // The reader of the output did not accept these lines.
             self.summary.tally.lines_in -= std::mem::take(&mut self.summary.tally.not_written);
         }
         let result = result.and_then(|()| self.verdict_on_io(report));
@@ -231,7 +231,7 @@ impl Supervisor {
 
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        // Under `nohup`, SIGHUP is ignored and stays so.
+        // `nohup` ignores SIGHUP, and this keeps it ignored.
         let mut hangup = if is_ignored(libc::SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -240,7 +240,7 @@ impl Supervisor {
                 Some(happening) = happenings.recv() => self.take(happening).await?,
                 _ = tick.tick() => {
                     self.pool.look_after_workers();
-                    // Slow events justify one more worker.
+                    // Slow events may justify another worker.
                     self.pool.dispatch().await?;
                     on_tick(&self.summary);
                 }
@@ -252,8 +252,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Handles a signal: the first one ends reading and lets the lines under way finish; the second one ends
-    /// everything.
+    /// Handles a signal. The first one stops reading and lets the
+    /// lines under way finish; the second one stops everything.
     fn end_early(&mut self, signal: i32) {
         if let Ended::Signal(_) = self.summary.ended {
             self.stopping = true;
@@ -309,12 +309,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Releases the chunks that may leave, and counts them.
+    /// Releases and counts the chunks that may leave.
     fn leave(&mut self) {
         for chunk in self.pool.units.leave(self.job.unordered) {
             let chunk = self.count(chunk);
             if let Some(writer) = &self.writer {
-                // The writer lives as long as its sender.
+                // A failed send means that the writer has ended; its report says why.
                 let _ = writer.send(chunk);
             }
             if self.stopping {
@@ -360,8 +360,7 @@ impl Supervisor {
                     let kind = serde_json::from_slice::<OnlyKind>(&failed.failure);
                     tally.fail(kind.map_or(FailureKind::Crashed, |failure| failure.kind));
                 }
-                // If the run is to stop at the first failure, a worker reports it at once, so this part has no lines
-                // after it.
+                // With `stop`, a worker reports the first failure at once, so no lines follow it in this part.
                 if stop && !part.failures.is_empty() {
                     self.end_at_failure();
                 }
@@ -391,16 +390,17 @@ impl Supervisor {
         self.stop_reading();
     }
 
-    /// For a run that ends early on purpose: lines after that place count as not read.
+    /// Counts lines without a verdict as not read, for a run that ends early on purpose.
     fn forget_what_has_no_verdict(&mut self) {
         let tally = &mut self.summary.tally;
         tally.lines_in = tally.ok + tally.dropped + tally.failures();
     }
 }
 
-/// Whether this process was started with this signal ignored.
+/// Returns whether this process was started with this signal ignored.
 fn is_ignored(signal: i32) -> bool {
-    // SAFETY: the structure is plain data, for which zeros are valid, and it outlives the call, which only reads the handler.
+    // SAFETY: the structure is plain data for which zeros are
+    // valid. It outlives the call, which only reads the handler.
     let handler = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         if libc::sigaction(signal, std::ptr::null(), &raw mut action) != 0 {
@@ -411,7 +411,7 @@ fn is_ignored(signal: i32) -> bool {
     handler == libc::SIG_IGN
 }
 
-/// An id that differs for each run: its start, in seconds since 1970, and its process id.
+/// Returns an id that differs for each run: its start, in seconds since 1970, and its process id.
 fn run_id() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}-{:x}", now.as_secs(), now.subsec_nanos(), std::process::id())

@@ -1,11 +1,11 @@
-//! Shares the workers' time among programs, by what each has used.
+//! Shares the workers' time among programs, by the CPU time that each has used.
 //!
 //! A program needs a turn to hand a unit to a worker. There are just enough turns to keep every core busy. The next
-//! free turn goes to the program that has used the least CPU time since it last had something to do, so a quick program
-//! is next however much work others have queued. A turn lasts a few milliseconds. If it lasts longer and others wait,
-//! it is taken back, its worker continues, and the next program gets the turn. Then there are more busy workers than
-//! cores, and the kernel shares the cores among their processes. The number of such workers is bounded for slow
-//! programs that wait. A worker whose events all wait gives its turns back itself.
+//! free turn goes to the program that has used the least CPU time since it was last idle, so a quick program comes next
+//! however much work others have queued. A turn lasts a few milliseconds. If it lasts longer and others wait, it is
+//! taken back and goes to the next program, while its worker continues. Then there are more busy workers than cores,
+//! and the kernel shares the cores among their processes. The number of these workers is bounded if the waiting
+//! programs are slow. A worker whose events all wait returns its turns early.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -14,33 +14,33 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// How long a turn lasts while others wait.
+/// The duration of a turn while others wait.
 pub(super) const SLICE: Duration = Duration::from_millis(5);
 
-/// The time that a turn is charged when it is given; corrected when the real time is known.
+/// The time charged when a turn is given; corrected when the real time is known.
 const ADVANCE: Duration = Duration::from_millis(1);
 
-/// Turns that may be overdue for each turn there is, before slow programs have to wait.
+/// The maximum number of overdue turns per turn. Beyond it, slow programs have to wait.
 const MAX_OVERDUE: usize = 4;
 
 /// The turns of all programs.
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Mutex<State>>);
 
-/// A program's account of used time. It is closed when this is dropped.
+/// A program's account of used CPU time. It is closed when this is dropped.
 pub(super) struct Account {
     turns: Turns,
     id: u64,
 }
 
-/// The right to have a worker process one unit. It is given back when this is dropped.
+/// The right to let a worker process one unit. It is returned when this is dropped.
 pub(super) struct Turn {
     turns: Weak<Mutex<State>>,
     id: u64,
     account: u64,
 }
 
-/// Called with the turn once it is given.
+/// The callback that receives the turn.
 type Take = Box<dyn FnOnce(Turn) + Send>;
 
 struct State {
@@ -76,7 +76,7 @@ struct Waiting {
 type Given = Vec<(Take, Turn)>;
 
 impl Turns {
-    /// As many turns as `max`.
+    /// Creates `max` turns.
     pub(super) fn new(max: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: max,
@@ -109,7 +109,7 @@ impl Turns {
     fn share(&self, mut state: MutexGuard<'_, State>, now: Instant) {
         let given = state.give(&self.0, now);
         let needed = !state.watched && !state.waiting.is_empty() && !state.out.is_empty();
-        // When the runtime ends, turns may still come back.
+        // After the runtime has ended, turns may still be returned.
         let watch = needed.then(Handle::try_current).and_then(Result::ok);
         state.watched |= watch.is_some();
         drop(state);
@@ -139,7 +139,7 @@ async fn watch_turns(turns: Weak<Mutex<State>>) {
             if over {
                 return;
             }
-            // A turn that was just given has some time left.
+            // A turn that was just given still has time left.
             next.unwrap_or(now).max(now + SLICE / 5)
         };
         drop(this);
@@ -148,8 +148,8 @@ async fn watch_turns(turns: Weak<Mutex<State>>) {
 }
 
 impl State {
-    /// The index of the waiting program that gets the next turn. With `quick`, only programs count for which turns are
-    /// taken back regardless of how many are overdue.
+    /// Returns the index of the waiting program that gets the next turn. With `quick`, ignores programs that are slow
+    /// and already have a turn: for all others, turns are taken back however many are overdue.
     fn next_in_turn(&self, quick: bool) -> Option<usize> {
         let used = |waiting: &Waiting| self.accounts.get(&waiting.account);
         let may = |waiting: &Waiting| !(quick && used(waiting).is_some_and(|used| used.slow && used.busy > 0));
@@ -157,7 +157,7 @@ impl State {
         in_turn.min_by_key(|(_, waiting)| used(waiting).map(|used| used.cpu)).map(|(index, _)| index)
     }
 
-    /// Whether so many turns are overdue that slow programs have to wait.
+    /// Returns whether so many turns are overdue that slow programs have to wait.
     fn are_too_many(&self) -> bool {
         self.overdue >= MAX_OVERDUE * self.max
     }
@@ -186,7 +186,7 @@ impl State {
         Turn { turns: Arc::downgrade(turns), id, account }
     }
 
-    /// An idle account saves up no time.
+    /// Starts a turn's account. An account that was idle has not saved up any time.
     fn begin(&mut self, account: u64) {
         let now = self.now;
         if let Some(used) = self.accounts.get_mut(&account)
@@ -196,7 +196,7 @@ impl State {
         }
     }
 
-    /// Takes back turns that have lasted long enough, as many as others wait for.
+    /// Takes back turns that have lasted too long, as many as others wait for.
     fn take_back(&mut self, now: Instant) {
         let mut wanted = self.waiting.len().saturating_sub(self.free);
         while wanted > 0
@@ -237,7 +237,7 @@ impl Account {
         Some(state.turn(&self.turns.0, self.id, Instant::now()))
     }
 
-    /// Asks for a turn; `take` is called with it.
+    /// Requests a turn; `take` is called with it.
     pub(super) fn ask(&self, take: impl FnOnce(Turn) + Send + 'static) {
         self.ask_at(Instant::now(), Box::new(take));
     }
@@ -260,7 +260,7 @@ impl Account {
         turn.await.ok()
     }
 
-    /// Charges CPU time that was used. `at_once` is the shortest time that this program needs in one turn.
+    /// Charges used CPU time. `at_once` is the shortest time that this program needs in one turn.
     pub(super) fn charge(&self, cpu: Duration, at_once: Duration) {
         if let Some(used) = self.turns.lock().accounts.get_mut(&self.id) {
             used.cpu += cpu;
@@ -277,7 +277,7 @@ impl Drop for Account {
             std::mem::take(&mut state.waiting).into_iter().partition(|waiting| waiting.account == self.id);
         state.waiting = others.into();
         drop(state);
-        // Outside the lock: dropping a callback runs code that is unknown here.
+        // Dropped outside the lock, because the destructor of a callback may run any code.
         drop(gone);
     }
 }
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, channel};
 
-    /// Asks at a time when no turn has lasted long, and returns the receiver of the turn.
+    /// Requests a turn at this time, and returns its receiver.
     fn ask(account: &Account, now: Instant) -> Receiver<Turn> {
         let (tell, turn) = channel();
         account.ask_at(now, Box::new(move |turn| drop(tell.send(turn))));
@@ -323,7 +323,7 @@ mod tests {
         drop(quick_turn);
         drop(third_waits.try_recv().expect("third comes next"));
         let slow_turn = slow_waits.try_recv().unwrap();
-        // An idle program gains nothing from the time that others used meanwhile, and owes nothing for it either.
+        // An idle program gains nothing from the time that others used meanwhile, and owes nothing for it.
         assert!(quick.try_take().is_none());
         let (quick_waits, slow_waits) = (ask(&quick, start), ask(&slow, start));
         drop(slow_turn);
@@ -331,7 +331,7 @@ mod tests {
         assert!(slow_waits.try_recv().is_err());
     }
 
-    /// The number of free turns and of overdue ones.
+    /// Returns the numbers of free and of overdue turns.
     fn counts(turns: &Turns) -> (usize, usize) {
         let state = turns.lock();
         (state.free, state.overdue)

@@ -1,8 +1,8 @@
 //! The supervisor's record of all lines: where they are, which are answered, and which leave next.
 //!
 //! A unit is a run of lines that one worker answers in order. The queue keeps units in the order of the input, by batch
-//! number and line within the batch. So a unit can be split when its worker dies, and no other part has to know. This
-//! module does no I/O and reads no clock, so all of it can be tested directly.
+//! number and line within the batch. So a unit can be split when its worker dies, without other modules noticing. This
+//! module does no I/O and reads no clock, so it can be tested completely.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use sluicegate_engine::verdict::Failure;
 /// The place of a unit in the input: the batch's number, and the line within it.
 pub(super) type Key = (u64, u64);
 
-/// The result of some lines, waiting until it may leave.
+/// The result of some lines, kept until it may leave.
 pub(super) enum Chunk {
     /// A worker's answer about the lines of a unit from number `from` on, counted from 0.
     Answer { part: Part, lines: Lines, from: u64, output: Output, worker: usize, generation: u64 },
-    /// A failure that the supervisor found: the line's bytes and the reason.
+    /// A failure that the supervisor found: the line and the reason.
     Blamed { line: LineRef, failure: Failure },
 }
 
-/// Where an output lies.
+/// Where an output is stored.
 pub(super) enum Output {
     /// In the part's slot of the worker's memory, where it was checked.
     Slot(Arc<Mapping>),
-    /// Copied after it had been checked, because the slot was needed before it could leave.
+    /// Copied after its check, because the slot was needed before the output could leave.
     Aside(Vec<u8>),
-    /// Copied before it was checked.
+    /// Copied before its check.
     Checked(PrivateCopy),
 }
 
 impl Chunk {
-    /// The bytes that it holds in the supervisor's own memory.
+    /// Returns the bytes that it occupies in the supervisor's own memory.
     fn aside(&self) -> usize {
         match self {
             Self::Answer { output: Output::Aside(bytes), .. } => bytes.len(),
@@ -58,7 +58,7 @@ pub(super) struct Unit {
     pub(super) lines: Option<Lines>,
     /// The number of its answered lines.
     pub(super) answered: u64,
-    /// Whether it is a single line that must run alone in a fresh worker, and why: how the previous worker ended.
+    /// Whether it is a single line that must run alone in a fresh worker, because it may have killed the previous one.
     pub(super) solo: bool,
     /// The number of workers that died while it ran alone.
     pub(super) deaths: u32,
@@ -82,7 +82,7 @@ pub(super) struct WorkQueue {
 const MAX_ASIDE: usize = 16 << 20;
 
 impl WorkQueue {
-    /// Whether everything has left.
+    /// Returns whether everything has left.
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
@@ -94,7 +94,7 @@ impl WorkQueue {
         self.insert(key, lines, false);
     }
 
-    /// Adds a line that is too long to be transformed.
+    /// Adds a line that is too long to transform.
     pub(super) fn add_long(&mut self, long: Long, failure: Failure) {
         let key = (self.next_batch, 0);
         self.next_batch += 1;
@@ -112,27 +112,27 @@ impl WorkQueue {
         self.todo.insert(key);
     }
 
-    /// The first unit that no worker has. Units that must run alone are taken by their key instead.
+    /// Returns the first unit that no worker has. Skips units that must run alone; they are taken by key.
     pub(super) fn next_todo(&self) -> Option<Key> {
         self.todo.iter().find(|key| !self.by_key[*key].solo).copied()
     }
 
-    /// The lines of the unit with this key.
+    /// Returns the lines of the unit with this key.
     pub(super) fn at(&self, key: Key) -> Option<&Lines> {
         self.by_key.get(&key)?.lines.as_ref()
     }
 
-    /// The bytes of all units that no worker has.
+    /// Returns the size of all units that no worker has, in bytes.
     pub(super) fn bytes_to_do(&self) -> usize {
         self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.len).sum()
     }
 
-    /// The lines of all units that no worker has.
+    /// Returns the number of lines in all units that no worker has.
     pub(super) fn lines_to_do(&self) -> u64 {
         self.todo.iter().filter_map(|key| self.at(*key)).map(|lines| lines.count).sum()
     }
 
-    /// Splits a unit that no worker has: it keeps this many lines, and the rest becomes a unit after it.
+    /// Splits a unit that no worker has: it keeps this many lines, and the rest becomes the next unit.
     pub(super) fn cut(&mut self, key: Key, keep: u64) {
         let Some(unit) = self.by_key.get_mut(&key) else { return };
         let Some(lines) = unit.lines.as_ref().filter(|lines| lines.count > keep) else { return };
@@ -141,7 +141,8 @@ impl WorkQueue {
         self.insert((key.0, key.1 + keep), rest, false);
     }
 
-    /// A worker returns the lines of a unit from number `from` on. `false` if it does not have them.
+    /// Takes back the lines of a unit, starting with number `from`, from
+    /// its worker. Returns `false` if the worker does not have them.
     pub(super) fn give_back(&mut self, id: u64, from: u64) -> bool {
         let Some(key) = self.by_id.get(&id).copied() else { return false };
         let Some(unit) = self.by_key.get_mut(&key) else { return false };
@@ -166,17 +167,17 @@ impl WorkQueue {
         self.todo.remove(&key).then(|| &self.by_key[&key])
     }
 
-    /// The unit with this number.
+    /// Returns the unit with this number.
     pub(super) fn get(&self, id: u64) -> Option<&Unit> {
         self.by_key.get(self.by_id.get(&id)?)
     }
 
-    /// The key of the unit with this number.
+    /// Returns the key of the unit with this number.
     pub(super) fn place(&self, id: u64) -> Option<Key> {
         self.by_id.get(&id).copied()
     }
 
-    /// Books a worker's answer. `false` if it does not match the unit; then the worker cannot be trusted.
+    /// Books a worker's answer. Returns `false` if it does not match the unit. The worker then cannot be trusted.
     pub(super) fn answer(&mut self, part: Part, output: Output, worker: usize, generation: u64) -> bool {
         let Some(unit) = self.by_id.get(&part.unit).and_then(|key| self.by_key.get_mut(key)) else { return false };
         let Some(lines) = unit.lines.clone() else { return false };
@@ -195,9 +196,9 @@ impl WorkQueue {
         true
     }
 
-    /// Copies the latest output of this unit, so that its slot becomes free although the output cannot leave yet.
-    /// Returns the slot; `None` if the output can leave now or if too much is copied already. `layout` is that of the
-    /// worker's memory.
+    /// Copies the latest output of this unit, so that its slot becomes free although
+    /// the output cannot leave yet. Returns the slot, or `None` if the output can leave
+    /// now or too much is copied already. `layout` describes the worker's memory.
     pub(super) fn set_aside(&mut self, id: u64, layout: &Layout) -> Option<u32> {
         let key = *self.by_id.get(&id)?;
         if self.by_key.first_key_value().is_none_or(|(first, _)| *first == key) {
@@ -211,9 +212,9 @@ impl WorkQueue {
         if !part.holds_slot() || self.aside + bytes > MAX_ASIDE {
             return None;
         }
-        // SAFETY: the range was checked when the part was booked, and the worker does not write to it until it learns
-        // that the slot is free. A compromised worker may write to it all the same: the writer counts the lines of its
-        // data again.
+        // SAFETY: the range was checked when the part was booked, and the worker does not
+        // write to it until it is told that the slot is free. A compromised worker may
+        // write to it anyway; the writer therefore counts the lines of its data again.
         let copy =
             unsafe { std::slice::from_raw_parts(memory.at(layout.output_start(part.slot as usize), bytes), bytes) };
         *output = Output::Aside(copy.to_vec());
@@ -221,13 +222,13 @@ impl WorkQueue {
         Some(part.slot)
     }
 
-    /// Whether all lines of the unit with this number are answered.
+    /// Returns whether all lines of the unit with this number are answered.
     pub(super) fn is_done(&self, id: u64) -> bool {
         self.get(id).is_none_or(|unit| unit.done)
     }
 
-    /// Puts the unanswered lines of a dead worker's unit back. `suspect` is the current line, if known. Returns the
-    /// unit that must run alone, if there is one.
+    /// Returns the unanswered lines of a dead worker's unit to the queue. `suspect` is the current line, if known.
+    /// Returns the unit that must run alone, if there is one.
     pub(super) fn put_back(&mut self, id: u64, suspect: Option<u64>, blame: Option<Failure>) -> Option<Key> {
         let key = *self.by_id.get(&id)?;
         let unit = self.by_key.get_mut(&key)?;
@@ -237,7 +238,7 @@ impl WorkQueue {
         if answered == count {
             return None;
         }
-        // The answered lines stay where they are. The rest becomes units of its own directly after them.
+        // The answered lines stay in their unit. The rest becomes new units directly after it.
         if answered > 0 {
             unit.lines = Some(lines.part(0, answered));
             unit.done = true;
@@ -287,7 +288,7 @@ impl WorkQueue {
         }
     }
 
-    /// Takes the chunks that may leave now, in the order of the input; with `any_order`, all that there are.
+    /// Takes the chunks that may leave now, in the order of the input. With `any_order`, takes all chunks.
     pub(super) fn leave(&mut self, any_order: bool) -> Vec<Chunk> {
         let mut leaving = Vec::new();
         if any_order {
@@ -332,7 +333,7 @@ mod tests {
     use crate::wire::shared::{create, pages};
     use crate::wire::slots::Slots;
 
-    /// A queue with one unit of this many lines; returns also the numbers.
+    /// Returns a queue with one unit of this many lines, numbered from 0.
     fn queue(lines: u64) -> WorkQueue {
         let (_fd, memory) = create("test", pages(4096), true).unwrap();
         let mut slot = Slots::new(Arc::new(memory), pages(4096), 1).take().unwrap();
@@ -359,13 +360,13 @@ mod tests {
         let output = Arc::new(output);
         let part = |unit: u64, slot: u32| {
             let start = layout.output_start(slot as usize);
-            // SAFETY: the range lies in the region, and nothing else has it.
+            // SAFETY: the range lies in the region, and nothing else uses it.
             unsafe { output.at(start, 3).copy_from_nonoverlapping(b"{}\n".as_ptr(), 3) };
             Part { unit, slot, lines: 2, ok: 2, events_out: 1, bytes: 3, ..Part::default() }
         };
         assert!(queue.answer(part(ids[1], 2), Output::Slot(output.clone()), 0, 1));
         assert_eq!(queue.set_aside(ids[1], &layout), Some(2));
-        // A slot is copied once, and the first output leaves at once.
+        // A slot is copied once, and the first unit's output can leave at once.
         assert_eq!(queue.set_aside(ids[1], &layout), None);
         assert!(queue.answer(part(ids[0], 3), Output::Slot(output.clone()), 0, 1));
         assert_eq!(queue.set_aside(ids[0], &layout), None);
@@ -374,7 +375,7 @@ mod tests {
         assert_eq!((aside, queue.aside), (vec![0, 3], 0));
     }
 
-    /// The lines of each unit to be done, by the number of its first line.
+    /// Returns the lines of each unit that no worker has, with the number of its first line.
     fn to_do(queue: &WorkQueue) -> Vec<(u64, String)> {
         let text = |lines: &Lines| String::from_utf8(lines.bytes().to_vec()).unwrap().replace('\n', " ");
         queue.todo.iter().filter_map(|key| queue.at(*key)).map(|lines| (lines.first_line, text(lines))).collect()
@@ -403,7 +404,7 @@ mod tests {
         let part = Part { unit: first, lines: 1, ok: 1, ..Part::default() };
         assert!(queue.answer(part, Output::Slot(Arc::new(output)), 0, 1) && queue.is_done(first));
         assert_eq!((queue.leave(false).len(), queue.lines_to_do()), (1, 5));
-        // Each line is still there once, in its place.
+        // Each line still exists once, in its place.
         assert_eq!(queue.at(queue.next_todo().unwrap()).unwrap().first_line, 2);
     }
 }

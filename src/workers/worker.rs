@@ -1,9 +1,10 @@
-//! The worker's side: one isolate, fed with lines from shared memory.
+//! The worker's side: one isolate, which transforms lines from shared memory.
 //!
-//! Single-threaded but for the watchdog and V8's own helper. It reads a frame, transforms the lines it names straight
-//! from the input region, writes outputs straight into its output region, and tells the supervisor in parts: when a slot
-//! is full, when the lines are done, and every few milliseconds in between, so that slow code does not hold back what is
-//! finished. Before each event it notes which one it is about to touch; that note is all it leaves if it dies.
+//! The worker is single-threaded, except for the watchdog and V8's helper thread. It reads a frame,
+//! transforms the lines that the frame names directly from the input region, writes outputs directly
+//! to its output region, and reports to the supervisor in parts: when a slot is full, when the lines
+//! are done, and every few milliseconds in between, so that slow code does not delay finished lines.
+//! Before each event it records which event it starts. If it dies, only that record remains.
 
 mod batches;
 mod events;
@@ -35,24 +36,24 @@ use output_slots::ShmSink;
 use sluicegate_engine::{self as engine, Engine, Export, LoadError, LoadErrorKind, Program, Ticket};
 use split::Split;
 
-/// Failures and logs are told at the latest when they have grown to this size, in bytes.
+/// Failures and logs are reported at the latest when they reach this size, in bytes.
 const MAX_PENDING: usize = 1 << 20;
 
-/// CPU time of a unit from which on the rest of it is given back. Units are made to take less.
+/// If a unit has used this much CPU time, the rest of it is returned. Units are sized to use less.
 const SLOW_UNIT: Duration = Duration::from_millis(24);
 
-/// The output region, for the watchdog's last note; a worker has one.
+/// The worker's only output region, for the watchdog's last note.
 static OUTPUT: OnceLock<Mapping> = OnceLock::new();
 
-/// Something that runs in a worker between its walls and the author's code; see [`main_with`].
+/// A function that runs after the sandbox is complete and before the author's code; see [`main_with`].
 pub type Hook = fn(&Program) -> Result<(), String>;
 
-/// The worker's whole life. Returns its exit code.
+/// Runs the worker. Returns its exit code.
 pub fn main() -> u8 {
     main_with(|_| Ok(()))
 }
 
-/// The same, with a hook for tests that try the walls from within. What it says is told as an error of loading.
+/// Does the same with a hook, for tests that probe the sandbox from inside. Its error is reported as a load error.
 pub fn main_with(hook: Hook) -> u8 {
     match serve(hook) {
         Ok(()) => 0,
@@ -65,20 +66,21 @@ pub fn main_with(hook: Hook) -> u8 {
 
 fn serve(hook: Hook) -> io::Result<()> {
     let mut walls = sandbox::first();
-    // SAFETY: the supervisor starts workers with exactly these descriptors open; nothing else in this process knows them.
+    // SAFETY: the supervisor starts workers with exactly these
+    // descriptors open, and nothing else in this process uses them.
     let (socket, input, output) = unsafe {
         (UnixStream::from_raw_fd(fd::SOCKET), OwnedFd::from_raw_fd(fd::INPUT), OwnedFd::from_raw_fd(fd::OUTPUT))
     };
-    // A worker has one, for as long as it lives.
+    // A worker has one socket for its whole life.
     let socket: &'static UnixStream = Box::leak(Box::new(socket));
     let mut payload = Vec::new();
-    // Read without a buffer, so that nothing of the code is here before the walls are.
+    // Read without a buffer, so that no code enters the process before the sandbox is complete.
     let Some(Kind::Setup) = frame::read(&mut &*socket, &mut payload)? else { return Ok(()) };
     let Setup { layout, heap, jitless, network } = serde_json::from_slice(&payload)?;
     if network {
         mailbox::glance_while_waiting(socket)?;
     }
-    // V8's memory protection keys want the process's first thread, before there is another.
+    // V8's memory protection keys must be set up on the first thread, before a second one exists.
     engine::initialize_with(engine::Protection::Keys, jitless);
     engine::start_watchdog();
     let input = Mapping::new(&input, layout.input_len(), false)?;
@@ -109,8 +111,8 @@ fn serve(hook: Hook) -> io::Result<()> {
         if let Some(output) = OUTPUT.get() {
             progress(output).note.store(note::STUCK, Ordering::SeqCst);
         }
-        // Not `exit`: the main thread is in the middle of something, and destructors are not for it.
-        // SAFETY: ends the process, whatever it is doing.
+        // Not `exit`: the main thread is still running, so destructors must not run.
+        // SAFETY: ends the process in any state.
         unsafe { libc::_exit(3) }
     });
     let loaded = engine.loaded();
@@ -178,12 +180,12 @@ struct Worker {
     stop: bool,
     line_buffered: bool,
     batch_size: usize,
-    /// How many events may wait at a time.
+    /// The most events that may wait at a time.
     concurrency: usize,
     /// Whether events go to `transformBatch`.
     is_batch: bool,
     in_flight: InFlight,
-    /// Requests made again that were told.
+    /// The number of repeated requests already reported.
     repeated: u64,
     measure: bool,
     fresh_state: bool,
@@ -191,12 +193,12 @@ struct Worker {
     part: Part,
     pending: usize,
     told_at: u64,
-    /// The thread's CPU time when it last told something.
+    /// The thread's CPU time at the last report.
     cpu: Duration,
-    /// The same when the current unit was begun, and the tick when it was last looked at.
+    /// The thread's CPU time at the start of the current unit, and the tick of the last check.
     unit_cpu: Duration,
     unit_tick: u64,
-    /// Whether it has told something since it gave something back, and when it told something last.
+    /// Whether anything was reported since a unit was last returned, and the time of the last report.
     may_give_back: bool,
     told: Instant,
     frame: Vec<u8>,
@@ -220,7 +222,7 @@ impl Worker {
         }
     }
 
-    /// Waits for a frame while there is nothing to do; `false` when the supervisor is gone.
+    /// Waits for a frame while there is nothing to do. Returns `false` if the supervisor is gone.
     fn receive(&mut self) -> io::Result<bool> {
         let (goes_on, trim) = {
             let mut mailbox = self.mailbox.borrow_mut();
@@ -273,25 +275,25 @@ impl Worker {
         self.tell()
     }
 
-    /// Notes how much CPU time was used before a unit.
+    /// Records the CPU time used before a unit.
     fn begin_unit(&mut self) {
         self.cpu = thread_cpu();
         self.unit_cpu = self.cpu;
         self.unit_tick = engine::ticks();
     }
 
-    /// Whether the current unit has taken far longer than units do, so that the rest of it should go to a free worker.
-    /// Looked at once a tick.
+    /// Returns whether the current unit has taken far longer than planned, so
+    /// that a free worker should get the rest of it. Checked once per tick.
     fn is_slow(&mut self) -> bool {
         let tick = engine::ticks();
         tick != std::mem::replace(&mut self.unit_tick, tick)
-            // There a unit is a request, and what it keeps in variables is one.
+            // With a fresh state for each unit, a unit cannot be split: its events share the code's variables.
             && !self.fresh_state
             && (self.may_give_back || self.part.lines > 0)
             && thread_cpu().saturating_sub(self.unit_cpu) >= SLOW_UNIT
     }
 
-    /// Gives back the lines of the current unit from this one on, and the units behind it.
+    /// Returns the lines of the current unit from number `from` on, and the units queued behind it, to the supervisor.
     fn give_back(&mut self, work: Work, from: u32) -> io::Result<()> {
         self.tell()?;
         self.may_give_back = false;
@@ -304,16 +306,16 @@ impl Worker {
         (&mut &*self.socket).write_all(&out)
     }
 
-    /// The lines of a unit. They stay as they are until they are told.
+    /// Returns the lines of a unit. They do not change until they are reported.
     fn lines_of(&self, work: Work) -> Split<'static> {
         let start = self.input.at(work.offset as usize, work.len as usize);
-        // SAFETY: the supervisor fills the range before it names it and leaves it alone until it is answered; the mapping
-        // lives as long as the worker.
+        // SAFETY: the supervisor fills the range before it names it, and does not change it until it is answered. The
+        // mapping lives as long as the worker.
         let bytes: &'static [u8] = unsafe { std::slice::from_raw_parts(start, work.len as usize) };
         Split { rest: bytes, rows: self.rows }
     }
 
-    /// A frame without anything in it.
+    /// Sends a frame without a payload.
     fn say(&self, kind: Kind) -> io::Result<()> {
         let mut out = Vec::new();
         frame::put(&mut out, kind, |_| {});
@@ -321,7 +323,7 @@ impl Worker {
     }
 }
 
-/// The CPU time of this thread so far.
+/// Returns the CPU time of this thread so far.
 fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)

@@ -1,20 +1,20 @@
-//! How a worker process ended: one reason, which decides what happens next, and a text for people.
+//! How a worker process ended: one reason, which decides what happens next, and a text for messages.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// The exit code of a worker whose watchdog could stop its event in no other way.
+/// The exit code of a worker whose watchdog could only stop the event by ending the process.
 pub(super) const STUCK_CODE: i32 = 3;
 
 /// Why a worker process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExitReason {
-    /// V8 ran out of memory, by its last output. A wrong guess only gives the failure another name.
+    /// V8 ran out of memory, according to its last output. A wrong guess only changes the kind of the failure.
     OutOfMemory,
     /// SIGKILL. No event can send it, so most likely the kernel or an operator did.
     Killed,
-    /// Its own watchdog ended the process, see [`STUCK_CODE`].
+    /// Its own watchdog ended it, see [`STUCK_CODE`].
     Stuck,
     /// Anything else.
     Other,
@@ -28,7 +28,7 @@ pub(super) struct WorkerExit {
 }
 
 impl WorkerExit {
-    /// Finds the reason from the exit status and V8's last output.
+    /// Determines the reason from the exit status and V8's last output.
     pub(super) fn new(status: std::io::Result<ExitStatus>, last_words: Option<String>) -> Self {
         let reason = match (&status, &last_words) {
             (_, Some(words)) if words.contains("out of memory") => ExitReason::OutOfMemory,
@@ -45,13 +45,13 @@ impl WorkerExit {
     }
 }
 
-/// The address space that a worker needs, in bytes: V8's garbage collector for C++ objects reserves 32 GiB while it starts,
-/// to find 16 GiB at an address that it likes, and keeps these. The size is fixed when V8 is compiled. A reservation takes no
-/// memory.
+/// The address space that a worker needs, in bytes. V8's garbage collector for C++
+/// objects reserves 32 GiB at startup to find 16 GiB at a suitable address, and
+/// keeps these. The size is fixed when V8 is compiled. A reservation uses no memory.
 const RESERVED: u64 = 33 << 30;
 
 impl WorkerExit {
-    /// Why the worker could not load the code, and what to do about it.
+    /// Returns why the worker could not load the code, and what to do about it.
     pub(super) fn while_loading(&self) -> String {
         let most = rustix::process::getrlimit(rustix::process::Resource::As).current;
         match most.filter(|most| *most < RESERVED && self.reason == ExitReason::OutOfMemory) {

@@ -1,8 +1,8 @@
-//! The workers of one program, and the units that they are given: started, fed, looked after, buried, replaced.
+//! The workers of one program and their units: starts workers, gives them units, monitors them, replaces dead ones.
 //!
-//! The owner of a pool brings lines and takes away their results; a run does it for one stream ([`super::supervisor`]),
-//! a server for as many requests as come ([`super::service_pool`]). Everything that decides over an event's fate lies here:
-//! which worker gets it, what a frame may say, and who is blamed when a worker dies.
+//! The owner of a pool adds lines and takes their results: [`super::supervisor`] for one stream,
+//! [`super::service_pool`] for any number of requests. The pool makes all decisions about an event: which worker gets
+//! it, which frames are valid, and which event is blamed when a worker dies.
 
 mod dispatch;
 mod frames;
@@ -30,20 +30,20 @@ use crate::wire::lines::{FILL, slot_len};
 use crate::wire::shared::{self, Layout, Mapping, pages};
 use sluicegate_engine::{Export, Limits, LoadError, Loaded};
 
-/// From here on an event is slow: a worker is given the next unit when it has done the one before, so that another one
-/// can have it.
+/// From this cost on, an event is slow: a worker gets its next unit only after it has finished the previous one, so
+/// that another worker can take that unit.
 const SLOW_EVENT: Duration = Duration::from_millis(4);
 
-/// WorkQueue that a worker has at a time: the current one and the next one.
+/// Units that a worker has at a time: the current one and the next one.
 const UNITS_PER_WORKER: usize = 2;
 
 /// Units that a worker has at a time while all its events wait for the network.
 const UNITS_OF_WAITING_WORKER: usize = 64;
 
-/// How often to look after the workers.
+/// The time between two checks of the workers.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// What a pool is told by its workers, and has to be handed by its owner.
+/// A message to a pool from one of its workers. The owner passes it to the pool.
 pub(super) enum WorkerEvent {
     Frame {
         worker: usize,
@@ -55,37 +55,37 @@ pub(super) enum WorkerEvent {
         worker: usize,
         generation: u64,
     },
-    /// It is this pool's turn to have a worker work.
+    /// The pool has got a turn for one of its workers.
     Turn(Turn),
 }
 
-/// What came of some news.
+/// What a [`WorkerEvent`] means for the owner.
 pub(super) enum PoolEvent {
-    /// Nothing that an owner need know.
+    /// Nothing that concerns the owner.
     Nothing,
     /// A worker has loaded the program.
     Loaded(Box<(Loaded, SandboxReport)>),
-    /// Something can leave.
+    /// Some results may be able to leave.
     Answered,
 }
 
-/// What pools share that live side by side in one process.
+/// The limits shared by all pools of a process.
 #[derive(Clone)]
 pub(super) struct ConcurrencyLimiter {
-    /// One for each unit that may be in a worker's hands.
+    /// One turn for each unit that a worker may have.
     pub(super) turns: Turns,
-    /// One for each worker process.
+    /// One permit for each worker process.
     pub(super) processes: Arc<Semaphore>,
-    /// Where a program's first worker is forked.
+    /// Forks the first worker of each program.
     pub(super) prepared: Option<PreparedProcess>,
-    /// Makes room for one more.
+    /// Called to free a permit for another worker.
     pub(super) on_shortage: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
 }
 
-/// A unit in a worker's hands.
+/// A unit that a worker has.
 struct Assigned {
     id: u64,
-    /// Given back while all of the worker's events wait.
+    /// Returned while all of the worker's events wait.
     turn: Option<Turn>,
 }
 
@@ -93,35 +93,35 @@ struct Worker {
     process: Process,
     generation: u64,
     ready: bool,
-    /// Whether it has answered nothing yet.
+    /// Whether it has not answered anything yet.
     fresh: bool,
-    /// WorkQueue it has, in order.
+    /// Its units, in order.
     units: VecDeque<Assigned>,
-    /// All its events wait, and it can start more.
+    /// Whether all its events wait and it can start more.
     waits: bool,
-    /// The unit that it was started for.
+    /// The unit for which it was started.
     reserved: Option<Key>,
     slots_out: usize,
     events: u64,
     moved: Instant,
-    /// When it last said something that was valid, or was given its first unit.
+    /// The time of its last valid report, or of its first unit.
     told: Instant,
     hung: bool,
-    /// It has answered something since it gave something back.
+    /// Whether it has answered anything since it last returned a unit.
     may_give_back: bool,
-    /// It broke a rule: it is being killed, and nothing that it still says counts.
+    /// Whether it broke a rule. It is being killed, and its frames are ignored.
     condemned: bool,
-    /// It is gone and not replaced: none could be started, and no event waits for one.
+    /// Whether it ended and was not replaced: no worker could be started, and no event waits for one.
     resting: bool,
     place: Option<OwnedSemaphorePermit>,
-    /// Requests that its code has made, as the network's side counts them.
+    /// The requests of its code, counted by the network client.
     asked: Arc<AtomicU64>,
-    /// Those of them that are accounted for: their events have verdicts, or they are counted as repeated.
+    /// The accounted part of these requests: their events have verdicts, or they are counted as repeated.
     accounted: u64,
 }
 
 impl Worker {
-    /// Whether it can be given one more unit, of events that cost this much.
+    /// Returns whether it can get another unit of events with this cost.
     fn has_room(&self, cost: Option<Duration>) -> bool {
         self.units.len()
             < match cost {
@@ -137,22 +137,22 @@ impl Worker {
     }
 }
 
-/// What happened to workers.
+/// Counts of lost workers and repeated requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PoolCounters {
     /// Workers that had to be replaced because they died.
     pub(super) deaths: u64,
-    /// Those of them that no longer answered.
+    /// The part of these workers that no longer answered.
     pub(super) hangs: u64,
-    /// Those that needed more memory than V8 could be held to.
+    /// The part that used more memory than V8's limits could prevent.
     pub(super) memory: u64,
-    /// Those whose code could be stopped only with its process.
+    /// The part whose code could only be stopped by ending the process.
     pub(super) stuck: u64,
-    /// Requests to the network that were made again.
+    /// Network requests that were sent again.
     pub(super) repeated: u64,
 }
 
-/// How a pool tells its owner's loop what has happened; `false` when the owner is gone.
+/// Sends an event to the owner's loop. Returns `false` if the owner is gone.
 type Tell = Arc<dyn Fn(WorkerEvent) -> bool + Send + Sync>;
 
 /// The workers of one program.
@@ -173,35 +173,36 @@ pub(super) struct WorkerPool {
     frame: Vec<u8>,
     generations: u64,
     failed_starts: u32,
-    /// What the last of them said of the program.
+    /// The error of the last worker that could not load the program.
     load_failure: Option<String>,
     /// Whether a worker has loaded the program.
     loaded_once: bool,
-    /// The CPU time of an event, on an average that forgets; nothing until the first ones are answered.
+    /// The CPU time of an event, as a moving average; `None` until the first events are answered.
     cost: Option<Duration>,
-    /// How many lines go to `transformBatch` together; all of a unit where that is a request.
+    /// The number of lines in a call of `transformBatch`; `None` for all lines of a unit.
     batch: Option<u64>,
     export: Export,
     fresh_state: bool,
     /// Whether outputs leave in the order of the input.
     ordered: bool,
     gate: Option<ConcurrencyLimiter>,
-    /// What it has used of the workers' time, where it shares that with others.
+    /// The account of the used worker time, if that is shared with other pools.
     account: Option<Account>,
     turn: Option<Turn>,
     asked_for_turn: bool,
     asked_for_place: Option<Instant>,
 }
 
-/// How long a worker may not move. It keeps the limits itself, a batch's too; this is for one that no longer can.
+/// Returns the longest time without progress before a worker is killed. A working worker enforces the limits itself,
+/// also those of a batch; this limit is for a worker that no longer can.
 fn patience(limits: &Limits, export: Export) -> Duration {
     let events = if export == Export::Batch { u32::MAX } else { 1 };
     limits.batch_cpu(events).max(limits.batch_wall(events)) + Duration::from_secs(1)
 }
 
 impl WorkerPool {
-    /// A pool without a worker yet, and the region that its input goes into. `rows` says whether lines are rows, see
-    /// [`crate::wire::row`]. With a gate, it starts workers and hands out units only as far as the gate allows.
+    /// Creates a pool without workers, and the region for its input. `rows` says whether lines are rows, see
+    /// [`crate::wire::row`]. With a `gate`, the pool starts workers and hands out units only as far as the gate allows.
     pub(super) fn new(
         job: &Job,
         rows: bool,
@@ -211,10 +212,10 @@ impl WorkerPool {
         let limits = &job.options.limits;
         let layout = Layout {
             input_slot: slot_len(limits.line),
-            // One being filled, one carried over, and what the workers have.
+            // One slot that is being filled, one that is carried over, and the units of the workers.
             input_slots: job.workers * if job.network.is_some() { UNITS_OF_WAITING_WORKER } else { UNITS_PER_WORKER }
                 + 2,
-            // A batch's output, then one event's, then a line passed on as it came, then a failure's account.
+            // The output of a batch, then of one event, then a line passed on unchanged, then the text of a failure.
             output_slot: pages(FILL + limits.output + limits.line + (1 << 20)),
             output_slots: 4,
         };
@@ -272,12 +273,12 @@ impl WorkerPool {
         Ok((pool, Arc::new(memory)))
     }
 
-    /// Starts the first worker; the caller has counted its process.
+    /// Starts the first worker. The caller has acquired the permit for its process.
     pub(super) async fn start(&mut self, place: Option<OwnedSemaphorePermit>) -> Result<(), RunError> {
         self.spawn(None, place).await
     }
 
-    /// Ends all workers, whatever they are doing.
+    /// Ends all workers at once.
     pub(super) async fn end(&mut self) {
         for mut worker in self.workers.drain(..) {
             worker.process.end().await;
@@ -285,22 +286,22 @@ impl WorkerPool {
         self.units.clear();
     }
 
-    /// Until when the first worker has to have loaded the program.
+    /// Returns the deadline for the first worker to load the program.
     pub(super) fn loading_ends(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + patience(&self.limits, Export::Event)
     }
 
-    /// How many workers there are.
+    /// Returns the number of workers.
     pub(super) fn workers(&self) -> usize {
         self.workers.len()
     }
 
-    /// The code is in the middle of something that V8 cannot interrupt.
+    /// Returns the error for code that hangs while it loads, in an operation that V8 cannot interrupt.
     pub(super) fn too_slow_to_load(&self) -> RunError {
         LoadError::too_slow(&self.name, &self.limits).into()
     }
 
-    /// Takes what a worker said. To be followed by [`WorkerPool::dispatch`].
+    /// Handles an event from a worker. Call [`WorkerPool::dispatch`] afterwards.
     pub(super) async fn take(&mut self, news: WorkerEvent) -> Result<PoolEvent, RunError> {
         match news {
             WorkerEvent::Frame { worker, generation, kind, payload } if self.is_current(worker, generation) => {
@@ -315,12 +316,12 @@ impl WorkerPool {
                 self.turn = Some(turn);
                 Ok(PoolEvent::Nothing)
             }
-            // From a worker that has been replaced.
+            // The event is from a worker that has been replaced.
             WorkerEvent::Frame { .. } | WorkerEvent::Gone { .. } => Ok(PoolEvent::Nothing),
         }
     }
 
-    /// A worker may use an output slot again. To be followed by [`WorkerPool::dispatch`].
+    /// Marks an output slot of a worker as free. Call [`WorkerPool::dispatch`] afterwards.
     pub(super) async fn free(&mut self, worker: usize, generation: u64, slot: u32) {
         if self.is_current(worker, generation) {
             self.tell_free(worker, slot);

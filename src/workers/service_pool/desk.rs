@@ -26,10 +26,10 @@ pub(super) struct Desk {
     pub(super) pool: WorkerPool,
     pub(super) slots: Slots,
     pub(super) under_way: HashMap<usize, UnderWay>,
-    /// Requests with events that have not been given to the pool.
+    /// Requests with events that the pool has not received yet.
     pub(super) queue: VecDeque<usize>,
     pub(super) next: usize,
-    /// Whether the code gets the events of a request together, as far as they fit into a slot.
+    /// Whether the code gets the events of a request together, as many as fit into a slot.
     pub(super) together: bool,
     /// The largest event, in bytes.
     pub(super) limit: usize,
@@ -44,7 +44,7 @@ pub(super) struct Desk {
     pub(super) status: Arc<Status>,
 }
 
-/// A part of an answer that waits for memory. It keeps its slot, so in the end its worker waits too.
+/// A part of an answer that waits for memory. It keeps its output slot, so its worker has to wait when no slot is left.
 pub(super) struct Stalled {
     pub(super) chunk: Chunk,
     pub(super) since: Instant,
@@ -96,7 +96,7 @@ impl Desk {
             }
             self.show();
         };
-        // Requests that come from now on would get no answer.
+        // A request that arrives from now on would get no answer.
         requests.close();
         self.pool.end().await;
         let error = Arc::new(match result {
@@ -182,9 +182,8 @@ impl Desk {
         self.hand_out().await
     }
 
-    /// Reserves memory for a part of an answer. If there is none, the part waits. If it has waited too long, or there
-    /// is no room for it to wait in, its request is rejected with the advice to try again. Returns the part if it can
-    /// be booked now.
+    /// Reserves memory for a part of an answer. If no memory is left, the part waits. If it has waited too long, or
+    /// cannot be parked, its request is rejected with the advice to retry. Returns the part if it can be booked now.
     fn make_room(&mut self, chunk: Chunk, since: Instant) -> Option<Chunk> {
         let Chunk::Answer { part, lines, .. } = &chunk else { return Some(chunk) };
         let id = lines.input;
@@ -224,7 +223,7 @@ impl Desk {
         self.pool.dispatch().await
     }
 
-    /// No client waits for the answer any more, so work that no worker has begun is dropped.
+    /// Drops the work that no worker has begun, because the client no longer waits for the answer.
     fn forget(&mut self, id: usize) {
         if let Some(request) = self.under_way.get_mut(&id) {
             request.unanswered -= request.rows.events.len() - request.handed;
@@ -281,7 +280,7 @@ impl Desk {
                 }
                 let start = self.pool.layout.output_start(part.slot as usize);
                 let bytes = part.bytes as usize;
-                // Only outputs of ordered streams are anywhere else.
+                // Only ordered streams store outputs anywhere else.
                 let Output::Slot(output) = output else { return };
                 if let Some(request) = self.under_way.get_mut(&id) {
                     request.book(part, &lines, from, &output, start, MAX_ROWS.min(self.memory.max()));

@@ -18,9 +18,9 @@ use sluicegate_engine::verdict::{Failure, FailureKind};
 /// A request under way.
 pub(super) struct UnderWay {
     pub(super) rows: Rows,
-    /// The number of its events that the pool has been given.
+    /// The number of its events that were handed to the pool.
     pub(super) handed: usize,
-    /// The size to which its units are filled, in bytes: at most [`MAX_BYTES`], and about the same for all.
+    /// The size to which its units are filled, in bytes: at most [`MAX_BYTES`], and about the same for all units.
     pub(super) unit: usize,
     /// The most events in one of its units.
     pub(super) most_events: u64,
@@ -30,7 +30,7 @@ pub(super) struct UnderWay {
     pub(super) answer: ServiceAnswer,
     /// The memory reserved for the answer.
     pub(super) memory: Held,
-    /// The output of the workers in bytes, including output that had no room.
+    /// The bytes of output from the workers, including output that was rejected for its size.
     pub(super) made: usize,
     /// Whether some logs were left out.
     pub(super) logs_are_cut: bool,
@@ -44,7 +44,7 @@ impl UnderWay {
         self.known.push((index, vec![UnitResult::Failed(index, failure)]));
     }
 
-    /// Fails these events: there is no room for their outputs.
+    /// Fails the events of this part because their outputs exceed the limit.
     pub(super) fn too_much(&mut self, part: &Part, first: usize, from: usize, max: usize) {
         let message = format!("the outputs of the request's events together are over the limit of {} MiB", max >> 20);
         for line in from..from + part.lines as usize {
@@ -68,12 +68,12 @@ impl UnderWay {
         }
     }
 
-    /// Books a worker's answer about the lines of a unit from number `from` on, with its output at `start`.
+    /// Books a worker's answer about the lines of a unit, starting with number `from`. Its output begins at `start`.
     pub(super) fn book(&mut self, part: Part, lines: &Lines, from: u64, output: &Mapping, start: usize, max: usize) {
         let first = lines.first_line as usize;
         let bytes = part.bytes as usize;
         // SAFETY: the range was checked against the region when the part was booked, and the worker does not write to
-        // the slot before it is free again. A worker that breaks this rule spoils only its own output.
+        // the slot before it is free again. A worker that breaks this rule corrupts only its own output.
         let text: &[u8] = unsafe { std::slice::from_raw_parts(output.at(start, bytes), bytes) };
         self.made += size_of(&part);
         if self.made > max {

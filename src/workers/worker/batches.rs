@@ -1,4 +1,4 @@
-//! Batches in flight: the lines of a batch wait together and are reported one by one, like other lines.
+//! Batches in flight: the lines of a batch wait together, and are reported one by one like other lines.
 
 use std::cell::OnceCell;
 use std::io;
@@ -33,11 +33,11 @@ impl Worker {
         self.batch_step(ticket, &events, |worker, events, rendering| {
             worker.engine.start_batch(ticket, events, rendering)
         });
-        // The turn may have settled other events, or the watchdog may have passed it to one that ran too long.
+        // The turn may have settled other events, or the watchdog may have passed it to an event that ran too long.
         self.take_settled()
     }
 
-    /// Prints the results of a batch that no longer waits.
+    /// Formats the results of a batch that no longer waits.
     pub(super) fn finish_batch(&mut self, settled: Settled) {
         let ticket = settled.ticket;
         let Some(place) = self.in_flight.places.remove(&(ticket.0, ticket.1)) else { return };
@@ -48,7 +48,7 @@ impl Worker {
         });
     }
 
-    /// Runs a batch again, or one line of it by itself.
+    /// Runs a batch again, or one line of it alone.
     pub(super) fn run_batch_again(&mut self, place: u64, ticket: Ticket, alone: bool) {
         self.with_batch(place, |worker, events| {
             worker.batch_step(ticket, events, |worker, events, rendering| {
@@ -68,7 +68,7 @@ impl Worker {
         let wholes: Vec<OnceCell<Vec<u8>>> = lines.iter().map(|_| OnceCell::new()).collect();
         let mut events: Vec<(u64, Around<'_>)> = Vec::with_capacity(lines.len());
         for ((place, line), whole) in lines.iter().zip(&wholes) {
-            // Lines that are not events have their verdicts already.
+            // Lines that are not events already have their verdicts.
             if let Ok(Some(event)) = self.event(line, whole) {
                 events.push((*place, event));
             }
@@ -99,7 +99,7 @@ impl Worker {
                 for (index, failure) in faults {
                     self.finished(events[index].0, Finished::unasked(failure.into(), false));
                 }
-                // The lines before the first waiting one may be reported and then dropped.
+                // The lines before the first waiting line may be reported and then dropped.
                 let end = events.last().map_or(0, |(place, _)| place + 1);
                 if let Some(place) = places.find(|place| self.in_flight.is_waiting(*place)) {
                     self.in_flight.waits_with(place, (end - place) as u32);

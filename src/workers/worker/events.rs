@@ -1,4 +1,4 @@
-//! Reads one line or one batch, runs it and writes its verdict.
+//! Parses one line or one batch, runs it, and writes its verdict.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -74,7 +74,7 @@ impl Worker {
         self.settle(number, line, before, finished.verdict);
     }
 
-    /// Adds the cost since `before` to the logs, if that is asked for.
+    /// Adds the cost since `before` to the logs, if the run measures costs.
     pub(super) fn cost(&mut self, before: Option<Duration>) {
         let Some(before) = before else { return };
         let cpu = thread_cpu().saturating_sub(before).as_nanos() as u64;
@@ -109,7 +109,7 @@ impl Worker {
             &events,
             &mut |index| rendering(emit, rows, around[index]),
             &mut |verdict, text, logs| {
-                // If every event is run alone, this can take a while.
+                // This can take a while if every event runs alone.
                 progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
                 answers.push_back((verdict, text, logs.to_vec()));
             },
@@ -121,14 +121,14 @@ impl Worker {
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;
             if index > 0 {
-                // Each line needs room for its output, and the part may be reported to make room. Which line is current
-                // stays unknown.
+                // Each line needs room for its output, and the part may be
+                // reported to make room. The current line is unknown in a batch.
                 self.begin(number)?;
             }
             let before = self.sink.len;
             let verdict = match settled {
                 Some(verdict) => {
-                    // Only a blank line is dropped without being run. It counts in the part that reports it.
+                    // Only a blank line is dropped without being run. It is counted in the part that reports it.
                     self.part.blank += u32::from(matches!(verdict, Verdict::Dropped));
                     verdict
                 }
@@ -148,8 +148,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The event of a line and the parts of the line around it; `None` for a blank line. `whole` holds the line with
-    /// each field once, or an event that the line contains as a string.
+    /// Returns the event of a line, and the parts of the line around it; `None` for a blank line. `whole` stores the
+    /// line without duplicate fields, or an event that the line contains as a string.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
     pub(super) fn event<'b>(
         &self,
@@ -174,7 +174,7 @@ impl Worker {
         }
     }
 
-    /// The same, if no field appears twice in an envelope.
+    /// Does the same as [`Self::event`], if no field of an envelope appears twice.
     #[allow(clippy::type_complexity, reason = "used twice, right here")]
     pub(super) fn event_of<'b>(&self, line: &'b [u8]) -> Result<Option<(Event<'b>, (&'b [u8], &'b [u8]))>, NoEnvelope> {
         if self.rows {
@@ -228,13 +228,13 @@ impl Worker {
             }
             Verdict::Failed(mut failure) => {
                 match failure.kind {
-                    // Whatever a line stands for, there is one text for what is no JSON in it.
+                    // For every line format, the message about invalid JSON is the same.
                     FailureKind::InvalidJson if self.line_format != LineFormat::Event => {
                         if let Some(message) = self.engine.why_not_json(line) {
                             failure.message = message;
                         }
                     }
-                    // It says how to read an array, which is done already.
+                    // The help text explains how to read an array, which this run already does.
                     FailureKind::NotAnObject if self.elements => failure.help = None,
                     _ => {}
                 }
@@ -253,7 +253,7 @@ impl Worker {
         }
     }
 
-    /// The metadata of a line's envelope, which every verdict repeats.
+    /// Returns the metadata of a line's envelope, which every verdict repeats.
     pub(super) fn metadata<'b>(&self, line: &'b [u8]) -> Option<Cow<'b, [u8]>> {
         if self.line_format == LineFormat::Envelope { envelope::metadata(line) } else { None }
     }

@@ -2,9 +2,9 @@
 //!
 //! Lines are started in order and reported in order, so a line that finishes early is kept here. Rows of requests are
 //! different: only the rows of one unit are reported in order, and only when all of them are finished. No request waits
-//! for another one's answers, and a part of an answer is of no use to its client. Answers that have arrived are passed
-//! to the code first, so that an event waits for the network and not for other events; a new event is started only when
-//! nothing else can be done. The amount kept is bounded, by number and by bytes.
+//! for another one's answers, and a client cannot use a partial answer. Network answers that have arrived are passed to
+//! the code first, so that an event waits only for the network, not for other events. A new event is started only when
+//! nothing else can be done. The number and the bytes of kept lines are limited.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
@@ -20,16 +20,17 @@ use crate::wire::shared::progress;
 use sluicegate_engine::verdict::{FailureKind, Verdict};
 use sluicegate_engine::{LogLine, Settled, Step, Ticket, UnsafeRead};
 
-/// Lines that finish early are kept up to this number, for each event that may wait.
+/// The most finished lines that are kept, per event that may wait.
 const KEPT_PER_EVENT: usize = 16;
 
-/// The same, including lines that have been reported and stand after a waiting one.
+/// The most lines in memory, per event that may wait. Includes lines after a waiting one that were already reported.
 const FORGOTTEN_PER_EVENT: usize = 256;
 
-/// The same, in bytes of output.
+/// The most output of finished lines that is kept, in bytes.
 const MAX_KEPT_BYTES: usize = 8 << 20;
 
-/// No event is started while this many requests have no answer, or while the waiting events' lines have this many bytes.
+/// No event is started while this many requests are unanswered,
+/// or while the lines of waiting events have this many bytes.
 const ENOUGH_UNANSWERED: usize = 4096;
 const ENOUGH_BYTES: usize = 8 << 20;
 
@@ -37,10 +38,11 @@ const ENOUGH_BYTES: usize = 8 << 20;
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 /// Finished lines are reported at once if nothing was reported for this long. Otherwise they wait for the next ones, so
-/// that a stream of answers does not become a stream of small parts. A pause ends that wait.
+/// that a stream of answers does not result in a stream of small parts. They stop waiting when no frame arrives for a
+/// while.
 const TELL_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a wait for answers lasts if no event has a deadline.
+/// The longest wait for answers if no event has a deadline.
 const LONG: Duration = Duration::from_secs(1);
 
 /// A line that was started and has not been reported.
@@ -65,7 +67,7 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// A verdict without a run of the code.
+    /// Creates a verdict that needed no run of the code.
     pub(super) fn unasked(verdict: Verdict, blank: bool) -> Self {
         Self { verdict, text: Vec::new(), logs: Vec::new(), blank, requests: 0, unsafe_read: None }
     }
@@ -74,7 +76,7 @@ impl Finished {
 enum State {
     Waits,
     Done(Finished),
-    /// It has been reported, but lines before it have not.
+    /// The line was reported, but an earlier line was not.
     Told,
 }
 
@@ -166,7 +168,7 @@ impl InFlight {
         self.push(Line { work, number, line, batch: 1, state: State::Waits });
     }
 
-    /// A line of this unit has its verdict; the unit may be ready to be reported.
+    /// Records that a line of this unit has its verdict. The unit may now be ready to be reported.
     fn finish(&mut self, unit: u64) {
         if let Some(head) = self.heads.get_mut(&unit) {
             head.waiting -= 1;
@@ -180,7 +182,7 @@ impl InFlight {
         }
     }
 
-    /// Too much is kept: the finished lines of every unit are reported.
+    /// Makes the finished lines of every unit reportable, because too much is kept.
     fn tell_all(&mut self) {
         if self.tellable.is_empty() {
             self.tellable.extend(self.heads.keys());
@@ -191,14 +193,14 @@ impl InFlight {
         self.get(place).is_some_and(|line| matches!(line.state, State::Waits))
     }
 
-    /// A batch of this many lines starts at this place.
+    /// Records that a batch of this many lines starts at this place.
     pub(super) fn waits_with(&mut self, place: u64, lines: u32) {
         if let Some(line) = self.get(place) {
             line.batch = lines;
         }
     }
 
-    /// The waiting lines of a batch, by their places.
+    /// Returns the waiting lines of a batch, with their places.
     pub(super) fn batch(&mut self, place: u64) -> Vec<(u64, &'static [u8])> {
         let count = self.get(place).map_or(0, |line| u64::from(line.batch));
         let waiting = |place: u64| {
@@ -207,7 +209,7 @@ impl InFlight {
         (place..place + count).filter_map(waiting).collect()
     }
 
-    /// The next line that can be reported: the first one, or the first of any unit.
+    /// Returns the next line that can be reported: the first line, or with any order the first line of a unit.
     fn next_to_tell(&mut self) -> Option<u64> {
         if !self.any_order {
             return matches!(self.lines.front()?.state, State::Done(_)).then_some(self.first);
@@ -224,7 +226,7 @@ impl InFlight {
         }
     }
 
-    /// All lines of this unit have been started.
+    /// Records that all lines of this unit have been started.
     fn close(&mut self, unit: u64) {
         self.unit = None;
         let end = self.next_place();
@@ -280,7 +282,7 @@ impl Worker {
                 if !at_once && self.told.elapsed() < TELL_EVERY && self.mailbox.borrow_mut().receive_soon()? {
                     continue;
                 }
-                // Nothing more comes for a while, so the finished lines are reported.
+                // No frame will arrive for a while, so the finished lines are reported.
                 self.tell()?;
                 let until = self.engine.next_deadline().unwrap_or_else(|| Instant::now() + LONG);
                 self.mailbox.borrow_mut().receive_until(until)?;
@@ -288,7 +290,7 @@ impl Worker {
         }
     }
 
-    /// Reports, once, that all events wait and that more could be started.
+    /// Tells the supervisor, once, that all events wait and that more could be started.
     fn ask_for_more(&mut self) -> io::Result<()> {
         let room = self.in_flight.unit.is_none() && !self.fresh_state && !self.is_full();
         if room && !std::mem::replace(&mut self.in_flight.asked_for_more, true) {
@@ -297,7 +299,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether no further event may be started now.
+    /// Returns whether no further event may be started now.
     fn is_full(&mut self) -> bool {
         let waiting = self.in_flight.waiting;
         let in_flight = &self.in_flight;
@@ -308,7 +310,7 @@ impl Worker {
             || waiting > 0 && (in_flight.waiting_bytes >= ENOUGH_BYTES || self.engine.unanswered() >= ENOUGH_UNANSWERED)
     }
 
-    /// Passes on the answers that have arrived, and takes the events that they settle.
+    /// Passes the answers that have arrived to the code, and takes the events that they settle.
     fn take_answers(&mut self) -> io::Result<()> {
         if self.engine.waiting() > 0 && self.in_flight.looked.elapsed() >= LOOK_EVERY {
             self.mailbox.borrow_mut().receive_ready()?;
@@ -357,7 +359,7 @@ impl Worker {
         }
     }
 
-    /// The result of the event that the engine ran last.
+    /// Returns the result of the event that the engine ran last.
     fn finished_last(&mut self, verdict: Verdict, text: Vec<u8>) -> Finished {
         let (logs, requests) = (self.engine.logs().to_vec(), self.engine.requests());
         Finished { verdict, text, logs, blank: false, requests, unsafe_read: self.engine.unsafe_read() }
@@ -386,7 +388,7 @@ impl Worker {
         }
         while let Some(place) = self.in_flight.next_to_tell() {
             let Some(work) = self.in_flight.get(place).map(|line| line.work) else { return Ok(()) };
-            // Before the line is removed: the worker may have to wait for room.
+            // Must happen before the line is removed: the worker may have to wait for room.
             self.make_room(work)?;
             let Some((work, number, line, state)) = self.in_flight.take(place) else { return Ok(()) };
             let State::Done(finished) = state else { return Ok(()) };
@@ -396,7 +398,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Starts the next line, if there is one and room for it. Returns whether it did anything.
+    /// Starts the next line, if there is a line and room for it. Returns whether it did anything.
     fn start_next(&mut self) -> io::Result<bool> {
         if let Some((place, alone)) = self.next_again() {
             self.run_again(place, alone);
@@ -407,7 +409,7 @@ impl Worker {
             return Ok(false);
         }
         if self.in_flight.unit.is_none() {
-            // Events of two units do not share an isolate.
+            // Events of two units must not share an isolate.
             if self.fresh_state && !self.in_flight.lines.is_empty() {
                 return Ok(false);
             }
@@ -446,7 +448,7 @@ impl Worker {
         Ok(true)
     }
 
-    /// The next event that has to run again: first those that must run alone, one by one.
+    /// Returns the next event that has to run again: first the events that must run alone, one by one.
     fn next_again(&mut self) -> Option<(u64, bool)> {
         let again = &mut self.in_flight.again;
         if let Some(at) = again.iter().position(|(_, alone)| *alone) {
@@ -480,7 +482,7 @@ impl Worker {
         }
     }
 
-    /// If this event alone filled the heap, the others are not to blame.
+    /// Lets the other events run together again, if this event alone filled the heap.
     pub(super) fn acquit_others(&mut self, verdict: &Verdict) {
         if matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::Memory) {
             self.in_flight.again.iter_mut().for_each(|(_, alone)| *alone = false);
@@ -527,11 +529,11 @@ impl Worker {
             self.in_flight.kept_bytes += finished.text.len();
             self.in_flight.push(Line { work, number, line, batch: 1, state: State::Done(finished) });
         }
-        // The turn may have settled other events, or the watchdog may have passed it to one that ran too long.
+        // The turn may have settled other events, or the watchdog may have passed it to an event that ran too long.
         self.take_settled()
     }
 
-    /// Records which line is current; nothing else is left of it if the worker dies.
+    /// Records the current line. If the worker dies, only this record remains.
     pub(super) fn note(&self, work: Work, number: u32) {
         let progress = progress(self.output);
         progress.unit.store(work.unit, Ordering::Relaxed);
@@ -539,7 +541,7 @@ impl Worker {
         progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    /// The lines of a unit.
+    /// Prepares the isolate for a unit and returns the unit's lines.
     fn open(&mut self, work: Work) -> Split<'static> {
         if self.fresh_state {
             self.engine.renew();

@@ -29,7 +29,7 @@ impl Sink for ShmSink {
 
     fn push(&mut self, bytes: &[u8]) {
         assert!(bytes.len() <= self.capacity - self.len, "an event's output is limited to less than a slot");
-        // SAFETY: just checked; the slot belongs to this process until it is reported.
+        // SAFETY: the length was just checked. The slot belongs to this process until it is reported.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(self.len), bytes.len()) };
         self.len += bytes.len();
     }
@@ -48,7 +48,7 @@ impl ShmSink {
     pub(super) fn insert(&mut self, at: usize, bytes: &[u8]) {
         let end = self.len;
         self.push(bytes);
-        // SAFETY: all of it lies in the written part of the slot, which belongs to this process until it is reported.
+        // SAFETY: the range lies in the written part of the slot, which belongs to this process until it is reported.
         let written = unsafe { std::slice::from_raw_parts_mut(self.start, end + bytes.len()) };
         written[at..].rotate_right(bytes.len());
     }
@@ -75,7 +75,7 @@ impl Worker {
 
     pub(super) fn make_room_here(&mut self) -> io::Result<()> {
         let ticks = sluicegate_engine::ticks();
-        // The supervisor ends a run at its first failure, so no line may follow one in a part.
+        // The supervisor ends a run at the first failure, so no line may follow a failure in a part.
         let failed = self.stop && !self.part.failures.is_empty();
         let due = self.line_buffered || failed || ticks != self.told_at;
         if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending + self.part.logs.len() >= MAX_PENDING) {
@@ -83,7 +83,7 @@ impl Worker {
             self.tell()?;
         }
         while self.sink.slot.is_none() {
-            // The slot that was returned last may still be in the processor's cache.
+            // The most recently freed slot may still be in the processor's cache.
             let free = self.mailbox.borrow_mut().free.pop();
             match free {
                 Some(slot) => {

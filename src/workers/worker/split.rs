@@ -6,10 +6,10 @@ pub(super) fn trim(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Lines without their line ends; nothing follows the last line end.
+/// Iterates over lines without their line ends. Nothing follows the last line end.
 pub(super) struct Split<'a> {
     pub(super) rest: &'a [u8],
-    /// Whether each line states its own length.
+    /// Whether each line starts with its own length.
     pub(super) rows: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which worker gets which unit, and when one more worker is started.
+//! Decides which worker gets which unit, and when another worker is started.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::workers::turns::Turn;
 use crate::workers::work_queue::{Key, WorkQueue};
 use sluicegate_engine::Export;
 
-/// The target time of a unit, estimated from earlier events. Units of cheap events reach their other limits first.
+/// The target time of a unit, estimated from earlier events. Units of cheap events reach other limits first.
 const UNIT_TIME: Duration = Duration::from_millis(16);
 
-/// The assumed cost of an event while the first ones wait for the network and nothing is known.
+/// The assumed cost of an event while the first events wait for the network and none is measured.
 const USUAL_COST: Duration = Duration::from_micros(32);
 
-/// Work of this length justifies another worker process: starting one takes about as long.
+/// Work that takes this long justifies another worker process: starting one takes about as long.
 const WORTH_A_WORKER: Duration = Duration::from_millis(15);
 
 /// If no worker has answered for this long, the events must be slow.
@@ -42,8 +42,8 @@ impl WorkerPool {
             let alone = |worker: &Worker, units: &WorkQueue| {
                 worker.units.front().and_then(|unit| units.get(unit.id)).is_some_and(|unit| unit.solo)
             };
-            // Lines that a dead worker leaves come before what the others have. Output slots become free in the order
-            // of the input, so a unit must not wait behind a later one or for slots that later units hold.
+            // Lines that a dead worker left come before the units of other workers. Output slots become free in the
+            // order of the input, so a unit must not wait behind a later one, nor for slots that later units hold.
             let in_turn = |worker: &Worker| {
                 let last = worker.units.back().and_then(|unit| self.units.place(unit.id));
                 worker.slots_out < self.layout.output_slots && last.is_none_or(|last| last < key)
@@ -74,12 +74,12 @@ impl WorkerPool {
             }
             self.give(index, key, turn).await;
         }
-        // No worker is free for this turn, and other programs wait for it.
+        // No worker is free for this turn, and other programs may need it.
         self.turn = None;
         Ok(())
     }
 
-    /// The most lines in the next unit of a worker; `None` for no limit.
+    /// Returns the most lines in the next unit of a worker; `None` for no limit.
     fn most_lines(&self, index: usize) -> Option<u64> {
         let lines = match self.cost {
             Some(cost) => (UNIT_TIME.as_nanos() / cost.as_nanos().max(1)).clamp(1, u128::from(u32::MAX)) as u64,
@@ -88,15 +88,15 @@ impl WorkerPool {
             None => 1,
         };
         match self.export {
-            // Variables of the code are valid for one unit.
+            // Variables of the code are only kept within one unit.
             _ if self.fresh_state => None,
             Export::Event => Some(lines),
             Export::Batch => self.batch.map(|batch| lines.next_multiple_of(batch)),
         }
     }
 
-    /// Whether there is enough work for another worker process. While the cost of the events is unknown, they count as
-    /// slow if they take long.
+    /// Returns whether there is enough work for another worker process. While the cost of the events is unknown, a
+    /// worker that does not answer for a while counts as enough work.
     fn is_much(&self) -> bool {
         let silent = self.workers.iter().any(|worker| !worker.units.is_empty() && worker.told.elapsed() >= SILENCE);
         let lines = || u32::try_from(self.units.lines_to_do()).unwrap_or(u32::MAX);
@@ -105,8 +105,8 @@ impl WorkerPool {
             || self.cost.is_some_and(|cost| cost.saturating_mul(lines()) >= WORTH_A_WORKER)
     }
 
-    /// Whether the unit justifies another worker while all are busy. A pool that shares the processes with others does
-    /// not start one for the rest of a request that a worker has begun, unless the rest is large.
+    /// Returns whether the unit justifies another worker while all are busy. A pool that shares the processes with
+    /// other pools does not start one for the rest of a request that a worker has begun, unless the rest is large.
     fn is_pressing(&self, key: Key) -> bool {
         let input = |lines: &Lines| lines.input;
         let next = self.units.at(key).map(input);
@@ -122,7 +122,7 @@ impl WorkerPool {
         }
     }
 
-    /// Whether another worker may be started. The permit inside is kept with the worker.
+    /// Returns whether another worker may be started. The inner permit is kept with the worker.
     pub(super) fn place(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
         let Some(gate) = &self.gate else { return Some(None) };
         let place = gate.processes.clone().try_acquire_owned().ok();
@@ -130,14 +130,14 @@ impl WorkerPool {
             && self.asked_for_place.is_none_or(|since| since.elapsed() > TICK)
             && let Some(make_room) = gate.on_shortage.get()
         {
-            // Freeing a place takes a moment; a later call will find it.
+            // Freeing a permit takes a moment; a later call will get it.
             self.asked_for_place = Some(Instant::now());
             make_room();
         }
         place.map(Some)
     }
 
-    /// Ends all idle workers but the first, which releases the memory that it does not need.
+    /// Ends all idle workers except the first, which releases unused memory.
     pub(in crate::workers) async fn trim(&mut self) {
         while self.workers.len() > 1
             && self.workers.last().is_some_and(|last| last.ready && last.units.is_empty() && last.slots_out == 0)
@@ -153,7 +153,7 @@ impl WorkerPool {
         }
     }
 
-    /// Whether another unit may be handed out. If not, the pool is notified when it may.
+    /// Returns a turn if another unit may be handed out. If not, the pool receives an event when it may.
     fn turn(&mut self) -> Option<Option<Turn>> {
         let Some(account) = &self.account else { return Some(None) };
         if let Some(turn) = self.turn.take().or_else(|| account.try_take()) {

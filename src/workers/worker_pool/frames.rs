@@ -1,4 +1,4 @@
-//! Handles the frames of workers, and checks what they say.
+//! Handles and validates the frames of workers.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::workers::work_queue::Output;
 use sluicegate_engine::Export;
 
 impl WorkerPool {
-    /// Handles a frame. A frame that is not allowed now ends the worker and has no other effect.
+    /// Handles a frame. An invalid frame ends the worker and has no other effect.
     pub(super) fn frame(&mut self, index: usize, kind: Kind, payload: &[u8]) -> Result<PoolEvent, RunError> {
         if self.workers[index].condemned {
             return Ok(PoolEvent::Nothing);
         }
         match kind {
-            // Comes once, before any other frame.
+            // Sent once, before any other frame.
             Kind::Ready if !self.workers[index].ready => match serde_json::from_slice(payload) {
                 Ok(Ready::Loaded(loaded, walls)) => {
                     self.failed_starts = 0;
@@ -28,7 +28,7 @@ impl WorkerPool {
                     self.workers[index].told = Instant::now();
                     Ok(PoolEvent::Loaded(Box::new((loaded, walls))))
                 }
-                // The same code has loaded before, so this worker had bad luck, such as too little CPU time.
+                // The same code has loaded before, so this failure has an external cause, such as too little CPU time.
                 Ok(Ready::Failed(error)) if !self.loaded_once => Err(error.into()),
                 failed => {
                     self.load_failure = match failed {
@@ -54,7 +54,7 @@ impl WorkerPool {
         }
     }
 
-    /// Books the lines of a unit that a worker has settled.
+    /// Books the lines of a unit that a worker has answered.
     fn part(&mut self, index: usize, payload: &[u8]) -> Result<PoolEvent, RunError> {
         let worker = &mut self.workers[index];
         let good = Part::get(payload).filter(|part| {
@@ -73,15 +73,16 @@ impl WorkerPool {
         let cost = cpu / part.lines.max(1);
         let memory = &worker.process.output;
         let start = self.layout.output_start(part.slot as usize);
-        // A slot that holds nothing else is free at once. A server copies what it needs itself.
+        // A slot whose part has no failures and no logs is freed
+        // at once after a copy. A server copies the output itself.
         let alone = bytes > 0 && part.failures.is_empty() && part.logs.is_empty();
         let copy = if alone && self.gate.is_none() { self.copies.copy(memory, start, bytes as usize) } else { None };
         let fits = self.units.get(unit).is_some_and(|unit| {
             let Some(lines) = &unit.lines else { return false };
             let output = match &copy {
                 Some(copy) => copy.bytes(),
-                // SAFETY: the range was just checked to lie in the slot. A worker writes to a slot only until it reports
-                // it; a compromised one may write all the same, see `Writer::answer`.
+                // SAFETY: the range was just checked to lie in the slot. A worker writes to a slot only until it
+                // reports it. A compromised worker may write later anyway, see `Writer::answer`.
                 None => unsafe { std::slice::from_raw_parts(memory.at(start, bytes as usize), bytes as usize) },
             };
             self.format.fits(&part, lines, unit.answered, output)
@@ -92,7 +93,7 @@ impl WorkerPool {
             worker.condemn();
             return Ok(PoolEvent::Nothing);
         }
-        // At most as many as were sent: the worker's number alone is not trusted.
+        // At most the number of sent requests: the worker's number is not trusted.
         let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
         let repeated = repeated.min(open);
         worker.accounted += repeated + requests.min(open - repeated);
@@ -102,7 +103,7 @@ impl WorkerPool {
         worker.told = worker.moved;
         self.cost = Some(self.cost.map_or(cost, |before| (before * 7 + cost) / 8));
         if let Some(account) = &self.account {
-            // The shortest time of one turn.
+            // The shortest time that this program needs in one turn.
             let at_once = if self.export == Export::Batch { cpu.max(cost) } else { cost };
             account.charge(cpu, at_once);
         }
@@ -111,8 +112,7 @@ impl WorkerPool {
         }
         if holds_slot {
             worker.slots_out += 1;
-            // If an earlier unit turns out to be slow, this worker can take the rest of it only if it has a slot for
-            // it.
+            // If an earlier unit turns out to be slow, this worker can take the rest of it only if it has a free slot.
             let short = self.ordered && worker.slots_out + 1 >= self.layout.output_slots;
             if copied || short && self.units.set_aside(unit, &self.layout).is_some() {
                 self.tell_free(index, slot);
@@ -122,7 +122,7 @@ impl WorkerPool {
         Ok(PoolEvent::Answered)
     }
 
-    /// Takes back lines that a worker will not reach.
+    /// Takes back lines that a worker will not run.
     fn given_back(&mut self, index: usize, payload: &[u8]) -> Result<PoolEvent, RunError> {
         let (worker, units) = (&mut self.workers[index], &mut self.units);
         let may = std::mem::take(&mut worker.may_give_back);
@@ -141,7 +141,7 @@ impl WorkerPool {
         Ok(PoolEvent::Answered)
     }
 
-    /// Counts requests that are made again.
+    /// Counts requests that are sent again.
     pub(super) fn repeat(&mut self, requests: u64) {
         if requests > 0 {
             self.losses.repeated += requests;

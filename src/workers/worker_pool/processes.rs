@@ -1,4 +1,4 @@
-//! Worker processes: started, looked after, buried, replaced; and who is blamed when one dies.
+//! Worker processes: starts, monitors and replaces them, and decides which event is blamed when one dies.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -13,13 +13,13 @@ use crate::workers::worker_exit::ExitReason;
 use crate::workers::{RunError, fetch_relay};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 
-/// How many workers may be killed from outside with an event that runs alone before it is blamed.
+/// The number of workers that may be killed from outside while an event runs alone, before that event is blamed.
 const PATIENCE_WITH_KILLS: u32 = 4;
 
-/// Workers that may die in a row before they are ready.
+/// The most workers that may die in a row before they are ready.
 const MAX_FAILED_STARTS: u32 = 3;
 
-/// The same, where they were killed from outside.
+/// The same, if they were killed from outside.
 const MAX_KILLED_STARTS: u32 = 30;
 
 impl WorkerPool {
@@ -28,8 +28,9 @@ impl WorkerPool {
         of: Option<usize>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<(), RunError> {
-        // The one that takes the place of another gets a layout of addresses of its own; and where there is work for several,
-        // their code is worth being optimised on the side, which V8 does not do in a forked one.
+        // Only a pool's first worker is forked. A replacement for a dead worker needs
+        // another address layout. And if there is work for several workers, background
+        // optimization of their code pays off, which V8 does not do in a forked process.
         let prepared = self.gate.as_ref().and_then(|gate| gate.prepared.as_ref()).filter(|_| self.generations == 0);
         let (process, mut reader) = Process::spawn(&self.start, &self.layout, &self.input_fd, prepared)
             .await
@@ -78,8 +79,8 @@ impl WorkerPool {
         Ok(())
     }
 
-    /// Several workers in a row did not get as far as to load the code. If one has loaded it before, that costs the events that
-    /// waited for this one, and not the others.
+    /// Handles several workers in a row that died before they loaded the code. If a worker has loaded it before, only
+    /// the events that waited for this worker fail.
     async fn cannot_start(&mut self, index: usize, message: String) -> Result<(), RunError> {
         if !self.loaded_once {
             return Err(RunError::Start(message));
@@ -97,7 +98,7 @@ impl WorkerPool {
         self.wake_resting().await
     }
 
-    /// Tries again to start workers that could not be started, when there is something to do for them.
+    /// Tries again to start the workers that could not be started, if there is work for them.
     pub(super) async fn wake_resting(&mut self) -> Result<(), RunError> {
         for index in 0..self.workers.len() {
             if self.workers[index].resting
@@ -110,7 +111,7 @@ impl WorkerPool {
         Ok(())
     }
 
-    /// Kills workers that do not move although they have work and room for its output.
+    /// Kills workers that make no progress although they have work and room for its output.
     pub(in crate::workers) fn look_after_workers(&mut self) {
         let patience = patience(&self.limits, self.export);
         for worker in &mut self.workers {
@@ -123,8 +124,9 @@ impl WorkerPool {
                 worker.events = events;
                 worker.moved = Instant::now();
             }
-            // A worker counts its events itself, and one that has been taken over may count for ever. It tells of its events
-            // every few milliseconds, and after each that takes longer: two attempts at one, at most.
+            // A worker counts its events itself, so a compromised worker could count
+            // forever. A correct worker reports its events every few milliseconds, and
+            // after each event that takes longer, which is attempted at most twice.
             let silent = worker.told.elapsed() > 3 * patience;
             if worker.resting {
                 continue;
@@ -136,10 +138,11 @@ impl WorkerPool {
         }
     }
 
-    /// A worker is gone: puts back what it had not answered and starts another one in its place.
+    /// Handles the end of a worker: returns its unanswered lines to the queue and starts a replacement.
     pub(super) async fn handle_exit(&mut self, index: usize) -> Result<(), RunError> {
         let exit = self.workers[index].process.end().await;
-        // Code that has broken out of V8 chooses how its process ends; only a kill from outside is surely not its doing.
+        // Code that has escaped from V8 controls how its process
+        // ends. Only a kill from outside is certainly not its doing.
         let killed = exit.reason == ExitReason::Killed && !self.workers[index].condemned;
         if !killed
             && self.workers[index].process.was_forked()
@@ -166,21 +169,21 @@ impl WorkerPool {
         let hung = worker.hung;
         self.losses.memory += u64::from(out_of_memory && !hung);
         self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
-        // What its events without a verdict have asked, they will ask again.
+        // Its events without a verdict will send their requests again.
         let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
         let open = if worker.units.is_empty() { 0 } else { open };
         let mut alone = worker.reserved.take();
-        // Several units can be under way where events wait. If none of them is named, it was the first.
+        // With waiting events, several units can be under way. If the record names none of them, the first one is suspect.
         let suspect_unit = worker.units.iter().position(|assigned| assigned.id == unit).unwrap_or(0);
         let fresh = worker.fresh;
         for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {
             let Some(entry) = self.units.get(id) else { continue };
             let (answered, solo) = (entry.answered, entry.solo);
-            // No event can send this signal, or stop the whole process: most likely it came from outside. Only one that
-            // meets it time and again is blamed (the kernel may be short of memory because of it).
+            // No event can send this signal or stop the whole process, so it most likely came from outside. Only an event
+            // that meets it repeatedly is blamed: the kernel may be short of memory because of that event.
             let from_outside = !out_of_memory && (hung || exit.reason == ExitReason::Killed);
             let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
-            // Only the unit whose line was noted can have killed it.
+            // Only the unit with the recorded line can have killed the worker.
             let is_suspect = place == suspect_unit;
             let hint = is_suspect.then(|| if unit == id { line.max(answered) } else { answered });
             let limits = &self.limits;
