@@ -1,5 +1,5 @@
-//! Request bodies. A body is accepted only while there is memory for it, whatever its encoding and however slowly it
-//! arrives.
+//! Request bodies. A body is accepted only while there is memory
+//! for it, whatever its encoding and however slowly it arrives.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,11 +19,12 @@ use crate::workers::{Budget, Held};
 /// The largest buffer that is allocated before the bytes for it arrive.
 const MAX_AHEAD: usize = 1 << 20;
 
-/// The lowest rate of a body, in bytes per second: it gets the base time and one more second for every 16 KiB. Without
-/// this bound, a client that sends one byte now and then would never count as silent and would hold its place forever.
+/// The lowest rate of a body, in bytes per second: it gets the base time and one
+/// more second for every 16 KiB. Without this bound, a client that sends a byte
+/// from time to time would never count as silent and would hold its permit forever.
 const SLOWEST: usize = 16 << 10;
 
-/// After this many unpacked bytes, the task yields to the others.
+/// The task yields to others after this many unpacked bytes.
 const UNPACKED_IN_A_TURN: usize = 1 << 20;
 
 /// Limits how many requests are under way and how much memory their bodies take.
@@ -39,11 +40,11 @@ pub struct Room {
 pub struct Taken {
     /// The unpacked bytes.
     pub bytes: Vec<u8>,
-    /// Returns the memory and the request's place when it is dropped.
+    /// Returns the memory and the request's permit when it is dropped.
     pub room: TakenRoom,
 }
 
-/// A request's place and the memory that it holds.
+/// A request's permit and the memory that it holds.
 pub struct TakenRoom {
     memory: Held,
     #[expect(dead_code, reason = "only dropped")]
@@ -59,25 +60,26 @@ impl TakenRoom {
         if self.memory.grow_to(bytes) { Ok(()) } else { Err(no_memory()) }
     }
 
-    /// The same, for owners that only need to drop it.
+    /// Turns this into a guard, for owners that only need to drop it.
     pub fn guard(self) -> Arc<dyn Any + Send + Sync> {
         Arc::new(self)
     }
 }
 
-/// The answer when no memory is left.
+/// Returns the answer for when no memory is left.
 pub fn no_memory() -> Problem {
     Problem::overloaded("other requests take all memory there is for bodies and answers (--request-memory)")
 }
 
 impl Room {
-    /// Room for a number of requests, with limits on the bytes of all bodies together and of each one. `patience` is
-    /// how long a client may be silent in the middle of a body, and the least time that every body gets.
+    /// Creates room for a number of requests, with limits on the bytes of all
+    /// bodies together and of each body. `patience` is how long a client may be
+    /// silent in the middle of a body, and the minimum time that every body gets.
     pub fn new(requests: usize, bodies: Budget, body_limit: usize, patience: Duration) -> Self {
         Self { requests: Arc::new(Semaphore::new(requests)), bodies, most_requests: requests, body_limit, patience }
     }
 
-    /// The number of requests under way or waiting.
+    /// Returns the number of requests under way or waiting.
     pub fn requests(&self) -> usize {
         self.most_requests - self.requests.available_permits()
     }
@@ -85,8 +87,8 @@ impl Room {
     /// Accepts a request.
     ///
     /// # Errors
-    /// When there is no room for it, or when its body does not have the type JSON, does not match its encoding, is too
-    /// long, is cut off or comes too slowly.
+    /// When there is no room for it, or when its body is not declared as JSON, does not match its encoding, is too
+    /// long, is cut off or arrives too slowly.
     pub async fn take(&self, request: Request<Body>) -> Result<Taken, Problem> {
         let Ok(place) = self.requests.clone().try_acquire_owned() else {
             self.let_end(request.into_body()).await;
@@ -98,7 +100,7 @@ impl Room {
             return Err(Problem::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
         let mut unpacker = Unpacker::new(request.headers())?;
-        // Allocates what the client announces, up to a bound; only bytes that have arrived are counted as taken.
+        // Allocates the announced length, up to a bound. Only bytes that have arrived count as used memory.
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(MAX_AHEAD));
         let mut memory = self.bodies.hold();
@@ -109,8 +111,7 @@ impl Room {
         let mut turn_ends = UNPACKED_IN_A_TURN;
         loop {
             let all = started + self.patience + Duration::from_secs_f64(bytes.len() as f64 / SLOWEST as f64);
-            // A frame that has arrived already is accepted however late it is: this server may be the reason for the
-            // delay.
+            // A frame that has already arrived is accepted however late it is: this server may have caused the delay.
             let frame = tokio::time::timeout_at(all.min(Instant::now() + self.patience), body.frame()).await;
             let frame = frame.map_err(|_| self.too_slow())?;
             let Some(frame) = frame else { break };
@@ -150,8 +151,8 @@ impl Room {
         Err(Problem::request(StatusCode::PAYLOAD_TOO_LARGE, message))
     }
 
-    /// Lets a client that is rejected finish sending, up to a bound; nothing is unpacked or kept. A client whose
-    /// connection is cut never sees the answer and takes a busy server for a broken one.
+    /// Lets a rejected client finish sending, up to a bound; nothing is unpacked or kept. If its connection were cut,
+    /// the client would never see the answer and would mistake a busy server for a broken one.
     async fn let_end(&self, mut body: Body) {
         let mut left = self.body_limit;
         let all = async {
@@ -161,7 +162,7 @@ impl Room {
                 left = rest;
             }
         };
-        // A client that is slower than this does not wait for the reason.
+        // A client that is slower than this does not get the answer.
         let _ = tokio::time::timeout(self.patience, all).await;
     }
 

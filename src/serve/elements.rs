@@ -1,12 +1,12 @@
 //! Splits a body into its elements in one pass.
 //!
-//! Most of a body is events. They are not parsed here; the pass only finds where each one ends. The engine that runs an
-//! event parses it and reports invalid JSON. [`is_json`] checks events that are not run.
+//! A body consists mostly of events. They are not parsed here; the pass only finds where each one ends. The engine that
+//! runs an event parses it and reports invalid JSON. [`is_json`] checks events that are not run.
 //!
-//! Every event of a request carries its destination, its libraries and its credentials. These are mostly the same in
-//! all events, and a destination is often longer than its event. So a value that starts with the same bytes as the
-//! value in the previous element is not scanned again: those bytes were a complete value, so the new value ends at the
-//! same place.
+//! Every event of a request carries its destination, its libraries and its credentials. They
+//! are usually the same in all events, and a destination is often longer than its event. So
+//! a value that starts with the same bytes as the previous element's value is not scanned
+//! again: those bytes were a complete value, so the new value ends at the same place.
 
 use std::cell::RefCell;
 
@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use super::fields;
 use sluicegate_json::{Cursor, Memory};
 
-/// The typical least size of an element, in bytes.
+/// The assumed minimum size of an element, in bytes.
 const USUAL: usize = 1 << 10;
 
 /// The most events in one request. rudder-server sends 200. Each event takes memory besides its text.
@@ -26,7 +26,7 @@ pub const MAX_EVENTS: usize = 100_000;
 pub struct Elements<'a> {
     /// Its elements, in order.
     pub each: Vec<Element<'a>>,
-    /// Whether no event and no metadata has a line end, as far as the pass could prove it.
+    /// Whether the pass could prove that no event and no metadata contains a line end.
     pub one_line: bool,
 }
 
@@ -47,8 +47,8 @@ pub struct Element<'a> {
     pub credentials: Option<&'a str>,
 }
 
-/// The ids that decide an event's group, as they are written. Metadata that is not an object has none; such events form
-/// one group with others without ids.
+/// The ids that decide an event's group, as text. Metadata that is
+/// not an object has no ids; all events without ids form one group.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ids<'a> {
     /// `destinationId`.
@@ -62,11 +62,11 @@ pub struct Ids<'a> {
 /// # Errors
 /// When the body is not JSON (events aside) or not a list of objects.
 pub fn of(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
-    // The quick pass gives up on anything unusual, such as an error; the thorough pass can say what is wrong.
+    // The quick pass gives up on any unusual input, including errors; the thorough pass reports what is wrong.
     quick(body).map_or_else(|| thorough(body), Ok)
 }
 
-/// Whether an event is JSON.
+/// Returns whether an event is JSON.
 pub fn is_json(event: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(event).is_ok()
 }
@@ -87,7 +87,7 @@ pub fn thorough(body: &[u8]) -> Result<Elements<'_>, serde_json::Error> {
     Ok(Elements { each: each.into_iter().map(element).collect(), one_line: false })
 }
 
-/// The same for a body in the usual form; `None` for any other.
+/// Splits a body in the usual form; returns `None` for any other body.
 fn quick(body: &[u8]) -> Option<Elements<'_>> {
     thread_local! {
         static MEMORY: RefCell<Memory> = RefCell::default();
@@ -145,7 +145,7 @@ fn element<'a>(at: &mut Cursor<'a, '_>, before: &mut Shared<'a>) -> Option<Eleme
     Some(element)
 }
 
-/// Skips metadata and keeps its ids.
+/// Skips metadata and stores its ids. Returns the text of the metadata.
 fn ids<'a>(at: &mut Cursor<'a, '_>, ids: &mut Ids<'a>) -> Option<&'a str> {
     let text = at.object(|key, value| match key {
         "destinationId" => put(&mut ids.destination, value),
@@ -156,12 +156,13 @@ fn ids<'a>(at: &mut Cursor<'a, '_>, ids: &mut Ids<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-/// `None` if the field has a value already: the quick pass does not choose between two fields of the same name.
+/// Stores a value. Returns `None` if the field has a value already:
+/// the quick pass does not choose between two fields of the same name.
 fn put<'a>(place: &mut Option<&'a str>, text: &'a str) -> Option<()> {
     place.replace(text).is_none().then_some(())
 }
 
-/// A `null` is as good as nothing.
+/// Treats `null` values as missing.
 fn leave_out_nulls(values: &mut [&mut Option<&str>]) {
     for value in values {
         value.take_if(|text| *text == "null");
@@ -174,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// The texts of an element.
+    /// Returns the texts of an element.
     fn texts<'a>(element: &Element<'a>) -> [Option<&'a str>; 7] {
         [
             element.message,
@@ -191,8 +192,8 @@ mod tests {
         found.each.iter().map(texts).collect()
     }
 
-    /// Whether the quick pass gives the same result as the thorough one, gives up, or accepts an event that is not
-    /// JSON.
+    /// Returns whether the quick pass has the same result as the
+    /// thorough one, gives up, or accepts an event that is not JSON.
     fn same(body: &str) -> bool {
         let Some(quick) = quick(body.as_bytes()) else { return true };
         let lines = quick.each.iter().flat_map(|element| [element.message, element.metadata]).flatten();
@@ -221,7 +222,7 @@ mod tests {
             (r#"[{"message":null,"libraries":null}]"#, true),
             (r#"[{"message":null,"message":1}]"#, false),
             (r#"[{"message":{}}] x"#, false),
-            // The worker checks the events, as long as it is clear where they end.
+            // The worker checks the events, if it is clear where they end.
             (r#"[{"message":{"a":}},{"message":{1[}}}]"#, true),
             (r#"[{"message":{"a":]}]"#, false),
             ("[{\"message\":{\"\n\":1}}]", false),

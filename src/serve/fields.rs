@@ -7,7 +7,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The texts of an object's values with these names; `None` for a value that is `null` or missing.
+/// Returns the texts of an object's values with these names; `None` for a value that is `null` or missing.
 ///
 /// # Errors
 /// When the text is not an object, or has one of these names twice.
@@ -15,13 +15,13 @@ pub fn of<'a, const N: usize>(text: &'a [u8], names: &[&'static str; N]) -> serd
     whole(text, Fields(names))
 }
 
-/// How the error about a list that is too long starts.
+/// The beginning of the error about a list that is too long.
 pub const TOO_MANY: &str = "there are more than";
 
-/// The same for each object of a list with at most `max` of them.
+/// Returns the texts for each object of a list with at most `max` objects.
 ///
 /// # Errors
-/// When it is not a list of such objects, or a longer list.
+/// When the text is not a list of objects, repeats one of the names in an object, or has more than `max` objects.
 pub fn of_each<'a, const N: usize>(
     text: &'a [u8],
     names: &[&'static str; N],

@@ -23,13 +23,13 @@ use tokio::time::{Instant, Sleep};
 
 use crate::workers::Budget;
 
-/// How long a client may take to send the head of a request, from its first byte on.
+/// How long a client may take to send the head of a request, from its first byte.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a client may read nothing of its answer.
+/// How long a client may stop reading its answer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The same while memory is short.
+/// How long a client may stop reading its answer while memory is short.
 const SHORT_WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often to check whether a client has read some of its answer.
@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A client that has read this many bytes counts as reading.
 const SOME: usize = 64 << 10;
 
-/// Connections in addition to those whose requests are under way or rejected.
+/// The most connections in addition to those whose requests are under way or rejected.
 pub const MAX_IDLE: usize = 512;
 
 /// The most bytes that are read ahead from a connection or written to it at a time. A request's head must fit into it.
@@ -46,17 +46,16 @@ const MAX_BUFFER: usize = 64 << 10;
 
 /// Settings of all connections.
 pub struct Connections {
-    /// The most connections. More of them wait in the kernel.
+    /// The most connections. Further connections wait in the kernel.
     pub max: usize,
-    /// While this budget is short, clients that do not read lose their answers sooner.
+    /// While this budget is short, clients that do not read lose their connections sooner.
     pub memory: Budget,
 }
 
-/// How long requests under way may take once the server is to end: the default wait limit of an event and a little
-/// more.
+/// The time that requests under way get when the server ends: the default wait limit of an event and a little more.
 const DRAIN: Duration = Duration::from_secs(65);
 
-/// Serves until SIGTERM or SIGINT arrives, then finishes the requests under way. A second signal ends those too.
+/// Serves until SIGTERM or SIGINT arrives, then finishes the requests under way. A second signal ends these as well.
 ///
 /// # Errors
 /// When signal handlers cannot be installed.
@@ -77,7 +76,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
             accepted = accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // No file descriptor is left, or the client has gone. Other clients wait in the kernel meanwhile.
+                    // No file descriptor is left, or the client has
+                    // disconnected. Other clients wait in the kernel meanwhile.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
@@ -86,7 +86,7 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         };
-        // An answer is written in one piece, so there is nothing to wait for.
+        // An answer is written in one piece, so delaying small packets gains nothing.
         let _ = stream.set_nodelay(true);
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -102,7 +102,7 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
             drop(place);
         });
     }
-    // New clients are now refused at once and try another instance.
+    // From here on, new clients are refused at once and try another instance.
     drop(listener);
     tracing::info!(connections = graceful.count(), "shutting down: finishing what is under way");
     tokio::select! {
@@ -114,15 +114,15 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
     Ok(())
 }
 
-/// A stream that closes when its client stops reading: otherwise the client could keep its answer in memory for as long
-/// as it likes.
+/// A stream that closes when its client stops reading. Otherwise,
+/// the client could keep its answer in memory indefinitely.
 struct Patient {
     stream: TcpStream,
     memory: Budget,
     stalled: Option<Stalled>,
 }
 
-/// Since when a client has read next to nothing.
+/// A client that has stopped reading, and since when.
 struct Stalled {
     since: Instant,
     taken: usize,

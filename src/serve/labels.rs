@@ -1,9 +1,9 @@
-//! Decides which transformations have series of their own in the metrics.
+//! Decides which transformations have their own series in the metrics.
 //!
-//! A monitoring system keeps a series for every label that it has ever seen, so the number of labels is bounded.
-//! Versions come and go while the server runs. When all labels are in use, a new transformation takes the label of one
-//! that has had no events for a while. A transformation with steady traffic keeps its label; otherwise no series would
-//! be useful.
+//! A monitoring system keeps a series for every label that it has ever seen, so the number
+//! of labels is limited. New versions appear while the server runs. When all labels are in
+//! use, a new transformation takes the label of one that has had no events for a while. A
+//! transformation with steady traffic keeps its label; otherwise no series would be useful.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -21,13 +21,13 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// At most this many labels.
+    /// Creates a table of at most this many labels.
     pub fn new(most: usize) -> Self {
         Self { seen: HashMap::new(), most }
     }
 
-    /// Records events of this version. Returns its label, and the label that was removed for it, whose series the
-    /// caller removes first.
+    /// Records events of this version. Returns its label, and the label that
+    /// was removed for it. The caller must remove the old label's series first.
     pub fn seen<'a>(&mut self, version: &'a str, now: Instant) -> (&'a str, Option<String>) {
         if let Some(last) = self.seen.get_mut(version) {
             *last = now;
@@ -45,7 +45,7 @@ impl Labels {
         (version, gone)
     }
 
-    /// The label that this version counts under.
+    /// Returns the label for this version.
     pub fn of<'a>(&self, version: &'a str) -> &'a str {
         if self.seen.contains_key(version) { version } else { OTHER }
     }

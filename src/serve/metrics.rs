@@ -18,7 +18,7 @@ use crate::tally::Tally;
 use crate::workers::{PreparedProcess, Status};
 use sluicegate_engine::verdict::FailureKind;
 
-/// The most transformations with series of their own, see [`super::labels`].
+/// The most transformations with their own series, see [`super::labels`].
 const MAX_TRANSFORMATIONS: usize = 500;
 
 /// In seconds.
@@ -73,7 +73,7 @@ fn histogram() -> Histogram {
 }
 
 impl Metrics {
-    /// All counters at zero. `memory_bound` is the most memory that this process may take, in bytes.
+    /// Creates all metrics at zero. `memory_bound` is the maximum memory of this process, in bytes.
     pub fn new(memory_bound: usize) -> Self {
         let mut registry = Registry::with_prefix("sluicegate");
         let latency: Histograms = Family::new_with_constructor(histogram);
@@ -151,7 +151,7 @@ impl Metrics {
     }
 
     fn observe(&self, version: &str, latency: Duration, cpu: Duration, now: Instant) {
-        // Held to the end: otherwise two threads could create the series of one label at the same time.
+        // Held to the end. Otherwise, two threads could create the series of one label at the same time.
         let mut labels = self.labels.lock().expect("nothing panics in here");
         let (label, gone) = labels.seen(version, now);
         if let Some(gone) = gone.map(|transformation| Transformation { transformation }) {
@@ -163,12 +163,12 @@ impl Metrics {
         self.cpu.get_or_create(&name).observe(cpu.as_secs_f64());
     }
 
-    /// Counts events that were never given to a worker.
+    /// Counts events that never reached a worker.
     pub fn not_run(&self, kind: &'static str, count: u64) {
         self.events.get_or_create(&Verdict { verdict: "failed", kind }).inc_by(count);
     }
 
-    /// All metrics in the Prometheus text format.
+    /// Returns all metrics in the Prometheus text format.
     pub fn text(&self, app: &App) -> String {
         let (mut residents, mut waiting) = (0, 0);
         let mut restarts = Status::default().restarts();
@@ -204,7 +204,7 @@ impl Metrics {
         self.residents.set(residents);
         self.waiting.set(waiting);
         let mut text = String::new();
-        // Writing into a string does not fail.
+        // Writing into a string never fails.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }
@@ -231,7 +231,7 @@ mod tests {
         let days = |day: u64| day * 24 * 3600;
         for day in 0..3 {
             (0..MAX_TRANSFORMATIONS).for_each(|n| observe(&format!("v{n} of day {day}"), days(day)));
-            // One too many, of that day.
+            // One transformation too many on that day.
             observe("one more", days(day) + 1);
             assert_eq!((series("v7 of day 0"), series(&format!("v7 of day {day}"))), (2 * usize::from(day == 0), 2));
             assert_eq!((series("other"), series("one more")), (2, 0));

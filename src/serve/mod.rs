@@ -1,19 +1,19 @@
-//! HTTP: a drop-in for RudderStack's user-transformation service.
+//! The HTTP server: a drop-in replacement for RudderStack's user-transformation service.
 //!
-//! A request brings some hundred events of one source and destination, and is answered with a row for each. Events run
-//! through the same workers, walls, limits and rules of blame as in a run: a [`crate::workers::ServicePool`] for each program
-//! and tenant. What is here is HTTP, where code comes from, and what to do when there is more of everything than there
-//! is room for: then a request is refused in a way that makes its caller send it again, and no event is lost.
+//! A typical request brings some hundred events of one source and destination, and is answered with a row for each.
+//! Events run through the same workers, sandbox, limits and rules of blame as in a run: a
+//! [`crate::workers::ServicePool`] for each program and tenant. This module adds HTTP, the sources of code, and
+//! overload handling: an overloaded server rejects a request so that its client retries it, and no event is lost.
 //!
-//! - [`transform`]: `/customTransform`. [`request`] takes its body apart (`elements` and `fields` find the parts), [`rows`]
-//!   writes what answers it, [`pieces`] sends it.
-//! - [`test_run`]: the endpoints with which code is tried before it is saved; `test_token`: who may use them.
-//! - [`code`]: where code comes from. [`pool_cache`]: workers, kept; [`reuse`]: which of them.
-//! - [`body`], [`problem`]: requests that are taken in, and those that are not; `unpack`: bodies that are packed. [`metrics`]: what is told of all that
-//!   (`labels`: by which names); [`traces`]: to a collector too.
-//! - [`http`]: connections, and the end of them. [`router`]: what answers which path.
+//! - [`transform`]: `/customTransform`. [`request`] splits its body (`elements` and `fields` find the parts), [`rows`]
+//!   writes the rows of the answer, [`pieces`] sends it.
+//! - [`test_run`]: the endpoints that test code before it is saved; `test_token`: who may use them.
+//! - [`code`]: the sources of code. [`pool_cache`]: the warm workers; [`reuse`]: which of them stay.
+//! - [`body`], [`problem`]: accepting and rejecting requests; `unpack`: compressed bodies. [`metrics`]: the metrics of
+//!   all that (`labels`: their labels); [`traces`]: traces for a collector.
+//! - [`http`]: connections and shutdown. [`router`]: the handler of each path.
 //!
-//! No request makes it panic, and nothing that an author's code did is answered with a 5xx.
+//! No request causes a panic, and no action of an author's code is answered with a 5xx.
 
 pub mod body;
 pub mod code;
@@ -52,72 +52,74 @@ use self::test_token::TestToken;
 use crate::machine_memory;
 use crate::workers::{Budget, PreparedProcess, Resources};
 
-/// The part of the memory for requests that may lie in the workers' memory on top of it, read and not taken over yet.
+/// Answers that wait in the workers' memory may use this part of the request memory, in addition to it. A divisor.
 const PARKED: usize = 8;
 
-/// The part of all requests that one program leaves to the others.
+/// The part of all requests that one program must leave to the others. A divisor.
 const LEFT_FOR_OTHERS: usize = 4;
 
-/// What a server is told to do.
+/// The settings of a server.
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: String,
-    /// Where the code is.
+    /// The source of the code.
     pub code: From,
-    /// How it is run.
+    /// How the code is run.
     pub terms: PoolOptions,
-    /// Units of events in the hands of workers, all together.
+    /// The most units that all workers together may process at a time.
     pub turns: usize,
-    /// Worker processes, all together.
+    /// The most worker processes in total.
     pub max_processes: usize,
     /// The longest request body, in bytes.
     pub body_limit: usize,
-    /// How long a client may be silent in the middle of a body, and the time that a body has at least.
+    /// How long a client may be silent in the middle of a body, and the minimum time that a body gets.
     pub body_timeout: Duration,
-    /// Requests under way or waiting.
+    /// The most requests under way or waiting.
     pub max_requests: usize,
-    /// Memory for their bodies, their answers and what their code logs, of all of them, in bytes.
+    /// The memory for the bodies, answers and logs of all requests, in bytes.
     pub request_memory: usize,
-    /// What `X-Instance-ID` says.
+    /// The value of `X-Instance-ID`.
     pub instance: String,
-    /// Whether it is a mirror of another server: then it asks the network nothing a second time.
+    /// Whether this server mirrors another one. A mirror sends
+    /// no network requests, because the other server sends them.
     pub mirror: bool,
-    /// What a caller has to know whose code is run or parsed without being saved; nothing if all may.
+    /// The token that callers need to run or parse code that is not saved; `None` if all callers may.
     pub test_token: Option<String>,
-    /// Whether spans are sent to the collector that the environment names.
+    /// Whether spans are sent to the collector named in the environment.
     pub traces: bool,
 }
 
-/// Where code comes from.
+/// A source of code.
 #[derive(Clone, Debug)]
 pub enum From {
     /// A folder.
     Folder(PathBuf),
-    /// A config backend: its URL and the secret that it wants.
+    /// A config backend: its URL and its secret.
     Backend(String, Option<String>),
 }
 
-/// What this process takes beside requests and for each worker process, at most, in bytes: its code, buffers of connections, and
-/// what of the workers' memory it has just looked at.
+/// The maximum memory of this process besides requests, and the maximum per worker process, in bytes: its code,
+/// connection buffers, and the pages of the workers' memory that it has just read.
 const BASE: usize = 128 << 20;
 const FOR_EACH_WORKER: usize = 5 << 20;
 
 impl Config {
-    /// Memory for bodies, answers and logs. One body has to fit, whatever was asked for, and its answer.
+    /// Returns the memory for bodies, answers and logs, in bytes.
+    /// Whatever the setting, one body and its answer must fit.
     fn memory(&self) -> usize {
         self.request_memory.max(self.body_limit.saturating_add(self.body_limit / 3))
     }
 
-    /// The most memory that this process takes, in bytes. Its workers have limits of their own.
+    /// Returns the maximum memory of this process, in bytes. Its workers have their own limits.
     pub fn memory_bound(&self) -> usize {
-        // Those that are idle have given back what was looked at.
+        // The pages of idle workers have been released.
         let workers = self.max_processes.min(2 * self.max_requests).saturating_mul(FOR_EACH_WORKER);
         (self.memory() + self.memory() / PARKED).saturating_add(BASE).saturating_add(workers)
     }
 }
 
-/// Idle workers that end at each look while memory is short.
+/// The most idle workers that end per check while memory is short.
 const ENDED_AT_A_LOOK: usize = 8;
 
 /// Why a server cannot be started.
@@ -128,10 +130,10 @@ pub enum ServeError {
     Folder {
         /// The folder.
         dir: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// No client for the config backend can be made.
+    /// No client for the config backend can be created.
     #[error("cannot make a client for the config backend: {0}")]
     Backend(#[from] reqwest::Error),
     /// The address cannot be listened on.
@@ -139,10 +141,10 @@ pub enum ServeError {
     Listen {
         /// The address.
         address: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// There is no way to the collector of traces.
+    /// No client for the trace collector can be created.
     #[error("{0}")]
     Traces(String),
     /// The system refused something else.
@@ -150,29 +152,29 @@ pub enum ServeError {
     System(#[from] std::io::Error),
 }
 
-/// What all requests share.
+/// The state shared by all requests.
 pub struct App {
     code: Code,
     warm: PoolCache,
     metrics: Metrics,
-    /// For bodies and answers.
+    /// The memory for bodies and answers.
     memory: Budget,
     room: Room,
-    /// For large bodies that are being taken apart: one for each core, as that takes some memory beside them.
+    /// Limits how many large bodies are parsed at a time: one per core, because parsing takes additional memory.
     large: Semaphore,
     traces: Option<traces::Traces>,
     instance: axum::http::HeaderValue,
     test_token: Option<TestToken>,
     mirror: bool,
-    /// Versions whose code has read a number that JavaScript can't hold, and which that was told of.
+    /// Versions whose code has read a number that JavaScript cannot represent, and for which that was logged.
     told_reads: Mutex<HashSet<String>>,
 }
 
-/// So many versions are remembered to have been told of; then all are forgotten.
+/// When this many versions are remembered as logged, all are forgotten.
 const MAX_TOLD: usize = 10_000;
 
 impl App {
-    /// Whether something is to be told of a version, which is so once.
+    /// Returns whether this is the first unsafe read of a version, which is logged.
     fn is_first_read(&self, version: &str) -> bool {
         let mut told = self.told_reads.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= MAX_TOLD {
@@ -181,10 +183,10 @@ impl App {
         told.insert(version.to_owned())
     }
 
-    /// Everything but a socket.
+    /// Creates everything except the socket.
     ///
     /// # Errors
-    /// When the code's place cannot be looked at.
+    /// When the source of the code cannot be opened.
     pub fn new(config: &Config) -> Result<Self, ServeError> {
         let source = match &config.code {
             From::Folder(dir) => {
@@ -197,7 +199,7 @@ impl App {
             metrics.show_network(client.stats());
         }
         let memory = Budget::new(config.memory());
-        // The rest is left for answers: or bodies could take all there is, and none would be answered.
+        // The rest is reserved for answers. Otherwise, bodies could use all memory, and no request could be answered.
         let bodies = memory.part(memory.max() / 4 * 3);
         let sandbox = config.terms.sandbox;
         let resources = Resources::new(config.turns, config.max_processes)
@@ -226,18 +228,18 @@ impl App {
     }
 }
 
-/// Serves until a signal ends it: SIGTERM and SIGINT let what is under way finish, a second one does not.
-/// `listening` is told the address. `beside` are routes that stand next to this server's own.
+/// Serves until a signal ends it: the first SIGTERM or SIGINT lets requests under way finish, a second one does not.
+/// `listening` is called with the address. `beside` adds routes to the server's own.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When the server cannot be started.
 pub fn run(
     config: &Config,
     beside: Option<axum::Router>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     keep_memory();
-    // A worker's work is many times what it takes to hand it out: a few threads feed many cores.
+    // Handing out work costs far less than the work itself, so a few threads serve many cores.
     let threads = (std::thread::available_parallelism().map_or(1, usize::from) / 4).max(1);
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -257,17 +259,17 @@ pub fn run(
         let connections = Connections { max: MAX_IDLE + 2 * config.max_requests, memory: app.memory.clone() };
         http::serve(listener, router::new(app.clone(), beside), connections).await?;
         if app.traces.is_some() {
-            // Waits for a thread.
+            // Blocks until the spans are sent.
             let _ = tokio::task::spawn_blocking(move || app.traces.as_ref().map(traces::Traces::end)).await;
         }
         Ok(())
     });
-    // A body that is being taken apart belongs to no request any more.
+    // A body that is still being parsed no longer belongs to a request.
     runtime.shutdown_background();
     served
 }
 
-/// Ends idle workers while memory is short, one after the other.
+/// Ends idle workers one by one while memory is short.
 async fn spare_memory(app: std::sync::Weak<App>) {
     let mut look = tokio::time::interval(machine_memory::LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -282,12 +284,12 @@ async fn spare_memory(app: std::sync::Weak<App>) {
     }
 }
 
-/// Has the allocator keep what the next requests want again: bodies and answers of some hundred kilobytes come and go all
-/// the time, and pages that were given back have to be cleared and mapped again. Larger ones go back at once.
+/// Makes the allocator keep memory for the next requests. Bodies and answers of some hundred kilobytes are allocated
+/// all the time, and released pages would have to be cleared and mapped again. Larger allocations are released at once.
 fn keep_memory() {
     #[cfg(target_env = "gnu")]
     for (option, bytes) in [(libc::M_TRIM_THRESHOLD, 16 << 20), (libc::M_MMAP_THRESHOLD, 8 << 20)] {
-        // SAFETY: sets an option of the allocator's; one that it refuses stays as it is.
+        // SAFETY: only sets an option of the allocator. A rejected option keeps its value.
         let _ = unsafe { libc::mallopt(option, bytes) };
     }
 }

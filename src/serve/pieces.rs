@@ -1,4 +1,4 @@
-//! An answer in pieces: the workers' output is sent as it is, without being copied into one buffer first.
+//! An answer in pieces: the workers' output is sent directly, without being copied into one buffer first.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// Texts shorter than this are joined: each piece costs about one write of its own.
+/// Texts shorter than this are joined, because each piece costs about one write.
 const SHORT: usize = 16 << 10;
 
-/// The most bytes that a connection gets at a time. The next piece waits until most of this one is sent.
+/// The most bytes that a connection gets at a time. The next piece waits until most of the current one is sent.
 const MAX_FRAME: usize = 256 << 10;
 
 /// The base time for sending an answer; it gets one more second for every 16 KiB. Without this bound, a client that
-/// reads a little now and then would keep the answer in memory for as long as it likes.
+/// reads a little from time to time could keep the answer in memory indefinitely.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// See [`PATIENCE`].
@@ -32,7 +32,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The buffer for the next row.
+    /// Returns the buffer for the next row.
     pub fn text(&mut self) -> &mut Vec<u8> {
         &mut self.last
     }
@@ -53,7 +53,7 @@ impl Pieces {
         }
     }
 
-    /// A list of all these rows, in order. `guard` is dropped when the client has received it.
+    /// Returns a list of all these rows, in order. `guard` is dropped when the client has received it.
     pub fn list(all: impl IntoIterator<Item = Pieces>, guard: &Arc<dyn Any + Send + Sync>) -> Body {
         let mut pieces = vec![b"[".to_vec()];
         for mut one in all {
@@ -72,7 +72,7 @@ impl Pieces {
     }
 }
 
-/// A text as an answer. `guard` is dropped when the client has received it.
+/// Returns a text as an answer. `guard` is dropped when the client has received it.
 pub fn whole(text: Vec<u8>, guard: &Arc<dyn Any + Send + Sync>) -> Body {
     Body::new(List::new(vec![text], guard))
 }

@@ -1,9 +1,9 @@
-//! A cache of worker pools: one pool for each program of each tenant. A pool starts with the first request for it and
-//! stays until another program needs its place more.
+//! A cache of worker pools: one pool for each program of each tenant. A pool starts with its first request and stays
+//! until another program needs its processes more.
 //!
 //! Two requests share a pool only if workspace, version, libraries, code and credentials are all the same, so tenants
-//! never share an isolate or a process. When there is no place for another process, an idle pool ends: the one whose
-//! next request is expected last, see [`super::reuse`].
+//! never share an isolate or a process. When no permit for another process is left, an idle pool is evicted: the one
+//! whose next request is expected last, see [`super::reuse`].
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -21,17 +21,17 @@ use crate::machine_memory;
 use crate::workers::{Job, Resources, RunError, Sandbox, ServicePool, WorkerPermit};
 use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 
-/// The most entries. Programs that do not load are remembered too, so that a bad one does not cost a process per
-/// request.
+/// The most entries. Programs that do not load are cached too, so
+/// that a broken program does not start a process per request.
 const MAX_ENTRIES: usize = 4096;
 
-/// The most events in one call of transformBatch, if a request has that many and they fit into one slot.
+/// The most events in one call of `transformBatch`. They must belong to one request and fit into one slot.
 const MAX_CONCURRENT: usize = 100_000;
 
-/// How long to wait for a pool to end; most take less.
+/// How long to wait for an evicted pool to end; most need less.
 const FAREWELL: Duration = Duration::from_millis(250);
 
-/// How long a request waits for a place.
+/// How long a request waits for a permit for a worker process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Decides whether two requests may share a pool.
@@ -45,7 +45,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a group of events that runs this code.
+    /// Returns the key of a group of events that runs this code.
     pub fn new(group: &Group, libraries: &[String], ready: &Ready) -> Self {
         let mut hash = Sha256::new();
         for text in group.credentials.iter().flat_map(|(key, value)| [key, value]) {
@@ -67,14 +67,14 @@ impl Key {
 pub enum AcquireError {
     /// The code cannot be loaded.
     Load(LoadError),
-    /// Busy pools hold all places, or no process can be started. The caller tries again later.
+    /// Busy pools hold all permits, or no process can be started. The client retries later.
     Later(String),
 }
 
 /// A pool, or the reason why there is none.
 pub struct Entry {
     cell: OnceCell<Result<ServicePool, LoadError>>,
-    /// Its key in the reuse table.
+    /// Its key in the reuse history.
     hash: u64,
 }
 
@@ -83,7 +83,7 @@ impl Entry {
         matches!(self.cell.get(), Some(Ok(resident)) if resident.is_gone())
     }
 
-    /// The pool.
+    /// Returns the pool.
     ///
     /// # Errors
     /// When the code could not be loaded.
@@ -118,27 +118,27 @@ pub struct PoolCache {
     table: Arc<Table>,
 }
 
-/// The cached pools.
+/// The cached pools, by key.
 #[derive(Default)]
 struct Entries {
     by_key: HashMap<Key, Arc<Entry>>,
     hasher: RandomState,
 }
 
-/// The shared part of the cache, which also lets a pool evict another one.
+/// The shared part of the cache, through which a pool can evict another one.
 pub struct Table {
     entries: Mutex<Entries>,
     reuse: Mutex<Reuse<u64>>,
-    /// Pools that were ended to free a place.
+    /// The number of pools that were evicted.
     pub evicted: AtomicU64,
-    /// Pools that were started.
+    /// The number of pools that were started.
     pub started: AtomicU64,
-    /// Workers that were replaced in pools that have ended, in the order of [`crate::workers::Status::restarts`].
+    /// The number of workers replaced in pools that have ended, in the order of [`crate::workers::Status::restarts`].
     pub past_restarts: [AtomicU64; 4],
 }
 
 impl PoolCache {
-    /// An empty cache.
+    /// Creates an empty cache.
     pub fn new(terms: PoolOptions, resources: Resources) -> Self {
         let table = Arc::new(Table {
             entries: Mutex::default(),
@@ -147,7 +147,7 @@ impl PoolCache {
             started: AtomicU64::new(0),
             past_restarts: Default::default(),
         });
-        // A program that needs more workers takes the places of idle pools.
+        // A program that needs more workers takes the permits of idle pools.
         let weak = Arc::downgrade(&table);
         resources.on_shortage(move || {
             if let Some(table) = weak.upgrade() {
@@ -157,12 +157,12 @@ impl PoolCache {
         Self { terms, resources, table }
     }
 
-    /// The resources that all pools share.
+    /// Returns the limits that all pools share.
     pub fn resources(&self) -> &Resources {
         &self.resources
     }
 
-    /// The pool of a program; started if there is none.
+    /// Returns the pool of a program. Starts it if there is none.
     ///
     /// # Errors
     /// When no pool is available.
@@ -185,7 +185,7 @@ impl PoolCache {
         }
     }
 
-    /// A pool for this caller alone, which keeps its logs.
+    /// Returns a pool for this caller alone, which keeps its logs.
     ///
     /// # Errors
     /// When no pool is available.
@@ -213,7 +213,7 @@ impl PoolCache {
         self.table.started.fetch_add(1, Ordering::Relaxed);
         match ServicePool::start(&job, &self.resources, place).await {
             Ok(resident) => Ok(Ok(resident)),
-            // What code does while it loads can change from one time to the next; a compile error cannot.
+            // The behavior of code while it loads can change between attempts; a compile error cannot.
             Err(RunError::Load(error)) => match error.kind {
                 LoadErrorKind::Syntax | LoadErrorKind::Import | LoadErrorKind::Exports => Ok(Err(error)),
                 _ => Err(AcquireError::Load(error)),
@@ -259,7 +259,7 @@ impl PoolCache {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             self.table.evict(true);
-            // An evicted pool takes a moment to end. A pool that was busy may be idle by then.
+            // An evicted pool takes a moment to end. A busy pool may be idle by then.
             if let Some(place) = self.resources.place_within(FAREWELL).await {
                 return Ok(place);
             }
@@ -283,20 +283,20 @@ impl PoolCache {
         }
     }
 
-    /// The counters of all pools.
+    /// Returns the counters of all pools.
     pub fn table(&self) -> &Table {
         &self.table
     }
 }
 
 impl Table {
-    /// Ends one idle pool: the one whose next request is expected last.
+    /// Evicts one idle pool: the one whose next request is expected last.
     fn evict(&self, with_workers: bool) {
         let mut entries = self.entries();
         let last = {
             let reuse = self.reuse();
             let idle = entries.by_key.iter().filter(|(_, entry)| {
-                // Only the table still holds it.
+                // No request uses it: only the table holds it.
                 Arc::strong_count(entry) == 1 && (!with_workers || matches!(entry.cell.get(), Some(Ok(_))))
             });
             idle.max_by_key(|(_, entry)| reuse.expected_in(&entry.hash)).map(|(key, _)| key.clone())
@@ -319,14 +319,14 @@ impl Table {
         self.entries.lock().expect("no code panics while it holds this")
     }
 
-    /// Lock this after the entries.
+    /// Lock order: the entries first, then this.
     fn reuse(&self) -> MutexGuard<'_, Reuse<u64>> {
         self.reuse.lock().expect("no code panics while it holds this")
     }
 }
 
 impl Key {
-    /// The transformation's version.
+    /// Returns the transformation's version.
     pub fn version(&self) -> &str {
         &self.version
     }

@@ -1,5 +1,5 @@
-//! Answers without rows: `{"error": …}` says what is wrong with a request or with this server, and the status says
-//! whether the caller is to send the request again.
+//! Answers without rows: `{"error": …}` describes a fault of the request
+//! or of this server, and the status tells the client whether to retry.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::code::Refused;
 
-/// Asks the caller to send the request again until it succeeds.
+/// Asks the client to retry until the request succeeds.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-rudder-should-retry");
 
-/// The reason for that.
+/// The reason for the retry.
 const REASON: HeaderName = HeaderName::from_static("x-rudder-error-reason");
 
 /// An answer without rows.
@@ -22,22 +22,22 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The request is at fault. Sending it again does not help.
+    /// Creates an answer for a faulty request. Retrying does not help.
     pub fn request(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), reason: None }
     }
 
-    /// The request is fine but cannot be answered now.
+    /// Creates an answer for a valid request that cannot be answered now.
     pub fn later(reason: &'static str, message: impl Into<String>) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, message: message.into(), reason: Some(reason) }
     }
 
-    /// There are more requests than this server can accept.
+    /// Creates an answer for more requests than this server can accept.
     pub fn overloaded(message: impl Into<String>) -> Self {
         Self::later("overloaded", message)
     }
 
-    /// The config backend rejects this server.
+    /// Creates an answer for when the config backend rejects this server.
     pub fn refused(refused: Refused) -> Self {
         match refused {
             Refused::AuthFailed => Self::later(

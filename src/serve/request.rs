@@ -1,6 +1,6 @@
-//! Takes a body of `/customTransform` apart: its events, the group of each event, and where their texts lie in the
-//! body. Nothing is copied. Events are skipped, not parsed: the engine parses them. If the engine finds an event that
-//! is not JSON, the whole body is invalid, see [`wrong_with`].
+//! Splits a body of `/customTransform` into its events, the group of each event, and the positions of their texts in
+//! the body. Nothing is copied. Events are skipped, not parsed: the engine parses them. If the engine finds an event
+//! that is not JSON, the whole body is invalid, see [`wrong_with`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -41,7 +41,7 @@ pub struct TransformRequest {
     pub groups: Vec<Group>,
     /// The `VersionID`s of the libraries.
     pub libraries: Vec<String>,
-    /// Whether no event and no metadata has a line end, as far as the pass could prove it.
+    /// Whether the pass could prove that no event and no metadata contains a line end.
     pub one_line: bool,
 }
 
@@ -54,7 +54,7 @@ pub enum BadBody {
     Wrong(String),
 }
 
-/// Takes a body apart.
+/// Splits a body.
 ///
 /// # Errors
 /// When the body is invalid.
@@ -104,7 +104,7 @@ fn words(error: &serde_json::Error) -> String {
     }
 }
 
-/// The error in a body that was taken apart, if one of these events is not JSON. Call it with events that were not
+/// Returns the error in a body that was split, if one of these events is not JSON. Call it with events that were not
 /// parsed and with events whose parsing failed.
 pub fn wrong_with<'a>(body: &[u8], events: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     if events.into_iter().all(elements::is_json) {
@@ -113,7 +113,7 @@ pub fn wrong_with<'a>(body: &[u8], events: impl IntoIterator<Item = &'a [u8]>) -
     elements::thorough(body).err().map(|error| words(&error))
 }
 
-/// A group without events, as its first element describes it.
+/// Returns a group without events, with the settings of its first element.
 fn group(first: &Element<'_>) -> Group {
     let value =
         |text: Option<&str>| text.and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or(Value::Null);
@@ -140,7 +140,7 @@ fn versions(text: &str) -> Vec<String> {
     libraries.iter().filter_map(|library| library["VersionID"].as_str()).map(str::to_owned).collect()
 }
 
-/// Reads `[{"key":…,"value":…}]`; entries without a key or a value are left out.
+/// Reads `[{"key":…,"value":…}]`. Skips entries without a key or a value.
 pub fn credentials(list: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
@@ -152,7 +152,7 @@ pub fn credentials(list: &Value) -> BTreeMap<String, String> {
     pairs.collect()
 }
 
-/// The metadata of a row about a whole group, and of a row whose event has none: the text of a JSON object.
+/// Returns the metadata of a row about a whole group, and of a row whose event has none, as the text of a JSON object.
 pub fn common_metadata(body: &[u8], group: &Group) -> Vec<u8> {
     const COMMON: [&str; 5] = ["sourceId", "destinationId", "destinationType", "workspaceId", "transformationId"];
     let metadata = |item: &Item| &body[item.metadata.clone()];

@@ -1,17 +1,17 @@
-//! Predicts which warm program will be requested last; that program gives up its place.
+//! Predicts which warm program will be requested last; that program is evicted.
 //!
-//! Time is counted in requests. Each program, warm or not, has an entry: when it was last requested, and a moving
-//! average of the time between its requests. These two give its next expected request. With plain least-recently-used
-//! eviction, programs that are requested in turn would evict each other, each one shortly before it is needed. Here
-//! most of them stay warm and only one place changes hands.
+//! Time is counted in requests. Each program, warm or not, has an entry with its last request and a moving average of
+//! the time between its requests. From these follows its next expected request. With plain least-recently-used
+//! eviction, programs that are requested in rotation would evict each other, each one shortly before it is needed. With
+//! this policy most of them stay warm, and only one is replaced at a time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Programs that are remembered for each place.
+/// The number of remembered programs per warm program.
 const REMEMBERED: usize = 4;
 
-/// The least number of remembered programs, where places are few.
+/// The minimum number of remembered programs.
 const MIN_REMEMBERED: usize = 4096;
 
 /// The history of all programs.
@@ -24,12 +24,12 @@ pub struct Reuse<K> {
 #[derive(Clone, Copy)]
 struct Seen {
     last: u64,
-    /// The average number of requests between two for this program; `None` after the first one.
+    /// The average number of requests between two requests for this program; `None` after the first one.
     interval: Option<u64>,
 }
 
 impl<K: Hash + Eq> Reuse<K> {
-    /// An empty history, for this many warm programs.
+    /// Creates an empty history for this many warm programs.
     pub fn new(warm: usize) -> Self {
         Self { now: 0, max: warm.saturating_mul(REMEMBERED).max(MIN_REMEMBERED), seen: HashMap::new() }
     }
@@ -49,20 +49,20 @@ impl<K: Hash + Eq> Reuse<K> {
         seen.last = now;
     }
 
-    /// The number of requests until this program is expected again.
+    /// Returns the number of requests until this program is expected again.
     pub fn expected_in(&self, key: &K) -> u64 {
         let Some(Seen { last, interval }) = self.seen.get(key).copied() else { return u64::MAX };
         let since = self.now - last;
         match interval {
             Some(interval) if since <= 2 * interval => interval.saturating_sub(since),
-            // It is overdue: the longer it has been, the later it is expected. The same holds for a program with a
-            // single request, of which no more is known.
+            // The program is overdue: the longer ago its last request, the later the next one is expected. A program with
+            // a single request is expected even later, because its interval is unknown.
             Some(_) => since,
             None => self.now.max(since),
         }
     }
 
-    /// Forgets the half that was requested longest ago.
+    /// Forgets the half of the programs whose last requests are oldest.
     fn forget(&mut self) {
         let mut times: Vec<u64> = self.seen.values().map(|seen| seen.last).collect();
         let half = times.len() / 2;
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// The share of requests that find their program warm, with this many places.
+    /// Returns the share of requests that find their program warm, with this many warm programs.
     fn hits(places: usize, requests: impl Iterator<Item = u32>) -> f64 {
         let mut reuse = Reuse::new(places);
         let mut warm = HashSet::new();

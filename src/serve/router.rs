@@ -1,4 +1,4 @@
-//! Maps paths to handlers, and adds what all answers have in common.
+//! Maps paths to handlers, and adds the headers that all answers have in common.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -19,16 +19,16 @@ use super::problem::Problem;
 use super::transform::custom_transform;
 use super::{test_run, test_token};
 
-/// The caller rejects answers without this header.
+/// Clients reject answers without this header.
 const API_VERSION: HeaderName = HeaderName::from_static("apiversion");
 const RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 const INSTANCE: HeaderName = HeaderName::from_static("x-instance-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request id that is taken over from a caller.
+/// The longest request id that is accepted from a client.
 const MAX_ID_LEN: usize = 128;
 
-/// The paths that have metrics of their own.
+/// The paths with their own metrics.
 const PATHS: &[&str] = &[
     "/customTransform",
     "/transformation/test",
@@ -44,7 +44,7 @@ const PATHS: &[&str] = &[
     "/metrics",
 ];
 
-/// All routes. `beside` adds more routes below the same middleware.
+/// Returns all routes. `beside` adds routes below the same middleware.
 pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
     let tests = Router::new()
         .route("/transformation/test", post(test_run::test))
@@ -99,14 +99,14 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, content_type)], app.metrics.text(&app)).into_response()
 }
 
-/// Wraps every request: gives it an id, measures its time and counts it.
+/// Wraps every request: assigns its id, measures its time and counts it.
 async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: Next) -> Response {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let started = Instant::now();
     let path = PATHS.iter().find(|path| **path == request.uri().path()).copied().unwrap_or("other");
     let theirs = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= MAX_ID_LEN).cloned();
     let id = theirs.unwrap_or_else(|| {
-        // Reading the process id is a system call.
+        // Cached, because reading the process id is a system call.
         static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         HeaderValue::from_str(&format!("{:x}-{count:x}", *PROCESS)).expect("digits")
@@ -118,7 +118,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request<Body>, next: N
     }
     let mut response = next.run(request).instrument(span.clone()).await;
     if response.status().is_client_error() && !response.headers().contains_key(header::CONTENT_TYPE) {
-        // The middleware that answered gives no message of its own.
+        // The layer that answered adds no message.
         response = Problem::request(response.status(), "the request cannot be answered").into_response();
     }
     let elapsed = started.elapsed();

@@ -1,4 +1,4 @@
-//! The rows that answer `/customTransform`. Workers write the rows of outputs, which are sent as they are. Rows about
+//! The rows of an answer to `/customTransform`. Workers write the rows of outputs, which are sent unchanged. Rows about
 //! failed and dropped events are written here.
 
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ pub fn failed(out: &mut Vec<u8>, status: u16, error: &str, metadata: &[u8]) {
     out.extend_from_slice(b"},");
 }
 
-/// Appends the rows of a dropped event, each followed by a comma. Each has its metadata with one message id; an event
-/// that stands for several has several.
+/// Appends the rows of a dropped event, each followed by a comma. Each row has the event's metadata with one message
+/// id. An event with several message ids gets several rows.
 pub fn dropped(out: &mut Vec<u8>, metadata: &[u8]) {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(metadata).unwrap_or_default();
     #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub fn dropped(out: &mut Vec<u8>, metadata: &[u8]) {
     }
 }
 
-/// The failure of an event as text for a row.
+/// Formats the failure of an event for a row.
 pub fn words(failure: &Failure) -> String {
     match (&failure.stack, &failure.name) {
         (Some(stack), _) => stack.clone(),
@@ -53,7 +53,7 @@ pub fn words(failure: &Failure) -> String {
     }
 }
 
-/// A load error as text for a row.
+/// Formats a load error for a row.
 pub fn load_words(error: &LoadError) -> String {
     if let Some(stack) = &error.stack {
         return stack.clone();

@@ -28,7 +28,7 @@ use crate::parser_process;
 use crate::workers::{Held, Row, Rows, UnitResult};
 use sluicegate_engine::{LogLine, Program};
 
-/// Memory for a test run, in multiples of its body: parts of the body are copied, and the answer takes some too.
+/// The memory for a test run, as a multiple of its body: parts of the body are copied, and the answer takes memory too.
 const COPIES: usize = 4;
 
 /// Code to be tested.
@@ -267,7 +267,7 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
         Ok(code) => code,
         Err(error) => return bad(error),
     };
-    // A transformation that only loads it.
+    // Loads the library through a transformation that only imports it.
     let program = Program::new("test", "import 'library'; export function transformEvent(event) { return event; }")
         .with_library("library", code);
     match app.warm.alone(program).await {
@@ -277,7 +277,7 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
     }
 }
 
-/// `POST /transformation/sethandle`: there is nothing to set up here.
+/// `POST /transformation/sethandle`: this server has nothing to set up.
 pub async fn set_handle(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
@@ -311,7 +311,7 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
     }
     match parser_process::imports(code).await {
         Ok(found) => {
-            // Callers look libraries up by these names and expect them without spaces around.
+            // Clients look libraries up by these names, without surrounding spaces.
             let mut libraries: BTreeMap<String, Vec<String>> = BTreeMap::new();
             for (specifier, names) in found {
                 libraries.entry(specifier.trim().to_owned()).or_default().extend(names);
@@ -322,7 +322,7 @@ pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -
     }
 }
 
-/// The code of a revision, without types.
+/// Returns the code of a revision, without types.
 async fn javascript(code: &str, revision: &Revision, transformation: bool) -> Result<String, String> {
     supported(revision.language.as_deref())?;
     let typescript = revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
@@ -396,7 +396,7 @@ async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Fail
     Ok(Answer { tried, logs, guard })
 }
 
-/// The line as `Log: …`; a level other than `log` takes the place of `Log`.
+/// Formats a log line as `Log: …`. A level other than `log` replaces `Log`.
 fn log_line(line: &[u8]) -> Option<String> {
     let LogLine { level, message } = serde_json::from_slice(line).ok()?;
     let mut level = level.chars();

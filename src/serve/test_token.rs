@@ -1,4 +1,4 @@
-//! Decides who may run code that is not saved.
+//! Decides which clients may run code that is not saved.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::App;
 use super::problem::Problem;
 
-/// The hash of a token. Comparing hashes takes a time that reveals nothing about the token.
+/// The hash of a token. Comparing hashes takes time that reveals nothing about the token.
 pub struct TestToken([u8; 32]);
 
 impl TestToken {

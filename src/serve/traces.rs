@@ -1,10 +1,10 @@
-//! Traces over OTLP: one span for each request, and in it one for each group of events.
+//! Traces over OTLP: one span for each request, with a child span for each group of events.
 //!
 //! Tracing is off unless OpenTelemetry's own variables name a collector. It never delays a request: spans go into a
-//! bounded queue, a thread of the SDK takes them from there, and a client with its own runtime sends them. While the
-//! collector is down, spans are dropped and one message says so.
+//! bounded queue, from which a thread of the SDK takes them, and a client with its own runtime sends them. While the
+//! collector is down, spans are dropped, and one message is logged.
 //!
-//! A request with a `traceparent` header continues its caller's trace.
+//! A request with a `traceparent` header continues its client's trace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::tally::Tally;
 /// The time limit of one message to the collector.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the server waits at its end for the last spans to be sent.
+/// How long the server waits during shutdown for the last spans to be sent.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Sends spans to the collector.
@@ -38,10 +38,10 @@ pub struct Traces {
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-/// Whether the environment names a collector.
+/// Returns whether the environment names a collector.
 ///
 /// # Errors
-/// When it asks for something that is not supported; the message says what.
+/// When the environment asks for something that is not supported; the message says what.
 pub fn are_wanted(variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, String> {
     let says = |name: &str, word: &str| variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word));
     let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
@@ -61,13 +61,13 @@ pub fn are_wanted(variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, Str
 }
 
 impl Traces {
-    /// Sends to the collector that the environment names. `instance` identifies this server.
+    /// Starts sending to the collector named in the environment. `instance` identifies this server.
     ///
     /// # Errors
     /// When no client can be built for it; the message says why.
     pub fn start(instance: &str) -> Result<Self, String> {
         let words = |error: &dyn fmt::Display| format!("cannot send traces: {error}");
-        // Another part of the program may have installed a provider; either one works.
+        // Another part of the program may have installed a provider already; both work.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(|error| words(&error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -146,7 +146,7 @@ pub struct Work {
     pub end: SystemTime,
     /// Counts, by name.
     pub counts: Vec<(String, u64)>,
-    /// Why it failed, if it did.
+    /// The error; `None` if the work succeeded.
     pub error: Option<String>,
 }
 
@@ -259,7 +259,7 @@ async fn send(client: &reqwest::Client, request: Request<Bytes>) -> Result<Respo
     if let Some(headers) = built.headers_mut() {
         *headers = std::mem::take::<HeaderMap>(answer.headers_mut());
     }
-    // The content does not matter, but the body is read to the end within a limit.
+    // The body is ignored, but read to the end within a limit.
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
         if body.len() + chunk.len() > 1 << 20 {

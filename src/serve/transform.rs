@@ -28,35 +28,35 @@ use sluicegate_engine::verdict::{Failure, FailureKind};
 /// Bodies larger than this are parsed on a separate thread, so that small requests do not wait for them.
 const LARGE: usize = 1 << 20;
 
-/// Memory for an event under way besides its text, in bytes.
+/// The memory for an event under way besides its text, in bytes.
 const EVENT_SIZE: usize = 512;
 
-/// Memory for the row of an event without output, besides its metadata and its message, in bytes.
+/// The memory for the row of an event without output, besides its metadata and its message, in bytes.
 const ROW_SIZE: usize = 128;
 
 /// This header asks for rows about dropped events.
 const FILTER: &str = "x-feature-filter-code";
 
-/// A row with this status makes the caller send the whole request again.
+/// A row with this status makes the client retry the whole request.
 const RETRY: u16 = 809;
 
-/// The status "mirror filtered": the caller leaves the request out of its comparison and sends no more for this
-/// version.
+/// The status "mirror filtered": the client excludes the request from
+/// its comparison and sends no further requests for this version.
 const MIRROR_FILTERED: u16 = 297;
 
 /// The rows of one group.
 #[derive(Default)]
 struct GroupRows {
     pieces: Pieces,
-    /// Whether the caller is to send the whole request again.
+    /// Whether the client should retry the whole request.
     retry: bool,
-    /// Whether a mirror leaves the whole request out of its comparison.
+    /// Whether the whole request is excluded from a mirror's comparison.
     mirror_filtered: bool,
     /// The memory that the rows take.
     memory: Vec<Held>,
 }
 
-/// The handler.
+/// Handles a request.
 pub async fn custom_transform(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let filter = asks_for_filtered(request.headers());
     match answer(&app, request, filter).await {
@@ -70,7 +70,7 @@ fn asks_for_filtered(headers: &HeaderMap) -> bool {
     !matches!(value, "" | "?0") && !value.eq_ignore_ascii_case("false")
 }
 
-/// What the request asks for, for every group.
+/// The parameters of the request that apply to every group.
 #[derive(Clone)]
 struct Order {
     app: Arc<App>,
@@ -172,7 +172,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
     Ok((status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], list).into_response())
 }
 
-/// The answer to an invalid body.
+/// Returns the answer to an invalid body.
 fn bad_body(error: BadBody) -> Problem {
     match error {
         BadBody::TooManyEvents => Problem::request(
@@ -190,7 +190,7 @@ fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
 }
 
 impl Order {
-    /// Empty rows with memory for this many bytes.
+    /// Creates empty rows with memory for this many bytes.
     ///
     /// # Errors
     /// When there is no memory for them.
@@ -205,7 +205,7 @@ impl Order {
     /// Checks that these events are JSON. Events that the code does not run on are not parsed anywhere else.
     ///
     /// # Errors
-    /// When one is not JSON; then the whole body is invalid.
+    /// When an event is not JSON. The whole body is then invalid.
     fn judge<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> Result<(), Problem> {
         let events = items.into_iter().map(|item| &self.body[item.event.clone()]);
         match request::wrong_with(&self.body[..self.len], events) {
@@ -302,7 +302,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
             version, workspace = group.workspace, transformation = group.transformation, tally = %answer.tally,
             kind = failure.kind.name(), "events failed; the first of them"
         );
-        // The message of the code may repeat the event, which is personal data as a rule.
+        // The message may contain parts of the event, which is usually personal data.
         tracing::debug!(version, error = failure.message, "what the first of them says");
     }
     written(order, group, answer)
@@ -315,7 +315,7 @@ fn not_loaded(order: &Order, group: &Group, error: &LoadError) -> Result<GroupRo
     every(order, group, 400, &words)
 }
 
-/// A row for each event, all with the same error.
+/// Returns a row for each event, all with the same error.
 fn every(order: &Order, group: &Group, status: u16, error: &str) -> Result<GroupRows, Problem> {
     order.judge(&group.items)?;
     let metadata: usize = group.items.iter().map(|item| item.metadata.len()).sum();
@@ -326,14 +326,14 @@ fn every(order: &Order, group: &Group, status: u16, error: &str) -> Result<Group
     Ok(rows)
 }
 
-/// The rows of a group that was transformed: dropped events first, then the others in order.
+/// Returns the rows of a group that was transformed: dropped events first, then the others in order.
 fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupRows, Problem> {
     let unparsed = answer.outcomes.iter().filter_map(|outcome| match outcome {
         UnitResult::Failed(index, failure) if !was_parsed(failure.kind) => Some(&group.items[*index]),
         _ => None,
     });
     order.judge(unparsed)?;
-    // Rows of failed and dropped events repeat their metadata; the size of the other rows is counted already.
+    // Rows of failed and dropped events repeat their metadata. The other rows are counted already.
     let told = answer.outcomes.iter().map(|outcome| match outcome {
         UnitResult::Failed(index, _) | UnitResult::Dropped(index) => group.items[*index].metadata.len() + ROW_SIZE,
         UnitResult::Rows(_) => 0,
@@ -365,14 +365,14 @@ fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupR
     Ok(rows)
 }
 
-/// Whether an event with this failure was parsed before, and so is JSON.
+/// Returns whether an event with this failure was parsed before, and is therefore JSON.
 fn was_parsed(kind: FailureKind) -> bool {
     use FailureKind::{BadReturn, Exception, NeverSettles, OutputTooLarge};
     matches!(kind, Exception | BadReturn | NeverSettles | OutputTooLarge)
 }
 
-/// The failure of a `transformBatch` that failed for all of its events, together and one by one, for the same reason.
-/// Callers expect one row about all of them.
+/// Returns the failure of a `transformBatch` call that failed for the same reason with all events together and with
+/// each event alone. Clients expect one row about all of them.
 pub(super) fn of_the_whole_batch(outcomes: &[UnitResult]) -> Option<&Failure> {
     fn failure(outcome: &UnitResult) -> Option<&Failure> {
         match outcome {
@@ -394,7 +394,7 @@ pub(super) fn of_the_whole_batch(outcomes: &[UnitResult]) -> Option<&Failure> {
     (of_the_call && outcomes.iter().all(|outcome| failure(outcome).is_some_and(&same))).then_some(first)
 }
 
-/// The text of a failure with "message" in the place of "line", which is the term of runs.
+/// Formats a failure with "message" instead of "line", which is the term used in runs.
 pub(super) fn about_message(failure: &Failure) -> String {
     let words = rows::words(failure);
     match failure.kind {

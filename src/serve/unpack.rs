@@ -1,5 +1,5 @@
-//! Unpacks bodies in gzip, deflate or zstd step by step. A small body can expand to a very large one, so unpacking
-//! stops when there is no memory left.
+//! Unpacks bodies in gzip, deflate or zstd step by step. A small body can
+//! expand to a very large one, so unpacking stops when no memory is left.
 
 use std::io::{self, Write};
 
@@ -9,14 +9,14 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use super::problem::Problem;
 
-/// The packed bytes of one step with gzip or deflate, which expand to at most 1032 times as many.
+/// The packed bytes of one step with gzip or deflate. They expand to at most 1032 times as many.
 const STEP: usize = 256;
 
 /// The most unpacked bytes of one step with zstd.
 const OUTPUT: usize = 128 << 10;
 
-/// The largest window that a zstd frame may ask for, as a power of two: 8 MiB. The format's specification asks every
-/// decoder to support that much.
+/// The largest window that a zstd frame may ask for, as a power of two: 8 MiB, which the format's specification
+/// recommends every decoder to support.
 const MAX_WINDOW_LOG: u32 = 23;
 
 /// A body's encoding, with the state of its decoder.
@@ -32,7 +32,7 @@ pub enum Unpacker {
 }
 
 impl Unpacker {
-    /// The decoder for a request with these headers.
+    /// Creates the decoder for a request with these headers.
     ///
     /// # Errors
     /// When the encoding is unknown.
@@ -99,7 +99,7 @@ impl Unpacker {
         Ok(unpacked)
     }
 
-    /// The memory of the decoder itself, in bytes.
+    /// Returns the memory of the decoder itself, in bytes.
     pub fn memory(&self) -> usize {
         match self {
             Self::Plain => 0,
@@ -108,7 +108,7 @@ impl Unpacker {
         }
     }
 
-    /// The remaining unpacked bytes.
+    /// Returns the remaining unpacked bytes.
     ///
     /// # Errors
     /// When the end of the data is missing.
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// Unpacks `packed` in pieces of this many bytes. Returns also the largest output of one step.
+    /// Unpacks `packed` in pieces of this many bytes. Also returns the largest output of one step.
     fn unpack(encoding: &'static str, packed: &[u8], at_a_time: usize) -> Result<(Vec<u8>, usize), String> {
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, encoding.parse().unwrap())]);
         let mut unpacker = Unpacker::new(&headers).unwrap();

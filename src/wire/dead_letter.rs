@@ -1,5 +1,5 @@
-//! Dead letters: one JSON object per failed line with everything that is known about it, for reading, searching,
-//! repairing and running it again. [`read`] reads one back.
+//! Dead letters: one JSON object per failed line with all known details, for reading, searching, repairing and
+//! rerunning the line. [`read`] parses a dead letter.
 
 use std::io::{self, Read, Write};
 
@@ -13,7 +13,7 @@ use sluicegate_engine::verdict::Failure;
 /// One dead letter, without the event itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record<'a> {
-    /// The input file, if it was not standard input.
+    /// The input file; `None` for standard input.
     #[serde(skip_serializing_if = "Option::is_none", default, borrow)]
     pub input_file: Option<std::borrow::Cow<'a, str>>,
     /// The line's number in its file, from 1.
@@ -23,9 +23,9 @@ pub struct Record<'a> {
     /// What went wrong.
     #[serde(flatten)]
     pub failure: Failure,
-    /// The transformation it failed in, under the name that the run gave it.
+    /// The name of the transformation, as given by the run.
     pub transformation: std::borrow::Cow<'a, str>,
-    /// The hash of its code, see `Program::code_hash`.
+    /// The hash of the transformation's code, see `Program::code_hash`.
     pub code: std::borrow::Cow<'a, str>,
     /// Whether the line is an envelope around the event.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -38,10 +38,10 @@ pub struct Record<'a> {
     pub run: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// Where a line was before it became a dead letter, kept for when it is run again.
+/// The position of a line before it became a dead letter, kept for when the line is run again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The input file, if it was not standard input.
+    /// The input file; `None` for standard input.
     pub file: Option<String>,
     /// The line's number in its file, from 1.
     pub line: u64,
@@ -49,10 +49,10 @@ pub struct Origin {
     pub offset: u64,
 }
 
-/// A dead letter, read back.
+/// A parsed dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// Where the line stood.
+    /// The original position of the line.
     pub origin: Origin,
     /// What went wrong.
     pub failure: Failure,
@@ -66,10 +66,10 @@ pub struct Letter {
     pub event: Vec<u8>,
 }
 
-/// Reads one line of a file of dead letters.
+/// Parses one line of a file of dead letters.
 ///
 /// # Errors
-/// When it is not a dead letter; the text says why.
+/// When the line is not a dead letter; the text says why.
 pub fn read(line: &[u8]) -> Result<Letter, String> {
     #[derive(Deserialize)]
     struct Stored {
@@ -122,7 +122,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, event: &[u8]) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Writes a dead letter whose event is too long to be held in memory.
+/// Writes a dead letter whose event is too long to hold in memory.
 ///
 /// # Errors
 /// Errors of reading the event and of writing.
@@ -130,7 +130,7 @@ pub fn write_long(out: &mut (impl Write + ?Sized), record: &Record<'_>, event: i
     write_long_after(out, record, event, b'{')
 }
 
-/// The same, continuing an object that is open already; `first` is then a comma.
+/// Writes a dead letter like [`write_long`], inside an object that is already open. `first` is then a comma.
 ///
 /// # Errors
 /// As [`write_long`].

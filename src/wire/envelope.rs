@@ -21,15 +21,15 @@ pub struct Envelope<'a> {
 /// Why a line cannot be used as an envelope.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoEnvelope {
-    /// It is not an envelope.
+    /// The line is not an envelope.
     Failed(Failure),
-    /// It has a field twice: see [`without_duplicates`].
+    /// The envelope has a field twice: see [`without_duplicates`].
     Duplicates,
-    /// The event is not a part of the line's text: it is the content of this string.
+    /// The event is not a part of the line's text: it is the decoded content of a string.
     Elsewhere(Vec<u8>),
 }
 
-/// Takes an envelope apart.
+/// Parses an envelope.
 ///
 /// # Errors
 /// When the line is not an envelope, or has a field twice.
@@ -69,14 +69,14 @@ pub fn parse(line: &[u8]) -> Result<Envelope<'_>, NoEnvelope> {
 
 const EXPECTED: &str = "with --envelope each line is {\"message\":{…},\"metadata\":{…}}";
 
-/// The envelope with only the last of each duplicate field, which is the one that counts in JSON.
+/// Returns the envelope with only the last of each duplicate field, which is the effective one in JSON.
 pub fn without_duplicates(line: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Restorer::default().without_duplicates(line, &mut out);
     out
 }
 
-/// The metadata of a line, even if something else is wrong with it.
+/// Returns the metadata of a line, even if the line is otherwise invalid.
 pub fn metadata(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     match serde_json::from_slice::<Fields<'_>>(line).ok()? {
         fields if fields.duplicates => {
@@ -90,7 +90,7 @@ pub fn metadata(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// The type of a JSON value as a noun.
+/// Returns the type of a JSON value as a noun.
 pub(super) fn kind(value: &[u8]) -> &'static str {
     match value.first() {
         Some(b'[') => "an array",
@@ -110,7 +110,7 @@ struct Fields<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Not derived: a derived impl would also accept an array with the fields in order.
+        // Not derived, because a derived impl would also accept an array with the fields in order.
         deserializer.deserialize_map(FieldsVisitor)
     }
 }

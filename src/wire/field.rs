@@ -1,6 +1,6 @@
-//! Lines with the event in one of their fields, see `--input-field`. Hosts that send rows write such lines, for example
-//! ClickHouse with `JSONEachRow`. An event in a JSON string may contain line ends, and the host's count of lines stays
-//! right.
+//! Lines with the event in one of their fields, see `--input-field`. Hosts that send
+//! rows write such lines, for example ClickHouse with `JSONEachRow`. An event in a
+//! JSON string may contain line ends without changing the host's count of lines.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +12,11 @@ use sluicegate_engine::verdict::{Failure, FailureKind};
 
 use super::envelope::kind;
 
-/// The event in a field of a line: a part of the line, or the content of a string in it, on one line. If the field
-/// appears twice, the last one counts.
+/// Returns the event in a field of a line: a part of the line, or the content of a string in it, on one line. If the
+/// field appears twice, the last one is used.
 ///
 /// # Errors
-/// When the line is not an object, or has no such field with an event in it.
+/// When the line is not an object, or the field is missing or contains no event.
 pub fn event<'a>(line: &'a [u8], name: &str) -> Result<Cow<'a, [u8]>, Failure> {
     let no_object = |what: String| {
         Failure::new(
@@ -49,9 +49,9 @@ pub fn event<'a>(line: &'a [u8], name: &str) -> Result<Cow<'a, [u8]>, Failure> {
     }
 }
 
-/// JSON text as one line of UTF-8. A line end between tokens becomes a blank; one in a string is a mistake, and stays
-/// one as another control character. Half of a surrogate pair, which JavaScript's strings may hold, is written as an
-/// escape.
+/// Converts JSON text to one line of UTF-8. A line end between tokens becomes a blank. A line end in a string is
+/// invalid, and is replaced by another control character, which is invalid too. Half of a surrogate pair, which
+/// JavaScript's strings may contain, is written as an escape.
 fn on_one_line(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let (mut in_string, mut escaped) = (false, false);
@@ -60,7 +60,7 @@ fn on_one_line(text: &[u8]) -> Vec<u8> {
         rest = after;
         match (byte, after) {
             (b'\n', _) => out.push(if in_string { b'\r' } else { b' ' }),
-            // As three bytes, which UTF-8 does not allow.
+            // Encoded as three bytes, which UTF-8 does not allow.
             (0xED, [second @ 0xA0..=0xBF, third, after @ ..]) => {
                 let code = 0xD000 | u16::from(second & 0x3F) << 6 | u16::from(third & 0x3F);
                 out.extend_from_slice(format!("\\u{code:04x}").as_bytes());
@@ -74,7 +74,7 @@ fn on_one_line(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The content of a JSON string, with each half of a surrogate pair in three bytes.
+/// The content of a JSON string, with each half of a surrogate pair encoded as three bytes.
 struct Content;
 
 impl Visitor<'_> for Content {
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 }
 
-/// Whether a key equals this one.
+/// Returns whether a key equals this one.
 struct Is<'n>(&'n str);
 
 impl<'de> DeserializeSeed<'de> for Is<'_> {

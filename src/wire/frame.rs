@@ -1,19 +1,19 @@
-//! The frames that supervisor and worker exchange over a socket. Large data does not go through the socket but through
-//! shared memory (see [`super::shared`]); a frame says where it lies.
+//! The frames that supervisor and worker exchange over a socket. Large data goes through shared memory instead (see
+//! [`super::shared`]); a frame contains its position.
 //!
-//! A frame is a kind, a length and that many bytes, little-endian. The supervisor trusts nothing that it reads: it
-//! checks every field, and ends a worker that sends an invalid frame.
+//! A frame consists of a kind, a length and a payload of that many bytes, little-endian. The supervisor trusts no
+//! frame: it checks every field, and ends a worker that sends an invalid frame.
 
 use std::io::{self, Read};
 
 /// Bytes of a frame's header: kind and length.
 pub const HEADER: usize = 8;
 
-/// The largest payload that is accepted from a worker, in bytes. It holds the failures and logs of one part, which is
-/// reported at a mebibyte, and those of one more event.
+/// The largest payload that is accepted from a worker, in bytes. It fits the failures and logs of one part, which is
+/// reported when they reach a mebibyte, and those of one more event.
 pub const MAX_PAYLOAD: usize = 16 << 20;
 
-/// The same for a preview, whose frames contain its outputs.
+/// The largest payload that is accepted for a preview, whose frames contain its outputs.
 pub const MAX_PREVIEW: usize = 256 << 20;
 
 /// The kinds of frames.
@@ -22,7 +22,7 @@ pub const MAX_PREVIEW: usize = 256 << 20;
 pub enum Kind {
     /// To the worker, once: the program and how to run it, as JSON.
     Start = 1,
-    /// From the worker, once: the export it found, or why it could not load, as JSON.
+    /// From the worker, once: the program's export, or why it could not be loaded, as JSON.
     Ready = 2,
     /// To the worker: a [`Work`].
     Work = 3,
@@ -30,21 +30,21 @@ pub enum Kind {
     Part = 4,
     /// To the worker: the output slot with this number is free again.
     Free = 5,
-    /// To the worker, once and first: how to set itself up, as JSON. No code is in it.
+    /// To the worker, once, as the first frame: how to set itself up, as JSON. Contains no code.
     Setup = 6,
     /// From the worker: a network request, see [`Message`].
     Ask = 7,
     /// To the worker: the answer to a network request.
     Answer = 8,
-    /// From the worker: no event waits any more for its requests so far.
+    /// From the worker: no event waits for its earlier requests any longer.
     Forget = 9,
     /// From the worker: all its events wait for the network, so it can start more.
     Waits = 10,
     /// From the worker: it returns units, or the last lines of units, see [`GivenBack`].
     GiveBack = 11,
-    /// To the worker: it is idle for a while, and is to release memory that it does not need.
+    /// To the worker: it will be idle for a while, and should release memory that it does not need.
     Trim = 12,
-    /// To the worker, instead of `Start` and any number of times: a program and a few events, as JSON.
+    /// To the worker, instead of `Start`, any number of times: a program and a few events, as JSON.
     Try = 16,
     /// From the worker: the state of a trial, as JSON.
     Tried = 17,
@@ -59,20 +59,20 @@ impl Kind {
     }
 }
 
-/// Lines to be transformed.
+/// Lines to transform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// The unit's number, unique in a run.
     pub unit: u64,
-    /// Where its bytes start in the input region.
+    /// The offset of its first byte in the input region.
     pub offset: u64,
-    /// How many bytes.
+    /// Its length in bytes.
     pub len: u64,
     /// The number of its first line in its file, from 1.
     pub first_line: u64,
 }
 
-/// A network request or its answer: JSON, and the number that connects the two.
+/// A network request or its answer: JSON, and the number that links the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Chosen by the worker, which never uses a number twice.
@@ -82,7 +82,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Appends it as a frame.
+    /// Appends the message as a frame.
     pub fn put(&self, kind: Kind, out: &mut Vec<u8>) {
         put(out, kind, |out| {
             out.extend_from_slice(&self.id.to_le_bytes());
@@ -90,14 +90,14 @@ impl<'a> Message<'a> {
         });
     }
 
-    /// Reads it back; `None` if the payload is invalid.
+    /// Parses a message. Returns `None` if the payload is invalid.
     pub fn get(payload: &'a [u8]) -> Option<Self> {
         let (id, text) = payload.split_first_chunk()?;
         Some(Self { id: u64::from_le_bytes(*id), text: std::str::from_utf8(text).ok()? })
     }
 }
 
-/// Lines of a unit that a worker returns without having begun them: those from this one on, counted from 0.
+/// Lines of a unit that a worker returns without having started them: all lines from a number on, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GivenBack {
     /// The unit.
@@ -107,7 +107,7 @@ pub struct GivenBack {
 }
 
 impl GivenBack {
-    /// Appends several as a frame.
+    /// Appends a list as a frame.
     pub fn put(list: &[Self], out: &mut Vec<u8>) {
         put(out, Kind::GiveBack, |out| {
             for Self { unit, from } in list {
@@ -117,7 +117,7 @@ impl GivenBack {
         });
     }
 
-    /// Reads them back; `None` if the payload is invalid.
+    /// Parses a list. Returns `None` if the payload is invalid.
     pub fn get(payload: &[u8]) -> Option<Vec<Self>> {
         let mut fields = Fields(payload);
         let mut list = Vec::new();
@@ -133,32 +133,32 @@ impl GivenBack {
 pub struct Part {
     /// The unit.
     pub unit: u64,
-    /// The number of lines that it covers.
+    /// The number of lines in the part.
     pub lines: u32,
-    /// How many of them have output.
+    /// The number of lines with output.
     pub ok: u32,
-    /// How many were dropped, blank ones included.
+    /// The number of dropped lines, including blank ones.
     pub dropped: u32,
-    /// How many were blank.
+    /// The number of blank lines.
     pub blank: u32,
-    /// Output events.
+    /// The number of output events.
     pub events_out: u64,
     /// The output slot that holds the output, if there is any.
     pub slot: u32,
-    /// Bytes of output in the slot.
+    /// The bytes of output in the slot.
     pub bytes: u64,
     /// The lines that failed, in order.
     pub failures: Vec<Failed>,
-    /// Numbers that the code has read and JavaScript cannot hold. There are few, because a worker reports only the
-    /// first one.
+    /// Numbers that the code has read and JavaScript cannot represent.
+    /// The list is short, because a worker reports only the first number.
     pub reads: Vec<Noted>,
-    /// Log lines, rendered.
+    /// Formatted log lines.
     pub logs: Vec<u8>,
     /// The lines that were dropped, in order, numbered as in [`Failed::line`]; only for rows, see [`super::row`].
     pub dropped_lines: Vec<u32>,
-    /// Network requests that were made again since the previous part.
+    /// Network requests that were sent again since the previous part.
     pub repeated: u64,
-    /// Network requests of these lines, without repeated ones.
+    /// Network requests of these lines, without repeated requests.
     pub requests: u64,
     /// CPU time since the previous part, in nanoseconds.
     pub cpu: u64,
@@ -197,7 +197,7 @@ pub fn put(out: &mut Vec<u8>, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) {
 }
 
 impl Work {
-    /// Appends it as a frame.
+    /// Appends the work as a frame.
     pub fn put(&self, out: &mut Vec<u8>) {
         put(out, Kind::Work, |out| {
             for field in [self.unit, self.offset, self.len, self.first_line] {
@@ -206,7 +206,7 @@ impl Work {
         });
     }
 
-    /// Reads it back.
+    /// Parses the work. Returns `None` if the payload is invalid.
     pub fn get(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
         let work = Self { unit: fields.u64()?, offset: fields.u64()?, len: fields.u64()?, first_line: fields.u64()? };
@@ -215,13 +215,13 @@ impl Work {
 }
 
 impl Part {
-    /// Whether it keeps a slot until it has left, even without output. So a worker with many failures or logs waits
-    /// until they are read.
+    /// Returns whether the part keeps a slot until it has left, even without output. So a worker with many failures or
+    /// logs waits until they have been written.
     pub fn holds_slot(&self) -> bool {
         self.bytes > 0 || !self.failures.is_empty() || !self.logs.is_empty()
     }
 
-    /// Appends it as a frame.
+    /// Appends the part as a frame.
     pub fn put(&self, out: &mut Vec<u8>) {
         put(out, Kind::Part, |out| {
             let Self { unit, events_out, bytes, repeated, requests, cpu, heap, .. } = *self;
@@ -253,7 +253,7 @@ impl Part {
         });
     }
 
-    /// Reads it back; `None` if the payload is invalid or contradicts itself.
+    /// Parses a part. Returns `None` if the payload is invalid or inconsistent.
     pub fn get(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
         let (unit, events_out, bytes) = (fields.u64()?, fields.u64()?, fields.u64()?);
@@ -327,14 +327,14 @@ impl Fields<'_> {
     }
 }
 
-/// Reads a frame's header: its kind and the length of its payload.
+/// Parses a frame's header: its kind and the length of its payload. Returns `None` if it is invalid.
 pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let kind = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
     let kind = Kind::from_u32(kind)?;
     let most = match kind {
         Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits | Kind::GiveBack => MAX_PAYLOAD,
-        // These go to a worker, which trusts the supervisor.
+        // These kinds are sent to a worker, which trusts the supervisor.
         Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried | Kind::Trim => {
             MAX_PREVIEW
         }
@@ -342,7 +342,7 @@ pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     (len <= most).then_some((kind, len))
 }
 
-/// Reads one frame; `None` at the end of the stream. The payload is stored in `payload`.
+/// Reads one frame into `payload`. Returns `None` at the end of the stream.
 pub fn read(from: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<Option<Kind>> {
     let mut head = [0; HEADER];
     match from.read_exact(&mut head) {
@@ -353,7 +353,7 @@ pub fn read(from: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<Option<Ki
     let broken = || io::Error::new(io::ErrorKind::InvalidData, "not a frame");
     let (kind, len) = header(head).ok_or_else(broken)?;
     payload.clear();
-    // The buffer grows with what arrives, not with what a header claims.
+    // The buffer grows with the received bytes, not with the length claimed in the header.
     if from.take(len as u64).read_to_end(payload)? == len { Ok(Some(kind)) } else { Ok(None) }
 }
 

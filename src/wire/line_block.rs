@@ -5,10 +5,10 @@ use std::sync::mpsc::Sender;
 
 use super::shared::{Mapping, pages};
 
-/// A slot is filled up to this size, as long as the input has data ready.
+/// A slot is filled up to this size in bytes, while the input has data ready.
 pub const FILL: usize = 256 << 10;
 
-/// A slot of the input region; free again when the last batch in it is dropped.
+/// A slot of the input region. It is free again when the last batch in it is dropped.
 pub struct Slot {
     pub(super) memory: Arc<Mapping>,
     pub(super) start: usize,
@@ -19,8 +19,8 @@ pub struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // After a long line, the slot's memory is large. Steady memory use is worth the page faults of the next long
-        // line.
+        // The slot is large after a long line. Releasing its memory keeps
+        // memory use steady, at the cost of page faults for the next long line.
         let keep = pages(2 * FILL);
         if self.len > keep {
             self.memory.release(self.start + keep, self.len - keep);
@@ -30,33 +30,33 @@ impl Drop for Slot {
     }
 }
 
-/// Whole lines; the last one may have no line end.
+/// Whole lines. Only the last one may lack a line end.
 #[derive(Clone)]
 pub struct Lines {
     pub(super) slot: Arc<Slot>,
-    /// Where they start in the input region.
+    /// The offset of their first byte in the input region.
     pub start: usize,
-    /// How many bytes.
+    /// Their length in bytes.
     pub len: usize,
-    /// How many lines.
+    /// The number of lines.
     pub count: u64,
-    /// The number of the first one in its file, from 1.
+    /// The number of the first line in its file, from 1.
     pub first_line: u64,
     /// The offset of the first byte in its file.
     pub offset: u64,
-    /// Which input, from 0.
+    /// The index of the input, from 0.
     pub input: usize,
 }
 
 impl Lines {
-    /// The bytes. Only this process can write to them, and it does not while a batch holds the slot.
+    /// Returns the bytes. Only this process can write to them, and it does not while a batch holds the slot.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the region is sealed against other writers, the reader fills a slot only while it alone holds it, and
-        // the slot lives as long as `self`.
+        // SAFETY: the region is sealed against other writers, the reader fills a slot only while nothing else holds it,
+        // and the slot lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.slot.memory.at(self.start, self.len), self.len) }
     }
 
-    /// Each of the lines from number `from` (counted from 0) on.
+    /// Returns each line separately, starting with number `from` (counted from 0).
     pub fn each(&self, from: u64) -> impl Iterator<Item = Lines> {
         let rest = self.part(from, self.count - from);
         let mut start = 0;
@@ -77,7 +77,7 @@ impl Lines {
         })
     }
 
-    /// The lines from number `from` (counted from 0) on, `count` of them.
+    /// Returns `count` lines, starting with number `from` (counted from 0).
     pub fn part(&self, from: u64, count: u64) -> Lines {
         let bytes = self.bytes();
         let nth = |n: u64| match n {

@@ -1,10 +1,10 @@
 //! The bounded line reader: reads files and pipes into shared memory and splits them into batches of whole lines.
 //!
-//! It reads directly into a slot of the shared input region and records the line numbers and byte offsets of each
-//! batch. It counts lines itself, so the counts of a run do not depend on what workers report. A batch is sent as soon
-//! as the input would block, so a slow pipe gets its answers promptly. When all slots are in use, the reader waits:
-//! that is the back-pressure. A line that does not fit into a slot is never held in memory. It is passed on as a range
-//! of its file or, if it came through a pipe, of a temporary file.
+//! It reads directly into a slot of the shared input region, and records the line numbers and byte offsets of each
+//! batch. It counts lines itself, so the counts of a run do not depend on the workers' reports. A batch is sent as soon
+//! as the input would block, so that a slow pipe gets its answers promptly. When all slots are in use, the reader
+//! waits; this is the back-pressure. A line that does not fit into a slot is never held in memory. It is passed on as a
+//! range of its file, or of a temporary file if it came through a pipe.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -22,30 +22,30 @@ pub use super::line_block::{FILL, Lines};
 use super::shared::{Mapping, PAGE, pages};
 use crate::config::InputFormat;
 
-/// The most lines in a batch: small lines with slow code still spread over all workers.
+/// The most lines in a batch, so that small lines with slow code still spread over all workers.
 const MAX_LINES: usize = 1024;
 
-/// A line that is too long to be held in memory.
+/// A line that is too long to hold in memory.
 #[derive(Clone)]
 pub struct Long {
-    /// The file to read it from.
+    /// The file that contains it.
     pub source: Arc<File>,
-    /// Where it starts there.
+    /// The offset of its first byte in `source`.
     pub start: u64,
-    /// How many bytes, without the line end.
+    /// Its length in bytes, without the line end.
     pub len: u64,
     /// Its number in its file, from 1.
     pub line: u64,
     /// Its offset in its file.
     pub offset: u64,
-    /// Which input, from 0.
+    /// The index of the input, from 0.
     pub input: usize,
-    /// Each long line keeps a file open, perhaps a temporary one on disk, so at most one per slot is under way.
+    /// Each long line keeps a file open, possibly a temporary one on disk, so at most one per slot may exist.
     _permit: Arc<Slot>,
 }
 
 impl Long {
-    /// The line's bytes, from the start.
+    /// Returns a reader of the line's bytes.
     pub fn reader(&self) -> impl io::Read + '_ {
         LongReader { long: self, at: 0 }
     }
@@ -79,11 +79,11 @@ pub enum Piece {
 pub struct ReadError {
     /// The input.
     pub name: String,
-    /// What the system says.
+    /// The system's error.
     pub error: io::Error,
 }
 
-/// The reader; runs on its own thread.
+/// Reads inputs on its own thread.
 pub struct Reader {
     memory: Arc<Mapping>,
     slot_len: usize,
@@ -94,7 +94,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader into `memory`, which has `slots` slots of `slot_len` bytes. It ends early once `stop` is readable.
+    /// Creates a reader into `memory`, which has `slots` slots of
+    /// `slot_len` bytes. It ends early once `stop` is readable.
     pub fn new(memory: Arc<Mapping>, slot_len: usize, slots: usize, stop: OwnedFd) -> Self {
         let (give_back, free) = channel();
         for index in 0..slots {
@@ -103,10 +104,10 @@ impl Reader {
         Self { memory, slot_len, free, give_back, stop, carry: Vec::new() }
     }
 
-    /// Reads the inputs one after the other and hands every piece to `send`, which says whether to go on.
+    /// Reads the inputs one after the other and passes every piece to `send`, which returns whether to continue.
     ///
     /// # Errors
-    /// When an input cannot be read, or a long line cannot be kept. All lines before that have been sent.
+    /// When an input cannot be read, or a long line cannot be stored. All lines before the error have been sent.
     pub fn run(mut self, inputs: Vec<Open>, send: &mut dyn FnMut(Piece) -> bool) -> Result<(), ReadError> {
         for (index, Open { name, source, format }) in inputs.into_iter().enumerate() {
             let done = source.open().and_then(|file| {
@@ -132,8 +133,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The first bytes of an input; `None` if reading is to stop. Bytes that were read from a pipe are carried over to
-    /// the first slot.
+    /// Returns the first bytes of an input; `None` if reading should stop.
+    /// Bytes that were read from a pipe are carried over to the first slot.
     fn head(&mut self, file: &File, format: Format) -> io::Result<Option<Vec<u8>>> {
         if format == Format::default() {
             return Ok(Some(Vec::new()));
@@ -146,7 +147,7 @@ impl Reader {
             return Ok(Some(head));
         }
         let mut filled = 0;
-        // The first piece of a pipe may be as short as a byte.
+        // The first piece of a pipe may be a single byte.
         while filled == 0 || input::is_undecided(&head[..filled], format) {
             if let Ready::Stop = self.wait(file.as_fd())? {
                 return Ok(None);
@@ -171,7 +172,8 @@ impl Reader {
         send: &mut dyn FnMut(Piece) -> bool,
     ) -> io::Result<bool> {
         let fd = file.as_fd();
-        // A larger pipe means fewer switches between the processes at its ends. Not every kernel or user may set this.
+        // A larger pipe means fewer context switches between the
+        // processes at its ends. Not every kernel or user may set this.
         let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
         let seekable = file.metadata().is_ok_and(|meta| meta.is_file());
         let start = if seekable { (&*file).stream_position().unwrap_or(0) } else { 0 };
@@ -185,7 +187,7 @@ impl Reader {
             // SAFETY: only this thread uses the slot until it is sent, and `carry` is shorter than a slot.
             unsafe { std::ptr::copy_nonoverlapping(self.carry.as_ptr(), self.memory.at(slot.start, filled), filled) };
             let mut searched = filled;
-            // The bytes that were read with the end of a long line may contain whole lines already.
+            // The bytes read together with the end of a long line may already contain whole lines.
             let mut last_end = memchr::memrchr(b'\n', &self.carry).map(|i| i + 1);
             let mut eof = false;
             let mut stopped = false;
@@ -225,7 +227,7 @@ impl Reader {
                 place.offset += 3;
             }
             first = false;
-            // A fragment that a read error has cut off is not a line.
+            // A fragment that was cut off by a read error is not a line.
             let end = if eof && fault.is_none() { filled } else { last_end.unwrap_or(0).max(start) };
             if end == start && filled == self.slot_len {
                 let done = self.long(file, seekable, &mut at, (slot, start), &mut place, send)?;
@@ -249,7 +251,7 @@ impl Reader {
         }
     }
 
-    /// Sends what lies between `start` and `end` of a slot, in batches.
+    /// Sends the lines between `start` and `end` of a slot, in batches.
     fn send(
         &self,
         slot: Arc<Slot>,
@@ -293,7 +295,7 @@ impl Reader {
         true
     }
 
-    /// Finds the end of a line that has filled a slot without ending.
+    /// Finds the end of a line that has filled a slot.
     fn long(
         &mut self,
         file: &File,
@@ -310,7 +312,7 @@ impl Reader {
         if let Some(spool) = spool.as_mut() {
             spool.write_all(head)?;
         }
-        // The slot is empty from here on; it is held so that the number of long lines stays bounded.
+        // The slot is empty from here on. It is still held, to limit the number of long lines.
         self.memory.release(slot.start, self.slot_len);
         let mut buffer = vec![0; FILL];
         let rest = loop {
@@ -355,14 +357,14 @@ impl Reader {
     }
 
     fn slot(&self) -> Option<Slot> {
-        // The other end of the channel is our own `give_back`, so this only waits for a slot; `stop` frees slots too.
+        // `self` holds a sender, so `recv` only waits for a slot and never fails. After a stop, slots become free too.
         let index = self.free.recv().ok()?;
         let start = index * self.slot_len;
         Some(Slot { memory: self.memory.clone(), start, len: 0, index, free: self.give_back.clone() })
     }
 
     fn bytes<'a>(&self, slot: &Slot, from: usize, to: usize) -> &'a [u8] {
-        // SAFETY: these bytes were read from the input before. They are not written to until the slot is free again,
+        // SAFETY: these bytes were read from the input before. They are not overwritten until the slot is free again,
         // which is after the last use of the slice: callers do not keep it longer than their slot.
         unsafe { std::slice::from_raw_parts(self.memory.at(slot.start + from, to - from), to - from) }
     }
@@ -401,7 +403,7 @@ struct LinePosition {
     offset: u64,
 }
 
-/// Bytes of an input slot for lines of at most `line` bytes.
+/// Returns the size of an input slot for lines of at most `line` bytes.
 pub fn slot_len(line: usize) -> usize {
     pages(line + 2 * FILL).max(PAGE)
 }
@@ -482,7 +484,7 @@ mod tests {
         file.write_all(b"\n{}\n{\"torn").unwrap();
         file.rewind().unwrap();
         let mut lines = Vec::new();
-        // The long line comes first. The next line is read together with its end, and then comes the stop.
+        // The long line comes first. The stop comes after the next line was read together with its end.
         let send = &mut |piece| {
             match piece {
                 Piece::Long(_) => drop(rustix::io::write(&stop, &1u64.to_ne_bytes()).unwrap()),

@@ -1,5 +1,5 @@
-//! The conversion of bytes to events and back: the bounded line reader with offsets, the frames between supervisor and
-//! worker, their shared memory, dead letters, verdict lines and rows. Nothing in this module uses V8.
+//! Converts bytes to events and back: the bounded line reader with offsets, the frames between supervisor and worker,
+//! their shared memory, dead letters, verdict lines and rows. This module does not use V8.
 
 pub mod dead_letter;
 pub mod envelope;

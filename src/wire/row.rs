@@ -1,7 +1,7 @@
 //! Events of an HTTP request as lines. Each line has the form of the row that answers it if the event passes unchanged:
-//! `{"output":EVENT,"metadata":METADATA,"statusCode":200}`. The worker writes the output in the event's place and
-//! changes nothing else. Two lengths stand in front, so that the ends of both parts need not be searched again. A
-//! length is written as letters from `a` to `p`, four bits each.
+//! `{"output":EVENT,"metadata":METADATA,"statusCode":200}`. The worker replaces the event with its output and changes
+//! nothing else. The lengths of event and metadata precede the row, so that their ends need not be searched again. A
+//! length is encoded as letters from `a` to `p`, four bits each.
 
 use super::slots::Filling;
 use sluicegate_engine::{Event, OutputFraming};
@@ -14,7 +14,7 @@ pub const OPEN: &[u8] = b"{\"output\":";
 const METADATA: &[u8] = b",\"metadata\":";
 const CLOSE: &[u8] = b",\"statusCode\":200}";
 
-/// The bytes of a line other than the event and its metadata, line end included.
+/// The size of a line without the event and its metadata, line end included.
 pub const OVERHEAD: usize = 2 * LETTERS + OPEN.len() + METADATA.len() + CLOSE.len() + 1;
 
 /// Appends one event and its metadata, which is JSON. `one_line` says that neither contains a line end.
@@ -33,13 +33,14 @@ pub fn put(slot: &mut Filling, event: &[u8], metadata: &[u8], one_line: bool) {
     slot.end_line();
 }
 
-/// The length of a line without its line end, from the bytes at its start.
+/// Returns the length of a line without its line end, from the
+/// bytes at its start. Returns `None` if these are not two lengths.
 pub fn len(bytes: &[u8]) -> Option<usize> {
     let (event, metadata) = lengths(bytes)?;
     (OVERHEAD - 1).checked_add(event)?.checked_add(metadata)
 }
 
-/// The event in a line that [`put`] wrote, and the parts of the row before and after it.
+/// Returns the event in a line that [`put`] wrote, and the parts of the row before and after it.
 #[allow(clippy::type_complexity, reason = "used once, by the worker")]
 pub fn get(line: &[u8]) -> Option<(Event<'_>, (&[u8], &[u8]))> {
     let (event_len, metadata_len) = lengths(line)?;
@@ -50,7 +51,7 @@ pub fn get(line: &[u8]) -> Option<(Event<'_>, (&[u8], &[u8]))> {
     Some((Event { json: event, metadata }, (before, after)))
 }
 
-/// Both lengths, from the bytes at the start of a line.
+/// Returns both lengths, from the bytes at the start of a line.
 fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
     let (event, rest) = bytes.split_first_chunk()?;
     let (metadata, _) = rest.split_first_chunk()?;
@@ -59,7 +60,7 @@ fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
 
 const FIRST_LETTERS: u64 = u64::from_be_bytes([b'a'; LETTERS]);
 
-/// A length as letters, the highest four bits first.
+/// Encodes a length as letters, the highest four bits first.
 fn letters(len: usize) -> [u8; LETTERS] {
     let len = u32::try_from(len).expect("far less than 4 GiB fits into a slot");
     // Spreads the bits: first to halves, then to bytes, then to half bytes.
@@ -81,7 +82,7 @@ fn number(letters: [u8; LETTERS]) -> Option<usize> {
     usize::try_from(bits).ok()
 }
 
-/// The framing of rows: a comma after each.
+/// Returns the framing of rows: a comma after each row.
 pub fn rendering<'a>(around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
     OutputFraming { open: b"", around, between: b",", close: b",", keep_partial_output: true }
 }

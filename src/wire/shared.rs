@@ -1,11 +1,11 @@
-//! Memory that two processes share, so that an event is read once from the pipe, written once to it, and not copied in
-//! between.
+//! Memory that is shared by two processes, so that an event is read
+//! once from the pipe, written once to it, and not copied in between.
 //!
-//! The supervisor writes the input region, which is sealed against every other writer: a faulty worker cannot change
-//! what another worker reads or what a dead letter says. Each output region belongs to one worker. The supervisor reads
-//! from it only ranges that a frame has named, after checking every length. No region can be resized, so neither side
-//! can make the other one fault. Regions are sparse: a slot is as large as the longest line allowed, but only the pages
-//! in use take memory.
+//! The supervisor writes the input region, which is sealed against all other writers: a faulty worker
+//! cannot change the input of another worker or the text of a dead letter. Each output region belongs
+//! to one worker. The supervisor reads only ranges of it that a frame has named, after checking every
+//! length. No region can be resized, so neither side can make the other one fault. Regions are
+//! sparse: a slot is as large as the longest allowed line, but only used pages take memory.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,7 +18,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 /// The page size; the size of every region and slot is a multiple of it.
 pub const PAGE: usize = 4096;
 
-/// Rounds up to whole pages.
+/// Rounds up to a multiple of the page size.
 pub fn pages(bytes: usize) -> usize {
     bytes.div_ceil(PAGE) * PAGE
 }
@@ -29,7 +29,7 @@ pub struct Mapping {
     len: usize,
 }
 
-// SAFETY: a mapping is an address range; the protocol decides who may touch which part of it when, see the module.
+// SAFETY: a mapping is an address range. The protocol decides who may access which part of it when, see the module.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -44,23 +44,23 @@ impl Mapping {
         Ok(Self { start, len })
     }
 
-    /// The address of the byte at `offset`, for `len` bytes from there.
+    /// Returns the address of the byte at `offset`, for access to `len` bytes from there.
     ///
     /// # Panics
-    /// If they do not lie inside the mapping.
+    /// If the range does not lie inside the mapping.
     pub fn at(&self, offset: usize, len: usize) -> *mut u8 {
         assert!(offset.checked_add(len).is_some_and(|end| end <= self.len), "outside of the shared memory");
         // SAFETY: just checked.
         unsafe { self.start.as_ptr().add(offset) }
     }
 
-    /// Unmaps the whole pages of a range from this process; pages that it has read count as its own memory. Their
-    /// content stays.
+    /// Unmaps the whole pages of a range from this process, because pages
+    /// that it has read count as its own memory. Their content stays.
     pub fn forget(&self, offset: usize, len: usize) {
         let (start, end) = (pages(offset), (offset + len) / PAGE * PAGE);
         if start < end {
-            // SAFETY: these are whole pages inside a shared mapping; the next access reads them from the shared memory
-            // again. A kernel that refuses keeps them, which only costs memory.
+            // SAFETY: these are whole pages inside a shared mapping, and the next access reads them from the shared memory
+            // again. If the kernel refuses, it keeps them, which only costs memory.
             let _ = unsafe { madvise(self.at(start, end - start).cast(), end - start, Advice::LinuxDontNeed) };
         }
     }
@@ -68,8 +68,8 @@ impl Mapping {
     /// Returns the pages of a range to the kernel; they read as zeros afterwards.
     pub fn release(&self, offset: usize, len: usize) {
         if len > 0 {
-            // SAFETY: the callers pass page-aligned ranges inside the mapping, and losing the content is the purpose. A
-            // kernel that refuses keeps the pages, which only costs memory.
+            // SAFETY: the callers pass page-aligned ranges inside the mapping, and losing the content is intended. If
+            // the kernel refuses, it keeps the pages, which only costs memory.
             let _ = unsafe { madvise(self.at(offset, len).cast(), len, Advice::LinuxRemove) };
         }
     }
@@ -82,7 +82,7 @@ impl Drop for Mapping {
     }
 }
 
-/// Creates shared memory of `len` bytes and maps it. `mine` seals it: after that no other process can map it writable.
+/// Creates shared memory of `len` bytes and maps it. `mine` seals it, so that no other process can map it writable.
 pub fn create(name: &str, len: usize, mine: bool) -> io::Result<(OwnedFd, Mapping)> {
     let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&fd, len as u64)?;
@@ -95,59 +95,59 @@ pub fn create(name: &str, len: usize, mine: bool) -> io::Result<(OwnedFd, Mappin
     Ok((fd, mapping))
 }
 
-/// The first page of a worker's output region: what the supervisor can learn from a worker that no longer answers.
-/// These are hints; the supervisor relies on nothing that a fresh worker does not confirm.
+/// The first page of a worker's output region: what the supervisor can read from a worker that no longer answers. Its
+/// contents are hints. The supervisor only relies on them if a fresh worker confirms them.
 #[repr(C)]
 pub struct Progress {
-    /// Is incremented for every event that is begun.
+    /// The number of started events.
     pub events: AtomicU64,
     /// The current unit, see `frame::Work`.
     pub unit: AtomicU64,
     /// The current line, from 0, within the unit.
     pub line: AtomicU32,
-    /// One of `note`.
+    /// One of the constants in `note`.
     pub note: AtomicU32,
 }
 
-/// What a worker records before it dies.
+/// The state that a worker records before it dies.
 pub mod note {
-    /// Nothing.
+    /// No note.
     pub const NONE: u32 = 0;
-    /// The current event ran over its time limit and cannot be stopped from within.
+    /// The current event exceeded its time limit and cannot be stopped from within.
     pub const STUCK: u32 = 1;
 }
 
-/// The layout of both regions; the supervisor decides it and sends it to the worker.
+/// The layout of both regions. The supervisor chooses it and sends it to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
-    /// Bytes of one input slot.
+    /// The size of an input slot, in bytes.
     pub input_slot: usize,
-    /// How many input slots there are.
+    /// The number of input slots.
     pub input_slots: usize,
-    /// Bytes of one output slot; the largest output of one event fits after those of a full batch.
+    /// The size of an output slot, in bytes. The largest output of one event fits after the outputs of a full batch.
     pub output_slot: usize,
-    /// How many output slots each worker has.
+    /// The number of output slots per worker.
     pub output_slots: usize,
 }
 
 impl Layout {
-    /// Bytes of the input region.
+    /// Returns the size of the input region, in bytes.
     pub fn input_len(&self) -> usize {
         self.input_slot * self.input_slots
     }
 
-    /// Bytes of an output region, its [`Progress`] page included.
+    /// Returns the size of an output region, in bytes, including its [`Progress`] page.
     pub fn output_len(&self) -> usize {
         PAGE + self.output_slot * self.output_slots
     }
 
-    /// Where an output slot starts.
+    /// Returns the offset of an output slot.
     pub fn output_start(&self, slot: usize) -> usize {
         PAGE + self.output_slot * slot
     }
 }
 
-/// The progress page of an output region.
+/// Returns the progress page of an output region.
 pub fn progress(output: &Mapping) -> &Progress {
     // SAFETY: the page lives as long as the mapping, is aligned, starts as zeros, and is only accessed as atomics.
     unsafe { &*output.at(0, PAGE).cast::<Progress>() }

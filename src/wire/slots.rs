@@ -1,5 +1,5 @@
-//! Slots of the shared input region. The owner of a slot may fill it, and it is free again when the last lines in it
-//! are dropped. The reader fills slots from files and pipes; [`Slots`] is for events that are in memory already.
+//! Slots of the shared input region. The owner of a slot may fill it, and the slot is free again when the last lines in
+//! it are dropped. The reader fills slots from files and pipes; [`Slots`] is for events that are already in memory.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,14 +11,14 @@ use super::shared::Mapping;
 pub struct Slots {
     memory: Arc<Mapping>,
     slot_len: usize,
-    /// The free ones. The one that was returned last is at the end: it may still be in the processor's cache.
+    /// The free slots. The most recently returned slot is last: it may still be in the processor's cache.
     free: Vec<usize>,
     given_back: Receiver<usize>,
     give_back: Sender<usize>,
 }
 
 impl Slots {
-    /// The slots of `memory`, all of them free: `count` of `slot_len` bytes each.
+    /// Creates the slots of `memory`, all of them free: `count` slots of `slot_len` bytes.
     pub fn new(memory: Arc<Mapping>, slot_len: usize, count: usize) -> Self {
         let (give_back, given_back) = channel();
         Self { memory, slot_len, free: (0..count).collect(), given_back, give_back }
@@ -32,7 +32,7 @@ impl Slots {
         }
     }
 
-    /// A free slot, if there is one.
+    /// Takes a free slot, if there is one.
     pub fn take(&mut self) -> Option<Filling> {
         self.free.extend(self.given_back.try_iter());
         let index = self.free.pop()?;
@@ -50,31 +50,31 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// Bytes that still fit.
+    /// Returns the number of bytes that still fit.
     pub fn room(&self) -> usize {
         self.room
     }
 
-    /// Bytes in it.
+    /// Returns the number of bytes in the slot.
     pub fn len(&self) -> usize {
         self.slot.len
     }
 
-    /// Whether nothing is in it.
+    /// Returns whether the slot is empty.
     pub fn is_empty(&self) -> bool {
         self.slot.len == 0
     }
 
-    /// Lines in it.
+    /// Returns the number of lines in the slot.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Appends a part of a line. Line ends in it become blanks: it is JSON, in which a line end can only be white
-    /// space.
+    /// Appends a part of a line. Replaces line ends in it with blanks:
+    /// the text is JSON, in which line ends can only be white space.
     ///
     /// # Panics
-    /// When there is no room for it.
+    /// When it does not fit.
     pub fn push(&mut self, bytes: &[u8]) {
         let here = self.copy(bytes);
         let mut from = 0;
@@ -87,7 +87,7 @@ impl Filling {
     /// Appends text that contains no line ends.
     ///
     /// # Panics
-    /// When there is no room for it.
+    /// When it does not fit.
     #[inline]
     pub fn push_plain(&mut self, bytes: &[u8]) {
         let here = self.copy(bytes);
@@ -110,7 +110,7 @@ impl Filling {
     /// Ends a line.
     ///
     /// # Panics
-    /// When there is no room for its end.
+    /// When the line end does not fit.
     pub fn end_line(&mut self) {
         assert!(self.room > 0, "a line is limited to less than a slot");
         // SAFETY: as above.
@@ -120,7 +120,7 @@ impl Filling {
         self.count += 1;
     }
 
-    /// The lines for the workers. They belong to the input with this number and are counted from `first_line` on.
+    /// Returns the lines for the workers. They belong to the input with this number and are numbered from `first_line`.
     pub fn finish(self, input: usize, first_line: u64) -> Lines {
         let (start, len) = (self.slot.start, self.slot.len);
         Lines { slot: Arc::new(self.slot), start, len, count: self.count, first_line, offset: 0, input }

@@ -1,7 +1,8 @@
-//! Writes to standard error of a host that may not read it.
+//! Writes to standard error, for hosts that may not read it.
 //!
-//! A host that starts this program and never reads the pipe would block the run as soon as the pipe is full. So no
-//! write waits forever: what is not read within `PATIENCE` is not written, and the caller learns how many bytes were.
+//! A host that starts this program and never reads the pipe would block the run as
+//! soon as the pipe is full. So no write waits forever: bytes that are not read
+//! within `PATIENCE` are not written, and the caller learns how many bytes were.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -11,25 +12,26 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 
-/// How long the reader may read nothing.
+/// How long the reader may pause.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A pipe with room accepts this many bytes without blocking: `PIPE_BUF`.
 const PIECE: usize = 4096;
 
-/// Whether a wait for the reader has failed. Later writes do not wait for it again.
+/// Whether a wait for the reader has failed. Later writes do not wait again.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
-/// What standard error has not taken.
+/// A write that standard error did not fully accept.
 #[derive(Debug)]
 pub struct Unwritten {
-    /// How many bytes were written before.
+    /// The number of bytes that were written.
     pub taken: usize,
-    /// What the system says; `None` if its reader does not read.
+    /// The system's error; `None` if the reader does not read.
     pub error: Option<io::Error>,
 }
 
-/// Writes a message, for example the last one of a run. There is no other place for it if the stream rejects it.
+/// Writes a message, for example the last one of a run. Ignores
+/// errors, because there is no other place for the message.
 pub fn say(bytes: &[u8]) {
     let _ = write(bytes, 0);
 }
@@ -43,7 +45,7 @@ pub fn write_many(bytes: &[u8]) -> Result<(), Unwritten> {
     write(bytes, capacity)
 }
 
-/// An [`io::Write`] that fails once the reader is given up; otherwise like [`write_many`].
+/// An [`io::Write`] that fails once the reader has been given up; otherwise like [`write_many`].
 pub struct Many;
 
 impl Write for Many {
@@ -62,11 +64,11 @@ impl Write for Many {
     }
 }
 
-/// Writes to standard error. `capacity` is the size of the pipe if half of it is to stay free.
+/// Writes to standard error. `capacity` is the size of the pipe if half of it should stay free, otherwise 0.
 fn write(bytes: &[u8], capacity: usize) -> Result<(), Unwritten> {
     let stderr = io::stderr().lock();
     let kind = rustix::fs::fstat(&stderr).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    // A person at a terminal may have paused the output and will continue it later.
+    // A person may have paused the output of a terminal, and will continue it later.
     let may_block = !matches!(kind, Ok(FileType::Fifo | FileType::Socket));
     let mut taken = 0;
     while taken < bytes.len() {
@@ -84,9 +86,9 @@ fn write(bytes: &[u8], capacity: usize) -> Result<(), Unwritten> {
     Ok(())
 }
 
-/// Waits until a piece can be written without blocking.
+/// Waits until a piece can be written without blocking. Returns `false` if the reader does not read in time.
 fn has_room(stderr: &impl AsFd, piece: usize, capacity: usize) -> bool {
-    // Pieces a bit larger than half a page may take a whole page each.
+    // Pieces slightly larger than half a page may occupy a whole page each.
     let most = (capacity / 2).saturating_sub(2 * PIECE);
     let mut unread_before = u64::MAX;
     let mut since = Instant::now();

@@ -15,15 +15,15 @@ pub const OK: OutputFraming<'static> = OutputFraming {
     keep_partial_output: false,
 };
 
-/// The verdict line of an event whose outputs follow it as lines of their own.
+/// Returns the verdict line of an event whose outputs follow as separate lines.
 pub fn ok(count: u32) -> Vec<u8> {
     format!("{OK_COUNT}{count}}}\n").into_bytes()
 }
 
 const OK_COUNT: &str = "{\"verdict\":\"ok\",\"count\":";
 
-/// The number of output lines that follow a verdict line, if they are not inside it; `None` if it is not a verdict
-/// line. `line` includes its line end.
+/// Returns the number of output lines that follow a verdict line; 0 if its outputs are inside it. Returns `None` if it
+/// is not a verdict line. `line` includes its line end.
 pub fn lines_behind(line: &[u8]) -> Option<u64> {
     if let Some(count) = line.strip_prefix(OK_COUNT.as_bytes()) {
         let digits = count.strip_suffix(b"}\n")?;
@@ -37,13 +37,13 @@ pub fn lines_behind(line: &[u8]) -> Option<u64> {
     other.iter().any(|start| line.starts_with(start)).then_some(0)
 }
 
-/// Appends the line of an event that was dropped, with the metadata of its envelope.
+/// Appends the verdict line of a dropped event, with the metadata of its envelope.
 pub fn dropped(metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"verdict\":\"dropped\"");
     close(metadata, out);
 }
 
-/// Appends the line of an event that failed, with the same metadata.
+/// Appends the verdict line of a failed event, with the metadata of its envelope.
 pub fn failed(failure: &Failure, metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     #[derive(serde::Serialize)]
     struct FailedLine<'a> {
@@ -57,18 +57,18 @@ pub fn failed(failure: &Failure, metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     close(metadata, out);
 }
 
-/// The same, as a line that is also a dead letter.
+/// Appends the verdict line of a failed event that is also a dead letter, with the metadata of its envelope.
 pub fn failed_in_full(record: &dead_letter::Record<'_>, event: &[u8], metadata: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(FAILED);
     let start = out.len();
     dead_letter::write(out, record, event);
-    // The line's object is open already, so a comma replaces the record's bracket.
+    // The line's object is already open, so a comma replaces the record's opening bracket.
     out[start] = b',';
     out.truncate(out.len() - "}\n".len());
     close(metadata, out);
 }
 
-/// The same for an event that is too long to be held in memory.
+/// Writes the same line for an event that is too long to hold in memory.
 ///
 /// # Errors
 /// Errors of reading the event and of writing.

@@ -1,8 +1,8 @@
 //! Fetches code from a config backend over HTTP.
 //!
-//! A version never changes, so a module that was fetched once is kept. Concurrent requests for the same version share
-//! one fetch and its result. A backend that fails, or that answers with something other than code, is asked twice more.
-//! After that the caller is asked to send its request again later, because its events are not at fault.
+//! A version never changes, so a fetched module is cached. Concurrent requests for the same version share one fetch and
+//! its result. If a backend fails or answers with something other than code, the fetch is retried twice. After that,
+//! the client is asked to retry its request later, because its events are not at fault.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -26,10 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer that is accepted, in bytes.
 const LARGEST: usize = 64 << 20;
 
-/// The most modules that are kept.
+/// The most modules that are cached.
 const MAX_MODULES: usize = 10_000;
 
-/// The result of a fetch, once it is known.
+/// The result of a fetch, once it has finished.
 type Cell = Arc<OnceCell<Result<Arc<Module>, Missing>>>;
 
 /// A config backend.
@@ -53,12 +53,12 @@ struct Revision {
 }
 
 impl Backend {
-    /// The backend at `url`, which expects `secret` as the user of its Basic auth.
+    /// Creates a client for the backend at `url`, which expects `secret` as the user of its Basic auth.
     ///
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn new(url: &str, secret: Option<String>) -> Result<Self, reqwest::Error> {
-        // Fails if a provider is installed already; that one works as well.
+        // Fails if a provider is already installed; that one works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(2))
@@ -87,7 +87,7 @@ impl Backend {
         answer
     }
 
-    /// Whether a backend can have a shared library with this name and version.
+    /// Returns whether a backend can have a shared library with this name and version.
     pub(super) fn may_share(id: &str) -> bool {
         let Some((name, version)) = id.split_once('/') else { return false };
         let digits = version.strip_prefix('v').unwrap_or_default();
@@ -118,7 +118,7 @@ impl Backend {
                 (vec!["rudderstackTransformationLibraries", name], ("version", version))
             }
         };
-        // The URL type escapes an id, whatever is in it: it stays one path segment or one query value.
+        // The URL type escapes the id, so any id stays one path segment or one query value.
         match url.path_segments_mut() {
             Ok(mut path) => path.pop_if_empty().extend(parts),
             Err(()) => return Err(Missing::Later(format!("{} is no URL with a path", self.base))),
@@ -197,7 +197,7 @@ impl Backend {
     }
 }
 
-/// Whether code of this `codeVersion` is a global function, not a module.
+/// Returns whether code of this `codeVersion` is a global function, not a module.
 pub fn is_legacy(code_version: &Value) -> bool {
     code_version == "0" || code_version == 0
 }
@@ -213,7 +213,7 @@ pub fn supported(language: Option<&str>) -> Result<(), String> {
     }
 }
 
-/// The URL for rows and messages, without user and password.
+/// Returns the URL for rows and messages, without user and password.
 fn without_user(mut url: reqwest::Url) -> reqwest::Url {
     // Fails only for URLs that cannot have either.
     let _ = url.set_username("").and_then(|()| url.set_password(None));

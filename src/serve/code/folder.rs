@@ -1,7 +1,7 @@
 //! Reads code from a folder: `<dir>/<VersionID>.js` or `.ts`; libraries likewise, and shared libraries below `@rs`.
 //!
-//! A module is kept until something in the folder changes. If the system does not report changes, every request reads
-//! its code again.
+//! A module is cached until something in the folder changes. If the
+//! system does not report changes, every request reads its code again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use super::{Missing, Module, Sort, javascript};
 use sluicegate_engine::{handle_of, is_typescript};
 
-/// Tried in this order.
+/// The extensions, in the order in which they are tried.
 const EXTENSIONS: [&str; 4] = ["js", "ts", "mjs", "mts"];
 
 /// The largest file that is read. Code written by hand stays far below it.
 const LARGEST: u64 = 64 << 20;
 
-/// Modules that were read, each with the change count at that time.
+/// Cached modules, each with the change count at the time it was read.
 type Kept = HashMap<(bool, String), (u64, Arc<Module>)>;
 
 /// A folder of code.
@@ -27,7 +27,7 @@ pub struct Folder {
     dir: PathBuf,
     changes: Arc<AtomicU64>,
     kept: Mutex<Kept>,
-    /// Reports changes for as long as it lives.
+    /// Reports changes while it lives.
     watcher: Option<RecommendedWatcher>,
 }
 
@@ -70,7 +70,7 @@ impl Folder {
         }
         let read = Arc::new(self.read(sort, id).await?);
         let mut kept = self.kept.lock().expect("nothing panics in here");
-        // If the text is the same, so is the module: workers that run it stay warm when other files change.
+        // If the text is the same, the old module is kept, so workers that run it stay warm when other files change.
         let module = match kept.get(&key) {
             Some((_, old)) if *old == read => old.clone(),
             _ => read,
@@ -90,7 +90,7 @@ impl Folder {
             Sort::Shared => parts.len() == 2,
             _ => parts.len() == 1,
         };
-        // An id must be a plain name, so that it cannot lead out of the folder.
+        // An id must be a plain file name, so that it cannot lead out of the folder.
         if !fits || !parts.iter().all(|part| is_name(part)) {
             return Err(not_found());
         }

@@ -1,9 +1,9 @@
 //! Code of version 0: a global function `transform(events)` instead of an export.
 
-/// Is appended to the code, so that line numbers stay the same: all events of a group go to `transform` together.
+/// Appended to the code, so that line numbers stay the same. All events of a group go to `transform` together.
 const EXPORT: &str = "\nexport const transformBatch = (events) => transform(events);\n";
 
-/// The same for code that calls `metadata(event)`, which was a global function in version 0.
+/// Appended to code that calls `metadata(event)`, which was a global function in version 0.
 const EXPORT_WITH_METADATA: &str = "\nvar metadata;\nexport const transformBatch = (events, ofEvent) => { metadata = \
                                     ofEvent; return transform(events); };\n";
 

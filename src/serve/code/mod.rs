@@ -1,5 +1,5 @@
-//! Where code comes from: a config backend or a folder. Both give a [`Module`] for a version and cache it, so a version
-//! that was used recently costs one lookup.
+//! The sources of code: a config backend or a folder. Both return a [`Module`] for a version and cache it, so a
+//! recently used version costs one lookup.
 
 pub mod backend;
 mod folder;
@@ -14,7 +14,7 @@ pub use folder::Folder;
 use crate::parser_process;
 use sluicegate_engine::Program;
 
-/// The most assembled programs that are kept; far more than there can be warm workers.
+/// The most assembled programs that are cached; far more than there can be warm workers.
 const MAX_PROGRAMS: usize = 2000;
 
 /// The name in stack traces of a transformation that has no name.
@@ -32,10 +32,10 @@ pub struct Module {
 /// Why a module is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// It does not exist or cannot be used, and asking again would not change that. Holds the status and the text for
-    /// the rows.
+    /// The module does not exist or cannot be used, and retrying would
+    /// not change that. Contains the status and the text for the rows.
     Final(u16, String),
-    /// It cannot be fetched now; the caller sends the whole request again.
+    /// The module cannot be fetched now; the client should retry the whole request.
     Later(String),
     /// The backend rejects this server.
     Refused(Refused),
@@ -70,7 +70,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// Its name in messages.
+    /// Returns its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Sort::Transformation => "Transformation",
@@ -80,7 +80,7 @@ impl Sort {
     }
 }
 
-/// The code of a module as V8 gets it.
+/// Returns the code of a module as V8 gets it.
 ///
 /// # Errors
 /// When TypeScript code has more than types to remove. The message names the module and the line.
@@ -95,7 +95,7 @@ pub async fn javascript(text: &str, typescript: bool, name: &str) -> Result<Stri
     })
 }
 
-/// Whether this code mentions a network function, as a whole word.
+/// Returns whether this code mentions a network function, as a whole word.
 fn asks(code: &str) -> bool {
     let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(byte));
     ["fetch", "fetchV2", "geolocation"].iter().any(|name| {
@@ -107,7 +107,7 @@ fn asks(code: &str) -> bool {
 }
 
 impl Source {
-    /// Whether a shared library of this name can exist. If not, the import fails like any other.
+    /// Returns whether a shared library with this name can exist. If not, the import fails like any other.
     fn may_share(&self, id: &str) -> bool {
         match self {
             Source::Backend(_) => Backend::may_share(id),
@@ -130,12 +130,12 @@ pub struct Ready {
     pub program: Program,
     /// See [`Program::code_hash`].
     pub hash: String,
-    /// Whether its code may send requests: it mentions a function that does.
+    /// Whether its code may send network requests: it mentions a function that does.
     pub asks_network: bool,
     modules: Vec<Arc<Module>>,
 }
 
-/// The version of a transformation and those of its libraries.
+/// The version of a transformation, and the versions of its libraries.
 type Versions = (String, Vec<String>);
 
 /// Assembles programs from modules.
@@ -145,12 +145,12 @@ pub struct Code {
 }
 
 impl Code {
-    /// Takes the modules from `source`.
+    /// Creates an assembler that takes its modules from `source`.
     pub fn new(source: Source) -> Self {
         Self { source, ready: Mutex::default() }
     }
 
-    /// The program of a transformation's version with these libraries.
+    /// Returns the program of a transformation's version with these libraries.
     ///
     /// # Errors
     /// When one of its modules is missing.
@@ -180,7 +180,7 @@ impl Code {
         Ok(ready)
     }
 
-    /// The program for a test run: code from the request, with libraries by version.
+    /// Returns the program for a test run: code from the request, with libraries by version.
     ///
     /// # Errors
     /// When a library is missing.
@@ -208,7 +208,7 @@ impl Code {
             if !code.contains("@rs/") {
                 continue;
             }
-            // Code that cannot be parsed imports nothing here; loading it reports the syntax error.
+            // Code that cannot be parsed adds no imports here; loading it reports the syntax error.
             for specifier in parser_process::imports(&code).await.unwrap_or_default().into_keys() {
                 if let Some(id) = specifier.strip_prefix("@rs/")
                     && self.source.may_share(id)

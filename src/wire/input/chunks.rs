@@ -1,14 +1,14 @@
-//! Chunks of lines, each with a line before it that gives its number of lines.
+//! Chunks of lines, each preceded by a header line with its number of lines.
 
 use std::io::{self, Read, Write};
 
 use super::mistake;
 
-/// Removes the line before each chunk that gives its number of lines: ClickHouse's `send_chunk_header`.
+/// Removes the header line of each chunk: ClickHouse's `send_chunk_header`.
 pub(super) enum Chunks {
-    /// The part of a chunk's first line that has been read.
+    /// The part of a header line that has been read.
     Header(Vec<u8>),
-    /// How many lines of the chunk are left.
+    /// The number of remaining lines in the chunk.
     Lines(u64),
 }
 
@@ -58,7 +58,7 @@ impl Chunks {
         }
     }
 
-    /// After the last line of a chunk comes the next header.
+    /// Expects a header after the last line of a chunk.
     fn next(self) -> Self {
         if matches!(self, Self::Lines(0)) { Self::Header(Vec::new()) } else { self }
     }
@@ -77,17 +77,17 @@ impl Chunks {
     }
 }
 
-/// The longest line that can be the number of lines in a chunk, in bytes.
+/// The longest valid header line, in bytes.
 const MAX_HEADER: usize = 32;
 
-/// The most lines of a chunk.
+/// The most lines in a chunk.
 const MAX_LINES: u64 = u32::MAX as u64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The output for a text in chunks, read in pieces of `cut` bytes.
+    /// Returns the output for a text in chunks, read in pieces of `cut` bytes.
     fn chunks(text: &str, cut: usize) -> Result<String, String> {
         let (start, end) = text.as_bytes().split_at(cut);
         let mut out = Vec::new();

@@ -6,7 +6,8 @@ use flate2::bufread::GzDecoder;
 
 use super::mistake;
 
-/// Reads the contents of all members. Zeros after the last one are padding, for example of a tape, as for gzip(1).
+/// Reads the contents of all members. Like gzip(1), treats zeros
+/// after the last member as padding, for example of a tape.
 pub(super) struct Members<R> {
     /// `None` after the end.
     member: Option<GzDecoder<R>>,
@@ -52,7 +53,7 @@ fn trailing<T>() -> io::Result<T> {
     mistake("something that is not gzip follows its compressed data; cut it off".to_owned())
 }
 
-/// The next byte, which stays unread.
+/// Returns the next byte without consuming it.
 fn first(from: &mut impl BufRead) -> io::Result<Option<u8>> {
     loop {
         match from.fill_buf() {

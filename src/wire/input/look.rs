@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use super::{Format, Packed, mistake};
 use crate::config::InputFormat;
 
-/// How many bytes are examined before an input is read.
+/// The number of bytes that are examined before an input is read.
 pub const LOOK: usize = 4096;
 
 /// The name of an input that is not a file.
@@ -19,7 +19,7 @@ const GZIP: &[u8] = b"\x1F\x8B";
 
 const ZSTD: &[u8] = b"\x28\xB5\x2F\xFD";
 
-/// What follows the first byte of a zstd frame that is skipped.
+/// What follows the first byte of a skippable zstd frame.
 const SKIPPED: &[u8] = b"\x2A\x4D\x18";
 
 /// The first bytes of other formats, their names, and the command that converts them to lines of JSON.
@@ -41,7 +41,7 @@ const OTHERS: [(&[u8], &str, &str); 11] = [
     (b"<?xml", "XML", "yq -p xml -o json -I 0 FILE | sluicegate run …"),
 ];
 
-/// An input in messages, and what its bytes went through before they are examined.
+/// The name of an input in messages, and the compression that was removed before its bytes are examined.
 #[derive(Clone, Copy)]
 struct Input<'a> {
     name: &'a str,
@@ -49,12 +49,12 @@ struct Input<'a> {
 }
 
 impl Input<'_> {
-    /// The name as a word of a shell command, if it is a file.
+    /// Returns the name as a word of a shell command, if the input is a file.
     fn file(self) -> Option<String> {
         (self.name != STANDARD_INPUT).then(|| shell_word(self.name))
     }
 
-    /// The command that converts the input with a tool, which reads the files that it is given or standard input.
+    /// Returns the command that converts the input with a tool. The tool reads its file arguments, or standard input.
     fn through(self, tool: &str) -> String {
         match (self.packed.map(unpacker), self.file()) {
             (None, Some(file)) => format!("{tool} {file} | sluicegate run …"),
@@ -64,10 +64,10 @@ impl Input<'_> {
         }
     }
 
-    /// The same for a command that names its file as `FILE`.
+    /// Returns the command for the input, for a command that names its file as `FILE`.
     fn with_file(self, command: &str) -> String {
         match self.file() {
-            // The name stands in the quotes of SQL, which is in those of the shell.
+            // The name would be quoted in SQL that is itself quoted in the shell.
             Some(_) if command.contains("'FILE'") && self.name.contains(['\'', '"', '$', '`', '\\']) => {
                 command.to_owned()
             }
@@ -78,7 +78,7 @@ impl Input<'_> {
     }
 }
 
-/// The program that unpacks a compression format.
+/// Returns the program that unpacks a compression format.
 const fn unpacker(packed: Packed) -> &'static str {
     match packed {
         Packed::Gzip => "zcat",
@@ -93,7 +93,7 @@ const fn format_name(packed: Packed) -> &'static str {
     }
 }
 
-/// A text as one word of a shell command.
+/// Quotes a text as one word of a shell command.
 fn shell_word(text: &str) -> String {
     let is_plain = |char: char| char.is_alphanumeric() || "_-./+=:@%,".contains(char);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -111,8 +111,8 @@ fn packed(head: &[u8]) -> Option<Packed> {
     }
 }
 
-/// Whether more bytes are needed to tell the format: a magic number or the first line is not complete. An event, and a
-/// line to which the host may wait for an answer, needs none.
+/// Returns whether more bytes are needed to detect the format, because a magic number or the first line is incomplete.
+/// An event never needs more bytes: its host may wait for an answer to it.
 pub fn is_undecided(head: &[u8], format: Format) -> bool {
     if head.is_empty() || head.len() >= LOOK || packed(head).is_some() {
         return false;
@@ -132,11 +132,11 @@ pub fn is_undecided(head: &[u8], format: Format) -> bool {
         return false;
     }
     let text = text(head);
-    // Only lines are examined further, and in an array there is no end of a line to wait for.
+    // Only lines are examined further: an array may contain no line end that could be awaited.
     format.input == InputFormat::Lines && !matches!(text.first(), None | Some(b'{')) && !text.contains(&b'\n')
 }
 
-/// Without a byte order mark and blanks. A blank line stays: hosts send one first where the first event may be anything.
+/// Removes a byte order mark and blanks. A blank line stays: some hosts send one first, so that any event may follow.
 fn text(head: &[u8]) -> &[u8] {
     let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     &text[text.iter().position(|byte| !b" \t".contains(byte)).unwrap_or(text.len())..]
@@ -161,7 +161,7 @@ pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed
     Ok(None)
 }
 
-/// Examines what was unpacked.
+/// Examines the start of unpacked data.
 ///
 /// # Errors
 /// As for [`look`].
@@ -214,7 +214,7 @@ fn other_formats(head: &[u8], format: InputFormat, input: Input<'_>) -> io::Resu
     Ok(())
 }
 
-/// The name of another encoding of JSON, and the name that iconv has for it.
+/// Returns the name of another encoding of JSON, and iconv's name for it.
 fn encoding(head: &[u8]) -> Option<(&'static str, &'static str)> {
     Some(match head {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => ("UTF-32", "UTF-32"),
@@ -227,14 +227,14 @@ fn encoding(head: &[u8]) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// The lines that are there with their ends.
+/// Returns the lines that have a line end.
 fn whole_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = text.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     lines.map(<[u8]>::trim_ascii)
 }
 
-/// The format of a text whose first value does not end in its first line: an array, or another value. `is_cut` says
-/// whether the input goes on behind the text.
+/// Returns the format of a text whose first value does not end in its first line: an array, or another value. `is_cut`
+/// says whether the input continues after the text.
 fn across_lines(text: &[u8], is_cut: bool) -> Option<InputFormat> {
     let found = match text.first()? {
         b'[' => InputFormat::Array,
@@ -250,7 +250,7 @@ fn across_lines(text: &[u8], is_cut: bool) -> Option<InputFormat> {
     let mut values = serde_json::Deserializer::from_slice(text).into_iter::<IgnoredAny>();
     let is_across = match values.next()? {
         Ok(IgnoredAny) => text[..values.byte_offset()].contains(&b'\n'),
-        // The text ends inside the value. If the second line is an event, the first line may just be torn.
+        // The text ends inside the value. If the second line is an event, the first line may only be truncated.
         Err(error) if error.is_eof() => match lines.next() {
             Some(second) if first == b"[" => second.starts_with(b"{") || second.starts_with(b"["),
             Some(second) if !second.is_empty() => serde_json::from_slice::<IgnoredAny>(second).is_err(),
@@ -261,7 +261,7 @@ fn across_lines(text: &[u8], is_cut: bool) -> Option<InputFormat> {
     is_across.then_some(found)
 }
 
-/// The separator of a CSV table, if two lines are its header and its first row.
+/// Returns the separator of a CSV table, if two lines are its header and its first row.
 fn csv_separator(head: &[u8], row: &[u8]) -> Option<u8> {
     let name = |field: &[u8]| {
         let field = field.trim_ascii();

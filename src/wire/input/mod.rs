@@ -1,4 +1,4 @@
-//! Turns inputs into lines: compressed data, a JSON array, values over several lines. Detects inputs of other formats.
+//! Converts inputs to lines: compressed data, a JSON array, values over several lines. Detects inputs of other formats.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -17,7 +17,7 @@ pub use self::look::{LOOK, is_undecided, look};
 use self::values::Values;
 use crate::config::InputFormat;
 
-/// An input, open or not.
+/// An input, open or not yet.
 pub struct Open {
     /// Its name in messages.
     pub name: String,
@@ -31,15 +31,15 @@ pub struct Open {
 pub enum Source {
     /// A file or pipe that is open.
     File(File),
-    /// A file that is opened when its turn comes: there may be more inputs than file descriptors.
+    /// A file that is opened when its turn comes, because there may be more inputs than file descriptors.
     Path(PathBuf),
 }
 
 impl Source {
-    /// Opens it, if it is not open.
+    /// Opens the source, if it is not open yet.
     ///
     /// # Errors
-    /// When it cannot be opened, or is a directory.
+    /// When the source cannot be opened, or is a directory.
     pub fn open(self) -> io::Result<File> {
         match self {
             Self::File(file) => Ok(file),
@@ -63,7 +63,7 @@ pub struct Format {
 }
 
 impl Open {
-    /// Lines of an open file.
+    /// Creates an input of lines from an open file.
     pub fn lines(name: String, file: File) -> Self {
         Self { name, source: Source::File(file), format: Format::default() }
     }
@@ -73,7 +73,7 @@ impl Open {
 pub struct Feed {
     /// The end to read from.
     pub file: File,
-    /// The thread; returns its error after the stream has ended.
+    /// The writing thread; it returns its error after the stream has ended.
     pub thread: JoinHandle<io::Result<()>>,
 }
 
@@ -86,8 +86,8 @@ pub enum Packed {
     Zstd,
 }
 
-/// Starts a stream of lines from an input that needs conversion. `head` was read from `file` already; `name` is the
-/// input's name in messages.
+/// Starts a stream of lines from an input that needs conversion. `head`
+/// was already read from `file`; `name` is the input's name in messages.
 ///
 /// # Errors
 /// When the pipe, the thread or the decoder cannot be created.
@@ -107,7 +107,7 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: Format, n
             InputFormat::Array | InputFormat::Json => Values::new(format.input).copy(&mut bytes, &mut writer),
         });
         done.or_else(|error| match error.kind() {
-            // The reader has stopped early, which is allowed.
+            // The reader has stopped early, which is not an error.
             io::ErrorKind::BrokenPipe => Ok(()),
             io::ErrorKind::UnexpectedEof if packed.is_some() => {
                 mistake("its compressed data ends too early: the file is cut off".to_owned())
@@ -119,7 +119,7 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: Format, n
     Ok(Feed { file: File::from(OwnedFd::from(reader)), thread })
 }
 
-/// The same stream. What was unpacked is examined like the start of a file.
+/// Returns the same stream, after examining the start of unpacked data like the start of a file.
 fn looked_at(
     mut bytes: Box<dyn Read + Send>,
     packed: Option<Packed>,

@@ -5,11 +5,11 @@ use std::io::{self, Read, Write};
 use super::mistake;
 use crate::config::InputFormat;
 
-/// Writes each value of a stream on a line of its own, using brackets and quotes to find where values end. The reader
-/// of the line checks whether it is JSON.
+/// Writes each value of a stream on its own line, using brackets and quotes to find where values end. The reader of the
+/// line checks whether it is valid JSON.
 pub(super) struct Values {
     array: bool,
-    /// The number of open brackets, without the array's own.
+    /// The number of open brackets, not counting the array's own.
     depth: usize,
     /// Whether the array's own bracket is open.
     inside: bool,
@@ -44,7 +44,7 @@ impl Values {
             first = false;
             out.clear();
             let done = bytes.iter().try_for_each(|byte| self.byte(*byte, &mut out));
-            // What comes before a mistake is not lost.
+            // The output before a mistake is not lost.
             to.write_all(&out)?;
             done?;
         }
@@ -61,7 +61,7 @@ impl Values {
         if self.in_string {
             self.in_string = self.escaped || byte != b'"';
             self.escaped = byte == b'\\' && !self.escaped;
-            // No valid string contains a line end or this other control character; the reader of the line reports it.
+            // No valid string contains a line end, nor this replacement. The reader of the line reports the error.
             out.push(if byte == b'\n' { b'\r' } else { byte });
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Values {
         if self.done {
             return match byte {
                 _ if space => Ok(()),
-                // For example the pages of an API, one after the other.
+                // For example the concatenated pages of an API.
                 b'[' => {
                     self.done = false;
                     Ok(())
