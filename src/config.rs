@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub trait Choice: Copy + Send + Sync + 'static {
     /// The words, in the order in which a help text lists them.
     const WORDS: &'static [&'static str];
-    /// The value that a word stands for.
+    /// Returns the value for a word; `None` for an unknown word.
     fn from_word(word: &str) -> Option<Self>;
 }
 
@@ -105,7 +105,7 @@ choices! {
         /// It goes to the dead letters, and the run continues.
         #[default]
         DeadLetter = "dead-letter",
-        /// It goes out unchanged, in its place, and the run continues.
+        /// It is output unchanged, in its place, and the run continues.
         Pass = "pass",
         /// It goes to the dead letters, and the run ends after the lines in flight.
         Stop = "stop",

@@ -38,7 +38,7 @@ impl Tally {
         self.failed.iter().sum()
     }
 
-    /// Whether every line that came in has exactly one verdict.
+    /// Returns whether every line that was read has exactly one verdict.
     pub fn is_conserved(&self) -> bool {
         self.lines_in == self.ok + self.dropped + self.failures() + self.not_written
     }

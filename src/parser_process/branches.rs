@@ -1,5 +1,5 @@
 //! Finds the branches in code from its syntax tree. V8 counts how often a piece of code ran, but reports nothing about
-//! an `else` that is not written; the tree shows it.
+//! an `else` that is not in the source; the syntax tree shows it.
 
 use serde::{Deserialize, Serialize};
 use swc_common::{BytePos, Spanned};
@@ -12,18 +12,18 @@ use super::imports::parse;
 /// A branch in the code. Offsets are bytes of the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
-    /// Its start; code there runs whichever way is taken.
+    /// Its start. The code there runs whichever path is taken.
     pub start: usize,
-    /// The start of each written way.
+    /// The starts of the paths in the source.
     pub ways: Vec<usize>,
-    /// Whether there is an implicit way: no `else`, or the left side is enough.
+    /// Whether there is an implicit path: a missing `else`, or a left side that decides alone.
     pub implicit: bool,
 }
 
-/// The branches of a module, in the order of the source: `if`, `? :`, `&&`, `||`, `??` and `switch`.
+/// Returns the branches of a module, in the order of the source: `if`, `? :`, `&&`, `||`, `??` and `switch`.
 ///
 /// # Errors
-/// When it is not a module; the text gives the place.
+/// When the code is not a module; the text contains the position.
 pub(super) fn of(code: &str) -> Result<Vec<Branch>, String> {
     let module = parse(code, Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() }))?;
     let mut found = Branches::default();
@@ -63,7 +63,7 @@ impl Visit for Branches {
     }
 
     fn visit_switch_stmt(&mut self, one: &SwitchStmt) {
-        // Cases that share their code are one way.
+        // Cases that share their code are one path.
         let ways = one.cases.iter().filter(|case| !case.cons.is_empty()).map(|case| case.cons[0].span_lo());
         self.add(one.discriminant.span_lo(), ways, false);
         one.visit_children_with(self);

@@ -1,4 +1,4 @@
-//! The exports of a module, including types, from its syntax tree.
+//! Finds the exports of a module, including types, in its syntax tree.
 
 use swc_common::{BytePos, Span, Spanned};
 use swc_ecma_ast::{
@@ -19,18 +19,18 @@ pub enum ModuleExport {
     Type {
         /// Its name.
         name: String,
-        /// Its parameters as declared, e.g. `<A extends string>`; empty if it has none.
+        /// Its parameters as declared, for example `<A extends string>`; empty if it has none.
         parameters: String,
-        /// Its parameters as arguments, e.g. `<A>`.
+        /// Its parameters as arguments, for example `<A>`.
         arguments: String,
     },
 }
 
-/// The exports of `code`, TypeScript or JavaScript, in the order of the source. Those of `export * from` are not
-/// included.
+/// Returns the exports of `code`, TypeScript or JavaScript, in the order
+/// of the source. The exports of `export * from` are not included.
 ///
 /// # Errors
-/// When it is not a module; the text gives the place.
+/// When the code is not a module; the text contains the position.
 pub fn exports(code: &str) -> Result<Vec<ModuleExport>, String> {
     let typescript = Syntax::Typescript(TsSyntax::default());
     let javascript = Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() });
@@ -73,7 +73,7 @@ fn plain_type(name: String) -> ModuleExport {
     ModuleExport::Type { name, parameters: String::new(), arguments: String::new() }
 }
 
-/// The exports of `export const …`, `export class …` and similar statements.
+/// Adds the exports of `export const …`, `export class …` and similar statements.
 fn declared(code: &str, declaration: &Decl, found: &mut Vec<ModuleExport>) {
     match declaration {
         Decl::Class(class) => found.push(ModuleExport::Class(class.ident.sym.to_string())),
@@ -85,7 +85,7 @@ fn declared(code: &str, declaration: &Decl, found: &mut Vec<ModuleExport>) {
     }
 }
 
-/// A type with its parameters, as written in the source.
+/// Returns a type with its parameters, as written in the source.
 fn generic(code: &str, name: String, parameters: Option<&TsTypeParamDecl>) -> ModuleExport {
     let Some(parameters) = parameters else { return plain_type(name) };
     let names: Vec<&str> = parameters.params.iter().map(|one| &*one.name.sym).collect();
@@ -99,7 +99,7 @@ fn slice(code: &str, span: Span) -> &str {
     code.get(offset(span.lo)..offset(span.hi)).unwrap_or_default()
 }
 
-/// The names that a pattern binds.
+/// Adds the names that a pattern binds.
 fn bound(pattern: &Pat, found: &mut Vec<ModuleExport>) {
     match pattern {
         Pat::Ident(name) => found.push(ModuleExport::Value(name.id.sym.to_string())),

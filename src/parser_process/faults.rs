@@ -1,7 +1,7 @@
-//! Finds code that can only fail, and code that cannot do what was meant. Only obvious kinds are detected.
+//! Finds code that always fails, and code that cannot do what was intended. Only obvious kinds are detected.
 //!
-//! Scopes are not followed. A name counts only if it is declared in exactly one place of the module, or nowhere. Code
-//! in a `try` may be meant to fail and is left out. So everything that is reported is certain.
+//! Scopes are ignored. A name is considered only if it is declared exactly once in the module, or nowhere. Code in a
+//! `try` is skipped, because it may be intended to fail. So every reported fault is certain.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -18,12 +18,12 @@ use swc_ecma_visit::{Visit, VisitWith};
 
 use sluicegate_json::number::is_lossy_integer;
 
-/// Code that can only fail, or that cannot be what was meant.
+/// Code that always fails, or that cannot be what was intended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// Its place, in bytes of the source.
+    /// Its range, in bytes of the source.
     pub range: Range<usize>,
-    /// The kind of the fault; stable, for machines.
+    /// The kind of the fault: a stable name for programs.
     pub rule: String,
     /// What is wrong.
     pub message: String,
@@ -55,7 +55,7 @@ const FUNCTIONS: [&str; 14] = [
 /// Longer texts are not checked for JSON.
 const MAX_JSON: usize = 4096;
 
-/// The faults of a module, in no order. `used` are the names that it uses anywhere.
+/// Returns the faults of a module, in no particular order. `used` contains all names that the module uses.
 pub(super) fn of(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
     let mut walk = Walk::default();
     module.visit_with(&mut walk);
@@ -132,7 +132,7 @@ fn not_a_constructor(name: &str, kind: &str) -> Words {
     )
 }
 
-/// Why a text is not JSON, if it is not.
+/// Returns why a text is not JSON; `None` if it is JSON or too large to check.
 fn why_not_json(text: &str) -> Option<String> {
     if text.len() > MAX_JSON || text.matches(['[', '{']).count() > 100 {
         return None;
@@ -152,7 +152,7 @@ enum Constant {
     Namespace,
 }
 
-/// A possible fault; it is one if the name in it has its usual meaning.
+/// A possible fault. It is a fault if its name has the usual meaning.
 enum What {
     Assigned(String),
     Called(String),
@@ -200,7 +200,7 @@ pub(super) fn range(span: Span) -> Range<usize> {
     offset(span.lo)..offset(span.hi)
 }
 
-/// The type of an expression, if its value is not a function.
+/// Returns the type of an expression, if its value is not a function.
 fn kind_of(expression: &Expr) -> Option<&'static str> {
     Some(match expression {
         Expr::Lit(Lit::Str(_)) | Expr::Tpl(_) => "a text",
@@ -216,7 +216,7 @@ fn kind_of(expression: &Expr) -> Option<&'static str> {
     })
 }
 
-/// The text of a constant.
+/// Returns the text of a constant argument.
 fn text_of(argument: Option<&ExprOrSpread>) -> Option<String> {
     match argument? {
         ExprOrSpread { spread: Some(_), .. } => None,
@@ -279,7 +279,7 @@ impl Visit for Walk {
         if let AssignTarget::Simple(SimpleAssignTarget::Ident(name)) = &assignment.left {
             self.is_candidate(name.id.span, What::Assigned(name.id.sym.to_string()));
         }
-        // A name that is assigned is declared elsewhere.
+        // A plain name is not visited, because it would count as a declaration.
         if !matches!(assignment.left, AssignTarget::Simple(SimpleAssignTarget::Ident(_))) {
             assignment.left.visit_with(self);
         }
@@ -355,8 +355,8 @@ impl Visit for Walk {
     }
 }
 
-/// Exports of the transformation that nothing uses: the host calls its function and nothing else. Default exports,
-/// which bundlers write, and re-exports from other modules are left out.
+/// Finds exports that nothing uses: the host calls only the transformation's function. Default exports, which bundlers
+/// write, and re-exports from other modules are skipped.
 fn unreachable_exports(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
     let mut names: Vec<(String, Span)> = Vec::new();
     let mut exports_function = false;
@@ -379,7 +379,7 @@ fn unreachable_exports(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
                             ModuleExportName::Ident(name) => name.sym.to_string(),
                             ModuleExportName::Str(name) => name.value.to_string_lossy().into_owned(),
                         };
-                        // `export { a }` uses the name itself.
+                        // `export { a }` itself uses the name.
                         exports_function |= is_function(&exported);
                     }
                 }
@@ -408,7 +408,7 @@ fn is_function(name: &str) -> bool {
     matches!(name, "transformEvent" | "transformBatch")
 }
 
-/// A function whose parameters are in the wrong order, judged by their names.
+/// Finds a function whose parameters are in the wrong order, judged by their names.
 fn swapped(module: &Module) -> Option<Fault> {
     let params_of = |function: &Function| function.params.iter().map(|param| param.pat.clone()).collect::<Vec<_>>();
     let of_arrow = |arrow: &ArrowExpr| arrow.params.clone();

@@ -1,7 +1,7 @@
-//! Simple mistakes that can be fixed automatically: a function that is not exported, a default export, and CommonJS.
+//! Fixes simple mistakes automatically: a function that is not exported, a default export, and CommonJS.
 //!
-//! A file is fixed as a whole or not at all. If `require`, `exports` or `module` would remain, nothing is changed: half of
-//! a change leaves a file that is neither CommonJS nor an ES module.
+//! A file is fixed completely or not at all. If `require`, `exports` or `module` would remain, nothing is changed: a
+//! partly converted file is neither CommonJS nor an ES module.
 
 use std::ops::Range;
 
@@ -30,21 +30,21 @@ pub struct Fix {
     pub text: String,
 }
 
-/// Why a file is not fixed, though a part of it could be.
+/// Why a file is not fixed although a part of it could be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obstacle {
-    /// What would remain, and what to write for it.
+    /// What would remain, and what to write instead.
     pub why: String,
-    /// Its place, in bytes of the source.
+    /// Its range, in bytes of the source.
     pub range: Range<usize>,
 }
 
 /// The fixes of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fixes {
-    /// From the last one to the first; none if there is an obstacle.
+    /// The fixes, from the last one to the first; empty if there is an obstacle.
     pub fixes: Vec<Fix>,
-    /// Why there are none.
+    /// Why there are no fixes.
     pub obstacle: Option<Obstacle>,
 }
 
@@ -52,10 +52,10 @@ const FUNCTIONS: [&str; 2] = ["transformEvent", "transformBatch"];
 /// The names of CommonJS.
 const COMMON_JS: [&str; 3] = ["require", "exports", "module"];
 
-/// The fixes of `code`, JavaScript.
+/// Returns the fixes of `code`, JavaScript.
 ///
 /// # Errors
-/// When it is not a module; the text gives the place.
+/// When the code is not a module; the text contains the position.
 pub(super) fn of(code: &str) -> Result<Fixes, String> {
     let module = module(code)?;
     let plan = Plan::of(code, &module, exports_function(code)?);
@@ -72,25 +72,25 @@ pub(super) fn of(code: &str) -> Result<Fixes, String> {
         let why = format!("`{}` would remain, which is not there: {instead} by hand", name.name);
         return Ok(Fixes { fixes: Vec::new(), obstacle: Some(Obstacle { why, range: name.range }) });
     }
-    // The result must be a module that has the function.
+    // The result must be a module that exports the function.
     let fixed = apply(code, fixes.clone());
     let works = exports_function(&fixed).is_ok_and(|exports| exports)
         && self::module(&fixed).is_ok_and(|module| !names::undeclared_uses(&module).iter().any(is_common_js));
     Ok(if works { Fixes { fixes, obstacle: None } } else { Fixes::default() })
 }
 
-/// `code` with these fixes, which are in order from the last to the first.
+/// Applies these fixes to `code`. They must be ordered from the last to the first.
 pub fn apply(code: &str, fixes: Vec<Fix>) -> String {
     let mut text = code.to_owned();
     fixes.into_iter().for_each(|fix| text.replace_range(fix.range, &fix.text));
     text
 }
 
-/// Whether `code`, JavaScript, declares one of the two functions at its top level. What it takes from another file does
-/// not count.
+/// Returns whether `code`, JavaScript, declares one of the two functions
+/// at its top level. A function from another file does not count.
 ///
 /// # Errors
-/// When it is not a module; the text gives the place.
+/// When the code is not a module; the text contains the position.
 pub(super) fn declares_function(code: &str) -> Result<bool, String> {
     Ok(module(code)?.body.iter().any(|item| match item {
         ModuleItem::Stmt(Stmt::Decl(Decl::Fn(function))) => is_function(&function.ident.sym),
@@ -124,7 +124,7 @@ fn range(span: Span) -> Range<usize> {
     offset(span.lo)..offset(span.hi)
 }
 
-/// Whether a name stands anywhere in a piece of code.
+/// Returns whether a piece of code contains a name.
 fn mentions<'a>(code: &impl VisitWith<Mention<'a>>, name: &'a str) -> bool {
     let mut mention = Mention { name, found: false };
     code.visit_with(&mut mention);

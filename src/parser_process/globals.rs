@@ -1,4 +1,4 @@
-//! What a module knows of the global object: the names that it looks for there, and those that it puts there.
+//! Finds the names that a module looks up in the global object, and the names that it defines there.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,16 +9,16 @@ use swc_ecma_ast::{
 };
 use swc_ecma_visit::{Visit, VisitWith};
 
-/// The names of the global object. Both are always there.
+/// The names of the global object. Both always exist.
 const GLOBAL_OBJECT: [&str; 2] = ["globalThis", "global"];
 
 #[derive(Default)]
 pub(super) struct Globals {
-    /// The names that the module looks for or makes.
+    /// The names that the module looks up or defines.
     pub known: HashSet<String>,
-    /// The names that it makes.
+    /// The names that the module defines.
     pub made: BTreeSet<String>,
-    /// Whether it makes names that cannot be read here.
+    /// Whether the module defines names that are not known before it runs.
     pub makes_any: bool,
 }
 
@@ -27,7 +27,7 @@ impl Globals {
         let mut walk = Walk::default();
         module.visit_with(&mut walk);
         let Walk { mut globals, leaks, mut aliases, values, assigned, .. } = walk;
-        // A variable may get the global object from another one.
+        // A variable may get the global object from another variable.
         loop {
             let before = aliases.len();
             let new = values.iter().filter(|(_, of)| of.iter().any(|name| aliases.contains(name)));
@@ -48,7 +48,7 @@ impl Globals {
     }
 }
 
-/// Whether a condition always holds or never does, as far as it asks for the global object.
+/// Returns whether a condition about the global object is always true or always false; `None` for any other condition.
 pub(super) fn truth(test: &Expr) -> Option<bool> {
     match test {
         Expr::Paren(inner) => truth(&inner.expr),
@@ -74,7 +74,7 @@ pub(super) fn truth(test: &Expr) -> Option<bool> {
     }
 }
 
-/// Whether `typeof globalThis === '…'` holds.
+/// Returns whether `typeof globalThis === '…'` holds; `None` for any other comparison.
 fn is_type(bin: &BinExpr) -> Option<bool> {
     let (asked, kind) = match (&*bin.left, &*bin.right) {
         (Expr::Unary(asked), Expr::Lit(Lit::Str(kind))) | (Expr::Lit(Lit::Str(kind)), Expr::Unary(asked)) => {
@@ -89,15 +89,15 @@ fn is_type(bin: &BinExpr) -> Option<bool> {
 #[derive(Default)]
 struct Walk {
     globals: Globals,
-    /// Whether the global object goes where it cannot be followed, so that it may be in any variable.
+    /// Whether the global object is used where it cannot be tracked, so that any variable may contain it.
     leaks: bool,
-    /// The variables that may hold it.
+    /// The variables that may contain the global object.
     aliases: HashSet<String>,
-    /// The variables and the names in their values.
+    /// The variables, and the names in their values.
     values: Vec<(String, HashSet<String>)>,
-    /// The properties that are assigned to variables: the variable and the property.
+    /// The properties assigned to variables: the variable and the property.
     assigned: BTreeSet<(String, String)>,
-    /// The number of values of variables around.
+    /// The number of enclosing values of variables.
     held: usize,
 }
 
@@ -115,14 +115,15 @@ impl Walk {
         self.held -= 1;
     }
 
-    /// `object.name = …` and the like.
+    /// Records `object.name = …` and similar assignments.
     fn assigned(&mut self, object: &Expr, name: &str) {
         if let Expr::Ident(object) = object {
             self.assigned.insert((object.sym.to_string(), name.to_owned()));
         }
     }
 
-    /// The parameters of a function that is called where it stands get the values there.
+    /// Handles a function that is called where it is written: its
+    /// parameters get the arguments. Returns `false` for any other callee.
     fn called_at_once(&mut self, callee: &Expr, arguments: &[ExprOrSpread]) -> bool {
         let params: Vec<&Pat> = match callee {
             Expr::Paren(inner) => return self.called_at_once(&inner.expr, arguments),
@@ -140,7 +141,7 @@ impl Walk {
     }
 }
 
-/// The names in a value, without those in functions.
+/// Collects the names in a value, except those in functions.
 #[derive(Default)]
 struct Names(HashSet<String>);
 
@@ -176,7 +177,7 @@ fn text(expression: &Expr) -> Option<&str> {
     }
 }
 
-/// The name of a property; `None` if it is only known when the code runs.
+/// Returns the name of a property; `None` if it is only known when the code runs.
 fn property(member: &MemberExpr) -> Option<&str> {
     match &member.prop {
         MemberProp::Ident(name) => Some(&name.sym),

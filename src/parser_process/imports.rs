@@ -1,4 +1,4 @@
-//! The imports of a module, from its syntax tree, so that comments and strings that look like imports do not count.
+//! Finds the imports of a module in its syntax tree, so that comments and strings that look like imports do not count.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use swc_common::{BytePos, FileName, SourceMap, Spanned, sync::Lrc};
 use swc_ecma_ast::{EsVersion, ImportSpecifier, Module, ModuleDecl, ModuleExportName, ModuleItem};
 use swc_ecma_parser::{EsSyntax, Parser, StringInput, Syntax, TsSyntax, lexer::Lexer};
 
-/// The modules that `code` imports or re-exports from, each with the names that it imports: the local name of a default
-/// import, the exported name of the others. TypeScript is accepted too.
+/// Returns the modules that `code` imports or re-exports from, each with the imported names: the local name of a
+/// default import, the exported name of the others. Also accepts TypeScript.
 ///
 /// # Errors
-/// When it is not a module; the text gives the place.
+/// When the code is not a module; the text contains the position.
 pub(super) fn of(code: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
     let javascript = Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() });
-    // The same text can mean different things in JavaScript and TypeScript, such as `a < b > (c)`.
+    // The same text can have different meanings in JavaScript and TypeScript, for example `a < b > (c)`.
     let module = parse(code, javascript).or_else(|_| parse(code, Syntax::Typescript(TsSyntax::default())))?;
     Ok(imports(&module))
 }
@@ -53,7 +53,7 @@ fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
                             names.push(named.imported.as_ref().map_or_else(|| named.local.sym.to_string(), &text))
                         }
                         ImportSpecifier::Default(default) => names.push(default.local.sym.to_string()),
-                        // A namespace import takes no single name.
+                        // A namespace import imports no single name.
                         ImportSpecifier::Namespace(_) => {}
                     }
                 }

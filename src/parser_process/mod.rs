@@ -1,10 +1,10 @@
 //! Parses code in a separate process, for processes that must survive any input.
 //!
 //! The parser recurses as deeply as its input is nested, and a stack overflow ends the whole process. For some
-//! TypeScript it tries several readings, in a time that doubles with each level (`<T>(<T>(…))` for example). A server
-//! reads code of many authors, and a playground reads unfinished code. So a separate process parses it, with limits on
-//! time and memory, and its end is an ordinary error. It has the sandbox of a worker. A start costs about ten
-//! milliseconds, so answers are cached where they are needed often.
+//! TypeScript it tries several interpretations, and its time doubles with each level (`<T>(<T>(…))` for example). A
+//! server reads code of many authors, and a playground reads unfinished code. So a separate process parses the code,
+//! with limits on time and memory, and the end of that process is an ordinary error. The process has the sandbox of a
+//! worker. Starting it takes about ten milliseconds, so answers are cached where they are needed often.
 
 mod branches;
 mod exports;
@@ -54,7 +54,7 @@ const STACK: usize = 64 << 20;
 /// Limits how many sources are parsed at a time, over all requests.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
-/// The number of sources that [`strip`] remembers without their types, and the limit on their size.
+/// The number of sources whose result [`strip`] caches, and the limit on their size.
 const MAX_KEPT: usize = 64;
 const LARGEST_KEPT: usize = 1 << 20;
 
@@ -70,16 +70,17 @@ enum Asked<'a> {
 
 type Imports = BTreeMap<String, Vec<String>>;
 
-/// The modules that `code` imports or re-exports from, each with the names that it imports: the local name of a default
-/// import, the exported name of the others. TypeScript is accepted too.
+/// Returns the modules that `code` imports or re-exports from, each with the imported names: the local name of a
+/// default import, the exported name of the others. Also accepts TypeScript.
 ///
 /// # Errors
-/// When it is not a module, or cannot be parsed within the limits; the text gives the place if there is one.
+/// When the code is not a module, or cannot be parsed within
+/// the limits. The text contains the position, if there is one.
 pub async fn imports(code: &str) -> Result<Imports, String> {
     in_turn(code, |code| ask(&Asked::Imports(code)).unwrap_or_else(|why| Err(format!("SyntaxError: {why}")))).await
 }
 
-/// The branches of `code`, in the order of the source. JavaScript only: types must be removed before.
+/// Returns the branches of `code`, in the order of the source. The code must be JavaScript, without types.
 ///
 /// # Errors
 /// As for [`imports`].
@@ -87,15 +88,16 @@ pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
     ask(&Asked::Branches(code)).unwrap_or_else(Err)
 }
 
-/// Suspicious names in `code`, JavaScript: used but not declared, imported but not used. Also code that can only fail.
+/// Returns suspicious names in `code`, JavaScript: used but not
+/// declared, imported but not used. Also returns code that always fails.
 ///
 /// # Errors
-/// When it is not a module, or cannot be parsed within the limits.
+/// When the code is not a module, or cannot be parsed within the limits.
 pub fn names(code: &str) -> Result<Names, String> {
     ask(&Asked::Names(code))?
 }
 
-/// The mistakes in `code`, JavaScript, that can be fixed automatically.
+/// Returns the mistakes in `code`, JavaScript, that can be fixed automatically.
 ///
 /// # Errors
 /// As [`names`].
@@ -103,7 +105,7 @@ pub fn fixes(code: &str) -> Result<Fixes, String> {
     ask(&Asked::Fixes(code))?
 }
 
-/// Whether `code`, JavaScript, declares one of the two functions at its top level.
+/// Returns whether `code`, JavaScript, declares one of the two functions at its top level.
 ///
 /// # Errors
 /// As [`names`].
@@ -111,10 +113,10 @@ pub fn declares_function(code: &str) -> Result<bool, String> {
     ask(&Asked::DeclaresFunction(code))?
 }
 
-/// [`strip_types`] for an async task.
+/// Calls [`strip_types`] from an async task.
 ///
 /// # Errors
-/// As there, and when the source cannot be parsed within the limits.
+/// As for [`strip_types`], and when the source cannot be parsed within the limits.
 pub async fn strip_in_turn(source: &str) -> Result<String, TypeScriptError> {
     in_turn(source, strip).await
 }
@@ -127,10 +129,10 @@ async fn in_turn<T: Send + 'static>(code: &str, parse: impl FnOnce(&str) -> T + 
     done
 }
 
-/// [`strip_types`] with a cache of recent results.
+/// Calls [`strip_types`], with a cache of recent results.
 ///
 /// # Errors
-/// As there, and when the source cannot be parsed within the limits.
+/// As for [`strip_types`], and when the source cannot be parsed within the limits.
 pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     type Kept = HashMap<[u8; 32], Result<String, TypeScriptError>>;
     static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
@@ -153,9 +155,9 @@ pub fn strip(source: &str) -> Result<String, TypeScriptError> {
     stripped
 }
 
-/// Sends a request to the parser process. The outer error is for a failure of the process itself.
+/// Sends a request to a parser process. The outer error is a failure of the process itself.
 fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> {
-    // The program of the unit tests has no commands.
+    // The unit tests' program has no subcommands.
     if cfg!(test) {
         return serde_json::from_str(&answer(asked)).map_err(|error| error.to_string());
     }
@@ -191,7 +193,7 @@ fn answer(asked: &Asked<'_>) -> String {
     .expect("plain data")
 }
 
-/// The main function of that process. Returns its exit code.
+/// Runs the parser process. Returns its exit code.
 pub fn main() -> u8 {
     let limit = |resource, most| {
         // A system may lack one of these limits; the others still apply.
@@ -202,11 +204,11 @@ pub fn main() -> u8 {
     limit(Resource::As, MAX_MEMORY);
     sandbox::first_of_parser();
     let parse = || -> io::Result<()> {
-        // All threads have started, and none of the code has been read yet.
+        // All threads have started, and no code has been read yet.
         sandbox::last_of_parser().map_err(io::Error::other)?;
         let mut text = String::new();
         io::stdin().read_to_string(&mut text)?;
-        // Texts with escapes cannot be borrowed from the input.
+        // Strings with escapes cannot be borrowed from the input.
         #[derive(Deserialize)]
         enum Read {
             Branches(String),

@@ -1,9 +1,9 @@
 //! Finds names that a module uses without a declaration, and unused imports.
 //!
-//! Scopes are not followed: a name that is declared anywhere in the module counts as declared everywhere. A name that the
-//! code looks for counts as known: with `typeof`, with `in globalThis`, as a property of `globalThis`. So does one that it
-//! makes, `globalThis.name = …`. What stands in a `try` that catches may be meant to fail, and what never runs does not
-//! count. So a name that is reported is certainly undeclared, and its use fails.
+//! Scopes are ignored: a name that is declared anywhere in the module counts as declared everywhere. A name also counts
+//! as known if the code checks for it (with `typeof`, with `in globalThis`, or as a property of `globalThis`) or
+//! defines it (`globalThis.name = …`). Code in a `try` with a `catch` is skipped, because it may be intended to fail,
+//! and so is code that never runs. So a reported name is certainly undeclared, and using it fails.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -23,12 +23,12 @@ use super::globals::{Globals, truth};
 use super::imports::parse;
 use super::refused;
 
-/// A name and its place, in bytes of the source.
+/// A name and its range, in bytes of the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
     /// The name.
     pub name: String,
-    /// Its place.
+    /// Its range.
     pub range: Range<usize>,
 }
 
@@ -39,18 +39,18 @@ pub struct Names {
     pub undeclared: Vec<Name>,
     /// Imported but not used.
     pub unused_imports: Vec<Name>,
-    /// Code that can only fail, or that cannot be what was meant.
+    /// Code that always fails, or that cannot be what was intended.
     pub faults: Vec<Fault>,
-    /// The globals that the module makes, which other modules may use.
+    /// The globals that the module defines, which other modules may use.
     pub made: Vec<String>,
-    /// Whether it makes globals whose names are not known.
+    /// Whether the module defines globals whose names are unknown.
     pub makes_any: bool,
 }
 
-/// The suspicious names of `code`, JavaScript.
+/// Returns the suspicious names of `code`, JavaScript.
 ///
 /// # Errors
-/// When it is not a module; the text gives the place.
+/// When the code is not a module; the text contains the position.
 pub(super) fn of(code: &str) -> Result<Names, String> {
     let module = parse(code, Syntax::Es(EsSyntax { import_attributes: true, ..EsSyntax::default() }))?;
     let globals = Globals::of(&module);
@@ -70,7 +70,7 @@ pub(super) fn of(code: &str) -> Result<Names, String> {
     Ok(Names { undeclared, unused_imports, faults, made: globals.made.into_iter().collect(), makes_any })
 }
 
-/// All uses of names that the module does not declare.
+/// Returns all uses of names that the module does not declare.
 pub(super) fn undeclared_uses(module: &Module) -> Vec<Name> {
     Walk::of(module).undeclared(&Globals::of(module)).cloned().collect()
 }
@@ -78,10 +78,10 @@ pub(super) fn undeclared_uses(module: &Module) -> Vec<Name> {
 #[derive(Default)]
 struct Walk {
     declared: HashSet<String>,
-    /// The uses, and whether each one fails if the name is not declared.
+    /// The uses, and whether each fails if the name is not declared.
     used: Vec<(Name, bool)>,
     imported: Vec<Name>,
-    /// The number of places around that catch errors or never run.
+    /// The number of enclosing blocks that catch errors or never run.
     harmless: usize,
 }
 
@@ -105,7 +105,7 @@ impl Walk {
         self.used.push((name(ident), self.harmless == 0));
     }
 
-    /// Visits code that is harmless if the condition holds.
+    /// Visits code that is harmless if `harmless` is set.
     fn visit_if_harmless(&mut self, harmless: bool, code: &impl VisitWith<Self>) {
         self.harmless += usize::from(harmless);
         code.visit_with(self);

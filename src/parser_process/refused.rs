@@ -1,9 +1,9 @@
-//! Finds what the sandbox always refuses to the function that gets the events: code made of text, `import(…)`, changes of
-//! built-ins, and what strict code has not.
+//! Finds code in the event function that the sandbox always rejects: code from strings, `import(…)`, changes of
+//! built-ins, and features that strict mode does not have.
 //!
-//! Only that function counts, with the functions at the top level that it mentions: a bundle may have code that nothing
-//! calls, and while a module is loaded built-ins can be changed. What a condition protects is left out, and what stands in
-//! a `try` that catches.
+//! Only the event function and the top-level functions that it mentions are checked: a bundle may contain code that is
+//! never called, and built-ins may be changed while a module loads. Code that depends on a matching condition is
+//! skipped, and so is code in a `try` with a `catch`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,10 +20,10 @@ use sluicegate_engine::{GLOBALS, help_for_exception};
 use super::faults::{Fault, range};
 use super::globals::truth;
 
-/// What is no built-in object, and built-ins with properties that can be set.
+/// Globals that are not objects, and built-ins with properties that can be set.
 const CHANGEABLE: [&str; 7] = ["globalThis", "global", "RegExp", "Iterator", "undefined", "NaN", "Infinity"];
 
-/// The faults of this kind in a module. `declares` says whether it declares a name itself.
+/// Returns the faults of this kind in a module. `declares` tells whether the module declares a name itself.
 pub(super) fn of(module: &Module, declares: impl Fn(&str) -> bool) -> Vec<Fault> {
     let mut walk = Walk::default();
     let mut entries: Vec<String> = ["transformEvent", "transformBatch"].map(str::to_owned).to_vec();
@@ -61,7 +61,7 @@ pub(super) fn of(module: &Module, declares: impl Fn(&str) -> bool) -> Vec<Fault>
 }
 
 struct Candidate {
-    /// The function at the top level that it stands in.
+    /// The top-level function that contains it.
     function: String,
     /// The name that must have its usual meaning.
     subject: String,
@@ -70,14 +70,14 @@ struct Candidate {
 
 #[derive(Default)]
 struct Walk {
-    /// The function at the top level that is visited.
+    /// The top-level function that is being visited.
     function: String,
-    /// The names that each function at the top level mentions.
+    /// The names that each top-level function mentions.
     mentioned: HashMap<String, HashSet<String>>,
     candidates: Vec<Candidate>,
-    /// The names that the conditions around ask for.
+    /// The names in the enclosing conditions.
     asked: Vec<String>,
-    /// The number of places around that catch errors or may not run.
+    /// The number of enclosing blocks that catch errors or may not run.
     harmless: usize,
 }
 
@@ -112,7 +112,7 @@ impl Walk {
         self.candidates.push(Candidate { function: self.function.clone(), subject: subject.to_owned(), fault });
     }
 
-    /// Visits code that runs only if the test is `when`.
+    /// Visits code that runs only if the test has the result `when`.
     fn visit_under(&mut self, test: &Expr, when: bool, code: &impl VisitWith<Self>) {
         let mut names = Names(Vec::new());
         test.visit_with(&mut names);
@@ -141,7 +141,7 @@ impl Walk {
     }
 
     fn assigned(&mut self, member: &MemberExpr) {
-        // See docs/security.md: code may set these.
+        // The code may set these, see docs/security.md.
         let may_be_set = matches!(&member.prop, MemberProp::Ident(name) if ["stackTraceLimit", "prepareStackTrace"].contains(&&*name.sym));
         if let Some(object) = built_in(&member.obj).filter(|object| !(may_be_set && object == "Error")) {
             self.changes(member.span, &object);
@@ -149,7 +149,7 @@ impl Walk {
     }
 }
 
-/// `Array` or `Array.prototype`, and the like.
+/// Recognizes `Array` or `Array.prototype` and similar expressions.
 fn built_in(object: &Expr) -> Option<String> {
     let is_object = |name: &str| GLOBALS.split_whitespace().any(|known| known == name) && !CHANGEABLE.contains(&name);
     match object {
@@ -162,7 +162,8 @@ fn built_in(object: &Expr) -> Option<String> {
     }
 }
 
-/// Whether `Function` gets one of the texts that it knows, and gives the global object: see js/runtime/built_ins.js.
+/// Returns whether the argument of `Function` is one of the known strings
+/// for which it returns the global object: see js/runtime/built_ins.js.
 fn asks_for_global(arguments: &[ExprOrSpread]) -> bool {
     let [ExprOrSpread { spread: None, expr }] = arguments else { return false };
     let Expr::Lit(Lit::Str(text)) = &**expr else { return false };
@@ -171,7 +172,7 @@ fn asks_for_global(arguments: &[ExprOrSpread]) -> bool {
     ["return this", "return(this)", "return (this)"].contains(&text)
 }
 
-/// Whether nothing after a statement runs.
+/// Returns whether no statement after this one runs.
 fn leaves(statement: &Stmt) -> bool {
     match statement {
         Stmt::Return(_) | Stmt::Throw(_) | Stmt::Continue(_) | Stmt::Break(_) => true,
@@ -180,7 +181,7 @@ fn leaves(statement: &Stmt) -> bool {
     }
 }
 
-/// Whether a value is certainly a text.
+/// Returns whether a value is certainly a string.
 fn is_text(value: &Expr) -> bool {
     match value {
         Expr::Lit(Lit::Str(_)) | Expr::Tpl(_) => true,
@@ -249,7 +250,7 @@ impl Visit for Walk {
     fn visit_assign_expr(&mut self, assignment: &AssignExpr) {
         if let AssignTarget::Simple(SimpleAssignTarget::Member(member)) = &assignment.left {
             let before = self.asked.len();
-            // `Array.prototype.at ??= …` assigns only what is not there.
+            // `Array.prototype.at ??= …` only assigns a missing property.
             if assignment.op.may_short_circuit() {
                 self.asked.extend(built_in(&member.obj).and_then(|object| Some(object.split('.').next()?.to_owned())));
             }
@@ -270,7 +271,7 @@ impl Visit for Walk {
         let before = self.asked.len();
         for statement in statements {
             statement.visit_with(self);
-            // `if (Array.prototype.last) return;` protects what follows.
+            // `if (Array.prototype.last) return;` protects the statements after it.
             if let Stmt::If(one) = statement
                 && leaves(&one.cons)
             {
@@ -310,12 +311,12 @@ impl Visit for Walk {
     }
 
     fn visit_catch_clause(&mut self, clause: &CatchClause) {
-        // It may never run.
+        // The clause may never run.
         self.visit_if_harmless(true, &clause.body);
     }
 
     fn visit_class(&mut self, class: &Class) {
-        // Its methods may never be called.
+        // The methods may never be called.
         self.harmless += 1;
         class.visit_children_with(self);
         self.harmless -= 1;
@@ -323,7 +324,7 @@ impl Visit for Walk {
 }
 
 impl Walk {
-    /// `Object.defineProperty(Array.prototype, …)` and `Object.assign(Array.prototype, …)`.
+    /// Handles `Object.defineProperty(Array.prototype, …)` and `Object.assign(Array.prototype, …)`.
     fn define(&mut self, call: &CallExpr, callee: &MemberExpr) {
         let MemberProp::Ident(function) = &callee.prop else { return };
         let of_object = callee.obj.as_ident().is_some_and(|name| &*name.sym == "Object");
@@ -345,7 +346,7 @@ impl Walk {
 mod tests {
     use super::super::names;
 
-    /// Each fault as `rule: text`.
+    /// Returns the faults as `rule: text`.
     fn found(code: &str) -> String {
         let mut faults = names::of(code).unwrap().faults;
         faults.sort_by_key(|fault| fault.range.start);

@@ -1,4 +1,5 @@
-//! The API of the page. All of it is JSON and requires the token; a mistake is answered with `{"error": …}` and a 4xx.
+//! The API of the page. It is JSON throughout and requires the token.
+//! Invalid requests are answered with `{"error": …}` and a 4xx.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +34,7 @@ pub(super) type Shared = Arc<Playground>;
 pub(super) type Refusal = (StatusCode, Json<Value>);
 pub(super) type RecordedAnswer<T> = Result<Json<T>, Refusal>;
 
-/// An error as the page gets it.
+/// Returns an error in the page's format.
 pub(super) fn refusal(status: StatusCode, why: impl Into<String>) -> Refusal {
     (status, Json(json!({ "error": why.into() })))
 }
@@ -42,7 +43,7 @@ fn bad(why: impl Into<String>) -> Refusal {
     refusal(StatusCode::BAD_REQUEST, why)
 }
 
-/// The routes below a path, plus `more` by name; all of them require the token.
+/// Returns the routes below a path, plus the named route `more`; all of them require the token.
 pub(super) fn routes(playground: &Shared, below: &str, more: (&str, MethodRouter<Shared>)) -> Router {
     let path = |name: &str| format!("{below}/api/{name}");
     let api = Router::new()
@@ -65,7 +66,7 @@ async fn knows_token(State(playground): State<Shared>, request: Request, next: N
     refusal(StatusCode::UNAUTHORIZED, why).into_response()
 }
 
-/// Reads a body with the content type JSON, which a form on another page cannot send.
+/// Parses a body with the content type JSON, which a form on another page cannot send.
 pub(super) fn body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -83,7 +84,7 @@ pub(super) fn body<T: DeserializeOwned>(
 struct ProjectAnswer {
     name: String,
     files: Vec<FileEntry>,
-    /// The exports of libraries whose files are not among these, by import name.
+    /// The exports of libraries whose files are not in `files`, by import name.
     exports: BTreeMap<String, Vec<String>>,
     /// An error of the project as a whole.
     problem: Option<Problem>,
@@ -93,7 +94,7 @@ struct ProjectAnswer {
 struct FileEntry {
     path: String,
     role: Role,
-    /// For a library: its import name.
+    /// The import name of a library.
     handle: Option<String>,
 }
 
@@ -112,7 +113,7 @@ async fn project(State(playground): State<Shared>) -> Json<ProjectAnswer> {
     let mut exports = shipped_exports();
     let (libraries, problem) = match playground.project.libraries("transform.js") {
         Ok(libraries) => {
-            // A project's library replaces a shipped one of the same import name.
+            // A project's library replaces a shipped one with the same import name.
             exports.retain(|handle, _| !libraries.contains_key(handle));
             (by_path(dir, &libraries), None)
         }
@@ -123,7 +124,7 @@ async fn project(State(playground): State<Shared>) -> Json<ProjectAnswer> {
     Json(ProjectAnswer { name, files, exports, problem })
 }
 
-/// The exports of the shipped libraries, which have no files.
+/// Returns the exports of the shipped libraries, which have no files.
 fn shipped_exports() -> BTreeMap<String, Vec<String>> {
     let named = |export| match export {
         ModuleExport::Value(name) | ModuleExport::Class(name) => Some(name),
@@ -133,7 +134,7 @@ fn shipped_exports() -> BTreeMap<String, Vec<String>> {
     SHIPPED_LIBRARIES.iter().map(|(handle, code)| ((*handle).to_owned(), exported(code))).collect()
 }
 
-/// Import names by path, relative to the project. If there are several, the one that authors write.
+/// Returns import names by path, relative to the project. If a path has several, returns the one that authors write.
 fn by_path(dir: &Path, libraries: &BTreeMap<String, std::path::PathBuf>) -> BTreeMap<String, String> {
     let mut handles: BTreeMap<String, String> = BTreeMap::new();
     for (handle, path) in libraries {
@@ -217,9 +218,9 @@ async fn save(
 pub(super) struct TryRequest {
     #[serde(flatten)]
     pub(super) draft: Draft,
-    /// One event, several one after the other, or an array of events, as typed.
+    /// The typed events: one event, several in sequence, or an array.
     pub(super) events: String,
-    /// An object, as typed; empty for none.
+    /// The typed metadata, an object; empty for none.
     #[serde(default)]
     pub(super) metadata: String,
 }
@@ -231,13 +232,13 @@ struct TryAnswer {
     export: Option<&'static str>,
     /// The libraries that the code imports.
     libraries: Vec<String>,
-    /// The files of libraries by their names in stack traces, relative to the project.
+    /// The files of libraries, relative to the project, by their names in stack traces.
     files: BTreeMap<String, String>,
-    /// The parsed events, one text each.
+    /// The parsed events, one JSON text each.
     events: Vec<Box<RawValue>>,
-    /// The hosts that the code may send requests to, in words; the page then runs the code less often.
+    /// A description of the hosts that the code may send requests to. If set, the page runs the code less often.
     network: Option<String>,
-    /// Loading, in milliseconds.
+    /// The loading time, in milliseconds.
     load: f64,
     /// Verdicts and cost.
     answer: Option<Box<RawValue>>,
@@ -250,7 +251,7 @@ impl TryAnswer {
     }
 }
 
-/// The result of a request: the program's files, the run, and how it ended.
+/// The result of a request: the program with its files, the run, and how it ended.
 struct RunResult {
     ready: Ready,
     trial: PreviewJob,
@@ -267,7 +268,7 @@ async fn attempt(playground: &Shared, request: TryRequest) -> Result<RunResult, 
     let ready = ready.await.unwrap_or_else(|_| Err(Problem::new("the code cannot be read: its parser gave up")))?;
     let options = sluicegate_engine::Options { logs: true, ..ready.options.clone() };
     let trial = PreviewJob { program: ready.program.clone(), options, events, metadata };
-    // One at a time. If the page gives up a request, it is dropped here together with its worker.
+    // One run at a time. If the page cancels a request, this future is dropped together with its worker.
     let tried = playground.preview.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
@@ -311,7 +312,7 @@ async fn try_draft(
     }))
 }
 
-/// The hosts that the code may send requests to.
+/// Describes the hosts that the code may send requests to; `None` if it may not.
 fn in_words(policy: &Policy) -> Option<String> {
     let geolocation = policy.geolocation.as_ref().and_then(Url::host_str);
     let hosts = (!policy.hosts.is_empty()).then(|| policy.hosts.to_string());
@@ -319,7 +320,7 @@ fn in_words(policy: &Policy) -> Option<String> {
     (!all.is_empty()).then(|| all.join(","))
 }
 
-/// The events in the typed text, each on one line.
+/// Splits the typed text into events, each on one line.
 pub(super) fn events(text: &str) -> Result<Vec<String>, Problem> {
     let wrong = |error: &serde_json::Error| at("event", text, error);
     let found: Vec<&RawValue> = if text.trim_start().starts_with('[') {
@@ -338,7 +339,7 @@ pub(super) fn events(text: &str) -> Result<Vec<String>, Problem> {
     }
 }
 
-/// The typed metadata, if there is any.
+/// Checks the typed metadata; `None` if there is none.
 pub(super) fn metadata(text: &str) -> Result<Option<String>, Problem> {
     if text.trim().is_empty() {
         return Ok(None);
@@ -351,7 +352,7 @@ pub(super) fn metadata(text: &str) -> Result<Option<String>, Problem> {
     Ok(Some(value.get().to_owned()))
 }
 
-/// An error in typed JSON, with its place.
+/// Returns an error in typed JSON, with its position.
 fn at(file: &str, text: &str, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
@@ -376,7 +377,7 @@ struct CaseRequest {
     name: String,
 }
 
-/// Runs the event again and writes the result as a case.
+/// Runs the event again and stores the result as a case.
 async fn add_case(
     State(playground): State<Shared>,
     headers: HeaderMap,
@@ -407,7 +408,7 @@ async fn add_case(
 
 // --- tests ----------------------------------------------------------------------------------------------------------
 
-/// Runs the tests that are on disk.
+/// Runs the tests as they are on disk.
 async fn test(State(playground): State<Shared>) -> RecordedAnswer<Box<RawValue>> {
     let turn = playground.long_work.clone().lock_owned().await;
     let run = move || {

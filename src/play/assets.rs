@@ -12,7 +12,7 @@ const SVG: &str = "image/svg+xml";
 
 macro_rules! assets {
     ($($path:literal $type:ident $file:literal,)+) => {
-        /// Path, type and text of each.
+        /// The path, type and text of each asset.
         const ASSETS: &[(&str, &str, &str)] =
             &[$(($path, $type, include_str!(concat!("../../js/play/", $file))),)+];
     };
@@ -39,8 +39,8 @@ assets! {
     "/tests.js" SCRIPT "tests.js",
 }
 
-/// The page and its assets, below a path. The path without its final slash redirects to the page, because the page loads
-/// its assets from relative addresses.
+/// Returns the routes of the page and its assets, below a path. The path without its final slash redirects to the page,
+/// because the page loads its assets from relative addresses.
 pub(super) fn routes(below: &str) -> Router {
     let routes = ASSETS.iter().fold(Router::new(), |router, &(path, kind, text)| {
         router.route(

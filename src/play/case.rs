@@ -1,6 +1,6 @@
 //! "Add as test case": writes a result as a `*.case.json` that `sluicegate test` finds (`docs/testing.md`).
 //!
-//! Events stay unchanged apart from white space, so that no number changes on its way into the file.
+//! Events stay unchanged except for white space, so that no number changes when it is written to the file.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::testing::discover::subject_of;
 use sluicegate_engine::verdict::FailureKind;
 
-/// The most names that are tried if one is in use.
+/// The most names that are tried if a name is already in use.
 const MAX_NAME_LEN: usize = 100;
 
-/// The part of an answer of [`crate::workers::answer()`] that a case needs.
+/// The part of an answer of [`crate::workers::answer()`] that a case contains.
 #[derive(Deserialize)]
 pub(super) struct RecordedAnswer<'a> {
     #[serde(borrow)]
@@ -28,8 +28,8 @@ struct Verdict<'a> {
     message: Option<String>,
 }
 
-/// Possible names for a case of this transformation, in the order in which they are tried: `orders.refund.case.json`,
-/// `orders.refund-2.case.json` and so on.
+/// Returns the possible names for a case of this transformation, in the order in which they are tried:
+/// `orders.refund.case.json`, `orders.refund-2.case.json` and so on.
 pub(super) fn names(transformation: &str, name: &str) -> impl Iterator<Item = String> {
     let stem = transformation.rsplit_once('.').map_or(transformation, |(stem, _)| stem).to_owned();
     let slug = slug(name);
@@ -39,7 +39,7 @@ pub(super) fn names(transformation: &str, name: &str) -> impl Iterator<Item = St
     })
 }
 
-/// A part of a file name: words in lower case.
+/// Converts a name to a part of a file name: words in lower case.
 fn slug(name: &str) -> String {
     let words: Vec<String> =
         name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
@@ -50,8 +50,8 @@ fn slug(name: &str) -> String {
     }
 }
 
-/// The text of a case. `subject` is the transformation's file, `place` a file with the case's folder and name. If that
-/// name alone would select another transformation, the case names its own.
+/// Returns the text of a case. `subject` is the transformation's file, `place` the case's file. If that file's name
+/// would select another transformation, the case names its own.
 pub(super) fn text(
     name: &str,
     (subject, place): (&std::path::Path, &std::path::Path),
@@ -76,16 +76,16 @@ pub(super) fn text(
     format!("{{\n  {}\n}}\n", parts.join(",\n  "))
 }
 
-/// The expected result: the first failure, a drop, or the outputs.
+/// Returns the expected result: the first failure, a drop, or the outputs.
 fn expectation(answer: &RecordedAnswer<'_>) -> String {
     if let Some((kind, failed)) = answer.verdicts.iter().find_map(|verdict| Some((verdict.kind?, verdict))) {
         let mut failure = json!({ "kind": kind });
-        // The message of a limit contains the limit, which is not what the test is about.
+        // The message about a limit contains the limit, which the test should not check.
         if kind == FailureKind::Exception {
             if let Some(name) = &failed.name {
                 failure["name"] = json!(name);
             }
-            // A text between slashes would be read as a pattern.
+            // A message that starts with a slash would be read as a pattern.
             let is_plain = |message: &&String| !message.is_empty() && !message.starts_with('/');
             if let Some(message) = failed.message.as_ref().filter(is_plain) {
                 failure["message"] = json!(message);
@@ -97,7 +97,7 @@ fn expectation(answer: &RecordedAnswer<'_>) -> String {
     if out.is_empty() { Value::from("drop").to_string() } else { format!("{{\"events\":[{}]}}", out.join(",")) }
 }
 
-/// Valid JSON text with new white space, two blanks for each level; numbers and strings stay unchanged.
+/// Formats valid JSON with new white space, two blanks for each level. Numbers and strings stay unchanged.
 fn pretty(json: &str, mut level: usize) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let mut rest = json.chars().peekable();

@@ -1,8 +1,9 @@
-//! Lists, reads and writes the project's files, and no files outside its folder.
+//! Lists, reads and writes the project's files, but no files outside its folder.
 //!
-//! A path from the page is relative and consists of plain names, none of them hidden. Wherever symbolic links lead, the
-//! result must lie inside the folder. A write goes to a temporary file that then replaces the old one, so that a reader
-//! never sees half a file. It happens only if the file on disk is still the version that was read.
+//! A path from the page must be relative and consist of plain names that are not hidden. The
+//! resolved path must lie inside the folder, whatever symbolic links it contains. A write
+//! goes to a temporary file that then replaces the old one, so that a reader never sees a
+//! partial file. It happens only if the file on disk is still the version that was read.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -12,11 +13,11 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// File name endings of transformations, libraries and tests.
+/// The file name extensions of transformations, libraries and tests.
 const MODULES: &[&str] = &["js", "mjs", "ts", "mts"];
-/// File name endings of files with events.
+/// The file name extensions of files with events.
 const DATA: &[&str] = &["json", "jsonl", "ndjson"];
-/// Folders without files of the project's own.
+/// Folders that contain no files written for the project.
 const PASSED_OVER: &[&str] = &["node_modules", "target", "__snapshots__"];
 /// The maximum depth of folders, and the most files that are listed.
 const DEEPEST: usize = 4;
@@ -24,7 +25,7 @@ const MAX_FILES: usize = 500;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 32 << 20;
 
-/// The error is a rejected path or a file that cannot be used, in words.
+/// The error describes a rejected path or an unusable file.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
 /// A file's text and its version.
@@ -38,11 +39,11 @@ pub(super) struct Text {
 pub(super) enum NotWritten {
     /// It has changed since it was read, or exists although it should not.
     Changed,
-    /// Another reason, in words.
+    /// Another reason, as text.
     Because(String),
 }
 
-/// Modules and data below the folder, relative, sorted.
+/// Returns the paths of modules and data below the folder, relative to it and sorted.
 pub(super) fn list(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     walk(dir, Path::new(""), DEEPEST, &mut found);
@@ -72,7 +73,7 @@ fn walk(dir: &Path, below: &Path, depth: usize, found: &mut Vec<String>) {
     }
 }
 
-/// Whether it is code.
+/// Returns whether the file is code.
 pub(super) fn is_module(path: &str) -> bool {
     has_extension(Path::new(path), MODULES)
 }
@@ -81,7 +82,7 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension().and_then(|extension| extension.to_str()).is_some_and(|it| extensions.contains(&it))
 }
 
-/// The place on disk for a path from the page. The file need not exist.
+/// Resolves a path from the page to a path on disk. The file need not exist.
 pub(super) fn place(dir: &Path, path: &str) -> Result<PathBuf> {
     let relative = Path::new(path);
     let plain = |part: Component<'_>| match part {
@@ -96,7 +97,7 @@ pub(super) fn place(dir: &Path, path: &str) -> Result<PathBuf> {
         return Err(format!("{path} is neither code (.js, .mjs, .ts, .mts) nor events (.json, .jsonl)"));
     }
     let whole = dir.join(relative);
-    // The nearest existing part, with links followed, must be inside.
+    // The nearest existing ancestor, with links resolved, must be inside the folder.
     let real = whole.ancestors().find_map(|part| match fs::symlink_metadata(part) {
         Ok(_) => Some(part.canonicalize()),
         Err(_) => None,
@@ -125,8 +126,8 @@ pub(super) fn read(dir: &Path, path: &str) -> Result<Text> {
     Ok(Text { text, version })
 }
 
-/// Writes a module. `base` is the version that was read; `None` for a file that must not exist yet. Returns the new
-/// version.
+/// Writes a module. `base` is the version that was read; `None`
+/// for a file that must not exist yet. Returns the new version.
 pub(super) fn save(dir: &Path, path: &str, text: &str, base: Option<&str>) -> std::result::Result<String, NotWritten> {
     let place = place(dir, path).map_err(NotWritten::Because)?;
     if !is_module(path) {
@@ -141,13 +142,13 @@ pub(super) fn save(dir: &Path, path: &str, text: &str, base: Option<&str>) -> st
     if on_disk.as_deref() != base {
         return Err(NotWritten::Changed);
     }
-    // A link stays a link: its target is replaced.
+    // A link stays a link: only its target is replaced.
     let target = if on_disk.is_some() { place.canonicalize().map_err(cannot)? } else { place };
     write(&target, text.as_bytes()).map_err(cannot)?;
     Ok(version(text.as_bytes()))
 }
 
-/// Writes a whole file and moves it into place; it keeps the old file's permissions if there was one.
+/// Writes a complete file and moves it into place. Keeps the permissions of an old file.
 fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
@@ -163,7 +164,7 @@ fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that must not exist yet; the names are tried in order. Returns the first free one.
+/// Writes a file that must not exist yet. Tries the names in order, and returns the first free one.
 pub(super) fn create(dir: &Path, names: impl Iterator<Item = String>, bytes: &[u8]) -> Result<String> {
     for name in names {
         let place = place(dir, &name)?;

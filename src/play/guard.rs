@@ -1,19 +1,19 @@
-//! Decides which requests are answered: only those of the page that this program served, in the browser of the user who
-//! started it.
+//! Decides which requests are answered: only requests from the page
+//! that this program served, in the browser of the user who started it.
 //!
-//! The playground writes files and runs code. A connection from another machine is rejected, whatever address the
-//! server listens on. On loopback, three others can reach it:
+//! The playground writes files and runs code. Connections from other machines are rejected, whatever address the server
+//! listens on. On loopback, three kinds of others can reach it:
 //!
-//! - Another web page in the same browser (CSRF). It can send requests here, but the browser reports where they come
-//!   from (`Origin`, `Sec-Fetch-Site`), and without the token they are rejected anyway. The only exception is a link to
-//!   the page, which opens the page without a token.
-//! - A web page whose name was made to point to 127.0.0.1 (DNS rebinding). For the browser it is then the same origin,
-//!   but `Host` still contains its name; only loopback names are answered.
-//! - Another user of this machine. That user can send anything, but does not know the token: it is random, new each
-//!   time, stands after `#` in the printed address (which no browser sends or logs), and travels in a header.
+//! - Another web page in the same browser (CSRF). It can send requests here, but the browser reports their origin
+//!   (`Origin`, `Sec-Fetch-Site`), and without the token they are rejected anyway. The only exception is a link to the
+//!   page, which opens the page without a token.
+//! - A web page whose name was made to resolve to 127.0.0.1 (DNS rebinding). The browser then considers it the same
+//!   origin, but `Host` still contains its name; only loopback names are answered.
+//! - Another user of this machine. That user can send any request, but does not know the token: it is random, new each
+//!   time, placed after `#` in the printed address (which no browser sends or logs), and sent in a header.
 //!
-//! Every answer carries a content security policy: the page can load nothing from elsewhere, run no inline script,
-//! create no HTML from text, and not be framed.
+//! Every answer carries a content security policy: the page cannot load anything from elsewhere, run inline scripts,
+//! create HTML from text, or be framed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ use super::api::refusal;
 /// The header that carries the token.
 pub(super) const TOKEN: HeaderName = HeaderName::from_static("x-sluicegate-token");
 
-/// What the page may do.
+/// The content security policy of the page.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -43,19 +43,20 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 pub struct Token(String);
 
 impl Token {
-    /// A new one, of 128 random bits.
+    /// Creates a new token of 128 random bits.
     pub(super) fn random() -> io::Result<Self> {
         let mut bytes = [0; 16];
         rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// The token as it appears in the address.
+    /// Returns the token as it appears in the address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the headers contain it. The comparison takes the same time wherever the first difference is.
+    /// Returns whether the headers contain the token. The time of the
+    /// comparison does not depend on where the first difference is.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let Some(given) = headers.get(TOKEN) else { return false };
         let (given, wanted) = (given.as_bytes(), self.0.as_bytes());
@@ -82,7 +83,7 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
     answer
 }
 
-/// A server that does not report the client's address has no trusted client.
+/// Checks that the client is on this machine. A server that does not report the client's address has no trusted client.
 fn from_here(peer: Option<SocketAddr>) -> Result<(), &'static str> {
     match peer {
         // An IPv6 socket reports IPv4 addresses in mapped form.
@@ -100,7 +101,7 @@ fn judge(headers: &HeaderMap, reads: bool) -> Result<(), &'static str> {
         return Err("the playground answers its own page only");
     }
     let fetch = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
-    // A link was followed: the page opens without its token, in a tab of its own.
+    // A link was followed: the page opens without its token, in its own tab.
     let navigates = fetch("sec-fetch-mode") == Some("navigate") && fetch("sec-fetch-dest") == Some("document");
     match fetch("sec-fetch-site") {
         None | Some("same-origin" | "none") => Ok(()),
@@ -109,7 +110,7 @@ fn judge(headers: &HeaderMap, reads: bool) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a `Host` names this machine and is not a name that a name server could resolve.
+/// Returns whether a `Host` names this machine and is not a name that a name server could resolve.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,

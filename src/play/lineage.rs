@@ -1,4 +1,5 @@
-//! Where each typed field goes, and where each output comes from: `sluicegate lineage` for the page.
+//! Lineage for the page, as in `sluicegate lineage`: which outputs
+//! each typed field reaches, and the source of each output.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +17,10 @@ use crate::explore::lineage::{LineageSetup, Report, run};
 use crate::workers::{self, RunError};
 use sluicegate_engine::Options;
 
-/// The most time for changing values: the page waits for the result.
+/// The time limit for varying the values, because the page waits for the result.
 const TIME: Duration = Duration::from_secs(4);
 
-/// The number of events of each kind that are studied in detail.
+/// The number of events of each kind that are analyzed in detail.
 const PER_KIND: usize = 4;
 
 /// The most processes that share the work.
@@ -32,7 +33,7 @@ pub(super) async fn measure(
     bytes: Result<Bytes, BytesRejection>,
 ) -> RecordedAnswer<Value> {
     let request: TryRequest = body(&headers, bytes)?;
-    // A request that the page gave up is dropped here; an analysis that has started runs to its end.
+    // If the page cancels the request, this future is dropped here; an analysis that has started runs to its end.
     let turn = playground.long_work.clone().lock_owned().await;
     let work = move || {
         let _turn = turn;
@@ -57,7 +58,7 @@ fn measured(playground: &Playground, request: &TryRequest) -> Result<Report, Pro
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
     };
-    // No network, whatever the settings allow: an analysis runs the code hundreds of times.
+    // No network, whatever the settings allow, because an analysis runs the code hundreds of times.
     let options = Options { limits: ready.options.limits.clone(), ..Options::default() };
     let (loaded, _) = workers::check(&ready.program, &options, playground.sandbox).map_err(failed)?;
     let setup = LineageSetup {

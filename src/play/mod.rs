@@ -1,12 +1,12 @@
-//! The playground: a local page for writing a transformation that shows at once what it does to an event.
+//! The playground: a local page for writing a transformation, which shows its effect on an event immediately.
 //!
-//! It guarantees: the code runs as in a run, in a sandboxed worker process with limits
-//! ([`crate::workers::PreviewWorker`]) and never in this process, and the results are those of `sluicegate run`. Only
-//! the page that was opened with the printed address can send requests (`guard`). Only modules and cases below the
-//! project's folder are written (`files`).
+//! Invariants: the code runs as in a run, in a sandboxed worker process with limits
+//! ([`crate::workers::PreviewWorker`]) and never in this process, and the results are those of
+//! `sluicegate run`. Only the page that was opened with the printed address can send requests
+//! (`guard`). Only modules and cases below the project's folder are written (`files`).
 //!
-//! The page is in `js/play`, hand-written and embedded (`assets`), and loads nothing from outside. Its addresses are
-//! relative, so that [`router`] can be mounted under any path.
+//! The page is in `js/play`, hand-written and embedded (`assets`), and loads nothing from other servers. Its addresses
+//! are relative, so that [`router`] can be mounted under any path.
 //!
 //! The caller decides how a project's settings and libraries are found, see [`Project`].
 
@@ -35,7 +35,7 @@ use crate::workers::{PreviewWorker, Sandbox};
 pub use guard::Token;
 use sluicegate_engine::{LoadError, Options, Program};
 
-/// The largest request, in bytes: files, and an event of the default size limit.
+/// The largest request, in bytes: it fits the files and an event of the default size limit.
 const LARGEST_REQUEST: usize = 48 << 20;
 
 /// The current files in the editor, saved or not.
@@ -61,7 +61,7 @@ pub struct Ready {
     pub paths: BTreeMap<String, PathBuf>,
 }
 
-/// An error, with its place if that is known.
+/// An error, with its position if known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
@@ -69,7 +69,7 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// V8's frames, for code that threw.
+    /// V8's stack trace, for code that threw.
     pub stack: Option<String>,
     /// The file, relative to the project; `event` and `metadata` mean the typed text.
     pub file: Option<String>,
@@ -77,17 +77,17 @@ pub struct Problem {
     pub line: Option<u32>,
     /// Column in UTF-16 code units, from 1.
     pub column: Option<u32>,
-    /// The column after the end, if known.
+    /// The column after the end of the error's range, if known.
     pub end_column: Option<u32>,
 }
 
 impl Problem {
-    /// An error without a place.
+    /// Creates an error without a position.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// The error of a program that does not load; its places have the engine's names.
+    /// Converts the error of a program that does not load. Its file has the engine's name.
     fn from_load_error(error: LoadError) -> Self {
         let at = error.position;
         Self {
@@ -102,32 +102,32 @@ impl Problem {
     }
 }
 
-/// How a project's transformations run: settings, libraries, credentials. Read again for each run, because all of that
-/// can be edited meanwhile.
+/// How a project's transformations run: settings, libraries, credentials.
+/// Read again for each run, because all of these can be edited in between.
 pub trait Project: Send + Sync {
-    /// The program and options of a draft.
+    /// Returns the program and options of a draft.
     ///
     /// # Errors
     /// When a file is invalid.
     fn ready(&self, draft: &Draft) -> Result<Ready, Problem>;
 
-    /// The files of the libraries that a transformation in this file can import, by import name.
+    /// Returns the files of the libraries that a transformation in this file can import, by import name.
     ///
     /// # Errors
-    /// As above.
+    /// When a file is invalid.
     fn libraries(&self, file: &str) -> Result<BTreeMap<String, PathBuf>, Problem>;
 
-    /// Runs the project's tests as they are on disk; writes nothing. The results are those of `test --reporter json`, with
-    /// files relative to the project.
+    /// Runs the project's tests as they are on disk, and writes nothing. The results are those of
+    /// `test --reporter json`, with files relative to the project.
     ///
     /// # Errors
-    /// When they cannot be run.
+    /// When the tests cannot be run.
     fn test(&self) -> Result<String, Problem>;
 }
 
 /// A playground for one folder.
 pub struct Playground {
-    /// The folder, canonical.
+    /// The folder, as a canonical path.
     dir: PathBuf,
     project: Box<dyn Project>,
     token: Token,
@@ -138,7 +138,7 @@ pub struct Playground {
 }
 
 impl Playground {
-    /// A playground for `dir`, which must exist. Makes a token that its page must know.
+    /// Creates a playground for `dir`, which must exist, with a new token for its page.
     ///
     /// # Errors
     /// When the folder cannot be found, or the system refuses random numbers or memory.
@@ -153,16 +153,16 @@ impl Playground {
         })
     }
 
-    /// The text after `#` in the address of the page.
+    /// Returns the text after `#` in the address of the page.
     pub fn token(&self) -> &Token {
         &self.token
     }
 }
 
-/// All routes of the playground, below a path such as `/play` (empty for the root), to be merged into a server's other
-/// routes. Its page is at `PATH/#TOKEN`. Whatever address the listener has, the playground rejects connections from
-/// other machines, and requests whose `Host` is not the loopback. So the server has to provide the client's address, in
-/// the extension [`axum::extract::ConnectInfo`].
+/// Returns all routes of the playground, below a path such as `/play` (empty for the root), to be merged into a
+/// server's other routes. Its page is at `PATH/#TOKEN`. Whatever address the listener has, the playground rejects
+/// connections from other machines, and requests whose `Host` is not the loopback. So the server must provide the
+/// client's address in the extension [`axum::extract::ConnectInfo`].
 pub fn router(playground: Playground, path: &str) -> Router {
     let playground = Arc::new(playground);
     let routes = assets::routes(path).merge(api::routes(&playground, path, ("lineage", post(lineage::measure))));
@@ -178,7 +178,7 @@ pub async fn serve(
     playground: Playground,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    // A page that waits for a long run must not delay the end: requests in flight are dropped with the runtime.
+    // A page that waits for a long run must not delay the end: dropping the runtime drops the requests in flight.
     let service = router(playground, "").into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service);
     tokio::select! {

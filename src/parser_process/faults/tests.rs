@@ -1,6 +1,6 @@
 use super::super::names;
 
-/// Each fault as `rule: text`.
+/// Returns each fault as `rule: text`.
 fn found(code: &str) -> Vec<String> {
     let mut faults = names::of(code).unwrap().faults;
     faults.sort_by_key(|fault| fault.range.start);

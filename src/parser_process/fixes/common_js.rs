@@ -1,4 +1,4 @@
-//! The forms of CommonJS: `module.exports`, `exports.name`, `require` and what compilers write around them.
+//! Recognizes the forms of CommonJS: `module.exports`, `exports.name`, `require` and the code that compilers add.
 
 use swc_ecma_ast::{
     AssignExpr, AssignOp, AssignTarget, CallExpr, Callee, Expr, Lit, MemberExpr, MemberProp, SimpleAssignTarget, Str,
@@ -7,7 +7,7 @@ use swc_ecma_ast::{
 
 use sluicegate_engine::SHIPPED_LIBRARIES;
 
-/// What an assignment exports.
+/// The target of an assignment to `exports`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// `module.exports`, or `exports` in a chain.
@@ -16,7 +16,7 @@ pub(super) enum Target {
     One(String),
 }
 
-/// The targets of `exports.a = exports.b = value`, and the value; `None` if it assigns anything else.
+/// Returns the targets of `exports.a = exports.b = value`, and the value; `None` if it assigns to anything else.
 pub(super) fn targets(assignment: &AssignExpr) -> Option<(Vec<Target>, &Expr)> {
     let mut targets = Vec::new();
     let mut next = assignment;
@@ -38,7 +38,7 @@ pub(super) fn targets(assignment: &AssignExpr) -> Option<(Vec<Target>, &Expr)> {
     }
 }
 
-/// The name in `exports.name` and `module.exports.name`.
+/// Returns the name in `exports.name` and `module.exports.name`.
 pub(super) fn exported(member: &MemberExpr) -> Option<String> {
     let of_exports = match &*member.obj {
         Expr::Ident(object) => &*object.sym == "exports",
@@ -64,7 +64,7 @@ fn property(member: &MemberExpr) -> Option<String> {
     }
 }
 
-/// Whether it is `undefined` or `void 0`, which compilers assign first.
+/// Returns whether the value is `undefined` or `void 0`, which compilers assign first.
 pub(super) fn is_undefined(value: &Expr) -> bool {
     match value {
         Expr::Ident(name) => &*name.sym == "undefined",
@@ -73,7 +73,7 @@ pub(super) fn is_undefined(value: &Expr) -> bool {
     }
 }
 
-/// Whether it is `Object.defineProperty(exports, "__esModule", …)`.
+/// Returns whether the call is `Object.defineProperty(exports, "__esModule", …)`.
 pub(super) fn marks_module(call: &CallExpr) -> bool {
     let Callee::Expr(callee) = &call.callee else { return false };
     let Expr::Member(callee) = &**callee else { return false };
@@ -90,8 +90,8 @@ pub(super) fn marks_module(call: &CallExpr) -> bool {
         && matches!(&*name.expr, Expr::Lit(Lit::Str(text)) if text.value.as_str() == Some("__esModule"))
 }
 
-/// The library in `require('library')`, if it is one that comes along: those have named exports only, so that an import
-/// means the same.
+/// Returns the library in `require('library')`, if it is a shipped one.
+/// Shipped libraries have only named exports, so an import is equivalent.
 pub(super) fn required(value: &Expr) -> Option<&Str> {
     let Expr::Call(call) = value else { return None };
     let Callee::Expr(callee) = &call.callee else { return None };
@@ -105,7 +105,7 @@ pub(super) fn required(value: &Expr) -> Option<&Str> {
     }
 }
 
-/// The library and the export in `require('library').name`.
+/// Returns the library and the export in `require('library').name`.
 pub(super) fn required_member(value: &Expr) -> Option<(&Str, String)> {
     let Expr::Member(member) = value else { return None };
     Some((required(&member.obj)?, property(member)?))

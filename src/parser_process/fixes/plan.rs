@@ -1,4 +1,4 @@
-//! Which places of a module are replaced, and with what.
+//! Decides which ranges of a module are replaced, and with which text.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -19,17 +19,17 @@ use super::{FUNCTIONS, Fix, is_function, offset, range};
 pub(super) struct Plan<'a> {
     code: &'a str,
     scope: Scope,
-    /// The names that are assigned outside of their declaration, and how often; `exports.name` under its whole text.
+    /// The number of assignments of each name outside of its declaration. Includes `exports.name`, by that text.
     assigned: HashMap<String, usize>,
     /// The names that the result exports.
     exported: BTreeSet<String>,
-    /// What `exports.name` is called in the result.
+    /// The name in the result for each `exports.name`.
     called: HashMap<String, String>,
     pub fixes: Vec<Fix>,
 }
 
 impl<'a> Plan<'a> {
-    /// The fixes of a module. If it exports a function already, only what it takes from libraries is changed.
+    /// Returns the fixes of a module. If it already exports a function, only `require` calls are replaced.
     pub fn of(code: &'a str, module: &Module, exports: bool) -> Self {
         let mut assigned = Assigned::default();
         module.visit_with(&mut assigned);
@@ -89,7 +89,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// `const { name } = require('library')`.
+    /// Handles `const { name } = require('library')`.
     fn require(&mut self, variables: &VarDecl) {
         let [one] = &variables.decls[..] else { return };
         let Some(value) = one.init.as_deref() else { return };
@@ -126,7 +126,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// `export default function …`.
+    /// Handles `export default function …`.
     fn default_function(&mut self, export: &ExportDefaultDecl) {
         let DefaultDecl::Fn(function) = &export.decl else { return };
         let start = offset(function.function.span.lo);
@@ -156,14 +156,14 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The name that a function without one of the two names is exported under; `None` if another function has it.
+    /// Returns the export name for a function with another name; `None` if a function with that name exists.
     fn wanted(&self, param: &str) -> Option<&'static str> {
         let taken = FUNCTIONS.iter().any(|name| self.scope.top.contains_key(*name) || self.exported.contains(*name));
         let wanted = FUNCTIONS[usize::from(param == "events")];
         (!taken && self.scope.is_free(wanted, None)).then_some(wanted)
     }
 
-    /// An assignment to `exports` or one of its properties.
+    /// Handles an assignment to `exports` or one of its properties.
     fn assignment(&mut self, assignment: &AssignExpr, statement: Range<usize>) {
         let Some((targets, value)) = targets(assignment) else { return };
         if is_undefined(value) {
@@ -182,9 +182,9 @@ impl<'a> Plan<'a> {
         if name == "default" {
             self.all(value, statement)
         } else if self.assigned.get(&format!("exports.{name}")).is_some_and(|times| *times > 1) {
-            // It is a variable, and an export of a module is none.
+            // Assigned several times, like a variable. An export cannot be assigned from outside.
         } else if let Expr::Ident(local) = value {
-            // A copy of a variable that changes later is not the variable.
+            // `exports.name` is a copy of the variable, so its reads are only replaced if the variable never changes.
             let is_constant = !self.assigned.contains_key(&*local.sym);
             if self.export(&local.sym, name, statement) && is_constant && self.scope.is_single(&local.sym) {
                 self.called.insert(name.clone(), local.sym.to_string());
@@ -198,7 +198,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What to write before a value so that it is exported under a name.
+    /// Returns the text before a value that exports it under a name; `None` if it cannot be exported.
     fn prefix(&self, name: &str, value: &Expr) -> Option<String> {
         let own = match value {
             Expr::Fn(function) => function.ident.as_ref(),
@@ -214,7 +214,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Exports a name that is declared at the top level in the place of a statement; false if there is none.
+    /// Replaces a statement with the export of a top-level name. Returns `false` if the name is not declared.
     fn export(&mut self, local: &str, name: &str, statement: Range<usize>) -> bool {
         let Some(top) = self.scope.top.get(local) else { return false };
         if self.exported.contains(name) {
@@ -232,7 +232,7 @@ impl<'a> Plan<'a> {
         true
     }
 
-    /// `module.exports = …` and `export default …`.
+    /// Handles `module.exports = …` and `export default …`.
     fn all(&mut self, value: &Expr, statement: Range<usize>) {
         match value {
             Expr::Ident(local) if is_function(&local.sym) => {
@@ -250,7 +250,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// `module.exports = function …`.
+    /// Handles `module.exports = function …`.
     fn function(&mut self, value: &Expr, statement: Range<usize>) {
         let before = statement.start..offset(value.span().lo);
         let comments = comments(&self.code[before.clone()]);
@@ -270,10 +270,10 @@ impl<'a> Plan<'a> {
         self.exported.insert(wanted.to_owned());
     }
 
-    /// `module.exports = { … }`: all of its properties, or nothing.
+    /// Handles `module.exports = { … }`: replaces all of its properties or none.
     fn object(&mut self, object: &ObjectLit, statement: Range<usize>) {
         let mut names: Vec<(String, String)> = Vec::new();
-        // Where a value begins and ends, what stands before it, and its name.
+        // The range of each value, the text before it, and its name.
         let mut values: Vec<(Range<usize>, String, String)> = Vec::new();
         for property in &object.props {
             let PropOrSpread::Prop(property) = property else { return };
@@ -338,7 +338,7 @@ impl<'a> Plan<'a> {
         self.push(at..statement.end, format!("{last}{apart}{}", comments.trim_end()));
     }
 
-    /// A function that is declared and that nothing exports.
+    /// Exports a function that is declared but not exported.
     fn forgotten(&mut self) {
         for name in FUNCTIONS {
             let Some(top) = self.scope.top.get(name).filter(|top| !top.imported && !self.exported.contains(name))
@@ -357,12 +357,12 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// `local as name`, or only the name if it is the same.
+/// Returns `local as name`, or only the name if both are the same.
 fn renamed(local: &str, name: &str) -> String {
     if local == name { name.to_owned() } else { format!("{local} as {name}") }
 }
 
-/// The name of a property that may be one of the functions.
+/// Returns the name of a property that may be one of the functions.
 fn name_of(property: &PropOrSpread) -> Option<String> {
     match &**property.as_prop()? {
         Prop::Shorthand(name) => Some(name.sym.to_string()),
@@ -380,7 +380,7 @@ fn key(name: &PropName) -> Option<String> {
     }
 }
 
-/// The comments in a text that has nothing else but names and punctuation, each on its line.
+/// Returns the comments in a text that otherwise contains only names and punctuation, each on its own line.
 fn comments(text: &str) -> String {
     let mut found = String::new();
     let mut rest = text;

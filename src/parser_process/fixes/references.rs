@@ -1,4 +1,4 @@
-//! Where a module assigns names, and where it reads what it exports.
+//! Finds where a module assigns names, and where it reads its own exports.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -40,7 +40,7 @@ impl Visit for Assigned {
             value = &inner.right;
         }
         match &assignment.left {
-            // Compilers assign undefined first.
+            // Compilers assign `undefined` first.
             AssignTarget::Simple(_) if is_undefined(value) => {}
             AssignTarget::Simple(target) => self.target(target),
             AssignTarget::Pat(pattern) => {
@@ -55,7 +55,7 @@ impl Visit for Assigned {
     fn visit_update_expr(&mut self, update: &UpdateExpr) {
         match &*update.arg {
             Expr::Ident(name) => self.add(name.sym.to_string()),
-            // One more than any declaration has.
+            // Counts twice, so that the name never looks like a constant.
             Expr::Member(member) => (0..2).for_each(|_| self.member(member)),
             _ => {}
         }
@@ -63,7 +63,7 @@ impl Visit for Assigned {
     }
 }
 
-/// All names in a pattern.
+/// Collects all names in a pattern.
 struct Names<'a>(&'a mut HashMap<String, usize>);
 
 impl Visit for Names<'_> {

@@ -1,4 +1,4 @@
-//! The declarations of a module, as far as the fixes need them.
+//! The declarations of a module that the fixes need.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,11 +14,11 @@ use super::offset;
 /// A declaration at the top level.
 #[derive(Clone, Debug)]
 pub(super) struct Top {
-    /// Where `export ` can be put, if the statement declares this name only.
+    /// The position for `export `, if the statement declares only this name.
     pub export_at: Option<usize>,
     /// Whether it is an import.
     pub imported: bool,
-    /// The name of the first parameter, if it is a function; empty if it has none.
+    /// The name of the first parameter, if it is a function; empty if the function has none.
     pub function: Option<String>,
 }
 
@@ -82,21 +82,21 @@ impl Scope {
         }
     }
 
-    /// Whether a declaration of this name at the top level would be the only one, and would stand in front of no global
-    /// that the module reads. A function's own name is no hindrance.
+    /// Returns whether a top-level declaration of this name would be the only one and would not hide a global that the
+    /// module reads. `own` is a function's own name, which is no conflict.
     pub fn is_free(&self, name: &str, own: Option<&Ident>) -> bool {
         let own = usize::from(own.is_some_and(|own| &*own.sym == name));
         let hides = own == 0 && self.read.contains(name);
         self.declared.get(name).copied().unwrap_or_default() <= own && !hides && is_name(name)
     }
 
-    /// Whether a name that is declared at the top level means that declaration everywhere.
+    /// Returns whether every use of a top-level name refers to that declaration.
     pub fn is_single(&self, name: &str) -> bool {
         self.declared.get(name) == Some(&1)
     }
 }
 
-/// Whether `const` can declare it.
+/// Returns whether `const` can declare this name.
 fn is_name(name: &str) -> bool {
     const RESERVED: &str = " arguments await break case catch class const continue debugger default delete do else enum eval \
         export extends false finally for function if implements import in instanceof interface let new null package private \
@@ -107,7 +107,7 @@ fn is_name(name: &str) -> bool {
         && !RESERVED.contains(&format!(" {name} "))
 }
 
-/// The name of the first parameter of a function, empty if it has none; `None` if the value is no function.
+/// Returns the name of a function's first parameter, empty if it has none; `None` if the value is not a function.
 pub(super) fn param_of(value: &Expr) -> Option<String> {
     match value {
         Expr::Fn(function) => Some(first_param(&function.function)),
@@ -183,7 +183,7 @@ impl Visit for Declarations<'_> {
     }
 }
 
-/// The names that the patterns of a declaration bind, not those inside its values.
+/// Collects the names that a declaration's patterns bind, but not names inside its values.
 struct PatternsOnly<'a>(&'a mut HashMap<String, usize>);
 
 impl Visit for PatternsOnly<'_> {
@@ -194,21 +194,22 @@ impl Visit for PatternsOnly<'_> {
     fn visit_expr(&mut self, _: &Expr) {}
 }
 
-/// Whether `this` in a value means what is around it: as a property of an object it would be that object.
+/// Returns whether a value uses `this` outside of nested functions.
+/// As a property of an object, its `this` is that object.
 pub(super) fn uses_this(value: &Expr) -> bool {
     let mut this = This { depth: 0, found: false };
     value.visit_with(&mut this);
     this.found
 }
 
-/// Whether the code of a method uses `this` or `super`.
+/// Returns whether the code of a method uses `this` or `super`.
 pub(super) fn method_uses_this(function: &Function) -> bool {
     let mut this = This { depth: 0, found: false };
     function.visit_with(&mut this);
     this.found
 }
 
-/// Looks for `this` in the outermost function, and in the arrow functions in it.
+/// Looks for `this` in the outermost function and its arrow functions.
 struct This {
     depth: usize,
     found: bool,

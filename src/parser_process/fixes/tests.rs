@@ -1,6 +1,6 @@
 use super::*;
 
-/// The fixed code; the same code if nothing is fixed, and what remains if there is an obstacle.
+/// Returns the fixed code: the same code if nothing is fixed, or what remains if there is an obstacle.
 fn fixed(code: &str) -> String {
     let Fixes { fixes, obstacle } = of(code).unwrap();
     match obstacle {
@@ -108,7 +108,7 @@ fn half_a_change_is_none() {
         ("exports.transformEvent = (e) => e;\nmodule.hot = 1;", "module remains"),
         ("const f = (helper) => 1;\nexports.helper = 1;\nexports.transformEvent = (e) => f;", "exports remains"),
         ("let { md5 } = require('hash');\nmd5 = 1;\nfunction transformEvent(e) {}", "require remains"),
-        // The new name would hide a global, or the copy of a variable would become the variable.
+        // The new name would hide a global, or an export would replace a copy of a changing variable.
         ("exports.log = (text) => log(text);\nexports.transformEvent = (e) => e;", "exports remains"),
         (
             "let n = 0;\nexports.n = n;\nexports.transformEvent = (e) => { n++; e.n = exports.n; return e; };",
@@ -129,7 +129,7 @@ fn what_is_not_mechanical_stays() {
         "module.exports = { transformEvent(e) { return this.help(e); }, help: (e) => e };",
         "exports.transformEvent = function (e) { return this.help(e); };",
         "module.exports = { ...all, transformEvent: (e) => e };",
-        // It would hide the global that the function calls.
+        // The new name would hide the global that the function calls.
         "module.exports = { transformEvent(e) { log('seen'); return e; }, log(x) {} };",
         "export default class transformEvent {}",
         "export default { limit: 1 };",
