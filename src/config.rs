@@ -170,7 +170,7 @@ choices! {
 }
 
 impl Emit {
-    /// Whether each input line has a verdict line.
+    /// Returns whether each input line has a verdict line.
     pub fn has_verdicts(self) -> bool {
         matches!(self, Self::Verdicts | Self::Framed)
     }

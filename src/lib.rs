@@ -18,13 +18,13 @@
 //! - [`cli`]: arguments, the settings that they resolve to, one file per command.
 //! - [`play`]: the playground, a local page for writing and running a transformation.
 //! - [`serve`]: transformations over HTTP, for hosts that send events in requests.
-//! - [`testing`]: unit tests of transformations: finds them, runs them in workers of their own, reports.
+//! - [`testing`]: unit tests of transformations: finds them, runs them in their own workers, reports.
 //! - [`explore`]: runs a transformation on generated events, and compares it with its previous version.
 //! - [`mod@bench`]: measures the cost of a transformation.
 //! - [`workers`]: starts worker processes, gives them events, orders their answers, replaces dead ones.
 //! - [`net`]: network requests of the code.
 //! - [`wire`]: bytes to events and back: the line reader, frames, shared memory, dead letters, verdict lines.
-//! - [`parser_process`]: parsing in a process of its own.
+//! - [`parser_process`]: parsing in a separate process.
 //! - [`tally`]: counts verdicts and derives the exit code.
 //! - [`config`]: the settings of a run as plain data.
 //!

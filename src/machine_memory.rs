@@ -40,7 +40,7 @@ struct Memory {
     free: u64,
 }
 
-/// Whether memory is so short that idle workers should end. `false` if the system does not report it.
+/// Returns whether memory is so short that idle workers should end. `false` if the system does not report it.
 pub fn is_short() -> bool {
     every(&read).any(|memory| memory.free < memory.all / KEPT_FREE)
 }
@@ -59,8 +59,8 @@ pub fn was_short() -> bool {
     }
 }
 
-/// The memory that this process may use, in bytes: the smallest limit of its groups, or the machine's memory. `None` if
-/// the system does not report it.
+/// Returns the memory that this process may use, in bytes: the smallest limit of its groups, or the machine's memory.
+/// `None` if the system does not report it.
 pub fn total() -> Option<u64> {
     every(&read).map(|memory| memory.all).min()
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// A command that starts this program with a hidden subcommand.
+/// Returns a command that starts this program with a hidden subcommand.
 pub(crate) fn own_command(subcommand: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg(subcommand);

@@ -1,6 +1,6 @@
 //! Finds the root cause of an error.
 
-/// The innermost source of an error. The layers above only say that something failed.
+/// Returns the innermost source of an error. The layers above it only report that something failed.
 pub(crate) fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     let mut last = error;
     while let Some(source) = last.source() {

@@ -12,11 +12,11 @@
 //! 2. [`last`], when V8 and the watchdog run, and before the first byte of code is read: descriptors, resource limits,
 //!    and the list of system calls, for all threads at once.
 //!
-//! The list is an allowlist. It was made by tracing workers under load (compilation, collections,
-//! timeouts, heap limits, replaced isolates, `Intl`); `docs/security.md` says how to repeat that.
-//! Every other call fails with `EPERM`, so that libraries which try something optional (a file in
-//! `/sys`) continue without it. The report to the supervisor lists the layers that the kernel
-//! does not support. The supervisor then warns, or refuses to run with `--require-sandbox`.
+//! The list is an allowlist. It was made by tracing workers under load (compilation, collections, timeouts, heap
+//! limits, replaced isolates, `Intl`); `docs/security.md` says how to repeat that. Every other call fails with `EPERM`,
+//! so that libraries which try something optional (a file in `/sys`) continue without it. The report to the supervisor
+//! lists the layers that the kernel does not support. The supervisor then warns, or refuses to run with
+//! `--require-sandbox`.
 
 mod system_calls;
 
@@ -164,8 +164,8 @@ fn landlock() -> Result<RestrictionStatus, RulesetError> {
         .restrict_self()
 }
 
-/// Sets up the remaining layers, after the last thread has started.
-/// `memory` is the memory limit of this process, in bytes.
+/// Sets up the remaining layers, after the last thread has started. `memory` is the memory limit of this
+/// process, in bytes.
 pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
     walls.note("descriptors", "one socket is open, to the supervisor", close_all());
     walls.note("resource limits", "memory, size of files, no more descriptors, no core file", limit(memory));

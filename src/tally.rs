@@ -33,7 +33,7 @@ impl Tally {
         self.failed[kind as usize] += 1;
     }
 
-    /// The number of all failures.
+    /// Returns the number of all failures.
     pub fn failures(&self) -> u64 {
         self.failed.iter().sum()
     }
@@ -53,8 +53,8 @@ impl Tally {
         self.not_written += unwritten.ok + unwritten.dropped + unwritten.failures();
     }
 
-    /// The exit code of a run that reached the end: 0 or 1, see [`FailOn`]; 2 if an event was lost or counted twice.
-    /// That is a bug of this program and must never look like success.
+    /// Returns the exit code of a run that reached the end: 0 or 1, see [`FailOn`]; 2 if an event was lost or counted
+    /// twice, which is a bug of this program and must never look like success.
     pub fn exit_code(&self, fail_on: FailOn) -> u8 {
         if !self.is_conserved() {
             return exit::COULD_NOT_RUN;

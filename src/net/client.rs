@@ -47,8 +47,8 @@ struct Inner {
 #[error("cannot make requests to the network: {0}")]
 pub struct StartError(String);
 
-/// An answer on its way to a worker. It counts as under way until it is
-/// dropped, so a worker that does not read its answers gets no further ones.
+/// An answer on its way to a worker. It counts as under way until it is dropped, so a worker that does not read its
+/// answers gets no further ones.
 pub struct NetAnswer {
     /// The request's number.
     pub id: u64,
@@ -82,8 +82,8 @@ impl Client {
                 .referer(false)
                 .http1_max_headers(128)
                 .http2_max_header_list_size(MAX_HEADERS as u32)
-                // The pool is as large as the number of concurrent requests,
-                // so that no connection is closed that the next request needs.
+                // The pool is as large as the number of concurrent requests, so that no connection is closed that the
+                // next request needs.
                 .pool_max_idle_per_host(policy.at_once_per_host)
                 .pool_idle_timeout(IDLE)
                 .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
@@ -129,12 +129,12 @@ impl Client {
         Ok(Self(Arc::new(Inner { shared, runtime: handle, _end: end })))
     }
 
-    /// What the operator allows.
+    /// Returns the operator's policy.
     pub fn policy(&self) -> &Policy {
         &self.0.shared.policy
     }
 
-    /// The counts of requests.
+    /// Returns the counts of requests.
     pub fn stats(&self) -> &Stats {
         &self.0.shared.stats
     }
@@ -162,8 +162,8 @@ impl Client {
                             current.push(running.spawn(one(shared.clone(), own.clone(), answer.clone(), next)));
                         }
                         Some(Said::Forget) => {
-                            // The next event gets its own semaphore, so it
-                            // does not wait for requests that this event left.
+                            // The next event gets its own semaphore, so it does not wait for requests that
+                            // this event left.
                             own = share(&shared);
                             left.extend(current.drain(..));
                             left.retain(|request| !request.is_finished());
@@ -234,8 +234,8 @@ impl Lane {
         self.waiting.asked.clone()
     }
 
-    /// Marks all requests so far as no longer needed by any event.
-    /// Some may still be sent, but they do not delay later ones.
+    /// Marks all requests so far as no longer needed by any event. Some may still be sent, but they do not
+    /// delay later ones.
     pub fn forget(&self) {
         let _ = self.sender.send(Said::Forget);
     }
@@ -307,8 +307,8 @@ fn system_lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
-/// Returns the maximum number of sockets: half of the file
-/// descriptors that the system allows. Raises the soft limit first.
+/// Returns the maximum number of sockets: half of the file descriptors that the system allows. Raises the
+/// soft limit first.
 fn max_sockets() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -327,7 +327,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers `1`, and reports each connection.
+    /// Starts a server that answers `1` and reports each connection.
     fn server() -> (SocketAddr, mpsc::Receiver<()>) {
         server_at("127.0.0.1:0")
     }

@@ -169,7 +169,7 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
     }
 }
 
-/// A host that is unreachable may have moved, so its name is looked up again.
+/// Forgets the addresses of an unreachable host, which may have moved, so that its name is looked up again.
 fn forget_if_unreachable(shared: &Shared, url: &Url, error: &reqwest::Error) {
     if error.is_connect()
         && let Some(host) = url.host_str()
@@ -183,7 +183,7 @@ fn at_hop(redirects: u32, url: &Url, why: String) -> String {
     if redirects == 0 { why } else { format!("it redirects to {}: {why}", shown(url)) }
 }
 
-/// A URL for a message, without parts that may be secret.
+/// Formats a URL for a message, without parts that may be secret.
 fn shown(url: &Url) -> String {
     let mut text = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
     if let Some(port) = url.port() {
@@ -228,8 +228,8 @@ fn literal(host: &str) -> Option<IpAddr> {
     host.trim_matches(['[', ']']).parse().ok()
 }
 
-/// The last check: the server that answered must have an allowed address.
-/// This should never fail; if it does, at least the answer is not read.
+/// Checks, as the last step, that the server that answered has an allowed address. This should never fail; if it does, at
+/// least the answer is not read.
 fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), String> {
     let Some(peer) = response.remote_addr() else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();
@@ -323,7 +323,7 @@ fn method(text: &str) -> Result<Method, String> {
     }
 }
 
-/// The author's headers, without those about the connection, which the client controls.
+/// Returns the author's headers, without headers about the connection, which the client controls.
 fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
     let ours = [
         "host",

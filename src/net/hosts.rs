@@ -91,12 +91,12 @@ fn rule(text: &str) -> Result<Rule, String> {
 }
 
 impl Hosts {
-    /// Whether no host is allowed.
+    /// Returns whether no host is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the list contains this name, without a trailing dot, for this port.
+    /// Returns whether the list contains this name, without a trailing dot, for this port.
     pub(super) fn name(&self, name: &str, port: u16) -> bool {
         self.0.iter().any(|rule| {
             let host = match &rule.host {
@@ -109,7 +109,7 @@ impl Hosts {
         })
     }
 
-    /// Whether a URL may contain this address, with this port.
+    /// Returns whether a URL may contain this address, with this port.
     pub(super) fn literal(&self, address: IpAddr, port: u16) -> bool {
         self.0.iter().any(|rule| {
             let host = match &rule.host {
@@ -121,9 +121,9 @@ impl Hosts {
         })
     }
 
-    /// Returns whether a connection may be made to this address of an allowed name.
-    /// Public addresses are allowed. Loopback addresses are allowed only for `localhost`,
-    /// if `localhost` is on the list. Any other address must be on the list itself.
+    /// Returns whether a connection may be made to this address of an allowed name. Public addresses are allowed.
+    /// Loopback addresses are allowed only for `localhost`, if `localhost` is on the list. Any other address must be on
+    /// the list itself.
     pub(super) fn found(&self, name: &str, address: IpAddr) -> bool {
         is_public(address)
             || self.0.iter().any(|rule| match &rule.host {

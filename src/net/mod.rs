@@ -60,7 +60,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// No host is allowed; the other limits have their defaults.
+    /// Creates a policy that allows no host. The other limits have their defaults.
     pub fn none() -> Self {
         Self {
             hosts: Hosts::default(),
@@ -81,7 +81,7 @@ impl Policy {
         Self { pretend: Some(latency), ..Self::none() }
     }
 
-    /// Whether no request is possible.
+    /// Returns whether no request is possible.
     pub fn is_off(&self) -> bool {
         self.hosts.is_empty() && self.geolocation.is_none() && self.pretend.is_none()
     }

@@ -9,7 +9,7 @@ use super::per_host::PerHost;
 use super::{Policy, Stats};
 use crate::root_cause::root_cause;
 
-/// What every request uses.
+/// The state that every request uses.
 pub(super) struct Shared {
     pub(super) policy: Policy,
     /// For hosts on the list.
@@ -24,7 +24,7 @@ pub(super) struct Shared {
     pub(super) stats: Stats,
 }
 
-/// The root cause of an error as a clause: without its number, in lower case.
+/// Formats the root cause of an error as a clause: without its number, in lower case.
 pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let text = root_cause(error).to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);

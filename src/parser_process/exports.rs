@@ -26,8 +26,8 @@ pub enum ModuleExport {
     },
 }
 
-/// Returns the exports of `code`, TypeScript or JavaScript, in the order
-/// of the source. The exports of `export * from` are not included.
+/// Returns the exports of `code`, TypeScript or JavaScript, in the order of the source. The exports of `export * from`
+/// are not included.
 ///
 /// # Errors
 /// When the code is not a module; the text contains the position.

@@ -86,8 +86,8 @@ pub fn apply(code: &str, fixes: Vec<Fix>) -> String {
     text
 }
 
-/// Returns whether `code`, JavaScript, declares one of the two functions
-/// at its top level. A function from another file does not count.
+/// Returns whether `code`, JavaScript, declares one of the two functions at its top level. A function from another
+/// file does not count.
 ///
 /// # Errors
 /// When the code is not a module; the text contains the position.

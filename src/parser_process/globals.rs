@@ -122,8 +122,8 @@ impl Walk {
         }
     }
 
-    /// Handles a function that is called where it is written: its
-    /// parameters get the arguments. Returns `false` for any other callee.
+    /// Handles a function that is called where it is written: its parameters get the arguments. Returns `false` for
+    /// any other callee.
     fn called_at_once(&mut self, callee: &Expr, arguments: &[ExprOrSpread]) -> bool {
         let params: Vec<&Pat> = match callee {
             Expr::Paren(inner) => return self.called_at_once(&inner.expr, arguments),

@@ -74,8 +74,8 @@ type Imports = BTreeMap<String, Vec<String>>;
 /// default import, the exported name of the others. Also accepts TypeScript.
 ///
 /// # Errors
-/// When the code is not a module, or cannot be parsed within
-/// the limits. The text contains the position, if there is one.
+/// When the code is not a module, or cannot be parsed within the limits. The text contains the position,
+/// if there is one.
 pub async fn imports(code: &str) -> Result<Imports, String> {
     in_turn(code, |code| ask(&Asked::Imports(code)).unwrap_or_else(|why| Err(format!("SyntaxError: {why}")))).await
 }
@@ -88,8 +88,8 @@ pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
     ask(&Asked::Branches(code)).unwrap_or_else(Err)
 }
 
-/// Returns suspicious names in `code`, JavaScript: used but not
-/// declared, imported but not used. Also returns code that always fails.
+/// Returns suspicious names in `code`, JavaScript: used but not declared, imported but not used. Also returns code
+/// that always fails.
 ///
 /// # Errors
 /// When the code is not a module, or cannot be parsed within the limits.

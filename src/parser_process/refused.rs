@@ -162,8 +162,8 @@ fn built_in(object: &Expr) -> Option<String> {
     }
 }
 
-/// Returns whether the argument of `Function` is one of the known strings
-/// for which it returns the global object: see js/runtime/built_ins.js.
+/// Returns whether the argument of `Function` is one of the known strings for which it returns the global object: see
+/// js/runtime/built_ins.js.
 fn asks_for_global(arguments: &[ExprOrSpread]) -> bool {
     let [ExprOrSpread { spread: None, expr }] = arguments else { return false };
     let Expr::Lit(Lit::Str(text)) = &**expr else { return false };

@@ -1,5 +1,5 @@
-//! The API of the page. It is JSON throughout and requires the token.
-//! Invalid requests are answered with `{"error": …}` and a 4xx.
+//! The API of the page. It is JSON throughout and requires the token. Invalid requests are answered with
+//! `{"error": …}` and a 4xx.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Lists, reads and writes the project's files, but no files outside its folder.
 //!
-//! A path from the page must be relative and consist of plain names that are not hidden. The
-//! resolved path must lie inside the folder, whatever symbolic links it contains. A write
-//! goes to a temporary file that then replaces the old one, so that a reader never sees a
-//! partial file. It happens only if the file on disk is still the version that was read.
+//! A path from the page must be relative and consist of plain names that are not hidden. The resolved path must
+//! lie inside the folder, whatever symbolic links it contains. A write goes to a temporary file that then replaces
+//! the old one, so that a reader never sees a partial file. It happens only if the file on disk is still the
+//! version that was read.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -126,8 +126,8 @@ pub(super) fn read(dir: &Path, path: &str) -> Result<Text> {
     Ok(Text { text, version })
 }
 
-/// Writes a module. `base` is the version that was read; `None`
-/// for a file that must not exist yet. Returns the new version.
+/// Writes a module. `base` is the version that was read; `None` for a file that must not exist yet. Returns
+/// the new version.
 pub(super) fn save(dir: &Path, path: &str, text: &str, base: Option<&str>) -> std::result::Result<String, NotWritten> {
     let place = place(dir, path).map_err(NotWritten::Because)?;
     if !is_module(path) {

@@ -1,5 +1,5 @@
-//! Decides which requests are answered: only requests from the page
-//! that this program served, in the browser of the user who started it.
+//! Decides which requests are answered: only requests from the page that this program served, in the browser of the
+//! user who started it.
 //!
 //! The playground writes files and runs code. Connections from other machines are rejected, whatever address the server
 //! listens on. On loopback, three kinds of others can reach it:
@@ -55,8 +55,8 @@ impl Token {
         &self.0
     }
 
-    /// Returns whether the headers contain the token. The time of the
-    /// comparison does not depend on where the first difference is.
+    /// Returns whether the headers contain the token. The time of the comparison does not depend on where the
+    /// first difference is.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let Some(given) = headers.get(TOKEN) else { return false };
         let (given, wanted) = (given.as_bytes(), self.0.as_bytes());

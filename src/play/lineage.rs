@@ -1,5 +1,5 @@
-//! Lineage for the page, as in `sluicegate lineage`: which outputs
-//! each typed field reaches, and the source of each output.
+//! Lineage for the page, as in `sluicegate lineage`: which outputs each typed field reaches, and the
+//! source of each output.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

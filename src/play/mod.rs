@@ -1,9 +1,9 @@
 //! The playground: a local page for writing a transformation, which shows its effect on an event immediately.
 //!
 //! Invariants: the code runs as in a run, in a sandboxed worker process with limits
-//! ([`crate::workers::PreviewWorker`]) and never in this process, and the results are those of
-//! `sluicegate run`. Only the page that was opened with the printed address can send requests
-//! (`guard`). Only modules and cases below the project's folder are written (`files`).
+//! ([`crate::workers::PreviewWorker`]) and never in this process, and the results are those of `sluicegate run`. Only
+//! the page that was opened with the printed address can send requests (`guard`). Only modules and cases below the
+//! project's folder are written (`files`).
 //!
 //! The page is in `js/play`, hand-written and embedded (`assets`), and loads nothing from other servers. Its addresses
 //! are relative, so that [`router`] can be mounted under any path.
@@ -102,8 +102,8 @@ impl Problem {
     }
 }
 
-/// How a project's transformations run: settings, libraries, credentials.
-/// Read again for each run, because all of these can be edited in between.
+/// How a project's transformations run: settings, libraries, credentials. Read again for each run, because all of these
+/// can be edited in between.
 pub trait Project: Send + Sync {
     /// Returns the program and options of a draft.
     ///

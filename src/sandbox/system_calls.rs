@@ -102,8 +102,8 @@ struct Descriptors {
 const WORKER: Descriptors =
     Descriptors { read: &[SOCKET as u64], write: &[SOCKET as u64, 2], socket: Some(SOCKET as u64) };
 
-/// Calls that a forking process needs in addition to those its
-/// children keep. A child needs them until its sandbox is complete.
+/// Calls that a forking process needs in addition to those its children keep. A child needs them until its
+/// sandbox is complete.
 const TO_FORK: &[i64] = &[
     // Fork requests and descriptors.
     libc::SYS_recvmsg,
@@ -261,8 +261,8 @@ mod tests {
 
     const OWN: u32 = 4321;
 
-    /// Runs the filter program as the kernel would: returns 0 for a
-    /// killed process, else `SECCOMP_RET_…` and the error number.
+    /// Runs the filter program as the kernel would: returns 0 for a killed process, else `SECCOMP_RET_…` and
+    /// the error number.
     fn answer(program: &BpfProgram, call: i64, args: [u64; 6]) -> u32 {
         let mut data = [0_u32; 16];
         data[0] = call as u32;

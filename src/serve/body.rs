@@ -1,5 +1,5 @@
-//! Request bodies. A body is accepted only while there is memory
-//! for it, whatever its encoding and however slowly it arrives.
+//! Request bodies. A body is accepted only while there is memory for it, whatever its encoding and however
+//! slowly it arrives.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::workers::{Budget, Held};
 /// The largest buffer that is allocated before the bytes for it arrive.
 const MAX_AHEAD: usize = 1 << 20;
 
-/// The lowest rate of a body, in bytes per second: it gets the base time and one
-/// more second for every 16 KiB. Without this bound, a client that sends a byte
-/// from time to time would never count as silent and would hold its permit forever.
+/// The lowest rate of a body, in bytes per second: it gets the base time and one more second for every 16 KiB.
+/// Without this bound, a client that sends a byte from time to time would never count as silent and would hold
+/// its permit forever.
 const SLOWEST: usize = 16 << 10;
 
 /// The task yields to others after this many unpacked bytes.
@@ -72,9 +72,9 @@ pub fn no_memory() -> Problem {
 }
 
 impl Room {
-    /// Creates room for a number of requests, with limits on the bytes of all
-    /// bodies together and of each body. `patience` is how long a client may be
-    /// silent in the middle of a body, and the minimum time that every body gets.
+    /// Creates room for a number of requests, with limits on the bytes of all bodies together and of each
+    /// body. `patience` is how long a client may be silent in the middle of a body, and the minimum time that
+    /// every body gets.
     pub fn new(requests: usize, bodies: Budget, body_limit: usize, patience: Duration) -> Self {
         Self { requests: Arc::new(Semaphore::new(requests)), bodies, most_requests: requests, body_limit, patience }
     }

@@ -3,10 +3,10 @@
 //! A body consists mostly of events. They are not parsed here; the pass only finds where each one ends. The engine that
 //! runs an event parses it and reports invalid JSON. [`is_json`] checks events that are not run.
 //!
-//! Every event of a request carries its destination, its libraries and its credentials. They
-//! are usually the same in all events, and a destination is often longer than its event. So
-//! a value that starts with the same bytes as the previous element's value is not scanned
-//! again: those bytes were a complete value, so the new value ends at the same place.
+//! Every event of a request carries its destination, its libraries and its credentials. They are usually the
+//! same in all events, and a destination is often longer than its event. So a value that starts with the same
+//! bytes as the previous element's value is not scanned again: those bytes were a complete value, so the new
+//! value ends at the same place.
 
 use std::cell::RefCell;
 
@@ -47,8 +47,8 @@ pub struct Element<'a> {
     pub credentials: Option<&'a str>,
 }
 
-/// The ids that decide an event's group, as text. Metadata that is
-/// not an object has no ids; all events without ids form one group.
+/// The ids that decide an event's group, as text. Metadata that is not an object has no ids; all events without
+/// ids form one group.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ids<'a> {
     /// `destinationId`.
@@ -156,8 +156,8 @@ fn ids<'a>(at: &mut Cursor<'a, '_>, ids: &mut Ids<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-/// Stores a value. Returns `None` if the field has a value already:
-/// the quick pass does not choose between two fields of the same name.
+/// Stores a value. Returns `None` if the field has a value already: the quick pass does not choose between two fields
+/// of the same name.
 fn put<'a>(place: &mut Option<&'a str>, text: &'a str) -> Option<()> {
     place.replace(text).is_none().then_some(())
 }
@@ -192,8 +192,8 @@ mod tests {
         found.each.iter().map(texts).collect()
     }
 
-    /// Returns whether the quick pass has the same result as the
-    /// thorough one, gives up, or accepts an event that is not JSON.
+    /// Returns whether the quick pass has the same result as the thorough one, gives up, or accepts an event
+    /// that is not JSON.
     fn same(body: &str) -> bool {
         let Some(quick) = quick(body.as_bytes()) else { return true };
         let lines = quick.each.iter().flat_map(|element| [element.message, element.metadata]).flatten();

@@ -76,8 +76,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
             accepted = accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // No file descriptor is left, or the client has
-                    // disconnected. Other clients wait in the kernel meanwhile.
+                    // No file descriptor is left, or the client has disconnected. Other clients wait in the
+                    // kernel meanwhile.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
@@ -114,8 +114,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
     Ok(())
 }
 
-/// A stream that closes when its client stops reading. Otherwise,
-/// the client could keep its answer in memory indefinitely.
+/// A stream that closes when its client stops reading. Otherwise, the client could keep its answer in
+/// memory indefinitely.
 struct Patient {
     stream: TcpStream,
     memory: Budget,

@@ -1,9 +1,9 @@
 //! Decides which transformations have their own series in the metrics.
 //!
-//! A monitoring system keeps a series for every label that it has ever seen, so the number
-//! of labels is limited. New versions appear while the server runs. When all labels are in
-//! use, a new transformation takes the label of one that has had no events for a while. A
-//! transformation with steady traffic keeps its label; otherwise no series would be useful.
+//! A monitoring system keeps a series for every label that it has ever seen, so the number of labels is limited. New
+//! versions appear while the server runs. When all labels are in use, a new transformation takes the label of one
+//! that has had no events for a while. A transformation with steady traffic keeps its label; otherwise no series
+//! would be useful.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ impl Labels {
         Self { seen: HashMap::new(), most }
     }
 
-    /// Records events of this version. Returns its label, and the label that
-    /// was removed for it. The caller must remove the old label's series first.
+    /// Records events of this version. Returns its label, and the label that was removed for it. The caller must remove
+    /// the old label's series first.
     pub fn seen<'a>(&mut self, version: &'a str, now: Instant) -> (&'a str, Option<String>) {
         if let Some(last) = self.seen.get_mut(version) {
             *last = now;

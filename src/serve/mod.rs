@@ -81,8 +81,8 @@ pub struct Config {
     pub request_memory: usize,
     /// The value of `X-Instance-ID`.
     pub instance: String,
-    /// Whether this server mirrors another one. A mirror sends
-    /// no network requests, because the other server sends them.
+    /// Whether this server mirrors another one. A mirror sends no network requests, because the other
+    /// server sends them.
     pub mirror: bool,
     /// The token that callers need to run or parse code that is not saved; `None` if all callers may.
     pub test_token: Option<String>,
@@ -105,8 +105,8 @@ const BASE: usize = 128 << 20;
 const FOR_EACH_WORKER: usize = 5 << 20;
 
 impl Config {
-    /// Returns the memory for bodies, answers and logs, in bytes.
-    /// Whatever the setting, one body and its answer must fit.
+    /// Returns the memory for bodies, answers and logs, in bytes. Whatever the setting, one body and its
+    /// answer must fit.
     fn memory(&self) -> usize {
         self.request_memory.max(self.body_limit.saturating_add(self.body_limit / 3))
     }

@@ -21,8 +21,8 @@ use crate::machine_memory;
 use crate::workers::{Job, Resources, RunError, Sandbox, ServicePool, WorkerPermit};
 use sluicegate_engine::{LoadError, LoadErrorKind, Options, Program};
 
-/// The most entries. Programs that do not load are cached too, so
-/// that a broken program does not start a process per request.
+/// The most entries. Programs that do not load are cached too, so that a broken program does not start a
+/// process per request.
 const MAX_ENTRIES: usize = 4096;
 
 /// The most events in one call of `transformBatch`. They must belong to one request and fit into one slot.
@@ -319,7 +319,7 @@ impl Table {
         self.entries.lock().expect("no code panics while it holds this")
     }
 
-    /// Lock order: the entries first, then this.
+    /// Locks the reuse history. Lock it after the entries, never before.
     fn reuse(&self) -> MutexGuard<'_, Reuse<u64>> {
         self.reuse.lock().expect("no code panics while it holds this")
     }

@@ -1,5 +1,5 @@
-//! Answers without rows: `{"error": …}` describes a fault of the request
-//! or of this server, and the status tells the client whether to retry.
+//! Answers without rows: `{"error": …}` describes a fault of the request or of this server, and the status tells the
+//! client whether to retry.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

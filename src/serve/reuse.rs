@@ -55,8 +55,8 @@ impl<K: Hash + Eq> Reuse<K> {
         let since = self.now - last;
         match interval {
             Some(interval) if since <= 2 * interval => interval.saturating_sub(since),
-            // The program is overdue: the longer ago its last request, the later the next one is expected. A program with
-            // a single request is expected even later, because its interval is unknown.
+            // The program is overdue: the longer ago its last request, the later the next one is expected. A program
+            // with a single request is expected even later, because its interval is unknown.
             Some(_) => since,
             None => self.now.max(since),
         }

@@ -147,7 +147,7 @@ async fn read<T: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<
     }
 }
 
-/// `POST /transformation/test`.
+/// Handles `POST /transformation/test`.
 pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
@@ -196,7 +196,7 @@ pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
     }
 }
 
-/// `POST /transformation/testRun`.
+/// Handles `POST /transformation/testRun`.
 pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Default, Deserialize)]
     #[serde(default, expecting = "an object")]
@@ -254,7 +254,7 @@ pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Re
     }
 }
 
-/// `POST /transformationLibrary/test`.
+/// Handles `POST /transformationLibrary/test`.
 pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let (revision, _taken): (Revision, _) = match read(&app, request).await {
         Ok(read) => read,
@@ -277,7 +277,7 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
     }
 }
 
-/// `POST /transformation/sethandle`: this server has nothing to set up.
+/// Handles `POST /transformation/sethandle`: this server has nothing to set up.
 pub async fn set_handle(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
@@ -297,7 +297,7 @@ pub async fn set_handle(State(app): State<Arc<App>>, request: Request<Body>) -> 
     Json(json!({ "success": true })).into_response()
 }
 
-/// `POST /extractLibs`.
+/// Handles `POST /extractLibs`.
 pub async fn extract_libs(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let (revision, _taken): (Revision, _) = match read(&app, request).await {
         Ok(read) => read,

@@ -40,8 +40,8 @@ const FILTER: &str = "x-feature-filter-code";
 /// A row with this status makes the client retry the whole request.
 const RETRY: u16 = 809;
 
-/// The status "mirror filtered": the client excludes the request from
-/// its comparison and sends no further requests for this version.
+/// The status "mirror filtered": the client excludes the request from its comparison and sends no further requests
+/// for this version.
 const MIRROR_FILTERED: u16 = 297;
 
 /// The rows of one group.

@@ -1,5 +1,5 @@
-//! Unpacks bodies in gzip, deflate or zstd step by step. A small body can
-//! expand to a very large one, so unpacking stops when no memory is left.
+//! Unpacks bodies in gzip, deflate or zstd step by step. A small body can expand to a very large one, so unpacking
+//! stops when no memory is left.
 
 use std::io::{self, Write};
 

@@ -1,6 +1,6 @@
-//! Lines with the event in one of their fields, see `--input-field`. Hosts that send
-//! rows write such lines, for example ClickHouse with `JSONEachRow`. An event in a
-//! JSON string may contain line ends without changing the host's count of lines.
+//! Lines with the event in one of their fields, see `--input-field`. Hosts that send rows write such lines, for
+//! example ClickHouse with `JSONEachRow`. An event in a JSON string may contain line ends without changing the
+//! host's count of lines.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -149,8 +149,8 @@ pub struct Part {
     pub bytes: u64,
     /// The lines that failed, in order.
     pub failures: Vec<Failed>,
-    /// Numbers that the code has read and JavaScript cannot represent.
-    /// The list is short, because a worker reports only the first number.
+    /// Numbers that the code has read and JavaScript cannot represent. The list is short, because a worker reports only
+    /// the first number.
     pub reads: Vec<Noted>,
     /// Formatted log lines.
     pub logs: Vec<u8>,

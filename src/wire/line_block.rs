@@ -19,8 +19,8 @@ pub struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // The slot is large after a long line. Releasing its memory keeps
-        // memory use steady, at the cost of page faults for the next long line.
+        // The slot is large after a long line. Releasing its memory keeps memory use steady, at the cost of page faults
+        // for the next long line.
         let keep = pages(2 * FILL);
         if self.len > keep {
             self.memory.release(self.start + keep, self.len - keep);

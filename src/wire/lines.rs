@@ -94,8 +94,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Creates a reader into `memory`, which has `slots` slots of
-    /// `slot_len` bytes. It ends early once `stop` is readable.
+    /// Creates a reader into `memory`, which has `slots` slots of `slot_len` bytes. It ends early once
+    /// `stop` is readable.
     pub fn new(memory: Arc<Mapping>, slot_len: usize, slots: usize, stop: OwnedFd) -> Self {
         let (give_back, free) = channel();
         for index in 0..slots {
@@ -133,8 +133,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Returns the first bytes of an input; `None` if reading should stop.
-    /// Bytes that were read from a pipe are carried over to the first slot.
+    /// Returns the first bytes of an input; `None` if reading should stop. Bytes that were read from a pipe are carried
+    /// over to the first slot.
     fn head(&mut self, file: &File, format: Format) -> io::Result<Option<Vec<u8>>> {
         if format == Format::default() {
             return Ok(Some(Vec::new()));
@@ -172,8 +172,8 @@ impl Reader {
         send: &mut dyn FnMut(Piece) -> bool,
     ) -> io::Result<bool> {
         let fd = file.as_fd();
-        // A larger pipe means fewer context switches between the
-        // processes at its ends. Not every kernel or user may set this.
+        // A larger pipe means fewer context switches between the processes at its ends. Not every kernel or
+        // user may set this.
         let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
         let seekable = file.metadata().is_ok_and(|meta| meta.is_file());
         let start = if seekable { (&*file).stream_position().unwrap_or(0) } else { 0 };

@@ -33,8 +33,8 @@ pub fn put(slot: &mut Filling, event: &[u8], metadata: &[u8], one_line: bool) {
     slot.end_line();
 }
 
-/// Returns the length of a line without its line end, from the
-/// bytes at its start. Returns `None` if these are not two lengths.
+/// Returns the length of a line without its line end, from the bytes at its start. Returns `None` if these are
+/// not two lengths.
 pub fn len(bytes: &[u8]) -> Option<usize> {
     let (event, metadata) = lengths(bytes)?;
     (OVERHEAD - 1).checked_add(event)?.checked_add(metadata)

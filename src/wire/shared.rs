@@ -1,11 +1,11 @@
-//! Memory that is shared by two processes, so that an event is read
-//! once from the pipe, written once to it, and not copied in between.
+//! Memory that is shared by two processes, so that an event is read once from the pipe, written once to it, and not
+//! copied in between.
 //!
-//! The supervisor writes the input region, which is sealed against all other writers: a faulty worker
-//! cannot change the input of another worker or the text of a dead letter. Each output region belongs
-//! to one worker. The supervisor reads only ranges of it that a frame has named, after checking every
-//! length. No region can be resized, so neither side can make the other one fault. Regions are
-//! sparse: a slot is as large as the longest allowed line, but only used pages take memory.
+//! The supervisor writes the input region, which is sealed against all other writers: a faulty worker cannot change
+//! the input of another worker or the text of a dead letter. Each output region belongs to one worker. The supervisor
+//! reads only ranges of it that a frame has named, after checking every length. No region can be resized, so neither
+//! side can make the other one fault. Regions are sparse: a slot is as large as the longest allowed line, but only
+//! used pages take memory.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -54,13 +54,13 @@ impl Mapping {
         unsafe { self.start.as_ptr().add(offset) }
     }
 
-    /// Unmaps the whole pages of a range from this process, because pages
-    /// that it has read count as its own memory. Their content stays.
+    /// Unmaps the whole pages of a range from this process, because pages that it has read count as its own memory.
+    /// Their content stays.
     pub fn forget(&self, offset: usize, len: usize) {
         let (start, end) = (pages(offset), (offset + len) / PAGE * PAGE);
         if start < end {
-            // SAFETY: these are whole pages inside a shared mapping, and the next access reads them from the shared memory
-            // again. If the kernel refuses, it keeps them, which only costs memory.
+            // SAFETY: these are whole pages inside a shared mapping, and the next access reads them from the shared
+            // memory again. If the kernel refuses, it keeps them, which only costs memory.
             let _ = unsafe { madvise(self.at(start, end - start).cast(), end - start, Advice::LinuxDontNeed) };
         }
     }

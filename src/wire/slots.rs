@@ -70,8 +70,8 @@ impl Filling {
         self.count
     }
 
-    /// Appends a part of a line. Replaces line ends in it with blanks:
-    /// the text is JSON, in which line ends can only be white space.
+    /// Appends a part of a line. Replaces line ends in it with blanks: the text is JSON, in which line ends can
+    /// only be white space.
     ///
     /// # Panics
     /// When it does not fit.

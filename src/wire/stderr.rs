@@ -1,8 +1,8 @@
 //! Writes to standard error, for hosts that may not read it.
 //!
-//! A host that starts this program and never reads the pipe would block the run as
-//! soon as the pipe is full. So no write waits forever: bytes that are not read
-//! within `PATIENCE` are not written, and the caller learns how many bytes were.
+//! A host that starts this program and never reads the pipe would block the run as soon as the pipe is full. So
+//! no write waits forever: bytes that are not read within `PATIENCE` are not written, and the caller learns how
+//! many bytes were.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -30,8 +30,8 @@ pub struct Unwritten {
     pub error: Option<io::Error>,
 }
 
-/// Writes a message, for example the last one of a run. Ignores
-/// errors, because there is no other place for the message.
+/// Writes a message, for example the last one of a run. Ignores errors, because there is no other place
+/// for the message.
 pub fn say(bytes: &[u8]) {
     let _ = write(bytes, 0);
 }

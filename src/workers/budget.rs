@@ -41,17 +41,17 @@ impl Budget {
         Self(Arc::new(Inner { max, used: AtomicUsize::new(0), whole, freed: Notify::new(), short: Since::default() }))
     }
 
-    /// The size of the budget, in bytes.
+    /// Returns the size of the budget, in bytes.
     pub fn max(&self) -> usize {
         self.0.max
     }
 
-    /// The reserved bytes.
+    /// Returns the number of reserved bytes.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Whether a reservation failed a moment ago.
+    /// Returns whether a reservation failed in the last few seconds.
     pub fn is_short(&self) -> bool {
         self.0.short.is_within(SHORT_FOR)
     }
@@ -107,8 +107,8 @@ impl Held {
         self.grow_by(bytes.saturating_sub(self.bytes))
     }
 
-    /// Grows the reservation by this many bytes. Returns `false`
-    /// and changes nothing if too little of the budget is left.
+    /// Grows the reservation by this many bytes. Returns `false` and changes nothing if too little of
+    /// the budget is left.
     #[must_use]
     pub fn grow_by(&mut self, bytes: usize) -> bool {
         let fits = bytes == 0 || self.budget.take(bytes);
@@ -116,7 +116,7 @@ impl Held {
         fits
     }
 
-    /// The reserved bytes.
+    /// Returns the number of reserved bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

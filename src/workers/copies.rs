@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::wire::lines::FILL;
 use crate::wire::shared::Mapping;
 
-/// The maximum number of copies at a time. Beyond it, output stays
-/// in the worker's slot, so that the worker waits for a slow reader.
+/// The maximum number of copies at a time. Beyond it, output stays in the worker's slot, so that the worker waits
+/// for a slow reader.
 const MAX_COPIES: usize = 8;
 
 /// The maximum length of an output that is copied, in bytes.
@@ -48,9 +48,9 @@ impl Copies {
             buffers.free.pop().unwrap_or_default()
         };
         bytes.reserve_exact(len);
-        // SAFETY: the mapping contains the range (`at` checks it), the buffer has room
-        // for it, and the two don't overlap. Another process may write to the range
-        // meanwhile, but the copied bytes are only read afterwards, as plain bytes.
+        // SAFETY: the mapping contains the range (`at` checks it), the buffer has room for it, and the two don't
+        // overlap. Another process may write to the range meanwhile, but the copied bytes are only read
+        // afterwards, as plain bytes.
         unsafe {
             std::ptr::copy_nonoverlapping(output.at(start, len), bytes.as_mut_ptr(), len);
             bytes.set_len(len);
@@ -60,7 +60,7 @@ impl Copies {
 }
 
 impl PrivateCopy {
-    /// The copied bytes.
+    /// Returns the copied bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

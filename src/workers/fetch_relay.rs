@@ -6,8 +6,8 @@ use crate::net::{Client, Lane};
 use crate::wire::frame::{Kind, Message};
 use sluicegate_engine::MAX_REQUEST;
 
-/// Opens a network session for one worker. The session ends with the
-/// reader of the worker's frames, which cancels the requests under way.
+/// Opens a network session for one worker. The session ends with the reader of the worker's frames, which cancels the
+/// requests under way.
 pub(super) fn session(client: &Client, process: &Process) -> Lane {
     let outgoing = process.outgoing();
     client.session(move |answer| {

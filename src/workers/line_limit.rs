@@ -1,8 +1,8 @@
-//! The verdict on a line over the limit, for all places that find one.
+//! The verdict on a line over the limit, shared by all checks of the limit.
 
 use sluicegate_engine::verdict::{Failure, FailureKind};
 
-/// The verdict on a line over the limit.
+/// Returns the failure of a line over the limit.
 pub(crate) fn line_too_long(len: u64, limit: usize) -> Failure {
     let message = format!("the line of {len} bytes is over the limit of {limit} bytes; raise --line-limit");
     Failure::new(FailureKind::LineTooLong, message)

@@ -1,8 +1,8 @@
 //! Worker processes: starts them, gives them lines, restores the order of their answers, assigns blame, replaces them.
 //!
-//! The supervisor is this process, and it never runs V8. Each worker is a process with one
-//! isolate. Whole batches of lines go to workers through shared memory, and answers come
-//! back the same way, so process isolation costs a fraction of a microsecond per event.
+//! The supervisor is this process, and it never runs V8. Each worker is a process with one isolate. Whole batches of
+//! lines go to workers through shared memory, and answers come back the same way, so process isolation costs a fraction
+//! of a microsecond per event.
 //!
 //! Invariants: every line that was read gets exactly one verdict, outputs leave in the order of the input (unless
 //! requested otherwise), memory stays bounded however long the stream is, and a worker that dies or hangs costs at most

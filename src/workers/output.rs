@@ -225,9 +225,9 @@ impl Writer {
         let (start, len) = (self.config.layout.output_start(part.slot as usize), part.bytes as usize);
         copy.clear();
         copy.reserve(len);
-        // SAFETY: the range was checked against the region when the part was booked.
-        // The worker does not write to the slot until it is told that the slot is
-        // free. A compromised worker may, hence the copy, which no worker can access.
+        // SAFETY: the range was checked against the region when the part was booked. The worker does not write to
+        // the slot until it is told that the slot is free. A compromised worker may, hence the copy, which no
+        // worker can access.
         let shared = unsafe { std::slice::from_raw_parts(memory.at(start, len), len) };
         let mut has = 0;
         for piece in shared.chunks(COUNTED) {

@@ -27,7 +27,7 @@ pub(super) enum OutputFormat {
 }
 
 impl OutputFormat {
-    /// The format of a pool's workers.
+    /// Returns the output format of a pool's workers.
     pub(super) fn new(rows: bool, emit: Emit, pass: bool) -> Self {
         match emit {
             _ if rows => Self::Rows,
@@ -67,8 +67,8 @@ fn object_line(text: &[u8]) -> Option<usize> {
     (text.get(len) == Some(&b'\n')).then_some(len + 1)
 }
 
-/// Returns the length of the object at the start of a text, including the
-/// blanks around it; `None` if there is none, or if it contains a line end.
+/// Returns the length of the object at the start of a text, including the blanks around it; `None` if there is none, or
+/// if it contains a line end.
 #[inline]
 fn object(text: &[u8]) -> Option<usize> {
     let start = blanks(text);
@@ -182,8 +182,8 @@ fn rows(part: &Part, lines: &Lines, answered: u64, output: &[u8]) -> Option<()> 
         count += 1;
     }
     let between = failures.all(|to| to == output.len());
-    // In a batch, an event may fail for one of its outputs and
-    // have rows for the others; `events_out` does not count those.
+    // In a batch, an event may fail for one of its outputs and have rows for the others; `events_out` does
+    // not count those.
     let partial = !part.failures.is_empty() && count > part.events_out;
     (between && (partial || count == part.events_out)).then_some(())
 }

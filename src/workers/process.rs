@@ -83,9 +83,9 @@ const SHORT: usize = 4 << 10;
 /// Waiting frames are written together up to this many bytes, so that a free slot and a unit wake the worker once.
 const TOGETHER: usize = 4 << 10;
 
-/// Frames on their way to a worker. A separate task writes them, so that a busy
-/// worker that does not read does not block the supervisor. The number of waiting
-/// frames is small, because units, free slots and network answers are limited.
+/// Frames on their way to a worker. A separate task writes them, so that a busy worker that does not read does
+/// not block the supervisor. The number of waiting frames is small, because units, free slots and network
+/// answers are limited.
 #[derive(Clone)]
 pub(super) struct Outgoing(UnboundedSender<Frame>);
 
@@ -160,8 +160,8 @@ impl Ends {
 }
 
 impl Process {
-    /// Forks or starts a worker and sends it `start`, which consists of
-    /// whole frames. Returns the worker and the receiving end of its socket.
+    /// Forks or starts a worker and sends it `start`, which consists of whole frames. Returns the worker and the
+    /// receiving end of its socket.
     pub(super) async fn spawn(
         start: &[u8],
         layout: &Layout,

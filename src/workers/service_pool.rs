@@ -136,8 +136,8 @@ impl Resources {
         self.gate.prepared.as_ref()
     }
 
-    /// Sets a callback for when a program has work for another
-    /// worker and no permit is free. It is called from time to time.
+    /// Sets a callback for when a program has work for another worker and no permit is free. It is called
+    /// from time to time.
     pub fn on_shortage(&self, act: impl Fn() + Send + Sync + 'static) {
         let _ = self.gate.on_shortage.set(Box::new(act));
     }
@@ -186,7 +186,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The size of the row in a slot, in bytes.
+    /// Returns the size of the row in a slot, in bytes.
     fn size(&self) -> usize {
         self.event.len() + self.metadata.len() + row::OVERHEAD
     }
@@ -252,8 +252,8 @@ pub struct ServicePool {
 }
 
 impl ServicePool {
-    /// Starts a worker, waits until it has loaded the program, and keeps it.
-    /// Only the job's settings about the program and its workers are used.
+    /// Starts a worker, waits until it has loaded the program, and keeps it. Only the job's settings about the program
+    /// and its workers are used.
     ///
     /// # Errors
     /// When the program cannot be loaded, or no worker can be started.
@@ -303,8 +303,8 @@ impl ServicePool {
 
     /// Transforms the events of one request. Dropping the future also drops the work that no worker has begun.
     /// # Errors
-    /// When no worker can be started. This pool can then no longer be used. The events are not lost: another pool can
-    /// process them.
+    /// When no worker can be started. This pool can then no longer be used. The events are not lost: another pool
+    /// can process them.
     pub async fn transform(&self, rows: Rows) -> Result<ServiceAnswer, Arc<RunError>> {
         let (reply, answer) = oneshot::channel();
         let gone = || Arc::new(RunError::Start("the workers of this transformation are gone".to_owned()));

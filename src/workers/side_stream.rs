@@ -1,6 +1,6 @@
-//! Writes dead letters and logs to a file that other processes may append to, or to
-//! standard error. If neither accepts them, they go to a temporary file, so that
-//! they are not lost and a host that does not read standard error delays nothing.
+//! Writes dead letters and logs to a file that other processes may append to, or to standard error. If neither
+//! accepts them, they go to a temporary file, so that they are not lost and a host that does not read standard
+//! error delays nothing.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -131,8 +131,8 @@ impl SideStream {
         self.to = To::Stderr;
     }
 
-    /// Switches from standard error to a temporary file. The run
-    /// has not failed if standard error is not read or is closed.
+    /// Switches from standard error to a temporary file. The run has not failed if standard error is not
+    /// read or is closed.
     fn leave_stderr(&mut self, error: Option<io::Error>, torn: bool) {
         let is_fault = |error: &io::Error| !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::BrokenPipe);
         if let Some(error) = error.filter(is_fault) {

@@ -252,8 +252,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Handles a signal. The first one stops reading and lets the
-    /// lines under way finish; the second one stops everything.
+    /// Handles a signal. The first one stops reading and lets the lines under way finish; the second one
+    /// stops everything.
     fn end_early(&mut self, signal: i32) {
         if let Ended::Signal(_) = self.summary.ended {
             self.stopping = true;
@@ -399,8 +399,8 @@ impl Supervisor {
 
 /// Returns whether this process was started with this signal ignored.
 fn is_ignored(signal: i32) -> bool {
-    // SAFETY: the structure is plain data for which zeros are
-    // valid. It outlives the call, which only reads the handler.
+    // SAFETY: the structure is plain data for which zeros are valid. It outlives the call, which only
+    // reads the handler.
     let handler = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         if libc::sigaction(signal, std::ptr::null(), &raw mut action) != 0 {

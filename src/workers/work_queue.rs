@@ -141,8 +141,8 @@ impl WorkQueue {
         self.insert((key.0, key.1 + keep), rest, false);
     }
 
-    /// Takes back the lines of a unit, starting with number `from`, from
-    /// its worker. Returns `false` if the worker does not have them.
+    /// Takes back the lines of a unit, starting with number `from`, from its worker. Returns `false` if the worker
+    /// does not have them.
     pub(super) fn give_back(&mut self, id: u64, from: u64) -> bool {
         let Some(key) = self.by_id.get(&id).copied() else { return false };
         let Some(unit) = self.by_key.get_mut(&key) else { return false };
@@ -196,9 +196,9 @@ impl WorkQueue {
         true
     }
 
-    /// Copies the latest output of this unit, so that its slot becomes free although
-    /// the output cannot leave yet. Returns the slot, or `None` if the output can leave
-    /// now or too much is copied already. `layout` describes the worker's memory.
+    /// Copies the latest output of this unit, so that its slot becomes free although the output cannot leave yet.
+    /// Returns the slot, or `None` if the output can leave now or too much is copied already. `layout` describes the
+    /// worker's memory.
     pub(super) fn set_aside(&mut self, id: u64, layout: &Layout) -> Option<u32> {
         let key = *self.by_id.get(&id)?;
         if self.by_key.first_key_value().is_none_or(|(first, _)| *first == key) {
@@ -212,9 +212,9 @@ impl WorkQueue {
         if !part.holds_slot() || self.aside + bytes > MAX_ASIDE {
             return None;
         }
-        // SAFETY: the range was checked when the part was booked, and the worker does not
-        // write to it until it is told that the slot is free. A compromised worker may
-        // write to it anyway; the writer therefore counts the lines of its data again.
+        // SAFETY: the range was checked when the part was booked, and the worker does not write to it until it is
+        // told that the slot is free. A compromised worker may write to it anyway; the writer therefore counts the
+        // lines of its data again.
         let copy =
             unsafe { std::slice::from_raw_parts(memory.at(layout.output_start(part.slot as usize), bytes), bytes) };
         *output = Output::Aside(copy.to_vec());

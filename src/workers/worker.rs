@@ -1,10 +1,10 @@
 //! The worker's side: one isolate, which transforms lines from shared memory.
 //!
-//! The worker is single-threaded, except for the watchdog and V8's helper thread. It reads a frame,
-//! transforms the lines that the frame names directly from the input region, writes outputs directly
-//! to its output region, and reports to the supervisor in parts: when a slot is full, when the lines
-//! are done, and every few milliseconds in between, so that slow code does not delay finished lines.
-//! Before each event it records which event it starts. If it dies, only that record remains.
+//! The worker is single-threaded, except for the watchdog and V8's helper thread. It reads a frame, transforms the
+//! lines that the frame names directly from the input region, writes outputs directly to its output region, and reports
+//! to the supervisor in parts: when a slot is full, when the lines are done, and every few milliseconds in between, so
+//! that slow code does not delay finished lines. Before each event it records which event it starts. If it dies, only
+//! that record remains.
 
 mod batches;
 mod events;
@@ -66,8 +66,8 @@ pub fn main_with(hook: Hook) -> u8 {
 
 fn serve(hook: Hook) -> io::Result<()> {
     let mut walls = sandbox::first();
-    // SAFETY: the supervisor starts workers with exactly these
-    // descriptors open, and nothing else in this process uses them.
+    // SAFETY: the supervisor starts workers with exactly these descriptors open, and nothing else in this
+    // process uses them.
     let (socket, input, output) = unsafe {
         (UnixStream::from_raw_fd(fd::SOCKET), OwnedFd::from_raw_fd(fd::INPUT), OwnedFd::from_raw_fd(fd::OUTPUT))
     };
@@ -282,8 +282,8 @@ impl Worker {
         self.unit_tick = engine::ticks();
     }
 
-    /// Returns whether the current unit has taken far longer than planned, so
-    /// that a free worker should get the rest of it. Checked once per tick.
+    /// Returns whether the current unit has taken far longer than planned, so that a free worker should get the rest of
+    /// it. Checked once per tick.
     fn is_slow(&mut self) -> bool {
         let tick = engine::ticks();
         tick != std::mem::replace(&mut self.unit_tick, tick)

@@ -45,9 +45,9 @@ impl WorkerExit {
     }
 }
 
-/// The address space that a worker needs, in bytes. V8's garbage collector for C++
-/// objects reserves 32 GiB at startup to find 16 GiB at a suitable address, and
-/// keeps these. The size is fixed when V8 is compiled. A reservation uses no memory.
+/// The address space that a worker needs, in bytes. V8's garbage collector for C++ objects reserves 32 GiB at
+/// startup to find 16 GiB at a suitable address, and keeps these. The size is fixed when V8 is compiled. A
+/// reservation uses no memory.
 const RESERVED: u64 = 33 << 30;
 
 impl WorkerExit {

@@ -90,8 +90,8 @@ pub(super) fn marks_module(call: &CallExpr) -> bool {
         && matches!(&*name.expr, Expr::Lit(Lit::Str(text)) if text.value.as_str() == Some("__esModule"))
 }
 
-/// Returns the library in `require('library')`, if it is a shipped one.
-/// Shipped libraries have only named exports, so an import is equivalent.
+/// Returns the library in `require('library')`, if it is a shipped one. Shipped libraries have only named exports, so
+/// an import is equivalent.
 pub(super) fn required(value: &Expr) -> Option<&Str> {
     let Expr::Call(call) = value else { return None };
     let Callee::Expr(callee) = &call.callee else { return None };

@@ -194,8 +194,8 @@ impl Visit for PatternsOnly<'_> {
     fn visit_expr(&mut self, _: &Expr) {}
 }
 
-/// Returns whether a value uses `this` outside of nested functions.
-/// As a property of an object, its `this` is that object.
+/// Returns whether a value uses `this` outside of nested functions. As a property of an object, its
+/// `this` is that object.
 pub(super) fn uses_this(value: &Expr) -> bool {
     let mut this = This { depth: 0, found: false };
     value.visit_with(&mut this);

@@ -1,7 +1,7 @@
 //! Reads code from a folder: `<dir>/<VersionID>.js` or `.ts`; libraries likewise, and shared libraries below `@rs`.
 //!
-//! A module is cached until something in the folder changes. If the
-//! system does not report changes, every request reads its code again.
+//! A module is cached until something in the folder changes. If the system does not report changes, every request
+//! reads its code again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -32,8 +32,8 @@ pub struct Module {
 /// Why a module is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// The module does not exist or cannot be used, and retrying would
-    /// not change that. Contains the status and the text for the rows.
+    /// The module does not exist or cannot be used, and retrying would not change that. Contains the status and the
+    /// text for the rows.
     Final(u16, String),
     /// The module cannot be fetched now; the client should retry the whole request.
     Later(String),

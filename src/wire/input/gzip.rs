@@ -6,8 +6,8 @@ use flate2::bufread::GzDecoder;
 
 use super::mistake;
 
-/// Reads the contents of all members. Like gzip(1), treats zeros
-/// after the last member as padding, for example of a tape.
+/// Reads the contents of all members. Like gzip(1), treats zeros after the last member as padding, for
+/// example of a tape.
 pub(super) struct Members<R> {
     /// `None` after the end.
     member: Option<GzDecoder<R>>,

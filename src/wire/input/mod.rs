@@ -86,8 +86,8 @@ pub enum Packed {
     Zstd,
 }
 
-/// Starts a stream of lines from an input that needs conversion. `head`
-/// was already read from `file`; `name` is the input's name in messages.
+/// Starts a stream of lines from an input that needs conversion. `head` was already read from `file`; `name` is the
+/// input's name in messages.
 ///
 /// # Errors
 /// When the pipe, the thread or the decoder cannot be created.

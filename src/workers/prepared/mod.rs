@@ -123,8 +123,8 @@ impl From<io::Error> for NotForked {
 }
 
 impl PreparedProcess {
-    /// Creates this without a process. Isolates are made for these
-    /// options. `warn` is called once if no process can be prepared.
+    /// Creates this without a process. Isolates are made for these options. `warn` is called once if no process
+    /// can be prepared.
     pub fn new(options: Options, jitless: bool, warn: fn(&str)) -> Self {
         let state = State { current: None, starting: false, failures: 0, not_before: None };
         Self(Arc::new(Inner { options, jitless, state: Mutex::new(state), forked: AtomicU64::new(0), warn }))

@@ -27,8 +27,8 @@ impl Forker {
         if unsafe { libc::prctl(PR_GET_TID_ADDRESS, &raw mut tid, 0, 0, 0) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the C library told the kernel to clear this address
-        // when the thread ends, so it lies in the thread's own record.
+        // SAFETY: the C library told the kernel to clear this address when the thread ends, so it lies in the
+        // thread's own record.
         if tid.is_null() || unsafe { tid.read() } != rustix::thread::gettid().as_raw_nonzero().get() {
             return Err(io::Error::other("the C library does not keep the thread's number where the kernel clears it"));
         }
@@ -42,8 +42,8 @@ impl Forker {
     pub(super) unsafe fn fork(&self) -> io::Result<Option<pid_t>> {
         let flags = libc::CLONE_PARENT | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
         let (flags, none, tid) = (i64::from(flags), 0_i64, self.tid as i64);
-        // SAFETY: like `fork`, the child gets a copy of everything,
-        // including the stack. The caller guarantees the rest.
+        // SAFETY: like `fork`, the child gets a copy of everything, including the stack. The caller
+        // guarantees the rest.
         #[cfg(target_arch = "x86_64")]
         let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, tid, none) };
         // SAFETY: as above; on other architectures the last two arguments are swapped.
@@ -73,8 +73,8 @@ pub(super) fn inherit_memory() -> io::Result<()> {
         let ends = range.map(|(start, end)| (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)));
         let Some((Ok(start), Ok(end))) = ends else { continue };
         // V8 asks the kernel to exclude its memory from children, for the sake of programs that start others.
-        // SAFETY: only changes what a child inherits. The kernel refuses it for its own mappings, which are inherited
-        // anyway.
+        // SAFETY: only changes what a child inherits. The kernel refuses it for its own mappings, which are
+        // inherited anyway.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DOFORK) };
         let (rights, path) = (fields.next().unwrap_or_default(), fields.nth(3).unwrap_or_default());
         if let Some(memory) = memory.as_ref().filter(|_| path.starts_with('/') && rights.starts_with("r-x")) {

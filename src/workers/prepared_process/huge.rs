@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader};
 /// The size of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Moves the program's machine code and constants into huge pages,
-/// if the kernel has any. Otherwise they stay where they are.
+/// Moves the program's machine code and constants into huge pages, if the kernel has any. Otherwise they
+/// stay where they are.
 pub(super) fn move_program() {
     let enabled = read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
     if enabled.is_empty() || enabled.contains("[never]") {
@@ -57,9 +57,9 @@ fn replace(start: usize, len: usize, rights: Rights) -> Option<()> {
         return None;
     }
     let copy = (room as usize).next_multiple_of(HUGE);
-    // SAFETY: `copy` and the `len` bytes after it lie in the new memory. The original is
-    // readable and is never written to. The copy that replaces it has the same bytes and
-    // the same rights. A single system call replaces it, made from code in another file.
+    // SAFETY: `copy` and the `len` bytes after it lie in the new memory. The original is readable and is never written
+    // to. The copy that replaces it has the same bytes and the same rights. A single system call replaces it, made from
+    // code in another file.
     unsafe {
         libc::madvise(copy as *mut libc::c_void, len, libc::MADV_HUGEPAGE);
         std::ptr::copy_nonoverlapping(start as *const u8, copy as *mut u8, len);

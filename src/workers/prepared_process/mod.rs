@@ -1,8 +1,8 @@
 //! The prepared process's own side.
 //!
-//! The process has one thread, and never contains an author's code or data: it only
-//! reads orders from its supervisor, each with the descriptors of a worker. For
-//! each order it forks a child, which builds its sandbox and continues as a worker.
+//! The process has one thread, and never contains an author's code or data: it only reads orders from its
+//! supervisor, each with the descriptors of a worker. For each order it forks a child, which builds its sandbox and
+//! continues as a worker.
 
 mod fork;
 mod huge;
@@ -111,8 +111,8 @@ fn order(control: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
 /// supervisor. The sandbox closes all other descriptors, before the child reads any code.
 fn settle(descriptors: Vec<OwnedFd>, supervisor: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The supervisor may have died before this call. (The sandbox
-    // changes credentials and therefore sets the signal again.)
+    // The supervisor may have died before this call. (The sandbox changes credentials and therefore sets
+    // the signal again.)
     if rustix::process::getppid().is_none_or(|parent| parent.as_raw_nonzero().get() as u32 != supervisor) {
         return Err(io::Error::other("the supervisor is gone"));
     }

@@ -121,8 +121,8 @@ impl Worker {
         for (index, (line, settled)) in lines.iter().zip(settled).enumerate() {
             let number = first + index as u32;
             if index > 0 {
-                // Each line needs room for its output, and the part may be
-                // reported to make room. The current line is unknown in a batch.
+                // Each line needs room for its output, and the part may be reported to make room. The current line is
+                // unknown in a batch.
                 self.begin(number)?;
             }
             let before = self.sink.len;

@@ -29,8 +29,8 @@ const FORGOTTEN_PER_EVENT: usize = 256;
 /// The most output of finished lines that is kept, in bytes.
 const MAX_KEPT_BYTES: usize = 8 << 20;
 
-/// No event is started while this many requests are unanswered,
-/// or while the lines of waiting events have this many bytes.
+/// No event is started while this many requests are unanswered, or while the lines of waiting events have
+/// this many bytes.
 const ENOUGH_UNANSWERED: usize = 4096;
 const ENOUGH_BYTES: usize = 8 << 20;
 
@@ -38,8 +38,8 @@ const ENOUGH_BYTES: usize = 8 << 20;
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 /// Finished lines are reported at once if nothing was reported for this long. Otherwise they wait for the next ones, so
-/// that a stream of answers does not result in a stream of small parts. They stop waiting when no frame arrives for a
-/// while.
+/// that a stream of answers does not result in a stream of small parts. They stop waiting when no frame
+/// arrives for a while.
 const TELL_EVERY: Duration = Duration::from_millis(2);
 
 /// The longest wait for answers if no event has a deadline.
@@ -262,7 +262,7 @@ impl InFlight {
 }
 
 impl Worker {
-    /// The main loop of a worker whose events may wait.
+    /// Runs the main loop of a worker whose events may wait.
     pub(super) fn run_in_flight(&mut self) -> io::Result<()> {
         loop {
             self.take_answers()?;

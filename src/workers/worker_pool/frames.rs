@@ -73,8 +73,8 @@ impl WorkerPool {
         let cost = cpu / part.lines.max(1);
         let memory = &worker.process.output;
         let start = self.layout.output_start(part.slot as usize);
-        // A slot whose part has no failures and no logs is freed
-        // at once after a copy. A server copies the output itself.
+        // A slot whose part has no failures and no logs is freed at once after a copy. A server copies
+        // the output itself.
         let alone = bytes > 0 && part.failures.is_empty() && part.logs.is_empty();
         let copy = if alone && self.gate.is_none() { self.copies.copy(memory, start, bytes as usize) } else { None };
         let fits = self.units.get(unit).is_some_and(|unit| {

@@ -28,9 +28,9 @@ impl WorkerPool {
         of: Option<usize>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<(), RunError> {
-        // Only a pool's first worker is forked. A replacement for a dead worker needs
-        // another address layout. And if there is work for several workers, background
-        // optimization of their code pays off, which V8 does not do in a forked process.
+        // Only a pool's first worker is forked. A replacement for a dead worker needs another address layout. And if
+        // there is work for several workers, background optimization of their code pays off, which V8 does not do in
+        // a forked process.
         let prepared = self.gate.as_ref().and_then(|gate| gate.prepared.as_ref()).filter(|_| self.generations == 0);
         let (process, mut reader) = Process::spawn(&self.start, &self.layout, &self.input_fd, prepared)
             .await
@@ -124,9 +124,9 @@ impl WorkerPool {
                 worker.events = events;
                 worker.moved = Instant::now();
             }
-            // A worker counts its events itself, so a compromised worker could count
-            // forever. A correct worker reports its events every few milliseconds, and
-            // after each event that takes longer, which is attempted at most twice.
+            // A worker counts its events itself, so a compromised worker could count forever. A correct worker
+            // reports its events every few milliseconds, and after each event that takes longer, which is
+            // attempted at most twice.
             let silent = worker.told.elapsed() > 3 * patience;
             if worker.resting {
                 continue;
@@ -141,8 +141,8 @@ impl WorkerPool {
     /// Handles the end of a worker: returns its unanswered lines to the queue and starts a replacement.
     pub(super) async fn handle_exit(&mut self, index: usize) -> Result<(), RunError> {
         let exit = self.workers[index].process.end().await;
-        // Code that has escaped from V8 controls how its process
-        // ends. Only a kill from outside is certainly not its doing.
+        // Code that has escaped from V8 controls how its process ends. Only a kill from outside is
+        // certainly not its doing.
         let killed = exit.reason == ExitReason::Killed && !self.workers[index].condemned;
         if !killed
             && self.workers[index].process.was_forked()
@@ -179,8 +179,8 @@ impl WorkerPool {
         for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {
             let Some(entry) = self.units.get(id) else { continue };
             let (answered, solo) = (entry.answered, entry.solo);
-            // No event can send this signal or stop the whole process, so it most likely came from outside. Only an event
-            // that meets it repeatedly is blamed: the kernel may be short of memory because of that event.
+            // No event can send this signal or stop the whole process, so it most likely came from outside. Only an
+            // event that meets it repeatedly is blamed: the kernel may be short of memory because of that event.
             let from_outside = !out_of_memory && (hung || exit.reason == ExitReason::Killed);
             let innocent = from_outside && entry.deaths < PATIENCE_WITH_KILLS;
             // Only the unit with the recorded line can have killed the worker.
