@@ -228,8 +228,8 @@ fn literal(host: &str) -> Option<IpAddr> {
     host.trim_matches(['[', ']']).parse().ok()
 }
 
-/// Checks, as the last step, that the server that answered has an allowed address. This should never fail; if it does, at
-/// least the answer is not read.
+/// Checks, as the last step, that the server that answered has an allowed address. This should never fail; if it does,
+/// at least the answer is not read.
 fn check_peer(hosts: &Hosts, url: &Url, response: &Response) -> Result<(), String> {
     let Some(peer) = response.remote_addr() else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();

@@ -6,7 +6,8 @@
 //!
 //! Invariants: every line that was read gets exactly one verdict, outputs leave in the order of the input (unless
 //! requested otherwise), memory stays bounded however long the stream is, and a worker that dies or hangs costs at most
-//! the event that killed it. An event is blamed for a death only if it killed a fresh worker while it ran alone.
+//! the event that killed it. An event is blamed for a death only if it killed a fresh worker while it ran alone, or if
+//! the worker's watchdog could not stop it in any other way.
 //!
 //! - [`run`] is the supervisor's side of a stream: `supervisor`, with the bookkeeping of `work_queue`.
 //! - [`ServicePool`] is the same for requests: the workers of one program stay and answer request after request. Both

@@ -43,7 +43,7 @@ pub struct PreviewJob {
     pub options: Options,
     /// The events, a JSON text each.
     pub events: Vec<String>,
-    /// The result of `metadata(event)`, as the text of a JSON object. It replaces the program's own.
+    /// The result of `metadata(event)`, as the text of a JSON object. It overrides the program's own.
     pub metadata: Option<String>,
 }
 

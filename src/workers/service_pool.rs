@@ -73,7 +73,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How long an answer waits for memory before its request is rejected. Its worker waits as long.
 const PATIENCE_FOR_MEMORY: Duration = Duration::from_secs(5);
 
-/// If an output used more bytes of its slot than this, the supervisor releases the slot's pages.
+/// If an output used more bytes of its slot than this, its pages are unmapped from the supervisor afterwards.
 const LARGE_OUTPUT: usize = 1 << 20;
 
 /// The limits that all service pools of a process share: the number of worker processes, and the number of units under
@@ -231,7 +231,7 @@ pub struct Status {
     pub deaths: AtomicU64,
     /// Workers that had to be replaced because they no longer answered.
     pub hangs: AtomicU64,
-    /// Workers that had to be replaced because they used more memory than V8's limits could prevent.
+    /// Workers that had to be replaced because V8 ran out of memory.
     pub memory: AtomicU64,
     /// Workers that had to be replaced because their code could only be stopped by ending the process.
     pub stuck: AtomicU64,

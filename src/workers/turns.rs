@@ -186,7 +186,7 @@ impl State {
         Turn { turns: Arc::downgrade(turns), id, account }
     }
 
-    /// Starts a turn's account. An account that was idle has not saved up any time.
+    /// Raises the used time of an idle account to the current time, so that idle programs save up no time.
     fn begin(&mut self, account: u64) {
         let now = self.now;
         if let Some(used) = self.accounts.get_mut(&account)

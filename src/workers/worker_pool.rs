@@ -144,7 +144,7 @@ pub(super) struct PoolCounters {
     pub(super) deaths: u64,
     /// The part of these workers that no longer answered.
     pub(super) hangs: u64,
-    /// The part that used more memory than V8's limits could prevent.
+    /// The part in which V8 ran out of memory.
     pub(super) memory: u64,
     /// The part whose code could only be stopped by ending the process.
     pub(super) stuck: u64,

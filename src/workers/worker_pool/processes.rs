@@ -173,7 +173,7 @@ impl WorkerPool {
         let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
         let open = if worker.units.is_empty() { 0 } else { open };
         let mut alone = worker.reserved.take();
-        // With waiting events, several units can be under way. If the record names none of them, the first one is suspect.
+        // With waiting events, several units can be under way. If the record names none of them, the first is suspect.
         let suspect_unit = worker.units.iter().position(|assigned| assigned.id == unit).unwrap_or(0);
         let fresh = worker.fresh;
         for (place, Assigned { id, .. }) in std::mem::take(&mut worker.units).into_iter().enumerate() {
