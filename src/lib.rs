@@ -33,9 +33,9 @@
 //! # Where this differs from a plain deno_core embedder
 //!
 //! V8 is used through `deno_core::v8`, but without a `JsRuntime`. A runtime brings an event loop, about ninety ops and
-//! many global host objects, all of which would have to be removed again. It takes about 15 ms to create. A plain isolate
-//! has nothing to remove and is ready in a third of that time, which matters because an event that hits a limit waits
-//! for it. `serde_v8` converts data that does not belong to single events.
+//! many global host objects, all of which would have to be removed again. It takes about 15 ms to create. A plain
+//! isolate has nothing to remove and is ready in a third of that time, which matters because an event that hits a limit
+//! waits for it. `serde_v8` converts data that does not belong to single events.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

@@ -52,10 +52,11 @@ use self::test_token::TestToken;
 use crate::machine_memory;
 use crate::workers::{Budget, PreparedProcess, Resources};
 
-/// Answers that wait in the workers' memory may use this part of the request memory, in addition to it. A divisor.
+/// The divisor for the memory of answers that wait in the workers' memory, as a share of the request memory. It comes in
+/// addition to the request memory.
 const PARKED: usize = 8;
 
-/// The part of all requests that one program must leave to the others. A divisor.
+/// The divisor for the share of all requests that one program must leave to the others.
 const LEFT_FOR_OTHERS: usize = 4;
 
 /// The settings of a server.

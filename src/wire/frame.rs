@@ -334,7 +334,7 @@ pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let kind = Kind::from_u32(kind)?;
     let most = match kind {
         Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits | Kind::GiveBack => MAX_PAYLOAD,
-        // These kinds are sent to a worker, which trusts the supervisor.
+        // These kinds are sent to a worker, which trusts the supervisor. Only `Tried` comes from a preview's worker.
         Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried | Kind::Trim => {
             MAX_PREVIEW
         }

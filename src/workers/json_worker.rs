@@ -90,8 +90,8 @@ impl JsonSocket {
     /// When the report cannot be sent.
     pub fn behind_walls() -> io::Result<Option<Self>> {
         let mut walls = sandbox::first();
-        // SAFETY: the supervisor starts workers with exactly this descriptor open, and nothing else in this process uses
-        // it.
+        // SAFETY: the supervisor starts workers with exactly this descriptor open, and nothing else in this process
+        // uses it.
         let socket = unsafe { UnixStream::from_raw_fd(sandbox::SOCKET) };
         let mut socket = Self(BufReader::new(socket));
         let Some(Setup { heap, jitless }) = socket.read() else { return Ok(None) };

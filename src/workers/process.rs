@@ -1,5 +1,5 @@
-//! A worker process, from the supervisor's side. It is started with three file descriptors and an empty environment. Its
-//! standard streams lead nowhere, except that standard error is a file in memory. It is killed when dropped.
+//! A worker process, from the supervisor's side. It is started with three file descriptors and an empty environment.
+//! Its standard streams lead nowhere, except that standard error is a file in memory. It is killed when dropped.
 
 use std::fs::File;
 use std::io;
