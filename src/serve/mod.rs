@@ -52,8 +52,8 @@ use self::test_token::TestToken;
 use crate::machine_memory;
 use crate::workers::{Budget, PreparedProcess, Resources};
 
-/// The divisor for the memory of answers that wait in the workers' memory, as a share of the request memory. It comes in
-/// addition to the request memory.
+/// The divisor for the share of the request memory that answers may additionally occupy while they wait in the workers'
+/// memory.
 const PARKED: usize = 8;
 
 /// The divisor for the share of all requests that one program must leave to the others.
