@@ -1,5 +1,5 @@
-//! Arguments as typed. What they resolve to, together with the environment and the config file, is
-//! [`crate::cli::config`]; nothing outside `cli` sees these types.
+//! Arguments as typed. [`crate::cli::config`] resolves them together with the
+//! environment and the config file; nothing outside `cli` sees these types.
 
 mod develop;
 mod explore;
@@ -65,7 +65,8 @@ pub struct Global {
     pub typed: Settings,
 }
 
-/// What `--version` says behind the name: the version, V8's, and the commit of a build that was told it.
+/// The text of `--version` after the program's name: the version, V8's
+/// version, and the commit if `SLUICEGATE_COMMIT` was set during the build.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let commit = option_env!("SLUICEGATE_COMMIT").map(|commit| format!(", commit {commit}")).unwrap_or_default();
     format!("{} (V8 {}{commit})", env!("CARGO_PKG_VERSION"), sluicegate_engine::v8_version())
@@ -75,7 +76,7 @@ impl Cli {
     /// Reads a command line.
     ///
     /// # Errors
-    /// When it makes no sense, and for `--help` and `--version`, whose text is the error.
+    /// When the command line is invalid, and for `--help` and `--version`, whose text is the error.
     pub fn read<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let matches = match Self::run_alone(&words) {
@@ -87,8 +88,9 @@ impl Cli {
         Ok(cli)
     }
 
-    /// What `run` is given, if nothing is wrong with it. Only the flags of `run` are set up for it: those of all commands take
-    /// three times as long. A mistake and `--help` are left to the whole command line, which knows what to say.
+    /// Parses a valid command line of `run`; `None` for anything else. Sets up only
+    /// the flags of `run`: setting up those of all commands takes three times as long.
+    /// Mistakes and `--help` need the complete parser, which knows the right message.
     fn run_alone(words: &[OsString]) -> Option<clap::ArgMatches> {
         words.get(1).filter(|word| *word == "run")?;
         let run = RunArgs::augment_args(clap::Command::new("run"));
@@ -215,16 +217,17 @@ pub enum Shell {
     Elvish,
 }
 
-/// What this program is when it has started itself. Not among the commands, so that no help, completion or suggestion names them.
+/// A process that this program starts as a copy of itself. Not a
+/// [`Command`], so that no help, completion or suggestion names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnProcess {
     /// A worker. It speaks a protocol of its own over its standard streams.
     Worker,
-    /// One that forks workers.
+    /// A process that forks workers.
     Prepared,
     /// One measurement of `bench`.
     BenchStep,
-    /// A source is parsed.
+    /// Parses a source.
     Parse,
     /// A run for `fuzz` and `diff`.
     Trial,
@@ -232,12 +235,12 @@ pub enum OwnProcess {
     LineageWorker,
     /// A worker of `test`.
     SuiteWorker,
-    /// A query of a database.
+    /// Runs a query of a database.
     Adbc,
 }
 
 impl OwnProcess {
-    /// Which of them the whole command line asks for, if it is one.
+    /// Returns the process that a complete command line asks for; `None` for any other command line.
     pub fn read(words: &[OsString]) -> Option<Self> {
         let [_, word] = words else { return None };
         Some(match word.to_str()? {

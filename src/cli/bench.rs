@@ -34,7 +34,7 @@ pub struct BenchReport {
 /// # Errors
 /// When the measurement fails, or the results cannot be compared or saved.
 pub fn bench(config: &BenchConfig) -> anyhow::Result<BenchReport> {
-    // Read first, so that a bad file is found before minutes of measuring.
+    // Read first, so that an invalid file is found before minutes of measuring.
     let baseline = config.baseline.as_deref().map(read_baseline).transpose()?;
     let bar = progress_bar(config.progress);
     let measured = bench::run(&config.plan, &mut |done, total, what| {
@@ -75,7 +75,7 @@ fn read_baseline(path: &Path) -> anyhow::Result<Report> {
     })
 }
 
-/// The comparison: changes as a table, regressions as an error.
+/// Compares with the baseline: appends the changes to `text`, and returns the regressions as an error.
 fn compare(
     report: &Report,
     before: &Report,

@@ -1,4 +1,4 @@
-//! `sluicegate check`: whether a transformation loads, what it exports, and what it can import.
+//! `sluicegate check`: reports whether a transformation loads, what it exports and imports, and what is wrong with it.
 
 use serde_json::json;
 
@@ -39,7 +39,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// The findings as annotations that GitHub shows at the lines of a pull request.
+    /// Returns the findings as annotations that GitHub shows at the lines of a pull request.
     pub fn annotations(&self) -> String {
         let mut out = String::new();
         for finding in &self.findings {
@@ -69,7 +69,7 @@ pub fn check(config: &CheckConfig, as_json: bool) -> anyhow::Result<CheckReport>
     }
 }
 
-/// The report about a transformation that cannot be read.
+/// Returns the report on a transformation that cannot be read.
 pub fn unread(unread: Unread, as_json: bool) -> CheckReport {
     let Unread { path, mut error } = unread;
     error.rule.get_or_insert_with(|| "load-read".to_owned());
@@ -99,7 +99,7 @@ fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool)
         }
         Err(error) => {
             let error = Diagnostic::from_load_error(&error, library_paths);
-            // What made the code fail may also be found without running it.
+            // The static checks may have found the same mistake.
             let start = |one: &Diagnostic| one.place.as_ref().map(|at| (at.file.clone(), at.line, at.columns.start));
             if let Some(place) = start(&error) {
                 findings.retain(|finding| start(finding).as_ref() != Some(&place));
@@ -114,7 +114,7 @@ fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool)
     }
 }
 
-/// `orders.js: ok: exports transformEvent; imports jsLib1, warehouseActionsUtils`.
+/// Returns `orders.js: ok: exports transformEvent; imports jsLib1, warehouseActionsUtils`.
 fn ok_text(program: &Program, checked: &Checked) -> String {
     let imports = match checked.used.as_deref() {
         None | Some([]) => String::new(),
@@ -134,7 +134,7 @@ fn ok_json(program: &Program, checked: &Checked) -> String {
     format!("{object}\n")
 }
 
-/// A line for each finding, always with the same fields.
+/// Returns a line for each finding; all lines have the same fields.
 fn findings_json(transformation: &str, findings: &[Diagnostic]) -> String {
     let line = |finding: &Diagnostic| {
         let place = finding.place.as_ref();
@@ -174,7 +174,7 @@ mod tests {
         say(config, engine.map(|engine| engine.loaded().into()), as_json)
     }
 
-    /// The check of a folder in `tests/golden/check`: its `transform.js` with the libraries in its `lib`.
+    /// Returns the config for a folder in `tests/golden/check`: its `transform.js` with the libraries in its `lib`.
     fn config(case: &Path) -> CheckConfig {
         let lib = case.join("lib");
         let sources = Sources {

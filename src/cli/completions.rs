@@ -1,11 +1,11 @@
-//! The completions for shells, from the same table as `--help`.
+//! Shell completions, from the same table as `--help`.
 
 use clap::CommandFactory;
 use clap_complete::{Shell as Known, generate};
 
 use super::args::{Cli, Shell};
 
-/// The completions for a shell.
+/// Returns the completions for a shell.
 pub fn completions(shell: Shell) -> Vec<u8> {
     let mut out = Vec::new();
     let mut command = Cli::command();

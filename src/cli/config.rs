@@ -27,7 +27,7 @@ use crate::wire::input::Format;
 use crate::workers::Sandbox;
 use sluicegate_engine::{Access, Limits, Options, Program, UnsafeIntegers};
 
-/// The default for the most events in one call of `transformBatch`.
+/// The default maximum number of events in one call of `transformBatch`.
 pub const BATCH_SIZE: usize = 200;
 
 /// The settings of `run`.
@@ -70,11 +70,11 @@ pub struct RunConfig {
     pub fail_on: FailOn,
     /// Where log lines of the code go, if they are kept.
     pub logs: Option<Target>,
-    /// Whether results are written as they come.
+    /// Whether results are written as soon as they are ready, not in the order of the input.
     pub unordered: bool,
     /// Whether every line is flushed at once.
     pub line_buffered: bool,
-    /// The most events in one call of `transformBatch`.
+    /// The maximum number of events in one call of `transformBatch`.
     pub batch_size: usize,
     /// Whether progress is shown.
     pub progress: When,
@@ -82,7 +82,8 @@ pub struct RunConfig {
     pub stats_json: bool,
     /// Hides progress and summary.
     pub quiet: bool,
-    /// Whether it is told that the code reads an integer that JavaScript can't hold. Who asks for that also hears it when quiet.
+    /// Whether to warn when the code reads an integer that JavaScript cannot
+    /// hold. If the user asks for the warning, it is printed even with `--quiet`.
     pub tells_reads: bool,
     /// The format of errors.
     pub voice: Voice,
@@ -122,8 +123,8 @@ pub struct BenchConfig {
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-/// The format of errors as far as it is known before the settings are resolved: a mistake in the config file must not
-/// decide how it is reported.
+/// Returns the format of errors before the config file is read: a
+/// mistake in the config file must not decide how it is reported.
 pub fn early_voice(flags: &Settings, around: Env<'_>) -> Voice {
     let settings = match from_environment(around) {
         Ok(environment) => flags.clone().or(environment),
@@ -142,7 +143,7 @@ pub(super) fn voice(settings: &Settings) -> Voice {
 /// Resolves `run`.
 ///
 /// # Errors
-/// When an argument, a variable or the config file is wrong; the error says where, and what to do.
+/// When an argument, a variable or the config file is invalid; the error says where, and what to do.
 pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig> {
     let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
     let inputs = inputs(&args.files)?;
@@ -150,7 +151,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
     let on_error = settings.failures.on_error.unwrap_or_default();
     let named = settings.failures.errors.clone();
     let errors = named.unwrap_or(match (on_error, emit) {
-        // The failed line itself goes out, or its verdict line has the failure.
+        // The output contains the failed line itself, or a verdict line with the failure.
         (OnError::Pass, _) | (_, Emit::Verdicts | Emit::Framed) => Target::Nowhere,
         // Dead letters would fill the terminal.
         _ if std::io::stderr().is_terminal() => Target::Temporary,
@@ -239,8 +240,8 @@ fn input_format(settings: &Settings) -> Result<InputFormat> {
     }
 }
 
-/// Resolves `check` for each transformation, including those in folders. One that cannot be read does not keep the
-/// others from being checked.
+/// Resolves `check` for each transformation, including the ones in
+/// folders. If one cannot be read, the others are checked all the same.
 pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Vec<std::result::Result<CheckConfig, Unread>> {
     let here = [PathBuf::from(".")];
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
@@ -274,8 +275,8 @@ fn check_one(file: &Path, fix: bool, global: &Global, around: Env<'_>) -> Result
     Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
 }
 
-/// The required sandbox of the playground's worker. All other settings are read again for each run of the code; they
-/// are only checked here, so that mistakes are reported at once.
+/// Returns the required sandbox of the playground's worker. All other settings are read again
+/// for each run of the code; here they are only checked, so that mistakes are reported at once.
 ///
 /// # Errors
 /// As for [`run`].
@@ -321,7 +322,7 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<Bench
     };
     let plan = Plan {
         program,
-        // The code is measured, not a server that it sends requests to.
+        // The bench measures the code, not a server that the code sends requests to.
         options: Options {
             network: Access {
                 fetch: flags.fetch_latency.is_some(),
@@ -352,14 +353,14 @@ pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<Bench
     })
 }
 
-/// 1, 2, 4 … and the number of cores.
+/// Returns 1, 2, 4 … and the number of cores.
 fn scale(cores: usize) -> Vec<usize> {
     let mut workers: Vec<usize> = std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n < cores).collect();
     workers.push(cores);
     workers
 }
 
-/// The settings for a transformation, as [`run`] would resolve them: its source files and its options.
+/// Returns the source files and the options of a transformation, as [`run`] would resolve them.
 ///
 /// # Errors
 /// As for [`run`].
@@ -373,7 +374,7 @@ pub(super) fn for_transformation(
     Ok((sources(transformation, &settings), options(&settings)))
 }
 
-/// The program and options for `fuzz` and `diff`, and the files of its libraries.
+/// Returns the setup of `fuzz`, `diff` and `lineage`, and the files of the libraries.
 ///
 /// # Errors
 /// As for [`run`].
@@ -400,7 +401,7 @@ pub(super) fn for_trial(
     Ok((setup, paths))
 }
 
-/// The required sandbox of the tests' workers, which run many transformations.
+/// Returns the required sandbox of the test workers. Each of them runs many transformations.
 ///
 /// # Errors
 /// As for [`run`].
@@ -418,7 +419,7 @@ pub(super) fn sources(transformation: &Path, settings: &Settings) -> Sources {
     }
 }
 
-/// The limits and options of the engine, without logs.
+/// Returns the limits and options of the engine, with logs off.
 pub(super) fn options(settings: &Settings) -> Options {
     let policy = policy(settings);
     let network = Access {
@@ -434,8 +435,8 @@ pub(super) fn options(settings: &Settings) -> Options {
     Options { limits: limits(settings), logs: false, network, unsafe_integers }
 }
 
-/// The network policy. An event that waits has its wall limit. A request has a little more, so that it is always the
-/// event that times out first.
+/// Returns the network policy. A request may take a second longer than
+/// the wall limit of an event, so that the event always times out first.
 pub(super) fn policy(settings: &Settings) -> Policy {
     Policy {
         hosts: settings.network.allow_net.clone().unwrap_or_default(),
@@ -447,7 +448,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// The limits. A CPU limit above the default wall limit raises the wall limit as well: busy code uses up both.
+/// Returns the limits. A CPU limit above the default wall limit also raises the wall limit: busy code uses up both.
 pub(super) fn limits(settings: &Settings) -> Limits {
     let (set, default) = (&settings.limits, Limits::default());
     let cpu = set.cpu_limit.unwrap_or(default.cpu);

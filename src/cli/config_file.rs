@@ -14,8 +14,8 @@
 //! jsLib1 = "shared/js-lib-1.js"
 //! ```
 //!
-//! An unknown key is an error, not a key that does nothing: with limits, a typing mistake that goes unnoticed
-//! is one that is found in production. Paths are relative to the file that names them.
+//! An unknown key is an error. If it were ignored, a mistyped limit would be
+//! noticed only in production. Paths are relative to the file that names them.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -29,22 +29,23 @@ use super::values::{Kind, Library};
 use crate::sync::table::type_name;
 use sluicegate_engine::{Limits, nearest};
 
-/// The name under which the file is looked for.
+/// The name of the config file.
 pub const NAME: &str = "sluicegate.toml";
 
-/// Who wrote a file, and so what it may decide.
+/// Who wrote a config file; the allowed settings depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// Who runs the program: anything.
+    /// The user who runs the program. May set everything.
     Operator,
-    /// Who wrote the code that it lies beside: libraries in its own folder, the size of batches, and lower limits.
+    /// The author of the code next to the file. May set libraries
+    /// in the file's folder, the batch size, and lower limits.
     Author,
 }
 
-/// What the file at `path` says; `text` is what is in it.
+/// Parses the config file at `path`; `text` is its contents.
 ///
 /// # Errors
-/// When it is not TOML, has an unknown key, a value that its key does not take, or one that is not its writer's to give.
+/// When the text is not TOML, has an unknown key or an invalid value, or sets something that its writer may not set.
 pub fn parse(text: &str, path: &Path, writer: Writer) -> Result<Settings, Diagnostic> {
     let file = File { text, path, base: path.parent().unwrap_or(Path::new("")), writer };
     let document = DeTable::parse(text).map_err(|error| {
@@ -75,7 +76,7 @@ struct File<'a> {
     writer: Writer,
 }
 
-/// The entries in the order in which they stand in the file, so that the first mistake is reported first.
+/// Returns the entries in the order of the file, so that the first mistake is reported first.
 fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t str, Range<usize>, &'t Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
     entries.sort_by_key(|(_, span, _)| span.start);
@@ -103,7 +104,7 @@ impl File<'_> {
         Ok(())
     }
 
-    /// The value as text, if it has the right type. Paths are made relative to the file's folder.
+    /// Returns the value as text, if it has the right type. Paths are resolved against the file's folder.
     fn text_of(&self, setting: &Setting, value: &Spanned<DeValue<'_>>) -> Result<String, Diagnostic> {
         let text = match (setting.kind, value.get_ref()) {
             (Kind::Size | Kind::Count, DeValue::Integer(number)) if number.radix() == 10 => {
@@ -141,7 +142,7 @@ impl File<'_> {
         self.base.join(path)
     }
 
-    /// Refuses a setting that the author of the code may not decide.
+    /// Rejects a setting that the author of the code may not change.
     fn refuse(&self, setting: &Setting, settings: &Settings, span: Range<usize>) -> Result<(), Diagnostic> {
         let (limits, default) = (&settings.limits, Limits::default());
         let Setting { table, key, .. } = *setting;
@@ -166,7 +167,7 @@ impl File<'_> {
         Ok(())
     }
 
-    /// A library's path. An author's stays in the file's folder, whatever links lie there.
+    /// Resolves a library's path. For an author, the real path, with links resolved, must be in the file's folder.
     fn library(&self, path: &str, span: Range<usize>) -> Result<PathBuf, Diagnostic> {
         let resolved = self.resolve(path);
         let here = if self.base.as_os_str().is_empty() { Path::new(".") } else { self.base };
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(settings.limits.heap_limit, Some(16 << 20));
     }
 
-    /// Each `tests/golden/config/*.toml` is wrong; the `.txt` beside it is what the user is told.
+    /// Each `tests/golden/config/*.toml` is invalid; the `.txt` file next to it is the error message.
     #[test]
     fn mistakes_are_named_with_their_place() {
         golden::each("tests/golden/config", "toml", |path| {
@@ -354,7 +355,7 @@ mod tests {
         ] {
             let message = get(text).expect_err(text);
             assert!(message.contains(words), "{text}: {message}");
-            // Where the operator names it, it says what it likes.
+            // In a file that the operator names, every setting is allowed.
             parse(text, &file, Writer::Operator).expect(text);
         }
     }

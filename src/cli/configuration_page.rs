@@ -29,7 +29,7 @@ const LIBRARIES: &str = "
 | `--library HANDLE=PATH` | `SLUICEGATE_LIBRARY`, several with `:` between | the handle itself: `jsLib1 = \"lib/one.js\"` |
 ";
 
-/// The page, in Markdown.
+/// Returns the page, in Markdown.
 fn page() -> String {
     let mut cli = Cli::command();
     cli.build();
@@ -43,7 +43,7 @@ fn page() -> String {
     page + LIBRARIES
 }
 
-/// The tables of the file, in the order of the settings.
+/// Returns the tables of the file, in the order of the settings.
 fn tables() -> Vec<&'static str> {
     let mut tables: Vec<&str> = Vec::new();
     for setting in Settings::table() {

@@ -9,9 +9,9 @@
 //! help: did you mean `jsLib1`?
 //! ```
 //!
-//! A [`Diagnostic`] is the data; an error of the engine and one in the config file are rendered alike. The source is
-//! not trusted: control characters cannot reach the terminal, and a line of a minified library is cut to what is
-//! around the caret.
+//! A [`Diagnostic`] is the data; engine errors and config file errors are rendered
+//! alike. The source is not trusted: control characters cannot reach the terminal,
+//! and a long line of a minified library is cut to the part around the caret.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,18 +24,18 @@ use unicode_width::UnicodeWidthStr;
 use sluicegate_engine::verdict::{Failure, FailureKind, Position};
 use sluicegate_engine::{LoadError, ModuleId, Program, is_typescript};
 
-/// The width of the shown part of a source line, and the most of it before the caret.
+/// The width of the shown part of a source line, and its maximum width before the caret.
 const WIDTH: usize = 110;
 const BEFORE: usize = 60;
 /// The replacement of a tab.
 const TAB: &str = "    ";
 
-/// An error with its place and what to do, if these are known.
+/// An error, with its place and help text if these are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What is wrong.
     pub message: String,
-    /// Where.
+    /// Where it is.
     pub place: Option<Place>,
     /// V8's frames, a line each, for code that threw.
     pub frames: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Diagnostic {
 pub struct Place {
     /// The file, as the user would open it.
     pub file: String,
-    /// The file's name in stack traces, if that differs.
+    /// The file's name in stack traces, if it differs.
     pub alias: Option<String>,
     /// Line, from 1.
     pub line: u32,
@@ -61,12 +61,12 @@ pub struct Place {
 }
 
 impl Diagnostic {
-    /// An error without a place.
+    /// Creates an error without a place.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// Adds what to do about it.
+    /// Adds the help text.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -78,7 +78,7 @@ impl Diagnostic {
         self
     }
 
-    /// An error at a byte range of a text.
+    /// Adds the place: a byte range of a file's text.
     pub fn at(mut self, file: impl Into<String>, text: &str, range: Range<usize>) -> Self {
         let start = text.floor_char_boundary(range.start.min(text.len()));
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -96,7 +96,7 @@ impl Diagnostic {
         self
     }
 
-    /// The error of a program that does not load. `paths` are the files of the libraries, by import name.
+    /// Creates the error of a program that does not load. `paths` are the files of the libraries, by import name.
     pub fn from_load_error(error: &LoadError, paths: &BTreeMap<String, PathBuf>) -> Self {
         let place = error.position.as_ref().map(|at| {
             let columns = at.column..error.end_column.max(at.column + 1);
@@ -113,7 +113,7 @@ impl Diagnostic {
         }
     }
 
-    /// The failure of an event, with the line of source if it is known.
+    /// Creates the error of a failed event, with the source line if it is known.
     pub fn from_failure(failure: &Failure, program: &Program, paths: &BTreeMap<String, PathBuf>) -> Self {
         let place =
             failure.position.as_ref().map(|at| Place::of(at, at.column..at.column + 1, program.source_line(at), paths));
@@ -131,7 +131,7 @@ impl Diagnostic {
         }
     }
 
-    /// The same, with the line of source as the author wrote it: TypeScript is checked without its types.
+    /// Replaces the source line by the author's line: TypeScript is checked with its types replaced by blanks.
     pub fn with_types(mut self) -> Self {
         if let Some(place) = &mut self.place
             && let Some(line) = &mut place.source
@@ -142,7 +142,7 @@ impl Diagnostic {
         self
     }
 
-    /// The whole text, with a line end.
+    /// Renders the complete text, with a newline at the end.
     pub fn render(&self, color: bool) -> String {
         let paint = Paint(color);
         let mut out = format!("{}: {}\n", paint.error("error"), visible(&self.message));
@@ -170,8 +170,8 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// The line of a TypeScript file whose types were replaced by blanks, as it stands in the file. `None` for other files,
-/// and if the file has changed since.
+/// Returns a line of a TypeScript file with its types; `blank` is the same line with the
+/// types replaced by blanks. `None` for other files, and if the file has changed since.
 fn typed_line(path: &Path, line: u32, blank: &str) -> Option<String> {
     if !is_typescript(path) {
         return None;
@@ -185,7 +185,7 @@ fn typed_line(path: &Path, line: u32, blank: &str) -> Option<String> {
     (same_length && typed.encode_utf16().zip(blank.encode_utf16()).all(is_same)).then(|| typed.to_owned())
 }
 
-/// The frames of a stack.
+/// Returns the frames of a stack.
 fn frames(stack: &str) -> impl Iterator<Item = String> + '_ {
     stack.lines().skip_while(|line| !is_frame(line)).map(|frame| frame.trim_start().to_owned())
 }
@@ -225,7 +225,7 @@ impl Place {
     }
 }
 
-/// The shown part of a line, and the start and the length of the carets below it, in columns of the terminal.
+/// Returns the shown part of a line, and the start and the length of the carets below it, in terminal columns.
 fn excerpt(source: &str, columns: &Range<u32>) -> (String, usize, usize) {
     let start = byte_of(source, columns.start);
     let end = byte_of(source, columns.end).max(start);
@@ -241,7 +241,7 @@ fn excerpt(source: &str, columns: &Range<u32>) -> (String, usize, usize) {
     (text, offset, length)
 }
 
-/// The byte at which a column starts; a column past the end means the end.
+/// Returns the byte at which a column starts; the end of the text for a column past it.
 fn byte_of(source: &str, column: u32) -> usize {
     let mut units = 1;
     for (byte, char) in source.char_indices() {
@@ -253,7 +253,7 @@ fn byte_of(source: &str, column: u32) -> usize {
     source.len()
 }
 
-/// As much of the end of a text as fits, and whether it was cut.
+/// Returns the longest end of a text that fits, and whether the text was cut.
 fn last_columns(text: &str, most: usize) -> (&str, bool) {
     let mut from = text.len();
     for (byte, _) in text.char_indices().rev() {
@@ -265,7 +265,7 @@ fn last_columns(text: &str, most: usize) -> (&str, bool) {
     (text, false)
 }
 
-/// As much of the start of a text as fits.
+/// Returns the longest start of a text that fits.
 fn first_columns(text: &str, most: usize) -> &str {
     let mut fits = 0;
     for (byte, char) in text.char_indices() {
@@ -278,8 +278,8 @@ fn first_columns(text: &str, most: usize) -> &str {
     &text[..fits]
 }
 
-/// A text without effect on a terminal: tabs become spaces, control characters become visible symbols, and characters
-/// that reorder text are replaced.
+/// Makes a text harmless to a terminal: tabs become spaces, control characters
+/// become visible symbols, and characters that reorder text are replaced.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|char| char.is_control() || is_reordering(char)) {
         return Cow::Borrowed(text);
@@ -342,7 +342,7 @@ mod tests {
         // One character, two code units, two columns.
         assert_eq!(carets("'🎉' };", 6..7), "'🎉' };\n     ^\n");
         assert_eq!(carets("'注文' };", 1..5), "'注文' };\n^^^^^^\n");
-        // An accent that combines takes no column.
+        // A combining accent takes no column.
         assert_eq!(carets("'e\u{301}' };", 6..7), "'e\u{301}' };\n    ^\n");
     }
 

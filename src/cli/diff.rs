@@ -21,10 +21,10 @@ use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
 use sluicegate_engine::Determinism;
 
-/// From this number of events on, CPU time reflects the code more than V8's start.
+/// From this number of events on, the CPU time reflects the code more than the start of V8.
 const ENOUGH: u64 = 1000;
 
-/// The most rows of a table.
+/// The maximum number of rows in a table.
 const MAX_ROWS: usize = 40;
 
 /// Compares two versions; returns the exit code.
@@ -32,12 +32,12 @@ const MAX_ROWS: usize = 40;
 /// # Errors
 /// When one of the versions cannot be run.
 pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
-    // With one worker each, both versions get the same events in the same isolate, whatever state they keep.
+    // With one worker each, both versions get the same events in one isolate, whatever state they keep.
     let workers = match args.workers.unwrap_or(1) {
         0 => (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
         workers => workers,
     };
-    // Both versions read the events, so standard input is copied to a temporary file first, whatever its size.
+    // Each version reads the events, so standard input is copied to a temporary file first, whatever its size.
     let mut aside = None;
     let events: PathBuf = match inputs(std::slice::from_ref(&args.events))?.swap_remove(0) {
         Input::File(path) => path,
@@ -74,7 +74,7 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
     Ok(if over { exit::EVENTS_FAILED } else { exit::COMPLETE })
 }
 
-/// CPU time per event in microseconds, of the old version and of the new one.
+/// Returns the CPU time per event in microseconds, of the old and the new version; `None` for too few events.
 fn cost(found: &Differences) -> Option<[f64; 2]> {
     let each = |index: usize| found.cpu[index].as_secs_f64() * 1e6 / found.events as f64;
     (found.events >= ENOUGH).then(|| [each(0), each(1)])
@@ -102,7 +102,7 @@ fn as_text(found: &Differences) -> String {
     out
 }
 
-/// Rows by count, the most frequent first, each with its example.
+/// Writes rows by count, the most frequent first, each with its example.
 fn table(out: &mut String, title: &str, places: &std::collections::BTreeMap<String, Difference>) {
     if places.is_empty() {
         return;

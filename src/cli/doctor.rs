@@ -9,7 +9,7 @@ use crate::tally::exit;
 use crate::workers::{self, Sandbox, Wall};
 use sluicegate_engine::{Limits, Options, Program};
 
-/// The table, and the exit code: 0 if every layer of the sandbox is in place.
+/// Returns the table, and the exit code: 0 if every layer of the sandbox is in place.
 ///
 /// # Errors
 /// When no worker can be started.
@@ -42,7 +42,7 @@ fn table(walls: &[Wall], facts: &[(&str, String)]) -> String {
     text
 }
 
-/// Whether the processor has the feature with which V8 protects the memory for its machine code.
+/// Says whether the processor has the feature with which V8 protects the memory of its machine code.
 fn protection_keys() -> String {
     let has = std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
         let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Checks the files of a run before anything starts: inputs that cannot be read, and files that the run would destroy.
+//! Checks the files of a run before it starts: inputs that cannot be read, and files that the run would destroy.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +11,7 @@ use crate::config::{Input, Target};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-/// Checks the inputs before anything starts, so that a mistyped last file is found at once and not after an hour.
+/// Checks the inputs before the run starts, so that a mistyped last file is found at once and not after an hour.
 pub(super) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>> {
     if files.is_empty() {
         return Ok(vec![Input::Stdin]);
@@ -54,7 +54,7 @@ pub(super) struct Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    /// Each with its flag.
+    /// Returns the files, each with its flag.
     fn files(self) -> impl Iterator<Item = (&'static str, &'a Path)> {
         let of = |target: &'a Target| match target {
             Target::File(path) => Some(path.as_path()),
@@ -65,7 +65,8 @@ impl<'a> Written<'a> {
     }
 }
 
-/// The identity of a regular file: a redirection has no path, and a link has another one.
+/// The identity of a regular file, device and inode. A path is not
+/// enough: a redirection has none, and a link has another one.
 type Id = (u64, u64);
 
 fn id_of_path(path: &Path) -> Option<Id> {
@@ -79,7 +80,7 @@ fn id_of_stream(stream: BorrowedFd<'_>) -> Option<Id> {
     regular.then_some((stat.st_dev, stat.st_ino))
 }
 
-/// Whether two paths are the same file, which need not exist yet.
+/// Returns whether two paths name the same file, even one that does not exist yet.
 fn same(one: &Path, other: &Path) -> bool {
     match (id_of_path(one), id_of_path(other)) {
         (Some(one), Some(other)) => one == other,
@@ -96,7 +97,7 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Sends messages to the terminal, if there is one: standard error is a file that must not change.
+/// Redirects standard error to the terminal, if there is one: standard error is a file that must not change.
 fn spare_stderr() {
     let open = |path| fs::File::options().write(true).open(path);
     if let Ok(file) = open("/dev/tty").or_else(|_| open("/dev/null")) {
@@ -104,8 +105,8 @@ fn spare_stderr() {
     }
 }
 
-/// Rejects output files that the run also reads or writes in another role: writing would destroy them. `read` are the
-/// files that the run reads besides its inputs: code, libraries, data, settings.
+/// Rejects output files that the run also reads or writes in another role, because writing would destroy
+/// them. `read` lists the files that the run reads besides its inputs: code, libraries, data, settings.
 pub(super) fn refuse_overwriting(written: Written<'_>, inputs: &[Input], read: &[&Path]) -> Result<()> {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let streams = [

@@ -23,10 +23,10 @@ use crate::explore::fuzz::{Fault, FuzzReport, Plan, SAMPLES, What, fuzz as run};
 use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
 
-/// The most events of a file that are used as samples.
+/// The maximum number of events of a file that are used as samples.
 const MAX_SAMPLES: usize = 1000;
 
-/// The most characters of an event that are shown.
+/// The maximum number of characters of an event that are shown.
 const MAX_SHOWN: usize = 400;
 
 /// Fuzzes a transformation; returns the exit code.

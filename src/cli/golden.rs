@@ -1,11 +1,11 @@
-//! Golden files: the full text for a user, in a file next to the input that causes it. `UPDATE_GOLDEN=1` rewrites them;
-//! the author of the change then reads the diff.
+//! Golden files: the complete text for a user, in a file next to the input that causes it.
+//! `UPDATE_GOLDEN=1` rewrites the files; the author of the change then reads the diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Compares what `render` makes of each entry of a folder that has this extension (`""` for folders) with the `.txt`
-/// (in a folder: `expected.txt`) beside it.
+/// Renders each entry of a folder that has this extension (`""` for folders), and compares
+/// the text with the `.txt` file next to the entry. In a folder, the file is `expected.txt`.
 pub(super) fn each(dir: &str, extension: &str, render: impl Fn(&Path) -> String) {
     let mut inputs: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     inputs.retain(|path| path.extension().unwrap_or_default() == extension && path.is_dir() == extension.is_empty());
@@ -21,7 +21,7 @@ pub(super) fn each(dir: &str, extension: &str, render: impl Fn(&Path) -> String)
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Compares one text with its file.
+/// Compares a text with its golden file.
 pub(super) fn check(expected: &Path, got: &str) -> Result<(), String> {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(expected, got).unwrap();

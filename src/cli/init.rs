@@ -39,7 +39,7 @@ const TYPESCRIPT: &[File] = &[
     ("package.json", include_str!("../../js/init/package.ts.json")),
 ];
 
-/// The declarations that editors read.
+/// The file of the declarations that editors read.
 const DECLARATIONS: &str = "sluicegate.d.ts";
 
 /// Writes the project; returns the message for the user.

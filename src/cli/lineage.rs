@@ -30,13 +30,13 @@ use crate::workers::{self, RunError, Sandbox};
 use rules::{Broken, Rules};
 use sluicegate_engine::Program;
 
-/// The most events that are read.
+/// The maximum number of events that are read.
 const MAX_EVENTS: usize = 20_000;
 
 /// The number of events of each kind that are studied in detail.
 const PER_KIND: usize = 6;
 
-/// The time limit.
+/// The default time limit.
 const TIME: Duration = Duration::from_secs(12);
 
 /// The measured lineage of one version.
@@ -53,12 +53,12 @@ struct Covered {
 }
 
 impl Covered {
-    /// The number of ways that were taken, and of all ways.
+    /// Returns the number of branch ways that were taken, and the number of all of them.
     fn ways(&self) -> (usize, usize) {
         self.branches.iter().fold((0, 0), |(taken, ways), one| (taken + one.taken, ways + one.ways))
     }
 
-    /// Lines with a branch of which some ways were never taken.
+    /// Returns the lines that contain a branch of which some ways, but not all, were taken.
     fn one_sided(&self) -> Vec<u32> {
         let mut lines: Vec<u32> =
             self.branches.iter().filter(|one| one.taken > 0 && one.taken < one.ways).map(|one| one.line).collect();
@@ -129,7 +129,7 @@ pub fn lineage(args: &LineageArgs, global: &Global) -> anyhow::Result<u8> {
     Ok(exit::EVENTS_FAILED)
 }
 
-/// Edges of the first report that the second one lacks. An edge of another kind is another edge.
+/// Returns the edges of the first report that the second one lacks. Edges of different kinds are different edges.
 fn missing_in<'a>(one: &'a Report, other: &Report) -> Vec<&'a Edge> {
     let known: BTreeSet<_> = other.edges.iter().map(|edge| (&edge.from, &edge.to, edge.kind)).collect();
     one.edges.iter().filter(|edge| !known.contains(&(&edge.from, &edge.to, edge.kind))).collect()
@@ -177,7 +177,7 @@ fn measure(
     Ok(Measured { program, report, coverage })
 }
 
-/// The coverage of the author's lines by the events.
+/// Returns the coverage of the author's lines by the events.
 fn coverage(program: &Program, report: &Report, paths: &BTreeMap<String, PathBuf>) -> Vec<Covered> {
     let mut coverage = Coverage::default();
     for script in &report.coverage {
@@ -194,7 +194,7 @@ fn coverage(program: &Program, report: &Report, paths: &BTreeMap<String, PathBuf
     files.into_iter().map(|file| Covered { branches: coverage.branches(&file.path), file }).collect()
 }
 
-/// The events of these files with their line numbers, or the built-in ones.
+/// Reads the events of these files with their line numbers, or the built-in ones.
 fn events(files: &[PathBuf], most: usize) -> anyhow::Result<Vec<(u64, Value)>> {
     let mut events = Vec::new();
     let mut take = |from: &mut dyn BufRead| -> io::Result<()> {

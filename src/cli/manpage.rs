@@ -1,6 +1,6 @@
 //! Generates the man page from the same table as `--help`.
 //!
-//! Options of several commands are listed once, under OPTIONS; each command names those that it takes.
+//! Options of several commands are listed once, under OPTIONS; each command names the ones that it takes.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ struct Ending<'a> {
     notes: Vec<&'a str>,
 }
 
-/// The date of the last change of the page, apart from changes of the table.
+/// The date of the last change to the page, apart from changes to the table.
 const DATE: &str = "2026-11-28";
 
-/// Variables that are not settings.
+/// Environment variables that are not settings.
 const VARIABLES: &[(&str, &str)] = &[
     ("NO_COLOR", "If it is set, messages are not coloured. So it is where TERM is `dumb`."),
     ("CI", "If it is set, `sluicegate test` writes no snapshots, and refuses --update."),
@@ -39,7 +39,7 @@ const FILES: &[(&str, &str)] = &[
     ("sluicegate.d.ts", "The types of everything that code can call, as `sluicegate types` writes them."),
 ];
 
-/// The man page: the program, its commands, and the common options.
+/// Returns the man page: the program, its commands, and the common options.
 pub fn man() -> Vec<u8> {
     let mut program = Cli::command().disable_help_flag(true).disable_help_subcommand(true);
     program.build();
@@ -103,7 +103,7 @@ pub fn man() -> Vec<u8> {
     page.finish().into_bytes()
 }
 
-/// All visible commands; those of `sync` follow it.
+/// Returns all visible commands. The subcommands of `sync` follow `sync`.
 fn commands(program: &Command) -> Vec<&Command> {
     let mut found = Vec::new();
     for command in program.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help") {
@@ -113,7 +113,7 @@ fn commands(program: &Command) -> Vec<&Command> {
     found
 }
 
-/// Headings with the options of several commands, in the order in which commands have them.
+/// Headings with the options that several commands share, in the order of the commands.
 type Shared<'a> = Vec<(&'a str, Vec<&'a Arg>)>;
 
 fn shared<'a>(program: &Command, commands: &[&'a Command]) -> Shared<'a> {
@@ -137,7 +137,7 @@ fn shared<'a>(program: &Command, commands: &[&'a Command]) -> Shared<'a> {
     found
 }
 
-/// The arguments of a command, without those that all commands have.
+/// Returns the arguments of a command, without those that all commands have.
 fn own_arguments<'a>(program: &Command, command: &'a Command) -> impl Iterator<Item = &'a Arg> {
     let everywhere: Vec<String> = program.get_arguments().map(|arg| arg.get_id().to_string()).collect();
     command.get_arguments().filter(move |arg| {
@@ -181,7 +181,7 @@ fn options(page: &mut Roff, program: &Command, shared: &Shared<'_>) {
     }
 }
 
-/// An option or an argument, with its description.
+/// Writes an option or an argument, with its description.
 fn argument(page: &mut Roff, arg: &Arg) {
     let short = arg.get_short().map(|short| format!("-{short}"));
     let long = arg.get_long().map(|long| format!("--{long}"));
@@ -236,7 +236,7 @@ fn entries(page: &mut Roff, entries: &[(&str, &str)]) {
     }
 }
 
-/// The ways of calling a command.
+/// Returns the usage lines of a command.
 fn usages(command: &Command) -> Vec<String> {
     let usage = command.clone().render_usage().to_string();
     usage.lines().map(|line| line.trim().trim_start_matches("Usage: ").trim().to_owned()).collect()

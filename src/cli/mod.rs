@@ -1,11 +1,11 @@
-//! The command line: from what was typed to an exit code.
+//! The command line: parses the arguments, runs the command and returns the exit code.
 //!
-//! [`args`] is what can be typed, [`settings`] the table behind it, [`config`] what it resolves to together with the
-//! environment and `sluicegate.toml`; then one file per command. There is no logic here that another front end would
-//! need: events, workers and verdicts are the business of the rooms below.
+//! [`args`] holds the arguments as typed and [`settings`] the table of settings; [`config`] resolves both
+//! together with the environment and `sluicegate.toml`. Each command has a file of its own. Logic that
+//! another front end would need too (events, workers, verdicts) belongs in the modules outside `cli`.
 //!
-//! Standard output carries data only, and what the user asked to be printed (`check`, `completions`, `man`). Errors go
-//! to standard error, in one place, [`report`]. Nothing here panics because of what was typed.
+//! Standard output carries only data and the text that the user asked for (`check`, `completions`,
+//! `man`). Errors go to standard error, in one place, [`report`]. No argument causes a panic.
 
 pub mod args;
 pub mod bench;
@@ -61,7 +61,7 @@ use self::report::Voice;
 use self::setting_sources::Env;
 use crate::tally::exit;
 
-/// The whole program: `main` is this.
+/// Runs the program; `main` only calls this function.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = arguments.into_iter().collect();
     if let Some(process) = OwnProcess::read(&words) {
@@ -70,7 +70,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::read(words) {
         Ok(cli) => cli,
         Err(error) => {
-            // Also `--help` and `--version`. If it is not read, nothing is lost.
+            // `--help` and `--version` arrive here too. If the write fails, no data is lost.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }
@@ -146,7 +146,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
     }
 }
 
-/// What a process does that another one of this program started; its exit code.
+/// Runs a process that another process of this program has started; returns its exit code.
 fn own_process(process: OwnProcess) -> u8 {
     match process {
         OwnProcess::Worker => crate::workers::worker_main(),
@@ -160,7 +160,7 @@ fn own_process(process: OwnProcess) -> u8 {
     }
 }
 
-/// Writes what the user asked for to standard output. A reader that has seen enough is no error.
+/// Writes what the user asked for to standard output. A closed pipe is not an error.
 fn print(bytes: &[u8]) -> anyhow::Result<u8> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

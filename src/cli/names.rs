@@ -1,5 +1,5 @@
-//! What `check` finds in code that it does not have to run: names that are used and not there, imports and exports that
-//! nothing uses, and what can only fail; each at its line, with what to write instead.
+//! Finds mistakes without running the code, for `check`: undefined names, unused imports and
+//! exports, and code that can only fail. Each finding has its line and says what to write instead.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
@@ -9,11 +9,11 @@ use super::diagnostic::Diagnostic;
 use crate::parser_process::{self, Names};
 use sluicegate_engine::{GLOBALS, Program, instead_of, nearest};
 
-/// What is no global and is there all the same.
+/// Names that are not globals but are defined.
 const OTHERS: [&str; 1] = ["arguments"];
 
-/// Everything that is found in a program: in its transformation, and in the libraries that it uses.
-/// Of one that does not load it is only looked for what is not there.
+/// Returns the findings in a program: in its transformation, and in the libraries
+/// that it uses. Unused imports and exports are reported only if the program `loads`.
 pub(super) fn findings(
     program: &Program,
     paths: &BTreeMap<String, PathBuf>,
@@ -24,10 +24,10 @@ pub(super) fn findings(
         .iter()
         .filter_map(|handle| Some((paths.get(handle)?.display().to_string(), program.libraries.get(handle)?.as_str())));
     let modules = std::iter::once((program.name.clone(), program.code.as_str())).chain(libraries);
-    // What cannot be parsed does not load either, which is told.
+    // Code that cannot be parsed does not load either, which is reported separately.
     let modules: Vec<(String, &str, Names)> =
         modules.filter_map(|(file, code)| Some((file, code, parser_process::names(code).ok()?))).collect();
-    // A global that one module makes is there for the others.
+    // Modules share their globals: a global that one module creates exists for the others.
     let makes_any = modules.iter().any(|(_, _, names)| names.makes_any);
     let made: HashSet<String> = modules.iter().flat_map(|(_, _, names)| names.made.iter().cloned()).collect();
     let mut found = Vec::new();
@@ -53,12 +53,12 @@ fn in_module(file: &str, code: &str, names: Names, loads: bool, is_entry: bool) 
         let help = "leave it out: what is imported is loaded in every worker".to_owned();
         ("unused-import".to_owned(), name.range, format!("{} is imported and not used", name.name), help)
     });
-    // Libraries are for others to use, and their constants are their authors' own.
+    // Not reported in libraries: their exports are for other modules, and their constants are their authors' choice.
     let only_of_entries = ["unused-export", "swapped-parameters", "lossy-number"];
     let tests = OnceCell::new();
     let faults = names.faults.into_iter().filter(|fault| {
         let name = code.get(fault.range.clone()).unwrap_or_default();
-        // What a test beside it asks for is used.
+        // An export that a test in the same folder mentions is used.
         !(fault.rule == "unused-export" && tests.get_or_init(|| tests_beside(file)).contains(name))
     });
     let faults = faults.filter(|fault| {
@@ -74,7 +74,7 @@ fn in_module(file: &str, code: &str, names: Names, loads: bool, is_entry: bool) 
         .collect()
 }
 
-/// The code of the tests in the folder of a file.
+/// Returns the code of the tests in the folder of a file.
 fn tests_beside(file: &str) -> String {
     let dir = Path::new(file).parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());

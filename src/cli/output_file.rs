@@ -14,14 +14,14 @@ use super::program::plain;
 pub(super) struct OutputFile {
     /// The path as the user gave it.
     pub(super) path: PathBuf,
-    /// The temporary file that replaces it once it is complete.
+    /// The temporary file that replaces the file at `path` once it is complete. `None` if `path` is not a regular file.
     staged: Option<Staged>,
     file: File,
 }
 
 struct Staged {
     temporary: NamedTempFile,
-    /// The final path: the target of the link, if the path is a link.
+    /// The final path; the link's target if the path is a link.
     target: PathBuf,
 }
 
@@ -47,7 +47,7 @@ impl OutputFile {
         let target = if before.is_some() { fs::canonicalize(path).map_err(cannot)? } else { path.to_owned() };
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        // As for any new file, the system applies the user's umask.
+        // The mode of any new file; the system applies the user's umask to it.
         let temporary = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
             .permissions(Permissions::from_mode(0o666))

@@ -38,7 +38,7 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
             let help = "name another one with --port, or leave it out for any that is free";
             Diagnostic::new(format!("cannot listen on 127.0.0.1:{port}: {}", plain(&error))).help(help)
         })?;
-        // Installed before the address is printed, because its reader may send a signal at once.
+        // Installed before the address is printed: its reader may send a signal at once.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let address = listener.local_addr()?;
@@ -56,8 +56,8 @@ pub fn play(args: &PlayArgs, global: &Global) -> anyhow::Result<u8> {
     served.map(|()| exit::COMPLETE)
 }
 
-/// Opens the page in the user's browser. The address contains the token, and all users of this machine can read a
-/// program's arguments. So the browser opens a file that only this user can read and that redirects to the page.
+/// Opens the page in the user's browser. The address contains the token, and every user of this machine can read a
+/// program's arguments. So the browser opens a file that redirects to the page and that only this user can read.
 fn opened(address: &str) -> Option<NamedTempFile> {
     let open = || -> std::io::Result<NamedTempFile> {
         let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
@@ -69,7 +69,7 @@ fn opened(address: &str) -> Option<NamedTempFile> {
         let quiet = || Stdio::null();
         let mut browser =
             Command::new("xdg-open").arg(file.path()).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn()?;
-        // Waits for the browser process, so that no zombie is left.
+        // Waits for the browser, so that it does not stay a zombie.
         std::thread::spawn(move || browser.wait());
         Ok(file)
     };
@@ -94,7 +94,7 @@ pub(super) enum SettingsOrigin {
     Server(Settings),
 }
 
-/// The playground of a folder, for `play` and for `serve --play`.
+/// Returns the playground of a folder, for `play` and for `serve --play`.
 ///
 /// # Errors
 /// When the folder does not exist.
@@ -130,7 +130,7 @@ impl Folder {
             SettingsOrigin::Server(settings) => settings.clone(),
         };
         let options = Options { logs: true, ..config::options(&settings) };
-        // The page works whatever the files contain.
+        // The page must work whatever the files contain.
         let sources = config::sources(&path, &settings);
         Ok((sources, options, config::policy(&settings)))
     }
@@ -194,7 +194,7 @@ impl play::Project for Folder {
     }
 }
 
-/// A module as V8 gets it.
+/// Returns the text of a module as V8 gets it, without types.
 fn javascript(path: &str, text: &str) -> Result<String, Problem> {
     if !is_typescript(Path::new(path)) {
         return Ok(text.to_owned());

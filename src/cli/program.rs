@@ -35,7 +35,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The files that are named. Those in folders of libraries are in [`Loaded::paths`].
+    /// Returns the files that are named. Files in folders of libraries are in [`Loaded::paths`].
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let data = [self.credentials.as_deref(), self.metadata.as_deref()].into_iter().flatten();
         let libraries = self.libraries.iter().map(|library| library.path.as_path());
@@ -52,16 +52,16 @@ pub struct Loaded {
     pub paths: BTreeMap<String, PathBuf>,
 }
 
-/// A transformation that cannot be read, or a path that leads to none, and why.
+/// A transformation that cannot be read, or a path without transformations, and the reason.
 #[derive(Clone, Debug)]
 pub struct Unread {
     /// The path.
     pub path: PathBuf,
-    /// Why.
+    /// The reason.
     pub error: Diagnostic,
 }
 
-/// The largest file that is read here. Code written by hand stays far below it.
+/// The maximum size of a file, in bytes. Code written by hand is far smaller.
 const LARGEST: u64 = 64 << 20;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
@@ -77,9 +77,9 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// The modules below a folder that export one of the two functions, or declare one and forget the `export`; sorted by
-/// path, without tests, packages and hidden folders. Files and folders that cannot be read are among them: they may be
-/// transformations.
+/// Returns the modules below a folder that export one of the two functions, or declare
+/// one without the `export`; sorted by path, without tests, packages and hidden folders.
+/// Includes files and folders that cannot be read: they may be transformations.
 pub fn transformations(dir: &Path) -> Vec<std::result::Result<PathBuf, Unread>> {
     let paths = match entries(dir, "the folder") {
         Ok(paths) => paths,
@@ -103,7 +103,7 @@ pub fn transformations(dir: &Path) -> Vec<std::result::Result<PathBuf, Unread>> 
     found
 }
 
-/// Whether a module exports one of the two functions, or seems meant to.
+/// Returns whether a module exports one of the two functions, or is probably meant to.
 fn is_transformation(path: &Path, text: &str) -> bool {
     let names = ["transformEvent", "transformBatch"];
     if !names.iter().any(|name| text.contains(name)) {
@@ -118,13 +118,13 @@ fn is_transformation(path: &Path, text: &str) -> bool {
         Ok(text.to_owned())
     };
     code.and_then(|code| parser_process::declares_function(&code)).unwrap_or_else(|_| {
-        // It cannot be parsed, so words have to do.
+        // The code cannot be parsed, so a text search must be enough.
         names.iter().any(|name| text.contains(&format!("function {name}")) || text.contains(&format!("{name} =")))
     })
 }
 
-/// Fixes simple mistakes in a JavaScript file, in place. If that would leave code that cannot load, it writes nothing
-/// and returns why.
+/// Fixes simple mistakes in a JavaScript file, in place. If the
+/// fixed code could not load, writes nothing and returns the reason.
 ///
 /// # Errors
 /// When the file cannot be read or written.
@@ -214,8 +214,8 @@ fn same_file(one: &Path, other: &Path) -> bool {
     one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The libraries of a folder by import name, sorted by path. The transformation itself may lie in it and does not
-/// count.
+/// Returns the libraries of a folder by import name, sorted by path.
+/// The transformation itself may be in the folder and is left out.
 fn list(dir: &Path, transformation: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for path in entries(dir, "the library folder")? {
@@ -247,8 +247,8 @@ fn is_version(stem: &str) -> bool {
     stem.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The name of a module's file without its extension; `None` for other files, including hidden files, declarations and
-/// tests.
+/// Returns the file name of a module without its extension; `None`
+/// for other files, including hidden files, declarations and tests.
 pub(crate) fn module_stem(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let stem = [".js", ".mjs", ".ts", ".mts"].iter().find_map(|extension| name.strip_suffix(extension))?;
@@ -278,7 +278,7 @@ fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A module as V8 gets it. TypeScript loses its types; the parser runs in a separate process.
+/// Reads a module as V8 gets it. TypeScript loses its types; the parser runs in a separate process.
 pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if matches!(extension, "cts" | "tsx" | "cjs" | "jsx") {
@@ -299,7 +299,7 @@ pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
     })
 }
 
-/// A text file, without a byte order mark.
+/// Reads a text file, without its byte order mark.
 fn read_text(path: &Path, what: &str) -> Result<String> {
     let cannot = |error: std::io::Error| {
         let (reason, help) = match error.kind() {
@@ -333,7 +333,7 @@ fn read_text(path: &Path, what: &str) -> Result<String> {
     Ok(text)
 }
 
-/// An I/O error without `(os error N)`.
+/// Formats an I/O error without `(os error N)`.
 pub fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
@@ -390,7 +390,7 @@ fn read_metadata(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The position of an error, without any content of the file.
+/// Returns the position of an error, without any content of the file.
 fn not_json(error: &serde_json::Error) -> String {
     format!("it is not JSON (line {}, column {})", error.line(), error.column())
 }
@@ -402,7 +402,7 @@ mod tests {
     use super::*;
     use crate::cli::golden;
 
-    /// A folder with these files in it.
+    /// Creates a folder with these files in it.
     fn folder(files: &[(&str, &[u8])]) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (name, content) in files {

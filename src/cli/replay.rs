@@ -1,8 +1,8 @@
 //! `sluicegate replay`: runs dead letters again.
 //!
-//! A single record is for finding the cause: its event runs alone, everything is measured, all log lines are kept, and
-//! the result is a report. A whole file is for code that was fixed: it is an ordinary run with lines from the dead
-//! letters, and an event that fails again keeps its position in the first input.
+//! A single record is for finding the cause: its event runs alone, everything is measured, all log lines are
+//! kept, and the result is a report. A complete file is for code that was fixed: it is an ordinary run over
+//! the events of the dead letters, and an event that fails again keeps its position in the first input.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
@@ -121,7 +121,7 @@ impl Letters {
         }
     }
 
-    /// The next line that is not blank, with its number.
+    /// Returns the next line that is not blank; `None` at the end.
     fn line(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
             let mut line = Vec::new();
@@ -138,7 +138,7 @@ impl Letters {
         }
     }
 
-    /// The next dead letter.
+    /// Returns the next dead letter; `None` at the end.
     fn next(&mut self) -> Result<Option<Letter>> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
@@ -165,7 +165,7 @@ impl Letters {
     }
 }
 
-/// The transformation's file, from the arguments or from the record.
+/// Returns the transformation's file, from the arguments or from the record.
 fn transformation(args: &ReplayArgs, letter: &Letter, letters: &Letters) -> Result<PathBuf> {
     if let Some(path) = &args.transformation {
         return Ok(path.clone());
@@ -182,7 +182,7 @@ fn transformation(args: &ReplayArgs, letter: &Letter, letters: &Letters) -> Resu
         .help("start this in the folder of that run, or name the file with --transformation"))
 }
 
-/// The format of a line, in words.
+/// Describes the format of a line in words.
 fn what(line: &LineFormat) -> String {
     match line {
         LineFormat::Event => "an event".to_owned(),
@@ -222,7 +222,7 @@ fn all(config: &RunConfig, mut letters: Letters, by_name: bool) -> anyhow::Resul
     if !config.quiet && changed > 0 {
         let count = origins.len();
         let text = format!("note: the code has changed since {changed} of these {count} events failed\n");
-        // A closed standard error is no reason to stop.
+        // If standard error is closed, the run goes on.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
     let job = workers::Job { origins: Some(origins.into()), ..run::job(config)? };

@@ -1,4 +1,4 @@
-//! Writes messages to standard error: with colour or without, for people or as JSON. Errors are printed only here.
+//! Writes messages to standard error: with or without colour, for people or as JSON. Errors are printed only here.
 
 use std::io::IsTerminal;
 
@@ -12,15 +12,15 @@ use sluicegate_engine::UnsafeRead;
 /// The format of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Voice {
-    /// When they are coloured.
+    /// When messages are coloured.
     pub color: When,
     /// For people, or as JSON.
     pub format: LogFormat,
 }
 
 impl Voice {
-    /// Whether standard error is coloured: as the user asks, or by default on a terminal with colours, unless
-    /// `NO_COLOR` is set (<https://no-color.org>).
+    /// Returns whether standard error is coloured: as the user asks, or by default on
+    /// a terminal with colours, unless `NO_COLOR` is set (<https://no-color.org>).
     pub fn colored(self) -> bool {
         match self.color {
             When::Always => true,
@@ -33,7 +33,7 @@ impl Voice {
         }
     }
 
-    /// The text of an error, with a line end.
+    /// Renders the text of an error, with a newline at the end.
     pub fn render(self, error: &anyhow::Error) -> String {
         let diagnostic = error.downcast_ref::<Diagnostic>();
         if self.format == LogFormat::Json {
@@ -74,7 +74,7 @@ impl Voice {
         }
     }
 
-    /// Writes an error to standard error. If that is closed, the error is lost.
+    /// Writes an error to standard error. If standard error is closed, the error is lost.
     pub fn error(self, error: &anyhow::Error) {
         stderr::say(self.render(error).as_bytes());
     }
@@ -82,8 +82,8 @@ impl Voice {
 
 const LACKING: &str = "part of the sandbox is missing on this machine";
 
-/// A message for machines, on one line: the time, the level, the text, and further fields. `serve` and `sync` use the
-/// same fields.
+/// Returns a message for machines, on one line: the time, the level, the
+/// text, and further fields. `serve` and `sync` use the same fields.
 pub(super) fn object(level: &str, message: &str) -> serde_json::Value {
     let now = humantime::format_rfc3339_micros(std::time::SystemTime::now());
     json!({ "timestamp": now.to_string(), "level": level, "message": message })
@@ -98,18 +98,18 @@ pub(super) fn warn(message: &str, format: LogFormat) {
     stderr::say(line.as_bytes());
 }
 
-/// The message about an unsafe integer that the code has read: where, and what to do about it.
+/// Returns the message about an unsafe integer that the code has read: where, and what to do about it.
 pub(super) fn read_message(read: &UnsafeRead) -> String {
     let at = read.position.as_ref().map(|at| format!(" (at {}:{}:{})", at.file, at.line, at.column));
     format!("{}{}; {}", read.message(), at.unwrap_or_default(), UnsafeRead::HELP)
 }
 
-/// Warns of missing layers of the sandbox.
+/// Warns, as text, that layers of the sandbox are missing.
 pub fn warn_in_words(lacking: &str) {
     warn(&format!("{LACKING}: {lacking}; see `sluicegate doctor`"), LogFormat::Text);
 }
 
-/// The same as JSON.
+/// Warns, as JSON, that layers of the sandbox are missing.
 pub fn warn_in_json(lacking: &str) {
     warn(&format!("{LACKING}: {lacking}"), LogFormat::Json);
 }

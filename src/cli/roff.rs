@@ -1,16 +1,16 @@
-//! Text for `man`: macros of the man package, escaping and line breaks.
+//! Text for `man`: the macros of the man package, escaping and line breaks.
 
 /// The longest input line that checkers of man pages accept.
 const WIDTH: usize = 78;
 
-/// A page that is being written.
+/// A page under construction.
 #[derive(Debug, Default)]
 pub(super) struct Roff {
     out: String,
 }
 
 impl Roff {
-    /// A macro with its arguments, each one word.
+    /// Writes a macro with its arguments; each argument is one word.
     pub(super) fn control(&mut self, name: &str, words: &[&str]) -> &mut Self {
         self.out.push('.');
         self.out.push_str(name);
@@ -22,14 +22,14 @@ impl Roff {
         self
     }
 
-    /// Running text. Flags and text between backticks are bold.
+    /// Writes running text. Flags and text between backticks are bold.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         let mut bold = false;
         let words = text.split_whitespace().map(|word| inline(word, &mut bold)).collect::<Vec<_>>();
         self.wrapped(&words)
     }
 
-    /// A command's usage: its own words are bold, placeholders are italic.
+    /// Writes a command's usage: literal words are bold, placeholders are italic.
     pub(super) fn usage(&mut self, usage: &str) -> &mut Self {
         let words = usage.split_whitespace().map(|word| {
             let start = word.find(|char: char| char.is_ascii_uppercase()).filter(|_| word.starts_with(['<', '[']));
@@ -43,16 +43,16 @@ impl Roff {
         self.wrapped(&words)
     }
 
-    /// A line that starts an entry: `-o, --output FILE`.
+    /// Writes the line that starts an entry: `-o, --output FILE`.
     pub(super) fn tag(&mut self, flags: &[String], value: Option<&str>) -> &mut Self {
         let flags = flags.iter().map(|flag| format!("\\fB{}\\fR", escape(flag, true))).collect::<Vec<_>>().join(", ");
         let value = value.map(|value| format!(" \\fI{}\\fR", escape(value, true))).unwrap_or_default();
-        // Without flags, the value itself is described.
+        // An argument has no flags; the entry then starts with the value.
         self.out.push_str(&format!(".TP\n{}\n", format!("{flags}{value}").trim_start()));
         self
     }
 
-    /// Lines that are printed unchanged.
+    /// Writes lines that are printed unchanged.
     pub(super) fn example(&mut self, lines: &[&str]) -> &mut Self {
         self.out.push_str(".EX\n");
         for line in lines {
@@ -63,7 +63,7 @@ impl Roff {
         self
     }
 
-    /// The page.
+    /// Returns the page.
     pub(super) fn finish(self) -> String {
         self.out
     }
@@ -87,7 +87,7 @@ impl Roff {
     }
 }
 
-/// One word of running text.
+/// Formats one word of running text.
 fn inline(word: &str, bold: &mut bool) -> String {
     let mut out = String::new();
     let bare = word.trim_start_matches(['(', '"']);
@@ -115,7 +115,7 @@ fn inline(word: &str, bold: &mut bool) -> String {
     out
 }
 
-/// Text without special meaning to roff. In text that can be typed, hyphens and quotes stay plain characters.
+/// Escapes characters that are special to roff. In text that can be typed, hyphens and quotes stay plain characters.
 fn escape(text: &str, typed: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -133,7 +133,7 @@ fn escape(text: &str, typed: bool) -> String {
     out
 }
 
-/// A line that roff does not take for a macro, whatever it starts with.
+/// Protects a line whose first character would make roff take it for a macro.
 fn guard(line: &str) -> String {
     if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() }
 }

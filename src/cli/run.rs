@@ -21,8 +21,8 @@ use sluicegate_engine::verdict::FailureKind;
 /// Runs the transformation over all events; returns the exit code.
 ///
 /// # Errors
-/// When the run cannot start or cannot continue. Everything that was answered before has been written, and the summary
-/// says how far the run came.
+/// When the run cannot start or cannot continue. All results until
+/// then have been written, and the summary says how far the run got.
 pub fn run(config: RunConfig) -> anyhow::Result<u8> {
     refuse_closed_streams(&config)?;
     let inputs = workers::open(&config.inputs, config.format)?;
@@ -30,7 +30,7 @@ pub fn run(config: RunConfig) -> anyhow::Result<u8> {
     over(&config, job, inputs)
 }
 
-/// Rejects a run that needs a standard stream that is closed: it would read nothing, or lose what it writes.
+/// Rejects a run that needs a closed standard stream: it would read nothing, or lose its output.
 fn refuse_closed_streams(config: &RunConfig) -> Result<(), Diagnostic> {
     if config.inputs.contains(&Input::Stdin) && was_closed(Stream::Input) {
         return Err(Diagnostic::new("cannot read standard input: it is closed")
@@ -50,7 +50,7 @@ fn refuse_closed_streams(config: &RunConfig) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// The job for the supervisor.
+/// Returns the job for the supervisor.
 ///
 /// # Errors
 /// When the network is allowed but no client can be started.
@@ -93,13 +93,13 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
     watching.end(&summary);
     let whole = result.is_ok() && summary.ended == Ended::Complete && summary.tally.is_conserved();
     let (output, kept) = match output {
-        // Decided first: whether the file exists does not depend on the other messages.
+        // Done first: the file must not depend on the messages below.
         Some(output) if whole => (Some((output.path.clone(), true)), output.keep()),
         Some(output) => (Some((output.path.clone(), false)), Ok(())),
         None => (None, Ok(())),
     };
     let output = output.map(|(path, whole)| (path, whole && kept.is_ok()));
-    // For people who wait for the end of a run. Machines and readers that stop early get only what they asked for.
+    // For people who wait for the end of a run. Not printed for machines, or if the reader of the output stopped early.
     let told = !config.quiet
         && !config.stats_json
         && result.is_ok()
@@ -115,14 +115,14 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
             .voice
             .error(&Diagnostic::from_failure(failure, &config.program, &config.library_paths).help(more).into());
     }
-    // Before the first line was read there is nothing to sum up; the error is enough.
+    // If no line was read, there is nothing to sum up, and the error is enough.
     let nothing = summary.tally.lines_in == 0 && result.is_err();
     // A reader that has closed the output does not need the summary.
     let quiet = config.quiet || summary.ended == Ended::Closed;
     if !nothing && (config.stats_json || !quiet) {
         let output = output.as_ref().map(|(path, written)| (path.as_path(), *written));
         let text = if config.stats_json { stats(&summary, output) } else { line(&summary, output) };
-        // A summary that cannot be written is no reason to fail.
+        // A summary that cannot be written must not fail the run.
         stderr::say(format!("{text}\n").as_bytes());
     }
     if let Some(path) = &summary.dead_letters {
@@ -142,14 +142,14 @@ fn exit_code(config: &RunConfig, summary: &Summary) -> u8 {
         Ended::Signal(libc::SIGINT) => exit::INTERRUPTED,
         Ended::Signal(libc::SIGHUP) => exit::HUNG_UP,
         Ended::Signal(_) => exit::TERMINATED,
-        // The reader has closed the output early: lines under way have no verdict, and that is no error.
+        // The reader closed the output early, which is not an error; lines in progress have no verdict.
         Ended::Closed => exit::COMPLETE,
         Ended::Stopped => exit::EVENTS_FAILED,
         Ended::Complete => code,
     }
 }
 
-/// The summary line, which proves that no line was lost.
+/// Returns the summary line, which proves that no line was lost.
 fn line(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     let seconds = summary.elapsed.as_secs_f64().max(1e-9);
     let rate = thousands((summary.tally.lines_in as f64 / seconds) as u64);
@@ -176,7 +176,7 @@ fn line(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     text
 }
 
-/// The summary as JSON.
+/// Returns the summary as JSON.
 fn stats(summary: &Summary, output: Option<(&Path, bool)>) -> String {
     let tally = &summary.tally;
     let kinds: serde_json::Map<String, serde_json::Value> = FailureKind::ALL

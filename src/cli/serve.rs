@@ -39,23 +39,23 @@ pub struct Resolved {
     play: Option<Settings>,
 }
 
-/// The wall limit of an event that may use the network. rudder-server waits ten minutes for an answer; a server that is
-/// ending waits a little more than a minute for requests under way.
+/// The wall limit of an event that may use the network. rudder-server waits ten minutes for an
+/// answer. A server that shuts down waits for running requests a little more than a minute.
 const WALL_WITH_NETWORK: Duration = Duration::from_secs(60);
 
 /// The memory of an idle worker process, in bytes, with some reserve for busy ones.
 const MEMORY_OF_A_PROCESS: u64 = 8 << 20;
 
-/// The default maximum of worker processes: each needs threads and file descriptors too.
+/// The default maximum of worker processes. Each also needs threads and file descriptors.
 const MAX_WARM_PROCESSES: usize = 2048;
 
-/// The path of the playground.
+/// The URL path of the playground.
 const PLAY: &str = "/play";
 
-/// Resolves `serve`.
+/// Resolves the settings of `serve`.
 ///
 /// # Errors
-/// When an argument, a variable or the config file is wrong.
+/// When an argument, a variable or the config file is invalid.
 pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic> {
     let mut settings = layered(global.typed.clone(), global, Path::new(""), around)?;
     let variable = |name: &str| {
@@ -83,7 +83,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
             None => None,
         },
     };
-    // A secret from a file often ends with a newline.
+    // Secrets from files often end with a newline.
     let secret = variable("CONFIG_BACKEND_HOSTED_SECRET").map(|secret| secret.trim().to_owned());
     let secret = secret.filter(|secret| !secret.is_empty());
     let code = match (&flags.dir, backend) {
@@ -112,7 +112,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
             workers,
             fresh_state: flags.fresh_state.unwrap_or(false),
         },
-        // Enough turns to keep every core busy, and few enough that a running event gets its core.
+        // Enough turns to keep every core busy, and so few that a running event gets its core.
         turns: 2 * cores,
         max_processes: flags.max_processes.unwrap_or_else(|| warm_processes(cores)),
         body_limit: flags.body_limit.unwrap_or(200 << 20),
@@ -134,7 +134,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
     })
 }
 
-/// The required sandbox: every layer by default, because a server runs the code of many authors.
+/// Returns the required sandbox: every layer by default, because a server runs the code of many authors.
 fn sandbox(settings: &Settings) -> Result<Sandbox, Diagnostic> {
     let allow = settings.serve.allow_missing_sandbox.unwrap_or(false);
     if allow && settings.sandbox.require_sandbox == Some(true) {
@@ -144,14 +144,14 @@ fn sandbox(settings: &Settings) -> Result<Sandbox, Diagnostic> {
     Ok(Sandbox { require: !allow, ..config::sandbox(settings) })
 }
 
-/// The number of worker processes that fit into half of the memory of the machine or the container.
+/// Returns the number of worker processes that fit into half of the memory of the machine or the container.
 fn warm_processes(cores: usize) -> usize {
     let memory = machine_memory::total().unwrap_or(0);
     let fit = usize::try_from(memory / 2 / MEMORY_OF_A_PROCESS).unwrap_or(usize::MAX);
     fit.clamp(8 + 4 * cores, MAX_WARM_PROCESSES)
 }
 
-/// Rejects a playground that no browser could open, or that has no folder to show.
+/// Rejects a playground that no local browser could open, or that has no folder to show.
 fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
     if !folder {
         return Err(Diagnostic::new("--play needs --dir: the playground works on a folder of code")
@@ -171,7 +171,7 @@ fn reachable(folder: bool, listen: Option<&str>) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// The address at which a browser on this machine reaches the playground of a server with this address.
+/// Returns the address at which a browser on this machine reaches the playground; `None` if it cannot.
 fn at_home(address: SocketAddr) -> Option<SocketAddr> {
     let ip = match address.ip() {
         ip if ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST => ip,
@@ -182,7 +182,7 @@ fn at_home(address: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, address.port()))
 }
 
-/// The playground next to the server, and its token.
+/// Returns the playground next to the server, and its token.
 fn beside(resolved: &Resolved) -> anyhow::Result<Option<(Playground, String)>> {
     let (Some(settings), From::Folder(dir)) = (&resolved.play, &resolved.config.code) else { return Ok(None) };
     let playground = playground(dir, SettingsOrigin::Server(settings.clone()), config::sandbox(settings))?;
@@ -199,7 +199,7 @@ fn host() -> String {
 fn allow_descriptors() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // If the kernel refuses, the limit stays as it is.
+    // If the kernel refuses, the limit stays unchanged.
     let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
@@ -241,12 +241,12 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
             LogFormat::Text => logs.with_filter(filter).boxed(),
             LogFormat::Json => logs.json().flatten_event(true).with_filter(filter).boxed(),
         };
-        // A second server in one process uses the log settings of the first one.
+        // Fails for a second server in one process, which then uses the log settings of the first.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
     allow_descriptors();
     check_walls(resolved.config.terms.sandbox)?;
-    // One warning is enough.
+    // The check has already warned.
     resolved.config.terms.sandbox.warn = |_| {};
     if !resolved.network.is_off() && !resolved.config.mirror {
         resolved.config.terms.network = Some(Client::start(resolved.network.clone())?);
@@ -267,7 +267,7 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         };
         let _ = writeln!(std::io::stderr().lock(), "{line}");
         if let (Some(token), Some(home)) = (token, at_home(address)) {
-            // Printed, not logged, because logs are kept, and the address allows changing the code.
+            // Printed, not logged: logs are kept, and this address allows changing the code.
             let _ = super::print(format!("http://{home}{PLAY}/#{token}\n").as_bytes());
         }
     })?;

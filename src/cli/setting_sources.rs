@@ -1,5 +1,5 @@
-//! The sources of settings: flags over environment over file. Each gives the values that it sets; this module only
-//! combines them.
+//! The sources of settings: a flag overrides the environment, which
+//! overrides the config file. This module only combines them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,11 +21,11 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// The environment of a command line.
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
-    /// An environment variable.
+    /// Returns the value of an environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The names of all environment variables.
+    /// Returns the names of all environment variables.
     pub names: &'a dyn Fn() -> Vec<OsString>,
-    /// The current folder; empty for the real one, another path in tests.
+    /// The current folder. Empty for the real one; tests use another path.
     pub folder: &'a Path,
 }
 
@@ -40,7 +40,7 @@ impl Env<'static> {
     }
 }
 
-/// Flags over environment over file.
+/// Combines the sources: flags over environment over file.
 pub(super) fn layered(flags: Settings, global: &Global, transformation: &Path, around: Env<'_>) -> Result<Settings> {
     refuse_unknown_variables(around)?;
     let upper = flags.or(from_environment(around)?);
@@ -84,10 +84,10 @@ pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
 /// Variables that are not settings and are read elsewhere.
 const OTHER_VARIABLES: [&str; 3] = ["SLUICEGATE_CONFIG", "SLUICEGATE_LIBRARY", "SLUICEGATE_LIBRARY_DIR"];
 
-/// Names with a setting's prefix that belong to tests and to packages of the program.
+/// Prefixes of variables that belong to tests and to packages of the program, not to settings.
 const FOREIGN: [&str; 2] = ["SLUICEGATE_TEST_", "SLUICEGATE_BIN"];
 
-/// An unknown variable is a typing mistake. With a limit, it would only be noticed in production.
+/// Rejects unknown variables: they are typing mistakes. A mistyped limit would otherwise be noticed only in production.
 fn refuse_unknown_variables(around: Env<'_>) -> Result<()> {
     let known = || Settings::table().map(Setting::variable).chain(OTHER_VARIABLES.map(str::to_owned));
     let mut names: Vec<String> = (around.names)().into_iter().filter_map(|name| name.into_string().ok()).collect();
@@ -107,7 +107,7 @@ fn refuse_unknown_variables(around: Env<'_>) -> Result<()> {
     Err(Diagnostic::new(format!("the environment variable {name} is not a setting")).help(help))
 }
 
-/// The config file of the current folder or of the nearest parent folder that has one.
+/// Finds the config file of the current folder or of the nearest parent folder that has one.
 fn upwards(folder: &Path) -> Option<PathBuf> {
     let here = folder.join(config_file::NAME);
     if here.exists() {
@@ -117,7 +117,7 @@ fn upwards(folder: &Path) -> Option<PathBuf> {
     absolute.ancestors().skip(1).map(|folder| folder.join(config_file::NAME)).find(|path| path.is_file())
 }
 
-/// Warns once that there are two config files, and says which of them counts.
+/// Warns once that there are two config files, and says which one is used.
 fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
     static TOLD: Once = Once::new();
     let same = matches!((fs::canonicalize(read), fs::canonicalize(other)), (Ok(read), Ok(other)) if read == other);
@@ -133,9 +133,9 @@ fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
     }
 }
 
-/// The config file that counts, and who writes it: the named file; otherwise the nearest one from the current folder
-/// upwards; otherwise the one next to the transformation, if there is one. `other` gets the two if the last one exists
-/// and does not count.
+/// Finds the config file to use, and who writes it: the named file; otherwise the nearest
+/// one from the current folder upwards; otherwise the one next to the transformation. If
+/// the last one exists but another one is used, `other` is called with both.
 fn find(
     global: &Global,
     transformation: &Path,
@@ -159,12 +159,12 @@ fn find(
     }
 }
 
-/// The config file that counts, if there is one.
+/// Returns the config file that is used, if there is one.
 pub(super) fn config_file(global: &Global, transformation: &Path, around: Env<'_>) -> Option<PathBuf> {
     find(global, transformation, around, &|_, _| ()).map(|(path, _)| path)
 }
 
-/// The settings in the config file. A file that is named must exist.
+/// Reads the settings of the config file. A named file must exist.
 fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: LogFormat) -> Result<Settings> {
     let tell = |read: &Path, other: &Path| tell_of_other(read, other, format);
     let Some((path, writer)) = find(global, transformation, around, &tell) else { return Ok(Settings::default()) };
@@ -185,7 +185,7 @@ fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: Lo
     config_file::parse(&text, &path, writer)
 }
 
-/// The config file of a project that is not the current folder.
+/// Selects the config file of a project whose folder is not the current one.
 pub(super) fn with_config_of(dir: &Path, global: &Global) -> Global {
     let mut global = global.clone();
     let own = dir.join(config_file::NAME);

@@ -1,8 +1,9 @@
 //! Every setting of a run in one table: its flag, its help, its key in `sluicegate.toml` and its parser. `--help`, the
 //! man page, the completions, the environment variables and the config file all come from this table.
 //!
-//! A [`Settings`] holds the values of one source; a field that the source does not set is `None`. Flags, environment
-//! and file each give one, [`Settings::or`] combines them, and the defaults come last, in [`crate::cli::config`].
+//! A [`Settings`] holds the values of one source; a field that the source does
+//! not set is `None`. The flags, the environment and the file have one each, and
+//! [`Settings::or`] combines them. [`crate::cli::config`] adds the defaults last.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ macro_rules! settings {
             const TABLE: &'static [Setting] =
                 &[$(Setting { flag: $flag, table: $table, key: $key, kind: $kind },)+];
 
-            /// Reads the text of one setting; `None` if it is not one of this group.
+            /// Parses the text of one setting; `None` if the setting is not in this group.
             fn set(&mut self, flag: &str, text: &str) -> Option<Result<(), String>> {
                 match flag {
                     $($flag => Some($read(text).map(|value| self.$field = Some(value))),)+
@@ -62,7 +63,7 @@ macro_rules! settings {
                 }
             }
 
-            /// The typed values, for a command that has some of these flags.
+            /// Returns the typed values. The command may have only some of these flags.
             fn from_matches(matches: &ArgMatches) -> Self {
                 Self { $($field: typed(matches, stringify!($field)),)+ }
             }
@@ -74,12 +75,12 @@ macro_rules! settings {
     )+};
 }
 
-/// The value of a flag that a command may have.
+/// Returns the typed value of a flag; `None` also if the command does not have the flag.
 fn typed<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<T> {
     matches.try_get_one::<T>(id).ok().flatten().cloned()
 }
 
-/// A parser for clap with the list of words, for `--help` and the completions.
+/// Returns a parser for clap that knows the list of words, for `--help` and the completions.
 pub(super) fn words<T: Choice>() -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(T::WORDS).try_map(|word| values::word::<T>(&word))
 }
@@ -458,7 +459,7 @@ impl LibraryFlags {
         Self { library_dir: all(matches, "library_dir"), library: all(matches, "library").unwrap_or_default() }
     }
 
-    /// Folders are replaced as a whole, libraries one by one.
+    /// Combines two sources. Folders are replaced as a whole, libraries one by one.
     fn or(mut self, lower: Self) -> Self {
         let named: BTreeSet<String> = self.library.iter().map(|library| library.handle.clone()).collect();
         self.library.extend(lower.library.into_iter().filter(|library| !named.contains(&library.handle)));
@@ -466,7 +467,7 @@ impl LibraryFlags {
     }
 }
 
-/// The settings that one source gives.
+/// The settings of one source.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the groups say what they are")]
 pub struct Settings {
@@ -484,7 +485,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The whole table.
+    /// Returns all rows of the table.
     pub fn table() -> impl Iterator<Item = &'static Setting> {
         [
             DataFlags::TABLE,
@@ -502,7 +503,7 @@ impl Settings {
         .flatten()
     }
 
-    /// The typed values; a flag that the command does not have is not set.
+    /// Returns the typed values; a flag that the command does not have is not set.
     pub fn from_matches(matches: &ArgMatches) -> Self {
         Self {
             libraries: LibraryFlags::from_matches(matches),
@@ -538,7 +539,7 @@ impl Settings {
             .unwrap_or_else(|| Err("no such setting".to_owned()))
     }
 
-    /// The settings of this source, and those of the lower one where this one sets nothing.
+    /// Combines two sources: a setting comes from `lower` if this source does not set it.
     pub fn or(self, lower: Self) -> Self {
         Self {
             libraries: self.libraries.or(lower.libraries),

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static WAS_CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-/// Runs before the standard library, which opens `/dev/null` for a standard stream that is closed. Afterwards the two
-/// cases look the same, and all output would be lost without an error.
+/// Runs before the standard library's startup code, which opens `/dev/null` for a closed standard
+/// stream. After that the two cases look the same, and all output would be lost without an error.
 #[used]
 // SAFETY: the section contains pointers to functions that the loader calls before `main`, and this one has their type.
 #[unsafe(link_section = ".init_array")]
@@ -30,9 +30,9 @@ pub enum Stream {
     Error,
 }
 
-/// Whether a standard stream was closed when the process started.
+/// Returns whether a standard stream was closed when the process started.
 pub fn was_closed(stream: Stream) -> bool {
-    // Without this, the linker may drop the pointer.
+    // Without this use, the linker may drop the pointer.
     std::hint::black_box(&LOOK);
     WAS_CLOSED[stream as usize].load(Ordering::Relaxed)
 }

@@ -74,7 +74,7 @@ fn diagnostic(error: sync::Error, path: &Path, text: &str) -> Diagnostic {
 /// Runs the command; returns the exit code.
 ///
 /// # Errors
-/// When it cannot run, or not to its end.
+/// When it cannot start or cannot finish.
 pub fn sync(args: &SyncArgs, global: &Global, voice: &mut Voice) -> anyhow::Result<u8> {
     match &args.command {
         None => run_sync(args, global, voice, "sync"),
@@ -175,7 +175,7 @@ fn ready(args: &SyncArgs, global: &Global, read: &Read) -> anyhow::Result<Ready>
     let code = program.code_hash();
     let job = Job {
         workers,
-        // The events of a batch go to transformBatch together.
+        // A batch of events is one call of transformBatch.
         batch_size: settings.events.batch_size.unwrap_or(200),
         sandbox: config::sandbox(&settings),
         network: if policy.is_off() { None } else { Some(net::Client::start(policy)?) },
@@ -213,7 +213,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         show: Box::new(move |shown| {
             if left > 0 {
                 left -= 1;
-                // A reader that closes the output early is no error.
+                // A closed pipe is not an error.
                 let _ = super::print(inspect::shown(&shown).as_bytes());
             }
         }),
@@ -225,7 +225,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         let running = run::run(setup);
         tokio::pin!(running);
         let mut tick = tokio::time::interval(Duration::from_millis(100));
-        // The rate of the current half of the run.
+        // The start time of the current half, for the rate.
         let (mut started, mut is_sending) = (Instant::now(), false);
         loop {
             tokio::select! {
@@ -240,7 +240,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
         }
     });
     bar.finish_and_clear();
-    // A read from an idle pipe may never return.
+    // A read from an idle pipe may never return, so the shutdown must not wait for it.
     runtime.shutdown_background();
     trace(&read, began, done.as_ref().ok())?;
     let report = done.map_err(|failed| failure(failed, &read, &ready.paths))?;
@@ -259,7 +259,7 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
     Ok(code)
 }
 
-/// Sends a span of the run, and one for each half, if the environment names a collector.
+/// Sends one span for the run and one for each half, if the environment names a collector.
 fn trace(read: &Read, start: SystemTime, report: Option<&Report>) -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let wanted = traces::are_wanted(&variable);
@@ -295,7 +295,7 @@ fn trace(read: &Read, start: SystemTime, report: Option<&Report>) -> anyhow::Res
     Ok(())
 }
 
-/// The logs of a sync: each step with `--log-format json`, otherwise only warnings.
+/// Starts the logs of a sync: each step with `--log-format json`, otherwise only errors.
 fn start_logs(voice: Voice) {
     use tracing_subscriber::Layer;
     use tracing_subscriber::layer::SubscriberExt;
@@ -367,7 +367,7 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
     if too_many || waits && fail_on != FailOn::Never { exit::EVENTS_FAILED } else { exit::COMPLETE }
 }
 
-/// Prints the rows that need attention, and the line that proves that none was lost.
+/// Prints the rows that need attention, and the line that proves that no row was lost.
 fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool) {
     let mut text = String::new();
     if stats_json || voice.format == LogFormat::Json {
@@ -414,11 +414,11 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
         };
         text.push_str(&format!("{dry}{}{signal} · {rate} rows/s\n", report::line(report)));
     }
-    // A summary that cannot be written is no reason to fail.
+    // A summary that cannot be written must not change the exit code.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Prints the sinks that closed.
+/// Prints the sinks that closed early.
 fn tell_closed(report: &Report, voice: Voice) {
     for sink in &report.sinks {
         let (reason, help) = match &sink.closed {

@@ -1,4 +1,4 @@
-//! `sluicegate test`: finds the tests, loads the transformation of each as `run` would, and prints the results.
+//! `sluicegate test`: finds the tests, loads each transformation as `run` would, and prints the results.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -58,8 +58,8 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
     Ok(exit::COMPLETE)
 }
 
-/// Runs the tests of a folder without writing anything. Returns the results as JSON, with files relative to `real`, the
-/// folder's canonical path.
+/// Runs the tests of a folder without writing anything. Returns the results as
+/// JSON; the files in it are relative to `real`, the folder's canonical path.
 ///
 /// # Errors
 /// When they cannot be run.
@@ -106,7 +106,7 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Runs the tests of some paths once; returns the exit code and the failed tests.
+    /// Runs the selected tests once; returns the exit code and the failed tests.
     fn once(&self, selection: &Selection) -> anyhow::Result<(u8, Failed)> {
         let Self { args, global, voice, .. } = *self;
         let started = Instant::now();
@@ -198,7 +198,7 @@ struct Project {
 }
 
 impl Project {
-    /// The units to run, and the files that cannot be run.
+    /// Returns the units to run, and the files that cannot be run.
     fn units(&self, paths: &[PathBuf]) -> anyhow::Result<(Vec<Unit>, Vec<FileResult>)> {
         let found = discover::find(paths).map_err(|(path, error)| {
             Diagnostic::new(format!("cannot look for tests in {}: {}", path.display(), plain(&error)))
@@ -289,7 +289,7 @@ impl Project {
         Unit { name: unit.name, tests: as_cases(&unit.cases), subject, libraries }
     }
 
-    /// The transformation that a test file is named after.
+    /// Loads the transformation that a test file is named after.
     fn named_after(&self, test: &Path) -> Result<Subject, String> {
         match subject_of(test) {
             Some(path) => self.read(&path),
@@ -305,7 +305,8 @@ impl Project {
         self.with_settings(path, None)
     }
 
-    /// A transformation as `run` would load it: with its config file, libraries and limits.
+    /// Loads a transformation as `run` would: with its config file,
+    /// libraries and limits. `code` replaces the file's code.
     fn with_settings(&self, path: &Path, code: Option<&str>) -> Result<Subject, String> {
         let (files, options) = for_transformation(self.flags.clone(), &self.global, path, Env::here())
             .map_err(|error| error.to_string())?;
@@ -318,7 +319,7 @@ impl Project {
         Ok(Subject { program, options: Options { logs: true, ..options } })
     }
 
-    /// The files of the libraries of a test, by import name.
+    /// Returns the files of the libraries of a test, by import name.
     fn library_paths(&self, test: &Path) -> BTreeMap<String, PathBuf> {
         let about = subject_of(test).unwrap_or_else(|| test.to_owned());
         let found = for_transformation(self.flags.clone(), &self.global, &about, Env::here());
@@ -327,7 +328,8 @@ impl Project {
 }
 
 impl Project {
-    /// Adds the coverage of a unit for the author's files: no tests, no shipped libraries, no code without a file.
+    /// Adds the coverage of a unit. Only the author's files count:
+    /// no tests, no shipped libraries, no code without a file.
     fn add_coverage(&self, coverage: &mut Coverage, file: &mut FileResult) {
         for script in std::mem::take(&mut file.coverage) {
             let path = match ModuleId::parse(&script.name).library() {
@@ -402,7 +404,7 @@ fn data_error(error: &DataError) -> LoadError {
     }
 }
 
-/// Prints results in the format that was asked for.
+/// Prints results in the requested format.
 struct Teller {
     reporter: Reporter,
     list: bool,
@@ -412,12 +414,12 @@ struct Teller {
 }
 
 impl Teller {
-    /// The failed tests, with the file that contains each.
+    /// Returns the failed tests, each with the file that contains it.
     fn failed(&self) -> Failed {
         let tests = self.all.iter().flat_map(|file| file.tests.iter().map(move |test| (file, test)));
         let failed = tests.filter(|(_, test)| test.status == Status::Failed);
         let place = |file: &FileResult, test: &TestResult| {
-            // An input file of RudderStack's is not a test by itself.
+            // RudderStack's input files are not tests by themselves.
             let own = test.file.as_ref().map(PathBuf::from).filter(|path| discover::is_test(path));
             own.unwrap_or_else(|| PathBuf::from(&file.file))
         };

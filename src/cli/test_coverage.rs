@@ -1,4 +1,5 @@
-//! `sluicegate test --coverage`: a table for people, the lcov format for machines, and the check of the minimum.
+//! `sluicegate test --coverage`: prints a table for people,
+//! writes the lcov format for machines, and checks the minimum.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -76,7 +77,7 @@ fn name(path: &Path) -> String {
     visible(&path.display().to_string()).to_string()
 }
 
-/// `83.3% (5/6)`; never rounded up to 100 %.
+/// Formats a share as `83.3% (5/6)`; never rounds up to 100 %.
 fn share(counts: (usize, usize)) -> String {
     let (covered, all) = counts;
     let percent = (percent(counts) * 10.0).floor() / 10.0;

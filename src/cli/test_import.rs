@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::program::{self, plain};
 use sluicegate_engine::testing::Module;
 
-/// Appended to a path that is not a file.
+/// The suffixes that are tried if a path is not a file.
 const ENDINGS: &[&str] = &[".ts", ".js", ".mts", ".mjs", "/index.ts", "/index.js"];
 
 /// The format of imported data.
@@ -24,7 +24,7 @@ enum Form {
     Text,
 }
 
-/// The module that a test file or one of its modules imports by a relative path.
+/// Returns the module that a test file or one of its modules imports by a relative path.
 ///
 /// # Errors
 /// When there is no such module; the text says why.
@@ -58,7 +58,7 @@ pub(super) fn import(
     Ok(Module { name: format!("{}{word}", path.display()), code })
 }
 
-/// The format of an imported data file; `None` for a module.
+/// Returns the format of an imported data file; `None` for a module.
 fn form_of(path: &Path, form: Option<&str>) -> Result<Option<Form>, String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match (form, extension) {
@@ -70,7 +70,7 @@ fn form_of(path: &Path, form: Option<&str>) -> Result<Option<Form>, String> {
     }
 }
 
-/// The file of a module that may be named without its extension, or with that of the compiled JavaScript.
+/// Finds the file of a module whose path may lack the extension or have that of the compiled JavaScript.
 fn complete(path: &Path) -> Option<PathBuf> {
     let mut candidates = vec![path.to_owned()];
     for (written, meant) in [("js", "ts"), ("mjs", "mts")] {
@@ -89,22 +89,22 @@ fn is_module(path: &Path) -> bool {
         .is_some_and(|extension| ["js", "mjs", "ts", "mts"].contains(&extension))
 }
 
-/// Whether a file, by its real path, belongs to the project and is in no hidden folder.
+/// Returns whether a file, given by its real path, is inside the project and in no hidden folder.
 fn is_inside(real: &Path, roots: &[PathBuf]) -> bool {
     let hidden = |part: Component<'_>| part.as_os_str().to_str().is_some_and(|name| name.starts_with('.'));
     roots.iter().any(|root| real.strip_prefix(root).is_ok_and(|inner| !inner.components().any(hidden)))
 }
 
-/// The path of a file for snapshots.
+/// Resolves the path of a snapshot file.
 ///
 /// # Errors
-/// When a test may not write there; the text says why.
+/// When a test may not write to it; the text says why.
 pub(super) fn snapshot_file(path: &str, test: &Path, roots: &[PathBuf]) -> Result<PathBuf, String> {
     let hidden = Path::new(path)
         .components()
         .any(|part| matches!(part, Component::Normal(name) if name.to_str().is_none_or(|name| name.starts_with('.'))));
     let path = tidy(&test.parent().unwrap_or(Path::new("")).join(path));
-    // The folder may not exist yet: the nearest existing parent counts.
+    // The folder may not exist yet, so the nearest existing parent is checked.
     let there = path.ancestors().skip(1).find_map(|dir| {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         dir.canonicalize().ok()
@@ -125,7 +125,7 @@ pub(super) fn snapshot_file(path: &str, test: &Path, roots: &[PathBuf]) -> Resul
     Ok(path)
 }
 
-/// Data as a module: the value is the default export, and the fields of a JSON object are named exports.
+/// Converts data to a module: the value is the default export, and the fields of a JSON object are named exports.
 fn as_module(text: &str, form: Form, path: &Path) -> Result<String, String> {
     let literal = |text: &str| Value::from(text).to_string();
     Ok(match form {
@@ -160,7 +160,7 @@ fn check_json(text: &str, path: &Path, lines_before: usize) -> Result<Value, Str
     })
 }
 
-/// A path without `.` and, where that is possible, `..`.
+/// Removes `.` from a path and, where possible, `..`.
 pub(super) fn tidy(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
     for part in path.components() {

@@ -1,5 +1,5 @@
-//! The test results for people: a line per file, and for each failure its name, the line of the assertion with a caret,
-//! the differences, the logs, and the author's stack frames.
+//! Test results for people: a line per file, and for each failure its name, the line of
+//! the assertion with a caret, the differences, the logs, and the author's stack frames.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::testing::report::{difference_lines, headline};
 use crate::testing::{FileResult, Status, TestError, TestResult, Totals};
 use sluicegate_engine::verdict::Position;
 
-/// The most lines of a value, logs or frames that are shown.
+/// The maximum number of lines shown of a value, the logs or the frames.
 const MAX_LINES: usize = 30;
 
 /// The reporter for people.
@@ -26,7 +26,7 @@ pub(super) struct Pretty {
 impl Pretty {
     pub(super) fn new(voice: Voice) -> Self {
         use std::io::IsTerminal;
-        // Results go to standard output, so that must be the terminal.
+        // Results go to standard output, so standard output must be a terminal too.
         let color = match voice.color {
             When::Auto => voice.colored() && std::io::stdout().is_terminal(),
             _ => voice.colored(),
@@ -38,7 +38,7 @@ impl Pretty {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// The lines of one unit.
+    /// Renders the results of one unit.
     pub(super) fn file(&self, file: &FileResult) -> String {
         let mut totals = Totals::default();
         totals.add(file);
@@ -58,7 +58,7 @@ impl Pretty {
             out.push_str(&indent(&Diagnostic::from_load_error(error, &file.libraries).render(self.color)));
         }
         for test in &file.tests {
-            // Only skipped tests with a reason get a line; the others are counted above.
+            // Skipped tests without a reason are only counted, above.
             if let (Status::Skipped, Some(reason)) = (test.status, &test.reason) {
                 out.push_str(&format!("  {} {}: {}\n", self.paint("33", "-"), visible(&test.name), visible(reason)));
             }
@@ -77,7 +77,7 @@ impl Pretty {
     }
 
     fn failure(&self, file: &FileResult, test: &TestResult, libraries: &BTreeMap<String, PathBuf>) -> String {
-        // The case has a file of its own.
+        // A case has a file of its own.
         let of = test.file.as_ref().map(|name| format!(" ({})", visible(name))).unwrap_or_default();
         let mut out = format!("  {} {}{of}\n", self.paint("1;31", "✗"), self.paint("1", &visible(&test.name)));
         for (index, error) in test.error.iter().chain(&test.others).enumerate() {
@@ -110,7 +110,7 @@ impl Pretty {
         out
     }
 
-    /// One error: its message, its place, and the differences.
+    /// Writes one error: its message, its place, and the differences.
     fn error(
         &self,
         file: &FileResult,
@@ -182,7 +182,7 @@ impl Pretty {
         }
     }
 
-    /// The summary.
+    /// Returns the summary.
     pub(super) fn end(&self, files: &[FileResult], totals: &Totals, elapsed: Duration) -> String {
         let written: usize = files.iter().map(|file| file.written).sum();
         let snapshots = match written {
@@ -199,7 +199,7 @@ impl Pretty {
     }
 }
 
-/// Whether a line of this file may be shown. Its name comes from a stack, which a test can forge.
+/// Returns whether a line of this file may be shown. The file's name comes from a stack, which a test can forge.
 fn is_shown(path: &Path, file: &FileResult, libraries: &BTreeMap<String, PathBuf>) -> bool {
     let climbs = path.components().any(|part| part == Component::ParentDir);
     let beside = Path::new(&file.file).parent().is_some_and(|dir| path.starts_with(dir));
@@ -223,7 +223,7 @@ fn count(totals: &Totals) -> String {
     if parts.is_empty() { "no tests".to_owned() } else { parts.join(", ") }
 }
 
-/// The length of the word at a column, in UTF-16 units.
+/// Returns the length of the word at a column, in UTF-16 units.
 fn word_length(line: &str, column: u32) -> u32 {
     let units: Vec<u16> = line.encode_utf16().skip(column as usize - 1).collect();
     let is_word = |unit: &u16| {

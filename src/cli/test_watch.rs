@@ -24,7 +24,7 @@ pub(super) struct Selection {
 /// Failed tests, each with its file and its name.
 pub(super) type Failed = BTreeSet<(PathBuf, String)>;
 
-/// Calls `run` after changes and keys, until the user ends the loop.
+/// Calls `run` at the start and after each change or key, until the user ends the loop.
 ///
 /// # Errors
 /// When the terminal cannot be read.
@@ -63,7 +63,7 @@ pub(super) fn watch(
 /// The user's current choices.
 struct State {
     paths: Vec<PathBuf>,
-    /// A part of the path of test files.
+    /// Limits the test files to paths that contain this text.
     file_part: Option<String>,
     names: Option<String>,
 }
@@ -80,7 +80,8 @@ impl State {
         Selection { paths, names: self.names.clone(), update: false }
     }
 
-    /// A changed test affects only itself; any other change can affect all tests.
+    /// Returns the tests to run after a change. A changed test file
+    /// affects only its own tests; any other change can affect all.
     fn touched(&self, changed: Vec<PathBuf>) -> Selection {
         let only_tests = changed.iter().all(|path| path.is_file() && discover::is_test(path));
         let wanted =
@@ -89,7 +90,7 @@ impl State {
         if only_tests && !paths.is_empty() { Selection { paths, ..self.everything() } } else { self.everything() }
     }
 
-    /// The tests that a key asks for; `None` for any other key.
+    /// Returns the tests that a key selects; `None` for any other key.
     fn on_key(&mut self, key: u8, failed: &Failed) -> io::Result<Option<Selection>> {
         Ok(match key {
             b'a' => {
@@ -116,7 +117,7 @@ impl State {
     }
 }
 
-/// Only these tests.
+/// Selects only these tests.
 fn only(failed: &Failed) -> Selection {
     let paths: BTreeSet<&PathBuf> = failed.iter().map(|(path, _)| path).collect();
     let names: BTreeSet<String> = failed.iter().map(|(_, name)| escape(name)).collect();
@@ -128,7 +129,7 @@ fn only(failed: &Failed) -> Selection {
     }
 }
 
-/// A JavaScript regular expression that matches this text.
+/// Returns a JavaScript regular expression that matches this text.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for char in text.chars() {
@@ -157,27 +158,27 @@ fn ask(question: &str) -> io::Result<Option<String>> {
 /// The pause between two checks of the files.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Waits for one pause, if there is no terminal to read keys from.
+/// Waits for one pause. Used if there is no terminal to read keys from.
 fn pause() -> Option<u8> {
     let _ = poll(&mut [], Some(&PAUSE));
     None
 }
 
-/// Reads keys from the terminal. Only while this waits are keys read unbuffered and without echo: a run can be
-/// interrupted as usual and leaves the terminal unchanged.
+/// Reads keys from the terminal. Keys are unbuffered and without echo only during
+/// [`Keys::wait`]: a run can be interrupted as usual, and the terminal is left unchanged.
 struct Keys {
     usual: Termios,
 }
 
 impl Keys {
-    /// `None` if standard input is not a terminal.
+    /// Returns `None` if standard input or standard output is not a terminal.
     fn open() -> Option<Self> {
         let stdin = io::stdin();
         (stdin.is_terminal() && io::stdout().is_terminal()).then_some(())?;
         Some(Self { usual: tcgetattr(&stdin).ok()? })
     }
 
-    /// The next key, if one comes within the pause.
+    /// Returns the next key, if one is pressed within the pause.
     fn wait(&self) -> io::Result<Option<u8>> {
         let stdin = io::stdin();
         let mut at_once = self.usual.clone();
@@ -193,7 +194,7 @@ impl Keys {
             _ => 0,
         };
         tcsetattr(&stdin, OptionalActions::Now, &self.usual)?;
-        // The end of the input also ends the loop.
+        // The end of the input ends the loop, as Ctrl-D does.
         let hung_up = ready.is_ok_and(|ready| ready > 0) && count == 0;
         Ok(if hung_up { Some(4) } else { (count == 1).then_some(key[0]) })
     }

@@ -11,7 +11,7 @@ use super::setting_sources::Env;
 use super::settings::Settings;
 use crate::parser_process::{ModuleExport, exports};
 
-/// The declarations, including the libraries that flags and `sluicegate.toml` name.
+/// Returns the declarations, including the libraries that flags and `sluicegate.toml` name.
 ///
 /// # Errors
 /// When the settings cannot be resolved, or a library cannot be read.
@@ -19,7 +19,7 @@ pub fn types(global: &Global) -> anyhow::Result<String> {
     declarations(Path::new(""), global.typed.clone(), global)
 }
 
-/// The same for a project in another folder, whose libraries are in `lib`.
+/// Returns the declarations for a project in another folder, whose libraries are in `lib`.
 ///
 /// # Errors
 /// As above.
@@ -46,8 +46,8 @@ fn declarations(dir: &Path, settings: Settings, global: &Global) -> anyhow::Resu
     Ok(out)
 }
 
-/// A library's path as the declaration file must write it: relative to that file's folder, with `/` and the extension
-/// of JavaScript, which TypeScript accepts in every mode.
+/// Returns a library's path as the declaration file must write it: relative to that file's
+/// folder, with `/` and the extension of JavaScript, which TypeScript accepts in every mode.
 fn from(dir: &Path, path: &Path) -> String {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (dir, path) = (absolute(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }), absolute(path));
@@ -64,7 +64,7 @@ fn from(dir: &Path, path: &Path) -> String {
     if up.is_empty() { format!("./{down}") } else { format!("{up}{down}") }
 }
 
-/// The declaration of one module.
+/// Returns the declaration of one module.
 fn module(handle: &str, path: &str, exports: &[ModuleExport]) -> String {
     let mut out = format!("\ndeclare module '{handle}' {{\n");
     let file = format!("import('{path}')");

@@ -87,7 +87,7 @@ fn show_size(bytes: u64) -> String {
     }
 }
 
-/// `--heap-limit`. V8 needs a few MiB for itself before it runs any code.
+/// `--heap-limit`. V8 itself needs a few MiB before it runs any code.
 pub fn heap(text: &str) -> Result<usize, String> {
     size(text, 8 * MIB, 64 * GIB)
 }
@@ -149,14 +149,14 @@ pub fn percent(text: &str) -> Result<f64, String> {
 /// A point in time, in milliseconds since 1970.
 pub fn time(text: &str) -> Result<f64, String> {
     let text = text.trim();
-    // A date alone means its first moment.
+    // A date without a time means midnight.
     let with_time = if text.len() == "2024-02-29".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
     let time = humantime::parse_rfc3339_weak(&with_time)
         .map_err(|_| "expected a time such as 2024-02-29T12:00:00Z or 2024-02-29".to_owned())?;
     Ok(millis_since_1970(time))
 }
 
-/// In milliseconds, as JavaScript has it.
+/// Converts a time to milliseconds since 1970, the unit of JavaScript's `Date`.
 pub fn millis_since_1970(time: std::time::SystemTime) -> f64 {
     time.duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_millis() as f64)
 }
@@ -232,12 +232,12 @@ pub fn target(text: &str) -> Result<Target, String> {
     path(text).map(target_at)
 }
 
-/// `-` is standard error.
+/// Converts a path to a target: `-` is standard error.
 pub fn target_at(path: PathBuf) -> Target {
     if path.as_os_str() == "-" { Target::Stderr } else { Target::File(path) }
 }
 
-/// A library that was named with its file.
+/// A library that is given with its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Library {
     /// The name that an import uses.

@@ -25,7 +25,7 @@ impl Watched {
         watched
     }
 
-    /// The paths that were changed, added or removed since the last check, if there are any.
+    /// Returns the paths that were changed, added or removed since the last check; `None` if there are none.
     pub(super) fn look_for_change(&mut self) -> Option<Vec<PathBuf>> {
         let now = self.look();
         let differs = |(path, state): (&PathBuf, &(SystemTime, u64)), other: &BTreeMap<PathBuf, (SystemTime, u64)>| {
@@ -37,7 +37,7 @@ impl Watched {
         (!changed.is_empty()).then_some(changed)
     }
 
-    /// Files that the tests themselves have written do not count as changes.
+    /// Marks all current files as seen. Files that the tests themselves have written are not changes.
     pub(super) fn forget(&mut self) {
         self.seen = self.look();
     }
@@ -45,7 +45,7 @@ impl Watched {
     fn look(&self) -> BTreeMap<PathBuf, (SystemTime, u64)> {
         let mut found = BTreeMap::new();
         for path in &self.paths {
-            // The code lies next to a test that was named alone.
+            // For a test file, its folder is watched, because the code is next to the test.
             let dir = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("")) };
             walk(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }, &mut found);
         }
@@ -53,7 +53,7 @@ impl Watched {
     }
 }
 
-/// A folder that has been removed contains nothing.
+/// Adds the files of a folder. A folder that has been removed contains none.
 fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, (SystemTime, u64)>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let (name, path) = (entry.file_name(), entry.path());

@@ -1,5 +1,5 @@
-//! The view of a run on a terminal: a progress line that vanishes at the end, the first failure of each place in the
-//! code when it occurs, and a table of all failures.
+//! The view of a run on a terminal: a progress line that vanishes at the end, the first
+//! failure at each place in the code when it occurs, and a table of all failures.
 
 use std::io::IsTerminal;
 use std::os::unix::fs::FileExt;
@@ -16,10 +16,10 @@ use crate::wire::input::{self, Format, Open, Source};
 use crate::wire::stderr;
 use crate::workers::{FailurePlace, Summary};
 
-/// The most failures that are shown during the run; the table has all of them.
+/// The maximum number of failures shown during the run; the table has all of them.
 const MAX_SHOWN: usize = 8;
 
-/// Whether failures are shown as they occur: standard error is a terminal.
+/// Returns whether failures are shown as they occur. That needs standard error to be a terminal.
 pub(super) fn watches(config: &RunConfig) -> bool {
     std::io::stderr().is_terminal()
         && !config.quiet
@@ -41,7 +41,7 @@ pub(super) struct Watching<'a> {
 
 impl<'a> Watching<'a> {
     pub(super) fn new(config: &'a RunConfig, inputs: &[Open]) -> Self {
-        // Progress and other lines on the same terminal, such as the output, would break each other.
+        // The progress line and other lines on the same terminal, such as the output, would garble each other.
         let apart = config.output.is_some() || !std::io::stdout().is_terminal();
         let alone = apart && config.errors != Target::Stderr && config.logs != Some(Target::Stderr);
         let progress = if config.progress == When::Auto && !alone { When::Never } else { config.progress };
@@ -56,7 +56,7 @@ impl<'a> Watching<'a> {
         }
     }
 
-    /// Called several times a second.
+    /// Updates the view. Called several times a second.
     pub(super) fn tick(&mut self, summary: &Summary) {
         self.show_failures(summary);
         self.bar.set_message(progress(summary, self.bytes, self.started.elapsed()));
@@ -70,8 +70,7 @@ impl<'a> Watching<'a> {
         stderr::say(table(summary).as_bytes());
     }
 
-    /// Warns once of an unsafe integer that the code has read. It prints nothing if a host reads standard error as
-    /// answers.
+    /// Warns once that the code has read an unsafe integer. Prints nothing if a host reads standard error as answers.
     fn show_read(&mut self, summary: &Summary) {
         let Some(at) = summary.unsafe_read.as_ref().filter(|_| !self.has_warned && self.config.tells_reads) else {
             return;
@@ -93,7 +92,7 @@ impl<'a> Watching<'a> {
     }
 }
 
-/// The position of the event in the input, and help for its failure if there is any.
+/// Returns the event's position in the input, and the help for its failure if there is any.
 fn help(place: &FailurePlace) -> String {
     let event = format!("the event is {}", input_of(place));
     match &place.failure.help {
@@ -102,7 +101,7 @@ fn help(place: &FailurePlace) -> String {
     }
 }
 
-/// The position of an event in the form that editors open.
+/// Returns the position of an event, in the form that editors open.
 fn input_of(place: &FailurePlace) -> String {
     place_text(place.input.as_deref(), place.line)
 }
@@ -114,7 +113,7 @@ fn place_text(input: Option<&str>, line: u64) -> String {
     }
 }
 
-/// The failures by kind and place, if there are several.
+/// Returns a table of the failures by kind and place; empty if fewer than two events failed.
 fn table(summary: &Summary) -> String {
     let places = &summary.places.places;
     if places.iter().map(|place| place.count).sum::<u64>() < 2 {
@@ -144,7 +143,7 @@ fn table(summary: &Summary) -> String {
         .collect()
 }
 
-/// The progress of a run. Lines without a verdict do not count yet.
+/// Returns the text of the progress line. Lines without a verdict do not count yet.
 fn progress(summary: &Summary, bytes: Option<u64>, elapsed: Duration) -> String {
     let tally = &summary.tally;
     let seconds = elapsed.as_secs_f64().max(1e-3);
@@ -166,7 +165,7 @@ fn progress(summary: &Summary, bytes: Option<u64>, elapsed: Duration) -> String 
     text
 }
 
-/// The size of an input in bytes, if known: that of an uncompressed file.
+/// Returns the size of an input in bytes; `None` unless it is an uncompressed regular file.
 fn len(input: &Open) -> Option<u64> {
     let opened;
     let file = match &input.source {
@@ -183,7 +182,7 @@ fn len(input: &Open) -> Option<u64> {
     packed.is_none().then_some(metadata.len())
 }
 
-/// A spinner on standard error.
+/// Returns a spinner on standard error, hidden unless progress is wanted.
 pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
     let wanted = match when {
         When::Always => true,
@@ -194,7 +193,7 @@ pub(super) fn spinner(when: When, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    // As wide as the terminal.
+    // The message is as wide as the terminal.
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is fixed"));
     bar
 }

@@ -75,7 +75,7 @@ pub struct ReplayArgs {
 }
 
 impl ReplayArgs {
-    /// The same as arguments of `run`.
+    /// Converts these arguments to those of `run`.
     pub fn as_run(&self, transformation: PathBuf) -> RunArgs {
         RunArgs { transformation, files: Vec::new(), flags: self.flags.clone() }
     }

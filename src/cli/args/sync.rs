@@ -147,7 +147,7 @@ pub struct SyncRunArgs {
 }
 
 impl SyncArgs {
-    /// The arguments of the run, if it is one.
+    /// Returns the arguments of the run; the default ones for commands that do not run.
     pub fn run_args(&self) -> &SyncRunArgs {
         match &self.command {
             Some(SyncCommand::Retry(args) | SyncCommand::Baseline(args)) => args,
@@ -155,7 +155,7 @@ impl SyncArgs {
         }
     }
 
-    /// What the flags say, as far as other commands have them too.
+    /// Returns the settings that the flags set, for flags that other commands have too.
     pub fn settings(&self, global: &Global) -> Settings {
         let args = self.run_args();
         let mut settings = Settings {

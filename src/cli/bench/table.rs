@@ -7,12 +7,12 @@ use crate::bench::stats::Spread;
 use crate::bench::svg::time;
 use crate::cli::values::thousands;
 
-/// Writing to a `String` cannot fail.
+/// Writes a line. Writing to a `String` cannot fail.
 macro_rules! put {
     ($out:expr, $($format:tt)*) => { writeln!($out, $($format)*).expect("a string takes everything") };
 }
 
-/// The whole report as text with aligned columns.
+/// Returns the report as text with aligned columns.
 pub(super) fn render(report: &Report) -> String {
     let mut out = String::new();
     let each = report.bytes / report.events.max(1);
@@ -76,7 +76,7 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
-/// The changes from the baseline's figures.
+/// Returns the changes from the baseline's figures, as text.
 pub(super) fn changes(report: &Report, before: &Report) -> String {
     let mut out = String::new();
     put!(out, "\nagainst the baseline");
@@ -92,7 +92,7 @@ pub(super) fn changes(report: &Report, before: &Report) -> String {
     out
 }
 
-/// Aligned to the right by characters, because `µ` is two bytes.
+/// Pads a text on the left, by characters: `µ` is two bytes.
 fn pad(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.chars().count())))
 }

@@ -37,7 +37,7 @@ impl Project {
         self
     }
 
-    /// The same with the project's folder as the current one.
+    /// Makes the project's folder the current one.
     fn here(mut self) -> Self {
         self.folder = self.path("");
         self
@@ -52,7 +52,7 @@ impl Project {
         self.dir.path().join(file)
     }
 
-    /// Resolves a command line in which `DIR` stands for the folder.
+    /// Resolves a command line. `DIR` in a flag is replaced by the folder.
     fn run(&self, flags: &[&str]) -> std::result::Result<RunConfig, String> {
         let dir = self.dir.path().display().to_string();
         let mut words = vec!["sluicegate".to_owned(), "run".to_owned(), self.path("t.js").display().to_string()];

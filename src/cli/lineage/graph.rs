@@ -12,7 +12,7 @@ const WIDTH: f64 = 980.0;
 const ROW: f64 = 24.0;
 const TOP: f64 = 86.0;
 
-/// The most characters of a name.
+/// The maximum number of characters of a name.
 const MAX_NAME: usize = 46;
 
 const STYLE: &str = "\
@@ -44,12 +44,12 @@ const STYLE: &str = "\
 </style>
 ";
 
-/// Writing to a `String` cannot fail.
+/// Writes a line. Writing to a `String` cannot fail.
 macro_rules! put {
     ($out:expr, $($format:tt)+) => { writeln!($out, $($format)+).expect("a string takes everything") };
 }
 
-/// The edges to draw, and the number of fields that are only copied.
+/// Returns the edges to draw, and the number of fields that are only copied.
 fn drawn<'a>(shown: &'a Shown<'_>) -> (Vec<&'a Edge>, usize) {
     let passes = |edge: &&&Edge| edge.kind == Kind::Copied && edge.from == edge.to;
     let passing = shown.edges.iter().filter(passes).count();
@@ -57,7 +57,7 @@ fn drawn<'a>(shown: &'a Shown<'_>) -> (Vec<&'a Edge>, usize) {
     (rest, passing)
 }
 
-/// The names on both sides, in order.
+/// Returns the names on both sides, in order.
 fn columns<'a>(edges: &[&'a Edge]) -> (Vec<&'a str>, Vec<&'a str>) {
     let mut outputs: Vec<&str> = edges.iter().map(|edge| edge.to.as_str()).collect();
     outputs.sort_unstable();

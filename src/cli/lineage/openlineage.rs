@@ -11,14 +11,14 @@ use crate::explore::lineage::report::CONSTANT;
 use crate::explore::lineage::{Edge, Kind};
 use sluicegate_engine::Program;
 
-/// A package URL: it names the program and its version without using a domain.
+/// A package URL: names the program and its version without a domain.
 const PRODUCER: &str = concat!("pkg:generic/sluicegate@", env!("CARGO_PKG_VERSION"));
 const EVENT_SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 const FACET_SCHEMA: &str =
     "https://openlineage.io/spec/facets/1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet";
 const NAMESPACE: &str = "sluicegate";
 
-/// One event, on one line.
+/// Returns one event, on one line.
 pub(super) fn event(shown: &Shown<'_>, program: &Program) -> String {
     // Runs of the same code get the same id, because nothing else distinguishes them.
     let run = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{PRODUCER}#{}", program.code_hash()).as_bytes()).to_string();
@@ -72,7 +72,7 @@ fn transformation(edge: &Edge) -> Value {
     json!({ "type": kind, "subtype": subtype, "description": description, "masking": false })
 }
 
-/// The time as ISO 8601 writes it.
+/// Returns the time in the format of ISO 8601.
 fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()

@@ -6,8 +6,8 @@
 //! deny_personal = ["card", "national id"]
 //! ```
 //!
-//! A pattern matches a place and everything inside it; `*` stands for any steps. `~>` in place of `->` also counts values
-//! that only select among others, and `(verdict)` stands for what decides the verdict.
+//! A pattern matches a place and everything inside it; `*` stands for any number of steps. `~>` instead
+//! of `->` also counts values that only select among others, and `(verdict)` stands for the verdict.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ struct Rule {
     indirect: bool,
 }
 
-/// A rule that is violated.
+/// A violated rule.
 #[derive(Debug)]
 pub(super) struct Broken {
     /// The violation, in one sentence.
@@ -74,7 +74,7 @@ impl Rules {
         Ok(Self { deny: rules(written.deny)?, require: rules(written.require)?, deny_personal: written.deny_personal })
     }
 
-    /// The violated rules.
+    /// Returns the violated rules.
     pub(super) fn broken(&self, report: &Report) -> Vec<Broken> {
         let mut broken = Vec::new();
         for rule in &self.deny {
@@ -111,7 +111,7 @@ impl Rule {
         (!from.is_empty() && !to.is_empty()).then(|| Self { text: text.to_owned(), from, to, indirect })
     }
 
-    /// The flows that match.
+    /// Returns the flows that match the rule.
     fn flows(&self, report: &Report) -> Vec<String> {
         let edges = report.edges.iter().filter(|edge| {
             (self.indirect || !edge.indirect)

@@ -13,19 +13,19 @@ use crate::explore::lineage::report::{Decides, Example, Report};
 use crate::explore::lineage::{Edge, Kind, path};
 use crate::testing::coverage::ranges;
 
-/// The most lines of code that are named for a place.
+/// The maximum number of lines of code named for a place.
 const MAX_LINES: usize = 3;
 
-/// The most fields of one text that are listed separately if they behave the same.
+/// The maximum number of fields of one text that are listed separately if they behave the same.
 const MAX_ALIKE: usize = 3;
 
-/// The most inputs of log lines that are listed.
+/// The maximum number of inputs of log lines that are listed.
 const MAX_LOGGED: usize = 6;
 
-/// The largest width of a row with names.
+/// The maximum width of a line of names.
 const WIDTH: usize = 100;
 
-/// The largest width of a column of the table.
+/// The maximum width of a column of the table.
 const MAX_COLUMN: usize = 44;
 
 pub(super) fn text(shown: &Shown<'_>, args: &LineageArgs) -> String {
@@ -112,7 +112,7 @@ fn head(out: &mut String, shown: &Shown<'_>) {
     out.push('\n');
 }
 
-/// The number of events with an edge, as text.
+/// Returns the number of events with an edge, as text.
 fn seen(edge: &Edge) -> String {
     match edge.kind {
         Kind::Constant => String::new(),
@@ -210,7 +210,7 @@ fn how(edge: &Edge) -> String {
     }
 }
 
-/// `line 3: "a" → "b" makes it "A" → "B"`.
+/// Formats an example as `line 3: "a" → "b" gives "A" → "B"`.
 fn said(example: &Example) -> String {
     let side = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), shorten);
     let [before, after] = &example.input;
@@ -261,7 +261,7 @@ fn decides(out: &mut String, report: &Report, from: Option<&str>) {
     out.push('\n');
 }
 
-/// The text that contains a field, if there is one.
+/// Returns the name up to the JSON text that contains the field; the complete name if there is no such text.
 fn group(name: &str) -> &str {
     name.find("(json)").map_or(name, |at| &name[..at + "(json)".len()])
 }
