@@ -51,7 +51,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The sequence for this seed.
+    /// Creates the sequence for this seed.
     pub fn new(workload: Workload, seed: u64) -> Self {
         Self { workload, random: Random::new(seed), number: 0 }
     }
@@ -85,14 +85,14 @@ const NOTES: &[&str] = &[
     "배송 전에 연락 부탁드립니다. 감사합니다 🙏",
 ];
 
-/// A time of day that advances with each event.
+/// Returns a time of day that advances with each event.
 fn time(i: u64) -> String {
     let seconds = i / 19;
     let (hours, minutes) = (9 + seconds / 3600 % 14, seconds / 60 % 60);
     format!("2024-05-13T{hours:02}:{minutes:02}:{:02}.{:03}Z", seconds % 60, i * 53 % 1000)
 }
 
-/// Formatting into a `String` cannot fail.
+/// Writes a formatted text. Writing to a `String` cannot fail.
 macro_rules! put {
     ($out:expr, $($format:tt)+) => { write!($out, $($format)+).expect("a string takes everything") };
 }
@@ -154,7 +154,7 @@ fn wide(random: &mut Random, i: u64, out: &mut String) {
     put!(out, r#"]}},"integrations":{{"All":true}},"originalTimestamp":"{at}","sentAt":"{at}"}}"#);
 }
 
-/// An amount with cents, formatted as a JavaScript engine does.
+/// Returns an amount with cents. Rust formats it as a JavaScript engine does.
 fn money(random: &mut Random, most: u64) -> f64 {
     random.between(100, most) as f64 / 100.0
 }
@@ -173,7 +173,7 @@ fn cjk(random: &mut Random, i: u64, out: &mut String) {
     put!(out, r#""originalTimestamp":"{at}","sentAt":"{at}"}}"#);
 }
 
-/// Six in ten rows are unchanged, one in twenty is new, and the others differ in one column.
+/// Writes a row of a sync. Six in ten rows are unchanged, one in twenty is new, and the others differ in one column.
 fn truths(random: &mut Random, i: u64, out: &mut String) {
     let (first, last, email) = person(random, i);
     let group = format!("acct-{}", 100_000 + i * 7);

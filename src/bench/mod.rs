@@ -6,11 +6,11 @@
 //! - **Throughput**: supervisor and workers over the events, for several numbers of workers, as in `run`.
 //! - **Latency**: the engine alone, one event after the other. It is the time that an event takes, without the time
 //!   that it waits, which depends on how fast events arrive.
-//! - **Where the time goes**: measured by leaving parts out, because instruments inside would cost more than what they
-//!   measure. The engine runs a function that returns at once (`parse`), then the author's function with its result
-//!   discarded (`execute` is the difference), then the author's function (`stringify` is the difference). The line
-//!   reader is measured alone. The rest of the total is `queue`: frames, shared memory, threads, order and counts. Runs
-//!   write to `/dev/null`, so `write` is measured separately, with a pipe.
+//! - **Where the time goes**: measured by leaving parts out, because instruments inside would cost more than the
+//!   parts themselves. The engine runs a function that returns at once (`parse`), then the author's function
+//!   with its result discarded (`execute` is the difference), then the author's function (`stringify` is the
+//!   difference). The line reader is measured alone. The rest of the total is `queue`: frames, shared memory,
+//!   threads, order and counts. Runs write to `/dev/null`, so `write` is measured separately, with a pipe.
 //!
 //! A part that is a difference can be below zero on a busy machine; it is shown as measured.
 
@@ -39,7 +39,7 @@ pub struct Plan {
     pub program: Program,
     /// The limits and options of the engine.
     pub options: Options,
-    /// The most events per call of `transformBatch`.
+    /// The maximum number of events per call of `transformBatch`.
     pub batch_size: usize,
     /// The events.
     pub source: Source,
@@ -55,7 +55,7 @@ pub struct Plan {
     pub fetch_latency: Option<Duration>,
 }
 
-/// The default maximum of warm-up events: V8's last compiler has run long before.
+/// The default maximum number of warm-up events: V8's last compiler tier has run long before.
 pub const MAX_WARM_UP: u64 = 10_000;
 
 /// Why a bench failed.
@@ -186,7 +186,7 @@ fn report(plan: &Plan, prepared: &source::Prepared, rounds: &[Vec<Measured>]) ->
     }
 }
 
-/// A program that parses its events and does nothing else.
+/// Returns a program that parses its events and does nothing else.
 fn returns_at_once(export: Export) -> Program {
     let (function, nothing) = match export {
         Export::Event => ("transformEvent", "null"),
@@ -195,13 +195,13 @@ fn returns_at_once(export: Export) -> Program {
     Program::new("nothing.js", format!("export function {function}() {{ return {nothing}; }}"))
 }
 
-/// The author's program without the steps after it: the function runs to its end, but nothing goes out.
+/// Returns the author's program without output: the function runs to its end, and its result is discarded.
 fn result_thrown_away(program: &Program, export: Export) -> Program {
     let (function, nothing) = match export {
         Export::Event => ("transformEvent", "null"),
         Export::Batch => ("transformBatch", "[]"),
     };
-    // The result is stored, so that V8 cannot optimise the work away. A promise is awaited, as it would be in a run.
+    // The result is stored, so that V8 cannot optimize the work away. A promise is awaited, as in a run.
     let code = format!(
         "import {{ {function} as measured }} from '{MEASURED}';
 let kept;

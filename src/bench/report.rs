@@ -27,9 +27,9 @@ pub struct Report {
     pub runs: usize,
     /// The number of events with output.
     pub ok: u64,
-    /// How many were dropped.
+    /// The number of dropped events.
     pub dropped: u64,
-    /// How many failed.
+    /// The number of failed events.
     pub failed: u64,
     /// The throughput by number of workers.
     pub throughput: Vec<Throughput>,
@@ -73,7 +73,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// The parts in the order in which an event passes them.
+    /// Returns the parts in the order in which an event passes them.
     pub fn parts(&self) -> [(&'static str, &Spread); 6] {
         [
             ("read", &self.read),
@@ -111,7 +111,7 @@ pub struct Regression {
 }
 
 impl Report {
-    /// Checks that both reports measured the same code on the same events.
+    /// Checks that both reports measured the same events, and with a common number of workers.
     ///
     /// # Errors
     /// When they did not; the text says why they cannot be compared.
@@ -127,8 +127,8 @@ impl Report {
         self.throughput.iter().find(|throughput| throughput.workers == workers)
     }
 
-    /// The figures that are worse than in `before` by more than `percent`: events per second and CPU time for each
-    /// number of workers in both reports, and the median time of an event.
+    /// Returns the figures that are worse than in `before` by more than `percent`: events per second
+    /// and CPU time for each number of workers in both reports, and the median time of an event.
     pub fn regressions(&self, before: &Report, percent: f64) -> Vec<Regression> {
         let mut found = Vec::new();
         let mut compare = |what: String, was: f64, is: f64, worse: f64| {

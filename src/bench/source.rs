@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::generate::{Events, Workload};
 use super::{BenchError, MAX_WARM_UP};
 
-/// The default number of events has about this many bytes in all, ...
+/// The approximate size in bytes of all events, if their number is not given.
 const BYTES: u64 = 48 << 20;
 
-/// ... but is no larger than this.
+/// The maximum number of events, if their number is not given.
 const MAX_EVENTS: u64 = 50_000;
 
 /// The source of the events.
@@ -24,7 +24,7 @@ pub enum Source {
         /// Their seed.
         seed: u64,
     },
-    /// A file, read from its start again when it ends.
+    /// A file. After its end, it is read from the start again.
     File(PathBuf),
 }
 
@@ -88,7 +88,7 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// The next line that is not blank, with its line end.
+    /// Returns the next line that is not blank, with its line end.
     fn next(&mut self) -> Result<&[u8], BenchError> {
         match self {
             Lines::Generated(events, text) => {
@@ -119,7 +119,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Writes lines while `more` returns true for their count and bytes.
+    /// Writes lines while `more` returns true for the count and the bytes so far; returns both.
     fn write(&mut self, path: &Path, more: impl Fn(u64, u64) -> bool) -> Result<(u64, u64), BenchError> {
         let mut out = BufWriter::with_capacity(1 << 18, File::create(path)?);
         let (mut count, mut bytes) = (0, 0);

@@ -14,7 +14,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The summary of these values; zeros if there are none.
+    /// Returns the summary of these values; zeros if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -24,7 +24,7 @@ impl Spread {
         Self { median, least: *least, most: *most }
     }
 
-    /// Half the distance between the extremes, in percent of the median.
+    /// Returns half the distance between the extremes, in percent of the median.
     pub fn dispersion(&self) -> f64 {
         if self.median == 0.0 { 0.0 } else { (self.most - self.least) / 2.0 / self.median.abs() * 100.0 }
     }
@@ -50,18 +50,18 @@ pub struct Latency {
 /// Buckets per power of two.
 const FINENESS: f64 = 4.0;
 
-/// The bucket of a latency: four for each doubling, from 1 ns on.
+/// Returns the bucket of a latency. There are four buckets for each doubling, from 1 ns on.
 pub fn bucket(nanoseconds: u64) -> usize {
     ((nanoseconds.max(1) as f64).log2() * FINENESS) as usize
 }
 
-/// Where a bucket starts, in nanoseconds.
+/// Returns the start of a bucket, in nanoseconds.
 pub fn bucket_start(bucket: usize) -> f64 {
     (bucket as f64 / FINENESS).exp2()
 }
 
 impl Latency {
-    /// The summary of these durations in nanoseconds.
+    /// Returns the summary of these durations in nanoseconds.
     pub fn of(mut each: Vec<u64>) -> Self {
         each.sort_unstable();
         let Some(max) = each.last().copied() else { return Self::default() };

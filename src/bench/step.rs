@@ -1,5 +1,5 @@
-//! One measurement, in a process of its own: an earlier measurement must not warm anything up, and a process keeps its
-//! memory peak forever.
+//! One measurement, in a process of its own: earlier measurements must
+//! not warm anything up, and a process never resets its memory peak.
 //!
 //! The bench starts this program as `sluicegate bench-step`, sends it a [`Step`] on standard input, and reads a
 //! [`Measured`] from the last line of its standard error. Standard output is `/dev/null`, because a run writes to it.
@@ -36,7 +36,7 @@ pub struct Step {
     pub program: Program,
     /// The limits and options of the engine.
     pub options: Options,
-    /// The most events per call of `transformBatch`.
+    /// The maximum number of events per call of `transformBatch`.
     pub batch_size: usize,
     /// The file of warm-up events, which are not counted.
     pub warm_up: PathBuf,
@@ -88,7 +88,7 @@ pub struct Measured {
     pub supervisor_rss: u64,
 }
 
-/// The main function of that process. Returns its exit code.
+/// The main function of the measuring process. Returns its exit code.
 pub fn main() -> u8 {
     let mut text = String::new();
     let step: Result<Step, _> =
@@ -149,7 +149,7 @@ fn read(step: &Step) -> Result<Measured, BenchError> {
     Ok(Measured { wall: wall.elapsed().as_secs_f64(), cpu: (thread_cpu() - cpu).as_secs_f64(), ..Measured::default() })
 }
 
-/// Only this thread's time counts, because the reader of the pipe stands for another program.
+/// Measures writing to a pipe. Only this thread's time counts: the reader of the pipe stands for another program.
 fn write(bytes: u64) -> Result<Measured, BenchError> {
     let (mut from, mut to) = std::io::pipe()?;
     let _ = rustix::pipe::fcntl_setpipe_size(&to, 1 << 20);
@@ -212,7 +212,7 @@ fn engine(step: &Step) -> Result<Measured, BenchError> {
     Ok(measured)
 }
 
-/// Gives every line to the engine; returns the duration of each in nanoseconds.
+/// Runs every event in the engine; returns the duration of each in nanoseconds, in a batch its share.
 fn pass(engine: &mut Engine, bytes: &[u8], batch: usize, measured: &mut Measured) -> Vec<u64> {
     let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
     let mut each = Vec::with_capacity(lines.len());

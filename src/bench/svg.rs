@@ -34,12 +34,12 @@ const STYLE: &str = "\
 </style>
 ";
 
-/// Writing to a `String` cannot fail.
+/// Writes a line. Writing to a `String` cannot fail.
 macro_rules! put {
     ($out:expr, $($format:tt)+) => { writeln!($out, $($format)+).expect("a string takes everything") };
 }
 
-/// The picture.
+/// Returns the picture.
 pub fn draw(report: &Report) -> String {
     let mut out = String::new();
     put!(out, r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">"#);
@@ -137,7 +137,7 @@ fn axes(left: f64, right: f64, out: &mut String) {
     put!(out, r#"<path class="axis" d="M{left} {TOP}V{BOTTOM}H{right}"/>"#);
 }
 
-/// A duration for people.
+/// Formats a duration for people.
 pub fn time(nanoseconds: f64) -> String {
     match nanoseconds {
         n if n < 1e3 => format!("{n:.0} ns"),

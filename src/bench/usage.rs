@@ -12,7 +12,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The use up to now.
+    /// Returns the use up to now.
     pub fn now() -> Self {
         let own = rusage(libc::RUSAGE_SELF);
         let children = rusage(libc::RUSAGE_CHILDREN);
@@ -48,7 +48,8 @@ impl Others {
         Self { all: machine_cpu(), own: Usage::now().cpu, since: std::time::Instant::now() }
     }
 
-    /// The share of the machine's CPU time that other processes used, 0 to 1; zero if the kernel does not report it.
+    /// Returns the share of the machine's CPU time that other
+    /// processes used, 0 to 1; zero if the kernel does not report it.
     pub fn share(&self) -> f64 {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         let others = (machine_cpu().saturating_sub(self.all)).saturating_sub(Usage::now().cpu - self.own);
@@ -56,31 +57,31 @@ impl Others {
     }
 }
 
-/// CPU time that the machine has used for anything, including time that a hypervisor has taken.
+/// Returns the CPU time that the machine has used for anything, including time that a hypervisor has taken.
 fn machine_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal. The time of guests is part of user already.
+    // user, nice, system, idle, iowait, irq, softirq, steal. `user` already includes the time of guests.
     let busy: u64 =
         ticks.iter().enumerate().filter(|(index, _)| ![3, 4].contains(index) && *index < 8).map(|(_, t)| t).sum();
     Duration::from_secs_f64(busy as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// CPU time of the calling thread.
+/// Returns the CPU time of the calling thread.
 pub fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The memory peak of this process, in bytes. Not `ru_maxrss`, because a process inherits that from its parent.
+/// Returns the memory peak of this process, in bytes. Not `ru_maxrss`, because a process inherits that from its parent.
 pub fn peak_rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
     kib.unwrap_or(0u64) * 1024
 }
 
-/// The machine in one line.
+/// Describes the machine in one line.
 pub fn machine() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/cpuinfo");

@@ -2,8 +2,8 @@
 //! example of each.
 //!
 //! Both versions run at the same time, and their verdict lines are read in pairs; only counts and examples are kept.
-//! Numbers are compared as JSON, objects regardless of key order, failures by kind and message: a changed line number
-//! is no difference.
+//! Numbers are compared as JSON, objects regardless of key order, failures
+//! by kind and message: a changed line number is not a difference.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,24 +14,24 @@ use serde_json::Value;
 
 use super::{ExploreRun, Setup, Verdict, parse};
 
-/// The most differing places that are listed; the others are counted together.
+/// The maximum number of differing places that are listed; the others are counted together.
 const MAX_PLACES: usize = 2000;
 
-/// The most characters of an example's value.
+/// The maximum number of characters of an example's value.
 const MAX_TEXT: usize = 200;
 
-/// What differs between two versions.
+/// The differences between two versions.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Differences {
-    /// Events that both were given.
+    /// The number of events that both versions got.
     pub events: u64,
-    /// Events with any difference.
+    /// The number of events with any difference.
     pub changed: u64,
     /// Changed verdicts, by the old and the new one.
     pub verdicts: BTreeMap<String, Difference>,
     /// Changed fields of events that have output in both versions, by path; `[]` stands for every element of an array.
     pub fields: BTreeMap<String, Difference>,
-    /// CPU time of all processes: of the old version and of the new one.
+    /// CPU time of all processes: of the old version, then of the new one.
     pub cpu: [Duration; 2],
 }
 
@@ -48,7 +48,7 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
-/// Runs both over the file that they name. Fields below one of the `ignored` paths do not count.
+/// Runs both versions over the file that they name. Fields at or below one of the `ignored` paths do not count.
 ///
 /// # Errors
 /// When one of the runs fails.
@@ -67,7 +67,7 @@ pub fn diff(
         match more {
             [true, true] => {}
             [false, false] => break,
-            // This result says why it ended early.
+            // The result of the shorter run says why it ended early.
             [first, _] => {
                 let [one, other] = trials;
                 let short = if first { other } else { one };
@@ -89,7 +89,7 @@ pub fn diff(
 }
 
 impl Differences {
-    /// Records the differences of the event that was counted last.
+    /// Records the differences of the current event, which is counted already.
     fn compare(&mut self, old: &Verdict, new: &Verdict, ignored: &[String]) {
         let line = self.events;
         let mut places = BTreeMap::new();
@@ -118,7 +118,7 @@ impl Differences {
     }
 }
 
-/// Whether a path equals `above` or lies inside it.
+/// Returns whether a path equals `above` or is inside it.
 fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
@@ -136,7 +136,7 @@ fn word(told: &Verdict) -> String {
     }
 }
 
-/// The text of a verdict for an example.
+/// Returns the text of a verdict for an example; `None` for a dropped event.
 fn says(told: &Verdict) -> Option<String> {
     match told {
         Verdict::Ok { events } => Some(shown(&Value::from(events.clone()))),
@@ -150,7 +150,7 @@ fn says(told: &Verdict) -> Option<String> {
 
 type Example = (Option<String>, Option<String>);
 
-/// The fields in which two values differ, with the first example of each.
+/// Adds the fields in which two values differ, with the first example of each.
 fn fields(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut BTreeMap<String, Example>) {
     let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (old, new) {

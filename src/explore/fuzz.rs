@@ -21,10 +21,10 @@ use sluicegate_engine::verdict::{Failure, FailureKind};
 /// The events to change if there are no others.
 pub const SAMPLES: &str = include_str!("samples.jsonl");
 
-/// The most rounds of reducing an event: in general, and where each attempt takes a whole time limit.
+/// The maximum number of rounds to reduce an event: in general, and if each attempt takes a complete time limit.
 const ROUNDS: (usize, usize) = (120, 6);
 
-/// The most smaller events that are tried at a time, where each takes a whole time limit.
+/// The maximum number of smaller events that are tried at a time, if each takes a complete time limit.
 const MAX_SLOW: usize = 8;
 
 /// The settings of a search.
@@ -34,7 +34,7 @@ pub struct Plan {
     pub setup: Setup,
     /// Events to start from; at least one.
     pub samples: Vec<Value>,
-    /// Determines the changes.
+    /// The seed of the changes.
     pub seed: u64,
     /// The number of events to try.
     pub runs: u64,
@@ -80,7 +80,7 @@ pub struct FuzzReport {
     pub elapsed: Duration,
 }
 
-/// Runs the search; `tick` is called now and then with the number of events and of faults.
+/// Runs the search; calls `tick` now and then with the number of events and of faults.
 ///
 /// # Errors
 /// When the transformation cannot be run.
@@ -94,7 +94,7 @@ pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzRep
     let mut batch = 64;
     while next < plan.runs && started.elapsed() < plan.time {
         let count = batch.min(plan.runs - next);
-        // First the samples as they are.
+        // First the unchanged samples.
         let events: Vec<Value> = (next..next + count)
             .map(|number| match plan.samples.get(number as usize) {
                 Some(sample) => sample.clone(),
@@ -126,7 +126,7 @@ pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzRep
 }
 
 impl What {
-    /// Faults with the same key are one.
+    /// Returns the identity of a fault: faults with the same key count as one.
     fn key(&self) -> String {
         match self {
             What::Failed(failure) => match &failure.position {
@@ -143,7 +143,7 @@ impl What {
     }
 }
 
-/// The fault in the result of an event, if there is one.
+/// Returns the fault in the result of an event, if there is one.
 fn wrong(event: &Value, told: &Verdict) -> Option<What> {
     match told {
         Verdict::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
@@ -153,10 +153,10 @@ fn wrong(event: &Value, told: &Verdict) -> Option<What> {
     }
 }
 
-/// The fault in an output event, if there is one.
+/// Returns the fault in an output event, if there is one.
 fn invalid(input: &Value, output: &Value) -> Option<What> {
     if !output.is_object() {
-        // A text that stands for an output that this program cannot hold; it is not checked.
+        // The output is a text because this program cannot hold its value. It is not checked.
         return None;
     }
     let is_type = |event: &Value| {

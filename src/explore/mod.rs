@@ -1,9 +1,9 @@
 //! Explores a transformation: on generated events ([`mod@fuzz`]), and compared with its previous version
 //! ([`mod@diff`]).
 //!
-//! It runs as with `run`, including workers, limits and sandbox: an [`ExploreRun`] is this same program in a process of
-//! its own, whose verdict lines are read one by one. A line is dropped after it was read, so a stream may have any
-//! length.
+//! The transformation runs as in `run`, with the same workers, limits and sandbox: an
+//! [`ExploreRun`] is this same program in a process of its own, whose verdict lines are read
+//! one by one. A line is dropped after it has been read, so a stream may have any length.
 
 pub mod diff;
 pub mod fuzz;
@@ -37,7 +37,7 @@ pub struct Setup {
     pub options: Options,
     /// The number of worker processes.
     pub workers: usize,
-    /// The most events per call of `transformBatch`.
+    /// The maximum number of events per call of `transformBatch`.
     pub batch_size: usize,
     /// Whether V8 runs without its compilers to machine code.
     pub jitless: bool,
@@ -67,11 +67,11 @@ pub enum Verdict {
 struct Ended {
     /// CPU time of all its processes.
     cpu: Duration,
-    /// The error that ended it early.
+    /// The error that ended the run early.
     error: Option<String>,
 }
 
-/// A run in a separate process, which is killed when this is dropped.
+/// A run in a separate process. The process is killed when this is dropped.
 pub struct ExploreRun {
     child: Child,
     input: Option<ChildStdin>,
@@ -100,24 +100,24 @@ impl ExploreRun {
     /// Reads the next verdict line into `line`; `false` after the last one.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the line cannot be read.
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         line.clear();
         Ok(self.output.read_until(b'\n', line)? > 0)
     }
 
-    /// The verdicts on these events, each a JSON text without line ends.
+    /// Returns the verdicts on these events. Each event is a JSON text without line ends.
     ///
     /// # Errors
-    /// When the process ended before it had answered; the text says why, if that is known.
+    /// When the process ends before it has answered; the text says why, if that is known.
     pub fn verdicts(&mut self, events: &[String]) -> io::Result<Vec<Verdict>> {
         let Self { input, output, .. } = self;
         let input = input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let told = std::thread::scope(|threads| {
-            // Both pipes are small: if both sides only wrote, they would wait for each other.
+            // Pipes have small buffers: if both sides only wrote, they would wait for each other.
             let text: String = events.iter().flat_map(|event| [event, "\n"]).collect();
             threads.spawn(move || {
-                // A failed write shows up as an error of the read.
+                // If the write fails, the read fails too.
                 let _ = input.write_all(text.as_bytes());
             });
             let mut told = Vec::with_capacity(events.len());
@@ -191,7 +191,7 @@ pub fn parse(line: &[u8]) -> Verdict {
     })
 }
 
-/// The main function of that process. Returns its exit code.
+/// The main function of the process of an [`ExploreRun`]. Returns its exit code.
 pub fn main() -> u8 {
     let (ended, code) = match serve() {
         Ok(()) => (Ended { cpu: Usage::now().cpu, error: None }, 0),
@@ -202,7 +202,7 @@ pub fn main() -> u8 {
 }
 
 fn serve() -> anyhow::Result<()> {
-    // Read without a buffer: the rest of standard input belongs to the pool.
+    // Read without a buffer: the rest of standard input is for the worker pool.
     let mut stdin = std::fs::File::from(rustix::io::dup(io::stdin())?);
     let mut len = [0; 8];
     stdin.read_exact(&mut len)?;

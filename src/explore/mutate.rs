@@ -13,15 +13,15 @@ const STAND_INS: &[(&str, &str)] = &[
     ("\u{f8f0}3", "-1e-400"),
 ];
 
-/// Whether a text is such a placeholder.
+/// Returns whether a text is such a placeholder.
 pub(super) fn is_stand_in(text: &str) -> bool {
     STAND_INS.iter().any(|(name, _)| *name == text)
 }
 
-/// Half of a surrogate pair, which JSON can write and UTF-8 cannot.
+/// Half of a surrogate pair, which JSON can express and UTF-8 cannot.
 const LONE: (char, &str) = ('\u{f8f1}', "\\ud800");
 
-/// The text of an event, on one line.
+/// Returns the text of an event, on one line.
 pub(super) fn text(event: &Value) -> String {
     let mut text = event.to_string();
     if text.contains(['\u{f8f0}', LONE.0]) {
@@ -102,7 +102,7 @@ const NUMBERS: &[f64] = &[
 const KEYS: &[&str] =
     &["__proto__", "constructor", "toString", "length", "then", "toJSON", "hasOwnProperty", "", "a.b", "0"];
 
-/// A changed copy of an event: one to four changes.
+/// Returns a copy of an event with one to four changes.
 pub(super) fn mutated(event: &Value, random: &mut Random) -> Value {
     let mut event = event.clone();
     for _ in 0..random.between(1, 4) {
@@ -123,7 +123,7 @@ pub(super) enum Step {
     Index(usize),
 }
 
-/// Every place in a value below its top, outer ones first.
+/// Returns every place in a value below its top, outer ones first; the top itself if there is no other.
 pub(super) fn paths(value: &Value) -> Vec<Vec<Step>> {
     fn walk(value: &Value, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
         let mut inside = |step: Step, value: &Value| {
@@ -146,7 +146,7 @@ pub(super) fn paths(value: &Value) -> Vec<Vec<Step>> {
     if found.is_empty() { vec![Vec::new()] } else { found }
 }
 
-/// The value at a path.
+/// Returns the value at a path.
 pub(super) fn at<'a>(value: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
     path.iter().try_fold(value, |value, step| match step {
         Step::Key(key) => value.get_mut(key),
@@ -180,7 +180,7 @@ fn change(event: &mut Value, path: &[Step], random: &mut Random) {
         7 => json!(STAND_INS[random.below(STAND_INS.len() as u64) as usize].0),
         8 => huge(random),
         9 => {
-            // A special key, in addition to the existing ones.
+            // Adds a special key to the existing ones.
             let value = random_value(random);
             let above = path.split_last().map_or(&[][..], |(_, above)| above);
             if let Some(Value::Object(map)) = at(event, above) {
@@ -189,7 +189,7 @@ fn change(event: &mut Value, path: &[Step], random: &mut Random) {
             return;
         }
         10 => match at(event, path).map(|value| value.take()) {
-            // The value as text or in a list.
+            // Replaces the value by its text or by a list that contains it.
             Some(value) if random.one_in(2) => json!([value]),
             Some(value) => json!(value.to_string()),
             None => return,

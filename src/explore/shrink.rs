@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::mutate::{at, paths, remove, text};
 
-/// The most smaller events that are tried at a time.
+/// The maximum number of smaller events that are tried at a time.
 pub(super) const MAX_TRIED: usize = 60;
 
-/// About the number of bytes that are copied for one step. In a large event only the outer places are changed, so that
-/// a list of thousands is halved before its elements are tried.
+/// The approximate number of bytes that are copied for one step. In a large event only the outer
+/// places are changed, so that a list of thousands is halved before its elements are tried.
 const WORK: usize = 200_000;
 
-/// Events that are one step smaller than this one, the smallest first.
+/// Returns events that are one step smaller than this one, the smallest first.
 pub(super) fn smaller(event: &Value) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
     let size = text(event).len();
@@ -29,13 +29,13 @@ pub(super) fn smaller(event: &Value) -> Vec<Value> {
             found.push(changed);
         }
     }
-    // Half of its fields at a time, if there are many.
+    // The event itself: without fields, with half of them, or replaced by an object inside it.
     found.extend(plainer(event).into_iter().filter(Value::is_object));
     let mut sized: Vec<(usize, Value)> = found.into_iter().map(|event| (text(&event).len(), event)).collect();
     sized.retain(|(len, _)| *len < size);
     sized.sort_by_key(|(len, _)| *len);
     sized.dedup_by(|one, other| one.1 == other.1);
-    // Large steps first; small ones in case no large one works.
+    // An even selection, large steps first. Small steps are kept in case no large one works.
     if sized.len() > MAX_TRIED {
         let step = sized.len() as f64 / MAX_TRIED as f64;
         sized = (0..MAX_TRIED).map(|n| sized[(n as f64 * step) as usize].clone()).collect();

@@ -6,7 +6,7 @@
 //! deny_personal = ["card", "national id"]
 //! ```
 //!
-//! A pattern matches a place and everything inside it; `*` stands for any number of steps. `~>` instead
+//! A pattern matches a place and everything inside it; `*` stands for one or more steps. `~>` instead
 //! of `->` also counts values that only select among others, and `(verdict)` stands for the verdict.
 
 use std::path::Path;

@@ -27,10 +27,10 @@ use super::runner::{Ended, Outcome, Reads, Runner};
 use super::vary::{self, Leaf};
 use sluicegate_engine::LoadError;
 
-/// The most values of other events that are kept for each place.
+/// The maximum number of values of other events that are kept for each place.
 const MAX_OTHERS: usize = 6;
 
-/// The least time for changes, however long it took to read the events.
+/// The minimum time for changes, however long it took to read the events.
 const MIN_STUDY: Duration = Duration::from_secs(2);
 
 /// The progress of an analysis.
@@ -50,11 +50,11 @@ struct Base {
     reads: Reads,
     /// The changes, if it is not an original event.
     given: Vec<String>,
-    /// The values that were put in by those changes.
+    /// The values that these changes put in.
     invented: Vec<Value>,
     /// Whether to study it in detail: values of other events and literals of the code are tried, too.
     closely: bool,
-    /// Whether changed events that it leads to are studied too.
+    /// Whether changed events that result from it are studied too.
     explore: bool,
 }
 
@@ -140,7 +140,7 @@ impl Analyzer {
         self.findings
     }
 
-    /// Runs an original event and records its result and its reads. Returns also its kind.
+    /// Runs an original event and records its result and its reads. Also returns its kind.
     fn first(&mut self, line: u64, event: &Value) -> (Base, u64) {
         let mut input = self.input(event);
         let mut reads = self.runner.record(&input);
@@ -221,7 +221,7 @@ impl Analyzer {
         (base, hash.finish())
     }
 
-    /// The input for an event: the event with metadata, credentials and answers.
+    /// Returns the input for an event: the event with metadata, credentials and answers.
     fn input(&self, event: &Value) -> Value {
         let metadata = match self.setup.program.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
             Some(metadata) => metadata,
@@ -263,7 +263,7 @@ impl Analyzer {
         }
     }
 
-    /// The places of an outcome that hold a value, each once.
+    /// Returns the places of an outcome that hold a value, each once.
     fn outputs(&self, outcome: &Outcome) -> BTreeMap<String, Value> {
         let mut found = Vec::new();
         compare::leaves(&outcome.made, &mut Vec::new(), &mut found);
@@ -271,7 +271,7 @@ impl Analyzer {
         known.map(|(path, value)| (name(&path), value)).collect()
     }
 
-    /// The places of an input to change, and its objects and arrays.
+    /// Returns the places of an input to change, and its objects and arrays.
     fn places(&self, base: &Base) -> (Vec<Leaf>, Vec<Leaf>) {
         let mut found = (Vec::new(), Vec::new());
         for root in ["event", "metadata", "network", "credential"] {
@@ -283,8 +283,7 @@ impl Analyzer {
             }
         }
         let is_there = |path: &Path| value_at(&base.input, path).is_some();
-        // A key that consists of a value that was made up here, or of no value, is not a field that an author looks
-        // for.
+        // A key that consists of an invented value, or of a missing one, is not a field that an author looks for.
         let is_made_up = |path: &Path| match path.last() {
             Some(Step::Key(key)) => study::is_made_up(base, key, &self.literals.words),
             _ => false,
@@ -294,8 +293,7 @@ impl Analyzer {
         found
     }
 
-    /// Whether the keys of a place come from the author's code or from an event, and not from values that were made up
-    /// here.
+    /// Returns whether the keys of a place come from the author's code or from an event, not from invented values.
     fn is_known(&self, path: &[Step]) -> bool {
         let known =
             |key: &String| self.keys.contains(key) || self.made_keys.contains(key) || self.literals.words.contains(key);
@@ -306,7 +304,7 @@ impl Analyzer {
     }
 }
 
-/// Metadata as a server sends it, for users who give none.
+/// Returns metadata as a server sends it, for users who give none.
 fn sample_metadata(event: &Value) -> Value {
     const KEYS: &[&str] = &[
         "sourceId",

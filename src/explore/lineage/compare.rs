@@ -20,7 +20,7 @@ pub struct Difference {
     pub elements: bool,
 }
 
-/// Whether two values are equal in JSON, where 1 and 1.0 are one number.
+/// Returns whether two values are equal as JSON: 1 and 1.0 are the same number.
 pub fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
@@ -49,7 +49,7 @@ pub fn differences(old: Option<&Value>, new: Option<&Value>, path: &mut Path, fo
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => arrays(old, new, path, found),
-        // Everything inside was added or removed with it.
+        // Everything inside the object was added or removed with it.
         (Some(Value::Object(map)), other) if !map.is_empty() => {
             for (key, value) in map {
                 path.push(Step::Key(key.clone()));
@@ -102,7 +102,7 @@ fn arrays(old: &[Value], new: &[Value], path: &mut Path, found: &mut Vec<Differe
     }
 }
 
-/// Whether the short list is the long one without some elements.
+/// Returns whether the short list is the long one without some elements.
 fn is_part(short: &[Value], long: &[Value]) -> bool {
     let mut rest = long.iter();
     short.iter().all(|value| rest.any(|other| same(value, other)))
@@ -122,7 +122,7 @@ fn is_permutation(one: &[Value], other: &[Value]) -> bool {
     })
 }
 
-/// The places of an output that hold a value, with their values.
+/// Adds the places of an output that hold a value, with their values.
 pub fn leaves(value: &Value, path: &mut Path, found: &mut Vec<(Path, Value)>) {
     match value {
         Value::Object(map) if !map.is_empty() => {

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use sluicegate_engine::ScriptCoverage;
 
-/// The most different values that are kept for an output.
+/// The maximum number of different values that are kept for an output.
 const MAX_VALUES: usize = 4;
 
-/// The most characters of an example's value.
+/// The maximum number of characters of an example's value.
 const MAX_TEXT: usize = 120;
 
 /// One event as an example.
@@ -79,7 +79,7 @@ pub(super) struct Findings {
     pub(super) dropped: u64,
     pub(super) failed: u64,
     pub(super) failure: Option<String>,
-    /// Events that were studied in detail; the number of all runs.
+    /// The number of events that were studied in detail.
     pub(super) studied: u64,
     pub(super) kinds: u64,
     pub(super) kinds_studied: u64,
@@ -173,7 +173,7 @@ impl Findings {
     }
 }
 
-/// Prefers the example of an original event over that of a changed one; otherwise the first one.
+/// Prefers the example of an original event over that of a changed one, otherwise the earlier event.
 pub(super) fn better(one: Option<Example>, other: Option<Example>) -> Option<Example> {
     match (one, other) {
         (Some(one), Some(other)) if one.given.is_some() && other.given.is_none() => Some(other),
@@ -185,7 +185,7 @@ pub(super) fn better(one: Option<Example>, other: Option<Example>) -> Option<Exa
     }
 }
 
-/// A value as text for an example.
+/// Returns a value as text for an example.
 pub(super) fn shown(value: Option<&Value>) -> Option<String> {
     let text = value?.to_string();
     Some(match text.char_indices().nth(MAX_TEXT) {

@@ -18,7 +18,7 @@ pub struct Literals {
 }
 
 impl Literals {
-    /// The literals of these sources. It scans the text only, because extra literals do no harm.
+    /// Finds the literals of these sources. The text is only scanned, not parsed, because extra literals do no harm.
     pub fn of<'a>(sources: impl IntoIterator<Item = &'a str>) -> Self {
         let mut found = Self::default();
         for source in sources {
@@ -34,8 +34,8 @@ impl Literals {
         found
     }
 
-    /// Whether a value is in the code, so that the code may output it or compare with it. Empty values and booleans
-    /// count as always present.
+    /// Returns whether a value is in the code, so that the code may output it or compare
+    /// with it. Empty values, booleans, `null`, 0 and 1 always count as present.
     pub fn know(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => text.is_empty() || self.texts.contains(text),

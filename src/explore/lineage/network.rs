@@ -11,7 +11,7 @@ use sluicegate_engine::Network;
 #[derive(Default)]
 pub(super) struct Recorded {
     answers: BTreeMap<String, Answer>,
-    /// Whether answers carry a mark of where they come from.
+    /// Whether answers are marked with their source.
     recording: bool,
     /// `{source: {"status": …, "body": …}}` for the current input.
     bodies: Value,
@@ -26,7 +26,7 @@ impl Recorded {
         Self { answers, ..Self::default() }
     }
 
-    /// Starts the run of an input with these bodies.
+    /// Starts the run of an input, with these answers.
     pub(super) fn begin(&mut self, bodies: &Value, recording: bool) {
         self.recording = recording;
         self.bodies = bodies.clone();
@@ -34,7 +34,8 @@ impl Recorded {
         self.requests = Map::new();
     }
 
-    /// The key of the recorded answer to a request: the same URL, or else the one with the longest common start.
+    /// Returns the key of the recorded answer to a request: the one with
+    /// the same URL, otherwise the one with the longest common prefix.
     fn source(&self, method: &str, url: &str) -> Option<&String> {
         let exact = [url.to_owned(), format!("{method} {url}")];
         if let Some(key) = self.answers.keys().find(|key| exact.contains(key)) {
@@ -112,7 +113,7 @@ impl Recorded {
     }
 }
 
-/// The host part of a URL: `https://api.example.com`.
+/// Returns the scheme and host of a URL: `https://api.example.com`.
 fn host(url: &str) -> &str {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);

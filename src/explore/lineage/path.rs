@@ -11,7 +11,7 @@ pub enum Step {
     Key(String),
     /// An element of an array.
     Index(usize),
-    /// Into a text that contains JSON.
+    /// The value of a text that contains JSON.
     Json,
     /// The value of a pair in an array of `[key, value]` pairs.
     Pair(String),
@@ -23,7 +23,7 @@ pub type Path = Vec<Step>;
 /// The inputs of a transformation besides the event, and its results besides output events.
 pub const ROOTS: &[&str] = &["metadata", "credential", "network", "clock", "random", "log", "fetch"];
 
-/// A place as text for people and patterns: elements of an array are not distinguished.
+/// Returns a place as text, for people and patterns. Elements of an array are not distinguished.
 pub fn name(path: &[Step]) -> String {
     let mut out = String::new();
     let root = match path.first() {
@@ -34,7 +34,7 @@ pub fn name(path: &[Step]) -> String {
         "event" | "out" => {
             // Output events are not distinguished.
             let rest = path.get(if root == "out" { 2 } else { 1 }..).unwrap_or_default();
-            // A field with the name of another root.
+            // The field has the name of another root.
             if matches!(rest.first(), Some(Step::Key(key)) if ROOTS.contains(&key.as_str())) {
                 out.push_str("event");
             }
@@ -72,7 +72,7 @@ fn is_plain(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-$@ ".contains(c))
 }
 
-/// The value at a path.
+/// Returns the value at a path.
 pub fn at<'a>(value: &'a Value, path: &[Step]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, step| match step {
         Step::Key(key) => value.get(key),
@@ -81,7 +81,7 @@ pub fn at<'a>(value: &'a Value, path: &[Step]) -> Option<&'a Value> {
     })
 }
 
-/// The value at a path, looking inside texts that are JSON.
+/// Returns the value at a path, which may lead into texts that contain JSON.
 pub fn value_at(value: &Value, path: &[Step]) -> Option<Value> {
     match path.iter().position(|step| *step == Step::Json) {
         None => at(value, path).cloned(),
@@ -89,7 +89,7 @@ pub fn value_at(value: &Value, path: &[Step]) -> Option<Value> {
     }
 }
 
-/// The parsed value of a text that contains a JSON object or array.
+/// Parses a text that contains a JSON object or array; `None` for other values, and if it is empty.
 pub fn parsed(value: &Value) -> Option<Value> {
     let text = value.as_str()?.trim_start();
     (text.starts_with('{') || text.starts_with('[')).then(|| serde_json::from_str::<Value>(text).ok()).flatten().filter(
@@ -141,8 +141,8 @@ pub fn change(value: &mut Value, path: &[Step], to: Option<Value>) -> bool {
     }
 }
 
-/// Whether a pattern such as `traits.*`, `context.**` or `traits.email` matches a place or one that contains it. `*`
-/// stands for one or more steps.
+/// Returns whether a pattern such as `traits.*`, `context.**` or `traits.email`
+/// matches a place or one that contains it. `*` stands for one or more steps.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.trim();
     let inside = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[', '(']);

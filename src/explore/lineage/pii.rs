@@ -1,4 +1,4 @@
-//! Detects personal data by names and values, and shows where it goes.
+//! Detects personal data by names and values, and finds where it goes.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("secret", &["password", "passwd", "secret", "token", "accesstoken", "apikey", "refreshtoken"]),
 ];
 
-/// The kind of personal data that a value looks like.
+/// Returns the kind of personal data that a value looks like.
 pub fn kind_of(text: &str) -> Option<&'static str> {
     let text = text.trim();
     if is_email(text) {
@@ -49,7 +49,7 @@ fn is_email(text: &str) -> bool {
         && last.chars().all(char::is_alphabetic)
 }
 
-/// Thirteen to nineteen digits in groups, with a card's first digits and a valid check digit (Luhn).
+/// Returns whether a text has 13 to 19 digits in groups, a card's first digit, and a valid check digit (Luhn).
 fn is_card(text: &str) -> bool {
     if !text.chars().all(|char| char.is_ascii_digit() || " -".contains(char)) {
         return false;
@@ -75,19 +75,20 @@ fn luhn(digits: &[u32]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// A number as people write it: with a plus, brackets or gaps. Bare digits could be anything.
+/// Returns whether a text is a phone number as people write it:
+/// with a plus, brackets or gaps. Bare digits could be anything.
 fn is_phone(text: &str) -> bool {
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let rest = text.strip_prefix('+').unwrap_or(text);
     let allowed = rest.chars().all(|char| char.is_ascii_digit() || " ()-./".contains(char));
     let grouped =
         text.starts_with('+') || text.starts_with('(') || rest.contains(' ') || rest.matches('-').count() == 2;
-    // A date or an IP address is not one.
+    // Dates and IP addresses are excluded.
     let is_date = text.len() >= 10 && text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(7) == Some(&b'-');
     allowed && grouped && (7..=15).contains(&digits) && !is_date && rest.matches('.').count() < 3
 }
 
-/// The kind of personal data that the last name of a path suggests.
+/// Returns the kind of personal data that the last name of a path suggests.
 pub fn kind_of_name(path: &str) -> Option<&'static str> {
     let last = path.rsplit(['.', ')']).next().unwrap_or(path).trim_end_matches("[]");
     let plain: String = last.chars().filter(|char| char.is_alphanumeric()).collect::<String>().to_lowercase();
@@ -107,7 +108,7 @@ pub struct Hint {
     pub to: Vec<String>,
 }
 
-/// Personal data among the inputs of edges, with the outputs that it reaches.
+/// Returns the personal data among the inputs of edges, with the outputs that it reaches.
 pub(super) fn hints<'a>(
     personal: &BTreeMap<String, BTreeMap<String, u64>>,
     came: &BTreeMap<String, u64>,
@@ -116,7 +117,7 @@ pub(super) fn hints<'a>(
     let mut hints: BTreeMap<&str, Hint> = BTreeMap::new();
     for (from, to) in edges {
         let name = kind_of_name(from).filter(|_| came.contains_key(from) || from.contains('('));
-        // One value in a hundred that looks like a card number by chance does not count.
+        // At least one value in twenty must match: a few values look like card numbers by chance.
         let values = personal.get(from).and_then(|kinds| {
             let (kind, count) = kinds.iter().max_by_key(|(_, count)| **count)?;
             (*count * 20 >= came.get(from).copied().unwrap_or(1)).then_some(kind.as_str())

@@ -41,7 +41,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name.
+    /// Returns the name of the kind.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Copied => "copied",
@@ -123,11 +123,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Makes a report of the findings of all workers.
+    /// Makes a report from the findings of all workers.
     pub(super) fn of(found: Findings) -> Self {
         let mut edges = Vec::new();
-        // An object or array is no source of its own if a value inside it is: it was only emptied or replaced by a
-        // text.
+        // An object or array is not a source itself if a value inside it is: it was only emptied or replaced by a text.
         let inside = |from: &str, to: &str| {
             let inner = |other: &str| other.strip_prefix(from).is_some_and(|rest| rest.starts_with(['.', '[']));
             !found.came.contains_key(from)
@@ -188,7 +187,7 @@ impl Report {
         }
     }
 
-    /// Places that appeared in events and that the code never read.
+    /// Returns the places that appeared in events and that the code never read.
     pub fn unread(&self) -> Vec<&str> {
         // A read of a text counts as a read of the JSON inside it.
         let text = |name: &str| name.find("(json)").map_or(name.len(), |at| at);

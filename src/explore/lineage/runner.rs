@@ -18,7 +18,7 @@ use sluicegate_engine::{
     Determinism, Engine, Event, LoadError, Look, OutputFraming, Program, RunObserver, ScriptCoverage,
 };
 
-/// The module that is loaded first.
+/// The source of the module that is loaded first.
 const RECORD: &str = include_str!("../../../js/lineage/record.js");
 
 /// The start of a line of notes from `record.js`.
@@ -27,19 +27,19 @@ const MARK: &str = "\u{1}lineage ";
 /// The module that contains the author's file.
 const AUTHOR: &str = "sluicegate:author";
 
-/// The clock of every run, in milliseconds since 1970; and another one, to find the outputs that depend on it.
+/// The clock of every run, in milliseconds since 1970, and another one to find the outputs that depend on the clock.
 const CLOCKS: [f64; 2] = [1_709_532_000_000.0, 1_741_245_678_912.0];
 
 /// The seed of every run, and another one.
 const SEEDS: [u32; 2] = [1, 77];
 
-/// The time limit of a run: some of the many values that are tried make the code slow.
+/// The CPU time limit of a run: many values are tried, and some make the code slow.
 const MAX_CPU: Duration = Duration::from_millis(200);
 
-/// The most engines that are kept.
+/// The maximum number of engines that are kept.
 const MAX_ENGINES: usize = 8;
 
-/// The largest size of the notes on one event.
+/// The maximum size of the notes on one event, in bytes.
 const NOTES: usize = 64 << 20;
 
 const ARRAY: OutputFraming<'static> =
@@ -114,7 +114,7 @@ impl Runner {
         Ok(runner)
     }
 
-    /// The coverage of the recorded runs. Ends the engines.
+    /// Returns the coverage of the recorded runs. Ends the engines.
     pub(super) fn coverage(&mut self) -> Vec<ScriptCoverage> {
         self.engines.clear();
         let mut scripts = self.observer.take_coverage();
@@ -128,7 +128,7 @@ impl Runner {
         scripts
     }
 
-    /// Requests without a recorded answer.
+    /// Returns the requests without a recorded answer.
     pub(super) fn unanswered(&self) -> BTreeSet<String> {
         self.network.borrow().unanswered.clone()
     }
@@ -154,7 +154,7 @@ impl Runner {
             code,
             libraries,
             credentials: world.credentials.clone(),
-            // Every event carries its whole metadata; this setting also allows keys that are not documented.
+            // Every event carries its complete metadata. This setting also allows keys that are not documented.
             metadata: program.metadata.as_ref().map(|_| "{}".to_owned()),
             scene: Determinism { now: Some(CLOCKS[usize::from(world.other_clock)]), seed: Some(seed) },
         };
@@ -173,14 +173,14 @@ impl Runner {
             false => Engine::new(wrapped, options)?,
         };
         engine.connect(self.network.clone());
-        // If nothing else can stop the event, this ends the process; the supervisor knows which event it was.
+        // If nothing else can stop the event, this ends the process. The supervisor knows which event was running.
         // SAFETY: ends the process at once, takes no pointer, and does not return.
         engine.on_stuck(|| unsafe { libc::_exit(3) });
         Ok(engine)
     }
 
-    /// Runs an input, `{"event": …, "metadata": …, "credential": …, "network": …}`, and separates the lines of notes
-    /// from its logs.
+    /// Runs an input, `{"event": …, "metadata": …, "credential": …,
+    /// "network": …}`, and separates the notes from its log lines.
     fn run_in(&mut self, input: &Value, world: World) -> (Outcome, Option<String>) {
         self.runs += 1;
         if self.fresh {

@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 use super::literals::Literals;
 use super::path::{Path, Step, change, parsed};
 
-/// The most literals of the code that are tried in a place.
+/// The maximum number of literals of the code that are tried at a place.
 const MAX_LITERALS: usize = 48;
 
-/// The most elements of an array that are changed one by one.
+/// The maximum number of elements of an array that are changed one by one.
 const MAX_ELEMENTS: usize = 3;
 
-/// The most words of a text that are changed one by one.
+/// The maximum number of words of a text that are changed one by one.
 const MAX_PARTS: usize = 8;
 
-/// The most places of an event that are changed one by one.
+/// The maximum number of places of an event that are changed one by one.
 const MAX_LEAVES: usize = 600;
 
-/// The most pairs in an array of pairs.
+/// The maximum number of pairs in an array of pairs.
 const MAX_PAIRS: usize = 200;
 
 /// Another value, and the conclusions that its effect allows.
@@ -30,8 +30,8 @@ pub struct Variation {
 }
 
 impl Leaf {
-    /// Puts another value in the place, or removes it; for a pair, the key is removed too. Returns whether that was
-    /// possible.
+    /// Puts another value at the place, or removes the value; for a
+    /// pair, the key is removed too. Returns whether that was possible.
     pub fn change(&self, input: &mut Value, to: Option<Value>) -> bool {
         let pair = matches!(self.label.last(), Some(Step::Pair(_))) && to.is_none();
         change(input, &self.path[..self.path.len() - usize::from(pair)], to)
@@ -54,13 +54,13 @@ pub enum Class {
 pub struct Leaf {
     /// Its path.
     pub path: Path,
-    /// The path as people write it: pairs by their key.
+    /// The path as people write it, with pairs named by their key.
     pub label: Path,
     /// The value; `None` if the code looked for it and it is missing.
     pub value: Option<Value>,
 }
 
-/// The places below `path` without anything inside, and the containers, outer ones first.
+/// Returns the places below `path` that have nothing inside, and the containers, outer ones first.
 pub fn places(value: &Value, path: &Path) -> (Vec<Leaf>, Vec<Leaf>) {
     let mut found = (Vec::new(), Vec::new());
     walk(value, path.clone(), path.clone(), &mut found);
@@ -75,7 +75,7 @@ fn walk(value: &Value, path: Path, label: Path, found: &mut (Vec<Leaf>, Vec<Leaf
     let leaf = || Leaf { path: path.clone(), label: label.clone(), value: Some(value.clone()) };
     match value {
         Value::Object(map) if !map.is_empty() => {
-            // An element is removed only with its array.
+            // An object that is an element is not changed as a whole; its array is.
             if !matches!(path.last(), Some(Step::Index(_))) {
                 found.1.push(leaf());
             }
@@ -106,7 +106,7 @@ fn walk(value: &Value, path: Path, label: Path, found: &mut (Vec<Leaf>, Vec<Leaf
     }
 }
 
-/// The keys of an array of `[key, value]` pairs, if it is one.
+/// Returns the keys of an array of `[key, value]` pairs; `None` for other arrays.
 fn pairs(list: &[Value]) -> Option<Vec<String>> {
     let keys: Option<Vec<String>> = list
         .iter()
@@ -118,13 +118,13 @@ fn pairs(list: &[Value]) -> Option<Vec<String>> {
     keys.filter(|keys| keys.len() <= MAX_PAIRS)
 }
 
-/// A unique value, for places that the code does not read.
+/// Returns a unique value, for places that the code does not read.
 pub fn unique(number: usize) -> Value {
     json!(format!("Qz{number:04}vXj"))
 }
 
-/// The values to try in a place, the most conclusive first. `others` are values from other events in this place,
-/// `literals` those of the code.
+/// Returns the values to try at a place, the most conclusive first. `others` are the values of other events
+/// at this place, `literals` those of the code. With `short`, only the most conclusive ones are returned.
 pub fn variations(
     value: Option<&Value>,
     number: usize,
@@ -139,7 +139,7 @@ pub fn variations(
         }
     };
     match value {
-        // The values inside it are changed separately.
+        // The values inside the text are changed separately.
         Some(text @ Value::String(_)) if parsed(text).is_some() => {
             add(Some(json!(messy("", number))), Class::Marker);
             add(Some(json!(messy("[]", number))), Class::Marker);
@@ -185,7 +185,7 @@ pub fn variations(
         Some(Value::String(text)) => {
             add(Some(json!("")), Class::Same);
             add(Some(json!(alike(&text.to_uppercase(), number + 3))), Class::Marker);
-            // Similar codes, for a code with digits: the code may have a table of their first digits.
+            // Similar texts, for a text with digits: the code may have a table of first digits.
             if let Some(at) = text.find(|char: char| char.is_ascii_digit()) {
                 for by in 1..=2 {
                     let next = (text.as_bytes()[at] - b'0' + by) % 10;
@@ -223,7 +223,7 @@ pub fn variations(
     made
 }
 
-/// The values to try in place of an object or array as a whole.
+/// Returns the values to try instead of an object or array as a whole.
 pub fn container_variations(value: &Value) -> Vec<Variation> {
     let mut made = vec![None];
     match value {
@@ -255,7 +255,7 @@ fn number_value(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() < 9e15 { json!(number as i64) } else { json!(number) }
 }
 
-/// Another text of the same format: a date stays a date, an address an address, a number a number.
+/// Returns another text of the same format: a date for a date, an address for an address, a number for a number.
 pub fn alike(text: &str, number: usize) -> String {
     if let Some(date) = other_date(text, number) {
         return date;
@@ -266,7 +266,7 @@ pub fn alike(text: &str, number: usize) -> String {
     if let Some((network, _)) = text.rsplit_once('.')
         && text.parse::<std::net::Ipv4Addr>().is_ok()
     {
-        // The last part differs from the old one and is below 256.
+        // The last part must differ from the old one and be below 256.
         let last = (1..=254).map(|by| (number + by) % 254 + 1).find(|last| format!("{network}.{last}") != text);
         return format!("{network}.{}", last.unwrap_or_default());
     }
@@ -295,7 +295,7 @@ pub fn alike(text: &str, number: usize) -> String {
             kept if is_uuid && (at == 14 || at == 19) => kept,
             'a'..='z' => turn(char, 'a', if is_hex { 6 } else { 26 }, if is_hex { 1 + by % 5 } else { by }),
             'A'..='Z' => turn(char, 'A', if is_hex { 6 } else { 26 }, if is_hex { 1 + by % 5 } else { by }),
-            // The first digit stays other than zero, so that a number keeps its length.
+            // The first digit never becomes zero, so that a number keeps its length.
             '1'..='9' if leading => {
                 leading = false;
                 turn(char, '1', 9, 1 + by % 8)
@@ -306,8 +306,8 @@ pub fn alike(text: &str, number: usize) -> String {
         .collect()
 }
 
-/// A text of several words with one word changed at a time: code that finds words by the words around them still finds
-/// them. Empty for a single word and for JSON.
+/// Returns variants of a text, each with one word changed: code that finds a word
+/// by the words around it still finds it. Empty for a single word and for JSON.
 pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
     let is_word = |char: char| char.is_alphanumeric();
     let mut words: Vec<std::ops::Range<usize>> = Vec::new();
@@ -335,13 +335,13 @@ pub fn parts(text: &str, number: usize, literals: &Literals) -> Vec<Value> {
     made
 }
 
-/// A text that code has to clean up: mixed case, and blanks around it.
+/// Returns a text that code has to clean up: mixed case, and blanks around it.
 fn messy(text: &str, number: usize) -> String {
     let tail = text.find('@').map_or("", |at| &text[at..]);
     format!(" QzW{number:03} vXj{tail} ")
 }
 
-/// Another day and minute, if the text starts with an ISO 8601 date.
+/// Returns the text with another day and minute, if it starts with an ISO 8601 date.
 fn other_date(text: &str, number: usize) -> Option<String> {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);

@@ -1,7 +1,8 @@
-//! Processes that measure, each with a share of the events: behind the same walls as the workers of a run.
+//! The worker processes of an analysis. Each gets a share of the
+//! events and runs in the same sandbox as the workers of a run.
 //!
-//! Both sides speak JSON, one text a line. A worker says which event it takes up next; if it dies, that event is left out
-//! and the share is measured again in a new process.
+//! Both sides exchange JSON, one text per line. A worker announces each event before it starts
+//! with it. If the worker dies, its share is measured again in a new process, without that event.
 
 use std::io;
 use std::sync::mpsc;
@@ -17,24 +18,24 @@ use super::report::Report;
 use crate::workers::{JsonSocket, JsonWorker, RunError, Sandbox};
 use sluicegate_engine::LoadError;
 
-/// How many deaths of its workers a share of the events may cause.
+/// The maximum number of times that workers may die over one share of the events.
 const MAX_DEATHS: usize = 5;
 
-/// How many isolates a worker may have at a time.
+/// The maximum number of isolates that a worker has at a time.
 const MAX_HEAPS: usize = 10;
 
-/// How far all workers together are.
+/// The progress of all workers together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Status {
-    /// Events that were run.
+    /// The number of events that were run.
     pub events: u64,
-    /// Of this many.
+    /// The number of all events.
     pub all: u64,
-    /// Kinds of events that are studied or were, and all that are known.
+    /// The number of kinds of events that were studied, and of all known kinds.
     pub studied: [usize; 2],
 }
 
-/// What a worker is to do: the setup, and its events with their lines.
+/// The task of a worker: the setup, and its events with their lines.
 type Task = (Box<LineageSetup>, Vec<(u64, Value)>);
 
 #[derive(Serialize, Deserialize)]
@@ -45,7 +46,7 @@ enum FromWorker {
     Found(Box<Findings>),
 }
 
-/// What a thread that minds a worker has to say.
+/// A message from the thread that supervises a worker.
 enum News {
     Event,
     Studied(usize, [usize; 2]),
@@ -95,7 +96,7 @@ pub fn run(setup: &LineageSetup, events: Vec<(u64, Value)>, tick: &mut dyn FnMut
     })
 }
 
-/// Measures a share; in a new process without the event that killed the one before.
+/// Measures a share of the events. If an event kills the worker, starts again in a new process without that event.
 fn measure(
     setup: &LineageSetup,
     mut share: Vec<(u64, Value)>,
@@ -154,7 +155,7 @@ fn start(setup: &LineageSetup) -> Result<JsonWorker, RunError> {
     JsonWorker::start("lineage-worker", setup.options.limits.heap * MAX_HEAPS, &sandbox)
 }
 
-/// The worker's side. Returns its exit code.
+/// The main function of the worker process. Returns its exit code.
 pub fn main() -> u8 {
     match serve() {
         Ok(()) => 0,
@@ -170,7 +171,7 @@ fn serve() -> io::Result<()> {
         Err(error) => return socket.write(&FromWorker::LoadFailed(error)),
     };
     let found = analyzer.run(&events, &mut |progress| {
-        // If it is not read, this process is about to be killed.
+        // If the write fails, this process is about to be killed.
         let _ = socket.write(&match progress {
             Progress::Event(line) => FromWorker::Event(line),
             Progress::Studied(at, all) => FromWorker::Studied(at, all),

@@ -24,9 +24,9 @@ pub(super) enum Influence {
     Conditional,
 }
 
-/// The influence that these observations show. All of them are changes after which the event ends with the same
-/// verdict. A boolean that an earlier change put in the place of another type (`is_invented`) is no copy because its
-/// opposite has the opposite effect: the code may only ask whether there is a value.
+/// Returns the influence that these observations show. In all of them the event ends with the same verdict.
+/// `is_invented` marks a boolean that an earlier change put in the place of another type. If its opposite
+/// has the opposite effect, it is still not a copy: the code may only ask whether there is a value.
 pub(super) fn influence(
     before: [Option<&Value>; 2],
     is_invented: bool,
@@ -55,9 +55,9 @@ pub(super) fn influence(
     if alike.iter().any(|one| changed(one) && !said(one) && is_made_of(one.output, one.input)) {
         return Influence::Computed;
     }
-    // If two unique values have the same effect and only values of other events have another one, the code compares the
-    // value with something else in the event. Values that are literals in the code are different: the code may have a
-    // table of them.
+    // If two unique values have the same effect and only values of other events have a
+    // different one, the code compares the value with something else in the event. Values
+    // that are literals in the code are an exception: the code may have a table of them.
     let mut markers = alike.iter().filter(|one| one.class == Class::Marker).map(|one| one.output);
     let compares = markers.next().is_some_and(|first| {
         let rest: Vec<_> = markers.collect();
@@ -89,7 +89,7 @@ fn equal(one: Option<&Value>, other: Option<&Value>) -> bool {
     }
 }
 
-/// Whether the output contains the input, perhaps trimmed or cut.
+/// Returns whether the output contains the input, perhaps trimmed or cut.
 pub(super) fn is_made_of(output: Option<&Value>, input: Option<&Value>) -> bool {
     match (output, input) {
         (Some(output), Some(Value::String(input))) => {

@@ -13,10 +13,10 @@ use super::super::runner::{Ended, Reads};
 use super::found::{Flow, Found, Trials};
 use super::{Analyzer, Base, Progress};
 
-/// The most changed events that are studied for one event.
+/// The maximum number of changed events that are studied for one event.
 const MAX_EXPLORED: usize = 60;
 
-/// The most changes between an original event and one that is studied.
+/// The maximum number of changes between an original event and a studied one.
 const MAX_CHANGES: usize = 3;
 
 impl Analyzer {
@@ -38,7 +38,7 @@ impl Analyzer {
         }
     }
 
-    /// Places of the input with findings that are new.
+    /// Returns the places of the input that have new findings.
     pub(super) fn is_new(&self, found: &Found) -> BTreeSet<Path> {
         let known = |flow: &Flow| self.findings.edges.get(&flow.from).is_some_and(|edges| edges.contains_key(&flow.to));
         let flows = found.flows.iter().filter(|flow| !known(flow)).map(|flow| flow.leaf.clone());
@@ -50,7 +50,7 @@ impl Analyzer {
         flows.chain(decisions.map(|(_, one)| one.leaf.clone())).collect()
     }
 
-    /// The changed inputs for which the code takes another path.
+    /// Returns the changed inputs for which the code takes another path.
     pub(super) fn explore(
         &mut self,
         base: &Base,

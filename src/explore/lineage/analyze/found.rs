@@ -23,7 +23,7 @@ pub(super) struct Flow {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) influence: Influence,
-    /// Whether another value appeared in the output's place.
+    /// Whether another value appeared at the output's place.
     pub(super) varies: bool,
     pub(super) example: Example,
 }
@@ -44,7 +44,7 @@ pub(super) struct Found {
     pub(super) decisions: BTreeMap<String, Decision>,
 }
 
-/// A verdict in an example.
+/// Returns the text of a verdict for an example.
 pub(super) fn verdict(ended: &Ended) -> Option<String> {
     Some(match ended {
         Ended::Ok(1) => "ok".to_owned(),
@@ -54,7 +54,7 @@ pub(super) fn verdict(ended: &Ended) -> Option<String> {
     })
 }
 
-/// The earlier changes, in words.
+/// Returns the earlier changes in words; `None` for an original event.
 pub(super) fn given(base: &Base) -> Option<String> {
     (!base.given.is_empty()).then(|| base.given.join(", "))
 }
@@ -78,8 +78,8 @@ pub(super) fn decide(found: &mut Found, one: &Trials, before: &Ended, after: &En
     }
 }
 
-/// A value whose every change also changes the verdict cannot be tested. If the same value appears in the same place of
-/// the output, it counts as copied.
+/// Records a copy for a value that cannot be tested, because every change of it also changes
+/// the verdict. It counts as copied if the same value appears at the same place of the output.
 pub(super) fn assume_copy(base: &Base, one: &Trials, found: &mut Found) {
     let of_event = matches!(&one.leaf.path[0], Step::Key(root) if root == "event");
     let Some(value) = one.leaf.value.as_ref().filter(|value| of_event && !value.is_object() && !value.is_array())
@@ -101,7 +101,7 @@ pub(super) fn assume_copy(base: &Base, one: &Trials, found: &mut Found) {
     }
 }
 
-/// For a text that contains JSON, either the whole text flows on or the values inside it.
+/// Removes double findings for texts that contain JSON: either the whole text flows on, or the values inside it.
 pub(super) fn explain(found: &mut Found) {
     let whole: Vec<(Path, String, Influence)> =
         found.flows.iter().map(|flow| (flow.leaf.clone(), flow.to.clone(), flow.influence)).collect();

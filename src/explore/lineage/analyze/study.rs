@@ -1,4 +1,4 @@
-//! One input, changed in many ways.
+//! Studies one input: changes it in many ways.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
@@ -67,7 +67,7 @@ impl Analyzer {
         next
     }
 
-    /// Runs the event again: outputs that change by themselves depend on no input.
+    /// Runs the event again, to find outputs that change by themselves: these depend on no input.
     fn hold(&mut self, base: &mut Base) {
         let again = self.runner.run(&base.input);
         if again.same(&base.outcome) {
@@ -82,7 +82,7 @@ impl Analyzer {
         }
     }
 
-    /// Changes all values that the code does not read, at once; `false` if that gives no results.
+    /// Changes all values that the code does not read, at once. Returns `false` if the result cannot be used.
     fn all_at_once(&mut self, base: &Base, leaves: &[Leaf], found: &mut Found) -> bool {
         if leaves.is_empty() {
             return true;
@@ -115,7 +115,7 @@ impl Analyzer {
         true
     }
 
-    /// Runs it with another clock and other random numbers.
+    /// Runs the input with another clock, then with other random numbers.
     fn other_worlds(&mut self, base: &Base, found: &mut Found) {
         for (root, clock, seed) in [("clock", true, false), ("random", false, true)] {
             let outcome = self.runner.run_with_other(&base.input, clock, seed);
@@ -143,7 +143,7 @@ impl Analyzer {
         }
     }
 
-    /// Runs an input with other values in one place.
+    /// Runs an input with other values at one place.
     fn changed(&mut self, base: &Base, leaf: Leaf, number: usize) -> Trials {
         let from = name(&leaf.label);
         let others = self.others.get(&from).cloned().unwrap_or_default();
@@ -162,7 +162,7 @@ impl Analyzer {
                 let outcome = self.runner.run(&input);
                 runs.push((variation, outcome));
             }
-            // Each credential needs another engine.
+            // Each credential needs an engine of its own.
             if is_credential && runs.len() == 2 {
                 break;
             }
@@ -180,7 +180,7 @@ impl Analyzer {
         Trials { leaf, from, runs }
     }
 
-    /// Draws the conclusions from the runs of one place.
+    /// Draws conclusions from the runs of one place.
     fn judge(&self, base: &Base, one: &Trials, found: &mut Found) {
         let mut places: BTreeMap<Path, Vec<Option<Difference>>> = BTreeMap::new();
         let mut comparable: Vec<(&Variation, Vec<Difference>)> = Vec::new();
@@ -191,7 +191,7 @@ impl Analyzer {
                 output: [verdict(&base.outcome.ended), verdict(&outcome.ended)],
                 given: given(base),
             };
-            // Without an element, the outputs made of it are gone too; the number of elements belongs to the array.
+            // Removing an element also removes the outputs made from it; the number of elements belongs to the array.
             let is_removed = variation.value.is_none() && matches!(one.leaf.path.last(), Some(Step::Index(_)));
             if !is_removed {
                 decide(found, one, &base.outcome.ended, &outcome.ended, &example);
@@ -258,8 +258,8 @@ impl Analyzer {
         }
     }
 
-    /// The places that a change reaches; `None` if this cannot be determined because the event ended with another
-    /// verdict.
+    /// Returns the places that a change reaches; `None` if they are
+    /// unknown because the event failed or ended with another verdict.
     fn flowing(&self, base: &Base, after: &Outcome, value: Option<&Value>) -> Option<Vec<Difference>> {
         let all = match (&base.outcome.ended, &after.ended) {
             (_, Ended::Failed(_)) | (Ended::Failed(_), _) => return None,
@@ -273,29 +273,30 @@ impl Analyzer {
         Some(all.into_iter().filter(|difference| is_kept(difference)).collect())
     }
 
-    /// Whether a key of an output is the value that was put into the input, in a place that no original event has.
+    /// Returns whether a key of an output is the value that was
+    /// put into the input, at a place that no original event has.
     fn echoes(&self, path: &[Step], value: Option<&Value>) -> bool {
         let echoes = path.iter().any(|step| matches!(step, Step::Key(key) if is_echo(key, value)));
         echoes && !self.findings.outputs.contains_key(&name(path))
     }
 
-    /// The same for earlier changes.
+    /// Returns whether a key of an output is a value that an earlier change put in.
     fn is_invented(&self, base: &Base, path: &[Step]) -> bool {
         base.invented.iter().any(|value| self.echoes(path, Some(value)))
     }
 
-    /// An object or array as a whole counts only if nothing inside it has an effect.
+    /// Judges an object or array as a whole. It counts only if nothing inside it has an effect.
     fn judge_container(&mut self, base: &Base, container: Leaf, found: &mut Found) {
         if !is_touched(&base.reads, &container) && !base.reads.keys.contains_key(&container.path) {
             return;
         }
         let inside = |leaf: &Path| leaf.len() > container.path.len() && leaf.starts_with(&container.path);
-        // The text that contains it, if the whole text flows on.
+        // The text that contains the object or array. If the whole text is copied, that explains the flow.
         let text = container.path.iter().position(|step| *step == Step::Json).map(|at| container.path[..at].to_vec());
         let whole = |flow: &Flow| flow.influence == Influence::Copied && text.as_ref() == Some(&flow.leaf);
         let explains = |flow: &&Flow| inside(&flow.leaf) || whole(flow);
         let explained: Vec<String> = found.flows.iter().filter(explains).map(|flow| flow.to.clone()).collect();
-        // Elements of an array that is made from this one come and go with it.
+        // Elements of an array that is made from this one appear and disappear with it.
         let is_explained =
             |to: &str| explained.iter().any(|known| known == to || (to.ends_with("[]") && known.starts_with(to)));
         let decided = |drop: bool| {
@@ -363,7 +364,7 @@ impl Analyzer {
     }
 }
 
-/// The places in which two outcomes differ.
+/// Returns the places in which two outcomes differ.
 fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
     let mut found = Vec::new();
     differences(Some(&before.made), Some(&after.made), &mut Vec::new(), &mut found);
@@ -377,7 +378,7 @@ fn between(before: &Outcome, after: &Outcome) -> Vec<Difference> {
     found
 }
 
-/// Whether new texts or numbers in an array come from a value, for example lines of a log.
+/// Returns whether new texts or numbers in an array come from a value, for example lines of a log.
 fn brings(difference: &Difference, value: Option<&Value>) -> bool {
     let (Some(Value::Array(old)), Some(Value::Array(new))) = (&difference.old, &difference.new) else { return false };
     let plain = |one: &&Value| !one.is_object() && !one.is_array();
@@ -389,8 +390,8 @@ fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Whether completely different texts did not reach the output of the old text. Then the code parses the text and
-/// expects its format.
+/// Returns whether completely different texts fail to reach an output of
+/// the old text. The code then parses the text and expects its format.
 fn is_lost(base: &Base, runs: &[(Variation, Outcome)]) -> bool {
     let markers = runs.iter().filter(|(variation, _)| variation.class == Class::Marker);
     let mut reached = BTreeSet::new();
@@ -411,7 +412,7 @@ fn is_lost(base: &Base, runs: &[(Variation, Outcome)]) -> bool {
     ended || reached.iter().any(|path| !shown.contains(path))
 }
 
-/// Whether a key of the output is the value that was put into the input.
+/// Returns whether a key of the output is the value that was put into the input.
 fn is_echo(key: &str, value: Option<&Value>) -> bool {
     let plain = |text: &str| -> String {
         text.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -425,14 +426,14 @@ fn is_echo(key: &str, value: Option<&Value>) -> bool {
     key == value || (value.len() >= 3 && key.contains(&value))
 }
 
-/// Whether a key is a value that was put in by an earlier change and is not in the code, or is the text of a missing
-/// value.
+/// Returns whether a key is a value that an earlier change put in
+/// and that is not in the code, or the text of a missing value.
 pub(super) fn is_made_up(base: &Base, key: &str, words: &HashSet<String>) -> bool {
     let invented = || base.invented.iter().any(|value| is_echo(key, Some(value))) && !words.contains(key);
     !base.given.is_empty() && (["undefined", "null", "NaN"].contains(&key) || invented())
 }
 
-/// Whether the code has read a place, or the text that contains it.
+/// Returns whether the code has read a place, or the text that contains it.
 fn is_touched(reads: &Reads, leaf: &Leaf) -> bool {
     let end = leaf.path.iter().position(|step| *step == Step::Json).unwrap_or(leaf.path.len());
     let path = leaf.path[..end].to_vec();
