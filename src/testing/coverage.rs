@@ -18,7 +18,7 @@ pub struct Coverage {
     files: BTreeMap<PathBuf, Counts>,
 }
 
-/// How often a file's code ran.
+/// The numbers of runs of a file's code.
 #[derive(Debug)]
 struct Counts {
     /// The code as V8 got it: without types, which are replaced by blanks.
@@ -78,8 +78,8 @@ impl Coverage {
                     units.fill(range.count);
                 }
             }
-            // The first one is the script. Functions that V8 adds (the initialisers of a class) have a name in
-            // brackets.
+            // The first function is the script itself. Functions that V8 adds
+            // (the initializers of a class) have a name in angle brackets.
             if let (Some(range), false) = (function.ranges.first(), index == 0 || function.name.starts_with('<')) {
                 let place = (range.start_offset, range.end_offset);
                 let found = counts.functions.entry(place);
@@ -91,12 +91,12 @@ impl Coverage {
         }
     }
 
-    /// The coverage of each file, by path.
+    /// Returns the coverage of each file, by path.
     pub fn files(&self) -> Vec<FileCoverage> {
         self.files.iter().map(|(path, counts)| counts.file(path)).collect()
     }
 
-    /// The branches of a file, in the order of the source. Parses the file; empty if it cannot be parsed.
+    /// Parses a file and returns its branches, in the order of the source; empty if the file cannot be parsed.
     pub fn branches(&self, path: &Path) -> Vec<BranchCoverage> {
         let Some(counts) = self.files.get(path) else { return Vec::new() };
         let found = parser_process::branches(&counts.code).unwrap_or_default();
@@ -159,7 +159,8 @@ impl Counts {
     }
 }
 
-/// The length of the part of a line that only declares an export: it runs even if the function never does.
+/// Returns the length of the part of a line that only declares
+/// an export: this part runs even if the function never does.
 fn declaring(line: &str) -> usize {
     let mut rest = line.trim_start();
     for word in ["export ", "default "] {
@@ -170,28 +171,28 @@ fn declaring(line: &str) -> usize {
 }
 
 impl FileCoverage {
-    /// The number of lines that ran, and of lines with code.
+    /// Returns the number of lines that ran, and the number of lines with code.
     pub fn line_counts(&self) -> (usize, usize) {
         (self.lines.values().filter(|count| **count > 0).count(), self.lines.len())
     }
 
-    /// The number of functions that were called, and of all functions.
+    /// Returns the number of functions that were called, and the number of all functions.
     pub fn function_counts(&self) -> (usize, usize) {
         (self.functions.iter().filter(|(_, _, count)| *count > 0).count(), self.functions.len())
     }
 
-    /// Lines that did not run.
+    /// Returns the lines that did not run.
     pub fn uncovered(&self) -> Vec<u32> {
         self.lines.iter().filter(|(_, count)| **count == 0).map(|(line, _)| *line).collect()
     }
 }
 
-/// The share of covered lines, in percent.
+/// Returns the share of covered lines, in percent.
 pub fn percent((covered, all): (usize, usize)) -> f64 {
     if all == 0 { 100.0 } else { covered as f64 * 100.0 / all as f64 }
 }
 
-/// The sums of several files: of lines, and of functions.
+/// Returns the sums of several files: of lines, and of functions.
 pub fn sums(files: &[FileCoverage]) -> [(usize, usize); 2] {
     let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (a + c, b + d);
     let lines = files.iter().map(FileCoverage::line_counts).fold((0, 0), add);
@@ -199,13 +200,14 @@ pub fn sums(files: &[FileCoverage]) -> [(usize, usize); 2] {
     [lines, functions]
 }
 
-/// The lcov format, for genhtml and most services. Paths are absolute, so that the sources are found.
+/// Returns the coverage in lcov's format, for genhtml and most
+/// services. Paths are absolute, so that readers find the sources.
 pub fn lcov(files: &[FileCoverage]) -> String {
     let mut out = String::new();
     for file in files {
         let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
         let _ = writeln!(out, "TN:\nSF:{}", path.display());
-        // Readers merge functions of the same name.
+        // Names must be unique, because readers merge functions of the same name.
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
         file.functions.iter().for_each(|(_, name, _)| *names.entry(name).or_default() += 1);
         let unique: Vec<(u32, String, u64)> = file
@@ -256,7 +258,7 @@ mod tests {
     use super::*;
     use sluicegate_engine::{Engine, Look, Options, Program, RunObserver};
 
-    /// The coverage of `code` after it got these events.
+    /// Returns the coverage of `code` after these events.
     fn covered(code: &str, events: &[&str]) -> FileCoverage {
         measured(code, events).files().remove(0)
     }

@@ -1,10 +1,10 @@
 //! Tests as data, without code: inputs and the expected outputs.
 //!
-//! Three forms are read. One is our own, with a file per case (`*.case.json`), and covers everything that a JavaScript
-//! test can do. The other two are RudderStack's, unchanged: the YAML of its command line, with folders of input and
-//! output files with the same names, and the `meta.json` of its GitHub action. In these, an expected `[]` asserts a
-//! drop, which their own runner cannot check. Without an expected file, the test is that the code runs without an
-//! error.
+//! Three formats are read. The project's own format has a file per case (`*.case.json`), and covers
+//! everything that a JavaScript test can do. The other two are RudderStack's, unchanged: the YAML of
+//! its command line, with folders of input and output files with the same names, and the `meta.json`
+//! of its GitHub action. In these, an expected `[]` asserts a drop, which their own runner cannot
+//! check. Without an expected file, the test only checks that the code runs without an error.
 //!
 //! Events are passed on as text, so that a large integer reaches the code unchanged.
 
@@ -127,10 +127,10 @@ struct Budget {
     output: Option<String>,
 }
 
-/// Reads a `*.case.json`: its transformation, if it names one, and the case.
+/// Reads a `*.case.json`; returns its transformation, if it names one, and the case.
 ///
 /// # Errors
-/// When it is not a valid case.
+/// When the file is not a valid case.
 pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
     let text = read(file)?;
     let case: CaseFile<'_> = parse(file, &text)?;
@@ -172,7 +172,7 @@ pub fn case(file: &Path) -> Result<(Option<PathBuf>, Value)> {
     Ok((transformation, made))
 }
 
-/// JSON text on one line, as in the input: line ends between tokens become blanks.
+/// Returns JSON text on one line, as in the input: line ends between tokens become blanks.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
@@ -231,8 +231,8 @@ struct Suite {
     output: Option<String>,
 }
 
-/// The transformations in these YAML files, each with the libraries in them. A transformation that cannot be tested
-/// becomes a skipped case. Files that are not resources of RudderStack are ignored.
+/// Returns the transformations in these YAML files, each with the libraries in them. A transformation
+/// that cannot be tested becomes a skipped case. Files that are not resources of RudderStack are ignored.
 ///
 /// # Errors
 /// When a resource is invalid.
@@ -241,7 +241,7 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
     let mut libraries = BTreeMap::new();
     for file in files {
         let text = read(file)?;
-        // Other YAML files may lie in the folder; only RudderStack's resources contain this text.
+        // The folder may contain other YAML files; only RudderStack's resources contain this text.
         if !text.contains("rudder/v") {
             continue;
         }
@@ -292,15 +292,15 @@ pub fn rudder(files: &[PathBuf]) -> Result<Vec<DataUnit>> {
     Ok(units)
 }
 
-/// Why a transformation in this language does not run; `None` for JavaScript.
+/// Returns why a transformation in this language does not run; `None` for JavaScript.
 fn other_language(language: Option<&str>) -> Option<String> {
     let language = language.filter(|language| !language.eq_ignore_ascii_case("javascript"))?;
-    // The usual spelling of the name.
+    // Uses the common spelling of the name.
     let name = if language.to_ascii_lowercase().starts_with("python") { "Python" } else { language };
     Some(format!("it is written in {name}, and sluicegate runs JavaScript"))
 }
 
-/// A transformation that is listed but does not run.
+/// Returns a unit for a transformation that is listed but does not run.
 fn skipped(file: &Path, name: &str, reason: &str) -> DataUnit {
     let case = json!({
         "name": name, "events": [], "options": {}, "expect": {}, "skip": true, "reason": reason,
@@ -314,7 +314,7 @@ fn skipped(file: &Path, name: &str, reason: &str) -> DataUnit {
     }
 }
 
-/// One case for each input file of a suite, in the order of their names.
+/// Returns one case for each input file of a suite, in the order of their names.
 fn folder_cases(file: &Path, suite: &Suite) -> Result<Vec<Value>> {
     let input = beside(file, suite.input.as_deref().unwrap_or("./input"))?;
     let output = beside(file, suite.output.as_deref().unwrap_or("./output"))?;
@@ -336,7 +336,7 @@ fn folder_cases(file: &Path, suite: &Suite) -> Result<Vec<Value>> {
         .collect()
 }
 
-/// A case of an input file and an expected file, each an array or one event.
+/// Returns the case of an input file and an expected file; each contains an array or one event.
 fn in_and_out(name: String, input: &Path, expected: Option<&Path>) -> Result<Value> {
     let text = read(input)?;
     let events: Vec<String> = if text.trim_start().starts_with('[') {
@@ -381,10 +381,10 @@ struct MetaLibrary {
     name: String,
 }
 
-/// The transformations of a `meta.json`; none if the file belongs to something else.
+/// Returns the transformations of a `meta.json`; none if the file belongs to something else.
 ///
 /// # Errors
-/// When it is the action's file and invalid.
+/// When the file is the action's and is invalid.
 pub fn meta(file: &Path) -> Result<Vec<DataUnit>> {
     let text = read(file)?;
     let Ok(meta) = serde_json::from_str::<Meta>(&text) else { return Ok(Vec::new()) };
@@ -425,13 +425,14 @@ fn joined(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
-/// Checks that the path is inside the project.
+/// Returns the path after checking that it is inside the project.
 fn own(file: &Path, path: PathBuf) -> Result<PathBuf> {
     inside::check(file, &path).map_err(|message| wrong(file, message))?;
     Ok(path)
 }
 
-/// The action's paths are relative to the root of the repository: takes the nearest parent folder with such a file.
+/// Resolves a path of the action's file. These paths are relative to the root of the repository:
+/// tries the file's own folder, the current folder, and then the parent folders, the nearest first.
 fn near(file: &Path, path: &str) -> Result<PathBuf> {
     let relative = path.strip_prefix("./").unwrap_or(path);
     let absolute = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());

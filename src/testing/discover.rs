@@ -1,17 +1,17 @@
 //! Finds the test files of a project, and the code that each one tests.
 //!
-//! Tests lie next to the code: `orders.test.js` and `orders.spec.js` test `orders.js` (or `orders.ts`), and so does
-//! `orders.big.test.js`. For tests in a folder `test`, `tests`, `spec` or `__tests__`, the code may also lie next to
-//! that folder, or in `src` next to it. In `__tests__` every module is a test.
+//! Tests are next to the code: `orders.test.js` and `orders.spec.js` test `orders.js` (or `orders.ts`),
+//! and so does `orders.big.test.js`. For tests in a folder `test`, `tests`, `spec` or `__tests__`, the
+//! code may also be next to that folder, or in `src` next to it. In `__tests__` every module is a test.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Folders without tests of the project's own.
+/// Folders that contain no tests of the project.
 const PASSED_OVER: &[&str] = &["node_modules", "target", "__snapshots__"];
 
-/// Folders for tests; the code may lie next to them.
+/// Folders for tests; the code may be next to them.
 const TEST_FOLDERS: &[&str] = &["test", "tests", "spec", "__tests__", "cases"];
 
 /// The folder in which every module is a test, as in Jest.
@@ -33,10 +33,10 @@ pub enum Kind {
     Meta,
 }
 
-/// The files below `paths` that are tests or may be, sorted. A path that names a file is always included.
+/// Returns the files below `paths` that are tests or may be, sorted. A path may also name a single file.
 ///
 /// # Errors
-/// When a path cannot be read; the error comes with the path.
+/// When a path cannot be read, or names a file that is not a test; the error comes with the path.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Kind)>, (PathBuf, io::Error)> {
     let mut found = Vec::new();
     for path in paths {
@@ -93,12 +93,12 @@ fn kind(path: &Path) -> Option<Kind> {
     }
 }
 
-/// Whether a file is a test in code, or one case.
+/// Returns whether a file is a test in code, or one case.
 pub fn is_test(path: &Path) -> bool {
     matches!(kind(path), Some(Kind::Code | Kind::Case))
 }
 
-/// The name of a test file without the part that marks it as a test.
+/// Returns the name of a test file without the part that marks it as a test; `None` for other files.
 fn code_stem(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
     let stem = MODULES.iter().find_map(|end| name.strip_suffix(end))?;
@@ -109,7 +109,7 @@ fn code_stem(path: &Path) -> Option<&str> {
     (in_tests && !stem.ends_with(".d")).then_some(stem)
 }
 
-/// The file of the code that a test file tests, by its name.
+/// Finds the file of the code that a test file tests, by its name.
 pub fn subject_of(test: &Path) -> Option<PathBuf> {
     let name = test.file_name()?.to_str()?;
     let mut stem = code_stem(test).or_else(|| name.strip_suffix(".case.json"))?;
@@ -127,8 +127,8 @@ pub fn subject_of(test: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Folders in which the code for a test in this folder may be: the folder itself and, if it is a test folder or inside
-/// one, the folder next to that and its `src`, including subfolders of the same names.
+/// Returns the folders in which the code for a test in this folder may be: the folder itself and, if it is a
+/// test folder or inside one, the folder next to that and its `src`, including subfolders of the same names.
 fn folders_of(dir: &Path) -> Vec<PathBuf> {
     let mut folders = vec![dir.to_owned()];
     for above in dir.ancestors() {

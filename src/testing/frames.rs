@@ -4,14 +4,14 @@ use sluicegate_engine::frame_position;
 use sluicegate_engine::testing::TESTING_SCRIPT;
 use sluicegate_engine::verdict::Position;
 
-/// The frames of a stack that are the author's.
+/// Returns the author's frames in a stack.
 pub fn author_frames(stack: &str) -> impl Iterator<Item = &str> {
     stack
         .lines()
         .filter(|line| line.starts_with("    at ") && !line.contains(TESTING_SCRIPT) && !line.contains("<anonymous>"))
 }
 
-/// The place of the author's first frame.
+/// Returns the position of the author's first frame.
 pub fn first_place(stack: &str) -> Option<Position> {
     author_frames(stack).find_map(frame_position)
 }

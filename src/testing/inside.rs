@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Returns an error if `path`, which `file` names, is not in its project.
 pub(super) fn check(file: &Path, path: &Path) -> Result<(), String> {
-    // The read of a missing file reports the error.
+    // Reading a missing file reports the error.
     let Ok(real) = path.canonicalize() else { return Ok(()) };
     let hidden = |part: Component<'_>| part.as_os_str().to_str().is_some_and(|name| name.starts_with('.'));
     let inside = |root: &PathBuf| real.strip_prefix(root).is_ok_and(|inner| !inner.components().any(hidden));
@@ -15,7 +15,7 @@ pub(super) fn check(file: &Path, path: &Path) -> Result<(), String> {
     Err(format!("{} is not a file of this project", path.display()))
 }
 
-/// The folder of the file, the current folder, and the root of the project.
+/// Returns the folder of the file, the current folder, and the root of the project.
 fn roots(file: &Path) -> Vec<PathBuf> {
     const MARKS: [&str; 3] = [".git", "sluicegate.toml", "package.json"];
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

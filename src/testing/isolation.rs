@@ -1,9 +1,9 @@
-//! Finds tests that depend on each other, and the variable through which they do.
+//! Finds tests that depend on each other, and the variable that connects them.
 //!
-//! A test should have the same result whatever ran before it. So each test runs alone, in isolates that no other test
-//! has used, and all tests run once more in another order. If a result differs, the cause is searched among the earlier
-//! tests: one that changed a variable, and after which alone the result differs in the same way. The report names that
-//! test and what it changed. If no single test is the cause, the report says so.
+//! A test should have the same result whatever ran before it. So each test runs alone, in isolates that no other
+//! test has used, and all tests run once more in another order. If a result differs, the cause is searched among
+//! the earlier tests: a test that changed a variable and that, as the only test before it, makes the result differ
+//! in the same way. The report names that test and its changes. If no single test is the cause, the report says so.
 
 use std::io;
 
@@ -14,10 +14,10 @@ use super::result::{Status, TestResult};
 use super::runner::{Pass, Ran, Runner};
 use crate::random::Random;
 
-/// The most tests that are tried as the cause.
+/// The maximum number of tests that are tried as the cause.
 const MAX_SUSPECTS: usize = 20;
 
-/// The most variables that are named.
+/// The maximum number of variables that are named.
 const MAX_NAMED: usize = 5;
 
 /// Runs the tests of a unit alone and shuffled. Tests whose result differs become failures with an explanation.
@@ -51,7 +51,7 @@ fn was_run(test: &TestResult) -> bool {
     matches!(test.status, Status::Passed | Status::Failed)
 }
 
-/// The test before `index` after which, alone, that one ends with `status`.
+/// Returns the earlier test that, run alone before test `index`, makes that test end with `status`.
 fn culprit(
     runner: &mut Runner<'_>,
     ran: &Ran,
@@ -94,7 +94,7 @@ fn explain(alone: &TestResult, test: &TestResult, how: &str, culprit: Option<(&R
     TestError { message, name: None, matcher: None, wrote: None, ..failed }
 }
 
-/// The changes to name. An imported variable appears in two files; the library's entry is kept.
+/// Returns the changes to name. An imported variable appears in two files; the library's entry is kept.
 fn named(changes: &[Change]) -> impl Iterator<Item = &Change> {
     let twice = |change: &Change| {
         let same = |other: &&Change| {
@@ -117,7 +117,7 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// The same order for the same seed, on every machine.
+/// Returns the tests in a shuffled order. The same seed gives the same order on every machine.
 fn shuffle(order: &[usize], seed: u64) -> Vec<usize> {
     let mut random = Random::new(seed);
     let mut shuffled = order.to_vec();

@@ -1,4 +1,4 @@
-//! What to run: units of tests, and settings.
+//! The plan of a run: units of tests, and settings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub struct Unit {
     pub name: String,
     /// Its tests.
     pub tests: UnitTests,
-    /// The transformation under test, or why there is none.
+    /// The transformation under test, or the reason why there is none.
     pub subject: Result<Subject, String>,
     /// The files of the transformation's libraries, by import name.
     pub libraries: BTreeMap<String, PathBuf>,
@@ -30,7 +30,7 @@ pub enum UnitTests {
     Cases(String),
 }
 
-/// What to run, with all settings.
+/// The units to run, and all settings.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The units, in the order of the report.
@@ -61,19 +61,19 @@ pub struct Plan {
 
 /// Resolves a test's imports and other transformations. Called from several threads.
 pub trait Sources: Sync {
-    /// The module that `importer`, a file, means by `specifier`; `form` is the type of the import, e.g. `json`.
+    /// Returns the module that `importer`, a file, means by `specifier`. `form` is the type of the import, e.g. `json`.
     ///
     /// # Errors
     /// When there is no such module; the text says why.
     fn module(&self, specifier: &str, importer: &Path, form: Option<&str>) -> Result<Module, String>;
-    /// The transformation at a path relative to the test file `from`.
+    /// Returns the transformation at a path relative to the test file `from`.
     ///
     /// # Errors
     /// As above.
     fn subject(&self, path: &str, from: &Path) -> Result<Subject, String>;
-    /// The path of a file with snapshots, given relative to the test file `from`.
+    /// Returns the path of a snapshot file, given relative to the test file `from`.
     ///
     /// # Errors
-    /// When a test may not write there; the text says why.
+    /// When a test may not write to it; the text says why.
     fn file(&self, path: &str, from: &Path) -> Result<PathBuf, String>;
 }

@@ -1,4 +1,4 @@
-//! What a supervisor and a worker of the tests say to each other: one JSON text per line, on the worker's one socket.
+//! The messages between the supervisor and a worker of the tests: one JSON text per line, on the worker's only socket.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::{LoadError, LogLine, Look, Options, Program, ScriptCoverage, UnsafeRead, Variable};
 
-/// A transformation under test, as `run` would have it.
+/// A transformation under test, as `run` would load it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Subject {
     /// The code with its libraries.
@@ -22,22 +22,22 @@ pub(super) enum Tests {
     Cases(String),
 }
 
-/// One unit, as a worker gets it.
+/// One unit, as it is sent to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) tests: Tests,
-    /// The transformation that the unit is about, or why there is none.
+    /// The transformation under test, or the reason why there is none.
     pub(super) subject: Result<Subject, String>,
-    /// For `host` in `js/testing`.
+    /// The `host` of `js/testing`, as JSON text.
     pub(super) host: String,
     pub(super) time: Duration,
-    /// The tests to run, by their place in the file, in this order; all of them if none are named.
+    /// The tests to run, by their position in the file, in this order; all tests if `None`.
     pub(super) order: Option<Vec<usize>>,
-    /// How many of them have been run.
+    /// The number of them that have already run.
     pub(super) from: usize,
     /// Whether each test gets fresh isolates.
     pub(super) alone: bool,
-    /// What is looked at while they run.
+    /// What is observed while they run.
     pub(super) look: Look,
     pub(super) list_only: bool,
     /// The seed for transformations that get none from their test.
@@ -82,12 +82,12 @@ pub(super) struct Listed {
     /// Why it is skipped.
     #[serde(default)]
     pub(super) reason: Option<String>,
-    /// What it may take, in milliseconds, if it says so itself.
+    /// The test's own time limit in milliseconds, if it sets one.
     #[serde(default)]
     pub(super) timeout: Option<f64>,
 }
 
-/// A variable that holds something else after a test than before it.
+/// A variable whose value after a test differs from the value before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) variable: Variable,
@@ -95,42 +95,42 @@ pub(super) struct Change {
     pub(super) after: Option<String>,
 }
 
-/// How one test ended.
+/// The result of one test.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ended {
     #[serde(default)]
     pub(super) error: Option<TestError>,
-    /// What else was wrong: soft assertions, and hooks after the test.
+    /// Further errors: of soft assertions, and of hooks after the test.
     #[serde(default)]
     pub(super) others: Vec<TestError>,
-    /// Why it was not run to its end, if it skipped itself; empty if it does not say.
+    /// The reason if the test skipped itself; empty if it gave none.
     #[serde(default)]
     pub(super) skipped: Option<String>,
     #[serde(default)]
     pub(super) logs: Vec<LogLine>,
 }
 
-/// What was wrong.
+/// An error of a test.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TestError {
     /// The error's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// One sentence, or what was thrown.
+    /// One sentence, or the thrown value as text.
     pub message: String,
-    /// V8's frames, those of `js/testing` included.
+    /// V8's frames, including those of `js/testing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
-    /// The matcher that failed, e.g. `toEqual`, if it was one.
+    /// The matcher that failed, e.g. `toEqual`; `None` for other errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matcher: Option<String>,
-    /// What the matcher was given, in short.
+    /// The argument of the matcher, shortened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrote: Option<String>,
-    /// The stack of the transformation's own failure, if that is what the test is about.
+    /// The stack of the transformation's own failure, if the test failed because of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Where the two values differ.
+    /// The places in which the two values differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
 }
@@ -138,12 +138,12 @@ pub struct TestError {
 /// One place in which two values differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// The place, e.g. `events[0].traits.plan`; empty for the value itself.
+    /// The path of the place, e.g. `events[0].traits.plan`; empty for the value itself.
     pub path: String,
-    /// What was expected there; none if nothing was.
+    /// The expected value; `None` if none was expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// What was there; none if nothing was.
+    /// The actual value; `None` if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
     /// For texts of several lines: each line with its sign, ` `, `-` or `+`.
@@ -151,13 +151,13 @@ pub struct Difference {
     pub lines: Vec<String>,
 }
 
-/// What has to be written after the last test.
+/// The snapshots to write after the last test.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Finished {
     /// The new text of the snapshot file.
     #[serde(default)]
     pub(super) file: Option<String>,
-    /// How many snapshots in it are new or others.
+    /// The number of snapshots in it that are new or changed.
     #[serde(default)]
     pub(super) changed: usize,
     #[serde(default)]
@@ -169,17 +169,17 @@ pub(super) struct Finished {
 /// A snapshot that is a file of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SnapshotFile {
-    /// From the test file's folder.
+    /// The path, relative to the test file's folder.
     pub(super) path: String,
     pub(super) text: String,
 }
 
-/// A snapshot that stands in the test itself.
+/// A snapshot inside the test's source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Inline {
     pub(super) stack: String,
     pub(super) text: String,
-    /// Whether the shape of the value stands before it.
+    /// Whether the shape of the value is passed before the snapshot.
     #[serde(default)]
     pub(super) shaped: bool,
 }

@@ -1,5 +1,5 @@
-//! Results for machines: JSON, JUnit's XML, TAP version 14, and GitHub's annotations. Each is written when all units are
-//! done, except TAP, which is a stream.
+//! Results for machines: JSON, JUnit's XML, TAP version 14, and GitHub's annotations.
+//! Each is written when all units are done, except for TAP, which is a stream.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use super::result::{FileResult, Status, TestResult, Totals};
 use sluicegate_engine::ModuleId;
 use sluicegate_engine::verdict::Position;
 
-/// One JSON object for the whole run.
+/// Returns one JSON object for the complete run.
 pub fn json(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
     let files: Vec<Value> = files
         .iter()
@@ -80,7 +80,7 @@ fn frames(stack: &str) -> String {
     author_frames(stack).map(str::trim_start).collect::<Vec<_>>().join("\n")
 }
 
-/// A failure as plain text: the message, the differences, logs, frames.
+/// Formats a failure as plain text: the message, the differences, logs, frames.
 pub fn plain(test: &TestResult) -> String {
     let mut out = String::new();
     for error in test.error.iter().chain(&test.others) {
@@ -108,7 +108,7 @@ fn plain_error(error: &TestError, out: &mut String) {
     }
 }
 
-/// The lines for one difference, with a sign for each line of the values: `-` was expected, `+` was received.
+/// Returns the lines for one difference, with a sign for each line of the values: `-` was expected, `+` was received.
 pub fn difference_lines(difference: &Difference) -> Vec<String> {
     if !difference.lines.is_empty() {
         let signed = difference.lines.iter().map(|line| {
@@ -117,7 +117,7 @@ pub fn difference_lines(difference: &Difference) -> Vec<String> {
         });
         return signed.collect();
     }
-    // A field that is missing on one side is shown as a word there.
+    // For a side without the field, a word is shown instead of the value.
     let side = |sign: char, text: &Option<String>| {
         let text = text.as_deref().unwrap_or("(nothing)");
         text.lines().map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
@@ -125,7 +125,7 @@ pub fn difference_lines(difference: &Difference) -> Vec<String> {
     [side('-', &difference.expected), side('+', &difference.actual)].concat()
 }
 
-/// The first line of a failure: the error's name, unless a matcher threw it, and its message.
+/// Returns the first line of a failure: the error's name, unless a matcher threw it, and its message.
 pub fn headline(error: &TestError) -> String {
     match (&error.matcher, &error.name) {
         (None, Some(name)) if name != "AssertionError" => format!("{name}: {}", error.message),
@@ -133,7 +133,7 @@ pub fn headline(error: &TestError) -> String {
     }
 }
 
-/// JUnit's XML, as Jenkins and GitLab read it.
+/// Returns JUnit's XML, as Jenkins and GitLab read it.
 pub fn junit(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let count = totals.passed + totals.failed + totals.skipped + totals.todo + totals.broken;
@@ -194,7 +194,7 @@ pub fn junit(files: &[FileResult], totals: &Totals, seconds: f64) -> String {
     out
 }
 
-/// Text for XML: characters that XML cannot contain are replaced, because they cannot be escaped.
+/// Escapes text for XML. Characters that XML cannot contain are replaced, because they cannot be escaped.
 fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
@@ -222,7 +222,7 @@ impl Tap {
     /// The first line.
     pub const HEAD: &'static str = "TAP version 14\n";
 
-    /// The lines of one unit.
+    /// Returns the lines of one unit.
     pub fn file(&mut self, file: &FileResult) -> String {
         let mut out = String::new();
         if let Some(error) = &file.load_error {
@@ -248,13 +248,13 @@ impl Tap {
         out
     }
 
-    /// The last line.
+    /// Returns the last line.
     pub fn plan(&self) -> String {
         format!("1..{}\n", self.number)
     }
 }
 
-/// A YAML block; JSON values are YAML.
+/// Writes a YAML block. JSON values are valid YAML.
 fn diagnostics(out: &mut String, value: &Value) {
     out.push_str("  ---\n");
     for (key, value) in value.as_object().into_iter().flatten() {
@@ -263,12 +263,12 @@ fn diagnostics(out: &mut String, value: &Value) {
     out.push_str("  ...\n");
 }
 
-/// A description on one line, with directives escaped.
+/// Returns a description on one line, with directives escaped.
 fn tap(text: &str) -> String {
     text.replace('\\', "\\\\").replace('#', "\\#").replace(['\n', '\r'], " ")
 }
 
-/// GitHub's workflow commands: a failure is shown at its line in the diff of a pull request.
+/// Returns GitHub's workflow commands, which show a failure at its line in the diff of a pull request.
 pub fn github(files: &[FileResult]) -> String {
     let mut out = String::new();
     for file in files {
@@ -284,7 +284,7 @@ pub fn github(files: &[FileResult]) -> String {
         }
         for test in file.tests.iter().filter(|test| test.status == Status::Failed) {
             let name = test.file.as_ref().unwrap_or(&file.file);
-            // A failure inside a library is shown at its place there.
+            // A failure inside a library is shown at the test's file, without a line: a library's name is not a path.
             let known = test.position.as_ref().filter(|at| ModuleId::parse(&at.file).library().is_none());
             annotate(&mut out, known.map_or(name, |at| &at.file), known, &test.name, &plain(test));
         }
@@ -305,7 +305,7 @@ pub fn annotate(out: &mut String, file: &str, at: Option<&Position>, title: &str
     );
 }
 
-/// Text that stays on the line of its command.
+/// Escapes text that must stay on the line of its command.
 fn command(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

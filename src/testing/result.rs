@@ -35,13 +35,13 @@ pub struct TestResult {
     pub reason: Option<String>,
     /// The file of a case, if that differs from the unit's name.
     pub file: Option<String>,
-    /// The place: the author's first frame, or else the start of the test.
+    /// The position of the author's first frame, otherwise of the test's start.
     pub position: Option<Position>,
-    /// What it logged.
+    /// Its log lines.
     pub logs: Vec<LogLine>,
     /// The first unsafe integer that the transformation has read in this file.
     pub unsafe_read: Option<UnsafeRead>,
-    /// The duration.
+    /// The duration, in milliseconds.
     pub millis: f64,
 }
 
@@ -130,7 +130,7 @@ impl Totals {
         self.filtered += file.filtered;
     }
 
-    /// Whether everything that ran has passed.
+    /// Returns whether no test failed and every file could be loaded.
     pub fn good(&self) -> bool {
         self.failed == 0 && self.broken == 0
     }

@@ -11,7 +11,7 @@ use super::runner::{Pass, Runner};
 use super::{isolation, snapshots};
 use crate::workers::JsonWorker;
 
-/// Runs the plan; `done` is told of each unit, in the order of the plan.
+/// Runs the plan; calls `done` with the result of each unit, in the order of the plan.
 ///
 /// # Errors
 /// When no worker can be started.
@@ -49,7 +49,7 @@ pub fn run(plan: &Plan, sources: &dyn Sources, done: &mut dyn FnMut(FileResult))
                 tell(result, &mut totals);
             }
         }
-        // After --fail-fast there may be gaps.
+        // With --fail-fast, results of units may be missing in between.
         waiting.into_values().for_each(|result| tell(result, &mut totals));
         Ok(totals)
     })

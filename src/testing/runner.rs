@@ -1,7 +1,7 @@
-//! Runs one unit in a worker process, as often as is asked.
+//! Runs one unit in a worker process, once or several times.
 //!
-//! A worker that dies takes one test with it, the one that it said it would start; the unit goes on in a new worker with
-//! the test after that.
+//! If a worker dies, one test fails: the test that the worker has
+//! announced. The unit continues with the next test in a new worker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,33 +27,33 @@ fn start(plan: &Plan) -> std::io::Result<JsonWorker> {
     JsonWorker::start("suite-worker", heap, &plan.sandbox).map_err(std::io::Error::other)
 }
 
-/// How a unit is run once more, see [`super::isolation`].
+/// The settings of one pass over a unit, see [`super::isolation`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pass {
-    /// Which tests, in which order.
+    /// The tests to run, in this order; all tests if `None`.
     pub(super) order: Option<Vec<usize>>,
-    /// Whether each gets fresh isolates.
+    /// Whether each test gets fresh isolates.
     pub(super) alone: bool,
 }
 
-/// One pass of a unit: its result, and what each of its tests changed, by the test's place in the file.
+/// One pass over a unit: its result, and the changes that each test made. Keys are positions of tests in the file.
 #[derive(Debug, Default)]
 pub(super) struct Ran {
     pub(super) result: FileResult,
-    /// Which of the results belongs to which of the listed tests.
+    /// For each listed test, the index of its result.
     pub(super) places: BTreeMap<usize, usize>,
     pub(super) changes: BTreeMap<usize, Vec<Change>>,
     pub(super) finished: Finished,
 }
 
 impl Ran {
-    /// The result of the test at this place in the file.
+    /// Returns the result of the test at this position in the file.
     pub(super) fn test(&self, index: usize) -> Option<&TestResult> {
         self.result.tests.get(*self.places.get(&index)?)
     }
 }
 
-/// What a unit is run with.
+/// A unit, and everything that is needed to run it.
 pub(super) struct Runner<'a> {
     pub(super) plan: &'a Plan,
     pub(super) unit: &'a Unit,
@@ -81,7 +81,7 @@ impl Runner<'_> {
                 UnitTests::Cases(text) => Tests::Cases(text.clone()),
             },
             subject: unit.subject.clone(),
-            // A key that is null would be a value; one that is absent is none.
+            // A `null` would count as a value, so keys without a value are left out.
             host: without_nulls(host),
             time: plan.time,
             order: pass.order.clone(),
@@ -93,7 +93,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Runs the unit's tests; a worker that dies is replaced, and costs one test.
+    /// Runs the unit's tests. A worker that dies is replaced, and the test that it was running fails.
     pub(super) fn pass(&mut self, pass: &Pass) -> std::io::Result<Ran> {
         let mut job = self.job(pass);
         let path = Path::new(&self.unit.name);
@@ -109,7 +109,7 @@ impl Runner<'_> {
                 Some(one) => one,
                 None => self.worker.insert(start(self.plan)?),
             };
-            // If it is dead, that shows where it is read from.
+            // If the worker is dead, the read below finds out.
             let _ = one.send(&ToWorker::Job(Box::new(job.clone())));
             while let Some(message) = one.read() {
                 match message {
@@ -174,7 +174,7 @@ impl Runner<'_> {
 }
 
 impl Ran {
-    /// Takes note of the tests that there are.
+    /// Records the listed tests. Later lists, from workers that replace dead ones, are ignored.
     fn list(&mut self, listed: Vec<Listed>) {
         if !self.places.is_empty() || self.result.filtered > 0 {
             return;
@@ -203,7 +203,7 @@ impl Ran {
         }
     }
 
-    /// Notes the first number that a transformation of this file reads and JavaScript can't hold.
+    /// Records the first number of this file that a transformation reads and that JavaScript cannot hold.
     fn record_read(&mut self, index: usize, read: Option<UnsafeRead>) {
         if self.result.tests.iter().all(|test| test.unsafe_read.is_none())
             && let Some(test) = self.places.get(&index).and_then(|place| self.result.tests.get_mut(*place))

@@ -7,13 +7,13 @@ use super::frames::first_place;
 use super::protocol::{Finished, Inline};
 use sluicegate_engine::verdict::Position;
 
-/// The file that holds the snapshots of a test file.
+/// Returns the path of the file that holds the snapshots of a test file.
 pub(super) fn path(test: &Path) -> PathBuf {
     let name = test.file_name().unwrap_or_default().to_string_lossy();
     test.parent().unwrap_or(Path::new("")).join("__snapshots__").join(format!("{name}.snap"))
 }
 
-/// Whether the file or its folder is a symbolic link, which would redirect reads and writes.
+/// Returns whether the file or its folder is a symbolic link, which would redirect reads and writes.
 pub(super) fn leads_away(path: &Path) -> bool {
     path.is_symlink() || path.parent().is_some_and(Path::is_symlink)
 }
@@ -59,7 +59,7 @@ pub(super) fn write(
     let mut moves = Vec::new();
     for (file, mut edits) in by_file {
         let mut text = std::fs::read_to_string(&file)?;
-        // From the end, so that earlier positions stay valid.
+        // Edited from the end, so that earlier positions stay valid.
         edits.sort_by_key(|(at, _)| std::cmp::Reverse((at.line, at.column)));
         edits.dedup_by_key(|(at, _)| (at.line, at.column));
         for (at, inline) in edits {
@@ -104,17 +104,18 @@ fn write_inline(text: &mut String, at: &Position, inline: &Inline) -> Option<()>
     Some(())
 }
 
-/// The position of the parenthesis that closes the call; parentheses in strings do not count.
+/// Returns the position of the parenthesis that closes the call; parentheses in strings do not count.
 fn closing(text: &str) -> Option<usize> {
     walk(text, |depth, char| depth == 0 && char == ')')
 }
 
-/// The position of the comma after the first argument, or the end of that argument.
+/// Returns the position of the comma after the first argument; `None` if there is none.
 fn after_shape(text: &str) -> Option<usize> {
     walk(text, |depth, char| depth == 0 && char == ',')
 }
 
-/// The first position outside strings for which `found` returns true; `found` also gets the number of open brackets.
+/// Returns the first position outside strings for which `found`
+/// returns true; `found` also gets the number of open brackets.
 fn walk(text: &str, found: impl Fn(usize, char) -> bool) -> Option<usize> {
     let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
     for (at, char) in text.char_indices() {

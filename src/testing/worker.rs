@@ -1,5 +1,5 @@
-//! The worker's side: loads a unit into a fresh isolate, runs its tests one by one, and runs the transformation under
-//! test whenever one of them asks.
+//! The worker's side: loads a unit into a fresh isolate, runs its tests one
+//! by one, and runs the transformation under test whenever a test calls it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,16 +16,16 @@ use crate::workers::{JsonSocket, answer};
 use sluicegate_engine::testing::{Answers, Module, Stopped, TestIsolate, TestIsolateOptions, Tests as Loaded, World};
 use sluicegate_engine::{Determinism, Engine, Event, ModuleId, Network, RunObserver, UnsafeRead, Variable, Variables};
 
-/// Engines that are kept for the next event of the same unit.
+/// The maximum number of engines that are kept for the next events of the same unit.
 pub(super) const MAX_ENGINES: usize = 8;
 
 /// The heap of a test file's own isolate, in bytes.
 pub(super) const HEAP: usize = 256 << 20;
 
-/// What a test is told while the process ends.
+/// The error of a call if the supervisor has gone and the process is about to end.
 const GONE: &str = "the supervisor is gone";
 
-/// The worker's whole life. Returns its exit code.
+/// The main function of the worker process. Returns its exit code.
 pub fn main() -> u8 {
     match serve() {
         Ok(()) => 0,
@@ -33,7 +33,7 @@ pub fn main() -> u8 {
     }
 }
 
-/// Builds the walls that a worker of `run` has, then runs one unit after the other.
+/// Sets up the same sandbox as a worker of `run`, then runs one unit after the other.
 fn serve() -> io::Result<()> {
     let Some(socket) = JsonSocket::behind_walls()? else { return Ok(()) };
     let pipe = Pipe(Rc::new(RefCell::new(socket)));
@@ -43,13 +43,13 @@ fn serve() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a transformation runs on behalf of the test.
+/// Whether the transformation is running on behalf of the test.
 static INSIDE: AtomicBool = AtomicBool::new(false);
 
-/// Ends the process, whatever it is doing; the supervisor knows which test it was.
+/// Ends the process, whatever it is doing. The supervisor knows which test was running.
 fn end() {
-    // Not `exit`: the main thread is in the middle of something, and destructors are not for it.
-    // SAFETY: this takes nothing and gives nothing back.
+    // Not `exit`: the main thread is still running, and destructors must not run under it.
+    // SAFETY: `_exit` takes no pointer and does not return.
     unsafe { libc::_exit(3) }
 }
 
@@ -87,7 +87,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         };
         let harness = TestIsolate::load(&tests, &options, &observer, Box::new(Outside(engines.clone())))?;
         harness.on_stuck(|| {
-            // A test that waits for its transformation is not stuck: that has limits of its own.
+            // A test that waits for its transformation is not stuck: the transformation has limits of its own.
             if !INSIDE.load(Ordering::SeqCst) {
                 end();
             }
@@ -150,7 +150,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
     }
     let finished = harness.finish().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     if job.look.coverage {
-        // What isolates have seen is known when they are gone.
+        // Isolates report their coverage when they are dropped.
         drop(harness);
         engines.borrow_mut().made.clear();
         pipe.write(&FromWorker::Coverage(observer.take_coverage()))?;
@@ -158,7 +158,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
     pipe.write(&FromWorker::Finished(finished))
 }
 
-/// What holds something else now than it held before.
+/// Returns the variables that have another value than before, and remembers the current values.
 fn take_changes(held: &mut Variables, now: Variables) -> Vec<Change> {
     let before = std::mem::replace(held, now);
     let names: BTreeSet<&Variable> = before.keys().chain(held.keys()).collect();
@@ -183,24 +183,24 @@ fn stopped_error(stopped: Stopped, own: Option<Duration>, options: &TestIsolateO
     TestError { message, ..TestError::default() }
 }
 
-/// What the tests reach: modules of the supervisor's, and engines for the transformation.
+/// The tests' connection to the outside: modules from the supervisor, and engines for the transformation.
 struct Outside(Rc<RefCell<Engines>>);
 
 struct Engines {
     subject: Result<Subject, String>,
     seed: Option<u32>,
     others: BTreeMap<String, Result<Subject, String>>,
-    /// By what makes them different.
+    /// The engines, each with the key that distinguishes it.
     made: Vec<Made>,
     observer: Rc<RunObserver>,
     pipe: Pipe,
-    /// The network of all of them.
+    /// The network of all engines.
     recorded: Rc<RefCell<Recorded>>,
-    /// What the transformation has read and JavaScript can't hold.
+    /// An integer that the transformation has read and that JavaScript cannot hold: the first one of the current test.
     unsafe_read: Option<UnsafeRead>,
 }
 
-/// A network that knows its answers beforehand.
+/// A network whose answers come from the test, at once.
 #[derive(Default)]
 struct Recorded {
     source: Option<Answers>,
@@ -209,7 +209,7 @@ struct Recorded {
 
 impl Network for Recorded {
     fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
-        // What runs now is the test's code again, on the test's time.
+        // The test's code runs again now, on the test's time.
         INSIDE.store(false, Ordering::SeqCst);
         let answer = self.source.as_ref().and_then(|source| source.ask(request));
         INSIDE.store(true, Ordering::SeqCst);
@@ -229,7 +229,7 @@ impl Network for Recorded {
 struct Made {
     key: Key,
     engine: Engine,
-    /// What its variables held after the last test.
+    /// The values of the engine's variables after the last test.
     held: Variables,
 }
 
@@ -240,7 +240,7 @@ struct Key {
     scene: Determinism,
 }
 
-/// What `js/testing/transform.js` asks for.
+/// A call of `js/testing/transform.js`.
 #[derive(Deserialize)]
 struct TransformCall {
     of: Option<String>,
@@ -322,7 +322,7 @@ impl Engines {
         Ok(answer)
     }
 
-    /// What the last test left behind in the transformation's variables.
+    /// Returns the changes that the last test left in the transformation's variables.
     fn changes(&mut self) -> Vec<Change> {
         self.made.iter_mut().flat_map(|made| take_changes(&mut made.held, made.engine.variables())).collect()
     }
@@ -348,7 +348,7 @@ impl Engines {
             subject.program.credentials.clone_from(credentials);
         }
         subject.options.logs = true;
-        // Nothing is asked in a test, so there is nothing to forbid.
+        // A test makes no real requests, so nothing has to be forbidden.
         let network = &mut subject.options.network;
         (network.fetch, network.geolocation) = (true, true);
         let mut engine = Engine::observed(subject.program, subject.options, &self.observer).map_err(|error| {
@@ -357,7 +357,7 @@ impl Engines {
         })?;
         engine.connect(self.recorded.clone());
         engine.on_stuck(|| {
-            // The function that answers a request may take as long as its test.
+            // The test's function that answers a request may take as long as the test.
             if INSIDE.load(Ordering::SeqCst) {
                 end();
             }
