@@ -1,5 +1,5 @@
-# The two commands of the README, and what CI adds to them. Each sets up what it needs: `scripts/v8` brings V8's library
-# to a machine where cargo cannot fetch it, and says nothing where it can.
+# The two commands of the README, and the ones that CI adds. Each sets up what it needs: `scripts/v8` provides
+# V8's library on a machine where cargo cannot fetch it, and prints nothing on other machines.
 
 .PHONY: demo test test-hosts build lint bench fuzz-smoke dist reverse-etl reverse-etl-postgres miri package
 
@@ -19,22 +19,23 @@ reverse-etl-postgres:
 	cargo build --profile quick
 	@examples/reverse-etl/run postgres
 
-# What users run, from the profile that takes longer to compile.
+# The program for users, from the profile that takes longer to compile.
 build:
 	@scripts/v8
 	cargo build --release
 
-# Archive, wheel, npm packages, .deb and their sums, of the release build.
+# The archive, wheel, npm packages, .deb and their checksums, from the release build.
 dist:
 	@scripts/dist
 
-# One profile for all but that, so that V8's bindings are compiled once.
+# One profile for everything but releases, so that V8's bindings are compiled once.
 test:
 	@scripts/v8
 	cargo test --profile quick
 
-# Spark, SQL engines, queues and pipelines: the recipes of their pages against the real things, which are fetched into a folder
-# of their own (and, as root, from the distribution). Ten minutes; `.ci/run` has the parts that take less.
+# Spark, SQL engines, queues and pipelines: tests the recipes of their pages with the
+# real programs, which are fetched into a folder of their own (and, as root, from the
+# distribution). Takes ten minutes; `.ci/run` contains the parts that are faster.
 test-hosts:
 	@scripts/v8
 	cargo build --profile quick
@@ -45,11 +46,11 @@ fuzz-smoke:
 	@scripts/v8
 	cargo test --profile quick --test cli fuzz::
 
-# The JSON crate's tests in Miri, which finds undefined behaviour; it knows no AVX, so the scalar form runs.
+# The JSON crate's tests in Miri, which finds undefined behaviour. Miri does not support AVX, so the scalar code runs.
 miri:
 	PROPTEST_CASES=3 MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p sluicegate-json
 
-# Whether both library crates can be published: their manifests, and every file that they need.
+# Checks whether both library crates can be published: their manifests, and every file that they need.
 package:
 	cargo package -p sluicegate-json
 	cargo package --no-verify -p sluicegate-json -p sluicegate-engine

@@ -241,7 +241,7 @@ fn input_format(settings: &Settings) -> Result<InputFormat> {
 }
 
 /// Resolves `check` for each transformation, including the ones in
-/// folders. If one cannot be read, the others are checked all the same.
+/// folders. If one cannot be read, the others are still checked.
 pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Vec<std::result::Result<CheckConfig, Unread>> {
     let here = [PathBuf::from(".")];
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
