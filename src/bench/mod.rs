@@ -201,7 +201,7 @@ fn result_thrown_away(program: &Program, export: Export) -> Program {
         Export::Event => ("transformEvent", "null"),
         Export::Batch => ("transformBatch", "[]"),
     };
-    // The result is stored, so that V8 cannot optimize the work away. A promise is awaited, as in a run.
+    // The result is stored, so that V8 cannot optimise the work away. A promise is awaited, as in a run.
     let code = format!(
         "import {{ {function} as measured }} from '{MEASURED}';
 let kept;

@@ -217,8 +217,8 @@ pub enum Shell {
     Elvish,
 }
 
-/// A process that this program starts as a copy of itself. Not a
-/// [`Command`], so that no help, completion or suggestion names it.
+/// A process that this program starts as a copy of itself. Not one of
+/// the commands, so that no help, completion or suggestion names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnProcess {
     /// A worker. It speaks a protocol of its own over its standard streams.

@@ -1,6 +1,6 @@
 //! The end of each command's `--help`: examples and exit codes.
 
-/// After the help of `run`.
+/// Printed after the help of `run`.
 pub(super) const RUN_EXAMPLES: &str = "\
 Examples:
   sluicegate run orders.js events.jsonl > out.jsonl
@@ -18,7 +18,7 @@ Every flag can also be set in the environment (SLUICEGATE_CPU_LIMIT=200ms for --
 sluicegate.toml; a flag wins over the environment, the environment over the file.
 ";
 
-/// After the help of `check`.
+/// Printed after the help of `check`.
 pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
   sluicegate check                                 # every transformation below the current folder
@@ -30,7 +30,7 @@ Examples:
 Exit codes: 0 nothing was found, 1 something was, 2 a transformation does not load.
 ";
 
-/// After the help of `replay`.
+/// Printed after the help of `replay`.
 pub(super) const REPLAY_EXAMPLES: &str = "\
 Examples:
   sluicegate replay dead.jsonl:3                   # the third dead letter: what happens, and why
@@ -44,7 +44,7 @@ Exit codes:
   2  could not run: no such record, no such transformation, flags, config
 ";
 
-/// After the help of `bench`.
+/// Printed after the help of `bench`.
 pub(super) const BENCH_EXAMPLES: &str = "\
 Examples:
   sluicegate bench orders.js                       # made-up events, as many workers as there are cores
@@ -55,7 +55,7 @@ Examples:
 Exit codes: 0 measured, 1 worse than the baseline allows, 2 could not measure.
 ";
 
-/// After the help of `test`.
+/// Printed after the help of `test`.
 pub(super) const TEST_EXAMPLES: &str = "\
 Examples:
   sluicegate test                                  # every test below the current folder
@@ -72,7 +72,7 @@ Exit codes:
   2  no test was found, or a test file could not be loaded, or could not run at all
 ";
 
-/// After the help of `init`.
+/// Printed after the help of `init`.
 pub(super) const INIT_EXAMPLES: &str = "\
 Examples:
   sluicegate init orders && cd orders && sluicegate test
@@ -81,7 +81,7 @@ Examples:
 Exit codes: 0 written, 2 one of the files is there already, or cannot be written.
 ";
 
-/// After the help of `play`.
+/// Printed after the help of `play`.
 pub(super) const PLAY_EXAMPLES: &str = "\
 Examples:
   sluicegate play                                  # the current folder, on any free port
@@ -92,7 +92,7 @@ Examples:
 It listens on 127.0.0.1 only, and answers the page that was opened with the printed address. Ctrl-C ends it.
 ";
 
-/// After the help of `fuzz`.
+/// Printed after the help of `fuzz`.
 pub(super) const FUZZ_EXAMPLES: &str = "\
 Examples:
   sluicegate fuzz orders.js                        # changed copies of the built-in events
@@ -102,7 +102,7 @@ Examples:
 Exit codes: 0 nothing was found, 1 something was, 2 could not run.
 ";
 
-/// After the help of `diff`.
+/// Printed after the help of `diff`.
 pub(super) const DIFF_EXAMPLES: &str = "\
 Examples:
   sluicegate diff old.js new.js events.jsonl
@@ -111,7 +111,7 @@ Examples:
 Exit codes: 0 compared, 1 more events changed than --max-changes allows, 2 could not run.
 ";
 
-/// After the help of `lineage`.
+/// Printed after the help of `lineage`.
 pub(super) const LINEAGE_EXAMPLES: &str = "\
 Examples:
   sluicegate lineage orders.js events.jsonl
@@ -125,7 +125,7 @@ Exit codes:
   2  could not run
 ";
 
-/// After the help of `serve`.
+/// Printed after the help of `serve`.
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   sluicegate serve --dir transformations           # code from a folder, on port 9090
@@ -136,7 +136,7 @@ Examples:
 Exit codes: 0 ended by SIGTERM or SIGINT, with all requests answered, 2 could not start.
 ";
 
-/// After the help of the program.
+/// Printed after the help of the program.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sluicegate check orders.js                       # does it load, and what does it export?
@@ -145,7 +145,7 @@ Examples:
   sluicegate completions bash > sluicegate.bash
 ";
 
-/// After the help of `sync`.
+/// Printed after the help of `sync`.
 pub(super) const SYNC_EXAMPLES: &str = "\
 Examples:
   sluicegate sync init --file rows.jsonl > sync.toml

@@ -201,7 +201,7 @@ fn save(dir: &Path, args: &FuzzArgs, plan: &Plan, faults: &[Fault]) -> Result<Ve
     Ok(saved)
 }
 
-/// The transformation's path for a case in `dir`; `None` if the case's own name is enough.
+/// Returns the transformation's path for a case in `dir`; `None` if the case's own name is enough.
 fn relative(dir: &Path, transformation: &Path) -> Option<String> {
     let (dir, file) = (dir.canonicalize().ok()?, transformation.canonicalize().ok()?);
     let folder = file.parent()?;

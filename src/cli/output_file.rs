@@ -60,7 +60,7 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), staged: Some(Staged { temporary, target }), file })
     }
 
-    /// A handle to write to.
+    /// Returns a handle to write to.
     ///
     /// # Errors
     /// When too many files are open.

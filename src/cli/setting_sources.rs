@@ -30,7 +30,7 @@ pub struct Env<'a> {
 }
 
 impl Env<'static> {
-    /// The environment of this process.
+    /// Returns the environment of this process.
     pub fn here() -> Self {
         Self {
             variable: &|name| std::env::var_os(name),
@@ -48,7 +48,7 @@ pub(super) fn layered(flags: Settings, global: &Global, transformation: &Path, a
     Ok(upper.or(file))
 }
 
-/// The settings in environment variables named after the flags. An empty variable sets nothing.
+/// Reads the settings in environment variables, which are named after the flags. An empty variable sets nothing.
 pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
     let mut settings = Settings::default();
     let read = |name: &str| match (around.variable)(name) {

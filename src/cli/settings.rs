@@ -35,7 +35,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// The environment variable, e.g. `SLUICEGATE_CPU_LIMIT`.
+    /// Returns the name of the environment variable, e.g. `SLUICEGATE_CPU_LIMIT`.
     pub fn variable(&self) -> String {
         format!("SLUICEGATE_{}", self.flag.to_ascii_uppercase().replace('-', "_"))
     }

@@ -178,7 +178,7 @@ fn nothing_found(filter: Option<&str>, filtered: usize) -> Diagnostic {
     }
 }
 
-/// The folders from which tests may import files.
+/// Returns the folders from which tests may import files.
 fn roots(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut roots = vec![std::env::current_dir()?.canonicalize()?];
     for path in paths {

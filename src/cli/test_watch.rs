@@ -165,7 +165,7 @@ fn pause() -> Option<u8> {
 }
 
 /// Reads keys from the terminal. Keys are unbuffered and without echo only during
-/// [`Keys::wait`]: a run can be interrupted as usual, and the terminal is left unchanged.
+/// `wait`: a run can be interrupted as usual, and the terminal is left unchanged.
 struct Keys {
     usual: Termios,
 }

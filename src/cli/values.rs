@@ -47,7 +47,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The expected form, for an error message.
+    /// Returns the expected form, for an error message.
     pub fn expects(self) -> String {
         match self {
             Kind::Size => "a size such as \"16MiB\", or a number of bytes".to_owned(),
@@ -87,22 +87,22 @@ fn show_size(bytes: u64) -> String {
     }
 }
 
-/// `--heap-limit`. V8 itself needs a few MiB before it runs any code.
+/// Parses `--heap-limit`. V8 itself needs a few MiB before it runs any code.
 pub fn heap(text: &str) -> Result<usize, String> {
     size(text, 8 * MIB, 64 * GIB)
 }
 
-/// `--output-limit` and `--line-limit`.
+/// Parses `--output-limit` and `--line-limit`.
 pub fn text_size(text: &str) -> Result<usize, String> {
     size(text, 1, MAX_TEXT_LEN)
 }
 
-/// `--log-limit`.
+/// Parses `--log-limit`.
 pub fn log_size(text: &str) -> Result<usize, String> {
     size(text, 1, GIB)
 }
 
-/// `--cpu-limit`, `--wall-limit` and `--body-timeout`.
+/// Parses `--cpu-limit`, `--wall-limit` and `--body-timeout`.
 pub fn limit(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text.trim())
         .map_err(|_| "expected a duration with its unit, such as 200ms, 1s or 2m".to_owned())?;
@@ -123,22 +123,22 @@ fn count(text: &str, least: usize, most: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
 }
 
-/// `--workers`.
+/// Parses `--workers`.
 pub fn workers(text: &str) -> Result<usize, String> {
     count(text, 0, 1024)
 }
 
-/// `--batch-size`.
+/// Parses `--batch-size`.
 pub fn batch_size(text: &str) -> Result<usize, String> {
     count(text, 1, 100_000)
 }
 
-/// `--concurrency` and `--requests-per-host`.
+/// Parses `--concurrency` and `--requests-per-host`.
 pub fn concurrency(text: &str) -> Result<usize, String> {
     count(text, 1, 10_000)
 }
 
-/// A percentage with its sign, `--max-regress` and `--min-coverage`.
+/// Parses a percentage with its sign: `--max-regress` and `--min-coverage`.
 pub fn percent(text: &str) -> Result<f64, String> {
     text.strip_suffix('%')
         .and_then(|number| number.trim().parse().ok())
@@ -146,7 +146,7 @@ pub fn percent(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a percentage such as 5%".to_owned())
 }
 
-/// A point in time, in milliseconds since 1970.
+/// Parses a point in time; returns milliseconds since 1970.
 pub fn time(text: &str) -> Result<f64, String> {
     let text = text.trim();
     // A date without a time means midnight.
@@ -161,34 +161,34 @@ pub fn millis_since_1970(time: std::time::SystemTime) -> f64 {
     time.duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_millis() as f64)
 }
 
-/// `--max-requests`.
+/// Parses `--max-requests`.
 pub fn requests(text: &str) -> Result<usize, String> {
     count(text, 1, 100_000)
 }
 
-/// `--max-processes`.
+/// Parses `--max-processes`.
 pub fn processes(text: &str) -> Result<usize, String> {
     count(text, 1, 10_000)
 }
 
-/// `--request-memory`.
+/// Parses `--request-memory`.
 pub fn memory(text: &str) -> Result<usize, String> {
     size(text, MIB, 1024 * GIB)
 }
 
-/// `--listen`. Names are looked up when the server starts.
+/// Parses `--listen`. Names are looked up when the server starts.
 pub fn address(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if port { Ok(text.to_owned()) } else { Err("expected an address with a port, such as 127.0.0.1:9090".to_owned()) }
 }
 
-/// A token that is sent in a header.
+/// Parses a token that is sent in a header.
 pub fn token(text: &str) -> Result<String, String> {
     let fits = text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(text.to_owned()) } else { Err("expected 8 or more letters, digits and signs, no spaces".to_owned()) }
 }
 
-/// Any switch.
+/// Parses any switch.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -197,37 +197,37 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Any setting with fixed words.
+/// Parses any setting with fixed words.
 pub fn word<T: Choice>(text: &str) -> Result<T, String> {
     T::from_word(text.trim()).ok_or_else(|| format!("expected one of {}", T::WORDS.join(", ")))
 }
 
-/// `--fail-on`.
+/// Parses `--fail-on`.
 pub fn fail_on(text: &str) -> Result<FailOn, String> {
     text.trim().parse()
 }
 
-/// `--allow-net`.
+/// Parses `--allow-net`.
 pub fn hosts(text: &str) -> Result<Hosts, String> {
     text.parse()
 }
 
-/// `--geolocation-url` and `--backend-url`.
+/// Parses `--geolocation-url` and `--backend-url`.
 pub fn service(text: &str) -> Result<Url, String> {
     net::base_url(text)
 }
 
-/// Any path.
+/// Parses any path.
 pub fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("expected a path".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
-/// `--input-field`.
+/// Parses `--input-field`.
 pub fn field(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("expected the name of a field".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// `--errors` and `--logs`.
+/// Parses `--errors` and `--logs`.
 pub fn target(text: &str) -> Result<Target, String> {
     path(text).map(target_at)
 }
@@ -246,7 +246,7 @@ pub struct Library {
     pub path: PathBuf,
 }
 
-/// `--library HANDLE=PATH`.
+/// Parses `--library HANDLE=PATH`.
 pub fn library(text: &str) -> Result<Library, String> {
     match text.split_once('=') {
         Some((handle, path)) if !handle.trim().is_empty() && !path.is_empty() => {
@@ -256,7 +256,7 @@ pub fn library(text: &str) -> Result<Library, String> {
     }
 }
 
-/// A number with its digits in groups of three, e.g. `41 200`.
+/// Formats a number with its digits in groups of three, e.g. `41 200`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,6 +1,6 @@
 //! Tests as data, without code: inputs and the expected outputs.
 //!
-//! Three formats are read. The project's own format has a file per case (`*.case.json`), and covers
+//! Three formats are read. sluicegate's own format has a file per case (`*.case.json`), and covers
 //! everything that a JavaScript test can do. The other two are RudderStack's, unchanged: the YAML of
 //! its command line, with folders of input and output files with the same names, and the `meta.json`
 //! of its GitHub action. In these, an expected `[]` asserts a drop, which their own runner cannot
