@@ -1,4 +1,4 @@
-// What the isolate has and TypeScript's library does not declare (yet).
+// Declares built-ins of the isolate that TypeScript's library does not declare (yet).
 interface JSON {
   rawJSON(text: string): object;
   isRawJSON(value: unknown): boolean;

@@ -15,12 +15,12 @@ const rules = {
 };
 
 export default [
-  // A test file to fill in, and a function that the inspector is sent as text: neither is a script of its own.
+  // A template for a test file, and a function that is sent to the inspector as text: neither is a complete script.
   { ignores: ['**/node_modules/**', '**/*.d.ts', 'play/codemirror.js', 'testing/template.js', 'testing/variables.js'] },
   { files: ['eslint.config.js', 'lib/**'], languageOptions: { sourceType: 'module', globals: { ...isolate, log: false, TextEncoder: false, TextDecoder: false, crypto: false } }, rules },
-  // Each is one expression, which the engine puts into a script of its own.
+  // Each file is one expression, which the engine compiles as a separate script.
   { files: ['runtime/**', 'testing/**', 'web/**'], languageOptions: { sourceType: 'script', globals: isolate }, rules },
-  // The module in front of the author's; `host` is declared before it.
+  // The module that is loaded before the author's. The engine declares `host` in front of it.
   { files: ['lineage/**'], languageOptions: { sourceType: 'module', globals: { ...isolate, host: false } }, rules },
   { files: ['play/**', 'editor/**'], languageOptions: { sourceType: 'module', globals: globals.browser }, rules },
 ];

@@ -1,4 +1,5 @@
-// What the playground's editor takes of CodeMirror. `scripts/editor` bundles it into `js/play/codemirror.js`.
+// The exports of CodeMirror that the playground's editor uses. `scripts/editor` bundles them into
+// `js/play/codemirror.js`.
 export { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete';
 export { defaultKeymap, history, historyKeymap, indentLess, indentMore } from '@codemirror/commands';
 export { javascript, localCompletionSource } from '@codemirror/lang-javascript';

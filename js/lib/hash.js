@@ -5,7 +5,7 @@
 //   sha256('abc', 'base64');             // 'ungWv48B…'
 //   hmac('sha256', 'key', 'message');    // 'e9…'
 //
-// A text is taken as UTF-8. md5 and sha1 are there for systems that want them; neither is safe against forgery.
+// Texts are hashed as UTF-8. md5 and sha1 exist for systems that require them; neither is safe against forgery.
 
 const ROTATIONS = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21];
 const SINES = Array.from({ length: 64 }, (_, i) => Math.floor(Math.abs(Math.sin(i + 1)) * 2 ** 32) | 0);
@@ -20,7 +20,7 @@ const PRIMES = (() => {
 /** The first 64 bits of the fraction of the nth root of `prime`, for n = 2 or 3. */
 function rootBits(prime, n) {
   const root = (value) => {
-    // Newton's way comes down from above, so it starts a little above what a double can say.
+    // Newton's method converges from above, so it starts a little above the root as a double.
     let x = BigInt(Math.floor(Number(value) ** (1 / Number(n))));
     x += (x >> 40n) + 1n;
     for (;;) {
@@ -34,7 +34,7 @@ function rootBits(prime, n) {
 const high = (bits) => Number(bits >> 32n) | 0;
 const low = (bits) => Number(bits & 0xffffffffn) | 0;
 
-/** Tables of SHA-2, made at the first use. */
+/** The tables of SHA-2, created at the first use. */
 let tables;
 const sha2 = () => {
   if (tables === undefined) {
@@ -55,7 +55,7 @@ const bytesOf = (input) => {
   throw new TypeError(`a digest is made of a text or of bytes, not of ${input === null ? 'null' : typeof input}; String(value) makes a text`);
 };
 
-/** The message with the padding that all of these digests want: a 1, zeros, and the length in bits. */
+/** Pads a message as all of these digests require: a 1 bit, zeros, and the length in bits. */
 function padded(bytes, block, bigEndian) {
   const size = Math.ceil((bytes.length + 1 + block / 8) / block) * block;
   const view = new DataView(new ArrayBuffer(size));
@@ -173,7 +173,7 @@ function sha512Bytes(bytes) {
   const L = Int32Array.from(startLow);
   const WH = new Int32Array(80);
   const WL = new Int32Array(80);
-  // The high and low halves of a 64-bit word turned to the right; by 32 and more the halves change places.
+  // The high and low halves of a 64-bit word rotated right. For 32 bits or more the halves change places.
   const turnHigh = (hi, lo, by) => (by < 32 ? (hi >>> by) | (lo << (32 - by)) : (lo >>> (by - 32)) | (hi << (64 - by)));
   const turnLow = (hi, lo, by) => turnHigh(lo, hi, by);
   for (let at = 0; at < view.byteLength; at += 128) {

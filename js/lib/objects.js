@@ -7,7 +7,7 @@
 
 const isPlain = (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 
-/** Whether two values are the same data, whatever the order of keys. */
+/** Whether two values are the same data. The order of keys does not matter. */
 export function equal(a, b) {
   if (Object.is(a, b)) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
@@ -23,7 +23,7 @@ const put = (target, key, value) => {
   else target[key] = value;
 };
 
-/** A new object of all sources; later ones win, objects are merged, lists are replaced. The sources stay as they are. */
+/** Merges all sources into a new object: later ones win, objects are merged, lists are replaced. */
 export function merge(...sources) {
   const out = {};
   for (const source of sources) {
@@ -37,14 +37,14 @@ export function merge(...sources) {
   return out;
 }
 
-/** The named properties, as far as they are there. */
+/** A new object with the named properties that exist. */
 export function pick(object, keys) {
   const out = {};
   for (const key of keys) if (object !== null && object !== undefined && Object.hasOwn(object, key)) put(out, key, object[key]);
   return out;
 }
 
-/** All properties but the named ones. */
+/** A new object with all properties except the named ones. */
 export function omit(object, keys) {
   const out = {};
   for (const key of Object.keys(object ?? {})) if (!keys.includes(key)) put(out, key, object[key]);

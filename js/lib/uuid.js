@@ -1,4 +1,4 @@
-// UUIDs by RFC 9562: v4 from chance, v7 from the clock and chance, v5 from a name.
+// UUIDs by RFC 9562: v4 from random bits, v7 from the clock and random bits, v5 from a name.
 //
 //   import { v5, DNS } from 'uuid';
 //   v5('example.com', DNS);    // always the same for the same name: good for ids that a retry must not change
@@ -20,10 +20,10 @@ const text = (bytes, version) => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 };
 
-/** A UUID from chance. */
+/** A random UUID. */
 export const v4 = () => crypto.randomUUID();
 
-/** A UUID that sorts by the time of its making. */
+/** A UUID that sorts by its creation time. */
 export function v7(time = Date.now()) {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   for (let i = 5, rest = time; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256;

@@ -1,51 +1,51 @@
-// Helpers for reverse-ETL syncs that send a row together with the row as it was last time.
+// Helpers for reverse-ETL syncs that send a row together with its previous version.
 //
 // A warehouse query can put a whole row into one column as JSON text: an array of [key, value]
 // pairs, because that keeps the columns' order and needs no schema. The new text and the text of
-// the last sync travel side by side in the event's traits; these two functions turn them back
-// into objects and tell whether anything worth sending has changed.
+// the last sync are both in the event's traits; these two functions turn them back into objects
+// and tell whether anything worth sending has changed.
 
 /**
- * One column of a row, as JSON gives it.
+ * The value of one column, as parsed from JSON.
  * @typedef {string | number | boolean | null | object} TruthValue
  */
 
 /**
- * A row with its empty columns left out.
+ * A row without its empty columns.
  * @typedef {Record<string, TruthValue>} Truth
  */
 
-// A set, as asking Object.prototype itself for each key costs twice as much.
+// A set, because checking each key on Object.prototype itself costs twice as much.
 const INHERITED_NAMES = new Set(Object.getOwnPropertyNames(Object.prototype));
 
-// The engine makes the object of most rows, see its row_object. Elsewhere, and for rows that it declines, it is made here.
+// The engine builds most rows' objects, see its row_object. Without it, and for rows that it declines, this file does.
 /** @type {((text: string) => Truth | undefined) | undefined} */
 const rowObject = /** @type {any} */ (import.meta).rowObject;
 
-// Whether no object inherits a text or a number. Code may add names to `Object.prototype` while it is loaded, and not later.
+// Whether no object inherits a text or a number. Code can add names to `Object.prototype` only while it is loaded.
 /** @type {boolean | undefined} */
 let inheritsNone;
 
 /** @param {unknown} value */
 const isTextOrNumber = (value) => typeof value === 'string' || typeof value === 'number';
 
-// What was parsed last. The two truths of an unchanged row are the same text, and six rows in ten are unchanged.
+// The last parsed text. The two truths of an unchanged row are the same text, and six rows in ten are unchanged.
 /** @type {string | undefined} */
 let lastText;
 /** @type {unknown[]} */
 let lastPairs = [];
 
 /**
- * Builds an object of a JSON text such as `[["group_id","g-1"],["name","Acme"],["phone",null]]`.
+ * Builds an object from a JSON text such as `[["group_id","g-1"],["name","Acme"],["phone",null]]`.
  *
  * - A pair whose value is falsy (`null`, `""`, `0`, `false`) is left out, as is a pair without a
- *   value: an empty column is no news, and must not overwrite what the destination holds.
- * - Of two pairs with the same key the later one wins; one that is left out wins nothing.
- * - No text at all (`null`, `undefined`, `""`, or the JSON text `null`) gives `{}`. That is what
- *   the first sync of a row has as its old truth: compared with it every column is new, so the
- *   row goes out. The same holds for a new truth: a deleted row has nothing to send. If its
- *   absence is a mistake in your data, test for it before you call this.
- * - Keys are data whatever they are called: `__proto__` becomes a property like any other.
+ *   value: an empty column is no change, and must not overwrite the destination's value.
+ * - If two pairs have the same key, the later one wins, unless it is left out.
+ * - A missing text (`null`, `undefined`, `""`, or the JSON text `null`) gives `{}`. The first sync
+ *   of a row has no old truth: compared with `{}`, every column is new, so the row is sent. A
+ *   missing new truth means a deleted row, which has nothing to send. If a missing text is a
+ *   mistake in your data, test for it before the call.
+ * - Every key is data: `__proto__` becomes a property like any other.
  *
  * @param {string | null | undefined} input_string JSON text of an array of [key, value] pairs
  * @returns {Truth}
@@ -74,7 +74,7 @@ export function rebuild_object(input_string) {
 
   /** @type {Truth} */
   const truth = {};
-  // Nested arrays and objects are the caller's to change, so each text gives objects of its own.
+  // The caller may change nested arrays and objects, so pairs that contain any are not kept.
   let flat = true;
   for (let i = 0; i < pairs.length; i += 1) {
     const pair = pairs[i];
@@ -95,16 +95,16 @@ export function rebuild_object(input_string) {
 }
 
 /**
- * Tells whether the new truth says anything that the old one doesn't: true when a key of the new
- * one is absent from the old one, or its value differs by `!==`. (Nested arrays and objects thus
- * always differ, as each text gives objects of its own.) Keys that only the old one has don't
- * count: `rebuild_object` leaves empty columns out, so their absence says nothing.
+ * Returns whether the new truth adds anything to the old one: true if the old one lacks one of its
+ * keys, or if a value differs by `!==`. (So nested arrays and objects always differ, because each
+ * text gives new objects.) Keys that only the old truth has don't count: `rebuild_object` leaves
+ * out empty columns, so a missing key is no change.
  *
- * Each difference is logged, not only the first, as one line:
- * `compare_truths: {"key":"plan","new":"pro","old":"free"}`; without `old` when the old truth
+ * Logs every difference, not only the first, as one line:
+ * `compare_truths: {"key":"plan","new":"pro","old":"free"}`. `old` is missing if the old truth
  * lacks the key.
  *
- * @param {Truth | null | undefined} new_truth nothing counts as `{}`, as in `rebuild_object`
+ * @param {Truth | null | undefined} new_truth a missing one counts as `{}`, as in `rebuild_object`
  * @param {Truth | null | undefined} old_truth likewise
  * @returns {boolean}
  */
@@ -118,21 +118,21 @@ export function compare_truths(new_truth, old_truth) {
   let differs = false;
   for (const key of Object.keys(after)) {
     const value = after[key];
-    // It isn't inherited, so `before` has it.
+    // No text or number is inherited, so `before` itself has this value.
     if (isPlain && isTextOrNumber(value) && value === before[key]) continue;
-    // Own keys only: a column called `constructor` is absent from `{}`, whatever `in` may say.
+    // Own keys only: `{}` lacks a column called `constructor`, although `in` finds it.
     const known = Object.hasOwn(before, key);
     if (known && value === before[key]) continue;
     differs = true;
-    // An object, not a finished text: it costs next to nothing while logging is off, and as JSON
-    // it tells 12 from "12", which is the difference one looks for longest.
+    // An object, not a formatted text: it costs almost nothing while logging is off, and JSON
+    // shows the difference between 12 and "12", which is hard to find otherwise.
     log('compare_truths:', { key, new: value, old: known ? before[key] : undefined });
   }
   return differs;
 }
 
 /**
- * JSON.parse, with the caller's name in its error: a transformation may parse other texts too.
+ * JSON.parse with the caller's name in its error, because a transformation may parse other texts too.
  * @param {string} text
  * @returns {unknown}
  */
@@ -145,7 +145,7 @@ function parse(text) {
 }
 
 /**
- * One element is let pass: some warehouses drop a NULL from the pair that they build.
+ * Accepts a single element too: some warehouses drop a NULL from the pair that they build.
  * @param {unknown} value
  * @returns {value is [string | number, TruthValue?]}
  */
@@ -155,8 +155,8 @@ function isPair(value) {
 }
 
 /**
- * Assignment is the fast way, but would reach an accessor of Object.prototype for `__proto__`,
- * and be refused for its other names where the built-ins are frozen.
+ * Sets an own property. Assignment is faster, but for `__proto__` it would call an accessor of
+ * Object.prototype, and for its other names it would fail if the built-ins are frozen.
  * @param {Truth} target
  * @param {string | number} key
  * @param {TruthValue} value
@@ -171,7 +171,7 @@ function setOwn(target, key, value) {
 }
 
 /**
- * Names a value in an error: its type, and enough of it to find it in the data.
+ * Describes a value for an error: its type, and enough of its text to find it in the data.
  * @param {unknown} value
  * @returns {string}
  */

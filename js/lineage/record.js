@@ -1,12 +1,12 @@
-// The module in front of a transformation whose lineage is measured. It is loaded before the author's code, which
-// therefore uses the functions that it installs. It does two things:
+// This module is loaded before a transformation whose lineage is measured, so that the author's code uses the functions
+// that the module installs. It does two things:
 //
 // - `repeat` makes random numbers the same in every run of an event, so that outputs can be compared.
 // - `record` gives the author's function a view of the event that records each property that is read, and the line that
-//   reads it. The view is a Proxy for each object and array. Values that the author has written are not input any more,
-//   and reading them back is not recorded.
+//   reads it. The view is a Proxy for each object and array. Values that the author's code has written are no longer
+//   input, so reading them back is not recorded.
 //
-// Notes leave through `log`, as one line that starts with a character that no author writes.
+// The notes are written with `log`, as one line that starts with U+0001, which no author writes.
 
 const MARK = '\u0001lineage ';
 const { ownKeys, getOwnPropertyDescriptor, defineProperty, deleteProperty, get, set, has } = Reflect;
@@ -17,21 +17,21 @@ const write = globalThis.log;
 const NewError = Error;
 const isIndex = RegExp.prototype.test.bind(/^(?:0|[1-9]\d{0,8})$/);
 
-/** What was found at a place: nothing, a value, or an object's list of keys or an array's length. */
+/** The kinds of reads: a missing value, a value, or the keys of an object or the length of an array. */
 const ABSENT = 0;
 const VALUE = 1;
 const KEYS = 2;
 
-/** Read by the language itself, whenever a value is awaited or printed. */
+/** Whether the language itself reads a key when a value is awaited or printed. */
 const isAsked = (key) => key === 'then' || key === 'toJSON';
 
-/** How often the line is looked up for reads of one place. */
+/** The number of reads of one place for which the line is looked up. */
 const MAX_LINES = 6;
 
 /** The most places that are recorded for one event. */
 const MAX_NODES = 50_000;
 
-// --- the same chance for every run ------------------------------------------------------------------------------------
+// --- the same random numbers in every run ----------------------------------------------------------------------------
 
 let state = 0;
 const chance = () => {
@@ -46,7 +46,7 @@ const replace = (object, name, value) =>
 
 replace(Math, 'random', () => chance());
 
-/** Call this before each run of an event. */
+/** Restarts the random numbers. Must be called before each run of an event. */
 export const repeat = () => {
   state = host.seed;
 };
@@ -129,7 +129,7 @@ const markWritten = (target, key) => {
 };
 const keyOf = (target, key) => (isArray(target) && isIndex(key) ? Number(key) : key);
 
-/** The view of the value under a key of a target; records the read. */
+/** Records the read of a key of a target, and returns the value: a view if it is an object. */
 const seen = (target, key, value) => {
   const known = isObject(value) && nodeOf.get(value);
   const node = child(nodeOf.get(target), keyOf(target, key));
@@ -228,7 +228,7 @@ if (host.recording) {
     note(child(CREDENTIAL, String(key)), value === undefined ? ABSENT : VALUE);
     return value;
   });
-  /** The engine's side names the answer's source in a header. */
+  /** Sends a request. The engine names the source of the answer in a header. */
   const ask = async (url, options) => {
     const answer = await fetchV2(url, options);
     const { 'sluicegate-lineage-source': source, ...headers } = answer.headers ?? {};

@@ -31,7 +31,7 @@ const call = async (method, path, body, signal) => {
   try {
     message = JSON.parse(text).error;
   } catch {
-    // The answer is not one of ours; its text is shown.
+    // The answer is not from sluicegate, so its text is shown.
   }
   throw new Refused(answer.status, message);
 };

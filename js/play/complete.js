@@ -1,5 +1,6 @@
 // The completions of the code editors: functions that the code can call, fields of the current event, and exports of
-// libraries. They come from the text, not from types: they must be right for common code, and offer nothing otherwise.
+// libraries. They come from the text, not from types: they must be correct for common code, and offer nothing
+// otherwise.
 import { localCompletionSource } from './codemirror.js';
 
 const option = (type, detail = undefined) => (label) => ({ label, type, detail });
@@ -15,7 +16,7 @@ const BUILT_IN = [
   ...words('atob btoa console crypto decodeURIComponent encodeURIComponent isNaN parseFloat parseInt structuredClone').map(option('function')),
 ];
 const OF_TESTS = words('afterAll afterEach assert beforeAll beforeEach describe expect it test transform vi').map(option('function'));
-/** These are the same as in the engine, so the page's own objects list their members. */
+/** Built-ins that are the same in the engine: their members are listed from the page's own objects. */
 const WITH_MEMBERS = /(?:^|[^\w$.])(Array|BigInt|console|crypto|Date|JSON|Math|Number|Object|Promise|Reflect|String|Symbol|URL)\.([\w$]*)$/;
 
 const membersOf = (object) => Object.getOwnPropertyNames(object)
@@ -50,8 +51,8 @@ const follow = (values, path) => {
 };
 
 /**
- * By name, the expressions that stand for the event or a part of it: the parameter, and variables that are assigned,
- * destructured or iterated.
+ * The names that refer to the event or a part of it: the parameter, and variables that are assigned, destructured or
+ * iterated.
  */
 const named = (code, events, metadata) => {
   const found = new Map([['event', events]]);
@@ -164,9 +165,9 @@ const known = ({ libraries }) => [...libraries()].flatMap(([handle, names]) => n
   },
 })));
 
-// --- all of it ------------------------------------------------------------------------------------------------------
+// --- all completions ------------------------------------------------------------------------------------------------
 
-/** Sources of completions for code. `about` says what there is: `events()`, `metadata()`, `libraries()` (name → exports). */
+/** Sources of completions for code. `about` provides `events()`, `metadata()` and `libraries()` (name → exports). */
 export const completions = (about, isTest) => {
   const source = (context) => {
     const inside = imports(context, about) ?? fields(context, about);

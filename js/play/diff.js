@@ -1,4 +1,4 @@
-// The difference of two JSON trees, as lines of JSON. It compares by structure, so a moved key is no change.
+// The difference of two JSON trees, as lines of JSON. It compares by structure, so a moved key is not a change.
 import { compact, lines } from './json.js';
 
 /** Above this many comparisons an array is compared place by place. */
@@ -7,7 +7,7 @@ const MAX_WORK = 250_000;
 const same = (a, b) => compact(a) === compact(b);
 const signed = (sign, list) => list.map((line) => ({ ...line, sign }));
 
-/** Lines of { sign: ' ', '-' or '+', depth, text } that lead from one tree to the other. */
+/** The differences from one tree to the other, as lines of { sign: ' ', '-' or '+', depth, text }. */
 export const diff = (a, b, depth = 0, prefix = '', suffix = '') => {
   if (same(a, b)) return signed(' ', lines(b, depth, prefix, suffix));
   if (a.kind !== b.kind || a.kind === 'scalar') {
@@ -37,7 +37,7 @@ const ofObjects = (a, b) => {
   return order.map((key) => [a.entries.get(key), b.entries.get(key), `${JSON.stringify(key)}: `]);
 };
 
-/** The longest common subsequence stays; the items between are compared in pairs. */
+/** Items of the longest common subsequence are equal; the items between them are compared in pairs. */
 const ofArrays = (a, b) => {
   const [from, to] = [a.items, b.items];
   const parts = [];

@@ -1,9 +1,11 @@
-// Creates elements. Text stays text: no code of the page converts a string to HTML.
+// Creates elements. No code of the page converts a string to HTML.
 
 /** @returns {any} */
 export const byId = (id) => document.getElementById(id);
 
-/** An element with attributes (functions are listeners, `class` is its class) and children, texts or elements. */
+/**
+ * Creates an element with attributes (functions are listeners, `class` is its class) and children (texts or elements).
+ */
 export const make = (name, attributes = {}, ...children) => {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {

@@ -67,7 +67,7 @@ const theme = EditorView.theme({
   '.cm-completionDetail': { color: color('muted'), fontStyle: 'normal' },
 });
 
-// --- marks: where something is wrong --------------------------------------------------------------------------------
+// --- marks for errors -----------------------------------------------------------------------------------------------
 
 const setMarks = StateEffect.define();
 
@@ -194,7 +194,7 @@ export class Editor {
     ];
     host.append(this.element);
     this.#view = new EditorView({ parent: root, root, state: this.#stateOf(value) });
-    // As a form field has it.
+    // Form fields have this property too.
     Object.defineProperty(this.element, 'value', { get: () => this.value });
   }
 
@@ -256,7 +256,9 @@ const keyOf = (state, property) => {
   }
 };
 
-/** The field at a place of JSON text, as lineage writes it: `properties.products[].price`; nothing outside fields. */
+/**
+ * The field at a place of JSON text, in lineage's notation: `properties.products[].price`; undefined outside fields.
+ */
 export const fieldAt = (state, at) => {
   const steps = [];
   for (let node = syntaxTree(state).resolveInner(at, -1); node !== null; node = node.parent) {

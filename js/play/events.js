@@ -5,7 +5,9 @@ import { Editor } from './editor.js';
 import * as json from './json.js';
 import { SAMPLES } from './samples.js';
 
-/** How many other events of a file are measured with the shown one, and the limit on their text. */
+/**
+ * The maximum number of other events of a file that are measured with the shown one, and of characters of their text.
+ */
 const MAX_BESIDE = 200;
 const MAX_TEXT = 2 << 20;
 
@@ -13,7 +15,7 @@ const pretty = (part) => {
   try {
     return json.pretty(json.parse(part));
   } catch {
-    // Shown unchanged; the engine reports what is wrong with it.
+    // Invalid JSON is shown unchanged; the engine reports the error.
     return part;
   }
 };
@@ -76,7 +78,7 @@ export class Events {
     this.#inputs.select(byId(`tab-${name}`));
   }
 
-  /** Takes the text of a file. */
+  /** Loads the events from the text of a file. */
   take(text) {
     try {
       const tree = json.parse(text);
@@ -106,7 +108,7 @@ export class Events {
     this.#changed();
   }
 
-  /** Takes a file of the folder. */
+  /** Loads the events from a file of the folder. */
   async read(path) {
     try {
       this.take((await api.read(path)).text);

@@ -72,7 +72,7 @@ export const parse = (text) => {
 /** The value at a key, or at an index. */
 export const get = (node, key) => (node?.kind === 'object' ? node.entries.get(key) : node?.items?.[key]);
 
-/** The JavaScript value; not for numbers beyond JavaScript's. */
+/** The JavaScript value. Numbers that JavaScript can't hold lose digits. */
 export const plain = (node) => (node === undefined ? undefined : JSON.parse(compact(node)));
 
 /** Text without white space; equal texts are equal values. */
@@ -85,7 +85,7 @@ export const compact = (node) => {
   return node.compact;
 };
 
-/** Lines of { depth, text }; `prefix` stands before the first one, `suffix` after the last. */
+/** Lines of { depth, text }, with `prefix` before the first one and `suffix` after the last. */
 export const lines = (node, depth = 0, prefix = '', suffix = '') => {
   const [open, close] = node.kind === 'object' ? '{}' : '[]';
   const children = node.kind === 'object'
@@ -98,5 +98,5 @@ export const lines = (node, depth = 0, prefix = '', suffix = '') => {
   return [{ depth, text: prefix + open }, ...inner, { depth, text: close + suffix }];
 };
 
-/** Text as people read it, two blanks for each level. */
+/** Indented text for people, with two blanks for each level. */
 export const pretty = (node) => lines(node).map(({ depth, text }) => '  '.repeat(depth) + text).join('\n');

@@ -1,5 +1,5 @@
-// Lineage: the fields of the event on one side, those of the output on the other. Pointing at a field shows where it
-// goes or where it comes from.
+// Lineage: the fields of the event on one side, those of the output on the other. Pointing at a field highlights the
+// fields that it flows to or comes from.
 import * as api from './api.js';
 import { byId, make } from './dom.js';
 import { note } from './result.js';
@@ -26,7 +26,9 @@ export class Lineage {
   #answer;
   #running = false;
   #abort;
-  /** The field that is pointed at: { side: 'in' or 'out', name }; `held` is the field that was selected and stays. */
+  /**
+   * The field under the pointer: { side: 'in' or 'out', name }. `held` is the selected field, which stays highlighted.
+   */
   #pointed;
   #held;
   #failed;
@@ -73,7 +75,7 @@ export class Lineage {
   /** Points at the field of the event that the cursor is in. */
   point(name) {
     if (this.#answer === undefined || name === undefined) return;
-    // For a text that contains JSON, the text; for a field of an object, the object.
+    // The row of the field itself, or else the first row inside it.
     const known = [...this.#rows.in.keys()].find((one) => one === name) ?? [...this.#rows.in.keys()].find((one) => one.startsWith(`${name}.`));
     if (known !== undefined) this.#hold({ side: 'in', name: known }, true);
   }

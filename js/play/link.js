@@ -12,7 +12,7 @@ export const pack = async (draft) => {
   return KEY + btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 };
 
-/** The contents of the text after `#`; nothing if it is not a link. */
+/** The contents of the text after `#`; undefined if the text has no link. */
 export const unpack = async (hash) => {
   const text = hash.replace(/^#/, '').split('&').find((part) => part.startsWith(KEY))?.slice(KEY.length);
   if (text === undefined) return undefined;

@@ -40,7 +40,7 @@ let view = 'changes';
 /** The target of F8, and the mark: { editor, place }. */
 let problemPlace;
 let problemMark;
-/** Code that came with a link does not run before its reader agrees. */
+/** Whether the code came with a link. It does not run before the user agrees. */
 let held = false;
 
 const schedule = () => {
@@ -118,7 +118,7 @@ function forget() {
   }
 }
 
-/** Goes to a place of a stack, if it is in the project. */
+/** Returns a function that goes to a place of a stack, if the place is in the project. */
 const goTo = (files) => (name, line, column) => {
   const file = project.get(files[name] ?? name);
   return file && (() => {
@@ -290,7 +290,7 @@ async function addCase() {
     const [first] = seen.events.map(json.plain);
     suggested = [first.type, first.event ?? first.name].filter((word) => typeof word === 'string').join(' ');
   } catch {
-    // There is no event; the answer will say so.
+    // There is no event; the server's answer reports that.
   }
   const name = await ask({
     title: 'Add as test case', label: 'Name', value: suggested, ok: 'Add',
@@ -324,7 +324,7 @@ async function copyLink() {
   }
 }
 
-/** Shows the contents of a link; it runs when its reader agrees. */
+/** Shows the contents of a link. The code runs when the user agrees. */
 function take({ file: path, code, event, metadata }) {
   held = true;
   clearTimeout(timer);
@@ -362,7 +362,7 @@ async function takeLink(hash) {
   }
 }
 
-/** A link was opened in a tab without a token, which is in the printed address. */
+/** Asks for the printed address, which has the token: a link was opened in a tab without one. */
 async function askForToken() {
   const rest = location.hash.slice(1);
   const address = await ask({
@@ -376,7 +376,7 @@ async function askForToken() {
   else location.assign(target);
 }
 
-// --- the keyboard, and the beginning --------------------------------------------------------------------------------
+// --- the keyboard, and the start ------------------------------------------------------------------------------------
 
 /** A narrow page shows either the code or the event, above the result. */
 const panes = tabs(byId('panes'), (tab) => {
@@ -426,7 +426,7 @@ if (/Mac|iPhone|iPad/.test(navigator.platform)) {
   for (const key of document.querySelectorAll('kbd[data-mod]')) key.textContent = '⌘';
 }
 
-/** The folder's own events: those next to the code before those of other folders, and `events.jsonl` before others. */
+/** Sorts files of events: those next to the code before those of other folders, and `events.jsonl` before others. */
 const byNearness = (a, b) => {
   const rank = (path) => [path.split('/').length, /(?:^|\/)events\.(?:jsonl|ndjson|json)$/.test(path) ? 0 : 1];
   const [[depthA, nameA], [depthB, nameB]] = [rank(a), rank(b)];

@@ -1,4 +1,4 @@
-// The project's files in the editor: one editor each, so that each keeps its undo history.
+// The project's files. Each file has its own editor, so that it keeps its undo history.
 import * as api from './api.js';
 import { completions, exportsOf } from './complete.js';
 import { byId, make } from './dom.js';

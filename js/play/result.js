@@ -18,7 +18,7 @@ export const verdictsOf = (answer) => (get(answer, 'verdicts')?.items ?? []).map
   };
 });
 
-/** The verdicts as a word, and its colour. */
+/** The verdicts in a few words, and the colour of that text. */
 export const inWords = (verdicts) => {
   if (verdicts.length === 1) {
     const [{ verdict, kind, outputs }] = verdicts;
@@ -34,7 +34,7 @@ export const inWords = (verdicts) => {
 export const showVerdict = (kind, text) => {
   const verdict = byId('verdict');
   verdict.className = `verdict ${kind}`;
-  // Said once by screen readers, not on every keystroke.
+  // Screen readers say the text once, not on every keystroke.
   if (verdict.textContent !== text) verdict.textContent = text;
 };
 
@@ -53,7 +53,7 @@ const code = (rows) => make('div', { class: 'rows' }, ...rows.map(({ sign = ' ',
   make('div', { class: { '+': 'added', '-': 'removed', ' ': undefined }[sign] },
     make('span', { class: 'sign' }, sign === '-' ? '−' : sign), make('span', { class: 'text' }, '  '.repeat(depth) + text))));
 
-/** Long stretches without a change are folded, except for three lines on each side. */
+/** Folds long runs of unchanged lines, except for three lines on each side. */
 const folded = (rows) => {
   const parts = [];
   for (let at = 0; at < rows.length;) {
@@ -73,7 +73,7 @@ const folded = (rows) => {
 
 export const note = (...text) => make('p', { class: 'note' }, ...text);
 
-/** A stack whose places are links; `go` returns nothing for places outside the project. */
+/** A stack whose places are links; `go` returns undefined for places outside the project. */
 export const stackOf = (stack, go) => make('pre', { class: 'stack' }, ...stack.split('\n').flatMap((line, index) => {
   const found = /^(\s+at (?:.* \()?)(.+):(\d+):(\d+)(\)?)$/.exec(line);
   const target = found === null ? undefined : go(found[2].replace(/^async /, ''), Number(found[3]), Number(found[4]));
@@ -91,7 +91,7 @@ const failed = (one, go) => {
     note('A run writes this event to its dead letters, as it came.'));
 };
 
-/** The view that is chosen: changes, output or logs. */
+/** Shows the chosen view: changes, output or logs. */
 export const showView = (view, { events, verdicts, go = undefined }) => {
   const several = verdicts.length > 1;
   const heading = (index, text) => (several ? make('h2', {}, `Event ${index + 1}: ${text}`) : undefined);
@@ -117,7 +117,7 @@ export const showView = (view, { events, verdicts, go = undefined }) => {
   byId('view').replaceChildren(...parts.filter((part) => part !== undefined));
 };
 
-/** The number of log lines, on their tab. */
+/** Shows the number of log lines on their tab. */
 export const showLogCount = (verdicts) => {
   const many = verdicts.reduce((sum, { logs }) => sum + logs.length, 0);
   byId('tab-logs').replaceChildren('Logs', many === 0 ? '' : make('span', { class: 'count', 'aria-label': count(many, 'line') }, String(many)));

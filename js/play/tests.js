@@ -41,7 +41,7 @@ export class Tests {
     this.#changed = changed;
   }
 
-  /** Whether they have run or are running. */
+  /** Whether the tests have run or are running. */
   get ran() {
     return this.#running || this.#answer !== undefined;
   }
@@ -85,7 +85,7 @@ export class Tests {
     return tests.filter(({ position }) => position?.file === path).map(({ position, status, name }) => ({ line: position.line, status, name }));
   }
 
-  /** The result in a word, for the tab. */
+  /** Shows the result on the tab. */
   showCount() {
     const { passed, failed, broken_files: broken } = this.#answer ?? {};
     const bad = (failed ?? 0) + (broken ?? 0);

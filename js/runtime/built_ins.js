@@ -8,7 +8,7 @@
   const hide = ((object, key, value) =>
     defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: false, configurable: true }));
 
-  /** Clocks give milliseconds, as `Date` does: with finer ones, code could measure other programs on the same processor. */
+  /** Reduces clocks to milliseconds, as `Date` has: finer ones could measure other programs on the same processor. */
   const coarse = (({ Now, Instant }) => {
     const { now } = Date;
     const { fromEpochMilliseconds } = Instant;
@@ -36,8 +36,8 @@
   });
 
   /**
-   * `Function`, which compiles nothing except the text with which libraries get the global object: V8 cannot allow
-   * single texts only.
+   * Replaces `Function` by one that compiles nothing except the text with which libraries get the global object: V8
+   * cannot allow single texts only.
    */
   const withoutCompiler = ((Compiler) => {
     const ASKS = ['return this', 'return(this)', 'return (this)'];
@@ -64,7 +64,7 @@
     hide(globalThis, 'Function', Caller);
   });
 
-  /** The most frames that a stack trace has. */
+  /** The maximum number of frames in a stack trace. */
   const MAX_FRAMES = 50;
 
   // These would let memory grow without the allocator that counts it.
@@ -75,10 +75,12 @@
   Error.stackTraceLimit = 0;
   const { get, set } = getOwnPropertyDescriptor(new Error(), 'stack');
   Error.stackTraceLimit = MAX_FRAMES;
-  // `Proxy` has no prototype, like functions that lead to no further objects.
+  // `Proxy` has no `prototype`, so it counts as a function that leads to no further objects: its property is listed
+  // here.
   const hidden = [get, set, Proxy.revocable];
 
-  // It can be assigned and is never called: V8 would pass it objects that describe the engine's own frames.
+  // The code can assign `prepareStackTrace`, but it is never called: V8 would pass it objects that describe the
+  // engine's own frames.
   const ignored = { get: () => undefined, set: () => {} };
   defineProperty(Error, 'prepareStackTrace', { __proto__: null, ...ignored, enumerable: false, configurable: false });
 

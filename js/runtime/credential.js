@@ -1,4 +1,4 @@
-// `getCredential(key)`: a string, or undefined. `setCredentials` is called once, before any code of the author's.
+// `getCredential(key)` returns a string, or undefined. `setCredentials` is called once, before the author's code runs.
 (() => {
   const uncurry = ((method) => Function.prototype.call.bind(method));
   const get = uncurry(Map.prototype.get);
@@ -10,7 +10,7 @@
   });
   const getCredential = (key) => {
     if (key === undefined || key === null) throw new NewTypeError('Key should be valid and defined');
-    // Keys are those of an object, where 7 is "7"; no code of the author's is called for one.
+    // Keys match like object keys: 7 is "7". Objects are not converted, because that could run the author's code.
     return get(known, typeof key === 'number' || typeof key === 'boolean' ? asText(key) : key);
   };
   return { getCredential, setCredentials };

@@ -49,7 +49,7 @@
       overridden.push(value.prototype);
     }
   }
-  // Creating a segmenter only to find the prototype of its segments would take longer than everything else here.
+  // Creating a segmenter only to find the prototype of its segments would take longer than all other code here.
   const { segment } = Intl.Segmenter.prototype;
   const { iterator } = Symbol;
   const call = uncurry(Function.prototype.call);
@@ -67,8 +67,8 @@
   }.segment;
 
   /**
-   * Finds everything that can be reached from some objects through properties and prototypes: objects that lead
-   * further, and functions that do not, of which there are a thousand. Only before the author's code has run.
+   * Finds everything that can be reached from some objects through properties and prototypes: objects that lead to
+   * further objects, and about a thousand functions that do not. Must be called before the author's code has run.
    */
   const reachable = ((roots) => {
     const leading = new Set();
@@ -98,14 +98,17 @@
     return { leading, functions };
   });
 
-  /** Changes an object's properties so that objects that inherit them can have their own; `made` has accessors for some. */
+  /**
+   * Makes an object's properties overridable: objects that inherit them can have their own. `made` has accessors for
+   * some properties.
+   */
   const letOverride = ((object, made) => {
     const keys = ownKeys(object);
     for (let i = 0; i < keys.length; i++) letOverrideOne(object, keys[i], made?.[keys[i]]);
   });
   const letOverrideOne = ((object, key, made) => {
     const own = getOwnPropertyDescriptor(object, key);
-    // For an accessor's descriptor, `value` would come from the prototype.
+    // The descriptor of an accessor has no `value` of its own and would inherit one from `Object.prototype`.
     if (!own.configurable || !hasOwn(own, 'value') || !own.writable) return;
     // V8 records no stacks if this is an accessor.
     if (object === NewError && key === 'stackTraceLimit') return;
@@ -114,25 +117,25 @@
     defineProperty(object, key, { __proto__: null, get, set, enumerable, configurable: false });
   });
 
-  /** What takes the place of an object's property with this value. */
+  /** The accessors that replace a property of an object with this value. */
   const accessors = ((object, key, value) => {
     const { get, set } = {
       get: () => value,
       set(to) {
         const data = { __proto__: null, value: to, writable: true, enumerable: true, configurable: true };
-        // The text must differ from V8's, by which the engine detects that an override is needed.
+        // The message must differ from V8's: the engine detects by V8's message that an override is needed.
         if (this === object) throw new NewTypeError(`Cannot change '${asText(key)}', which all code shares`);
         define(this, key, data);
       },
     };
-    // As Hardened JavaScript does it: npm's `get-intrinsic`, which looks at descriptors, then takes the value, and not the getter.
+    // As in Hardened JavaScript: npm's `get-intrinsic`, which reads descriptors, then uses the value, not the getter.
     defineProperty(get, 'originalValue', { __proto__: null, value });
     freeze(get);
     freeze(set);
     return { __proto__: null, value, get, set };
   });
 
-  /** The accessors of what an object has now, by key; only before the author's code has run. */
+  /** Accessors for the current properties of an object, by key. Must be called before the author's code has run. */
   const accessorsOf = ((object) => {
     const made = { __proto__: null };
     for (const key of ownKeys(object)) {
@@ -144,7 +147,10 @@
 
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
 
-  /** As an assignment without inheritance would do, with V8's errors: keeps the other attributes of the object's own property. */
+  /**
+   * Assigns a property as if the object inherited none, with V8's errors. If the object has the property, its other
+   * attributes are kept.
+   */
   const define = (object, key, data) => {
     if (!isObject(object)) {
       throw new NewTypeError(`Cannot create property '${asText(key)}' on ${typeof object} '${asText(object)}'`);
@@ -155,11 +161,11 @@
       throw new NewTypeError(`Cannot add property ${asText(key)}, object is not extensible`);
     }
     const assigned = hasOwn(own, 'value') && own.writable && defineProperty(object, key, { __proto__: null, value: data.value });
-    // Not V8's words, by which the engine detects that an override is needed.
+    // The message must differ from V8's, as above.
     if (!assigned) throw new NewTypeError(`Cannot give the object a property '${asText(key)}'`);
   };
 
-  /** Freezes `Error`, except for the one setting that the code may change during an event if it mentions it. */
+  /** Freezes `Error`, except for `stackTraceLimit` if the code mentions it: then it may change it during an event. */
   const closeError = (() => {
     const keys = ownKeys(NewError);
     for (let i = 0; i < keys.length; i++) {
@@ -175,9 +181,9 @@
   let known = new Set();
 
   /**
-   * Protects an object of the engine that is created at its first use: no code can change what can be reached from it,
-   * and objects that inherit from it can have their own properties. The author's code has run by then, as for the
-   * function that `ready` returns.
+   * Protects an object of the engine that is created at its first use: no code can change anything that can be reached
+   * from it, and objects that inherit from it can have their own properties. The author's code has run by then, so this
+   * uses only the copies above, as the function that `ready` returns does.
    */
   const close = (value) => {
     if ((typeof value !== 'object' && typeof value !== 'function') || value === null || has(known, value)) return;
@@ -197,8 +203,8 @@
   };
 
   /**
-   * Records everything that exists before the author's code runs, and `others` in addition to the objects of globals:
-   * what the author later adds to an intrinsic is not frozen with it. Returns the function that freezes.
+   * Records everything that exists before the author's code runs: the objects of globals, and `others`. Values that the
+   * author's code later adds to an intrinsic are not frozen with it. Returns the function that freezes.
    */
   const ready = ((others) => {
     const names = ownKeys(globalThis);

@@ -1,10 +1,10 @@
-// `metadata(event)`: the documented keys of the current event, absent ones undefined. It belongs to the event that is
-// being transformed, whatever the code did to its `messageId`.
+// `metadata(event)` returns the documented keys of the current event; missing ones are undefined. It returns the
+// metadata of the event that is being transformed even if the code has changed its `messageId`.
 ((host) => {
   const { parse } = JSON;
   const NOTHING = { __proto__: null };
 
-  // A literal: built in one step, where keys that are put in one by one make V8 turn to a hash table.
+  // A literal is built in one step. If keys were added one by one, V8 would switch to dictionary mode.
   const documented = ((own) => ({
     sourceId: own.sourceId,
     sourceName: own.sourceName,
@@ -37,10 +37,10 @@
     transformationVersionId: own.transformationVersionId,
   }));
 
-  // A JSON text, once it is known.
+  // JSON text; undefined until it is set.
   let defaultMetadata;
 
-  /** The metadata that counts for every event, with an event's own in front of it. */
+  /** The default metadata, overridden by the event's own. */
   const merged = (own) => ({ __proto__: null, ...parse(defaultMetadata), ...own });
 
   host.documented(Object.keys(documented(NOTHING)));

@@ -33,7 +33,7 @@
       __proto__: null,
       get() {
         const value = group(GROUPS[name])[name];
-        // Once the modules have loaded it stays an accessor.
+        // Once the modules have loaded, the global is not configurable and stays an accessor.
         const own = getOwnPropertyDescriptor(globalThis, name);
         if (own?.get !== undefined && own.configurable) replace(value);
         return value;

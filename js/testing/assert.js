@@ -1,5 +1,5 @@
-// `assert`, as Vitest (Chai) and Node have it: each is a matcher of `expect`. And the assertions about types, which
-// `tsc --noEmit` checks and a run does not.
+// `assert`, as in Vitest (Chai) and Node: each function calls a matcher of `expect`. Also the assertions about types,
+// which `tsc --noEmit` checks and a run does not.
 ((expecting, nearest) => {
   const { expect, AssertionError } = expecting;
 

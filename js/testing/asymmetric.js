@@ -1,5 +1,5 @@
-// Matchers inside expected values: `expect.any(String)`, `expect.objectContaining({…})`. Each has its opposite below
-// `expect.not`.
+// Matchers inside expected values: `expect.any(String)`, `expect.objectContaining({…})`. `expect.not` has the opposite
+// of each.
 ((printing, equality, values) => {
   const { short } = printing;
   const { Asymmetric, equals, isObject } = equality;

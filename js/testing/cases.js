@@ -1,5 +1,5 @@
-// Tests as data: each case has events, their surroundings, and the expected result. The runner and the matchers are the
-// same as for tests in JavaScript.
+// Tests as data: each case has events, the options of their run, and the expected result. The runner and the matchers
+// are the same as for tests in JavaScript.
 ((collecting, transforming, expecting, equality) => {
   const { AssertionError, verdictText } = expecting;
 

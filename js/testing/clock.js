@@ -1,13 +1,13 @@
-// The clock of a test: `Date` as the test has set it, and timers that run when the test moves it. Installed before the
-// lockdown, which freezes `Date`: afterwards only the state in here can change.
+// The clock of a test: a `Date` that the test can set, and timers that run when the test moves the clock. Installed
+// before the lockdown, which freezes `Date`: afterwards only the state in this file can change.
 //
-// `transform(event)` uses this time too, unless it gets its own.
+// `transform(event)` uses this time too, unless its options set another one.
 (() => {
   const Original = Date;
   const MAX_TIMERS = 10_000;
-  /** The time that the test has set; undefined while the clock is the machine's. */
+  /** The time that the test has set; undefined while the machine's clock is used. */
   let set;
-  /** What stands for `Date.now` while it is spied on. */
+  /** Replaces `Date.now` while it is spied on. */
   let nowSpy;
   let random = Math.random;
 
@@ -67,7 +67,7 @@
     clearImmediate: clear,
   };
 
-  /** The timer that is due first, if it is due by `until`. */
+  /** The timer that is due first, or undefined if none is due by `until`. */
   const first = (until = Infinity) => {
     let found;
     for (const timer of timers) if (timer.at <= until && (found === undefined || timer.at < found.at)) found = timer;
@@ -81,7 +81,7 @@
     timer.callback(...timer.args);
   };
 
-  /** The timers to run, one after the other, for as long as `next` names one. */
+  /** Runs the timers that `next` returns, one per step, until it returns undefined. */
   function* firing(next) {
     for (let count = 0; ; count++) {
       const timer = next();
@@ -96,12 +96,12 @@
     if (!installed) throw new Error(`${what} moves timers, and there are none yet: call useFakeTimers() first`);
   };
 
-  /** Lets promises settle that wait for each other, up to ten deep. */
+  /** Lets chains of up to ten promises settle. */
   const settled = async () => {
     for (let turn = 0; turn < 10; turn++) await undefined;
   };
 
-  /** A way to move the clock, as a function and as one that lets promises settle in between. */
+  /** Two functions that move the clock; the `Async` one lets promises settle after each timer. */
   const moving = (name, plan) => ({
     [name]: (...args) => {
       need(name);

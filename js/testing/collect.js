@@ -1,4 +1,4 @@
-// `describe`, `test` and the hooks: what a test file says while it is loaded becomes a list of tests.
+// `describe`, `test` and the hooks: their calls while a test file is loaded become a list of tests.
 ((printing, rows, fixtures) => {
   const { short } = printing;
   const tests = [];
@@ -23,7 +23,7 @@
   };
   const nameOf = (name) => (typeof name === 'function' ? name.name || 'anonymous' : String(name));
 
-  /** The body and the options of a test or group, in whichever order they are given. */
+  /** The body and the options of a test or group, in either order. */
   const readArguments = (what, name, given) => {
     const bodies = given.filter((one) => typeof one === 'function');
     const options = {};
@@ -39,7 +39,7 @@
     return { body: bodies[0], options };
   };
 
-  /** Marks the groups around a test that is to run alone: a marked group does not stand for all of its tests. */
+  /** Marks the groups around a test with `only`: the `only` of a marked group does not apply to all of its tests. */
   const noteOnly = (flags) => {
     if (flags.only) for (const one of chain(current)) one.onlyInside = true;
   };
@@ -82,7 +82,7 @@
     },
   };
 
-  /** `test` or `describe` with flags: each word after the point gives the same with one flag more. */
+  /** `test` or `describe` with flags: each property after the dot returns the same function with one more flag. */
   const api = (kind, flags) => {
     /** @type {any} */
     const make = (name, ...given) => register[kind](name, given, flags);
@@ -98,7 +98,7 @@
         register[kind](rows.fill(nameOf(name), row, index), [...bound, options], { ...flags, ofRow: true });
       });
     };
-    // The row is kept apart from the test's context, which `for` also passes.
+    // `for` passes the row as one argument, and the test's context after it.
     make.each = over((body, row) => (Array.isArray(row) ? () => body(...row) : () => body(row)));
     make.for = over((body, row) => Object.assign((context) => body(row, context), { takesContext: true }));
     make.skipIf = (condition) => api(kind, condition ? { ...flags, skip: true } : flags);
@@ -122,10 +122,7 @@
 
   const isTodo = (one) => [one, ...chain(one.group)].some((at) => at.todo);
   const isSkipped = (one) => [one, ...chain(one.group)].some((at) => at.skip || at.todo);
-  /**
-   * Whether a test runs when some tests are to run alone: it is one of them, or it is in a group that is and that
-   * contains none.
-   */
+  /** Whether a test runs if any test or group has `only`: its own flag, or that of a group without `only` inside. */
   const isChosen = (one) => one.only || chain(one.group).some((at) => at.only && !at.onlyInside);
 
   /** Ends loading. */

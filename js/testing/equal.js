@@ -8,7 +8,7 @@
   const ABSENT = Symbol('absent');
   const MAX_PLACES = 200;
 
-  /** A value that stands for many: `expect.any(String)`. */
+  /** An expected value that matches many values: `expect.any(String)`. */
   class Asymmetric {
     isAsymmetric = true;
     constructor(name, matches, text, pretty = text) {
@@ -27,7 +27,7 @@
   const isPlainObject = (value) => isObject(value) && !Array.isArray(value) && isPlain(value);
   const tag = (value) => Object.prototype.toString.call(value);
 
-  /** What `expect.addEqualityTesters` adds. */
+  /** The testers that `expect.addEqualityTesters` has added. */
   const testers = [];
   const addTesters = (added) => testers.push(...added);
   const equalsFor = { equals: (a, b) => equals(b, a) };
@@ -49,7 +49,7 @@
       return;
     }
     if (Object.is(expected, actual)) return;
-    // As JSON has it, and as Jest's toEqual does not: a test of events does not care about the sign of zero.
+    // As in JSON, and unlike Jest's toEqual: the sign of zero does not matter in a test of events.
     if (mode !== 'strict' && expected === 0 && actual === 0) return;
     if (!isObject(expected) || !isObject(actual)) {
       differ(path, expected, actual);
@@ -124,8 +124,8 @@
   const isLong = (value) => typeof value === 'string' && value.includes('\n');
 
   /**
-   * The places that differ: `{path, expected, actual}` with texts, `undefined` for a side that is not there. Two strings
-   * of which one has several lines also have `lines`.
+   * The places that differ: `{path, expected, actual}` with texts, `undefined` for a missing side. If both values are
+   * strings and one has several lines, the place also has `lines`.
    */
   const differences = (expected, actual, mode = 'equal', root = []) => {
     const found = [];

@@ -1,5 +1,5 @@
-// `expect(actual).matcher(expected)`: `.not`, promises, soft assertions, custom matchers, the error with its frames;
-// and the rules about all assertions of a test.
+// `expect(actual).matcher(expected)`: `.not`, promises, soft assertions, custom matchers, errors with their frames, and
+// the rules about all assertions of a test.
 ((printing, equality, nearest, values, verdicts, mocks, asymmetric, waiting, settings) => {
   const { print, short } = printing;
   const { Asymmetric, equals, differences } = equality;
@@ -30,7 +30,7 @@
     return wrong;
   };
 
-  /** A promise that knows whether the test waits for it. */
+  /** A promise that records whether the test waits for it. */
   const tracked = (promise, what, error) => {
     const { floating } = state;
     const entry = { what, error };
@@ -46,7 +46,9 @@
 
   // --- one assertion ------------------------------------------------------------------------------------------------
 
-  /** An error with the place where the assertion stands. Once a promise has been waited for, the stack does not lead there. */
+  /**
+   * An error with the place of the assertion. `origin` was created there, because the stack after an await lacks it.
+   */
   const failed = (message, how) => {
     if (how.origin === undefined) return new AssertionError(message);
     how.origin.message = message;
@@ -109,7 +111,7 @@
     return tracked(result, `expect(…).${how.promise}.${how.not ? 'not.' : ''}${name}(…)`, new AssertionError());
   };
 
-  // --- words that are no matchers -----------------------------------------------------------------------------------
+  // --- words that are not matchers ----------------------------------------------------------------------------------
 
   const CHAI = {
     to: 'toBe(…) or toEqual(…)', be: 'toBe(…)', been: 'toHaveBeenCalled()', deep: 'toEqual(…)', have: 'toHaveProperty(…)',
@@ -128,7 +130,7 @@
       if (Object.hasOwn(matchers, key)) return call(key, how, actual);
       if (key === 'not') return expectation(actual, { ...how, not: !how.not });
       if (key === 'resolves' || key === 'rejects') return expectation(actual, { ...how, promise: key });
-      // A promise is asked for `then`, a printer for `toJSON`.
+      // `await` reads `then`, and printers read `toJSON`.
       if (typeof key === 'symbol' || key === 'then' || key === 'toJSON' || key === 'asymmetricMatch') return undefined;
       throw new TypeError(unknown(key));
     },
@@ -137,7 +139,7 @@
   const plain = { not: false, soft: false, promise: undefined, message: undefined };
   /** @type {any} */
   const expect = (actual, message) => expectation(actual, { ...plain, message });
-  /** An expectation that is tried again until it holds. */
+  /** An expectation that is retried until it holds. */
   const polled = (body, how, options) => new Proxy({}, {
     get: (_, key) => {
       if (Object.hasOwn(matchers, key)) {

@@ -1,6 +1,6 @@
 // Recorded answers for `fetch`, `fetchV2` and `geolocation`: a test sends no requests; a table or a function of the
-// test answers them. A request without a recorded answer fails the test: a transformation that takes an error for an
-// answer would continue as if nothing were wrong.
+// test answers them. A request without a recorded answer fails the test: a transformation that ignores the error of a
+// request would otherwise continue as if nothing were wrong.
 (() => {
   const FORM = '{ status: 200, headers: {}, body: {} } or an Error';
   const FIELDS = ['status', 'headers', 'body', 'url', 'error'];
@@ -24,15 +24,15 @@
     };
   };
 
-  /** The key of a request: a geolocation, or a URL with its method, which may be left out for GET. */
+  /** The possible keys of a request: a geolocation, or a URL with or without its method. */
   const namesOf = ({ geolocation, method, url }) => {
     if (geolocation !== undefined) return [`geolocation ${geolocation}`];
     return method === 'GET' ? [url, `GET ${url}`] : [`${method} ${url}`, url];
   };
 
   /**
-   * `ask` answers requests, with texts in both directions; `settle` throws the errors since then. `add` returns the
-   * code with which a test records an answer for a name.
+   * Returns `ask`, which answers requests (both are texts), and `settle`, which throws the errors since then. `add`
+   * returns the code with which a test records an answer for a name.
    */
   return (recorded, add) => {
     const isFunction = typeof recorded === 'function';

@@ -53,7 +53,7 @@
       return result;
     };
 
-    /** Calls a fixture until it passes its value to `use`; the rest of it runs when the test is over. */
+    /** Calls a fixture, and waits until it passes its value to `use`. The rest of it runs after the test. */
     const started = ({ value, returns }, own) => new Promise((resolve, reject) => {
       let finish;
       const over = new Promise((done) => { finish = done; });

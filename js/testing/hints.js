@@ -25,7 +25,7 @@
     bench: 'sluicegate bench FILE.js EVENTS measures a transformation',
   };
 
-  /** An error's message, with what to write instead where that is known. */
+  /** An error's message, with a hint at what to write instead if one is known. */
   return (name, message) => {
     const missing = name === 'ReferenceError' ? message.match(/^([\w$]+) is not defined$/)?.[1] : undefined;
     return missing !== undefined && Object.hasOwn(INSTEAD, missing) ? `${message}: ${INSTEAD[missing]}` : message;

@@ -49,7 +49,7 @@
     const shown = [];
     let hidden = [];
     const flush = () => {
-      // The note takes a line too.
+      // The note needs a line too, so a single line is shown itself.
       if (hidden.length > 1) shown.push(` … ${hidden.length} equal lines`);
       else shown.push(...hidden);
       hidden = [];

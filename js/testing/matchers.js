@@ -46,7 +46,7 @@
     return { found: true, value: here };
   };
   const property = (actual, path) => {
-    // A key that has a dot in it comes first.
+    // A key that contains dots takes precedence over a path.
     if (typeof path === 'string' && actual !== null && actual !== undefined && path in Object(actual)) {
       return { found: true, value: actual[path] };
     }
@@ -162,7 +162,7 @@
     toMatchInlineSnapshot: (actual, ...args) => snapshots.matchInline(actual, ...args),
     toMatchFileSnapshot: async (actual, path) => snapshots.matchFile(actual, path),
   };
-  /** Matchers that get a flag whether the value is the reason of a rejection; they take their arguments as a list. */
+  /** Matchers with a flag that says whether the value is the reason of a rejection. Their arguments are a list. */
   const throwing = {
     toThrow,
     toThrowError: toThrow,

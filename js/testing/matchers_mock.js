@@ -15,7 +15,7 @@
     return actual.mock;
   };
 
-  /** What differs between the arguments that were expected and those of one call. */
+  /** The differences between the expected arguments and those of one call. */
   const argDifferences = (expected, args) => (args === undefined ? [] : differences(expected, args, 'equal', ['arguments']));
 
   const byCalls = (name, test, wanted) => (actual, args) => {
@@ -63,9 +63,9 @@
     return { pass, message: (not) => `expected the mock ${not ? 'not ' : ''}to be called ${word} the other` };
   };
 
-  // --- what it returned ---------------------------------------------------------------------------------------------
+  // --- returned values ----------------------------------------------------------------------------------------------
 
-  /** The values with which calls ended well: returned, or the values that returned promises were fulfilled with. */
+  /** The values of successful calls: the returned ones, or with `settled` those of fulfilled promises. */
   const ended = (settled) => (actual, name) => {
     const state = stateOf(actual, name);
     const type = settled ? 'fulfilled' : 'return';
@@ -106,7 +106,7 @@
     ...returning(false),
     ...returning(true),
   };
-  // Their older names.
+  // Older names of the same matchers.
   const aliases = {
     toBeCalled: 'toHaveBeenCalled', toBeCalledTimes: 'toHaveBeenCalledTimes', toBeCalledWith: 'toHaveBeenCalledWith',
     lastCalledWith: 'toHaveBeenLastCalledWith', nthCalledWith: 'toHaveBeenNthCalledWith', toReturn: 'toHaveReturned',

@@ -12,7 +12,7 @@
     return `it went out as ${verdict.events.length === 1 ? 'one event' : `${verdict.events.length} events`}`;
   };
 
-  /** One verdict for a list: failed if one failed, dropped if all are dropped. */
+  /** Combines a list into one verdict: failed if one failed, dropped if all are dropped. */
   const asOne = (name, actual) => {
     const isList = Array.isArray(actual) && actual.length > 0 && actual.every(isVerdict);
     need(isList || isVerdict(actual), `${name} wants a verdict, which transform(event) gives`, actual);

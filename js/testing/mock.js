@@ -20,8 +20,8 @@
   const isThenable = (value) => value !== null && typeof value === 'object' && typeof value.then === 'function';
 
   /**
-   * A mock function. `original` is its default behaviour, also after `mockReset` if `keeps` is set; `restore` puts back
-   * the function that a spy replaces.
+   * Creates a mock function. `original` is its default behaviour, also after `mockReset` if `keeps` is set; `restore`
+   * puts back the function that a spy replaces.
    */
   const create = (original, { name = 'vi.fn()', keeps = true, restore = undefined } = {}) => {
     let own = newState();
@@ -175,7 +175,7 @@
     spyOn,
     clearAll: () => mocks.forEach((mock) => mock.mockClear()),
     resetAll: () => mocks.forEach((mock) => mock.mockReset()),
-    /** Restores everything that is spied on. */
+    /** Restores all spies. */
     restoreAll: () => [...spies].forEach((spy) => spy.mockRestore()),
   };
 })

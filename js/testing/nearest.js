@@ -13,7 +13,7 @@
     return row[b.length];
   };
 
-  /** The nearest of the words, if one is near. */
+  /** The most similar of the words, or undefined if none is similar. */
   const nearest = (word, words) => {
     const lower = word.toLowerCase();
     const ranked = words.map((name) => [distance(lower, name.toLowerCase()), name]).sort(([a], [b]) => a - b);

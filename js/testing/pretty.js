@@ -1,5 +1,5 @@
 // Prints values for snapshots in the format of Vitest and Jest (`pretty-format`): double quotes, sorted keys, one item
-// per line. So snapshots that they wrote are read unchanged.
+// per line. So snapshots that these tools have written can be used unchanged.
 ((printing) => {
   const { isMock } = printing;
 

@@ -1,4 +1,4 @@
-// Values as an author would write them: for messages and differences.
+// Prints values as JavaScript source, for messages and differences.
 (() => {
   const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
   const quote = (text) => `'${text.replace(/[\\']/g, '\\$&').replace(/\n/g, '\\n').replace(/\r/g, '\\r')}'`;
@@ -22,7 +22,7 @@
     return prototype === null || prototype === Object.prototype;
   };
 
-  /** One value; on one line if it is short. */
+  /** Prints a value, on one line if it is short. */
   const print = (value, { indent = '', seen = [] } = {}) => {
     const flat = simple(value);
     if (flat !== undefined) return flat;
@@ -48,7 +48,7 @@
     return block(`${name}{`, keys.map((key) => `${keyText(key)}: ${print(value[key], inner)}`), '}');
   };
 
-  /** A value that fits into a sentence. */
+  /** Prints a value on one line of limited length, for use in a sentence. */
   const short = (value) => {
     const text = print(value).replace(/\s*\n\s*/g, ' ');
     return text.length > 100 ? `${text.slice(0, 100)}…` : text;

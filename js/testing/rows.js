@@ -1,4 +1,4 @@
-// The rows of `test.each`: a list, or a table in a template; and the name that a test has for its row.
+// The rows of `test.each` (a list, or a table in a template), and the name of the test for a row.
 ((printing) => {
   const { short } = printing;
 

@@ -1,4 +1,4 @@
-// Runs the collected tests one by one when the engine asks for them, so that each has its own time limit, and one that
+// Runs the collected tests one by one when the engine asks for them. So each has its own time limit, and a test that
 // never ends can be named.
 ((host, printing, logging, snapshots, collecting, expecting, fixtures, explain, settings) => {
   const { short } = printing;
@@ -15,7 +15,7 @@
 
   const isFiltered = (one) => pattern !== undefined && !pattern.test(one.name) && !pattern.test(one.titles.join(' '));
 
-  /** Ends loading; the list of tests. */
+  /** Ends loading; returns the list of tests. */
   const list = () => {
     collecting.close();
     for (const one of tests) {
@@ -34,7 +34,7 @@
     }));
   };
 
-  /** In milliseconds: the test's own, that of a group around it, or what the file has set. */
+  /** A test's time limit in milliseconds: its own, that of a group around it, or the setting of the file. */
   const timeoutOf = (one) => {
     const own = [one, ...chain(one.group).toReversed()].find((at) => at.timeout !== undefined);
     const timeout = own?.timeout ?? settings.timeout;
@@ -73,7 +73,7 @@
     onTestFailed: (act) => { late.failed.push(act); },
   });
 
-  /** The callback of Jest's tests: a promise that settles when it is called. */
+  /** Calls a body with Jest's `done` callback: a promise that settles when the callback is called. */
   const withDone = (body) => new Promise((/** @type {(value?: unknown) => void} */ resolve, reject) => {
     const done = (error) => (error === undefined ? resolve() : reject(error));
     done.fail = (error) => reject(error ?? new Error('done.fail() was called'));
@@ -86,7 +86,7 @@
 
   let running;
 
-  /** Hooks, the test, hooks: once. */
+  /** Runs a test with its hooks once. */
   const once = async (one, groups, errors) => {
     const late = { finished: [], failed: [] };
     running = late;

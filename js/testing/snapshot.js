@@ -1,5 +1,5 @@
-// Snapshots: values as they were last accepted. The file's text comes in when a test file is loaded and goes out when
-// it has changed; the supervisor reads and writes the file.
+// Snapshots: the last accepted values. The supervisor passes the text of the snapshot file when a test file is loaded,
+// and writes the file if the text has changed.
 ((host, prettying, linewise, equality, read) => {
   const { pretty } = prettying;
   const { differences, isAsymmetric, isObject } = equality;
@@ -43,7 +43,7 @@
     return made;
   };
 
-  /** The arguments of a snapshot matcher: a shape may come first. */
+  /** Parses the arguments of a snapshot matcher: the first may be a shape. */
   const shaped = (actual, args) => {
     if (!isObject(args[0])) return { value: actual, rest: args };
     const [shape, ...rest] = args;
@@ -51,7 +51,7 @@
   };
   const mismatch = (found) => ({ pass: false, differences: found, message: () => 'the value does not have the shape that is given' });
 
-  /** The number of this snapshot's, by the names that we, Vitest and Jest have for it. */
+  /** The numbered keys of the next snapshot: in sluicegate's notation, and in those of Vitest and Jest. */
   const keysOf = (hint) => {
     const own = titles.join(' › ');
     const base = hint === undefined ? own : `${own}: ${hint}`;
@@ -79,7 +79,7 @@
     return before === undefined ? missing : different(before, text);
   };
 
-  /** Removes the author's indentation before each line. */
+  /** Removes the common indentation of an inline snapshot. */
   const dedent = (text) => {
     const all = text.replace(/^\n/, '').replace(/\n[ \t]*$/, '').split('\n');
     const indents = all.filter((line) => line.trim() !== '').map((line) => line.match(/^[ \t]*/)[0].length);
@@ -92,7 +92,7 @@
     if (wrong.length > 0) return mismatch(wrong);
     const text = pretty(value);
     const accepted = [text];
-    // Jest writes the message of what was thrown, in quotes; by hand it is often written without.
+    // Jest writes the message of a thrown error in quotes; people often write it without them.
     if (Error.isError(value)) accepted.push(`"${value.message}"`, value.message);
     if (typeof value === 'string') accepted.push(value);
     if (snapshot !== undefined && accepted.some((one) => dedent(snapshot) === dedent(one))) return { pass: true };
@@ -103,7 +103,7 @@
     return snapshot === undefined ? missing : different(dedent(snapshot), dedent(text));
   };
 
-  /** A snapshot that is a file of its own. */
+  /** Compares a value with a snapshot in its own file. */
   const matchFile = (actual, path) => {
     const text = typeof actual === 'string' ? actual : pretty(actual);
     const before = files.get(path) ?? read(path);
@@ -115,7 +115,7 @@
     return before === undefined ? missing : different(before, text);
   };
 
-  /** Everything to be written: the snapshot file's new text, if it has one, other files, and inline snapshots. */
+  /** Everything to write: the snapshot file's new text, if it has changed, other files, and inline snapshots. */
   const finish = () => {
     const keys = [...known.keys()].sort();
     const file = HEAD + keys.map((key) => `\nexports[\`${escape(key)}\`] = \`\n${escape(known.get(key))}\n\`;\n`).join('');

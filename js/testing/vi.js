@@ -1,4 +1,4 @@
-// `vi` as in Vitest, and `jest` as in Jest. Functions that cannot exist here name a replacement.
+// `vi` as in Vitest, and `jest` as in Jest. Functions that cannot exist here throw an error that names a replacement.
 ((printing, nearest, mocking, clock, waiting, settings) => {
   const { isMock } = printing;
 
@@ -59,7 +59,7 @@
     restoreAllMocks: () => { mocking.restoreAll(); return self(); },
     mocked: (value) => value,
   });
-  /** Functions whose result is `vi` or `jest` itself where they have none. */
+  /** Functions that return `vi` or `jest` itself instead of undefined. */
   const chained = (functions, self) => Object.fromEntries(Object.entries(functions).map(([name, act]) => [name, (...args) => {
     const result = act(...args);
     return result === undefined ? self() : result;

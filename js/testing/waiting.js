@@ -1,12 +1,12 @@
-// Waits until a condition holds, for `vi.waitFor` and `expect.poll`. No time passes here: promises settle, and faked
-// timers run.
+// Waits until a condition holds, for `vi.waitFor` and `expect.poll`. It does not wait for real time to pass: promises
+// settle, and faked timers run.
 ((clock) => {
-  /** Calls `body` again until it throws no more. */
+  /** Calls `body` repeatedly until it does not throw. */
   const waitFor = async (body, options = {}) => {
     const { timeout = 1000, interval = 50 } = typeof options === 'number' ? { timeout: options } : options;
     let left = timeout;
     let last;
-    // For promises alone, a hundred turns are more than any test needs.
+    // Without faked timers, a hundred turns are enough for the promises of any test.
     for (let turn = 0; turn < 100 || (clock.isFakeTimers() && left > 0); turn++) {
       try {
         return await body();

@@ -31,7 +31,7 @@
     throw new DOMException(`${what} could not be cloned.`, 'DataCloneError');
   };
 
-  /** Whether it is an object of a class of the web platform, which is written in JavaScript here. */
+  /** Whether a value is an instance of a web platform class, which here is written in JavaScript. */
   const isPlatform = (value) => {
     const { url, encoding, registry, crypto } = groups;
     const classes = [
@@ -140,7 +140,7 @@
       unique.add(item);
     }
     const copy = clone(input);
-    // A getter may have detached one. All are looked at first: a call that fails detaches none.
+    // A getter may have detached a buffer. All buffers are checked first, because a failed call must detach none.
     for (const item of transfer) if (isDetached(item)) refuse('An ArrayBuffer that is detached');
     for (const item of transfer) transferOf.call(item);
     return copy;

@@ -1,6 +1,6 @@
 // `DOMException`, as the web platform's functions throw it.
 (() => {
-  // By their codes, from 1: the name of each, and of its constant where that is not made of the name.
+  // The names by code, from 1. If the name of the constant does not follow from the error's name, it is listed too.
   const NAMES = [
     'IndexSizeError', ['', 'DOMSTRING_SIZE_ERR'], 'HierarchyRequestError', 'WrongDocumentError', 'InvalidCharacterError',
     ['', 'NO_DATA_ALLOWED_ERR'], 'NoModificationAllowedError', 'NotFoundError', 'NotSupportedError',

@@ -1,5 +1,5 @@
-// `FinalizationRegistry`. V8's own would call its function between events, outside every time limit. The language
-// allows that it is never called.
+// `FinalizationRegistry`. V8's own would call the cleanup function between events, outside every time limit. This one
+// never calls it, which the language allows.
 (() => {
   const NewTypeError = TypeError;
   const isTarget = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function' || typeof value === 'symbol';

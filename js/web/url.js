@@ -11,7 +11,7 @@
   const decode = (text) => {
     const spaced = text.replaceAll('+', ' ');
     if (!spaced.includes('%')) return spaced;
-    // As bytes, because percent signs that encode nothing stay unchanged.
+    // Decodes only valid escapes, because a percent sign that encodes nothing stays unchanged.
     return spaced.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
       try {
         return decodeURIComponent(run);
@@ -27,7 +27,7 @@
     let at = 0;
     while (at < run.length) {
       let end = at;
-      // The longest sequence from here on that is UTF-8.
+      // Finds the longest valid UTF-8 sequence that starts here.
       for (const bytes of [4, 3, 2, 1]) {
         try {
           const text = decodeURIComponent(run.slice(at, at + 3 * bytes));
@@ -77,9 +77,9 @@
     if (given < wanted) throw new NewTypeError(`${name} needs ${wanted} argument${wanted > 1 ? 's' : ''}, and got ${given}`);
   };
 
-  /** Gives a URL the query of its parameters. */
+  /** Sets the query of a URL from its parameters. */
   let write;
-  /** Gives parameters the query of their URL, without an update of the URL. */
+  /** Sets parameters from the query of their URL, without an update of the URL. */
   let refill;
   /** Ties parameters to a URL. */
   let tie;
@@ -235,7 +235,7 @@
       return (base === undefined ? parseUrl(usv(href)) : parseUrl(usv(href), usv(base))) !== undefined;
     }
 
-    /** The standard's rules apply when a part is set; an invalid value changes nothing. */
+    /** Sets a part by the standard's rules; an invalid value changes nothing. */
     #set(part, value) {
       this.#parts = setUrl(this.#parts[HREF], part, usv(value)) ?? this.#parts;
     }
@@ -356,7 +356,7 @@
       Object.defineProperty(made.prototype, key, { enumerable: true });
     }
   }
-  // The prototype of its iterators, which has no global name.
+  // The prototype of the iterators of `URLSearchParams`, which has no global name.
   const steps = Object.getPrototypeOf(new URLSearchParams().keys());
   return { URL, URLSearchParams, steps };
 })

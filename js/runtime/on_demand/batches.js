@@ -1,10 +1,11 @@
-// The events of `transformBatch`: which output belongs to which of them. `state.printing` is the place of the printed event in
-// its batch.
+// Assigns the outputs of `transformBatch` to its events. `state.printing` is the index in its batch of the event that
+// is being printed.
 (({
   isArray, isEvent, mapGet, mapSet, mapForEach, mapDelete, NewMap, eventNumber, newList, listOf, fault, textOf, describe, state,
   BAD_ELEMENT, NOT_AN_ARRAY,
 }) => {
-  // The batches under way, by the number that the engine gave each; how many there are; and the number of one of them.
+  // The open batches by their numbers, which the engine assigns; the number of open batches; the number of any open
+  // one.
   const batches = new NewMap();
   let openBatches = 0;
   let anyBatch;
@@ -23,14 +24,14 @@
     }
   };
 
-  /** The input that an output belongs to: the same object, or else the same messageId, or else that of the previous output. */
+  /** The input of an output: the same object, or else the same messageId, or else the input of the previous output. */
   const inputOf = (batch, output, before) =>
     mapGet(batch.indexOf, output) ?? mapGet(batch.indexOfId, output.messageId) ?? before;
 
-  /** What `finishBatch` of the driver returns. */
+  /** The result of the driver's `finishBatch`. */
   const grouped = (results, count, number) => {
     const batch = mapGet(batches, number);
-    // What is said of undefined and null is about elements.
+    // The help texts for undefined and null are about elements of an array, so the kind is not reported here.
     if (results === undefined || results === null) return NOT_AN_ARRAY;
     if (!isArray(results)) return fault(NOT_AN_ARRAY, results);
     const texts = newList();
@@ -57,8 +58,7 @@
       else if (texts[at] === undefined) texts[at] = listOf(text);
       else texts[at][texts[at].length] = text;
     }
-    // A value that is not an event has no id: it makes the line at its place fail, or the next one that has no other
-    // result.
+    // A value that is not an event has no id. It makes the event at its index fail, or the next event without a result.
     const taken = (place) => texts[place] !== undefined || faults[place] !== undefined;
     for (let i = 0; i < bad.length; i++) {
       let place = bad[i] < count ? bad[i] : count - 1;
@@ -68,7 +68,7 @@
     return [texts, faults];
   };
 
-  /** The place of an event in its batch: by the same object, or else the same messageId; 0 without batches. */
+  /** The index of an event in its batch, by object, or else by messageId; 0 without batches, -1 if unknown. */
   const batchIndex = (event) => {
     if (openBatches === 0) return 0;
     const batch = mapGet(batches, openBatches === 1 ? anyBatch : eventNumber());

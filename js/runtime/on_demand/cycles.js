@@ -1,11 +1,11 @@
-// Finds objects that hold themselves, see `js/runtime/json.js`.
+// Finds cycles in objects, see `js/runtime/json.js`.
 (({ keysOf, setPrototypeOf, slice, NewSet, setHas, setAdd, setDelete }) => {
   const MAX_PATH = 200;
 
-  /** A list that asks no prototype, whatever the author has put on `Array.prototype`. */
+  /** A list without a prototype: nothing that the author puts on `Array.prototype` affects it. */
   const newList = () => setPrototypeOf([], null);
 
-  /** Whether no object holds itself, as far as properties say. No depth is too much. */
+  /** Whether a value has no cycle, as far as its properties show. Not recursive, so any depth is allowed. */
   const isAcyclic = (value) => {
     const open = new NewSet();
     const done = new NewSet();
@@ -32,7 +32,7 @@
     return true;
   };
 
-  /** Where an object first meets itself, as text; undefined if it does not, as far as properties say. */
+  /** Describes the first cycle; undefined if the properties show none. */
   const cycleIn = (value, path, open) => {
     open[open.length] = value;
     path[path.length] = '';

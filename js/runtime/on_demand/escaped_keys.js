@@ -1,12 +1,12 @@
 // Parses texts with keys that are written with escapes, see `js/runtime/json.js`.
 (({ parse, escapedKeys, isArray, keysOf, defineProperty, apply, charCodeAt, isWellFormed, numberText }) => {
-  /** Gives an object a property of its own, whatever its prototype has under that name. */
+  /** Creates an own property, even if the prototype has an accessor or a read-only property of that name. */
   const define = (object, key, value) =>
     defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
 
   /**
-   * What a list of `roundtrip::as_lists` stands for: 0 before the keys and values of an object, 1 before an array's. Runs
-   * outside the event's window too, so nothing here may reach code of the author's.
+   * Builds the value of a list of `roundtrip::as_lists`: 0 is followed by the keys and values of an object, 1 by the
+   * items of an array. It also runs outside the event's window, so it must not call the author's code.
    */
   const built = (list) => {
     if (!isArray(list)) return list;
@@ -21,7 +21,7 @@
     return object;
   };
 
-  /** A text in which surrogates that stand alone are escapes, which mean the same in a string. */
+  /** Replaces lone surrogates in a JSON text by escapes, which are equivalent in a string. */
   const wellFormed = (text) => {
     if (isWellFormed(text)) return text;
     let out = '';
@@ -35,7 +35,7 @@
     return out;
   };
 
-  /** What a reviver makes of a value: from the inside out, as the standard has it. */
+  /** Applies a reviver to a value: from the inside out, as the standard requires. */
   const revived = (holder, name, reviver) => {
     const value = holder[name];
     if (typeof value === 'object' && value !== null) {
@@ -49,7 +49,7 @@
     return apply(reviver, holder, [name, value, {}]);
   };
 
-  /** A text with a backslash, parsed without the parser's fault. */
+  /** Parses a text with a backslash, without V8's fault. */
   const parseEscaped = (text, reviver) => {
     const value = parse(text);
     const lists = escapedKeys(wellFormed(text));

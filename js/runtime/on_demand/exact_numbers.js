@@ -1,6 +1,5 @@
-// Numbers that JavaScript can't hold: what the engine passes on of them with an event, and how they are printed. `carried` holds
-// their texts in the line, by the object or array that they came in, and there by key. `state.printing` is the place of the
-// printed event in its batch.
+// Records and prints numbers that JavaScript can't hold. `carried` has their texts in the line, by the object or array
+// that contained them, then by key. `state.printing` is the index in its batch of the event that is being printed.
 (({
   parse, rawJSON, isArray, hasOwn, isFinite, asText, bigintText, includes, mapGet, mapSet, mapForEach, weakGet, weakSet, NewMap,
   carried, watchNumber, numberMoved, textLeaves, state,
@@ -9,9 +8,9 @@
   const FIRST_UNSAFE = 2 ** 53;
 
   /**
-   * Records the numbers of an event that JavaScript may not hold: a JSON array of arrays, each with the keys on the
-   * path to a number and its text. See the engine's `roundtrip::unsafe_numbers`. With `watched`, reads of them are
-   * recorded, see its unsafe_reads.
+   * Records the numbers of an event that JavaScript may not hold. `list` is a JSON array of arrays, each with the keys
+   * on the path to a number and its text, see the engine's `roundtrip::unsafe_numbers`. With `watched`, reads of the
+   * numbers are recorded, see its unsafe_reads.
    */
   const carry = (event, list, watched) => {
     const numbers = parse(list);
@@ -33,7 +32,9 @@
     }
   };
 
-  /** The text that a number had in the line, if it is still in its place. */
+  /**
+   * The text of a number in the line, if the number is still in its place, or was moved within its array; or undefined.
+   */
   const carriedText = (holder, key, value) => {
     const texts = weakGet(carried, holder);
     if (texts === undefined) return undefined;
@@ -46,12 +47,12 @@
     mapForEach(texts, (other) => {
       if (+other === value) found = found === undefined || found === other ? other : null;
     });
-    // The code has read it to move it.
+    // To move the number, the code must have read it.
     if (typeof found === 'string') numberMoved(value, state.printing);
     return found ?? undefined;
   };
 
-  // A marker, spelled as hardly any line spells a number; the engine's restore.rs has the same.
+  // A marker: a notation that hardly any line uses. The engine's restore.rs has the same one.
   const INFINITE = '1e+0999';
 
   // Prints numbers that JavaScript can't hold with the line's digits. A value that is infinite and otherwise unknown

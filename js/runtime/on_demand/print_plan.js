@@ -8,16 +8,16 @@
 //
 // A copy reads every property once, as printing does, and copies only plain objects. It does change the order in which
 // code of the author runs while an event is printed; programs with such code (accessors, `toJSON`, Proxies) get no
-// plan, see the engine's print_plan.rs. The first lesson compiles it.
+// plan, see the engine's print_plan.rs. This file is compiled at the first call of `learn`.
 (({ parse, isArray, hasOwn, keys, getPrototypeOf, setPrototypeOf, plainPrototype, join }) => {
   /** V8 concatenates shorter strings at once, by copying them. */
   const MIN_JOINED = 13;
   const MAX_DEPTH = 8;
   const MAX_EDITS = 24;
 
-  // What is known of an object: whether it loses keys, and which of its keys lead to a changed string (no node) or to
-  // an object with edits of its own (a node). The lists have no prototype, so that growing them never uses anything
-  // that the author put on `Array.prototype`.
+  // A node describes an object: whether it loses keys, and which of its keys lead to a changed string (no node) or to
+  // an object with its own edits (a node). The lists have no prototype, so that growing them never uses anything that
+  // the author put on `Array.prototype`.
   const newList = () => setPrototypeOf([], null);
   const newNode = () => ({ losesKeys: false, names: newList(), nodes: newList() });
 
@@ -69,7 +69,7 @@
   const learn = (line, text) => {
     if (edits > MAX_EDITS) return;
     compare(plan, parse(line), parse(text), 0);
-    // For example keys that differ from event to event, or an event that is built from scratch.
+    // Too many edits: for example, keys that differ from event to event, or an event that is built from scratch.
     if (edits > MAX_EDITS) plan = newNode();
   };
 
@@ -89,7 +89,7 @@
       const all = keys(object);
       for (let i = 0; i < all.length; i++) {
         const name = all[i];
-        if (name in copy) return undefined; // the prototype's: it might have a setter
+        if (name in copy) return undefined; // an inherited property, which might have a setter
         copy[name] = object[name];
       }
     } else {
@@ -110,7 +110,7 @@
     return copy;
   };
 
-  /** An object that prints like the event, but fast; or undefined. */
+  /** A copy of the event that prints the same text, but faster; or undefined. */
   const planned = (event) => (getPrototypeOf(event) === plainPrototype ? copied(plan, event) : undefined);
 
   return { learn, forget, planSize, planned };

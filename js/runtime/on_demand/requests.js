@@ -1,4 +1,4 @@
-// What the network functions make of their arguments, see `js/runtime/network.js`.
+// Converts the arguments of the network functions, see `js/runtime/network.js`.
 (({
   stringify, isArray, keys, setPrototypeOf, NewTypeError, asText, toInt, toNumber, iterator, call, test, exec, upper, trim, slice, split,
   indexOf, lastIndexOf,
@@ -51,7 +51,7 @@
     throw new NewTypeError(`the URL is a ${typeof url}, not a text`);
   };
 
-  /** An object of headers, or pairs (an array of them, a Map), as pairs. */
+  /** Converts headers to pairs: an object, or an iterable of pairs (an array, a Map). */
   const headersOf = (headers) => {
     const pairs = setPrototypeOf([], null);
     if (headers === undefined || headers === null) return pairs;

@@ -1,6 +1,6 @@
-// A fixed clock and fixed chance, for tests that ask for them, and chance for a process that will fork. Runs before everything
-// else, so that what it puts in place is frozen like everything else. In other isolates it does not run, and the code meets V8's
-// own `Date` and `Math`.
+// A fixed clock and fixed random numbers for tests that ask for them, and random numbers for a process that will fork.
+// Runs before all other code, so that its replacements are frozen with the other built-ins. Other isolates do not run
+// it and have V8's own `Date` and `Math`.
 ((host) => {
   const { now, seed, fillRandom } = host;
   if (now !== undefined) {
@@ -18,7 +18,7 @@
     Object.defineProperty(globalThis, 'Date', { value: Fixed, writable: true, configurable: true });
   }
   if (seed !== undefined) {
-    // mulberry32: small, and good enough to choose among things.
+    // mulberry32: small, and good enough for tests.
     let state = seed >>> 0;
     const { imul } = Math;
     Math.random = () => {
@@ -29,8 +29,8 @@
     };
   }
   if (seed === undefined && fillRandom !== undefined) {
-    // This process will fork. V8's own would give the same numbers in each child: it keeps its state in the isolate. Here
-    // nothing is kept until the first number is asked for.
+    // This process will fork. V8's generator keeps its state in the isolate, so it would return the same numbers in each
+    // child. This one has no state until the first number is requested.
     const words = new Uint32Array(128);
     const bytes = new Uint8Array(words.buffer);
     let left = 0;

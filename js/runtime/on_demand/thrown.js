@@ -1,6 +1,6 @@
 // The messages of thrown values.
 (({ print, isArray, isError, asText, slice, includes, NewError }) => {
-  /** The most characters of an error's text that are kept. */
+  /** The maximum length of an error's text, in characters. */
   const MAX_ERROR_TEXT = 32768;
 
   const cut = (text) =>
@@ -18,7 +18,7 @@
     }
   };
 
-  /** The most causes, and the most errors of an AggregateError, that are reported. */
+  /** The maximum number of causes, and of errors of an AggregateError, that are reported. */
   const MAX_RELATED = 5;
 
   const oneLine = (value) => {
@@ -47,7 +47,7 @@
 
   const NO_TEXT = 'a value was thrown that cannot be turned into a string';
 
-  /** The text of a value that is no error; undefined if it has none. */
+  /** The text of a value that is not an error; undefined if it can't be converted. */
   const textOfThrown = (value) => {
     try {
       return cut(asText(value));
@@ -56,7 +56,7 @@
     }
   };
 
-  /** The JSON text of an object that was thrown, if its own text does not say what is in it. */
+  /** The JSON text of a thrown object, if its own text does not show its contents. */
   const jsonOf = (thrown, text) => {
     if (typeof thrown !== 'object' || thrown === null) return undefined;
     if (text !== undefined && !includes(text, '[object Object]')) return undefined;
