@@ -1,5 +1,5 @@
-//! Checks which module uses which. Reads every path in the sources of the workspace, and fails on an arrow that goes up
-//! or sideways, and on an import circle.
+//! Checks the dependencies between modules. Reads every path in the sources of the workspace, and fails on an arrow
+//! that goes up or sideways, and on an import circle.
 //!
 //! - Between the folders of `src`, arrows go down the layers of [`LAYERS`].
 //! - Inside a folder, and inside the two library crates, sibling files and folders form no circle.

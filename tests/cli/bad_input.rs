@@ -1,4 +1,4 @@
-//! Runs that cannot start: the whole text for the user, exit code 2, and no input consumed.
+//! Runs that cannot start: the complete message to the user, exit code 2, and no input consumed.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
     ("logs in a folder that is not there", &[("t.js", GOOD)], &["t.js", "--logs", "missing/logs.jsonl"]),
 ];
 
-/// The same for code that does not load: `run` and `check` print the same.
+/// Cases with code that does not load: `run` and `check` print the same text.
 const CODE: &[Case] = &[
     ("a syntax error", &[("t.js", "export function transformEvent(event) {\n  return event..id;\n}\n")], &["t.js"]),
     ("an import of nothing", &[("t.js", "import { add } from 'sums';\n"), ("lib/sum.js", "")], &["t.js", "-L", "lib"]),
@@ -110,7 +110,7 @@ fn a_config_that_may_not_be_read_is_an_error() {
     let config = dir.file("sluicegate.toml", "");
     std::fs::set_permissions(&config, PermissionsExt::from_mode(0o000)).unwrap();
     if File::open(&config).is_ok() {
-        // Root may do anything.
+        // Root can read files without permission.
         return;
     }
     let done = finish(dir.command(&["run", "t.js"]).spawn().unwrap(), Vec::new());

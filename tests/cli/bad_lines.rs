@@ -75,7 +75,7 @@ fn the_limit_on_a_line_is_exact() {
     assert_eq!(event(&letters[0]), line(101).as_bytes());
 }
 
-/// Lines far longer than the limit with short ones between them, as a file and through a pipe.
+/// Short lines between lines far longer than the limit, from a file and through a pipe.
 #[test]
 fn short_lines_between_long_ones_are_lines_of_their_own() {
     let long = |n: u32| format!("{{\"n\":{n},\"l\":\"{}\"}}", "x".repeat(700_000));
@@ -131,7 +131,8 @@ fn many_long_lines_need_few_files() {
     assert_eq!(dir.read("dead.jsonl").lines().count(), 101);
 }
 
-/// A line of 100 MB through a pipe: never held in memory, reported as it came, and the next line is answered.
+/// A line of 100 MB through a pipe: it is never held in memory, its dead letter is exact, and the next line is
+/// answered.
 #[test]
 fn a_line_of_100_mb_costs_no_memory() {
     const LEN: usize = 100_000_000;
@@ -161,7 +162,7 @@ fn a_line_nested_100_000_deep_is_an_event_like_any_other() {
     assert!(event(&done.dead_letters()[0]) == torn.as_bytes());
 }
 
-/// Code that reads such an event makes V8 print it again. Whatever V8 does then affects only this event's verdict.
+/// Code that changes a deep event makes V8 print it again. The result affects only this event's verdict.
 #[test]
 fn a_deep_event_that_is_changed_fails_alone_if_at_all() {
     let dir = Dir::with("export function transformEvent(event) { event.more = 1; return event; }");
@@ -178,7 +179,8 @@ fn a_deep_event_that_is_changed_fails_alone_if_at_all() {
     }
 }
 
-/// What is no JSON has one text, whatever a line stands for; and an array in an array is not told to be read as one.
+/// Invalid JSON has the same message in every input format. The help suggests `--input-format array` only if that is
+/// not set already.
 #[test]
 fn one_fault_has_one_text() {
     let dir = Dir::with(IDENTITY);

@@ -130,7 +130,7 @@ fn workers_that_are_killed_and_stopped_change_nothing() {
     }
 }
 
-/// A worker waited for room in its output and got work that had to leave first: the run hung forever.
+/// Regression: a worker that waited for room in its output got work whose output had to come first, so the run hung.
 #[test]
 fn what_a_dead_worker_left_behind_does_not_wait_behind_what_comes_later() {
     let code = "export function transformEvent(event) {

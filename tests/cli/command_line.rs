@@ -1,10 +1,10 @@
-//! The built binary, as a shell sees it: exit codes, and what goes to which stream.
+//! The built binary, as a shell sees it: exit codes, standard output and standard error.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Runs the binary in a folder, with nothing of ours in the environment.
+/// Runs the binary in a folder, without sluicegate's variables in the environment.
 fn sluicegate(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
     for (name, _) in std::env::vars_os() {
@@ -192,7 +192,7 @@ fn check_takes_folders_and_names_what_is_not_there() {
     assert_eq!(sluicegate(dir.path(), &["check", "empty"]).status.code(), Some(2));
 }
 
-/// One file that cannot be read keeps no other file from being checked.
+/// A file that cannot be read does not prevent the check of other files.
 #[test]
 fn check_reports_every_file() {
     let dir = project(&[
@@ -238,7 +238,7 @@ fn check_reports_every_file() {
     assert_eq!(text(&out.stdout), "src/f.js: ok: exports transformEvent\n");
 }
 
-/// A library belongs to many transformations, and its mistake is reported once.
+/// If several transformations use a library, its mistake is reported once.
 #[test]
 fn one_mistake_of_a_library_is_one_message() {
     let code = "import { n } from 'lib';\nexport const transformEvent = (event) => ({ n });";
@@ -286,7 +286,7 @@ fn check_mends_what_is_mechanical() {
     assert_eq!(code, "export const transformEvent = (event) => event;\n\n");
 }
 
-/// What checks man pages says nothing, where it is installed.
+/// The checkers of man pages that are installed report nothing.
 #[test]
 fn the_man_page_has_no_warnings() {
     let dir = project(&[]);

@@ -100,7 +100,7 @@ fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| Value::String(format!("{error}: {text}")))
 }
 
-/// Whether `got` has everything that `want` names; below the top level, it may have nothing else.
+/// Whether `got` has all members of `want`. Only at the top level it may have more.
 #[allow(clippy::cmp_owned, reason = "the texts are what is compared")]
 fn covers(want: &Value, got: &Value, top: bool) -> bool {
     match (want, got) {

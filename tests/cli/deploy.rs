@@ -22,7 +22,7 @@ fn manifest() -> BTreeMap<String, Value> {
     documents.map(|document| (document["kind"].as_str().unwrap().to_owned(), document)).collect()
 }
 
-/// The instructions of a Dockerfile's last stage: word and rest.
+/// The instructions of a Dockerfile's last stage: name and arguments.
 fn dockerfile() -> Vec<(String, String)> {
     let text = read("deploy/Dockerfile");
     let mut instructions = Vec::new();
@@ -43,14 +43,15 @@ fn the<'a>(instructions: &'a [(String, String)], word: &str) -> &'a str {
     rest
 }
 
-/// The port that the server listens on by itself.
+/// The server's default port.
 fn default_port() -> u16 {
     let help = Dir::new().run(&["serve", "--help"], "").text().to_owned();
     let (_, after) = help.split_once("[default: 0.0.0.0:").expect("the help names it");
     after.split(']').next().unwrap().parse().unwrap()
 }
 
-/// Starts the program with these arguments and variables and gives the first message, once it listens.
+/// Starts the program with these arguments and variables, and returns its first message, which it prints when it
+/// listens.
 fn first_message(args: &[&str], variables: &[(&str, &str)]) -> String {
     let dir = Dir::new();
     let mut command = dir.command(&[args, &["--listen", "127.0.0.1:0"]].concat());
@@ -172,7 +173,7 @@ fn the_unit_starts_what_it_names() {
     assert_systemd_takes(&dir, &["sluicegate.service"]);
 }
 
-/// The opinion of systemd about files of `deploy/`, where systemd is installed. The program's path is replaced.
+/// Asserts that systemd accepts files of `deploy/`, if systemd is installed. The program's path is replaced.
 fn assert_systemd_takes(dir: &Dir, names: &[&str]) {
     for name in names {
         let unit = read(&format!("deploy/{name}"));

@@ -30,7 +30,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let mut command = dir.command(&["run", "t.js"]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    // More than all buffers on the way can hold; the run need not read all of it.
+    // More than all buffers in between can hold; the run need not read all of it.
     let done = crate::support::finish(command.stdout(writer).spawn().unwrap(), numbers(0..200_000).into_bytes());
     assert_eq!((done.code, done.err.as_str()), (0, ""));
 
@@ -108,7 +108,7 @@ fn logs_that_their_file_does_not_take_follow_on_standard_error() {
     assert_eq!(logged, ["\"1\"", "\"2\""]);
 }
 
-/// A run whose current event is endless; after it come lines that the run has read and lines that it has not.
+/// A run whose current event never ends. After it come lines that the run has read and lines that it has not.
 fn in_mid_stream(dir: &Dir, args: &[&str]) -> (Live, String) {
     let mut command = dir.command(&[&["run", "t.js", "--cpu-limit", "200ms", "--line-buffered"], args].concat());
     // As a shell starts it: a signal from the keyboard goes to the whole process group.
@@ -213,7 +213,7 @@ fn a_second_signal_ends_a_run_that_would_take_for_ever() {
     }
     let (done, _) = live.end();
     assert_eq!(done.code, 143);
-    // Events that were given up are reported.
+    // Abandoned events are reported.
     let stats: Value = serde_json::from_str(done.err.lines().last().unwrap()).unwrap();
     assert_eq!((&stats["conserved"], &stats["ended"]), (&false.into(), &"signal".into()));
 }

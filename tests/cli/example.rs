@@ -1,5 +1,5 @@
-//! The example's tests are effective: whichever rule of its code is broken, a test fails and names the field. In both
-//! forms, JavaScript and data.
+//! The example's tests are effective: if any rule of its code is broken, a test fails and names the field. This holds
+//! for both forms of tests, JavaScript and data.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ fn whichever_rule_is_broken_a_test_names_the_field() {
         dir.file("transform.js", code.replace(rule, instead));
         for form in ["transform.test.js", "cases"] {
             let done: Done = dir.run(&["test", "-j", "1", form], "");
-            // A line of its own, with the path to the field, or the matcher's sentence about it.
+            // A separate line with the path to the field, or the matcher's sentence about the field.
             let named = done.text().lines().any(|line| {
                 let line = line.trim();
                 let path = line.strip_prefix("events[0].").unwrap_or(line);

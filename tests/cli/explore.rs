@@ -42,7 +42,7 @@ fn faults_are_found_once_each_with_the_smallest_event() {
     let done = dir.run(&["fuzz", "t.js", "one.jsonl", "--runs", "400", "--save", "cases"], "");
     assert_eq!(done.code, 1, "{}{}", done.text(), done.err);
     golden("fuzz", &steady(done.text()));
-    // Each is a failing test with the same message.
+    // Each saved case is a failing test with the same message.
     let cases = fs::read_dir(dir.path().join("cases")).unwrap().count();
     let tests = dir.run(&["test", "--reporter", "json"], "");
     let value: Value = serde_json::from_str(tests.text()).unwrap();

@@ -22,8 +22,8 @@ const CODE: &str = "export function transformEvent(event) {
   return event;
 }";
 
-/// Runs events of which some misbehave, and checks that each of those gets the right failure and that all others come
-/// out unchanged. `bad` says what event n does, and the kind of its failure.
+/// Runs events, some of which misbehave, and checks that each bad event gets the right failure and that all others come
+/// out unchanged. `bad` returns what event n does, and the kind of its failure.
 fn run(count: u64, flags: &[&str], bad: impl Fn(u64) -> Option<(&'static str, &'static str)>) -> Done {
     let line = |n: u64, what: Option<(&str, &str)>| match what {
         Some((what, _)) => format!("{{\"n\":{n},\"do\":\"{what}\"}}\n"),
@@ -62,7 +62,7 @@ fn one_in_a_hundred_loops_and_one_in_a_thousand_eats_memory() {
 #[test]
 fn an_event_that_kills_its_process_is_blamed_and_nothing_else_is_lost() {
     let done = run(20_000, &["-j", "2", "--cpu-limit", "1m"], |n| (n % 10_000 == 5000).then_some(("die", "crashed")));
-    // Once together with others, once alone.
+    // Each of the two events kills a worker twice: together with other events, then alone.
     assert!(done.err.trim_end().ends_with(" · 4 workers replaced"), "{}", done.err);
     let letter = &done.dead_letters()[0];
     let message = letter["message"].as_str().unwrap();
@@ -82,7 +82,7 @@ fn an_event_at_either_end_or_beside_another_bad_one_is_told_apart() {
     });
 }
 
-/// With so much time that memory runs out first on any machine.
+/// The time limit is so long that the memory limit comes first on any machine.
 #[test]
 fn an_event_that_grows_slowly_runs_out_of_memory() {
     let flags = ["-j", "2", "--cpu-limit", "10m", "--wall-limit", "10m", "--heap-limit", "16MiB"];
@@ -116,8 +116,8 @@ fn killed_workers_cost_nothing() {
     assert!(killed >= 3 && (1..=killed).contains(&replaced), "{replaced} of {killed} killed workers were replaced");
 }
 
-/// A cache in the module fills the heap until some event hits the limit that is not at fault: it runs again in a fresh
-/// isolate, and no event fails.
+/// A cache in the module fills the heap until an event that is not at fault hits the limit. That event runs again in a
+/// fresh isolate, and no event fails.
 #[test]
 fn state_kept_across_events_is_nobody_s_fault() {
     let dir = Dir::with(
@@ -147,8 +147,8 @@ export function transformEvent(event) {
     assert!(fresh > 2, "the cache was to fill the heap more than once, not {fresh} times");
 }
 
-/// Code that loads only in one process out of ten. The first worker must load it. Its replacements need not: then the
-/// events that waited for them fail, and the run continues.
+/// Code that loads only in one process out of ten. The first worker must load it. If its replacements don't, the events
+/// that waited for them fail, and the run continues.
 #[test]
 fn code_that_a_new_worker_cannot_load_fails_events_and_not_the_run() {
     let dir = Dir::with(

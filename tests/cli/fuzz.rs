@@ -1,5 +1,5 @@
-//! The fuzz targets of `fuzz/`, briefly and without coverage: their seeds, and changes of them by a small mutator. The
-//! number of inputs and the mutator's seed are fixed; `SLUICEGATE_FUZZ_RUNS` asks for more.
+//! Runs the fuzz targets of `fuzz/` for a short time and without coverage: on their seeds, and on mutations of them.
+//! The number of inputs and the mutator's seed are fixed; `SLUICEGATE_FUZZ_RUNS` sets a larger number.
 
 use std::path::Path;
 
@@ -127,7 +127,7 @@ fn the_lock_file_of_the_targets_has_every_dependency() {
     let lock = read("fuzz/Cargo.lock");
     let packages = lock["package"].as_array().unwrap();
     let ours = packages.iter().find(|package| package["name"].as_str() == Some("sluicegate")).unwrap();
-    // With a version behind the name where there are several.
+    // The name is followed by the version if the lock file has several versions of a package.
     let locked = ours["dependencies"].as_array().unwrap().iter().filter_map(|one| one.as_str()?.split(' ').next());
     let locked: Vec<_> = locked.collect();
     let manifest = read("Cargo.toml");

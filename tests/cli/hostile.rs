@@ -94,7 +94,7 @@ fn hostile_code_gets_its_verdict_and_its_neighbours_stay_untouched() {
             });
         }
     });
-    // Fifty milliseconds are short on a busy machine, so failed files are tried again, alone.
+    // The limit of fifty milliseconds is short on a busy machine, so failed files are tried again alone.
     let wrong: Vec<String> = suspects
         .into_inner()
         .unwrap()

@@ -34,8 +34,8 @@ fn files() -> Vec<File> {
     files
 }
 
-/// Checks each file, on all cores. Failed ones are tried again alone, because fifty milliseconds are short on a busy
-/// machine.
+/// Checks each file, on all cores. Failed files are tried again alone, because the limit of fifty milliseconds is short
+/// on a busy machine.
 fn check(problems: impl Fn(&File) -> String + Sync) {
     let files = files();
     let (next, suspects) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -143,7 +143,7 @@ fn neighbours_that_wait_stay_untouched() {
     let web = Web::start(|_| Reply::json("1"));
     let lines = lines(|n| format!("{{\"n\":{n},\"s\":\"ordinary\"}}"));
     check(|file| {
-        // Events wait before the code removes `fetch`, if it does.
+        // A copy of `fetch`, because the hostile code may remove the global.
         let code = format!(
             "const ask = fetch;\n{}\nconst inner = transformEvent;\n\
              async function waits(event, metadata) {{ await ask('{}'); return inner(event, metadata); }}\n\

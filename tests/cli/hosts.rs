@@ -155,11 +155,11 @@ fn a_host_that_does_not_read_standard_error_is_not_held_up() {
     let (reader, writer) = std::io::pipe().unwrap();
     command.env("TMPDIR", temporary.path()).stderr(writer);
     let child = command.spawn().unwrap();
-    // This end of the pipe only; the child has its own.
+    // Closes this process's end of the pipe; the child has its own.
     drop(command);
     let done = finish(child, input.into_bytes());
     assert_eq!((done.code, done.lines().len()), (1, 3000));
-    // Only now.
+    // Standard error is read only now, after the end of the run.
     let said = std::io::read_to_string(reader).unwrap();
     let (note, summary) =
         said.split_once("note: standard error is not read; the rest of the dead letters is in ").unwrap();

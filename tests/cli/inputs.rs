@@ -7,7 +7,7 @@ use crate::support::{Dir, finish};
 
 const IDENTITY: &str = "export function transformEvent(event) { return event; }";
 
-/// Runs a line of shell in the folder, with `$SG` for the binary.
+/// Runs a shell command in the folder; `$SG` is the binary.
 fn shell(dir: &Dir, line: &str) -> (i32, String, String) {
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(dir.path()).env("SG", env!("CARGO_BIN_EXE_sluicegate"));
@@ -168,16 +168,16 @@ fn a_pipe_may_begin_with_a_short_piece() {
         "gzip" => {
             let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             std::io::Write::write_all(&mut packed, b"{\"n\":1}\n").unwrap();
-            // Padding, as on a tape.
+            // Zero padding, as on a tape.
             [packed.finish().unwrap(), vec![0; 100]].concat()
         }
-        // A frame that is skipped comes first.
+        // A skippable frame comes first.
         _ => [&b"\x50\x2A\x4D\x18\x04\0\0\0abcd"[..], &zstd::encode_all(&b"{\"n\":1}\n"[..], 1).unwrap()].concat(),
     };
     for name in ["gzip", "zstd"] {
         dir.file("in", packed(name));
         assert_eq!(dir.run(&["run", "t.js", "in", "-q"], "").text(), "{\"n\":1}\n", "{name}");
-        // `dd` writes a byte at a time, and the run reads what is there.
+        // `dd` writes one byte at a time, so the run gets short reads.
         let (_, out, err) = shell(&dir, "dd if=in bs=1 2> dd.err | $SG run t.js -q");
         assert_eq!(out, "{\"n\":1}\n", "{name}: {err}");
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::Dir;
 
-/// `PROPTEST_CASES` asks for more.
+/// The number of cases. `PROPTEST_CASES` overrides it.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").map_or(8, |text| text.parse().unwrap())
 }
@@ -22,7 +22,7 @@ fn space() -> impl Strategy<Value = &'static str> {
     prop_oneof![8 => Just(""), 1 => Just(" "), 1 => Just("\t \r ")]
 }
 
-/// Special contents of an event. Not both at once, see [`exceptions_to_the_law`].
+/// Special contents of an event. No event has both, see [`exceptions_to_the_law`].
 #[derive(Clone, Copy)]
 enum With {
     /// Duplicate keys.
@@ -46,7 +46,7 @@ fn number(with: With) -> BoxedStrategy<String> {
     }
 }
 
-/// Text with all characters that need no escape, and all kinds of escapes.
+/// Strings with all characters that need no escape, and all kinds of escapes.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[ !#-\\[\\]-~]{1,12}",
@@ -72,7 +72,7 @@ fn object(value: impl Strategy<Value = String> + 'static, with: With) -> impl St
     prop::collection::vec((space(), key(), space(), space(), value, space()), 0..6).prop_map(move |members| {
         let key = |index: usize, key: String| match with {
             With::Duplicates => key,
-            // Keys that end differently are different.
+            // The index makes all keys different.
             With::Infinite => format!("{}_{index}\"", key.strip_suffix('"').expect("a key is a text")),
         };
         let members: Vec<String> = members
@@ -178,7 +178,7 @@ proptest! {
     ) {
         let lines: Vec<String> = lines
             .into_iter()
-            // A carriage return in front of a line feed belongs to the line's end.
+            // A carriage return before a line feed is part of the line end.
             .map(|(a, object, b)| format!("{a}{object}{b}").trim_end_matches('\r').to_owned())
             .collect();
         let dir = Dir::with("export function transformEvent(event) { return event; }");
@@ -219,7 +219,7 @@ proptest! {
             letters.iter().map(|letter| (letter["input_line"].as_u64().unwrap(), letter["kind"].as_str().unwrap())).collect();
         prop_assert_eq!(found, wanted);
 
-        // The same as verdict lines: one each, in order.
+        // With verdict lines: one for each input line, in order.
         let done = dir.run(&[&flags[..], &["--emit", "verdicts"]].concat(), "");
         let lines = done.lines();
         prop_assert_eq!(lines.len(), asks.len());
@@ -231,7 +231,7 @@ proptest! {
     }
 }
 
-/// Events that once did not keep their bytes; each runs alone except the last two.
+/// Regression: events that did not keep their bytes. Each runs alone except the last two.
 #[test]
 fn what_broke_the_law_before() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
@@ -239,12 +239,12 @@ fn what_broke_the_law_before() {
     let broken: Vec<&str> = [
         // A duplicate key whose last value is beyond the doubles.
         "{\"a\":-0,\"a\":1e400}\n",
-        // The same with a value whose text becomes longer than the whole line.
+        // A duplicate key with a value whose printed text is longer than the whole line.
         "{\"a\":1,\"a\":1e20}\n",
-        // A key that V8 moves to the front, with space before the colon, or written as an escape.
+        // A key that V8 moves to the front, with space before the colon, or with an escape.
         "{\"d\":\"\\uDBea\\ud800]\",\"0\" : 0}\n",
         "{\"b\":1,\"\\u0030\":2}\n",
-        // After a key that ends in a backslash, V8 takes any key with an escape in that place for the same one.
+        // After a key that ends in a backslash, V8 confuses any key with an escape in the same place with that key.
         "{\"q\\\\\":1}\n{\"q\\u0041\":1}\n",
     ]
     .into_iter()

@@ -1,6 +1,6 @@
-//! The cases of the public JSON test suite, as values of an event. Valid JSON goes out unchanged, whatever is changed
-//! around it; invalid JSON becomes a dead letter with its exact bytes. Each case runs in a small event and in one that
-//! is large enough to be lazy.
+//! The cases of the public JSON test suite, as values of an event. The output has valid JSON unchanged, even if the
+//! code changes the event around it; invalid JSON results in a dead letter with its exact bytes. Each case runs in a
+//! small event and in one that is large enough to be lazy.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,7 @@ const GOOD: &[(&str, Option<&str>)] = &[
     ("123456789012345678901234567890123456789012345678901234567890", None),
     ("0.1000000000000000055511151231257827", None),
     ("0.00000000000000000000000000000000000000000000000001", None),
-    // Strings: escapes, surrogates, NUL, characters that editors and terminals take for line ends.
+    // Strings: escapes, surrogates, NUL, characters that editors and terminals treat as line ends.
     (r#""""#, None),
     (r#""\u0000\u0012\u001f""#, None),
     (r#""\"\\\/\b\f\n\r\t""#, None),
@@ -162,7 +162,7 @@ const BAD: &[&[u8]] = &[
     b"{} {}",
 ];
 
-/// An event around a value.
+/// An event that contains a value, and padding.
 fn line(value: &[u8], pad: usize) -> Vec<u8> {
     let pad = "p".repeat(pad);
     let head = format!("{{\"type\":\"track\",\"pad\":\"{pad}\",\"v\":");
@@ -224,7 +224,7 @@ fn what_is_no_json_is_a_dead_letter_with_its_bytes() {
     }
 }
 
-/// Deep nesting does not make an event fail if the code leaves it alone; otherwise it affects only its own event.
+/// A deeply nested event comes out unchanged or fails, and affects no other event.
 #[test]
 fn depth_costs_an_event_nothing_or_itself() {
     for depth in [100, 1_000, 100_000] {
@@ -242,7 +242,7 @@ fn depth_costs_an_event_nothing_or_itself() {
             assert_eq!(lines[3], "{\"verdict\":\"ok\",\"events\":[{\"n\":2}]}");
             assert!(lines[2].contains("\"kind\":\"invalid_json\""), "{depth} {}", &lines[2][..80]);
             let whole = format!("{{\"verdict\":\"ok\",\"events\":[{event}]}}");
-            // V8's printer ends its stack at some depth.
+            // Beyond some depth, V8's printer runs out of stack.
             let fails = depth > 1_000 && lines[1].contains("\"kind\":\"exception\"");
             assert!(lines[1] == whole || fails, "{depth} {open} {}", &lines[1][..lines[1].len().min(300)]);
         }

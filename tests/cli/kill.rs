@@ -1,5 +1,5 @@
-//! How long a verdict takes once an event has hit its time limit, and how long the next event waits: by construct, over
-//! the binary's pipes, one line at a time. The tests check only the verdicts; `scripts/kill` prints the table.
+//! Measures the time from an event's time limit to its verdict, and to the next event's verdict: by construct, over the
+//! binary's pipes, one line at a time. The tests check only the verdicts; `scripts/kill` prints the table.
 
 use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ const LIMIT: Duration = Duration::from_millis(50);
 /// What stops a construct.
 #[derive(Clone, Copy, PartialEq)]
 enum By {
-    /// V8, at its next check.
+    /// V8, at its next interrupt check.
     Interrupt,
-    /// The same after a second time limit: the event's heap grows, so it may still fail by `memory`.
+    /// V8, after a second time limit: the event's heap grows, so the event may still fail with `memory`.
     Growth,
-    /// Only the end of the worker process.
+    /// Only killing the worker process.
     Wall,
 }
 
@@ -28,7 +28,7 @@ impl By {
         }
     }
 
-    /// The longest time for a verdict after the limit, and for the next event after that.
+    /// The maximum times for a verdict after the limit, and for the next event after that.
     fn promised(self) -> (Duration, Duration) {
         let (verdict, next) = match self {
             By::Interrupt => (20, 30),
@@ -78,7 +78,7 @@ struct Times {
     next: Duration,
 }
 
-/// One hostile event among ordinary ones: when its verdict came, and the next one's.
+/// Runs one hostile event among ordinary ones, and measures when its verdict and the next one came.
 fn measure(body: &str) -> Result<Times, String> {
     let dir = Dir::with(&format!(
         "const hostile = (event) => {{ {body} }};\nexport const transformEvent = (event) => (event.n === 0 ? hostile(event) : event);\n"

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::support::Dir;
 use crate::support::live::Live;
 
-/// Far more than the pipes hold.
+/// Far more lines than the pipes can hold.
 const LINES: u64 = 40_000;
 
-/// Every second line fails.
+/// Input of which every second line fails.
 fn input() -> String {
     (1..=LINES).map(|n| if n % 2 == 0 { format!("nope {n}\n") } else { format!("{{\"n\":{n}}}\n") }).collect()
 }
@@ -19,14 +19,14 @@ fn input() -> String {
 #[test]
 fn each_failed_line_has_its_letter_once_and_whole_whoever_is_killed() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
-    // Each run is killed when the answer for this line has come.
+    // The run is killed when the answer to this line has come.
     let places: [u64; 5] = [1, 701, 7001, 20_001, LINES + 1];
     for place in places {
         let start = || Live::start(dir.command(&["run", "t.js", "-q", "-j", "1", "--errors", "dead.jsonl"]));
         let (mut killed, mut other) = (start(), start());
         let feeds = [&mut killed, &mut other].map(|live| {
             let mut pipe = live.take_input();
-            // The pipe of a killed run breaks.
+            // Writing to a killed run fails.
             std::thread::spawn(move || std::io::Write::write_all(&mut pipe, input().as_bytes()).is_ok())
         });
         let mut read = 0;
@@ -55,7 +55,7 @@ fn each_failed_line_has_its_letter_once_and_whole_whoever_is_killed() {
                     assert_eq!(letter["event"], format!("nope {line}"));
                     letters.entry(letter["run"].as_str().unwrap().to_owned()).or_default().push(line);
                 }
-                // The fragment that a process was writing when it was killed: a line of its own.
+                // The fragment that a process was writing when it was killed is on its own line.
                 Err(_) => torn += 1,
             }
         }
@@ -64,7 +64,7 @@ fn each_failed_line_has_its_letter_once_and_whole_whoever_is_killed() {
         runs.sort_by_key(Vec::len);
         let all: Vec<u64> = (1..=LINES / 2).map(|n| 2 * n).collect();
         assert_eq!(runs.pop().as_ref(), Some(&all), "the one that went on has all of them");
-        // The other run has those of every line whose successor was answered, and perhaps a few more, in order.
+        // The killed run has the letters of all lines before the last answered one, and perhaps a few more, in order.
         let mine = runs.pop().unwrap_or_default();
         assert_eq!(mine, all[..mine.len()], "killed at {place}");
         assert!(mine.len() as u64 >= read / 2, "{} letters, and line {read} was answered", mine.len());

@@ -1,4 +1,4 @@
-//! `sluicegate lineage`: a corpus of transformations whose flows are known, and what the command says.
+//! `sluicegate lineage`: a corpus of transformations whose flows are known, and the output of the command.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Dir, Done};
 
-/// A file of `tests/lineage/corpus`: its first comment holds events, and the flows that its code has.
+/// A file of `tests/lineage/corpus`: its first comment has events and the flows of its code.
 #[derive(Default)]
 struct Case {
     events: String,
@@ -48,13 +48,13 @@ impl Case {
     }
 }
 
-/// The report of an analysis that ends by itself, however fast the machine is.
+/// The report of an analysis whose time limit is never reached, even on a slow machine.
 fn measured(dir: &Dir, args: &[&str]) -> Value {
     let done = dir.run(&[&["lineage"], args, &["--json", "--time", "1h"]].concat(), "");
     serde_json::from_str(done.text()).unwrap_or_else(|error| panic!("{args:?}: {error}: {}{}", done.text(), done.err))
 }
 
-/// Edges by input and output: whether they are direct, and how.
+/// Edges by input and output: whether each is direct, and its kind.
 fn edges(report: &Value) -> BTreeMap<(String, String), (bool, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let edges = report["edges"].as_array().unwrap();
@@ -284,13 +284,13 @@ fn the_warehouse_example_is_what_a_reader_would_say() {
     assert!(!edges.keys().any(|(from, to)| from == "messageId" || to == "messageId"), "it is removed");
     let leaves = |from: &str, to: &str| from.starts_with("traits.old_truth") && to != "log";
     assert!(!edges.keys().any(|(from, to)| leaves(from, to)), "it decides, and is logged");
-    // Each column that differs is logged, as it is and as it was.
+    // Each changed column is logged, with its new and its old value.
     for side in ["new", "old"] {
         for key in ["name", "domain", "city", "plan", "seats"] {
             assert_eq!(edge(&format!("traits.{side}_truth(json).{key}"), "log"), direct("computed"), "{side} {key}");
         }
     }
-    // An account that Salesforce knows goes there, too.
+    // An account that Salesforce knows is sent there, too.
     for to in ["context.externalId[]", "integrations.All", "integrations.Salesforce"] {
         assert_eq!(edge("traits.sfdc_id", to), Some((false, "conditional".to_owned())), "{to}");
     }

@@ -1,5 +1,5 @@
-//! Many events: all of them are accounted for, each output equals that of the same code in a plain loop, and memory use
-//! is as low at the end as at the start. `scripts/million` runs this with a million events and prints the figures.
+//! Many events: all of them are accounted for, each output is as expected, and memory use is as low at the end as at
+//! the start. `scripts/million` runs this with a million events and prints the figures.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -33,7 +33,7 @@ struct Order {
 
 impl Order {
     fn new(id: u64) -> Self {
-        // Some numbers that look random: the high bits of a multiplicative hash.
+        // Pseudo-random numbers from a multiplicative hash.
         let random = |n: u64, below: u64| (id + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15 ^ (n << 17 | 1)) % below;
         Self { id, items: (0..1 + random(1, 4)).map(|n| (random(n + 2, 900), random(n + 9, 99_999), 1 + n)).collect() }
     }
@@ -106,7 +106,7 @@ fn events_by_the_hundred_thousand_are_conserved_and_memory_stays_flat() {
                 text.clear();
             }
         }
-        // Kept open, so that the processes live until they have been measured.
+        // The input stays open, so that the processes live until their memory has been measured.
         input
     });
     let mut early_peaks = None;
@@ -141,7 +141,7 @@ fn events_by_the_hundred_thousand_are_conserved_and_memory_stays_flat() {
 
     let mib = |bytes: u64| bytes as f64 / 1048576.0;
     let (early_supervisor, early_workers) = early_peaks.unwrap();
-    // For `scripts/million`; a passing test's output is not shown otherwise.
+    // For `scripts/million`. Other runs don't show the output of a passing test.
     #[allow(clippy::print_stdout, reason = "figures for a person")]
     {
         println!(

@@ -78,14 +78,14 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.js", "const seen = new Map<string, number>();\nexport const transformEvent = (event) => event;"),
     ("t.ts", "const transformEvent = (event: any) => event;\nexport = { transformEvent };"),
     ("t.js", "const transformEvent = (event) => event;\nexport = { transformEvent };"),
-    // JSX, and what comes along when code is copied.
+    // JSX, and line numbers that were copied along with the code.
     ("t.js", "export function transformEvent(event) { return <div>{event.name}</div>; }"),
     ("t.js", "export const transformEvent = (event) => (\n  <Card name={event.name} />\n);"),
     ("t.ts", "export const transformEvent = (event: any) => <b>{event.name}</b>;"),
     ("t.js", "1 export function transformEvent(event) {\n2   return event;\n3 }"),
     ("t.js", " 9| // A comment.\n10| export const transformEvent = (event) => event;"),
     ("t.ts", "1 export const transformEvent = (event: any) => event;"),
-    // Code by people who had not seen the list above.
+    // Code by people who did not know the list above.
     (
         "t.js",
         "export function transformEvent(event) {\n  event.properties.products.foreach((p) => { p.price *= 2; });\n  return event;\n}",
@@ -197,7 +197,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("t.js", "import { z } from 'zod';\nexport const transformEvent = (event) => event;"),
 ];
 
-/// The event for all of them.
+/// The input event of all cases.
 const EVENT: &str = concat!(
     r#"{"id":1,"list":{},"type":"track","event":"Order Completed","userId":"u1","timestamp":"2024-01-02T03:04:05Z","#,
     r#""properties":{"total":"12.50","email":"A@x.com","products":[{"sku":"a","price":1}]}}"#,

@@ -22,7 +22,7 @@ export async function transformEvent(event) {
   }
 }";
 
-/// Runs events with these flags; returns an object for each output.
+/// Runs events with these flags; returns the outputs as objects.
 fn run(flags: &[&str], events: &[Value]) -> (Vec<Value>, Done) {
     let input: String = events.iter().map(|event| format!("{event}\n")).collect();
     let done = Dir::with(CODE).run(&[&["run", "t.js", "-j1"], flags].concat(), input);
@@ -191,7 +191,7 @@ fn nothing_is_asked_unless_it_is_allowed() {
     let why = "Error: blocked request to non-public address: 127.0.0.1";
     assert!(out.iter().all(|one| one["refused"] == why), "{out:?}");
     assert_eq!(web.connections(), 0);
-    // Allowing by variable or by file works as well, and `localhost` is an ordinary name.
+    // A variable or a file can also allow hosts, and `localhost` is an ordinary name.
     let dir = Dir::with(CODE);
     dir.file("sluicegate.toml", format!("[network]\nallow = [\"localhost:{}\", \"api.example.com\"]\n", web.port()));
     let local = format!("{}\n", json!({"url": format!("http://LOCALHOST.:{}/", web.port())}));
@@ -323,7 +323,7 @@ fn a_worker_that_is_killed_while_it_waits_costs_nothing_but_a_second_request() {
     assert_eq!(times.load(Ordering::SeqCst), 2);
 }
 
-/// The answer reaches the code that sent the request, when it comes.
+/// Requests that no event waits for are sent, and their answers reach the code that sent them.
 #[test]
 fn what_no_event_waits_for_is_asked_all_the_same() {
     let web = Web::start(|asked| Reply::json(&format!("\"{}\"", asked.path)));
@@ -340,8 +340,7 @@ fn what_no_event_waits_for_is_asked_all_the_same() {
     assert_eq!(done.lines().last(), Some(&"{\"seen\":[\"/1\",\"/2\",\"/3\"]}"), "{}", done.err);
 }
 
-/// Two hundred requests are never answered, and no event waits for them: the next event's own request is answered at
-/// once.
+/// Two hundred requests are never answered, and no event waits for them. The next event's request is answered at once.
 #[test]
 fn what_an_event_leaves_behind_is_not_in_the_way_of_the_next_one() {
     let end = Arc::new((Mutex::new(false), Condvar::new()));
@@ -427,7 +426,7 @@ fn answers_that_are_too_large_too_long_or_not_http_are_errors() {
     let big = "x".repeat(5 << 20);
     let web = Web::start(move |asked| match asked.path.as_str() {
         "/big" => Reply::new(200, &[], &big),
-        // Five kilobytes on the way.
+        // Five kilobytes when compressed.
         "/bomb" => Reply::new(200, &[("Content-Encoding", "gzip")], bomb()),
         "/headers" => Reply::new(200, &[("X-Long", &"x".repeat(70 << 10))], ""),
         "/many" => Reply { head: format!("200 OK\r\n{}\r\n", "a: b\r\n".repeat(500)), body: Vec::new() },
@@ -449,7 +448,7 @@ fn answers_that_are_too_large_too_long_or_not_http_are_errors() {
     }
 }
 
-/// 5 MiB of zeros, packed.
+/// 5 MiB of zeros, compressed.
 fn bomb() -> Vec<u8> {
     use std::io::Write as _;
     let mut encoder = std::process::Command::new("gzip")
@@ -589,7 +588,7 @@ const HOSTILE: &[&str] = &[
 fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to() {
     let canary = Web::start(|_| Reply::json("\"leaked\""));
     let port = canary.port();
-    // The same port on the other loopback address, where there is one.
+    // The same port on the IPv6 loopback address, if the machine has one.
     let sixth = Web::start_at(&format!("[::1]:{port}"), |_| Reply::json("\"leaked\"")).ok();
     let hostile: Vec<String> = HOSTILE.iter().map(|url| url.replace("PORT", &port.to_string())).collect();
     let targets = hostile.clone();
@@ -614,8 +613,8 @@ fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to
         }
     }
     assert!(events.len() >= 200, "{}", events.len());
-    // Once with a list without any other host, where the name alone decides; and once with a list that allows every
-    // name, where the address decides.
+    // The first list allows no other host that is used here, so the name decides. The second one allows every name, so
+    // the address decides.
     for list in [format!("{},allowed.example", redirector.address), format!("*,{}", redirector.address)] {
         let (out, _) = run(&["--allow-net", &list], &events);
         for (event, one) in events.iter().zip(&out) {
@@ -638,10 +637,10 @@ fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to
     assert!(redirector.asked().len() > 200, "{}", redirector.asked().len());
 }
 
-/// Whether a redirect to this text leads to another server than the redirector.
+/// Whether a redirect to this text leads away from the redirector.
 fn leads_away(text: &str) -> bool {
     match text.trim_start().split_once(':') {
-        // Without slashes it is a path, where the scheme is the same.
+        // With the same scheme and without slashes, the text is a relative path.
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest.starts_with(['/', '\\']) && rest.len() > 2,
         Some(_) => true,
         None => false,
@@ -697,14 +696,14 @@ fn what_was_sent_over_tls_does_not_go_on_without() {
         assert!(one["refused"].as_str().unwrap().contains("it redirects from https to http://127.0.0.1"), "{one}");
     }
     assert_eq!(plain.asked().len(), 1);
-    // No server is trusted where there are no certificates; and it says so.
+    // Without certificates no server is trusted, and the message says so.
     for one in ask("nothing") {
         assert!(one["refused"].as_str().unwrap().contains("no certificates"), "{one}");
     }
 }
 
-/// A credential may appear in a URL, plain or encoded, and in an answer of a server. It is masked wherever people read:
-/// in dead letters and in logs.
+/// A credential may appear in a URL, plain or encoded, and in an answer of a server. It is masked in all texts for
+/// people: in dead letters and in logs.
 #[test]
 fn credentials_are_masked_in_urls_too() {
     let web = Web::start(|_| Reply::redirect(302, "http://10.0.0.1/?key=top%20s3cret/ß"));

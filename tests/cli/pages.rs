@@ -1,7 +1,7 @@
 //! Runs every console block of every page and compares the output.
 //!
-//! A block is a list of commands, each after `$ `, with its output below. A line `…` stands for any lines. Values that
-//! change each time (durations, rates, ports, tokens) are not compared.
+//! A block is a list of commands, each after `$ `, with its output below. A line `…` matches any lines. Values that
+//! differ in each run (durations, rates, ports, tokens) are not compared.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use crate::support::Dir;
 use crate::support::web_server::{Reply, Web};
 
-/// Pages whose blocks are run by another test, and which one.
+/// Pages whose blocks another test runs, and the name of that test.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("CONTRIBUTING.md", "make: it is what runs the tests"),
     ("docs/internals/lazy-events.md", "cargo: a test with more programs than usual"),
@@ -43,11 +43,11 @@ fn commands(block: &str) -> Vec<(&str, Vec<&str>)> {
     found
 }
 
-/// A line without the values that change each time.
+/// A line without the values that differ in each run.
 fn steady(line: &str) -> String {
     let mut out = String::new();
     let mut rest = line.trim_end();
-    // The rate of a summary, whose thousands are apart.
+    // The rate of a summary, which has separators between thousands.
     if let Some((counts, rate)) = rest.rsplit_once(" · ")
         && rate.ends_with(" events/s")
     {
@@ -71,7 +71,8 @@ fn steady(line: &str) -> String {
     }
 }
 
-/// Whether the lines of a page appear in the output, in order; `…` stands for any number of lines.
+/// Checks that the output consists of the lines of a page, apart from empty lines; `…` matches any number of lines. The
+/// error is the first missing line.
 fn shows(shown: &[&str], said: &str) -> Result<(), String> {
     let said: Vec<String> = said.lines().map(steady).collect();
     let mut at = 0;
@@ -101,7 +102,7 @@ fn run(dir: &Dir, block: &str, adapt: &dyn Fn(&str) -> String) {
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     for (command, shown) in commands(block) {
         let mut shell = Command::new("bash");
-        // Standard error among the output, as on a terminal.
+        // Standard error is mixed into the output, as on a terminal.
         shell.args(["-c", &format!("exec 2>&1; {}", adapt(command))]).current_dir(dir.path());
         let output = shell.env("PATH", &path).env("NO_COLOR", "1").output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -181,7 +182,7 @@ fn the_readme_and_the_network_show_what_comes_out() {
     let readme = page("README.md");
     let dir = Dir::new();
     with_example(&dir);
-    // The files that its other blocks write.
+    // The files that other blocks of the page write.
     let files = ["paid.js", "users.js"].map(|name| {
         let block = blocks(&readme, "sh").into_iter().find(|block| block.contains(&format!("cat > {name}"))).unwrap();
         block.split("\nsluicegate").next().unwrap().to_owned()
@@ -214,7 +215,7 @@ fn a_playground_prints_its_address() {
         let text = page(path);
         for (command, shown) in blocks(&text, "console").into_iter().flat_map(commands) {
             if command.contains("play") {
-                // The port of the page may be taken.
+                // The port on the page may be in use.
                 let command = command.replace(":9090", ":0");
                 assert_eq!(steady(&first_line(&dir, &command)), steady(&shown[0].replace(":9090", ":1")), "{command}");
             }

@@ -77,7 +77,7 @@ fn code_that_ends_its_worker_ends_nothing_else() {
         answer
     };
     for (file, kind) in [
-        // Only the end of its process stops it.
+        // Only killing the worker process stops this code.
         ("loop-bigint-tostring.js", "failed"),
         ("memory-repeat-many.js", "failed"),
         ("loop-for.js", "timeout"),
@@ -104,7 +104,7 @@ fn typescript_that_no_parser_gets_through_is_an_error_like_any_other() {
     };
     assert!(attempt(&deep).contains("nested too deep"));
     assert!(attempt("export const transformEvent = (e: object): object => e;").contains(r#""verdict":"ok""#));
-    // In a library that is on disk, too.
+    // The limit also applies to a library on disk.
     dir.file("sluicegate.toml", "[libraries]\ndirs = [\"lib\"]\n");
     assert!(attempt("export const transformEvent = (e: object): object => e;").contains("nested too deep"));
     assert_eq!(play.ask("GET /api/project", "").0, 200);
@@ -230,12 +230,12 @@ fn code_asks_whom_the_flags_the_environment_or_the_folder_allow() {
         assert_eq!(status, 200, "{answer}");
         serde_json::from_str::<serde_json::Value>(&answer).unwrap()
     };
-    // Off unless allowed.
+    // The network is off unless it is allowed.
     let play = Play::start(&dir, &[]);
     let closed = attempt(&play, "{}");
     assert_eq!((&closed["network"], web.asked().len()), (&serde_json::Value::Null, 0), "{closed}");
     assert_eq!(closed["answer"]["verdicts"][0]["verdict"], "failed");
-    // The file is read again, and with it the allowed hosts.
+    // The config file and its allowed hosts are read again.
     dir.file("sluicegate.toml", format!("[network]\nallow = [\"{host}\"]\n"));
     let open = attempt(&play, "{}");
     assert_eq!(open["answer"]["verdicts"][0]["events"], serde_json::json!([{ "asked": "/u1" }]), "{open}");

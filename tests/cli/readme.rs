@@ -32,7 +32,7 @@ fn every_command_of_the_readme_works() {
     let dir = Dir::new();
     let mut said = String::new();
     let mut count = 0;
-    // `make` is what runs this test; the demo has a test of its own.
+    // `make` runs this test; the demo has its own test.
     for block in blocks(&readme, "sh").into_iter().filter(|block| !block.starts_with("make ")) {
         let (ok, text) = shell(&dir, block);
         assert!(ok, "{block}\n{text}");
@@ -76,7 +76,7 @@ fn the_script_that_brings_v8_copies_checks_and_is_silent() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The tutorial, literally: its files under the names in the text, its commands, and their output.
+/// The tutorial, exactly as written: its files under the names in the text, its commands, and their output.
 #[test]
 fn the_tutorial_of_testing_works_from_an_empty_folder() {
     let text = std::fs::read_to_string("docs/testing.md").unwrap();
@@ -94,13 +94,13 @@ fn the_tutorial_of_testing_works_from_an_empty_folder() {
         }
     };
     told(console[0], &said);
-    // Fixed, with every line run.
+    // After the fix, the tests run every line.
     dir.file("orders.test.js", js[1].replace("total: 5", "total: 6"));
     let coverage = console.iter().find(|block| block.contains("--coverage")).unwrap();
     let (ok, said) = shell(&dir, "sluicegate test --coverage --isolation");
     assert!(ok, "{said}");
     told(coverage, &said);
-    // Data next to it.
+    // A case as data.
     dir.file("orders.refund.case.json", blocks(&text, "json")[0]);
     let (ok, said) =
         shell(&dir, "sluicegate test --init orders.js || true; sluicegate test && sluicegate types > sluicegate.d.ts");

@@ -1,4 +1,4 @@
-//! `docs/reference.md`: every example gives the result on the page.
+//! `docs/reference.md`: every example has the result that the page shows.
 
 use std::fmt::Write;
 

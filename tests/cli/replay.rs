@@ -1,4 +1,4 @@
-//! Dead letters that are run again.
+//! `sluicegate replay`: runs dead letters again.
 
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ fn with_dead_letters() -> Dir {
     dir
 }
 
-/// Without what is different every time.
+/// The report without values that differ in each run.
 fn report(done: &Done) -> String {
     let steady = |line: &str| match line.split_once(char::is_whitespace) {
         Some((name @ ("time" | "heap"), rest)) if rest.trim_start().starts_with(|c: char| c.is_ascii_digit()) => {
@@ -104,7 +104,7 @@ fn a_whole_file_is_run_again_and_what_fails_keeps_its_place() {
         letters.map(|it| (it["input_file"].clone(), it["input_line"].clone(), it["input_offset"].clone())).collect()
     };
     assert_eq!(places("again.jsonl"), places("dead.jsonl")[1..]);
-    // And once more, from there.
+    // A second replay, of the letters of the first one.
     dir.file("t.js", "export const transformEvent = () => null;");
     let done = dir.run(&["replay", "--all", "again.jsonl", "--errors", "third.jsonl", "--fail-on", "never"], "");
     assert_eq!((done.code, done.text()), (0, ""), "{}", done.err);

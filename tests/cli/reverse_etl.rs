@@ -1,5 +1,5 @@
-//! `examples/reverse-etl`: the path of a row, with real dbt, DuckDB and Postgres; and the effect of faults of its
-//! stand-in for Customer.io on a sync.
+//! `examples/reverse-etl`: the whole path of a row, with real dbt, DuckDB and Postgres; and the effect on a sync of
+//! faults of the stand-in for Customer.io.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,7 +14,7 @@ use super::support::{Dir, Done};
 
 const EXAMPLE: &str = "examples/reverse-etl";
 
-/// The example and the transformation that it uses, without what an earlier run left.
+/// A copy of the example and of the transformation that it uses, without files of an earlier run.
 fn copy() -> Dir {
     let dir = Dir::new();
     copy_folder(Path::new(EXAMPLE), &dir.path().join(EXAMPLE));
@@ -41,7 +41,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Whether what a test needs is missing. CI has all of it.
+/// Returns whether a test is skipped because a program is missing. CI must have all programs.
 fn is_skipped(what: &str, missing: Option<String>) -> bool {
     let Some(missing) = missing else { return false };
     assert!(std::env::var_os("CI").is_none(), "{missing}");
@@ -64,7 +64,7 @@ fn missing_commands(commands: &[&str]) -> Option<String> {
     Some(format!("there is no {missing}"))
 }
 
-/// Where dbt is installed; kept from run to run.
+/// The folder in which dbt is installed. It is kept between runs.
 fn dbt_venvs() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("dbt")
 }
@@ -133,7 +133,7 @@ fn two_days_on_duckdb_arrive_to_the_byte() {
     }
 }
 
-/// The rows by ADBC equal those of the command: the state knows all of them. The driver is that of dbt's environment.
+/// The rows from ADBC equal those from the command: the state knows all of them. The driver is from dbt's environment.
 fn its_driver_gives_the_same_rows(dir: &Dir) {
     let example = dir.path().join(EXAMPLE);
     let config = std::fs::read_to_string(example.join("sync.toml")).unwrap();
@@ -158,7 +158,7 @@ warehouse = duckdb.connect('.work/warehouse.duckdb')
 print('open', flush=True)
 sys.stdin.read()";
 
-/// A DuckDB file that is open for writing can't be read: the sync says so, and sends and deletes nothing.
+/// A DuckDB file that is open for writing can't be read: the sync reports that, and sends and deletes nothing.
 fn a_warehouse_that_dbt_writes_is_left_alone(dir: &Dir) {
     let (example, venv) = (dir.path().join(EXAMPLE), dbt_venvs().join("duckdb/bin"));
     let mut writer = Command::new(venv.join("python3"))
@@ -225,7 +225,7 @@ fn sqlites_types_have_the_forms_that_the_page_says() {
     assert_eq!(said(&output), expected);
 }
 
-/// The forms of the other databases are compared by the example's script.
+/// The page shows the form of each type. The example's script compares the same forms with the real databases.
 #[test]
 fn the_page_of_warehouses_has_every_form() {
     let page = std::fs::read_to_string("docs/warehouses.md").unwrap();
@@ -253,14 +253,14 @@ fn the_stand_ins_refuse_what_their_originals_refuse() {
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// The stand-in of Customer.io, on a port of its own; it ends with this.
+/// The stand-in of Customer.io, on its own port. Its process ends when this is dropped.
 struct CustomerIo {
     child: Child,
     url: String,
 }
 
 impl CustomerIo {
-    /// It writes to the folder `customerio` of `dir`.
+    /// Starts the stand-in, which writes to the folder `customerio` of `dir`.
     fn start(dir: &Dir) -> Self {
         let mut child = Command::new("python3")
             .arg(format!("{EXAMPLE}/standins/customerio.py"))
@@ -295,7 +295,7 @@ impl CustomerIo {
         self.ask("PUT /stand-in/faults", faults);
     }
 
-    /// The ids of the people that it holds.
+    /// The ids of the people in the stand-in.
     fn people(&self) -> Vec<String> {
         let state = self.ask("GET /stand-in/state", &json!(null));
         let mut people: Vec<String> = state["people"].as_object().unwrap().keys().cloned().collect();
@@ -321,10 +321,10 @@ fn field(dir: &Dir, file: &str, pointer: &str) -> Vec<Value> {
 struct Case {
     name: &'static str,
     faults: Value,
-    /// The exit code and a part of what is said, while the fault is there.
+    /// The exit code and a part of the output, while the fault is present.
     code: i32,
     says: &'static str,
-    /// Whether an item may arrive twice: the answer that acknowledged it was lost.
+    /// Whether an item may arrive twice, because the answer that acknowledged it was lost.
     twice: bool,
 }
 
@@ -404,7 +404,7 @@ fn whatever_the_destination_does_in_the_end_it_has_every_row() {
         if !case.twice {
             assert_eq!(received.len(), 3, "{name}: {before:?}, then {received:?}");
         }
-        // And then nothing goes out at all.
+        // After that, nothing is sent.
         let requests = field(&dir, "requests.jsonl", "/status").len();
         let third = sync(&dir, &customerio);
         assert_eq!((third.code, field(&dir, "requests.jsonl", "/status").len()), (0, requests), "{}", at(&third));

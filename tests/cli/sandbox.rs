@@ -1,5 +1,5 @@
-//! Missing layers of the sandbox: the process starts under a filter that pretends that the kernel does not know a
-//! system call, and its workers inherit it.
+//! Missing layers of the sandbox: the process starts under a filter that makes a system call fail as if the kernel did
+//! not know it, and the workers inherit the filter.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
