@@ -18,7 +18,7 @@ const CODE: &str = "export function transformEvent(event) {
 
 const MIXED: &str = "{\"n\":1}\n\n{\"n\":2,\"do\":\"drop\"}\n{\"n\":3,\"do\":\"fail\"}\n{\"n\":4,\"do\":\"double\"}\n";
 
-/// Events of which every 50th takes longer than the others: workers finish out of order.
+/// Events, every 50th of which takes longer than the others, so that workers finish out of order.
 fn uneven(count: u32) -> String {
     let spin = |n: u32| if n % 50 == 7 { ",\"do\":\"spin\"" } else { "" };
     (0..count).map(|n| format!("{{\"n\":{n}{}}}\n", spin(n))).collect()
@@ -45,7 +45,7 @@ fn a_slow_pipe_is_answered_line_by_line() {
         let dir = Dir::with(CODE);
         let mut live = Live::start(dir.command(&[&["run", "t.js"], flags].concat()));
         for n in 0..50 {
-            // In two pieces, of which the first alone is no line.
+            // In two pieces; the first one is not a complete line.
             live.write(format!("{{\"n\":{n}"));
             live.write("}\n");
             assert!(live.line().contains(&format!("{{\"n\":{n}}}")), "{flags:?}");
@@ -126,7 +126,7 @@ fn a_failed_line_goes_where_it_was_asked_to() {
     assert!(line.ends_with(" · stopped at the first failure (--on-error stop)"), "{line}");
 }
 
-/// With several workers far ahead, the run ends at the first failure in the order of the input.
+/// The run ends at the first failure in the order of the input, although several workers are far ahead.
 #[test]
 fn stop_ends_at_the_first_failure_whatever_the_workers_have_done() {
     let mut input = uneven(20_000);
@@ -148,8 +148,8 @@ fn fail_on_says_what_a_failure_is() {
     assert_eq!(dir.run(&["run", "t.js", "--fail-on", "0%"], "").code, 0);
 }
 
-/// The position of a line: its file, its line number and its byte offset; with byte order marks, line ends and several
-/// files.
+/// The position of a line is its file, its line number and its byte offset, also with byte order marks, both kinds of
+/// line ends and several files.
 #[test]
 fn a_dead_letter_finds_its_line_again() {
     let dir = Dir::with(CODE);

@@ -1,4 +1,4 @@
-//! `sluicegate sync` against real destinations on loopback, with faults that are switched on.
+//! `sluicegate sync` against stand-ins of destinations on loopback, with faults that tests switch on.
 
 mod adbc;
 mod bad_input;
@@ -19,7 +19,7 @@ use serde_json::Value;
 use self::destination::Destination;
 use crate::support::{Dir, Done};
 
-/// Pauses that no test has to wait for.
+/// Settings with pauses so short that tests don't notice them.
 const QUICK: &str = "backoff = \"1ms\"\nmax_backoff = \"2ms\"\ncooldown = \"1ms\"\ntimeout = \"20s\"\n";
 
 /// A folder with rows and a config whose sink is Customer.io's API.
@@ -30,7 +30,8 @@ fn users(destination: &Destination, rows: &str, more: &str) -> Dir {
     dir
 }
 
-/// The config; lines that start with `[changes]`, `[event]` and so on are put where they belong, others to the sink.
+/// The config. In `more`, everything from the first `[table]` on is added to the top level, and lines before it to the
+/// sink.
 fn config(destination: &Destination, more: &str) -> String {
     let (sink, tables) =
         more.split_once("\n[").map_or((more, String::new()), |(sink, rest)| (sink, format!("[{rest}")));
@@ -49,7 +50,7 @@ fn run(dir: &Dir, args: &[&str]) -> Done {
     crate::support::finish(command.spawn().unwrap(), Vec::new())
 }
 
-/// Runs the sync; the counts of its last line.
+/// Runs the sync; also returns the counts of its last line.
 fn sync(dir: &Dir, args: &[&str]) -> (Done, Value) {
     let done = run(dir, &[&["sync", "sync.toml", "--stats", "json"], args].concat());
     let counts =
@@ -61,14 +62,14 @@ fn sync(dir: &Dir, args: &[&str]) -> (Done, Value) {
     (done, counts)
 }
 
-/// Runs a sync that has to succeed: how many rows were sent.
+/// Runs a sync that must succeed; returns how many rows were sent.
 fn sent(dir: &Dir, args: &[&str]) -> u64 {
     let (done, counts) = sync(dir, args);
     assert_eq!(done.code, 0, "{}", done.err);
     counts["sent"].as_u64().unwrap()
 }
 
-/// Numbers of the counts.
+/// The named numbers of the counts.
 fn numbers<const N: usize>(counts: &Value, names: [&str; N]) -> [u64; N] {
     names.map(|name| counts[name].as_u64().unwrap_or_else(|| panic!("{name}: {counts}")))
 }

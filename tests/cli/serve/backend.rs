@@ -68,7 +68,7 @@ fn revision(version: &str, code: &str) -> (u16, String) {
     (200, revision.to_string())
 }
 
-/// Code from the time before modules.
+/// Code in the old format, without modules.
 const LEGACY: &str = "function transform(events) {
   return events.map((event) => { event.of = events.length; event.id = metadata(event).messageId; return event; });
 }";
@@ -102,7 +102,7 @@ fn code_is_asked_for_once_with_its_libraries() {
         }
     });
     assert_eq!(backend.asked().len(), 3, "{:?}", backend.asked());
-    // The secret is the user of Basic auth.
+    // The secret is the user name of Basic auth.
     assert!(backend.asked.lock().unwrap().iter().all(|(_, authorization)| authorization == "Basic czNjcmV0Og=="));
 }
 
@@ -188,7 +188,7 @@ fn a_backend_that_is_down_loses_no_event_and_is_found_again() {
     );
 }
 
-/// One accepts the connection and sends nothing; the other one starts an answer and does not finish it.
+/// One backend accepts the connection and sends nothing. The other one starts an answer and does not finish it.
 #[test]
 fn a_backend_that_does_not_finish_is_given_up_and_holds_up_nobody_else() {
     let slow = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -238,7 +238,7 @@ fn a_backend_that_does_not_finish_is_given_up_and_holds_up_nobody_else() {
     });
 }
 
-/// A test run needs its libraries: without them the answer says so, and asks to try again.
+/// A test run needs its libraries. If one is missing, the answer reports that and asks the client to retry.
 #[test]
 fn a_trial_whose_libraries_cannot_be_had_is_to_be_sent_again() {
     let backend = Backend::new(|path| match path.rsplit('=').next().unwrap() {

@@ -1,4 +1,4 @@
-//! Requests that are wrong, cut off, too large, too slow or left alone.
+//! Requests that are invalid, cut off, too large or too slow, and clients that disconnect.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -42,7 +42,8 @@ fn a_body_that_is_none_is_a_4xx_with_words() {
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
 }
 
-/// The engine that runs an event parses it, if any does.
+/// The engine that runs an event parses it. If no engine runs the event, invalid JSON must be reported all the same, as
+/// an error of the body.
 #[test]
 fn an_event_that_is_no_json_makes_the_body_none_whatever_becomes_of_its_event() {
     let batch = "export function transformBatch(events) { return events; }";
@@ -64,7 +65,7 @@ fn an_event_that_is_no_json_makes_the_body_none_whatever_becomes_of_its_event() 
     assert_eq!(server.rows(&events("v1", 3)).len(), 3);
 }
 
-/// JavaScript would report a missing property here: fields of the wrong type, in every place.
+/// Fields of the wrong type, in every place. A server in JavaScript would report missing properties here.
 #[test]
 fn fields_of_the_wrong_type_are_never_the_servers_fault() {
     let server = server(&[]);
@@ -156,7 +157,7 @@ fn a_client_that_sends_a_byte_now_and_then_does_not_keep_its_place_for_ever() {
     let head =
         "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 3000\r\n\r\n[";
     slow.write_all(head.as_bytes()).unwrap();
-    // Never silent for longer than allowed, and answered long before the body is complete.
+    // The client is never silent for longer than allowed. The answer must come long before the body is complete.
     slow.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let mut sent = 0;
     let mut first = [0];
@@ -168,7 +169,7 @@ fn a_client_that_sends_a_byte_now_and_then_does_not_keep_its_place_for_ever() {
     let answer = answer(&mut BufReader::new(slow));
     assert!(answer.problem(408).contains("--body-timeout"));
     assert_eq!(answer.header("Connection"), Some("close"));
-    // This is the only place.
+    // The server handles one request at a time, so the slow one must have ended.
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
 }
 
@@ -194,7 +195,7 @@ fn connections_are_kept_or_closed_as_asked() {
     stream.get_mut().write_all(&request("GET", "/health", &[], b"", false)).unwrap();
     assert_eq!(answer(&mut stream).status, 200);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
-    // In pieces, without a length.
+    // In chunks, without a length.
     let mut stream = server.connect();
     write!(stream, "POST /customTransform HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
     for piece in body.as_bytes().chunks(7) {
@@ -237,7 +238,7 @@ fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
     let _ = stream.read_to_end(&mut said);
     assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&said));
     assert_eq!(server.rows(&events("v1", 5)).len(), 5);
-    // A request without a client is given up, and its memory becomes free again.
+    // A request without a client is abandoned, and its memory is freed.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while server.metric("sluicegate_requests_in_flight") > 0.0 {
         assert!(std::time::Instant::now() < deadline, "requests that no client waits for are kept");
@@ -293,7 +294,7 @@ fn an_address_or_a_folder_that_cannot_be_had_is_told_at_once() {
 fn code_that_no_parser_gets_through_ends_nothing() {
     let shared = format!("import '@rs/x/v1';\nexport function transformEvent(e) {{ return {}; }}", "(".repeat(200_000));
     let deep = format!("export const f = (e: string) => {}1{};", "(".repeat(200_000), ")".repeat(200_000));
-    // In time that doubles with each level.
+    // The parsing time doubles with each level.
     let slow = format!("export const z = {}1{};", "<T>(".repeat(40), ")".repeat(40));
     let server = Server::with(&[("shared.js", &shared), ("deep.ts", &deep), ("slow.ts", &slow)], &[]);
     let pid = server.get("/health").header("x-request-id").unwrap().split('-').next().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! A server for each test, and a client with just enough HTTP to misbehave as a test needs.
+//! A server for each test, and a minimal HTTP client that can misbehave as a test needs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ pub struct Server {
     messages: Option<JoinHandle<String>>,
 }
 
-/// What it answered.
+/// An answer of the server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -30,7 +30,7 @@ pub struct Answer {
 }
 
 impl Server {
-    /// With these files in its folder.
+    /// Starts a server with these files in its folder.
     pub fn with(files: &[(&str, &str)], args: &[&str]) -> Self {
         let dir = Dir::new();
         for (name, text) in files {
@@ -39,7 +39,7 @@ impl Server {
         Self::start(dir, &[&["--dir", "code"], args].concat(), &[])
     }
 
-    /// With these arguments and variables.
+    /// Starts a server with these arguments and variables.
     pub fn start(dir: Dir, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let all = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
         let mut command = dir.command(&all);
@@ -59,7 +59,7 @@ impl Server {
         Self { child, address, dir, messages: Some(messages) }
     }
 
-    /// The next line of its standard output, where it writes next to nothing.
+    /// The next line of the server's standard output, to which it writes almost nothing.
     pub fn printed(&mut self) -> String {
         let mut line = String::new();
         BufReader::new(self.child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -87,7 +87,7 @@ impl Server {
         self.send("GET", path, &[], b"")
     }
 
-    /// The rows for these events, with those about dropped ones.
+    /// The rows for these events, including those about dropped events.
     pub fn rows(&self, events: &Value) -> Vec<Value> {
         let headers = [JSON, &[("X-Feature-Filter-Code", "?1")]].concat();
         let answer = self.send("POST", "/customTransform", &headers, events.to_string().as_bytes());
@@ -96,7 +96,7 @@ impl Server {
         answer.json().as_array().unwrap().clone()
     }
 
-    /// One number of the metrics.
+    /// The value of one metric.
     pub fn metric(&self, line: &str) -> f64 {
         let text = self.get("/metrics").text();
         let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
@@ -118,7 +118,7 @@ impl Server {
         self.messages.take().unwrap().join().unwrap()
     }
 
-    /// Waits for its end.
+    /// Waits until the server ends; returns its exit code, or -1 if a signal killed it.
     pub fn end(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
@@ -178,7 +178,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// Asserts that it is a problem with this status, and gives its words.
+    /// Asserts that the answer is a problem with this status, and returns its message.
     pub fn problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("apiVersion"), Some("2"));

@@ -41,7 +41,7 @@ fn a_change_counts_for_the_next_request() {
     let server = Server::with(&[("v1.js", "export const transformEvent = () => ({ v: 1 });")], &[]);
     assert_eq!(server.rows(&events("v1", 1))[0]["output"]["v"], 1);
     server.dir.file("code/v1.js", "export const transformEvent = () => ({ v: 2 });");
-    // The system tells of a change a moment after it.
+    // The system reports a change with a delay.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while server.rows(&events("v1", 1))[0]["output"]["v"] != 2 {
         assert!(std::time::Instant::now() < deadline, "the change is never seen");

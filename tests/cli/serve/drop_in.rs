@@ -52,7 +52,7 @@ fn a_batch_that_fails_as_a_whole_is_one_row_about_all_of_its_events() {
         let row = json!({ "statusCode": 400, "error": error, "metadata": whole });
         assert_eq!(server.rows(&events(version, 3)), [row]);
     }
-    // The fault of one event affects only that event, as everywhere.
+    // The fault of one event affects only that event.
     let rows = server.rows(&events("one", 3));
     let statuses: Vec<&Value> = rows.iter().map(|row| &row["statusCode"]).collect();
     assert_eq!(statuses, [200, 400, 200]);

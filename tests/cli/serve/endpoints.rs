@@ -1,4 +1,4 @@
-//! Everything beside `/customTransform`.
+//! All endpoints except `/customTransform`.
 
 use serde_json::{Value, json};
 
@@ -136,7 +136,7 @@ fn every_answer_has_the_headers_that_callers_rely_on() {
         assert_eq!(answer.header("apiVersion"), Some("2"));
         assert_eq!(answer.header("X-Instance-ID"), Some("pod-7"));
         assert_eq!(answer.header("X-Request-ID"), Some("abc"));
-        // rudder-server reads it as a duration of Go's, which has no space in it.
+        // rudder-server parses it as a Go duration, which has no space.
         let time = answer.header("X-Response-Time").unwrap().strip_suffix("ms").unwrap();
         assert!(time.parse::<u64>().is_ok(), "{time}");
     }
@@ -162,7 +162,7 @@ fn code_that_is_not_saved_runs_only_for_those_who_know_the_token() {
     }
     let headers = [JSON, &[("Authorization", "Bearer a-secret-token")]].concat();
     assert_eq!(server.send("POST", "/transformationLibrary/test", &headers, body.as_bytes()).json(), json!(true));
-    // Saved code is another matter.
+    // Requests with saved code are handled.
     assert_eq!(server.post("/customTransform", &json!([{}])).status, 200);
     assert_eq!(server.get("/health").status, 200);
 }

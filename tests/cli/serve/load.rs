@@ -1,4 +1,4 @@
-//! More requests than the server has room for, and its end.
+//! More requests than the server has room for, and its shutdown.
 
 use std::io::{BufReader, Write};
 
@@ -76,7 +76,7 @@ fn bodies_that_do_not_fit_into_memory_are_sent_away() {
     refused.problem(503);
     assert_eq!(refused.header("X-Rudder-Should-Retry"), Some("true"));
     slow.write_all(b"]").unwrap();
-    // It was all spaces: taken in whole, and found to hold nothing.
+    // The body has only spaces: the server reads all of it, and finds no events.
     answer(&mut BufReader::new(slow)).problem(400);
     while server.send("POST", "/customTransform", JSON, large.as_bytes()).status == 503 {
         assert!(std::time::Instant::now() < deadline, "the room is never free again");
@@ -96,8 +96,8 @@ fn who_is_sent_away_while_still_sending_gets_to_know_it() {
     while server.metric("sluicegate_requests_in_flight") < 1.0 {
         assert!(std::time::Instant::now() < deadline, "the request never takes its place");
     }
-    // More than the sockets of both sides hold: if the server stops reading, the client is cut off, and the answer is
-    // lost.
+    // More than the socket buffers of both sides can hold: if the server stopped reading, the client would be cut off
+    // and would not get the answer.
     let large = format!("[{}]", " ".repeat(24 << 20));
     for _ in 0..2 {
         let refused = server.send("POST", "/customTransform", JSON, large.as_bytes());
@@ -143,7 +143,7 @@ fn a_tenant_with_slow_code_does_not_hold_up_another() {
     for _ in 0..5 {
         assert_eq!(server.rows(&events("quick", 20)).len(), 20);
     }
-    // Each of the 40 has 50 ms of its own; the quick ones were answered meanwhile.
+    // Each of the 40 slow events takes 50 ms. The quick events were answered meanwhile.
     assert!(server.metric("sluicegate_requests_total{path=\"/customTransform\",status=\"200\"}") == 5.0);
     let rows = answer(&mut BufReader::new(stream)).json();
     assert!(rows.as_array().unwrap().iter().all(|row| row["error"] == "the event took more than 50ms of CPU time"));

@@ -71,7 +71,7 @@ fn it_shows_and_saves_the_code_that_requests_run() {
     let file = ask(&server, "GET", "/play/api/file?path=orders-v1.js", &token, &host, &json!(null)).json();
     let saved = json!({ "text": code, "base": file["version"] });
     assert_eq!(ask(&server, "PUT", "/play/api/file?path=orders-v1.js", &token, &host, &saved).status, 200);
-    // The folder is watched: it takes a moment until its change is known.
+    // The folder is watched: the server notices a change with a delay.
     while rows(4) != json!({ "n": 2 }) {
         std::thread::yield_now();
     }
@@ -94,7 +94,7 @@ fn nobody_but_its_page_is_answered() {
         let path = format!("/play/api/file?path={path}");
         assert_eq!(ask(&server, "GET", &path, &token, &host, &json!(null)).status, 400, "{path}");
     }
-    // The server's own endpoints want no token, whatever the host is called.
+    // The server's own endpoints need no token and accept any host name.
     assert_eq!(ask(&server, "GET", "/health", "", "sluicegate.internal", &json!(null)).status, 200);
 }
 

@@ -1,5 +1,5 @@
-//! Workers that are forked from a prepared process: they are like any other, and whatever happens to that process, all events
-//! are answered.
+//! Workers that are forked from a prepared process behave like other workers. If that process is killed or stopped, all
+//! events are still answered.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::support::children;
 
 const SAME: &str = "export const transformEvent = (event) => event;";
 
-/// Asks for `version` as a tenant of its own each time, so that a worker is started for it.
+/// Sends a request for `version` as the given tenant. A new tenant needs a new worker.
 fn ask(server: &Server, version: &str, tenant: usize) -> Vec<Value> {
     let mut asked = events(version, 1);
     asked[0]["metadata"]["workspaceId"] = json!(format!("w{tenant}"));
@@ -22,7 +22,7 @@ fn forked(server: &Server) -> f64 {
     server.metric("sluicegate_starts_forked_total")
 }
 
-/// Has tenants ask for `same` until the worker of one was forked; the number of the next one.
+/// Sends requests for `same` as new tenants until a worker was forked; returns the number of the next tenant.
 fn until_one_is_forked(server: &Server, first: usize) -> usize {
     let before = forked(server);
     let deadline = Instant::now() + PATIENCE;
@@ -36,7 +36,7 @@ fn until_one_is_forked(server: &Server, first: usize) -> usize {
     unreachable!()
 }
 
-/// The children of a server that call themselves so.
+/// The children of a server whose process name is `name`.
 fn named(server: &Server, name: &str) -> Vec<i32> {
     let is_named =
         |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name);
@@ -45,7 +45,7 @@ fn named(server: &Server, name: &str) -> Vec<i32> {
 
 fn signal(pids: &[i32], signal: i32) {
     for pid in pids {
-        // SAFETY: a child of our own server, or the number of one that just ended.
+        // SAFETY: sends a signal to a child of this test's server, or to the number of a child that has just ended.
         unsafe { libc::kill(*pid, signal) };
     }
 }
@@ -92,7 +92,7 @@ fn limits_hold_in_a_forked_worker() {
         let row = &ask(&server, version, next)[0];
         assert!(row["error"].as_str().unwrap_or_default().contains(says), "{version}: {row}");
     }
-    // Code that names what belongs to the whole isolate needs one of another kind.
+    // Code that mentions state of the whole isolate needs another kind of isolate.
     assert_eq!(ask(&server, "legacy", next)[0]["output"]["last"], "a");
     assert_eq!(forked(&server) - before, 5.0);
 }
@@ -101,7 +101,7 @@ fn limits_hold_in_a_forked_worker() {
 fn built_ins_are_open_while_code_loads_and_closed_behind_it() {
     let files = [
         ("same.js", SAME),
-        // Only declares, so that they are closed before.
+        // This code only declares, so the built-ins are closed before it runs.
         (
             "declares.js",
             "const seen = new Set(['a']); export const transformEvent = (e) => ({ has: seen.has('a'), map: Array.prototype.map = 1 });",
@@ -156,7 +156,7 @@ fn a_prepared_process_that_is_killed_costs_no_event_and_is_replaced() {
     let gone = named(&server, "prepared");
     assert_eq!(gone.len(), 1);
     signal(&gone, libc::SIGKILL);
-    // Those that it has forked are not its children.
+    // The workers that it forked are not its children, so they still run.
     assert_eq!(ask(&server, "same", next - 1).len(), 1);
     until_one_is_forked(&server, next);
     let now = named(&server, "prepared");

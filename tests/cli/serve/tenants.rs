@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::client::{JSON, PATIENCE, Server, event, events, request};
 use crate::support::live::status;
 
-/// Small enough that the output of one of these tenants would be far too much.
+/// Limits so small that the output of one hostile tenant would exceed them by far.
 const FLAGS: &[&str] =
     &["--request-memory=64MiB", "--body-limit=8MiB", "--max-processes=6", "--max-requests=32", "--cpu-limit=2s", "-j2"];
 
@@ -83,7 +83,7 @@ fn beside(hostile: impl Fn(&Server) -> Option<TcpStream> + Sync) {
             scope.spawn(|| {
                 let mut open = Vec::new();
                 while !over.load(Ordering::Relaxed) {
-                    // More clients would only keep the server from accepting the good one's requests.
+                    // More connections would only prevent the server from accepting the good tenant's requests.
                     if open.len() == 3 {
                         open.remove(0);
                     }
@@ -109,7 +109,7 @@ fn beside(hostile: impl Fn(&Server) -> Option<TcpStream> + Sync) {
     }
 }
 
-/// Sends, reads the whole answer, and forgets it.
+/// Sends a request, and reads and discards the whole answer.
 fn ask(server: &Server, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<TcpStream> {
     let answer = server.send("POST", path, &[JSON, headers].concat(), body);
     assert!([200, 400, 413, 503].contains(&answer.status), "{}", answer.status);
@@ -153,7 +153,7 @@ fn what_is_refused_is_not_unpacked() {
     while server.metric("sluicegate_requests_in_flight") < 1.0 {
         assert!(Instant::now() < deadline, "the request never takes its place");
     }
-    // If the server unpacked it, it would find that it is broken.
+    // If the server decompressed the body, it would report that the body is invalid.
     let headers = [JSON, &[("Content-Encoding", "gzip")]].concat();
     server.send("POST", "/customTransform", &headers, b"this is no gzip").problem(503);
     slow.shutdown(Shutdown::Both).unwrap();

@@ -29,7 +29,7 @@ fn spans(asked: &[Asked]) -> (Vec<Value>, Value) {
     let plain = |attributes: &Value| -> Value {
         let pairs = attributes.as_array().into_iter().flatten().map(|pair| {
             let value = pair["value"].as_object().unwrap().values().next().unwrap();
-            // Integers are texts in this form of JSON.
+            // In OTLP's JSON, integers are strings.
             let value = value.as_str().and_then(|text| text.parse::<i64>().ok()).map_or(value.clone(), Value::from);
             (pair["key"].as_str().unwrap().to_owned(), value)
         });
@@ -98,7 +98,7 @@ fn a_request_and_its_groups_are_spans_of_the_callers_trace() {
 
 #[test]
 fn a_collector_that_is_down_or_silent_costs_nothing() {
-    // The kernel accepts connections for it, and it never answers.
+    // The kernel accepts connections for the listener, which never answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", listener.local_addr().unwrap());
     for endpoint in ["http://127.0.0.1:1", &silent] {

@@ -110,7 +110,7 @@ fn a_batch_gets_all_events_of_its_group() {
     let server = server(
         "export function transformBatch(events) { return events.filter((e) => e.n % 2).map((e) => ({ ...e, of: events.length, messageId: 'm' + e.n })); }",
     );
-    // More than one unit of a run holds.
+    // More events than fit into one unit.
     let filler = "x".repeat(4000);
     let asked: Value = (0..150)
         .map(|n| event("v1", json!({ "messageId": format!("m{n}"), "n": n, "filler": filler }), &format!("m{n}")))
@@ -147,7 +147,7 @@ fn a_bad_element_of_a_batch_takes_no_good_output_with_it() {
     let same = |id: &str| row(200, id, json!({ "messageId": id }));
     assert_eq!(server.rows(&asked("more"))[0]["error"], bad);
     assert_eq!(told("more"), [row(400, "m0", Value::Null), same("m0"), same("m1"), same("m2")]);
-    // The invalid element makes the input fail that has no other output.
+    // The invalid element makes the input without another output fail.
     assert_eq!(told("instead"), [row(400, "m0", Value::Null), same("m1"), same("m2")]);
     let mixed = told("mixed");
     for n in 0..3 {
@@ -218,8 +218,8 @@ fn tenants_make_room_for_each_other_and_not_each_for_the_next_one() {
         }
     }
     assert!(server.metric("sluicegate_workers") <= 2.0);
-    // Evicting the least recently used one would always evict the one that is needed next: seven evictions. Here there
-    // are four, or a few more if a busy machine gave a turn late.
+    // Evicting the least recently used pool would always evict the pool that is needed next: seven evictions. The
+    // server needs four, or a few more on a busy machine.
     assert!(server.metric("sluicegate_evictions_total") < 7.0);
 }
 
@@ -234,7 +234,7 @@ fn a_worker_that_is_killed_takes_no_event_with_it() {
         let workers = children(server.pid() as u32);
         assert!(!workers.is_empty());
         for pid in workers {
-            // SAFETY: a worker of our own server.
+            // SAFETY: sends a signal to a worker of this test's server.
             unsafe { libc::kill(pid, libc::SIGKILL) };
         }
         let rows = rows.join().unwrap();
@@ -261,13 +261,13 @@ fn large_requests_and_pretty_ones_are_answered_whole() {
 fn workers_that_are_replaced_are_counted_by_reason() {
     let server = server(SAME);
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
-    // The prepared process is among them.
+    // The prepared process is among the children.
     for pid in children(server.pid() as u32) {
-        // SAFETY: ends a worker of a server of our own.
+        // SAFETY: kills a child of this test's server.
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
     let count = |reason: &str| server.metric(&format!("sluicegate_worker_restarts_total{{reason=\"{reason}\"}}"));
-    // Counted a moment later.
+    // The metric changes with a delay.
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
     while count("died") == 0.0 {
         assert!(std::time::Instant::now() < deadline, "it is not counted");
@@ -293,7 +293,7 @@ fn with_fresh_state_code_begins_anew_with_each_request() {
             let rows = server.rows(&json!(asked));
             let mut numbers: Vec<u64> = rows.iter().map(|row| row["output"]["n"].as_u64().unwrap()).collect();
             if version == "waits" {
-                // They are in flight together.
+                // These events are in flight together, so their order is not fixed.
                 numbers.sort_unstable();
             }
             assert_eq!(numbers, (1..=20).collect::<Vec<_>>(), "{version}");

@@ -45,7 +45,7 @@ fn install() -> Result<Drivers, String> {
     let (venv, old, mark) = (folder.join("venv"), folder.join("old"), folder.join("requirements.txt"));
     let requirements = Path::new("tests/fixtures/adbc/requirements.txt");
     let wanted = format!("{}{OLD}\n", std::fs::read_to_string(requirements).unwrap());
-    // Marked when it is complete, so that an interrupted install is repeated.
+    // The mark is written when the install is complete, so that an interrupted install is repeated.
     if std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return loads(Drivers { venv, old });
     }
@@ -57,7 +57,7 @@ fn install() -> Result<Drivers, String> {
     run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     let pip = || {
         let mut pip = Command::new(venv.join("bin/pip"));
-        // Only the libraries are needed, not the packages through which Python uses them.
+        // Only the libraries are needed, not their Python dependencies.
         pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
         pip
     };
@@ -67,7 +67,7 @@ fn install() -> Result<Drivers, String> {
     loads(Drivers { venv, old })
 }
 
-/// DuckDB's package needs Python's own library, which not every Python has.
+/// Checks that the drivers can be loaded: DuckDB's package needs Python's shared library, which not every Python has.
 fn loads(drivers: Drivers) -> Result<Drivers, String> {
     let told = drivers.run(&Dir::new(), &["sync", "doctor"]);
     let venv = drivers.venv.display().to_string();
@@ -135,7 +135,7 @@ fn traits(dir: &Dir) -> Vec<String> {
     text.lines().map(of).collect()
 }
 
-/// The distribution's Postgres, in its own folder. It ends when this is dropped.
+/// A server of the distribution's Postgres, in its own folder. It ends when this is dropped.
 struct Postgres {
     bin: PathBuf,
     folder: tempfile::TempDir,
@@ -151,7 +151,7 @@ impl Postgres {
             let _ = writeln!(std::io::stderr(), "\nSKIPPED: Postgres as a source: there is no Postgres\n");
             return None;
         };
-        // Not in the folder of the test: Postgres's own user must reach it, and a socket's path must be short.
+        // Not in the folder of the test: Postgres's user must have access, and a socket's path must be short.
         let folder = tempfile::tempdir().unwrap();
         if is_root() {
             assert!(Command::new("chown").arg("postgres").arg(folder.path()).status().unwrap().success());
@@ -172,7 +172,7 @@ impl Postgres {
         self.folder.path().join("data").display().to_string()
     }
 
-    /// Postgres refuses to run as root.
+    /// A command of Postgres. As root, it runs as the user `postgres`, because Postgres refuses to run as root.
     fn tool(&self, name: &str, args: &[&str]) -> Command {
         let program = self.bin.join(name);
         let mut command = if is_root() {
@@ -195,7 +195,7 @@ impl Postgres {
         assert!(started.success(), "{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
-    /// Ends it at once, as a crash does.
+    /// Stops the server at once, as in a crash.
     fn down(&self) {
         let args = ["--silent", "--pgdata", &self.data(), "--mode", "immediate", "stop"];
         let _ = self.tool("pg_ctl", &args).stdout(Stdio::null()).stderr(Stdio::null()).status();

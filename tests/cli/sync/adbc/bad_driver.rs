@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Drivers, drivers, to_file, traits};
 use crate::support::{Dir, Done, finish};
 
-/// A sync by way of the bad driver, of a query with one row.
+/// A folder with a sync that uses the bad driver, of a query with one row.
 fn with_bad_driver(timeout: &str) -> Dir {
     let dir = to_file(&format!(
         "adbc = \"sqlite\"\ndriver = \"drivers/bad.so\"\nquery_timeout = \"{timeout}\"\nquery = \"select 1 as id\""
@@ -36,7 +36,8 @@ fn run(drivers: &Drivers, dir: &Dir, args: &[&str], behaves: &str) -> Done {
     finish(command(drivers, dir, args, behaves).spawn().unwrap(), Vec::new())
 }
 
-/// Opens the gate, if a process waits there. It goes on waiting while the file is held.
+/// Opens the writing end of the named pipe `gate`; an error if no process waits there. The process waits as long as the
+/// file is open.
 fn gate(dir: &Dir) -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(dir.path().join("gate"))
 }
@@ -70,7 +71,8 @@ fn a_process_that_a_driver_leaves_behind_ends_with_a_sync_that_is_killed() {
     for signal in [Signal::TERM, Signal::KILL] {
         let dir = with_bad_driver("1h");
         let child = command(drivers, &dir, &["sync", "sync.toml"], "leaves a daemon and hangs").spawn().unwrap();
-        // The daemon waits there, and the driver itself does or will. To open the gate and close it would let both go.
+        // The daemon waits at the gate, and the driver does or will. Opening and closing the gate here would let both
+        // continue.
         while !dir.path().join("daemon").exists() {
             std::thread::yield_now();
         }
@@ -83,7 +85,8 @@ fn a_process_that_a_driver_leaves_behind_ends_with_a_sync_that_is_killed() {
     }
 }
 
-/// Waits for the end of what a driver has left behind: it was killed, and did not wait for the test.
+/// Waits until the process that a driver has left behind has ended, and asserts that it was killed: it did not pass the
+/// gate.
 fn is_gone(dir: &Dir) {
     if let Ok(gate) = gate(dir) {
         poll(&mut [PollFd::new(&gate, PollFlags::empty())], None).unwrap();
@@ -123,7 +126,7 @@ fn a_driver_that_hangs_while_it_is_loaded_ends_with_its_sync() {
         kill_process(Pid::from_child(&child), signal).unwrap();
         let done = finish(child, Vec::new());
         assert_eq!(done.code, 128 + signal.as_raw(), "{}", done.err);
-        // Returns when the process at the gate has ended: the gate never lets it go.
+        // Returns when the process at the gate has ended, because the gate never lets it pass.
         poll(&mut [PollFd::new(&gate, PollFlags::empty())], None).unwrap();
         assert!(!is_late(&dir) && traits(&dir).is_empty(), "{}", done.err);
     }

@@ -1,4 +1,4 @@
-//! Queries that end early: a signal, a killed sync, a killed database, a driver that ends its process.
+//! Queries that end early: a signal, a killed sync, a killed database, a killed query process.
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -38,7 +38,7 @@ fn a_database_that_dies_loses_nothing() {
     assert!(error.starts_with("error: the database postgresql failed"), "{}", done.err);
     assert!(done.err.contains("\nhelp: nothing was sent and nothing was deleted"), "{}", done.err);
     assert!(traits(&dir).is_empty());
-    // The database is down, and later up again.
+    // The database is down, and later starts again.
     super::write_config(&dir, &postgres.source("select 1 as id"));
     let done = drivers.run(&dir, &["sync", "sync.toml"]);
     assert_eq!(done.code, 2, "{}", done.err);
@@ -61,7 +61,7 @@ fn a_process_that_is_killed_is_an_error_of_the_source() {
         let children =
             tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
         let pids = children.collect::<String>();
-        // It is the only other process: there is no transformation.
+        // The process of the query is the only child, because the sync has no transformation.
         if let Some(pid) = pids.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().unwrap())) {
             break pid;
         }

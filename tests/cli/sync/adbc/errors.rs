@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use super::{Drivers, Postgres, drivers, to_file, traits, write_config};
 use crate::support::{Dir, Done};
 
-/// Runs a sync that must fail, after one that has sent two rows, and before one that finds them unchanged.
+/// Runs a sync that must fail, between a sync that sends two rows and one that finds them unchanged.
 fn fails(drivers: &Drivers, source: &str) -> Done {
     let dir = to_file("adbc = \"duckdb\"\nquery = \"from range(2) r(id)\"");
     dir.file("no-library.so", "no library\n");
@@ -72,7 +72,6 @@ fn each_error_is_a_sentence_and_loses_nothing() {
         ("a secret that is missing", "adbc = \"postgresql\"\noptions = { uri = \"env:NO_SUCH_URI\" }\nquery = \"select 1\"".to_owned()),
     ] {
         let done = fails(drivers, &source);
-        // A count of rows depends on the size of the driver's batches.
         writeln!(text, "# {name}\n{}", done.err).unwrap();
     }
     golden("errors", &text);
@@ -99,7 +98,7 @@ fn errors_of_postgres_are_sentences_too() {
         writeln!(text, "# {name}\n{}", done.err).unwrap();
     }
     golden("errors-postgres", &text);
-    // The slow query does not continue in the server.
+    // The server no longer runs the slow query.
     postgres.wait_for("pg_sleep", 0);
 }
 
@@ -113,7 +112,7 @@ fn secrets_are_not_shown() {
     let done = crate::support::finish(child, Vec::new());
     assert_eq!(done.code, 2);
     assert!(done.err.contains("failed to open '…'") && !done.err.contains("s3cr3t"), "{}", done.err);
-    // One that is longer than a sentence, and has several spaces.
+    // A very long secret, with consecutive spaces.
     let long = format!("file:nosuch/two  spaces/{}/s3cr3t.db?mode=ro", "é".repeat(500));
     let mut command = drivers.command(&dir, &["sync", "sync.toml"]);
     let done = crate::support::finish(command.env("SECRET_URI", long).spawn().unwrap(), Vec::new());
@@ -123,7 +122,7 @@ fn secrets_are_not_shown() {
         "{}",
         done.err
     );
-    // SQLite's own URIs are no secrets.
+    // SQLite's URIs are not secrets.
     write_config(&dir, "adbc = \"sqlite\"\noptions = { uri = \"file:own.db?mode=rwc\" }\nquery = \"select 1 as id\"");
     is_free(drivers, &dir);
     assert!(dir.path().join("own.db").exists());
@@ -167,7 +166,7 @@ fn is_free(drivers: &Drivers, dir: &Dir) {
 #[test]
 fn a_database_that_is_locked_says_so() {
     let Some(drivers) = drivers() else { return };
-    // DuckDB: a process that has it open for writing.
+    // DuckDB: another process has the file open for writing.
     let dir = to_file("adbc = \"duckdb\"\noptions = { path = \"w.duckdb\" }\nquery = \"select * from t\"");
     let writes = "import duckdb, sys\n\
                   warehouse = duckdb.connect('w.duckdb')\n\
@@ -214,7 +213,7 @@ fn doctor_names_the_drivers_that_there_are() {
         let line = done.lines().into_iter().find(|line| line.trim_start().starts_with(name)).unwrap();
         assert!(line.contains(&venv) && line.ends_with(" (ADBC 1.1)"), "{line}");
     }
-    // A manifest, one that points to nothing, and nothing else.
+    // A manifest, a manifest with a missing library, and no other drivers.
     dir.file("own/mine.toml", format!("[Driver]\nshared = \"{}\"\n", drivers.library("sqlite").display()));
     dir.file("own/broken.toml", "[Driver]\nshared = \"/no/such.so\"\n");
     dir.file("bin/empty", "");
@@ -230,7 +229,7 @@ fn doctor_names_the_drivers_that_there_are() {
     if !Path::new("/usr/lib/libadbc_driver_snowflake.so").exists() {
         assert_eq!(line("snowflake"), "  snowflake    none: pip install adbc-driver-snowflake");
     }
-    // A manifest is a driver too, also one whose name has a dot.
+    // `driver` can name a manifest, also one whose name has a dot.
     dir.file("own/mine-1.3.toml", dir.read("own/mine.toml"));
     write_config(&dir, "adbc = \"mine\"\ndriver = \"mine-1.3\"\nquery = \"select 1 as id\"");
     let mut command = drivers.command(&dir, &["sync", "sync.toml"]);

@@ -1,4 +1,4 @@
-//! The property of [`super::super::property`], over databases as sources and the sinks that are left.
+//! The property of [`super::super::property`], with databases as sources and the remaining sinks.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use super::super::property::{From, Table, holds};
 use super::{Postgres, drivers};
 use crate::support::Dir;
 
-/// A row of a table, as SQL.
+/// The rows of a table, as SQL.
 pub fn values(table: &Table) -> String {
     let rows: Vec<String> = table.iter().map(|(key, value)| format!("('k{key}', {value})")).collect();
     rows.join(", ")
 }
 
-/// Rows that a query of DuckDB makes.
+/// Checks the property with rows from a query of DuckDB.
 fn from_duckdb(api: Api) {
     let Some(drivers) = drivers() else { return };
     let write = |dir: &Dir, table: &Table| {
@@ -24,7 +24,7 @@ fn from_duckdb(api: Api) {
     holds(&From { head: "", environment: Some(&drivers.venv), write: &write, source: &source }, api, 6);
 }
 
-/// Rows of a table of Postgres.
+/// Checks the property with rows of a Postgres table.
 fn from_postgres(api: Api) {
     let (Some(drivers), Some(postgres)) = (drivers(), Postgres::start()) else { return };
     let write = |_: &Dir, table: &Table| {

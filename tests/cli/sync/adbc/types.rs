@@ -1,4 +1,4 @@
-//! What each type becomes: `tests/golden/adbc`, and the tables of docs/warehouses.md.
+//! The JSON form of each type: `tests/golden/adbc`, and the tables of docs/warehouses.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{Drivers, Postgres, drivers, to_file, traits};
 use crate::support::Dir;
 
-/// A value a line, in the order of the query, and what was warned of.
+/// The values, one per line in the order of the query, and the warnings.
 fn forms(drivers: &Drivers, dir: &Dir) -> String {
     let done = drivers.run(dir, &["sync", "sync.toml"]);
     assert_eq!(done.code, 0, "{}", done.err);
@@ -27,7 +27,7 @@ fn forms(drivers: &Drivers, dir: &Dir) -> String {
     text
 }
 
-/// Compares with the golden file, and looks for each form in the page's chapter.
+/// Compares with the golden file, and checks that the page's chapter has each form.
 fn check(name: &str, chapter: &str, text: &str) {
     let path = format!("tests/golden/adbc/types-{name}.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -69,7 +69,7 @@ fn sqlites_types_arrive_without_loss() {
     check("sqlite", "SQLite", &forms(drivers, &to_file(&source)));
 }
 
-/// SQLite's values have types of their own, and its driver takes those of the first rows for all.
+/// In SQLite, each value has its own type, but the driver uses the types of the first rows for all rows.
 #[test]
 fn a_column_of_sqlite_may_change_its_type() {
     let Some(drivers) = drivers() else { return };
@@ -89,17 +89,17 @@ fn a_column_of_sqlite_may_change_its_type() {
     let done = drivers.run(&dir, &["sync", "sync.toml"]);
     assert_eq!(done.code, 0, "{}", done.err);
     let rows = traits(&dir);
-    // In the order of the query; a null is there, and not left out.
+    // In the order of the query; nulls are not left out.
     assert_eq!(
         rows[..5],
         [r#"{"a":"AA=="}"#, r#"{"a":"x"}"#, r#"{"a":0.5}"#, r#"{"a":9007199254740993}"#, r#"{"a":null}"#]
     );
     assert_eq!(rows.len(), 3004);
-    // Nothing was written to it, and nothing beside it.
+    // No file `a` was created: the `?` is part of the file's name.
     assert!(!dir.path().join("a").exists() && Path::new(&dir.path().join("a?b.db")).exists());
 }
 
-/// Drivers and this program put a query between brackets, where a semicolon or a comment is in the way.
+/// Drivers and sluicegate put a query in parentheses, where a final semicolon or comment would be an error.
 #[test]
 fn a_query_may_end_with_a_semicolon_and_a_comment() {
     let Some(drivers) = drivers() else { return };
@@ -109,7 +109,7 @@ fn a_query_may_end_with_a_semicolon_and_a_comment() {
     let postgres = Postgres::start();
     if let Some(postgres) = &postgres {
         sources.push(postgres.source(query));
-        // With a type that the server makes JSON of.
+        // With a type that the server converts to JSON.
         sources.push(postgres.source(&query.replace("as a;", "as a, array[1] as b;")));
     }
     for source in sources {
@@ -120,7 +120,7 @@ fn a_query_may_end_with_a_semicolon_and_a_comment() {
     }
 }
 
-/// SQLite itself gives such a name to the second of two columns of one name.
+/// SQLite names the second of two columns called `id` `id:1`, but a query can also use such a name itself.
 #[test]
 fn a_column_of_sqlite_may_be_called_like_a_second_one() {
     let Some(drivers) = drivers() else { return };

@@ -1,4 +1,4 @@
-//! `state = "warehouse"`: what was acknowledged is in tables beside the rows, and the database compares.
+//! `state = "warehouse"`: the acknowledged rows are recorded in tables of the same database, which compares them.
 
 use std::process::Command;
 
@@ -10,13 +10,13 @@ use super::super::{QUICK, numbers};
 use super::{Drivers, Postgres, drivers, said};
 use crate::support::{Dir, Done, finish};
 
-/// A database with a state: how a config names it, and how it is asked.
+/// A database with a state: its part of a config, and a function that runs SQL.
 struct Database<'a> {
     source: String,
     ask: Box<dyn Fn(&str) -> String + 'a>,
 }
 
-/// A DuckDB file in a folder of its own, which machines share.
+/// A DuckDB file in its own folder, which several machines share.
 fn duckdb<'a>(drivers: &'a Drivers, shared: &'a Dir) -> Database<'a> {
     let path = shared.path().join("w.duckdb");
     let source =
@@ -60,30 +60,30 @@ fn sync(drivers: &Drivers, dir: &Dir, args: &[&str]) -> (Done, Value) {
     (done, counts)
 }
 
-/// What a sync that goes through has counted: read, unchanged, sent, deletes.
+/// Runs a sync that must succeed; returns its counts: read, unchanged, sent, deletes.
 fn counts(drivers: &Drivers, dir: &Dir, args: &[&str]) -> [u64; 4] {
     let (done, counts) = sync(drivers, dir, args);
     assert_eq!((done.code, &counts["conserved"]), (0, &Value::Bool(true)), "{}", done.err);
     numbers(&counts, ["read", "unchanged", "sent", "deletes"])
 }
 
-/// One story for both databases.
+/// The test of several syncs in a row, the same for both databases.
 fn story(drivers: &Drivers, database: &Database<'_>) {
     let ask = |sql: &str| (database.ask)(sql);
     ask("create table t (id bigint, name text, plan text)");
     ask("insert into t values (1, 'it''s', 'free'), (2, 'b', 'team'), (3, 'c', null), (4, 'd', 'team')");
     let crm = Destination::start();
     let here = machine(database, &crm);
-    // A run that writes nothing makes no tables.
+    // A dry run creates no tables.
     let dry = counts(drivers, &here, &["--dry-run"]);
     assert_eq!((dry, crm.requests()), ([4, 0, 4, 0], 0));
     assert_eq!(ask("select count(*) from information_schema.tables where table_schema = 'sluicegate_state'"), "0");
     assert_eq!(counts(drivers, &here, &[]), [4, 0, 4, 0]);
-    // Rows that did not change don't travel: each of them would be too long.
+    // Unchanged rows are not read from the database: with this limit, each of them would be too long.
     here.file("sync.toml", config(database, &crm, "").replace("key = \"id\"", "key = \"id\"\nrow_limit = 1"));
     assert_eq!(counts(drivers, &here, &[]), [4, 4, 0, 0]);
     here.file("sync.toml", config(database, &crm, ""));
-    // A change, a row that is gone, a new one, a column that is null everywhere; one row is rejected.
+    // A changed row, a deleted row, new rows, a new column that is null in all rows. The destination rejects one row.
     ask("update t set plan = 'pro' where id = 2");
     ask("delete from t where id = 4");
     ask("insert into t values (5, 'e', 'free'), (6, 'f', 'free')");
@@ -93,7 +93,7 @@ fn story(drivers: &Drivers, database: &Database<'_>) {
     assert_eq!(numbers(&dry, ["read", "unchanged", "new", "changed", "deletes"]), [5, 2, 2, 1, 1]);
     let (done, told) = sync(drivers, &here, &[]);
     assert_eq!((done.code, numbers(&told, ["read", "unchanged", "sent", "failed"])), (1, [5, 2, 3, 1]), "{}", done.err);
-    // The team sees what was delivered, what was not, and why.
+    // The tables show which rows were delivered, which were not, and why.
     assert_eq!(
         ask("select key, status, run, fingerprint = acknowledged from sluicegate_state.settled where sync = 'users' order by key")
             .to_lowercase()
@@ -110,7 +110,7 @@ fn story(drivers: &Drivers, database: &Database<'_>) {
         "1|complete\n2|complete\n3|complete, with failed rows"
     );
     assert_eq!(ask("select count(*) from sluicegate_state.meta where name = 'open'"), "0");
-    // Another machine knows all of it.
+    // Another machine has the same state.
     let there = machine(database, &crm);
     let dry = sync(drivers, &there, &["--dry-run"]).1;
     assert_eq!(numbers(&dry, ["read", "unchanged", "new", "failed"]), [5, 4, 1, 0]);
@@ -120,20 +120,20 @@ fn story(drivers: &Drivers, database: &Database<'_>) {
     let previous = drivers.run(&there, &["sync", "sync.toml", "--dry-run"]);
     assert!(previous.text().contains("plan: \"free\" -> \"team\""), "{}", previous.text());
     assert_eq!(counts(drivers, &there, &[]), [5, 4, 1, 0]);
-    // And this one what the other has done.
+    // The first machine knows the rows that the other one has sent.
     assert_eq!(counts(drivers, &here, &[]), [5, 5, 0, 0]);
-    // Keys that are forgotten are forgotten everywhere.
+    // Forgotten keys are forgotten on every machine.
     assert_eq!(drivers.run(&here, &["sync", "forget", "sync.toml", "1", "2"]).code, 0);
     assert_eq!(counts(drivers, &there, &[]), [5, 3, 2, 0]);
     assert_eq!(crm.persons().len(), 5);
     assert_eq!(crm.persons()["1"]["plan"], "team");
-    // All of them once more.
+    // A resync sends all rows again.
     assert_eq!(counts(drivers, &there, &["--resync"]), [5, 0, 5, 0]);
     assert_eq!(counts(drivers, &here, &[]), [5, 5, 0, 0]);
     a_run_that_has_not_ended(drivers, database, &crm, &here);
 }
 
-/// What was on its way is known to the machine that has sent it, and to no other.
+/// If a run has not ended, only the machine that started it knows which rows are in flight.
 fn a_run_that_has_not_ended(drivers: &Drivers, database: &Database<'_>, crm: &Destination, here: &Dir) {
     (database.ask)("update t set plan = 'max'");
     crm.kill_at(1, true);
@@ -147,11 +147,11 @@ fn a_run_that_has_not_ended(drivers: &Drivers, database: &Database<'_>, crm: &De
     assert_eq!(done.code, 2, "{}", done.err);
     assert!(done.err.starts_with("error: the last run of this sync has not ended ("), "{}", done.err);
     let done_before = crm.done().len();
-    // Two were acknowledged, two had no answer: three go out.
+    // Two rows were acknowledged, two had no answer, and one was not sent: three rows are sent.
     assert_eq!(counts(drivers, here, &[]), [5, 2, 3, 0]);
     assert_eq!(crm.done().len(), done_before + 3);
     assert_eq!(counts(drivers, &there, &[]), [5, 5, 0, 0]);
-    // The machine is gone, with what it knew.
+    // The machine that was killed never returns.
     (database.ask)("update t set plan = 'min'");
     crm.kill_at(1, true);
     let child = drivers.command(here, &["sync", "sync.toml"]).spawn().unwrap();
@@ -163,7 +163,8 @@ fn a_run_that_has_not_ended(drivers: &Drivers, database: &Database<'_>, crm: &De
     assert_eq!(counts(drivers, &there, &["--resync"]), [5, 0, 5, 0]);
     assert!(crm.persons().values().all(|person| person["plan"] == "min"));
     assert_eq!(counts(drivers, &there, &[]), [5, 5, 0, 0]);
-    // Rows that are on their way change back: to the database they are what was acknowledged, and the destination has others.
+    // In-flight rows change back: they equal the acknowledged rows in the database, but the destination has other
+    // values.
     (database.ask)("update t set plan = 'odd'");
     crm.kill_at(1, true);
     let child = drivers.command(&there, &["sync", "sync.toml"]).spawn().unwrap();
@@ -177,13 +178,13 @@ fn a_run_that_has_not_ended(drivers: &Drivers, database: &Database<'_>, crm: &De
     assert!(crm.persons().values().all(|person| person["plan"] == "min"));
 }
 
-/// Runs a check in an empty database, where there is one.
+/// Runs a check in an empty DuckDB database, if the drivers are available.
 fn in_duckdb(check: fn(&Drivers, &Database<'_>)) {
     let Some(drivers) = drivers() else { return };
     check(drivers, &duckdb(drivers, &Dir::new()));
 }
 
-/// See [`in_duckdb`].
+/// Runs a check in an empty Postgres database, if Postgres is available.
 fn in_postgres(check: fn(&Drivers, &Database<'_>)) {
     let (Some(drivers), Some(server)) = (drivers(), Postgres::start()) else { return };
     check(drivers, &postgres(&server));
@@ -199,7 +200,7 @@ fn a_state_in_postgres_is_shared_and_can_be_asked() {
     in_postgres(story);
 }
 
-/// What a data plane says of its destination is in the tables.
+/// The tables show which rows a data plane has delivered to its destination.
 fn delivered_or_not(drivers: &Drivers, database: &Database<'_>) {
     (database.ask)("create table t (id bigint, plan text)");
     (database.ask)("insert into t values (1, 'free'), (2, 'team'), (3, 'free'), (4, 'free')");
@@ -218,7 +219,7 @@ fn delivered_or_not(drivers: &Drivers, database: &Database<'_>) {
         (database.ask)(problems),
         "2|failed|destination|RudderStack could not deliver it: the destination answered 422"
     );
-    // It has all rows, and says nothing of them in time.
+    // The data plane has all rows, but does not report their status in time.
     plane.no_faults();
     plane.plane(|plane| plane.is_stuck = true);
     (database.ask)("update t set plan = 'pro' where id > 2");
@@ -226,10 +227,10 @@ fn delivered_or_not(drivers: &Drivers, database: &Database<'_>) {
     let (done, told) = sync(drivers, &dir, &[]);
     assert_eq!((done.code, numbers(&told, ["sent", "failed", "pending"])), (1, [0, 0, 3]), "{}", done.err);
     assert_eq!((database.ask)(settled), "1|sent\n3|sent\n4|sent");
-    // What went out before the first one was given up is with the data plane; the rest was not sent.
+    // Rows that were sent before the wait for the first one ended are pending. The others were not sent.
     let said = (database.ask)(problems);
     assert!(said.contains("|pending|destination|the data plane has it, and did not say within 1ms"), "{said}");
-    // Another machine goes on from there.
+    // Another machine continues with this state.
     plane.no_faults();
     let there = Dir::new();
     there.file("sync.toml", &config);
@@ -259,7 +260,8 @@ fn one_machine_at_a_time_runs_a_sync() {
     crm.web.wait(1);
     let (done, _) = sync(drivers, &there, &[]);
     assert!(done.code == 2 && done.err.contains("has not ended"), "{}", done.err);
-    // It goes on nevertheless; what the first one writes at its end would be wrong, and is not taken.
+    // The second run starts anyway with `--resync`. The state that the first run writes at its end would be wrong, so
+    // the write is refused.
     crm.no_faults();
     assert_eq!(counts(drivers, &there, &["--resync"]), [1, 0, 1, 0]);
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
@@ -269,7 +271,7 @@ fn one_machine_at_a_time_runs_a_sync() {
     assert_eq!(counts(drivers, &here, &[]), [1, 1, 0, 0]);
 }
 
-/// The text of a point in time is another in SQL than in JSON: its row travels each time, and is not taken for gone.
+/// The text of a timestamp differs between SQL and JSON: its row is read in each sync, and must not count as deleted.
 #[test]
 fn a_key_with_another_text_in_sql_is_not_gone() {
     let Some(drivers) = drivers() else { return };
@@ -282,13 +284,13 @@ fn a_key_with_another_text_in_sql_is_not_gone() {
     let dir = machine(&database, &crm);
     assert_eq!(counts(drivers, &dir, &[]), [3, 0, 3, 0]);
     assert_eq!(counts(drivers, &dir, &[]), [3, 3, 0, 0]);
-    // Lists that look alike are told apart.
+    // `['a, b']` and `['a', 'b']` have the same text but are different lists.
     (database.ask)("update t set l = ['a', 'b'] where day(id) = 3");
     (database.ask)("delete from t where day(id) = 4");
     assert_eq!(counts(drivers, &dir, &[]), [2, 1, 2, 1]);
 }
 
-/// DuckDB takes no note of case in names, and gives the second one another name by itself.
+/// DuckDB ignores the case of names, and itself renames the second of two columns of one name.
 #[test]
 fn columns_that_duckdb_can_not_tell_apart_are_named() {
     let Some(drivers) = drivers() else { return };
@@ -316,7 +318,7 @@ fn columns_that_duckdb_can_not_tell_apart_are_named() {
             assert_eq!((done.code, done.err.as_str()), (2, said));
         }
     }
-    // What looks like a name of its making is one of the user's; letters outside of ASCII are told apart.
+    // `id_1` looks like a name from DuckDB but is the user's. The case of non-ASCII letters matters.
     let fine = "select 1 as id, 2 as id_1, 3 as é, 4 as É";
     dir.file("sync.toml", config.replace("select * from t", fine));
     assert_eq!(counts(drivers, &dir, &[]), [1, 0, 1, 0]);
@@ -374,7 +376,7 @@ fn a_destination_equals_a_table_whatever_happens_to_a_state_in_postgres() {
             super::property::values(table)
         ));
     };
-    // Each case has a schema of its own.
+    // Each case starts without the schema of the previous one.
     let source = |dir: &Dir| {
         if !dir.path().join("sync.state.db").exists() {
             server.ask("drop schema if exists sluicegate_state cascade");
