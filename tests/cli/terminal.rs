@@ -1,4 +1,5 @@
-//! The screen of a person at a terminal: the output, the failures and the summary, and nothing of the progress display.
+//! The screen of a terminal after a run: the output, the failures and the summary, and no remains of the progress
+//! display.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,16 +13,16 @@ use crate::support::Dir;
 fn terminal(columns: u16) -> (File, OwnedFd) {
     let (mut ours, mut theirs) = (0, 0);
     let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: the pointers are to what lives here, or null where that is allowed.
+    // SAFETY: the pointers are to live variables of this function, or null where that is allowed.
     let opened = unsafe {
         libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null(), &raw const size)
     };
     assert_eq!(opened, 0);
-    // SAFETY: both were opened just now and have no other owner.
+    // SAFETY: both descriptors were just opened and have no other owner.
     unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 
-/// The lines on a screen after these bytes, for the cursor movements that this program uses. No line may wrap.
+/// The lines on a screen after these bytes. Handles the cursor movements that sluicegate uses. No line may wrap.
 fn screen(bytes: &str) -> Vec<String> {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
     let (mut row, mut column) = (0, 0);
@@ -83,7 +84,7 @@ fn all_of(mut ours: File) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The screen after a script on a wide terminal that is its standard input, output and error.
+/// The screen after a script that ran on a wide terminal, which is its standard input, output and error.
 fn at_terminal(dir: &Dir, script: &str, progress: &str) -> Vec<String> {
     let (ours, theirs) = terminal(400);
     let binary = Path::new(env!("CARGO_BIN_EXE_sluicegate")).parent().unwrap();
@@ -99,7 +100,7 @@ fn at_terminal(dir: &Dir, script: &str, progress: &str) -> Vec<String> {
     screen(&written)
 }
 
-/// Lines without what differs between two runs: rates, and names of temporary files.
+/// The lines without values that differ in each run: rates, and names of temporary files.
 fn lasting(screen: &[String]) -> Vec<String> {
     let cut =
         |line: &String| match line.split_once(" events out · ").or_else(|| line.split_once("dead letters are in ")) {
@@ -116,7 +117,7 @@ fn watch(dir: &Dir, args: &[&str], input: &str) -> (i32, String, Vec<String>, St
     let mut command = dir.command(args);
     command.env("TERM", "xterm").env("TMPDIR", dir.path()).stderr(theirs);
     let child = command.spawn().unwrap();
-    // Only the child's end is left: reading ends when it does.
+    // Closes this process's copy, so that reading ends when the child ends.
     drop(command);
     let reader = std::thread::spawn(move || all_of(ours));
     let done = crate::support::finish(child, input.as_bytes().to_vec());
@@ -135,7 +136,7 @@ fn a_healthy_run_leaves_its_output_and_the_summary() {
     assert_eq!((code, out), (0, lines));
     assert_eq!(screen.len(), 1, "{screen:#?}");
     assert!(screen[0].starts_with("400 in = 400 ok + 0 dropped + 0 failed · 400 events out · "), "{screen:#?}");
-    // There was a line, as long as the run took.
+    // There was a progress line during the run.
     assert!(written.contains(" % · ") || written.contains(" events · "), "{written:?}");
     assert!(!written.contains('≠'), "{written:?}");
 }
@@ -152,7 +153,7 @@ fn output_on_the_same_terminal_stays_whole() {
     assert_eq!(lasting(&screen[400..]), ["400 in = 400 ok + 0 dropped + 0 failed · 400"]);
 }
 
-/// The commands that the README shows first, as they stand there.
+/// The first commands of the README, exactly as written.
 #[test]
 fn the_first_commands_of_the_readme_leave_their_output_and_the_summary() {
     let readme = std::fs::read_to_string("README.md").unwrap();
@@ -208,7 +209,7 @@ fn failures_are_shown_by_their_places_and_counted_in_a_table() {
         assert!(text.contains(expected), "{expected}\n--- not in\n{text}");
     }
     assert_eq!(text.matches("error: ").count(), 3, "{text}");
-    // The dead letters are not on the screen, but where it says.
+    // The dead letters are not on the screen, but in the file that the message names.
     let (_, path) = text.rsplit_once("the dead letters are in ").unwrap();
     let letters = std::fs::read_to_string(path.replace('\n', "")).unwrap();
     assert_eq!(letters.lines().count(), 52, "{path}");

@@ -48,7 +48,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// `12 ms` is `N ms`.
+/// Replaces times: `12 ms` becomes `N ms`.
 pub fn without_times(text: &str) -> String {
     let mut out = String::new();
     for part in text.split_inclusive(" ms") {
@@ -136,7 +136,7 @@ fn machines_are_told_the_same() {
     assert_eq!(list.lines(), ["t.test.js › one", "t.test.js › two", "t.test.js › three"]);
 }
 
-/// A difference between a test and a run is a bug.
+/// A test must behave like a run in all these points.
 #[test]
 fn a_test_has_the_limits_the_lockdown_and_the_libraries_of_a_run() {
     let dir = Dir::new();
@@ -196,7 +196,7 @@ fn tests_run_behind_the_walls_of_production() {
     let dir = Dir::new();
     dir.file("t.test.js", "test('never ends', () => { for (;;); });");
     let mut child = dir.command(&["test", "--test-timeout", "1m"]).spawn().unwrap();
-    // Each thread has children of its own.
+    // Each thread has its own list of children.
     let threads = format!("/proc/{}/task", child.id());
     let children =
         || fs::read_dir(&threads).into_iter().flatten().flatten().map(|thread| thread.path().join("children"));
@@ -214,7 +214,7 @@ fn tests_run_behind_the_walls_of_production() {
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
 }
 
-/// A snapshot in a file of its own is written once, and compared from then on.
+/// A snapshot in its own file is written once, and compared from then on.
 #[test]
 fn a_file_snapshot_is_a_file_of_the_project() {
     let dir = Dir::new();
@@ -232,7 +232,7 @@ fn a_file_snapshot_is_a_file_of_the_project() {
     assert_eq!(dir.read("out/page.html"), "<p>1</p>\n");
 }
 
-/// The place refers to the file as it is now.
+/// Writing an inline snapshot moves the code below it: the reported place is that in the new file.
 #[test]
 fn a_failure_below_a_snapshot_that_was_written_has_its_place() {
     let dir = Dir::new();
@@ -260,7 +260,7 @@ fn snapshots_are_counted_one_by_one() {
     assert!(run(&["test"]).text().starts_with("✓ t.test.js"));
 }
 
-/// Reads until `wanted` has come; the test's own time limit ends what never comes.
+/// Reads until `wanted` has come. If it never comes, the test's own time limit ends the test.
 fn read_until(from: &mut impl std::io::Read, wanted: &str) -> String {
     let mut seen = Vec::new();
     let mut byte = [0];
@@ -271,7 +271,7 @@ fn read_until(from: &mut impl std::io::Read, wanted: &str) -> String {
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-/// A terminal of its own, by `script`: keys choose what is run.
+/// Runs in a terminal that `script` creates: keys choose which tests run.
 #[test]
 fn keys_choose_what_watch_runs() {
     use std::io::Write;

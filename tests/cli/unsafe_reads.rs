@@ -1,4 +1,5 @@
-//! Integers that JavaScript can't hold: a read is reported, once; a move is not, and the number keeps its digits.
+//! Integers that JavaScript can't hold: a read is reported once; a move is not reported, and the number keeps its
+//! digits.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ const EVENTS: &str = r#"{"id":1,"user":{"id":7,"ids":[1]}}
 {"id":9007199254740999,"user":{"id":-9007199254740993,"ids":[]},"f":0.12345678901234567890,"big":1e400,"even":9007199254740994}
 "#;
 
-/// What code reads, and the flags of the run.
+/// Code that reads such numbers, and the flags of the run.
 const READS: &[(&str, &[&str])] = &[
     ("event.key = String(event.id);", &[]),
     ("event.key = `user-${event.user.id}`;", &[]),
@@ -38,7 +39,7 @@ const READS: &[(&str, &[&str])] = &[
     ("try { event.key = String(event.id); } catch {}\n  return null;", &["--on-unsafe-integer", "fail"]),
     ("event.key = String(event.id);", &["--on-unsafe-integer", "ignore"]),
     ("event.key = String(event.id);", &["--quiet"]),
-    // Who asks for the warning hears it.
+    // An explicit `warn` prints the warning in spite of `--quiet`.
     ("event.key = String(event.id);", &["--quiet", "--on-unsafe-integer", "warn"]),
 ];
 
@@ -104,7 +105,7 @@ fn who_reads_such_a_number_is_told_once() {
         dir.file("events.jsonl", EVENTS);
         let done = dir.run(&[&["run", "t.js", "events.jsonl", "-j", "1"], *flags].concat(), "");
         let _ = writeln!(text, "# {body} {}\n{}", flags.join(" "), said(&done));
-        // Watching does not change the output.
+        // Watching the reads does not change the output.
         if !flags.contains(&"fail") {
             let ignored = dir.run(&["run", "t.js", "events.jsonl", "-j", "1", "--on-unsafe-integer", "ignore"], "");
             assert_eq!(done.text(), ignored.text(), "{body}");
@@ -126,7 +127,7 @@ fn who_only_moves_such_numbers_is_not_told() {
     }
 }
 
-/// Any number of moves one after the other: no report, every digit goes out, and watching has no effect.
+/// Any number of moves in a row: no report, every digit is kept, and watching has no effect.
 #[test]
 fn programs_that_move_numbers_about_are_not_told() {
     const STEPS: &[&str] = &[
@@ -166,7 +167,7 @@ fn programs_that_move_numbers_about_are_not_told() {
     }
 }
 
-/// Whatever the code does with such a number, watching its reads changes nothing.
+/// Watching the reads of such a number never changes the behaviour of the code.
 #[test]
 fn nothing_that_code_sees_depends_on_who_looks() {
     const STEPS: &[&str] = &[
@@ -233,7 +234,7 @@ fn failed(done: &crate::support::Done) -> Vec<u64> {
     lines
 }
 
-/// All have the same number under the same key: only the object distinguishes them.
+/// All events have the same number under the same key: only the object distinguishes them.
 #[test]
 fn the_event_fails_whose_number_was_read_and_no_other() {
     let number = 9_007_199_254_740_993_u64;
@@ -288,8 +289,8 @@ fn an_event_with_more_numbers_than_are_looked_at_fails() {
     assert!(done.code == 0 && !done.err.contains("warning"), "{}", done.err);
 }
 
-/// Code asks about the number so often, without reading its digits, that checking each time would take many times the
-/// limit.
+/// The code accesses the number so often, without reading its digits, that a check at each access would take many times
+/// the limit.
 #[test]
 fn looking_costs_no_event_its_time() {
     let dir = Dir::with(&code("let n = 0;\n  for (let i = 0; i < 10_000_000; i++) if (event.id) n++;\n  event.n = n;"));
@@ -298,7 +299,7 @@ fn looking_costs_no_event_its_time() {
     assert!(done.code == 0 && done.lines().len() == 20, "{}", done.err);
 }
 
-/// An event that hits its limit while it is watched runs again without: it fails all the same, and once.
+/// An event that hits its limit while it is watched runs again unwatched. It fails again, and is reported once.
 #[test]
 fn an_event_without_end_fails_in_every_mode() {
     let dir = Dir::with(&code("if (event.id) for (;;);"));
@@ -311,7 +312,8 @@ fn an_event_without_end_fails_in_every_mode() {
     assert_eq!(seen.1, [1, 3]);
 }
 
-/// The time that a watched event needs is unknown: it gets a second try, and only the first such event does.
+/// The time that watching costs is unknown, so an event that hits its limit gets a second try: only the first such
+/// event.
 #[test]
 fn the_first_event_to_hit_its_limit_is_run_again_unseen() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -329,7 +331,7 @@ fn the_first_event_to_hit_its_limit_is_run_again_unseen() {
     }
 }
 
-/// Two events that run forever, one after the other.
+/// Runs two events that never end, one after the other.
 fn run_two_without_end(dir: &Dir, address: &str, mode: &str) {
     let args = ["run", "t.js", "-j", "1", "--cpu-limit", "50ms", "--allow-net", address, "--on-unsafe-integer", mode];
     let mut live = Live::start(dir.command(&[&args[..], &["--emit", "verdicts", "--line-buffered"]].concat()));

@@ -1,5 +1,5 @@
-//! Several events in flight in one worker: everything that belongs to an event stays with it across every `await`, the
-//! right event is blamed, and no answer is lost. Servers answer when a condition holds, never after a time.
+//! Several events in flight in one worker: the state of an event stays with it across every `await`, the right event is
+//! blamed, and no answer is lost. The test servers answer when a condition holds, never after a time.
 
 mod batch;
 mod client;
@@ -104,7 +104,7 @@ fn metadata_logs_and_budgets_stay_with_their_event() {
     }
 }
 
-/// The first event starts a request, keeps its promise in module state, and fails before it waits.
+/// The first event starts a request, keeps the promise in module state, and fails before it waits for it.
 #[test]
 fn an_answer_reaches_all_that_wait_for_it_also_when_the_event_that_asked_is_over() {
     let code = "let plans;
@@ -145,7 +145,7 @@ fn who_computes_too_long_after_waiting_fails_alone() {
     assert_eq!(letters[0]["message"], "the event took more than 300ms of CPU time");
 }
 
-/// All of them continue in one turn, because the answer that they share settles them together.
+/// All events continue in one turn, because the answer that they share settles them together.
 #[test]
 fn who_computes_too_long_in_a_turn_of_many_is_found() {
     let code = "let shared;
@@ -246,8 +246,8 @@ fn a_worker_that_is_killed_with_events_in_flight_loses_none() {
     assert_eq!(done.lines(), expected, "{}", done.err);
 }
 
-/// Lazy events, digits that JavaScript loses, duplicate keys and numbers beyond all doubles: an event that waits has
-/// the same bytes.
+/// An event that waits has the same bytes as one that does not: lazy events, digits that JavaScript loses, duplicate
+/// keys and numbers beyond all doubles.
 #[test]
 fn what_waits_has_the_same_bytes_as_what_does_not() {
     let wide: String =
@@ -277,7 +277,7 @@ fn what_waits_has_the_same_bytes_as_what_does_not() {
     }
 }
 
-/// The steps of an event. The result of none depends on the order of answers.
+/// Possible steps of an event. No result depends on the order of answers.
 const STEPS: [&str; 12] = [
     "out.push(await fetch('$URL' + event.n));",
     "out.push(await Promise.all([fetch('$URLa'), 1, fetch('$URLb' + event.n)]));",
@@ -293,7 +293,7 @@ const STEPS: [&str; 12] = [
     "out.push(...(await Promise.allSettled([fetchV2('$URL').then(() => Promise.reject(1)), 2])).map((one) => one.status));",
 ];
 
-/// Numbers below a bound, the same sequence each time.
+/// A generator of pseudo-random numbers below a bound; a seed always gives the same sequence.
 pub fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |below| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -42,8 +42,8 @@ fn a_body_that_is_none_is_a_4xx_with_words() {
     assert_eq!(server.rows(&events("v1", 1)).len(), 1);
 }
 
-/// The engine that runs an event parses it. If no engine runs the event, invalid JSON must be reported all the same, as
-/// an error of the body.
+/// The engine that runs an event parses it. If no engine runs the event, invalid JSON must still be reported, as an
+/// error of the body.
 #[test]
 fn an_event_that_is_no_json_makes_the_body_none_whatever_becomes_of_its_event() {
     let batch = "export function transformBatch(events) { return events; }";

@@ -1,4 +1,4 @@
-//! Messages to the user, in full: a case in `tests/golden/sync/` is a config with the expected message next to it.
+//! Complete messages to the user. A case in `tests/golden/sync/` is a config with the expected message next to it.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -15,7 +15,7 @@ fn only_what_changed_goes_out() {
     assert_eq!(sent(&dir, &[]), 3);
     assert_eq!(crm.persons()["3"], json!({ "plan": null }));
     assert_eq!(sent(&dir, &[]), 0);
-    // Another order of rows and columns, other escapes, a missing null: the rows are the same.
+    // Another order of rows and columns, other escapes, and a missing null do not change a row.
     dir.file("rows.jsonl", "{\"id\":3}\n{\"plan\": \"\\u0074eam\", \"id\":2}\n{\"id\":1,\"plan\":\"free\"}\n");
     assert_eq!(sent(&dir, &[]), 0);
     dir.file("rows.jsonl", THREE.replace("free", "team") + "{\"id\":4,\"plan\":\"x\"}");
@@ -47,7 +47,7 @@ fn a_key_that_is_there_twice_is_rejected_and_not_last_wins() {
     let crm = Destination::start();
     let dir = users(&crm, THREE, "");
     assert_eq!(sent(&dir, &[]), 3);
-    // A known row and another one with its key; and a new key twice, once as a number and once as a text.
+    // A known row and another one with its key, and two rows with a new key, as a number and as a text.
     let twice = "{\"id\":1,\"plan\":\"other\"}\n{\"id\":9,\"plan\":\"a\"}\n{\"id\":\"9\",\"plan\":\"b\"}\n";
     dir.file("rows.jsonl", format!("{THREE}{twice}{{\"id\":5}}\n"));
     let (done, counts) = sync(&dir, &[]);
@@ -66,7 +66,7 @@ fn a_mirror_deletes_what_is_gone_and_only_what_it_has_sent() {
     let dir = users(&crm, THREE, "[changes]\nmode = \"mirror\"\nmax_deletes = 1\n[transform]\ncode = \"t.js\"");
     dir.file("t.js", "export const transformEvent = (event) => (event.userId === '2' ? null : event);\n");
     assert_eq!(sent(&dir, &[]), 2);
-    // Nothing was ever sent for 2: the state forgets it, and it is not a delete.
+    // No row with key 2 was ever sent: the state forgets the key, and nothing is deleted.
     dir.file("rows.jsonl", "{\"id\":3,\"plan\":null}\n");
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["deletes", "forgotten", "sent"])), (0, [1, 1, 1]), "{}", done.err);
@@ -90,10 +90,10 @@ fn a_source_that_fails_or_shrinks_deletes_nothing() {
         assert_eq!(done.code, 2, "{}", done.err);
         assert!(done.err.contains(wanted), "{wanted}: {}", done.err);
     };
-    // Empty.
+    // An empty source.
     dir.file("rows.jsonl", "");
     refused(&dir, "the source is empty, and this sync is a mirror of 20 keys; nothing was sent");
-    // Far smaller.
+    // A source with far fewer rows.
     dir.file("rows.jsonl", "{\"id\":0}\n{\"id\":50}\n");
     refused(&dir, "19 keys are gone from the source, and max_deletes is 10% of 20 known keys, 2 rows");
     // A command that fails in the middle.
@@ -101,16 +101,16 @@ fn a_source_that_fails_or_shrinks_deletes_nothing() {
     dir.file("rows.jsonl", &rows);
     dir.file("sync.toml", config.replace("file = \"rows.jsonl\"", command));
     refused(&dir, "the source command sh failed after 5 lines (exit status: 7): broken");
-    // One that is cut off in the middle of a row.
+    // A file that is cut off in the middle of a row.
     dir.file("sync.toml", &config);
     dir.file("rows.jsonl", &rows[..rows.len() - 4]);
     refused(&dir, "the source file rows.jsonl ends in the middle of a row");
-    // A row without its key may be any of those that seem to be gone.
+    // A row without its key may be any of the rows that seem to be deleted.
     dir.file("rows.jsonl", rows.replace("{\"id\":3}", "{\"id\":null}"));
     let done = run(&dir, &["sync", "sync.toml"]);
     assert_eq!(done.code, 1, "{}", done.err);
     assert!(done.err.contains("nothing was deleted: 1 rows are invalid, and each of them may be"), "{}", done.err);
-    // A row that cannot be used still exists.
+    // An invalid row still exists, so it is not deleted.
     let deep = format!("{{\"id\":3,\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
     dir.file("rows.jsonl", rows.replace("{\"id\":3}", &deep));
     let done = run(&dir, &["sync", "sync.toml"]);
@@ -118,7 +118,7 @@ fn a_source_that_fails_or_shrinks_deletes_nothing() {
     let explained = run(&dir, &["sync", "explain", "3"]);
     assert!(explained.text().starts_with("invalid (line 4): the value of a is nested"), "{}", explained.text());
     assert_eq!(crm.persons().len(), 20);
-    // On purpose.
+    // With `--yes`, the deletes are sent.
     dir.file("rows.jsonl", "{\"id\":0}\n");
     assert_eq!(sent(&dir, &["--yes"]), 19);
     assert_eq!(crm.persons().len(), 1);
@@ -136,7 +136,7 @@ fn too_many_changes_stop_the_run_and_ask() {
     let wanted = "10 rows are new or changed, and max_changes is 20% of 10 known keys, 2 rows; nothing was sent";
     assert!(done.err.contains(wanted), "{}", done.err);
     assert_eq!(crm.done().len(), 10);
-    // The help suggests a dry run, which shows what would be sent, and that a run would stop.
+    // The help suggests a dry run, which shows the items that would be sent, and that a run would stop.
     let done = run(&dir, &["sync", "sync.toml", "--dry-run", "--limit", "1"]);
     assert!(done.code == 2 && done.text().starts_with("~ 0 (changed)\n"), "{}{}", done.text(), done.err);
     assert!(done.err.contains("error: a run would stop here: 10 rows are new or changed"), "{}", done.err);

@@ -1,4 +1,4 @@
-//! The commands other than the run itself.
+//! The commands of `sluicegate sync` other than a run.
 
 use super::destination::Destination;
 use super::{numbers, run, sent, sync, users};
@@ -10,7 +10,7 @@ const TWO: &str = "{\"id\":\"u1\",\"plan\":\"free\"}\n{\"id\":\"u2\",\"plan\":\"
 fn a_dry_run_shows_what_would_go_out_and_touches_nothing() {
     let crm = Destination::start();
     let dir = users(&crm, TWO, "[changes]\nprevious = true");
-    // Without the secret: nothing is sent, so it is not needed.
+    // A dry run needs no secret, because it sends nothing.
     let done = dir.run(&["sync", "sync.toml", "--dry-run"], "");
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.text().starts_with("+ u1 (new)\n    id: \"u1\"\n    plan: \"free\"\n    crm <- {\"type\":\"person\""));
@@ -178,7 +178,7 @@ fn events_have_what_rudderstacks_have() {
         assert!(sources[field].is_string(), "{field}: {sources}");
     }
     assert_eq!(event["context"]["externalId"][0]["type"], "Salesforce-Lead");
-    // The same row is the same message, whenever it is sent.
+    // The same row results in the same message each time it is sent.
     run(&dir, &["sync", "forget", "sync.toml", "u1"]);
     sent(&dir, &[]);
     let again: serde_json::Value = serde_json::from_str(dir.read("out.jsonl").lines().last().unwrap()).unwrap();

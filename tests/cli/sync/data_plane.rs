@@ -1,5 +1,5 @@
-//! A stand-in for what a RudderStack data plane says of the events of a sync, after `/internal/v1/retl`: as rudder-server's
-//! `services/rsources` counts and names them.
+//! A stand-in for the status API of a RudderStack data plane, for events that were sent to `/internal/v1/retl`. It
+//! counts and names events as rudder-server's `services/rsources` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use crate::support::web_server::{Asked, Reply};
 #[derive(Default)]
 struct Task {
     events: u64,
-    /// Events that the data plane drops itself: it counts them, and does not name them.
+    /// The number of events that the data plane drops itself: it counts them, but does not name them.
     dropped: u64,
-    /// Events that the destination has refused for good.
+    /// Events that the destination has permanently rejected.
     failed: Vec<String>,
-    /// How often it was asked for its status.
+    /// The number of requests for the task's status.
     asked: u64,
 }
 
@@ -27,17 +27,17 @@ pub struct DataPlane {
     pub dropped: BTreeSet<String>,
     /// Whether no task is ever complete.
     pub is_stuck: bool,
-    /// A record of a task for which it does not say, with this status, which ones have failed.
+    /// A record: requests for the failed records of its task are answered with this status.
     pub says_not: Option<(String, u16)>,
     /// Whether failed records are not kept.
     pub keeps_nothing: bool,
 }
 
-/// The most failed records on a page.
+/// The maximum number of failed records on a page.
 const PAGE: usize = 2;
 
 impl DataPlane {
-    /// Takes events, whose destination refuses those in `failed`.
+    /// Accepts the events of a request. The destination rejects the events in `failed`.
     pub fn take(&mut self, asked: &Asked, users: &[&str], failed: &[&str]) {
         let body: Value = serde_json::from_str(&asked.body).unwrap();
         let header = |name| asked.header(name).unwrap_or_else(|| panic!("no {name}"));
@@ -61,12 +61,12 @@ impl DataPlane {
         task.failed.extend(records);
     }
 
-    /// What it knows of tasks that are done and were not forgotten.
+    /// Whether all tasks have been deleted.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
 
-    /// Answers a question about tasks, or forgets them.
+    /// Answers a request for the status of tasks, or a request to delete them.
     pub fn answer(&mut self, asked: &Asked) -> Reply {
         let url = reqwest::Url::parse(&format!("http://h{}", asked.path)).unwrap();
         assert!(url.path().starts_with("/internal/v2/job-status/"), "{url}");
@@ -107,7 +107,7 @@ impl DataPlane {
         let mut of = |id: &String| {
             let task = self.tasks.get_mut(id).unwrap();
             task.asked += 1;
-            // First it has come in, and then it has gone through.
+            // The first status says that the events have been received; later ones, that they have been delivered.
             if task.asked == 1 || is_stuck {
                 let stats = json!({ "in": task.events, "out": 0, "failed": 0 });
                 let source = json!({ "id": "src", "completed": false, "stats": stats, "destinations": null });
@@ -133,7 +133,7 @@ impl DataPlane {
         if end < task.failed.len() {
             answer["paging"] = json!({ "size": size, "next": end.to_string() });
         }
-        // It says nothing of the type.
+        // The real data plane sends no content type here.
         Reply::new(200, &[], answer.to_string())
     }
 }

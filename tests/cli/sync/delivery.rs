@@ -1,4 +1,4 @@
-//! How rows are delivered, and what happens when the destination does not accept them.
+//! The delivery of rows, and destinations that reject rows or fail.
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ fn a_rejected_row_is_tried_again_in_each_run_and_then_given_up() {
     }
     let status = run(&dir, &["sync", "status", "sync.toml"]);
     assert!(status.text().contains("1 at crm (destination, 2 tries, given up): invalid: id: not today"));
-    // The destination is repaired.
+    // The destination works again.
     crm.no_faults();
     let done = run(&dir, &["sync", "retry", "sync.toml"]);
     assert!(done.code == 0 && done.err.contains("1 to send = 1 sent"), "{}", done.err);
@@ -133,8 +133,8 @@ fn an_answer_that_cannot_be_matched_with_its_items_is_not_believed() {
 #[test]
 fn a_row_that_may_have_arrived_is_deleted_when_it_is_gone() {
     let crm = Destination::start();
-    // The whole request was processed, but the answer is about another one. The request has one row, so it cannot be
-    // split.
+    // The whole request was processed, but the answer belongs to another request. The request has one row, so it cannot
+    // be split.
     crm.fault([Fault::Says("{\"errors\":[{\"batch_index\":99,\"reason\":\"x\"}]}")]);
     let dir = users(&crm, "{\"id\":1}\n", "[changes]\nmode = \"mirror\"\nmax_deletes = 1");
     assert_eq!(sync(&dir, &[]).0.code, 1);

@@ -1,5 +1,5 @@
-//! A stand-in for Customer.io's Track API, a RudderStack data plane or Salesforce's collections, with faults that are switched on
-//! for single requests.
+//! A stand-in for Customer.io's Track API, a RudderStack data plane or Salesforce's collections, with faults that tests
+//! switch on for single requests.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use super::data_plane::DataPlane;
 use crate::support::web_server::{Asked, Reply, Web};
 
-/// Whose API it is.
+/// The API of a stand-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Api {
     #[default]
     Customerio,
-    /// It takes a batch whole or not at all.
+    /// Accepts or rejects a batch as a whole.
     Rudder,
-    /// The same, and it says later what came of each event.
+    /// Accepts or rejects a batch as a whole, and later reports the result of each event.
     Retl,
-    /// With a result for each record.
+    /// Reports a result for each record.
     Salesforce,
 }
 
@@ -26,27 +26,27 @@ pub enum Api {
 struct Item {
     id: String,
     is_object: bool,
-    /// Nothing if it is a delete.
+    /// `None` for a delete.
     attributes: Option<Value>,
     whole: Value,
 }
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It is answered with a status, and nothing is done.
+    /// Answers with a status, without processing the request.
     Status(u16),
-    /// The same with a header.
+    /// Answers with a status and a header, without processing the request.
     With(u16, &'static str, &'static str),
-    /// All of it is done, and answered with a status.
+    /// Processes the request, and answers with a status.
     DoneBut(u16),
-    /// All of it is done, and the answer is this, with status 207.
+    /// Processes the request, and answers with status 207 and this body.
     Says(&'static str),
-    /// All of it is done, and the answer is no JSON.
+    /// Processes the request, and answers with a body that is not JSON.
     Garbage,
-    /// The process with this id is killed; before it, all is done or nothing.
+    /// Kills the process that [`Destination::kills`] names.
     Kill {
-        /// Whether all of it is done.
+        /// Whether the request is processed before.
         done: bool,
     },
 }
@@ -56,17 +56,17 @@ struct Inner {
     api: Api,
     persons: BTreeMap<String, Value>,
     objects: BTreeMap<String, Value>,
-    /// Items that were done, in order.
+    /// Processed items, in order.
     done: Vec<Value>,
     faults: VecDeque<Fault>,
-    /// Persons that are rejected, each by itself.
+    /// Persons that are rejected individually.
     rejected: BTreeSet<String>,
-    /// Persons with which a batch is refused as a whole.
+    /// Persons that make a whole batch fail.
     refused: BTreeSet<String>,
-    /// What is known of events that came by `/internal/v1/retl`.
+    /// The state of events that were sent to `/internal/v1/retl`.
     plane: DataPlane,
     kill: Option<rustix::process::Pid>,
-    /// After how many more requests the process is killed, and whether that request is done.
+    /// The number of requests before the one that kills the process, and whether that request is processed.
     kill_at: Option<(usize, bool)>,
 }
 
@@ -106,12 +106,12 @@ impl Destination {
         dropped.clear();
     }
 
-    /// Changes what the data plane does.
+    /// Changes the state of the data plane.
     pub fn plane<T>(&self, change: impl FnOnce(&mut DataPlane) -> T) -> T {
         change(&mut self.inner.lock().unwrap().plane)
     }
 
-    /// Kills the process with the request after this many others.
+    /// Makes the request after this many others kill the process.
     pub fn kill_at(&self, requests: usize, done: bool) {
         self.inner.lock().unwrap().kill_at = Some((requests, done));
     }
@@ -124,7 +124,7 @@ impl Destination {
         self.inner.lock().unwrap().refused.insert(id.to_owned());
     }
 
-    /// Which process a [`Fault::Kill`] kills.
+    /// Sets the process that a [`Fault::Kill`] kills.
     pub fn kills(&self, pid: rustix::process::Pid) {
         self.inner.lock().unwrap().kill = Some(pid);
     }
@@ -138,7 +138,7 @@ impl Destination {
         self.inner.lock().unwrap().objects.clone()
     }
 
-    /// The items that were done.
+    /// The processed items.
     pub fn done(&self) -> Vec<Value> {
         self.inner.lock().unwrap().done.clone()
     }
@@ -149,7 +149,7 @@ impl Destination {
 }
 
 impl Api {
-    /// The items of a request; they come with the secret.
+    /// The items of a request. Asserts that the request has the secret.
     fn items(self, asked: &Asked) -> Vec<Item> {
         let authorization = asked.header("authorization");
         let body =
@@ -206,7 +206,7 @@ impl Api {
         }
     }
 
-    /// The answer to a request that was done, but for some items.
+    /// The answer to a request that was processed except for the rejected items.
     fn answer(self, items: &[Item], rejected: &[usize]) -> Reply {
         match self {
             Api::Customerio => {
@@ -263,7 +263,7 @@ impl Inner {
                     self.apply(asked, &items);
                 }
                 if let Some(pid) = self.kill {
-                    // It may have ended because of another fault.
+                    // The process may already have ended because of another fault.
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 }
                 Reply::new(503, &[], "{}")
@@ -279,7 +279,7 @@ impl Inner {
         }
     }
 
-    /// Does what is asked; gives the numbers of items that were rejected.
+    /// Processes a request; returns the indexes of rejected items.
     fn apply(&mut self, asked: &Asked, items: &[Item]) -> Vec<usize> {
         if self.api == Api::Retl {
             if asked.method != "POST" {
@@ -292,7 +292,7 @@ impl Inner {
         }
         let mut rejected = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            // A data plane knows no rejection of a single event.
+            // The Rudder API cannot reject a single event.
             let is_dropped = self.api == Api::Retl && self.plane.dropped.contains(&item.id);
             if self.api != Api::Rudder && self.rejected.contains(&item.id) || is_dropped {
                 rejected.push(index);

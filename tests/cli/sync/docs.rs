@@ -1,4 +1,4 @@
-//! `docs/sync.md`, literally: its files under the names on the page, its commands, and their output.
+//! `docs/sync.md`, exactly as written: its files under the names on the page, its commands, and their output.
 
 use std::process::Command;
 

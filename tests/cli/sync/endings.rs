@@ -1,4 +1,4 @@
-//! Early ends: signals, a second sync, a state that can't be written.
+//! Syncs that end early: signals, a second sync, a state that can't be written.
 
 use super::destination::{Destination, Fault};
 use super::{numbers, run, sent, sync, users};
@@ -20,7 +20,7 @@ fn start(dir: &Dir, crm: &Destination, requests: usize) -> std::process::Child {
 fn a_signal_finishes_what_is_in_flight_and_leaves_the_rest_for_the_next_run() {
     for (signal, code) in [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130)] {
         let crm = Destination::start();
-        // Every request but the first is delayed for long; the signal ends the wait.
+        // The first request must be repeated after a minute; the signal ends the wait.
         crm.fault(std::iter::repeat_n(Fault::With(503, "Retry-After", "60"), 1));
         let dir = users(&crm, &rows(10), "batch = 2\nconcurrency = 1");
         let child = start(&dir, &crm, 1);
@@ -79,8 +79,7 @@ fn two_syncs_do_not_work_on_one_state() {
 fn a_state_that_cannot_be_written_stops_the_sync_and_loses_nothing() {
     let crm = Destination::start();
     let dir = users(&crm, &rows(3000), "batch = 10\nconcurrency = 1");
-    // No file may grow beyond 400 KiB: there is room for the waiting rows, but the state's log is full after some
-    // commits.
+    // No file may exceed 400 KiB: that is enough for the pending rows, but the state's log is full after some commits.
     let script = "ulimit -f 400; trap '' XFSZ; exec \"$0\" sync sync.toml";
     let mut command = std::process::Command::new("bash");
     command.args(["-c", script, env!("CARGO_BIN_EXE_sluicegate")]).current_dir(dir.path());

@@ -1,5 +1,5 @@
-//! Random tables and changes, scripted faults, and `kill -9` in the middle: in the end the destination equals the source, every
-//! row is accounted for, and what was acknowledged was not sent again.
+//! Random tables and changes, scripted faults, and `kill -9` in the middle: in the end the destination equals the
+//! source, every row is accounted for, and no acknowledged item was sent again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,22 +12,23 @@ use super::destination::{Api, Destination, Fault};
 use super::{QUICK, config, numbers, sync};
 use crate::support::Dir;
 
-/// Items of a request, and requests at a time: what is in flight when the sync is killed.
+/// The number of items in a request, and of concurrent requests. Their product may be in flight when the sync is
+/// killed.
 const BATCH: usize = 3;
 const CONCURRENCY: usize = 2;
 
 /// A table: keys and values. The first key is always there, because a mirror refuses an empty table.
 pub type Table = BTreeMap<u8, u8>;
 
-/// Where rows come from.
+/// A source of rows.
 pub struct From<'a> {
-    /// What stands at the top of the config.
+    /// The top of the config.
     pub head: &'a str,
-    /// The environment that has its driver.
+    /// The virtual environment with the source's driver.
     pub environment: Option<&'a Path>,
-    /// Makes the table what it should be.
+    /// Writes the table.
     pub write: &'a dyn Fn(&Dir, &Table),
-    /// What the config says of it now.
+    /// The `[source]` table of the config, for the table that was written last.
     pub source: &'a dyn Fn(&Dir) -> String,
 }
 
@@ -78,12 +79,12 @@ fn start(dir: &Dir, from: &From<'_>) -> std::process::Child {
     command.env("CIO_KEY", "site:key").spawn().unwrap()
 }
 
-/// Runs the sync while the destination may kill it. What it says, if it lived.
+/// Runs the sync while the destination may kill it. Returns the exit code, and the counts unless it was killed.
 fn run_and_maybe_die(dir: &Dir, from: &From<'_>, crm: &Destination) -> (i32, Option<Value>) {
     let child = start(dir, from);
     crm.kills(rustix::process::Pid::from_child(&child));
     let done = crate::support::finish(child, Vec::new());
-    // A request that was on its way when its process died is done in the end, and must not meet the next run's.
+    // A request that was in flight when its process died may still be processed; that must end before the next run.
     crm.web.quiet();
     let counts = done.err.lines().find(|line| line.starts_with("{\"run\""));
     let is_killed = done.code == 128 + libc::SIGKILL;
@@ -91,7 +92,7 @@ fn run_and_maybe_die(dir: &Dir, from: &From<'_>, crm: &Destination) -> (i32, Opt
     (done.code, counts.map(|counts| serde_json::from_str(counts).unwrap()))
 }
 
-/// Runs a sync that has to go through; its counts.
+/// Runs a sync that must succeed; returns its counts.
 fn goes_through(dir: &Dir, from: &From<'_>) -> Value {
     let done = crate::support::finish(start(dir, from), Vec::new());
     let counts: Option<Value> = done.err.lines().find_map(|line| serde_json::from_str(line).ok());
@@ -100,7 +101,7 @@ fn goes_through(dir: &Dir, from: &From<'_>) -> Value {
     counts
 }
 
-/// The config of a sync from there to such a destination.
+/// The config of a sync from a source to a destination with this API.
 fn config_of(head: &str, source: &str, api: Api, crm: &Destination) -> String {
     let kind = match api {
         Api::Customerio => "kind = \"customerio\"\nauth = \"env:CIO_KEY\"",
@@ -125,7 +126,7 @@ fn check(from: &From<'_>, api: Api, steps: &[Step]) {
         (from.write)(&dir, table);
         dir.file("sync.toml", config_of(from.head, &(from.source)(&dir), api, &crm));
     };
-    // How many items may have been sent twice: those that the destination has done without saying so.
+    // The number of items that may be sent twice, because the destination processed them without an acknowledgement.
     let mut excused = 0;
     let mut changes = 0;
     let mut before = Table::new();
@@ -147,7 +148,7 @@ fn check(from: &From<'_>, api: Api, steps: &[Step]) {
             }
             None => excused += BATCH * CONCURRENCY,
         }
-        // What has arrived and was not asked for yet, when the run ends early, is sent again.
+        // If the run ends early, items that have arrived but whose status was not requested yet are sent again.
         if api == Api::Retl && code != 0 {
             excused += crm.done().len() - done;
         }
@@ -160,19 +161,20 @@ fn check(from: &From<'_>, api: Api, steps: &[Step]) {
     let source: BTreeMap<String, Value> =
         before.iter().map(|(key, value)| (format!("k{key}"), json!({ "value": value }))).collect();
     assert_eq!(crm.persons(), source);
-    // And the state says so.
+    // According to the state, nothing is left to send.
     let counts = goes_through(&dir, from);
     assert_eq!(numbers(&counts, ["to_send", "unchanged"]), [0, source.len() as u64]);
     assert!(crm.done().len() <= changes + excused, "{} items, {changes} changes, {excused} excused", crm.done().len());
 }
 
-/// Rows and deletes that a sync without faults sends.
+/// The number of rows and deletes that a sync without faults sends.
 fn differences(before: &Table, now: &Table) -> usize {
     now.iter().filter(|(key, value)| before.get(*key) != Some(*value)).count()
         + before.keys().filter(|key| !now.contains_key(*key)).count()
 }
 
-/// Other cases each time. SYNC_CASES asks for more of them; the message of a failure says how to have the same ones again.
+/// Checks the property with random cases that differ each time. SYNC_CASES sets their number; the message of a failure
+/// says how to repeat the same cases.
 pub fn holds(from: &From<'_>, api: Api, cases: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     // Each case runs the program several times.
@@ -194,7 +196,7 @@ pub fn holds(from: &From<'_>, api: Api, cases: u64) {
     }
 }
 
-/// A file of rows.
+/// The source is a file of rows.
 const FILE: From<'_> = From {
     head: "",
     environment: None,
@@ -219,7 +221,8 @@ fn what_was_acknowledged_before_a_kill_is_not_sent_again() {
     let table: Table = (0..24).map(|key| (key, 1)).collect();
     write(&dir, &table);
     dir.file("sync.toml", config(&crm, &format!("batch = {BATCH}\nconcurrency = 1")));
-    // Three requests are answered, the fourth is done and not answered. Then two are, and the third is not even done.
+    // The first run: three requests are answered, the fourth is processed but not answered. The second run: two
+    // requests are answered, the third is not even processed.
     for (requests, done) in [(3, true), (2, false)] {
         crm.no_faults();
         crm.kill_at(requests, done);
@@ -228,7 +231,8 @@ fn what_was_acknowledged_before_a_kill_is_not_sent_again() {
     }
     crm.no_faults();
     let (_, counts) = sync(&dir, &[]);
-    // 9 were acknowledged before the first kill, 3 done without an answer and sent again with 3 others before the second.
+    // 9 items were acknowledged before the first kill. 3 were processed without an answer, and were sent again with 3
+    // others before the second kill.
     assert_eq!(numbers(&counts, ["unchanged", "sent"]), [15, 9]);
     assert_eq!(crm.done().len(), 24 + BATCH);
     assert_eq!(crm.persons().len(), 24);

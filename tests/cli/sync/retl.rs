@@ -1,4 +1,5 @@
-//! A RudderStack data plane that says what came of each row: `/internal/v1/retl`, the status of the run, failed records.
+//! A RudderStack data plane that reports the result of each row: `/internal/v1/retl`, the status of the run, failed
+//! records.
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ fn config(plane: &Destination, more: &str) -> String {
     )
 }
 
-/// Rows with the keys 1 to `count`.
+/// A folder with a sync of rows with the keys 1 to `count`.
 fn users(plane: &Destination, count: u32, more: &str) -> Dir {
     let dir = Dir::new();
     dir.file("rows.jsonl", (1..=count).map(|id| format!("{{\"id\":\"{id}\",\"n\":1}}\n")).collect::<String>());
@@ -27,7 +28,7 @@ fn problems(dir: &Dir) -> Vec<Value> {
     status["problems"].as_array().unwrap_or_else(|| panic!("{status}")).clone()
 }
 
-/// Keys of rows that are not settled, and why.
+/// The keys of rows that are not settled, and the reasons.
 fn reasons(dir: &Dir) -> Vec<(String, String)> {
     let text = |problem: &Value, name: &str| problem[name].as_str().unwrap_or_default().to_owned();
     problems(dir).iter().map(|problem| (text(problem, "key"), text(problem, "reason"))).collect()
@@ -43,12 +44,12 @@ fn a_row_is_sent_when_the_destination_has_it() {
     let why = "RudderStack could not deliver it: the destination answered 422".to_owned();
     assert_eq!(reasons(&dir), ["2", "3", "5"].map(|key| (key.to_owned(), why.clone())));
     assert_eq!(plane.persons().into_keys().collect::<Vec<_>>(), ["1", "4", "6", "7", "8"]);
-    // What is done is forgotten there; the failed records came in pages.
+    // The sync deletes finished tasks. The failed records came in two pages.
     assert!(plane.plane(|plane| plane.is_empty()));
     let asked = plane.web.asked();
     let pages = asked.iter().filter(|asked| asked.method == "GET" && asked.path.contains("/failed-records?"));
     assert_eq!(pages.count(), 2);
-    // Those that failed are tried again, and no others.
+    // Only the failed rows are sent again.
     plane.no_faults();
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["unchanged", "sent"])), (0, [5, 3]), "{}", done.err);
@@ -67,7 +68,7 @@ fn events_have_their_ids_whatever_the_code_makes_of_them() {
          { type: 'identify', userId, traits },\n  ];\n}\n",
     );
     dir.file("sync.toml", config(&plane, "").replace("[[sink]]", "[transform]\ncode = \"t.js\"\n[[sink]]"));
-    // The stand-in looks at the ids.
+    // The stand-in checks the ids.
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["sent", "failed"])), (1, [1, 1]), "{}", done.err);
     let event: Value = serde_json::from_str(&plane.web.asked()[0].body).unwrap();
@@ -91,7 +92,7 @@ fn what_failed_without_a_name_may_be_any_row_of_its_request() {
     let unnamed = "RudderStack counts 2 failed events in its request of 3, and names 1; it names none that it drops itself, and \
                    this may be one";
     assert_eq!((&*reasons[1].1, &*reasons[2].1), (unnamed, unnamed));
-    // A data plane that does not keep which ones failed.
+    // A data plane that does not keep the failed records.
     plane.no_faults();
     plane.reject("4");
     plane.plane(|plane| plane.keeps_nothing = true);
@@ -127,7 +128,7 @@ fn a_status_that_is_not_there_at_first_is_asked_for_again() {
     let plane = Destination::of(Api::Retl);
     plane.fault([Fault::Status(503), Fault::DoneBut(500)]);
     let dir = users(&plane, 3, "");
-    // Sent three times, of which it has two; then two questions without an answer.
+    // The request is refused once, then processed with an error as answer, then accepted.
     plane.reject("3");
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["sent", "failed"])), (1, [2, 1]), "{}", done.err);
@@ -153,7 +154,7 @@ fn a_signal_ends_the_wait() {
     assert_eq!(super::sent(&dir, &[]), 2);
 }
 
-/// What a data plane that refuses the sync says, with which status, at which request; and what the user reads.
+/// The answers of a data plane that refuses the sync, by request and status, and the messages to the user.
 #[test]
 fn a_refusal_stops_the_run_and_says_what_to_do() {
     for (request, status, says, expected, help) in [

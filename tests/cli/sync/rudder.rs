@@ -30,7 +30,7 @@ fn users(web: &Web, more: &str) -> Dir {
 
 #[test]
 fn a_data_plane_gets_whole_events_and_looks_at_integrations_itself() {
-    // Busy at first; repeated requests have the same message ids.
+    // The data plane is busy at first. Repeated requests must have the same message ids.
     let count = AtomicUsize::new(0);
     let web = Web::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
         0 => Reply::new(503, &[], ""),

@@ -12,10 +12,10 @@ use crate::support::web_server::{Asked, Reply, Web};
 /// The data and the behaviour of the stand-in.
 #[derive(Default)]
 struct Inner {
-    /// Object and id, and the record.
+    /// The records, by object and id.
     records: BTreeMap<String, Value>,
     tokens: usize,
-    /// The requests after which a token is no longer accepted.
+    /// The number of requests for which a token is accepted.
     token_lives: Option<usize>,
     asked_with_token: usize,
     used: usize,
@@ -140,7 +140,7 @@ fn records_are_upserted_by_an_external_id_and_each_has_its_result() {
     assert!(said.contains(wanted), "{said}");
     assert_eq!(salesforce.records()["Contact/u/3"]["Age"], 7);
     assert!(!said.contains("s/1") && !said.contains("T1"), "secrets are not shown: {said}");
-    // One row is gone here, and one of those was gone there too.
+    // Two rows are gone from the source. Salesforce has already lost the record of one of them.
     dir.file("rows.jsonl", "{\"id\":\"u2\",\"Name\":\"Bob\"}\n");
     salesforce.inner.lock().unwrap().records.remove("Contact/u1");
     let (done, counts) = sync(&dir, &[]);
@@ -190,7 +190,7 @@ fn a_token_that_expires_in_the_middle_is_replaced() {
     assert_eq!((done.code, numbers(&counts, ["sent"])), (0, [5]), "{}", done.err);
     assert_eq!(salesforce.records().len(), 5);
     assert_eq!(salesforce.inner.lock().unwrap().tokens, 3);
-    // A secret that is not accepted stops the run with the reason.
+    // A rejected secret stops the run with the reason.
     dir.file("secret", "app:wrong");
     dir.file("rows.jsonl", "{\"id\":1,\"Name\":\"M\"}\n");
     let (done, _) = sync(&dir, &[]);

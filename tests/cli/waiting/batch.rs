@@ -11,7 +11,7 @@ const ALL: &str = "export const transformBatch = (events) => Promise.all(events.
   return event;
 }));";
 
-/// `events` of the events from `from` to `to`, as [`ALL`] makes them.
+/// The outputs of [`ALL`] for the events from `from` to `to`.
 fn got(from: usize, to: usize) -> Vec<String> {
     (from..to).map(|n| format!("{{\"n\":{n},\"got\":\"/{n}\"}}")).collect()
 }
@@ -81,7 +81,7 @@ fn lines_that_are_no_events_fail_in_their_places_and_are_not_waited_for() {
     }
 }
 
-/// Its events fail together, and no request is repeated. Other batches are not affected.
+/// The events of the batch fail together, and no request is repeated. Other batches are not affected.
 #[test]
 fn a_batch_that_waits_too_long_fails_and_is_not_run_again() {
     let code = ALL.replace("event.n)", "(event.n === 6 ? 'never' : event.n))");
@@ -115,11 +115,11 @@ fn a_batch_that_computes_too_long_fails_and_is_not_run_again() {
     let letters = done.dead_letters();
     assert_eq!((letters.len(), &letters[9]["kind"]), (10, &json!("timeout")));
     assert_eq!(letters[0]["message"], "the batch of 10 events took more than 500ms of CPU time");
-    // The ten that were in flight may run again.
+    // The ten events of the other batch in flight may run again.
     assert!([20, 30].contains(&web.asked().len()), "{}", web.asked().len());
 }
 
-/// The others go out, and the number of repeated requests is reported.
+/// The other events have outputs, and the number of repeated requests is reported.
 #[test]
 fn a_batch_that_throws_is_run_event_by_event_and_that_is_counted() {
     let code = "export async function transformBatch(events) {
@@ -149,7 +149,7 @@ fn a_batch_may_ask_as_much_as_its_events_alone() {
     assert_eq!(web.asked().len(), 512);
 }
 
-/// The steps of a batch. The result of none depends on the order of answers.
+/// Possible steps of a batch. No result depends on the order of answers.
 const STEPS: [&str; 9] = [
     "await Promise.all(events.map(async (event) => { event.got = await fetch('$URL' + event.n); }));",
     "for (const event of events) if (event.n % 3 === 0) event.one = await fetch('$URL' + event.n);",

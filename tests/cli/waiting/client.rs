@@ -17,7 +17,8 @@ use super::{numbered, run, web};
 use crate::support::Dir;
 use crate::support::web_server::{Reply, Web};
 
-/// A server that speaks HTTP/2 and answers with the version and the path; how many connections it was made.
+/// Starts a server that speaks HTTP/2 and answers with the version and the path. Returns its port and the number of its
+/// connections.
 fn http2() -> (u16, Arc<AtomicUsize>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificate = CertificateDer::from_pem_file("tests/fixtures/tls.crt").unwrap();

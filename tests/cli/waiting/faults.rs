@@ -1,5 +1,5 @@
-//! Faults in a run whose events wait: a signal to end, killed workers, a service that does not answer or answers
-//! wrongly, a hostile event.
+//! Faults in a run whose events wait: a termination signal, killed workers, a service that does not answer or answers
+//! with garbage, a hostile event.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -50,7 +50,7 @@ fn a_run_that_is_told_to_end_finishes_what_waits() {
     assert!(done.summary().starts_with("6 in = 5 ok + 0 dropped + 1 failed (1 timeout) · "), "{}", done.err);
 }
 
-/// The same for a batch, which fails as a whole.
+/// The same with batches: a batch that reaches the wall limit fails as a whole.
 #[test]
 fn a_run_that_is_told_to_end_finishes_batches_that_wait() {
     let (web, go) = held();
@@ -97,7 +97,7 @@ fn what_a_killed_worker_has_asked_is_counted_as_asked_again() {
     assert_eq!((&stats["requests_repeated"], &stats["workers_replaced"]), (&json!(12), &json!(1)));
 }
 
-/// Garbage is not JSON: the code gets the error, and other events are not affected.
+/// An answer that is not JSON: the code gets the error, and other events are not affected.
 #[test]
 fn a_service_that_answers_with_garbage_or_hangs_up_hurts_those_that_asked() {
     let web = Web::start(|asked| match asked.path.as_str() {
@@ -159,7 +159,7 @@ fn one_hostile_event_among_many_that_wait_fails_alone() {
     }
 }
 
-/// Code that assigns to inherited properties gets an isolate in which that works, even after it has waited.
+/// Code that assigns to inherited properties gets an isolate that allows it, even after the code has waited.
 #[test]
 fn what_wants_overrides_gets_them_after_it_has_waited() {
     let code = "export async function transformEvent(event) {
@@ -174,8 +174,8 @@ fn what_wants_overrides_gets_them_after_it_has_waited() {
     assert_eq!(done.lines(), expected, "{}", done.err);
 }
 
-/// Workers die at random while all their events or batches wait. Every event comes out once, in its place, and repeated
-/// requests are counted.
+/// Workers die at random while all their events or batches wait. Every event has its output once and in order, and
+/// repeated requests are counted.
 #[test]
 fn workers_that_are_killed_while_everything_waits_change_nothing() {
     const EVENTS: usize = 3000;
@@ -201,7 +201,7 @@ fn workers_that_are_killed_while_everything_waits_change_nothing() {
         for round in 1..=5 {
             web.wait(300 * round);
             if let Some(worker) = live.workers().first() {
-                // It may have ended by itself.
+                // The worker may already have ended.
                 let _ = kill_process(*worker, Signal::KILL);
             }
         }
