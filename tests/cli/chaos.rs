@@ -52,7 +52,7 @@ impl Dice {
 }
 
 fn send(pid: i32, signal: i32) {
-    // SAFETY: a signal to a process that this test started. If it has ended meanwhile, the error does no harm: its
+    // SAFETY: sends a signal to a process that this test started. If the process has ended, the error does no harm: its
     // parent, which is alive, has not reaped it or has just done so.
     unsafe { libc::kill(pid, signal) };
 }

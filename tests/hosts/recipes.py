@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
 
 _RECIPE = re.compile(r"<!-- recipe: (\S+) -->\n```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# Far more than anything here takes: what is not there by then never comes.
+# In seconds. Far more than any step needs: a condition that does not hold by then never will.
 _PATIENCE = 120
 
 

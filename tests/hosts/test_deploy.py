@@ -18,7 +18,7 @@ def validate(path: Path, version: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([program, "-k", version, "--strict", path], capture_output=True, text=True)
 
 
-# The first with `sleep` in lifecycle hooks, and a new one.
+# The first version with `sleep` in lifecycle hooks, and a recent one.
 @pytest.mark.parametrize("version", ["1.30", "1.35"])
 def test_the_manifest_is_what_kubernetes_takes(version: str) -> None:
     done = validate(MANIFEST, version)

@@ -47,7 +47,7 @@ def test_dagster(folder: Path, binary: Path) -> None:
     shell(f'python -c "{run.format(True, True)}"', folder, variables)
     assert ids(folder / "clean.jsonl") == expected()
     assert len((folder / "dead.jsonl").read_text().splitlines()) == COUNT // 500
-    # Too many failures, and code that does not load, fail and leave what was there.
+    # Too many failures make the run fail, and so does code that does not load. Both leave the old output.
     (folder / "events.jsonl").write_text("oops\n" * 10)
     shell(f'python -c "{run.format(False, False)}"', folder, variables)
     (folder / "clean.js").write_text("export function")

@@ -22,7 +22,7 @@ import sluicegate
 from recipes import command_line, descendants, environment, recipes, shell, supervisors, until, write
 from sluicegate import spark as sg
 
-# Functions of this file travel to executors, which do not have it.
+# Functions of this file are sent to executors, which do not have the file.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 COUNT = 200_000
@@ -119,7 +119,7 @@ def transformed(df: DataFrame, code: Path) -> DataFrame:
 def test_each_row_has_its_answer_and_dead_letters_run_again(local: SparkSession, code: Path, binary: Path, tmp_path: Path) -> None:
     rows = transformed(events(local), code).collect()
     check(rows)
-    # The place in the partition, too: `sluicegate run --errors` writes the same letters for the same lines.
+    # The letters have the line numbers within the partition: `sluicegate run --errors` writes the same ones.
     (tmp_path / "in.jsonl").write_text("".join(("null" if (line := broken(n)) is None else line.replace("\n", "\r")) + "\n" for n in range(50_000)))
     command = [binary, "run", "t.js", "-L", "lib", "-q", "-j", "1", "--cpu-limit", "200ms", "--fail-on", "never", tmp_path / "in.jsonl", "--errors", tmp_path / "dead.jsonl"]
     subprocess.run(command, cwd=code.parent, check=True, stdout=subprocess.DEVNULL)
@@ -149,7 +149,7 @@ def test_events_become_rows(local: SparkSession, code: Path) -> None:
     [('{"verdict":"dropped"}\n' * 4, "more events than it was sent"), ('{"verdict":"dropped"}\n{"verdict":"ok","events":[{}]}\n' * 2, "framed")],
 )
 def test_answers_that_fit_no_row_are_an_error(answers: str, error: str, local: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The first answer is that on the blank line before the two rows.
+    # The first answer is for the blank line before the two rows.
     (tmp_path / "answers").write_text(answers)
     fake = tmp_path / "sluicegate"
     fake.write_text(f"#!/bin/sh\ncat > /dev/null\ncat {tmp_path}/answers\n")
@@ -251,7 +251,7 @@ def cluster() -> Iterator[SparkSession]:
         before.stop()
     named = os.environ.pop("SLUICEGATE_BIN")
     path = os.environ.pop("PYTHONPATH", None)
-    # They start with the session and have the variables of this moment.
+    # The executors start with the session and inherit the current variables.
     made = session("local-cluster[2,1,1024]", spark__task__maxFailures="4", spark__executorEnv__TZ="UTC")
     until(lambda: len(executors()) == 2)
     os.environ["SLUICEGATE_BIN"] = named
@@ -276,7 +276,7 @@ def kill_supervisor() -> None:
 
 
 def kill_executor() -> None:
-    # The one that runs something.
+    # An executor that runs something.
     running = [pid for pid in executors() if supervisors(pid)]
     os.kill(running[0], signal.SIGKILL)
 
@@ -355,7 +355,7 @@ def test_the_page_works_as_it_is_written(cluster: SparkSession, binary: Path, tm
     shell("python stream.py", tmp_path, variables)
     found = sorted(json.loads(line)["id"] for file in (tmp_path / "stream").glob("part-*") for line in file.read_text().splitlines())
     assert found == [*paid, 1000]
-    # LANG=C is what a daemon often has.
+    # Daemons often run with LANG=C.
     said = shell("spark-shell --master 'local-cluster[1,1,1024]' -i pipe.scala < /dev/null", tmp_path, {**variables, "LANG": "C", "LC_ALL": "C"})
     assert "Map(dropped -> 334, failed -> 2, ok -> 665)" in said, said
     assert "ü" in (tmp_path / "piped" / "part-00000").read_text()

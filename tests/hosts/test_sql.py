@@ -63,7 +63,7 @@ def postgres(tmp_path: Path) -> Iterator[Dict[str, str]]:
     home.mkdir()
     user: List[str] = []
     if os.getuid() == 0:
-        # Postgres refuses to be root; its folder is below one that only root can enter.
+        # Postgres refuses to run as root, and its folder is inside one that only root can enter.
         for parent in [home, *home.parents][:-2]:
             parent.chmod(parent.stat().st_mode | 0o055)
         subprocess.run(["chown", "postgres", home], check=True)
@@ -91,7 +91,7 @@ def test_postgres(folder: Path, binary: Path, postgres: Dict[str, str]) -> None:
     sql(known["tables.sql"])
     table = "".join(f"{n}\x02{event}\n" if "\n" not in event and event else f"{n}\x02\x01{event}\x01\n" for n, event in rows())
     sql(r"COPY events FROM STDIN WITH (FORMAT csv, QUOTE e'\x01', DELIMITER e'\x02')", table)
-    for _ in range(2):  # again over what is there
+    for _ in range(2):  # the second time, the tables exist
         shell(known["postgres.sh"], folder, variables)
     sql(known["postgres.sql"])
     answers = [json.loads(line) for line in sql("SELECT json_build_array(id, line ->> 'verdict', event) FROM answers ORDER BY id").splitlines()]
@@ -107,7 +107,7 @@ def test_postgres(folder: Path, binary: Path, postgres: Dict[str, str]) -> None:
 
 @pytest.fixture
 def shop(folder: Path, binary: Path) -> Path:
-    # Made by the older of the two, so that both can read it.
+    # Created by the older of the two versions, so that both can read it.
     (folder / "events.jsonl").write_text("".join(json.dumps({"id": n, "event": event}) + "\n" for n, event in rows()[:2000]))
     shell("duckdb shop.db \"CREATE TABLE events AS FROM read_ndjson('events.jsonl', columns = {id: 'BIGINT', event: 'VARCHAR'})\"", folder, environment(binary))
     return folder
@@ -188,7 +188,7 @@ def test_clickhouse_typed(clickhouse: Any) -> None:
 def test_clickhouse_function(clickhouse: Any) -> None:
     found = clickhouse("function", recipes("sql.md")["function.sql"])
     known = dict(KNOWN)
-    # ClickHouse rounds it.
+    # ClickHouse rounds this number.
     known[2] = ("ok", {**KNOWN[2][1], "big": 12345678901234567000})
     assert [(row["id"], row["verdict"], row["event"] and json.loads(row["event"])) for row in found] == [
         (n, verdict, event or "") for n, (verdict, event) in known.items()

@@ -62,7 +62,7 @@ def drive(folder: Path, variables: Dict[str, str], words: List[str], progress: C
         with open(folder / f"said-{kill}", "w+") as said:
             bridge = subprocess.Popen([sys.executable, *words], cwd=folder, env=variables, stderr=said)
             try:
-                # It listens to signals by then.
+                # When the bridge has started sluicegate, it handles signals.
                 until(lambda: bridge.poll() is not None or supervisors(bridge.pid))
                 enough = before + COUNT // 10
                 until(lambda: bridge.poll() is not None or (done() if kill == kills else progress() > enough or done()))
@@ -86,7 +86,7 @@ def check(found: Dict[str, List[Tuple[str, Any]]], sources: List[str], exact: bo
     assert set(seen) == {source for source, (place, _) in known.items() if place}
     if exact:
         assert all(len(items) == 1 for items in seen.values())
-    # A letter has the number of its event in the run that wrote it.
+    # Dead letters may differ: each has the number of its event in the run that wrote it.
     assert all(len(set(items)) == 1 for source, items in seen.items() if known[source][0] == "clean")
 
 
@@ -126,7 +126,7 @@ def test_redis(folder: Path, binary: Path, redis_server: str) -> None:
     drive(folder, environment(binary, REDIS_URL=redis_server), ["bridge_redis.py", "paid.js", "events", "clean", "dead"], progress, done)
     found = {name: [(fields[b"source"].decode(), fields[key]) for _, fields in client.xrange(name)] for name, key in (("clean", b"event"), ("dead", b"letter"))}
     check(found, sources)
-    # One consumer, so the order is that of the queue.
+    # With one consumer, the order is that of the queue.
     assert [source for source, _ in found["clean"]] == [source for n, source in enumerate(sources) if expected(n)[0] == "clean"]
     letters = "\n".join(letter.decode() for _, letter in found["dead"])
     again = subprocess.run([binary, "replay", "--all", "-"], input=letters, cwd=folder, capture_output=True, text=True)
@@ -185,7 +185,7 @@ def test_nats(folder: Path, binary: Path, nats_server: str) -> None:
         return found
 
     run(fill)
-    # Published side by side: the stream's order is not that of the numbers.
+    # The events were published concurrently, so the stream's order is not that of the numbers.
     stored = run(order)
     numbers = {event(n): n for n in range(COUNT)}
     sequences: Dict[int, str] = {}
@@ -206,7 +206,7 @@ def test_nats(folder: Path, binary: Path, nats_server: str) -> None:
 
     write("streams.md", folder, "bridge_nats.py")
     source = recipes("streams.md")["bridge_nats.py"]
-    # What a killed bridge held comes again after this time.
+    # The messages of a killed bridge are delivered again after this time.
     quick = source.replace('durable="sluicegate", stream=stream', 'durable="sluicegate", stream=stream, config=nats.js.api.ConsumerConfig(ack_wait=3)')
     assert quick != source
     (folder / "bridge_nats.py").write_text(quick)
@@ -224,7 +224,7 @@ def test_nats(folder: Path, binary: Path, nats_server: str) -> None:
 def test_kafka(folder: Path, binary: Path, exact: bool) -> None:
     from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-    # librdkafka's own broker for tests lives as long as this client.
+    # librdkafka's mock broker lives as long as this client.
     broker = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "none", "linger.ms": 5})
     address = ",".join(str(found).split("/")[0] for found in broker.list_topics(timeout=30).brokers.values())
     settings = {"bootstrap.servers": address}
@@ -253,7 +253,7 @@ def test_kafka(folder: Path, binary: Path, exact: bool) -> None:
         return {place.partition: max(place.offset, 0) for place in places}
 
     source = recipes("streams.md")["bridge_kafka.py"]
-    # A killed bridge is missed after this time.
+    # The broker detects a killed bridge after this time.
     quick = source.replace('"enable.auto.commit": False', '"enable.auto.commit": False, "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000')
     assert quick != source
     (folder / "bridge_kafka.py").write_text(quick)
@@ -263,12 +263,12 @@ def test_kafka(folder: Path, binary: Path, exact: bool) -> None:
         try:
             return sum(reader.get_watermark_offsets(TopicPartition("clean", n), timeout=30)[1] for n in range(4))
         except KafkaException:
-            # There is no such topic yet.
+            # The topic does not exist yet.
             return 0
 
     clean = sum(expected(n)[0] == "clean" for n in range(COUNT))
     if exact:
-        # This broker keeps no offsets of transactions: once, and no kill.
+        # The mock broker does not keep the offsets of transactions, so the bridge runs once and is not killed.
         drive(folder, environment(binary, KAFKA=address, TRANSACTIONAL_ID="t"), words, written, lambda: written() >= clean, kills=0)
     else:
         drive(folder, environment(binary, KAFKA=address), words, lambda: sum(reached().values()), lambda: reached() == ends, kills=2)
@@ -277,7 +277,7 @@ def test_kafka(folder: Path, binary: Path, exact: bool) -> None:
         partitions = [TopicPartition(topic, partition, 0) for partition in reader.list_topics(topic, timeout=30).topics[topic].partitions]
         ends_of = {place.partition: reader.get_watermark_offsets(place)[1] for place in partitions}
         reader.assign(partitions)
-        # The marks of transactions have offsets, too.
+        # The markers of transactions have offsets, too.
         while any(place.offset < ends_of[place.partition] for place in reader.position(partitions)):
             for message in reader.consume(1000, timeout=1):
                 assert message.error() is None, message.error()

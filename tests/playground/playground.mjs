@@ -1,5 +1,5 @@
-// Opens the playground in Chromium as a user would: types, looks, saves, adds a test case and runs it. Each part begins
-// with a folder, a playground and a browser profile of its own. What a part waits for is a condition, never a time.
+// Opens the playground in Chromium as a user would: types, looks, saves, adds a test case and runs it. Each part has
+// its own folder, playground and browser profile. Parts wait for conditions, never for a fixed time.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -15,7 +15,7 @@ const only = process.argv[3];
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
-/** How long a condition may take to come true, on a machine that does much else, in milliseconds. */
+/** The time in which a condition must become true, in milliseconds. Long enough for a busy machine. */
 const PATIENCE = 30_000;
 
 const ORDERS = `export function transformEvent(event) {
@@ -25,7 +25,7 @@ const ORDERS = `export function transformEvent(event) {
 }
 `;
 
-/** The text of an editor, whose lines on the screen are only those in view. */
+/** The text of an editor. The page has elements only for the lines in view. */
 const textOf = (editor) => editor.evaluate((content) => content.getRootNode().host.value);
 const TESTS = `test('is seen', () => {
   expect(transform({ type: 'a' })).toEmit({ type: 'a', seen: true });
@@ -41,12 +41,12 @@ const LOOP = `export function transformEvent(event) {
   count();
 }
 `;
-/** Marked lines of the file that is shown, and their numbers. */
+/** Marked lines of the shown file, and their line numbers. */
 const BAD = '#code .editor:not([hidden]) .cm-line.bad';
 const BAD_NUMBER = '#code .editor:not([hidden]) .cm-gutterElement.bad';
 const WIDTHS = [390, 768, 1024, 1280, 1366, 1440];
 
-/** Controls that cannot be seen whole: cut by an edge of the window, or of a box that hides what sticks out. */
+/** Controls that are not fully visible: clipped by an edge of the window, or of a box that hides its overflow. */
 const clipped = (page) => page.evaluate(() => {
   const found = [];
   for (const control of document.querySelectorAll('button, select, [role=tab], kbd, dt, dd, #verdict, #status, #network, h1')) {
@@ -56,7 +56,7 @@ const clipped = (page) => page.evaluate(() => {
     if (control.scrollWidth > control.clientWidth + 1 && control.clientWidth > 0 && control.localName !== 'select') found.push(`${name} is cut`);
     let edges = { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
     for (let around = control.parentElement; around !== null; around = around.parentElement) {
-      // What is scrolled from top to bottom is no cut.
+      // These boxes scroll vertically, so their top and bottom edges don't count.
       if (around.id === 'view' || around.id === 'files') edges = { ...edges, top: -Infinity, bottom: Infinity };
       if (getComputedStyle(around).overflowX === 'visible') continue;
       const outer = around.getBoundingClientRect();
@@ -77,7 +77,7 @@ const parts = {
     assert.equal(await page.locator('#cost [data-cost=CPU]').innerText().then((text) => /^[\d.]+ (µs|ms|s)$/.test(text)), true);
     assert.match(await page.locator('#cost [data-cost=heap]').innerText(), /^[\d.]+ (KiB|MiB)$/);
 
-    // What throws is marked where it throws, and what it says stands there.
+    // A line that throws is marked at the place, with the message.
     await code.fill(ORDERS.replace('event.seen', 'evnt.seen'));
     await verdict('failed: exception');
     const bad = page.locator(BAD);
@@ -86,7 +86,7 @@ const parts = {
     assert.equal(await page.locator('#code .squiggle').innerText(), 'evnt');
     assert.equal(await code.getAttribute('aria-invalid'), 'true');
 
-    // What does not load, too.
+    // So is a line that prevents loading.
     await code.fill(ORDERS.replace('return event;', 'return event);'));
     await verdict('does not load');
     assert.match(await bad.innerText(), /return event\);.*SyntaxError/);
@@ -110,7 +110,7 @@ const parts = {
     await page.getByRole('button', { name: 'Add', exact: true }).click();
     await page.getByText('orders.identify-is-green.case.json is written.').waitFor();
     assert.match(test(dir), /1 passed/);
-    // The case is about this code, and notices when it changes.
+    // The case tests this code, and fails when the code changes.
     fs.writeFileSync(path.join(dir, 'orders.js'), ORDERS);
     assert.throws(() => test(dir));
   },
@@ -123,7 +123,7 @@ const parts = {
     await code.fill('export function transformEvent(event) { return [event, { ...event, copy: 1 }]; }');
     await verdict('ok: 2 events');
     await code.fill('export function transformEvent() { for (;;); }');
-    // While it is busy, the next keystroke wins.
+    // While a run is under way, the next keystroke cancels it.
     await code.fill('export function transformEvent(event) { return { id: 9007199254740993n, type: event.type }; }');
     await page.locator('.added', { hasText: '9007199254740993' }).waitFor();
     await code.fill('export function transformEvent() { for (;;); }');
@@ -172,11 +172,11 @@ const parts = {
     await library.fill("export const loud = (text) => text.shout();");
     await verdict('failed: exception');
     assert.match(await page.locator(BAD).innerText(), /text\.shout\(\);.*TypeError/);
-    // A new one can be imported as soon as it is written.
+    // A new library can be imported as soon as it is saved.
     await page.getByRole('button', { name: '+ New' }).click();
     await page.getByLabel('Path in the project').fill('lib/new words.js');
     await page.getByRole('button', { name: 'Create' }).click();
-    // Until its editor is there, another file's would be saved.
+    // Before its editor is shown, the key would save another file.
     await page.getByLabel('Code of lib/new words.js').waitFor();
     await page.keyboard.press('Control+s');
     await page.getByText("import { … } from 'newWords';").waitFor();
@@ -198,7 +198,7 @@ const parts = {
     await verdict('ok');
     assert.equal(await focused(), 'Code of orders.js', 'one can type at once');
     await press('Control+a');
-    // Brackets are closed by themselves; typing them steps over them.
+    // Brackets are closed automatically; typing a closing bracket moves over it.
     await page.keyboard.type('export function transformEvent(event) {\nevent.typed = 1;\nreturn event;');
     const typed = 'export function transformEvent(event) {\n  event.typed = 1;\n  return event;\n}';
     assert.equal(await textOf(code), typed, 'lines are indented');
@@ -233,7 +233,7 @@ const parts = {
     await page.getByText('orders.typed.case.json is written.').waitFor();
     assert.equal(await focused(), 'Code of orders.js', 'the focus is back');
     assert.match(test(dir), /1 passed/);
-    // Tab indents; after Escape it leaves.
+    // Tab indents; after Escape it leaves the editor.
     await press('Tab');
     assert.equal(await focused(), 'Code of orders.js');
     await press('Escape');
@@ -249,12 +249,12 @@ const parts = {
     await press('Tab');
     await press('ArrowRight');
     assert.equal(await focused(), 'tab-output');
-    // Where the focus is can be seen.
+    // The focused element is visibly marked.
     assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
   },
 
   'an empty folder starts with a sample, which is written when it is saved': async ({ page, dir, url, verdict }) => {
-    // A page that is open would ask for files that are gone.
+    // The open page would request files that no longer exist.
     await page.goto('about:blank');
     for (const name of fs.readdirSync(dir)) fs.rmSync(path.join(dir, name), { recursive: true });
     await page.goto(url);
@@ -286,9 +286,9 @@ const parts = {
     assert.deepEqual(await send(), { type: 'track', seen: true }, 'the server runs what is on disk');
     await page.keyboard.press('Control+s');
     await page.getByText('orders.js is saved.').waitFor();
-    // The server is told of changes in its folder; that takes a moment.
+    // The server notices changes in its folder with a delay.
     while ((await send()).colour !== 'green');
-    // Who leaves the slash out finds it, token and all.
+    // An address without the final slash works too, and keeps the token.
     await page.goto('about:blank');
     await page.goto(`${origin}/play${hash}`);
     await page.locator('.added', { hasText: '"colour": "green"' }).waitFor();
@@ -332,7 +332,7 @@ const parts = {
           const where = `${width} px, ${colorScheme}, ${view}`;
           assert.deepEqual(await clipped(page), [], where);
           assert.deepEqual(await page.evaluate(() => [scrollX, scrollY]), [0, 0], where);
-          // All panes are in view at once: on a phone, too, the result is seen beside what is typed.
+          // All panes are in view at once: on a phone, too, the result is visible while the user types.
           assert.ok(await page.locator('#result-pane').evaluate((pane) => pane.getBoundingClientRect().bottom <= innerHeight), where);
           if (process.env.SCREENSHOTS) await page.screenshot({ path: path.join(process.env.SCREENSHOTS, `${width}-${colorScheme}-${view}.png`) });
           await page.evaluate(axe);
@@ -357,7 +357,7 @@ const parts = {
     await event.waitFor();
     await event.fill(`{"type":"track","long":"${'word '.repeat(60)}","longer":"${'x'.repeat(400)}"}`);
     await page.getByText('"longer":').first().waitFor();
-    // Long lines wrap, typed and shown.
+    // Long lines wrap in the editor and in the result.
     assert.ok(await page.locator('#view').evaluate((view) => view.scrollWidth <= view.clientWidth));
     assert.ok(await page.locator('#event .cm-scroller').evaluate((view) => view.scrollWidth <= view.clientWidth));
   },
@@ -371,7 +371,7 @@ const parts = {
     await page.waitForFunction(() => document.querySelector('#verdict').textContent !== 'failed: exception');
     assert.equal(await page.getByText('evnt is not defined').count(), 0);
     await verdict('failed: timeout');
-    // Where it was is looked at shortly before; on a busy machine the look may come too late.
+    // The stack is taken shortly before the limit. On a busy machine that may be too late, so this is tried again.
     for (let tries = 0; (await page.locator(BAD).count()) === 0 && tries < 20; tries++) {
       await code.fill(`${LOOP}// ${tries}`);
       await page.waitForResponse(/api.try/);
@@ -385,7 +385,7 @@ const parts = {
   'completion knows globals, fields of the event and exports of libraries; find, comments and undo are as everywhere': async ({ page, code, verdict }) => {
     await verdict('ok');
     const offered = page.locator('#code .editor:not([hidden]) .cm-tooltip-autocomplete li');
-    /** Types into an empty function, takes what is offered first under a name, and gives the line. */
+    /** Types into an empty function, accepts the first completion with a name, and returns the line. */
     const complete = async (text, pick) => {
       await code.fill('export function transformEvent(event) {\n  \n  return event;\n}\n');
       await code.press('Control+Home');
@@ -445,7 +445,7 @@ const parts = {
     await page.locator('.tests .failed').getByRole('button', { name: 'orders.test.js:5' }).click();
     assert.match(await page.locator(BAD).innerText(), /seen: false.*unseen/);
     assert.equal(await page.locator('#code .editor:not([hidden]) .cm-gutterElement.passed').first().innerText(), '1');
-    // They run again when a file is saved, and say what is not.
+    // The tests run again when a file is saved, and the page names unsaved files.
     await page.locator('[data-path="orders.js"]').click();
     await code.fill(ORDERS.replace('seen = true', 'seen = false'));
     await page.getByRole('tab', { name: /^Changes/ }).click();
@@ -476,14 +476,14 @@ const parts = {
     await page.locator('#edges', { hasText: 'decides whether the event is dropped' }).waitFor();
     await field('out', 'kind').focus();
     await page.locator('#edges', { hasText: 'is always "person"' }).waitFor();
-    // From the event's text to the field, and back.
+    // From the field to its place in the event's text, and back.
     await field('in', 'traits.email').click();
     await event.focus();
     assert.equal(await event.evaluate((content) => content.getRootNode().getSelection().toString()), '"email": "ada@example.com"');
     await page.mouse.move(0, 0);
     await event.getByText('"last"').click();
     await page.locator('.column.in [data-field="traits.last"][aria-pressed=true]').waitFor();
-    // What is edited is measured anew.
+    // Edited code is measured again.
     await code.fill("export function transformEvent({ traits }) {\n  return { mail: traits.email.toLowerCase() };\n}\n");
     await page.waitForFunction(() => document.querySelector('.column.out [data-field="name"]') === null);
     await field('in', 'traits.first').hover();
@@ -501,7 +501,7 @@ const parts = {
     const link = await page.evaluate(() => navigator.clipboard.readText());
     const { origin, hash } = new URL(url);
     assert.ok(link.startsWith(`${origin}/#try=`) && !link.includes(hash.slice(1)), link);
-    // In a tab that knows no token, the address that was printed is asked for.
+    // A tab without a token asks for the printed address.
     const other = await page.context().newPage();
     await other.goto(link);
     await other.getByLabel('The address that').fill(url);
@@ -516,7 +516,7 @@ const parts = {
     await other.getByLabel('Code of orders.js').press('Control+z');
     assert.equal(await textOf(other.getByLabel('Code of orders.js')), ORDERS, 'undo brings back what was there');
     await other.close({ runBeforeUnload: false });
-    // In the page that is open, too.
+    // The same in a page that is open already.
     await page.goto(`${link.slice(0, -4)}`);
     await page.getByText('The link is broken').waitFor();
     await page.goto(link);
@@ -556,11 +556,11 @@ const parts = {
       const answer = await fetch(`${origin}/api/file?path=${encodeURIComponent(file)}`, { headers: known });
       assert.equal(answer.status, 400, file);
     }
-    // A name that was made to point here: the browser believes it, the playground does not.
+    // A host name that was rebound to this machine: the browser accepts it, the playground does not.
     const rebound = await page.context().newPage();
     const status = (await rebound.goto(origin.replace('127.0.0.1', 'rebound.example')))?.status();
     assert.equal(status, 403);
-    // A tab that was not opened with the printed address gets the page, and nothing of the project.
+    // A tab that was not opened with the printed address gets the page, but no data of the project.
     const stranger = await page.context().newPage();
     await stranger.goto(origin);
     await stranger.getByText('does not know the playground').waitFor();
@@ -568,7 +568,7 @@ const parts = {
   },
 };
 
-// What is not a playground of its own with a closed network is started with these.
+// The arguments of parts that need more than `play` with a closed network.
 parts['beside a server, below a path: what is saved is what its next request runs'].args =
   (dir) => ['serve', '--dir', dir, '--listen', '127.0.0.1:0', '--play'];
 const upstream = http.createServer((request, answer) => {
@@ -604,7 +604,7 @@ const run = async (name, part) => {
   fs.writeFileSync(path.join(dir, 'shout.ts'), "import { loud } from 'loud';\n"
     + 'export function transformEvent(event: any): object {\n  return { name: loud(event.traits.first as string) };\n}\n');
   const play = await start(part.args?.(dir) ?? ['play', dir]);
-  // The network is closed: every name but that of loopback leads nowhere, and one leads back here.
+  // The browser has no network: host names are not found, except that `rebound.example` is this machine.
   const rules = '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1';
   const browser = await chromium.launchPersistentContext(path.join(root, 'profile'), {
     executablePath: CHROMIUM, headless: true, args: [...FLAGS, rules], timeout: PATIENCE,
@@ -613,7 +613,7 @@ const run = async (name, part) => {
   try {
     const [page] = browser.pages();
     const errors = [];
-    // A tab that is left before its icon has come goes on asking for it, in nobody's name.
+    // A tab that is left before its icon has loaded requests the icon again, without an origin.
     const ofIcon = (url) => /icon\.svg$/.test(url);
     page.on('console', (message) => {
       const leaves = ofIcon(message.location().url) || /icon\.svg' from origin 'null'/.test(message.text());
@@ -621,11 +621,11 @@ const run = async (name, part) => {
     });
     page.on('pageerror', (error) => errors.push(error.stack));
     page.on('requestfailed', (request) => {
-      // What was given up because something newer came is no failure.
+      // A request that a newer one has cancelled is not a failure.
       if (request.failure().errorText !== 'net::ERR_ABORTED' && !ofIcon(request.url())) errors.push(`${request.url()}: ${request.failure().errorText}`);
     });
     page.on('request', (request) => request.url().startsWith(new URL(play.url).origin) || errors.push(`asks ${request.url()}`));
-    /** An answer that refuses is an error on the console; here it has to be. */
+    /** Runs an action that makes the server refuse a request, which is an error on the console. */
     page.expectErrors = async (act) => {
       await act();
       errors.splice(0, errors.length, ...errors.filter((error) => !/status of 409/.test(error)));

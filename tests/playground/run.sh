@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The playground in a real Chromium: run.sh BINARY [PART]. Installs the driver and axe beside this file if they aren't there.
-# With SCREENSHOTS=FOLDER it leaves a picture of each width.
+# Tests the playground in a real Chromium: run.sh BINARY [PART]. Installs the driver and axe next to this file if they
+# are missing. With SCREENSHOTS=FOLDER it saves a screenshot of each width.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! cmp -s package-lock.json node_modules/.installed; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What scripts/dist packs works from an empty folder, and is the same twice: tests/scripts/dist.sh BINARY.
+# Checks that the packages of scripts/dist work from an empty folder, and that two builds of them are the same:
+# tests/scripts/dist.sh BINARY.
 set -euo pipefail
 binary=$(realpath "$1")
 cd "$(dirname "$0")/../.."
@@ -45,7 +46,7 @@ echo 'npm'
 npm install --silent --no-audit --no-fund "$work"/dist/sluicegate-linux-x64-*.tgz "$work"/dist/sluicegate-[0-9]*.tgz > /dev/null
 [[ $(npx sluicegate test) = *'1 passed'* ]]
 grep -q 'transformEvent' node_modules/sluicegate/types.d.ts
-# Types and globals for editors: green for what is there, red for what is not.
+# Types and globals for editors: the tools accept what exists and reject what doesn't.
 npm install --silent --no-audit --no-fund typescript@6 eslint@10 @eslint/js@10 > /dev/null
 cat > eslint.config.js <<'JS'
 import js from '@eslint/js';
@@ -65,7 +66,7 @@ for tool in 'eslint .' tsc; do
   grep -q document out.txt
 done
 rm page.js
-# A signal reaches the program, and its end is the shim's.
+# A signal reaches the program, and the shim exits with the program's status.
 mkfifo pipe
 npx --no-install sluicegate run paid.js pipe --line-buffered > out.jsonl 2> err.txt &
 shim=$!

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A project made by `init` is green under the real tsc and ESLint from npm, and red where it should be: JavaScript with
-# TypeScript 7, TypeScript with TypeScript 6. The declarations also go with lib.dom and @types/node, and with tests that were
-# written for Vitest and Jest.
+# A project from `init` passes the real tsc and ESLint from npm, which must find planted mistakes: JavaScript with
+# TypeScript 7, TypeScript with TypeScript 6. The declarations also work with lib.dom and @types/node, and with tests
+# that were written for Vitest and Jest.
 #
 #   tests/scripts/editors.sh [path to sluicegate]
 set -euo pipefail
@@ -27,7 +27,7 @@ for language in js ts; do
   npm install --silent > /dev/null
   npm run -s types
   npm run -s lint
-  # Red where it should be.
+  # The tools must find these mistakes.
   cp "lib/money.$language" "$work/kept"
   echo "export const wrong = round('text');" >> "lib/money.$language"
   must_fail 'a wrong argument of a library' npx tsc --noEmit
@@ -41,7 +41,7 @@ for language in js ts; do
   rm src/use.ts
 done
 
-# With what a project may have beside it; timers, which tests fake, are declared there.
+# With other declarations that a project may have. They declare the timers, which tests fake.
 cd "$work/ts"
 npm install --silent --no-save @types/node > /dev/null
 sed -i 's/"lib": \["esnext"\]/"lib": ["esnext", "dom"]/; s/"types": \[\]/"types": ["node"]/' tsconfig.json

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The pages spark.md, sql.md, streams.md and pipelines.md against the real engines, and deploy/ against Kubernetes' schemas. What
-# is needed is fetched into a folder of its own: packages from PyPI, with nats-server among them. Java, Postgres, Redis and GNU
-# parallel come from the distribution, if they are not there. `spark-local` is the part of `spark` that needs no cluster and less
-# than a minute.
+# Tests the pages spark.md, sql.md, streams.md and pipelines.md against the real engines, and deploy/ against
+# Kubernetes' schemas. Packages from PyPI, among them nats-server, are installed in a separate folder. Java, Postgres,
+# Redis and GNU parallel are installed from the distribution if they are missing. `spark-local` is the part of `spark`
+# that needs no cluster and less than a minute.
 #
 #   tests/scripts/hosts.sh BINARY [deploy|pipelines|sql|streams|spark|spark-local …]
 set -euo pipefail
@@ -41,7 +41,7 @@ if ! cmp -s "$requirements" "$folder/requirements.txt" || ! "$folder/bin/mypy" -
   cp "$requirements" "$folder/requirements.txt"
 fi
 
-# The recipes say `sluicegate`.
+# The recipes call the program `sluicegate`.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 install -m 755 "$binary" "$work/sluicegate"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every command of docs/input.md, with the real programs: DuckDB from PyPI, a Postgres server of its own, an API that answers
-# two pages. What is fetched is kept in a folder.
+# Runs every command of docs/input.md with the real programs: DuckDB from PyPI, its own Postgres server, and an API with
+# two pages of results. Downloads are kept in a folder.
 #
 #   tests/scripts/input.sh [path to sluicegate]
 set -euo pipefail
@@ -52,7 +52,7 @@ ln -s "$binary" "$work/bin/sluicegate"
 export PATH="$work/bin:$tools/bin:$PATH" PYTHONPATH="$tools"
 cd "$work/run"
 awk '/^```js$/ { on = 1; next } /^```$/ { on = 0 } on' "$page" > count.js
-# Each block by itself, with the number of events that go out of it.
+# Each block runs separately, and has this number of output events.
 awk -v dir="$work/run" '/^```sh$/ { n++; on = 1; next } /^```$/ { on = 0 } on { print > (dir "/block" n ".sh") }' "$page"
 expected=(2 2 2 2 1 1 2 4 2)
 for n in $(seq "${#expected[@]}"); do

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What `sluicegate lineage --openlineage` writes is accepted by the JSON schemas that OpenLineage publishes (a copy of them is in
-# tests/fixtures/openlineage), read by Python's jsonschema with formats checked. It is fetched into a folder that is kept.
+# Validates the output of `sluicegate lineage --openlineage` against the JSON schemas that OpenLineage publishes (a copy
+# of them is in tests/fixtures/openlineage), by Python's jsonschema, which also checks formats. It is installed in a
+# folder that is kept.
 #
 #   tests/scripts/openlineage.sh [path to sluicegate]
 set -euo pipefail
@@ -53,7 +54,7 @@ for path in files:
     inputs = [one for field in fields.values() for one in field['inputFields']]
     assert inputs and all(one['transformations'][0]['type'] in ('DIRECT', 'INDIRECT') for one in inputs)
 
-# The check can fail.
+# Broken events must fail the check.
 def broken(change):
     other = copy.deepcopy(event)
     change(other)

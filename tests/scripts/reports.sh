@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `sluicegate test` writes for machines is read by the programs that read such files: JUnit's XML by Python's
-# junitparser, TAP by npm's tap-parser, lcov's format by genhtml. They are fetched into a folder that is kept.
+# Checks the reports of `sluicegate test` with real parsers of their formats: JUnit XML with Python's junitparser, TAP
+# with npm's tap-parser, lcov with genhtml. The parsers are installed in a folder that is kept.
 #
 #   tests/scripts/reports.sh [path to sluicegate]
 set -euo pipefail

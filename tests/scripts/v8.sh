@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tries scripts/v8 with a small made-up archive and a home of cargo of its own. Prints the first check that fails.
+# Tests scripts/v8 with a small fake archive and a separate Cargo home. Prints the first check that fails.
 set -euo pipefail
 
 tests=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -12,7 +12,7 @@ fail() {
   exit 1
 }
 
-# A checkout of its own, so that nothing beside the real one is found.
+# A separate checkout, so that no files next to the real one are found.
 mkdir -p "$scratch/checkout/scripts" "$scratch/from" "$scratch/bin"
 cp "$tests/../../scripts/v8" "$scratch/checkout/scripts/"
 cat >"$scratch/checkout/Cargo.lock" <<'END'
@@ -83,7 +83,7 @@ prints "another version" "needs V8 9.8.7777.6"
 cache_is_empty "another version"
 rm -r "$CARGO_HOME/registry"
 
-# It's copied once, and then there's nothing to do.
+# The archive is copied once, and then there's nothing to do.
 v8 0 --from "$scratch/from"
 cmp -s "$scratch/from/$name" "$cached" || fail "--from: the cache doesn't hold the archive"
 [[ $(ls -A "$CARGO_HOME/.rusty_v8") = "${cached##*/}" ]] || fail "--from: more than the archive is in the cache"
@@ -91,14 +91,14 @@ v8 0
 silent "a second start"
 rm "$cached"
 
-# The folder beside the checkout.
+# The folder next to the checkout.
 mkdir "$scratch/shared"
 cp -r "$scratch/from" "$scratch/shared/rusty_v8"
 v8 0
 cmp -s "$scratch/from/$name" "$cached" || fail "../shared: the cache doesn't hold the archive"
 rm -r "$cached" "$scratch/shared"
 
-# The variables of the crate, and the release page, leave nothing to do.
+# With the variables of the crate, or if the release page can be reached, there is nothing to do.
 RUSTY_V8_ARCHIVE=/some.a v8 0
 silent RUSTY_V8_ARCHIVE
 RUSTY_V8_MIRROR=https://mirror.invalid v8 0
@@ -107,7 +107,7 @@ PAGE=0 v8 0
 silent "the release page answers"
 cache_is_empty "the release page answers"
 
-# Nothing else helps: it's built.
+# Without any other source, the library is built.
 v8 0
 prints "the build" "v8-build --version 9.8.7 --target x86_64-unknown-linux-gnu --cache $cached"
 v8 0 --until ninja:300

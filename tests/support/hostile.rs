@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Its files, in order.
+/// The files of the corpus, sorted.
 pub fn files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir("tests/hostile")
         .unwrap()

@@ -1,4 +1,4 @@
-//! A run under way: written to, read from, inspected and killed while it works.
+//! A running `sluicegate`: tests write to it, read from it, inspect it and kill it while it works.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write};
@@ -11,14 +11,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Done;
 
-/// A test that waits for a missing answer must fail, not hang: after this time the run is killed. Nothing is measured
-/// with it.
+/// The time after which a run is killed, so that a test that waits for a missing answer fails and does not hang. It
+/// measures nothing.
 const LOST: Duration = Duration::from_secs(180);
 
-/// A run under way.
+/// A running process.
 pub struct Live {
     child: Child,
-    /// The ends of the pipe to its standard input; the reading end shows what the run has not read.
+    /// Both ends of the pipe to the run's standard input. The reading end shows the bytes that the run has not read.
     input: Option<(std::io::PipeWriter, PipeReader)>,
     out: BufReader<ChildStdout>,
     err: JoinHandle<String>,
@@ -51,7 +51,7 @@ impl Live {
         self.input.as_mut().unwrap().0.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// The writing end, for a thread that feeds it.
+    /// Takes the writing end of the input, for a thread that feeds the run.
     pub fn take_input(&mut self) -> std::io::PipeWriter {
         self.input.take().unwrap().0
     }
@@ -68,7 +68,7 @@ impl Live {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// The worker processes that it has now.
+    /// The current worker processes.
     pub fn workers(&self) -> Vec<Pid> {
         let pid = self.child.id();
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
@@ -79,7 +79,7 @@ impl Live {
         found.into_iter().filter_map(Pid::from_raw).collect()
     }
 
-    /// The most memory that it ever had at a time, in bytes.
+    /// The peak memory of the supervisor, in bytes.
     pub fn peak(&self) -> u64 {
         status(self.pid(), "VmHWM:")
     }
@@ -90,8 +90,8 @@ impl Live {
         self.end().0
     }
 
-    /// Waits for the end of a run that does not wait for the end of its input. Returns also the bytes of the input that
-    /// it has not read.
+    /// Waits for the end of a run that ends before its input does. Also returns the bytes of the input that the run has
+    /// not read.
     pub fn end(mut self) -> (Done, Vec<u8>) {
         let mut out = Vec::new();
         self.out.read_to_end(&mut out).unwrap();
@@ -106,7 +106,7 @@ impl Live {
         (Done { err, ..done }, left)
     }
 
-    /// Stops reading its output, and waits for its end.
+    /// Closes the output pipe, and waits for the end of the run.
     pub fn close_output(mut self) -> Done {
         drop(self.out);
         let status = self.child.wait().unwrap();
@@ -114,7 +114,7 @@ impl Live {
         Done { err: self.err.join().unwrap(), ..done }
     }
 
-    /// Whether it has ended.
+    /// Whether the run has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

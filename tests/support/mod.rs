@@ -60,7 +60,7 @@ impl Dir {
         Self { dir }
     }
 
-    /// With a transformation called `t.js`.
+    /// A folder with a transformation called `t.js`.
     pub fn with(code: &str) -> Self {
         let dir = Self::new();
         dir.file("t.js", code);
@@ -99,8 +99,8 @@ impl Dir {
     }
 }
 
-/// Prevents tests from hanging forever: processes that still run in `dir` when no test can need them any more are
-/// reported and killed, and the test that waits for them fails.
+/// Prevents tests from hanging forever: processes that still run in `dir` after a time that no test needs are reported
+/// and killed, and the test that waits for them fails.
 fn watch(dir: &Path) {
     const FAR_TOO_LONG: Duration = Duration::from_mins(15);
     static DIRS: Mutex<Vec<(Instant, String, PathBuf)>> = Mutex::new(Vec::new());
@@ -131,7 +131,7 @@ fn kill_all_in(dir: &Path, test: &str) {
         };
         let command = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
         eprintln!("{test} hangs: process {pid} is killed: {}", command.replace('\0', " "));
-        // SAFETY: a signal to a process that runs in the folder of a test.
+        // SAFETY: sends a signal to a process that runs in the folder of a test.
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
 }
@@ -147,7 +147,7 @@ pub fn children(parent: u32) -> Vec<i32> {
 pub fn finish(mut child: Child, input: Vec<u8>) -> Done {
     let mut stdin = child.stdin.take().unwrap();
     let feed = std::thread::spawn(move || {
-        // A child that ends early closes the pipe; its own message counts.
+        // A child that ends early closes the pipe. The test checks the child's own message.
         let _ = stdin.write_all(&input);
     });
     let output = child.wait_with_output().unwrap();

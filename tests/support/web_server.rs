@@ -51,7 +51,7 @@ impl Reply {
     }
 }
 
-/// A server on a port of its own; it lives as long as the test program.
+/// A server on its own port. It lives as long as the test program.
 pub struct Web {
     pub address: SocketAddr,
     seen: Arc<(Mutex<Seen>, Condvar)>,
@@ -60,7 +60,7 @@ pub struct Web {
 #[derive(Default)]
 struct Seen {
     connections: usize,
-    /// How many of them are open.
+    /// The number of open connections.
     open: usize,
     /// The addresses of the clients.
     peers: Vec<SocketAddr>,
@@ -72,7 +72,7 @@ impl Web {
         Self::start_at("127.0.0.1:0", answer).unwrap()
     }
 
-    /// The same with TLS, and with a certificate that is trusted only with `tests/fixtures/tls.crt`.
+    /// Starts a server with TLS. Its certificate is trusted only with `tests/fixtures/tls.crt`.
     pub fn start_tls(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let (listener, web) = Self::listen("127.0.0.1:0").unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -154,7 +154,7 @@ impl Web {
         drop(self.seen.1.wait_while(seen, |seen| seen.open > 0).unwrap());
     }
 
-    /// Waits until it got this many requests.
+    /// Waits until the server has received this many requests.
     pub fn wait(&self, times: usize) {
         let seen = self.seen.0.lock().unwrap();
         drop(self.seen.1.wait_while(seen, |seen| seen.asked.len() < times).unwrap());
@@ -171,7 +171,7 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(&Asked) -> Reply, noted: &(M
         if asked.method != "HEAD" {
             out.extend_from_slice(&reply.body);
         }
-        // A client that needs no more closes the connection.
+        // A client that is done closes the connection.
         let stream = reader.get_mut();
         if stream.write_all(&out).and_then(|()| stream.flush()).is_err() {
             return;

@@ -60,7 +60,7 @@ impl Given {
 
 /// Runs in the worker in place of the engine: sends frames for a while, and ends.
 pub fn worker() {
-    // Half of them are honest, so that runs reach their ends.
+    // Half of the workers are honest, so that runs reach their ends.
     if chance(2) == 0 {
         return;
     }
@@ -172,7 +172,7 @@ pub fn supervisor(file: &Path) -> Result<String, String> {
     match ended {
         Ok(()) if summary.tally.lines_in == LINES && summary.tally.is_conserved() => Ok(summary.tally.to_string()),
         Ok(()) => Err(format!("the books do not balance: {}", summary.tally)),
-        // No worker has loaded the program yet: this is the answer of the first one.
+        // No worker has loaded the program yet: the error comes from the answer of the first worker.
         Err(RunError::Load(_) | RunError::Start(_)) if summary.tally.lines_in == 0 => Ok("not begun".to_owned()),
         Err(error) => Err(error.to_string()),
     }

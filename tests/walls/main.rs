@@ -19,11 +19,11 @@ type Payload = fn() -> Result<String, String>;
 /// The required result of a payload.
 #[derive(Clone, Copy, PartialEq)]
 enum Must {
-    /// It works. This shows that the others fail for the right reason.
+    /// The payload works. This shows that the others fail for the right reason.
     Work,
-    /// The kernel refuses it.
+    /// The kernel refuses the payload.
     BeRefused,
-    /// The kernel refuses it if V8 runs without its compilers.
+    /// The kernel refuses the payload if V8 runs without its compilers.
     BeRefusedWithoutCompilers,
 }
 
@@ -210,7 +210,7 @@ fn made_executable() -> Result<String, String> {
     }
 }
 
-/// Runs in the worker: the payload that the program is named after; returns its result.
+/// Runs in the worker: calls the payload that the program is named after, and returns its result as an error.
 fn hook(program: &Program) -> Result<(), String> {
     if program.name == frames::NAME {
         frames::worker();
@@ -238,7 +238,7 @@ impl Forked {
         Self { runtime, resources: Resources::new(1, 1).with_prepared(prepared), workers: 0 }
     }
 
-    /// As [`workers::check`].
+    /// Does the same as [`workers::check`] with a forked worker.
     fn check(&mut self, program: Program, sandbox: Sandbox) -> Result<(), RunError> {
         let job = Job { sandbox, ..Job::new(program, Options::default()) };
         let started = self.runtime.block_on(async {
@@ -252,7 +252,7 @@ impl Forked {
     }
 }
 
-/// How long the worker before may take to end.
+/// The maximum time that the previous worker may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
