@@ -1,5 +1,5 @@
-// What `sluicegate test` costs: 1000 trivial cases, as data and in JavaScript, and the time from saving a file to the
-// result under --watch.
+// Measures `sluicegate test`: 1000 trivial cases, as data and in JavaScript, and the time from saving a file to the
+// result with --watch.
 //
 //   node benches/suite.mjs [path to sluicegate]
 

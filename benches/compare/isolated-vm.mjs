@@ -1,17 +1,17 @@
-// A Node host with isolated-vm, the way event servers run their users' code: one isolate, kept for
-// all batches, 200 events a batch, JSON in and JSON out.
+// A Node host with isolated-vm, which runs users' code as event servers do: one isolate for all
+// batches, 200 events a batch, JSON in and JSON out.
 //
 //   node isolated-vm.mjs copy|text PACKAGE TRANSFORMATION [LIBDIR…] < in.jsonl > out.jsonl
 //
-// PACKAGE is the folder of isolated-vm. The two ways of handing a batch over:
+// PACKAGE is the folder of isolated-vm. The two ways to pass a batch:
 //
-//   copy  the host parses the events, hands them over as one structured copy, gets the results
-//         back as one, and prints them: what a host does that looks at the events itself
-//   text  the host hands over the batch's text, and the isolate parses and prints: the cheapest
+//   copy  the host parses the events, passes them as one structured copy, gets the results as
+//         another one, and prints them, as a host does that uses the events itself
+//   text  the host passes the batch's text, and the isolate parses and prints: the cheapest way
 //         that isolated-vm allows; the host never sees an event
 //
-// An event that throws fails alone; the time limit holds for the batch. Promises are not awaited:
-// no workload returns one. The counts go to stderr as one line of JSON.
+// An event that throws fails alone; the time limit applies to the batch. Promises are not awaited:
+// no workload returns any. The counts are written to stderr as one line of JSON.
 
 import { existsSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -30,7 +30,7 @@ if (!path || (way !== 'copy' && way !== 'text')) {
 }
 const ivm = createRequire(import.meta.url)(resolve(packageFolder));
 
-// What runs inside. A failed event is told from a dropped one by being a number.
+// The code inside the isolate. The result of a failed event is a number, that of a dropped event is not.
 const DRIVER = `
   const FAILED = 1;
   const metadata = () => ({});
@@ -96,7 +96,7 @@ await context.eval(DRIVER);
 const counts = await context.eval('counts', { reference: true });
 const call = await context.global.get(way, { reference: true });
 
-/** What a batch of lines becomes, as text. */
+/** Runs a batch of lines; returns the output as text. */
 function run(lines) {
   const options = { timeout: TIME_LIMIT, arguments: { copy: true }, result: { copy: true } };
   const shared = counts.derefInto();
@@ -114,7 +114,7 @@ function write(text) {
   while (written < bytes.length) written += writeSync(1, bytes, written);
 }
 
-/** Reads chunks, and gives the lines that are complete. */
+/** Reads stdin in chunks, and yields batches of complete lines. */
 function* batches() {
   let buffer = Buffer.allocUnsafeSlow(CHUNK);
   let filled = 0;

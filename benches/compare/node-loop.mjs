@@ -1,20 +1,20 @@
-// The loop that one would write by hand: a transformation over JSONL in plain Node 20.
+// A hand-written loop: a transformation over JSONL in plain Node 20.
 //
 //   node node-loop.mjs [--show-failed] TRANSFORMATION [LIBDIR…] < in.jsonl > out.jsonl
 //   node node-loop.mjs --floor TRANSFORMATION [LIBDIR…] < in.jsonl
 //
-// With --floor it says what is left when nothing is read or written: the least CPU time per event, of ten passes, to
-// parse, transform and stringify lines that are in memory.
+// With --floor it measures the cost without input and output: the least CPU time per event, of ten passes, to parse,
+// transform and stringify lines that are in memory.
 //
-// It is what sluicegate is measured against, so it is as fast as we could make it, and does for
-// that what a careful person would do and no more: it reads in chunks, so that a file may be
-// larger than memory; an event that fails is counted and fails alone; a promise is awaited. It has
-// no limits, no isolation, and rounds integers beyond 2^53. The counts go to stderr as one line of
-// JSON; with --show-failed each failed line goes there too, after its error.
+// sluicegate is compared with this loop, so the loop is as fast as we could make it. It does only
+// what a careful person would do: it reads in chunks, so that a file may be larger than memory; an
+// event that fails is counted and fails alone; a promise is awaited. It has no limits and no
+// isolation, and it rounds integers beyond 2^53. The counts are written to stderr as one line of
+// JSON. With --show-failed each failed line is written there too, after its error.
 //
-// What was tried, as CPU time against this form (Node 20.20, medians of 15 to 20 interleaved runs
-// in one process, on the workloads small, cjk, truths and wide; up to 0.05 is noise; the writers
-// and the 1 MiB reads were compared with each other on whole decoded chunks):
+// Variants that were tried, as CPU time relative to this form (Node 20.20, medians of 15 to 20
+// interleaved runs in one process, on the workloads small, cjk, truths and wide; up to 0.05 is
+// noise; the writers and the 1 MiB reads were compared with each other on whole decoded chunks):
 //
 //   the floor: parse, transform and stringify lines in memory    0.90 0.67 0.88 0.86
 //   reading   latin1 for chunks that are ASCII, else utf8        0.99 0.99 1.01 1.01
@@ -31,8 +31,8 @@
 //             1 MiB in place of 64 KiB, for reading              1.04 1.03 1.04 0.99
 //   V8        --max-semi-space-size of 16, 32, 64 MiB            no better than the default
 //
-// Whole chunks lose on truths because one name outside Latin-1 makes the entire chunk a string of
-// two-byte characters, and every line of it with it.
+// Whole chunks are slower on truths because one name outside Latin-1 makes the entire chunk a
+// two-byte string, and with it every line of the chunk.
 
 import { existsSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ const LINE_FEED = 10;
 
 /**
  * Imports a module with its bare specifiers resolved to files of the folders. It rewrites the
- * text rather than use module.register, with which a pipe on stdout turned out non-blocking.
+ * text and does not use module.register, which made a pipe on stdout non-blocking.
  */
 function load(path, folders) {
   return import(moduleUrl(path, folders));
@@ -58,7 +58,7 @@ function moduleUrl(path, folders) {
   return `data:text/javascript;base64,${Buffer.from(source).toString('base64')}`;
 }
 
-/** Bytes of stdin up to the last line feed that has arrived; what follows it waits for more. */
+/** Yields bytes of stdin up to the last line feed that has arrived. The bytes after it wait for the next chunk. */
 function* chunks() {
   let buffer = Buffer.allocUnsafeSlow(CHUNK);
   let filled = 0;
@@ -89,7 +89,7 @@ let output = Buffer.allocUnsafeSlow(CHUNK * 4);
 let pending = 0;
 
 function emit(text) {
-  // A UTF-16 unit takes three bytes at most.
+  // A UTF-16 unit needs at most three bytes.
   const room = text.length * 3 + 1;
   if (room > output.length - pending) {
     flush();
@@ -108,13 +108,13 @@ function flush() {
   pending = 0;
 }
 
-/** A pipe that someone made non-blocking says EAGAIN where another would wait. */
+/** Repeats an operation on EAGAIN, which a non-blocking pipe returns where a blocking one would wait. */
 function retry(operation) {
   for (;;) {
     try {
       return operation();
     } catch (error) {
-      // Whoever read the output has enough.
+      // The reader of the output has closed it.
       if (error.code === 'EPIPE') process.exit(0);
       if (error.code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
@@ -128,7 +128,7 @@ function settle(result) {
   if (result === null || result === undefined) {
     counts.dropped += 1;
   } else if (Array.isArray(result)) {
-    // All or none: a bad element fails the event before anything of it is written.
+    // All or none: a bad element makes the event fail before any output of it is written.
     const texts = result.map(stringify);
     for (const text of texts) emit(text);
     counts.out += texts.length;
@@ -149,7 +149,7 @@ function stringify(event) {
 function floor() {
   const lines = [];
   for (const chunk of chunks()) {
-    // Strings of their own, as the loop makes them.
+    // Separate strings, as in the loop.
     for (let start = 0, end; start < chunk.length; start = end + 1) {
       end = chunk.indexOf(LINE_FEED, start);
       if (end < 0) end = chunk.length;
@@ -165,7 +165,7 @@ function floor() {
         const result = transformEvent(JSON.parse(line), metadata);
         if (result) length += JSON.stringify(result).length;
       } catch {
-        // It has cost what it has cost.
+        // The time of a failed event counts too.
       }
     }
     const { user, system } = process.threadCpuUsage(before);
@@ -190,7 +190,7 @@ if (!path) {
   process.exit(2);
 }
 
-// What the transformation may call.
+// The functions that the transformation may call.
 globalThis.log = () => {};
 const metadata = () => ({});
 const { transformEvent } = await load(path, folders);
@@ -211,7 +211,7 @@ for (const chunk of chunks()) {
     counts.in += 1;
     try {
       const result = transformEvent(JSON.parse(line), metadata);
-      // Waiting for what is no promise would cost a turn of the microtask queue per event.
+      // Awaiting a value that is not a promise would cost a turn of the microtask queue per event.
       settle(typeof result?.then === 'function' ? await result : result);
     } catch (error) {
       fail(error, line, show);

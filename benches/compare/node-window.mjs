@@ -1,10 +1,10 @@
-// The loop that one would write by hand for a transformation that asks a service: JSONL in plain Node, a window of events
-// under way at a time, outputs in the order of the input.
+// A hand-written loop for a transformation that sends requests: JSONL in plain Node, a window of events in flight,
+// outputs in the order of the input.
 //
 //   node node-window.mjs TRANSFORMATION [WINDOW] < in.jsonl > out.jsonl
 //
-// Node's own `fetch`, which keeps its connections. An event that fails is counted and fails alone. It has no limits and no
-// isolation.
+// It uses Node's own `fetch`, which keeps connections open. An event that fails is counted and fails alone. There are
+// no limits and no isolation.
 
 import { writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -13,7 +13,7 @@ import { createInterface } from 'node:readline';
 const [path, window = '256'] = process.argv.slice(2);
 const counts = { ok: 0, failed: 0 };
 
-/** What the transformation calls, as sluicegate has it. */
+/** The function that the transformation calls, as in sluicegate. */
 globalThis.fetchV2 = async (url, options) => {
   const response = await fetch(url, options);
   const text = await response.text();
@@ -21,7 +21,7 @@ globalThis.fetchV2 = async (url, options) => {
   try {
     body = JSON.parse(text);
   } catch {
-    // It stays the text that it is.
+    // Not JSON: the body stays text.
   }
   return { url, status: response.status, headers: Object.fromEntries(response.headers), body };
 };
@@ -49,7 +49,7 @@ async function one(line) {
   }
 }
 
-/** Outputs that have not left, the first one first. */
+/** Outputs that are not written yet, in order. */
 const queue = [];
 
 async function leave() {

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 JS_LIB = REPO / 'js' / 'lib'
 
-# The workloads that jq, jaq and vrl can say; their programs lie in programs/.
+# The workloads that jq, jaq and vrl can express. Their programs are in programs/.
 SAYABLE = ['small', 'wide', 'cjk', 'filter']
 
 
@@ -103,7 +103,7 @@ class Installer:
         node = self.newest_node()
         package = self.npm_folder() / 'node_modules' / 'isolated-vm'
         env = {**os.environ, 'PATH': f'{node.parent}:{os.environ["PATH"]}'}
-        # Where it has to be compiled, it needs the headers of the Node that will run it.
+        # If isolated-vm must be compiled, it needs the headers of the Node that will run it.
         headers = next(node.parent.parent.glob('node_modules/node-*/include'), None)
         if headers:
             env['npm_config_nodedir'] = str(headers.parent)

@@ -1,11 +1,11 @@
-// Makes the workloads that sluicegate is compared with other programs on.
+// Generates the workloads for comparisons of sluicegate with other programs.
 //
 //   node workloads.mjs FOLDER [--rows N] [--seed S] [NAME…]
 //
-// writes NAME.jsonl (N events, one a line) and NAME.js (the transformation) for each name, or for
-// all of them. The same rows and seed give the same bytes. The events are what such programs get
-// all day; the transformations do what their authors mostly write: assign a field, join two
-// strings, delete a key, change a type.
+// It writes NAME.jsonl (N events, one per line) and NAME.js (the transformation) for each name, or
+// for all of them. The same rows and seed give the same bytes. The events are typical for such
+// programs, and so are the transformations: they assign a field, join two strings, delete a key,
+// change a type.
 
 import { closeSync, copyFileSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const AGENT =
   'Chrome/124.0.0.0 Safari/537.36';
 
 const WORKLOADS = {
-  // A short identify, 0.5 KB: what a program costs per event, before the event's own size counts.
+  // A short identify event, 0.5 KB: the cost per event, almost independent of the event's size.
   small: {
     events: (random, rows) => events(random, rows, smallEvent),
     transformation: `export function transformEvent(event) {
@@ -42,13 +42,13 @@ const WORKLOADS = {
 `,
   },
 
-  // The warehouse-actions example as it stands, 2 KB: two texts to parse per event, most dropped.
+  // The unchanged warehouse-actions example, 2 KB: two texts to parse per event, most events dropped.
   truths: {
     lines: (seed, rows) => generateTruths({ rows, seed }),
     copyOf: new URL('../../examples/warehouse-actions/transform.js', import.meta.url),
   },
 
-  // An order of 40 products, 7 KB, of which next to nothing is touched: the cost of bytes.
+  // An order of 40 products, 7 KB, almost unchanged by the code: the cost per byte.
   wide: {
     events: (random, rows) => events(random, rows, wideEvent),
     transformation: `export function transformEvent(event) {
@@ -61,7 +61,7 @@ const WORKLOADS = {
 `,
   },
 
-  // Text outside Latin-1, 0.7 KB: three bytes a character outside, two inside.
+  // Text outside Latin-1, 0.7 KB: three bytes per character in UTF-8, two in V8.
   cjk: {
     events: (random, rows) => events(random, rows, cjkEvent),
     transformation: `export function transformEvent(event) {
@@ -74,7 +74,7 @@ const WORKLOADS = {
 `,
   },
 
-  // The wide events, nine in ten of them stopped: a dropped event needs no output.
+  // The wide events, nine in ten of them dropped: a dropped event needs no output.
   filter: {
     events: (random, rows) => events(random, rows, wideEvent),
     transformation: `export function transformEvent(event) {
@@ -87,7 +87,8 @@ const WORKLOADS = {
   },
 };
 
-// The same events as other writers spell them: NAME-python and NAME-go. They may cost at most 1.5 times the CPU of NAME.
+// The same events as other JSON writers print them: NAME-python and NAME-go. They may cost at most 1.5 times the CPU of
+// NAME.
 for (const name of ['small', 'wide', 'cjk']) {
   const { events: plain, transformation } = WORKLOADS[name];
   const spelled = (spell) => ({
@@ -104,7 +105,7 @@ function* events(random, rows, make) {
   for (let i = 0; i < rows; i += 1) yield JSON.stringify(make(random, i));
 }
 
-/** As `json.dumps` writes it: a blank after each separator, and nothing outside of ASCII. */
+/** Prints JSON like Python's `json.dumps`: a blank after each separator, and only ASCII. */
 function asPython(value) {
   if (Array.isArray(value)) return `[${value.map(asPython).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return escaped(JSON.stringify(value), /[^\x20-\x7e]/g);
@@ -112,7 +113,7 @@ function asPython(value) {
   return `{${pairs.map(([key, held]) => `${asPython(key)}: ${asPython(held)}`).join(', ')}}`;
 }
 
-/** As `json.Marshal` writes it: `<`, `>` and `&` are escaped, of which each name gets one. */
+/** Prints JSON like Go's `json.Marshal`, which escapes `<`, `>` and `&`. Each name gets a `&`. */
 function asGo(event) {
   const text = JSON.stringify(event, (key, value) => (/[nN]ame$/.test(key) ? `${value} & Co.` : value));
   return escaped(text, /[<>&\u2028\u2029]/g);
@@ -183,7 +184,7 @@ function wideEvent(random, i) {
         lastName,
         email: `${firstName}.${lastName}.${i}@example.com`.toLowerCase(),
         phone: `+44-20-7946-0${random.between(100, 999)}`,
-        // One in ten, for the filter.
+        // One in ten passes the filter.
         plan: random.chance(0.1) ? 'enterprise' : random.pick(PLANS),
         loyaltyPoints: String(random.between(0, 9000)),
       },

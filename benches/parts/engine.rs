@@ -1,4 +1,4 @@
-//! One event through the isolate, by kind of event and by what is done to it.
+//! One event through the isolate, by kind of event and by transformation.
 
 use criterion::{Criterion, Throughput};
 use sluicegate::bench::generate::{Events, Workload};
@@ -17,7 +17,7 @@ const THROW: &str = "export function transformEvent(event) { throw new TypeError
 const ASYNC: &str = "export async function transformEvent(event) { await null; return event; }";
 const TRUTHS: &str = include_str!("../../examples/warehouse-actions/transform.js");
 
-/// Different events, so that the processor cannot learn one by heart.
+/// The number of different events, so that the branch predictor cannot learn a single event.
 const DIFFERENT: usize = 256;
 
 pub fn benches(criterion: &mut Criterion) {
@@ -36,7 +36,7 @@ pub fn benches(criterion: &mut Criterion) {
         ("cjk, identity", Workload::Cjk, IDENTITY),
         ("cjk, touched", Workload::Cjk, TOUCH),
     ];
-    // The two ways of an event one after the other: the machine changes from minute to minute.
+    // The two ways of each event run one after the other, because the machine's speed changes from minute to minute.
     for ((name, workload, code), (how, laziness)) in kinds.into_iter().flat_map(|kind| ways.map(|way| (kind, way))) {
         let mut events = Events::new(workload, 1);
         let lines: Vec<String> = (0..DIFFERENT)

@@ -1,4 +1,4 @@
-//! Birth and death: how long an isolate and a worker take to be there, and what follows a kill.
+//! The time to start an isolate and a worker, and to recover after a kill.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const CODE: &str = "export function transformEvent(event) {
 const LIMIT: Duration = Duration::from_millis(100);
 
 pub fn benches(criterion: &mut Criterion) {
-    // Starts have the default limits: on a busy machine loading may take more CPU time than a short one allows.
+    // Starts have the default limits: on a busy machine, loading may exceed a short CPU limit.
     let options = Options::default();
     let program = Program::new("t.js", CODE);
     let mut group = criterion.benchmark_group("life");
@@ -25,7 +25,7 @@ pub fn benches(criterion: &mut Criterion) {
         bencher.iter_with_large_drop(|| Engine::new(program.clone(), options.clone()).unwrap());
     });
 
-    // A process, its isolate, the answer that it is ready, and its end.
+    // Starts a process and its isolate, waits until it is ready, and ends it.
     group.bench_function("worker start", |bencher| {
         bencher.iter(|| workers::check(&program, &options, workers::Sandbox::default()).unwrap());
     });
@@ -50,7 +50,7 @@ pub fn benches(criterion: &mut Criterion) {
         bencher.iter_custom(|times| {
             (0..times)
                 .map(|_| {
-                    // As a worker does that has no event at hand.
+                    // Workers call this when they have no event.
                     engine.idle();
                     expect(&engine.transform(br#"{"loop":true}"#, &mut out), FailureKind::Timeout);
                     let started = Instant::now();
@@ -62,7 +62,8 @@ pub fn benches(criterion: &mut Criterion) {
         });
     });
 
-    // Filling the heap twice, as memory is blamed only in a fresh isolate, and the isolate in between.
+    // This fills the heap twice, because an event fails by `memory` only in a fresh isolate, and replaces the isolate
+    // in between.
     let limits = Limits { heap: 32 << 20, ..Limits::default() };
     let mut engine = Engine::new(program, Options { limits, ..Options::default() }).unwrap();
     group.bench_function("an event that fills a heap of 32 MiB, and the next one", |bencher| {

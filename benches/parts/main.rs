@@ -1,7 +1,8 @@
-//! The parts, each alone: `cargo bench -p sluicegate-parts --bench parts [FILTER]`. One program for all, so that V8 is linked once.
+//! Benchmarks of single parts: `cargo bench -p sluicegate-parts --bench parts [FILTER]`. One program for all
+//! benchmarks, so that V8 is linked once.
 //!
-//! What a whole run costs is `sluicegate bench`'s business, and how it compares with others that of
-//! `benches/compare/run`; these are for finding out what a change did to one part.
+//! They show how a change affects one part. `sluicegate bench` measures a whole run, and `benches/compare/run` compares
+//! it with other programs.
 
 mod engine;
 mod life;
@@ -10,7 +11,7 @@ mod wire;
 use criterion::Criterion;
 
 fn main() {
-    // The pool starts this very program as its workers.
+    // The pool starts this program as its workers.
     if std::env::args().nth(1).as_deref() == Some("worker") {
         std::process::exit(sluicegate::workers::worker_main().into());
     }

@@ -18,7 +18,7 @@ pub fn benches(criterion: &mut Criterion) {
     frames(criterion);
 }
 
-/// A file of some megabytes, in the page cache.
+/// Reads a file of some megabytes from the page cache.
 fn lines(criterion: &mut Criterion) {
     const SLOTS: usize = 6;
     let mut group = criterion.benchmark_group("line reader");

@@ -1,11 +1,11 @@
-// Sends requests of 200 events to a server on loopback and says how long each took.
+// Sends requests of 200 events to a server on loopback and prints their latencies.
 //
 //   node drive.mjs PORT REQUESTS CONCURRENCY RATE SEED [EVENTS]
 //
-// RATE 0: the next request follows the answer before it, on CONCURRENCY connections. Otherwise
-// requests leave at that rate per second, each on a connection that is free, and time counts from the
-// moment when one was due. Sixteen requests go ahead, so that what is measured is not the start of
-// this program. The answer is one line of JSON.
+// With RATE 0, each of CONCURRENCY connections sends the next request after the previous answer.
+// Otherwise requests are sent at that rate per second, each on a free connection, and latencies count
+// from the time at which a request was due. Sixteen requests are sent first and not measured, so that
+// the start of this program does not count. The result is one line of JSON.
 
 import { EVENTS, bodies, client, figures, paced } from './requests.mjs';
 

@@ -1,5 +1,6 @@
-// What V8 itself needs for the events that benches/serve/run sends: the least CPU time per event, of sixty passes, to parse an
-// event and its metadata, run the code of examples/serve, and print what it gives. Nothing is received, grouped or sent.
+// Measures the time that V8 itself needs for the events of benches/serve/run: the least CPU time per event, of sixty
+// passes, to parse an event and its metadata, run the code of examples/serve, and print the result. Nothing is
+// received, grouped or sent.
 //
 //   node benches/serve/floor.mjs
 
@@ -14,7 +15,7 @@ const library = module(readFileSync(new URL('price-tools.js', examples)));
 const code = readFileSync(new URL('orders-v1.js', examples), 'utf8').replace("'priceTools'", `'${library}'`);
 const { transformEvent } = await import(module(code));
 
-// One-byte strings of their own, as an engine has them.
+// Separate one-byte strings, as in the engine.
 const text = (value) => Buffer.from(JSON.stringify(value)).latin1Slice();
 const events = bodies('orders', 1)
   .flatMap((body) => JSON.parse(body.toString()))

@@ -1,11 +1,10 @@
-// A transformation service in the way of event servers that stand on Node and isolated-vm: for each
-// request an isolate is made, the code is compiled, the events go in and come out as structured
-// copies, and the isolate is thrown away. One event that throws fails alone; limits hold for the
-// batch.
+// A transformation service like those of event servers that use Node and isolated-vm: each request
+// creates an isolate, compiles the code, passes the events in and out as structured copies, and
+// disposes of the isolate. An event that throws fails alone; limits apply to the batch.
 //
 //   node host.mjs PACKAGE FOLDER     prints the port that it listens on
 //
-// PACKAGE is the folder of isolated-vm, FOLDER holds <VersionID>.js.
+// PACKAGE is the folder of isolated-vm, FOLDER has <VersionID>.js.
 
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -18,7 +17,7 @@ const TIME_LIMIT = 4000;
 const [packageFolder, folder] = process.argv.slice(2);
 const ivm = createRequire(import.meta.url)(resolve(packageFolder));
 
-// Code is read once, as a service keeps what its config backend said.
+// Code is read once, as a service caches the answers of its config backend.
 const sources = new Map();
 const source = (id) => {
   if (!sources.has(id)) sources.set(id, readFileSync(join(folder, `${id}.js`), 'utf8'));

@@ -1,24 +1,25 @@
-// Offers a server more than it can bear, and looks whether every event is answered once and rightly.
+// Overloads a server, and checks that every event is answered once and correctly.
 //
 //   node overload.mjs PORT CONCURRENCY SECONDS CALM_RATE [EVENTS]
 //
-// First as fast as it goes on CONCURRENCY connections: that is what it bears. Then requests leave at
-// twice that rate for SECONDS, whatever becomes of them; what is refused (503) or cut off is sent
-// again after 1, 2, 4 ... at most 30 seconds, as rudder-server does. Before and right after that,
-// requests at CALM_RATE say how long an answer takes. Memory here is bounded: all requests are of
-// the same eight bodies, and an answer is compared with the first one to that body, which was looked
-// at event by event. One line of JSON for each step.
+// First it sends requests as fast as possible on CONCURRENCY connections, to find the server's
+// maximum rate. Then it sends requests at twice that rate for SECONDS, without waiting for answers.
+// A request that is refused (503) or cut off is sent again after 1, 2, 4 ... at most 30 seconds, as
+// rudder-server does. Before and right after that, requests at CALM_RATE measure the latency. The
+// memory of this program is bounded: all requests have the same eight bodies, and an answer is
+// compared with the first answer to that body, which was checked event by event. Prints one line of
+// JSON for each step.
 
 import { EVENTS, bodies, client, figures, paced } from './requests.mjs';
 
 const [port, concurrency, seconds, calmRate] = process.argv.slice(2, 6).map(Number);
 const workload = process.argv[6] ?? 'orders';
 const all = bodies(workload, 1);
-// As many connections as there are requests, as rudder-server does it.
+// One connection for each concurrent request, as in rudder-server.
 const { send, end } = client(port);
 const say = (step, what) => console.log(JSON.stringify({ step, ...what }));
 
-/** An answer to each body, all of whose rows are as they have to be. */
+/** A correct answer to each body: all of its rows were checked. */
 const expected = [];
 for (const body of all) {
   const { status, body: answer } = await send(body, true);
@@ -88,7 +89,7 @@ let left;
 await Promise.all([
   paced(offered, 2 * bears, timed(times)),
   new Promise((done) => setTimeout(done, seconds * 1000)).then(() => {
-    // At this moment nothing more is offered: who is turned away later comes back by itself.
+    // From now on no new requests are sent, only repeated ones.
     left = offered - counts.answered;
   }),
 ]);

@@ -1,8 +1,8 @@
-// What a process and all that it has started take, as /proc tells it.
+// The resources of a process and its descendants, from /proc.
 
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** The ids of a process and of all below it. */
+/** The ids of a process and of all its descendants. */
 export const processes = (pid) => {
   const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
     readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),

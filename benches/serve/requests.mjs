@@ -1,11 +1,14 @@
-// The requests: eight bodies of 200 events, made from a seed, and how one is sent.
+// The requests (eight bodies of 200 events, generated from a seed), and a client that sends them.
 
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
 export const EVENTS = 200;
 
-/** `orders`: events made here, for examples/serve. Otherwise a file of events, for examples/warehouse-actions. */
+/**
+ * The bodies. `orders`: generated events, for examples/serve. Otherwise a file of events, for
+ * examples/warehouse-actions.
+ */
 export const bodies = (workload, seed) => {
   let state = seed;
   const random = (below) => {
@@ -58,7 +61,7 @@ export const bodies = (workload, seed) => {
   const lines = workload === 'orders' ? [] : readFileSync(workload, 'utf8').trim().split('\n');
   const row = (index) => {
     const made = event(index);
-    // As text: some ids in the file are beyond what JSON.parse keeps.
+    // Inserted as text: JSON.parse would round some ids of the file.
     const message = lines[(index + seed * EVENTS) % lines.length];
     const { messageId = null } = JSON.parse(message);
     const destination = { ...made.destination, Transformations: [{ VersionID: 'warehouse-v1', ID: 't2' }] };
@@ -72,9 +75,9 @@ export const bodies = (workload, seed) => {
 };
 
 /**
- * Sends bodies to a server on loopback, on connections that are kept: a function that gives the status, the headers and,
- * if it is wanted, the body of an answer. As little as possible happens between a request and its answer, and not what
- * `node:http` does: what a client takes is in the latency of every server, and weighs most on the fastest one.
+ * Creates a client that sends bodies to a server on loopback, on connections that are kept open. `send` resolves to an
+ * answer with its status, its headers and, on request, its body. The client does less work than `node:http`: the
+ * client's own time is part of the latency of every server, and distorts that of the fastest one most.
  */
 export const client = (port) => {
   const idle = [];
@@ -121,7 +124,7 @@ export const client = (port) => {
   return { send, end: () => idle.forEach(({ socket }) => socket.destroy()) };
 };
 
-/** An answer as it comes in; its length has to be in its head. */
+/** An answer that is being received. Its head must have its length. */
 class Answer {
   #head = '';
   #left;
@@ -136,7 +139,7 @@ class Answer {
     return Buffer.concat(this.#chunks ?? []);
   }
 
-  /** Takes the next bytes; whether it is whole. */
+  /** Adds the next bytes; returns whether the answer is complete. */
   take(bytes) {
     if (this.#left === undefined) {
       const before = this.#head.length;
@@ -160,8 +163,8 @@ class Answer {
 }
 
 /**
- * Sends `count` requests, one at its time whatever became of those before; times count from when each was due, so that a
- * server that falls behind cannot hide it.
+ * Sends `count` requests, each at its due time even if earlier ones are not answered. Latencies count from the due
+ * time, so that a server that falls behind cannot hide it.
  */
 export const paced = async (count, rate, one) => {
   const started = performance.now();
@@ -176,7 +179,7 @@ export const paced = async (count, rate, one) => {
   await Promise.all(under);
 };
 
-/** What some times say. */
+/** The percentiles of some times. */
 export const figures = (times) => {
   const sorted = [...times].sort((a, b) => a - b);
   const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];

@@ -75,7 +75,7 @@ class Server:
         if figures['bad']:
             sys.exit(f'{self.name}: {figures["bad"]} requests were not answered 200')
         figures['cpu'] = self.cpu() - before
-        # Of all processors' time, what went neither to this server nor to the driver.
+        # The time of all processors that neither this server nor the driver used.
         others = machine_cpu() - busy - figures['cpu'] - driver
         figures['others'] = max(0, others) / seconds / os.cpu_count()
         figures['per_cpu_second'] = figures['sent'] * EVENTS / max(figures['cpu'], 1 / TICKS)

@@ -1,20 +1,20 @@
 #!/usr/bin/env node
-// What the tenants of one server do to each other.
+// Measures how the tenants of one server affect each other.
 //
 //   benches/serve/tenants.mjs beside [--sluicegate BINARY] [--seconds N] [--only NAME]
 //   benches/serve/tenants.mjs many [--sluicegate BINARY] [--seconds N] [--programs N,N…] [-- FLAG…]
 //
-// beside: a trivial tenant sends 20 requests of one event a second, beside one client, then four, of another tenant with 200 events
-// a request: events of 40 ms and of 0.9 s CPU, events that are fast at first and then take 40 ms, events that wait 50 ms
-// and 0.5 s for a service on loopback, the last also in transformBatch. Latencies of the trivial tenant, in ms, and how
-// many requests the other one got answered.
+// beside: a trivial tenant sends 20 requests of one event per second. Meanwhile one client, then four clients of
+// another tenant send requests of 200 events: events of 40 ms and of 0.9 s CPU, events that are fast at first and then
+// take 40 ms, events that wait 50 ms and 0.5 s for a service on loopback, the last also in transformBatch. Prints the
+// latencies of the trivial tenant, in ms, and the number of answered requests of the other one.
 //
-// many: four clients send requests of 5 events, each for the next of so many programs in turn, and then for programs drawn by
-// Zipf's law (s = 1.1). Requests per second, latencies, the memory of all processes (PSS) and their number at the end, and
-// their CPU time per request, in µs.
+// many: four clients send requests of 5 events, each for the next of N programs in turn, and then for programs drawn by
+// Zipf's law (s = 1.1). Prints requests per second, latencies, the memory of all processes (PSS) and their number at
+// the end, and their CPU time per request, in µs.
 //
-// FLAGs go to the server. Answers are checked: the exit code is 1 if one is wrong. What waits in the machine's own queues is in the
-// latencies too: run it with nothing beside it.
+// FLAGs are passed to the server. Answers are checked: the exit code is 1 if one is wrong. The latencies include time
+// in the machine's own queues, so run nothing else at the same time.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -33,7 +33,7 @@ const binary = option('--sluicegate', new URL('../../target/release/sluicegate',
 const seconds = Number(option('--seconds', '10'));
 
 const TRIVIAL = 'export const transformEvent = (event) => event;';
-/** Code that computes for so many milliseconds by the clock of a process that has its core to itself, or more. */
+/** Code that computes for this many milliseconds if its process has a core to itself, or longer. */
 const busy = (ms, condition = 'true') => `
   const spin = (n) => { let x = 1; for (let i = 0; i < n; i++) x = (Math.imul(x, 1664525) + i) | 0; return x; };
   let scale = 1e6;
@@ -54,7 +54,7 @@ const event = (version, n) => ({
 });
 const body = (version, count) => Buffer.from(JSON.stringify(Array.from({ length: count }, (_, n) => event(version, n))));
 
-/** A server with this code, by version. */
+/** Starts a server with this code, by version. */
 const serve = async (code, more) => {
   const dir = mkdtempSync(join(tmpdir(), 'tenants-'));
   for (const [version, text] of Object.entries(code)) writeFileSync(join(dir, `${version}.js`), text);
@@ -158,7 +158,7 @@ const many = async () => {
         };
         await Promise.all([lane(), lane(), lane(), lane()]);
       };
-      // Each program has been asked for once before anything counts.
+      // Before the measurement, each program is requested once.
       if (name === 'in turn') for (const one of bodies) check(await send(one, true), 5);
       await run(seconds / 4, []);
       const times = [];

@@ -1,16 +1,17 @@
-// What `serve` does with events that wait: requests of 200 events that each ask a service on loopback.
+// Measures `serve` with events that wait: requests of 200 events, each of which sends a request to a service on
+// loopback.
 //
 //   node waiting.mjs --sluicegate BINARY [--latency MS] [--clients N,…] [--requests N] [--rounds N] [--batch]
 //                    [--peer-url http://127.0.0.1:PORT --peer-pid PID [--peer-name NAME] [--backend-port PORT]] [-- FLAG…]
 //
-// For each number of clients: p50 and p99 of a request, events per second, and CPU time per event of the server and its
-// workers, the medians of the rounds. The service and this program run on the same cores.
+// Prints for each number of clients: p50 and p99 of a request, events per second, and CPU time per event of the server
+// and its workers, as medians over the rounds. The service and this program run on the same cores.
 //
-// With --peer-url, a server that runs already gets the same requests, in turns. It has its code from this program, which
-// answers as its config backend: it has to be started with CONFIG_BACKEND_URL=http://127.0.0.1:9100, or the port that
-// --backend-port names. Its CPU time is that of the process PID and all below it. The ratio is that of the CPU time per
-// event, ours by theirs: the median of the rounds' own, and the lowest and highest. Every status is
-// checked, and the rows of each 16th answer: the exit code is 1 if one is wrong.
+// With --peer-url, another running server gets the same requests, in turns. It must be started with
+// CONFIG_BACKEND_URL=http://127.0.0.1:9100, or the port of --backend-port: this program is its config backend and sends
+// it the code. Its CPU time is that of the process PID and all its descendants. The ratio is sluicegate's CPU time per
+// event divided by the peer's: the median, the lowest and the highest of the rounds. Every status is checked, and the
+// rows of each 16th answer: the exit code is 1 if one is wrong.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -59,7 +60,7 @@ const code = values.batch
   : `export const transformEvent = ${one};`;
 const LIBRARY = 'export const nothing = 0;';
 
-// A server keeps code by its version, and this code has the service's port in it: each run is a version of its own.
+// Servers cache code by its version, and this code contains the service's port, so each run needs another version.
 const version = `waiting-${port}-${Date.now()}`;
 const all = bodies('orders', 1).map((body) => Buffer.from(body.toString().replaceAll('"orders-v1"', `"${version}"`)));
 
@@ -77,7 +78,7 @@ const ours = async () => {
   return { name: 'sluicegate', port: Number(address), pid: child.pid, runs: [], end };
 };
 
-/** A server that runs already, and what it asks for its code. */
+/** A server that runs already, and its config backend. */
 const peer = async () => {
   const backend = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url, 'http://backend');
@@ -100,7 +101,7 @@ const check = ({ status, body }) => {
   if (wrong++ === 0) console.error(status, body.toString().slice(0, 300));
 };
 
-/** So many requests by so many clients, after some that do not count. */
+/** Sends some requests that do not count, then the given number of requests from the given number of clients. */
 const drive = async (server, clients, requests) => {
   const { send, end } = client(server.port);
   const times = [];
@@ -112,7 +113,7 @@ const drive = async (server, clients, requests) => {
         const since = performance.now();
         const answer = await send(body, true);
         took.push(performance.now() - since);
-        // To read an answer takes time of the cores that the servers need.
+        // Parsing an answer takes time on the cores that the servers need, so only some answers are checked.
         if (next % 16 === 0 || answer.status !== 200) check(answer);
       }
     };
@@ -146,7 +147,7 @@ console.log('| | clients | p50, ms | p99, ms | events/s | CPU µs/event |\n|---|
 for (const clients of values.clients.split(',').map(Number)) {
   for (const server of servers) server.runs = [];
   for (let round = 0; round < Number(values.rounds); round++) {
-    // Who goes first takes turns too.
+    // The servers take turns at being first.
     for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
       server.runs.push(await drive(server, clients, Number(values.requests)));
     }

@@ -1,4 +1,4 @@
-//! `sluicegate.toml`: any text is either read, or rejected with a message that can be printed; never both.
+//! `sluicegate.toml`: any text is either accepted, or rejected with a message that can be printed.
 
 use std::path::Path;
 

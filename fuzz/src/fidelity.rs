@@ -33,9 +33,9 @@ thread_local! {
     );
 }
 
-/// Takes the bytes as one event.
+/// Runs the bytes as one event.
 pub fn check(data: &[u8]) {
-    // An event is a line, and these bytes would end it.
+    // An event is a line, so it has no line end. `{"plain"` starts the lines for plain JavaScript.
     if data.contains(&b'\n') || data.last() == Some(&b'\r') || data.starts_with(b"{\"plain\"") {
         return;
     }
@@ -50,7 +50,7 @@ pub fn check(data: &[u8]) {
         let wanted = engine.transform(plain.as_bytes(), &mut texts);
         match (&verdict, &wanted) {
             (Verdict::Ok { outputs: 3 }, Verdict::Ok { outputs: 1 }) => {}
-            // Too deep for `JSON.stringify`: the stack need not end at the same place.
+            // Too deep for `JSON.stringify`: the two need not run out of stack at the same depth.
             (Verdict::Failed(failure), _) if failure.kind == FailureKind::Exception => return,
             (_, Verdict::Failed(failure)) if failure.message.contains("call stack") => return,
             (_, Verdict::Ok { .. }) => panic!("plain JavaScript can read it, the engine says {verdict:?}"),
@@ -89,7 +89,7 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// The texts in `{"texts":["…","…"]}`. What `JSON.stringify` wrote has no escapes but these.
+/// The texts in `{"texts":["…","…"]}`. Handles only the escapes that `JSON.stringify` writes.
 fn unquoted(json: &[u8]) -> Vec<String> {
     let json = std::str::from_utf8(json).expect("output is UTF-8");
     let mut texts = Vec::new();

@@ -1,5 +1,5 @@
-//! Frames: whatever a compromised worker sends, reading it never panics, never gives a value that contradicts itself,
-//! and matches the way in which it would be written.
+//! Frames: reading any bytes from a compromised worker never panics and never results in an inconsistent value. A frame
+//! that was read has the same bytes when it is written again.
 
 use sluicegate::wire::frame::{self, HEADER, Kind, Part, Work};
 

@@ -1,5 +1,5 @@
-//! The line reader: every byte comes out once and in order, with the right line numbers and offsets, whatever the
-//! input is and however it arrives.
+//! The line reader: for any input, and however it arrives, every byte comes out once and in order, with the right line
+//! numbers and offsets.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -12,19 +12,19 @@ use sluicegate::wire::input::Open;
 use sluicegate::wire::lines::{Piece, Reader, slot_len};
 use sluicegate::wire::shared::{self, Mapping};
 
-/// The most bytes that an input is expanded to.
+/// The maximum size of an expanded input, in bytes.
 const MAX_INPUT: usize = 5 << 18;
 
 const SLOTS: usize = 2;
 
 thread_local! {
-    /// Used again for every input: making and faulting it in would be most of the time.
+    /// Reused for every input: creating the mapping and faulting in its pages would take most of the time.
     static MEMORY: Arc<Mapping> =
         Arc::new(shared::create("fuzz", slot_len(0) * SLOTS, true).expect("memory").1);
 }
 
-/// The first byte says how the input arrives, the rest is the input. `\x01` and a byte stand for a run of up to
-/// a mebibyte, so that lines reach the sizes at which they no longer fit into a slot.
+/// Reads the bytes as lines. The first byte says how the input arrives, the rest is the input. `\x01` and a byte stand
+/// for a run of up to a mebibyte, so that some lines do not fit into a slot.
 pub fn check(data: &[u8]) {
     let Some((how, rest)) = data.split_first() else { return };
     let input = expanded(rest);
@@ -63,7 +63,7 @@ fn expanded(bytes: &[u8]) -> Vec<u8> {
     input
 }
 
-/// A file, or a pipe that is fed in pieces.
+/// The input as a file, or as a pipe that a thread feeds in pieces.
 fn source(how: u8, input: &[u8]) -> (File, Option<std::thread::JoinHandle<()>>) {
     if how & 1 == 0 {
         let mut file = File::from(memfd_create("fuzz-input", MemfdFlags::CLOEXEC).expect("memory"));
@@ -82,7 +82,7 @@ fn source(how: u8, input: &[u8]) -> (File, Option<std::thread::JoinHandle<()>>) 
     (File::from(OwnedFd::from(out)), Some(feeder))
 }
 
-/// What the reader has handed out so far.
+/// The pieces that the reader has returned so far.
 struct Found {
     bytes: Vec<u8>,
     next_line: u64,

@@ -1,6 +1,7 @@
-// What is done with each library: a function of its default export (or its namespace) and of its namespace. It gives a value
-// that JSON can hold, the same each time. `people` and `text` are in reach, see npm-libraries. What compiles code from texts
-// (the templates of lodash and its like) is left out: it cannot run here, and nor can what needs timers (rejected promises of bluebird).
+// The exercise for each library: a function of its default export (or its namespace) and of its namespace. It must
+// return the same JSON value each time. It can use `people` and `text`, see npm-libraries. Functions that compile code
+// from texts (the templates of lodash and others) cannot run in the engine, nor can functions that need timers
+// (rejected promises of bluebird).
 
 export default {
   // Data
@@ -186,7 +187,7 @@ export default {
   'fast-memoize': (m) => { let n = 0; const f = m((x) => { n++; return x * 2; }); return [f(1), f(1), n]; },
 };
 
-/** What TypeScript makes of this for ES5: generators, async functions, spreading and classes, all written out. */
+/** TypeScript compiles this to ES5: generators, async functions, spreading and classes become plain functions. */
 export const typescript = `
   declare const space: any;
   class Stack extends Array<number> { top(): number { return this[this.length - 1]; } }

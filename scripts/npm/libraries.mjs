@@ -19,7 +19,7 @@ const folder = resolve(values.keep ?? mkdtempSync(join(tmpdir(), 'npm-libraries-
 const names = positionals.length > 0 ? positionals : [...Object.keys(exercises), 'typescript'];
 const require = createRequire(join(folder, 'package.json'));
 
-/** The package that a specifier such as `fp-ts/Option` is of. */
+/** The package of a specifier such as `fp-ts/Option`. */
 const packageOf = (name) => name === 'typescript' ? 'typescript@5' : name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/');
 
 const install = () => {
@@ -31,7 +31,7 @@ const install = () => {
   execFileSync('npm', ['install', ...flags, ...wanted], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
 };
 
-/** One module with the library and its exercise in it. */
+/** Bundles a library and its exercise into one module. */
 const bundle = (name, at) => {
   if (name === 'typescript') {
     const { transpileModule, ScriptTarget, ModuleKind } = require('typescript');
