@@ -1,6 +1,5 @@
 // The completions of the code editors: functions that the code can call, fields of the current event, and exports of
-// libraries. They come from the text, not from types: they must be correct for common code, and offer nothing
-// otherwise.
+// libraries. They come from the text, not from types: they must be correct for common code, and empty for other code.
 import { localCompletionSource } from './codemirror.js';
 
 const option = (type, detail = undefined) => (label) => ({ label, type, detail });

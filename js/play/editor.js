@@ -166,7 +166,9 @@ const typeOver = (event, view) => {
 const languages = {
   javascript: () => javascript(), typescript: () => javascript({ typescript: true }), json: () => json(),
 };
-/** Several cursors, drawn by the editor; without a fine pointer, the system's own selection with its handles is better. */
+/**
+ * Several cursors, drawn by the editor. Without a fine pointer, the system's own selection with its handles is used.
+ */
 const cursors = () => (matchMedia('(pointer: fine)').matches ? [drawSelection(), EditorState.allowMultipleSelections.of(true)] : []);
 
 export class Editor {

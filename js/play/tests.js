@@ -34,7 +34,7 @@ export class Tests {
   #unsaved;
   #changed;
 
-  /** `go` leads to a place of the project, `unsaved` names files that differ from the disk, `changed` is called after changes. */
+  /** `go` goes to a place of the project, `unsaved` names files that differ from the disk, `changed` is a listener. */
   constructor({ go, unsaved, changed }) {
     this.#go = go;
     this.#unsaved = unsaved;

@@ -1,4 +1,4 @@
-// `log(...)` and `console`: the same channel, with a level. They never throw, whatever their arguments, and cost
+// `log(...)` and `console`: the same channel, with a level. They accept any arguments without throwing, and cost
 // nothing when logs are not kept.
 ((host) => {
   const { onDemand } = host;

@@ -49,7 +49,7 @@
     const shown = [];
     let hidden = [];
     const flush = () => {
-      // The note needs a line too, so a single line is shown itself.
+      // The note needs a line too, so a single hidden line is shown instead.
       if (hidden.length > 1) shown.push(` … ${hidden.length} equal lines`);
       else shown.push(...hidden);
       hidden = [];

@@ -1,4 +1,4 @@
-// Prints values as JavaScript source, for messages and differences.
+// Prints values in a notation like JavaScript source, for messages and differences.
 (() => {
   const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
   const quote = (text) => `'${text.replace(/[\\']/g, '\\$&').replace(/\n/g, '\\n').replace(/\r/g, '\\r')}'`;

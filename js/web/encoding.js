@@ -112,7 +112,7 @@
       const high = bytes[length - odd - (encoding === 'utf-16le' ? 1 : 2)];
       return odd + (length - odd >= 2 && high >= 0xd8 && high < 0xdc ? 2 : 0);
     }
-    // Of the legacy encodings, only the multi-byte ones have incomplete characters: a lead byte at the end.
+    // Of the legacy encodings, only multi-byte ones can end in an incomplete character: a lead byte.
     const single = /^(ibm|iso-8859|koi8|macintosh|windows|x-mac|x-user)/.test(encoding);
     return !single && length > 0 && bytes[length - 1] >= 0x80 && decode(encoding, bytes.subarray(length - 1), true) === undefined ? 1 : 0;
   };

@@ -29,8 +29,8 @@
     };
   }
   if (seed === undefined && fillRandom !== undefined) {
-    // This process will fork. V8's generator keeps its state in the isolate, so it would return the same numbers in each
-    // child. This one has no state until the first number is requested.
+    // This process will fork. V8's generator keeps its state in the isolate, so it would return the same numbers in
+    // each child. This one has no state until the first number is requested.
     const words = new Uint32Array(128);
     const bytes = new Uint8Array(words.buffer);
     let left = 0;
