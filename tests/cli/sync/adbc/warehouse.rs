@@ -79,7 +79,7 @@ fn story(drivers: &Drivers, database: &Database<'_>) {
     assert_eq!((dry, crm.requests()), ([4, 0, 4, 0], 0));
     assert_eq!(ask("select count(*) from information_schema.tables where table_schema = 'sluicegate_state'"), "0");
     assert_eq!(counts(drivers, &here, &[]), [4, 0, 4, 0]);
-    // Unchanged rows are not read from the database: with this limit, each of them would be too long.
+    // Unchanged rows are not transferred: with this limit, each of them would be too long.
     here.file("sync.toml", config(database, &crm, "").replace("key = \"id\"", "key = \"id\"\nrow_limit = 1"));
     assert_eq!(counts(drivers, &here, &[]), [4, 4, 0, 0]);
     here.file("sync.toml", config(database, &crm, ""));
@@ -271,7 +271,7 @@ fn one_machine_at_a_time_runs_a_sync() {
     assert_eq!(counts(drivers, &here, &[]), [1, 1, 0, 0]);
 }
 
-/// The text of a timestamp differs between SQL and JSON: its row is read in each sync, and must not count as deleted.
+/// The text of a timestamp differs between SQL and JSON: its row is transferred in each sync, and must not count as deleted.
 #[test]
 fn a_key_with_another_text_in_sql_is_not_gone() {
     let Some(drivers) = drivers() else { return };
