@@ -271,7 +271,8 @@ fn one_machine_at_a_time_runs_a_sync() {
     assert_eq!(counts(drivers, &here, &[]), [1, 1, 0, 0]);
 }
 
-/// The text of a timestamp differs between SQL and JSON: its row is transferred in each sync, and must not count as deleted.
+/// The text of a timestamp differs between SQL and JSON: its row is transferred in each sync, and must not count as
+/// deleted.
 #[test]
 fn a_key_with_another_text_in_sql_is_not_gone() {
     let Some(drivers) = drivers() else { return };
