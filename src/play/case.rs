@@ -10,7 +10,7 @@ use crate::testing::discover::subject_of;
 use sluicegate_engine::verdict::FailureKind;
 
 /// The most names that are tried if a name is already in use.
-const MAX_NAME_LEN: usize = 100;
+const MAX_NAMES: usize = 100;
 
 /// The part of an answer of [`crate::workers::answer()`] that a case contains.
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct Verdict<'a> {
 pub(super) fn names(transformation: &str, name: &str) -> impl Iterator<Item = String> {
     let stem = transformation.rsplit_once('.').map_or(transformation, |(stem, _)| stem).to_owned();
     let slug = slug(name);
-    (1..=MAX_NAME_LEN).map(move |number| match number {
+    (1..=MAX_NAMES).map(move |number| match number {
         1 => format!("{stem}.{slug}.case.json"),
         _ => format!("{stem}.{slug}-{number}.case.json"),
     })

@@ -48,15 +48,16 @@ fn differences(before: &[u8], now: &[u8]) -> Vec<String> {
     let (Ok(before), Ok(now)) = (std::str::from_utf8(before), std::str::from_utf8(now)) else { return Vec::new() };
     let (Ok(before), Ok(now)) = (Columns::parse(before), Columns::parse(now)) else { return Vec::new() };
     let find = |columns: &Columns<'_>, name: &str| {
-        columns.0.iter().find(|(column, _)| column == name).map(|(_, value)| cut(value.get()))
+        columns.0.iter().find(|(column, _)| column == name).map(|(_, value)| value.get().to_owned())
     };
     let mut lines = Vec::new();
     for (name, value) in &now.0 {
-        let value = cut(value.get());
+        let value = value.get();
         match find(&before, name) {
             Some(old) if old == value => {}
-            Some(old) => lines.push(format!("{name}: {old} -> {value}")),
-            None => lines.push(format!("{name}: {value}")),
+            Some(old) if cut(&old) == cut(value) => lines.push(format!("{name}: {} differs further on", cut(value))),
+            Some(old) => lines.push(format!("{name}: {} -> {}", cut(&old), cut(value))),
+            None => lines.push(format!("{name}: {}", cut(value))),
         }
     }
     for (name, value) in &before.0 {
@@ -70,6 +71,14 @@ fn differences(before: &[u8], now: &[u8]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_values_are_compared_to_their_end() {
+        let long = |last: &str| format!(r#"{{"a":"{}{last}"}}"#, "x".repeat(2000));
+        let lines = differences(long("1").as_bytes(), long("2").as_bytes());
+        assert!(lines.len() == 1 && lines[0].ends_with(" differs further on"), "{lines:?}");
+        assert!(differences(long("1").as_bytes(), long("1").as_bytes()).is_empty());
+    }
 
     #[test]
     fn only_what_differs_is_shown() {

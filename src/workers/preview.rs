@@ -23,7 +23,7 @@ use super::sandbox::SandboxReport;
 use super::worker_exit::{ExitReason, STUCK_CODE, WorkerExit};
 use super::{RunError, Sandbox};
 use crate::net::{Client, Lane, Policy};
-use crate::wire::frame::{self, Kind};
+use crate::wire::frame::{self, Kind, MAX_PREVIEW};
 use crate::wire::shared::{self, Layout, PAGE};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Engine, Event, LoadError, Loaded, Options, Program, SharedNetwork};
@@ -187,7 +187,7 @@ impl PreviewWorker {
         worker.process.send(frame);
         let mut known = None;
         loop {
-            let answer = tokio::time::timeout_at(deadline, read_frame(&mut worker.reader)).await;
+            let answer = tokio::time::timeout_at(deadline, read_frame(&mut worker.reader, MAX_PREVIEW)).await;
             let hung = answer.is_err();
             let word = match answer {
                 Ok(Some((Kind::Tried, payload))) => serde_json::from_slice::<Word>(&payload).ok(),

@@ -260,11 +260,12 @@ impl Process {
     }
 }
 
-/// Reads one frame from a worker. Returns `None` if the worker is gone or sent an invalid frame.
-pub(super) async fn read_frame(from: &mut FramesReader) -> Option<(Kind, Vec<u8>)> {
+/// Reads one frame from a worker, whose payload may have at most `max` bytes. Returns `None` if the worker is gone or sent
+/// an invalid frame.
+pub(super) async fn read_frame(from: &mut FramesReader, max: usize) -> Option<(Kind, Vec<u8>)> {
     let mut head = [0; frame::HEADER];
     from.read_exact(&mut head).await.ok()?;
-    let (kind, len) = frame::header(head)?;
+    let (kind, len) = frame::header(head).filter(|(_, len)| *len <= max)?;
     let mut payload = vec![0; len.min(SHORT)];
     from.read_exact(&mut payload).await.ok()?;
     let rest = len - payload.len();

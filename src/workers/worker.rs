@@ -27,6 +27,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::fd;
 use super::mailbox::{self, Mailbox};
 use super::process::{Ready, Setup, Start};
+use super::worker_exit::STUCK_CODE;
 use super::{preview, sandbox};
 use crate::config::{Emit, LineFormat};
 use crate::wire::frame::{self, GivenBack, Kind, Part, Work};
@@ -113,7 +114,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         }
         // Not `exit`: the main thread is still running, so destructors must not run.
         // SAFETY: ends the process in any state.
-        unsafe { libc::_exit(3) }
+        unsafe { libc::_exit(STUCK_CODE) }
     });
     let loaded = engine.loaded();
     answer(&Ready::Loaded(loaded.clone(), walls))?;

@@ -142,7 +142,7 @@ pub fn change(value: &mut Value, path: &[Step], to: Option<Value>) -> bool {
 }
 
 /// Returns whether a pattern such as `traits.*`, `context.**` or `traits.email`
-/// matches a place or one that contains it. `*` stands for one or more steps.
+/// matches a place or one that contains it. `*` stands for any text, an empty one included.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.trim();
     let inside = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[', '(']);

@@ -98,8 +98,6 @@ pub struct Traffic {
     pub retries: AtomicU64,
     /// Bytes of bodies.
     pub bytes: AtomicU64,
-    /// Items that were sent or given up.
-    pub items: AtomicU64,
 }
 
 /// Why a sink is closed.
@@ -386,7 +384,6 @@ impl Channel {
             }
             let outcomes = match self.request(&part, ledger).await {
                 Answered::Accepted { request, sends, later, room } => {
-                    self.traffic.items.fetch_add(part.len() as u64, Ordering::Relaxed);
                     let events = part.into_iter().map(|item| (item.tracker, item.number)).collect();
                     later.push(request, Accepted { events, sends, since: Instant::now(), room });
                     continue;
@@ -406,7 +403,6 @@ impl Channel {
                 }
                 Answered::Pending(reason) => vec![Outcome::Pending(reason); part.len()],
             };
-            self.traffic.items.fetch_add(part.len() as u64, Ordering::Relaxed);
             self.conclude(part.into_iter().map(|item| item.tracker), outcomes, ledger).await;
         }
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Assigned, Worker, WorkerEvent, WorkerPool, patience};
+use crate::wire::frame::MAX_PAYLOAD;
 use crate::wire::shared::{note, progress};
 use crate::workers::process::{Process, read_frame};
 use crate::workers::worker_exit::ExitReason;
@@ -42,7 +43,7 @@ impl WorkerPool {
         let session = self.network.as_ref().map(|client| fetch_relay::session(client, &process));
         let asked = session.as_ref().map(crate::net::Lane::asked).unwrap_or_default();
         tokio::spawn(async move {
-            while let Some((kind, payload)) = read_frame(&mut reader).await {
+            while let Some((kind, payload)) = read_frame(&mut reader, MAX_PAYLOAD).await {
                 if fetch_relay::take(session.as_ref(), kind, &payload) {
                     continue;
                 }
