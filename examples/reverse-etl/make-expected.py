@@ -119,8 +119,8 @@ def customerio(row):
 
 
 def salesforce(row):
-    # `run` writes `*` for ids that each run has of its own, and for the message's, which depends on the code. The
-    # transformation removes that of the identify; sync gives the event one, the same at each retry.
+    # `run` writes `*` instead of ids that differ in each run, and instead of the message id, which depends on the code.
+    # The transformation removes the identify's message id; sync sets a new one, which is the same at each retry.
     run = {"job_id": "customer_io_demo", "job_run_id": "*", "task_run_id": "*", "batch_id": "*", "version": "*"}
     return {
         "messageId": "*",

@@ -38,7 +38,7 @@ def text(value):
         return "[" + ",".join(map(text, value)) + "]"
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(str(name), ensure_ascii=False)}:{text(item)}" for name, item in value.items()) + "}"
-    # An interval among them: Python counts a month as 30 days.
+    # This includes intervals: Python counts a month as 30 days.
     raise ValueError(f"a {type(value).__name__} ({value}) has no exact form in JSON")
 
 
@@ -47,7 +47,7 @@ def column_text(name, kind, warned):
 
     def convert(value):
         if kind == "JSON" and value is not None:
-            # It is JSON already, with all of its digits. A line end can only stand between its parts.
+            # The value is JSON already, with all digits. A line end can only be between tokens.
             return value.replace("\n", " ").replace("\r", " ")
         if isinstance(value, float) and not math.isfinite(value) and name not in warned:
             warned.add(name)
@@ -61,7 +61,7 @@ def column_text(name, kind, warned):
 
 
 def main(path, query):
-    # Readers of one file don't hinder each other; a writer (a dbt run, say) locks it, so this waits for no one.
+    # Several readers can open a file at once. A writer (such as a dbt run) locks it; then this fails instead of waiting.
     try:
         connection = duckdb.connect(path, read_only=path != ":memory:")
         rows = connection.execute(query)

@@ -1,4 +1,4 @@
-// Keeps orders that were paid, puts prices into one currency, and leaves out what nobody downstream may see.
+// Drops test orders, adds the total in one currency, and removes card numbers, which destinations must not get.
 import { inEuro } from 'priceTools';
 
 export function transformEvent(event, metadata) {

@@ -1,9 +1,9 @@
-// Makes the rows of a reverse-ETL sync, as a warehouse would send them.
+// Generates the rows of a reverse-ETL sync, as a warehouse would send them.
 //
 //   node generate.mjs --rows 3000 --seed 7 > events.jsonl
 //
-// The same rows and seed give the same bytes, always: nothing here asks for the time or for
-// chance, only for the seed.
+// The same number of rows and the same seed always give the same bytes: the script uses neither the
+// clock nor random numbers other than those from the seed.
 
 import { realpathSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,7 @@ const LAST_NAMES = [
   'Jensen', 'Kowalczyk', 'Larsson', 'Müller', 'Nguyen', 'Okafor', 'Patel', 'Rossi', 'Silva',
   'Tanaka', 'Walker', 'Yılmaz', 'Zhang',
 ];
-// Those that a Latin alphabet can't write; an e-mail address is made of the row's number.
+// Names without Latin letters. The e-mail address of such a row is made from the row's number.
 const FOREIGN_NAMES = ['山田 太郎', '李 小龙', 'Ольга Иванова', '김 민준', 'محمد علي', 'Ζωή Παππά'];
 const COMPANY_STEMS = [
   'Acme', 'Blue Harbor', 'Cedar', 'Delta Peak', 'Evergreen', 'Fjord', 'Granite', 'Helio',
@@ -39,7 +39,8 @@ const START = Date.UTC(2024, 2, 4, 6, 0, 0);
 const DAY = 24 * 60 * 60 * 1000;
 
 /**
- * Numbers in [0, 1) that depend on the seed only (mulberry32), and what rows are made of.
+ * Returns a generator of random numbers in [0, 1) that depend only on the seed (mulberry32), with
+ * helpers for the values of rows.
  * @param {number} seed
  */
 export function makeRandom(seed) {
@@ -71,7 +72,7 @@ export function makeRandom(seed) {
 }
 
 /**
- * The lines of a sync, without their line feeds.
+ * Yields the lines of a sync, without line feeds.
  * @param {{ rows: number, seed: number }} options
  * @returns {Generator<string>}
  */
@@ -95,23 +96,23 @@ export function* generate({ rows, seed }) {
 }
 
 /**
- * Three rows whose pairs were spoilt on their way, each in another manner, spread over the sync.
+ * Returns three rows, spread over the sync, and a function for each that damages its pairs.
  * @param {number} rows
  * @returns {Map<number, (text: string) => string>}
  */
 function brokenRows(rows) {
   return new Map([
-    // Cut off by the width of a column.
+    // Truncated to the width of a column.
     [Math.floor(rows * 0.25), (text) => text.slice(0, 96)],
-    // Built as an object, not as pairs.
+    // An object instead of pairs.
     [Math.floor(rows * 0.5), (text) => JSON.stringify(Object.fromEntries(JSON.parse(text)))],
-    // One level of brackets lost.
+    // One level of brackets is missing.
     [Math.floor(rows * 0.75), (text) => JSON.stringify(JSON.parse(text).flat())],
   ]);
 }
 
 /**
- * A row as the warehouse has it: before and after, in the order of its columns.
+ * Returns the old and the new version of a row, with columns in the warehouse's order.
  */
 function makeRow(random, i) {
   const foreign = random.chance(0.04);
@@ -154,7 +155,7 @@ function makeRow(random, i) {
   if (fate < 0.65) return { now, before: { ...now } };
   const before = { ...now };
   if (fate < 0.68) {
-    // Only emptied since the last sync: an empty column is left out, thus no change.
+    // Columns were only emptied since the last sync. Empty columns are left out, so this is no change.
     now.phone = '';
     now.renewal_at = null;
     before.phone = '+1-202-555-0100';
@@ -165,7 +166,7 @@ function makeRow(random, i) {
   return { now, before };
 }
 
-// How a row came to differ. Each makes sure that it does: what it leaves in `now` isn't empty.
+// Functions that change a row. Each leaves a non-empty value in `now`, so the row really differs.
 const CHANGES = [
   (random, before, now) => {
     now.seats += random.between(1, 20);
@@ -181,12 +182,12 @@ const CHANGES = [
     now.stage = random.pick(STAGES.filter((stage) => stage !== before.stage));
   },
   (random, before, now) => {
-    // Empty before: then it wasn't among the old truth's keys.
+    // The column was empty before, so it is not among the old truth's keys.
     before.csm = null;
     now.csm = 'success@example.com';
   },
   (random, before, now) => {
-    // The same digits in another type still differ.
+    // The same digits with a different type are a change, too.
     before.seats = String(now.seats + 1);
     now.seats += 1;
   },
@@ -200,10 +201,10 @@ function makeEvent(random, i, { now, before }, sync) {
     new_truth: pairs(now),
     old_truth: before === null ? null : pairs(before),
   };
-  // Without one, and with one that is null: a left join gives both, as the query has it.
+  // `sfdc_id` may be missing or null: depending on the query, a left join gives either.
   if (random.chance(0.45)) traits.sfdc_id = `001${random.hex(12).toUpperCase()}AAQ`;
   else if (random.chance(0.3)) traits.sfdc_id = null;
-  // A query with a careless join names a column twice: the later pair wins.
+  // A query with a careless join returns a column twice. The later pair wins.
   if (random.chance(0.01)) traits.new_truth = pairs({ ...now }, [['stage', 'stale']]);
 
   const context = {
@@ -233,8 +234,8 @@ function makeEvent(random, i, { now, before }, sync) {
 }
 
 /**
- * The row's number in the warehouse. A hash of 64 bits in some tables: beyond 2^53, where a
- * JavaScript number would be rounded. Hence digits, and never a number here.
+ * Returns the row's number in the warehouse, as digits. Some tables use a hash of 64 bits. Beyond
+ * 2^53 a JavaScript number would be rounded, so the result is a string.
  */
 function rowId(random, i) {
   if (i % 60 !== 30) return String(7_000_000_000 + i);
@@ -259,7 +260,7 @@ function day(time) {
 }
 
 /**
- * Writes lines in large pieces: one write per line would be most of the work.
+ * Writes lines in large pieces, because one write per line would take most of the time.
  * @param {number} fd
  * @param {Iterable<string>} lines
  */

@@ -1,10 +1,10 @@
-// Makes expected.jsonl of events.jsonl: what the transformation gives, event by event, in order.
+// Generates expected.jsonl from events.jsonl: the transformation's output, event by event, in order.
 //
 //   node make-expected.mjs
 //
-// The work is done by plain-loop.mjs, in which integers beyond 2^53 would be rounded. They occur
-// in `warehouse_row_id` only, which the transformation doesn't touch: so each travels through the
-// loop as a string, "#9007199254740993", and is put back afterwards.
+// It runs plain-loop.mjs, which would round integers beyond 2^53. They occur only in
+// `warehouse_row_id`, which the transformation doesn't touch. So each is replaced with a string,
+// "#9007199254740993", before the loop, and restored afterwards.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -2,8 +2,8 @@
 //
 //   node plain-loop.mjs [--show-failed] < events.jsonl > out.jsonl
 //
-// The loop itself is the one that the benchmarks use. It rounds integers beyond 2^53, as any
-// JSON.parse does; sluicegate doesn't, so the two outputs differ in a few `warehouse_row_id`s.
+// The loop is the one of the benchmarks. It rounds integers beyond 2^53, as JSON.parse does.
+// sluicegate doesn't, so the two outputs differ in a few `warehouse_row_id`s.
 
 import { fileURLToPath } from 'node:url';
 

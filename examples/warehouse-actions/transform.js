@@ -1,19 +1,19 @@
-// Turns the rows of a reverse-ETL sync into `group` calls, and stops those that say nothing new.
+// Turns the rows of a reverse-ETL sync into `group` calls, and drops rows without new values.
 //
-// Each row is an `identify`. Its traits hold the row as the warehouse has it now (`new_truth`)
-// and as it was at the last sync (`old_truth`), both as JSON text of [key, value] pairs.
+// Each row is an `identify`. Its traits have the current row of the warehouse (`new_truth`) and
+// the row at the last sync (`old_truth`), both as JSON text of [key, value] pairs.
 
 import { compare_truths, rebuild_object } from 'warehouseActionsUtils';
 
 export function transformEvent(event) {
   const { traits } = event;
 
-  // The first sync of a row has no old truth: null is rebuilt to {}, from which all differs.
+  // In the first sync of a row the old truth is null. It is rebuilt as {}, so every value differs.
   const newTruth = rebuild_object(traits.new_truth);
   const oldTruth = rebuild_object(traits.old_truth);
   if (!compare_truths(newTruth, oldTruth)) return null;
 
-  // A row that is known to Salesforce goes there too, under the account's own id.
+  // A row with a Salesforce account also goes to Salesforce, with the account's id.
   if (traits.sfdc_id) {
     const context = (event.context ??= {});
     (context.externalId ??= []).push({ type: 'Salesforce-Account', id: traits.sfdc_id });
@@ -23,8 +23,8 @@ export function transformEvent(event) {
   event.type = 'group';
   event.groupId = newTruth.group_id;
   event.traits = newTruth;
-  // It was the identify's id: a destination that keeps ids would take the group call for a
-  // second copy, and throw it away.
+  // This is the identify's id. A destination that remembers ids would treat the group call as a
+  // duplicate and discard it.
   delete event.messageId;
   return event;
 }

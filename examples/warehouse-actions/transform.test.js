@@ -1,4 +1,4 @@
-// Each rule of transform.js, one by one: break a rule, and a test names the field that is wrong.
+// Tests each rule of transform.js separately, so a failed test names the field that is wrong.
 
 import { compare_truths, rebuild_object } from 'warehouseActionsUtils';
 
