@@ -1,6 +1,6 @@
-{# What DuckDB and Postgres spell differently. Another warehouse adds its own `<adapter>__` macros. #}
+{# Syntax that differs between DuckDB and Postgres. For another warehouse, add its own `<adapter>__` macros. #}
 
-{# A timestamp as RFC 3339 text in UTC: the same text everywhere, and sync makes Unix seconds of it where they are asked for. #}
+{# A timestamp as RFC 3339 text in UTC: the same text in every warehouse. sync converts it to Unix seconds if needed. #}
 {% macro iso_utc(timestamp) %}{{ return(adapter.dispatch('iso_utc')(timestamp)) }}{% endmacro %}
 {% macro duckdb__iso_utc(timestamp) %}strftime({{ timestamp }}, '%Y-%m-%dT%H:%M:%SZ'){% endmacro %}
 {% macro postgres__iso_utc(timestamp) %}to_char({{ timestamp }}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'){% endmacro %}

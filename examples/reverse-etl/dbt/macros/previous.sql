@@ -1,8 +1,8 @@
 {#
-  The rows of a table as the last build left them, before this build replaces it: an SQL query with the columns of `now`.
+  The rows of a table from the last build, before this build replaces the table: an SQL query with the columns of `now`.
 
-  `ref()` would make dbt build the table first, and a comparison with what is already new finds nothing. At the first
-  build there is no table, so no row. A column that the old table doesn't have yet is null in all of its rows.
+  `ref()` would make dbt build the table first, and a comparison with the new table finds no changes. In the first build
+  the table does not exist, so there are no rows. A column that the old table lacks is null in all rows.
 #}
 {% macro previous(name, now) %}
   {%- set old = adapter.get_relation(this.database, this.schema, name) -%}

@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
--- The other way to new and old truth: out of dbt's snapshot. It survives any number of builds, and knows who is gone.
+-- New and old truth from dbt's snapshot, which survives any number of builds and also has the deleted users.
 {% set columns = adapter.get_columns_in_relation(ref('customer_io_data_prep')) | map(attribute='name') | reject('equalto', 'user_id') | list %}
 
 with versions as (

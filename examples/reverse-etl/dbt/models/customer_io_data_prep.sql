@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- The users as they should be in the customer's tools now. The columns are named one by one: `select *` over a join
--- sends each column that a source adds to the destination.
+-- The current data of the users for the customer's tools. The columns are named one by one: with `select *` over a
+-- join, every column that a source adds would be sent to the destination.
 with users as (
     select
         users.user_id,
@@ -26,21 +26,21 @@ with users as (
 
 select
     user_id,
-    -- The object that the transformation makes of the row. A company's domain here would make its users overwrite each
-    -- other.
+    -- The id of the object that the transformation makes from the row. With a company's domain as id, the users of the
+    -- company would overwrite each other.
     user_id as group_id,
     email,
     first_name,
     last_name,
-    -- An empty pair is left out by `rebuild_object`, so a phone number that is removed stays in the destination...
+    -- `rebuild_object` leaves out empty pairs, so the destination keeps a phone number that is removed here.
     phone,
-    -- ...while what must be seen to end has a word for "nothing".
+    -- Columns whose removal must reach the destination have an explicit value for "nothing".
     coalesce(plan, 'none') as plan,
     case when unsubscribed then 'yes' else 'no' end as unsubscribed,
     email_domain,
     case when is_company then 'yes' else 'no' end as is_company,
-    -- The user's place among those of the same company. `dense_rank` makes two of them first when their points are the
-    -- same; here the id decides.
+    -- The user's rank in the company. `dense_rank` would give two users with the same points the same rank; here the id
+    -- decides.
     case
         when is_company
             then cast(row_number() over (partition by email_domain order by engagement desc, user_id) as integer)
@@ -62,6 +62,6 @@ select
     lead_status,
     employees,
     {{ iso_utc('last_seen_at') }} as last_seen_at,
-    -- A lead has an account once it is converted.
+    -- A lead has an account after it is converted.
     converted_account_id as sfdc_id
 from users

@@ -1,4 +1,4 @@
--- The users as they are now, and what `sluicegate sync` reads. Refreshed last: `customer_io_updates` compares with the
--- rows that it has until then. dbt can't see that (no `ref` leads there), so this line says it.
+-- The current users; `sluicegate sync` reads this table. It is refreshed last, because `customer_io_updates` compares
+-- with its old rows. dbt can't see that dependency (there is no `ref`), so this line declares it.
 -- depends_on: {{ ref('customer_io_updates') }}
 select * from {{ ref('customer_io_data_prep') }}

@@ -1,8 +1,8 @@
--- What this build changes: rows that `customer_io_demo` doesn't have yet, or has otherwise. For tools that send a table
--- whole and leave the comparison to the warehouse.
+-- The rows that are new or changed in this build, compared with `customer_io_demo`. For tools that send a whole table
+-- and leave the comparison to the warehouse.
 --
--- Two things that it can't do: it never shows a user who is gone, and the next build replaces it, delivered or not.
--- `sluicegate sync` reads `customer_io_demo` and compares with what the destination acknowledged.
+-- It has two limits: it never shows deleted users, and the next build replaces it, whether it was delivered or not.
+-- `sluicegate sync` reads `customer_io_demo` and compares with the rows that the destination has acknowledged.
 {% set columns = adapter.get_columns_in_relation(ref('customer_io_data_prep')) | map(attribute='name') | reject('equalto', 'user_id') | list %}
 
 with now as (

@@ -1,5 +1,5 @@
--- One row per e-mail address. Sales has two leads for some: the one that was touched last counts, as two rows here
--- would be two rows per user everywhere after it.
+-- One row per e-mail address. Some addresses have two leads: the last modified one counts, because two rows here would
+-- give two rows per user in all later models.
 with leads as (
     select
         lower(trim(email)) as email,

@@ -1,7 +1,7 @@
--- One row per user: what the last identify with a user id says.
+-- One row per user: the data of the last identify with this user id.
 --
--- Ids are lowered here, once, for all that join on them. A key that is lowered in one place and not in another joins
--- nothing, without an error.
+-- Ids are converted to lower case once, here, for all joins. If a key is lower case in one place and not in another, a
+-- join finds no rows, without an error.
 with identifies as (
     select
         lower(trim(user_id)) as user_id,
@@ -25,7 +25,7 @@ select
     identifies.plan,
     identifies.unsubscribed,
     split_part(identifies.email, '@', 2) as email_domain,
-    -- A list of whole domains: `like '%yahoo'` misses yahoo.com, and `like '%yahoo%'` takes notyahoo.example too.
+    -- A list of whole domains: `like '%yahoo'` misses yahoo.com, and `like '%yahoo%'` also matches notyahoo.example.
     free_mail_domains.domain is null as is_company
 from identifies
 left join {{ ref('free_mail_domains') }} as free_mail_domains
