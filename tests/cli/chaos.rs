@@ -60,7 +60,7 @@ fn send(pid: i32, signal: i32) {
 /// Runs the stream while workers die; returns the result and the number of signals: kills, stops.
 fn under_fire(seed: u64, events: usize) -> (Done, [usize; 2]) {
     let dir = Dir::with(CODE);
-    let args = ["run", "t.js", "-j2", "--errors", "dead", "--cpu-limit", "100ms", "--wall-limit", "200ms"];
+    let args = ["run", "t.js", "-j2", "--errors", "dead", "--cpu-limit", "500ms", "--wall-limit", "500ms"];
     let mut child = dir.command(&args).spawn().unwrap();
     let supervisor = child.id();
     let (mut stdin, mut stdout, mut stderr) =

@@ -75,8 +75,7 @@ fn fuzz_runs_under_the_limits_and_survives_what_it_finds() {
         }",
     );
     dir.file("events.jsonl", "{\"a\":1,\"type\":\"track\"}\nno event\n{\"a\":2,\"b\":[1,2]}\n");
-    let args =
-        ["fuzz", "t.js", "events.jsonl", "--runs", "2", "--cpu-limit", "300ms", "--heap-limit", "16MiB", "--json"];
+    let args = ["fuzz", "t.js", "events.jsonl", "--runs", "2", "--cpu-limit", "1s", "--heap-limit", "16MiB", "--json"];
     let done = dir.run(&args, "");
     let value: Value = serde_json::from_str(done.text()).unwrap();
     let faults: Vec<(&str, &str)> = value["faults"]

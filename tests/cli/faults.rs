@@ -50,8 +50,8 @@ fn run(count: u64, flags: &[&str], bad: impl Fn(u64) -> Option<(&'static str, &'
 
 #[test]
 fn one_in_a_hundred_loops_and_one_in_a_thousand_eats_memory() {
-    let flags = ["-j", "2", "--cpu-limit", "50ms", "--heap-limit", "16MiB"];
-    run(5000, &flags, |n| match n % 1000 {
+    let flags = ["-j", "2", "--cpu-limit", "300ms", "--heap-limit", "16MiB"];
+    run(2000, &flags, |n| match n % 1000 {
         // The retry in a fresh isolate has its own time; the time limit does not come first.
         500 => Some(("eat", "memory")),
         n if n % 100 == 37 => Some(("loop", "timeout")),
@@ -72,7 +72,8 @@ fn an_event_that_kills_its_process_is_blamed_and_nothing_else_is_lost() {
 
 #[test]
 fn an_event_at_either_end_or_beside_another_bad_one_is_told_apart() {
-    let flags = ["-j", "2", "--cpu-limit", "50ms", "--heap-limit", "16MiB", "--line-buffered"];
+    // So long that a process that dies does so before, even if the machine writes down why it died.
+    let flags = ["-j", "2", "--cpu-limit", "1s", "--heap-limit", "16MiB", "--line-buffered"];
     run(12, &flags, |n| match n {
         1 | 12 => Some(("loop", "timeout")),
         2 => Some(("swallow", "timeout")),
@@ -163,7 +164,7 @@ fn code_that_a_new_worker_cannot_load_fails_events_and_not_the_run() {
         .map(|n| if n % 20 == 10 { format!("{{\"n\":{n},\"kill\":1}}") } else { format!("{{\"n\":{n}}}") })
         .collect();
     let input = lines.join("\n") + "\n";
-    let args = ["run", "t.js", "-j1", "--emit", "verdicts", "--fail-on", "never", "--cpu-limit", "10ms", "--quiet"];
+    let args = ["run", "t.js", "-j1", "--emit", "verdicts", "--fail-on", "never", "--cpu-limit", "100ms", "--quiet"];
     let done = (0..400)
         .map(|_| dir.run(&args, &input))
         .find(|done| !done.err.contains("not today") || !done.out.is_empty())

@@ -270,7 +270,7 @@ fn an_event_that_waits_too_long_fails_alone_and_its_late_answers_reach_nobody() 
         }}",
         web.url("/")
     ));
-    let flags = ["run", "t.js", "-j1", "--concurrency", "1", "--wall-limit", "300ms", "--allow-net", &allow(&web)];
+    let flags = ["run", "t.js", "-j1", "--concurrency", "1", "--wall-limit", "2s", "--allow-net", &allow(&web)];
     let done = dir.run(&flags, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
     assert_eq!(done.text(), "{\"n\":2}\n{\"n\":3,\"got\":\"/3\"}\n", "{}", done.err);
     let letters = done.dead_letters();
@@ -278,7 +278,7 @@ fn an_event_that_waits_too_long_fails_alone_and_its_late_answers_reach_nobody() 
     assert_eq!((&letters[0]["kind"], &letters[0]["input_line"]), (&json!("timeout"), &json!(1)));
     assert_eq!(
         letters[0]["message"],
-        "the event took more than 300ms by the clock, with 2 requests to the network unanswered"
+        "the event took more than 2s by the clock, with 2 requests to the network unanswered"
     );
     assert_eq!(done.summary(), "3 in = 2 ok + 0 dropped + 1 failed (1 timeout) · 2 events out");
 }
@@ -290,7 +290,7 @@ fn waiting_does_not_count_as_computing() {
         std::thread::sleep(std::time::Duration::from_millis(400));
         Reply::json("1")
     });
-    let (out, _) = run(&["--allow-net", &allow(&web), "--cpu-limit", "50ms"], &[json!({"url": web.url("/")})]);
+    let (out, _) = run(&["--allow-net", &allow(&web), "--cpu-limit", "300ms"], &[json!({"url": web.url("/")})]);
     assert_eq!(out[0]["answer"]["body"], 1);
 }
 

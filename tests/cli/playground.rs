@@ -68,7 +68,7 @@ impl Drop for Play {
 #[test]
 fn code_that_ends_its_worker_ends_nothing_else() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
-    let play = Play::start(&dir, &["--cpu-limit", "100ms", "--heap-limit", "16MiB"]);
+    let play = Play::start(&dir, &["--cpu-limit", "1s", "--heap-limit", "16MiB"]);
     let attempt = |code: &str| {
         let texts = serde_json::json!({ "t.js": code });
         let body = serde_json::json!({ "file": "t.js", "texts": texts, "events": "{\"hostile\":1.0}" });

@@ -60,7 +60,7 @@ fn a_run_that_is_told_to_end_finishes_batches_that_wait() {
     }));";
     let dir = Dir::with(&code.replace("$URL", &web.url("/")));
     let address = web.address.to_string();
-    let flags = ["run", "t.js", "-j1", "--batch-size", "2", "--wall-limit", "400ms", "--allow-net", &address];
+    let flags = ["run", "t.js", "-j1", "--batch-size", "2", "--wall-limit", "800ms", "--allow-net", &address];
     let mut live = Live::start(dir.command(&flags));
     live.write(numbered(6));
     web.wait(6);
@@ -143,7 +143,7 @@ fn one_hostile_event_among_many_that_wait_fails_alone() {
               return {{ n: event.n, got, more }};
             }}"
         );
-        let flags = ["--cpu-limit", "200ms", "--wall-limit", "20s", "--heap-limit", "32MiB", "--emit", "verdicts"];
+        let flags = ["--cpu-limit", "1s", "--wall-limit", "1m", "--heap-limit", "32MiB", "--emit", "verdicts"];
         let (_, done) = run(&code, &web, &[&flags[..], &["--fail-on", "never"]].concat(), &numbered(12));
         let lines = done.lines();
         assert_eq!(lines.len(), 12, "{deed}\n{}", done.err);
