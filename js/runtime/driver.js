@@ -2,9 +2,12 @@
 // messages. It keeps its own copies of the intrinsics that it uses, taken before any code of the author ran, and never
 // reads a property that the author could have changed.
 //
-// Results of `finish`: `undefined`, no output; a string, one output; an array of strings, several; a number, the
-// transformation returned something that is not an event (see `BadReturn` in the engine); a promise, the result was a
-// thenable and has to settle first.
+// Results of `finish`:
+// - `undefined`: no output.
+// - A string: one output.
+// - An array of strings: several outputs.
+// - A number: the transformation returned something that is not an event (see `BadReturn` in the engine).
+// - A promise: the result was a thenable, which has to settle first.
 ((host, { parse, print, printWith, isCycle, eventOf }) => {
   const { rawJSON } = JSON;
   const { isArray } = Array;
@@ -49,14 +52,14 @@
     return list;
   };
 
-  /** The result for a value that is not an event, with the kind of value. */
+  /** The result for a value that is not an event: a number that includes the kind of value. */
   const fault = (number, value) => {
     const kind = typeof value === 'object' ? tagOf(value) : typeof value;
     for (let i = 0; i < KINDS.length; i++) if (KINDS[i] === kind) return number + 8 * (i + 1);
     return number;
   };
 
-  // With what events are printed that have numbers that JavaScript can't hold.
+  // The replacer for events with numbers that JavaScript can't represent, or undefined for all others.
   let replacer;
 
   /** The JSON text of one event, or undefined if it is not the text of an object. */
@@ -66,15 +69,15 @@
       text = replacer === undefined ? print(value, flat) : printWith(value, replacer);
     } catch (error) {
       if (isCycle(error)) throw error;
-      // A BigInt is the only value that plain `stringify` rejects and this accepts; any other error is thrown again.
+      // A BigInt is the only value that plain `stringify` rejects and this call accepts. It throws any other error again.
       text = printWith(value, exactBigInts);
     }
     return text !== undefined && text[0] === '{' ? text : undefined;
   });
 
   /**
-   * The result for one return value, of which `toText` makes the text, or for a list of them. `flat`: whether the engine
-   * knows that it is flat, see `print`.
+   * The result for a return value: one event or an array of events. `toText` prints an event. `flat`: whether the engine
+   * knows that the value is flat, see `print`.
    */
   const answer = ((result, toText, flat) => {
     if (result === undefined || result === null) return undefined;
@@ -93,7 +96,7 @@
     let count = 0;
     for (let i = 0; i < length; i++) {
       const element = result[i];
-      if (element === undefined && !(i in result)) continue; // a hole is nothing, not a bad element
+      if (element === undefined && !(i in result)) continue; // a hole is skipped, not a bad element
       const text = isEvent(element) ? toText(element, flat) : undefined;
       if (text === undefined) return fault(BAD_ELEMENT, element);
       texts[count++] = text;
@@ -105,10 +108,10 @@
     let text;
     try {
       const copy = plan().planned(event);
-      // A copy has values of the event and is nested no deeper.
+      // The copy consists of the event's values and is nested no deeper. So it is flat if the event is.
       if (copy !== undefined) text = print(copy, flat);
     } catch {
-      // A cycle, a BigInt, a stack that is too small: in each case, the event itself must be reported as faulty.
+      // A cycle, a BigInt or a stack overflow. In each case, the error must be reported for the event itself.
     }
     return text ?? textOf(event, flat);
   };
@@ -116,7 +119,7 @@
   /** `finish` with the print plan. */
   const finishPlanned = (result, flat) => (isArray(result) ? finish(result, flat) : answer(result, plannedText, flat));
 
-  /** `finish`; the print plan also learns from the result. */
+  /** Like `finish`, and the print plan learns from the result. */
   const finishLearning = (result, flat, line, afresh) => {
     const text = finish(result, flat);
     if (afresh) plan().forget();
@@ -124,7 +127,7 @@
     return text;
   };
 
-  /** `finish` for an event with numbers that JavaScript can't hold. */
+  /** `finish` for an event with numbers that JavaScript can't represent. */
   const finishExact = (result) => {
     replacer = numbers().exactNumbers;
     try {
@@ -135,8 +138,8 @@
   };
 
   /**
-   * Two lists: for each input an array of texts, or undefined; and for each input its fault, which is possible together
-   * with valid outputs: undefined, a number if one of its outputs is not an event, or the thrown value.
+   * Returns two lists with an item per input. The first has the input's texts: an array or undefined. The second has its
+   * fault, possibly in addition to valid outputs: undefined, a number if an output is not an event, or the thrown value.
    */
   const finishBatch = (results, count, lossy, number) => {
     if (lossy) replacer = numbers().exactNumbers;
@@ -148,13 +151,14 @@
     }
   };
 
-  /** The place of an event in its batch: by the same object, or else the same messageId; 0 without batches. */
+  /** The place of an event in its batch, found by the same object, or else by the same messageId. 0 without batches. */
   const batchIndex = (event) => (batchesCode === undefined ? 0 : batchesCode.batchIndex(event));
 
-  // --- what not every program needs -----------------------------------------------------------------------------
-  // See `js/runtime/on_demand`: each is compiled when it is first used, and works with the copies made here.
+  // --- code on demand -------------------------------------------------------------------------------------------
+  // Not every program needs it. Each file in `js/runtime/on_demand` is compiled when it is first used, and uses the copies of
+  // intrinsics made here.
 
-  // The place of the printed event in its batch.
+  // The place in its batch of the event that is being printed.
   const state = { __proto__: null, printing: 0 };
 
   let planCode;

@@ -1,11 +1,11 @@
-// `JSON.parse` and `JSON.stringify` for the driver and for the author, without two faults of V8's.
+// `JSON.parse` and `JSON.stringify` for the driver and the author's code, with workarounds for two bugs in V8.
 //
-// - Of an object in a cycle, V8's fast stringifier goes round and round for 200 000 objects before it looks for one: with a
-//   long string in it, that takes gigabytes and half a minute. So what is nested deeply, as every cycle is, is looked through
-//   first, and one with a cycle goes to the slow stringifier, which finds it at once.
-// - V8's parser compares a key that is written with an escape with the key that it expects before it has read the escape, and so
-//   takes it for a key of another text (nodejs/node#63785). Nothing of the kind happens to strings in arrays: texts with
-//   such keys are parsed as arrays, of which objects are made.
+// - V8's fast stringifier prints 200 000 objects of a cycle before it checks for cycles. If the objects contain a long string,
+//   this takes gigabytes and half a minute. So deeply nested values, which include every cycle, are checked for cycles first.
+//   A value with a cycle goes to the slow stringifier, which finds it at once.
+// - If a key is written with an escape, V8's parser compares it with the expected key before it decodes the escape, and so can
+//   mistake it for another key (nodejs/node#63785). Strings in arrays are not affected. So texts with such keys are parsed as
+//   arrays, and the objects are built from these.
 ((host) => {
   const { parse, stringify, isRawJSON } = JSON;
   const { isArray } = Array;
@@ -17,13 +17,13 @@
   const includes = uncurry(String.prototype.includes);
   const startsWith = uncurry(String.prototype.startsWith);
   const { onDemand, escapedKeys } = host;
-  // Whether code of the author's may run while an event is printed.
+  // Whether the author's code may run while an event is printed.
   let careful = true;
 
-  /** What is nested deeper is looked through for a cycle. */
+  /** Values with deeper nesting are checked for cycles. */
   const MAX_DEPTH = 64;
 
-  // What is rarely needed, see `js/runtime/on_demand`, and the copies that it works with.
+  // Code that is rarely needed, see `js/runtime/on_demand`, and the copies of intrinsics that it uses.
   const forCycles = {
     keysOf, setPrototypeOf, slice: uncurry(String.prototype.slice),
     NewSet: Set, setHas: uncurry(Set.prototype.has), setAdd: uncurry(Set.prototype.add), setDelete: uncurry(Set.prototype.delete),
@@ -59,7 +59,7 @@
   const CIRCULAR = 'Converting circular structure to JSON';
   let lastCycle;
 
-  /** An error as it goes to the author: of a cycle it always says the same. */
+  /** The error that the author sees. Errors about cycles get the same message from both of V8's stringifiers. */
   const explained = (error, value) => {
     if (error === lastCycle || !isError(error)) return error;
     let message;
@@ -79,13 +79,13 @@
     return lastCycle;
   };
 
-  /** Whether an error is that of a cycle. */
+  /** Whether an error reports a cycle. */
   const isCycle = (error) => error !== undefined && error === lastCycle;
 
-  /** The text of an object or array, found in the fast way if it can be. `flat`: whether the engine knows that it is flat. */
+  /** The text of an object or array, from the fast stringifier if possible. `flat`: whether the engine knows that it is flat. */
   const print = ((value, flat) => {
-    // Code that may run while an event is printed must not run twice: then V8's slow stringifier does it all, as it does
-    // wherever there is a gap.
+    // Code that may run while an event is printed must not run twice, so such a program uses only V8's slow stringifier. Passing
+    // a gap selects it.
     if (!careful && (flat === true || isFlat(value, 0) || cycles().isAcyclic(value))) return stringify(value);
     return printWith(value, undefined, '');
   });
@@ -100,7 +100,7 @@
 
   // --- parsing ----------------------------------------------------------------------------------------------------
 
-  /** The event of a line, which may have been made lists. An event itself never starts with a bracket. */
+  /** The event of a line, which may have been converted to lists. An event itself never starts with a bracket. */
   const eventOf = (line) => (line[0] === '[' ? escapes().built(parse(line)) : parse(line));
 
   const author = {

@@ -1,8 +1,8 @@
-// Prints lazy events, see the engine's lazy.
+// Prints lazy events, see the engine's `lazy` module.
 (({
   print, printWith, isCycle, isEvent, isArray, getPrototypeOf, keysOf, plainPrototype, probe, lazyPart, newList, listOf, textOf, answer,
 }) => {
-  /** The text of a value in a lazy event, or undefined if the event has to be printed in another way. */
+  /** The text of a value of a lazy event, or undefined if the event must be printed in another way. */
   const piece = (value, flat) => {
     try {
       if (typeof value === 'object' && value !== null && typeof value.toJSON === 'function') return undefined;
@@ -12,7 +12,7 @@
     }
   };
 
-  /** The same of several values. */
+  /** The texts of several values, or undefined if any of them has none. */
   const pieces = (values, flat) => {
     const texts = newList();
     for (let i = 0; i < values.length; i++) {
@@ -24,9 +24,9 @@
   };
 
   /**
-   * An ordinary object with the properties of a lazy one, and a marker for each value that is still lazy; or undefined
-   * if it has to be printed in the plain way. The markers are read from the event one by one, so that no code of the
-   * author can see them. `within` are the objects on the path.
+   * An ordinary object with the properties of a lazy object, and a marker for each value that is still lazy. Undefined if the
+   * object must be printed in the plain way. The markers are read from the event one by one, so the author's code cannot see
+   * them. `within` has the objects on the path.
    */
   const marked = (event, names, node, within) => {
     if (!isEvent(event) || typeof event.toJSON === 'function' || typeof event.then === 'function') return undefined;
@@ -38,7 +38,7 @@
       // An accessor of `Object.prototype`, perhaps the author's, would be called instead of creating the property.
       if (name in plain) return undefined;
       let at = 0;
-      // Mostly nothing was added or deleted, so the names are in the same places.
+      // Usually no property was added or deleted, so the names are at the same indices.
       if (i < names.length && names[i] === name) at = i + 1;
       else for (let n = 0; n < names.length; n++) if (names[n] === name) at = n + 1;
       let value;
@@ -67,26 +67,26 @@
     return plain;
   };
 
-  /** The text of a lazy event with a marker for each value that is still lazy, or undefined. */
+  /** The text of a lazy event with a marker for each value that is still lazy. Undefined if it must be printed in the plain way. */
   const finishLazy = (event, names) => {
     const plain = marked(event, names, 0, listOf(event));
     if (plain === undefined) return undefined;
     try {
       return textOf(plain);
     } catch (error) {
-      // The event itself must be reported as faulty.
+      // The error must be reported for the event itself.
       if (isCycle(error)) return undefined;
       throw error;
     }
   };
 
-  /** The depth in a result to which parts of a lazy event are searched for. */
+  /** Maximum depth in a result at which parts of the lazy event are detected. */
   const MAX_DEPTH = 2;
 
   /**
-   * An object with markers for the parts of the lazy event that it contains, the object itself if there are none, or
-   * undefined if it has to be printed in the plain way. Reads every property; the programs that are printed like this
-   * have no accessors.
+   * A copy of an object with markers for the parts of the lazy event that it contains, or the object itself if it contains none.
+   * Undefined if the object must be printed in the plain way. Reads every property, so it is used only for programs without
+   * accessors.
    */
   const lifted = (object, depth) => {
     if (typeof object.toJSON === 'function') return undefined;
@@ -113,7 +113,7 @@
 
   /** The text of an output that may be the lazy event or contain parts of it, with markers for parts that are still lazy. */
   const partsText = (output, flat) => {
-    // What is flat has no lazy objects in it.
+    // A flat value contains no lazy objects.
     if (flat === true) return textOf(output, flat);
     try {
       let plain = lazyPart(output, true, 0);
@@ -121,7 +121,7 @@
       else if (typeof plain === 'object' && plain !== null) plain = marked(output, plain, probe[1], listOf(output));
       if (plain !== undefined && plain !== null) return print(plain);
     } catch {
-      // A cycle, a BigInt, a stack that is too small: in each case, the output itself must be reported as faulty.
+      // A cycle, a BigInt or a stack overflow. In each case, the error must be reported for the output itself.
     }
     return textOf(output);
   };

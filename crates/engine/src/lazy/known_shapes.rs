@@ -1,40 +1,41 @@
 //! Remembers the shapes of an event's objects by the keys of its line.
 //!
-//! To find the shape of an object, each of its keys is compared with those of the shapes that are known. Most lines of a
-//! stream have the same keys in the same objects. So the shapes of one line are those of the next one with the same key
-//! skeleton, which takes one comparison to know.
+//! To find an object's shape, each of its keys must be compared with those of the known shapes. But most lines of a
+//! stream have the same keys in the same objects. Two lines with the same key skeleton have the same shapes, so one
+//! comparison of skeletons replaces all comparisons of keys.
 
 use sluicegate_json::key_skeleton::KeySkeleton;
 
-/// This many skeletons are remembered; a power of two.
+/// Number of skeletons remembered. A power of two.
 const SKELETONS: usize = 8;
 
-/// A longer skeleton is not remembered, in bytes: to compare it costs more than to compare the keys of a few objects.
+/// Maximum length of a remembered skeleton, in bytes. To compare a longer one costs more than to compare the keys of a
+/// few objects.
 const MAX_LEN: usize = 2048;
 
-/// A skeleton is replaced by another one after this many lines in a row that do not have it. A stream in which each line
-/// has new keys does not pay for remembering them.
+/// A skeleton is replaced after this many lookups in a row that miss it. A stream in which each line has new keys thus
+/// rarely pays for storing a skeleton.
 const MAX_MISSES: u8 = 4;
 
-/// The shapes of objects in the current line, by place.
+/// The shapes of the current line's objects, by place.
 #[derive(Default)]
 pub(super) struct KnownShapes {
     skeletons: [Known; SKELETONS],
-    /// Which of them is that of the current line.
+    /// The index of the current line's skeleton.
     current: Option<usize>,
 }
 
-/// What is known of lines with one skeleton.
+/// The shapes of lines with one skeleton.
 #[derive(Default)]
 struct Known {
     skeleton: Vec<u8>,
     misses: u8,
-    /// The number of the shape for each place.
+    /// The index of the shape for each place.
     shapes: Vec<Option<u8>>,
 }
 
 impl KnownShapes {
-    /// A line with these keys begins; `None` if its keys are not known.
+    /// Starts a line with these keys. `None` if its keys are unknown.
     pub(super) fn start(&mut self, keys: Option<&KeySkeleton>) {
         self.current = None;
         let Some(keys) = keys.map(KeySkeleton::bytes).filter(|keys| keys.len() <= MAX_LEN) else { return };
@@ -53,14 +54,14 @@ impl KnownShapes {
         self.current = Some(number);
     }
 
-    /// The number of the shape of the object at a place, if it is known.
+    /// Returns the index of the shape of the object at a place. `None` if it is unknown.
     #[inline]
     pub(super) fn get(&self, place: Option<usize>) -> Option<usize> {
         let known = &self.skeletons[self.current?];
         known.shapes.get(place?).copied().flatten().map(usize::from)
     }
 
-    /// The shape of the object at a place has this number.
+    /// Remembers the index of the shape of the object at a place.
     pub(super) fn set(&mut self, place: Option<usize>, shape: usize) {
         let (Some(current), Some(place), Ok(shape)) = (self.current, place, u8::try_from(shape)) else { return };
         let shapes = &mut self.skeletons[current].shapes;
@@ -91,7 +92,7 @@ mod tests {
         known.set(Some(0), 3);
         known.set(Some(1), 4);
         start(&mut known, r#"{ "a": {"b": "x"}, "c": [1, 2] }"#);
-        // An array has brackets in the skeleton.
+        // The array adds brackets, so this is another skeleton.
         assert_eq!(known.get(Some(0)), None);
         start(&mut known, r#"{"a": {"b": "x"}, "c": null}"#);
         assert_eq!([0, 1, 2].map(|place| known.get(Some(place))), [Some(3), Some(4), None]);

@@ -1,14 +1,16 @@
-//! Which of its properties an object still has as it was made with them.
+//! Detects which template properties of an object are unmodified.
 //!
-//! V8's API has no cheap way to ask: each property would have to be read. But what an object is made of hangs on three
-//! words of it: its map, its properties and its elements. Two objects of one map have the same properties in the same
-//! order, accessors with their functions, so an object is compared with one of the same template that was changed in the
-//! same way. Only a map for dictionaries says nothing of what is in them: there each property is three words (its name,
-//! what it is, its attributes and place), which are as they were made or not.
+//! V8's API has no cheap way to tell: each property would have to be read. But the structure of an object depends on
+//! three of its words: its map, its properties and its elements. Two objects with the same map have the same properties
+//! in the same order, and the same accessor functions. So an object is compared with a reference object of the same
+//! template that got the same changes. Only the map of an object with a dictionary does not describe its properties. In
+//! a dictionary, each property has three words: its name, its value or accessor, and its kind, attributes and position.
+//! The property is unmodified if all three words are as the template made them.
 //!
-//! So this looks at V8's memory, at what stands there in the version that is named below, and believes what it sees of a
-//! template's objects only after it has seen each kind of change to them rightly, or not at all ([`ShapeReference::new`]).
-//! Where anything is different, nothing is known, and the slower ways are taken.
+//! This module reads V8's heap words directly, for the one version of V8 whose layout [`is_layout_known`] checks. It
+//! self-tests every kind of mutation on each template first, and disables itself for the template if it reports one
+//! wrongly ([`ShapeReference::new`]). It may report a mutation as unknown. Whenever the result is unknown, the engine
+//! takes its slower paths.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,27 +19,29 @@ use deno_core::v8;
 
 use crate::v8::heap_words::{POINTER, is_layout_known, tagged, words};
 
-/// Dictionaries with more words than this are not looked at.
+/// Maximum number of words of a dictionary. Larger ones are not read.
 const MAX_WORDS: usize = 4096;
 
-/// How many words of a dictionary stand before its triples; the first is the number of properties, in the upper half.
+/// Number of words of a dictionary before its triples. The upper half of the first word is the number of properties.
 const PREFIX: usize = 6;
 
-/// Other properties are learned of at most so often per template, and this many ways to have them are kept.
+/// Maximum number of times that added properties are examined, per template.
 const MAX_LESSONS: u32 = 64;
+
+/// Maximum number of sets of added properties that are remembered, per template and kind of storage.
 const MAX_GROWN: usize = 8;
 
-/// Objects of a template that only this module has ever seen.
+/// Reference objects of a template. Only this module has access to them.
 pub(crate) struct ShapeReference {
     template: v8::Global<v8::ObjectTemplate>,
     names: Vec<v8::Global<v8::Name>>,
     object: v8::Global<v8::Object>,
-    /// One with a dictionary, and where in it each property is.
+    /// An object with a dictionary, and the index of each property's triple in it.
     slow: v8::Global<v8::Object>,
     places: Vec<usize>,
-    /// Some with more properties, and which.
+    /// Objects with added properties, and these properties.
     grown: RefCell<Vec<(v8::Global<v8::Object>, Additions)>>,
-    /// Properties that objects with a dictionary had more, and the third word of each.
+    /// Properties that were added to objects with a dictionary, and the third word of each.
     grown_slow: RefCell<Vec<(Vec<usize>, Additions)>>,
     lessons: Cell<u32>,
 }
@@ -45,25 +49,25 @@ pub(crate) struct ShapeReference {
 /// An ordinary property that an object has beyond those of its template.
 pub(crate) struct Addition {
     pub(crate) name: v8::Global<v8::Name>,
-    /// As it stands in JSON, with quotes and a colon.
+    /// The name as a JSON key, with quotes and a colon.
     pub(crate) key: String,
 }
 
-/// All of an object, in order. They stand behind the template's own.
+/// All additions of an object, in order. They follow the template's own properties.
 pub(crate) type Additions = Rc<[Addition]>;
 
-/// What is left of an object's properties.
+/// Which properties of an object are unmodified, and which others it has.
 pub(crate) struct UnchangedProps {
-    /// Those that are as they were made, a bit each, in the template's order.
+    /// The unmodified template properties, one bit each, in the template's order.
     pub(crate) own: u64,
     pub(crate) others: Others,
 }
 
-/// Properties that an object has beyond those that are as they were made.
+/// The properties of an object that are not unmodified template properties.
 pub(crate) enum Others {
-    /// They are ordinary ones, and these.
+    /// Ordinary properties.
     Known(Additions),
-    /// This many.
+    /// Only their number is known.
     Unknown(usize),
 }
 
@@ -81,7 +85,7 @@ impl Others {
 }
 
 impl ShapeReference {
-    /// The first objects of a template, if changes of its objects are seen.
+    /// Creates the reference objects of a template. `None` if the layout is unknown or the self-test fails.
     pub(crate) fn new(
         scope: &mut v8::PinScope<'_, '_>,
         template: v8::Local<v8::ObjectTemplate>,
@@ -113,8 +117,8 @@ impl ShapeReference {
         reference.sees_changes(scope, template, names)?.then_some(reference)
     }
 
-    /// What is left of the properties of `object`, one of the same template. Nothing is known if it has elements, or
-    /// another prototype, or cannot be extended.
+    /// Finds the unmodified properties of `object`, which is of the same template. `None` if they are unknown: for
+    /// example, if the object has elements or another prototype, or cannot be extended.
     pub(crate) fn kept<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -143,7 +147,7 @@ impl ShapeReference {
         Some(UnchangedProps { own: all, others: Others::Known(self.add_transition(scope, object)?) })
     }
 
-    /// Whether an object has its own properties and no others.
+    /// Whether an object has all of its template's properties, unmodified, and no others.
     pub(crate) fn keeps_all<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> bool {
         self.kept(scope, object).is_some_and(|kept| kept.own == self.all() && kept.others.none())
     }
@@ -156,7 +160,7 @@ impl ShapeReference {
         let mut own = 0;
         for (number, at) in self.places.iter().enumerate() {
             let triple = ours.get(*at..at + 3)?;
-            // Mostly it is in the same place.
+            // Usually the triple is at the same index.
             let kept = theirs.get(*at..at + 3) == Some(triple)
                 || theirs.get(PREFIX..)?.chunks_exact(3).any(|theirs| theirs == triple);
             own |= u64::from(kept) << number;
@@ -175,8 +179,8 @@ impl ShapeReference {
         Some(UnchangedProps { own, others: known.map_or(Others::Unknown(count), Others::Known) })
     }
 
-    /// Remembers what properties an object with a dictionary has more. They are ordinary and stand behind all others, and
-    /// so do those of any other object in which they have the same third words.
+    /// Remembers the additions of an object with a dictionary. They are ordinary properties and follow all others. The
+    /// same is true of every other object whose dictionary has the same third words for them.
     pub(crate) fn record_dictionary(
         &self,
         scope: &v8::PinScope<'_, '_>,
@@ -195,8 +199,8 @@ impl ShapeReference {
         Some(())
     }
 
-    /// Gives an object of our own the properties that `object` has more, in the same order; if that gives it the same map,
-    /// they are known from now on.
+    /// Adds the properties that `object` has beyond its template's to a new reference object, in the same order. If
+    /// both objects then have the same map, remembers and returns the additions. `None` otherwise.
     fn add_transition<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -215,7 +219,7 @@ impl ShapeReference {
                 }
                 continue;
             }
-            // Not read: it may be an accessor, which then gives another map.
+            // Read from the descriptor: reading the property could call an accessor. An accessor leads to another map.
             let descriptor: v8::Local<v8::Object> =
                 object.get_own_property_descriptor(scope, name.into())?.try_into().ok()?;
             let value = descriptor.get(scope, value_key.into())?;
@@ -236,7 +240,7 @@ impl ShapeReference {
         (lessons < MAX_LESSONS).then_some(())
     }
 
-    /// Whether each change is seen rightly, or not at all.
+    /// Self-test: whether each kind of change is reported correctly or as unknown.
     fn sees_changes(
         &self,
         scope: &mut v8::PinScope<'_, '_>,
@@ -256,7 +260,8 @@ impl ShapeReference {
         finished.set_integrity_level(scope, v8::IntegrityLevel::Frozen)?;
         let mut seen = self.sees(scope, untouched, all, 0) == Some(true)
             && [element, heir, closed, finished].iter().all(|one| self.kept(scope, *one).is_none());
-        // The same with dictionaries, and then with one that has another map, but one like it.
+        // Test the same changes with dictionaries. Then test a
+        // dictionary whose map is another one with the same content.
         let [element, heir, closed] = [(); 3].map(|()| self.with_dictionary(scope));
         element?.set_index(scope, 0, null)?;
         heir?.set_prototype(scope, null)?;
@@ -266,7 +271,7 @@ impl ShapeReference {
         with_dictionary(scope, other)?;
         let again = self.with_dictionary(scope)?;
         seen &= self.sees(scope, again, all, 0) == Some(true);
-        // This many that a dictionary has to grow for them.
+        // Add so many properties that the dictionary has to grow.
         let [fast, slow] = [template.new_instance(scope)?, template.new_instance(scope)?];
         let first = v8::String::new(scope, "the first one")?;
         for number in 0..2 * names.len() + 8 {
@@ -291,20 +296,20 @@ impl ShapeReference {
             defined.define_own_property(scope, *name, null, v8::PropertyAttribute::DONT_ENUM)?;
             seen &= self.sees(scope, defined, others, 1) != Some(false);
         }
-        // What was learned on the way is of no use.
+        // Discard the additions that the test has recorded.
         self.grown.borrow_mut().clear();
         self.lessons.set(0);
         Some(seen)
     }
 
-    /// An object as it was made, but with a dictionary.
+    /// Creates an unmodified object that has a dictionary.
     fn with_dictionary<'s>(&self, scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
         let object = v8::Local::new(scope, &self.template).new_instance(scope)?;
         with_dictionary(scope, object)?;
         Some(object)
     }
 
-    /// Whether so much is seen to be left of an object; nothing, if nothing is known of it.
+    /// Whether exactly these properties are reported for an object. `None` if the report is unknown.
     fn sees<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -317,7 +322,7 @@ impl ShapeReference {
 }
 
 impl Addition {
-    /// Nothing if it means something to the code that prints the event, or has no name in UTF-8.
+    /// `None` if the name has a meaning for the code that prints the event, or cannot be represented in UTF-8.
     pub(crate) fn new(scope: &v8::PinScope<'_, '_>, name: v8::Local<v8::String>) -> Option<Self> {
         let text = name.to_rust_string_lossy(scope);
         if matches!(text.as_str(), "toJSON" | "then") || text.contains('\u{FFFD}') {
@@ -328,7 +333,7 @@ impl Addition {
     }
 }
 
-/// Keeps one more; the oldest makes room.
+/// Appends an item to a list of limited length. Removes the oldest item if the list is full.
 fn keep<T>(known: &mut Vec<T>, one: T) {
     if known.len() >= MAX_GROWN {
         known.remove(0);
@@ -336,13 +341,13 @@ fn keep<T>(known: &mut Vec<T>, one: T) {
     known.push(one);
 }
 
-/// The third word of a property in a dictionary, by the address of its name: what it is, its attributes and place.
+/// Finds a property in a dictionary by the address of its name. Returns its third word: kind, attributes and position.
 fn third_word(dictionary: &[usize], name: usize) -> Option<usize> {
     let mut triples = dictionary.get(PREFIX..)?.chunks_exact(3);
     triples.find(|triple| triple[0] == name).map(|triple| triple[2])
 }
 
-/// Gives an object a dictionary: one that lost a property that was not its last one has one.
+/// Makes V8 store an object's properties in a dictionary, by deleting a property that is not the last one.
 fn with_dictionary<'s>(scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<()> {
     let null = v8::null(scope).into();
     let [first, second] = ["a property that no event has", "and another"].map(|key| v8::String::new(scope, key));
@@ -353,22 +358,24 @@ fn with_dictionary<'s>(scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v
     Some(())
 }
 
-/// Whether two maps for dictionaries, given by their addresses plus the bit, are one as good as the other. V8 keeps one of
-/// them for all objects of a prototype, so that objects of other shapes have it made anew.
+/// Whether two maps for dictionaries, given by their addresses plus [`POINTER`], are equivalent. V8 keeps only one such
+/// map for all objects with the same prototype. Objects of other shapes replace it, and then V8 creates it again.
 fn are_alike(map: usize, other: usize) -> bool {
-    // SAFETY: a map is longer than that. Its first word is its own map, the next ones have the sizes, types and flags; then
-    // come its prototype, its constructor and its descriptors.
+    // SAFETY: a map is longer than these six words. The first is its own map. The next ones have the sizes, types and
+    // flags, followed by its prototype, its constructor and its descriptors.
     let words = |map: usize| unsafe { *((map - POINTER) as *const [usize; 6]) };
     map == other || words(map) == words(other)
 }
 
-/// The words of a dictionary, given by its address plus the bit, behind the first two: its map and, in the lower half, how many follow.
+/// Returns the words of a dictionary, given by its address plus [`POINTER`], without the first two. These are its map
+/// and, in the lower half, the number of words that follow. `None` if there is no dictionary or it is too large.
 fn dictionary<'a>(tagged: usize) -> Option<&'a [usize]> {
     if tagged & POINTER == 0 {
         return None;
     }
-    // SAFETY: it is the address of an object, which is at least two words long, and in the version that this is for it is
-    // a dictionary, as long as it says. What is borrowed is used up before the collector can run.
+    // SAFETY: this is the address of an object, which has at least two words. In the
+    // version of V8 whose layout is known, the object is a dictionary and has as many
+    // words as it says. The borrow ends before the garbage collector can run.
     unsafe {
         let start = (tagged - POINTER) as *const usize;
         let length = *start.add(1) & 0xFFFF_FFFF;

@@ -31,8 +31,8 @@ use crate::v8::lifecycle::{self, discard};
 use crate::v8::override_attempts;
 use crate::{Engine, Event, Options, OutputFraming};
 
-/// The young generation consists of three semi-spaces of this size. Nearly all of an event's garbage dies in
-/// it. Measured: `docs/benchmarks.md`.
+/// The young generation consists of three semi-spaces of this size. Nearly all of an event's garbage dies in it. For
+/// the measurements of other sizes, see `docs/internals/start.md`.
 const SEMI_SPACE: usize = 8 << 20;
 
 /// The initial semi-space size. V8 doubles it while many objects survive. An event leaves nothing behind, so the size

@@ -1,4 +1,4 @@
-//! The functions of the driver, the script that calls the author's code and prints what it returns.
+//! The functions of the driver, the script that prints the results of the author's code.
 
 use deno_core::v8;
 
@@ -20,9 +20,9 @@ pub(crate) struct Driver {
     pub(crate) finish_batch: v8::Global<v8::Function>,
     pub(crate) close_batch: v8::Global<v8::Function>,
     pub(crate) metadata: v8::Global<v8::Function>,
-    /// Not one of the driver's: restores state of the whole isolate, for code that uses such state.
+    /// Not a function of the driver. Restores the isolate's global state if the author's code uses it.
     pub(crate) restart: Option<v8::Global<v8::Function>>,
-    /// Not one of the driver's: is called when the promise of a waiting event is settled.
+    /// Not a function of the driver. Called when the promise of a waiting event is settled.
     pub(crate) settled: v8::Global<v8::Function>,
 }
 
@@ -62,7 +62,7 @@ impl Driver {
         }
     }
 
-    /// Call this before each event, outside its window: it runs only code of the engine.
+    /// Must be called before each event, outside its window. Runs only the engine's own code.
     pub(crate) fn begin_event(&self, scope: &mut v8::PinScope<'_, '_>) {
         if let Some(restart) = &self.restart {
             let undefined = v8::undefined(scope).into();

@@ -1,8 +1,8 @@
-//! One event through the isolate: the hot path.
+//! Transforms one event in the isolate: the hot path.
 //!
-//! Parse, call, let microtasks run, print; each a single call into V8. No future, no system call, no allocation of ours
-//! per event. Everything that can run code of the author's (getters, `toJSON`, the error's own `message`) lies between
-//! the watch's `begin` and `end`.
+//! Each step is a single call into V8: parse the line, call the function, run microtasks, print the result. The usual
+//! event needs no future, no system call, and no allocation outside V8's heap. Everything that can run the author's
+//! code (getters, `toJSON`, an error's own `message`) happens between the watch's `begin` and `end`.
 
 use std::time::Instant;
 
@@ -27,12 +27,12 @@ use sluicegate_json::canonical;
 use sluicegate_json::roundtrip;
 use sluicegate_json::sink::Sink;
 
-/// How far an event has come.
+/// The state of an event after its first turn.
 #[derive(Debug)]
 pub enum Step {
-    /// It has its verdict.
+    /// The event has its verdict.
     Done(Verdict),
-    /// It waits for the network; see [`Engine::settled`].
+    /// The event waits for the network, see [`Engine::settled`].
     Waits,
 }
 
@@ -61,7 +61,8 @@ impl Engine {
         let measured = self.in_flight.measured();
         let started = measured.then(Instant::now);
         let trial = match self.laziness {
-            // What waits is printed in the plain way, which is slow for a lazy event.
+            // Recent events have waited. An event that waits is printed
+            // in the plain way, which is slow for a lazy event.
             Laziness::Auto if measured => Sample::none(Strategy::Whole),
             Laziness::Auto => self.choice.start(event.json.len()),
             Laziness::Always => Sample::none(Strategy::Lazy(0)),
@@ -108,7 +109,7 @@ impl Engine {
                     if let (CallResult::Waits(_), Some(lazy)) = (&answer, &lazy)
                         && roundtrip::may_hold_lossy(event.json)
                     {
-                        // It will be printed in the plain way.
+                        // After the wait, the event is printed in the plain way.
                         let object = lazy.object.into();
                         carry(scope, driver, object, event.json, &mut self.validator, &mut self.scratch, false);
                     }
@@ -187,7 +188,7 @@ impl Engine {
         attempt
     }
 
-    /// What an attempt came to, whose output starts at `start`.
+    /// Determines the result of an attempt. Its output starts at `start`, and is removed unless the verdict is `Ok`.
     pub(crate) fn conclude(
         &mut self,
         mut step: Option<Step>,
@@ -240,7 +241,7 @@ impl Engine {
     }
 }
 
-/// Everything that runs the author's code.
+/// Runs the author's code for an event, and prints the result, which may run more of that code.
 #[allow(clippy::too_many_arguments)]
 fn call<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
@@ -269,7 +270,8 @@ fn call<'s>(
     if let (Some(lazy), Some(result)) = (lazy, result)
         && result == lazy.object
     {
-        // Where code may run while a value is printed, it must find the event as it is when V8 prints all of it in order.
+        // If the author's code can run while a value is printed, that code must see the same event as when V8 prints
+        // the whole event in order.
         if let Some(edits) = lazy::edits(scope, lazy.object)
             && (may_copy || edits.unprinted().all(|value| lazy::is_data(scope, value)))
         {
@@ -327,8 +329,8 @@ fn call<'s>(
     if parts { CallResult::Parts(texts) } else { CallResult::Finished(texts) }
 }
 
-/// For the driver: whether a value is known to be flat, so that it prints the value without a look for cycles. That only
-/// helps programs none of whose code runs while a value is printed (`may_copy`).
+/// Tells the driver whether a value is known to be flat. Then the driver prints the value without a check for cycles.
+/// Only programs whose code never runs while a value is printed (`may_copy`) profit from this.
 fn is_flat<'s>(
     scope: &v8::PinScope<'s, '_>,
     may_copy: bool,
@@ -337,14 +339,18 @@ fn is_flat<'s>(
     v8::Boolean::new(scope, may_copy && flatness::is_flat(value)).into()
 }
 
-/// Calls the driver's functions that print.
+/// Calls the function of the driver that prints a result.
 type PrintResult<'a, 's> = dyn FnMut(
         &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
         v8::Local<'s, v8::Value>,
     ) -> Option<v8::Local<'s, v8::Value>>
     + 'a;
 
-/// What the driver makes of a result: texts. What else it came to, otherwise.
+/// Prints a result with the driver and returns the texts.
+///
+/// # Errors
+/// Another result of the call, if there are no texts: for example,
+/// the result's promise is pending, or printing has thrown.
 fn print_result<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,
@@ -355,14 +361,14 @@ fn print_result<'s>(
     loop {
         let answer = result.and_then(|result| print(scope, result));
         let Some(texts) = answer else { return Err(caught(scope, driver, is_source)) };
-        // A thenable: it settles like a promise, and then it is none any more.
+        // The result was a thenable. The driver wrapped it in a promise, which must settle first.
         let Ok(promise) = v8::Local::<v8::Promise>::try_from(texts) else { return Ok(texts) };
         scope.perform_microtask_checkpoint();
         result = Some(settled(scope, driver, promise, "transformEvent", is_source)?);
     }
 }
 
-/// An event that has waited: prints what its promise was settled with.
+/// Finishes an event that has waited: prints the value that its promise was fulfilled with.
 pub(crate) fn call_finish<'s>(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
     driver: &Driver,

@@ -1,8 +1,9 @@
-//! Decides when the print plan of `js/runtime/on_demand/print_plan.js` is used: it is learned from some events, timed against
-//! plain printing, and kept while it is faster.
+//! Decides when to use the print plan of `js/runtime/on_demand/print_plan.js`. The plan is learned from some events,
+//! timed against plain printing, and kept while it is faster.
 //!
-//! The plan never changes the output. Only the time decides, measured on this program's own events. A program whose
-//! edits V8 prints fast anyway, or that the plan does not cover, pays only for an occasional trial.
+//! The plan never changes the output, so the decision depends only on the time,
+//! measured on the program's own events. If V8 prints a program's edits fast anyway,
+//! or the plan does not cover them, the program pays only for an occasional trial.
 
 use std::time::{Duration, Instant};
 
@@ -13,42 +14,42 @@ use crate::run::driver_functions::Driver;
 use crate::v8::flatness;
 use crate::v8::v8_string::{self, Scratch};
 
-/// So many events pass before the first lesson: in a stream that ends sooner no plan pays.
+/// Number of events before the first lesson. A plan does not pay in a stream that ends sooner.
 const BEFORE_LESSONS: u32 = 16;
 
-/// The plan is learned from this many events.
+/// Number of events that the plan is learned from.
 const LESSONS: u32 = 16;
 
-/// A longer line, in bytes, is not learned from: it would cost too much.
+/// Maximum length of a line to learn from, in bytes. A longer one would cost too much.
 const MAX_SAMPLE_LEN: usize = 32 << 10;
 
-/// This many events are printed with the plan before it is timed, so that V8 compiles it.
+/// Number of events printed with the plan before it is timed. They give V8 time to compile it.
 const WARM_UP: u32 = 1024;
 
-/// This many events are timed with the plan and without.
+/// Number of events timed with the plan, and number of events timed without it.
 const TRIAL: usize = 48;
 
-/// While a plan is used, one event in this many is learned from.
+/// While a plan is in use, it is updated from one event in this many.
 const LESSON_EVERY: u32 = 4096;
 
-/// A plan in use is timed again after this many events.
+/// Number of events after which a plan in use is timed again.
 const TRIAL_EVERY: u32 = 1 << 17;
 
-/// Without a plan in use, this many events pass before the next attempt; the pause doubles each time.
+/// Number of events before the next attempt if no plan is in use. It doubles each time.
 const FIRST_PAUSE: u32 = 1 << 14;
 
-/// The longest pause.
+/// Maximum number of events in a pause.
 const MAX_PAUSE: u32 = 1 << 20;
 
 /// Whether events are printed with a print plan. This never changes the output, only its cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrintPlanning {
-    /// While this saves time.
+    /// Use the plan while this saves time.
     #[default]
     Auto,
-    /// Never.
+    /// Never use a plan.
     Never,
-    /// Whenever there is a plan; every fourth event is learned from.
+    /// Use the plan for every event, except that every fourth event is a lesson.
     Always,
 }
 
@@ -67,11 +68,11 @@ enum Phase {
 enum Strategy {
     Plain,
     Planned,
-    /// Learns from the event; with `afresh`, forgets the old plan first.
+    /// Learns from the event. With `afresh`, forgets the old plan first.
     Lesson {
         afresh: bool,
     },
-    /// Uses the plan or not, and measures the time.
+    /// Measures the time with the plan (`true`) or without it.
     Timed(bool),
 }
 
@@ -79,7 +80,7 @@ enum Strategy {
 pub(crate) struct PrintPlan {
     possible: bool,
     phase: Phase,
-    /// Events in this phase.
+    /// Number of events in this phase.
     events: u32,
     /// The number of edits in the plan.
     size: u32,
@@ -99,7 +100,7 @@ impl PrintPlan {
         }
     }
 
-    /// Whether an output may be read twice, so that a copy can be printed.
+    /// Whether an output may be read twice. If so, a copy of it can be printed.
     pub(crate) fn may_copy(&self) -> bool {
         self.possible
     }
@@ -189,13 +190,13 @@ impl PrintPlan {
             let middle = times.len() / 2;
             *times.select_nth_unstable(middle).1
         });
-        // A tiny gain is not worth it.
+        // Require a gain of at least 1/32. A smaller one does not pay.
         let pays = planned * 32 < plain * 31;
         self.enter(if pays { Phase::InUse } else { Phase::Paused });
     }
 }
 
-/// A program's plan, the way to use it, and the current line.
+/// A program's plan, the setting for its use, and the current line.
 pub(crate) struct Planning<'a> {
     pub(crate) plan: &'a mut PrintPlan,
     pub(crate) way: PrintPlanning,
@@ -242,8 +243,8 @@ fn call<'s>(
     v8::Local::new(scope, function).call(scope, undefined, arguments)
 }
 
-/// Whether the source mentions anything that could run code while an event is printed: a copy would be read at another
-/// time than the event. A false positive only costs the plan.
+/// Whether the source mentions anything that can run code while an event is printed. Such code would run at another
+/// time if a copy were printed. A false positive only means that there is no plan.
 fn may_run_while_printing(source: &str) -> bool {
     const NAMES: [&str; 10] = [
         "Proxy",

@@ -1,9 +1,10 @@
-//! Whether a value is flat: nested so little that it cannot contain a cycle.
+//! Detects flat values: those with so little nesting that they cannot contain a cycle.
 //!
-//! V8's fast JSON printer finds a cycle only after 200,000 objects, which may have taken gigabytes of text. So the driver
-//! looks for deep nesting before it prints. In JavaScript that walk costs some percent of an event. This one reads the
-//! objects' memory and costs a tenth of that. It knows plain objects and arrays only and answers "no" for everything else;
-//! then the driver's own walk decides, see `js/runtime/json.js`.
+//! V8's fast JSON stringifier finds a cycle only after 200,000 objects, and may have written gigabytes of text by then.
+//! So the driver checks how deeply a value is nested before it prints the value. In JavaScript, this check takes a few
+//! percent of an event's time. The check in this module reads the objects' memory and takes a tenth of that. It knows
+//! only plain objects and arrays. For all other values it returns `false`, and the driver does its own check, see
+//! `js/runtime/json.js`.
 
 use std::sync::OnceLock;
 
@@ -11,34 +12,34 @@ use deno_core::v8;
 
 use super::heap_words::{POINTER, is_layout_known, tagged, words};
 
-/// A value that is nested deeper is not flat. As in `js/runtime/json.js`.
+/// Maximum nesting depth of a flat value. The same as in `js/runtime/json.js`.
 const MAX_DEPTH: usize = 64;
 
-/// A value with more words than this is not looked at to the end: nothing can interrupt this walk.
+/// Maximum number of words to check. A larger value counts as not flat, because nothing can interrupt the check.
 const MAX_WORDS: usize = 10_000;
 
-/// Where an object's own fields begin, in words: behind its map, its properties and its elements.
+/// The index of an object's first own field, in words. The fields follow its map, its properties and its elements.
 const FIELDS: usize = 3;
 
-/// The bits of a property array's second word that have its length.
+/// The mask of a property array's length in the upper half of its second word.
 const PROPERTIES_LENGTH: usize = 0x3FF;
 
-/// V8's numbers for types of heap objects, as found in samples.
+/// V8's type numbers of heap objects, read from sample objects.
 struct Types {
     object: u16,
     array: u16,
-    /// The properties of an object that has more of them than fields.
+    /// A property array: the properties that do not fit into the object's own fields.
     properties: u16,
-    /// The properties of an object that is a hash table.
+    /// A hash table that stores an object's properties.
     dictionary: u16,
     elements: u16,
     /// Elements that are numbers, not references.
     doubles: u16,
-    /// Values that refer to nothing that is printed.
+    /// Values that do not refer to another printed value.
     leaves: Leaves,
 }
 
-/// A set of types, a bit each. All that belong to it are small numbers.
+/// A set of types, one bit each. All its members are small numbers.
 #[derive(Default)]
 struct Leaves([u64; 8]);
 
@@ -54,15 +55,15 @@ impl Leaves {
     }
 }
 
-/// Types below this one are those of strings.
+/// All types below this number are string types.
 const FIRST_NO_STRING: u16 = 0x80;
 
-/// A reference with this bit does not keep alive what it refers to.
+/// This bit marks a weak reference, which does not keep its object alive.
 const WEAK: usize = 2;
 
 static TYPES: OnceLock<Option<Types>> = OnceLock::new();
 
-/// Finds out the types of this process's V8 and tests them, unless that was done. Until then nothing is flat.
+/// Reads the type numbers from samples and runs a self-test, once per process. Before that, no value counts as flat.
 pub(crate) fn learn(scope: &mut v8::PinScope<'_, '_>) {
     if TYPES.get().is_none() {
         let types = Types::of_samples(scope).filter(|types| types.are_right(scope) == Some(true));
@@ -70,7 +71,7 @@ pub(crate) fn learn(scope: &mut v8::PinScope<'_, '_>) {
     }
 }
 
-/// Whether a value is known to be flat. Neither runs code nor allocates.
+/// Whether a value is known to be flat. Runs no JavaScript and allocates nothing.
 pub(crate) fn is_flat(value: v8::Local<v8::Value>) -> bool {
     TYPES.get().and_then(Option::as_ref).is_some_and(|types| types.is_flat(value))
 }
@@ -89,14 +90,14 @@ impl Types {
         let [full, table] = [objects::full(scope)?, objects::with_table(scope, null)?];
         let mut leaves = Leaves::default();
         (0..FIRST_NO_STRING).try_for_each(|kind| leaves.add(kind))?;
-        // SAFETY: all of these are live objects, and what their words refer to is alive with them.
+        // SAFETY: all of these are live objects, and they keep alive the objects that their words refer to.
         unsafe {
             for leaf in [
                 tagged(null),
                 tagged(number),
                 tagged(v8::BigInt::new_from_u64(scope, u64::MAX)),
                 tagged(v8::Symbol::new(scope, None)),
-                // What fills fields and elements that have no value yet.
+                // The fillers of fields and elements that have no value yet.
                 words(object)[0],
                 word(words(v8::Array::new(scope, 1).into())[2], 2),
             ] {
@@ -116,12 +117,12 @@ impl Types {
 
     fn is_flat(&self, value: v8::Local<v8::Value>) -> bool {
         let mut words_left = MAX_WORDS;
-        // SAFETY: a handle refers to a live value, and nothing here lets the collector move anything.
+        // SAFETY: a handle refers to a live value, and nothing here lets the garbage collector move an object.
         unsafe { self.word_is_flat(tagged(value), 0, &mut words_left) }
     }
 
     /// # Safety
-    /// `word` is a small integer, or the address of a live heap object plus the bit.
+    /// `word` is a small integer, or the address of a live heap object plus [`POINTER`].
     #[inline(always)]
     unsafe fn word_is_flat(&self, word: usize, depth: usize, words_left: &mut usize) -> bool {
         if word & POINTER == 0 {
@@ -130,19 +131,20 @@ impl Types {
         if word & WEAK != 0 {
             return false;
         }
-        // SAFETY: as the caller says.
+        // SAFETY: the pointer bit is set, so the caller guarantees the address of a live heap object.
         let kind = unsafe { type_of(word) };
-        // SAFETY: an object of one of these types, as the caller says.
+        // SAFETY: the caller guarantees a live object, and this runs only for the types of plain objects and arrays.
         let object_is_flat = |words_left| unsafe { self.object_is_flat(word, depth, words_left) };
         self.leaves.has(kind)
             || ((kind == self.object || kind == self.array) && depth <= MAX_DEPTH && object_is_flat(words_left))
     }
 
     /// # Safety
-    /// `object` is the address, plus the bit, of a live object whose type is that of plain objects or arrays.
+    /// `object` is the address, plus [`POINTER`], of a live object whose type is that of plain objects or arrays.
     unsafe fn object_is_flat(&self, object: usize, depth: usize, words_left: &mut usize) -> bool {
-        // SAFETY: objects of these types consist of as many words as their maps say, each of which is a small integer or a
-        // reference. So do what the second and the third one refer to, behind its own map and length.
+        // SAFETY: an object of these types has as many words as its map says, and
+        // each is a small integer or a reference. The same holds for the objects
+        // that its second and third word refer to, after their own map and length.
         unsafe {
             let fields = Some((object, FIELDS, instance_size(word(object, 0))));
             for part in [fields, self.properties(word(object, 1)), self.elements(word(object, 2))] {
@@ -159,8 +161,8 @@ impl Types {
         true
     }
 
-    /// Where the properties are that are not fields of the object: an address plus the bit, the first word and the end.
-    /// `None` if they are of an unknown kind.
+    /// Finds the properties that are stored outside the object's own fields. Returns an address plus [`POINTER`], the
+    /// index of the first word, and the end. `None` if their storage is of an unknown type.
     ///
     /// # Safety
     /// `properties` is the second word of a live object.
@@ -168,25 +170,25 @@ impl Types {
         if properties & POINTER == 0 {
             return Some((0, 0, 0));
         }
-        // SAFETY: it is the address of a live object, and each of these types has its length in the second word.
+        // SAFETY: this is the address of a live object, and each of these types has its length in the second word.
         let (kind, length) = unsafe { (type_of(properties), word(properties, 1)) };
         if kind == self.properties {
             return Some((properties, 2, 2 + (length >> 32 & PROPERTIES_LENGTH)));
         }
-        // Objects without any have an empty list of elements here.
+        // An object without such properties has an empty list of elements here.
         let known = kind == self.dictionary || kind == self.elements;
         known.then_some((properties, 2, 2 + (length & 0xFFFF_FFFF)))
     }
 
-    /// The same for elements.
+    /// Does the same for elements.
     ///
     /// # Safety
     /// `elements` is the third word of a live object.
     unsafe fn elements(&self, elements: usize) -> Option<(usize, usize, usize)> {
-        // SAFETY: it is the address of a live object.
+        // SAFETY: this is the address of a live object.
         match unsafe { type_of(elements) } {
             kind if kind == self.elements => {
-                // SAFETY: such an object has its length in the second word.
+                // SAFETY: an object of this type has its length in the second word.
                 Some((elements, 2, 2 + (unsafe { word(elements, 1) } & 0xFFFF_FFFF)))
             }
             kind if kind == self.doubles => Some((0, 0, 0)),
@@ -194,7 +196,7 @@ impl Types {
         }
     }
 
-    /// Whether a value within another one is seen wherever it can be.
+    /// Self-test: whether a nested value is found in every place where an object or array can store it.
     fn are_right(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<bool> {
         let leaf: v8::Local<v8::Value> = v8::String::new(scope, "leaf")?.into();
         let mut right = self.is_flat(leaf);
@@ -202,7 +204,7 @@ impl Types {
             right &= self.is_flat(flat.into());
         }
         for number in 0..objects::around(scope, leaf)?.len() {
-            // Deeper than is flat, each within the next one in the same way.
+            // Nest the value in the same way until it is deeper than a flat value can be.
             let mut value = leaf;
             for _ in 0..=MAX_DEPTH + 1 {
                 right &= self.is_flat(value);
@@ -214,36 +216,37 @@ impl Types {
     }
 }
 
-/// The type of a heap object.
+/// Returns the type number of a heap object.
 ///
 /// # Safety
-/// `object` is the address of a live heap object, plus the bit.
+/// `object` is the address of a live heap object, plus [`POINTER`].
 unsafe fn type_of(object: usize) -> u16 {
     const TYPE: usize = 12;
-    // SAFETY: the first word of every heap object is the address of its map, plus the bit, and maps are longer than that.
+    // SAFETY: the first word of every heap object is the address of its map, plus the bit. A map is longer than `TYPE`
+    // and its two bytes.
     unsafe { *((word(object, 0) - POINTER + TYPE) as *const u16) }
 }
 
-/// How many words an object has, by its map.
+/// Returns the number of words of an object with this map.
 ///
 /// # Safety
-/// `map` is the address of a map, plus the bit.
+/// `map` is the address of a map, plus [`POINTER`].
 unsafe fn instance_size(map: usize) -> usize {
     const SIZE: usize = 8;
-    // SAFETY: maps are longer than that.
+    // SAFETY: a map is longer than `SIZE` and its byte.
     usize::from(unsafe { *((map - POINTER + SIZE) as *const u8) })
 }
 
-/// One word of a heap object.
+/// Returns one word of a heap object.
 ///
 /// # Safety
-/// `object` is the address of a live heap object, plus the bit, that has more than `at` words.
+/// `object` is the address, plus [`POINTER`], of a live heap object that has more than `at` words.
 unsafe fn word(object: usize, at: usize) -> usize {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller guarantees a live object with more than `at` words.
     unsafe { *((object - POINTER) as *const usize).add(at) }
 }
 
-/// Samples of objects.
+/// Sample objects.
 mod objects {
     use super::v8;
 
@@ -257,7 +260,7 @@ mod objects {
         object.create_data_property(scope, key.into(), value)
     }
 
-    /// An object with more properties than fields; the last one has this value.
+    /// Creates an object with more properties than own fields. All of them are null.
     pub(super) fn full<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
         let null = v8::null(scope).into();
         full_of(scope, null)
@@ -275,7 +278,7 @@ mod objects {
         Some(object)
     }
 
-    /// An object whose properties are a hash table; one of them has this value.
+    /// Creates an object that stores its properties in a hash table. One of them has this value.
     pub(super) fn with_table<'s>(
         scope: &mut v8::PinScope<'s, '_>,
         value: v8::Local<'s, v8::Value>,
@@ -285,13 +288,14 @@ mod objects {
         for number in 0..3 {
             put(scope, object, number, if number == 1 { value } else { null })?;
         }
-        // Not the one that was put last: an object that loses another one gets a table.
+        // Deleting any property but the last one makes V8 switch to a hash table.
         let key = v8::String::new(scope, "p0")?;
         object.delete(scope, key.into())?;
         Some(object)
     }
 
-    /// Objects and arrays with a value in each place that there is for one.
+    /// Creates objects and arrays with `value` in each kind of
+    /// storage: fields, a property array, a hash table, elements.
     pub(super) fn around<'s>(
         scope: &mut v8::PinScope<'s, '_>,
         value: v8::Local<'s, v8::Value>,

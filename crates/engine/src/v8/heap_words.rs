@@ -1,30 +1,30 @@
-//! Reads the memory that V8's objects consist of.
+//! Reads the words of V8's heap objects directly.
 //!
-//! V8's API has no cheap way to ask what an object's shape is or what it refers to. The answer is in a few words of the
-//! object. Their layout is known for one version of V8 only, and whoever reads them tests on objects of its own first that
-//! the answers are right.
+//! V8's API has no cheap way to get an object's shape or its references. Both are in a few words of the object. The
+//! layout of these words is known for one version of V8 only. Each module that reads them first runs a self-test on its
+//! own objects and disables itself if the test fails.
 
 use deno_core::v8;
 
-/// The version whose objects look like this.
+/// The version of V8 whose layout is known.
 const VERSION: &str = "15.0.245.2";
 
-/// A word with this bit is an address, plus the bit.
+/// The tag bit of a reference. A word with this bit is an object's address plus the bit.
 pub(crate) const POINTER: usize = 1;
 
-/// Whether this is the version of V8 whose layout is known.
+/// Whether the layout of this V8's objects is known.
 pub(crate) fn is_layout_known() -> bool {
     v8::V8::get_version().split('-').next() == Some(VERSION)
 }
 
-/// An object's address, plus the bit.
+/// Returns an object's address plus [`POINTER`].
 pub(crate) fn tagged<T>(handle: v8::Local<T>) -> usize {
     // SAFETY: a handle is the address of a word that has the object's address, plus the bit.
     unsafe { *std::ptr::from_ref::<T>(&handle).cast::<usize>() }
 }
 
-/// An object's first three words: its map, its properties and its elements.
+/// Returns an object's first three words: its map, its properties and its elements.
 pub(crate) fn words(object: v8::Local<v8::Object>) -> [usize; 3] {
-    // SAFETY: every object starts with these three words. Nothing here lets the collector move it.
+    // SAFETY: every object starts with these three words. Nothing here lets the garbage collector move the object.
     unsafe { *((tagged(object) - POINTER) as *const [usize; 3]) }
 }
